@@ -1,0 +1,27 @@
+# Two commands on a fresh machine: `make run` and `make test`.
+.DEFAULT_GOAL := help
+.PHONY: help run test bench clean
+
+help:
+	@echo 'make run    set up, start the agent, bracket a real workload, print the evidence'
+	@echo 'make test   set up, then lint, types, unit, HTTP and kernel tests'
+	@echo 'make bench  set up, then a quick measurement of what collecting costs'
+	@echo 'make clean  remove what these made here (installed packages stay)'
+
+run:
+	@tools/setup run
+	@.venv/bin/chainbench-agent demo
+
+# A build/ left behind would put modules that are gone into the wheel.
+test:
+	@tools/setup test
+	@rm -rf build
+	@.venv/bin/tox run
+
+bench:
+	@tools/setup bench
+	@.venv/bin/python -m benchmarks overhead --quick
+
+clean:
+	rm -rf .venv .tox build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find agent benchmarks tests -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -1,0 +1,95 @@
+"""Which tests can run here. With CHAINBENCH_REQUIRE_KERNEL=1 a test that cannot is a failure.
+
+Everything under tests/kernel carries the marker ``kernel``. Helpers shared by several tests are
+modules in tests/fakes (``from fakes.name import thing``).
+"""
+
+import functools
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import pytest
+
+REQUIRED = os.environ.get("CHAINBENCH_REQUIRE_KERNEL") == "1"
+KERNEL_TESTS = Path(__file__).parent / "kernel"
+
+# Where Debian keeps bpftool and the like, and an ordinary user's PATH does not look.
+SYSTEM_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin:/usr/sbin:/sbin"])
+
+# Bits of the capability sets, from include/uapi/linux/capability.h.
+CAP_SYS_ADMIN, CAP_PERFMON, CAP_BPF = 21, 38, 39
+
+
+def effective_capabilities() -> int:
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("CapEff:")[1].split()[0], 16)
+
+
+def may_use_bpf(capabilities: int) -> bool:
+    def held(bit: int) -> bool:
+        return bool(capabilities >> bit & 1)
+
+    return held(CAP_SYS_ADMIN) or (held(CAP_BPF) and held(CAP_PERFMON))
+
+
+def has_bcc(python: str) -> bool:
+    """Whether an interpreter finds the real bcc: PyPI's namesake has no libbcc in it."""
+    found = subprocess.run([python, "-c", "import bcc.libbcc"], capture_output=True, check=False)
+    return found.returncode == 0
+
+
+@functools.cache
+def why_no_ebpf() -> str | None:
+    if sys.platform != "linux":
+        return "eBPF needs Linux"
+    if not may_use_bpf(effective_capabilities()):
+        return "eBPF needs root, or CAP_BPF and CAP_PERFMON"
+    if not Path("/sys/kernel/btf/vmlinux").exists():
+        return "this kernel has no BTF (/sys/kernel/btf/vmlinux)"
+    if not any(has_bcc(python) for python in ("/usr/bin/python3", "python3")):
+        return "no bcc here: install python3-bpfcc (Debian, Ubuntu) or python3-bcc (Fedora)"
+    return None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(KERNEL_TESTS):
+            item.add_marker(pytest.mark.kernel)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    reason = why_no_ebpf() if item.get_closest_marker("kernel") else None
+    if reason:
+        pytest.skip(reason)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turns every skip of a kernel test into a failure where they are required to run."""
+    report = yield
+    expected = hasattr(report, "wasxfail")
+    if REQUIRED and report.skipped and not expected and item.get_closest_marker("kernel"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"CHAINBENCH_REQUIRE_KERNEL=1 but this did not run: {reason}"
+    return report
+
+
+@pytest.fixture(scope="session")
+def tool() -> Callable[[str], str]:
+    """``tool("fio")``: the path of a program, or a skip (a failure where tests are required)."""
+
+    def find(name: str) -> str:
+        path = shutil.which(name, path=SYSTEM_PATH)
+        if path is None:
+            reason = f"{name} is not installed"
+            pytest.fail(reason) if REQUIRED else pytest.skip(reason)
+        return path
+
+    return find

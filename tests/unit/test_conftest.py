@@ -1,0 +1,92 @@
+"""The rules of tests/conftest.py: skips with a reason, and failures where tests are required."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import agent
+
+CONFTEST = Path(__file__).parents[1] / "conftest.py"
+
+KERNEL_TEST = """
+import pytest
+
+def test_runs():
+    pass
+
+def test_gives_up():
+    pytest.skip("no such device")
+
+@pytest.mark.xfail(reason="a known fault", strict=True)
+def test_known_fault():
+    raise ValueError
+"""
+
+TOOL_TEST = """
+def test_present(tool):
+    assert tool("env").endswith("/env")
+
+def test_absent(tool):
+    tool("no-such-program")
+"""
+
+
+def run_pytest(root: Path, **environment: str) -> str:
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("CHAINBENCH_", "PYTEST_"))}
+    command = [sys.executable, "-m", "pytest", "-rs", "-p", "no:cacheprovider", "."]
+    done = subprocess.run(
+        command, cwd=root, env=env | environment, capture_output=True, text=True, check=False
+    )
+    return done.stdout
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Path:
+    """A tree of tests with this project's conftest, which finds eBPF usable."""
+    usable = "\n\ndef why_no_ebpf():\n    return None\n"
+    (tmp_path / "conftest.py").write_text(CONFTEST.read_text() + usable)
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = kernel\n")
+    (tmp_path / "kernel").mkdir()
+    return tmp_path
+
+
+def test_a_kernel_test_may_give_up_with_a_reason(suite: Path) -> None:
+    (suite / "kernel" / "test_kernel.py").write_text(KERNEL_TEST)
+    output = run_pytest(suite)
+    assert "1 passed, 1 skipped, 1 xfailed" in output
+    assert "no such device" in output
+
+
+def test_giving_up_is_a_failure_where_required(suite: Path) -> None:
+    (suite / "kernel" / "test_kernel.py").write_text(KERNEL_TEST)
+    output = run_pytest(suite, CHAINBENCH_REQUIRE_KERNEL="1")
+    assert "1 failed, 1 passed, 1 xfailed" in output
+    assert "this did not run: Skipped: no such device" in output
+
+
+def test_without_ebpf_kernel_tests_are_skipped_and_others_run(suite: Path) -> None:
+    with (suite / "conftest.py").open("a") as conftest:
+        conftest.write("\n\ndef why_no_ebpf():\n    return 'eBPF is out of reach'\n")
+    (suite / "kernel" / "test_kernel.py").write_text("def test_kernel(): assert False\n")
+    (suite / "test_other.py").write_text("def test_other(): pass\n")
+    output = run_pytest(suite)
+    assert "1 passed, 1 skipped" in output
+    assert "eBPF is out of reach" in output
+
+
+@pytest.mark.parametrize(("required", "outcome"), [("0", "skipped"), ("1", "failed")])
+def test_an_absent_tool(suite: Path, required: str, outcome: str) -> None:
+    (suite / "test_tool.py").write_text(TOOL_TEST)
+    output = run_pytest(suite, CHAINBENCH_REQUIRE_KERNEL=required)
+    assert f"1 {outcome}" in output
+    assert "1 passed" in output
+    assert "no-such-program is not installed" in output
+
+
+@pytest.mark.skipif("CHAINBENCH_WHEEL" not in os.environ, reason="only tox installs the wheel")
+def test_the_installed_wheel_is_what_is_tested() -> None:
+    assert agent.__file__ is not None
+    assert Path(agent.__file__).is_relative_to(sys.prefix)

@@ -1,0 +1,185 @@
+"""What was measured: frozen, to JSON and back, merged only where it can be compared."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self
+
+from agent.overhead.machine import Machine
+from agent.overhead.protocols import Missing
+from agent.overhead.stats import Estimate, median_estimate, noise_floor, overhead_ratio, slowdown
+
+SCHEMA = 1
+NOTHING = "nothing"
+
+
+class Incomparable(Exception):
+    """Results that must not be merged; the message names what differs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One configuration in one round: seconds per operation bare, armed, bare."""
+
+    round: int
+    before: float
+    armed: float
+    after: float
+
+    @property
+    def slowdown(self) -> float:
+        return slowdown(self.before, self.armed, self.after)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """All pairs of one configuration, with remarks for the reader."""
+
+    name: str
+    label: str
+    pairs: tuple[Pair, ...]
+    remarks: tuple[str, ...] = ()
+
+    def by_round(self) -> dict[int, float]:
+        return {pair.round: pair.slowdown for pair in self.pairs}
+
+    def estimate(self) -> Estimate:
+        return median_estimate([pair.slowdown for pair in self.pairs])
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        pairs = tuple(Pair(**pair) for pair in data["pairs"])
+        return cls(data["name"], data["label"], pairs, tuple(data["remarks"]))
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadResult:
+    """One workload under every configuration that could be armed; ``skipped`` says why not."""
+
+    name: str
+    operation: str
+    cpus: tuple[int, ...] | None
+    measured: tuple[Measured, ...]
+    skipped: Mapping[str, Missing]
+
+    def configuration(self, name: str) -> Measured | None:
+        return next((measured for measured in self.measured if measured.name == name), None)
+
+    def noise_floor(self) -> float | None:
+        """From the A/A pairs; None when there were none."""
+        nothing = self.configuration(NOTHING)
+        return noise_floor([pair.slowdown for pair in nothing.pairs]) if nothing else None
+
+    def bare_seconds(self) -> float | None:
+        """Median seconds of one operation with nothing attached."""
+        bare = [pair.before for measured in self.measured for pair in measured.pairs]
+        return median_estimate(bare).middle if bare else None
+
+    def ratio(self, numerator: str, denominator: str) -> Estimate | None:
+        """Overhead of one configuration over that of another, None unless both were measured."""
+        over, under = self.configuration(numerator), self.configuration(denominator)
+        return overhead_ratio(over.by_round(), under.by_round()) if over and under else None
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        return cls(
+            name=data["name"],
+            operation=data["operation"],
+            cpus=None if data["cpus"] is None else tuple(data["cpus"]),
+            measured=tuple(Measured.from_json(item) for item in data["measured"]),
+            skipped=_missing_from_json(data["skipped"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One session of measuring on one machine. ``started`` is ISO 8601, load averages are 1 min."""
+
+    machine: Machine
+    started: str
+    seconds: float
+    load_before: float
+    load_after: float
+    workloads: tuple[WorkloadResult, ...]
+    skipped: Mapping[str, Missing]
+
+    def workload(self, name: str) -> WorkloadResult | None:
+        return next((workload for workload in self.workloads if workload.name == name), None)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"schema": SCHEMA, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Raises `Incomparable` for another schema."""
+        if data.get("schema") != SCHEMA:
+            raise Incomparable(f"result has schema {data.get('schema')}, this is for {SCHEMA}")
+        return cls(
+            machine=Machine.from_json(data["machine"]),
+            started=data["started"],
+            seconds=data["seconds"],
+            load_before=data["load_before"],
+            load_after=data["load_after"],
+            workloads=tuple(WorkloadResult.from_json(item) for item in data["workloads"]),
+            skipped=_missing_from_json(data["skipped"]),
+        )
+
+
+def merge(first: Result, second: Result) -> Result:
+    """Both results as one, pairs of the same workload and configuration joined.
+
+    Raises `Incomparable` when they come from different machines or software: a median over both
+    would describe neither.
+    """
+    differences = first.machine.differences(second.machine)
+    if differences:
+        raise Incomparable("results of different machines cannot be merged: " + differences)
+    return replace(
+        first,
+        seconds=first.seconds + second.seconds,
+        load_after=second.load_after,
+        workloads=_merge_workloads(first, second),
+        skipped={
+            name: missing
+            for name, missing in {**second.skipped, **first.skipped}.items()
+            if not (first.workload(name) or second.workload(name))
+        },
+    )
+
+
+def _merge_workloads(first: Result, second: Result) -> tuple[WorkloadResult, ...]:
+    merged = [
+        _merge_workload(mine, theirs) if (theirs := second.workload(mine.name)) else mine
+        for mine in first.workloads
+    ]
+    merged += [theirs for theirs in second.workloads if not first.workload(theirs.name)]
+    return tuple(merged)
+
+
+def _merge_workload(mine: WorkloadResult, theirs: WorkloadResult) -> WorkloadResult:
+    if (mine.operation, mine.cpus) != (theirs.operation, theirs.cpus):
+        raise Incomparable(f"{mine.name} was run on different CPUs or in different units")
+    # Rounds stay apart: the joint bootstrap takes configurations of one round together.
+    offset = 1 + max((p.round for m in mine.measured for p in m.pairs), default=-1)
+    shifted = [_shift(measured, offset) for measured in theirs.measured]
+    by_name = {measured.name: measured for measured in shifted}
+    joined = [_join(measured, by_name.pop(measured.name, None)) for measured in mine.measured]
+    joined += [measured for measured in shifted if measured.name in by_name]
+    names = {measured.name for measured in joined}
+    skipped = {n: m for n, m in {**theirs.skipped, **mine.skipped}.items() if n not in names}
+    return replace(mine, measured=tuple(joined), skipped=skipped)
+
+
+def _shift(measured: Measured, offset: int) -> Measured:
+    pairs = tuple(replace(pair, round=pair.round + offset) for pair in measured.pairs)
+    return replace(measured, pairs=pairs)
+
+
+def _join(first: Measured, second: Measured | None) -> Measured:
+    if second is None:
+        return first
+    remarks = tuple(dict.fromkeys(first.remarks + second.remarks))
+    return replace(first, pairs=first.pairs + second.pairs, remarks=remarks)
+
+
+def _missing_from_json(data: Mapping[str, Any]) -> dict[str, Missing]:
+    return {name: Missing(**missing) for name, missing in data.items()}

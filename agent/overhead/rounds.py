@@ -1,0 +1,141 @@
+"""Runs a workload bare and under each configuration, in turns, and collects the pairs."""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from agent.overhead.interleave import Plan, Step, interleave
+from agent.overhead.protocols import CannotMeasure, Configuration, Missing, Workload
+from agent.overhead.results import Measured, Pair, WorkloadResult
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Told after every run. ``remaining`` is in seconds, None before anything is known."""
+
+    workload: str
+    step: Step
+    done: int
+    total: int
+    remaining: float | None
+
+
+Report = Callable[[Progress], None]
+
+
+def measure(
+    workload: Workload,
+    configurations: Sequence[Configuration],
+    plan: Plan,
+    report: Report = lambda _progress: None,
+    clock: Callable[[], float] = time.monotonic,
+) -> WorkloadResult:
+    """Measures ``workload`` under each configuration. Seconds per operation come from its `run`.
+
+    A configuration that never worked is in ``skipped`` with its reason; one that failed in a later
+    round lacks that pair and has a remark. Raises `WorkloadFailed`.
+    """
+    missing = {c.name: reason for c in configurations if (reason := c.check())}
+    session = _Session(workload, [c for c in configurations if c.name not in missing], missing)
+    with workload.prepared():
+        steps = list(interleave(session.names(), plan))
+        began = clock()
+        for done, step in enumerate(steps, start=1):
+            session.take(step)
+            remaining = (clock() - began) / done * (len(steps) - done)
+            report(Progress(workload.name, step, done, len(steps), remaining))
+    return session.result()
+
+
+class _Session:
+    """The state of one `measure`: what is still usable, and the pairs so far."""
+
+    def __init__(
+        self,
+        workload: Workload,
+        configurations: Sequence[Configuration],
+        skipped: Mapping[str, Missing],
+    ) -> None:
+        self._workload = workload
+        self._usable = {configuration.name: configuration for configuration in configurations}
+        self._skipped = dict(skipped)
+        self._pairs: dict[str, list[Pair]] = {name: [] for name in self._usable}
+        self._failures: dict[str, list[str]] = {name: [] for name in self._usable}
+        self._worked: set[str] = set()
+        self._before = 0.0
+        self._armed: tuple[str, float] | None = None
+
+    def names(self) -> list[str]:
+        return list(self._usable)
+
+    def take(self, step: Step) -> None:
+        """Does one step of the plan; the bare run after an armed one completes the pair."""
+        if step.configuration is not None:
+            seconds = self._run_armed(step.configuration)
+            self._armed = None if seconds is None else (step.configuration, seconds)
+            return
+        after = self._run()
+        if self._armed and step.counts:
+            name, armed = self._armed
+            self._pairs[name].append(Pair(step.round, self._before, armed, after))
+        self._before, self._armed = after, None
+
+    def result(self) -> WorkloadResult:
+        cpus = self._workload.cpus
+        return WorkloadResult(
+            name=self._workload.name,
+            operation=self._workload.operation,
+            cpus=None if cpus is None else tuple(sorted(cpus)),
+            measured=tuple(
+                Measured(name, usable.label, tuple(self._pairs[name]), self._remarks(usable))
+                for name, usable in self._usable.items()
+                if self._pairs[name]
+            ),
+            skipped=self._skipped,
+        )
+
+    def _remarks(self, configuration: Configuration) -> tuple[str, ...]:
+        failures = self._failures[configuration.name]
+        lost = [f"{len(failures)} round(s) failed: {failures[-1]}"] if failures else []
+        return (*configuration.remarks(), *lost)
+
+    def _run(self) -> float:
+        with pinned(self._workload.cpus):
+            return self._workload.run()
+
+    def _run_armed(self, name: str) -> float | None:
+        """Seconds per operation, None when the configuration failed now or has been dropped."""
+        configuration = self._usable.get(name)
+        if configuration is None:
+            return None
+        try:
+            with configuration.armed():
+                seconds = self._run()
+        except CannotMeasure as error:
+            self._fail(name, error.missing)
+            return None
+        self._worked.add(name)
+        return seconds
+
+    def _fail(self, name: str, missing: Missing) -> None:
+        if name in self._worked:
+            self._failures[name].append(missing.reason)
+        else:
+            self._skipped[name] = missing
+            del self._usable[name]
+
+
+@contextmanager
+def pinned(cpus: frozenset[int] | None) -> Iterator[None]:
+    """This thread, and so every process it starts within, runs on ``cpus`` only."""
+    if cpus is None:
+        yield
+        return
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cpus)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)

@@ -1,0 +1,86 @@
+"""Statistics over pairs: medians, bootstrap intervals, the noise floor. No time, no I/O.
+
+The bootstrap is the percentile method (Efron, Tibshirani: An Introduction to the Bootstrap, 1993,
+chapter 13), with a fixed seed: the same pairs always give the same interval.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+CONFIDENCE = 0.95
+RESAMPLES = 10_000
+SEED = 20240229
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A median and the ends of its 95 % interval."""
+
+    low: float
+    middle: float
+    high: float
+
+
+def slowdown(before: float, armed: float, after: float) -> float:
+    """Time with a configuration over the mean of the bare times on both sides of it.
+
+    Taking both sides cancels a drift that is linear over the three runs.
+    """
+    return armed / ((before + after) / 2)
+
+
+def median_estimate(values: Sequence[float], seed: int = SEED) -> Estimate:
+    """The median of ``values`` and its bootstrap interval. Raises ValueError without values."""
+    sample = np.asarray(values, dtype=np.float64)
+    if sample.size == 0:
+        raise ValueError("no pairs to estimate from")
+    medians = np.median(sample[_resamples(sample.size, seed)], axis=1)
+    return _estimate(float(np.median(sample)), medians)
+
+
+def overhead_ratio(
+    numerator: Mapping[int, float], denominator: Mapping[int, float], seed: int = SEED
+) -> Estimate | None:
+    """(median slowdown - 1) of one configuration over that of another.
+
+    Both map a round to a slowdown. Rounds are resampled jointly, since what disturbs one
+    configuration in a round disturbs its neighbour too. None when they share no round or the
+    denominator shows no overhead at all; a resample without one counts as infinite.
+    """
+    rounds = sorted(set(numerator) & set(denominator))
+    if not rounds:
+        return None
+    over = np.array([numerator[r] for r in rounds]) - 1
+    under = np.array([denominator[r] for r in rounds]) - 1
+    if np.median(under) <= 0:
+        return None
+    picks = _resamples(len(rounds), seed)
+    tops, bottoms = np.median(over[picks], axis=1), np.median(under[picks], axis=1)
+    ratios = np.full(tops.shape, np.inf)
+    np.divide(tops, bottoms, out=ratios, where=bottoms > 0)
+    return _estimate(float(np.median(over) / np.median(under)), ratios)
+
+
+def noise_floor(nothing: Sequence[float]) -> float:
+    """How far from 1 the interval of nothing against nothing reaches."""
+    estimate = median_estimate(nothing)
+    return max(abs(estimate.low - 1), abs(estimate.high - 1))
+
+
+def is_difference(estimate: Estimate, floor: float) -> bool:
+    """Whether a slowdown may be called one: outside the floor, its interval clear of 1."""
+    return abs(estimate.middle - 1) > floor and not estimate.low <= 1 <= estimate.high
+
+
+def _resamples(size: int, seed: int) -> NDArray[np.int64]:
+    return np.random.default_rng(seed).integers(0, size, size=(RESAMPLES, size))
+
+
+def _estimate(middle: float, resampled: NDArray[np.float64]) -> Estimate:
+    tail = (1 - CONFIDENCE) / 2
+    # Order statistics rather than interpolation: inf - inf between two infinite ones is nan.
+    low, high = np.quantile(resampled, [tail, 1 - tail], method="inverted_cdf")
+    return Estimate(float(low), middle, float(high))

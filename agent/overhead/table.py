@@ -1,0 +1,101 @@
+"""Results as text for a terminal. Says "no difference" where the noise floor covers one."""
+
+from collections.abc import Iterable, Sequence
+
+from agent.overhead.machine import Machine
+from agent.overhead.protocols import Missing
+from agent.overhead.results import Measured, Result, WorkloadResult
+from agent.overhead.stats import is_difference
+
+HEADERS = ("configuration", "slowdown", "95 % interval", "pairs", "overhead")
+
+
+def render(result: Result) -> str:
+    """All workloads of a result, with the machine first and what was skipped last."""
+    parts = [render_machine(result.machine), *map(render_workload, result.workloads)]
+    if result.skipped:
+        parts.append("\n".join(_skipped_lines("not run", result.skipped.items())))
+    took = f"{result.started}, {result.seconds:.0f} s"
+    load = f"load {result.load_before:.2f} before, {result.load_after:.2f} after"
+    return "\n\n".join([*parts, f"{took}; {load}"]) + "\n"
+
+
+def render_machine(machine: Machine) -> str:
+    """Kernel, CPUs and what of their settings changes a cost."""
+    governor = machine.governor or "none told"
+    mitigated = [name for name, state in machine.mitigations.items() if "Mitigation" in state]
+    return "\n".join(
+        [
+            f"{machine.cpu_model}, {machine.cpus} CPUs, {machine.memory_mb} MB,"
+            f" kernel {machine.kernel} {machine.architecture}",
+            f"governor {governor}, clocksource {machine.clocksource},"
+            f" mitigations: {', '.join(mitigated) or 'none'}",
+            ", ".join(f"{name} {version}" for name, version in machine.versions.items()),
+        ]
+    )
+
+
+def render_workload(workload: WorkloadResult) -> str:
+    """One workload: a row for each configuration, the noise floor above them."""
+    floor = workload.noise_floor()
+    rows = [_row(measured, floor) for measured in workload.measured]
+    lines = [_title(workload, floor), *columns([HEADERS, *rows])]
+    for measured in workload.measured:
+        lines += [f"  {measured.name}: {remark}" for remark in measured.remarks]
+    lines += _skipped_lines("skipped", workload.skipped.items())
+    return "\n".join(lines)
+
+
+def overhead_text(measured: Measured, floor: float | None) -> str:
+    """The overhead in percent, or that there is none to be told from noise."""
+    estimate = measured.estimate()
+    if measured.name == "nothing":
+        return "the noise floor" if floor is None else f"noise floor ±{floor:.1%}"
+    if floor is not None and not is_difference(estimate, floor):
+        return "no difference"
+    return f"{estimate.middle - 1:+.1%}"
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of text as aligned lines, the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if index == 0 else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _title(workload: WorkloadResult, floor: float | None) -> str:
+    bare = workload.bare_seconds()
+    speed = "" if bare is None else f", {_seconds(bare)} a {workload.operation} bare"
+    where = f", on CPU {','.join(map(str, workload.cpus))}" if workload.cpus else ""
+    noise = "not measured" if floor is None else f"±{floor:.1%}"
+    return f"{workload.name}{speed}{where}; noise floor {noise}"
+
+
+def _row(measured: Measured, floor: float | None) -> tuple[str, ...]:
+    estimate = measured.estimate()
+    return (
+        measured.label,
+        f"{estimate.middle:.3f}",
+        f"{estimate.low:.3f} - {estimate.high:.3f}",
+        str(len(measured.pairs)),
+        overhead_text(measured, floor),
+    )
+
+
+def _seconds(seconds: float) -> str:
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / 1e-9:.3g} ns"
+
+
+def _skipped_lines(word: str, skipped: Iterable[tuple[str, Missing]]) -> list[str]:
+    return [
+        f"  {word}: {name}: {missing.reason}" + (f" ({missing.cure})" if missing.cure else "")
+        for name, missing in skipped
+    ]

@@ -1,0 +1,97 @@
+"""A simulated clock, and a workload and configurations that only move it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from agent.overhead.machine import Machine
+from agent.overhead.protocols import CannotMeasure, Missing
+
+MACHINE = Machine(
+    host="bench",
+    kernel="6.18.0",
+    architecture="x86_64",
+    cpu_model="Some CPU",
+    cpus=2,
+    memory_mb=4096,
+    governor="performance",
+    clocksource="tsc",
+    boot_flags=("mitigations=auto",),
+    settings={"net/core/bpf_jit_enable": "1"},
+    mitigations={"spectre_v2": "Mitigation: IBRS", "meltdown": "Not affected"},
+    versions={"agent": "0.1.0", "python": "3.11.2"},
+)
+
+
+@dataclass
+class World:
+    """What is attached now, how late it is, and everything that happened, in order."""
+
+    now: float = 0.0
+    factor: float = 1.0
+    log: list[str] = field(default_factory=list)
+
+    def clock(self) -> float:
+        return self.now
+
+
+@dataclass
+class FakeWorkload:
+    """Takes 10 seconds an operation, times what is attached, times the noise of that run."""
+
+    world: World
+    name: str = "fake"
+    operation: str = "turn"
+    cpus: frozenset[int] | None = None
+    noise: Callable[[], float] = lambda: 1.0
+    missing: Missing | None = None
+
+    def check(self) -> Missing | None:
+        return self.missing
+
+    @contextmanager
+    def prepared(self) -> Iterator[None]:
+        self.world.log.append("prepare")
+        yield
+        self.world.log.append("clean up")
+
+    def run(self) -> float:
+        seconds = 10 * self.world.factor * self.noise()
+        self.world.now += seconds
+        self.world.log.append("run")
+        return seconds
+
+
+@dataclass
+class FakeConfiguration:
+    """Slows the world by ``factor``; ``fails_at`` are the numbers of the armings that fail."""
+
+    world: World
+    name: str
+    factor: float = 1.0
+    missing: Missing | None = None
+    fails_at: frozenset[int] = frozenset()
+    armings: int = 0
+
+    @property
+    def label(self) -> str:
+        return f"the {self.name}"
+
+    def check(self) -> Missing | None:
+        return self.missing
+
+    @contextmanager
+    def armed(self) -> Iterator[None]:
+        self.armings += 1
+        if self.armings - 1 in self.fails_at:
+            raise CannotMeasure("would not attach", "try harder")
+        self.world.log.append(f"+{self.name}")
+        self.world.factor *= self.factor
+        try:
+            yield
+        finally:
+            self.world.factor /= self.factor
+            self.world.log.append(f"-{self.name}")
+
+    def remarks(self) -> tuple[str, ...]:
+        return (f"armed {self.armings} times",)

@@ -1,0 +1,135 @@
+import json
+from dataclasses import replace
+
+import pytest
+
+from agent.overhead.machine import boot_flags, read_machine
+from agent.overhead.protocols import Missing
+from agent.overhead.results import (
+    Incomparable,
+    Measured,
+    Pair,
+    Result,
+    WorkloadResult,
+    merge,
+)
+from agent.overhead.table import render
+from tests.fakes.overhead import MACHINE
+
+
+def measured(name: str, factor: float, rounds: int = 5) -> Measured:
+    pairs = tuple(Pair(r, 1.0, factor * (1 + r / 1000), 1.0) for r in range(rounds))
+    return Measured(name, f"the {name}", pairs)
+
+
+def workload(name: str = "pipe", *series: Measured, **skipped: Missing) -> WorkloadResult:
+    return WorkloadResult(name, "turn", (1,), series, skipped)
+
+
+def result(*workloads: WorkloadResult) -> Result:
+    return Result(MACHINE, "2026-01-01T00:00:00+00:00", 60.0, 0.1, 1.0, workloads, {})
+
+
+RESULT = replace(
+    result(
+        workload(
+            "pipe",
+            measured("nothing", 0.998),
+            replace(measured("runqlat", 1.15), remarks=("lost 3 events",)),
+            measured("cheap", 0.999),
+            bpftrace=Missing("not installed", "apt-get install bpftrace"),
+        )
+    ),
+    skipped={"fio": Missing("fio is not installed", "apt-get install fio")},
+)
+
+
+def test_json_round_trip() -> None:
+    assert Result.from_json(json.loads(json.dumps(RESULT.to_json()))) == RESULT
+
+
+def test_another_schema_is_refused() -> None:
+    with pytest.raises(Incomparable, match="schema 99"):
+        Result.from_json({**RESULT.to_json(), "schema": 99})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("host", "other"),
+        ("kernel", "5.10.0"),
+        ("cpus", 64),
+        ("governor", "powersave"),
+        ("mitigations", {"spectre_v2": "Vulnerable"}),
+        ("versions", {"agent": "0.2.0"}),
+    ],
+)
+def test_results_of_different_machines_refuse_to_be_merged(field: str, value: object) -> None:
+    other = replace(RESULT, machine=replace(MACHINE, **{field: value}))  # type: ignore[arg-type]
+    with pytest.raises(Incomparable, match=f"different machines.*{field}"):
+        merge(RESULT, other)
+
+
+def test_merging_joins_pairs_and_keeps_rounds_apart() -> None:
+    both = merge(result(workload("pipe", measured("x", 1.1))), RESULT)
+    pipe = both.workload("pipe")
+    assert pipe is not None
+    assert [m.name for m in pipe.measured] == ["x", "nothing", "runqlat", "cheap"]
+    twice = merge(RESULT, RESULT).workload("pipe")
+    assert twice is not None
+    runqlat = twice.configuration("runqlat")
+    assert runqlat is not None
+    assert [pair.round for pair in runqlat.pairs] == list(range(10))
+    assert runqlat.remarks == ("lost 3 events",)
+
+
+def test_merging_forgets_that_something_was_skipped_once_it_was_measured() -> None:
+    measured_later = result(workload("pipe", measured("bpftrace", 1.4)), workload("fio"))
+    both = merge(RESULT, measured_later)
+    pipe = both.workload("pipe")
+    assert pipe is not None
+    assert pipe.skipped == {}
+    assert both.skipped == {}
+
+
+def test_workloads_on_other_cpus_do_not_merge() -> None:
+    moved = result(replace(RESULT.workloads[0], cpus=(0,)))
+    with pytest.raises(Incomparable, match="pipe"):
+        merge(RESULT, moved)
+
+
+def test_ratio_of_two_configurations() -> None:
+    pipe = workload("pipe", measured("a", 1.1), measured("b", 1.2))
+    ratio = pipe.ratio("a", "b")
+    assert ratio is not None
+    assert ratio.low <= ratio.middle <= ratio.high
+    assert ratio.middle == pytest.approx(0.5, abs=0.01)
+    assert pipe.ratio("a", "absent") is None
+
+
+def test_table_says_what_was_measured_what_is_noise_and_what_was_skipped() -> None:
+    text = render(RESULT)
+    lines = {line.split("  ")[0]: line for line in text.splitlines()}
+    assert "noise floor ±" in lines["the nothing"]
+    assert "no difference" in lines["the cheap"]
+    assert "+15.2%" in lines["the runqlat"]
+    assert "1.150 - 1.155" in lines["the runqlat"]
+    assert "runqlat: lost 3 events" in text
+    assert "skipped: bpftrace: not installed (apt-get install bpftrace)" in text
+    assert "not run: fio: fio is not installed (apt-get install fio)" in text
+    assert "spectre_v2" in text
+    assert "meltdown" not in text
+
+
+def test_this_machine_can_be_read_and_equals_itself() -> None:
+    machine = read_machine({"perf": "6.1"})
+    assert machine.cpus > 0
+    assert machine.versions["perf"] == "6.1"
+    assert machine.differences(read_machine({"perf": "6.1"})) == ""
+    assert "versions" in machine.differences(read_machine())
+    assert type(machine).from_json(json.loads(json.dumps(RESULT.to_json()))["machine"]) == MACHINE
+
+
+def test_only_boot_flags_that_change_costs_are_kept() -> None:
+    line = "root=/dev/vda secret=x mitigations=off nohz_full=1-3 quiet"
+    assert boot_flags(line) == ("mitigations=off", "nohz_full=1-3")

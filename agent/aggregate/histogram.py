@@ -1,0 +1,202 @@
+"""Latency distributions: HdrHistogram's counts, filled and read by numpy.
+
+Error: a slot of width w begins at 1024 w or above (or w is 1), and its middle stands for all of
+its values, so a percentile is off by less than 1/2048 = 0.05 % of itself. Counts, sum, minimum
+and maximum are exact. Memory: 224 KiB of counts, whatever is folded, and 256 KiB of scratch for
+each thread that folds (``agent.aggregate.fold``).
+"""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from math import ceil
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.aggregate import hdr
+from agent.aggregate.fold import ALL_BITS, Latencies, blocks, slot_bounds, slot_of, to_slots
+from agent.aggregate.totals import LATENCY_BOUNDS_US, LatencyTotals
+
+SUMMARY_QUANTILES = {"p50_us": 0.5, "p90_us": 0.9, "p95_us": 0.95, "p99_us": 0.99, "p999_us": 0.999}
+
+_ONE = np.uint64(1)
+_POWERS_OF_TWO_US = [2**k for k in range((hdr.HIGHEST_NS // 1000).bit_length())]
+_FIRST_SLOTS = np.array([slot_of(1000 * us) for us in _POWERS_OF_TWO_US])
+"""Where each power of two microseconds begins: 1000 * 2**k is always the first value of a slot."""
+
+
+class LatencyHistogram:
+    """Latencies of 0 ns to 100 s. Belongs to one thread at a time."""
+
+    LOWEST = hdr.LOWEST_NS
+    HIGHEST = hdr.HIGHEST_NS
+
+    def __init__(self) -> None:
+        self._adopt(hdr.new_hdr())
+        self.total_count = 0
+        """Values folded, less the overflow."""
+        self.sum_ns = 0
+        """Exact, of the same values."""
+        self.overflow = 0
+        """Values above ``HIGHEST``: counted here and nowhere else."""
+        self._min_ns = self.HIGHEST
+        self._max_ns = 0
+
+    def _adopt(self, histogram: hdr.Hdr) -> None:
+        self._hdr = histogram
+        self.counts: NDArray[np.uint64] = np.frombuffer(histogram.counts, np.uint64)
+
+    @property
+    def min_ns(self) -> int | None:
+        return self._min_ns if self.total_count else None
+
+    @property
+    def max_ns(self) -> int | None:
+        return self._max_ns if self.total_count else None
+
+    def fold(self, values: Latencies, mask: int = ALL_BITS) -> None:
+        """Count every ``value & mask``, in nanoseconds; keeps no reference to ``values``.
+
+        Takes any shape and strides, read-only or not. Values above ``HIGHEST`` go to
+        ``overflow``, and so do negative ones. Raises TypeError for other types than 64-bit
+        integers.
+        """
+        for block in blocks(values, mask):
+            highest = int(np.maximum.reduce(block))
+            if highest > self.HIGHEST:
+                self._count_up_to_highest(block)
+            else:
+                self._count(block, highest)
+
+    def _count_up_to_highest(self, block: NDArray[np.uint64]) -> None:
+        kept = block[block <= self.HIGHEST]
+        self.overflow += block.size - kept.size
+        if kept.size:
+            self._count(kept, int(np.maximum.reduce(kept)))
+
+    def _count(self, block: NDArray[np.uint64], highest: int) -> None:
+        # 2**15 values below 2**37 add up to less than 2**64.
+        self.sum_ns += int(np.add.reduce(block))
+        self._widen(int(np.minimum.reduce(block)), highest)
+        self.total_count += block.size
+        np.add.at(self.counts, to_slots(block), _ONE)
+
+    def _widen(self, low: int, high: int) -> None:
+        self._min_ns = min(self._min_ns, low)
+        self._max_ns = max(self._max_ns, high)
+
+    def merge(self, other: "LatencyHistogram") -> None:
+        """Add everything that ``other`` has counted."""
+        self.counts += other.counts
+        self.total_count += other.total_count
+        self.sum_ns += other.sum_ns
+        self.overflow += other.overflow
+        self._widen(other._min_ns, other._max_ns)
+
+    def copy(self) -> "LatencyHistogram":
+        """A histogram of its own with the same content: what is folded later does not show."""
+        twin = LatencyHistogram()
+        twin.merge(self)
+        return twin
+
+    def percentiles_ns(self, quantiles: Sequence[float]) -> list[int | None]:
+        """The nearest-rank percentile of each quantile (0 to 1), within 0.05 %; None of nothing.
+
+        Rank ``ceil(q * count)``, at least 1; the first and the last rank are exact. ``q`` means
+        its shortest decimal form: 0.07 of 100 samples is rank 7, which floats would make 8.
+        Raises ValueError for a quantile outside 0 to 1.
+        """
+        if not all(0 <= q <= 1 for q in quantiles):
+            raise ValueError(f"quantiles go from 0 to 1: {list(quantiles)}")
+        if not self.total_count:
+            return [None] * len(quantiles)
+        ranks = [max(1, ceil(Fraction(str(q)) * self.total_count)) for q in quantiles]
+        return [
+            self._value_at(rank, middle)
+            for rank, middle in zip(ranks, self._middles_at(ranks), strict=True)
+        ]
+
+    def percentile_ns(self, quantile: float) -> int | None:
+        """One of ``percentiles_ns``."""
+        return self.percentiles_ns([quantile])[0]
+
+    def _middles_at(self, ranks: list[int]) -> list[int]:
+        first = slot_of(self._min_ns)
+        cumulative = np.cumsum(self.counts[first : slot_of(self._max_ns) + 1])
+        slots = first + np.searchsorted(cumulative, np.array(ranks, np.uint64))
+        lowest, width = slot_bounds(slots)
+        middles: list[int] = (lowest + (width - 1) // 2).tolist()
+        return middles
+
+    def _value_at(self, rank: int, middle: int) -> int:
+        if rank == 1:
+            return self._min_ns
+        if rank == self.total_count:
+            return self._max_ns
+        return min(max(middle, self._min_ns), self._max_ns)
+
+    def power_of_two_buckets(self) -> list[dict[str, int]]:
+        """Counts by power of two microseconds, under the lower bound; empty ones left out.
+
+        ``bucket_us`` n holds n to 2 n microseconds, 0 what is below 1. The bounds are exact.
+        """
+        edges = np.concatenate(([0], _FIRST_SLOTS))
+        counts = np.add.reduceat(self.counts, edges).tolist()
+        return [
+            {"bucket_us": bound, "count": count}
+            for bound, count in zip([0, *_POWERS_OF_TWO_US], counts, strict=True)
+            if count
+        ]
+
+    def totals(self) -> LatencyTotals:
+        """The exported buckets: values up to and including each bound, at slot resolution.
+
+        A value that is above a bound by less than 0.1 % may share the bound's slot, and is then
+        counted as up to it.
+        """
+        past_bounds = _FIRST_SLOTS[: len(LATENCY_BOUNDS_US)] + 1
+        counts = np.add.reduceat(self.counts, np.concatenate(([0], past_bounds)))
+        return LatencyTotals(tuple(counts.tolist()), self.sum_ns / 1000, self.total_count)
+
+    def summary(self) -> dict[str, Any]:
+        """Count, extremes, mean and percentiles in microseconds; None for those of nothing."""
+        quantiles = self.percentiles_ns(tuple(SUMMARY_QUANTILES.values()))
+        mean_ns = self.sum_ns / self.total_count if self.total_count else None
+        return {
+            "count": self.total_count,
+            "min_us": _us(self.min_ns),
+            **dict(zip(SUMMARY_QUANTILES, map(_us, quantiles), strict=True)),
+            "max_us": _us(self.max_ns),
+            "mean_us": _us(mean_ns),
+        }
+
+    def encode(self) -> str:
+        """HdrHistogram V2 in base64; the overflow is not in it, and neither is the sum."""
+        self._hdr.total_count = self.total_count
+        self._hdr.min_value = self._min_ns
+        # The library encodes the slots up to that of its maximum, and no more.
+        self._hdr.max_value = self._max_ns
+        return self._hdr.encode().decode("ascii")
+
+    @classmethod
+    def decode(cls, encoded: str) -> Self:
+        """What ``encode`` made: the same counts, but sum, minimum and maximum from slot middles.
+
+        Raises ValueError for anything else, and for another range or precision.
+        """
+        histogram = cls()
+        histogram._adopt(hdr.decode_hdr(encoded))
+        slots = np.flatnonzero(histogram.counts)
+        if slots.size:
+            lowest, width = slot_bounds(slots)
+            middles = (lowest + (width - 1) // 2).tolist()
+            counts = histogram.counts[slots].tolist()
+            histogram.total_count = sum(counts)
+            histogram.sum_ns = sum(v * n for v, n in zip(middles, counts, strict=True))
+            histogram._widen(middles[0], middles[-1])
+        return histogram
+
+
+def _us(nanoseconds: float | None) -> float | None:
+    return None if nanoseconds is None else nanoseconds / 1000

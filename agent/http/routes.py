@@ -1,0 +1,71 @@
+"""The routes of the contract, and those beside it."""
+
+from quart import g, request
+from quart.wrappers import Response
+from quart_trio import QuartTrio
+
+from agent.errors import AgentError
+from agent.http import validation
+from agent.http.api import Json, RecorderAPI
+from agent.http.body import parse_object
+from agent.http.responses import json_response
+
+
+class Routes:
+    """One method a route. A client that goes away cancels its handler, so none of them does
+    anything after the recorder has answered except answering."""
+
+    def __init__(self, recorder: RecorderAPI) -> None:
+        self._recorder = recorder
+
+    def add_to(self, app: QuartTrio) -> None:
+        for method, path, handler in (
+            ("POST", "/start", self.start),
+            ("POST", "/stop", self.stop),
+            ("GET", "/status", self.status),
+            ("POST", "/report", self.report),
+            ("GET", "/evidence", self.last_evidence),
+            ("GET", "/evidence/<run_id>", self.evidence),
+        ):
+            # Quart's automatic OPTIONS would answer a browser's preflight with 200.
+            app.add_url_rule(
+                path, view_func=handler, methods=[method], provide_automatic_options=False
+            )
+
+    async def start(self) -> Response:
+        body = _json_body()
+        answer = await self._recorder.start(validation.parse_start(body))
+        return _with_ignored(answer, validation.ignored(body, validation.START_FIELDS))
+
+    async def stop(self) -> Response:
+        _json_body()
+        return json_response(await self._recorder.stop())
+
+    async def status(self) -> Response:
+        return json_response(self._recorder.status())
+
+    async def report(self) -> Response:
+        body = _json_body()
+        self._recorder.report(validation.parse_report(body))
+        names = validation.ignored(body, validation.REPORT_FIELDS)
+        return _with_ignored({"status": "metrics_reported"}, names)
+
+    async def last_evidence(self) -> Response:
+        evidence = self._recorder.last_evidence()
+        if evidence is None:
+            raise AgentError("no run has ended yet", code="no_such_run")
+        return json_response(evidence)
+
+    async def evidence(self, run_id: str) -> Response:
+        evidence = self._recorder.evidence(run_id)
+        if evidence is None:
+            raise AgentError("no evidence is kept under this run id", code="no_such_run")
+        return json_response(evidence)
+
+
+def _json_body() -> dict[str, object]:
+    return parse_object(g.body, request.headers.get("Content-Type"))
+
+
+def _with_ignored(answer: Json, names: list[str]) -> Response:
+    return json_response({**answer, "ignored": names} if names else answer)

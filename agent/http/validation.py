@@ -1,0 +1,141 @@
+"""From a JSON object to a request, by tables of fields: a new field is a new row."""
+
+import math
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agent.errors import AgentError, InvalidRequest
+from agent.model import Labels, Report, StartRequest
+
+MAX_LABEL_LENGTH = 256
+"""Characters in a label. A commit or a SHA-256 in hex has 64 and less; each label is repeated in
+some sixty lines of every scrape."""
+
+LARGEST_COUNT = 2**63 - 1
+
+FORBIDDEN_CATEGORIES = frozenset({"Cc", "Cs"})
+"""Control characters (newline and NUL among them) and lone surrogates, which no UTF-8 can hold."""
+
+MAX_IGNORED_NAMES = 20
+LONGEST_QUOTED_NAME = 64
+
+Parser = Callable[[str, object], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """How one field is read. ``parse(name, value)`` raises `InvalidRequest` naming the field."""
+
+    parse: Parser
+    default: object = None
+    required: bool = False
+
+
+def label(name: str, value: object) -> str:
+    """A string of at most `MAX_LABEL_LENGTH` characters, none of them a control character."""
+    if not isinstance(value, str):
+        raise InvalidRequest(f"{name} must be a string, not {json_type(value)}", field=name)
+    if len(value) > MAX_LABEL_LENGTH:
+        raise InvalidRequest(
+            f"{name} has {len(value)} characters, {MAX_LABEL_LENGTH} are allowed", field=name
+        )
+    for position, character in enumerate(value):
+        if unicodedata.category(character) in FORBIDDEN_CATEGORIES:
+            raise InvalidRequest(
+                f"{name} holds U+{ord(character):04X} at position {position}: "
+                "control characters and lone surrogates are not allowed",
+                field=name,
+            )
+    return value
+
+
+def finite(name: str, value: object) -> float:
+    """A finite number. ``true`` is not one, though Python would say so."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise InvalidRequest(f"{name} must be a number, not {json_type(value)}", field=name)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise InvalidRequest(f"{name} must be a finite number", field=name)
+    return number
+
+
+def milliseconds(name: str, value: object) -> float:
+    """A duration: finite, not negative."""
+    number = finite(name, value)
+    if number < 0:
+        raise InvalidRequest(f"{name} must not be negative", field=name)
+    return number
+
+
+def count(name: str, value: object) -> int | None:
+    """A whole number from 0 to 2⁶³ - 1; ``null`` is the same as leaving it out."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidRequest(f"{name} must be a whole number, not {json_type(value)}", field=name)
+    if not 0 <= value <= LARGEST_COUNT:
+        raise InvalidRequest(f"{name} must be from 0 to {LARGEST_COUNT}", field=name)
+    return value
+
+
+LABEL = Field(label, default="")
+RUN_LABELS = ("scenario", "impl", "variant", "commit", "dataset")
+REPORT_LABELS = ("impl", "variant", "commit", "dataset")
+
+START_FIELDS: Mapping[str, Field] = dict.fromkeys(RUN_LABELS, LABEL)
+"""Labels, and further attributes of `StartRequest` by name."""
+
+REPORT_FIELDS: Mapping[str, Field] = {
+    **dict.fromkeys(REPORT_LABELS, LABEL),
+    "baseline_ms": Field(milliseconds, required=True),
+    "optimized_ms": Field(milliseconds, required=True),
+    "gain_pct": Field(finite, required=True),
+    "baseline_success": Field(count),
+    "optimized_success": Field(count),
+}
+
+
+def parse_start(body: Mapping[str, object]) -> StartRequest:
+    """A body of ``POST /start``. Raises `AgentError` (``invalid_field``) naming the field."""
+    values = _take(body, START_FIELDS)
+    return StartRequest(labels=_labels(values, RUN_LABELS), **values)
+
+
+def parse_report(body: Mapping[str, object]) -> Report:
+    """A body of ``POST /report``. Raises `AgentError` (``invalid_field``, ``missing_field``)."""
+    values = _take(body, REPORT_FIELDS)
+    return Report(labels=_labels(values, REPORT_LABELS), **values)
+
+
+def ignored(body: Mapping[str, object], fields: Mapping[str, Field]) -> list[str]:
+    """Names in ``body`` that mean nothing here, cut to a bounded answer. Runners may send more
+    than this agent knows; saying so helps whoever misspelt one."""
+    unknown = sorted(name[:LONGEST_QUOTED_NAME] for name in body.keys() - fields.keys())
+    return unknown[:MAX_IGNORED_NAMES]
+
+
+def json_type(value: object) -> str:
+    """What a JSON author calls the type of ``value``."""
+    names = {dict: "an object", list: "an array", str: "a string", bool: "a boolean"}
+    return "null" if value is None else names.get(type(value), "a number")
+
+
+def _take(body: Mapping[str, object], fields: Mapping[str, Field]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, field in fields.items():
+        if name in body:
+            values[name] = field.parse(name, body[name])
+        elif field.required:
+            raise AgentError(f"{name} is missing", code="missing_field", field=name)
+        else:
+            values[name] = field.default
+    return values
+
+
+def _labels(values: dict[str, Any], names: tuple[str, ...]) -> Labels:
+    return Labels(**{name: values.pop(name) for name in names})

@@ -1,0 +1,115 @@
+"""A recorder without a kernel: the same promises, kept in memory, with hooks for the tests."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from typing import Any
+
+import outcome
+import trio
+
+from agent.aggregate.series import SeriesStore
+from agent.errors import NotRunning, RunInProgress
+from agent.health import HealthMetric
+from agent.model import Labels, Report, StartRequest
+
+EVIDENCE: dict[str, Any] = {
+    "available": True,
+    "runqlat": {"histogram": [{"bucket_us": 1, "count": 150}], "p95_us": 45.0},
+    "biolatency": {"histogram": [{"bucket_us": 64, "count": 45}], "p95_us": 680.0},
+    "offcpu": {"total_ms": 1250.0, "top_reasons": [{"reason": "futex", "ms": 450.0}]},
+    "exec": {"exec_count": 12, "top_commands": [{"command": "python3", "count": 5}]},
+    "syscall_counts": {"futex": 1250, "fsync": 45, "openat": 230, "read": 8900, "write": 450},
+    "completeness": {"verdict": "complete", "reasons": []},
+}
+
+
+async def at_once() -> None:
+    """The default hook: one checkpoint, as any real work would have."""
+    await trio.lowlevel.checkpoint()
+
+
+class FakeRecorder:
+    """Hooks: set ``arming``, ``stopping``, ``refreshing`` to coroutine functions to hold the
+    recorder's own task (or the refresh) there; they may raise."""
+
+    def __init__(self, owner: trio.Nursery) -> None:
+        self._owner = owner
+        self.arming: Callable[[], Awaitable[None]] = at_once
+        self.stopping: Callable[[], Awaitable[None]] = at_once
+        self.refreshing: Callable[[], Awaitable[None]] = at_once
+        self.run_id: str | None = None
+        self.labels = Labels()
+        self.requests: list[StartRequest] = []
+        self.reports: list[Report] = []
+        self.refreshes = 0
+        self.series = SeriesStore()
+        self.metrics: list[HealthMetric] = []
+        self._evidence: dict[str, dict[str, Any]] = {}
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls) -> AsyncIterator["FakeRecorder"]:
+        async with trio.open_nursery() as owner:
+            yield cls(owner)
+            owner.cancel_scope.cancel()
+
+    async def start(self, request: StartRequest) -> dict[str, Any]:
+        if self.run_id is not None:
+            raise RunInProgress(self.run_id)
+        self.requests.append(request)
+        self.run_id = run_id = f"run-{len(self.requests)}"
+        self.labels = request.labels
+
+        async def work() -> dict[str, Any]:
+            await self.arming()
+            return {"status": "started", "run_id": run_id}
+
+        return await self._by_owner(work)
+
+    async def stop(self) -> dict[str, Any]:
+        if self.run_id is None:
+            raise NotRunning()
+        run_id = self.run_id
+
+        async def work() -> dict[str, Any]:
+            await self.stopping()
+            if self.run_id == run_id:
+                self._evidence[run_id] = {**EVIDENCE, "run_id": run_id}
+                self.run_id, self.labels = None, Labels()
+            return self._evidence[run_id]
+
+        return await self._by_owner(work)
+
+    async def _by_owner(self, work: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+        done = trio.Event()
+        result: outcome.Outcome[dict[str, Any]]
+
+        async def run() -> None:
+            nonlocal result
+            result = await outcome.acapture(work)
+            done.set()
+
+        self._owner.start_soon(run)
+        await done.wait()
+        return result.unwrap()
+
+    def status(self) -> dict[str, Any]:
+        labels = asdict(self.labels)
+        return {"running": self.run_id is not None, **labels, "machine": "test-machine"}
+
+    def report(self, report: Report) -> None:
+        self.reports.append(report)
+
+    async def refresh(self) -> None:
+        self.refreshes += 1
+        await self.refreshing()
+
+    def last_evidence(self) -> dict[str, Any] | None:
+        return next(reversed(self._evidence.values()), None)
+
+    def evidence(self, run_id: str) -> dict[str, Any] | None:
+        return self._evidence.get(run_id)
+
+    def health(self) -> Sequence[HealthMetric]:
+        return self.metrics

@@ -1,0 +1,75 @@
+"""Runs of the agent as configurations: started before the workload, stopped after it."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from agent.overhead.agent_process import AgentFailed, AgentProcess, AgentRefused
+from agent.overhead.protocols import CannotMeasure, Missing
+
+
+class AgentRun:
+    """A run with ``body`` as its ``/start``; its evidence must have every one of ``sections``."""
+
+    def __init__(
+        self,
+        name: str,
+        label: str,
+        agent: AgentProcess,
+        sections: tuple[str, ...],
+        options: Mapping[str, Any],
+    ) -> None:
+        self.name = name
+        self.label = label
+        self._agent = agent
+        self._sections = sections
+        self._body = {"sections": list(sections), **options}
+        self._reasons: dict[str, int] = {}
+
+    def check(self) -> Missing | None:
+        """Always worth trying; why it cannot collect is what its evidence says."""
+        return None
+
+    @contextmanager
+    def armed(self) -> Iterator[None]:
+        """Raises `CannotMeasure` for a section that was not collected: it would cost nothing."""
+        try:
+            self._agent.post("/start", self._body)
+        except (AgentRefused, AgentFailed) as error:
+            raise CannotMeasure(str(error)) from error
+        try:
+            yield
+        finally:
+            evidence = self._stop()
+        self._judge(evidence)
+
+    def remarks(self) -> tuple[str, ...]:
+        """Why runs were not complete, each reason with the number of runs."""
+        return tuple(f"{reason} ({count} runs)" for reason, count in self._reasons.items())
+
+    def _stop(self) -> dict[str, Any]:
+        try:
+            return self._agent.post("/stop")
+        except (AgentRefused, AgentFailed) as error:
+            raise CannotMeasure(str(error)) from error
+
+    def _judge(self, evidence: Mapping[str, Any]) -> None:
+        if not evidence.get("available"):
+            raise CannotMeasure(str(evidence.get("reason", "the agent collected nothing")))
+        unavailable = evidence.get("unavailable", {})
+        for section in self._sections:
+            if section not in evidence:
+                raise CannotMeasure(f"{section}: {unavailable.get(section, 'not in evidence')}")
+        completeness = evidence.get("completeness", {})
+        if completeness.get("verdict") == "invalid":
+            raise CannotMeasure(f"invalid run: {completeness.get('reasons')}")
+        for reason in completeness.get("reasons", ()):
+            text = _reason_text(reason)
+            self._reasons[text] = self._reasons.get(text, 0) + 1
+
+
+def _reason_text(reason: object) -> str:
+    """A reason without its numbers, which differ from run to run."""
+    if isinstance(reason, Mapping):
+        return str(reason.get("code", reason.get("reason", "degraded")))
+    return str(reason)

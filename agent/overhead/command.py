@@ -1,0 +1,84 @@
+"""``chainbench-agent overhead [-- COMMAND]``: what each section costs this workload, here."""
+
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TextIO
+
+from agent.model import SECTIONS
+from agent.overhead.agent_process import AgentFailed, AgentProcess
+from agent.overhead.agent_runs import AgentRun
+from agent.overhead.interleave import Plan
+from agent.overhead.machine import load_average, read_machine
+from agent.overhead.protocols import Configuration, Nothing, Workload, WorkloadFailed
+from agent.overhead.results import Result, WorkloadResult
+from agent.overhead.rounds import Progress, measure
+from agent.overhead.table import render
+from agent.overhead.workloads import Command, PingPong
+
+ROUNDS = 10
+
+
+def run_overhead(
+    command: Sequence[str] | None,
+    *,
+    rounds: int = ROUNDS,
+    agent_arguments: Sequence[str] = (),
+    out: TextIO | None = None,
+    progress: TextIO | None = None,
+) -> int:
+    """Measures and prints a table; returns the exit status, 1 when nothing could be measured.
+
+    ``command`` is the user's workload, None the built-in ping-pong. Starts an agent of its own
+    with ``agent_arguments``; a running one is left alone. Standard output gets the table,
+    standard error the progress and complaints, unless told otherwise.
+    """
+    out, progress = out or sys.stdout, progress or sys.stderr
+    workload: Workload = Command(command) if command else PingPong()
+    try:
+        with AgentProcess(agent_arguments) as agent:
+            result = _measure(workload, agent, Plan(rounds), progress)
+    except (AgentFailed, WorkloadFailed) as error:
+        progress.write(f"\nchainbench-agent overhead: {error}\n")
+        return 1
+    out.write(render(result))
+    return 0 if any(m.name != Nothing.name for m in result.workloads[0].measured) else 1
+
+
+def section_runs(agent: AgentProcess) -> list[Configuration]:
+    """Nothing, each section alone, and all of them."""
+    alone = [AgentRun(section, section, agent, (section,), {}) for section in SECTIONS]
+    return [Nothing(), *alone, AgentRun("all", "all five sections", agent, SECTIONS, {})]
+
+
+class ProgressLine:
+    """One line that is rewritten on a terminal, and left out where nobody watches."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._watched = stream.isatty()
+
+    def __call__(self, progress: Progress) -> None:
+        if not self._watched:
+            return
+        what = progress.step.configuration or "bare"
+        left = "" if progress.remaining is None else f", {progress.remaining:.0f} s left"
+        text = f"{progress.workload}: {progress.done}/{progress.total}{left}: {what}"
+        end = "\n" if progress.done == progress.total else ""
+        self._stream.write(f"\r\x1b[K{text}{end}")
+        self._stream.flush()
+
+
+def _measure(workload: Workload, agent: AgentProcess, plan: Plan, stream: TextIO) -> Result:
+    started, began, load = datetime.now(UTC), time.monotonic(), load_average()
+    measured: WorkloadResult = measure(workload, section_runs(agent), plan, ProgressLine(stream))
+    return Result(
+        machine=read_machine(),
+        started=started.isoformat(timespec="seconds"),
+        seconds=time.monotonic() - began,
+        load_before=load,
+        load_after=load_average(),
+        workloads=(measured,),
+        skipped={},
+    )

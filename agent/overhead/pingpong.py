@@ -1,0 +1,35 @@
+"""Two processes that pass a byte through two pipes: ``python -m agent.overhead.pingpong TURNS``.
+
+A turn is two context switches and four syscalls, the worst case there is for probes on
+either. Prints the seconds of one turn. For where ``perf bench sched pipe`` is missing.
+"""
+
+import os
+import sys
+import time
+
+
+def seconds_per_turn(turns: int) -> float:
+    """Forks the other player, so call it from a process that has one thread."""
+    to_child, from_child = os.pipe(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        _echo(to_child[0], from_child[1], turns)
+        os._exit(0)
+    began = time.perf_counter()
+    for _ in range(turns):
+        os.write(to_child[1], b".")
+        os.read(from_child[0], 1)
+    took = time.perf_counter() - began
+    os.waitpid(child, 0)
+    return took / turns
+
+
+def _echo(source: int, sink: int, turns: int) -> None:
+    for _ in range(turns):
+        os.read(source, 1)
+        os.write(sink, b".")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{seconds_per_turn(int(sys.argv[1]))}\n")

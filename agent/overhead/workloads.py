@@ -1,0 +1,97 @@
+"""The two workloads that need nothing installed: the ping-pong, and the user's own command."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+from agent.overhead.protocols import Missing, WorkloadFailed
+
+PINGPONG_TURNS = 40_000
+SHORTEST_RUN_SECONDS = 0.3
+"""A command that ends sooner is repeated: starting it once would drown in noise."""
+
+
+def last_cpu() -> frozenset[int]:
+    """One CPU to pin to; the last, since interrupts and everything else gather on the first."""
+    return frozenset({max(os.sched_getaffinity(0))})
+
+
+def run_for_output(command: Sequence[str], timeout: float = 600.0) -> str:
+    """Standard output of a command. Raises `WorkloadFailed` with the last line of its complaint."""
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise WorkloadFailed(f"{command[0]}: {error}") from error
+    if done.returncode != 0:
+        complaint = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
+        raise WorkloadFailed(f"{command[0]} ended with {done.returncode}: {''.join(complaint)}")
+    return done.stdout
+
+
+class PingPong:
+    """Two Python processes on one CPU, a byte back and forth."""
+
+    name = "pingpong"
+    operation = "turn"
+
+    def __init__(self, turns: int = PINGPONG_TURNS) -> None:
+        self._turns = turns
+        self.cpus: frozenset[int] | None = last_cpu()
+
+    def check(self) -> Missing | None:
+        return None
+
+    def prepared(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def run(self) -> float:
+        module = "agent.overhead.pingpong"
+        return float(run_for_output([sys.executable, "-m", module, str(self._turns)]))
+
+
+class Command:
+    """Any command of the user's, timed from outside, its output thrown away. Not pinned: how its
+    threads share the CPUs is part of what is measured."""
+
+    name = "command"
+    cpus = None
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        self._arguments = list(arguments)
+        self._repeat = 1
+        self.operation = f"run of {Path(arguments[0]).name}"
+
+    def check(self) -> Missing | None:
+        return None
+
+    def prepared(self) -> AbstractContextManager[None]:
+        """Runs it once to find out how often a short one has to be repeated."""
+        self._repeat = max(1, round(SHORTEST_RUN_SECONDS / self._once()))
+        return nullcontext()
+
+    def run(self) -> float:
+        return sum(self._once() for _ in range(self._repeat)) / self._repeat
+
+    def _once(self) -> float:
+        began = time.perf_counter()
+        try:
+            done = subprocess.run(
+                self._arguments,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+            )
+        except OSError as error:
+            raise WorkloadFailed(str(error)) from error
+        if done.returncode != 0:
+            words = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+            raise WorkloadFailed(
+                f"{self._arguments[0]} ended with {done.returncode}: {''.join(words)}"
+            )
+        return time.perf_counter() - began

@@ -8,7 +8,9 @@ from agent.errors import AgentError
 from agent.http import validation
 from agent.http.api import Json, RecorderAPI
 from agent.http.body import parse_object
+from agent.http.negotiation import choose_format
 from agent.http.responses import json_response
+from agent.http.scrape import SharedScrape
 
 
 class Routes:
@@ -17,6 +19,7 @@ class Routes:
 
     def __init__(self, recorder: RecorderAPI) -> None:
         self._recorder = recorder
+        self._scrape = SharedScrape(recorder)
 
     def add_to(self, app: QuartTrio) -> None:
         for method, path, handler in (
@@ -24,6 +27,7 @@ class Routes:
             ("POST", "/stop", self.stop),
             ("GET", "/status", self.status),
             ("POST", "/report", self.report),
+            ("GET", "/metrics", self.metrics),
             ("GET", "/evidence", self.last_evidence),
             ("GET", "/evidence/<run_id>", self.evidence),
         ):
@@ -49,6 +53,11 @@ class Routes:
         self._recorder.report(validation.parse_report(body))
         names = validation.ignored(body, validation.REPORT_FIELDS)
         return _with_ignored({"status": "metrics_reported"}, names)
+
+    async def metrics(self) -> Response:
+        page_format = choose_format(request.headers.get("Accept", ""))
+        page = await self._scrape.page(page_format)
+        return Response(page, content_type=page_format.value, headers={"Vary": "Accept"})
 
     async def last_evidence(self) -> Response:
         evidence = self._recorder.last_evidence()

@@ -1,6 +1,5 @@
 """The one place that touches the HdrHistogram library, which ships no type information."""
 
-import binascii
 import zlib
 from typing import Any, Protocol, cast
 
@@ -42,9 +41,9 @@ def decode_hdr(encoded: str) -> Hdr:
     """
     try:
         hdr = cast(Hdr, HdrHistogram.decode(encoded.encode("ascii")))
-    except (HdrCookieException, HdrLengthException, zlib.error, binascii.Error) as error:
+    except (HdrCookieException, HdrLengthException, zlib.error, ValueError, IndexError) as error:
         raise ValueError(f"not an encoded HdrHistogram: {error!r}") from error
     found = (hdr.lowest_trackable_value, hdr.highest_trackable_value, hdr.significant_figures)
     if found != (LOWEST_NS, HIGHEST_NS, SIGNIFICANT_DIGITS):
-        raise ValueError(f"lowest, highest value and digits are {found}, which is not our range")
+        raise ValueError(f"lowest, highest value and digits are {found}, not our range")
     return hdr

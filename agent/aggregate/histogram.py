@@ -20,7 +20,7 @@ from agent.aggregate.totals import LATENCY_BOUNDS_US, LatencyTotals
 
 SUMMARY_QUANTILES = {"p50_us": 0.5, "p90_us": 0.9, "p95_us": 0.95, "p99_us": 0.99, "p999_us": 0.999}
 
-_ONE = np.uint64(1)
+_ONE = np.array(1, np.uint64)
 _POWERS_OF_TWO_US = [2**k for k in range((hdr.HIGHEST_NS // 1000).bit_length())]
 _FIRST_SLOTS = np.array([slot_of(1000 * us) for us in _POWERS_OF_TWO_US])
 """Where each power of two microseconds begins: 1000 * 2**k is always the first value of a slot."""

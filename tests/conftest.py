@@ -12,7 +12,14 @@ import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# How long an example takes is the machine's business: no test here asserts time.
+hypothesis.settings.register_profile(
+    "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("untimed")
 
 REQUIRED = os.environ.get("CHAINBENCH_REQUIRE_KERNEL") == "1"
 KERNEL_TESTS = Path(__file__).parent / "kernel"

@@ -1,0 +1,70 @@
+"""Bars and columns in plain characters."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from agent.report.values import count, duration, number
+
+EIGHTHS = " ▏▎▍▌▋▊▉"
+FULL = "█"
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One row of a chart: a label, what its bar is proportional to, and what stands behind it."""
+
+    label: str
+    size: float
+    note: str
+
+
+def bar(size: float, largest: float, width: int) -> str:
+    """A bar of ``width`` cells for the largest; whatever is not zero shows as something."""
+    if size <= 0 or largest <= 0 or width <= 0:
+        return ""
+    eighths = max(1, round(min(size / largest, 1) * width * 8))
+    whole, rest = divmod(eighths, 8)
+    return (FULL * whole + EIGHTHS[rest]).rstrip()
+
+
+def chart(bars: Sequence[Bar], width: int) -> list[str]:
+    """The rows of a chart, in ``width`` columns."""
+    if not bars:
+        return []
+    labels = max(len(row.label) for row in bars)
+    notes = max(len(row.note) for row in bars)
+    largest = max(row.size for row in bars)
+    room = max(width - labels - notes - 4, 4)
+    return [
+        f"{row.label:>{labels}}  {row.note:>{notes}}  {bar(row.size, largest, room)}".rstrip()
+        for row in bars
+    ]
+
+
+def histogram(buckets: Sequence[Mapping[str, object]], width: int) -> list[str]:
+    """A chart of evidence's buckets: lower bounds in µs, powers of two, 0 for what is below 1."""
+    counts: dict[float, float] = {}
+    for bucket in buckets:
+        lower, size = number(bucket.get("bucket_us")), number(bucket.get("count"))
+        if lower is not None and lower >= 0 and size is not None:
+            counts[lower] = counts.get(lower, 0) + size
+    lowers = with_gaps(sorted(counts))
+    return chart(
+        [Bar(range_of(low), counts.get(low, 0), count(counts.get(low, 0))) for low in lowers], width
+    )
+
+
+def with_gaps(lowers: Sequence[float]) -> list[float]:
+    """The bounds and the empty buckets between them, which evidence leaves out.
+
+    Without them two neighbouring rows could be a thousandfold apart.
+    """
+    every = [0.0, *(float(2**power) for power in range(40))]
+    if not lowers or not set(lowers) <= set(every):
+        return list(lowers)
+    return [low for low in every if lowers[0] <= low <= lowers[-1]]
+
+
+def range_of(lower_us: float) -> str:
+    """``64`` → ``64 µs – 128 µs``."""
+    return f"{duration(lower_us)} – {duration(lower_us * 2)}" if lower_us else "below 1 µs"

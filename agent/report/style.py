@@ -1,0 +1,28 @@
+"""Emphasis, in ANSI colours or in nothing at all."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How a text marks what matters. Without colour the words alone have to do."""
+
+    color: bool = False
+
+    def _sgr(self, code: str, text: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if self.color else text
+
+    def heading(self, text: str) -> str:
+        return self._sgr("1", text)
+
+    def faint(self, text: str) -> str:
+        return self._sgr("2", text)
+
+    def good(self, text: str) -> str:
+        return self._sgr("32", text)
+
+    def warning(self, text: str) -> str:
+        return self._sgr("33", text)
+
+    def bad(self, text: str) -> str:
+        return self._sgr("31", text)

@@ -1,0 +1,140 @@
+"""Evidence as text for a person. Pure: a JSON object in, a string out.
+
+Evidence read from a file may be anybody's and of any age: every field may be absent, null or of
+another type, unknown ones are passed over, and nothing in it reaches the terminal unescaped.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from agent.report.sections import SECTIONS, wrapped
+from agent.report.style import Style
+from agent.report.values import count, duration, mapping, milliseconds, number, percent, printable
+from agent.report.values import rows as objects
+
+NARROWEST, WIDEST = 60, 120
+MARGIN = "  "
+LABELS = ("scenario", "impl", "variant", "commit", "dataset")
+
+
+def render(
+    evidence: Mapping[str, Any],
+    status: Mapping[str, Any] | None = None,
+    width: int = 80,
+    color: bool = False,
+) -> str:
+    """The whole report, at most ``width`` columns where its names allow it, ending in a newline."""
+    style = Style(color)
+    columns = min(max(width, NARROWEST), WIDEST) - len(MARGIN)
+    parts = [header(evidence, mapping(status), style), hooks(evidence, columns, style)]
+    if evidence.get("available") is False:
+        parts.append(unavailable(evidence, style))
+    else:
+        parts += [section(evidence, name, columns, style) for name in SECTIONS]
+    parts += [verdict(evidence, style), cost(evidence, style)]
+    return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
+
+
+def block(title: str, lines: Iterable[str], style: Style) -> list[str]:
+    return [style.heading(title), *(MARGIN + line for line in lines)]
+
+
+def table(pairs: Iterable[tuple[str, str]]) -> list[str]:
+    """Two columns; rows without a value are left out."""
+    return [f"{name:<10}{value}" for name, value in pairs if value]
+
+
+def header(evidence: Mapping[str, Any], status: Mapping[str, Any], style: Style) -> list[str]:
+    """Which run, of what, where and when."""
+    manifest = mapping(evidence.get("manifest"))
+    pairs = [
+        ("machine", text(evidence.get("machine") or status.get("machine"))),
+        ("kernel", text(manifest.get("kernel"))),
+        ("run", text(evidence.get("run_id"))),
+        *((name, text(label(evidence, name))) for name in LABELS),
+        ("time", when(evidence)),
+    ]
+    lines = table(pairs)
+    if evidence.get("mock"):
+        lines.append(style.warning("mock: synthetic events; no number here was measured"))
+    return block("Kernel evidence", lines, style)
+
+
+def label(evidence: Mapping[str, Any], name: str) -> object:
+    return mapping(evidence.get("labels")).get(name) or evidence.get(name)
+
+
+def text(value: object) -> str:
+    """Printable, and nothing where there is nothing."""
+    return "" if value is None or value == "" else printable(value)
+
+
+def when(evidence: Mapping[str, Any]) -> str:
+    times = [text(evidence.get(name)) for name in ("started_at", "stopped_at")]
+    span = " – ".join(time for time in times if time)
+    seconds = number(evidence.get("duration_s"))
+    return ", ".join(filter(None, [span, "" if seconds is None else duration(seconds * 1e6)]))
+
+
+def unavailable(evidence: Mapping[str, Any], style: Style) -> list[str]:
+    lines = [style.bad("available: false"), printable(evidence.get("reason"), 4000)]
+    return block("Nothing was measured", lines, style)
+
+
+def section(evidence: Mapping[str, Any], name: str, columns: int, style: Style) -> list[str]:
+    """One of the five, or why it is not there."""
+    title, lines_of = SECTIONS[name]
+    content = evidence.get(name)
+    if isinstance(content, dict):
+        return block(title, lines_of(content, columns), style)
+    why = mapping(evidence.get("unavailable")).get(name, "absent from this evidence")
+    return block(title, [style.warning("not measured: ") + printable(why, 1000)], style)
+
+
+def hooks(evidence: Mapping[str, Any], columns: int, style: Style) -> list[str]:
+    """Where the kernel was listened to, and with what."""
+    manifest = mapping(evidence.get("manifest"))
+    lines = []
+    for name, used in mapping(manifest.get("hooks")).items():
+        listed = used if isinstance(used, list) else [used]
+        first, *rest = wrapped([printable(hook) for hook in listed] or [""], columns - 16, ", ")
+        lines += [f"{printable(name, 15):<16}{first}", *(" " * 16 + line for line in rest)]
+    chosen = {name: manifest[name] for name in ("transport", "timing") if manifest.get(name)}
+    versions = {**mapping(manifest.get("versions")), **chosen}
+    with_what = [f"{printable(name)} {printable(value)}" for name, value in versions.items()]
+    lines += wrapped(with_what, columns, " · ")
+    return block("Hooks", lines, style) if lines else []
+
+
+def verdict(evidence: Mapping[str, Any], style: Style) -> list[str]:
+    """Whether the run may be relied on, and why not."""
+    completeness = mapping(evidence.get("completeness"))
+    word = completeness.get("verdict")
+    if word is None:
+        return []
+    tone = {"complete": style.good, "degraded": style.warning}.get(str(word), style.bad)
+    reasons = completeness.get("reasons")
+    lines = [f"- {printable(r, 1000)}" for r in reasons] if isinstance(reasons, list) else []
+    for name, stream in mapping(completeness.get("streams")).items():
+        known = {k: v for k, v in mapping(stream).items() if number(v) is not None}
+        counts = ", ".join(f"{printable(k)} {count(v)}" for k, v in known.items())
+        lines += [f"{printable(name, 15):<16}{counts}"] if counts else []
+    return block(f"Verdict: {tone(printable(word))}", lines, style)
+
+
+def cost(evidence: Mapping[str, Any], style: Style) -> list[str]:
+    """What collecting took of the machine, beside what the hooks themselves cost."""
+    overhead = mapping(evidence.get("overhead"))
+    if not overhead:
+        return []
+    cpu, wall, events = (number(overhead.get(k)) for k in ("agent_cpu_ms", "wall_ms", "events"))
+    lines = [
+        f"{count(events)} events in {milliseconds(wall)}",
+        f"{milliseconds(cpu)} of CPU in the agent's processes, {percent(cpu, wall)} of one CPU",
+    ]
+    if cpu is not None and events:
+        lines[1] += f", {duration(cpu * 1000 / events)} an event"
+    for process in objects(overhead.get("processes")):
+        role, pid = printable(process.get("role"), 15), printable(process.get("pid"), 10)
+        lines.append(f"{role:<16}pid {pid:<10}{milliseconds(process.get('cpu_ms'))}")
+    return block("What collecting cost", lines, style)

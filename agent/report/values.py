@@ -1,0 +1,77 @@
+"""What comes from evidence, made safe to print: any value may be null, absent or hostile."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+ABSENT = "–"
+
+
+def number(value: object) -> float | None:
+    """The value where it is a finite number, else None (null, text, NaN, a truth value)."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    # An int may be too large for a float; such a number is no measurement.
+    if isinstance(value, int) and value.bit_length() > 1000:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def mapping(value: object) -> Mapping[str, Any]:
+    """The value where it is an object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def rows(value: object) -> list[Mapping[str, Any]]:
+    """The objects of a list; an empty list where the value is none."""
+    return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
+
+
+def printable(value: object, limit: int = 200) -> str:
+    """Text without anything that a terminal would act upon.
+
+    A task may call itself what it likes: control bytes, bidirectional overrides and lone
+    surrogates are shown as escapes.
+    """
+    text = ABSENT if value is None else str(value)
+    safe = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:limit])
+    return safe if len(safe) <= limit else safe[: limit - 1] + "…"
+
+
+def count(value: object) -> str:
+    """``1234567`` → ``1,234,567``."""
+    amount = number(value)
+    return ABSENT if amount is None else f"{amount:,.0f}"
+
+
+def duration(microseconds: object) -> str:
+    """A time given in µs in the unit that a person would choose: ``1.25 ms``."""
+    us = number(microseconds)
+    if us is None:
+        return ABSENT
+    for unit, size in (("s", 1e6), ("ms", 1e3), ("µs", 1.0)):
+        if abs(us) >= size:
+            return f"{significant(us / size)} {unit}"
+    return "0 µs" if us == 0 else f"{significant(us * 1000)} ns"
+
+
+def milliseconds(value: object) -> str:
+    """A time given in ms in the unit that a person would choose."""
+    ms = number(value)
+    return ABSENT if ms is None else duration(ms * 1000)
+
+
+def significant(value: float) -> str:
+    """Three digits, never in scientific notation: ``1.25``, ``12.5``, ``125``, ``12,500``."""
+    magnitude = abs(value)
+    decimals = 2 if magnitude < 10 else 1 if magnitude < 100 else 0
+    text = f"{value:,.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if decimals else text
+
+
+def percent(part: object, whole: object) -> str:
+    """``part`` of ``whole``; an absent value where there is no whole."""
+    share, total = number(part), number(whole)
+    if share is None or not total or total < 0:
+        return ABSENT
+    return f"{significant(100 * share / total)} %"

@@ -1,0 +1,75 @@
+"""An agent of a few lines that speaks the contract and remembers what it was asked."""
+
+import contextlib
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from fakes.sample_evidence import evidence, status
+
+
+@dataclass(frozen=True)
+class Request:
+    route: str
+    body: bytes
+    content_type: str | None
+
+
+@dataclass
+class FakeAgent:
+    evidence: dict[str, Any] = field(default_factory=evidence)
+    refuse_start: bool = False
+    requests: list[Request] = field(default_factory=list)
+    on_request: Callable[[Request], None] = lambda request: None
+    url: str = ""
+
+    def answer(self, request: Request) -> tuple[int, dict[str, Any]]:
+        self.requests.append(request)
+        self.on_request(request)
+        if request.route == "POST /start" and self.refuse_start:
+            return 409, {"error": "run_in_progress", "message": "run r-1 is in progress"}
+        answers = {
+            "POST /start": {"status": "started"},
+            "POST /stop": self.evidence,
+            "GET /status": status(),
+        }
+        return 200, answers[request.route]
+
+    @property
+    def routes(self) -> list[str]:
+        return [request.route for request in self.requests]
+
+
+@contextlib.contextmanager
+def serving(agent: FakeAgent) -> Iterator[FakeAgent]:
+    """Serves on a free port of this machine until left."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def handle_any(self) -> None:
+            length = int(self.headers.get("Content-Length", 0))
+            body = self.rfile.read(length)
+            kind = self.headers.get("Content-Type")
+            code, answer = agent.answer(Request(f"{self.command} {self.path}", body, kind))
+            payload = json.dumps(answer).encode()
+            self.send_response(code)
+            self.send_header("Content-Length", str(len(payload)))
+            self.end_headers()
+            self.wfile.write(payload)
+
+        do_GET = do_POST = handle_any  # noqa: N815 - http.server's names
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        agent.url = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield agent
+        finally:
+            server.shutdown()
+            thread.join()

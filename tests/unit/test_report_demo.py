@@ -1,0 +1,213 @@
+"""The demonstration, against an agent of a few lines."""
+
+import io
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from fakes.agent_server import FakeAgent, serving
+from fakes.sample_evidence import evidence
+
+from agent.report import client, demo, spawn, terminal, workload
+from agent.report.show import show
+
+QUICK_S = 0.05
+
+
+@pytest.fixture
+def agent() -> Iterator[FakeAgent]:
+    with serving(FakeAgent()) as fake:
+        yield fake
+
+
+@pytest.fixture
+def quick_workload(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client.bracket, "__defaults__", (QUICK_S,))
+
+
+def test_the_client_brackets_the_workload_as_the_contract_has_it(agent: FakeAgent) -> None:
+    bracketed = client.bracket(agent.url, QUICK_S)
+    assert agent.routes == ["POST /start", "POST /stop", "GET /status"]
+    start, stop, _ = agent.requests
+    assert set(json.loads(start.body)) == {"scenario", "impl", "variant", "commit", "dataset"}
+    assert (stop.body, stop.content_type) == (b"", None)
+    assert bracketed.evidence == agent.evidence
+    assert set(bracketed.work) == {unit for _, unit in workload.PARTS.values()}
+
+
+def test_a_proxy_of_the_environment_is_not_asked(
+    agent: FakeAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    assert client.bracket(agent.url, QUICK_S).evidence == agent.evidence
+
+
+def test_the_run_is_stopped_when_the_workload_fails(
+    agent: FakeAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(seconds: float) -> dict[str, int]:
+        raise OSError("no such program")
+
+    monkeypatch.setattr(workload, "run", fail)
+    with pytest.raises(OSError, match="no such program"):
+        client.bracket(agent.url)
+    assert agent.routes[-1] == "POST /stop"
+
+
+@pytest.mark.usefixtures("quick_workload")
+def test_the_demo_prints_evidence(agent: FakeAgent, capsys: pytest.CaptureFixture[str]) -> None:
+    assert demo.run_demo(agent.url + "/") == 0
+    output = capsys.readouterr().out
+    assert "turns of ping-pong" in output
+    assert "Run-queue latency" in output
+    assert "\x1b" not in output
+
+
+@pytest.mark.usefixtures("quick_workload")
+def test_having_no_evidence_is_no_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    with serving(FakeAgent({"available": False, "reason": "no bcc"})) as fake:
+        assert demo.run_demo(fake.url) == 0
+    assert "available: false\n  no bcc" in capsys.readouterr().out
+
+
+def test_a_refusal_is_passed_on_in_the_agents_words(capsys: pytest.CaptureFixture[str]) -> None:
+    with serving(FakeAgent(refuse_start=True)) as fake:
+        assert demo.run_demo(fake.url) == 1
+        assert fake.routes == ["POST /start"]
+    assert "run r-1 is in progress" in capsys.readouterr().err
+
+
+def test_an_agent_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    with serving(FakeAgent()) as gone:
+        pass
+    assert demo.run_demo(gone.url) == 1
+    assert "demo: " in capsys.readouterr().err
+
+
+def test_without_requests_the_demo_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "requests", None)
+    assert demo.run_demo("http://127.0.0.1:1") == 2
+    assert "chainbench-agent[demo]" in capsys.readouterr().err
+
+
+def python(code: str) -> list[str]:
+    return [sys.executable, "-u", "-c", code]
+
+
+def test_an_agent_of_ones_own_ends_with_its_use(capfd: pytest.CaptureFixture[str]) -> None:
+    code = (
+        "import os, time; print('pid', os.getpid());"
+        "print('listening on http://127.0.0.1:4711'); time.sleep(600)"
+    )
+    with spawn.running_agent(python(code)) as url:
+        assert url == "http://127.0.0.1:4711"
+    other_output = capfd.readouterr().err
+    pid = int(other_output.removeprefix("pid "))
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_an_agent_that_ends_at_once_says_how() -> None:
+    with (
+        pytest.raises(spawn.AgentDidNotStart, match="ended with status 3"),
+        spawn.running_agent(python("raise SystemExit(3)")),
+    ):
+        pass
+
+
+def test_an_agent_that_never_listens_is_given_up_and_ended() -> None:
+    with (
+        pytest.raises(spawn.AgentDidNotStart, match=r"did not listen within 0\.2 s"),
+        spawn.running_agent(python("import time; time.sleep(600)"), timeout_s=0.2),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("part", workload.PARTS)
+def test_every_part_of_the_workload_does_something(part: str, tmp_path: Path) -> None:
+    process = workload.start_part(part, QUICK_S)
+    output, _ = process.communicate()
+    assert process.returncode == 0
+    assert int(output) > 0
+
+
+def test_the_scratch_file_is_gone_afterwards() -> None:
+    with workload.scratch_file() as fd:
+        path = Path(os.readlink(f"/proc/self/fd/{fd}"))
+        assert path.exists()
+    assert not path.exists()
+
+
+def test_show_prints_saved_evidence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    saved = tmp_path / "evidence.json"
+    saved.write_text(json.dumps(evidence()))
+    assert show(str(saved)) == 0
+    assert "Run-queue latency" in capsys.readouterr().out
+
+
+def test_show_reads_standard_input(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(evidence())))
+    assert show("-") == 0
+    assert "Run-queue latency" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", [b"[]", b"{", b"\xff", b"[" * 200_000])
+def test_show_refuses_what_is_no_evidence(
+    content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = tmp_path / "broken.json"
+    broken.write_bytes(content)
+    assert show(str(broken)) == 1
+    assert "cannot read evidence from" in capsys.readouterr().err
+
+
+def test_show_refuses_a_file_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert show("/no/such\x1bfile") == 1
+    assert "\x1b" not in capsys.readouterr().err
+
+
+def written_as(encoding: str, text: str) -> str:
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding=encoding)
+    terminal.write(text, stream)
+    return raw.getvalue().decode(encoding)
+
+
+def test_a_stream_that_cannot_carry_the_characters_gets_ascii() -> None:
+    assert written_as("ascii", "64 µs – 128 µs █▏ ü") == "64 us - 128 us #+ \\xfc"
+    assert written_as("utf-8", "64 µs █") == "64 µs █"
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("stream", "variables", "colour"),
+    [
+        (Terminal, {}, True),
+        (Terminal, {"NO_COLOR": "1"}, False),
+        (Terminal, {"TERM": "dumb"}, False),
+        (io.StringIO, {}, False),
+    ],
+)
+def test_colour_is_for_a_person_who_wants_it(
+    stream: Callable[[], io.StringIO],
+    variables: dict[str, str],
+    colour: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert terminal.wants_color(stream()) is colour

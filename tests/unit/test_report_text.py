@@ -1,0 +1,112 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes.sample_evidence import evidence, latency, status
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.model import SECTIONS
+from agent.report import sections
+from agent.report.text import render
+
+GOLDEN = Path(__file__).parent / "golden" / "report.txt"
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+def test_every_section_of_the_contract_is_rendered_in_its_order() -> None:
+    assert tuple(sections.SECTIONS) == SECTIONS
+
+
+def test_the_whole_report() -> None:
+    assert render(evidence(), status(), 80) == GOLDEN.read_text(encoding="utf-8")
+
+
+def test_no_line_is_wider_than_asked() -> None:
+    assert max(len(line) for line in render(evidence(), None, 80).splitlines()) <= 80
+
+
+def test_a_section_that_could_not_be_measured_says_why() -> None:
+    partial = evidence(unavailable={"biolatency": "this kernel has no block_rq_issue"})
+    del partial["biolatency"]
+    text = render(partial)
+    assert "not measured: this kernel has no block_rq_issue" in text
+    assert "Run-queue latency" in text
+
+
+def test_a_section_absent_without_a_reason_is_not_shown_as_zero() -> None:
+    without = evidence()
+    del without["exec"]
+    assert "not measured: absent from this evidence" in render(without)
+    assert "0 execs" not in render(without)
+
+
+def test_no_evidence_at_all_says_why_and_shows_no_section() -> None:
+    text = render({"available": False, "reason": "no capability: run as root"}, status())
+    assert "available: false\n  no capability: run as root" in text
+    assert "Run-queue" not in text
+    assert "machine   x" in text
+
+
+def test_percentiles_of_nothing_are_absent_not_zero() -> None:
+    nothing = dict.fromkeys(("min_us", "p50_us", "p95_us", "p99_us", "max_us"))
+    text = render(evidence(runqlat=latency(histogram=[], count=0, **nothing)))
+    assert "0 samples, 0 lost\n  min –   p50 –" in text
+
+
+def test_a_distribution_beside_a_section_stands_in_one_line() -> None:
+    text = render(evidence(biolatency=latency(queued={"histogram": [], "p50_us": 150.0})))
+    assert "queued: p50 150 µs   p95 –   p99 –   max –" in text
+
+
+def test_synthetic_numbers_are_marked() -> None:
+    assert "mock: synthetic" in render(evidence(mock=True))
+    assert "mock" not in render(evidence())
+
+
+def test_a_hostile_name_cannot_reach_the_terminal() -> None:
+    hostile = "\x1b]0;owned\x07\x1b[2J\u202e\n\r"
+    named: dict[str, Any] = {
+        "machine": hostile,
+        "run_id": hostile,
+        "labels": dict.fromkeys(("scenario", "impl"), hostile),
+        "exec": {"exec_count": 1, "top_commands": [{"command": hostile, "count": 1}]},
+        "offcpu": {"total_ms": 1, "top_reasons": [{"reason": hostile, "ms": 1}]},
+        "syscall_counts": {"all": {hostile: 5}},
+        "biolatency": latency(**{hostile: {"histogram": []}}),
+        "manifest": {"kernel": hostile, "hooks": {hostile: [hostile]}, "versions": {"a": hostile}},
+        "completeness": {"verdict": hostile, "reasons": [hostile], "streams": {hostile: {"a": 1}}},
+        "overhead": {"processes": [{"role": hostile, "pid": hostile}]},
+    }
+    lines = render(evidence(**named)).split("\n")
+    assert all(line.isprintable() for line in lines)
+    assert sum("\\x1b]0;owned" in line for line in lines) >= len(named)
+
+
+def test_colour_is_added_only_when_asked_for() -> None:
+    plain, coloured = render(evidence()), render(evidence(), color=True)
+    assert "\x1b" not in plain
+    assert "\x1b[33mdegraded\x1b[0m" in coloured
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([*evidence(), "unavailable", "reason", "mock", "unknown"]), JSON
+    )
+)
+def test_evidence_of_any_shape_renders(broken: dict[str, Any]) -> None:
+    assert render(evidence() | broken)
+
+
+@pytest.mark.parametrize("field", ["runqlat", "offcpu", "exec", "syscall_counts", "overhead"])
+@given(data=st.data())
+def test_a_section_of_any_shape_renders(field: str, data: st.DataObject) -> None:
+    known = st.sampled_from(sorted(evidence()[field]))
+    assert render(evidence(**{field: data.draw(st.dictionaries(known, JSON, max_size=4))}))

@@ -1,0 +1,1 @@
+"""The overhead suite: workloads, configurations and peers on top of ``agent.overhead``."""

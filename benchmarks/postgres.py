@@ -1,0 +1,119 @@
+"""pgbench on a PostgreSQL of its own: thrown away afterwards, fsync on, no TCP."""
+
+import os
+import pwd
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from agent.overhead.protocols import Missing, WorkloadFailed
+
+DISK = Path("/var/tmp")
+INSTALLED = Path("/usr/lib/postgresql")
+SETTINGS = {
+    "listen_addresses": "",
+    "fsync": "on",
+    # A checkpoint in the middle of one of a pair's runs would be taken for a cost.
+    "checkpoint_timeout": "1h",
+    "max_wal_size": "4GB",
+    "autovacuum": "off",
+}
+SCALE = 10
+TPS = re.compile(r"^tps = ([\d.]+)", re.MULTILINE)
+START_SECONDS = 60
+
+
+class Pgbench:
+    """TPC-B-like transactions (pgbench's default) of 4 clients over a unix socket."""
+
+    name = "pgbench"
+    operation = "transaction"
+    cpus: frozenset[int] | None = None
+
+    def __init__(self, seconds: int) -> None:
+        self._seconds = seconds
+        self._socket = ""
+
+    def check(self) -> Missing | None:
+        if _bin() is None:
+            return Missing("PostgreSQL is not installed", "apt-get install postgresql")
+        if shutil.which("pgbench") is None:
+            return Missing("pgbench is not installed", "apt-get install postgresql-contrib")
+        return None
+
+    @contextmanager
+    def prepared(self) -> Iterator[None]:
+        """Creates the cluster and its tables, serves it, removes it. Raises `WorkloadFailed`."""
+        account = _account()
+        with tempfile.TemporaryDirectory(prefix="chainbench-pg-", dir=DISK) as folder:
+            shutil.chown(folder, account.pw_uid, account.pw_gid)
+            data = os.path.join(folder, "data")
+            _as(account, "initdb", "-D", data, "--auth=trust", "-U", "bench", cwd=folder)
+            control = ("-D", data, "-w", "-t", str(START_SECONDS))
+            options = " ".join(f"-c {key}='{value}'" for key, value in SETTINGS.items())
+            log = os.path.join(folder, "log")
+            arguments = ("-l", log, "-o", f"{options} -k {folder}", "start")
+            _as(account, "pg_ctl", *control, *arguments, cwd=folder)
+            self._socket = folder
+            try:
+                self._pgbench("-i", "-s", str(SCALE), "-q")
+                yield
+            finally:
+                _as(account, "pg_ctl", *control, "-m", "immediate", "stop", cwd=folder)
+
+    def run(self) -> float:
+        """Raises `WorkloadFailed`."""
+        output = self._pgbench("-n", "-c", "4", "-j", "2", "-T", str(self._seconds))
+        tps = TPS.search(output)
+        if tps is None:
+            raise WorkloadFailed(f"pgbench said {output[-200:]!r}")
+        return 1 / float(tps[1])
+
+    def _pgbench(self, *arguments: str) -> str:
+        return _output(["pgbench", "-h", self._socket, "-U", "bench", *arguments, "postgres"])
+
+
+def _bin() -> Path | None:
+    """The newest version's programs; Debian keeps them off the path."""
+    found = sorted(INSTALLED.glob("*/bin/initdb"), key=lambda path: float(path.parts[-3]))
+    if found:
+        return found[-1].parent
+    initdb = shutil.which("initdb")
+    return Path(initdb).parent if initdb else None
+
+
+def _account() -> pwd.struct_passwd:
+    """Whom the server runs as: PostgreSQL refuses root."""
+    if os.geteuid() != 0:
+        return pwd.getpwuid(os.geteuid())
+    for name in ("postgres", "nobody"):
+        try:
+            return pwd.getpwnam(name)
+        except KeyError:
+            continue
+    raise WorkloadFailed("PostgreSQL refuses root, and there is no user postgres or nobody")
+
+
+def _as(account: pwd.struct_passwd, program: str, *arguments: str, cwd: str) -> None:
+    folder = _bin()
+    if folder is None:
+        raise WorkloadFailed("PostgreSQL is not installed")
+    switch = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+    _output([str(folder / program), *arguments], cwd=cwd, **(switch if os.geteuid() == 0 else {}))
+
+
+def _output(command: Sequence[str], **options: object) -> str:
+    """Through a file: the server inherits what pg_ctl writes to, and a pipe would never end."""
+    with tempfile.TemporaryFile("w+") as file:
+        done = subprocess.run(  # type: ignore[call-overload]
+            command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, **options
+        )
+        file.seek(0)
+        output = file.read()
+    if done.returncode != 0:
+        raise WorkloadFailed(f"{Path(command[0]).name}: {output.strip()[-300:]}")
+    return output

@@ -1,0 +1,147 @@
+"""Holds one of ``probes/*.c`` for the suite: ``probe_host.py FILE READER [-DNAME=VALUE ...]``.
+
+A process of its own, run by the interpreter that has bcc (the distribution's), so it uses bcc and
+the standard library only. Reads lines: ``attach`` is answered ``attached``, ``detach`` with
+``detached N``, N > 0 when anything arrived in the buffer (bytes, or events with callbacks);
+end of file ends it. Between the two nothing of it is attached, and compiling
+is paid once.
+
+READER says who empties the buffer: ``none`` (there is none), ``timer`` (every 100 ms, by moving
+the consumer's position: what userspace does with the events is not this experiment's question),
+``wakeup`` (the same at each wakeup), ``callback`` (BCC calls a Python function for each event).
+"""
+
+import ctypes
+import mmap
+import os
+import select
+import sys
+
+from bcc import BPF
+
+DRAIN_MS = 100
+PAGE = mmap.PAGESIZE
+TRACEPOINTS = ("sched_switch", "sched_wakeup", "sched_wakeup_new")
+
+
+class NoReader:
+    """For programs without a buffer."""
+
+    fds = ()
+    arrived = 0
+
+    def drain(self):
+        return None
+
+
+class RingPosition:
+    """Empties a ring by moving its consumer position (page 0) to the producer's (page 1)."""
+
+    def __init__(self, table):
+        fd = table.map_fd
+        self.fds = ()
+        self._consumer = mmap.mmap(fd, PAGE, mmap.MAP_SHARED)
+        self._producer = mmap.mmap(fd, PAGE, mmap.MAP_SHARED, mmap.PROT_READ, offset=PAGE)
+        self._position = ctypes.c_uint64.from_buffer(self._consumer)
+        self.arrived = 0
+
+    def drain(self):
+        produced = int.from_bytes(self._producer[:8], sys.byteorder)
+        self.arrived += produced - self._position.value
+        self._position.value = produced
+
+
+class WokenRing(RingPosition):
+    """The same, woken by the kernel for each record."""
+
+    def __init__(self, table):
+        super().__init__(table)
+        self.fds = (table.map_fd,)
+
+
+class Callback:
+    """BCC's own way. A callback that returns None costs BCC a swallowed TypeError: return 0."""
+
+    def __init__(self, bpf):
+        self.arrived = 0
+        self.fds = ()
+        table = bpf["events"]
+        if hasattr(table, "open_ring_buffer"):
+            table.open_ring_buffer(self._count)
+            self.drain = bpf.ring_buffer_consume
+            self.fds = (table.map_fd,)
+        else:
+            table.open_perf_buffer(self._count, page_cnt=128)
+            self.drain = lambda: bpf.perf_buffer_poll(0)
+            self.fds = tuple(_perf_fds())
+
+    def _count(self, *_event):
+        self.arrived += 1
+        return 0
+
+
+def _perf_fds():
+    """The perf buffers' fds, which BCC keeps to itself."""
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            if "perf_event" in os.readlink(f"/proc/self/fd/{name}"):
+                yield int(name)
+        except OSError:
+            continue
+
+
+def make_reader(kind, bpf):
+    if kind == "none":
+        return NoReader()
+    if kind == "callback":
+        return Callback(bpf)
+    return (WokenRing if kind == "wakeup" else RingPosition)(bpf["events"])
+
+
+def attach(bpf):
+    for name in TRACEPOINTS:
+        bpf.attach_raw_tracepoint(name, f"raw_tracepoint__{name}")
+
+
+def detach(bpf):
+    for name in TRACEPOINTS:
+        bpf.detach_raw_tracepoint(name)
+
+
+def serve(bpf, reader):
+    attached = False
+    poll = select.epoll()
+    poll.register(sys.stdin, select.EPOLLIN)
+    for fd in reader.fds:
+        poll.register(fd, select.EPOLLIN)
+    while True:
+        ready = {fd for fd, _ in poll.poll(DRAIN_MS / 1000 if attached else None)}
+        reader.drain()
+        if sys.stdin.fileno() not in ready:
+            continue
+        verb = sys.stdin.readline().strip()
+        if not verb:
+            return
+        if verb == "attach":
+            reader.arrived = 0
+            attach(bpf)
+            answer = "attached"
+        else:
+            detach(bpf)
+            reader.drain()
+            answer = f"detached {reader.arrived}"
+        attached = verb == "attach"
+        print(answer, flush=True)
+
+
+def main(path, kind, *defines):
+    bpf = BPF(src_file=path, cflags=list(defines))
+    # BCC attaches by the function's name while compiling; we attach when told.
+    detach(bpf)
+    reader = make_reader(kind, bpf)
+    print("ready", flush=True)
+    serve(bpf, reader)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,152 @@
+"""What is slowed down: each workload one entry, each tool with the command that installs it."""
+
+import json
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.overhead.protocols import Missing, Workload, WorkloadFailed
+from agent.overhead.workloads import PingPong, last_cpu, run_for_output
+from benchmarks.postgres import Pgbench
+
+DISK = Path("/var/tmp")
+"""On the root disk; /tmp is memory on many systems."""
+
+
+def missing_tool(tool: str, package: str) -> Missing | None:
+    """None when ``tool`` is on the path, else how Debian and Ubuntu install it."""
+    if shutil.which(tool):
+        return None
+    return Missing(f"{tool} is not installed", f"apt-get install {package}")
+
+
+@dataclass(frozen=True)
+class ToolWorkload:
+    """A command that does ``operations`` and whose output tells the seconds it took."""
+
+    name: str
+    operation: str
+    cpus: frozenset[int] | None
+    package: str
+    command: Sequence[str]
+    operations: int
+    seconds: Callable[[str], float]
+
+    def check(self) -> Missing | None:
+        return missing_tool(self.command[0], self.package)
+
+    def prepared(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def run(self) -> float:
+        output = run_for_output(self.command)
+        try:
+            return self.seconds(output) / self.operations
+        except (ValueError, AttributeError) as error:
+            raise WorkloadFailed(f"{self.command[0]} said {output[-200:]!r}") from error
+
+
+def _hackbench_seconds(output: str) -> float:
+    match = re.search(r"^Time: ([\d.]+)", output, re.MULTILINE)
+    if match is None:
+        raise ValueError("no time in it")
+    return float(match[1])
+
+
+def perf_bench(name: str, operation: str, arguments: str, operations: int) -> ToolWorkload:
+    """One of ``perf bench``, pinned to one CPU. ``-f simple`` prints the seconds alone."""
+    command = ["perf", "bench", "-f", "simple", *arguments.split(), "-l", str(operations)]
+    return ToolWorkload(name, operation, last_cpu(), "linux-perf", command, operations, float)
+
+
+def pipe(turns: int) -> Workload:
+    """``perf bench sched pipe``, or the ping-pong of our own where perf is missing."""
+    return perf_bench("pipe", "turn", "sched pipe", turns) if shutil.which("perf") else PingPong()
+
+
+def messaging(groups: int, loops: int) -> Workload:
+    """hackbench's pattern as perf has it: 20 senders and 20 receivers a group, on all CPUs."""
+    command = f"perf bench -f simple sched messaging -g {groups} -l {loops}".split()
+    messages = groups * 20 * 20 * loops
+    return ToolWorkload("messaging", "message", None, "linux-perf", command, messages, float)
+
+
+def hackbench(groups: int, loops: int) -> Workload:
+    """20 senders and 20 receivers a group, each pair ``loops`` messages, on all CPUs."""
+    command = f"hackbench -g {groups} -l {loops}".split()
+    messages = groups * 20 * 20 * loops
+    return ToolWorkload(
+        "hackbench", "message", None, "rt-tests", command, messages, _hackbench_seconds
+    )
+
+
+def exec_storm(count: int) -> Workload:
+    """One process after the other, each an exec of true."""
+    command = [sys.executable, "-m", "benchmarks.exec_storm", str(count)]
+    return ToolWorkload("exec", "exec", last_cpu(), "python3", command, 1, float)
+
+
+class Fio:
+    """Direct random reads of 4 KiB, 16 in flight, from a file of our own."""
+
+    name = "fio"
+    operation = "read"
+    cpus: frozenset[int] | None = None
+
+    def __init__(self, seconds: int, megabytes: int = 256) -> None:
+        self._seconds = seconds
+        self._megabytes = megabytes
+        self._file = ""
+
+    def check(self) -> Missing | None:
+        return missing_tool("fio", "fio")
+
+    @contextmanager
+    def prepared(self) -> Iterator[None]:
+        """Writes the file first, so that no read is answered from a hole. Raises
+        `WorkloadFailed`."""
+        with tempfile.TemporaryDirectory(prefix="chainbench-fio-", dir=DISK) as folder:
+            self._file = os.path.join(folder, "data")
+            self._fio("--rw=write", "--bs=1m")
+            yield
+
+    def run(self) -> float:
+        """Raises `WorkloadFailed`."""
+        length = (f"--runtime={self._seconds}", "--time_based")
+        output = self._fio("--rw=randread", "--bs=4k", "--iodepth=16", *length)
+        try:
+            return 1 / float(json.loads(output)["jobs"][0]["read"]["iops"])
+        except (ValueError, LookupError, ZeroDivisionError) as error:
+            raise WorkloadFailed(f"fio said {output[-200:]!r}") from error
+
+    def _fio(self, *arguments: str) -> str:
+        common = f"--name=bench --size={self._megabytes}m --direct=1 --ioengine=libaio"
+        output = "--output-format=json"
+        return run_for_output(
+            ["fio", f"--filename={self._file}", *common.split(), output, *arguments]
+        )
+
+
+def quick() -> list[Workload]:
+    """Runs of a third of a second: two minutes for the configurations that matter most."""
+    return [pipe(60_000)]
+
+
+def full() -> list[Workload]:
+    """Everything, runs of one to three seconds."""
+    return [
+        pipe(200_000),
+        PingPong(60_000),
+        hackbench(groups=10, loops=200),
+        messaging(groups=5, loops=200),
+        perf_bench("syscall", "syscall", "syscall basic", 5_000_000),
+        Fio(seconds=2),
+        exec_storm(1_000),
+        Pgbench(seconds=3),
+    ]

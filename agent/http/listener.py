@@ -1,0 +1,42 @@
+"""The listening socket, opened before privileges are dropped (ports below 1024)."""
+
+import socket
+
+BACKLOG = 1024
+"""Connections the kernel keeps for us; it takes the lesser of this and net.core.somaxconn."""
+
+USER_TIMEOUT_MS = 10_000
+"""How long sent data may stay unacknowledged, or a full window of the peer's stay full, before the
+kernel gives the connection up (TCP_USER_TIMEOUT, tcp(7)). Accepted sockets inherit it."""
+
+
+def open_listener(host: str, port: int) -> socket.socket:
+    """A socket listening on the first address of ``host``; port 0 takes a free one.
+
+    Raises `OSError` with ``host:port`` in its text: address in use, not ours, not permitted,
+    name unknown.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        sock = socket.socket(family, kind, protocol)
+        try:
+            _prepare(sock)
+            sock.bind(address)
+            sock.listen(BACKLOG)
+        except BaseException:
+            sock.close()
+            raise
+    except OSError as error:
+        raise type(error)(
+            error.errno, f"cannot listen on {host}:{port}: {error.strerror}"
+        ) from None
+    return sock
+
+
+def _prepare(sock: socket.socket) -> None:
+    sock.setblocking(False)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)

@@ -1,0 +1,158 @@
+"""The server: accepts, bounds the number of connections, and ends in time.
+
+Resources: two descriptors a listener, one a connection, at most `HttpSettings.max_connections`
+(fewer where the process may not open twice as many files).
+"""
+
+import errno
+import logging
+import resource
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+
+import trio
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.config import Config
+from hypercorn.trio.worker_context import WorkerContext
+from quart_trio import QuartTrio
+
+from agent.http.connection import ClientStream, Connection, Phase
+from agent.http.settings import HttpSettings
+
+LOGGER = logging.getLogger("agent.http")
+
+OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
+"""Errors of accept(2) that pass. The connection stays in the backlog, so it is not lost."""
+
+RETRY_SECONDS = 0.1
+"""Between attempts to accept, or to make room; as long as trio's own serve_listeners waits."""
+
+FIRST_TO_GO: tuple[Phase, ...] = ("waiting", "uploading", "downloading")
+"""Whom a newcomer replaces, the longest at it first. Never one whose request is being worked on:
+that may be the runner waiting for its evidence."""
+
+Address = tuple[str, int]
+
+
+async def serve(
+    app: QuartTrio,
+    listeners: Sequence[socket.socket],
+    settings: HttpSettings,
+    *,
+    shutdown_trigger: Callable[[], Awaitable[object]],
+    task_status: trio.TaskStatus[list[Address]] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve ``app`` until ``shutdown_trigger`` returns, then end within ``settings.grace``.
+
+    Takes over the ``listeners`` and closes them. Starts with the addresses they are bound to.
+    """
+    server = _Server(app, settings)
+    async with trio.open_nursery() as nursery:
+        try:
+            async with trio.open_nursery() as accepting:
+                for sock in listeners:
+                    listener = trio.SocketListener(trio.socket.from_stdlib_socket(sock))
+                    accepting.start_soon(server.accept_from, listener, nursery)
+                task_status.started([sock.getsockname()[:2] for sock in listeners])
+                await shutdown_trigger()
+                accepting.cancel_scope.cancel()
+            await server.finish()
+        finally:
+            server.abort_all()
+
+
+class _Server:
+    def __init__(self, app: QuartTrio, settings: HttpSettings) -> None:
+        self._app = ASGIWrapper(app)
+        self._settings = settings
+        self._config = _hypercorn_config(settings)
+        self._context = WorkerContext(max_requests=None)
+        self._limit = _connection_limit(settings)
+        self._connections: set[Connection] = set()
+        self._left = trio.lowlevel.ParkingLot()
+        self._short_of_resources = False
+
+    async def accept_from(self, listener: trio.SocketListener, nursery: trio.Nursery) -> None:
+        async with listener:
+            while True:
+                stream = await self._accept(listener)
+                if stream is not None:
+                    await self._make_room()
+                    nursery.start_soon(self._run, self._connection(stream))
+
+    async def _accept(self, listener: trio.SocketListener) -> trio.SocketStream | None:
+        try:
+            stream = await listener.accept()
+        except OSError as error:
+            if error.errno not in OUT_OF_RESOURCES:
+                raise
+            if not self._short_of_resources:
+                LOGGER.error("cannot accept connections for now: %s", error)
+            self._short_of_resources = True
+            self._close_one()
+            await trio.sleep(RETRY_SECONDS)
+            return None
+        self._short_of_resources = False
+        return stream
+
+    async def _make_room(self) -> None:
+        while len(self._connections) >= self._limit and not self._close_one():
+            # Nobody may be closed: until somebody leaves, or begins to wait for a request.
+            with trio.move_on_after(RETRY_SECONDS):
+                await self._left.park()
+
+    def _close_one(self) -> bool:
+        """Close the connection that is missed least; False where none may be closed."""
+        candidates = [
+            (FIRST_TO_GO.index(phase), connection.since, connection)
+            for connection in self._connections
+            if (phase := connection.phase) in FIRST_TO_GO
+        ]
+        if not candidates:
+            return False
+        *_, connection = min(candidates, key=lambda candidate: candidate[:2])
+        connection.abort()
+        self._connections.discard(connection)
+        return True
+
+    def _connection(self, stream: trio.SocketStream) -> Connection:
+        client = ClientStream(stream, self._settings.send_timeout)
+        connection = Connection(self._app, self._config, self._context, client)
+        self._connections.add(connection)
+        return connection
+
+    async def _run(self, connection: Connection) -> None:
+        try:
+            await connection.run()
+        finally:
+            self._connections.discard(connection)
+            self._left.unpark_all()
+
+    async def finish(self) -> None:
+        """Let the requests in flight end, for ``settings.grace`` at most."""
+        # Connections that wait for a request close themselves on this, the others after theirs.
+        await self._context.terminated.set()
+        with trio.move_on_after(self._settings.grace):
+            while self._connections:
+                await self._left.park()
+
+    def abort_all(self) -> None:
+        for connection in self._connections:
+            connection.abort()
+
+
+def _hypercorn_config(settings: HttpSettings) -> Config:
+    config = Config()
+    config.accesslog = None
+    config.errorlog = LOGGER
+    config.include_server_header = False
+    config.keep_alive_timeout = settings.keep_alive_timeout
+    return config
+
+
+def _connection_limit(settings: HttpSettings) -> int:
+    """Half of the files that may be open are for the rest of the agent."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return settings.max_connections
+    return max(1, min(settings.max_connections, soft // 2))

@@ -1,0 +1,92 @@
+"""The real server around a fake recorder, in a thread with a Trio loop of its own."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from queue import SimpleQueue
+from typing import Any
+
+import outcome
+import trio
+
+from agent.http.app import create_app
+from agent.http.listener import open_listener
+from agent.http.server import serve
+from agent.http.settings import HttpSettings
+from fakes.recorder import FakeRecorder
+
+
+class RunningServer:
+    """A served agent, to be used from the tests' own thread."""
+
+    def __init__(self, recorder: FakeRecorder, port: int) -> None:
+        self.recorder = recorder
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+        self._token = trio.lowlevel.current_trio_token()
+        self._shutdown = trio.Event()
+        self._ended = threading.Event()
+
+    def call(self, function: Callable[[], Any]) -> Any:
+        """Run ``function`` in the server's thread, between two of its tasks."""
+        return trio.from_thread.run_sync(function, trio_token=self._token)
+
+    def event(self) -> trio.Event:
+        """A Trio event; ``call(event.set)`` sets it."""
+        return trio.Event()
+
+    def shut_down(self, timeout: float) -> bool:
+        """Ask for a graceful end; whether it came within ``timeout`` seconds."""
+        if not self._ended.is_set():
+            self.call(self._shutdown.set)
+        return self._ended.wait(timeout)
+
+    def connect(self, receive_buffer: int | None = None) -> socket.socket:
+        """A raw client."""
+        sock = socket.socket()
+        if receive_buffer is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        sock.settimeout(10)
+        sock.connect(("127.0.0.1", self.port))
+        return sock
+
+
+@contextmanager
+def running_server(settings: HttpSettings | None = None) -> Iterator[RunningServer]:
+    """Serve on an ephemeral port of 127.0.0.1; re-raises what the server raised."""
+    started: SimpleQueue[outcome.Outcome[RunningServer]] = SimpleQueue()
+    failures: list[BaseException] = []
+
+    async def main() -> None:
+        listener = open_listener("127.0.0.1", 0)
+        async with FakeRecorder.open() as recorder:
+            server = RunningServer(recorder, listener.getsockname()[1])
+            app = create_app(recorder, settings or HttpSettings())
+            started.put(outcome.Value(server))
+            try:
+                await serve(
+                    app,
+                    [listener],
+                    settings or HttpSettings(),
+                    shutdown_trigger=server._shutdown.wait,
+                )
+            finally:
+                server._ended.set()
+
+    def run() -> None:
+        try:
+            trio.run(main)
+        except BaseException as error:  # noqa: BLE001  handed on to the test's thread
+            failures.append(error)
+            started.put(outcome.Error(error))
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    server = started.get(timeout=10).unwrap()
+    try:
+        yield server
+    finally:
+        assert server.shut_down(timeout=10), "the server does not end"
+        thread.join(timeout=10)
+    assert not failures, failures

@@ -18,7 +18,6 @@ class Hdr(Protocol):
     highest_trackable_value: int
     significant_figures: int
     total_count: int
-    min_value: int
     max_value: int
 
     @property

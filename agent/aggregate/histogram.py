@@ -174,7 +174,6 @@ class LatencyHistogram:
     def encode(self) -> str:
         """HdrHistogram V2 in base64; the overflow is not in it, and neither is the sum."""
         self._hdr.total_count = self.total_count
-        self._hdr.min_value = self._min_ns
         # The library encodes the slots up to that of its maximum, and no more.
         self._hdr.max_value = self._max_ns
         return self._hdr.encode().decode("ascii")

@@ -136,9 +136,10 @@ def test_a_run_that_was_never_committed_leaves_its_numbers_but_is_not_counted():
         totals(4),
         RunTotals(),
         totals(5, runqlat=LatencyTotals(latency(9, cell=4).bucket_counts, 99.0, 9)),
+        totals(5, runqlat=replace(latency(5), sum_us=39.0)),
         totals(5, syscalls={"futex": 100}),
     ],
-    ids=["all", "not measured any more", "one bucket", "one syscall"],
+    ids=["all", "not measured any more", "one bucket", "the sum", "one syscall"],
 )
 def test_a_section_that_falls_within_a_run_stays_as_it_was(fallen):
     store = SeriesStore()

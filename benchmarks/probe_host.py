@@ -16,6 +16,8 @@ import mmap
 import os
 import select
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 from bcc import BPF
 
@@ -27,25 +29,25 @@ TRACEPOINTS = ("sched_switch", "sched_wakeup", "sched_wakeup_new")
 class NoReader:
     """For programs without a buffer."""
 
-    fds = ()
+    fds: tuple[int, ...] = ()
     arrived = 0
 
-    def drain(self):
+    def drain(self) -> None:
         return None
 
 
 class RingPosition:
     """Empties a ring by moving its consumer position (page 0) to the producer's (page 1)."""
 
-    def __init__(self, table):
+    def __init__(self, table: Any) -> None:
         fd = table.map_fd
-        self.fds = ()
+        self.fds: tuple[int, ...] = ()
         self._consumer = mmap.mmap(fd, PAGE, mmap.MAP_SHARED)
         self._producer = mmap.mmap(fd, PAGE, mmap.MAP_SHARED, mmap.PROT_READ, offset=PAGE)
         self._position = ctypes.c_uint64.from_buffer(self._consumer)
         self.arrived = 0
 
-    def drain(self):
+    def drain(self) -> None:
         produced = int.from_bytes(self._producer[:8], sys.byteorder)
         self.arrived += produced - self._position.value
         self._position.value = produced
@@ -54,7 +56,7 @@ class RingPosition:
 class WokenRing(RingPosition):
     """The same, woken by the kernel for each record."""
 
-    def __init__(self, table):
+    def __init__(self, table: Any) -> None:
         super().__init__(table)
         self.fds = (table.map_fd,)
 
@@ -62,9 +64,9 @@ class WokenRing(RingPosition):
 class Callback:
     """BCC's own way. A callback that returns None costs BCC a swallowed TypeError: return 0."""
 
-    def __init__(self, bpf):
+    def __init__(self, bpf: BPF) -> None:
         self.arrived = 0
-        self.fds = ()
+        self.fds: tuple[int, ...] = ()
         table = bpf["events"]
         if hasattr(table, "open_ring_buffer"):
             table.open_ring_buffer(self._count)
@@ -75,12 +77,12 @@ class Callback:
             self.drain = lambda: bpf.perf_buffer_poll(0)
             self.fds = tuple(_perf_fds())
 
-    def _count(self, *_event):
+    def _count(self, *_event: object) -> int:
         self.arrived += 1
         return 0
 
 
-def _perf_fds():
+def _perf_fds() -> Iterator[int]:
     """The perf buffers' fds, which BCC keeps to itself."""
     for name in os.listdir("/proc/self/fd"):
         try:
@@ -90,7 +92,7 @@ def _perf_fds():
             continue
 
 
-def make_reader(kind, bpf):
+def make_reader(kind: str, bpf: BPF) -> Any:
     if kind == "none":
         return NoReader()
     if kind == "callback":
@@ -98,17 +100,17 @@ def make_reader(kind, bpf):
     return (WokenRing if kind == "wakeup" else RingPosition)(bpf["events"])
 
 
-def attach(bpf):
+def attach(bpf: BPF) -> None:
     for name in TRACEPOINTS:
         bpf.attach_raw_tracepoint(name, f"raw_tracepoint__{name}")
 
 
-def detach(bpf):
+def detach(bpf: BPF) -> None:
     for name in TRACEPOINTS:
         bpf.detach_raw_tracepoint(name)
 
 
-def serve(bpf, reader):
+def serve(bpf: BPF, reader: Any) -> None:
     attached = False
     poll = select.epoll()
     poll.register(sys.stdin, select.EPOLLIN)
@@ -134,7 +136,7 @@ def serve(bpf, reader):
         print(answer, flush=True)
 
 
-def main(path, kind, *defines):
+def main(path: str, kind: str, *defines: str) -> None:
     bpf = BPF(src_file=path, cflags=list(defines))
     # BCC attaches by the function's name while compiling; we attach when told.
     detach(bpf)

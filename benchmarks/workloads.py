@@ -59,10 +59,19 @@ def _hackbench_seconds(output: str) -> float:
     return float(match[1])
 
 
+def _perf_seconds_per_operation(output: str) -> float:
+    """From the default format: ``-f simple`` rounds the total to a millisecond."""
+    match = re.search(r"([\d.]+) usecs/op", output)
+    if match is None:
+        raise ValueError("no usecs/op in it")
+    return float(match[1]) * 1e-6
+
+
 def perf_bench(name: str, operation: str, arguments: str, operations: int) -> ToolWorkload:
-    """One of ``perf bench``, pinned to one CPU. ``-f simple`` prints the seconds alone."""
-    command = ["perf", "bench", "-f", "simple", *arguments.split(), "-l", str(operations)]
-    return ToolWorkload(name, operation, last_cpu(), "linux-perf", command, operations, float)
+    """One of ``perf bench`` that tells microseconds per operation, pinned to one CPU."""
+    command = ["perf", "bench", *arguments.split(), "-l", str(operations)]
+    per_operation = _perf_seconds_per_operation
+    return ToolWorkload(name, operation, last_cpu(), "linux-perf", command, 1, per_operation)
 
 
 def pipe(turns: int) -> Workload:

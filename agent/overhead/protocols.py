@@ -87,3 +87,22 @@ class Nothing:
 
     def remarks(self) -> tuple[str, ...]:
         return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """A configuration that cannot be had at all here: it is listed, with the reason."""
+
+    name: str
+    label: str
+    missing: Missing
+
+    def check(self) -> Missing | None:
+        return self.missing
+
+    def armed(self) -> AbstractContextManager[None]:
+        """Always raises `CannotMeasure`."""
+        raise CannotMeasure(self.missing.reason, self.missing.cure)
+
+    def remarks(self) -> tuple[str, ...]:
+        return ()

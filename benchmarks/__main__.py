@@ -1,0 +1,111 @@
+"""``python -m benchmarks overhead|micro|merge``."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from agent.overhead.command import ProgressLine
+from agent.overhead.results import Incomparable, Result, merge
+from agent.overhead.table import columns, render
+from benchmarks.chart import draw
+from benchmarks.results_page import write_page
+from benchmarks.suite import FULL_ROUNDS, QUICK_ROUNDS, Selection, measure_all, unknown_names
+from benchmarks.targets import ratio_rows
+
+FOLDER = Path(__file__).parent
+PAGE = "RESULTS.md"
+DATA = "results.json"
+FIGURES = "micro.json"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    status: int = options.run(options)
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    overhead = commands.add_parser("overhead", help="what each configuration costs a workload")
+    length = overhead.add_mutually_exclusive_group()
+    length.add_argument("--quick", action="store_true", help="two minutes (the default)")
+    length.add_argument("--full", action="store_true", help=f"everything; writes {PAGE}")
+    overhead.add_argument("--rounds", type=int, help="pairs of each configuration")
+    overhead.add_argument(
+        "--only", nargs="+", default=[], metavar="NAME", help="workloads or configurations"
+    )
+    overhead.add_argument("--out", type=Path, help="write JSON here, and an SVG beside it")
+    overhead.set_defaults(run=_overhead)
+    joined = commands.add_parser("merge", help="several results of one machine as one")
+    joined.add_argument("files", nargs="+", type=Path)
+    joined.add_argument("--out", type=Path)
+    joined.set_defaults(run=_merge)
+    return parser
+
+
+def _overhead(options: argparse.Namespace) -> int:
+    unknown = unknown_names(options.only)
+    if unknown:
+        print(f"no workload or configuration is called {', '.join(unknown)}", file=sys.stderr)
+        return 2
+    rounds = options.rounds or (FULL_ROUNDS if options.full else QUICK_ROUNDS)
+    selection = Selection(options.full, rounds, frozenset(options.only))
+    result = measure_all(selection, ProgressLine(sys.stderr), _tell)
+    _show(result)
+    if options.out:
+        _write(result, options.out)
+    if options.full and not options.only:
+        pictures = _write(result, FOLDER / DATA)
+        (FOLDER / PAGE).write_text(write_page(result, _figures(), pictures))
+    return 0 if result.workloads else 1
+
+
+def _merge(options: argparse.Namespace) -> int:
+    try:
+        results = [Result.from_json(json.loads(path.read_text())) for path in options.files]
+        result = results[0]
+        for other in results[1:]:
+            result = merge(result, other)
+    except Incomparable as error:
+        print(error, file=sys.stderr)
+        return 1
+    _show(result)
+    if options.out:
+        _write(result, options.out)
+    return 0
+
+
+def _show(result: Result) -> None:
+    print(render(result))
+    rows = [(row.text, row.limit, row.found, row.verdict) for row in ratio_rows(result)]
+    print("\n".join(columns([("", "at most", "found", ""), *rows])))
+
+
+def _write(result: Result, path: Path) -> list[str]:
+    """The JSON, and one picture a workload beside it; returns the pictures' names."""
+    path.write_text(json.dumps(result.to_json(), indent=1) + "\n")
+    pictures = []
+    for workload in result.workloads:
+        picture = path.with_name(f"{path.stem}-{workload.name}.svg")
+        picture.write_text(draw(result, workload))
+        pictures.append(picture.name)
+    return pictures
+
+
+def _figures() -> dict[str, float]:
+    """Of the last ``micro`` here, none before the first."""
+    path = FOLDER / FIGURES
+    if not path.exists():
+        return {}
+    figures: dict[str, float] = json.loads(path.read_text())["figures"]
+    return figures
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,37 @@
+"""What is attached meanwhile: the table of everything that a workload can be measured under."""
+
+from contextlib import ExitStack
+from typing import Any
+
+from agent.model import SECTIONS
+from agent.overhead.agent_process import AgentProcess
+from agent.overhead.agent_runs import AgentRun
+from agent.overhead.protocols import Absent, Configuration, Missing, Nothing
+from benchmarks.peers import PEERS, Peer
+from benchmarks.probes import probes
+
+AGENT_RUNS: tuple[tuple[str, str, tuple[str, ...], dict[str, Any]], ...] = (
+    *((section, f"{section} alone", (section,), {}) for section in SECTIONS),
+    ("all", "all five sections", SECTIONS, {}),
+    (
+        "runqlat-accounting",
+        "runqlat, timed by accounting",
+        ("runqlat",),
+        {"timing": "accounting"},
+    ),
+    ("all-accounting", "all five, timed by accounting", SECTIONS, {"timing": "accounting"}),
+    ("runqlat-perf", "runqlat, perf transport", ("runqlat",), {"transport": "perf"}),
+    ("all-perf", "all five, perf transport", SECTIONS, {"transport": "perf"}),
+)
+"""Name, label, sections, options of ``/start``. Without options: clock and ring, the defaults."""
+
+
+def configurations(agent: AgentProcess | Missing, stack: ExitStack) -> list[Configuration]:
+    """All of them; the agent's own as absent ones where it is missing. ``stack`` ends children."""
+    runs = [
+        Absent(name, label, agent)
+        if isinstance(agent, Missing)
+        else AgentRun(name, label, agent, sections, options)
+        for name, label, sections, options in AGENT_RUNS
+    ]
+    return [Nothing(), *probes(stack), *runs, *(Peer(tool, stack) for tool in PEERS)]

@@ -1,0 +1,110 @@
+"""Small bcc programs as configurations: the floor, and ways to hand events over, side by side."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from subprocess import run
+
+from agent.overhead.protocols import CannotMeasure, Configuration, Missing
+from benchmarks import headers
+from benchmarks.processes import Conversation
+
+FOLDER = Path(__file__).parent
+SYSTEM_PYTHON = "/usr/bin/python3"
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeProgram:
+    """A file of ``probes/``, its constants, and who empties its buffer (`probe_host`)."""
+
+    name: str
+    label: str
+    file: str
+    reader: str
+    define: str
+
+
+PROGRAMS = (
+    ProbeProgram("floor-empty", "floor: empty raw tracepoints", "floor.c", "none", "CLOCK=0"),
+    ProbeProgram("floor-clock", "floor: the same reading the clock", "floor.c", "none", "CLOCK=1"),
+    ProbeProgram("batched", "experiment: batches of 256", "transport.c", "timer", "SUBMIT=0"),
+    ProbeProgram("record", "experiment: one record an event", "transport.c", "timer", "SUBMIT=1"),
+    ProbeProgram(
+        "wakeup", "experiment: a record and a wakeup an event", "transport.c", "wakeup", "SUBMIT=2"
+    ),
+    ProbeProgram(
+        "ring-callback",
+        "bcc ring buffer, a callback an event",
+        "transport.c",
+        "callback",
+        "SUBMIT=3",
+    ),
+    ProbeProgram(
+        "perf-callback",
+        "bcc perf buffer, a callback an event",
+        "transport.c",
+        "callback",
+        "SUBMIT=4",
+    ),
+)
+
+
+class Probe:
+    """Compiled when first armed, by a child that stays until ``stack`` is closed."""
+
+    def __init__(self, program: ProbeProgram, stack: ExitStack) -> None:
+        self._program = program
+        self._stack = stack
+        self._child: Conversation | None = None
+        self.name = program.name
+        self.label = program.label
+
+    def check(self) -> Missing | None:
+        if not _system_python_has_bcc():
+            return Missing(f"{SYSTEM_PYTHON} has no bcc", "apt-get install python3-bpfcc")
+        return None
+
+    @contextmanager
+    def armed(self) -> Iterator[None]:
+        """Raises `CannotMeasure` when it does not compile, or no event arrived."""
+        child = self._started()
+        child.say("attach")
+        try:
+            yield
+        finally:
+            answer = child.say("detach")
+        if self._program.reader != "none" and answer == "detached 0":
+            raise CannotMeasure("no event arrived")
+
+    def remarks(self) -> tuple[str, ...]:
+        return ()
+
+    def _started(self) -> Conversation:
+        if self._child is None:
+            program = self._program
+            host, source = str(FOLDER / "probe_host.py"), str(FOLDER / "probes" / program.file)
+            child = Conversation(
+                [SYSTEM_PYTHON, host, source, program.reader, f"-D{program.define}"],
+                {headers.VARIABLE: str(headers.MINIMAL)},
+            )
+            self._stack.callback(child.end)
+            child.listen()
+            self._child = child
+        return self._child
+
+
+def probes(stack: ExitStack) -> list[Configuration]:
+    """All `PROGRAMS`; their children end when ``stack`` is closed."""
+    return [Probe(program, stack) for program in PROGRAMS]
+
+
+@cache
+def _system_python_has_bcc() -> bool:
+    """Asked of a child: importing bcc here would keep LLVM's 100 MB."""
+    if shutil.which(SYSTEM_PYTHON) is None:
+        return False
+    command = [SYSTEM_PYTHON, "-c", "from bcc import BPF"]
+    return run(command, capture_output=True).returncode == 0

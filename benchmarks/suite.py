@@ -1,0 +1,139 @@
+"""What ``--quick`` and ``--full`` measure, and the walk through it."""
+
+import re
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from subprocess import run
+
+from agent.overhead.agent_process import AgentFailed, AgentProcess
+from agent.overhead.interleave import Plan
+from agent.overhead.machine import load_average, read_machine
+from agent.overhead.protocols import Configuration, Missing, Workload, WorkloadFailed
+from agent.overhead.results import Result, WorkloadResult
+from agent.overhead.rounds import Report, measure
+from benchmarks import workloads
+from benchmarks.configurations import configurations
+
+QUICK_ROUNDS = 10
+FULL_ROUNDS = 15
+
+COMMON = ("nothing", "floor-clock", "runqlat", "all", "all-accounting")
+RUNQUEUE_PEERS = ("bcc-runqlat", "bpftrace")
+QUICK = (*COMMON, "all-perf", *RUNQUEUE_PEERS)
+SHOWN: dict[str, tuple[str, ...]] = {
+    "pingpong": (*COMMON, "bcc-runqlat"),
+    "hackbench": (*COMMON, "all-perf", *RUNQUEUE_PEERS),
+    "messaging": (*COMMON, "bcc-runqlat"),
+    "syscall": ("nothing", "syscall_counts", "all", "bcc-syscount"),
+    "fio": ("nothing", "biolatency", "all", "all-accounting"),
+    "exec": ("nothing", "exec", "all", "bcc-runqlat"),
+    "pgbench": ("nothing", "runqlat", "all", "all-accounting", *RUNQUEUE_PEERS),
+}
+"""Which configurations mean something for a workload; the pipe is measured under all of them."""
+
+TOOLS = {
+    "perf": ("perf", "--version"),
+    "bpftrace": ("bpftrace", "--version"),
+    "fio": ("fio", "--version"),
+    "pgbench": ("pgbench", "--version"),
+    "bcc": ("/usr/bin/python3", "-c", "import bcc; print(bcc.__version__)"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What was asked for on the command line; empty ``only`` means everything of the mode."""
+
+    full: bool
+    rounds: int
+    only: frozenset[str] = frozenset()
+
+    def workloads(self) -> list[Workload]:
+        offered = workloads.full() if self.full else workloads.quick()
+        named = [workload for workload in offered if workload.name in self.only]
+        return named or offered
+
+    def configurations(
+        self, workload: str, offered: Sequence[Configuration]
+    ) -> list[Configuration]:
+        """Those that mean something for ``workload``; with names, these and the A/A pair."""
+        named = self.only & {configuration.name for configuration in offered}
+        if named:
+            wanted = {"nothing", *named}
+        elif self.full:
+            wanted = set(SHOWN.get(workload, [configuration.name for configuration in offered]))
+        else:
+            wanted = set(QUICK)
+        return [configuration for configuration in offered if configuration.name in wanted]
+
+
+def unknown_names(only: Sequence[str]) -> list[str]:
+    """Those of ``only`` that name neither a workload nor a configuration."""
+    with ExitStack() as stack:
+        known = {workload.name for workload in [*workloads.full(), *workloads.quick()]}
+        known |= {
+            configuration.name for configuration in configurations(Missing("not asked for"), stack)
+        }
+    return [name for name in only if name not in known]
+
+
+def measure_all(selection: Selection, report: Report, tell: Callable[[str], None]) -> Result:
+    """Runs the selection. What cannot run is in ``skipped``, never an exception."""
+    started, began, load = datetime.now(UTC), time.monotonic(), load_average()
+    with ExitStack() as stack:
+        offered = configurations(_agent(stack), stack)
+        measured, skipped = _measure_workloads(selection, offered, report, tell)
+    return Result(
+        machine=read_machine(tool_versions()),
+        started=started.isoformat(timespec="seconds"),
+        seconds=time.monotonic() - began,
+        load_before=load,
+        load_after=load_average(),
+        workloads=tuple(measured),
+        skipped=skipped,
+    )
+
+
+def _measure_workloads(
+    selection: Selection,
+    offered: Sequence[Configuration],
+    report: Report,
+    tell: Callable[[str], None],
+) -> tuple[list[WorkloadResult], dict[str, Missing]]:
+    measured: list[WorkloadResult] = []
+    skipped: dict[str, Missing] = {}
+    for workload in selection.workloads():
+        missing = workload.check()
+        if missing is None:
+            chosen = selection.configurations(workload.name, offered)
+            try:
+                measured.append(measure(workload, chosen, Plan(selection.rounds), report))
+            except WorkloadFailed as error:
+                missing = Missing(str(error))
+        if missing:
+            skipped[workload.name] = missing
+            tell(f"{workload.name} not run: {missing.reason} ({missing.cure})")
+    return measured, skipped
+
+
+def _agent(stack: ExitStack) -> AgentProcess | Missing:
+    """An agent for the whole session, or why it does not start."""
+    try:
+        return stack.enter_context(AgentProcess())
+    except AgentFailed as error:
+        return Missing(str(error))
+
+
+def tool_versions() -> dict[str, str]:
+    """Of what is installed of `TOOLS`."""
+    return {name: _version(command) for name, command in TOOLS.items() if shutil.which(command[0])}
+
+
+def _version(command: Sequence[str]) -> str:
+    done = run(command, capture_output=True, text=True)
+    number = re.search(r"\d+(\.\d+)+", done.stdout)
+    return number[0] if number else "unknown"

@@ -154,6 +154,7 @@ class Connection(TCPServer):
         """When it began to wait for a request, or to serve one."""
         self._client_stream = stream
         self._http: JsonH11Protocol | None = None
+        self._left = False
         self._scope = trio.CancelScope()
 
     @property
@@ -161,10 +162,13 @@ class Connection(TCPServer):
         """What keeps this connection busy."""
         if self._client_stream.sending:
             return "downloading"
-        their_state = h11.IDLE if self._http is None else self._http.connection.their_state
-        if their_state is h11.IDLE:
+        if self._http is None:
             return "waiting"
-        return "uploading" if their_state is h11.SEND_BODY else "working"
+        connection = self._http.connection
+        if connection.their_state is h11.SEND_BODY:
+            return "uploading"
+        answer_is_owed = connection.our_state in (h11.SEND_RESPONSE, h11.SEND_BODY)
+        return "working" if answer_is_owed else "waiting"
 
     def abort(self) -> None:
         """End now, whatever it is doing."""
@@ -190,6 +194,8 @@ class Connection(TCPServer):
             return
         if isinstance(event, Updated):
             self.since = trio.current_time()
+            if self._left:
+                return
         # The end of an answer comes from the handler's task, which Quart-Trio cancels about then.
         # Without a shield "Connection: close" would close nothing, and the keep-alive timeout of
         # other connections would not begin. Sends are bounded by ClientStream, the rest is quick.
@@ -219,5 +225,8 @@ class Connection(TCPServer):
                 self.protocol = cast(ProtocolWrapper, self._http)
                 await self.idle_task.restart(task_group, self._idle_timeout)
                 await self._read_data()
+                # The client is gone, and must not keep its descriptor till the keep-alive timeout.
+                self._left = True
+                await self.idle_task.stop()
         finally:
             await self._close()

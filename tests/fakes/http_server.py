@@ -9,12 +9,12 @@ from typing import Any
 
 import outcome
 import trio
+from fakes.recorder import FakeRecorder
 
 from agent.http.app import create_app
 from agent.http.listener import open_listener
 from agent.http.server import serve
 from agent.http.settings import HttpSettings
-from fakes.recorder import FakeRecorder
 
 
 class RunningServer:

@@ -1,0 +1,148 @@
+"""What a runner sees: real clients over real sockets against the real server."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import requests
+from fakes.http_server import RunningServer, running_server
+
+from agent.http.settings import HttpSettings
+
+SHA, SHA256 = "f" * 40, "0" * 64
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[RunningServer]:
+    with running_server(HttpSettings(allowed_hosts=frozenset({"localhost", "bench-7"}))) as server:
+        yield server
+
+
+@pytest.fixture
+def server() -> Iterator[RunningServer]:
+    with running_server() as server:
+        yield server
+
+
+def test_the_plain_client_of_the_contract(server: RunningServer) -> None:
+    agent, sha, sha256 = server.url, SHA, SHA256
+    requests.post(f"{agent}/start", json={"scenario": "baseline", "impl": "python",
+        "variant": "numpy", "commit": sha, "dataset": sha256})  # fmt: skip
+    evidence = requests.post(f"{agent}/stop").json()
+    answer = requests.post(f"{agent}/report", json={"impl": "python", "variant": "numpy",
+        "commit": sha, "dataset": sha256, "baseline_ms": 1500.0,
+        "optimized_ms": 1200.0, "gain_pct": 20.0})  # fmt: skip
+
+    assert evidence["available"] is True
+    assert evidence["runqlat"]["histogram"] == [{"bucket_us": 1, "count": 150}]
+    assert answer.json() == {"status": "metrics_reported"}
+    assert server.recorder.requests[0].labels.commit == SHA
+    assert server.recorder.reports[0].gain_pct == 20.0
+
+
+def test_of_many_starts_exactly_one_wins(server: RunningServer) -> None:
+    ready = threading.Barrier(20)
+
+    def start(number: int) -> requests.Response:
+        ready.wait()
+        return requests.post(f"{server.url}/start", json={"variant": str(number)})
+
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(start, range(20)))
+    won = [answer for answer in answers if answer.status_code == 200]
+    lost = [answer for answer in answers if answer.status_code == 409]
+    assert (len(won), len(lost)) == (1, 19)
+    assert {answer.json()["run_id"] for answer in lost} == {won[0].json()["run_id"]}
+
+
+@pytest.mark.parametrize("size", [64 * 1024 + 1, 1_000_000, 8_000_000])
+def test_a_client_that_sends_too_much_gets_to_see_why(shared: RunningServer, size: int) -> None:
+    answer = requests.post(f"{shared.url}/start", json={"scenario": "x" * size})
+    assert (answer.status_code, answer.json()["error"]) == (413, "body_too_large")
+    chunks = iter([b" " * 50_000] * (size // 50_000 + 1))
+    answer = requests.post(f"{shared.url}/start", data=chunks)
+    assert (answer.status_code, answer.json()["error"]) == (413, "body_too_large")
+
+
+def test_a_refused_route_still_reads_the_body(shared: RunningServer) -> None:
+    with requests.Session() as session:
+        for path in ("/nothing", "/status", "/start"):
+            answer = session.post(shared.url + path, data=b"x" * 60_000)
+            assert answer.status_code in (404, 405, 415)
+            assert answer.json()["message"]
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "localhost:1", "LOCALHOST.", "bench-7:9090", "127.0.0.1", "[::1]:80",
+             "192.0.2.7:9090", "[2001:db8::1]"],
+)  # fmt: skip
+def test_names_and_addresses_of_ours(shared: RunningServer, host: str) -> None:
+    assert requests.get(f"{shared.url}/status", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "bench-8",
+             "[::1", "[localhost]x", "localhost:80:80", "localhost:x", ":80", "0x7f.1",
+             "user@localhost"],
+)  # fmt: skip
+@pytest.mark.parametrize(("method", "path"), [("GET", "/metrics"), ("POST", "/start")])
+def test_a_rebound_name_is_refused(
+    shared: RunningServer, host: str, method: str, path: str
+) -> None:
+    answer = requests.request(method, shared.url + path, headers={"Host": host})
+    assert (answer.status_code, answer.json()["error"]) == (403, "forbidden_host")
+    assert not requests.get(f"{shared.url}/status").json()["running"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Origin": ""},
+        {"Origin": "http://["},
+        {"Origin": "http://127.0.0.1:1"},
+        {"Origin": "http://localhost"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "http://evil.example", "Content-Type": "text/plain"},
+    ],
+)
+@pytest.mark.parametrize("path", ["/start", "/stop", "/report"])
+def test_a_foreign_page_is_refused(
+    shared: RunningServer, path: str, headers: dict[str, str]
+) -> None:
+    answer = requests.post(shared.url + path, headers=headers)
+    assert (answer.status_code, answer.json()["error"]) == (403, "forbidden_origin")
+    assert "Access-Control-Allow-Origin" not in answer.headers
+    assert not requests.get(f"{shared.url}/status").json()["running"]
+
+
+def test_a_form_post_starts_nothing_even_from_a_browser_that_tells_nothing(
+    shared: RunningServer,
+) -> None:
+    for body in ({}, {"scenario": "x"}):
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        answer = requests.post(f"{shared.url}/start", data=body, headers=headers)
+        assert answer.status_code == 415
+    assert not requests.get(f"{shared.url}/status").json()["running"]
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"Sec-Fetch-Site": "none"}, {"Sec-Fetch-Site": "cross-site"}]
+)
+def test_a_person_may_look_with_a_browser(shared: RunningServer, headers: dict[str, Any]) -> None:
+    assert requests.get(f"{shared.url}/status", headers=headers).status_code == 200
+
+
+def test_a_page_of_our_own_may(shared: RunningServer) -> None:
+    headers = {"Origin": shared.url, "Sec-Fetch-Site": "same-origin"}
+    assert requests.post(f"{shared.url}/stop", headers=headers).status_code == 409
+
+
+def test_head_is_answered_without_a_body(shared: RunningServer) -> None:
+    answer = requests.head(f"{shared.url}/metrics")
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert int(answer.headers["Content-Length"]) > 0

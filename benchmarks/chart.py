@@ -17,8 +17,9 @@ RIGHT = 90
 ROW = 24
 TOP = 66
 BOTTOM = 46
-FURTHEST = 1.2
-"""The scale ends beyond this overhead; what costs more is drawn at its edge, with its figure."""
+FURTHEST = 1.0
+"""The scale ends at this overhead at most; what costs more is an arrow at the edge."""
+LEGEND = (("ours", "the agent"), ("other", "peers and experiments"), ("floor", "floor and noise"))
 OURS = ("runqlat", "biolatency", "offcpu", "exec", "syscall_counts", "all")
 
 STYLE = """
@@ -47,25 +48,27 @@ text { fill: #e6edf3 }
 
 
 class Scale:
-    """Overhead (slowdown - 1) to pixels, linear from a little below 0 to ``end``."""
+    """Overhead (slowdown less 1) to pixels, linear from ``low`` to ``high``."""
 
     def __init__(self, low: float, high: float) -> None:
+        self.low, self.high = low, high
         self.step = _tick_step(high - low)
-        self.low = math.floor(low / self.step) * self.step
-        self.high = math.ceil(high / self.step) * self.step
 
     def x(self, overhead: float) -> float:
         inside = min(max(overhead, self.low), self.high)
         return LABELS + (inside - self.low) / (self.high - self.low) * (WIDTH - LABELS - RIGHT)
 
     def ticks(self) -> list[float]:
-        count = round((self.high - self.low) / self.step)
-        return [self.low + index * self.step for index in range(count + 1)]
+        first, last = math.ceil(self.low / self.step), math.floor(self.high / self.step)
+        return [number * self.step for number in range(first, last + 1)]
 
 
 def draw(result: Result, workload: WorkloadResult) -> str:
     """One workload as an SVG document."""
-    rows = [(measured, measured.estimate()) for measured in workload.measured]
+    rows = sorted(
+        ((measured, measured.estimate()) for measured in workload.measured),
+        key=lambda row: (row[0].name != "nothing", row[1].middle),
+    )
     floor = workload.noise_floor() or 0.0
     scale = _scale([estimate for _, estimate in rows], floor)
     height = TOP + ROW * len(rows) + BOTTOM
@@ -98,7 +101,19 @@ def _heading(result: Result, workload: WorkloadResult) -> list[str]:
         f"overhead of one {workload.operation}, median of {pairs} pairs, bootstrap 95 % interval;"
         f" {machine.cpus} CPUs, kernel {machine.kernel}"
     )
-    return [_text(16, 24, _title(workload), "title"), _text(16, 44, told, "small")]
+    return [_text(16, 24, _title(workload), "title"), _text(16, 44, told, "small"), *_legend()]
+
+
+def _legend() -> list[str]:
+    places = zip(LEGEND, (430, 520, 680), strict=True)
+    return [
+        line
+        for (kind, text), x in places
+        for line in (
+            f'<circle class="{kind}" cx="{x}" cy="20" r="3.5"/>',
+            _text(x + 9, 24, text, "small"),
+        )
+    ]
 
 
 def _grid(scale: Scale, height: int) -> list[str]:
@@ -133,9 +148,16 @@ def _row(
     return [
         _text(LABELS - 12, y + 4, measured.label, "end"),
         _line(low, y, high, y, f"whisker {kind}"),
-        f'<circle class="{kind}" cx="{middle:.1f}" cy="{y:.1f}" r="4.5"/>',
+        _mark(middle, y, kind, beyond=overhead > scale.high),
         _text(high + 9, y + 4, told, f"{kind} small"),
     ]
+
+
+def _mark(x: float, y: float, kind: str, *, beyond: bool) -> str:
+    """A dot, or an arrow for what lies beyond the scale."""
+    if beyond:
+        return f'<path class="{kind}" d="M{x - 4:.1f} {y - 5:.1f} l9 5 l-9 5 z"/>'
+    return f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="3.5"/>'
 
 
 def _ends(estimate: Estimate) -> tuple[float, float, float]:
@@ -150,8 +172,9 @@ def _kind(name: str) -> str:
 
 def _scale(estimates: Sequence[Estimate], floor: float) -> Scale:
     low = min([-floor, *(estimate.low - 1 for estimate in estimates)])
-    high = max([floor, *(min(estimate.high - 1, FURTHEST) for estimate in estimates)])
-    return Scale(low, high)
+    high = max([floor, *(estimate.high - 1 for estimate in estimates)])
+    margin = 0.02 * (min(high, FURTHEST) - low) + 0.002
+    return Scale(low - margin, min(high + margin, FURTHEST))
 
 
 def _tick_step(width: float) -> float:

@@ -33,7 +33,7 @@ PROGRAMS = (
     ProbeProgram("batched", "experiment: batches of 256", "transport.c", "timer", "SUBMIT=0"),
     ProbeProgram("record", "experiment: one record an event", "transport.c", "timer", "SUBMIT=1"),
     ProbeProgram(
-        "wakeup", "experiment: a record and a wakeup an event", "transport.c", "wakeup", "SUBMIT=2"
+        "wakeup", "experiment: a wakeup for each event", "transport.c", "wakeup", "SUBMIT=2"
     ),
     ProbeProgram(
         "ring-callback",

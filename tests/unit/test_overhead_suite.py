@@ -1,0 +1,144 @@
+"""The suite's output and choices, on results made up here: nothing is run."""
+
+from contextlib import ExitStack
+from dataclasses import replace
+from xml.etree import ElementTree
+
+import pytest
+
+from agent.overhead.protocols import Absent, CannotMeasure, Missing
+from agent.overhead.results import Measured, Pair, Result, WorkloadResult
+from benchmarks.chart import draw
+from benchmarks.configurations import configurations
+from benchmarks.results_page import write_page
+from benchmarks.suite import SHOWN, Selection, unknown_names
+from benchmarks.targets import FAIL, PASS, RATIOS, UNKNOWN, failed, part_rows, ratio_rows
+from tests.fakes.overhead import MACHINE
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def measured(name: str, factor: float, label: str = "") -> Measured:
+    pairs = tuple(Pair(r, 1.0, factor + (r - 5) / 5000, 1.0) for r in range(11))
+    return Measured(name, label or name, pairs)
+
+
+def result(**workloads: dict[str, float]) -> Result:
+    made = tuple(
+        WorkloadResult(
+            name, "turn", None, tuple(measured(key, factor) for key, factor in factors.items()), {}
+        )
+        for name, factors in workloads.items()
+    )
+    return Result(MACHINE, "2026-01-01", 1.0, 0.0, 0.0, made, {})
+
+
+GOOD = {
+    "nothing": 1.0,
+    "floor-clock": 1.10,
+    "runqlat": 1.12,
+    "all": 1.20,
+    "all-accounting": 1.15,
+    "all-perf": 1.20,
+    "bcc-runqlat": 1.38,
+    "bpftrace": 1.44,
+}
+
+
+def test_the_targets_pass_and_fail_by_their_own_row() -> None:
+    good = result(pipe=GOOD, pgbench={"nothing": 1.0, "all": 1.01})
+    rows = {row.text: row for row in ratio_rows(good)}
+    assert not failed(rows.values())
+    assert rows["runqlat alone / floor reading the clock"].found.startswith("1.20 (")
+    assert rows["pgbench with all five, slowdown"].verdict == PASS
+    assert rows["fio with all five, slowdown"].verdict == UNKNOWN
+    bad = ratio_rows(result(pipe={**GOOD, "runqlat": 1.18}))
+    assert [row.text for row in failed(bad)] == [RATIOS[0].text, RATIOS[1].text]
+
+
+def test_an_application_may_be_as_slow_as_the_noise_floor() -> None:
+    noisy = result(pgbench={"nothing": 1.05, "all": 1.04})
+    slow = result(pgbench={"nothing": 1.0, "all": 1.04})
+    assert ratio_rows(noisy)[len(RATIOS)].verdict == PASS
+    assert ratio_rows(slow)[len(RATIOS)].verdict == FAIL
+
+
+def test_nothing_measured_is_nothing_claimed() -> None:
+    assert {row.verdict for row in ratio_rows(None) + part_rows({})} == {UNKNOWN}
+
+
+def test_part_targets_are_upper_limits() -> None:
+    rows = {row.text: row for row in part_rows({"stop_ms": 25, "lost_events": 1})}
+    assert rows["/stop answered, median ms"].verdict == PASS
+    assert rows["lost events, hackbench on all CPUs"].verdict == FAIL
+
+
+def test_the_picture_is_well_formed_and_shows_every_configuration() -> None:
+    series = [measured(name, factor) for name, factor in GOOD.items()]
+    series.append(measured("slow", 9.0, label='<callback & "quotes">'))
+    workload = WorkloadResult("pipe", "turn", (1,), tuple(series), {})
+    root = ElementTree.fromstring(draw(result(), workload))
+    words = [element.text for element in root.iter(f"{SVG}text")]
+    for one in series:
+        assert one.label in words
+    assert "+20.0%" in words
+    assert "no difference" in words
+    assert "+800.0%" in words
+    (band,) = root.iter(f"{SVG}rect")
+    assert float(band.attrib["width"]) > 0
+    assert len(list(root.iter(f"{SVG}path"))) == 1, "one arrow, for what is off the scale"
+
+
+def test_the_picture_puts_cheap_left_of_dear() -> None:
+    workload = result(pipe=GOOD).workloads[0]
+    root = ElementTree.fromstring(draw(result(), workload))
+    dots = [float(e.attrib["cx"]) for e in root.iter(f"{SVG}circle")][3:]
+    assert len(dots) == len(GOOD)
+    assert dots == sorted(dots)
+    assert all(0 < x < 820 for x in dots)
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.999, 1.0, 1.0001, 60.0])
+def test_the_picture_survives_any_range(factor: float) -> None:
+    workload = result(pipe={"nothing": 1.0, "x": factor}).workloads[0]
+    ElementTree.fromstring(draw(result(), workload))
+
+
+def test_the_page_has_targets_tables_pictures_and_what_did_not_run() -> None:
+    run = replace(result(pipe=GOOD), skipped={"fio": Missing("no disk")})
+    page = write_page(run, {"stop_ms": 3.0}, ["results-pipe.svg"])
+    assert "| all five / bcc runqlat | ≤ 0.70 | 0.53 (" in page
+    assert "| /stop answered, median ms | ≤ 25 | 3 | pass |" in page
+    assert "![results-pipe.svg](results-pipe.svg)" in page
+    assert "* fio: no disk" in page
+    assert "Some CPU" in page
+
+
+def test_names_on_the_command_line_are_checked() -> None:
+    assert unknown_names(["pipe", "fio", "runqlat", "bpftrace", "all-perf"]) == []
+    assert unknown_names(["pipe", "runqlatt"]) == ["runqlatt"]
+
+
+def test_every_name_in_the_plan_exists() -> None:
+    names = {name for shown in SHOWN.values() for name in shown}
+    targets = {name for target in RATIOS for name in (target.numerator, target.denominator)}
+    assert unknown_names([*SHOWN, *names, *targets]) == []
+
+
+def test_only_chooses_workloads_and_configurations_and_keeps_the_noise_floor() -> None:
+    with ExitStack() as stack:
+        offered = configurations(Missing("no agent here"), stack)
+    chosen = Selection(True, 5, frozenset({"fio", "runqlat"}))
+    assert [workload.name for workload in chosen.workloads()] == ["fio"]
+    names = [c.name for c in chosen.configurations("fio", offered)]
+    assert names == ["nothing", "runqlat"]
+    everything = Selection(True, 5).configurations("pipe", offered)
+    assert len(everything) == len(offered)
+    assert len(Selection(False, 5).configurations("pipe", offered)) < len(offered)
+
+
+def test_without_an_agent_its_configurations_say_why() -> None:
+    absent = Absent("all", "all five", Missing("it crashed"))
+    assert absent.check() == Missing("it crashed")
+    with pytest.raises(CannotMeasure, match="crashed"):
+        absent.armed()

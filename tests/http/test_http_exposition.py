@@ -1,0 +1,279 @@
+"""The metrics page: a golden copy, and the official parsers as judges.
+
+After a wanted change of the page: ``CHAINBENCH_GOLDEN=write pytest tests/http``.
+"""
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import Metric
+from prometheus_client.openmetrics.parser import (
+    text_string_to_metric_families as parse_openmetrics,
+)
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from agent.aggregate.series import LabelSet, LatencyTotals, RunTotals, SeriesStore
+from agent.health import HealthMetric
+from agent.http.exposition import Exposition
+from agent.http.negotiation import PageFormat, choose_format
+from agent.model import Labels, Report
+
+GOLDEN = Path(__file__).parent / "golden"
+BASELINE = LabelSet("baseline", "python", "numpy", "c0ffee", "bench-7", "d00d")
+SYSCALLS = {"futex": 1250, "fsync": 45, "openat": 230, "read": 8900, "write": 450, "other": 7}
+PARSERS = {PageFormat.TEXT: parse_text, PageFormat.OPENMETRICS: parse_openmetrics}
+
+HEALTH = (
+    HealthMetric("chainbench_agent_build_info", "Version.", "gauge", (({"version": "1"}, 1),)),
+    HealthMetric(
+        "chainbench_agent_events_lost_total",
+        'Lost "events"\nby stream, \\ included.',
+        "counter",
+        (({"stream": "runqlat"}, 3), ({"stream": "biolatency"}, 0)),
+    ),
+)
+
+
+def latencies(*counts: int) -> LatencyTotals:
+    """``counts`` from the lowest bucket on, and 1 beyond the highest bound."""
+    padded = (*counts, *[0] * (20 - len(counts)), 1)
+    return LatencyTotals(padded, sum_us=1234567.25, count=sum(padded))
+
+
+def a_store() -> SeriesStore:
+    store = SeriesStore(cap=4)
+    totals = RunTotals(latencies(5, 0, 7), latencies(), 1250.5, 12, SYSCALLS)
+    store.commit(BASELINE, totals, "success")
+    store.commit(BASELINE._replace(variant='q"u\\o\nte'), RunTotals(exec_count=1), "fail")
+    report = Report(Labels(), baseline_ms=1500.0, optimized_ms=1200.0, gain_pct=-20.0)
+    store.report(BASELINE, report)
+    store.set_live(BASELINE._replace(commit="one too many"), totals)
+    return store
+
+
+def families(page: bytes, page_format: PageFormat) -> dict[str, Metric]:
+    return {metric.name: metric for metric in PARSERS[page_format](page.decode())}
+
+
+def samples(
+    page: bytes, page_format: PageFormat
+) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for metric in PARSERS[page_format](page.decode())
+        for sample in metric.samples
+    }
+
+
+@pytest.mark.parametrize("page_format", PageFormat)
+def test_the_page_is_the_golden_one(page_format: PageFormat) -> None:
+    page = Exposition(a_store()).render(HEALTH, page_format)
+    golden = GOLDEN / f"{page_format.name.lower()}.txt"
+    if os.environ.get("CHAINBENCH_GOLDEN") == "write":
+        golden.write_bytes(page)
+    assert page == golden.read_bytes()
+
+
+@pytest.mark.parametrize("page_format", PageFormat)
+def test_the_official_parser_finds_names_types_and_values(page_format: PageFormat) -> None:
+    page = Exposition(a_store()).render(HEALTH, page_format)
+    found = families(page, page_format)
+    assert {name: metric.type for name, metric in found.items()} == {
+        "chainbench_runqlat_microseconds": "histogram",
+        "chainbench_biolatency_microseconds": "histogram",
+        "chainbench_offcpu_milliseconds_total": "gauge",
+        "chainbench_duration_milliseconds": "gauge",
+        "chainbench_gain_percent": "gauge",
+        # The parsers of both formats name counters without _total.
+        "chainbench_exec_count": "counter",
+        "chainbench_syscall_count": "counter",
+        "chainbench_runs": "counter",
+        "chainbench_agent_build_info": "gauge",
+        "chainbench_agent_events_lost": "counter",
+        "chainbench_agent_label_sets_refused": "counter",
+    }
+    labels = set(BASELINE._asdict().items())
+    values = samples(page, page_format)
+
+    def value(name: str, *extra: tuple[str, str]) -> float:
+        return values[name, frozenset(labels | set(extra))]
+
+    assert value("chainbench_offcpu_milliseconds_total") == 1250.5
+    assert value("chainbench_duration_milliseconds") == 1500.0
+    assert value("chainbench_exec_count_total") == 12
+    assert value("chainbench_syscall_count_total", ("syscall", "other")) == 7
+    assert value("chainbench_runs_total", ("result", "success")) == 1
+    assert value("chainbench_runs_total", ("result", "fail")) == 0
+    assert value("chainbench_runqlat_microseconds_sum") == 1234567.25
+    assert value("chainbench_runqlat_microseconds_count") == 13
+    assert values["chainbench_agent_label_sets_refused_total", frozenset()] == 1
+    (gain,) = found["chainbench_gain_percent"].samples
+    assert gain.value == -20.0
+    assert gain.labels == dict(labels - {("scenario", "baseline")})
+    assert ("variant", 'q"u\\o\nte') in {pair for _, pairs in values for pair in pairs}
+
+
+@pytest.mark.parametrize("page_format", PageFormat)
+def test_buckets_are_cumulative_and_bounded_as_the_contract_says(page_format: PageFormat) -> None:
+    page = Exposition(a_store()).render((), page_format)
+    buckets = [
+        (float(sample.labels["le"]), sample.value)
+        for sample in families(page, page_format)["chainbench_runqlat_microseconds"].samples
+        if sample.name.endswith("_bucket")
+    ]
+    assert [bound for bound, _ in buckets] == [*(2.0**k for k in range(20)), float("inf")]
+    assert [count for _, count in buckets] == [5, 5, *[12] * 18, 13]
+
+
+def test_what_was_not_measured_is_not_shown() -> None:
+    store = SeriesStore()
+    store.commit(BASELINE, RunTotals(), "success")
+    page = Exposition(store).render((), PageFormat.TEXT)
+    shown = {name for name, _ in samples(page, PageFormat.TEXT)}
+    assert shown == {"chainbench_runs_total", "chainbench_agent_label_sets_refused_total"}
+
+
+@pytest.mark.parametrize("page_format", PageFormat)
+def test_what_was_kept_is_renewed_when_it_changes(page_format: PageFormat) -> None:
+    store = a_store()
+    kept = Exposition(store)
+    kept.render((), page_format)
+    totals = RunTotals(latencies(1), latencies(2, 2), 3.5, 4, {"futex": 5})
+    for step in (
+        lambda: store.set_live(BASELINE, totals),
+        lambda: store.commit(BASELINE, totals, "fail"),
+        lambda: store.report(BASELINE, Report(Labels(), 1.0, 2.0, 3.0)),
+        lambda: store.set_live(BASELINE._replace(machine="one too many"), totals),
+    ):
+        before = kept.render((), page_format)
+        step()
+        page = kept.render((), page_format)
+        assert page != before
+        assert page == Exposition(store).render((), page_format)
+
+
+@given(st.builds(LabelSet, *[st.text(max_size=20)] * 6))
+def test_any_label_survives_both_formats(labels: LabelSet) -> None:
+    store = SeriesStore()
+    store.commit(labels, RunTotals(exec_count=2**63), "success")
+    for page_format in PageFormat:
+        page = Exposition(store).render((), page_format)
+        (sample,) = families(page, page_format)["chainbench_exec_count"].samples
+        assert sample.labels == labels._asdict()
+        assert sample.value == 2**63
+
+
+@pytest.mark.parametrize("page_format", PageFormat)
+def test_a_lone_surrogate_does_not_break_the_page(page_format: PageFormat) -> None:
+    store = SeriesStore()
+    store.commit(BASELINE._replace(impl="a\ud800b"), RunTotals(exec_count=1), "success")
+    page = Exposition(store).render((), page_format)
+    (sample,) = families(page, page_format)["chainbench_exec_count"].samples
+    assert sample.labels["impl"] == "a?b"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(float("nan"), "NaN"), (float("inf"), "+Inf"), (-float("inf"), "-Inf"), (1e300, "1e+300")],
+)
+def test_odd_values_of_health(value: float, text: str) -> None:
+    odd = HealthMetric("chainbench_agent_odd", "", "gauge", (({}, value),))
+    for page_format in PageFormat:
+        page = Exposition(SeriesStore()).render([odd], page_format)
+        assert f"\nchainbench_agent_odd {text}\n" in page.decode()
+        assert families(page, page_format)
+
+
+def test_the_page_stays_bounded() -> None:
+    store = SeriesStore()
+    exposition = Exposition(store)
+    for number in range(10_000):
+        store.commit(BASELINE._replace(commit=str(number)), RunTotals(exec_count=1), "success")
+        if number % 1000 == 0:
+            exposition.render((), PageFormat.TEXT)
+    page = exposition.render((), PageFormat.TEXT)
+    assert page.count(b"\nchainbench_exec_count_total{") == 200
+    assert b"\nchainbench_agent_label_sets_refused_total 9800\n" in page
+
+
+def test_promtool_dislikes_only_names_of_the_contract(tool: Callable[[str], str]) -> None:
+    page = Exposition(a_store()).render(HEALTH, PageFormat.TEXT)
+    checked = subprocess.run(
+        [tool("promtool"), "check", "metrics"], input=page, capture_output=True, check=False
+    )
+    complaints = set(checked.stderr.decode().splitlines())
+    units = {complaint for complaint in complaints if "use base unit" in complaint}
+    assert {unit.split()[0] for unit in units} == {
+        "chainbench_runqlat_microseconds",
+        "chainbench_biolatency_microseconds",
+        "chainbench_offcpu_milliseconds_total",
+        "chainbench_duration_milliseconds",
+    }
+    suffix = 'non-counter metrics should not have "_total" suffix'
+    assert complaints - units == {f"chainbench_offcpu_milliseconds_total {suffix}"}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("chainbench_runs_total", "counter"), ("chainbench_agent_x", "counter")]
+)
+def test_health_has_names_of_its_own(name: str, kind: str) -> None:
+    with pytest.raises(ValueError, match=name):
+        HealthMetric(name, "", kind, ())  # type: ignore[arg-type]
+
+
+PROMETHEUS_2_42 = (
+    "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+    "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+)
+PROMETHEUS_3 = (
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
+    "application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;"
+    "escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+)
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        PROMETHEUS_2_42,
+        PROMETHEUS_3,
+        "application/openmetrics-text",
+        'Application/OpenMetrics-Text; version="1.0.0"',
+        "text/plain, application/openmetrics-text; version=0.0.1",
+    ],
+)
+def test_who_gets_openmetrics(accept: str) -> None:
+    assert choose_format(accept) is PageFormat.OPENMETRICS
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "",
+        "*/*",
+        "text/html",
+        "application/json",
+        "text/plain; version=0.0.4",
+        "application/openmetrics-text; version=abc",
+        "application/openmetrics-text; version=2.0.0",
+        "application/openmetrics-text; q=0",
+        "application/openmetrics-text; q=nonsense",
+        "application/openmetrics-text; q=nan",
+        "application/openmetrics-text; q=0.1, text/plain",
+        "application/openmetrics-text; q=0.1, text/*; q=0.2",
+        ";;;,,,===;q=;version",
+        "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily",
+    ],
+)
+def test_who_gets_plain_text(accept: str) -> None:
+    assert choose_format(accept) is PageFormat.TEXT
+
+
+@given(st.text())
+def test_no_accept_header_is_an_error(accept: str) -> None:
+    assert choose_format(accept) in PageFormat

@@ -3,15 +3,25 @@
 import argparse
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from agent.overhead.command import ProgressLine
+from agent.overhead.machine import read_machine
 from agent.overhead.results import Incomparable, Result, merge
 from agent.overhead.table import columns, render
 from benchmarks.chart import draw
+from benchmarks.micro import measure_parts
 from benchmarks.results_page import write_page
-from benchmarks.suite import FULL_ROUNDS, QUICK_ROUNDS, Selection, measure_all, unknown_names
-from benchmarks.targets import ratio_rows
+from benchmarks.suite import (
+    FULL_ROUNDS,
+    QUICK_ROUNDS,
+    Selection,
+    measure_all,
+    tool_versions,
+    unknown_names,
+)
+from benchmarks.targets import part_rows, ratio_rows
 
 FOLDER = Path(__file__).parent
 PAGE = "RESULTS.md"
@@ -38,6 +48,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     overhead.add_argument("--out", type=Path, help="write JSON here, and an SVG beside it")
     overhead.set_defaults(run=_overhead)
+    parts = commands.add_parser("micro", help="the parts: fold, start, stop, memory, losses")
+    parts.add_argument("--full", action="store_true", help=f"longer; kept for {PAGE}")
+    parts.add_argument("--out", type=Path, help="write JSON here")
+    parts.set_defaults(run=_micro)
     joined = commands.add_parser("merge", help="several results of one machine as one")
     joined.add_argument("files", nargs="+", type=Path)
     joined.add_argument("--out", type=Path)
@@ -60,6 +74,17 @@ def _overhead(options: argparse.Namespace) -> int:
         pictures = _write(result, FOLDER / DATA)
         (FOLDER / PAGE).write_text(write_page(result, _figures(), pictures))
     return 0 if result.workloads else 1
+
+
+def _micro(options: argparse.Namespace) -> int:
+    machine = read_machine(tool_versions())
+    figures = measure_parts(options.full, _tell)
+    rows = [(row.text, row.limit, row.found, row.verdict) for row in part_rows(figures)]
+    print("\n".join(columns([("", "at most", "found", ""), *rows])))
+    text = json.dumps({"machine": asdict(machine), "figures": figures}, indent=1) + "\n"
+    for path in [options.out] * bool(options.out) + [FOLDER / FIGURES] * options.full:
+        path.write_text(text)
+    return 0
 
 
 def _merge(options: argparse.Namespace) -> int:

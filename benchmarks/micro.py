@@ -1,0 +1,228 @@
+"""``python -m benchmarks micro``: the parts one by one, as numbers with a name and a unit in it.
+
+Everything but the fold is asked of a running agent over HTTP and of /proc, like any stranger
+could.
+"""
+
+import http.client
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping
+from subprocess import PIPE, Popen
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from agent.aggregate.histogram import LatencyHistogram
+from agent.overhead.agent_process import AgentProcess, AgentRefused
+from agent.overhead.rounds import pinned
+from agent.overhead.workloads import last_cpu
+from benchmarks import procfs
+
+RATE = 200_000
+MEGA = 1e6
+LABEL_SETS = 200
+Figures = dict[str, float]
+
+
+class Timed:
+    """One connection kept open: what is timed is the agent, not TCP."""
+
+    def __init__(self, agent: AgentProcess) -> None:
+        address = urlsplit(agent.url)
+        self._connection = http.client.HTTPConnection(address.hostname or "", address.port)
+
+    def request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> float:
+        """Milliseconds until the whole answer was there. Raises `AgentRefused`."""
+        data = None if body is None else json.dumps(body)
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        began = time.perf_counter()
+        self._connection.request(method, path, data, headers)
+        response = self._connection.getresponse()
+        answer = response.read()
+        took = time.perf_counter() - began
+        if response.status != 200:
+            raise AgentRefused(response.status, answer.decode(errors="replace"))
+        return took * 1000
+
+
+def fold_alone(values: int = 10**6, repeat: int = 15) -> Figures:
+    """ns a value of folding ``values`` latencies between 0.5 µs and 100 ms, as they come."""
+    random = np.random.default_rng(1)
+    latencies = np.exp(random.uniform(np.log(500), np.log(1e8), values)).astype(np.uint64)
+    histogram = LatencyHistogram()
+    times = []
+    for _ in range(repeat):
+        began = time.perf_counter_ns()
+        histogram.fold(latencies)
+        times.append((time.perf_counter_ns() - began) / values)
+    return {"fold_ns_per_value": statistics.median(times)}
+
+
+def starts_and_stops(agent: AgentProcess, cycles: int) -> Figures:
+    """Call it before any other run: the first start compiles."""
+    timed = Timed(agent)
+    first = timed.request("POST", "/start", {})
+    stops, starts = [timed.request("POST", "/stop")], []
+    for _ in range(cycles):
+        starts.append(timed.request("POST", "/start", {}))
+        time.sleep(0.05)
+        stops.append(timed.request("POST", "/stop"))
+    return {
+        "start_first_ms": first,
+        "start_later_ms": statistics.median(starts),
+        "stop_ms": statistics.median(stops),
+    }
+
+
+def idle(agent: AgentProcess, seconds: float) -> Figures:
+    """CPU, memory and attachments between two runs, the programs loaded."""
+    pids = procfs.tree(agent.pid)
+    before = procfs.cpu_ns(pids)
+    time.sleep(seconds)
+    return {
+        "idle_cpu_percent": (procfs.cpu_ns(pids) - before) / (seconds * 1e9) * 100,
+        "idle_attached": procfs.attached(pids),
+        "pss_idle_mb": procfs.pss_bytes(pids) / MEGA,
+    }
+
+
+def under_load(agent: AgentProcess, rate: int, seconds: float) -> Figures:
+    """What userspace pays for ``rate`` events a second, and how long its loop kept others waiting.
+
+    The load is pinned to the last CPU. CPU time is counted between the answer to ``/start`` and
+    the ``/stop``, events over the whole run, which is the load and nothing more.
+    """
+    timed = Timed(agent)
+    pids = procfs.tree(agent.pid)
+    timed.request("POST", "/start", {})
+    before, began = procfs.cpu_ns(pids), time.monotonic()
+    with pinned(last_cpu()):
+        load = Popen(
+            [sys.executable, "-m", "benchmarks.load", str(rate), str(seconds)], stdout=PIPE
+        )
+    time.sleep(seconds)
+    used, took = procfs.cpu_ns(pids) - before, time.monotonic() - began
+    memory = procfs.pss_bytes(procfs.tree(agent.pid)), procfs.map_bytes(pids)
+    load.communicate()
+    evidence = agent.post("/stop")
+    events = event_count(evidence)
+    return {
+        "userspace_ns_per_event": used / max(events, 1),
+        "events_per_second": events / took,
+        "agent_cpu_percent": used / (took * 1e9) * 100,
+        "pss_running_mb": memory[0] / MEGA,
+        "map_memory_mb": memory[1] / MEGA,
+    }
+
+
+def stalls(agent: AgentProcess, rate: int, seconds: float) -> Figures:
+    """The longest that ``GET /status`` took during a run, which bounds the loop's stall from above:
+    it includes the client's own waits for a CPU."""
+    timed = Timed(agent)
+    timed.request("POST", "/start", {})
+    with pinned(last_cpu()):
+        load = Popen(
+            [sys.executable, "-m", "benchmarks.load", str(rate), str(seconds)], stdout=PIPE
+        )
+    answers, until = [], time.monotonic() + seconds
+    while time.monotonic() < until:
+        answers.append(timed.request("GET", "/status"))
+        time.sleep(0.002)
+    load.communicate()
+    overhead = agent.post("/stop").get("overhead", {})
+    figures = {
+        "status_ms_longest": max(answers),
+        "status_ms_p99": float(np.quantile(answers, 0.99)),
+    }
+    if "longest_stall_ms" in overhead:
+        figures["longest_stall_ms"] = float(overhead["longest_stall_ms"])
+    return figures
+
+
+def growth_with_rate(agent: AgentProcess, seconds: float) -> Figures:
+    """ns an event at a quarter, half and all of `RATE`."""
+    return {
+        f"userspace_ns_per_event_at_{rate}": under_load(agent, rate, seconds)[
+            "userspace_ns_per_event"
+        ]
+        for rate in (RATE // 4, RATE // 2, RATE)
+    }
+
+
+def scrape(agent: AgentProcess, repeat: int = 50) -> Figures:
+    """``/metrics`` with as many label sets as are kept, each with runs of its own."""
+    timed = Timed(agent)
+    memory: Figures = {}
+    for number in range(LABEL_SETS):
+        timed.request("POST", "/start", {"scenario": "micro", "commit": f"{number:040x}"})
+        timed.request("POST", "/stop")
+        if number + 1 in (1, 10, 100):
+            pss = procfs.pss_bytes(procfs.tree(agent.pid))
+            memory[f"pss_mb_with_{number + 1}_label_sets"] = pss / MEGA
+    times = [timed.request("GET", "/metrics") for _ in range(repeat)]
+    return {"metrics_ms": statistics.median(times), "metrics_ms_longest": max(times), **memory}
+
+
+def full_load(agent: AgentProcess, seconds: float) -> Figures:
+    """hackbench on all CPUs: what was lost, and whether the books balance."""
+    agent.post("/start", {})
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        with Popen(["hackbench", "-g", "10", "-l", "500"], stdout=PIPE) as hackbench:
+            hackbench.communicate()
+    return losses(agent.post("/stop"))
+
+
+def losses(evidence: Mapping[str, Any]) -> Figures:
+    """Lost and unaccounted events over all streams of ``completeness``."""
+    streams = evidence["completeness"]["streams"].values()
+    produced = sum(stream["produced"] for stream in streams)
+    received = sum(stream["received"] for stream in streams)
+    lost = sum(stream["lost"] for stream in streams)
+    return {
+        "lost_events": lost,
+        "unaccounted_events": abs(produced - received - lost),
+        "hackbench_events": received,
+    }
+
+
+def event_count(evidence: Mapping[str, Any]) -> int:
+    """All events of ``overhead``, whichever the stream."""
+    events = evidence["overhead"]["events"]
+    return int(sum(events.values()) if isinstance(events, Mapping) else events)
+
+
+def measure_parts(full: bool, tell: Callable[[str], None]) -> Figures:
+    """Every figure that can be had, each told as it comes; a part that fails is told and left
+    out."""
+    figures: Figures = {}
+    seconds = 10.0 if full else 3.0
+    figures |= _part("fold", fold_alone, tell)
+    with AgentProcess() as agent:
+        parts: dict[str, Callable[[], Figures]] = {
+            "start and stop": lambda: starts_and_stops(agent, 50 if full else 10),
+            "idle": lambda: idle(agent, seconds),
+            "under load": lambda: under_load(agent, RATE, seconds),
+            "stalls": lambda: stalls(agent, RATE, seconds),
+            "growth with the rate": lambda: growth_with_rate(agent, seconds),
+            "full load": lambda: full_load(agent, 60.0 if full else 5.0),
+            "scrape": lambda: scrape(agent),
+        }
+        for name, part in parts.items():
+            figures |= _part(name, part, tell)
+    return figures
+
+
+def _part(name: str, part: Callable[[], Figures], tell: Callable[[str], None]) -> Figures:
+    try:
+        figures = part()
+    except (AgentRefused, OSError, KeyError, http.client.HTTPException) as error:
+        tell(f"{name}: not measured: {error!r}")
+        return {}
+    for figure, value in figures.items():
+        tell(f"{figure}: {value:.4g}")
+    return figures

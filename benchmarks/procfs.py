@@ -1,0 +1,68 @@
+"""What /proc tells of a process and its children. Readings of what has gone meanwhile are 0."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+PROC = Path("/proc")
+
+
+def tree(pid: int) -> list[int]:
+    """``pid`` and all its descendants."""
+    children: dict[int, list[int]] = {}
+    for path in PROC.glob("[0-9]*"):
+        children.setdefault(_parent(path), []).append(int(path.name))
+    found = [pid]
+    for one in found:
+        found += children.get(one, [])
+    return found
+
+
+def cpu_ns(pids: Sequence[int]) -> int:
+    """CPU time of all threads so far (first field of schedstat)."""
+    return sum(
+        int((_read(task / "schedstat").split() or ["0"])[0])
+        for pid in pids
+        for task in PROC.glob(f"{pid}/task/*")
+    )
+
+
+def pss_bytes(pids: Sequence[int]) -> int:
+    """Proportional set size: shared pages divided among those who share them."""
+    return sum(1024 * _field(PROC / str(pid) / "smaps_rollup", "Pss:") for pid in pids)
+
+
+def map_bytes(pids: Sequence[int]) -> int:
+    """Memory the kernel accounts for the BPF maps these processes hold, each map once."""
+    maps = {_field(info, "map_id:"): _field(info, "memlock:") for info in _fdinfos(pids)}
+    maps.pop(0, None)
+    return sum(maps.values())
+
+
+def attached(pids: Sequence[int]) -> int:
+    """BPF links these processes hold: what of theirs is attached now."""
+    links = {_field(info, "link_id:") for info in _fdinfos(pids)}
+    return len(links - {0})
+
+
+def _fdinfos(pids: Sequence[int]) -> Iterator[Path]:
+    for pid in pids:
+        yield from PROC.glob(f"{pid}/fdinfo/*")
+
+
+def _parent(path: Path) -> int:
+    return _field(path / "status", "PPid:")
+
+
+def _field(path: Path, name: str) -> int:
+    """The number behind ``name``; 0 without one."""
+    for line in _read(path).splitlines():
+        if line.startswith(name):
+            return int(line.split()[1])
+    return 0
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,104 @@
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.overhead.agent_process import AgentFailed, AgentProcess, AgentRefused
+from agent.overhead.agent_runs import AgentRun
+from agent.overhead.protocols import CannotMeasure
+
+COMPLETE = {"verdict": "complete", "reasons": []}
+
+
+class FakeAgent:
+    """Answers ``/stop`` with what it is given, ``/start`` with an error when it has one."""
+
+    def __init__(self, evidence: dict[str, Any], error: Exception | None = None) -> None:
+        self.evidence = evidence
+        self.error = error
+        self.asked: list[tuple[str, Any]] = []
+
+    def post(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        self.asked.append((path, body))
+        if path == "/start" and self.error:
+            raise self.error
+        return {} if path == "/start" else self.evidence
+
+
+def run(agent: FakeAgent) -> AgentRun:
+    return AgentRun("x", "the x", agent, ("runqlat", "exec"), {"timing": "accounting"})
+
+
+def test_a_run_starts_with_its_options_and_stops() -> None:
+    agent = FakeAgent({"available": True, "runqlat": {}, "exec": {}, "completeness": COMPLETE})
+    configuration = run(agent)
+    with configuration.armed():
+        body = {"sections": ["runqlat", "exec"], "timing": "accounting"}
+        assert agent.asked == [("/start", body)]
+    assert agent.asked[1:] == [("/stop", None)]
+    assert configuration.remarks() == ()
+
+
+@pytest.mark.parametrize(
+    ("evidence", "why"),
+    [
+        ({"available": False, "reason": "no BTF"}, "no BTF"),
+        ({"available": True, "runqlat": {}, "unavailable": {"exec": "no probe"}}, "exec: no probe"),
+        ({"available": True, "runqlat": {}}, "exec: not in evidence"),
+        (
+            {
+                "available": True,
+                "runqlat": {},
+                "exec": {},
+                "completeness": {"verdict": "invalid", "reasons": ["supervisor gone"]},
+            },
+            "supervisor gone",
+        ),
+    ],
+)
+def test_what_was_not_collected_cannot_pass_for_cheap(evidence: dict[str, Any], why: str) -> None:
+    with pytest.raises(CannotMeasure, match=why), run(FakeAgent(evidence)).armed():
+        pass
+
+
+def test_an_option_the_agent_refuses_is_told_and_nothing_is_stopped() -> None:
+    agent = FakeAgent({}, AgentRefused(422, "unknown option"))
+    with pytest.raises(CannotMeasure, match="unknown option"), run(agent).armed():
+        pytest.fail("not armed")
+    assert len(agent.asked) == 1
+
+
+def test_losses_are_remarks_counted_over_the_runs() -> None:
+    agent = FakeAgent({"available": True, "runqlat": {}, "exec": {}})
+    configuration = run(agent)
+    for lost in (3, 5):
+        reasons = [f"runqlat: {lost} of 100 events lost"]
+        agent.evidence["completeness"] = {"verdict": "degraded", "reasons": reasons}
+        with configuration.armed():
+            pass
+    assert configuration.remarks() == ("runqlat: N of N events lost (2 runs)",)
+
+
+def script(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "interpreter"
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_the_agent_is_ready_when_it_says_where_it_listens(tmp_path: Path) -> None:
+    fake = script(tmp_path, 'echo warming; echo "listening on http://127.0.0.1:1"; exec sleep 60')
+    with AgentProcess(interpreter=fake) as agent:
+        assert agent.url == "http://127.0.0.1:1"
+        proc = Path(f"/proc/{agent.pid}")
+        assert proc.exists()
+        with pytest.raises(AgentFailed, match=r"does not answer(.|\n)*warming"):
+            agent.get("/status")
+    assert not proc.exists()
+
+
+def test_an_agent_that_ends_at_its_start_leaves_its_last_words(tmp_path: Path) -> None:
+    fake = script(tmp_path, "echo no such module >&2; exit 3")
+    with pytest.raises(AgentFailed, match="no such module"), AgentProcess(interpreter=fake):
+        pass

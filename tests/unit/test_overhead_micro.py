@@ -1,0 +1,45 @@
+import os
+import subprocess
+
+import pytest
+
+from benchmarks import procfs
+from benchmarks.load import make_waits
+from benchmarks.micro import event_count, fold_alone, losses
+
+
+def test_the_books_of_all_streams_are_added_up() -> None:
+    streams = {
+        "runqlat": {"produced": 100, "received": 90, "lost": 10},
+        "exec": {"produced": 7, "received": 5, "lost": 0},
+    }
+    figures = losses({"completeness": {"streams": streams}})
+    assert figures == {"lost_events": 10, "unaccounted_events": 2, "hackbench_events": 95}
+
+
+@pytest.mark.parametrize("events", [12, {"runqlat": 10, "exec": 2}])
+def test_events_are_summed_over_streams(events: object) -> None:
+    assert event_count({"overhead": {"events": events}}) == 12
+
+
+def test_a_process_is_found_with_its_children() -> None:
+    with subprocess.Popen(["sh", "-c", "sleep 60 & echo; wait"], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        pids = procfs.tree(child.pid)
+        assert len(pids) == 2
+        assert set(pids) < set(procfs.tree(os.getpid()))
+        assert procfs.pss_bytes(pids) > procfs.pss_bytes(pids[:1]) > 0
+        assert procfs.cpu_ns(pids) > 0
+        subprocess.run(["kill", *map(str, pids)], check=True)
+    assert procfs.pss_bytes(pids) == 0
+
+
+def test_the_fold_is_measured() -> None:
+    assert fold_alone(values=1000, repeat=1)["fold_ns_per_value"] > 0
+
+
+def test_the_load_makes_whole_turns() -> None:
+    made = make_waits(rate=2000, seconds=0.05)
+    assert made > 0
+    assert made % 20 == 0

@@ -21,7 +21,6 @@ STATUS_BY_CODE = {
     "missing_field": HTTPStatus.UNPROCESSABLE_ENTITY,
     "not_an_object": HTTPStatus.UNPROCESSABLE_ENTITY,
     "invalid_json": HTTPStatus.BAD_REQUEST,
-    "bad_request": HTTPStatus.BAD_REQUEST,
     "body_timeout": HTTPStatus.REQUEST_TIMEOUT,
     "body_too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "unsupported_media_type": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
@@ -29,7 +28,6 @@ STATUS_BY_CODE = {
     "forbidden_origin": HTTPStatus.FORBIDDEN,
     "not_found": HTTPStatus.NOT_FOUND,
     "no_such_run": HTTPStatus.NOT_FOUND,
-    "overloaded": HTTPStatus.SERVICE_UNAVAILABLE,
     "unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
 }
 

@@ -85,16 +85,14 @@ def eventually(condition: Callable[[], bool]) -> bool:
 
 def fill_metrics(server: RunningServer) -> None:
     """Make the page larger than the kernel's buffers."""
-    server.call(
-        lambda: [
-            server.recorder.series.commit(
-                LabelSet("s", str(number), "v" * 200, "c" * 200, "m" * 200, "d" * 200),
-                RunTotals(syscalls={f"syscall_{k}": k for k in range(60)}),
-                "success",
-            )
-            for number in range(200)
-        ]
-    )
+    totals = RunTotals(syscalls={f"syscall_{number}": number for number in range(60)})
+
+    def fill() -> None:
+        for number in range(200):
+            labels = LabelSet("s", str(number), "v" * 200, "c" * 200, "m" * 200, "d" * 200)
+            server.recorder.series.commit(labels, totals, "success")
+
+    server.call(fill)
 
 
 def hold(server: RunningServer, hook: str) -> Callable[[], None]:

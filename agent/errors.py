@@ -2,7 +2,7 @@
 
 
 class AgentError(Exception):
-    """A refusal with a stable ``code``, a ``message`` that says what to do, and maybe a ``field``."""
+    """A refusal: a stable ``code``, a ``message`` saying what to do, maybe a ``field``."""
 
     code = "internal_error"
 
@@ -36,9 +36,3 @@ class NotRunning(AgentError):
 
     def __init__(self) -> None:
         super().__init__("no run is in progress: POST /start first")
-
-
-class Unavailable(AgentError):
-    """eBPF, or one section of it, cannot be had; ``code`` tells which cause, the message its cure."""
-
-    code = "unavailable"

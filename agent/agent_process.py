@@ -1,0 +1,115 @@
+"""The serving process: drops everything, then runs collector, recorder and server as Trio tasks."""
+
+# Everything is imported before privileges go: afterwards an interpreter in a private home
+# directory cannot read its own library. idna is what the first name look-up would import.
+import encodings.idna  # noqa: F401
+import json
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import trio
+
+from agent.aggregate.series import SeriesStore
+from agent.config import Settings
+from agent.errors import NotRunning
+from agent.http.app import create_app
+from agent.http.server import serve as serve_http
+from agent.http.settings import HttpSettings, local_host_names
+from agent.recorder import Collector, Recorder
+from agent.streams import causes, privileges
+from agent.streams.client import SupervisorClient
+from agent.streams.collector import KernelCollector
+from agent.unavailable import UnavailableCollector
+
+LOGGER = logging.getLogger("agent")
+
+STOP_SECONDS = 2.0
+"""How long shutdown waits for the evidence of a run that is still on."""
+
+
+def serve_beside_supervisor(
+    settings: Settings,
+    listener: socket.socket,
+    channel: socket.socket,
+    supervisor_pid: int,
+    uid: int | None,
+) -> int:
+    """Drop privileges and serve; returns the exit status."""
+    privileges.name_process("cba-agent")
+    privileges.drop_everything(uid)
+
+    async def main() -> None:
+        collector = KernelCollector(SupervisorClient(channel, supervisor_pid))
+        async with trio.open_nursery() as nursery:
+            await nursery.start(collector.run)
+            await _serve(settings, listener, collector)
+            nursery.cancel_scope.cancel()
+
+    return _run(main)
+
+
+def serve_without_supervisor(settings: Settings, listener: socket.socket) -> int:
+    """Serve where there is no eBPF to be had at all; returns the exit status."""
+    try:
+        causes.check_platform()
+    except causes.CannotCollect as error:
+        cause = error
+
+    async def main() -> None:
+        await _serve(settings, listener, UnavailableCollector(cause))
+
+    return _run(main)
+
+
+def _run(main: Callable[[], Awaitable[None]]) -> int:
+    logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", stream=sys.stderr)
+    try:
+        trio.run(main, strict_exception_groups=True)
+    except BaseExceptionGroup:
+        LOGGER.exception("the agent ends because of an error of its own")
+        return 1
+    return 0
+
+
+async def _serve(settings: Settings, listener: socket.socket, collector: Collector) -> None:
+    recorder = Recorder(collector, settings.machine, SeriesStore(settings.label_sets))
+    hosts = local_host_names(settings.host, settings.allowed_hosts)
+    http = HttpSettings(allowed_hosts=hosts)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(recorder.run)
+        await _serve_http(recorder, http, listener)
+        nursery.cancel_scope.cancel()
+
+
+async def _serve_http(recorder: Recorder, http: HttpSettings, listener: socket.socket) -> None:
+    """Serve until a signal has come and the run that was on has been stopped."""
+    async with trio.open_nursery() as nursery:
+        ending = trio.Event()
+        nursery.start_soon(_end_on_signal, recorder, ending)
+        app = create_app(recorder, http)
+        addresses = await nursery.start(
+            partial(serve_http, app, [listener], http, shutdown_trigger=ending.wait)
+        )
+        _host, _port = addresses[0]
+
+
+async def _end_on_signal(recorder: Recorder, ending: trio.Event) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for _ in signals:
+            break
+        await _keep_partial_evidence(recorder)
+        ending.set()
+
+
+async def _keep_partial_evidence(recorder: Recorder) -> None:
+    """A run that is on ends with us; what it came to is worth a line of the log."""
+    with trio.move_on_after(STOP_SECONDS):
+        try:
+            evidence = await recorder.stop()
+        except NotRunning:
+            return
+        LOGGER.warning("stopped in the middle of a run; its evidence: %s", json.dumps(evidence))

@@ -1,0 +1,16 @@
+"""The settings of one agent process, as given on its command line."""
+
+import socket
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Defaults are the contract's; see ``chainbench-agent serve --help`` for what each means."""
+
+    host: str = "127.0.0.1"
+    port: int = 9090
+    machine: str = field(default_factory=socket.gethostname)
+    user: str | None = None
+    label_sets: int = 200
+    allowed_hosts: tuple[str, ...] = ()

@@ -1,0 +1,43 @@
+"""What collecting cost: CPU time and memory of the agent's processes. Reads /proc."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+TICK_MS = 1000 / os.sysconf("SC_CLK_TCK")
+
+
+def cpu_ms(pid: int) -> float | None:
+    """CPU time of a process and its ended children in ms, or None if it is gone.
+
+    The main thread's own part comes from schedstat (ns; proc(5)), since ticks are too coarse
+    for what an agent uses in a short run.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+        exact = int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e6
+    except OSError:
+        return None
+    fields = stat[stat.rindex(")") + 2 :].split()
+    children = (int(fields[13]) + int(fields[14])) * TICK_MS
+    return exact + children
+
+
+class CpuMeter:
+    """CPU time of a fixed set of processes since the meter was made."""
+
+    def __init__(self, processes: Mapping[str, int]) -> None:
+        self._processes = dict(processes)
+        self._before = {role: cpu_ms(pid) for role, pid in self._processes.items()}
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row a process: role, pid, cpu_ms (None once it is gone)."""
+        return [
+            {"role": role, "pid": pid, "cpu_ms": _difference(cpu_ms(pid), self._before[role])}
+            for role, pid in self._processes.items()
+        ]
+
+
+def _difference(now: float | None, before: float | None) -> float | None:
+    return None if now is None or before is None else round(now - before, 3)

@@ -1,0 +1,32 @@
+"""With what a run was measured: kernel, hooks, versions."""
+
+import os
+import platform
+from importlib.metadata import version
+from typing import Any
+
+from agent import __version__
+from agent.streams.observed import Arming
+
+LIBRARIES = ("trio", "numpy", "hdrhistogram", "quart", "hypercorn")
+_VERSIONS = {"chainbench-agent": __version__, "python": platform.python_version()} | {
+    name: version(name) for name in LIBRARIES
+}
+
+
+def manifest(arming: Arming | None) -> dict[str, Any]:
+    """Kernel and versions; hooks, transport and timing where something was armed."""
+    kernel = os.uname()
+    described: dict[str, Any] = {
+        "kernel": f"{kernel.sysname} {kernel.release} {kernel.version} {kernel.machine}",
+        "cpus": os.cpu_count(),
+        "versions": dict(_VERSIONS),
+    }
+    if arming is None:
+        return described
+    described["versions"] |= arming.versions
+    return described | {
+        "hooks": {section: list(hooks) for section, hooks in arming.hooks.items()},
+        "transport": arming.transport,
+        "timing": arming.timing,
+    }

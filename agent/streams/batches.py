@@ -1,0 +1,143 @@
+"""From batches to events: every event is handed over exactly once, whichever way it came.
+
+Full batches come as records of the transport. What sits in a batch that is still open is taken
+in place, at the end of a run and for a look in the middle of one; its record, when it comes, is
+then read from where the look left off.
+"""
+
+import mmap
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.streams.layout import (
+    BATCH_SIZE,
+    BATCH_TAIL,
+    BATCH_WORDS,
+    STREAM_NAMES,
+    STREAM_WORDS,
+    Geometry,
+)
+
+STREAMS = len(STREAM_NAMES)
+
+Words = NDArray[np.uint64]
+Sink = Callable[[int, Words], None]
+"""Takes a stream's number and events as words: (records, words) or (words,). It keeps no view."""
+
+BATCH_DTYPE = np.dtype(
+    {
+        "names": ["words", "id", "seq", "events", *BATCH_TAIL],
+        "formats": ["u4", "u4", "u8", ("u8", BATCH_WORDS), *("u8" for _ in BATCH_TAIL)],
+        "offsets": [0, 4, 8, 16, *(16 + 8 * BATCH_WORDS + 8 * i for i in range(len(BATCH_TAIL)))],
+        "itemsize": BATCH_SIZE,
+    }
+)
+"""struct batch of layout.h."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Records as they lie in the transport's memory: views, valid until they are released."""
+
+    ids: NDArray[np.uint32]
+    """cpu << 8 | stream, one a record."""
+    seqs: NDArray[np.uint64]
+    events: Words
+    """(records, BATCH_WORDS)"""
+
+
+class OpenBatches:
+    """The batches that are being filled, mapped read-only."""
+
+    def __init__(self, fd: int, geometry: Geometry) -> None:
+        size = geometry.map_sizes()["batches"]
+        self._memory = mmap.mmap(fd, size, mmap.MAP_SHARED, mmap.PROT_READ)
+        self.rows = np.frombuffer(self._memory, BATCH_DTYPE)
+        """One per CPU and stream: row = cpu * STREAMS + stream."""
+
+    def totals(self, field: str) -> list[int]:
+        """A counter of the batches' tail, summed over CPUs, by stream."""
+        return [int(self.rows[field][stream::STREAMS].sum()) for stream in range(STREAMS)]
+
+    def produced(self) -> list[int]:
+        """Events that the programs wrote or had to drop, by stream."""
+        words = self.rows["seq"] * np.uint64(BATCH_WORDS) + self.rows["words"]
+        return [
+            int(words[stream::STREAMS].sum()) // STREAM_WORDS[stream] + lost
+            for stream, lost in enumerate(self.totals("lost"))
+        ]
+
+    def close(self) -> None:
+        """Raises BufferError while anybody still holds a view of the events."""
+        del self.rows
+        self._memory.close()
+
+
+class Ledger:
+    """What has been taken of each CPU's stream, for one run."""
+
+    def __init__(self, rows: int) -> None:
+        self._next_seq = [0] * rows
+        self._taken = [0] * rows
+        """Words already taken of the batch that is open."""
+        self.received = [0] * STREAMS
+        """Events handed to the sink, by stream."""
+        self.missing_batches = 0
+        """Batches that the kernel side handed over and that never arrived."""
+
+    def take_records(self, block: Block, sink: Sink) -> None:
+        """Hand over every event of a block of records that was not taken before."""
+        rows = (block.ids >> 8) * STREAMS + (block.ids & 0xFF)
+        fresh = np.ones(len(rows), np.bool_)
+        for row in np.unique(rows).tolist():
+            positions = np.flatnonzero(rows == row)
+            first, last = int(block.seqs[positions[0]]), int(block.seqs[positions[-1]])
+            self.missing_batches += (
+                first - self._next_seq[row] + (last - first + 1 - len(positions))
+            )
+            if self._taken[row]:
+                position = int(positions[0])
+                fresh[position] = False
+                self._take(row, block.events[position, self._taken[row] :], sink)
+                self._taken[row] = 0
+            self._next_seq[row] = last + 1
+        self._take_whole(block, fresh, sink)
+
+    def take_open(self, batches: OpenBatches, sink: Sink) -> None:
+        """Hand over what is in the open batches and was not taken before.
+
+        A batch that is handed over at this moment is left alone: its record brings the rest.
+        """
+        words = batches.rows["words"].tolist()
+        for row, used in enumerate(words):
+            if used <= self._taken[row]:
+                continue
+            batch = batches.rows[row]
+            if int(batch["seq"]) != self._next_seq[row]:
+                continue
+            events = batch["events"][self._taken[row] : used].copy()
+            if int(batch["seq"]) != self._next_seq[row]:
+                continue
+            self._take(row, events, sink)
+            self._taken[row] = used
+
+    def _take_whole(self, block: Block, fresh: NDArray[np.bool_], sink: Sink) -> None:
+        streams = block.ids & 0xFF
+        for stream in range(STREAMS):
+            chosen = fresh & (streams == stream)
+            count = int(np.count_nonzero(chosen))
+            if count == 0:
+                continue
+            # a selection copies; the usual block, of one busy stream alone, is taken as it lies
+            events = block.events if count == len(chosen) else block.events[chosen]
+            sink(stream, events)
+            self.received[stream] += count * BATCH_WORDS // STREAM_WORDS[stream]
+
+    def _take(self, row: int, words: Words, sink: Sink) -> None:
+        stream = row % STREAMS
+        if len(words):
+            sink(stream, words)
+            self.received[stream] += len(words) // STREAM_WORDS[stream]

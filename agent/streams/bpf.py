@@ -1,0 +1,220 @@
+"""The bpf(2) system call, as much of it as is needed. Standard library only.
+
+bcc compiles; it is not used to load or attach, because that would keep it (and LLVM's 100 MB)
+in the process that holds the programs, and because it cannot load BTF-typed raw tracepoints.
+Layouts are ``union bpf_attr`` of include/uapi/linux/bpf.h.
+"""
+
+import ctypes
+import errno
+import os
+import platform
+
+SYSCALL_NUMBERS = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "ppc64le": 361, "s390x": 351}
+
+MAP_CREATE, MAP_UPDATE_ELEM, PROG_LOAD = 0, 2, 5
+OBJ_GET_INFO_BY_FD, RAW_TRACEPOINT_OPEN, LINK_CREATE, ENABLE_STATS, ITER_CREATE = 15, 17, 28, 32, 33
+
+MAP_TYPE_HASH, MAP_TYPE_ARRAY, MAP_TYPE_PERF_EVENT_ARRAY, MAP_TYPE_RINGBUF = 1, 2, 4, 27
+MAP_FLAG_MMAPABLE = 1 << 10
+
+PROG_TYPE_TRACING = 26
+ATTACH_TRACE_RAW_TP, ATTACH_TRACE_ITER = 23, 28
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class MapCreate(ctypes.Structure):
+    _fields_ = [
+        ("map_type", ctypes.c_uint32),
+        ("key_size", ctypes.c_uint32),
+        ("value_size", ctypes.c_uint32),
+        ("max_entries", ctypes.c_uint32),
+        ("map_flags", ctypes.c_uint32),
+        ("inner_map_fd", ctypes.c_uint32),
+        ("numa_node", ctypes.c_uint32),
+        ("map_name", ctypes.c_char * 16),
+        ("rest", ctypes.c_uint32 * 8),
+    ]
+
+
+class MapElement(ctypes.Structure):
+    _fields_ = [
+        ("map_fd", ctypes.c_uint32),
+        ("padding", ctypes.c_uint32),
+        ("key", ctypes.c_uint64),
+        ("value", ctypes.c_uint64),
+        ("flags", ctypes.c_uint64),
+    ]
+
+
+class ProgLoad(ctypes.Structure):
+    _fields_ = [
+        ("prog_type", ctypes.c_uint32),
+        ("insn_cnt", ctypes.c_uint32),
+        ("insns", ctypes.c_uint64),
+        ("license", ctypes.c_uint64),
+        ("log_level", ctypes.c_uint32),
+        ("log_size", ctypes.c_uint32),
+        ("log_buf", ctypes.c_uint64),
+        ("kern_version", ctypes.c_uint32),
+        ("prog_flags", ctypes.c_uint32),
+        ("prog_name", ctypes.c_char * 16),
+        ("prog_ifindex", ctypes.c_uint32),
+        ("expected_attach_type", ctypes.c_uint32),
+        ("prog_btf_fd", ctypes.c_uint32),
+        ("func_info_rec_size", ctypes.c_uint32),
+        ("func_info", ctypes.c_uint64),
+        ("func_info_cnt", ctypes.c_uint32),
+        ("line_info_rec_size", ctypes.c_uint32),
+        ("line_info", ctypes.c_uint64),
+        ("line_info_cnt", ctypes.c_uint32),
+        ("attach_btf_id", ctypes.c_uint32),
+        ("attach_prog_fd", ctypes.c_uint32),
+        ("rest", ctypes.c_uint32),
+    ]
+
+
+class RawTracepoint(ctypes.Structure):
+    _fields_ = [
+        ("name", ctypes.c_uint64),
+        ("prog_fd", ctypes.c_uint32),
+        ("padding", ctypes.c_uint32),
+        ("cookie", ctypes.c_uint64),
+    ]
+
+
+class LinkCreate(ctypes.Structure):
+    _fields_ = [
+        ("prog_fd", ctypes.c_uint32),
+        ("target_fd", ctypes.c_uint32),
+        ("attach_type", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
+        ("rest", ctypes.c_uint64 * 4),
+    ]
+
+
+class IterCreate(ctypes.Structure):
+    _fields_ = [("link_fd", ctypes.c_uint32), ("flags", ctypes.c_uint32)]
+
+
+class EnableStats(ctypes.Structure):
+    _fields_ = [("type", ctypes.c_uint32)]
+
+
+class InfoByFd(ctypes.Structure):
+    _fields_ = [("fd", ctypes.c_uint32), ("size", ctypes.c_uint32), ("info", ctypes.c_uint64)]
+
+
+class ProgInfo(ctypes.Structure):
+    """``struct bpf_prog_info`` up to ``recursion_misses`` (5.12)."""
+
+    _fields_ = [
+        ("type", ctypes.c_uint32),
+        ("id", ctypes.c_uint32),
+        ("tag", ctypes.c_uint8 * 8),
+        ("skipped", ctypes.c_uint32 * 44),
+        ("run_time_ns", ctypes.c_uint64),
+        ("run_cnt", ctypes.c_uint64),
+        ("recursion_misses", ctypes.c_uint64),
+        ("rest", ctypes.c_uint32 * 4),
+    ]
+
+
+def bpf(command: int, attr: ctypes.Structure) -> int:
+    """One bpf(2) call; returns what the kernel returned. Raises OSError with the kernel's errno."""
+    number = SYSCALL_NUMBERS.get(platform.machine())
+    if number is None:
+        raise OSError(errno.ENOSYS, f"bpf(2) has no known number on {platform.machine()}")
+    result = int(_libc.syscall(number, command, ctypes.byref(attr), ctypes.sizeof(attr)))
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return result
+
+
+def create_map(
+    name: str, map_type: int, *, key: int = 0, value: int = 0, entries: int = 1, flags: int = 0
+) -> int:
+    """Create a map and return its fd (close-on-exec is set by the kernel)."""
+    return bpf(
+        MAP_CREATE, MapCreate(map_type, key, value, entries, flags, 0, 0, name.encode()[:15])
+    )
+
+
+def update_element(map_fd: int, key: int, value: bytes) -> None:
+    """Set the element with a u32 key."""
+    buffer = ctypes.create_string_buffer(value, len(value))
+    update_from_address(map_fd, key, ctypes.addressof(buffer))
+
+
+def update_from_address(map_fd: int, key: int, address: int) -> None:
+    """Set the element with a u32 key from memory holding a value's size of bytes."""
+    key_buffer = ctypes.c_uint32(key)
+    bpf(MAP_UPDATE_ELEM, MapElement(map_fd, 0, ctypes.addressof(key_buffer), address, 0))
+
+
+class LoadFailed(Exception):
+    """The kernel refused a program; ``log`` holds the verifier's last lines."""
+
+    def __init__(self, error: OSError, log: str) -> None:
+        super().__init__(f"{error.strerror}: {log}" if log else str(error.strerror))
+        self.errno = error.errno
+        self.log = log
+
+
+def load_tracing(name: str, code: bytes, attach_type: int, btf_id: int, log_lines: int = 12) -> int:
+    """Load a BPF_PROG_TYPE_TRACING program; returns its fd or raises LoadFailed."""
+    instructions = ctypes.create_string_buffer(code, len(code))
+    license_text = ctypes.create_string_buffer(b"GPL")
+    attr = ProgLoad(
+        prog_type=PROG_TYPE_TRACING,
+        insn_cnt=len(code) // 8,
+        insns=ctypes.addressof(instructions),
+        license=ctypes.addressof(license_text),
+        prog_name=name.encode()[:15],
+        expected_attach_type=attach_type,
+        attach_btf_id=btf_id,
+    )
+    try:
+        return bpf(PROG_LOAD, attr)
+    except OSError as error:
+        # Only now with a log: writing it takes longer than the verification.
+        log = ctypes.create_string_buffer(1 << 20)
+        attr.log_level, attr.log_size, attr.log_buf = 1, len(log), ctypes.addressof(log)
+        try:
+            return bpf(PROG_LOAD, attr)
+        except OSError:
+            lines = log.value.decode(errors="replace").strip().splitlines()
+            raise LoadFailed(error, "\n".join(lines[-log_lines:])) from error
+
+
+def attach_raw_tracepoint(prog_fd: int) -> int:
+    """Attach a BTF-typed raw tracepoint (it knows its own name); closing the fd detaches."""
+    return bpf(RAW_TRACEPOINT_OPEN, RawTracepoint(prog_fd=prog_fd))
+
+
+def run_iterator(prog_fd: int) -> None:
+    """Run an iterator program once over everything it iterates."""
+    link = bpf(LINK_CREATE, LinkCreate(prog_fd=prog_fd, attach_type=ATTACH_TRACE_ITER))
+    try:
+        iterator = bpf(ITER_CREATE, IterCreate(link_fd=link))
+        try:
+            while os.read(iterator, 4096):
+                pass
+        finally:
+            os.close(iterator)
+    finally:
+        os.close(link)
+
+
+def enable_run_time_stats() -> int:
+    """Have the kernel time every BPF program until the returned fd is closed (CAP_SYS_ADMIN)."""
+    return bpf(ENABLE_STATS, EnableStats(0))
+
+
+def program_info(prog_fd: int) -> ProgInfo:
+    """The kernel's own account of a program: runs, time, and runs skipped by recursion."""
+    info = ProgInfo()
+    bpf(OBJ_GET_INFO_BY_FD, InfoByFd(prog_fd, ctypes.sizeof(info), ctypes.addressof(info)))
+    return info

@@ -1,0 +1,163 @@
+"""Types of the running kernel, read through libbpf's BTF functions. Standard library only.
+
+``libbcc_bpf.so.0`` comes with bcc and exports them; a lookup costs 14 ms for the whole of
+vmlinux, where parsing it in Python would cost half a second.
+"""
+
+import ctypes
+from collections.abc import Iterator
+from typing import Optional
+
+KIND_INT, KIND_PTR, KIND_STRUCT, KIND_UNION, KIND_ENUM = 1, 2, 4, 5, 6
+KIND_TYPEDEF, KIND_VOLATILE, KIND_CONST, KIND_RESTRICT, KIND_FUNC = 8, 9, 10, 11, 12
+KIND_FUNC_PROTO, KIND_ENUM64 = 13, 19
+_MODIFIERS = (KIND_TYPEDEF, KIND_VOLATILE, KIND_CONST, KIND_RESTRICT, 18)
+
+LIBRARIES = ("libbcc_bpf.so.0", "libbpf.so.1", "libbpf.so.0")
+
+
+class NoBtf(Exception):
+    """The kernel has no BTF, or there is no library to read it with."""
+
+
+class _Type(ctypes.Structure):
+    """struct btf_type (include/uapi/linux/btf.h)."""
+
+    _fields_ = [
+        ("name_off", ctypes.c_uint32),
+        ("info", ctypes.c_uint32),
+        ("type", ctypes.c_uint32),
+    ]
+
+    @property
+    def kind(self) -> int:
+        return int(self.info >> 24) & 0x1F
+
+    @property
+    def count(self) -> int:
+        return int(self.info) & 0xFFFF
+
+
+class _Member(ctypes.Structure):
+    """struct btf_member; a bit field keeps its width in the offset's upper byte."""
+
+    _fields_ = [
+        ("name_off", ctypes.c_uint32),
+        ("type", ctypes.c_uint32),
+        ("offset", ctypes.c_uint32),
+    ]
+
+
+class _Param(ctypes.Structure):
+    """struct btf_param; struct btf_enum has the same shape."""
+
+    _fields_ = [("name_off", ctypes.c_uint32), ("type", ctypes.c_uint32)]
+
+
+def _load_library() -> ctypes.CDLL:
+    for name in LIBRARIES:
+        try:
+            library = ctypes.CDLL(name, use_errno=True)
+        except OSError:
+            continue
+        library.btf__load_vmlinux_btf.restype = ctypes.c_void_p
+        library.btf__find_by_name_kind.restype = ctypes.c_int32
+        library.btf__find_by_name_kind.argtypes = [
+            ctypes.c_void_p,
+            ctypes.c_char_p,
+            ctypes.c_uint32,
+        ]
+        library.btf__type_by_id.restype = ctypes.c_void_p
+        library.btf__type_by_id.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
+        library.btf__name_by_offset.restype = ctypes.c_char_p
+        library.btf__name_by_offset.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
+        return library
+    raise NoBtf(f"none of {', '.join(LIBRARIES)} can be loaded")
+
+
+class KernelTypes:
+    """Lookups in vmlinux's BTF. Raises NoBtf where there is none."""
+
+    def __init__(self) -> None:
+        self._library = _load_library()
+        self._btf = self._library.btf__load_vmlinux_btf()
+        # libbpf before 1.0 returns an error pointer, later ones NULL
+        if not self._btf or self._btf > (1 << 64) - 4096:
+            raise NoBtf("/sys/kernel/btf/vmlinux cannot be read")
+
+    def type_id(self, name: str, kind: int) -> Optional[int]:
+        """The id of a named type, or None."""
+        found = self._library.btf__find_by_name_kind(self._btf, name.encode(), kind)
+        return found if found > 0 else None
+
+    def offset_of(self, struct: str, field: str) -> Optional[int]:
+        """A field's offset in bytes, also inside anonymous structs and unions, or None."""
+        type_id = self.type_id(struct, KIND_STRUCT)
+        return None if type_id is None else self._offset_in(type_id, field)
+
+    def tracepoint_id(self, name: str) -> Optional[int]:
+        """The id to attach a BTF-typed raw tracepoint to, or None: no such tracepoint."""
+        return self.type_id(f"btf_trace_{name}", KIND_TYPEDEF)
+
+    def argument_position(self, tracepoint: str, type_name: str, nth: int) -> Optional[int]:
+        """Position of the nth argument of a type (see specs.Argument), or None."""
+        positions = [
+            position
+            for position, name in enumerate(self.argument_types(tracepoint))
+            if name == type_name
+        ]
+        return positions[nth] if nth < len(positions) else None
+
+    def argument_types(self, tracepoint: str) -> list[str]:
+        """Names of what a tracepoint's arguments are, or point to."""
+        type_id = self.tracepoint_id(tracepoint)
+        if type_id is None:
+            return []
+        prototype = self._resolve(self._resolve(type_id)[1].type)
+        # the first parameter is the tracepoint's own void *
+        return [self._describe(p.type) for p in self._items(prototype[0], _Param)][1:]
+
+    def has_enumerator(self, enum: str, name: str) -> bool:
+        """Whether an enum has this name: how the kernel's helpers are found."""
+        type_id = self.type_id(enum, KIND_ENUM)
+        if type_id is None:
+            return False
+        return any(self._name(item.name_off) == name for item in self._items(type_id, _Param))
+
+    def _type(self, type_id: int) -> _Type:
+        return _Type.from_address(self._library.btf__type_by_id(self._btf, type_id))
+
+    def _name(self, offset: int) -> str:
+        return str(self._library.btf__name_by_offset(self._btf, offset).decode())
+
+    def _items(self, type_id: int, item: type[ctypes.Structure]) -> Iterator[ctypes.Structure]:
+        address = self._library.btf__type_by_id(self._btf, type_id)
+        count = self._type(type_id).count
+        return iter((item * count).from_address(address + ctypes.sizeof(_Type)))
+
+    def _resolve(self, type_id: int) -> tuple[int, _Type]:
+        """Follow typedefs and qualifiers."""
+        found = self._type(type_id)
+        while found.kind in _MODIFIERS:
+            type_id = found.type
+            found = self._type(type_id)
+        return type_id, found
+
+    def _describe(self, type_id: int) -> str:
+        found = self._resolve(type_id)[1]
+        if found.kind == KIND_PTR:
+            found = self._resolve(found.type)[1]
+        return self._name(found.name_off)
+
+    def _offset_in(self, type_id: int, field: str) -> Optional[int]:
+        is_bitfield_struct = self._type(type_id).info >> 31
+        for member in self._items(type_id, _Member):
+            bits = member.offset & 0xFFFFFF if is_bitfield_struct else member.offset
+            if self._name(member.name_off) == field:
+                return int(bits // 8)
+            inner_id, inner = self._resolve(member.type)
+            if member.name_off == 0 and inner.kind in (KIND_STRUCT, KIND_UNION):
+                nested = self._offset_in(inner_id, field)
+                if nested is not None:
+                    return int(bits // 8) + nested
+        return None

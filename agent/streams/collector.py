@@ -1,0 +1,217 @@
+"""Collecting through eBPF: the supervisor attaches, this process drains and reads the tables."""
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import trio
+
+from agent.streams import specs
+from agent.streams.batches import OpenBatches, Sink
+from agent.streams.causes import CannotCollect
+from agent.streams.client import Reply, SupervisorClient
+from agent.streams.layout import COUNTER_FIELDS, STREAM_NAMES, SYSCALL_COMPAT, Geometry
+from agent.streams.observed import Arming, Observed, Stopped, StreamCounts
+from agent.streams.poller import Drain
+from agent.streams.ring import RingReader
+from agent.streams.syscall_names import syscall_names
+from agent.streams.tables import Tables
+
+DRAIN_INTERVAL_S = 0.25
+"""Between two looks at the ring, which at full load fills to its wakeup mark in a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """The maps of the privileged side, as this process sees them."""
+
+    geometry: Geometry
+    batches: OpenBatches
+    tables: Tables
+    reader: RingReader
+
+
+class KernelCollector:
+    """One run at a time. ``run`` owns its tasks; the other methods are called by the recorder."""
+
+    def __init__(self, client: SupervisorClient, drain_interval: float = DRAIN_INTERVAL_S) -> None:
+        self._client = client
+        self._interval = drain_interval
+        self._shared: _Shared | None = None
+        self._drain: Drain | None = None
+        self._drain_scope = trio.CancelScope()
+        self._nursery: trio.Nursery | None = None
+        self._names = syscall_names()
+
+    @property
+    def lost(self) -> trio.Event:
+        """Set when nothing can be collected any more."""
+        return self._client.lost
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve until cancelled."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            nursery.start_soon(self._client.run)
+            task_status.started()
+            await trio.sleep_forever()
+
+    async def prepare(self, sections: Sequence[str]) -> None:
+        """Compile and load ahead of the first run. Raises CannotCollect."""
+        self._adopt(await self._client.ask("prepare", sections=list(sections)))
+
+    async def start(self, sections: Sequence[str], sink: Sink) -> Arming:
+        """Attach, and begin to feed the sink. Raises CannotCollect; then nothing is attached."""
+        reply = await self._client.ask("arm", sections=list(sections))
+        shared = self._adopt(reply)
+        self._drain = Drain(shared.reader, shared.batches, sink)
+        self._drain_scope = trio.CancelScope()
+        assert self._nursery is not None
+        self._nursery.start_soon(self._keep_draining, self._drain)
+        return _arming(reply.message, sections)
+
+    async def refresh(self) -> Observed:
+        """Everything that has happened up to now, folded."""
+        assert self._drain is not None
+        await self._drain.drain_all()
+        return self._observed(self._drain, until_ns=None)
+
+    async def stop(self) -> Stopped:
+        """Detach and take the rest. Works without the supervisor too: its maps are still here."""
+        assert self._drain is not None
+        faults: dict[str, str] = {}
+        try:
+            message = (await self._client.ask("disarm")).message
+        except CannotCollect as error:
+            faults[error.code] = error.message
+            message = {"stop_ns": monotonic_ns(), "programs": []}
+        self._drain_scope.cancel()
+        await self._drain.drain_all()
+        observed = self._observed(self._drain, until_ns=message["stop_ns"])
+        self._drain = None
+        return Stopped(message["stop_ns"], observed, tuple(message["programs"]), faults)
+
+    def processes(self) -> dict[str, int]:
+        """Pids by role: this process, the supervisor, and the compiler while there is one."""
+        supervisor = self._client.supervisor_pid
+        processes = {"agent": os.getpid()}
+        if not self._client.lost.is_set():
+            processes["supervisor"] = supervisor
+            for pid in _children(supervisor) - {os.getpid()}:
+                processes["compiler"] = pid
+        return processes
+
+    async def _keep_draining(self, drain: Drain) -> None:
+        with self._drain_scope:
+            await drain.run(self._interval)
+
+    def _adopt(self, reply: Reply) -> _Shared:
+        """Map what came with the first answer; later ones bring nothing new."""
+        if self._shared is None:
+            geometry = Geometry(**reply.message["geometry"])
+            events, batches, counters, slots = reply.fds
+            self._shared = _Shared(
+                geometry,
+                OpenBatches(batches, geometry),
+                Tables(counters, slots, geometry),
+                RingReader(events, geometry.ring_bytes),
+            )
+        return self._shared
+
+    def _observed(self, drain: Drain, until_ns: int | None) -> Observed:
+        assert self._shared is not None
+        tables = self._shared.tables
+        still = tables.still_blocked(until_ns or monotonic_ns(), with_primed=False)
+        return Observed(
+            blocked=tables.blocked() + still,
+            syscalls=self._syscalls(tables),
+            streams=self._stream_counts(drain),
+            blocked_counts=_blocked_counts(tables, int(still.count.sum())),
+            counters=MappingProxyType({name: tables.count(name) for name in COUNTER_FIELDS}),
+            drains=drain.drains,
+            drain_seconds=drain.seconds,
+        )
+
+    def _syscalls(self, tables: Tables) -> dict[str, int]:
+        counts = enumerate(tables.syscalls().tolist())
+        return {self._syscall_name(number): count for number, count in counts if count}
+
+    def _syscall_name(self, number: int) -> str:
+        if number == SYSCALL_COMPAT:
+            return "compat"
+        return self._names.get(number, f"syscall_{number}")
+
+    def _stream_counts(self, drain: Drain) -> dict[str, StreamCounts]:
+        assert self._shared is not None
+        batches, tables = self._shared.batches, self._shared.tables
+        fields = {name: batches.totals(name) for name in ("lost", "unmatched", "clamped")}
+        produced, collided = batches.produced(), batches.totals("collided")
+        in_flight, excluded = batches.totals("in_flight"), batches.totals("excluded")
+        issued = tables.count("issued") - tables.count("completed") - tables.count("requeued")
+        open_at_stop = (tables.waiting_for_a_cpu(), max(0, issued), 0)
+        return {
+            name: StreamCounts(
+                produced=produced[i],
+                received=drain.ledger.received[i],
+                lost=fields["lost"][i],
+                unmatched=fields["unmatched"][i],
+                clamped=fields["clamped"][i],
+                collided=collided[i],
+                in_flight_at_start=in_flight[i],
+                in_flight_at_stop=open_at_stop[i],
+                excluded=excluded[i],
+            )
+            for i, name in enumerate(STREAM_NAMES)
+        }
+
+
+def _children(pid: int) -> set[int]:
+    """Children of another process (CONFIG_PROC_CHILDREN); empty where that cannot be told."""
+    try:
+        return {
+            int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        }
+    except OSError:
+        return set()
+
+
+def monotonic_ns() -> int:
+    """Now, on the clock of bpf_ktime_get_ns()."""
+    return time.monotonic_ns()
+
+
+def _blocked_counts(tables: Tables, still_open: int) -> StreamCounts:
+    closed = int(tables.blocked().count.sum())
+    return StreamCounts(
+        produced=closed,
+        received=closed,
+        unmatched=tables.count("blocked_unmatched"),
+        clamped=tables.count("blocked_clamped"),
+        collided=tables.count("blocked_collided"),
+        in_flight_at_stop=still_open,
+    )
+
+
+def _arming(message: dict[str, Any], sections: Sequence[str]) -> Arming:
+    unavailable = dict(message["unavailable"])
+    refused: dict[str, str] = message["refused"]
+    hooks: dict[str, tuple[str, ...]] = {}
+    for section in sections:
+        needed = [p.hook for p in specs.PROGRAMS if section in p.sections]
+        missing = [f"{hook}: {refused[hook]}" for hook in needed if hook in refused]
+        if missing:
+            unavailable.setdefault(section, "cannot attach to " + ", ".join(missing))
+        elif section not in unavailable:
+            hooks[section] = tuple(f"tp_btf/{hook}" for hook in needed)
+    return Arming(
+        start_ns=message["start_ns"],
+        hooks=MappingProxyType(hooks),
+        unavailable=MappingProxyType(unavailable),
+        transport="ring",
+        timing="clock",
+        versions=MappingProxyType({"bcc": message["bcc"]}),
+    )

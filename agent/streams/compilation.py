@@ -1,0 +1,158 @@
+"""Running the compiling process and reading its answer. Privileged side.
+
+Whatever happens to that process, the supervisor comes back with programs or with a cause.
+"""
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from agent.streams import messages
+from agent.streams.causes import CURES, CannotCollect, cannot
+
+COMPILER = Path(__file__).with_name("compiler.py")
+DEADLINE_S = 20.0
+"""A compilation takes 0.3 s; a machine under full load has been seen to need ten times that."""
+LOG_LINES = 12
+
+DISTRIBUTION_PYTHON = "/usr/bin/python3"
+"""Where Debian, Ubuntu and Fedora install bcc's Python package for."""
+
+
+class Abandoned(Exception):
+    """The agent went away while a compilation was under way."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """Programs that are loaded and not attached, with what could not be built."""
+
+    programs: tuple[tuple[str, str, int], ...]
+    """(name, hook, fd)"""
+    unavailable: dict[str, str]
+    bcc: str
+
+    def close(self) -> None:
+        for _, _, fd in self.programs:
+            os.close(fd)
+
+
+def interpreters() -> list[str]:
+    """Interpreters that may have bcc, most likely first."""
+    candidates = (DISTRIBUTION_PYTHON, sys.executable)
+    found = [path for path in candidates if os.access(path, os.X_OK)]
+    return list(dict.fromkeys(found))
+
+
+class Compiler:
+    """Starts one process for each compilation, and knows its pid while it lives."""
+
+    def __init__(self, agent: socket.socket) -> None:
+        self._agent = agent
+        self.pid: int | None = None
+
+    def build(self, sections: list[str], constants: dict[str, int], map_fds: list[int]) -> Built:
+        """Compile and load. Raises CannotCollect, or Abandoned when the agent is gone."""
+        request: dict[str, object] = {"sections": sections, "constants": constants}
+        cause = cannot("no_bcc", "no interpreter found")
+        for interpreter in interpreters():
+            try:
+                return self._run(interpreter, request, map_fds)
+            except CannotCollect as error:
+                cause = error
+                if error.code != "no_bcc":
+                    break
+        raise cause
+
+    def _run(self, interpreter: str, request: dict[str, object], map_fds: list[int]) -> Built:
+        with self._process(interpreter, map_fds) as (process, channel, log):
+            channel.send(json.dumps(request).encode())
+            if not self._answered(channel):
+                process.kill()
+                process.wait()
+                raise cannot("compiler_timeout", f"{DEADLINE_S:.0f} s{_tail(log)}")
+            packet, fds, _, _ = socket.recv_fds(channel, messages.MAX_MESSAGE, messages.MAX_FDS)
+            if not packet:
+                raise cannot("compiler_crashed", _how_it_ended(process) + _tail(log))
+            process.wait(DEADLINE_S)
+            return _built(messages.decode(packet), fds, log)
+
+    @contextlib.contextmanager
+    def _process(
+        self, interpreter: str, map_fds: list[int]
+    ) -> Iterator[tuple[subprocess.Popen[bytes], socket.socket, IO[bytes]]]:
+        ours, theirs = messages.pair()
+        with ours, tempfile.TemporaryFile() as log:
+            with theirs:
+                process = subprocess.Popen(
+                    [interpreter, "-I", str(COMPILER), str(theirs.fileno())],
+                    pass_fds=[theirs.fileno(), *map_fds],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"},
+                )
+            self.pid = process.pid
+            try:
+                yield process, ours, log
+            finally:
+                self.pid = None
+                process.kill()
+                process.wait()
+
+    def _answered(self, channel: socket.socket) -> bool:
+        """Wait for an answer or the end of the process; False when the time is up."""
+        poller = select.poll()
+        poller.register(channel, select.POLLIN)
+        # only its end: a request that comes meanwhile waits its turn
+        poller.register(self._agent, 0)
+        deadline = time.monotonic() + DEADLINE_S
+        while (left := deadline - time.monotonic()) > 0:
+            for fd, _ in poller.poll(left * 1000):
+                if fd == channel.fileno():
+                    return True
+                raise Abandoned
+        return False
+
+
+def _how_it_ended(process: "subprocess.Popen[bytes]") -> str:
+    code = process.wait(DEADLINE_S)
+    if code < 0:
+        return f"killed by {signal.Signals(-code).name}"
+    return f"exit status {code}"
+
+
+def _tail(log: IO[bytes]) -> str:
+    log.seek(0)
+    lines = log.read().decode(errors="replace").strip().splitlines()[-LOG_LINES:]
+    return ": " + "\n".join(lines) if lines else ""
+
+
+def _built(answer: dict[str, object], fds: list[int], log: IO[bytes]) -> Built:
+    if "error" in answer:
+        code = str(answer["error"])
+        if code == "not_permitted":
+            code = "kernel_refused"
+        output = _tail(log) if code == "compile_failed" else ""
+        known = code if code in CURES else "compiler_crashed"
+        raise cannot(known, f"{answer['message']}{output}")
+    programs = answer["programs"]
+    unavailable = answer["unavailable"]
+    assert isinstance(programs, list)
+    assert isinstance(unavailable, dict)
+    return Built(
+        tuple((p["name"], p["hook"], fd) for p, fd in zip(programs, fds, strict=True)),
+        {str(section): str(reason) for section, reason in unavailable.items()},
+        str(answer["bcc"]),
+    )

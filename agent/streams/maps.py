@@ -1,0 +1,86 @@
+"""The kernel maps of the agent: created once, shared by every set of programs. Privileged side."""
+
+import mmap
+import os
+import struct
+from ctypes import addressof, c_char
+from pathlib import Path
+
+from agent.streams import bpf, causes
+from agent.streams.layout import (
+    BATCH_SIZE,
+    MAX_REQUESTS,
+    REQUEST_SIZE,
+    STREAM_NAMES,
+    Geometry,
+    machine_geometry,
+)
+
+
+def possible_cpus() -> int:
+    """One more than the highest CPU number that can ever come online."""
+    ranges = Path("/sys/devices/system/cpu/possible").read_text().strip()
+    return int(ranges.replace("-", ",").split(",")[-1]) + 1
+
+
+def this_machine() -> Geometry:
+    return machine_geometry(possible_cpus(), int(Path("/proc/sys/kernel/pid_max").read_text()))
+
+
+class Maps:
+    """All maps by name. Raises CannotCollect where the kernel refuses to create them."""
+
+    def __init__(self, geometry: Geometry) -> None:
+        self.geometry = geometry
+        self.fds: dict[str, int] = {}
+        sizes = geometry.map_sizes()
+        try:
+            for name, size in sizes.items():
+                self.fds[name] = bpf.create_map(
+                    f"cba_{name}",
+                    bpf.MAP_TYPE_ARRAY,
+                    key=4,
+                    value=size,
+                    flags=bpf.MAP_FLAG_MMAPABLE,
+                )
+            self.fds["requests"] = bpf.create_map(
+                "cba_requests", bpf.MAP_TYPE_HASH, key=8, value=REQUEST_SIZE, entries=MAX_REQUESTS
+            )
+            self.fds["events"] = bpf.create_map(
+                "cba_events", bpf.MAP_TYPE_RINGBUF, entries=geometry.ring_bytes
+            )
+        except OSError as error:
+            self.close()
+            raise causes.refused("creating maps", error) from error
+        # never written, so it stays the kernel's one page of zeros
+        self._zeros = mmap.mmap(-1, max(sizes.values()), flags=mmap.MAP_PRIVATE)
+        self._empty_batches = _empty_batches(geometry)
+
+    def constants(self) -> dict[str, int]:
+        """The map fds as the C files name them; valid in a process that inherits them."""
+        return {f"{name.upper()}_FD": fd for name, fd in self.fds.items()}
+
+    def reset(self, start_ns: int, root_tgid: int) -> None:
+        """Empty every table and write the configuration of the next run. Nothing is attached."""
+        for name in ("slots", "counters", "members"):
+            self._clear(name)
+        bpf.update_element(self.fds["batches"], 0, self._empty_batches)
+        bpf.update_element(self.fds["config"], 0, struct.pack("=QII", start_ns, root_tgid, 0))
+
+    def close(self) -> None:
+        for fd in self.fds.values():
+            os.close(fd)
+        self.fds.clear()
+
+    def _clear(self, name: str) -> None:
+        zeros = c_char.from_buffer(self._zeros)
+        bpf.update_from_address(self.fds[name], 0, addressof(zeros))
+
+
+def _empty_batches(geometry: Geometry) -> bytes:
+    batches = bytearray(geometry.map_sizes()["batches"])
+    for cpu in range(geometry.cpus):
+        for stream in range(len(STREAM_NAMES)):
+            row = cpu * len(STREAM_NAMES) + stream
+            struct.pack_into("=II", batches, row * BATCH_SIZE, 0, cpu << 8 | stream)
+    return bytes(batches)

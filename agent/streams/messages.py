@@ -1,0 +1,34 @@
+"""What the agent and its supervisor say to each other. Standard library only.
+
+One JSON message per packet of a SOCK_SEQPACKET socket pair, file descriptors beside it. The
+verbs are a closed set and carry names and numbers only: never C text, never a path.
+"""
+
+import json
+import socket
+from typing import Any
+
+MAX_MESSAGE = 128 * 1024
+MAX_FDS = 64
+
+VERBS = ("prepare", "arm", "disarm", "stats")
+
+MAPS_FOR_THE_AGENT = ("events", "batches", "counters", "slots")
+"""Rings and tables only: with a program or a link it could attach again."""
+
+
+def encode(message: dict[str, Any]) -> bytes:
+    return json.dumps(message, separators=(",", ":")).encode()
+
+
+def decode(packet: bytes) -> dict[str, Any]:
+    """Raises ValueError for what is not a JSON object."""
+    message = json.loads(packet)
+    if not isinstance(message, dict):
+        raise ValueError("a message is a JSON object")
+    return message
+
+
+def pair() -> tuple[socket.socket, socket.socket]:
+    """The two ends of a channel."""
+    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -1,0 +1,64 @@
+"""What a collector tells the recorder: how the run was armed, and what was observed in it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from agent.streams.tables import Blocked
+
+
+@dataclass(frozen=True, slots=True)
+class Arming:
+    """The start of a run. Times are ns of CLOCK_MONOTONIC, the clock of bpf_ktime_get_ns()."""
+
+    start_ns: int
+    hooks: Mapping[str, tuple[str, ...]]
+    """Attached hooks by section; a section that is not here could not be armed."""
+    unavailable: Mapping[str, str]
+    """Why, for each section that was asked for and could not be armed."""
+    transport: str
+    timing: str
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamCounts:
+    """One stream's account of itself, in events."""
+
+    produced: int = 0
+    received: int = 0
+    lost: int = 0
+    """Dropped by the kernel side because the transport was full."""
+    unmatched: int = 0
+    clamped: int = 0
+    collided: int = 0
+    in_flight_at_start: int = 0
+    in_flight_at_stop: int = 0
+    excluded: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Everything but the distributions, which the sink has. Of a running run: as far as it got."""
+
+    blocked: Blocked
+    syscalls: Mapping[str, int]
+    """Calls by name, only those that were made."""
+    streams: Mapping[str, StreamCounts]
+    blocked_counts: StreamCounts
+    """Off-CPU intervals: they are summed by the kernel side, so none is ever lost on the way."""
+    counters: Mapping[str, int]
+    drains: int
+    drain_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The end of a run."""
+
+    stop_ns: int
+    observed: Observed
+    programs: tuple[Mapping[str, Any], ...] = ()
+    """Per program: runs and their ns where the kernel counts them, runs skipped by recursion."""
+    faults: Mapping[str, str] = field(default_factory=dict)
+    """What went wrong on the way, by a stable code."""

@@ -1,0 +1,71 @@
+"""The tasks that move events from the kernel's buffers to the sink while a run is on."""
+
+import time
+from typing import Protocol
+
+import trio
+
+from agent.streams.batches import Block, Ledger, OpenBatches, Sink
+
+RECORDS_AT_ONCE = 256
+"""65,536 events: less than a millisecond to fold, so the event loop never waits long."""
+
+
+class Reader(Protocol):
+    """A transport: where records come from. Reading is apart from releasing."""
+
+    async def wait(self) -> None:
+        """Return when there is reason to look before the timer does."""
+
+    def read(self, limit: int) -> Block | None: ...
+
+    def release(self) -> None: ...
+
+
+class Drain:
+    """One run's way from a reader to a sink."""
+
+    def __init__(self, reader: Reader, batches: OpenBatches, sink: Sink) -> None:
+        self._reader = reader
+        self._batches = batches
+        self._sink = sink
+        self.ledger = Ledger(len(batches.rows))
+        self.drains = 0
+        self.seconds = 0.0
+        """Time spent reading and folding."""
+        self._lock = trio.Lock()
+
+    async def run(self, interval: float) -> None:
+        """Drain every ``interval`` seconds, or earlier when the buffer is filling. Until cancelled.
+
+        Most records come without a wakeup, which costs the traced program more than the record.
+        """
+        while True:
+            with trio.move_on_after(interval):
+                await self._reader.wait()
+            await self.drain()
+
+    async def drain(self) -> None:
+        """Take every record there is, letting other tasks run in between."""
+        async with self._lock:
+            self.drains += 1
+            while self._drain_some():
+                await trio.lowlevel.checkpoint()
+
+    async def drain_all(self) -> None:
+        """Take every record, then what sits in the batches that are still open."""
+        await self.drain()
+        started = time.perf_counter()
+        self.ledger.take_open(self._batches, self._sink)
+        self.seconds += time.perf_counter() - started
+
+    def _drain_some(self) -> bool:
+        started = time.perf_counter()
+        block = self._reader.read(RECORDS_AT_ONCE)
+        if block is None:
+            return False
+        self.ledger.take_records(block, self._sink)
+        del block
+        self._reader.release()
+        self.seconds += time.perf_counter() - started
+        return True

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * Events are collected in a batch per CPU and stream; one record carries a whole batch.
+ * Each stream is written by one program only, and the kernel never runs one program twice at
+ * a time on one CPU (it counts that as recursion_misses), so plain stores do.
+ */
+#pragma once
+#include "kernel.h"
+
+/* Hand a full batch over. No wakeup per record: the reader has a timer (design: wakeups cost
+ * more than data), and is woken only when the buffer is filling faster than that. */
+inline_always bool submit(void *ctx, struct batch *batch)
+{
+#if TRANSPORT_PERF
+	return bpf_perf_event_output(ctx, MAP(EVENTS_FD), BPF_F_CURRENT_CPU, &batch->id,
+				     sizeof(batch->id) + sizeof(batch->seq) + sizeof(batch->events)) == 0;
+#else
+	u64 waiting = bpf_ringbuf_query(MAP(EVENTS_FD), BPF_RB_AVAIL_DATA);
+
+	return bpf_ringbuf_output(MAP(EVENTS_FD), batch,
+				  __builtin_offsetof(struct batch, lost),
+				  waiting > RING_SIZE / 2 ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP) == 0;
+#endif
+}
+
+/*
+ * Room for one event of `words` words, or NULL and the event counted as lost. A batch that
+ * could not be handed over stays where it is and is tried again with the next event, so its
+ * events are late and not lost.
+ */
+inline_always u64 *event_room(void *ctx, struct batch *batch, u32 words)
+{
+	u32 used = batch->words;
+
+	if (used >= BATCH_WORDS) {
+		if (!submit(ctx, batch)) {
+			batch->lost++;
+			return NULL;
+		}
+		batch->seq++;
+		batch->words = 0;
+		used = 0;
+	}
+	return &batch->events[used & (BATCH_WORDS - words)];
+}
+
+/* The event is there before the count says so: a reader may look at any time. */
+inline_always void event_done(struct batch *batch, u32 words)
+{
+	__asm__ volatile("" ::: "memory");
+	batch->words += words;
+}
+
+/* now - since in ns: what fits LATENCY_BITS; below zero (clocks of two CPUs) counted and 0. */
+inline_always u64 latency(struct batch *batch, u64 now, u64 since)
+{
+	s64 ns = now - since;
+
+	if (ns < 0) {
+		batch->clamped++;
+		return 0;
+	}
+	return ns > LATENCY_MAX ? LATENCY_MAX : ns;
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * Block I/O latency: from the issue to the device until its completion, and from the
+ * allocation of the request (with the queue in it). Requests are told apart by their address:
+ * flushes share sectors, and merges change them.
+ */
+#include "batch.h"
+
+#if WITH_BIOLATENCY
+
+/* Who issued it is known here only: a completion runs in any context. */
+int on_block_rq_issue(u64 *ctx)
+{
+	u64 request = ctx[BLOCK_ISSUE_REQUEST];
+	struct issued_request issued = {};
+
+	issued.tid = (u32)bpf_get_current_pid_tgid();
+	if (!in_scope(issued.tid))
+		return 0;
+	issued.since = bpf_ktime_get_ns();
+	if (bpf_map_update_elem(MAP(REQUESTS_FD), &request, &issued, BPF_ANY) == 0)
+		counters()->issued++;
+	else
+		batch_of(STREAM_BIOLATENCY)->collided++;
+	return 0;
+}
+
+/* Given back by the driver: the wait in the queue begins again, and so will the issue. */
+int on_block_rq_requeue(u64 *ctx)
+{
+	u64 request = ctx[BLOCK_ISSUE_REQUEST];
+
+	if (bpf_map_delete_elem(MAP(REQUESTS_FD), &request) == 0)
+		counters()->requeued++;
+	return 0;
+}
+
+/* REQ_OP_* are the low 8 bits of cmd_flags (include/linux/blk_types.h); odd ones write. */
+inline_always u32 operation(u32 flags)
+{
+	u32 op = flags & 0xff;
+
+	if (op == 0)
+		return BLOCK_READ;
+	if (op == 2)
+		return BLOCK_FLUSH;
+	if (op == 3)
+		return BLOCK_DISCARD;
+	if (op >= 34) /* REQ_OP_DRV_IN and _OUT: passthrough, not in diskstats */
+		return BLOCK_OTHER;
+	return op & 1 ? BLOCK_WRITE : BLOCK_OTHER;
+}
+
+int on_block_rq_complete(u64 *ctx)
+{
+	u64 now = bpf_ktime_get_ns();
+	u64 request = ctx[0];
+	u32 bytes = (u32)ctx[2];
+	u32 remaining = LOAD32(request, REQUEST_DATA_LEN);
+	u32 flags = LOAD32(request, REQUEST_CMD_FLAGS);
+
+	/* Fires once per part; done when all bytes are. */
+	if (bytes < remaining) {
+		counters()->partial++;
+		return 0;
+	}
+
+	struct issued_request *known = bpf_map_lookup_elem(MAP(REQUESTS_FD), &request);
+	struct issued_request issued = {};
+	struct batch *batch = batch_of(STREAM_BIOLATENCY);
+	u64 allocated = LOAD64(request, REQUEST_START_TIME);
+	u32 op = operation(flags);
+	u64 kind = op;
+
+	if (known) {
+		issued = *known;
+		bpf_map_delete_elem(MAP(REQUESTS_FD), &request);
+	}
+	/* An older one was left behind by an earlier run that ended before its completion. */
+	if (issued.since >= run_config()->start_ns) {
+		counters()->completed++;
+	} else {
+		issued.tid = 0;
+#if SCOPED
+		/* Nobody in scope issued it. */
+		return 0;
+#endif
+		if (allocated != 0 && allocated < run_config()->start_ns) {
+			batch->in_flight++;
+			return 0;
+		}
+		/* Flushes complete without ever having been issued. */
+		if (allocated == 0) {
+			batch->unmatched++;
+			return 0;
+		}
+		issued.since = allocated;
+		kind |= BLOCK_UNISSUED;
+	}
+	if (bytes == 0 && op == BLOCK_WRITE)
+		kind |= BLOCK_EMPTY;
+
+	u64 *event = event_room(ctx, batch, 4);
+
+	if (!event)
+		return 0;
+	event[0] = latency(batch, now, issued.since) | kind << LATENCY_BITS;
+	event[1] = allocated ? latency(batch, now, allocated) : LATENCY_UNKNOWN;
+	u64 disk = LOAD64(LOAD64(request, REQUEST_QUEUE), QUEUE_DISK);
+	event[2] = (u64)LOAD32(disk, DISK_MAJOR) << 20 | LOAD32(disk, DISK_FIRST_MINOR) |
+		   (u64)issued.tid << 32;
+	event[3] = bytes;
+	event_done(batch, 4);
+	return 0;
+}
+
+#endif

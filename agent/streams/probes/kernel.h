@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * The kernel as our programs see it. They are BTF-typed raw tracepoints (since 5.5), so the
+ * verifier knows what an argument points to and lets it be read with a plain load, where an
+ * untyped raw tracepoint needs a bpf_probe_read_kernel() call for each field. Offsets are -D
+ * constants taken from the running kernel's BTF; no kernel header is needed.
+ */
+#pragma once
+#include "layout.h"
+
+#define inline_always static inline __attribute__((always_inline))
+
+/* volatile: a load must stay the one typed load that the verifier checks against BTF */
+#define LOAD16(base, offset) (*(volatile u16 *)((base) + (offset)))
+#define LOAD32(base, offset) (*(volatile u32 *)((base) + (offset)))
+#define LOAD64(base, offset) (*(volatile u64 *)((base) + (offset)))
+
+/* Bits of task_struct.__state and .flags (include/linux/sched.h; unchanged since 4.14). */
+#define TASK_INTERRUPTIBLE 0x0001
+#define TASK_UNINTERRUPTIBLE 0x0002
+#define TASK_STOPPED_OR_TRACED (0x0004 | 0x0008)
+#define TASK_GONE (0x0010 | 0x0020 | 0x0080) /* EXIT_DEAD, EXIT_ZOMBIE, TASK_DEAD */
+#define PF_KTHREAD 0x00200000
+#define PF_IO_WORKER 0x00000010
+
+/* x86: the code segment of 32-bit programs, whose syscalls have a table of their own. */
+#define USER32_CS 0x23
+
+/*
+ * Maps are arrays of one large element, created beforehand and addressed directly
+ * (BPF_PSEUDO_MAP_VALUE, since 5.2): an access is an AND and an ADD, without a lookup.
+ */
+#define MAP_VALUE(fd) ((u64)bpf_pseudo_fd(2, fd))
+#define MAP(fd) ((void *)bpf_pseudo_fd(1, fd))
+
+inline_always struct task_slot *slot_of(u32 tid)
+{
+	return (struct task_slot *)(MAP_VALUE(SLOTS_FD) + (tid & SLOT_MASK) * sizeof(struct task_slot));
+}
+
+inline_always struct cpu_counters *counters_of(u32 cpu)
+{
+	return (struct cpu_counters *)(MAP_VALUE(COUNTERS_FD) +
+				       (cpu & CPU_MASK) * sizeof(struct cpu_counters));
+}
+
+inline_always struct cpu_counters *counters(void)
+{
+	return counters_of(bpf_get_smp_processor_id());
+}
+
+inline_always struct batch *batch_of(u32 stream)
+{
+	u32 row = (bpf_get_smp_processor_id() & CPU_MASK) * STREAMS + stream;
+
+	return (struct batch *)(MAP_VALUE(BATCHES_FD) + row * sizeof(struct batch));
+}
+
+inline_always const struct run_config *run_config(void)
+{
+	return (const struct run_config *)MAP_VALUE(CONFIG_FD);
+}
+
+/* One byte per thread id: 1 for the threads of the tree that the run is about. */
+inline_always u8 *member(u32 tid)
+{
+	return (u8 *)(MAP_VALUE(MEMBERS_FD) + (tid & MEMBER_MASK));
+}
+
+/* Without a scope the tree is the agent itself, and is what is left out. */
+inline_always bool in_scope(u32 tid)
+{
+#if SCOPED
+	return *member(tid) != 0;
+#else
+	return *member(tid) == 0;
+#endif
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * Run-queue latency (streamed) and blocked time (summed).
+ *
+ * A task is runnable from its wakeup, or from being switched out while it could go on, until
+ * it is switched in; it is blocked from being switched out otherwise until its wakeup. So the
+ * two never overlap. Events of one task are ordered by its run queue's lock, even when they
+ * happen on different CPUs, so its slot needs no atomics.
+ */
+#include "batch.h"
+#include "blocked.h"
+
+#if WITH_RUNQLAT || WITH_OFFCPU
+
+inline_always void switched_out(u64 prev, bool preempted, u32 state, u64 now)
+{
+	/* A task preempted after it had set itself to sleep is still on the run queue. */
+	bool runnable = preempted || state == 0;
+
+#if !WITH_OFFCPU
+	if (!runnable)
+		return;
+#endif
+	u32 tid = LOAD32(prev, TASK_PID);
+
+	/* tid 0 is the idle task of every CPU at once */
+	if (tid == 0 || !in_scope(tid))
+		return;
+
+	struct task_slot *slot = slot_of(tid);
+	u32 tag = SLOT_PREEMPTED;
+
+#if WITH_OFFCPU
+	if (!runnable)
+		tag = blocked_tag(prev, state);
+	if (slot->tid != tid)
+		count_displaced(slot);
+#endif
+	slot->tid = tid;
+	slot->tag = tag;
+	slot->since = now;
+}
+
+inline_always void switched_in(void *ctx, u64 next, u64 now)
+{
+	u32 tid = LOAD32(next, TASK_PID);
+
+	if (tid == 0)
+		return;
+
+	struct batch *batch = batch_of(STREAM_RUNQLAT);
+
+	if (!in_scope(tid)) {
+		batch->excluded++;
+		return;
+	}
+
+	struct task_slot *slot = slot_of(tid);
+	u32 tag = slot->tag;
+
+	if (slot->tid != tid) {
+		batch->unmatched++;
+		return;
+	}
+	slot->tag = SLOT_RUNNING;
+
+	u32 state = tag & SLOT_STATE;
+
+	if (state != SLOT_RUNNABLE && state != SLOT_PREEMPTED) {
+		/* Before 6.12.33 prev_state could be stale for a task with a signal pending: what
+		 * looked like going to sleep was not, and no wakeup follows. */
+#if WITH_OFFCPU
+		if (is_blocked(tag)) {
+			counters()->wakeup_unseen++;
+			close_blocked(slot, tag, now);
+		}
+#endif
+		batch->unmatched++;
+		return;
+	}
+	if (tag & SLOT_PRIMED) {
+		batch->in_flight++;
+		return;
+	}
+#if WITH_RUNQLAT
+	u64 *event = event_room(ctx, batch, 1);
+
+	if (!event)
+		return;
+	*event = latency(batch, now, slot->since) | (u64)tid << LATENCY_BITS |
+		 (u64)(state == SLOT_PREEMPTED) << EVENT_PREEMPTED_BIT;
+	event_done(batch, 1);
+#endif
+}
+
+int on_sched_switch(u64 *ctx)
+{
+	u64 now = bpf_ktime_get_ns();
+	u64 prev = ctx[SWITCH_PREV], next = ctx[SWITCH_NEXT];
+#ifdef SWITCH_PREV_STATE
+	u32 state = (u32)ctx[SWITCH_PREV_STATE];
+#else
+	u32 state = LOAD32(prev, TASK_STATE);
+#endif
+
+	switched_out(prev, (bool)ctx[0], state, now);
+	switched_in(ctx, next, now);
+	return 0;
+}
+
+/*
+ * sched_wakeup and sched_wakeup_new. `current` is the waker; the event is about ctx[0].
+ * A task woken while it still runs (it had set itself to sleep, and not gone yet) waits for
+ * nothing: on_cpu is stable here, for both paths to this tracepoint hold the run queue's lock.
+ */
+int on_sched_wakeup(u64 *ctx)
+{
+	u64 task = ctx[0];
+
+	if (LOAD32(task, TASK_ON_CPU))
+		return 0;
+
+	u32 tid = LOAD32(task, TASK_PID);
+
+	if (!in_scope(tid))
+		return 0;
+
+	struct task_slot *slot = slot_of(tid);
+	u32 tag = slot->tag;
+	bool own = slot->tid == tid;
+
+	/* Preempted on its way to sleep, woken before it got there: waiting ever since. */
+	if (own && (tag & SLOT_STATE) == SLOT_PREEMPTED)
+		return 0;
+
+	u64 now = bpf_ktime_get_ns();
+
+#if WITH_OFFCPU
+	if (!own)
+		count_displaced(slot);
+	else if (is_blocked(tag))
+		close_blocked(slot, tag, now);
+#else
+	if (!own && (tag & SLOT_STATE) != SLOT_RUNNING)
+		batch_of(STREAM_RUNQLAT)->collided++;
+#endif
+	slot->tid = tid;
+	slot->tag = SLOT_RUNNABLE;
+	slot->since = now;
+	return 0;
+}
+
+#endif

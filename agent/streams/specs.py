@@ -1,0 +1,120 @@
+"""Which programs there are, what each section needs of them, and what they need of the kernel.
+
+Adding a probe is one entry here and one function in ``probes/``. Standard library only.
+"""
+
+from dataclasses import dataclass
+
+SOURCES = ("sched.c", "process.c", "syscalls.c", "block.c", "prime.c")
+
+SECTION_SWITCHES = {
+    "runqlat": "WITH_RUNQLAT",
+    "biolatency": "WITH_BIOLATENCY",
+    "offcpu": "WITH_OFFCPU",
+    "exec": "WITH_EXEC",
+    "syscall_counts": "WITH_SYSCALLS",
+}
+"""The constant that compiles a section in."""
+
+ITERATOR = "iter/task"
+
+
+@dataclass(frozen=True)
+class Program:
+    """One function of probes/*.c and where it is attached.
+
+    ``sections`` names those that cannot be had without it; empty means that the whole run
+    needs it (the bookkeeping of whom the run is about).
+    """
+
+    function: str
+    hook: str
+    sections: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The name shown by ``bpftool prog``: ours start with ``cba_``, 15 characters at most."""
+        short = self.hook.replace("/", "_")
+        for prefix in ("sched_process_", "sched_", "block_"):
+            short = short.removeprefix(prefix)
+        return f"cba_{short}"[:15]
+
+
+TIMED = ("runqlat", "offcpu")
+
+PROGRAMS = (
+    Program("on_sched_process_fork", "sched_process_fork"),
+    Program("on_sched_process_exit", "sched_process_exit"),
+    Program("on_sched_process_exec", "sched_process_exec", ("exec",)),
+    Program("on_sched_switch", "sched_switch", TIMED),
+    Program("on_sched_wakeup", "sched_wakeup", TIMED),
+    Program("on_sched_wakeup", "sched_wakeup_new", TIMED),
+    Program("on_block_rq_issue", "block_rq_issue", ("biolatency",)),
+    Program("on_block_rq_requeue", "block_rq_requeue", ("biolatency",)),
+    Program("on_block_rq_complete", "block_rq_complete", ("biolatency",)),
+    Program("on_sys_enter", "sys_enter", ("syscall_counts",)),
+    Program("on_iter_task", ITERATOR),
+)
+
+
+@dataclass(frozen=True)
+class Field:
+    """A constant holding a field's offset in bytes; the first path that exists is taken."""
+
+    constant: str
+    paths: tuple[tuple[str, str], ...]
+    sections: tuple[str, ...] = ()
+    optional: bool = False
+
+
+FIELDS = (
+    Field("TASK_PID", (("task_struct", "pid"),)),
+    Field("TASK_TGID", (("task_struct", "tgid"),)),
+    Field("TASK_REAL_PARENT", (("task_struct", "real_parent"),)),
+    Field("TASK_FLAGS", (("task_struct", "flags"),), ("offcpu",)),
+    Field("TASK_ON_CPU", (("task_struct", "on_cpu"),), TIMED),
+    # renamed by 2f064a59a11f ("sched: Change task_struct::state"), 5.14
+    Field("TASK_STATE", (("task_struct", "__state"), ("task_struct", "state")), TIMED),
+    Field("TASK_COMM", (("task_struct", "comm"),), ("exec",)),
+    # x86, arm64; elsewhere blocked time has no reason
+    Field("REGS_SYSCALL", (("pt_regs", "orig_ax"), ("pt_regs", "syscallno")), optional=True),
+    Field("REGS_CS", (("pt_regs", "cs"),), optional=True),
+    Field("REQUEST_DATA_LEN", (("request", "__data_len"),), ("biolatency",)),
+    Field("REQUEST_CMD_FLAGS", (("request", "cmd_flags"),), ("biolatency",)),
+    Field("REQUEST_START_TIME", (("request", "start_time_ns"),), ("biolatency",)),
+    Field("REQUEST_QUEUE", (("request", "q"),), ("biolatency",)),
+    Field("QUEUE_DISK", (("request_queue", "disk"),), ("biolatency",)),
+    Field("DISK_MAJOR", (("gendisk", "major"),), ("biolatency",)),
+    Field("DISK_FIRST_MINOR", (("gendisk", "first_minor"),), ("biolatency",)),
+)
+
+
+@dataclass(frozen=True)
+class Argument:
+    """A constant holding the position of a tracepoint's argument, found by its type.
+
+    ``type_name`` is the struct it points to, or the integer's name; ``nth`` counts from 0
+    among the arguments of that type.
+    """
+
+    constant: str
+    tracepoint: str
+    type_name: str
+    nth: int = 0
+    sections: tuple[str, ...] = ()
+    optional: bool = False
+
+
+ARGUMENTS = (
+    Argument("SWITCH_PREV", "sched_switch", "task_struct", 0, TIMED),
+    Argument("SWITCH_NEXT", "sched_switch", "task_struct", 1, TIMED),
+    # since 5.18; before, the state is read from the task
+    Argument("SWITCH_PREV_STATE", "sched_switch", "unsigned int", 0, TIMED, optional=True),
+    # (queue, request) before 5.11
+    Argument("BLOCK_ISSUE_REQUEST", "block_rq_issue", "request", 0, ("biolatency",)),
+)
+
+
+def programs_for(sections: tuple[str, ...]) -> tuple[Program, ...]:
+    """The programs that a run with these sections attaches, in the order of attaching."""
+    return tuple(p for p in PROGRAMS if not p.sections or set(p.sections) & set(sections))

@@ -1,0 +1,111 @@
+"""What the programs only count, and what each task was doing last: mapped tables as arrays."""
+
+import mmap
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.streams.layout import (
+    COUNTER_FIELDS,
+    COUNTERS_SIZE,
+    REASON_KERNEL_THREAD,
+    REASONS,
+    SLOT_INTERRUPTIBLE,
+    SLOT_PRIMED,
+    SLOT_REASON_SHIFT,
+    SLOT_RUNNABLE,
+    SLOT_STATE,
+    SLOT_UNINTERRUPTIBLE,
+    SYSCALLS,
+    Geometry,
+)
+
+_SUM = np.dtype([("ns", "u8"), ("count", "u8")])
+_TAIL = 2 * REASONS * 16 + SYSCALLS * 8
+COUNTERS_DTYPE = np.dtype(
+    {
+        "names": ["blocked", "syscalls", *COUNTER_FIELDS],
+        "formats": [(_SUM, (2, REASONS)), ("u8", SYSCALLS), *("u8" for _ in COUNTER_FIELDS)],
+        "offsets": [0, 2 * REASONS * 16, *(_TAIL + 8 * i for i in range(len(COUNTER_FIELDS)))],
+        "itemsize": COUNTERS_SIZE,
+    }
+)
+"""struct cpu_counters of layout.h."""
+
+SLOT_DTYPE = np.dtype([("tid", "u4"), ("tag", "u4"), ("since", "u8")])
+"""struct task_slot of layout.h."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """Blocked time by state (interruptible, uninterruptible) and reason: arrays (2, REASONS)."""
+
+    ns: NDArray[np.uint64]
+    count: NDArray[np.uint64]
+
+    def __add__(self, other: "Blocked") -> "Blocked":
+        return Blocked(self.ns + other.ns, self.count + other.count)
+
+    def of_user_tasks_ns(self) -> int:
+        """All of it, less what kernel threads slept."""
+        return int(self.ns.sum()) - int(self.ns[:, REASON_KERNEL_THREAD].sum())
+
+
+class Tables:
+    """Counters and slots, mapped read-only."""
+
+    def __init__(self, counters_fd: int, slots_fd: int, geometry: Geometry) -> None:
+        sizes = geometry.map_sizes()
+        self._counters_memory = _mapped(counters_fd, sizes["counters"])
+        self._slots_memory = _mapped(slots_fd, sizes["slots"])
+        self._counters = np.frombuffer(self._counters_memory, COUNTERS_DTYPE)
+        self._slots = np.frombuffer(self._slots_memory, SLOT_DTYPE)
+
+    def count(self, field: str) -> int:
+        """One counter, summed over CPUs."""
+        return int(self._counters[field].sum())
+
+    def syscalls(self) -> NDArray[np.uint64]:
+        """Calls by number, summed over CPUs: (SYSCALLS,)"""
+        summed: NDArray[np.uint64] = self._counters["syscalls"].sum(axis=0)
+        return summed
+
+    def blocked(self) -> Blocked:
+        """Intervals that have ended, summed over CPUs."""
+        sums = self._counters["blocked"]
+        return Blocked(sums["ns"].sum(axis=0), sums["count"].sum(axis=0))
+
+    def still_blocked(self, until_ns: int, with_primed: bool) -> Blocked:
+        """Intervals that are open, as far as ``until_ns`` (CLOCK_MONOTONIC).
+
+        ``with_primed`` adds tasks that have been blocked since before the run began.
+        """
+        tags = self._slots["tag"]
+        states = tags & SLOT_STATE
+        chosen = (states == SLOT_INTERRUPTIBLE) | (states == SLOT_UNINTERRUPTIBLE)
+        if not with_primed:
+            chosen &= (tags & SLOT_PRIMED) == 0
+        slots = self._slots[chosen]
+        since = np.minimum(slots["since"], np.uint64(until_ns))
+        blocked = Blocked(np.zeros((2, REASONS), np.uint64), np.zeros((2, REASONS), np.uint64))
+        row = (slots["tag"] & SLOT_STATE) - SLOT_INTERRUPTIBLE
+        reason = slots["tag"] >> SLOT_REASON_SHIFT
+        np.add.at(blocked.ns, (row, reason), np.uint64(until_ns) - since)
+        np.add.at(blocked.count, (row, reason), np.uint64(1))
+        return blocked
+
+    def waiting_for_a_cpu(self) -> int:
+        """Tasks that are runnable and have not run yet."""
+        states = self._slots["tag"] & SLOT_STATE
+        runnable = (states >= SLOT_RUNNABLE) & (states < SLOT_INTERRUPTIBLE)
+        return int(np.count_nonzero(runnable))
+
+    def close(self) -> None:
+        del self._counters, self._slots
+        self._counters_memory.close()
+        self._slots_memory.close()
+
+
+def _mapped(fd: int, size: int) -> mmap.mmap:
+    return mmap.mmap(fd, size, mmap.MAP_SHARED, mmap.PROT_READ)

@@ -1,0 +1,33 @@
+"""A collector for where there is no privileged side at all, as on a system that is not Linux."""
+
+import os
+from collections.abc import Sequence
+from typing import NoReturn
+
+import trio
+
+from agent.streams.batches import Sink
+from agent.streams.causes import CannotCollect
+
+
+class UnavailableCollector:
+    """Refuses every run with one cause."""
+
+    def __init__(self, cause: CannotCollect) -> None:
+        self._cause = cause
+        self.lost = trio.Event()
+
+    async def prepare(self, sections: Sequence[str]) -> None:
+        raise self._cause
+
+    async def start(self, sections: Sequence[str], sink: Sink) -> NoReturn:
+        raise self._cause
+
+    async def refresh(self) -> NoReturn:
+        raise self._cause
+
+    async def stop(self) -> NoReturn:
+        raise self._cause
+
+    def processes(self) -> dict[str, int]:
+        return {"agent": os.getpid()}

@@ -98,7 +98,7 @@ def _heading(result: Result, workload: WorkloadResult) -> list[str]:
     machine = result.machine
     pairs = max((len(measured.pairs) for measured in workload.measured), default=0)
     told = (
-        f"overhead of one {workload.operation}, median of {pairs} pairs, bootstrap 95 % interval;"
+        f"overhead per {workload.operation}, median of {pairs} pairs, bootstrap 95 % interval;"
         f" {machine.cpus} CPUs, kernel {machine.kernel}"
     )
     return [_text(16, 24, _title(workload), "title"), _text(16, 44, told, "small"), *_legend()]

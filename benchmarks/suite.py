@@ -30,7 +30,7 @@ SHOWN: dict[str, tuple[str, ...]] = {
     "messaging": (*COMMON, "bcc-runqlat"),
     "syscall": ("nothing", "syscall_counts", "all", "bcc-syscount"),
     "fio": ("nothing", "biolatency", "all", "all-accounting"),
-    "exec": ("nothing", "exec", "all", "bcc-runqlat"),
+    "exec-storm": ("nothing", "exec", "all", "bcc-runqlat"),
     "pgbench": ("nothing", "runqlat", "all", "all-accounting", *RUNQUEUE_PEERS),
 }
 """Which configurations mean something for a workload; the pipe is measured under all of them."""

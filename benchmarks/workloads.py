@@ -98,7 +98,7 @@ def hackbench(groups: int, loops: int) -> Workload:
 def exec_storm(count: int) -> Workload:
     """One process after the other, each an exec of true."""
     command = [sys.executable, "-m", "benchmarks.exec_storm", str(count)]
-    return ToolWorkload("exec", "exec", last_cpu(), "python3", command, 1, float)
+    return ToolWorkload("exec-storm", "exec", last_cpu(), "python3", command, 1, float)
 
 
 class Fio:

@@ -42,15 +42,19 @@ class AgentProcess:
     a full pipe would stop the agent.
     """
 
-    def __init__(self, arguments: Sequence[str] = (), interpreter: str = sys.executable) -> None:
-        self._command = [interpreter, "-m", "agent", "--port", "0", *arguments]
+    def __init__(self, arguments: Sequence[str] = (), interpreter: str | None = None) -> None:
+        self._command = [interpreter or sys.executable, "-m", "agent", "--port", "0", *arguments]
         self.url = ""
 
     def __enter__(self) -> Self:
         self._log = tempfile.NamedTemporaryFile(prefix="chainbench-agent-", suffix=".log")
-        self._process = subprocess.Popen(
-            self._command, stdin=subprocess.DEVNULL, stdout=self._log, stderr=subprocess.STDOUT
-        )
+        try:
+            self._process = subprocess.Popen(
+                self._command, stdin=subprocess.DEVNULL, stdout=self._log, stderr=subprocess.STDOUT
+            )
+        except OSError as error:
+            self._log.close()
+            raise AgentFailed(str(error)) from error
         try:
             self.url = self._wait_until_ready()
         except BaseException:

@@ -8,7 +8,7 @@ from typing import TextIO
 
 from agent.model import SECTIONS
 from agent.overhead.agent_process import AgentFailed, AgentProcess
-from agent.overhead.agent_runs import AgentRun
+from agent.overhead.agent_runs import AgentRun, Client
 from agent.overhead.interleave import Plan
 from agent.overhead.machine import load_average, read_machine
 from agent.overhead.protocols import Configuration, Nothing, Workload, WorkloadFailed
@@ -46,7 +46,7 @@ def run_overhead(
     return 0 if any(m.name != Nothing.name for m in result.workloads[0].measured) else 1
 
 
-def section_runs(agent: AgentProcess) -> list[Configuration]:
+def section_runs(agent: Client) -> list[Configuration]:
     """Nothing, each section alone, and all of them."""
     alone = [AgentRun(section, section, agent, (section,), {}) for section in SECTIONS]
     return [Nothing(), *alone, AgentRun("all", "all five sections", agent, SECTIONS, {})]

@@ -70,7 +70,7 @@ def columns(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _title(workload: WorkloadResult, floor: float | None) -> str:
     bare = workload.bare_seconds()
-    speed = "" if bare is None else f", {_seconds(bare)} a {workload.operation} bare"
+    speed = "" if bare is None else f", {_seconds(bare)} per {workload.operation} bare"
     where = f", on CPU {','.join(map(str, workload.cpus))}" if workload.cpus else ""
     noise = "not measured" if floor is None else f"±{floor:.1%}"
     return f"{workload.name}{speed}{where}; noise floor {noise}"

@@ -1,8 +1,9 @@
 """A simulated clock, and a workload and configurations that only move it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from agent.overhead.machine import Machine
 from agent.overhead.protocols import CannotMeasure, Missing
@@ -95,3 +96,18 @@ class FakeConfiguration:
 
     def remarks(self) -> tuple[str, ...]:
         return (f"armed {self.armings} times",)
+
+
+class FakeAgent:
+    """Answers ``/stop`` with what it is given, ``/start`` with an error when it has one."""
+
+    def __init__(self, evidence: dict[str, Any], error: Exception | None = None) -> None:
+        self.evidence = evidence
+        self.error = error
+        self.asked: list[tuple[str, Any]] = []
+
+    def post(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        self.asked.append((path, body))
+        if path == "/start" and self.error:
+            raise self.error
+        return {} if path == "/start" else self.evidence

@@ -1,4 +1,3 @@
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -7,23 +6,9 @@ import pytest
 from agent.overhead.agent_process import AgentFailed, AgentProcess, AgentRefused
 from agent.overhead.agent_runs import AgentRun
 from agent.overhead.protocols import CannotMeasure
+from tests.fakes.overhead import FakeAgent
 
 COMPLETE = {"verdict": "complete", "reasons": []}
-
-
-class FakeAgent:
-    """Answers ``/stop`` with what it is given, ``/start`` with an error when it has one."""
-
-    def __init__(self, evidence: dict[str, Any], error: Exception | None = None) -> None:
-        self.evidence = evidence
-        self.error = error
-        self.asked: list[tuple[str, Any]] = []
-
-    def post(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        self.asked.append((path, body))
-        if path == "/start" and self.error:
-            raise self.error
-        return {} if path == "/start" else self.evidence
 
 
 def run(agent: FakeAgent) -> AgentRun:

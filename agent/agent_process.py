@@ -23,6 +23,7 @@ from agent.recorder import Collector, Recorder
 from agent.streams import causes, privileges
 from agent.streams.client import SupervisorClient
 from agent.streams.collector import KernelCollector
+from agent.streams.plan import Plan
 from agent.unavailable import UnavailableCollector
 
 LOGGER = logging.getLogger("agent")
@@ -43,7 +44,10 @@ def serve_beside_supervisor(
     privileges.drop_everything(uid)
 
     async def main() -> None:
-        collector = KernelCollector(SupervisorClient(channel, supervisor_pid))
+        collector = KernelCollector(
+            SupervisorClient(channel, supervisor_pid),
+            Plan(timing=settings.timing, transport=settings.transport),
+        )
         async with trio.open_nursery() as nursery:
             await nursery.start(collector.run)
             await _serve(settings, listener, collector)

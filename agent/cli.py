@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from agent import __version__
 from agent.config import Settings
+from agent.model import TIMINGS
 
 COMMANDS = ("serve", "demo", "show", "overhead")
 
@@ -56,6 +57,12 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="a further name that the Host header may carry; may be repeated",
     )
+    serve.add_argument(
+        "--timing",
+        choices=TIMINGS,
+        default=defaults.timing,
+        help="time by the clock, or by the scheduler's own accounting (%(default)s)",
+    )
     serve.set_defaults(run=_serve)
 
     demo = commands.add_parser("demo", help="bracket a bundled workload and print the evidence")
@@ -87,6 +94,7 @@ def _serve(options: argparse.Namespace) -> int:
             user=options.user,
             label_sets=options.label_sets,
             allowed_hosts=tuple(options.allow_host),
+            timing=options.timing,
         )
     )
 

@@ -14,3 +14,5 @@ class Settings:
     user: str | None = None
     label_sets: int = 200
     allowed_hosts: tuple[str, ...] = ()
+    timing: str = "clock"
+    transport: str = "ring"

@@ -20,11 +20,37 @@ class Labels:
     dataset: str = ""
 
 
+TIMINGS = ("clock", "accounting")
+"""By the clock, read at each event; or by what the scheduler accounts for itself (± 1 µs)."""
+
+TRANSPORTS = ("ring", "perf")
+"""BPF ring buffer (since 5.8), or per-CPU perf buffers."""
+
+SCOPES = ("system", "pid", "cgroup", "caller")
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose activity a run covers: everything but the agent, or a tree of processes.
+
+    ``pid`` is the root of the tree for kind ``pid``, ``cgroup`` a cgroup v2 path for ``cgroup``.
+    """
+
+    kind: str = "system"
+    pid: int = 0
+    cgroup: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class StartRequest:
-    """A validated body of ``POST /start``."""
+    """A validated body of ``POST /start``. None: as the agent was started with."""
 
     labels: Labels = field(default_factory=Labels)
+    sections: tuple[str, ...] = SECTIONS
+    scope: Scope = field(default_factory=Scope)
+    timing: str | None = None
+    transport: str | None = None
+    measure_probes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ import logging
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -44,9 +43,9 @@ class Collector(Protocol):
         """Set when nothing can be collected any more."""
         ...
 
-    async def prepare(self, sections: Sequence[str]) -> None: ...
+    async def prepare(self) -> None: ...
 
-    async def start(self, sections: Sequence[str], sink: Sink) -> Arming: ...
+    async def start(self, request: StartRequest, sink: Sink) -> Arming: ...
 
     async def refresh(self) -> Observed: ...
 
@@ -198,7 +197,7 @@ class Recorder:
 
     async def _prepare(self) -> None:
         try:
-            await self._collector.prepare(SECTIONS)
+            await self._collector.prepare()
             self._note(None)
         except CannotCollect as error:
             self._note(error)
@@ -206,7 +205,7 @@ class Recorder:
     async def _arm(self, run: _Run) -> None:
         run.meter = CpuMeter(self._collector.processes())
         try:
-            run.arming = await self._collector.start(SECTIONS, run.collection.take)
+            run.arming = await self._collector.start(run.request, run.collection.take)
             run.started_ns = run.arming.start_ns
         except CannotCollect as error:
             run.failure = error

@@ -1,11 +1,11 @@
 """A collector for where there is no privileged side at all, as on a system that is not Linux."""
 
 import os
-from collections.abc import Sequence
 from typing import NoReturn
 
 import trio
 
+from agent.model import StartRequest
 from agent.streams.batches import Sink
 from agent.streams.causes import CannotCollect
 
@@ -17,10 +17,10 @@ class UnavailableCollector:
         self._cause = cause
         self.lost = trio.Event()
 
-    async def prepare(self, sections: Sequence[str]) -> None:
+    async def prepare(self) -> None:
         raise self._cause
 
-    async def start(self, sections: Sequence[str], sink: Sink) -> NoReturn:
+    async def start(self, request: StartRequest, sink: Sink) -> NoReturn:
         raise self._cause
 
     async def refresh(self) -> NoReturn:

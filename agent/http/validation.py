@@ -2,18 +2,28 @@
 
 import math
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from agent.errors import AgentError, InvalidRequest
-from agent.model import Labels, Report, StartRequest
+from agent.model import (
+    SECTIONS,
+    TIMINGS,
+    TRANSPORTS,
+    Labels,
+    Report,
+    Scope,
+    StartRequest,
+)
 
 MAX_LABEL_LENGTH = 256
 """Characters in a label. A commit or a SHA-256 in hex has 64 and less; each label is repeated in
 some sixty lines of every scrape."""
 
 LARGEST_COUNT = 2**63 - 1
+LARGEST_PID = 1 << 22
+"""PID_MAX_LIMIT of include/linux/threads.h."""
 
 FORBIDDEN_CATEGORIES = frozenset({"Cc", "Cs"})
 """Control characters (newline and NUL among them) and lone surrogates, which no UTF-8 can hold."""
@@ -83,11 +93,59 @@ def count(name: str, value: object) -> int | None:
     return value
 
 
+def boolean(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidRequest(f"{name} must be true or false, not {json_type(value)}", field=name)
+    return value
+
+
+def one_of(choices: Sequence[str]) -> Parser:
+    """One of these strings; ``null`` is the same as leaving it out."""
+
+    def parse(name: str, value: object) -> str | None:
+        if value is not None and value not in choices:
+            raise InvalidRequest(f"{name} must be one of {', '.join(choices)}", field=name)
+        return None if value is None else str(value)
+
+    return parse
+
+
+def sections(name: str, value: object) -> tuple[str, ...]:
+    """A list of sections, in the contract's order, each once; not empty."""
+    chosen = value if isinstance(value, list) else []
+    unknown = [item for item in chosen if item not in SECTIONS]
+    if not chosen or unknown:
+        raise InvalidRequest(f"{name} must be a list of some of {', '.join(SECTIONS)}", field=name)
+    return tuple(section for section in SECTIONS if section in chosen)
+
+
+def scope(name: str, value: object) -> Scope:
+    """``"system"``, ``"caller"``, ``{"pid": N}`` or ``{"cgroup": "/path"}``."""
+    if value in ("system", "caller"):
+        return Scope(str(value))
+    if isinstance(value, dict) and len(value) == 1:
+        kind, of = next(iter(value.items()))
+        if kind == "pid" and type(of) is int and 0 < of <= LARGEST_PID:
+            return Scope("pid", pid=of)
+        if kind == "cgroup" and isinstance(of, str) and of.startswith("/"):
+            return Scope("cgroup", cgroup=label(name, of))
+    raise InvalidRequest(
+        f'{name} must be "system", "caller", {{"pid": N}} or {{"cgroup": "/path"}}', field=name
+    )
+
+
 LABEL = Field(label, default="")
 RUN_LABELS = ("scenario", "impl", "variant", "commit", "dataset")
 REPORT_LABELS = ("impl", "variant", "commit", "dataset")
 
-START_FIELDS: Mapping[str, Field] = dict.fromkeys(RUN_LABELS, LABEL)
+START_FIELDS: Mapping[str, Field] = {
+    **dict.fromkeys(RUN_LABELS, LABEL),
+    "sections": Field(sections, default=SECTIONS),
+    "scope": Field(scope, default=Scope()),
+    "timing": Field(one_of(TIMINGS)),
+    "transport": Field(one_of(TRANSPORTS)),
+    "measure_probes": Field(boolean, default=False),
+}
 """Labels, and further attributes of `StartRequest` by name."""
 
 REPORT_FIELDS: Mapping[str, Field] = {

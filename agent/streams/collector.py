@@ -2,7 +2,6 @@
 
 import os
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -10,12 +9,14 @@ from typing import Any
 
 import trio
 
+from agent.model import StartRequest
 from agent.streams import specs
 from agent.streams.batches import OpenBatches, Sink
 from agent.streams.causes import CannotCollect
 from agent.streams.client import Reply, SupervisorClient
 from agent.streams.layout import COUNTER_FIELDS, STREAM_NAMES, SYSCALL_COMPAT, Geometry
 from agent.streams.observed import Arming, Observed, Stopped, StreamCounts
+from agent.streams.plan import Plan
 from agent.streams.poller import Drain
 from agent.streams.ring import RingReader
 from agent.streams.syscall_names import syscall_names
@@ -38,9 +39,9 @@ class _Shared:
 class KernelCollector:
     """One run at a time. ``run`` owns its tasks; the other methods are called by the recorder."""
 
-    def __init__(self, client: SupervisorClient, drain_interval: float = DRAIN_INTERVAL_S) -> None:
+    def __init__(self, client: SupervisorClient, default: Plan) -> None:
         self._client = client
-        self._interval = drain_interval
+        self._default = default
         self._shared: _Shared | None = None
         self._drain: Drain | None = None
         self._drain_scope = trio.CancelScope()
@@ -60,25 +61,32 @@ class KernelCollector:
             task_status.started()
             await trio.sleep_forever()
 
-    async def prepare(self, sections: Sequence[str]) -> None:
+    async def prepare(self) -> None:
         """Compile and load ahead of the first run. Raises CannotCollect."""
-        self._adopt(await self._client.ask("prepare", sections=list(sections)))
+        self._adopt(await self._client.ask("prepare", plan=self._default.message()))
 
-    async def start(self, sections: Sequence[str], sink: Sink) -> Arming:
+    async def start(self, request: StartRequest, sink: Sink) -> Arming:
         """Attach, and begin to feed the sink. Raises CannotCollect; then nothing is attached."""
-        reply = await self._client.ask("arm", sections=list(sections))
+        plan = Plan(
+            request.sections,
+            request.scope.kind != "system",
+            request.timing or self._default.timing,
+            request.transport or self._default.transport,
+        )
+        reply = await self._client.ask("arm", plan=plan.message())
         shared = self._adopt(reply)
         self._drain = Drain(shared.reader, shared.batches, sink)
         self._drain_scope = trio.CancelScope()
         assert self._nursery is not None
         self._nursery.start_soon(self._keep_draining, self._drain)
-        return _arming(reply.message, sections)
+        return _arming(reply.message, plan)
 
     async def refresh(self) -> Observed:
         """Everything that has happened up to now, folded."""
-        assert self._drain is not None
-        await self._drain.drain_all()
-        return self._observed(self._drain, until_ns=None)
+        drain = self._drain
+        assert drain is not None
+        await drain.drain_all()
+        return self._observed(drain, until_ns=None)
 
     async def stop(self) -> Stopped:
         """Detach and take the rest. Works without the supervisor too: its maps are still here."""
@@ -107,7 +115,7 @@ class KernelCollector:
 
     async def _keep_draining(self, drain: Drain) -> None:
         with self._drain_scope:
-            await drain.run(self._interval)
+            await drain.run(DRAIN_INTERVAL_S)
 
     def _adopt(self, reply: Reply) -> _Shared:
         """Map what came with the first answer; later ones bring nothing new."""
@@ -196,11 +204,11 @@ def _blocked_counts(tables: Tables, still_open: int) -> StreamCounts:
     )
 
 
-def _arming(message: dict[str, Any], sections: Sequence[str]) -> Arming:
+def _arming(message: dict[str, Any], plan: Plan) -> Arming:
     unavailable = dict(message["unavailable"])
     refused: dict[str, str] = message["refused"]
     hooks: dict[str, tuple[str, ...]] = {}
-    for section in sections:
+    for section in plan.sections:
         needed = [p.hook for p in specs.PROGRAMS if section in p.sections]
         missing = [f"{hook}: {refused[hook]}" for hook in needed if hook in refused]
         if missing:
@@ -211,7 +219,7 @@ def _arming(message: dict[str, Any], sections: Sequence[str]) -> Arming:
         start_ns=message["start_ns"],
         hooks=MappingProxyType(hooks),
         unavailable=MappingProxyType(unavailable),
-        transport="ring",
-        timing="clock",
+        transport=plan.transport,
+        timing=plan.timing,
         versions=MappingProxyType({"bcc": message["bcc"]}),
     )

@@ -16,11 +16,11 @@ from collections import OrderedDict
 from dataclasses import asdict
 from typing import Any
 
-from agent.model import SECTIONS
 from agent.streams import bpf, causes, messages, privileges, specs
 from agent.streams.causes import CannotCollect
 from agent.streams.compilation import Abandoned, Built, Compiler
 from agent.streams.maps import Maps, this_machine
+from agent.streams.plan import Plan
 
 MEMBARRIER_NUMBERS = {"x86_64": 324, "aarch64": 283, "riscv64": 283, "ppc64le": 365, "s390x": 356}
 MEMBARRIER_CMD_GLOBAL = 1
@@ -96,7 +96,7 @@ class Supervisor:
         self._compiler = Compiler(channel)
         self._maps: Maps | None = None
         self._maps_sent = False
-        self._built: OrderedDict[tuple[str, ...], Built] = OrderedDict()
+        self._built: OrderedDict[Plan, Built] = OrderedDict()
         self._armed: Armed | None = None
 
     def serve(self) -> None:
@@ -130,7 +130,7 @@ class Supervisor:
 
     def _prepare(self, request: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
         """Have the programs of a plan loaded, and tell the agent which maps there are."""
-        built = self._programs(_sections(request))
+        built = self._programs(Plan.of(request))
         assert self._maps is not None
         message = {
             "unavailable": built.unavailable,
@@ -150,7 +150,7 @@ class Supervisor:
         self._detach()
         start_ns = time.monotonic_ns()
         self._maps.reset(start_ns, os.getpid())
-        self._armed = Armed(self._programs(_sections(request)))
+        self._armed = Armed(self._programs(Plan.of(request)))
         self._armed.attach()
         self._iterate()
         return message | {
@@ -179,30 +179,25 @@ class Supervisor:
         armed = self._armed.hooks if self._armed else []
         return {"attached": armed, "pid": os.getpid()}, []
 
-    def _programs(self, sections: tuple[str, ...]) -> Built:
-        """Loaded programs for these sections, compiled if there are none yet."""
+    def _programs(self, plan: Plan) -> Built:
+        """Loaded programs for this plan, compiled if there are none yet."""
         causes.check_platform()
         if self._maps is None:
             self._maps = Maps(this_machine())
-        if sections not in self._built:
+        if plan not in self._built:
             constants = self._maps.geometry.constants() | self._maps.constants()
-            constants |= {"SCOPED": 0, "TRANSPORT_PERF": 0}
+            constants |= plan.constants()
             fds = list(self._maps.fds.values())
-            self._built[sections] = self._compiler.build(list(sections), constants, fds)
+            self._built[plan] = self._compiler.build(list(plan.sections), constants, fds)
             while len(self._built) > KEPT_PROGRAM_SETS:
                 self._built.popitem(last=False)[1].close()
-        self._built.move_to_end(sections)
-        return self._built[sections]
+        self._built.move_to_end(plan)
+        return self._built[plan]
 
     def _detach(self) -> None:
         if self._armed is not None:
             self._armed.detach()
             self._armed = None
-
-
-def _sections(request: dict[str, Any]) -> tuple[str, ...]:
-    """The sections of a request, in the contract's order; others are not taken."""
-    return tuple(s for s in SECTIONS if s in request["sections"])
 
 
 def run(channel: socket.socket, agent_pid: int) -> int:

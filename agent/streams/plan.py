@@ -1,0 +1,42 @@
+"""What a set of programs is compiled for. Standard library only.
+
+Everything that changes the code is here, so that it costs nothing at run time; everything else
+of a run (whose tree, which cgroup) is written into the ``config`` map.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from agent.model import SECTIONS, TIMINGS, TRANSPORTS
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Two runs with equal plans share their programs."""
+
+    sections: tuple[str, ...] = SECTIONS
+    scoped: bool = False
+    """Only members of a tree or cgroup are in scope; else everything but the agent is."""
+    timing: str = "clock"
+    transport: str = "ring"
+
+    @classmethod
+    def of(cls, request: dict[str, Any]) -> "Plan":
+        """From a message of the agent, of which nothing unknown is taken. Raises ValueError."""
+        plan = request["plan"]
+        timing, transport = plan["timing"], plan["transport"]
+        if timing not in TIMINGS or transport not in TRANSPORTS:
+            raise ValueError(f"no such timing or transport: {timing}, {transport}")
+        sections = tuple(s for s in SECTIONS if s in plan["sections"])
+        return cls(sections, bool(plan["scoped"]), timing, transport)
+
+    def message(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def constants(self) -> dict[str, int]:
+        """The -D constants that choose the code."""
+        return {
+            "SCOPED": int(self.scoped),
+            "TIMING_ACCOUNTING": int(self.timing == "accounting"),
+            "TRANSPORT_PERF": int(self.transport == "perf"),
+        }

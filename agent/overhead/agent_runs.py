@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from agent.model import SECTIONS
 from agent.overhead.agent_process import AgentFailed, AgentRefused
 from agent.overhead.protocols import CannotMeasure, Missing
 
@@ -30,7 +31,7 @@ class AgentRun:
         self.label = label
         self._agent = agent
         self._sections = sections
-        self._body = {"sections": list(sections), **options}
+        self._options = options
         self._reasons: dict[str, int] = {}
 
     def check(self) -> Missing | None:
@@ -39,9 +40,10 @@ class AgentRun:
 
     @contextmanager
     def armed(self) -> Iterator[None]:
-        """Raises `CannotMeasure` for a section that was not collected: it would cost nothing."""
+        """Raises `CannotMeasure` when what was collected is not what was asked for: a section left
+        out would pass for a cheap one."""
         try:
-            self._agent.post("/start", self._body)
+            self._agent.post("/start", {"sections": list(self._sections), **self._options})
         except (AgentRefused, AgentFailed) as error:
             raise CannotMeasure(str(error)) from error
         try:
@@ -63,10 +65,11 @@ class AgentRun:
     def _judge(self, evidence: Mapping[str, Any]) -> None:
         if not evidence.get("available"):
             raise CannotMeasure(str(evidence.get("reason", "the agent collected nothing")))
-        unavailable = evidence.get("unavailable", {})
-        for section in self._sections:
-            if section not in evidence:
-                raise CannotMeasure(f"{section}: {unavailable.get(section, 'not in evidence')}")
+        self._judge_sections(evidence)
+        for option, wanted in self._options.items():
+            found = evidence.get(option, evidence.get("manifest", {}).get(option))
+            if found != wanted:
+                raise CannotMeasure(f"{option} {wanted} asked for, {found} in evidence")
         completeness = evidence.get("completeness", {})
         if completeness.get("verdict") == "invalid":
             raise CannotMeasure(f"invalid run: {completeness.get('reasons')}")
@@ -74,3 +77,11 @@ class AgentRun:
             # Counts differ from run to run; what happened is the same.
             text = re.sub(r"\d+", "N", reason)
             self._reasons[text] = self._reasons.get(text, 0) + 1
+
+    def _judge_sections(self, evidence: Mapping[str, Any]) -> None:
+        unavailable = evidence.get("unavailable", {})
+        for section in SECTIONS:
+            if section in self._sections and section not in evidence:
+                raise CannotMeasure(f"{section}: {unavailable.get(section, 'not in evidence')}")
+            if section not in self._sections and section in evidence:
+                raise CannotMeasure(f"{section} was collected too, though not asked for")

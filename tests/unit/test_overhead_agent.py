@@ -8,6 +8,7 @@ from agent.overhead.agent_runs import AgentRun
 from agent.overhead.protocols import CannotMeasure
 from tests.fakes.overhead import FakeAgent
 
+GOOD = {"available": True, "runqlat": {}, "exec": {}, "timing": "accounting"}
 COMPLETE = {"verdict": "complete", "reasons": []}
 
 
@@ -16,7 +17,7 @@ def run(agent: FakeAgent) -> AgentRun:
 
 
 def test_a_run_starts_with_its_options_and_stops() -> None:
-    agent = FakeAgent({"available": True, "runqlat": {}, "exec": {}, "completeness": COMPLETE})
+    agent = FakeAgent({**GOOD, "completeness": COMPLETE})
     configuration = run(agent)
     with configuration.armed():
         body = {"sections": ["runqlat", "exec"], "timing": "accounting"}
@@ -33,13 +34,13 @@ def test_a_run_starts_with_its_options_and_stops() -> None:
         ({"available": True, "runqlat": {}}, "exec: not in evidence"),
         (
             {
-                "available": True,
-                "runqlat": {},
-                "exec": {},
+                **GOOD,
                 "completeness": {"verdict": "invalid", "reasons": ["supervisor gone"]},
             },
             "supervisor gone",
         ),
+        ({**GOOD, "biolatency": {}}, "biolatency was collected too"),
+        ({**GOOD, "timing": "clock"}, "timing accounting asked for, clock in evidence"),
     ],
 )
 def test_what_was_not_collected_cannot_pass_for_cheap(evidence: dict[str, Any], why: str) -> None:
@@ -55,7 +56,7 @@ def test_an_option_the_agent_refuses_is_told_and_nothing_is_stopped() -> None:
 
 
 def test_losses_are_remarks_counted_over_the_runs() -> None:
-    agent = FakeAgent({"available": True, "runqlat": {}, "exec": {}})
+    agent = FakeAgent({k: v for k, v in GOOD.items() if k != "timing"} | {"manifest": GOOD})
     configuration = run(agent)
     for lost in (3, 5):
         reasons = [f"runqlat: {lost} of 100 events lost"]

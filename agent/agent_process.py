@@ -98,7 +98,14 @@ async def _serve_http(recorder: Recorder, http: HttpSettings, listener: socket.s
         addresses = await nursery.start(
             partial(serve_http, app, [listener], http, shutdown_trigger=ending.wait)
         )
-        _host, _port = addresses[0]
+        _announce(*addresses[0])
+
+
+def _announce(host: str, port: int) -> None:
+    """Say on stdout where we listen: whoever started us with port 0 reads it there."""
+    name = f"[{host}]" if ":" in host else host
+    sys.stdout.write(f"listening on http://{name}:{port}\n")
+    sys.stdout.flush()
 
 
 async def _end_on_signal(recorder: Recorder, ending: trio.Event) -> None:

@@ -167,6 +167,17 @@ def scrape(agent: AgentProcess, repeat: int = 50) -> Figures:
     return {"metrics_ms": statistics.median(times), "metrics_ms_longest": max(times), **memory}
 
 
+def many_tasks(agent: AgentProcess) -> Figures:
+    """Memory while 1,000 tasks (25 groups of hackbench) are tracked."""
+    agent.post("/start", {})
+    with Popen(["hackbench", "-g", "25", "-l", "500"], stdout=PIPE) as hackbench:
+        time.sleep(1)
+        pss = procfs.pss_bytes(procfs.tree(agent.pid))
+        hackbench.communicate()
+    agent.post("/stop")
+    return {"pss_mb_with_1000_tasks": pss / MEGA}
+
+
 def full_load(agent: AgentProcess, seconds: float) -> Figures:
     """hackbench on all CPUs: what was lost, and whether the books balance."""
     agent.post("/start", {})
@@ -209,6 +220,7 @@ def measure_parts(full: bool, tell: Callable[[str], None]) -> Figures:
             "under load": lambda: under_load(agent, RATE, seconds),
             "stalls": lambda: stalls(agent, RATE, seconds),
             "growth with the rate": lambda: growth_with_rate(agent, seconds),
+            "many tasks": lambda: many_tasks(agent),
             "full load": lambda: full_load(agent, 60.0 if full else 5.0),
             "scrape": lambda: scrape(agent),
         }

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from agent.overhead.results import Result, WorkloadResult
-from agent.overhead.table import HEADERS, overhead_text, render_machine
+from agent.overhead.table import HEADERS, missing_text, overhead_text, render_machine
 from benchmarks.targets import Row, part_rows, ratio_rows
 
 INTRODUCTION = """# What collecting costs
@@ -56,13 +56,15 @@ def _workload(workload: WorkloadResult) -> str:
         for estimate in [measured.estimate()]
     ]
     lines = [f"* {m.name}: {remark}" for m in workload.measured for remark in m.remarks]
-    lines += [f"* {name} skipped: {missing.reason}" for name, missing in workload.skipped.items()]
+    lines += [
+        f"* {name} skipped: {missing_text(missing)}" for name, missing in workload.skipped.items()
+    ]
     parts = [f"## {workload.name}", _table(HEADERS, rows), "\n".join(lines)]
     return "\n\n".join(part for part in parts if part)
 
 
 def _skipped(result: Result) -> str:
-    lines = [f"* {name}: {missing.reason}" for name, missing in result.skipped.items()]
+    lines = [f"* {name}: {missing_text(missing)}" for name, missing in result.skipped.items()]
     return "\n".join(["## Not run", "", *lines])
 
 

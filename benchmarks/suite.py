@@ -15,6 +15,7 @@ from agent.overhead.machine import load_average, read_machine
 from agent.overhead.protocols import Configuration, Missing, Workload, WorkloadFailed
 from agent.overhead.results import Result, WorkloadResult
 from agent.overhead.rounds import Report, measure
+from agent.overhead.table import missing_text
 from benchmarks import workloads
 from benchmarks.configurations import configurations
 
@@ -116,7 +117,7 @@ def _measure_workloads(
                 missing = Missing(str(error))
         if missing:
             skipped[workload.name] = missing
-            tell(f"{workload.name} not run: {missing.reason} ({missing.cure})")
+            tell(f"{workload.name} not run: {missing_text(missing)}")
     return measured, skipped
 
 

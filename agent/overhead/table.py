@@ -95,7 +95,14 @@ def _seconds(seconds: float) -> str:
 
 
 def _skipped_lines(word: str, skipped: Iterable[tuple[str, Missing]]) -> list[str]:
-    return [
-        f"  {word}: {name}: {missing.reason}" + (f" ({missing.cure})" if missing.cure else "")
-        for name, missing in skipped
-    ]
+    """One line for each reason, with all that share it."""
+    names: dict[str, list[str]] = {}
+    for name, missing in skipped:
+        names.setdefault(missing_text(missing), []).append(name)
+    return [f"  {word}: {', '.join(those)}: {text}" for text, those in names.items()]
+
+
+def missing_text(missing: Missing) -> str:
+    """Of a reason of many lines (a log, a traceback) the last one; then the cure."""
+    lines = missing.reason.strip().splitlines() or ["no reason given"]
+    return lines[-1].strip() + (f" ({missing.cure})" if missing.cure else "")

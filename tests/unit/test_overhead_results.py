@@ -133,3 +133,10 @@ def test_this_machine_can_be_read_and_equals_itself() -> None:
 def test_only_boot_flags_that_change_costs_are_kept() -> None:
     line = "root=/dev/vda secret=x mitigations=off nohz_full=1-3 quiet"
     assert boot_flags(line) == ("mitigations=off", "nohz_full=1-3")
+
+
+def test_reasons_are_one_line_and_told_once() -> None:
+    crash = Missing("Traceback:\n  File x\nKeyError: 'y'\n", "make y")
+    text = render(result(workload("pipe", measured("nothing", 1.0), a=crash, b=crash)))
+    assert "  skipped: a, b: KeyError: 'y' (make y)\n" in text
+    assert "Traceback" not in text

@@ -29,6 +29,9 @@ GRACE_WITHOUT_MEMBARRIER_S = 0.05
 KEPT_PROGRAM_SETS = 4
 """Sets of loaded programs kept for the next run that asks for the same."""
 
+KILLED_BY = 128
+"""As shells say it: this plus the number of the signal that ended the agent."""
+
 ITERATOR_PASSES = 8
 """A pass that adds no member ends the search; each finds children that a fork storm hid."""
 
@@ -213,7 +216,9 @@ def run(channel: socket.socket, agent_pid: int) -> int:
     # terminal reaches the agent by itself.
     signal.signal(signal.SIGTERM, forward)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
     with channel:
         Supervisor(channel).serve()
     _, status = os.waitpid(agent_pid, 0)
-    return os.waitstatus_to_exitcode(status)
+    code = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else KILLED_BY - code

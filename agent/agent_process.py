@@ -2,6 +2,7 @@
 
 # Everything is imported before privileges go: afterwards an interpreter in a private home
 # directory cannot read its own library. idna is what the first name look-up would import.
+import contextlib
 import encodings.idna  # noqa: F401
 import json
 import logging
@@ -41,7 +42,11 @@ def serve_beside_supervisor(
 ) -> int:
     """Drop privileges and serve; returns the exit status."""
     privileges.name_process("cba-agent")
-    privileges.drop_everything(uid)
+    try:
+        privileges.drop_everything(uid)
+    except OSError as error:
+        sys.stderr.write(f"chainbench-agent: cannot become uid {uid}: {error.strerror}\n")
+        return 1
 
     async def main() -> None:
         collector = KernelCollector(
@@ -50,8 +55,7 @@ def serve_beside_supervisor(
         )
         async with trio.open_nursery() as nursery:
             await nursery.start(collector.run)
-            await _serve(settings, listener, collector)
-            nursery.cancel_scope.cancel()
+            await _serve(nursery, settings, listener, collector)
 
     return _run(main)
 
@@ -64,7 +68,8 @@ def serve_without_supervisor(settings: Settings, listener: socket.socket) -> int
         cause = error
 
     async def main() -> None:
-        await _serve(settings, listener, UnavailableCollector(cause))
+        async with trio.open_nursery() as nursery:
+            await _serve(nursery, settings, listener, UnavailableCollector(cause))
 
     return _run(main)
 
@@ -79,48 +84,68 @@ def _run(main: Callable[[], Awaitable[None]]) -> int:
     return 0
 
 
-async def _serve(settings: Settings, listener: socket.socket, collector: Collector) -> None:
+async def _serve(
+    nursery: trio.Nursery, settings: Settings, listener: socket.socket, collector: Collector
+) -> None:
+    """Serve until a signal ends it; then cancel the nursery, with everything in it.
+
+    All at once: a request to the supervisor is shielded, and ends early only with the task that
+    holds the channel. A recorder cancelled before that task would wait for a compilation.
+    """
     recorder = Recorder(collector, settings.machine, SeriesStore(settings.label_sets))
     hosts = local_host_names(settings.host, settings.allowed_hosts)
     http = HttpSettings(allowed_hosts=hosts)
-    async with trio.open_nursery() as nursery:
-        await nursery.start(recorder.run)
-        await _serve_http(recorder, http, listener)
-        nursery.cancel_scope.cancel()
+    await nursery.start(recorder.run)
+    await _serve_http(recorder, http, listener)
+    nursery.cancel_scope.cancel()
 
 
 async def _serve_http(recorder: Recorder, http: HttpSettings, listener: socket.socket) -> None:
     """Serve until a signal has come and the run that was on has been stopped."""
+    app = create_app(recorder, http)
+    ending = trio.Event()
     async with trio.open_nursery() as nursery:
-        ending = trio.Event()
-        nursery.start_soon(_end_on_signal, recorder, ending)
-        app = create_app(recorder, http)
-        addresses = await nursery.start(
-            partial(serve_http, app, [listener], http, shutdown_trigger=ending.wait)
-        )
-        _announce(*addresses[0])
+        await nursery.start(_end_on_signal, recorder, ending)
+        async with trio.open_nursery() as serving:
+            addresses = await serving.start(
+                partial(serve_http, app, [listener], http, shutdown_trigger=ending.wait)
+            )
+            _announce(*addresses[0])
+        nursery.cancel_scope.cancel()
 
 
 def _announce(host: str, port: int) -> None:
     """Say on stdout where we listen: whoever started us with port 0 reads it there."""
     name = f"[{host}]" if ":" in host else host
-    sys.stdout.write(f"listening on http://{name}:{port}\n")
-    sys.stdout.flush()
+    with contextlib.suppress(OSError):  # nobody reads it, or the disk is full: no reason to end
+        sys.stdout.write(f"listening on http://{name}:{port}\n")
+        sys.stdout.flush()
 
 
-async def _end_on_signal(recorder: Recorder, ending: trio.Event) -> None:
+async def _end_on_signal(
+    recorder: Recorder,
+    ending: trio.Event,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async for _ in signals:
-            break
+        task_status.started()
+        await anext(signals)
         await _keep_partial_evidence(recorder)
         ending.set()
+        # More may come: systemd signals every process, and the supervisor passes its own on.
+        # Leaving the receiver with one of them unread would raise it again, and kill us.
+        async for _ in signals:
+            pass
 
 
 async def _keep_partial_evidence(recorder: Recorder) -> None:
     """A run that is on ends with us; what it came to is worth a line of the log."""
-    with trio.move_on_after(STOP_SECONDS):
+    with trio.move_on_after(STOP_SECONDS) as patience:
         try:
             evidence = await recorder.stop()
         except NotRunning:
             return
         LOGGER.warning("stopped in the middle of a run; its evidence: %s", json.dumps(evidence))
+    if patience.cancelled_caught:
+        LOGGER.warning("stopped in the middle of a run, which did not end in time")

@@ -57,7 +57,7 @@ def can_load_programs() -> bool:
 
 def uid_of(user: str) -> int:
     """A user's number, by name or as digits. Raises KeyError for an unknown name."""
-    return int(user) if user.isdigit() else pwd.getpwnam(user).pw_uid
+    return int(user) if user.isdecimal() else pwd.getpwnam(user).pw_uid
 
 
 def unused_uid() -> int:

@@ -11,20 +11,22 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-from agent.streams import messages
+from agent.streams import messages, privileges
 from agent.streams.causes import CURES, CannotCollect, cannot
 
 COMPILER = Path(__file__).with_name("compiler.py")
 DEADLINE_S = 20.0
 """A compilation takes 0.3 s; a machine under full load has been seen to need ten times that."""
 LOG_LINES = 12
+LOG_BYTES = 16 * 1024
+"""The end of the log that is looked at, so that the message to the agent stays a message."""
 
 DISTRIBUTION_PYTHON = "/usr/bin/python3"
 """Where Debian, Ubuntu and Fedora install bcc's Python package for."""
@@ -77,32 +79,27 @@ class Compiler:
 
     def _run(self, interpreter: str, request: dict[str, object], map_fds: list[int]) -> Built:
         with self._process(interpreter, map_fds) as (process, channel, log):
-            channel.send(json.dumps(request).encode())
-            if not self._answered(channel):
-                process.kill()
-                process.wait()
-                raise cannot("compiler_timeout", f"{DEADLINE_S:.0f} s{_tail(log)}")
-            packet, fds, _, _ = socket.recv_fds(channel, messages.MAX_MESSAGE, messages.MAX_FDS)
+            packet, fds = b"", list[int]()
+            # it may end without having read the request, or before all of its answer is out
+            with contextlib.suppress(ConnectionError):
+                channel.send(json.dumps(request).encode())
+                if not self._answered(channel):
+                    raise cannot("compiler_timeout", f"{DEADLINE_S:g} s{_tail(log)}")
+                packet, fds, _, _ = socket.recv_fds(
+                    channel, messages.MAX_MESSAGE, messages.MAX_FDS, socket.MSG_CMSG_CLOEXEC
+                )
             if not packet:
                 raise cannot("compiler_crashed", _how_it_ended(process) + _tail(log))
-            process.wait(DEADLINE_S)
-            return _built(messages.decode(packet), fds, log)
+            return _built(packet, fds, log)
 
     @contextlib.contextmanager
     def _process(
         self, interpreter: str, map_fds: list[int]
     ) -> Iterator[tuple[subprocess.Popen[bytes], socket.socket, IO[bytes]]]:
         ours, theirs = messages.pair()
-        with ours, tempfile.TemporaryFile() as log:
+        with ours, _log() as log:
             with theirs:
-                process = subprocess.Popen(
-                    [interpreter, "-I", str(COMPILER), str(theirs.fileno())],
-                    pass_fds=[theirs.fileno(), *map_fds],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"},
-                )
+                process = _start(interpreter, theirs, map_fds, log)
             self.pid = process.pid
             try:
                 yield process, ours, log
@@ -126,33 +123,66 @@ class Compiler:
         return False
 
 
-def _how_it_ended(process: "subprocess.Popen[bytes]") -> str:
-    code = process.wait(DEADLINE_S)
+def _log() -> IO[bytes]:
+    """Takes what the compiler says, however much and also when the disk is full."""
+    return os.fdopen(os.memfd_create("cba-compiler-log"), "w+b")
+
+
+def _start(
+    interpreter: str, channel: socket.socket, map_fds: list[int], log: IO[bytes]
+) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            [interpreter, "-I", str(COMPILER), str(channel.fileno())],
+            pass_fds=[channel.fileno(), *map_fds],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"},
+            # It holds programs before it hands them over, and must not outlive us with them.
+            preexec_fn=partial(privileges.die_with_parent, signal.SIGKILL),
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise cannot("compiler_crashed", f"{interpreter} cannot be started: {error}") from error
+
+
+def _how_it_ended(process: subprocess.Popen[bytes]) -> str:
+    try:
+        code = process.wait(1)
+    except subprocess.TimeoutExpired:
+        return "it closed its channel and went on"
     if code < 0:
         return f"killed by {signal.Signals(-code).name}"
     return f"exit status {code}"
 
 
 def _tail(log: IO[bytes]) -> str:
-    log.seek(0)
+    log.seek(max(0, log.seek(0, os.SEEK_END) - LOG_BYTES))
     lines = log.read().decode(errors="replace").strip().splitlines()[-LOG_LINES:]
     return ": " + "\n".join(lines) if lines else ""
 
 
-def _built(answer: dict[str, object], fds: list[int], log: IO[bytes]) -> Built:
-    if "error" in answer:
-        code = str(answer["error"])
-        if code == "not_permitted":
-            code = "kernel_refused"
-        output = _tail(log) if code == "compile_failed" else ""
-        known = code if code in CURES else "compiler_crashed"
-        raise cannot(known, f"{answer['message']}{output}")
-    programs = answer["programs"]
-    unavailable = answer["unavailable"]
-    assert isinstance(programs, list)
-    assert isinstance(unavailable, dict)
-    return Built(
-        tuple((p["name"], p["hook"], fd) for p, fd in zip(programs, fds, strict=True)),
-        {str(section): str(reason) for section, reason in unavailable.items()},
-        str(answer["bcc"]),
-    )
+def _built(packet: bytes, fds: list[int], log: IO[bytes]) -> Built:
+    try:
+        answer = messages.decode(packet)
+        if "error" in answer:
+            raise _cause(answer, log)
+        programs = zip(answer["programs"], fds, strict=True)
+        return Built(
+            tuple((str(p["name"]), str(p["hook"]), fd) for p, fd in programs),
+            {str(section): str(reason) for section, reason in answer["unavailable"].items()},
+            str(answer["bcc"]),
+        )
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        for fd in fds:
+            os.close(fd)
+        raise cannot("compiler_crashed", f"an answer without sense{_tail(log)}") from error
+
+
+def _cause(answer: dict[str, Any], log: IO[bytes]) -> CannotCollect:
+    code = str(answer["error"])
+    if code == "not_permitted":
+        code = "kernel_refused"
+    output = _tail(log) if code == "compile_failed" else ""
+    known = code if code in CURES else "compiler_crashed"
+    return cannot(known, f"{answer['message']}{output}")

@@ -182,11 +182,13 @@ class Recorder:
         return self._series
 
     def health(self) -> list[HealthMetric]:
-        armed = self._armed()
-        return self._totals.metrics(armed, bool(self._available), self._collector.processes())
+        available = bool(self._ebpf()["available"])
+        return self._totals.metrics(self._armed(), available, self._collector.processes())
 
     def _armed(self) -> dict[str, bool]:
-        sections = self._run.sections if self._run is not None else []
+        """Which sections have probes attached; none without the process that holds them."""
+        lost = self._collector.lost.is_set()
+        sections = [] if self._run is None or lost else self._run.sections
         return {section: section in sections for section in SECTIONS}
 
     # --- the work behind it

@@ -60,8 +60,8 @@ inotify_add_watch inotify_rm_watch ioctl ioprio_set ioprio_get flock mknodat mkd
 symlinkat linkat renameat umount2 mount pivot_root nfsservctl statfs fstatfs truncate ftruncate
 fallocate faccessat chdir fchdir chroot fchmod fchmodat fchownat fchown openat close vhangup
 pipe2 quotactl getdents64 lseek read write readv writev pread64 pwrite64 preadv pwritev sendfile
-pselect6 ppoll signalfd4 vmsplice splice tee readlinkat fstatat fstat sync fsync fdatasync
-sync_file_range2 timerfd_create timerfd_settime timerfd_gettime utimensat acct capget capset
+pselect6 ppoll signalfd4 vmsplice splice tee readlinkat newfstatat fstat sync fsync fdatasync
+sync_file_range timerfd_create timerfd_settime timerfd_gettime utimensat acct capget capset
 personality exit exit_group waitid set_tid_address unshare futex set_robust_list get_robust_list
 nanosleep getitimer setitimer kexec_load init_module delete_module timer_create timer_gettime
 timer_getoverrun timer_settime timer_delete clock_settime clock_gettime clock_getres

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from agent.streams import privileges
 
+BTF = Path("/sys/kernel/btf/vmlinux")
+LOCKDOWN = Path("/sys/kernel/security/lockdown")
+
 CURES = {
     "not_linux": "eBPF needs Linux; this is {detail}. Run the agent on the Linux machine that "
     "runs the benchmark.",
@@ -51,8 +54,8 @@ def check_platform() -> None:
         raise cannot("not_linux", platform.system())
     if not privileges.can_load_programs():
         raise cannot("no_capability", f"running as uid {os.getuid()}")
-    if not Path("/sys/kernel/btf/vmlinux").exists():
-        raise cannot("no_btf", "there is no /sys/kernel/btf/vmlinux")
+    if not BTF.exists():
+        raise cannot("no_btf", f"there is no {BTF}")
 
 
 def refused(what: str, error: OSError) -> CannotCollect:
@@ -65,7 +68,7 @@ def refused(what: str, error: OSError) -> CannotCollect:
 
 def _lockdown() -> str:
     try:
-        mode = Path("/sys/kernel/security/lockdown").read_text()
+        mode = LOCKDOWN.read_text()
     except OSError:
         return ""
     chosen = mode[mode.find("[") + 1 : mode.find("]")]

@@ -1,0 +1,122 @@
+"""Imports point one way: http → recorder → {streams, aggregate} → model.
+
+Read from the source, so that an import inside of a function counts too.
+"""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import agent
+
+PACKAGE = Path(agent.__path__[0])
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+
+WORDS = {"agent", "agent.model", "agent.errors", "agent.health", "agent.config"}
+"""What every part may speak in."""
+WIRING = {"agent.__main__", "agent.cli", "agent.serve", "agent.agent_process"}
+"""The command line, and the processes that put the parts together."""
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def part(module: str) -> str:
+    """The part of the agent that a module belongs to."""
+    if module in WORDS:
+        return "words"
+    if module in WIRING:
+        return "wiring"
+    names = module.split(".")
+    return names[1] if (PACKAGE / names[1]).is_dir() else "recorder"
+
+
+MAY_IMPORT = {
+    "words": set[str](),
+    "aggregate": set[str](),
+    "streams": set[str](),
+    "recorder": {"streams", "aggregate"},
+    "http": {"recorder", "aggregate"},
+    # programs of their own beside the agent: they speak to one over HTTP
+    "report": set[str](),
+    "overhead": set[str](),
+    "wiring": {"recorder", "streams", "aggregate", "http", "report", "overhead"},
+}
+
+
+def imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(), str(path))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            assert node.module is not None
+            # "from agent.streams import bpf" names a module, "from agent.model import Labels" not
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                yield full if is_module(full) else node.module
+
+
+def is_module(name: str) -> bool:
+    path = PACKAGE.parent.joinpath(*name.split("."))
+    return name.startswith("agent.") and (path.is_dir() or path.with_suffix(".py").exists())
+
+
+def ours(path: Path) -> set[str]:
+    return {name for name in imported(path) if name.split(".")[0] == "agent"}
+
+
+def test_every_part_has_its_place() -> None:
+    assert {part(module_name(path)) for path in SOURCES} == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_name)
+def test_imports_point_one_way(path: Path) -> None:
+    own = part(module_name(path))
+    allowed = MAY_IMPORT[own] | {own, "words"}
+    assert {name for name in ours(path) if part(name) not in allowed} == set()
+
+
+def test_words_rest_on_nothing() -> None:
+    for path in SOURCES:
+        if module_name(path) in WORDS:
+            assert ours(path) == set()
+
+
+def test_bcc_is_imported_in_one_file() -> None:
+    importers = {
+        module_name(path)
+        for path in SOURCES
+        if any(name.split(".")[0] == "bcc" for name in imported(path))
+    }
+    assert importers == {"agent.streams.compiler"}
+
+
+def source_of(module: str) -> Path:
+    path = PACKAGE.parent.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+@pytest.mark.parametrize(
+    ("first", "foreign"),
+    [
+        # runs under an interpreter that has bcc and may have nothing else
+        ("agent.streams.compiler", {"bcc"}),
+        # holds the privileges: small, and nothing in it that was not written for it
+        ("agent.streams.supervisor", set[str]()),
+    ],
+)
+def test_the_privileged_side_needs_the_standard_library_only(first: str, foreign: set[str]) -> None:
+    todo, found = {first}, dict[str, set[str]]()
+    while todo:
+        module = todo.pop()
+        found[module] = set(imported(source_of(module)))
+        todo |= {name for name in found[module] if name.startswith("agent.")} - found.keys()
+    roots = {name.split(".")[0] for names in found.values() for name in names}
+    assert roots - set(sys.stdlib_module_names) - {"agent"} == foreign
+    assert "agent.streams.bpf" in found

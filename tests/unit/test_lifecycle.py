@@ -49,7 +49,3 @@ def test_whatever_happened_a_run_can_be_brought_to_its_end(events: list[Event]) 
 def test_a_refusal_names_event_and_state() -> None:
     with pytest.raises(IllegalTransition, match="stop is not possible while idle"):
         Lifecycle().fire(Event.STOP)
-
-
-def test_each_state_can_be_left_in_one_way_only() -> None:
-    assert sorted(state.value for state, _ in TRANSITIONS) == sorted(s.value for s in State)

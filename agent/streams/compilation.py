@@ -85,9 +85,7 @@ class Compiler:
                 channel.send(json.dumps(request).encode())
                 if not self._answered(channel):
                     raise cannot("compiler_timeout", f"{DEADLINE_S:g} s{_tail(log)}")
-                packet, fds, _, _ = socket.recv_fds(
-                    channel, messages.MAX_MESSAGE, messages.MAX_FDS, socket.MSG_CMSG_CLOEXEC
-                )
+                packet, fds, _, _ = socket.recv_fds(channel, messages.MAX_MESSAGE, messages.MAX_FDS)
             if not packet:
                 raise cannot("compiler_crashed", _how_it_ended(process) + _tail(log))
             return _built(packet, fds, log)

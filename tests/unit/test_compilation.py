@@ -1,0 +1,209 @@
+"""Whatever the compiling process does, the supervisor comes back with programs or with a cause.
+
+The compiler is a stand-in here: a script that does one thing wrong, or everything right.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.streams import compilation, messages
+from agent.streams.causes import CannotCollect
+from agent.streams.compilation import Abandoned, Built, Compiler
+
+PRELUDE = """
+import json, os, signal, socket, sys, time
+channel = socket.socket(fileno=int(sys.argv[1]))
+def answer(message, fds=()):
+    socket.send_fds(channel, [json.dumps(message).encode()], fds)
+"""
+GOOD = """
+request = json.loads(channel.recv(1 << 20))
+assert request == {"sections": ["exec"], "constants": {"N": 1}}, request
+programs = [{"name": "cba_exec", "hook": "sched_process_exec"}]
+answer({"programs": programs, "unavailable": {"runqlat": "why"}, "bcc": "0.1"}, [os.pipe()[0]])
+"""
+HANGS = "time.sleep(600)"
+
+Build = Callable[[str], Built]
+
+
+def open_fds() -> set[str]:
+    return set(os.listdir("/proc/self/fd"))
+
+
+@pytest.fixture
+def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Build]:
+    """``build(script)``: what a compiler with that script comes to. It leaves nothing behind."""
+    monkeypatch.setattr(compilation, "interpreters", lambda: [sys.executable])
+    monkeypatch.setattr(compilation, "COMPILER", tmp_path / "stand_in.py")
+    ours, agent = messages.pair()
+    compiler = Compiler(ours)
+    before = open_fds()
+
+    def run(script: str) -> Built:
+        (tmp_path / "stand_in.py").write_text(PRELUDE + script)
+        return compiler.build(["exec"], {"N": 1}, [])
+
+    with ours, agent:
+        yield run
+        assert compiler.pid is None
+        assert open_fds() == before
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_programs_come_with_their_fds(build: Build) -> None:
+    built = build(GOOD)
+    [(name, hook, fd)] = built.programs
+    assert (name, hook) == ("cba_exec", "sched_process_exec")
+    assert Path(f"/proc/self/fd/{fd}").readlink().name.startswith("pipe:")
+    assert built.unavailable == {"runqlat": "why"}
+    assert built.bcc == "0.1"
+    built.close()
+
+
+@pytest.mark.parametrize(
+    ("script", "code", "told"),
+    [
+        ("os.kill(os.getpid(), signal.SIGSEGV)", "compiler_crashed", "killed by SIGSEGV"),
+        ("os.abort()", "compiler_crashed", "killed by SIGABRT"),
+        ("sys.exit(3)", "compiler_crashed", "exit status 3"),
+        ("raise ValueError('last words')", "compiler_crashed", "ValueError: last words"),
+        # read the request first: then its end is an end of file and not a reset
+        ("channel.recv(1 << 20); os._exit(4)", "compiler_crashed", "exit status 4"),
+        (f"channel.recv(1 << 20); channel.close(); {HANGS}", "compiler_crashed", "went on"),
+        ("channel.send(b'nonsense')", "compiler_crashed", "an answer without sense"),
+        ("answer({})", "compiler_crashed", "an answer without sense"),
+        (
+            "answer({'programs': [], 'unavailable': {}, 'bcc': ''}, [os.pipe()[0]])",
+            "compiler_crashed",
+            "an answer without sense",
+        ),
+        ("answer({'error': 'no_btf', 'message': 'none here'})", "no_btf", "none here"),
+        ("answer({'error': 'not_permitted', 'message': 'EPERM'})", "kernel_refused", "EPERM"),
+        ("answer({'error': 'load_failed', 'message': 'R1 bad'})", "load_failed", "R1 bad"),
+        ("answer({'error': 'of its own', 'message': 'huh'})", "compiler_crashed", "huh"),
+        (
+            "sys.stderr.write('sched.c:1: error\\n'); sys.stderr.flush()\n"
+            "answer({'error': 'compile_failed', 'message': 'clang says no'})",
+            "compile_failed",
+            "clang says no: sched.c:1: error",
+        ),
+    ],
+)
+def test_each_way_to_fail_has_its_cause(build: Build, script: str, code: str, told: str) -> None:
+    with pytest.raises(CannotCollect) as failure:
+        build(script)
+    assert failure.value.code == code
+    assert told in failure.value.message
+
+
+@pytest.mark.parametrize(
+    "script",
+    [HANGS, "os.kill(os.getpid(), signal.SIGSTOP)", "signal.signal(15, signal.SIG_IGN)\n" + HANGS],
+)
+def test_a_hanging_compiler_is_given_up(
+    build: Build, script: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compilation, "DEADLINE_S", 0.3)
+    with pytest.raises(CannotCollect) as failure:
+        build(script)
+    assert failure.value.code == "compiler_timeout"
+    assert "0.3 s" in failure.value.message
+
+
+def test_one_that_answers_and_will_not_end_is_ended(build: Build) -> None:
+    build(GOOD + HANGS).close()
+
+
+def test_the_next_one_is_tried_anew(build: Build) -> None:
+    with pytest.raises(CannotCollect):
+        build("os.abort()")
+    build(GOOD).close()
+
+
+def test_a_log_without_end_is_cut(build: Build) -> None:
+    with pytest.raises(CannotCollect) as failure:
+        build("print('x' * 1_000_000, flush=True); os.abort()")
+    assert failure.value.message.count("x") > 1_000
+    assert len(failure.value.message) < messages.MAX_MESSAGE / 4
+
+
+def test_the_agents_end_ends_the_compilation(build: Build, tmp_path: Path) -> None:
+    ours, agent = messages.pair()
+    (tmp_path / "stand_in.py").write_text(PRELUDE + HANGS)
+    agent.close()
+    with ours, pytest.raises(Abandoned):
+        Compiler(ours).build([], {}, [])
+
+
+def test_a_request_that_waits_does_not_disturb(build: Build, tmp_path: Path) -> None:
+    ours, agent = messages.pair()
+    (tmp_path / "stand_in.py").write_text(PRELUDE + GOOD)
+    with ours, agent:
+        agent.send(b"{}")
+        Compiler(ours).build(["exec"], {"N": 1}, []).close()
+
+
+def test_it_dies_with_its_supervisor(tmp_path: Path) -> None:
+    """It may hold programs that it has not handed over yet."""
+    script = tmp_path / "stand_in.py"
+    told = tmp_path / "pid"
+    script.write_text(PRELUDE + f"open({str(told)!r}, 'w').write(str(os.getpid()) + '.')\n{HANGS}")
+    supervisor = os.fork()
+    if supervisor == 0:
+        compilation.COMPILER = script
+        compilation.interpreters = lambda: [sys.executable]
+        try:
+            ours, _agent = messages.pair()
+            Compiler(ours).build([], {}, [])
+        finally:
+            os._exit(1)
+    deadline = time.monotonic() + 30
+    while not (told.exists() and told.read_text().endswith(".")):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    compiler = int(told.read_text()[:-1])
+    os.kill(supervisor, 9)
+    os.waitpid(supervisor, 0)
+    while Path(f"/proc/{compiler}/cmdline").exists() and alive(compiler):
+        assert time.monotonic() < deadline, "it goes on without a supervisor"
+        time.sleep(0.01)
+
+
+def alive(pid: int) -> bool:
+    """Not a zombie that waits for its new parent to look."""
+    stat = Path(f"/proc/{pid}/stat").read_text()
+    return stat[stat.rindex(")") + 2] != "Z"
+
+
+@pytest.mark.parametrize("found", [[], ["/nonexistent/python3"]])
+def test_no_interpreter_at_all(monkeypatch: pytest.MonkeyPatch, found: list[str]) -> None:
+    monkeypatch.setattr(compilation, "interpreters", lambda: found)
+    ours, agent = messages.pair()
+    with ours, agent, pytest.raises(CannotCollect) as failure:
+        Compiler(ours).build([], {}, [])
+    assert failure.value.code == ("compiler_crashed" if found else "no_bcc")
+
+
+def test_an_interpreter_without_bcc_is_not_the_last_word(
+    build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without = tmp_path / "without"
+    without.write_text(
+        f"#!{sys.executable}\n{PRELUDE.replace('argv[1]', 'argv[3]')}"
+        "answer({'error': 'no_bcc', 'message': 'No module named bcc'})\n"
+    )
+    without.chmod(0o755)
+    monkeypatch.setattr(compilation, "interpreters", lambda: [str(without), sys.executable])
+    build(GOOD).close()
+    monkeypatch.setattr(compilation, "interpreters", lambda: [str(without)])
+    with pytest.raises(CannotCollect) as failure:
+        build(GOOD)
+    assert failure.value.code == "no_bcc"
+    assert "python3-bpfcc" in failure.value.message

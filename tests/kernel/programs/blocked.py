@@ -1,0 +1,132 @@
+"""Blocks in one way or another, and times it with its own clock. Told so: WAY [SECONDS].
+
+Who ends a block is a thread that sleeps meanwhile, except for what times out by itself; its
+sleep stands under another reason.
+"""
+
+import contextlib
+import ctypes
+import mmap
+import os
+import platform
+import signal
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from fcntl import ioctl
+
+from protocol import say, wait
+
+FUTEX, USERFAULTFD = {"x86_64": (202, 323), "aarch64": (98, 282)}.get(platform.machine(), (-1, -1))
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+# include/uapi/linux/userfaultfd.h
+UFFDIO_API, UFFDIO_REGISTER, UFFDIO_ZEROPAGE = 0xC018AA3F, 0xC020AA00, 0xC020AA04
+UFFD_API, REGISTER_MODE_MISSING = 0xAA, 1
+
+CHILDREN = 20
+
+
+@contextlib.contextmanager
+def after(seconds: float, action: Callable[[], object]) -> Iterator[None]:
+    def act() -> None:
+        time.sleep(seconds)
+        action()
+
+    thread = threading.Thread(target=act)
+    thread.start()
+    yield
+    thread.join()
+
+
+def timed(action: Callable[[], object]) -> int:
+    began = time.monotonic_ns()
+    action()
+    return time.monotonic_ns() - began
+
+
+def futex(seconds: float) -> int:
+    word = ctypes.c_uint32(0)
+    timeout = struct.pack("=qq", int(seconds), int(seconds % 1 * 1e9))
+    return timed(lambda: LIBC.syscall(FUTEX, ctypes.byref(word), 0, 0, timeout, None, 0))
+
+
+def read(seconds: float) -> int:
+    source, target = os.pipe()
+    with after(seconds, lambda: os.write(target, b".")):
+        return timed(lambda: os.read(source, 1))
+
+
+def sleep(seconds: float) -> int:
+    return timed(lambda: time.sleep(seconds))
+
+
+def page_fault(seconds: float) -> int:
+    """A page of which we are the pager ourselves, and a slow one (userfaultfd(2))."""
+    page = mmap.mmap(-1, mmap.PAGESIZE)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(page))
+    handler = LIBC.syscall(USERFAULTFD, os.O_CLOEXEC)
+    ioctl(handler, UFFDIO_API, struct.pack("=QQQ", UFFD_API, 0, 0))
+    area = struct.pack("=QQ", address, mmap.PAGESIZE)
+    ioctl(handler, UFFDIO_REGISTER, area + struct.pack("=QQ", REGISTER_MODE_MISSING, 0))
+    fill = area + struct.pack("=QQ", 0, 0)
+    with after(seconds, lambda: ioctl(handler, UFFDIO_ZEROPAGE, fill)):
+        # ctypes lets go of the interpreter's lock meanwhile, or nobody could end it
+        return timed(lambda: ctypes.memset(address, 1, 1))
+
+
+def hold(seconds: float) -> int:
+    """Until the test says a further word."""
+    say(since=time.monotonic_ns())
+    return timed(lambda: os.read(0, 4096))
+
+
+def sigwait(seconds: float) -> int:
+    """Until SIGUSR1 comes, in a syscall that hardly anybody else is in."""
+    say(since=time.monotonic_ns())
+    return timed(lambda: signal.sigwaitinfo({signal.SIGUSR1}))
+
+
+def stopped(seconds: float) -> int:
+    """Not blocked: stopped, until a child lets us go on. It spins, which is no wait either."""
+    child = os.fork()
+    if child == 0:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            pass
+        os.kill(os.getppid(), signal.SIGCONT)
+        os._exit(0)
+    length = timed(lambda: os.kill(os.getpid(), signal.SIGSTOP))
+    os.waitpid(child, 0)
+    return length
+
+
+def exited(seconds: float) -> int:
+    """Children that are gone, and not even waited for, while we sleep."""
+    children = []
+    for _ in range(CHILDREN):
+        children.append(os.fork())
+        if children[-1] == 0:
+            os._exit(0)
+    length = timed(lambda: time.sleep(seconds))
+    for child in children:
+        os.waitpid(child, 0)
+    return length
+
+
+WAYS = {
+    way.__name__: way for way in (futex, read, sleep, page_fault, hold, sigwait, stopped, exited)
+}
+
+
+def main() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    say()
+    while True:
+        way, _, seconds = wait().partition(" ")
+        length = WAYS[way](float(seconds or 0))
+        say(ms=length / 1e6)
+
+
+main()

@@ -1,0 +1,227 @@
+"""Block I/O latency against what the kernel and fio say of the same requests."""
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes.program import program
+from fakes.real_agent import RealAgent
+
+WRITES = 2_000
+
+# Columns of Documentation/admin-guide/iostats.rst: completed requests, and milliseconds.
+COLUMNS = {"read": (3, 6), "write": (7, 10), "discard": (14, 17), "flush": (18, 19)}
+
+SAME_TIME = 0.02
+"""The kernel reads its clock for diskstats some lines after the tracepoint where we read ours."""
+ROUNDING_MS = 1.0
+"""diskstats shows whole milliseconds of each operation, rounded down."""
+
+
+@dataclass
+class Requests:
+    count: int = 0
+    ms: float = 0.0
+
+
+@dataclass(frozen=True)
+class Disk:
+    folder: Path
+    device: str
+    """major:minor of the whole disk that the folder is on."""
+
+    def stats(self) -> dict[str, Requests]:
+        """Since boot, by operation."""
+        for line in Path("/proc/diskstats").read_text().splitlines():
+            row = line.split()
+            if f"{row[0]}:{row[1]}" == self.device:
+                return {
+                    name: Requests(int(row[count]), float(row[ms]))
+                    for name, (count, ms) in COLUMNS.items()
+                }
+        raise LookupError(self.device)
+
+
+def whole_disk(folder: Path) -> str | None:
+    """The disk below a folder, if it takes requests: a tmpfs or a device mapper has none."""
+    number = folder.stat().st_dev
+    node = Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}")
+    if not node.exists():
+        return None
+    node = node.resolve()
+    if (node / "partition").exists():
+        node = node.parent
+    return (node / "dev").read_text().strip() if (node / "mq").exists() else None
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    candidates = [tmp_path, Path("/var/tmp"), Path(__file__).parent]
+    for folder in candidates:
+        device = whole_disk(folder)
+        if device:
+            yield Disk(folder, device)
+            return
+    pytest.skip(f"none of {candidates} is on a disk that takes requests")
+
+
+def ours(evidence: Any, device: str) -> dict[str, Requests]:
+    found = {name: Requests() for name in COLUMNS}
+    for row in evidence["biolatency"]["by_operation"]:
+        if row["device"] == device and row["operation"] in found:
+            found[row["operation"]].count += row["count"]
+            found[row["operation"]].ms += row["device_ms"] + row["queue_ms"]
+    return found
+
+
+@dataclass
+class Comparison:
+    """Ours beside diskstats, which is read on both sides of both edges of the run.
+
+    Others use the disk too. What they do between two readings of an edge may be in the run or
+    not, so that there is a least and a most that our figures can be.
+    """
+
+    least: dict[str, Requests] = field(default_factory=dict)
+    most: dict[str, Requests] = field(default_factory=dict)
+    ours: dict[str, Requests] = field(default_factory=dict)
+    evidence: Any = None
+
+
+def grown(before: dict[str, Requests], after: dict[str, Requests]) -> dict[str, Requests]:
+    return {
+        name: Requests(after[name].count - then.count, after[name].ms - then.ms)
+        for name, then in before.items()
+    }
+
+
+@contextmanager
+def compared(agent: RealAgent, disk: Disk) -> Iterator[Comparison]:
+    comparison = Comparison()
+    outer = disk.stats()
+    with agent.run() as run:
+        inner = disk.stats()
+        yield comparison
+        comparison.least = grown(inner, disk.stats())
+    comparison.most = grown(outer, disk.stats())
+    comparison.evidence = run.evidence
+    comparison.ours = ours(run.evidence, disk.device)
+
+
+def assert_same(comparison: Comparison) -> None:
+    for name, found in comparison.ours.items():
+        least, most = comparison.least[name], comparison.most[name]
+        assert least.count <= found.count <= most.count, name
+        slack = ROUNDING_MS + SAME_TIME * most.ms
+        assert least.ms - slack <= found.ms <= most.ms + slack, name
+
+
+def overwrite(tool: Callable[[str], str], file: Path, flags: str) -> None:
+    command = [tool("dd"), "if=/dev/zero", f"of={file}", "bs=4k", f"count={WRITES}"]
+    subprocess.run([*command, f"oflag={flags}", "conv=notrunc", "status=none"], check=True)
+
+
+def test_direct_writes_agree_with_diskstats(agent: RealAgent, disk: Disk, tool: Any) -> None:
+    file = disk.folder / "written"
+    with compared(agent, disk) as comparison:
+        overwrite(tool, file, "direct")
+    assert_same(comparison)
+    assert comparison.ours["write"].count >= WRITES
+    biolatency = comparison.evidence["biolatency"]
+    with_queue = biolatency["with_queue"]
+    # Device time and time with the queue are of the same requests, which agree with the rows.
+    assert with_queue["count"] == biolatency["count"] >= WRITES
+    assert with_queue["mean_us"] >= biolatency["mean_us"]
+    file.unlink()
+
+
+def test_flushes_agree_with_diskstats(agent: RealAgent, disk: Disk) -> None:
+    """A flush completes without ever having been issued."""
+    file = disk.folder / "flushed"
+    with compared(agent, disk) as comparison, file.open("wb", buffering=0) as writer:
+        for _ in range(100):
+            writer.write(b"." * 4096)
+            os.fsync(writer.fileno())
+    assert_same(comparison)
+    if has_volatile_cache(disk):
+        assert comparison.ours["flush"].count > 0
+    file.unlink()
+
+
+def test_writes_that_carry_a_flush_agree_with_diskstats(
+    agent: RealAgent, disk: Disk, tool: Any
+) -> None:
+    """They complete twice, once without bytes, and diskstats counts them twice."""
+    file = disk.folder / "synced"
+    overwrite(tool, file, "direct")
+    with compared(agent, disk) as comparison:
+        overwrite(tool, file, "direct,dsync")
+    assert_same(comparison)
+    assert comparison.ours["write"].count >= WRITES
+    file.unlink()
+
+
+def has_volatile_cache(disk: Disk) -> bool:
+    return "back" in Path(f"/sys/dev/block/{disk.device}/queue/write_cache").read_text()
+
+
+FIO_PRECISION = 1.02
+"""fio's own histogram has 64 buckets to a power of two, and names the middle of one."""
+
+
+@dataclass(frozen=True)
+class Fio:
+    evidence: Any
+    reads: int
+    p50_us: float
+    p99_us: float
+
+
+def fio(agent: RealAgent, disk: Disk, tool: Any, engine: str, depth: int) -> Fio:
+    file, result = disk.folder / "fio", disk.folder / "fio.json"
+    job = ("--name=reads", f"--filename={file}", "--size=32M", "--bs=4k", "--rw=randread")
+    how = (f"--ioengine={engine}", f"--iodepth={depth}", "--direct=1", "--thread")
+    subprocess.run([tool("fio"), *job, "--create_only=1"], check=True, capture_output=True)
+    limit = ("--time_based", "--runtime=2", f"--output={result}", "--output-format=json")
+    with (
+        program("launch", tool("fio"), *job, *how, *limit) as launcher,
+        agent.run(scope=launcher.scope) as run,
+    ):
+        launcher.tell()
+        launcher.hear()
+        assert launcher.hear()["status"] == 0
+    read = json.loads(result.read_text())["jobs"][0]["read"]
+    percentiles = read["clat_ns"]["percentile"]
+    file.unlink()
+    result.unlink()
+    return Fio(
+        run.evidence,
+        read["total_ios"],
+        percentiles["50.000000"] / 1e3,
+        percentiles["99.000000"] / 1e3,
+    )
+
+
+@pytest.mark.parametrize(("engine", "depth"), [("psync", 1), ("libaio", 8)])
+def test_latencies_are_within_those_of_fio(
+    agent: RealAgent, disk: Disk, tool: Any, engine: str, depth: int
+) -> None:
+    measured = fio(agent, disk, tool, engine, depth)
+    biolatency = measured.evidence["biolatency"]
+    print(
+        json.dumps(
+            {k: v for k, v in biolatency.items() if k not in ("hdr", "histogram", "with_queue")}
+        ),
+        {k: v for k, v in biolatency["with_queue"].items() if k not in ("hdr", "histogram")},
+        measured.reads,
+        measured.p50_us,
+        measured.p99_us,
+        {k: v for k, v in measured.evidence["runqlat"].items() if k not in ("hdr", "histogram")},
+        measured.evidence["completeness"],
+    )

@@ -1,0 +1,90 @@
+"""Thread ids beyond the slots: right figures, and two tasks that share a slot are told apart."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes.proc import switches
+from fakes.program import program, true_as
+from fakes.real_agent import RealAgent, running
+
+PID_MAX = Path("/proc/sys/kernel/pid_max")
+NS_LAST_PID = Path("/proc/sys/kernel/ns_last_pid")
+
+LARGEST_PID_MAX = 4_194_304
+"""PID_MAX_LIMIT of include/linux/threads.h: what distributions ship on 64 bits."""
+LARGE = 3_000_000
+SLOTS = 65_536
+TURNS = 20_000
+
+
+@pytest.fixture(scope="module")
+def large_pids() -> Iterator[None]:
+    """New processes get numbers from LARGE on; afterwards everything is as it was."""
+    if not NS_LAST_PID.exists():
+        pytest.skip("this kernel has no ns_last_pid (CONFIG_CHECKPOINT_RESTORE)")
+    largest, last = PID_MAX.read_text(), NS_LAST_PID.read_text()
+    PID_MAX.write_text(str(LARGEST_PID_MAX))
+    try:
+        NS_LAST_PID.write_text(str(LARGE))
+        yield
+    finally:
+        NS_LAST_PID.write_text(last)
+        PID_MAX.write_text(largest)
+
+
+@pytest.fixture(scope="module")
+def large_agent(large_pids: None) -> Iterator[RealAgent]:
+    """One that was started since: the agent looks at pid_max when it creates its tables."""
+    with running() as agent:
+        yield agent
+
+
+def waits_of(evidence: Any, tids: list[int]) -> dict[int, int]:
+    """Waits of threads on run queues; where the slot was lost, what is left of them."""
+    rows = evidence["runqlat"]["by_thread"]["top"]
+    return {row["tid"]: row["count"] for row in rows if row["tid"] in tids}
+
+
+def test_large_thread_ids_count_like_any_other(large_agent: RealAgent) -> None:
+    with program("pingpong", TURNS) as players:
+        tids = players.ready["tids"]
+        assert min(tids) > LARGE
+        before = {tid: switches(tid) for tid in tids}
+        with large_agent.run(scope=players.scope) as run:
+            players.work()
+            after = {tid: switches(tid) for tid in tids}
+    waits = waits_of(run.evidence, tids)
+    for tid in tids:
+        assert waits[tid] == pytest.approx(after[tid] - before[tid], rel=0.01)
+    streams = run.evidence["completeness"]["streams"]
+    assert streams["runqlat"]["collided"] == streams["offcpu"]["collided"] == 0
+    assert run.evidence["completeness"]["verdict"] == "complete"
+
+
+def test_execs_of_large_thread_ids_are_all_there(large_agent: RealAgent, tmp_path: Path) -> None:
+    order = json.dumps({"how": "thread", "path": true_as(tmp_path, b"cba-large"), "count": 50})
+    with program("execs") as execs, large_agent.run(scope=execs.scope) as run:
+        assert execs.work(order)["succeeded"] == 50
+    assert run.evidence["exec"]["top_commands"] == [{"command": "cba-large", "count": 50}]
+    assert run.evidence["exec"]["exec_count"] == 50
+
+
+def test_tasks_that_share_a_slot_are_counted_and_told_apart(large_agent: RealAgent) -> None:
+    """Each takes the slot over from the other: waits are given up, and none is made up."""
+    with program("pingpong", TURNS, SLOTS) as players:
+        first, second = tids = players.ready["tids"]
+        assert second - first == SLOTS
+        before = {tid: switches(tid) for tid in tids}
+        with large_agent.run(scope=players.scope) as run:
+            players.work()
+            made = {tid: switches(tid) - before[tid] for tid in tids}
+    stream = run.evidence["completeness"]["streams"]["runqlat"]
+    assert stream["collided"] >= TURNS
+    waits = waits_of(run.evidence, tids)
+    assert all(waits.get(tid, 0) <= made[tid] for tid in tids)
+    assert run.evidence["runqlat"]["count"] <= sum(made.values())
+    assert run.evidence["completeness"]["verdict"] == "degraded"
+    assert any("collision" in reason for reason in run.evidence["completeness"]["reasons"])

@@ -1,0 +1,53 @@
+"""Syscall counts: every call of a program in scope, no more than it made."""
+
+from pathlib import Path
+
+from fakes.program import program
+from fakes.real_agent import RealAgent
+
+CALLS = 5_000
+NAMED = ("futex", "fsync", "openat", "read", "write")
+
+OWN = 200
+"""What the interpreter may add of its own: waiting for the word, saying that it is done."""
+
+
+def test_each_of_the_five_grows_by_what_was_made(agent: RealAgent, tmp_path: Path) -> None:
+    with program("calls", CALLS, tmp_path) as calls, agent.run() as run:
+        calls.work()
+    counts = run.evidence["syscall_counts"]
+    assert all(counts[name] >= CALLS for name in NAMED), counts
+    assert counts["all"]["getppid"] >= CALLS
+
+
+def test_in_a_scope_the_counts_are_its_own(agent: RealAgent, tmp_path: Path) -> None:
+    """Nobody else's: a second program makes the same calls meanwhile."""
+    with (
+        program("calls", CALLS, tmp_path) as calls,
+        program("calls", CALLS, tmp_path) as others,
+        agent.run(scope=calls.scope) as run,
+    ):
+        others.tell()
+        calls.work()
+        others.hear()
+    counts = run.evidence["syscall_counts"]
+    for name in NAMED:
+        assert CALLS <= counts[name] <= CALLS + OWN, (name, counts)
+    assert CALLS <= counts["all"]["getppid"] <= CALLS + OWN
+
+
+def test_what_metrics_show_is_what_evidence_says(agent: RealAgent, tmp_path: Path) -> None:
+    with program("calls", CALLS, tmp_path) as calls, agent.run(variant="syscalls") as run:
+        calls.work()
+    lines = [
+        line
+        for line in agent.metrics().splitlines()
+        if line.startswith("chainbench_syscall_count_total") and 'variant="syscalls"' in line
+    ]
+    counts = run.evidence["syscall_counts"]
+    for name in NAMED:
+        (line,) = (line for line in lines if f'syscall="{name}"' in line)
+        assert float(line.rpartition(" ")[2]) == counts[name]
+    (other,) = (line for line in lines if 'syscall="other"' in line)
+    named = sum(counts[name] for name in NAMED)
+    assert float(other.rpartition(" ")[2]) == sum(counts["all"].values()) - named

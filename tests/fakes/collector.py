@@ -1,0 +1,118 @@
+"""A collector without a kernel: events that a test says have happened, and hooks to hold it up."""
+
+import os
+from collections.abc import Awaitable, Callable
+
+import numpy as np
+import trio
+
+from agent.model import StartRequest
+from agent.streams import reports
+from agent.streams.batches import Sink
+from agent.streams.causes import CannotCollect
+from agent.streams.kernel_counts import Edge, KernelCounts
+from agent.streams.layout import COUNTER_FIELDS, REASONS, STREAM_NAMES, STREAM_RUNQLAT
+from agent.streams.observed import Arming, Observed, Stopped, StreamCounts
+from agent.streams.tables import Blocked
+
+EDGE = Edge(KernelCounts(), 0, 0, 0, "0-1")
+
+
+async def at_once() -> None:
+    """The default hook: one checkpoint, as any real work would have."""
+    await trio.lowlevel.checkpoint()
+
+
+class FakeCollector:
+    """Hooks: set ``preparing``, ``arming``, ``refreshing``, ``stopping`` to coroutine functions
+    that wait or raise. Set ``lost`` and it is the collector of an agent without its supervisor."""
+
+    def __init__(self) -> None:
+        self.lost = trio.Event()
+        self.preparing: Callable[[], Awaitable[None]] = at_once
+        self.arming: Callable[[], Awaitable[None]] = at_once
+        self.refreshing: Callable[[], Awaitable[None]] = at_once
+        self.stopping: Callable[[], Awaitable[None]] = at_once
+        self.calls: list[str] = []
+        self.unavailable: dict[str, str] = {}
+        self.pids = {"agent": os.getpid()}
+        self._sink: Sink | None = None
+        self._in_flight: list[int] = []
+        self._received = 0
+
+    def happen(self, *waits_ns: int) -> None:
+        """Waits on a run queue that wait in the kernel's buffers until somebody looks."""
+        assert self._sink is not None, "nothing is attached"
+        self._in_flight += waits_ns
+
+    async def prepare(self) -> None:
+        self.calls.append("prepare")
+        await self.preparing()
+
+    async def start(self, request: StartRequest, sink: Sink) -> Arming:
+        self.calls.append("start")
+        await self.arming()
+        if self.lost.is_set():
+            raise CannotCollect("supervisor_lost", "gone")
+        self._sink, self._received, self._in_flight = sink, 0, []
+        armed = [s for s in request.sections if s not in self.unavailable]
+        return Arming(
+            start_ns=0,
+            hooks=dict.fromkeys(armed, ("fake",)),
+            unavailable=self.unavailable,
+            transport="ring",
+            timing="clock",
+            scope={"kind": request.scope.kind},
+            versions={},
+        )
+
+    async def refresh(self) -> Observed:
+        self.calls.append("refresh")
+        await self.refreshing()
+        self._drain()
+        return self._observed()
+
+    async def stop(self) -> Stopped:
+        self.calls.append("stop")
+        await self.stopping()
+        self._drain()
+        self._sink = None
+        faults = {"supervisor_lost": "gone"} if self.lost.is_set() else {}
+        return Stopped(10**9, self._observed(), (EDGE, EDGE), reports.none(), (), faults)
+
+    def processes(self) -> dict[str, int]:
+        return self.pids
+
+    def _drain(self) -> None:
+        # a refresh that ends after the stop finds nothing: the kernel side is detached
+        if self._sink is None:
+            return
+        words = np.array(self._in_flight, np.uint64)
+        self._in_flight = []
+        self._received += len(words)
+        self._sink(STREAM_RUNQLAT, words)
+
+    def _observed(self) -> Observed:
+        return Observed(
+            blocked=Blocked(np.zeros((2, REASONS), np.uint64), np.zeros((2, REASONS), np.uint64)),
+            syscalls={"futex": self._received},
+            streams=self._streams(),
+            blocked_counts=StreamCounts(),
+            counters=dict.fromkeys(COUNTER_FIELDS, 0),
+            drains=1,
+            drain_seconds=0.0,
+        )
+
+    def _streams(self) -> dict[str, StreamCounts]:
+        streams = dict.fromkeys(STREAM_NAMES, StreamCounts())
+        return streams | {"runqlat": StreamCounts(self._received, self._received)}
+
+
+def raising(error: Exception) -> Callable[[], Awaitable[None]]:
+    """A hook that fails."""
+
+    async def hook() -> None:
+        await trio.lowlevel.checkpoint()
+        raise error
+
+    return hook

@@ -1,0 +1,326 @@
+"""The owner of the run: who comes when, who leaves in the middle, and what everybody is told."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from fakes.collector import FakeCollector, raising
+
+from agent.aggregate.series import LabelSet, SeriesStore
+from agent.errors import InvalidRequest, NotRunning, RunInProgress
+from agent.model import SECTIONS, Labels, StartRequest
+from agent.recorder import KEPT_EVIDENCE, Recorder
+from agent.streams.causes import CannotCollect
+
+LABELS = Labels(scenario="baseline", impl="python")
+REQUEST = StartRequest(LABELS)
+SERIES = LabelSet.of(LABELS, "machine")
+
+NO_PROBES = CannotCollect("no_capability", "CAP_BPF is missing")
+
+
+@pytest.fixture
+def collector() -> FakeCollector:
+    return FakeCollector()
+
+
+@pytest.fixture
+async def recorder(
+    collector: FakeCollector, nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> Recorder:
+    recorder = Recorder(collector, "machine", SeriesStore())
+    await nursery.start(recorder.run)
+    await trio.testing.wait_all_tasks_blocked()
+    return recorder
+
+
+@pytest.fixture
+async def gate() -> AsyncIterator[trio.Event]:
+    """An event for a hook to wait for; whoever was held is let go at the end."""
+    gate = trio.Event()
+    yield gate
+    gate.set()
+
+
+def waits(recorder: Recorder) -> int:
+    """Run-queue waits that /metrics shows."""
+    series = recorder.series.get(SERIES)
+    return series.runqlat.count if series is not None and series.runqlat is not None else 0
+
+
+def verdict(evidence: dict[str, Any]) -> str:
+    return str(evidence["completeness"]["verdict"])
+
+
+async def one_run(recorder: Recorder) -> dict[str, Any]:
+    await recorder.start(REQUEST)
+    return await recorder.stop()
+
+
+async def test_a_run_from_start_to_evidence(recorder: Recorder, collector: FakeCollector) -> None:
+    started = await recorder.start(REQUEST)
+    assert (started["status"], started["available"]) == ("started", True)
+    status = recorder.status()
+    assert (status["running"], status["scenario"]) == (True, "baseline")
+    assert status["armed"] == dict.fromkeys(SECTIONS, True)
+    collector.happen(1_000, 2_000, 4_000)
+    evidence = await recorder.stop()
+    assert evidence["run_id"] == started["run_id"] == status["run_id"]
+    assert evidence["runqlat"]["count"] == 3
+    assert verdict(evidence) == "complete"
+    assert waits(recorder) == 3
+    idle = recorder.status()
+    assert (idle["running"], idle["scenario"], idle["run_id"]) == (False, "", "")
+    assert idle["armed"] == dict.fromkeys(SECTIONS, False)
+
+
+async def test_of_many_starts_one_wins(recorder: Recorder, collector: FakeCollector) -> None:
+    won: list[str] = []
+    refused: list[str] = []
+
+    async def client() -> None:
+        try:
+            won.append((await recorder.start(REQUEST))["run_id"])
+        except RunInProgress as error:
+            refused.append(error.run_id)
+
+    async with trio.open_nursery() as clients:
+        for _ in range(20):
+            clients.start_soon(client)
+    assert len(won) == 1
+    assert refused == won * 19
+    assert collector.calls.count("start") == 1
+
+
+async def test_of_many_stops_one_gets_the_evidence(
+    recorder: Recorder, collector: FakeCollector
+) -> None:
+    await recorder.start(REQUEST)
+    outcomes: list[str] = []
+
+    async def client() -> None:
+        try:
+            outcomes.append((await recorder.stop())["run_id"])
+        except NotRunning:
+            outcomes.append("not running")
+
+    async with trio.open_nursery() as clients:
+        for _ in range(20):
+            clients.start_soon(client)
+    assert outcomes.count("not running") == 19
+    assert collector.calls.count("stop") == 1
+
+
+async def test_a_start_during_the_stop_is_refused(
+    recorder: Recorder, collector: FakeCollector, gate: trio.Event, nursery: trio.Nursery
+) -> None:
+    await recorder.start(REQUEST)
+    collector.stopping = gate.wait
+    nursery.start_soon(recorder.stop)
+    await trio.testing.wait_all_tasks_blocked()
+    with pytest.raises(RunInProgress):
+        await recorder.start(REQUEST)
+
+
+async def test_a_stop_during_arming_waits_for_it(
+    recorder: Recorder, collector: FakeCollector, gate: trio.Event, nursery: trio.Nursery
+) -> None:
+    collector.arming = gate.wait
+    nursery.start_soon(recorder.start, REQUEST)
+    await trio.testing.wait_all_tasks_blocked()
+    assert recorder.status()["state"] == "arming"
+    answers: list[dict[str, Any]] = []
+
+    async def client() -> None:
+        answers.append(await recorder.stop())
+
+    nursery.start_soon(client)
+    await trio.testing.wait_all_tasks_blocked()
+    assert not answers
+    assert "stop" not in collector.calls
+    gate.set()
+    await trio.testing.wait_all_tasks_blocked()
+    assert [verdict(answer) for answer in answers] == ["complete"]
+
+
+async def test_without_a_run_nothing_can_be_stopped(recorder: Recorder) -> None:
+    with pytest.raises(NotRunning):
+        await recorder.stop()
+
+
+async def leave(step: Callable[[], Awaitable[Any]]) -> None:
+    """Be a client that goes away in the middle of its request."""
+    with trio.CancelScope() as client:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(step)
+            await trio.testing.wait_all_tasks_blocked()
+            client.cancel()
+    assert client.cancelled_caught
+
+
+async def test_a_client_gone_during_the_start_changes_nothing(
+    recorder: Recorder, collector: FakeCollector, gate: trio.Event
+) -> None:
+    collector.arming = gate.wait
+    await leave(lambda: recorder.start(REQUEST))
+    assert recorder.status()["state"] == "arming"
+    gate.set()
+    await trio.testing.wait_all_tasks_blocked()
+    assert recorder.status()["state"] == "running"
+    collector.happen(1_000)
+    assert (await recorder.stop())["runqlat"]["count"] == 1
+
+
+async def test_a_client_gone_during_the_stop_can_fetch_the_evidence(
+    recorder: Recorder, collector: FakeCollector, gate: trio.Event
+) -> None:
+    started = await recorder.start(REQUEST)
+    collector.happen(1_000)
+    collector.stopping = gate.wait
+    await leave(recorder.stop)
+    assert recorder.status()["state"] == "stopping"
+    assert recorder.evidence(started["run_id"]) is None
+    gate.set()
+    await trio.testing.wait_all_tasks_blocked()
+    evidence = recorder.evidence(started["run_id"])
+    assert evidence is not None
+    assert evidence["runqlat"]["count"] == 1
+    assert recorder.last_evidence() == evidence
+    assert recorder.status()["state"] == "idle"
+    await one_run(recorder)
+
+
+async def test_a_client_gone_while_its_stop_waits_for_the_start_stops_nothing(
+    recorder: Recorder, collector: FakeCollector, gate: trio.Event, nursery: trio.Nursery
+) -> None:
+    collector.arming = gate.wait
+    nursery.start_soon(recorder.start, REQUEST)
+    await trio.testing.wait_all_tasks_blocked()
+    await leave(recorder.stop)
+    gate.set()
+    await trio.testing.wait_all_tasks_blocked()
+    assert recorder.status()["state"] == "running"
+
+
+async def test_a_run_in_which_nothing_can_be_measured(
+    recorder: Recorder, collector: FakeCollector
+) -> None:
+    collector.arming = raising(NO_PROBES)
+    started = await recorder.start(REQUEST)
+    assert (started["status"], started["available"]) == ("started", False)
+    assert (started["code"], started["reason"]) == (NO_PROBES.code, NO_PROBES.message)
+    ebpf = recorder.status()["ebpf"]
+    assert (ebpf["available"], ebpf["code"]) == (False, NO_PROBES.code)
+    assert recorder.status()["running"]
+    await recorder.refresh()
+    evidence = await recorder.stop()
+    assert (evidence["available"], evidence["reason"]) == (False, NO_PROBES.message)
+    assert not set(SECTIONS) & evidence.keys()
+    assert verdict(evidence) == "invalid"
+    series = recorder.series.get(SERIES)
+    assert series is not None
+    assert (series.runqlat, dict(series.runs)) == (None, {"success": 0, "fail": 1})
+
+
+async def test_the_next_start_tries_again(recorder: Recorder, collector: FakeCollector) -> None:
+    good, collector.arming = collector.arming, raising(NO_PROBES)
+    await one_run(recorder)
+    collector.arming = good
+    assert (await recorder.start(REQUEST))["available"]
+    assert recorder.status()["ebpf"] == {"available": True, "reason": None}
+    assert verdict(await recorder.stop()) == "complete"
+
+
+async def test_what_is_missing_shows_before_the_first_run(
+    collector: FakeCollector, nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    collector.preparing = raising(NO_PROBES)
+    recorder = Recorder(collector, "machine", SeriesStore())
+    await nursery.start(recorder.run)
+    assert recorder.status()["ebpf"]["available"] is None
+    await trio.testing.wait_all_tasks_blocked()
+    assert recorder.status()["ebpf"]["reason"] == NO_PROBES.message
+
+
+async def test_one_section_less(recorder: Recorder, collector: FakeCollector) -> None:
+    collector.unavailable = {"biolatency": "no tracepoint block_rq_issue"}
+    started = await recorder.start(REQUEST)
+    assert "biolatency" not in started["armed"]
+    assert not recorder.status()["armed"]["biolatency"]
+    evidence = await recorder.stop()
+    assert evidence["available"]
+    assert evidence["unavailable"] == collector.unavailable
+    assert "biolatency" not in evidence
+    assert set(SECTIONS) - {"biolatency"} <= evidence.keys()
+    assert verdict(evidence) == "degraded"
+
+
+async def test_a_run_that_cannot_be_about_what_it_was_asked_to_be_never_began(
+    recorder: Recorder, collector: FakeCollector, gate: trio.Event, nursery: trio.Nursery
+) -> None:
+    error = InvalidRequest("there is no process 1", code="no_such_process", field="scope")
+
+    async def refuse() -> None:
+        await gate.wait()
+        raise error
+
+    good, collector.arming = collector.arming, refuse
+
+    async def stops() -> None:
+        with pytest.raises(NotRunning):
+            await recorder.stop()
+
+    async def starts() -> None:
+        with pytest.raises(InvalidRequest, match="no process 1"):
+            await recorder.start(REQUEST)
+
+    async with trio.open_nursery() as clients:
+        clients.start_soon(starts)
+        await trio.testing.wait_all_tasks_blocked()
+        clients.start_soon(stops)
+        await trio.testing.wait_all_tasks_blocked()
+        gate.set()
+    assert recorder.last_evidence() is None
+    assert recorder.status()["state"] == "idle"
+    collector.arming = good
+    assert verdict(await one_run(recorder)) == "complete"
+
+
+async def test_losing_the_supervisor_makes_the_run_invalid_and_keeps_what_was_seen(
+    recorder: Recorder, collector: FakeCollector
+) -> None:
+    await recorder.start(REQUEST)
+    collector.happen(1_000)
+    collector.lost.set()
+    status = recorder.status()
+    assert (status["running"], status["ebpf"]["code"]) == (True, "supervisor_lost")
+    assert status["armed"] == dict.fromkeys(SECTIONS, False)
+    evidence = await recorder.stop()
+    assert verdict(evidence) == "invalid"
+    assert any("supervisor_lost" in reason for reason in evidence["completeness"]["reasons"])
+    assert evidence["runqlat"]["count"] == 1
+    series = recorder.series.get(SERIES)
+    assert series is not None
+    assert series.runs["fail"] == 1
+
+
+async def test_without_a_supervisor_it_goes_on_serving(
+    recorder: Recorder, collector: FakeCollector
+) -> None:
+    kept = await one_run(recorder)
+    collector.lost.set()
+    assert not (await recorder.start(REQUEST))["available"]
+    evidence = await recorder.stop()
+    assert (evidence["available"], evidence["code"]) == (False, "supervisor_lost")
+    assert recorder.evidence(kept["run_id"]) == kept
+    [available] = [m for m in recorder.health() if m.name == "chainbench_agent_ebpf_available"]
+    assert available.samples == (({}, 0.0),)
+
+
+async def test_evidence_is_kept_for_the_last_runs(recorder: Recorder) -> None:
+    runs = [await one_run(recorder) for _ in range(KEPT_EVIDENCE + 5)]
+    assert [recorder.evidence(run["run_id"]) for run in runs] == [None] * 5 + runs[5:]
+    assert recorder.last_evidence() == runs[-1]
+    assert recorder.evidence("no such run") is None

@@ -8,18 +8,22 @@ from collections import Counter
 
 import numpy as np
 
+from agent.accounts import Accounts
 from agent.aggregate.histogram import LatencyHistogram
+from agent.block import BlockTable
+from agent.streams import reports
 from agent.streams.batches import Words
 from agent.streams.layout import (
-    BLOCK_EMPTY,
-    BLOCK_OPERATION,
-    BLOCK_OPERATIONS,
+    BLOCK_BY_KERNEL,
+    BLOCK_IN_FLIGHT,
     LATENCY_BITS,
     LATENCY_MAX,
     STREAM_BIOLATENCY,
     STREAM_EXEC,
+    STREAM_EXIT,
     STREAM_RUNQLAT,
 )
+from agent.tasks import TaskTable
 
 MAX_COMMANDS = 1_000
 """Distinct command names kept; any process may choose its own, so they are bounded."""
@@ -29,19 +33,23 @@ OTHER_COMMANDS = "(other)"
 class Collection:
     """Everything folded so far. ``take`` is the sink of the streams; it keeps no view."""
 
-    def __init__(self) -> None:
+    def __init__(self, scoped: bool = False) -> None:
+        self._scoped = scoped
         self.runqlat = LatencyHistogram()
         self.biolatency = LatencyHistogram()
         """Device time: issue to completion."""
         self.biolatency_with_queue = LatencyHistogram()
         """Allocation to completion, as /proc/diskstats times it."""
-        self.block_operations: Counter[str] = Counter()
+        self.block = BlockTable()
         self.commands: Counter[str] = Counter()
         self.execs = 0
+        self.tasks = TaskTable()
+        self.accounts = Accounts()
         self._takers = {
             STREAM_RUNQLAT: self._take_runqlat,
             STREAM_BIOLATENCY: self._take_biolatency,
             STREAM_EXEC: self._take_execs,
+            STREAM_EXIT: self._take_exits,
         }
 
     def take(self, stream: int, words: Words) -> None:
@@ -53,18 +61,24 @@ class Collection:
 
     def _take_biolatency(self, words: Words) -> None:
         events = words.reshape(-1, 4)
-        self.biolatency.fold(events[:, 0], LATENCY_MAX)
-        with_queue = events[:, 1]
-        self.biolatency_with_queue.fold(with_queue[with_queue <= LATENCY_MAX])
         kinds = events[:, 0] >> np.uint64(LATENCY_BITS)
-        self._count_operations(kinds)
+        self.block.take(events, kinds)
+        # in a scoped run the write-back of kernel threads stands apart, in the table only
+        chosen = (kinds & BLOCK_IN_FLIGHT) == 0
+        if self._scoped:
+            chosen &= (kinds & BLOCK_BY_KERNEL) == 0
+        timed = events[chosen]
+        self.biolatency.fold(timed[:, 0], LATENCY_MAX)
+        with_queue = timed[:, 1]
+        self.biolatency_with_queue.fold(with_queue[with_queue <= LATENCY_MAX])
 
-    def _count_operations(self, kinds: Words) -> None:
-        found, counts = np.unique(kinds, return_counts=True)
-        for kind, count in zip(found.tolist(), counts.tolist(), strict=True):
-            operation = BLOCK_OPERATIONS[min(kind & BLOCK_OPERATION, len(BLOCK_OPERATIONS) - 1)]
-            suffix = "_empty" if kind & BLOCK_EMPTY else ""
-            self.block_operations[operation + suffix] += count
+    def _take_exits(self, words: Words) -> None:
+        self.take_reports(reports.from_words(words))
+
+    def take_reports(self, rows: reports.Reports) -> None:
+        """Add tasks whose account is final: exits as they come, the living at the stop."""
+        self.tasks.take(rows)
+        self.accounts.take(rows)
 
     def _take_execs(self, words: Words) -> None:
         events = words.reshape(-1, 4)

@@ -1,7 +1,6 @@
 """The evidence of a run, as the contract shapes it. Pure: everything comes in, a dict goes out."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from typing import Any
 
 from agent.aggregate.histogram import LatencyHistogram
@@ -9,8 +8,9 @@ from agent.aggregate.series import RunTotals
 from agent.collection import Collection
 from agent.model import COUNTED_SYSCALLS
 from agent.streams.layout import REASON_KERNEL_THREAD, REASON_NAMES
-from agent.streams.observed import Observed, StreamCounts
+from agent.streams.observed import Observed
 from agent.streams.syscall_names import syscall_names
+from agent.tasks import Waited
 
 TOP_REASONS = 10
 TOP_COMMANDS = 10
@@ -41,13 +41,20 @@ def latency(histogram: LatencyHistogram) -> Json:
 
 
 def _runqlat(collection: Collection, observed: Observed) -> Json:
-    return latency(collection.runqlat) | {"lost": observed.streams["runqlat"].lost}
+    histogram = collection.runqlat
+    total = Waited(histogram.sum_ns, histogram.total_count)
+    return latency(histogram) | {
+        "lost": observed.streams["runqlat"].lost,
+        "by_command": collection.tasks.by_command(total),
+        "by_thread": collection.tasks.by_thread(total),
+        "preempted_ms": collection.tasks.preempted_ns() / 1e6,
+    }
 
 
 def _biolatency(collection: Collection, observed: Observed) -> Json:
     return latency(collection.biolatency) | {
         "lost": observed.streams["biolatency"].lost,
-        "operations": dict(collection.block_operations),
+        "by_operation": collection.block.evidence(),
         "with_queue": latency(collection.biolatency_with_queue),
     }
 
@@ -78,8 +85,11 @@ def _offcpu(collection: Collection, observed: Observed) -> Json:
             "count": sum(row["count"] for row in rows[TOP_REASONS:]),
         },
         "count": int(counts.sum() - counts[kernel]),
-        "interruptible_ms": _ms(blocked.ns[0].sum() - blocked.ns[0, kernel]),
-        "uninterruptible_ms": _ms(blocked.ns[1].sum() - blocked.ns[1, kernel]),
+        "by_state": {
+            "interruptible_ms": _ms(blocked.ns[0].sum() - blocked.ns[0, kernel]),
+            "uninterruptible_ms": _ms(blocked.ns[1].sum() - blocked.ns[1, kernel]),
+            "preempted_ms": collection.tasks.preempted_ns() / 1e6,
+        },
         "kernel_threads": {"ms": _ms(by_reason[kernel]), "count": int(counts[kernel])},
     }
 
@@ -100,27 +110,6 @@ def _syscall_counts(collection: Collection, observed: Observed) -> Json:
     by_count = sorted(observed.syscalls.items(), key=lambda item: (-item[1], item[0]))
     return {name: observed.syscalls.get(name, 0) for name in COUNTED_SYSCALLS} | {
         "all": dict(by_count)
-    }
-
-
-def completeness(
-    streams: Mapping[str, StreamCounts], faults: Mapping[str, str], unavailable: Mapping[str, str]
-) -> Json:
-    """What is missing, and what that makes of the run."""
-    reasons = [f"{code}: {message}" for code, message in faults.items()]
-    degrading = [f"{section} unavailable: {why}" for section, why in unavailable.items()]
-    for name, counts in streams.items():
-        if counts.lost:
-            degrading.append(f"{name}: {counts.lost} of {counts.produced} events lost")
-        if counts.produced != counts.received + counts.lost:
-            reasons.append(f"{name}: produced, received and lost events do not add up")
-        if counts.collided:
-            degrading.append(f"{name}: {counts.collided} intervals given up to slot collisions")
-    verdict = "invalid" if reasons else "degraded" if degrading else "complete"
-    return {
-        "verdict": verdict,
-        "reasons": reasons + degrading,
-        "streams": {name: asdict(counts) for name, counts in streams.items()},
     }
 
 

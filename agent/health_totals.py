@@ -8,6 +8,9 @@ from agent.collection import Collection
 from agent.cost import cpu_ms
 from agent.health import HealthMetric
 from agent.streams.observed import Observed
+from agent.verdict import COMPLETE, DEGRADED, INVALID, Verdict
+
+VERDICTS = (COMPLETE, DEGRADED, INVALID)
 
 FIELDS = ("received", "lost", "unmatched", "clamped", "collided")
 HELP = {
@@ -25,7 +28,7 @@ class HealthTotals:
     def __init__(self) -> None:
         self._base: Counter[tuple[str, str]] = Counter()
         self._live: Counter[tuple[str, str]] = Counter()
-        self._runs: Counter[str] = Counter({"complete": 0, "degraded": 0, "invalid": 0})
+        self._runs: Counter[tuple[str, str]] = Counter()
 
     def advance(self, observed: Observed, collection: Collection) -> None:
         """What the running run has come to."""
@@ -36,8 +39,11 @@ class HealthTotals:
         self._base.update(_counts(observed, collection))
         self._live = Counter()
 
-    def count_run(self, verdict: str) -> None:
-        self._runs[verdict] += 1
+    def count_run(self, verdict: Verdict) -> None:
+        """Count a run once, and once more for each kind of reason that it has."""
+        self._runs[verdict.verdict, ""] += 1
+        for code in {reason.code for reason in verdict.reasons}:
+            self._runs[verdict.verdict, code] += 1
 
     def metrics(
         self, armed: Mapping[str, bool], available: bool, processes: Mapping[str, int]
@@ -59,7 +65,17 @@ class HealthTotals:
                 "chainbench_agent_runs_total",
                 "Runs stopped, by verdict.",
                 "counter",
-                tuple(({"verdict": v}, float(n)) for v, n in self._runs.items()),
+                tuple(({"verdict": v}, float(self._runs[v, ""])) for v in VERDICTS),
+            ),
+            HealthMetric(
+                "chainbench_agent_run_reasons_total",
+                "Runs that were degraded or invalid, by verdict and reason.",
+                "counter",
+                tuple(
+                    ({"verdict": verdict, "reason": code}, float(count))
+                    for (verdict, code), count in sorted(self._runs.items())
+                    if code
+                ),
             ),
             *(
                 HealthMetric(

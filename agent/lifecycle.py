@@ -18,6 +18,7 @@ class State(Enum):
 class Event(Enum):
     START = "start"
     ARMED = "armed"
+    REFUSED = "refused"
     STOP = "stop"
     STOPPED = "stopped"
 
@@ -25,6 +26,7 @@ class Event(Enum):
 TRANSITIONS = {
     (State.IDLE, Event.START): State.ARMING,
     (State.ARMING, Event.ARMED): State.RUNNING,
+    (State.ARMING, Event.REFUSED): State.IDLE,
     (State.RUNNING, Event.STOP): State.STOPPING,
     (State.STOPPING, Event.STOPPED): State.IDLE,
 }

@@ -39,6 +39,9 @@ class Scope:
     kind: str = "system"
     pid: int = 0
     cgroup: str = ""
+    client: tuple[str, int] = ("", 0)
+    """For ``caller``: the connection whose other end is the root; the client's address, ours."""
+    server: tuple[str, int] = ("", 0)
 
 
 @dataclass(frozen=True, slots=True)

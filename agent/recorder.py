@@ -5,27 +5,25 @@ waits for it, so a client that goes away in the middle changes nothing.
 """
 
 import logging
-import time
-import uuid
 from collections import OrderedDict
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import trio
 
-from agent import evidence
-from agent.aggregate.series import LabelSet, SeriesStore
-from agent.collection import Collection
+from agent import document, evidence
+from agent.aggregate.series import LabelSet, Result, SeriesStore
+from agent.checks import run_checks
 from agent.cost import CpuMeter
-from agent.errors import NotRunning, RunInProgress
+from agent.errors import InvalidRequest, NotRunning, RunInProgress
 from agent.health import HealthMetric
 from agent.health_totals import HealthTotals
 from agent.lifecycle import Event, Lifecycle, State
-from agent.manifest import manifest
 from agent.model import SECTIONS, Labels, Report, StartRequest
+from agent.run import Run
 from agent.streams.batches import Sink
 from agent.streams.causes import CannotCollect
 from agent.streams.observed import Arming, Observed, Stopped
+from agent.verdict import INVALID, Verdict, judge, unavailable
 
 Json = dict[str, Any]
 
@@ -56,29 +54,6 @@ class Collector(Protocol):
         ...
 
 
-class _Run:
-    """One run from its start to its evidence."""
-
-    def __init__(self, request: StartRequest, machine: str) -> None:
-        self.id = str(uuid.uuid4())
-        self.request = request
-        self.label_set = LabelSet.of(request.labels, machine)
-        self.collection = Collection()
-        self.arming: Arming | None = None
-        self.failure: CannotCollect | None = None
-        self.meter = CpuMeter({})
-        self.started_at = datetime.now(UTC)
-        self.started_ns = time.monotonic_ns()
-        self.armed = trio.Event()
-        self.finished = trio.Event()
-        self.evidence: Json = {}
-
-    @property
-    def sections(self) -> list[str]:
-        """The sections that are being measured."""
-        return [s for s in SECTIONS if self.arming is not None and s in self.arming.hooks]
-
-
 class Recorder:
     """Implements what the HTTP side asks for (`agent.http.api.RecorderAPI`)."""
 
@@ -87,7 +62,7 @@ class Recorder:
         self._machine = machine
         self._series = series
         self._lifecycle = Lifecycle()
-        self._run: _Run | None = None
+        self._run: Run | None = None
         self._kept: OrderedDict[str, Json] = OrderedDict()
         self._totals = HealthTotals()
         self._failure: CannotCollect | None = None
@@ -106,15 +81,17 @@ class Recorder:
     # --- what the routes ask for
 
     async def start(self, request: StartRequest) -> Json:
-        """Begin a run. Raises RunInProgress."""
+        """Begin a run. Raises RunInProgress, or InvalidRequest for a scope that does not exist."""
         if self._lifecycle.state is not State.IDLE:
             assert self._run is not None
             raise RunInProgress(self._run.id)
         self._lifecycle.fire(Event.START)
-        run = self._run = _Run(request, self._machine)
+        run = self._run = Run(request, self._machine)
         self._spawn(self._arm, run)
         await run.armed.wait()
-        return self._started(run)
+        if run.refusal is not None:
+            raise run.refusal
+        return document.started(run)
 
     async def stop(self) -> Json:
         """End the run and return its evidence. Raises NotRunning."""
@@ -193,7 +170,7 @@ class Recorder:
 
     # --- the work behind it
 
-    def _spawn(self, work: Any, run: _Run) -> None:
+    def _spawn(self, work: Any, run: Run) -> None:
         assert self._nursery is not None
         self._nursery.start_soon(work, run)
 
@@ -204,41 +181,71 @@ class Recorder:
         except CannotCollect as error:
             self._note(error)
 
-    async def _arm(self, run: _Run) -> None:
+    async def _arm(self, run: Run) -> None:
         run.meter = CpuMeter(self._collector.processes())
         try:
             run.arming = await self._collector.start(run.request, run.collection.take)
             run.started_ns = run.arming.start_ns
+            self._note(None)
         except CannotCollect as error:
             run.failure = error
-        self._note(run.failure)
+            self._note(error)
+        except InvalidRequest as error:
+            # a run that cannot be about what it was asked to be about never began
+            run.refusal = error
+            self._run = None
+            self._lifecycle.fire(Event.REFUSED)
+            run.armed.set()
+            return
         self._lifecycle.fire(Event.ARMED)
         run.armed.set()
 
-    async def _finish(self, run: _Run) -> None:
+    async def _finish(self, run: Run) -> None:
         stopped = await self._collector.stop() if run.arming else None
-        run.evidence = self._evidence(run, stopped)
-        if stopped is not None:
+        if stopped is None:
+            assert run.failure is not None
+            verdict = unavailable(run.failure.code, run.failure.message)
+            totals = evidence.NOTHING_MEASURED
+        else:
+            run.collection.take_reports(stopped.reports)
+            verdict = self._judge(run, stopped)
             self._totals.finish(stopped.observed, run.collection)
-        verdict = run.evidence["completeness"]["verdict"]
-        totals = (
-            evidence.run_totals(run.collection, stopped.observed, run.sections)
-            if stopped
-            else evidence.NOTHING_MEASURED
-        )
-        self._series.commit(run.label_set, totals, "fail" if verdict == "invalid" else "success")
+            totals = evidence.run_totals(run.collection, stopped.observed, run.sections)
+        result: Result = "fail" if verdict.verdict == INVALID else "success"
+        self._series.commit(run.label_set, totals, result)
         self._totals.count_run(verdict)
+        run.evidence = document.build(run, stopped, verdict)
         self._keep(run)
         self._run = None
         self._lifecycle.fire(Event.STOPPED)
         run.finished.set()
 
-    def _show(self, run: _Run, observed: Observed) -> None:
+    def _judge(self, run: Run, stopped: Stopped) -> Verdict:
+        assert run.arming is not None
+        run.checks = run_checks(
+            stopped.edges, run.collection.accounts, run.collection.block, run.sections, run.scoped
+        )
+        streams = dict(stopped.observed.streams) | {"offcpu": stopped.observed.blocked_counts}
+        overflow = {
+            "runqlat": run.collection.runqlat.overflow,
+            "biolatency": run.collection.biolatency.overflow,
+        }
+        return judge(
+            streams,
+            stopped.faults,
+            run.arming.unavailable,
+            run.checks,
+            stopped.programs,
+            stopped.edges,
+            overflow,
+        )
+
+    def _show(self, run: Run, observed: Observed) -> None:
         totals = evidence.run_totals(run.collection, observed, run.sections)
         self._series.set_live(run.label_set, totals)
         self._totals.advance(observed, run.collection)
 
-    def _keep(self, run: _Run) -> None:
+    def _keep(self, run: Run) -> None:
         self._kept[run.id] = run.evidence
         while len(self._kept) > KEPT_EVIDENCE:
             self._kept.popitem(last=False)
@@ -260,62 +267,6 @@ class Recorder:
                 "reason": self._failure.message,
             }
         return {"available": self._available, "reason": None}
-
-    def _started(self, run: _Run) -> Json:
-        answer: Json = {"status": "started", "run_id": run.id, "available": run.failure is None}
-        if run.failure is not None:
-            answer |= {"code": run.failure.code, "reason": run.failure.message}
-        if run.arming is not None:
-            answer |= {"armed": run.sections, "unavailable": dict(run.arming.unavailable)}
-        return answer
-
-    def _evidence(self, run: _Run, stopped: Stopped | None) -> Json:
-        stop_ns = stopped.stop_ns if stopped else time.monotonic_ns()
-        document: Json = {
-            "available": stopped is not None,
-            "run_id": run.id,
-            "labels": run.label_set._asdict(),
-            "started_at": run.started_at.isoformat(timespec="milliseconds"),
-            "stopped_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "duration_s": (stop_ns - run.started_ns) / 1e9,
-        }
-        if stopped is None or run.arming is None:
-            failure = run.failure
-            assert failure is not None
-            return document | {
-                "code": failure.code,
-                "reason": failure.message,
-                "manifest": manifest(None),
-                "completeness": evidence.completeness({}, {failure.code: failure.message}, {}),
-                "overhead": self._overhead(run, None, stop_ns),
-            }
-        document |= evidence.sections(run.collection, stopped.observed, run.sections)
-        if run.arming.unavailable:
-            document["unavailable"] = dict(run.arming.unavailable)
-        streams = dict(stopped.observed.streams) | {"offcpu": stopped.observed.blocked_counts}
-        return document | {
-            "manifest": manifest(run.arming),
-            "completeness": evidence.completeness(streams, stopped.faults, run.arming.unavailable),
-            "overhead": self._overhead(run, stopped, stop_ns),
-        }
-
-    def _overhead(self, run: _Run, stopped: Stopped | None, stop_ns: int) -> Json:
-        rows = run.meter.rows()
-        cost: Json = {
-            "wall_ms": (stop_ns - run.started_ns) / 1e6,
-            "agent_cpu_ms": round(sum(row["cpu_ms"] or 0 for row in rows), 3),
-            "processes": rows,
-        }
-        if stopped is not None:
-            observed = stopped.observed
-            cost |= {
-                "events": sum(counts.received for counts in observed.streams.values()),
-                "events_by_stream": {n: c.received for n, c in observed.streams.items()},
-                "drains": observed.drains,
-                "drain_ms": round(observed.drain_seconds * 1000, 3),
-                "programs": list(stopped.programs),
-            }
-        return cost
 
 
 SUPERVISOR_LOST = (

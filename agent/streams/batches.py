@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.streams.layout import (
+    BATCH_LOST_OFFSET,
     BATCH_SIZE,
     BATCH_TAIL,
     BATCH_WORDS,
@@ -29,9 +30,9 @@ Sink = Callable[[int, Words], None]
 
 BATCH_DTYPE = np.dtype(
     {
-        "names": ["words", "id", "seq", "events", *BATCH_TAIL],
-        "formats": ["u4", "u4", "u8", ("u8", BATCH_WORDS), *("u8" for _ in BATCH_TAIL)],
-        "offsets": [0, 4, 8, 16, *(16 + 8 * BATCH_WORDS + 8 * i for i in range(len(BATCH_TAIL)))],
+        "names": ["seen", "words", "id", "seq", "events", *BATCH_TAIL],
+        "formats": ["u8", "u4", "u4", "u8", ("u8", BATCH_WORDS), *("u8" for _ in BATCH_TAIL)],
+        "offsets": [0, 8, 12, 16, 24, *(BATCH_LOST_OFFSET + 8 * i for i in range(len(BATCH_TAIL)))],
         "itemsize": BATCH_SIZE,
     }
 )
@@ -61,6 +62,10 @@ class OpenBatches:
     def totals(self, field: str) -> list[int]:
         """A counter of the batches' tail, summed over CPUs, by stream."""
         return [int(self.rows[field][stream::STREAMS].sum()) for stream in range(STREAMS)]
+
+    def seen(self, stream: int) -> int:
+        """Everything that passed the stream's program, kept or not."""
+        return int(self.rows["seen"][stream::STREAMS].sum())
 
     def produced(self) -> list[int]:
         """Events that the programs wrote or had to drop, by stream."""

@@ -194,18 +194,20 @@ def attach_raw_tracepoint(prog_fd: int) -> int:
     return bpf(RAW_TRACEPOINT_OPEN, RawTracepoint(prog_fd=prog_fd))
 
 
-def run_iterator(prog_fd: int) -> None:
-    """Run an iterator program once over everything it iterates."""
+def run_iterator(prog_fd: int) -> bytes:
+    """Run an iterator program once over everything it iterates; returns what it wrote."""
+    output = bytearray()
     link = bpf(LINK_CREATE, LinkCreate(prog_fd=prog_fd, attach_type=ATTACH_TRACE_ITER))
     try:
         iterator = bpf(ITER_CREATE, IterCreate(link_fd=link))
         try:
-            while os.read(iterator, 4096):
-                pass
+            while chunk := os.read(iterator, 1 << 16):
+                output += chunk
         finally:
             os.close(iterator)
     finally:
         os.close(link)
+    return bytes(output)
 
 
 def enable_run_time_stats() -> int:

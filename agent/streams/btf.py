@@ -91,9 +91,18 @@ class KernelTypes:
         return found if found > 0 else None
 
     def offset_of(self, struct: str, field: str) -> Optional[int]:
-        """A field's offset in bytes, also inside anonymous structs and unions, or None."""
+        """Offset in bytes of ``field`` or ``field.of.its``, or None.
+
+        Fields of anonymous structs and unions are found as C finds them.
+        """
         type_id = self.type_id(struct, KIND_STRUCT)
-        return None if type_id is None else self._offset_in(type_id, field)
+        offset = 0
+        for name in field.split("."):
+            found = None if type_id is None else self._member(type_id, name)
+            if found is None:
+                return None
+            type_id, offset = found[0], offset + found[1]
+        return offset
 
     def tracepoint_id(self, name: str) -> Optional[int]:
         """The id to attach a BTF-typed raw tracepoint to, or None: no such tracepoint."""
@@ -149,15 +158,16 @@ class KernelTypes:
             found = self._resolve(found.type)[1]
         return self._name(found.name_off)
 
-    def _offset_in(self, type_id: int, field: str) -> Optional[int]:
+    def _member(self, type_id: int, field: str) -> Optional[tuple[int, int]]:
+        """The type of a field and its offset in bytes, or None."""
         is_bitfield_struct = self._type(type_id).info >> 31
         for member in self._items(type_id, _Member):
             bits = member.offset & 0xFFFFFF if is_bitfield_struct else member.offset
             if self._name(member.name_off) == field:
-                return int(bits // 8)
+                return self._resolve(member.type)[0], int(bits // 8)
             inner_id, inner = self._resolve(member.type)
             if member.name_off == 0 and inner.kind in (KIND_STRUCT, KIND_UNION):
-                nested = self._offset_in(inner_id, field)
+                nested = self._member(inner_id, field)
                 if nested is not None:
-                    return int(bits // 8) + nested
+                    return nested[0], int(bits // 8) + nested[1]
         return None

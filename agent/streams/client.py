@@ -8,8 +8,10 @@ from typing import Any
 
 import trio
 
+from agent.errors import InvalidRequest
 from agent.streams import messages
 from agent.streams.causes import CannotCollect, cannot
+from agent.streams.scopes import ERRORS as SCOPE_ERRORS
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,9 @@ class SupervisorClient:
                     reply = await self._received.receive()
                 except (OSError, trio.ClosedResourceError, trio.EndOfChannel) as error:
                     raise cannot("supervisor_lost", f"pid {self.supervisor_pid}") from error
+        if reply.message.get("error") in SCOPE_ERRORS:
+            code, message = reply.message["error"], reply.message["message"]
+            raise InvalidRequest(message, code=code, field="scope")
         if "error" in reply.message:
             raise CannotCollect(reply.message["error"], reply.message["message"])
         return reply

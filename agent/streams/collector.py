@@ -9,12 +9,19 @@ from typing import Any
 
 import trio
 
-from agent.model import StartRequest
-from agent.streams import specs
+from agent.model import Scope, StartRequest
+from agent.streams import cgroups, reports, specs
 from agent.streams.batches import OpenBatches, Sink
 from agent.streams.causes import CannotCollect
 from agent.streams.client import Reply, SupervisorClient
-from agent.streams.layout import COUNTER_FIELDS, STREAM_NAMES, SYSCALL_COMPAT, Geometry
+from agent.streams.kernel_counts import Edge, KernelCounts, online_cpus, read_kernel_counts
+from agent.streams.layout import (
+    COUNTER_FIELDS,
+    STREAM_NAMES,
+    STREAM_RUNQLAT,
+    SYSCALL_COMPAT,
+    Geometry,
+)
 from agent.streams.observed import Arming, Observed, Stopped, StreamCounts
 from agent.streams.plan import Plan
 from agent.streams.poller import Drain
@@ -47,6 +54,8 @@ class KernelCollector:
         self._drain_scope = trio.CancelScope()
         self._nursery: trio.Nursery | None = None
         self._names = syscall_names()
+        self._scoped = False
+        self._began = NO_EDGE
 
     @property
     def lost(self) -> trio.Event:
@@ -73,13 +82,20 @@ class KernelCollector:
             request.timing or self._default.timing,
             request.transport or self._default.transport,
         )
-        reply = await self._client.ask("arm", plan=plan.message())
+        reply = await self._client.ask(
+            "arm",
+            plan=plan.message(),
+            scope=_scope_message(request.scope),
+            measure_probes=request.measure_probes,
+        )
         shared = self._adopt(reply)
+        self._scoped = plan.scoped
+        self._began = self._edge(shared)
         self._drain = Drain(shared.reader, shared.batches, sink)
         self._drain_scope = trio.CancelScope()
         assert self._nursery is not None
         self._nursery.start_soon(self._keep_draining, self._drain)
-        return _arming(reply.message, plan)
+        return _arming(reply.message, plan, request.scope)
 
     async def refresh(self) -> Observed:
         """Everything that has happened up to now, folded."""
@@ -91,9 +107,15 @@ class KernelCollector:
     async def stop(self) -> Stopped:
         """Detach and take the rest. Works without the supervisor too: its maps are still here."""
         assert self._drain is not None
+        assert self._shared is not None
         faults: dict[str, str] = {}
+        ended = self._edge(self._shared)
+        alive = reports.none()
         try:
-            message = (await self._client.ask("disarm")).message
+            reply = await self._client.ask("disarm")
+            message = reply.message
+            if message["reports"]:
+                alive = reports.from_file(reply.fds[0])
         except CannotCollect as error:
             faults[error.code] = error.message
             message = {"stop_ns": monotonic_ns(), "programs": []}
@@ -101,7 +123,14 @@ class KernelCollector:
         await self._drain.drain_all()
         observed = self._observed(self._drain, until_ns=message["stop_ns"])
         self._drain = None
-        return Stopped(message["stop_ns"], observed, tuple(message["programs"]), faults)
+        return Stopped(
+            message["stop_ns"],
+            observed,
+            (self._began, ended),
+            alive,
+            tuple(message["programs"]),
+            faults,
+        )
 
     def processes(self) -> dict[str, int]:
         """Pids by role: this process, the supervisor, and the compiler while there is one."""
@@ -130,10 +159,19 @@ class KernelCollector:
             )
         return self._shared
 
+    def _edge(self, shared: _Shared) -> Edge:
+        return Edge(
+            kernel=read_kernel_counts(),
+            switches=shared.batches.seen(STREAM_RUNQLAT),
+            forks=shared.tables.count("all_forks"),
+            suspended_ns=time.clock_gettime_ns(time.CLOCK_BOOTTIME) - monotonic_ns(),
+            online_cpus=online_cpus(),
+        )
+
     def _observed(self, drain: Drain, until_ns: int | None) -> Observed:
         assert self._shared is not None
         tables = self._shared.tables
-        still = tables.still_blocked(until_ns or monotonic_ns(), with_primed=False)
+        still = tables.still_blocked(until_ns or monotonic_ns(), with_primed=self._scoped)
         return Observed(
             blocked=tables.blocked() + still,
             syscalls=self._syscalls(tables),
@@ -160,7 +198,7 @@ class KernelCollector:
         produced, collided = batches.produced(), batches.totals("collided")
         in_flight, excluded = batches.totals("in_flight"), batches.totals("excluded")
         issued = tables.count("issued") - tables.count("completed") - tables.count("requeued")
-        open_at_stop = (tables.waiting_for_a_cpu(), max(0, issued), 0)
+        open_at_stop = (tables.waiting_for_a_cpu(), max(0, issued), 0, 0)
         return {
             name: StreamCounts(
                 produced=produced[i],
@@ -175,6 +213,31 @@ class KernelCollector:
             )
             for i, name in enumerate(STREAM_NAMES)
         }
+
+
+NO_EDGE = Edge(KernelCounts(), 0, 0, 0, "")
+
+
+def _scope_message(scope: Scope) -> dict[str, Any]:
+    """Numbers and addresses only: a path never reaches the privileged side."""
+    message: dict[str, Any] = {"kind": scope.kind}
+    if scope.kind == "pid":
+        message["pid"] = scope.pid
+    elif scope.kind == "cgroup":
+        message["cgroup_id"] = cgroups.cgroup_id(scope.cgroup)
+    elif scope.kind == "caller":
+        message |= {"client": list(scope.client), "server": list(scope.server)}
+    return message
+
+
+def _described(scope: Scope, root: int) -> dict[str, Any]:
+    """The scope as the evidence tells it."""
+    described: dict[str, Any] = {"kind": scope.kind}
+    if scope.kind == "cgroup":
+        described["cgroup"] = scope.cgroup
+    elif scope.kind != "system":
+        described["pid"] = root
+    return described
 
 
 def _children(pid: int) -> set[int]:
@@ -204,7 +267,7 @@ def _blocked_counts(tables: Tables, still_open: int) -> StreamCounts:
     )
 
 
-def _arming(message: dict[str, Any], plan: Plan) -> Arming:
+def _arming(message: dict[str, Any], plan: Plan, scope: Scope) -> Arming:
     unavailable = dict(message["unavailable"])
     refused: dict[str, str] = message["refused"]
     hooks: dict[str, tuple[str, ...]] = {}
@@ -221,5 +284,6 @@ def _arming(message: dict[str, Any], plan: Plan) -> Arming:
         unavailable=MappingProxyType(unavailable),
         transport=plan.transport,
         timing=plan.timing,
+        scope=_described(scope, message["root"]),
         versions=MappingProxyType({"bcc": message["bcc"]}),
     )

@@ -36,9 +36,23 @@ class BuildFailed(Exception):
         self.message = message
 
 
+def optional_helpers(types: KernelTypes) -> dict[str, int]:
+    """What this kernel has beyond what is needed, found by name and never by its version."""
+    constants = {
+        f"HAVE_{program.hook.upper()}": 1
+        for program in specs.PROGRAMS
+        if program.optional and types.tracepoint_id(program.hook) is not None
+    }
+    registers = any(types.offset_of(*path) is not None for path in specs.SYSCALL_REGISTER)
+    # 5.15 and later
+    if registers and types.has_enumerator("bpf_func_id", "BPF_FUNC_task_pt_regs"):
+        constants["HAVE_TASK_PT_REGS"] = 1
+    return constants
+
+
 def kernel_constants(types: KernelTypes) -> tuple[dict[str, int], dict[str, str]]:
     """Offsets and positions as ``-D`` constants, and what this kernel lacks, by constant."""
-    constants: dict[str, int] = {}
+    constants = optional_helpers(types)
     missing: dict[str, str] = {}
     for field in specs.FIELDS:
         offsets = (types.offset_of(struct, name) for struct, name in field.paths)
@@ -53,16 +67,23 @@ def kernel_constants(types: KernelTypes) -> tuple[dict[str, int], dict[str, str]
             constants[argument.constant] = position
         elif not argument.optional:
             missing[argument.constant] = f"no {argument.type_name} in {argument.tracepoint}"
-    # found by name, never by the kernel's version: 5.15 and later
-    if "REGS_SYSCALL" in constants and types.has_enumerator("bpf_func_id", "BPF_FUNC_task_pt_regs"):
-        constants["HAVE_TASK_PT_REGS"] = 1
     return constants, missing
 
 
-def unsupported(types: KernelTypes, missing: dict[str, str], section: str) -> Optional[str]:
+def available_programs(
+    types: KernelTypes, constants: dict[str, int], sections: tuple[str, ...]
+) -> list[specs.Program]:
+    """The programs of these sections, less optional ones that this kernel has no hook for."""
+    programs = specs.programs_for(sections, bool(constants["SCOPED"]))
+    return [p for p in programs if not (p.optional and types.tracepoint_id(p.hook) is None)]
+
+
+def unsupported(
+    types: KernelTypes, constants: dict[str, int], missing: dict[str, str], section: str
+) -> Optional[str]:
     """Why the kernel cannot support a section, or None if it can."""
-    for program in specs.programs_for((section,)):
-        if program.hook != specs.ITERATOR and types.tracepoint_id(program.hook) is None:
+    for program in available_programs(types, constants, (section,)):
+        if not program.iterates and types.tracepoint_id(program.hook) is None:
             return f"this kernel has no tracepoint {program.hook}"
     for need in (*specs.FIELDS, *specs.ARGUMENTS):
         if need.constant in missing and (not need.sections or section in need.sections):
@@ -91,7 +112,7 @@ def compile_source(constants: dict[str, int], sections: tuple[str, ...]) -> Any:
 
 def load_program(types: KernelTypes, module: Any, program: specs.Program) -> int:
     """Load one program and return its fd. Raises bpf.LoadFailed or BuildFailed."""
-    if program.hook == specs.ITERATOR:
+    if program.iterates:
         btf_id = types.type_id("bpf_iter_task", KIND_FUNC)
         attach_type = bpf.ATTACH_TRACE_ITER
     else:
@@ -108,7 +129,7 @@ def attempt(types: KernelTypes, constants: dict[str, int], sections: tuple[str, 
     module = compile_source(constants, sections)
     loaded: Loaded = []
     try:
-        for program in specs.programs_for(sections):
+        for program in available_programs(types, constants, sections):
             loaded.append((program, load_program(types, module, program)))
     except bpf.LoadFailed as error:
         close_all(loaded)
@@ -135,7 +156,7 @@ def build(sections: tuple[str, ...], constants: dict[str, int]) -> tuple[Loaded,
     types = KernelTypes()
     offsets, missing = kernel_constants(types)
     constants = {**constants, **offsets}
-    reasons = {s: unsupported(types, missing, s) for s in sections}
+    reasons = {s: unsupported(types, constants, missing, s) for s in sections}
     unavailable = {s: reason for s, reason in reasons.items() if reason}
     wanted = tuple(s for s in sections if s not in unavailable)
     try:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 BATCH_WORDS = 256
 """Words (u64) of events in a batch: one ring record for 256 one-word events."""
 
-STREAM_RUNQLAT, STREAM_BIOLATENCY, STREAM_EXEC = 0, 1, 2
-STREAM_NAMES = ("runqlat", "biolatency", "exec")
-STREAM_WORDS = (1, 4, 4)
+STREAM_RUNQLAT, STREAM_BIOLATENCY, STREAM_EXEC, STREAM_EXIT = 0, 1, 2, 3
+STREAM_NAMES = ("runqlat", "biolatency", "exec", "exit")
+REPORT_WORDS = 16
+STREAM_WORDS = (1, 4, 4, REPORT_WORDS)
 """Words of one event, by stream."""
 
 LATENCY_BITS = 37
@@ -23,6 +24,7 @@ TID_BITS = 22
 EVENT_PREEMPTED_BIT = LATENCY_BITS + TID_BITS
 
 SLOT_RUNNING, SLOT_RUNNABLE, SLOT_PREEMPTED, SLOT_INTERRUPTIBLE, SLOT_UNINTERRUPTIBLE = range(5)
+SLOT_STOPPED, SLOT_EXITED = 5, 6
 SLOT_STATE = 0xFF
 SLOT_PRIMED = 0x100
 SLOT_REASON_SHIFT = 16
@@ -52,31 +54,41 @@ BLOCK_EMPTY = 0x8
 """Completion without bytes of a write that carried a flush (it completes twice)."""
 BLOCK_UNISSUED = 0x10
 """Completed without having been issued, as flushes do: timed from its allocation."""
+BLOCK_BY_KERNEL = 0x20
+"""Submitted by a kernel thread, as write-back is."""
+BLOCK_IN_FLIGHT = 0x40
+"""Allocated and issued before the run began: counted, not timed."""
+OWNER_TASK, OWNER_KERNEL = 1, 2
 
 MAX_SLOTS = 65_536
-SLOT_SIZE = 16
-BATCH_LOST_OFFSET = 16 + 8 * BATCH_WORDS
+SLOT_SIZE = 64
+ORIGIN_SIZE = 32
+REPORT_SIZE = 8 * REPORT_WORDS
+BATCH_HEAD = 8
+"""Where a batch's record begins; its first word is not part of it."""
+RECORD_SIZE = 16 + 8 * BATCH_WORDS
+"""Bytes of one record in the ring, without the kernel's own header."""
+BATCH_LOST_OFFSET = BATCH_HEAD + RECORD_SIZE
 BATCH_TAIL = ("lost", "unmatched", "clamped", "collided", "in_flight", "excluded")
-BATCH_SIZE = BATCH_LOST_OFFSET + 8 * len(BATCH_TAIL) + 64
+BATCH_SIZE = BATCH_LOST_OFFSET + 8 * len(BATCH_TAIL) + 56
 COUNTER_FIELDS = (
     "blocked_unmatched",
     "blocked_collided",
     "blocked_clamped",
     "wakeup_unseen",
     "forks",
+    "all_forks",
     "exits",
     "issued",
     "completed",
-    "switches",
     "members",
+    "cgroup_moves",
     "partial",
     "requeued",
     "excluded_syscalls",
 )
-COUNTERS_SIZE = 2 * REASONS * 16 + SYSCALLS * 8 + len(COUNTER_FIELDS) * 8 + 24
-RECORD_SIZE = BATCH_LOST_OFFSET
-"""Bytes of one record in the ring, without the kernel's own header."""
-CONFIG_SIZE = 16
+COUNTERS_SIZE = 2 * REASONS * 16 + SYSCALLS * 8 + len(COUNTER_FIELDS) * 8 + 16
+CONFIG_SIZE = 24
 REQUEST_SIZE = 16
 MAX_REQUESTS = 8_192
 
@@ -93,6 +105,20 @@ SHARED_CONSTANTS = (
     "STREAM_RUNQLAT",
     "STREAM_BIOLATENCY",
     "STREAM_EXEC",
+    "STREAM_EXIT",
+    "REPORT_WORDS",
+    "REPORT_SIZE",
+    "ORIGIN_SIZE",
+    "BATCH_HEAD",
+    "RECORD_SIZE",
+    "CONFIG_SIZE",
+    "REQUEST_SIZE",
+    "SLOT_STOPPED",
+    "SLOT_EXITED",
+    "BLOCK_BY_KERNEL",
+    "BLOCK_IN_FLIGHT",
+    "OWNER_TASK",
+    "OWNER_KERNEL",
     "LATENCY_BITS",
     "EVENT_PREEMPTED_BIT",
     "SLOT_RUNNING",
@@ -139,6 +165,7 @@ class Geometry:
         """Bytes of the value of each directly addressed map."""
         return {
             "slots": self.slots * SLOT_SIZE,
+            "origins": self.slots * ORIGIN_SIZE,
             "batches": self.cpus * len(STREAM_NAMES) * BATCH_SIZE,
             "counters": self.cpus * COUNTERS_SIZE,
             "members": self.members,

@@ -4,10 +4,12 @@ import mmap
 import os
 import struct
 from ctypes import addressof, c_char
+from dataclasses import dataclass
 from pathlib import Path
 
 from agent.streams import bpf, causes
 from agent.streams.layout import (
+    BATCH_HEAD,
     BATCH_SIZE,
     MAX_REQUESTS,
     REQUEST_SIZE,
@@ -25,6 +27,23 @@ def possible_cpus() -> int:
 
 def this_machine() -> Geometry:
     return machine_geometry(possible_cpus(), int(Path("/proc/sys/kernel/pid_max").read_text()))
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """struct run_config of layout.h: what is told to the programs at run time."""
+
+    start_ns: int
+    cgroup_id: int
+    root_tgid: int
+    agent_tgid: int
+
+    def packed(self) -> bytes:
+        return struct.pack("=QQII", self.start_ns, self.cgroup_id, self.root_tgid, self.agent_tgid)
+
+
+BATCH_ID = BATCH_HEAD + 4
+"""Offset of batch.id: behind the count of words."""
 
 
 class Maps:
@@ -60,12 +79,12 @@ class Maps:
         """The map fds as the C files name them; valid in a process that inherits them."""
         return {f"{name.upper()}_FD": fd for name, fd in self.fds.items()}
 
-    def reset(self, start_ns: int, root_tgid: int) -> None:
+    def reset(self, config: RunConfig) -> None:
         """Empty every table and write the configuration of the next run. Nothing is attached."""
         for name in ("slots", "counters", "members"):
             self._clear(name)
         bpf.update_element(self.fds["batches"], 0, self._empty_batches)
-        bpf.update_element(self.fds["config"], 0, struct.pack("=QII", start_ns, root_tgid, 0))
+        bpf.update_element(self.fds["config"], 0, config.packed())
 
     def close(self) -> None:
         for fd in self.fds.values():
@@ -82,5 +101,5 @@ def _empty_batches(geometry: Geometry) -> bytes:
     for cpu in range(geometry.cpus):
         for stream in range(len(STREAM_NAMES)):
             row = cpu * len(STREAM_NAMES) + stream
-            struct.pack_into("=II", batches, row * BATCH_SIZE, 0, cpu << 8 | stream)
+            struct.pack_into("=I", batches, row * BATCH_SIZE + BATCH_ID, cpu << 8 | stream)
     return bytes(batches)

@@ -11,7 +11,7 @@ from typing import Any
 MAX_MESSAGE = 128 * 1024
 MAX_FDS = 64
 
-VERBS = ("prepare", "arm", "disarm", "stats")
+VERBS = ("prepare", "arm", "disarm", "rescope", "stats")
 
 MAPS_FOR_THE_AGENT = ("events", "batches", "counters", "slots")
 """Rings and tables only: with a program or a link it could attach again."""

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from agent.streams.kernel_counts import Edge
+from agent.streams.reports import Reports
 from agent.streams.tables import Blocked
 
 
@@ -18,6 +20,8 @@ class Arming:
     """Why, for each section that was asked for and could not be armed."""
     transport: str
     timing: str
+    scope: Mapping[str, Any]
+    """As asked for, with the root of the tree that came of it."""
     versions: Mapping[str, str]
 
 
@@ -58,6 +62,10 @@ class Stopped:
 
     stop_ns: int
     observed: Observed
+    edges: tuple[Edge, Edge]
+    """The kernel's counts and ours as the run began and as it ended."""
+    reports: Reports
+    """Tasks alive at the stop."""
     programs: tuple[Mapping[str, Any], ...] = ()
     """Per program: runs and their ns where the kernel counts them, runs skipped by recursion."""
     faults: Mapping[str, str] = field(default_factory=dict)

@@ -5,7 +5,7 @@ Adding a probe is one entry here and one function in ``probes/``. Standard libra
 
 from dataclasses import dataclass
 
-SOURCES = ("sched.c", "process.c", "syscalls.c", "block.c", "prime.c")
+SOURCES = ("sched.c", "process.c", "syscalls.c", "block.c", "tasks.c")
 
 SECTION_SWITCHES = {
     "runqlat": "WITH_RUNQLAT",
@@ -17,6 +17,7 @@ SECTION_SWITCHES = {
 """The constant that compiles a section in."""
 
 ITERATOR = "iter/task"
+"""Not attached: run over all tasks when asked."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,13 @@ class Program:
     function: str
     hook: str
     sections: tuple[str, ...] = ()
+    scoped_only: bool = False
+    optional: bool = False
+    """Left out where the kernel has no such hook; its constant HAVE_<HOOK> tells the C files."""
+
+    @property
+    def iterates(self) -> bool:
+        return self.hook.startswith(ITERATOR)
 
     @property
     def name(self) -> str:
@@ -53,7 +61,12 @@ PROGRAMS = (
     Program("on_block_rq_requeue", "block_rq_requeue", ("biolatency",)),
     Program("on_block_rq_complete", "block_rq_complete", ("biolatency",)),
     Program("on_sys_enter", "sys_enter", ("syscall_counts",)),
-    Program("on_iter_task", ITERATOR),
+    Program("on_cgroup_attach_task", "cgroup_attach_task", scoped_only=True),
+    Program(
+        "on_block_io_start", "block_io_start", ("biolatency",), scoped_only=True, optional=True
+    ),
+    Program("on_iter_prime", f"{ITERATOR}/prime"),
+    Program("on_iter_report", f"{ITERATOR}/report"),
 )
 
 
@@ -67,17 +80,31 @@ class Field:
     optional: bool = False
 
 
+SYSCALL_REGISTER = (("pt_regs", "orig_ax"), ("pt_regs", "syscallno"))
+"""Where the number of the syscall that a task is in was saved, by architecture."""
+
 FIELDS = (
     Field("TASK_PID", (("task_struct", "pid"),)),
     Field("TASK_TGID", (("task_struct", "tgid"),)),
     Field("TASK_REAL_PARENT", (("task_struct", "real_parent"),)),
-    Field("TASK_FLAGS", (("task_struct", "flags"),), ("offcpu",)),
+    Field("TASK_FLAGS", (("task_struct", "flags"),)),
     Field("TASK_ON_CPU", (("task_struct", "on_cpu"),), TIMED),
     # renamed by 2f064a59a11f ("sched: Change task_struct::state"), 5.14
     Field("TASK_STATE", (("task_struct", "__state"), ("task_struct", "state")), TIMED),
-    Field("TASK_COMM", (("task_struct", "comm"),), ("exec",)),
+    Field("TASK_COMM", (("task_struct", "comm"),)),
+    Field("TASK_RUN_DELAY", (("task_struct", "sched_info.run_delay"),), TIMED),
+    Field("TASK_PCOUNT", (("task_struct", "sched_info.pcount"),), TIMED),
+    Field("TASK_RUNTIME", (("task_struct", "se.sum_exec_runtime"),), TIMED),
+    # for a scope that is a cgroup
+    Field("TASK_CGROUPS", (("task_struct", "cgroups"),), optional=True),
+    Field("CSS_SET_DFL_CGRP", (("css_set", "dfl_cgrp"),), optional=True),
+    Field("CGROUP_KN", (("cgroup", "kn"),), optional=True),
+    Field("CGROUP_SELF", (("cgroup", "self"),), optional=True),
+    Field("CSS_PARENT", (("cgroup_subsys_state", "parent"),), optional=True),
+    Field("KERNFS_NODE_ID", (("kernfs_node", "id"),), optional=True),
+    Field("ITER_META_SEQ", (("bpf_iter_meta", "seq"),)),
     # x86, arm64; elsewhere blocked time has no reason
-    Field("REGS_SYSCALL", (("pt_regs", "orig_ax"), ("pt_regs", "syscallno")), optional=True),
+    Field("REGS_SYSCALL", SYSCALL_REGISTER, optional=True),
     Field("REGS_CS", (("pt_regs", "cs"),), optional=True),
     Field("REQUEST_DATA_LEN", (("request", "__data_len"),), ("biolatency",)),
     Field("REQUEST_CMD_FLAGS", (("request", "cmd_flags"),), ("biolatency",)),
@@ -115,6 +142,11 @@ ARGUMENTS = (
 )
 
 
-def programs_for(sections: tuple[str, ...]) -> tuple[Program, ...]:
+def programs_for(sections: tuple[str, ...], scoped: bool) -> tuple[Program, ...]:
     """The programs that a run with these sections attaches, in the order of attaching."""
-    return tuple(p for p in PROGRAMS if not p.sections or set(p.sections) & set(sections))
+    return tuple(
+        program
+        for program in PROGRAMS
+        if (not program.sections or set(program.sections) & set(sections))
+        and (scoped or not program.scoped_only)
+    )

@@ -6,9 +6,7 @@ however it ends, the kernel detaches them. End of file from the agent ends it.
 """
 
 import contextlib
-import ctypes
 import os
-import platform
 import signal
 import socket
 import time
@@ -16,15 +14,12 @@ from collections import OrderedDict
 from dataclasses import asdict
 from typing import Any
 
-from agent.streams import bpf, causes, messages, privileges, specs
+from agent.streams import causes, messages, privileges, scopes
+from agent.streams.armed import Armed, wait_for_running_programs
 from agent.streams.causes import CannotCollect
 from agent.streams.compilation import Abandoned, Built, Compiler
-from agent.streams.maps import Maps, this_machine
+from agent.streams.maps import Maps, RunConfig, this_machine
 from agent.streams.plan import Plan
-
-MEMBARRIER_NUMBERS = {"x86_64": 324, "aarch64": 283, "riscv64": 283, "ppc64le": 365, "s390x": 356}
-MEMBARRIER_CMD_GLOBAL = 1
-GRACE_WITHOUT_MEMBARRIER_S = 0.05
 
 KEPT_PROGRAM_SETS = 4
 """Sets of loaded programs kept for the next run that asks for the same."""
@@ -32,63 +27,9 @@ KEPT_PROGRAM_SETS = 4
 KILLED_BY = 128
 """As shells say it: this plus the number of the signal that ended the agent."""
 
-ITERATOR_PASSES = 8
-"""A pass that adds no member ends the search; each finds children that a fork storm hid."""
 
-
-def wait_for_running_programs() -> None:
-    """Return once no program that was attached before can still be running.
-
-    Detaching does not wait. MEMBARRIER_CMD_GLOBAL is a synchronize_rcu() (kernel/sched/
-    membarrier.c), and tracepoint programs run inside an RCU read section.
-    """
-    number = MEMBARRIER_NUMBERS.get(platform.machine())
-    libc = ctypes.CDLL(None, use_errno=True)
-    if number is None or libc.syscall(number, MEMBARRIER_CMD_GLOBAL, 0, 0) != 0:
-        time.sleep(GRACE_WITHOUT_MEMBARRIER_S)
-
-
-class Armed:
-    """One run's attachments. Closing them is what detaching means."""
-
-    def __init__(self, built: Built) -> None:
-        self.built = built
-        self.links: list[int] = []
-        self.hooks: list[str] = []
-        self.refused: dict[str, str] = {}
-        self._before = {fd: bpf.program_info(fd) for _, hook, fd in self._attachable()}
-
-    def attach(self) -> None:
-        """Attach every program; a refusal costs the sections that need it, no more."""
-        for _, hook, fd in self._attachable():
-            try:
-                self.links.append(bpf.attach_raw_tracepoint(fd))
-                self.hooks.append(hook)
-            except OSError as error:
-                self.refused[hook] = str(error.strerror)
-
-    def detach(self) -> None:
-        while self.links:
-            os.close(self.links.pop())
-
-    def program_stats(self) -> list[dict[str, Any]]:
-        """Since the start: runs skipped by recursion; runs and ns while the kernel counts them."""
-        stats = []
-        for name, hook, fd in self._attachable():
-            now, before = bpf.program_info(fd), self._before[fd]
-            stats.append(
-                {
-                    "name": name,
-                    "hook": hook,
-                    "runs": now.run_cnt - before.run_cnt,
-                    "run_ns": now.run_time_ns - before.run_time_ns,
-                    "recursion_misses": now.recursion_misses - before.recursion_misses,
-                }
-            )
-        return stats
-
-    def _attachable(self) -> list[tuple[str, str, int]]:
-        return [p for p in self.built.programs if p[1] != specs.ITERATOR]
+Answer = tuple[dict[str, Any], list[int]]
+"""A message and the fds that go with it."""
 
 
 class Supervisor:
@@ -101,6 +42,7 @@ class Supervisor:
         self._maps_sent = False
         self._built: OrderedDict[Plan, Built] = OrderedDict()
         self._armed: Armed | None = None
+        self._close_after_sending: list[int] = []
 
     def serve(self) -> None:
         """Answer requests until the agent closes its end or dies."""
@@ -117,6 +59,7 @@ class Supervisor:
             "prepare": self._prepare,
             "arm": self._arm,
             "disarm": self._disarm,
+            "rescope": self._rescope,
             "stats": self._stats,
         }
         fds: list[int] = []
@@ -130,8 +73,10 @@ class Supervisor:
             cause = causes.refused(request["verb"], error)
             message = {"error": cause.code, "message": cause.message}
         socket.send_fds(self._channel, [messages.encode(message)], fds)
+        while self._close_after_sending:
+            os.close(self._close_after_sending.pop())
 
-    def _prepare(self, request: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
+    def _prepare(self, request: dict[str, Any]) -> Answer:
         """Have the programs of a plan loaded, and tell the agent which maps there are."""
         built = self._programs(Plan.of(request))
         assert self._maps is not None
@@ -146,39 +91,47 @@ class Supervisor:
         message["geometry"] = asdict(self._maps.geometry)
         return message, [self._maps.fds[name] for name in messages.MAPS_FOR_THE_AGENT]
 
-    def _arm(self, request: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
+    def _arm(self, request: dict[str, Any]) -> Answer:
         """Reset the tables, attach, and note what is already going on. Times: CLOCK_MONOTONIC."""
         message, fds = self._prepare(request)
         assert self._maps is not None
         self._detach()
+        root, cgroup_id = scopes.root_of(request["scope"])
         start_ns = time.monotonic_ns()
-        self._maps.reset(start_ns, os.getpid())
+        self._maps.reset(RunConfig(start_ns, cgroup_id, root, os.getpid()))
         self._armed = Armed(self._programs(Plan.of(request)))
-        self._armed.attach()
-        self._iterate()
+        self._armed.attach(bool(request["measure_probes"]))
         return message | {
             "start_ns": start_ns,
             "attached": self._armed.hooks,
             "refused": self._armed.refused,
+            "members": self._armed.prime(),
+            "root": root,
+            "measures_probes": self._armed.measures_probes,
         }, fds
 
-    def _iterate(self) -> None:
-        assert self._armed is not None
-        iterator = next(fd for _, hook, fd in self._armed.built.programs if hook == specs.ITERATOR)
-        bpf.run_iterator(iterator)
+    def _rescope(self, request: dict[str, Any]) -> Answer:
+        """Look again who is a member: tasks were moved between cgroups."""
+        return {"changed": self._armed.prime() if self._armed else 0}, []
 
-    def _disarm(self, request: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
-        """Detach, and answer once the last program has run to its end."""
-        if self._armed is None:
-            return {"stop_ns": time.monotonic_ns(), "programs": []}, []
+    def _disarm(self, request: dict[str, Any]) -> Answer:
+        """Report on every task, detach, and answer once the last program has run to its end.
+
+        The reports go as a file: there are as many as there are tasks.
+        """
         stop_ns = time.monotonic_ns()
+        if self._armed is None:
+            return {"stop_ns": stop_ns, "programs": [], "reports": False}, []
+        reports = self._armed.report()
         self._armed.detach()
         wait_for_running_programs()
         stats = self._armed.program_stats()
         self._armed = None
-        return {"stop_ns": stop_ns, "programs": stats}, []
+        self._close_after_sending.append(_as_file(reports))
+        answer = {"stop_ns": stop_ns, "programs": stats, "reports": True}
+        return answer, list(self._close_after_sending)
 
-    def _stats(self, request: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
+    def _stats(self, request: dict[str, Any]) -> Answer:
         armed = self._armed.hooks if self._armed else []
         return {"attached": armed, "pid": os.getpid()}, []
 
@@ -201,6 +154,15 @@ class Supervisor:
         if self._armed is not None:
             self._armed.detach()
             self._armed = None
+
+
+def _as_file(content: bytes) -> int:
+    """The fd of an anonymous file with this content, to be read from its beginning."""
+    fd = os.memfd_create("cba-reports", os.MFD_CLOEXEC)
+    with open(fd, "wb", closefd=False) as file:
+        file.write(content)
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
 
 
 def run(channel: socket.socket, agent_pid: int) -> int:

@@ -15,6 +15,7 @@ from agent.streams.layout import (
     SLOT_PRIMED,
     SLOT_REASON_SHIFT,
     SLOT_RUNNABLE,
+    SLOT_SIZE,
     SLOT_STATE,
     SLOT_UNINTERRUPTIBLE,
     SYSCALLS,
@@ -33,7 +34,14 @@ COUNTERS_DTYPE = np.dtype(
 )
 """struct cpu_counters of layout.h."""
 
-SLOT_DTYPE = np.dtype([("tid", "u4"), ("tag", "u4"), ("since", "u8")])
+SLOT_DTYPE = np.dtype(
+    {
+        "names": ["tid", "tag", "since"],
+        "formats": ["u4", "u4", "u8"],
+        "offsets": [0, 4, 8],
+        "itemsize": SLOT_SIZE,
+    }
+)
 """struct task_slot of layout.h."""
 
 

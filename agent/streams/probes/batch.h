@@ -17,8 +17,7 @@ inline_always bool submit(void *ctx, struct batch *batch)
 #else
 	u64 waiting = bpf_ringbuf_query(MAP(EVENTS_FD), BPF_RB_AVAIL_DATA);
 
-	return bpf_ringbuf_output(MAP(EVENTS_FD), batch,
-				  __builtin_offsetof(struct batch, lost),
+	return bpf_ringbuf_output(MAP(EVENTS_FD), &batch->words, RECORD_SIZE,
 				  waiting > RING_SIZE / 2 ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP) == 0;
 #endif
 }

@@ -8,20 +8,47 @@
 
 #if WITH_BIOLATENCY
 
-/* Who issued it is known here only: a completion runs in any context. */
+inline_always bool remember(u64 request, u64 since)
+{
+	struct issued_request issued = {};
+	u64 task = (u64)bpf_get_current_task_btf();
+
+	issued.since = since;
+	issued.tid = LOAD32(task, TASK_PID);
+	issued.owner = LOAD32(task, TASK_FLAGS) & PF_KTHREAD ? OWNER_KERNEL : OWNER_TASK;
+	if (issued.owner == OWNER_TASK && !in_scope(issued.tid))
+		return false;
+	if (bpf_map_update_elem(MAP(REQUESTS_FD), &request, &issued, BPF_ANY) != 0) {
+		batch_of(STREAM_BIOLATENCY)->collided++;
+		return false;
+	}
+	return true;
+}
+
+#ifdef HAVE_BLOCK_IO_START
+/* In the context of whoever submits: an issue may run in any, once there is a queue. */
+int on_block_io_start(u64 *ctx)
+{
+	remember(ctx[0], 0);
+	return 0;
+}
+#endif
+
 int on_block_rq_issue(u64 *ctx)
 {
 	u64 request = ctx[BLOCK_ISSUE_REQUEST];
-	struct issued_request issued = {};
+	u64 now = bpf_ktime_get_ns();
+#ifdef HAVE_BLOCK_IO_START
+	struct issued_request *known = bpf_map_lookup_elem(MAP(REQUESTS_FD), &request);
 
-	issued.tid = (u32)bpf_get_current_pid_tgid();
-	if (!in_scope(issued.tid))
-		return 0;
-	issued.since = bpf_ktime_get_ns();
-	if (bpf_map_update_elem(MAP(REQUESTS_FD), &request, &issued, BPF_ANY) == 0)
+	if (known) {
+		known->since = now;
 		counters()->issued++;
-	else
-		batch_of(STREAM_BIOLATENCY)->collided++;
+	}
+#else
+	if (remember(request, now))
+		counters()->issued++;
+#endif
 	return 0;
 }
 
@@ -69,46 +96,43 @@ int on_block_rq_complete(u64 *ctx)
 	struct issued_request issued = {};
 	struct batch *batch = batch_of(STREAM_BIOLATENCY);
 	u64 allocated = LOAD64(request, REQUEST_START_TIME);
-	u32 op = operation(flags);
-	u64 kind = op;
+	u64 start = run_config()->start_ns;
+	u64 kind = operation(flags);
 
 	if (known) {
 		issued = *known;
 		bpf_map_delete_elem(MAP(REQUESTS_FD), &request);
+	} else if (SCOPED) {
+		return 0; /* nobody in scope submitted it */
 	}
-	/* An older one was left behind by an earlier run that ended before its completion. */
-	if (issued.since >= run_config()->start_ns) {
+	/* An earlier issue was left behind by a run that ended before its completion. */
+	if (issued.since >= start) {
 		counters()->completed++;
-	} else {
-		issued.tid = 0;
-#if SCOPED
-		/* Nobody in scope issued it. */
-		return 0;
-#endif
-		if (allocated != 0 && allocated < run_config()->start_ns) {
-			batch->in_flight++;
-			return 0;
-		}
+	} else if (allocated >= start) {
 		/* Flushes complete without ever having been issued. */
-		if (allocated == 0) {
-			batch->unmatched++;
-			return 0;
-		}
 		issued.since = allocated;
 		kind |= BLOCK_UNISSUED;
+	} else {
+		issued.since = now;
+		kind |= BLOCK_IN_FLIGHT;
+		batch->in_flight++;
 	}
-	if (bytes == 0 && op == BLOCK_WRITE)
+	if (bytes == 0 && kind == BLOCK_WRITE)
 		kind |= BLOCK_EMPTY;
+	if (issued.owner == OWNER_KERNEL)
+		kind |= BLOCK_BY_KERNEL;
 
 	u64 *event = event_room(ctx, batch, 4);
 
 	if (!event)
 		return 0;
+
+	u64 disk = LOAD64(LOAD64(request, REQUEST_QUEUE), QUEUE_DISK);
+	u64 device = (u64)LOAD32(disk, DISK_MAJOR) << 20 | LOAD32(disk, DISK_FIRST_MINOR);
+
 	event[0] = latency(batch, now, issued.since) | kind << LATENCY_BITS;
 	event[1] = allocated ? latency(batch, now, allocated) : LATENCY_UNKNOWN;
-	u64 disk = LOAD64(LOAD64(request, REQUEST_QUEUE), QUEUE_DISK);
-	event[2] = (u64)LOAD32(disk, DISK_MAJOR) << 20 | LOAD32(disk, DISK_FIRST_MINOR) |
-		   (u64)issued.tid << 32;
+	event[2] = device | (u64)issued.tid << 32;
 	event[3] = bytes;
 	event_done(batch, 4);
 	return 0;

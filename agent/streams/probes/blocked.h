@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
- * Blocked time by state and reason. The reason is the syscall the task is in, read from the
- * registers it saved on entering the kernel: that costs a few loads, is right for tasks that
- * blocked before the run began, and cannot go stale as a number remembered at sys_enter does.
+ * What a task that is switched out is waiting for. The reason is the syscall it is in, read
+ * from the registers it saved on entering the kernel: that costs a few loads, is right for
+ * tasks that blocked before the run began, and cannot go stale as a number remembered at
+ * sys_enter does.
  */
 #pragma once
 #include "kernel.h"
@@ -38,42 +39,13 @@ inline_always u32 blocked_reason(u64 task)
 #endif
 }
 
-/* What a task that is not runnable is doing; a task that exits or is stopped does not block. */
+/* A task that exits does not block, nor does one that was stopped. */
 inline_always u32 blocked_tag(u64 task, u32 state)
 {
 	u32 blocked;
 
 	if (state & (TASK_GONE | TASK_STOPPED_OR_TRACED))
-		return SLOT_RUNNING;
+		return SLOT_STOPPED;
 	blocked = state & TASK_INTERRUPTIBLE ? SLOT_INTERRUPTIBLE : SLOT_UNINTERRUPTIBLE;
 	return blocked | blocked_reason(task) << SLOT_REASON_SHIFT;
-}
-
-inline_always void close_blocked(struct task_slot *slot, u32 tag, u64 now)
-{
-	struct cpu_counters *c = counters();
-	u32 reason = tag >> SLOT_REASON_SHIFT;
-	u32 uninterruptible = (tag & SLOT_STATE) == SLOT_UNINTERRUPTIBLE;
-	s64 ns = now - slot->since;
-
-	if (reason >= REASONS)
-		reason = REASON_UNKNOWN;
-	if (ns < 0) {
-		c->blocked_clamped++;
-		ns = 0;
-	}
-
-	struct interval_sum *sum = &c->blocked[uninterruptible][reason];
-
-	sum->ns += ns;
-	sum->count++;
-}
-
-/* Another task owned this slot; what it was waiting for cannot be told any more. */
-inline_always void count_displaced(struct task_slot *slot)
-{
-	if (is_blocked(slot->tag))
-		counters()->blocked_collided++;
-	else if ((slot->tag & SLOT_STATE) != SLOT_RUNNING)
-		batch_of(STREAM_RUNQLAT)->collided++;
 }

@@ -7,21 +7,68 @@
 #pragma once
 #include <linux/types.h>
 
-/* Time stamps of one task: in which state it is, and since when. Indexed by tid & SLOT_MASK. */
+/*
+ * One task: in which state it is, since when, and what its states have come to. Indexed by
+ * tid & SLOT_MASK; one cache line. Sums begin at the run's start or the task's birth.
+ */
 struct task_slot {
 	u32 tid;
 	u32 tag; /* state, flags << 8, reason << 16 */
 	u64 since;
+	u64 wait_ns;	  /* on a run queue */
+	u64 preempted_ns; /* of these, after having been preempted */
+	u64 oncpu_ns;
+	u64 blocked_ns;
+	u64 born_ns; /* 0: the slot was taken over in the middle of its life */
+	u32 waits;
+	u32 padding;
 };
 
 _Static_assert(sizeof(struct task_slot) == SLOT_SIZE, "task_slot");
 
+/* What the kernel's own accounting said when the sums of a slot began; and what is rarely added. */
+struct task_origin {
+	u64 run_delay;
+	u64 runtime;
+	u64 pcount;
+	u64 idle_wait_ns; /* ours: of wait_ns, the waits that ended a CPU's idleness */
+};
+
+_Static_assert(sizeof(struct task_origin) == ORIGIN_SIZE, "task_origin");
+
 /*
- * The open batch of one stream on one CPU, and what that stream could not keep. The leading
- * 16 bytes and the events are what one ring record carries; with perf buffers the record
+ * A task's account beside the kernel's: an event of its exit, and a record of the task iterator
+ * for those that are alive at the stop. Intervals that are open at `now_ns` are included.
+ */
+struct task_report {
+	u32 tid;
+	u32 tgid;
+	char comm[16];
+	u32 state; /* the slot's, or SLOT_EXITED */
+	u32 kernel_thread;
+	u64 now_ns;
+	u64 born_ns;
+	u64 wait_ns;
+	u64 preempted_ns;
+	u64 oncpu_ns;
+	u64 blocked_ns;
+	u64 open_ns; /* of the state it is in; included above */
+	u64 waits;
+	u64 kernel_run_delay;
+	u64 kernel_runtime;
+	u64 kernel_pcount;
+	u64 idle_wait_ns;
+};
+
+_Static_assert(sizeof(struct task_report) == REPORT_SIZE, "task_report");
+
+/*
+ * The open batch of one stream on one CPU, and what that stream could not keep. From `words`
+ * to the end of the events is what one ring record carries; with perf buffers the record
  * starts at `id`, since perf puts its own u32 length in front of it.
  */
 struct batch {
+	u64 seen;  /* whatever passed the program, kept or not; beside the words that it writes */
 	u32 words; /* of events, in use */
 	u32 id;	   /* cpu << 8 | stream */
 	u64 seq;   /* batches handed over so far */
@@ -32,10 +79,11 @@ struct batch {
 	u64 collided;	/* intervals given up because another task took the slot */
 	u64 in_flight;	/* intervals already open at the start, so not timed */
 	u64 excluded;	/* events of the agent itself, or out of scope */
-	u64 padding[8]; /* a batch of the next CPU never shares a cache line */
+	u64 padding[7]; /* a batch of the next CPU never shares a cache line */
 };
 
 _Static_assert(sizeof(struct batch) == BATCH_SIZE, "batch");
+_Static_assert(__builtin_offsetof(struct batch, words) == BATCH_HEAD, "batch.words");
 _Static_assert(__builtin_offsetof(struct batch, lost) == BATCH_LOST_OFFSET, "batch.lost");
 
 /* Sum of closed intervals, and how many there were. */
@@ -52,16 +100,17 @@ struct cpu_counters {
 	u64 blocked_collided;
 	u64 blocked_clamped;
 	u64 wakeup_unseen; /* switched in while still marked as blocked */
-	u64 forks;
+	u64 forks;	   /* in scope */
+	u64 all_forks;
 	u64 exits;
 	u64 issued;    /* block requests handed to their device */
 	u64 completed; /* ... and of these, completed */
-	u64 switches;
-	u64 members; /* tasks added to the scope by the task iterator */
+	u64 members;   /* changes of membership by the task iterator */
+	u64 cgroup_moves;
 	u64 partial; /* completions of a part of a request */
 	u64 requeued;
 	u64 excluded_syscalls;
-	u64 padding[3];
+	u64 padding[2];
 };
 
 _Static_assert(sizeof(struct cpu_counters) == COUNTERS_SIZE, "cpu_counters");
@@ -69,13 +118,18 @@ _Static_assert(sizeof(struct cpu_counters) == COUNTERS_SIZE, "cpu_counters");
 /* Written by the supervisor before anything is attached; read-only here. */
 struct run_config {
 	u64 start_ns;
-	u32 root_tgid; /* the tree that is in scope, or left out of it */
-	u32 padding;
+	u64 cgroup_id; /* 0: the tree below root_tgid is what the run is about */
+	u32 root_tgid;
+	u32 agent_tgid; /* never a member of a scope: the supervisor, and with it the agent */
 };
 
-/* A block request between issue and completion. */
+_Static_assert(sizeof(struct run_config) == CONFIG_SIZE, "run_config");
+
+/* A block request between its allocation or issue and its completion. */
 struct issued_request {
-	u64 since;
+	u64 since; /* of the issue; 0: not issued yet */
 	u32 tid;
-	u32 padding;
+	u32 owner; /* OWNER_* */
 };
+
+_Static_assert(sizeof(struct issued_request) == REQUEST_SIZE, "issued_request");

@@ -1,27 +1,66 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* Execs, forks and exits; and with them, who belongs to the tree the run is about. */
-#include "batch.h"
+/* Forks, execs and exits; and with them, who is a member of what the run is about. */
+#include "slots.h"
 
+/* Before the child can run: sched_process_fork comes ahead of wake_up_new_task(). */
 int on_sched_process_fork(u64 *ctx)
 {
 	u32 parent = LOAD32(ctx[0], TASK_PID);
 	u32 child = LOAD32(ctx[1], TASK_PID);
+	struct cpu_counters *c = counters();
 
-	/* Before the child can run: sched_process_fork comes ahead of wake_up_new_task(). */
 	*member(child) = *member(parent);
-	if (in_scope(child))
-		counters()->forks++;
+	c->all_forks++;
+	if (!in_scope(child))
+		return 0;
+	c->forks++;
+#if WITH_RUNQLAT || WITH_OFFCPU
+	struct task_slot *slot = slot_of(child);
+	struct task_origin *origin = origin_of(child);
+	u64 now = bpf_ktime_get_ns();
+
+	take_slot(slot, child, now);
+	slot->tag = SLOT_STOPPED; /* until wake_up_new_task() */
+	slot->since = now;
+	origin->run_delay = 0;
+	origin->runtime = 0;
+	origin->pcount = 0;
+	origin->idle_wait_ns = 0;
+#endif
 	return 0;
 }
 
 /* Here and not at the last switch: by then the number may belong to a new task. */
 int on_sched_process_exit(u64 *ctx)
 {
-	u32 tid = LOAD32(ctx[0], TASK_PID);
+	u64 task = ctx[0];
+	u32 tid = LOAD32(task, TASK_PID);
 
-	if (in_scope(tid))
-		counters()->exits++;
+	if (!in_scope(tid)) {
+		*member(tid) = 0;
+		return 0;
+	}
 	*member(tid) = 0;
+	counters()->exits++;
+#if WITH_RUNQLAT || WITH_OFFCPU
+	struct batch *batch = batch_of(STREAM_EXIT);
+	struct task_slot *slot = slot_of(tid);
+
+	if (slot->tid != tid) {
+		batch->unmatched++;
+		return 0;
+	}
+
+	struct task_report *report = (struct task_report *)event_room(ctx, batch, REPORT_WORDS);
+
+	if (report) {
+		report_task(report, task, slot, bpf_ktime_get_ns());
+		report->state = SLOT_EXITED;
+		event_done(batch, REPORT_WORDS);
+	}
+	slot->tid = 0;
+	slot->tag = SLOT_RUNNING;
+#endif
 	return 0;
 }
 
@@ -58,3 +97,12 @@ int on_sched_process_exec(u64 *ctx)
 #endif
 	return 0;
 }
+
+#if SCOPED
+/* (cgroup, path, task, threadgroup): tells of the leader only, so the supervisor iterates anew. */
+int on_cgroup_attach_task(u64 *ctx)
+{
+	counters()->cgroup_moves++;
+	return 0;
+}
+#endif

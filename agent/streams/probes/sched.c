@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
- * Run-queue latency (streamed) and blocked time (summed).
+ * Run-queue latency (streamed) and blocked time (summed), both also by task.
  *
  * A task is runnable from its wakeup, or from being switched out while it could go on, until
  * it is switched in; it is blocked from being switched out otherwise until its wakeup. So the
  * two never overlap. Events of one task are ordered by its run queue's lock, even when they
  * happen on different CPUs, so its slot needs no atomics.
  */
-#include "batch.h"
-#include "blocked.h"
+#include "slots.h"
 
 #if WITH_RUNQLAT || WITH_OFFCPU
 
@@ -30,26 +29,26 @@ inline_always void switched_out(u64 prev, bool preempted, u32 state, u64 now)
 	struct task_slot *slot = slot_of(tid);
 	u32 tag = SLOT_PREEMPTED;
 
+	if (slot->tid != tid)
+		take_slot(slot, tid, 0);
 #if WITH_OFFCPU
+	else if ((slot->tag & SLOT_STATE) == SLOT_RUNNING)
+		slot->oncpu_ns += now - slot->since;
 	if (!runnable)
 		tag = blocked_tag(prev, state);
-	if (slot->tid != tid)
-		count_displaced(slot);
 #endif
-	slot->tid = tid;
 	slot->tag = tag;
 	slot->since = now;
 }
 
-inline_always void switched_in(void *ctx, u64 next, u64 now)
+inline_always void switched_in(void *ctx, u64 prev, u64 next, u64 now)
 {
+	struct batch *batch = batch_of(STREAM_RUNQLAT);
 	u32 tid = LOAD32(next, TASK_PID);
 
+	batch->seen++;
 	if (tid == 0)
 		return;
-
-	struct batch *batch = batch_of(STREAM_RUNQLAT);
-
 	if (!in_scope(tid)) {
 		batch->excluded++;
 		return;
@@ -57,38 +56,44 @@ inline_always void switched_in(void *ctx, u64 next, u64 now)
 
 	struct task_slot *slot = slot_of(tid);
 	u32 tag = slot->tag;
+	u32 state = tag & SLOT_STATE;
+	u64 since = slot->since;
 
 	if (slot->tid != tid) {
 		batch->unmatched++;
-		return;
-	}
-	slot->tag = SLOT_RUNNING;
-
-	u32 state = tag & SLOT_STATE;
-
-	if (state != SLOT_RUNNABLE && state != SLOT_PREEMPTED) {
+		take_slot(slot, tid, 0);
+		state = SLOT_RUNNING;
+	} else if (state != SLOT_RUNNABLE && state != SLOT_PREEMPTED) {
 		/* Before 6.12.33 prev_state could be stale for a task with a signal pending: what
 		 * looked like going to sleep was not, and no wakeup follows. */
-#if WITH_OFFCPU
 		if (is_blocked(tag)) {
 			counters()->wakeup_unseen++;
 			close_blocked(slot, tag, now);
 		}
-#endif
 		batch->unmatched++;
-		return;
-	}
-	if (tag & SLOT_PRIMED) {
+	} else if (tag & SLOT_PRIMED) {
 		batch->in_flight++;
-		return;
+		state = SLOT_RUNNING;
 	}
+	slot->tag = SLOT_RUNNING;
+	slot->since = now;
+	if (state != SLOT_RUNNABLE && state != SLOT_PREEMPTED)
+		return;
+
+	u64 ns = latency(batch, now, since);
+
+	slot->wait_ns += ns;
+	slot->waits++;
+	if (state == SLOT_PREEMPTED)
+		slot->preempted_ns += ns;
+	else if (LOAD32(prev, TASK_PID) == 0)
+		origin_of(tid)->idle_wait_ns += ns;
 #if WITH_RUNQLAT
 	u64 *event = event_room(ctx, batch, 1);
 
 	if (!event)
 		return;
-	*event = latency(batch, now, slot->since) | (u64)tid << LATENCY_BITS |
-		 (u64)(state == SLOT_PREEMPTED) << EVENT_PREEMPTED_BIT;
+	*event = ns | (u64)tid << LATENCY_BITS | (u64)(state == SLOT_PREEMPTED) << EVENT_PREEMPTED_BIT;
 	event_done(batch, 1);
 #endif
 }
@@ -104,7 +109,7 @@ int on_sched_switch(u64 *ctx)
 #endif
 
 	switched_out(prev, (bool)ctx[0], state, now);
-	switched_in(ctx, next, now);
+	switched_in(ctx, prev, next, now);
 	return 0;
 }
 
@@ -135,16 +140,12 @@ int on_sched_wakeup(u64 *ctx)
 
 	u64 now = bpf_ktime_get_ns();
 
-#if WITH_OFFCPU
 	if (!own)
-		count_displaced(slot);
+		take_slot(slot, tid, 0);
+#if WITH_OFFCPU
 	else if (is_blocked(tag))
 		close_blocked(slot, tag, now);
-#else
-	if (!own && (tag & SLOT_STATE) != SLOT_RUNNING)
-		batch_of(STREAM_RUNQLAT)->collided++;
 #endif
-	slot->tid = tid;
 	slot->tag = SLOT_RUNNABLE;
 	slot->since = now;
 	return 0;

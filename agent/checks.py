@@ -1,0 +1,137 @@
+"""Conservation checks: what we counted against what the kernel accounts for itself. Pure."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from agent.accounts import NS_PER_WAIT, RELATIVE_BOUND, Accounts
+from agent.block import BlockTable, device_name
+from agent.streams.kernel_counts import Edge
+
+SLACK = 50
+"""Events between reading our count and the kernel's, at either edge of a run."""
+LIFETIME_BOUND = 0.005
+DISK_SLACK = 8
+CEASED = 0.5
+"""Less than this part of the kernel's context switches seen: events have ceased."""
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """``ours`` and ``kernel`` in ``unit``; passes within ``bound`` (relative) or ``slack``.
+
+    Ours may also be above the kernel's by ``excess``, which the kernel is known not to count.
+    """
+
+    name: str
+    unit: str
+    ours: float
+    kernel: float
+    bound: float
+    slack: float
+    excess: float = 0
+
+    @property
+    def difference(self) -> float | None:
+        """Relative to the kernel's; None where that is 0."""
+        return (self.ours - self.kernel) / self.kernel if self.kernel else None
+
+    @property
+    def passed(self) -> bool:
+        allowed = max(self.bound * self.kernel, self.slack)
+        return -allowed <= self.ours - self.kernel <= allowed + self.excess
+
+    def evidence(self) -> Json:
+        return asdict(self) | {"difference": self.difference, "pass": self.passed}
+
+
+def run_checks(
+    edges: tuple[Edge, Edge],
+    accounts: Accounts,
+    block: BlockTable,
+    sections: Sequence[str],
+    scoped: bool,
+) -> list[Check]:
+    """Every check that this run's sections allow."""
+    timed = "runqlat" in sections or "offcpu" in sections
+    checks = list(_counts(edges, timed))
+    if "biolatency" in sections and not scoped:
+        checks += _disks(edges, block)
+    if timed:
+        checks.append(_waits(accounts))
+    if "offcpu" in sections:
+        checks.append(_lifetimes(accounts))
+        if scoped:
+            checks.append(_cpu(accounts))
+    return checks
+
+
+def _counts(edges: tuple[Edge, Edge], timed: bool) -> Iterator[Check]:
+    before, after = edges
+    if timed:
+        kernel = after.kernel.context_switches - before.kernel.context_switches
+        ours = after.switches - before.switches
+        yield Check("context_switches", "switches", ours, kernel, RELATIVE_BOUND, SLACK)
+    forks = after.kernel.forks - before.kernel.forks
+    yield Check("forks", "forks", after.forks - before.forks, forks, RELATIVE_BOUND, SLACK)
+
+
+def _disks(edges: tuple[Edge, Edge], block: BlockTable) -> Iterator[Check]:
+    before, after = edges
+    for device in block.devices():
+        then, now = before.kernel.disks.get(device), after.kernel.disks.get(device)
+        if then is None or now is None:
+            continue
+        ours = block.completed(device)
+        for operation, count in now.items():
+            kernel = count - then[operation]
+            if kernel or ours[operation]:
+                name = f"block_{operation}s_{device_name(device)}"
+                slack = DISK_SLACK
+                yield Check(name, "requests", ours[operation], kernel, RELATIVE_BOUND, slack)
+
+
+def _waits(accounts: Accounts) -> Check:
+    """The kernel takes each wait to begin at its last rq_clock, off by up to 1 µs."""
+    return Check(
+        "run_queue_wait",
+        "ns",
+        accounts.waits_ns,
+        accounts.kernel_waits_ns,
+        RELATIVE_BOUND,
+        NS_PER_WAIT * accounts.waits,
+        accounts.idle_waits_ns,
+    )
+
+
+def _cpu(accounts: Accounts) -> Check:
+    return Check(
+        "cpu_time",
+        "ns",
+        accounts.cpu_ns,
+        accounts.kernel_cpu_ns,
+        RELATIVE_BOUND,
+        accounts.cpu_allowance_ns,
+    )
+
+
+def _lifetimes(accounts: Accounts) -> Check:
+    """On-CPU + run-queue + off-CPU time of every task against how long it lived in the run."""
+    return Check(
+        "lifetimes",
+        "ns",
+        accounts.accounted_ns,
+        accounts.lifetimes_ns,
+        LIFETIME_BOUND,
+        0,
+    )
+
+
+def events_ceased(checks: Sequence[Check]) -> bool:
+    """Whether the programs stopped running in the middle of the run."""
+    return any(
+        c.name == "context_switches" and c.kernel > 10 * SLACK and c.ours < CEASED * c.kernel
+        for c in checks
+    )

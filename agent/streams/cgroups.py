@@ -1,0 +1,35 @@
+"""A cgroup v2 path to the number by which the kernel knows it."""
+
+import os
+from pathlib import Path
+
+from agent.errors import InvalidRequest
+
+
+def cgroup_id(path: str) -> int:
+    """The id of a cgroup, given as a path below the v2 hierarchy's root, or below its mount.
+
+    The id is the inode number of its directory (kernfs). Raises InvalidRequest.
+    """
+    mount = _mount_point()
+    if mount is None:
+        raise InvalidRequest(
+            "there is no cgroup v2 hierarchy mounted here; use a pid for the scope",
+            code="no_cgroup_v2",
+            field="scope",
+        )
+    below = path.removeprefix(str(mount)) if Path(path).is_relative_to(mount) else path
+    directory = Path(os.path.normpath(f"{mount}/{below}"))
+    if not directory.is_relative_to(mount) or not (directory / "cgroup.procs").exists():
+        raise InvalidRequest(
+            f"there is no cgroup {path} below {mount}", code="no_such_cgroup", field="scope"
+        )
+    return directory.stat().st_ino
+
+
+def _mount_point() -> Path | None:
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        fields = line.split()
+        if fields[2] == "cgroup2":
+            return Path(fields[1])
+    return None

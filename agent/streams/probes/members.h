@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/* Whether a task that lives already belongs to the tree or cgroup. For the iterator only. */
+#pragma once
+#include "kernel.h"
+
+#define MAX_ANCESTORS 64
+#define MAX_CGROUP_DEPTH 32
+
+inline_always bool descends_from(u64 task, u32 root)
+{
+	u64 ancestor = task;
+
+	for (int depth = 0; depth < MAX_ANCESTORS; depth++) {
+		u32 tgid = LOAD32(ancestor, TASK_TGID);
+
+		if (tgid == root)
+			return true;
+		if (tgid <= 1)
+			return false;
+		ancestor = LOAD64(ancestor, TASK_REAL_PARENT);
+	}
+	return false;
+}
+
+#ifdef TASK_CGROUPS
+inline_always u64 read_pointer(u64 address)
+{
+	u64 value = 0;
+
+	bpf_probe_read_kernel(&value, sizeof(value), (void *)address);
+	return value;
+}
+
+/* By the id of the cgroup v2 hierarchy's node, of this cgroup or one above it. */
+inline_always bool in_cgroup(u64 task, u64 wanted)
+{
+	u64 cgroup = read_pointer(LOAD64(task, TASK_CGROUPS) + CSS_SET_DFL_CGRP);
+
+	for (int depth = 0; depth < MAX_CGROUP_DEPTH; depth++) {
+		if (!cgroup)
+			return false;
+		if (read_pointer(read_pointer(cgroup + CGROUP_KN) + KERNFS_NODE_ID) == wanted)
+			return true;
+
+		u64 parent = read_pointer(cgroup + CGROUP_SELF + CSS_PARENT);
+
+		cgroup = parent ? parent - CGROUP_SELF : 0;
+	}
+	return false;
+}
+#endif
+
+inline_always bool belongs(u64 task, const struct run_config *config)
+{
+#if SCOPED
+	if (descends_from(task, config->agent_tgid))
+		return false;
+#ifdef TASK_CGROUPS
+	if (config->cgroup_id)
+		return in_cgroup(task, config->cgroup_id);
+#endif
+#endif
+	return descends_from(task, config->root_tgid);
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/* The life of a slot: who owns it, and what its sums have come to. */
+#pragma once
+#include "batch.h"
+#include "blocked.h"
+
+inline_always struct task_origin *origin_of(u32 tid)
+{
+	return (struct task_origin *)(MAP_VALUE(ORIGINS_FD) +
+				      (tid & SLOT_MASK) * sizeof(struct task_origin));
+}
+
+/* Another task owned this slot; what it was waiting for cannot be told any more. */
+inline_always void count_displaced(struct task_slot *slot)
+{
+	u32 state = slot->tag & SLOT_STATE;
+
+	if (is_blocked(slot->tag))
+		counters()->blocked_collided++;
+	else if (state == SLOT_RUNNABLE || state == SLOT_PREEMPTED)
+		batch_of(STREAM_RUNQLAT)->collided++;
+	if (slot->tid != 0 && slot->born_ns != 0)
+		batch_of(STREAM_EXIT)->collided++;
+}
+
+inline_always void begin_account(struct task_slot *slot, u64 now)
+{
+	slot->wait_ns = 0;
+	slot->preempted_ns = 0;
+	slot->oncpu_ns = 0;
+	slot->blocked_ns = 0;
+	slot->born_ns = now;
+	slot->waits = 0;
+}
+
+/* Make the slot this task's own. `born` is 0 where its sums do not cover its life so far. */
+inline_always void take_slot(struct task_slot *slot, u32 tid, u64 born)
+{
+	count_displaced(slot);
+	begin_account(slot, born);
+	slot->tid = tid;
+}
+
+inline_always void close_blocked(struct task_slot *slot, u32 tag, u64 now)
+{
+	struct cpu_counters *c = counters();
+	u32 reason = tag >> SLOT_REASON_SHIFT;
+	u32 uninterruptible = (tag & SLOT_STATE) == SLOT_UNINTERRUPTIBLE;
+	s64 ns = now - slot->since;
+
+	if (reason >= REASONS)
+		reason = REASON_UNKNOWN;
+	if (ns < 0) {
+		c->blocked_clamped++;
+		ns = 0;
+	}
+
+	struct interval_sum *sum = &c->blocked[uninterruptible][reason];
+
+	sum->ns += ns;
+	sum->count++;
+	slot->blocked_ns += ns;
+}
+
+#if WITH_RUNQLAT || WITH_OFFCPU
+/* The kernel's own account of a task, less what it was when ours began. */
+inline_always void report_task(struct task_report *report, u64 task, struct task_slot *slot, u64 now)
+{
+	struct task_origin *origin = origin_of(slot->tid);
+	u32 tag = slot->tag;
+	u32 state = tag & SLOT_STATE;
+	s64 open = now - slot->since;
+
+	if (open < 0)
+		open = 0;
+	report->tid = slot->tid;
+	report->tgid = LOAD32(task, TASK_TGID);
+	report->state = state;
+	report->kernel_thread = (LOAD32(task, TASK_FLAGS) & PF_KTHREAD) != 0;
+	report->now_ns = now;
+	report->born_ns = slot->born_ns;
+	report->wait_ns = slot->wait_ns;
+	report->preempted_ns = slot->preempted_ns;
+	report->oncpu_ns = slot->oncpu_ns;
+	report->blocked_ns = slot->blocked_ns;
+	report->open_ns = open;
+	report->waits = slot->waits;
+	if (state == SLOT_RUNNING)
+		report->oncpu_ns += open;
+	else if (is_blocked(tag))
+		report->blocked_ns += open;
+	report->kernel_run_delay = LOAD64(task, TASK_RUN_DELAY) - origin->run_delay;
+	report->kernel_runtime = LOAD64(task, TASK_RUNTIME) - origin->runtime;
+	report->kernel_pcount = LOAD64(task, TASK_PCOUNT) - origin->pcount;
+	report->idle_wait_ns = origin->idle_wait_ns;
+	*(u64 *)&report->comm[0] = LOAD64(task, TASK_COMM);
+	*(u64 *)&report->comm[8] = LOAD64(task, TASK_COMM + 8);
+}
+#endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * Task iterators (bpf_iter, since 5.8): one looks at every task once everything is attached,
+ * the other reports on every task before it is detached.
+ */
+#include "members.h"
+#include "slots.h"
+
+/*
+ * Finds the members, and notes what every task is doing as the run begins, so that a wait
+ * that began earlier is counted from the start, and nobody's first event lacks a beginning.
+ */
+int on_iter_prime(u64 *ctx)
+{
+	u64 task = ctx[1];
+	const struct run_config *config = run_config();
+
+	if (!task)
+		return 0;
+
+	u32 tid = LOAD32(task, TASK_PID);
+	u8 wanted = belongs(task, config);
+
+	/* A tree's members stay members when their parent dies; a cgroup's only while in it. */
+	if (*member(tid) != wanted && (wanted || config->cgroup_id)) {
+		*member(tid) = wanted;
+		counters()->members++;
+		bpf_seq_write((void *)LOAD64(ctx[0], ITER_META_SEQ), &wanted, sizeof(wanted));
+	}
+#if WITH_RUNQLAT || WITH_OFFCPU
+	struct task_slot *slot = slot_of(tid);
+
+	if (!in_scope(tid) || (slot->tid == tid && slot->born_ns != 0))
+		return 0;
+
+	struct task_origin *origin = origin_of(tid);
+	u64 now = bpf_ktime_get_ns();
+
+	origin->run_delay = LOAD64(task, TASK_RUN_DELAY);
+	origin->runtime = LOAD64(task, TASK_RUNTIME);
+	origin->pcount = LOAD64(task, TASK_PCOUNT);
+	/* A slot that is in use already was seen by a tracepoint, which knows better. */
+	if (slot->tid != 0) {
+		begin_account(slot, now);
+		return 0;
+	}
+
+	u32 state = LOAD32(task, TASK_STATE);
+	u32 tag = SLOT_RUNNABLE;
+
+	if (LOAD32(task, TASK_ON_CPU))
+		tag = SLOT_RUNNING;
+	else if (state != 0)
+		tag = blocked_tag(task, state);
+	begin_account(slot, now);
+	slot->tag = tag | SLOT_PRIMED;
+	slot->since = now;
+	slot->tid = tid;
+#endif
+	return 0;
+}
+
+int on_iter_report(u64 *ctx)
+{
+#if WITH_RUNQLAT || WITH_OFFCPU
+	u64 meta = ctx[0], task = ctx[1];
+	struct task_report report = {};
+
+	if (!task)
+		return 0;
+
+	u32 tid = LOAD32(task, TASK_PID);
+	struct task_slot *slot = slot_of(tid);
+
+	if (!in_scope(tid) || slot->tid != tid)
+		return 0;
+	report_task(&report, task, slot, bpf_ktime_get_ns());
+	bpf_seq_write((void *)LOAD64(meta, ITER_META_SEQ), &report, sizeof(report));
+#endif
+	return 0;
+}

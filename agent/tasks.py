@@ -1,0 +1,102 @@
+"""Who waited: run-queue latency by thread and by command, bounded, and summing up to the total."""
+
+import heapq
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from agent.streams.layout import SLOT_EXITED
+from agent.streams.reports import Reports, command
+
+TOP = 20
+MAX_COMMANDS = 1_000
+OTHER = "(other)"
+
+Json = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Waited:
+    """Waits of one thread or command."""
+
+    ns: int = 0
+    count: int = 0
+    preempted_ns: int = 0
+
+
+@dataclass(slots=True)
+class _Thread:
+    tid: int
+    command: str
+    waited: Waited
+
+
+@dataclass(slots=True)
+class TaskTable:
+    """Folds task reports; keeps the threads that waited longest and a sum for every command."""
+
+    commands: dict[str, Waited] = field(default_factory=dict)
+    exited: int = 0
+    alive: int = 0
+    _top: list[tuple[int, int, _Thread]] = field(default_factory=list)
+    _order: int = 0
+
+    def take(self, reports: Reports) -> None:
+        """Add tasks whose account is final: they have exited, or the run has."""
+        self.exited += int(np.count_nonzero(reports["state"] == SLOT_EXITED))
+        self.alive += int(np.count_nonzero(reports["state"] != SLOT_EXITED))
+        waited = reports[reports["waits"] > 0]
+        columns = ("tid", "comm", "wait_ns", "waits", "preempted_ns")
+        for row in zip(*(waited[name].tolist() for name in columns), strict=True):
+            tid, comm, ns, count, preempted_ns = row
+            self._add(tid, command(comm), Waited(ns, count, preempted_ns))
+
+    def by_thread(self, total: Waited) -> Json:
+        """The threads that waited longest, and the rest of ``total``."""
+        chosen = sorted(self._top, reverse=True)
+        rows = [{"tid": t.tid, **_row(t.command, t.waited)} for _, _, t in chosen]
+        return {"top": rows, "other": _rest(total, [t.waited for _, _, t in chosen])}
+
+    def by_command(self, total: Waited) -> Json:
+        """The commands that waited longest, and the rest of ``total``."""
+        chosen = heapq.nlargest(TOP, self.commands.items(), key=lambda item: item[1].ns)
+        rows = [_row(name, waited) for name, waited in chosen]
+        return {"top": rows, "other": _rest(total, [waited for _, waited in chosen])}
+
+    def preempted_ns(self) -> int:
+        return sum(waited.preempted_ns for waited in self.commands.values())
+
+    def _add(self, tid: int, name: str, waited: Waited) -> None:
+        known = self.commands.get(name)
+        if known is None:
+            name = name if len(self.commands) < MAX_COMMANDS else OTHER
+            known = self.commands.setdefault(name, Waited())
+        known.ns += waited.ns
+        known.count += waited.count
+        known.preempted_ns += waited.preempted_ns
+        self._order += 1
+        entry = (waited.ns, self._order, _Thread(tid, name, waited))
+        if len(self._top) < TOP:
+            heapq.heappush(self._top, entry)
+        else:
+            heapq.heappushpop(self._top, entry)
+
+
+def _row(name: str, waited: Waited) -> Json:
+    return {
+        "command": name,
+        "count": waited.count,
+        "total_us": waited.ns / 1e3,
+        "mean_us": waited.ns / 1e3 / waited.count if waited.count else None,
+        "preempted_us": waited.preempted_ns / 1e3,
+    }
+
+
+def _rest(total: Waited, shown: list[Waited]) -> Json:
+    """What the rows leave of the total: tasks further down, and those that were not reported."""
+    sums: Counter[str] = Counter()
+    for waited in shown:
+        sums.update(ns=waited.ns, count=waited.count)
+    return {"count": total.count - sums["count"], "total_us": (total.ns - sums["ns"]) / 1e3}

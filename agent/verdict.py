@@ -1,0 +1,112 @@
+"""What is missing from a run, and what that makes of it: complete, degraded or invalid. Pure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from agent.checks import Check, events_ceased
+from agent.streams.kernel_counts import Edge
+from agent.streams.observed import StreamCounts
+
+COMPLETE, DEGRADED, INVALID = "complete", "degraded", "invalid"
+MAX_UNMATCHED = 0.01
+"""Ends without a beginning that a run may have. Some kernels pass over one context switch in
+500 without firing its tracepoint, for any program; ``context_switches`` tells how many."""
+UNMATCHED_SLACK = 20
+SUSPENDED_NS = 1_000_000
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One thing that is wrong; ``code`` is stable, and a label of a metric."""
+
+    code: str
+    text: str
+    verdict: str = DEGRADED
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    reasons: tuple[Reason, ...] = ()
+    streams: Mapping[str, StreamCounts] = field(default_factory=dict)
+
+    @property
+    def verdict(self) -> str:
+        found = {reason.verdict for reason in self.reasons}
+        return INVALID if INVALID in found else DEGRADED if found else COMPLETE
+
+    def evidence(self) -> Json:
+        return {
+            "verdict": self.verdict,
+            "reasons": [f"{r.code}: {r.text}" for r in self.reasons],
+            "streams": {name: asdict(counts) for name, counts in self.streams.items()},
+        }
+
+
+def unavailable(code: str, message: str) -> Verdict:
+    """Of a run in which nothing could be measured."""
+    return Verdict((Reason(code, message, INVALID),))
+
+
+def judge(
+    streams: Mapping[str, StreamCounts],
+    faults: Mapping[str, str],
+    missing_sections: Mapping[str, str],
+    checks: Sequence[Check],
+    programs: Sequence[Mapping[str, Any]],
+    edges: tuple[Edge, Edge],
+    overflow: Mapping[str, int],
+) -> Verdict:
+    """The verdict on a run that was measured."""
+    reasons = [Reason(code, message, INVALID) for code, message in faults.items()]
+    reasons += (Reason("section_unavailable", f"{s}: {why}") for s, why in missing_sections.items())
+    reasons += _stream_reasons(streams)
+    reasons += _program_reasons(programs)
+    reasons += _check_reasons(checks)
+    reasons += _machine_reasons(edges)
+    reasons += (
+        Reason("overflow", f"{section}: {count} latencies beyond the histogram's range")
+        for section, count in overflow.items()
+        if count
+    )
+    return Verdict(tuple(reasons), streams)
+
+
+def _stream_reasons(streams: Mapping[str, StreamCounts]) -> Iterator[Reason]:
+    for name, counts in streams.items():
+        if counts.produced != counts.received + counts.lost:
+            text = f"{name}: {counts.produced} produced, {counts.received} received"
+            yield Reason("unaccounted", f"{text}, {counts.lost} lost", INVALID)
+        if counts.lost:
+            yield Reason("lost", f"{name}: {counts.lost} of {counts.produced} events")
+        if counts.collided:
+            yield Reason("collided", f"{name}: {counts.collided} intervals shared a slot")
+        if counts.unmatched > MAX_UNMATCHED * counts.produced + UNMATCHED_SLACK:
+            yield Reason("unmatched", f"{name}: {counts.unmatched} ends without a beginning")
+
+
+def _program_reasons(programs: Sequence[Mapping[str, Any]]) -> Iterator[Reason]:
+    for program in programs:
+        if program["recursion_misses"]:
+            text = f"{program['hook']}: skipped {program['recursion_misses']} times by the kernel"
+            yield Reason("recursion", text)
+
+
+def _check_reasons(checks: Sequence[Check]) -> Iterator[Reason]:
+    if events_ceased(checks):
+        yield Reason("events_ceased", "most context switches of the run were not seen", INVALID)
+    for check in checks:
+        if not check.passed:
+            text = f"{check.name}: {check.ours:.0f} {check.unit}, the kernel says"
+            yield Reason("check_failed", f"{text} {check.kernel:.0f}")
+
+
+def _machine_reasons(edges: tuple[Edge, Edge]) -> Iterator[Reason]:
+    before, after = edges
+    suspended_ns = after.suspended_ns - before.suspended_ns
+    if suspended_ns > SUSPENDED_NS:
+        yield Reason("suspended", f"the machine was suspended for {suspended_ns / 1e9:.1f} s")
+    if before.online_cpus != after.online_cpus:
+        yield Reason("cpus_changed", f"online CPUs: {before.online_cpus}, then {after.online_cpus}")

@@ -29,8 +29,9 @@ from agent.unavailable import UnavailableCollector
 
 LOGGER = logging.getLogger("agent")
 
-STOP_SECONDS = 2.0
-"""How long shutdown waits for the evidence of a run that is still on."""
+STOP_SECONDS = 1.5
+"""How long shutdown waits for the evidence of a run that is still on. With the grace of the HTTP
+side after it there is room to the 5 s in which the agent has promised to be gone."""
 
 
 def serve_beside_supervisor(

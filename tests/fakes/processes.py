@@ -1,0 +1,195 @@
+"""An agent of one's own to do harm to, and what its processes hold and leave behind."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from fakes.real_agent import COMMAND, STARTING_SECONDS, RealAgent
+
+T = TypeVar("T")
+
+GONE_SECONDS = 1.0
+"""How soon nothing of ours is attached, whatever became of the agent."""
+ENDING_SECONDS = 20.0
+POLL_SECONDS = 0.01
+
+
+def eventually(look: Callable[[], T | None], seconds: float = STARTING_SECONDS) -> T:
+    """What ``look`` returns once that is true of something; fails where it never is."""
+    deadline = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < deadline, "it never came to be"
+        time.sleep(POLL_SECONDS)
+    return found
+
+
+def state_of(pid: int) -> str:
+    """As in /proc/PID/stat; empty once the process is gone, or waits for its parent only."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return ""
+    state = stat[stat.rindex(")") + 2]
+    return "" if state in "ZX" else state
+
+
+def children(pid: int) -> set[int]:
+    """Needs CONFIG_PROC_CHILDREN."""
+    try:
+        return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+    except OSError:
+        return set()
+
+
+def status_field(pid: int, name: str) -> str:
+    """A line of /proc/PID/status."""
+    [line] = [x for x in Path(f"/proc/{pid}/status").read_text().splitlines() if x.startswith(name)]
+    return line.split(":", 1)[1].strip()
+
+
+def held(pid: int, kind: str) -> set[int]:
+    """Ids of the BPF objects (``prog``, ``link``, ``map``) that a process has open."""
+    ids = set()
+    for path in Path(f"/proc/{pid}/fdinfo").iterdir():
+        with contextlib.suppress(OSError):
+            for line in path.read_text().splitlines():
+                name, _, value = line.partition(":")
+                if name == f"{kind}_id":
+                    ids.add(int(value))
+    return ids
+
+
+class Bpftool:
+    """What the kernel has loaded and attached. Other agents may be at work on this machine: ours
+    is what uses our maps."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def _show(self, what: str) -> list[dict[str, Any]]:
+        for _ in range(20):
+            command = [self._path, "--json", what, "show"]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            # fails where an object goes away while it is looked at
+            with contextlib.suppress(ValueError):
+                shown = json.loads(done.stdout)
+                if isinstance(shown, list):
+                    return shown
+        raise AssertionError(done.stdout + done.stderr)
+
+    def programs(self, maps: set[int]) -> dict[int, str]:
+        """Names by id of the programs that use any of these maps."""
+        shown = self._show("prog")
+        return {p["id"]: p["name"] for p in shown if maps & set(p.get("map_ids", ()))}
+
+    def linked(self, programs: Sequence[int] | Mapping[int, str]) -> set[int]:
+        """Which of these programs are attached."""
+        return {link["prog_id"] for link in self._show("link")} & set(programs)
+
+    def gone(self, maps: set[int]) -> bool:
+        """Whether no program that uses these maps is there a second from now at the latest."""
+        deadline = time.monotonic() + GONE_SECONDS
+        while self.programs(maps):
+            if time.monotonic() > deadline:
+                return False
+        return True
+
+
+class Launched(RealAgent):
+    """An agent that may be ended in any way; its output is in a file."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
+        super().__init__(process, url)
+        self._log = log
+        self.supervisor = process.pid
+        self.pid = self.processes()["agent"]
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def processes(self) -> dict[str, int]:
+        return {p["role"]: p["pid"] for p in self.status()["processes"]}
+
+    def compilers(self) -> set[int]:
+        return children(self.supervisor) - {self.pid}
+
+    def catch_compiler(self, with_programs: bool = False) -> int:
+        """Stop the compiler as soon as there is one, or once it has loaded all of a program."""
+
+        def caught() -> int | None:
+            for pid in self.compilers():
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGSTOP)
+                    if not with_programs or held(pid, "prog"):
+                        return pid
+                    os.kill(pid, signal.SIGCONT)
+                    time.sleep(0.001)
+            return None
+
+        return eventually(caught)
+
+    def settle(self) -> None:
+        """Wait until its first compilation is over, whatever came of it."""
+        eventually(lambda: self.status()["ebpf"]["available"] is not None)
+
+    def exit_status(self, seconds: float = ENDING_SECONDS) -> int:
+        """Raises TimeoutExpired."""
+        return self.process.wait(seconds)
+
+    def kill_whatever_is_left(self) -> None:
+        for pid in (self.supervisor, self.pid):
+            if state_of(pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+
+
+@contextlib.contextmanager
+def launched(
+    log: Path,
+    *arguments: str,
+    before: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+    command: Sequence[str] = COMMAND,
+) -> Iterator[Launched]:
+    """An agent on a free port, started through the command ``before`` if there is one."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*before, *command, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **env} if env else None,
+            cwd=log.parent,
+        )
+    agent: Launched | None = None
+    try:
+        agent = Launched(process, _url(process, log), log)
+        yield agent
+    finally:
+        process.terminate()
+        try:
+            process.wait(ENDING_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if agent is not None:
+            agent.kill_whatever_is_left()
+
+
+def _url(process: "subprocess.Popen[bytes]", log: Path) -> str:
+    def said() -> str | None:
+        _, found, rest = log.read_text().partition("listening on ")
+        if found and "\n" in rest:
+            return rest.split()[0]
+        assert process.poll() is None, log.read_text()
+        return None
+
+    return eventually(said)

@@ -238,6 +238,7 @@ class Recorder:
             stopped.programs,
             stopped.edges,
             overflow,
+            run.collection.accounts,
         )
 
     def _show(self, run: Run, observed: Observed) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from agent.accounts import Accounts
 from agent.checks import Check, events_ceased
 from agent.streams.kernel_counts import Edge
 from agent.streams.observed import StreamCounts
@@ -12,6 +13,7 @@ COMPLETE, DEGRADED, INVALID = "complete", "degraded", "invalid"
 MAX_UNMATCHED = 0.01
 """Ends without a beginning that a run may have. Some kernels pass over one context switch in
 500 without firing its tracepoint, for any program; ``context_switches`` tells how many."""
+MAX_UNSEEN = 0.01
 UNMATCHED_SLACK = 20
 SUSPENDED_NS = 1_000_000
 
@@ -31,6 +33,7 @@ class Reason:
 class Verdict:
     reasons: tuple[Reason, ...] = ()
     streams: Mapping[str, StreamCounts] = field(default_factory=dict)
+    unseen_switches: int = 0
 
     @property
     def verdict(self) -> str:
@@ -41,6 +44,7 @@ class Verdict:
         return {
             "verdict": self.verdict,
             "reasons": [f"{r.code}: {r.text}" for r in self.reasons],
+            "unseen_switches": self.unseen_switches,
             "streams": {name: asdict(counts) for name, counts in self.streams.items()},
         }
 
@@ -58,6 +62,7 @@ def judge(
     programs: Sequence[Mapping[str, Any]],
     edges: tuple[Edge, Edge],
     overflow: Mapping[str, int],
+    accounts: Accounts,
 ) -> Verdict:
     """The verdict on a run that was measured."""
     reasons = [Reason(code, message, INVALID) for code, message in faults.items()]
@@ -71,7 +76,10 @@ def judge(
         for section, count in overflow.items()
         if count
     )
-    return Verdict(tuple(reasons), streams)
+    if accounts.unseen > MAX_UNSEEN * streams["runqlat"].produced + UNMATCHED_SLACK:
+        text = f"{accounts.unseen} arrivals on a CPU that the kernel counted were not seen"
+        reasons.append(Reason("unseen", text))
+    return Verdict(tuple(reasons), streams, accounts.unseen)
 
 
 def _stream_reasons(streams: Mapping[str, StreamCounts]) -> Iterator[Reason]:

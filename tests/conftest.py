@@ -15,6 +15,9 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+# Behind everything else: benchmarks/ is found here, agent only where it is installed.
+sys.path.append(str(Path(__file__).parents[1]))
+
 # How long an example takes is the machine's business: no test here asserts time.
 hypothesis.settings.register_profile(
     "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]

@@ -10,7 +10,7 @@ from quart.wrappers import Response
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
-from agent.errors import AgentError, RunInProgress
+from agent.errors import AgentError, InvalidRequest, RunInProgress
 
 LOGGER = logging.getLogger("agent.http")
 
@@ -53,7 +53,9 @@ def json_response(data: dict[str, Any], status: int = HTTPStatus.OK) -> Response
 
 
 def error_response(error: AgentError) -> Response:
-    status = STATUS_BY_CODE.get(error.code, HTTPStatus.INTERNAL_SERVER_ERROR)
+    refused = isinstance(error, InvalidRequest)
+    other = HTTPStatus.UNPROCESSABLE_ENTITY if refused else HTTPStatus.INTERNAL_SERVER_ERROR
+    status = STATUS_BY_CODE.get(error.code, other)
     return json_response(error_body(error), status)
 
 

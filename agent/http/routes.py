@@ -1,16 +1,20 @@
 """The routes of the contract, and those beside it."""
 
+from dataclasses import replace
+from ipaddress import ip_address
+
 from quart import g, request
 from quart.wrappers import Response
 from quart_trio import QuartTrio
 
-from agent.errors import AgentError
+from agent.errors import AgentError, InvalidRequest
 from agent.http import validation
 from agent.http.api import Json, RecorderAPI
 from agent.http.body import parse_object
 from agent.http.negotiation import choose_format
 from agent.http.responses import json_response
 from agent.http.scrape import SharedScrape
+from agent.model import Scope
 
 
 class Routes:
@@ -38,7 +42,10 @@ class Routes:
 
     async def start(self) -> Response:
         body = _json_body()
-        answer = await self._recorder.start(validation.parse_start(body))
+        start = validation.parse_start(body)
+        if start.scope.kind == "caller":
+            start = replace(start, scope=_caller())
+        answer = await self._recorder.start(start)
         return _with_ignored(answer, validation.ignored(body, validation.START_FIELDS))
 
     async def stop(self) -> Response:
@@ -74,6 +81,19 @@ class Routes:
 
 def _json_body() -> dict[str, object]:
     return parse_object(g.body, request.headers.get("Content-Type"))
+
+
+def _caller() -> Scope:
+    """The connection this request came by; its other end must be on this machine."""
+    client, server = request.scope.get("client"), request.scope.get("server")
+    if not client or not server or not ip_address(client[0]).is_loopback:
+        raise InvalidRequest(
+            'a scope of "caller" works over the loopback interface only; '
+            'from elsewhere use {"pid": N} or {"cgroup": "/path"}',
+            code="caller_not_local",
+            field="scope",
+        )
+    return Scope("caller", client=(client[0], client[1]), server=(server[0], server[1] or 0))
 
 
 def _with_ignored(answer: Json, names: list[str]) -> Response:

@@ -33,6 +33,10 @@ DRAIN_INTERVAL_S = 0.25
 """Between two looks at the ring, which at full load fills to its wakeup mark in a second."""
 
 
+FOLLOW_INTERVAL_S = 0.05
+"""Between two looks at whether tasks were moved between cgroups."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Shared:
     """The maps of the privileged side, as this process sees them."""
@@ -94,7 +98,7 @@ class KernelCollector:
         self._drain = Drain(shared.reader, shared.batches, sink)
         self._drain_scope = trio.CancelScope()
         assert self._nursery is not None
-        self._nursery.start_soon(self._keep_draining, self._drain)
+        self._nursery.start_soon(self._work, shared, request.scope.kind == "cgroup")
         return _arming(reply.message, plan, request.scope)
 
     async def refresh(self) -> Observed:
@@ -142,9 +146,27 @@ class KernelCollector:
                 processes["compiler"] = pid
         return processes
 
-    async def _keep_draining(self, drain: Drain) -> None:
+    async def _work(self, shared: _Shared, follow_cgroup: bool) -> None:
+        """Everything that goes on during a run, until it is stopped."""
+        assert self._drain is not None
         with self._drain_scope:
-            await drain.run(DRAIN_INTERVAL_S)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._drain.run, DRAIN_INTERVAL_S)
+                if follow_cgroup:
+                    nursery.start_soon(self._follow_cgroup, shared.tables)
+
+    async def _follow_cgroup(self, tables: Tables) -> None:
+        """Have the members looked up anew whenever tasks were moved between cgroups."""
+        seen = 0
+        while True:
+            moves = tables.count("cgroup_moves")
+            if moves != seen:
+                seen = moves
+                try:
+                    await self._client.ask("rescope")
+                except CannotCollect:
+                    return  # the stop will say so
+            await trio.sleep(FOLLOW_INTERVAL_S)
 
     def _adopt(self, reply: Reply) -> _Shared:
         """Map what came with the first answer; later ones bring nothing new."""

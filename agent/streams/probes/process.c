@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* Forks, execs and exits; and with them, who is a member of what the run is about. */
+#include "members.h"
 #include "slots.h"
 
 /* Before the child can run: sched_process_fork comes ahead of wake_up_new_task(). */
@@ -99,10 +100,17 @@ int on_sched_process_exec(u64 *ctx)
 }
 
 #if SCOPED
-/* (cgroup, path, task, threadgroup): tells of the leader only, so the supervisor iterates anew. */
+/*
+ * (cgroup, path, task, threadgroup), after the move. It tells of the leader only: for the
+ * other threads the supervisor iterates anew, when the agent has seen the count change.
+ */
 int on_cgroup_attach_task(u64 *ctx)
 {
+	const struct run_config *config = run_config();
+
 	counters()->cgroup_moves++;
+	if (config->cgroup_id)
+		*member(LOAD32(ctx[2], TASK_PID)) = belongs(ctx[2], config);
 	return 0;
 }
 #endif

@@ -73,6 +73,7 @@ inline_always void switched_in(void *ctx, u64 prev, u64 next, u64 now)
 		batch->unmatched++;
 	} else if (tag & SLOT_PRIMED) {
 		batch->in_flight++;
+		origin_of(tid)->pcount++; /* an arrival that is not among our waits */
 		state = SLOT_RUNNING;
 	}
 	slot->tag = SLOT_RUNNING;

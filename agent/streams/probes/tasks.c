@@ -39,9 +39,11 @@ int on_iter_prime(u64 *ctx)
 	origin->run_delay = LOAD64(task, TASK_RUN_DELAY);
 	origin->runtime = LOAD64(task, TASK_RUNTIME);
 	origin->pcount = LOAD64(task, TASK_PCOUNT);
-	/* A slot that is in use already was seen by a tracepoint, which knows better. */
+	/* A slot that is in use already was seen by a tracepoint, which knows the state better. */
 	if (slot->tid != 0) {
 		begin_account(slot, now);
+		slot->tag |= SLOT_PRIMED;
+		slot->since = now;
 		return 0;
 	}
 

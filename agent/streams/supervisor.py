@@ -73,6 +73,8 @@ class Supervisor:
             cause = causes.refused(request["verb"], error)
             message = {"error": cause.code, "message": cause.message}
         socket.send_fds(self._channel, [messages.encode(message)], fds)
+        # not before: a verb that prepared well may have failed at something else afterwards
+        self._maps_sent = self._maps_sent or "geometry" in message
         while self._close_after_sending:
             os.close(self._close_after_sending.pop())
 
@@ -87,7 +89,6 @@ class Supervisor:
         }
         if self._maps_sent:
             return message, []
-        self._maps_sent = True
         message["geometry"] = asdict(self._maps.geometry)
         return message, [self._maps.fds[name] for name in messages.MAPS_FOR_THE_AGENT]
 

@@ -92,6 +92,19 @@ def test_killing_a_process_during_a_compilation_leaves_no_program(
         assert isinstance(answer.exception(), requests.ConnectionError)
 
 
+def test_a_start_that_failed_late_does_not_spoil_the_next(tmp_path: Path) -> None:
+    """The maps went with the answer that was never given."""
+    with launched(tmp_path / "log") as agent:
+        os.kill(agent.catch_compiler(), signal.SIGKILL)
+        agent.settle()
+        assert agent.status()["ebpf"]["code"] == "compiler_crashed"
+        nobody = {"scope": {"pid": 2**31 - 1}}
+        refusal = requests.post(f"{agent.url}/start", json=nobody)
+        assert (refusal.status_code, refusal.json()["field"]) == (422, "scope")
+        with agent.run():
+            pass
+
+
 def test_without_its_supervisor_the_agent_tells_and_goes_on_serving(
     agent: Launched, bpftool: Bpftool
 ) -> None:

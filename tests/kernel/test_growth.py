@@ -1,0 +1,114 @@
+"""However often a run is started and stopped, and however much happens in it: nothing grows."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import requests
+from fakes.processes import Bpftool, Launched, children, held, launched, status_field
+from fakes.program import program
+
+CYCLES = 1_000 if os.environ.get("CHAINBENCH_REQUIRE_KERNEL") == "1" else 100
+"""All of them where nothing may be left out: half a minute."""
+
+WARM_UP = 20
+"""Cycles until everything that is kept is full: the last runs' evidence (16), caches, pools."""
+
+AGENT_ALLOWANCE_KIB = 12 * 1024
+"""The collector of cycles lets some hundred runs' objects gather first (measured: 6 MiB in all,
+then back). Keeping each run's histograms would be 0.7 MiB a run, its evidence 50 KiB."""
+SUPERVISOR_ALLOWANCE_KIB = 1024
+
+EVENTS_ALLOWANCE_KIB = 3 * 1024
+"""For a million events, which at 8 bytes each would take 8 MiB to keep."""
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """What a process has that it should have given back."""
+
+    fds: int
+    mappings: int
+    threads: int
+    children: int
+    maps: frozenset[int]
+    programs: int
+
+    @classmethod
+    def of(cls, pid: int) -> "Holdings":
+        return cls(
+            fds=len(os.listdir(f"/proc/{pid}/fd")),
+            mappings=files_mapped(pid),
+            threads=int(status_field(pid, "Threads")),
+            children=len(children(pid)),
+            maps=frozenset(held(pid, "map")),
+            programs=len(held(pid, "prog")),
+        )
+
+
+def files_mapped(pid: int) -> int:
+    """Mappings of files and of BPF maps; the allocator's own come and go with the heap."""
+    rows = (line.split() for line in Path(f"/proc/{pid}/maps").read_text().splitlines())
+    return sum(len(row) > 5 and not row[5].startswith("[") for row in rows)
+
+
+def resident_kib(pid: int) -> int:
+    return int(status_field(pid, "VmRSS").split()[0])
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Iterator[Launched]:
+    with launched(tmp_path / "log") as agent:
+        agent.settle()
+        yield agent
+
+
+def test_nothing_grows_with_the_number_of_runs(agent: Launched, tool: Callable[[str], str]) -> None:
+    bpftool = Bpftool(tool("bpftool"))
+
+    def measured() -> tuple[Holdings, Holdings, int]:
+        ours = Holdings.of(agent.supervisor)
+        return ours, Holdings.of(agent.pid), len(bpftool.programs(set(ours.maps)))
+
+    def cycle(times: int) -> None:
+        for _ in range(times):
+            assert client.post(f"{agent.url}/start").json()["available"]
+            assert client.post(f"{agent.url}/stop").json()["available"]
+
+    # one connection for all, or the number of descriptors would depend on when one is closed
+    with requests.Session() as client:
+        cycle(WARM_UP)
+        before = measured()
+        cycle(20)
+        assert measured() == before
+        memory = resident_kib(agent.pid), resident_kib(agent.supervisor)
+        cycle(CYCLES - 20 - WARM_UP)
+        assert measured() == before
+    assert resident_kib(agent.pid) < memory[0] + AGENT_ALLOWANCE_KIB
+    assert resident_kib(agent.supervisor) < memory[1] + SUPERVISOR_ALLOWANCE_KIB
+
+
+def test_no_event_is_kept(agent: Launched) -> None:
+    """One load after another in one run, the second five times as long."""
+    with agent.run(sections=["runqlat"]):
+        few, resident = after_turns(agent, 100_000)
+        many, resident_later = after_turns(agent, 500_000)
+    assert few >= 200_000
+    assert many - few >= 1_000_000
+    assert resident_later < resident + EVENTS_ALLOWANCE_KIB
+
+
+def after_turns(agent: Launched, turns: int) -> tuple[int, int]:
+    """Events received so far and resident memory, after so many turns of two processes."""
+    with program("pingpong", turns) as pingpong:
+        pingpong.work()
+    received = events_received(agent.metrics())
+    return received, resident_kib(agent.pid)
+
+
+def events_received(page: str) -> int:
+    name = 'chainbench_agent_events_received_total{stream="runqlat"} '
+    [line] = [line for line in page.splitlines() if line.startswith(name)]
+    return int(float(line.removeprefix(name)))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from agent import __version__
 from agent.config import Settings
-from agent.model import TIMINGS
+from agent.model import TIMINGS, TRANSPORT_CHOICES
 
 COMMANDS = ("serve", "demo", "show", "overhead")
 
@@ -63,6 +63,12 @@ def build_parser() -> argparse.ArgumentParser:
         default=defaults.timing,
         help="time by the clock, or by the scheduler's own accounting (%(default)s)",
     )
+    serve.add_argument(
+        "--transport",
+        choices=TRANSPORT_CHOICES,
+        default=defaults.transport,
+        help="ring buffer, perf buffers, or the ring where the kernel has one (%(default)s)",
+    )
     serve.set_defaults(run=_serve)
 
     demo = commands.add_parser("demo", help="bracket a bundled workload and print the evidence")
@@ -95,6 +101,7 @@ def _serve(options: argparse.Namespace) -> int:
             label_sets=options.label_sets,
             allowed_hosts=tuple(options.allow_host),
             timing=options.timing,
+            transport=options.transport,
         )
     )
 

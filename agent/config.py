@@ -15,4 +15,4 @@ class Settings:
     label_sets: int = 200
     allowed_hosts: tuple[str, ...] = ()
     timing: str = "clock"
-    transport: str = "ring"
+    transport: str = "auto"

@@ -43,7 +43,8 @@ def build(run: Run, stopped: Stopped | None, verdict: Verdict) -> Json:
         built["scope"] = dict(run.arming.scope)
     return built | {
         "manifest": manifest(run.arming),
-        "completeness": verdict.evidence(),
+        "completeness": verdict.evidence()
+        | {"refused_records": stopped.refused_records if stopped else None},
         "checks": [check.evidence() for check in run.checks],
         "overhead": _overhead(run, stopped, stop_ns),
     }

@@ -25,6 +25,8 @@ TIMINGS = ("clock", "accounting")
 
 TRANSPORTS = ("ring", "perf")
 """BPF ring buffer (since 5.8), or per-CPU perf buffers."""
+TRANSPORT_CHOICES = (*TRANSPORTS, "auto")
+"""``auto``: the ring where the kernel has one."""
 
 SCOPES = ("system", "pid", "cgroup", "caller")
 

@@ -122,6 +122,7 @@ class Recorder:
             "run_id": run.id if run else "",
             "ebpf": self._ebpf(),
             "armed": self._armed(),
+            "transport": run.arming.transport if run and run.arming else "",
             "processes": [
                 {"role": role, "pid": pid} for role, pid in self._collector.processes().items()
             ],

@@ -10,7 +10,7 @@ from agent.errors import AgentError, InvalidRequest
 from agent.model import (
     SECTIONS,
     TIMINGS,
-    TRANSPORTS,
+    TRANSPORT_CHOICES,
     Labels,
     Report,
     Scope,
@@ -143,7 +143,7 @@ START_FIELDS: Mapping[str, Field] = {
     "sections": Field(sections, default=SECTIONS),
     "scope": Field(scope, default=Scope()),
     "timing": Field(one_of(TIMINGS)),
-    "transport": Field(one_of(TRANSPORTS)),
+    "transport": Field(one_of(TRANSPORT_CHOICES)),
     "measure_probes": Field(boolean, default=False),
 }
 """Labels, and further attributes of `StartRequest` by name."""

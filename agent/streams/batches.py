@@ -21,10 +21,12 @@ from agent.streams.layout import (
     STREAM_WORDS,
     Geometry,
 )
+from agent.streams.ordering import acquire_fence
 
 STREAMS = len(STREAM_NAMES)
 
 Words = NDArray[np.uint64]
+_NOTHING: Words = np.empty(0, np.uint64)
 Sink = Callable[[int, Words], None]
 """Takes a stream's number and events as words: (records, words) or (words,). It keeps no view."""
 
@@ -58,6 +60,23 @@ class OpenBatches:
         self._memory = mmap.mmap(fd, size, mmap.MAP_SHARED, mmap.PROT_READ)
         self.rows = np.frombuffer(self._memory, BATCH_DTYPE)
         """One per CPU and stream: row = cpu * STREAMS + stream."""
+        self._fence = acquire_fence()
+
+    def unread(self, row: int, seq: int, start: int) -> Words:
+        """A copy of the words from ``start`` on, of the batch numbered ``seq`` of a row.
+
+        Empty when it has been handed over: its record brings them. A batch is emptied before it
+        is numbered anew, so a count that is read after the number belongs to it.
+        """
+        batch = self.rows[row]
+        if int(batch["seq"]) != seq:
+            return _NOTHING
+        self._fence()
+        used = int(batch["words"])
+        self._fence()
+        words: Words = batch["events"][start:used].copy()
+        self._fence()
+        return words if int(batch["seq"]) == seq else _NOTHING
 
     def totals(self, field: str) -> list[int]:
         """A counter of the batches' tail, summed over CPUs, by stream."""
@@ -77,7 +96,7 @@ class OpenBatches:
 
     def close(self) -> None:
         """Raises BufferError while anybody still holds a view of the events."""
-        del self.rows
+        self.rows = np.empty(0, BATCH_DTYPE)
         self._memory.close()
 
 
@@ -103,31 +122,20 @@ class Ledger:
             self.missing_batches += (
                 first - self._next_seq[row] + (last - first + 1 - len(positions))
             )
-            if self._taken[row]:
+            if self._taken[row] and first == self._next_seq[row]:
                 position = int(positions[0])
                 fresh[position] = False
                 self._take(row, block.events[position, self._taken[row] :], sink)
-                self._taken[row] = 0
+            self._taken[row] = 0
             self._next_seq[row] = last + 1
         self._take_whole(block, fresh, sink)
 
     def take_open(self, batches: OpenBatches, sink: Sink) -> None:
-        """Hand over what is in the open batches and was not taken before.
-
-        A batch that is handed over at this moment is left alone: its record brings the rest.
-        """
-        words = batches.rows["words"].tolist()
-        for row, used in enumerate(words):
-            if used <= self._taken[row]:
-                continue
-            batch = batches.rows[row]
-            if int(batch["seq"]) != self._next_seq[row]:
-                continue
-            events = batch["events"][self._taken[row] : used].copy()
-            if int(batch["seq"]) != self._next_seq[row]:
-                continue
+        """Hand over what is in the open batches and was not taken before."""
+        for row in np.flatnonzero(batches.rows["words"]).tolist():
+            events = batches.unread(row, self._next_seq[row], self._taken[row])
             self._take(row, events, sink)
-            self._taken[row] = used
+            self._taken[row] += len(events)
 
     def _take_whole(self, block: Block, fresh: NDArray[np.bool_], sink: Sink) -> None:
         streams = block.ids & 0xFF

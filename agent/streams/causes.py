@@ -29,6 +29,8 @@ CURES = {
     "compiler_crashed": "the compiling process ended early: {detail}. The next start tries again.",
     "compiler_timeout": "the compiling process did not answer in time: {detail}. "
     "The next start tries again.",
+    "no_buffer_memory": "the kernel grants no memory for perf buffers: {detail}. Raise the limit "
+    "on locked memory (ulimit -l) or kernel.perf_event_mlock_kb, or use --transport ring.",
     "supervisor_lost": "the privileged process of the agent is gone: {detail}. "
     "Restart the agent to collect again.",
 }

@@ -2,7 +2,7 @@
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -25,9 +25,9 @@ from agent.streams.layout import (
 from agent.streams.observed import Arming, Observed, Stopped, StreamCounts
 from agent.streams.plan import Plan
 from agent.streams.poller import Drain
-from agent.streams.ring import RingReader
 from agent.streams.syscall_names import syscall_names
 from agent.streams.tables import Tables
+from agent.streams.transport import Transports
 
 DRAIN_INTERVAL_S = 0.25
 """Between two looks at the ring, which at full load fills to its wakeup mark in a second."""
@@ -44,15 +44,17 @@ class _Shared:
     geometry: Geometry
     batches: OpenBatches
     tables: Tables
-    reader: RingReader
 
 
 class KernelCollector:
     """One run at a time. ``run`` owns its tasks; the other methods are called by the recorder."""
 
-    def __init__(self, client: SupervisorClient, default: Plan) -> None:
+    def __init__(
+        self, client: SupervisorClient, default: Plan, transports: Transports | None = None
+    ) -> None:
         self._client = client
         self._default = default
+        self._transports = transports or Transports(client)
         self._shared: _Shared | None = None
         self._drain: Drain | None = None
         self._drain_scope = trio.CancelScope()
@@ -76,15 +78,21 @@ class KernelCollector:
 
     async def prepare(self) -> None:
         """Compile and load ahead of the first run. Raises CannotCollect."""
-        self._adopt(await self._client.ask("prepare", plan=self._default.message()))
+        transport, _ = await self._transports.open(self._default.transport)
+        plan = replace(self._default, transport=transport)
+        self._adopt(await self._client.ask("prepare", plan=plan.message()))
 
     async def start(self, request: StartRequest, sink: Sink) -> Arming:
         """Attach, and begin to feed the sink. Raises CannotCollect; then nothing is attached."""
+        wanted = request.transport or self._default.transport
+        transport, reader = await self._transports.open(wanted)
+        # an arming that failed half-way may have left records
+        reader.discard()
         plan = Plan(
             request.sections,
             request.scope.kind != "system",
             request.timing or self._default.timing,
-            request.transport or self._default.transport,
+            transport,
         )
         reply = await self._client.ask(
             "arm",
@@ -95,10 +103,11 @@ class KernelCollector:
         shared = self._adopt(reply)
         self._scoped = plan.scoped
         self._began = self._edge(shared)
-        self._drain = Drain(shared.reader, shared.batches, sink)
+        self._drain = Drain(reader, shared.batches, sink)
         self._drain_scope = trio.CancelScope()
         assert self._nursery is not None
-        self._nursery.start_soon(self._work, shared, request.scope.kind == "cgroup")
+        follow_cgroup = request.scope.kind == "cgroup"
+        self._nursery.start_soon(self._work, shared, transport, follow_cgroup)
         return _arming(reply.message, plan, request.scope)
 
     async def refresh(self) -> Observed:
@@ -134,6 +143,7 @@ class KernelCollector:
             alive,
             tuple(message["programs"]),
             faults,
+            message.get("refused_records"),
         )
 
     def processes(self) -> dict[str, int]:
@@ -146,12 +156,13 @@ class KernelCollector:
                 processes["compiler"] = pid
         return processes
 
-    async def _work(self, shared: _Shared, follow_cgroup: bool) -> None:
+    async def _work(self, shared: _Shared, transport: str, follow_cgroup: bool) -> None:
         """Everything that goes on during a run, until it is stopped."""
         assert self._drain is not None
         with self._drain_scope:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._drain.run, DRAIN_INTERVAL_S)
+                nursery.start_soon(self._transports.follow_cpus, transport)
                 if follow_cgroup:
                     nursery.start_soon(self._follow_cgroup, shared.tables)
 
@@ -172,12 +183,11 @@ class KernelCollector:
         """Map what came with the first answer; later ones bring nothing new."""
         if self._shared is None:
             geometry = Geometry(**reply.message["geometry"])
-            events, batches, counters, slots = reply.fds
+            batches, counters, slots = reply.fds
             self._shared = _Shared(
                 geometry,
                 OpenBatches(batches, geometry),
                 Tables(counters, slots, geometry),
-                RingReader(events, geometry.ring_bytes),
             )
         return self._shared
 

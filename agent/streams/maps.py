@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.streams import bpf, causes
+from agent.streams.buffers import Buffers
 from agent.streams.layout import (
     BATCH_HEAD,
     BATCH_SIZE,
@@ -49,8 +50,9 @@ BATCH_ID = BATCH_HEAD + 4
 class Maps:
     """All maps by name. Raises CannotCollect where the kernel refuses to create them."""
 
-    def __init__(self, geometry: Geometry) -> None:
+    def __init__(self, geometry: Geometry, buffers: Buffers | None = None) -> None:
         self.geometry = geometry
+        self.buffers = buffers or Buffers(geometry)
         self.fds: dict[str, int] = {}
         sizes = geometry.map_sizes()
         try:
@@ -65,9 +67,6 @@ class Maps:
             self.fds["requests"] = bpf.create_map(
                 "cba_requests", bpf.MAP_TYPE_HASH, key=8, value=REQUEST_SIZE, entries=MAX_REQUESTS
             )
-            self.fds["events"] = bpf.create_map(
-                "cba_events", bpf.MAP_TYPE_RINGBUF, entries=geometry.ring_bytes
-            )
         except OSError as error:
             self.close()
             raise causes.refused("creating maps", error) from error
@@ -75,9 +74,9 @@ class Maps:
         self._zeros = mmap.mmap(-1, max(sizes.values()), flags=mmap.MAP_PRIVATE)
         self._empty_batches = _empty_batches(geometry)
 
-    def constants(self) -> dict[str, int]:
-        """The map fds as the C files name them; valid in a process that inherits them."""
-        return {f"{name.upper()}_FD": fd for name, fd in self.fds.items()}
+    def of_programs(self, transport: str) -> dict[str, int]:
+        """The fds as the C files name them, less ``_FD``; with the buffers of one transport."""
+        return {**self.fds, "events": self.buffers.events_fd(transport)}
 
     def reset(self, config: RunConfig) -> None:
         """Empty every table and write the configuration of the next run. Nothing is attached."""

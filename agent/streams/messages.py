@@ -11,10 +11,13 @@ from typing import Any
 MAX_MESSAGE = 128 * 1024
 MAX_FDS = 64
 
-VERBS = ("prepare", "arm", "disarm", "rescope", "stats")
+VERBS = ("buffers", "prepare", "arm", "disarm", "rescope", "stats")
 
-MAPS_FOR_THE_AGENT = ("events", "batches", "counters", "slots")
-"""Rings and tables only: with a program or a link it could attach again."""
+MAPS_FOR_THE_AGENT = ("batches", "counters", "slots")
+"""Tables, and beside them the transport's buffers: with a program or a link it could attach."""
+
+BUFFERS_AT_ONCE = 60
+"""In one answer; a machine with more CPUs takes several."""
 
 
 def encode(message: dict[str, Any]) -> bytes:

@@ -70,3 +70,5 @@ class Stopped:
     """Per program: runs and their ns where the kernel counts them, runs skipped by recursion."""
     faults: Mapping[str, str] = field(default_factory=dict)
     """What went wrong on the way, by a stable code."""
+    refused_records: int | None = None
+    """Attempts to submit to a full buffer, by the kernel's own count where it has one: perf."""

@@ -21,6 +21,9 @@ class Reader(Protocol):
 
     def release(self) -> None: ...
 
+    def discard(self) -> None:
+        """Leave unread what an earlier run left behind."""
+
 
 class Drain:
     """One run's way from a reader to a sink."""

@@ -15,16 +15,14 @@ look at the producer's position before the headers, and at the headers before th
 x86-64 keeps loads in order; elsewhere a fence stands between (libatomic's).
 """
 
-import ctypes
 import mmap
-import platform
-from collections.abc import Callable
 
 import numpy as np
 import trio
 
 from agent.streams.batches import Block
 from agent.streams.layout import BATCH_WORDS, RECORD_SIZE
+from agent.streams.ordering import acquire_fence
 
 HEADER = 8
 STRIDE = HEADER + RECORD_SIZE
@@ -44,14 +42,6 @@ class CorruptRing(Exception):
     """A record that none of our programs writes."""
 
 
-def _load_fence() -> Callable[[], object]:
-    if platform.machine() in ("x86_64", "s390x"):  # loads are ordered
-        return lambda: None
-    library = ctypes.CDLL("libatomic.so.1")
-    acquire = 2
-    return lambda: library.atomic_thread_fence(acquire)
-
-
 class RingReader:
     """One ring, mapped by whoever has its fd: that takes no privilege."""
 
@@ -59,7 +49,7 @@ class RingReader:
         page = mmap.PAGESIZE
         self._fd = fd
         self._mask = ring_bytes - 1
-        self._fence = _load_fence()
+        self._fence = acquire_fence()
         self._consumer_page = mmap.mmap(fd, page, mmap.MAP_SHARED)
         self._data = mmap.mmap(
             fd, page + 2 * ring_bytes, mmap.MAP_SHARED, mmap.PROT_READ, offset=page
@@ -99,11 +89,17 @@ class RingReader:
 
     def release(self) -> None:
         """Give what was read back to the kernel; every view of it is void from here on."""
+        self._fence()
         self._consumer[0] = self._position
+
+    def discard(self) -> None:
+        """Leave unread what an earlier run left behind. Nothing is attached meanwhile."""
+        self._position = int(self._producer[0])
+        self.release()
 
     def close(self) -> None:
         """Raises BufferError while anybody still holds a view of a record."""
-        del self._consumer, self._producer
+        self._consumer = self._producer = np.empty(0, np.uint64)
         self._data.close()
         self._consumer_page.close()
 

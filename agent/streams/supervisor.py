@@ -11,6 +11,7 @@ import signal
 import socket
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -35,8 +36,13 @@ Answer = tuple[dict[str, Any], list[int]]
 class Supervisor:
     """Serves the agent at the other end of ``channel`` until it is gone."""
 
-    def __init__(self, channel: socket.socket) -> None:
+    def __init__(
+        self,
+        channel: socket.socket,
+        make_maps: Callable[[], Maps] = lambda: Maps(this_machine()),
+    ) -> None:
         self._channel = channel
+        self._make_maps = make_maps
         self._compiler = Compiler(channel)
         self._maps: Maps | None = None
         self._maps_sent = False
@@ -56,6 +62,7 @@ class Supervisor:
 
     def _answer(self, request: dict[str, Any]) -> None:
         verbs = {
+            "buffers": self._buffers,
             "prepare": self._prepare,
             "arm": self._arm,
             "disarm": self._disarm,
@@ -66,10 +73,10 @@ class Supervisor:
         try:
             message, fds = verbs[request["verb"]](request)
         except CannotCollect as error:
-            self._detach()
+            self._give_up(request)
             message = {"error": error.code, "message": error.message}
         except OSError as error:
-            self._detach()
+            self._give_up(request)
             cause = causes.refused(request["verb"], error)
             message = {"error": cause.code, "message": cause.message}
         socket.send_fds(self._channel, [messages.encode(message)], fds)
@@ -77,6 +84,19 @@ class Supervisor:
         self._maps_sent = self._maps_sent or "geometry" in message
         while self._close_after_sending:
             os.close(self._close_after_sending.pop())
+
+    def _buffers(self, request: dict[str, Any]) -> Answer:
+        """The buffers that the agent does not have; to be asked while there are more."""
+        maps = self._ready_maps()
+        transport = maps.buffers.chosen(request["transport"])
+        offered = maps.buffers.offered(transport, request["have"])
+        now = offered[: messages.BUFFERS_AT_ONCE]
+        return {
+            "transport": transport,
+            "buffers": [[buffer.cpu, buffer.serial] for buffer in now],
+            "more": len(offered) > len(now),
+            "ring_bytes": maps.geometry.ring_bytes,
+        }, [buffer.fd for buffer in now]
 
     def _prepare(self, request: dict[str, Any]) -> Answer:
         """Have the programs of a plan loaded, and tell the agent which maps there are."""
@@ -100,6 +120,7 @@ class Supervisor:
         root, cgroup_id = scopes.root_of(request["scope"])
         start_ns = time.monotonic_ns()
         self._maps.reset(RunConfig(start_ns, cgroup_id, root, os.getpid()))
+        self._maps.buffers.begin(request["plan"]["transport"])
         self._armed = Armed(self._programs(Plan.of(request)))
         self._armed.attach(bool(request["measure_probes"]))
         return message | {
@@ -130,6 +151,7 @@ class Supervisor:
         self._armed = None
         self._close_after_sending.append(_as_file(reports))
         answer = {"stop_ns": stop_ns, "programs": stats, "reports": True}
+        answer["refused_records"] = self._maps.buffers.refused() if self._maps else None
         return answer, list(self._close_after_sending)
 
     def _stats(self, request: dict[str, Any]) -> Answer:
@@ -138,18 +160,28 @@ class Supervisor:
 
     def _programs(self, plan: Plan) -> Built:
         """Loaded programs for this plan, compiled if there are none yet."""
-        causes.check_platform()
-        if self._maps is None:
-            self._maps = Maps(this_machine())
+        maps = self._ready_maps()
         if plan not in self._built:
-            constants = self._maps.geometry.constants() | self._maps.constants()
-            constants |= plan.constants()
-            fds = list(self._maps.fds.values())
-            self._built[plan] = self._compiler.build(list(plan.sections), constants, fds)
+            fds = maps.of_programs(plan.transport)
+            constants = maps.geometry.constants() | plan.constants()
+            constants |= {f"{name.upper()}_FD": fd for name, fd in fds.items()}
+            sections = list(plan.sections)
+            self._built[plan] = self._compiler.build(sections, constants, list(fds.values()))
             while len(self._built) > KEPT_PROGRAM_SETS:
                 self._built.popitem(last=False)[1].close()
         self._built.move_to_end(plan)
         return self._built[plan]
+
+    def _ready_maps(self) -> Maps:
+        causes.check_platform()
+        if self._maps is None:
+            self._maps = self._make_maps()
+        return self._maps
+
+    def _give_up(self, request: dict[str, Any]) -> None:
+        # a buffer that could not be had costs the events of one CPU, not the run
+        if request["verb"] != "buffers":
+            self._detach()
 
     def _detach(self) -> None:
         if self._armed is not None:

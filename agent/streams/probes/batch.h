@@ -36,8 +36,10 @@ inline_always u64 *event_room(void *ctx, struct batch *batch, u32 words)
 			batch->lost++;
 			return NULL;
 		}
-		batch->seq++;
+		/* Emptied, then numbered anew: who reads the new number reads no old count. */
 		batch->words = 0;
+		__asm__ volatile("" ::: "memory");
+		batch->seq++;
 		used = 0;
 	}
 	return &batch->events[used & (BATCH_WORDS - words)];

@@ -1,0 +1,18 @@
+"""Keeping loads from memory that the kernel writes in the order in which they were meant."""
+
+import ctypes
+import platform
+from collections.abc import Callable
+
+
+def acquire_fence() -> Callable[[], object]:
+    """What to call between reading a position and reading (or giving back) what it vouches for.
+
+    It orders earlier loads before later loads and stores. x86-64 and s390x do so by themselves;
+    elsewhere it is libatomic's. Raises OSError where that library is needed and missing.
+    """
+    if platform.machine() in ("x86_64", "s390x"):
+        return lambda: None
+    library = ctypes.CDLL("libatomic.so.1")
+    memory_order_acquire = 2
+    return lambda: library.atomic_thread_fence(memory_order_acquire)

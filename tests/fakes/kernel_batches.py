@@ -1,0 +1,119 @@
+"""What probes/batch.h does, one store at a time, so that a reader can look between any two."""
+
+import mmap
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from agent.streams.batches import BATCH_DTYPE, STREAMS, Block, OpenBatches
+from agent.streams.layout import BATCH_WORDS, STREAM_WORDS, Geometry, machine_geometry
+
+
+class KernelBatches:
+    """The batches of every CPU and stream, in memory that `OpenBatches` maps, and a transport."""
+
+    def __init__(self, cpus: int = 2, room: int = 4) -> None:
+        self.geometry: Geometry = machine_geometry(cpus, 1024)
+        self.fd = os.memfd_create("batches")
+        size = self.geometry.map_sizes()["batches"]
+        os.truncate(self.fd, size)
+        self._memory = mmap.mmap(self.fd, size)
+        self.rows = np.frombuffer(self._memory, BATCH_DTYPE)
+        self.rows["id"] = [row // STREAMS << 8 | row % STREAMS for row in range(len(self.rows))]
+        self.room = room
+        """Records that the transport holds; more are refused."""
+        self.records: list[np.void] = []
+        self.produced: dict[int, list[int]] = {row: [] for row in range(len(self.rows))}
+        """First word of each event that a batch took, by row."""
+        self._events = 0
+        self._doing: dict[int, Iterator[None]] = {}
+
+    def step(self, row: int) -> None:
+        """One store of the program that writes this row."""
+        doing = self._doing.get(row)
+        if doing is None:
+            doing = self._doing[row] = self._event(row)
+        if next(doing, "done") == "done":
+            del self._doing[row]
+
+    def finish(self) -> None:
+        """Let every program run to its end, as waiting after the detaching does."""
+        for row in list(self._doing):
+            self._finish(row)
+
+    def _finish(self, row: int) -> None:
+        for _ in self._doing.pop(row, iter(())):
+            pass
+
+    def events_left(self, row: int) -> int:
+        """Events that the open batch still takes."""
+        left = BATCH_WORDS - int(self.rows[row]["words"])
+        return left // STREAM_WORDS[row % STREAMS]
+
+    def event(self, row: int, count: int = 1) -> None:
+        """Whole events, after the one that was under way."""
+        self._finish(row)
+        for _ in range(count):
+            for _ in self._event(row):
+                pass
+
+    def _event(self, row: int) -> Iterator[None]:
+        """event_room() and event_done(); each yield is between two stores."""
+        batch = self.rows[row]
+        words = STREAM_WORDS[row % STREAMS]
+        if batch["words"] >= BATCH_WORDS:
+            if len(self.records) >= self.room:
+                batch["lost"] += 1
+                return
+            self.records.append(batch.copy())
+            yield
+            batch["words"] = 0
+            yield
+            batch["seq"] += 1
+            yield
+        self._events += 1
+        event = self._events * 100
+        used = int(batch["words"])
+        for word in range(words):
+            batch["events"][used + word] = event + word
+        yield
+        batch["words"] += words
+        self.produced[row].append(event)
+
+    def block(self, limit: int) -> Block | None:
+        """What a reader would hand over of the records there are."""
+        taken, self.records = self.records[:limit], self.records[limit:]
+        if not taken:
+            return None
+        records = np.array(taken, BATCH_DTYPE)
+        return Block(records["id"], records["seq"], records["events"])
+
+    @property
+    def lost(self) -> int:
+        return int(self.rows["lost"].sum())
+
+    def close(self) -> None:
+        self.rows = np.empty(0, BATCH_DTYPE)
+        self._memory.close()
+        os.close(self.fd)
+
+
+class RacedBatches(OpenBatches):
+    """Open batches of which every field is read at another moment: ``meanwhile`` runs before."""
+
+    def __init__(self, kernel: KernelBatches, meanwhile: Callable[[], None]) -> None:
+        super().__init__(kernel.fd, kernel.geometry)
+        self.rows: Any = _Raced(self.rows, meanwhile)
+
+
+class _Raced:
+    def __init__(self, array: Any, meanwhile: Callable[[], None]) -> None:
+        self._array = array
+        self._meanwhile = meanwhile
+
+    def __getitem__(self, key: Any) -> Any:
+        self._meanwhile()
+        found = self._array[key]
+        return _Raced(found, self._meanwhile) if isinstance(found, np.void) else found

@@ -1,0 +1,279 @@
+"""The perf buffers' reader, against memory written as the kernel writes it."""
+
+import random
+import struct
+from collections.abc import Iterator
+
+import pytest
+import trio
+from fakes.transport_memory import PAGE, PERF_STRIDE, PerfMemory, batch_id, events_of
+
+from agent.streams.layout import STREAM_RUNQLAT
+from agent.streams.perf import CorruptBuffer, PerfEvent, PerfReader
+
+SIZE = 4 * PAGE
+RECORDS_THAT_FIT = SIZE // PERF_STRIDE
+THROTTLE, FORK, UNKNOWN = 5, 7, 99
+
+
+@pytest.fixture
+def memory() -> Iterator[PerfMemory]:
+    memory = PerfMemory(SIZE)
+    yield memory
+    memory.close()
+
+
+@pytest.fixture
+def reader(memory: PerfMemory) -> Iterator[PerfReader]:
+    reader = reader_of(memory)
+    yield reader
+    reader.close()
+
+
+def reader_of(*memories: PerfMemory) -> PerfReader:
+    reader = PerfReader(SIZE)
+    reader.add([PerfEvent(cpu, cpu + 1, memory.fd) for cpu, memory in enumerate(memories)])
+    return reader
+
+
+def drained(reader: PerfReader, limit: int = 100) -> list[list[int]]:
+    """The sequence numbers of each block."""
+    blocks = []
+    while (block := reader.read(limit)) is not None:
+        blocks.append(block.seqs.tolist())
+        del block
+        reader.release()
+    return blocks
+
+
+def test_an_empty_buffer_has_nothing(reader: PerfReader) -> None:
+    assert reader.read(10) is None
+
+
+def test_records_come_as_they_were_written(memory: PerfMemory, reader: PerfReader) -> None:
+    for seq in range(3):
+        memory.submit(seq, batch_id(5, STREAM_RUNQLAT))
+    block = reader.read(10)
+    assert block is not None
+    assert block.ids.tolist() == [5 << 8] * 3
+    assert block.seqs.tolist() == [0, 1, 2]
+    assert block.events.tolist() == [events_of(seq) for seq in range(3)]
+    assert block.events.ctypes.data % 8 == 0
+    del block
+
+
+def test_no_more_than_asked_for(memory: PerfMemory, reader: PerfReader) -> None:
+    for seq in range(5):
+        memory.submit(seq)
+    assert drained(reader, limit=2) == [[0, 1], [2, 3], [4]]
+
+
+def test_room_is_given_back_on_release_and_not_before(
+    memory: PerfMemory, reader: PerfReader
+) -> None:
+    while memory.submit(0):
+        pass
+    block = reader.read(2)
+    assert block is not None
+    assert memory.tail == 0
+    del block
+    reader.release()
+    assert memory.tail == 2 * PERF_STRIDE
+    assert memory.submit(9)
+
+
+def test_a_record_that_wraps_is_put_together(memory: PerfMemory, reader: PerfReader) -> None:
+    """In 300 laps it is cut at every multiple of 8, in the header's place too."""
+    cuts = set()
+    for seq in range(300 * RECORDS_THAT_FIT):
+        cuts.add(max(0, memory.head % SIZE + PERF_STRIDE - SIZE))
+        assert memory.submit(seq, batch_id(1, 0))
+        block = reader.read(10)
+        assert block is not None
+        assert block.ids.tolist() == [batch_id(1, 0)]
+        assert block.seqs.tolist() == [seq]
+        assert block.events[0].tolist() == events_of(seq)
+        del block
+        reader.release()
+    assert cuts == set(range(0, PERF_STRIDE, 8))
+
+
+def test_a_wrapping_record_keeps_its_place_in_the_order(
+    memory: PerfMemory, reader: PerfReader
+) -> None:
+    for seq in range(RECORDS_THAT_FIT - 1):
+        memory.submit(seq)
+    drained(reader)
+    for seq in range(RECORDS_THAT_FIT):
+        memory.submit(seq)
+    blocks = drained(reader)
+    assert [seq for block in blocks for seq in block] == list(range(RECORDS_THAT_FIT))
+    assert len(blocks) == 3
+
+
+def test_positions_may_pass_any_power_of_two(memory: PerfMemory) -> None:
+    """They only ever grow: 2^32 bytes pass in less than an hour."""
+    grown = PerfMemory(SIZE, start=(1 << 40) - PERF_STRIDE // 2 // 8 * 8)
+    reader = reader_of(grown)
+    for seq in range(3 * RECORDS_THAT_FIT):
+        grown.submit(seq)
+        assert drained(reader) == [[seq]]
+    assert grown.tail == grown.head > 1 << 40
+    reader.close()
+    grown.close()
+
+
+def test_what_the_kernel_lost_is_counted_and_read_past(
+    memory: PerfMemory, reader: PerfReader
+) -> None:
+    refused = 0
+    seq = 0
+    for _ in range(20):
+        while memory.submit(seq):
+            seq += 1
+        refused += 1
+        for _ in range(4):
+            assert not memory.submit(seq)
+            refused += 1
+        block = reader.read(3)
+        assert block is not None
+        del block
+        reader.release()
+    assert memory.submit(seq)
+    drained(reader)
+    assert reader.lost == refused
+
+
+def test_a_lost_record_may_wrap(memory: PerfMemory, reader: PerfReader) -> None:
+    for left in (8, 16):
+        at = memory.head % SIZE
+        memory.other(UNKNOWN, SIZE - left - at)
+        assert reader.read(1) is None
+        memory.other(2, 24, struct.pack("=QQ", 77, 1000 + left))
+        assert reader.read(1) is None
+    assert reader.lost == 1008 + 1016
+
+
+@pytest.mark.parametrize("kind", [THROTTLE, FORK, UNKNOWN])
+def test_records_of_other_kinds_are_passed_over(
+    memory: PerfMemory, reader: PerfReader, kind: int
+) -> None:
+    memory.other(kind, 32)
+    memory.submit(0)
+    memory.other(kind, PERF_STRIDE)
+    memory.submit(1)
+    memory.submit(2)
+    memory.other(kind, 8)
+    assert drained(reader) == [[0], [1, 2]]
+    assert memory.tail == memory.head
+
+
+def test_any_mixture_comes_out_whole_and_in_order(memory: PerfMemory, reader: PerfReader) -> None:
+    dice = random.Random(1)
+    written = 0
+    read: list[int] = []
+    for _ in range(400):
+        if dice.random() < 0.2 and memory.head - memory.tail < SIZE - PERF_STRIDE:
+            memory.other(dice.choice([THROTTLE, UNKNOWN]), dice.randrange(8, 120, 8))
+        elif dice.random() < 0.8:
+            written += memory.submit(written)
+        else:
+            for block in drained(reader, dice.randrange(1, 4)):
+                read += block
+    for block in drained(reader):
+        read += block
+    assert read == list(range(written))
+    assert written > 100
+
+
+@pytest.mark.parametrize(("kind", "size"), [(9, PERF_STRIDE - 8), (9, 64), (1, 0), (1, 4), (1, 20)])
+def test_a_record_that_cannot_be_is_an_error(
+    memory: PerfMemory, reader: PerfReader, kind: int, size: int
+) -> None:
+    memory.other(kind, size)
+    memory.submit(0)
+    with pytest.raises(CorruptBuffer, match=f"{size} bytes"):
+        reader.read(10)
+
+
+def test_every_cpu_is_read() -> None:
+    memories = [PerfMemory(SIZE) for _ in range(3)]
+    reader = reader_of(*memories)
+    for cpu in (0, 2):
+        for seq in range(2):
+            memories[cpu].submit(seq, batch_id(cpu, 0))
+    found = []
+    while (block := reader.read(10)) is not None:
+        found += [(ident >> 8, seq) for ident, seq in zip(block.ids, block.seqs, strict=True)]
+        del block
+        reader.release()
+    assert found == [(0, 0), (0, 1), (2, 0), (2, 1)]
+    assert [memory.tail for memory in memories] == [memory.head for memory in memories]
+    reader.close()
+    for memory in memories:
+        memory.close()
+
+
+def test_a_replaced_buffer_is_read_out_before_its_successor() -> None:
+    """The CPU was offline; its batches must come in the order of their numbers."""
+    old, other, new = (PerfMemory(SIZE) for _ in range(3))
+    reader = reader_of(old, other)
+    old.submit(0)
+    reader.add([PerfEvent(0, 3, new.fd)])
+    new.submit(1)
+    assert drained(reader) == [[0], [1]]
+    assert reader.serials == [1, 2, 3]
+    reader.discard()
+    assert reader.serials == [2, 3]
+    new.submit(2)
+    assert drained(reader) == [[2]]
+    reader.close()
+    for memory in (old, other, new):
+        memory.close()
+
+
+def test_what_an_earlier_run_left_is_discarded(memory: PerfMemory, reader: PerfReader) -> None:
+    for seq in range(3):
+        memory.submit(seq)
+    reader.discard()
+    assert memory.tail == memory.head
+    memory.submit(7)
+    assert drained(reader) == [[7]]
+
+
+def test_buffers_are_mapped_all_or_none(memory: PerfMemory) -> None:
+    reader = PerfReader(SIZE)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        reader.add([PerfEvent(0, 1, memory.fd), PerfEvent(1, 2, -2)])
+    assert reader.serials == []
+    assert reader.read(10) is None
+
+
+def test_closing_fails_while_a_view_lives(memory: PerfMemory) -> None:
+    reader = reader_of(memory)
+    memory.submit(0)
+    block = reader.read(1)
+    with pytest.raises(BufferError):
+        reader.close()
+    assert block is not None
+    del block
+    reader.close()
+
+
+async def test_waiting_ends_when_a_buffer_fills_and_not_before(
+    memory: PerfMemory, reader: PerfReader, autojump_clock: trio.testing.MockClock
+) -> None:
+    for seq in range(RECORDS_THAT_FIT // 4):
+        memory.submit(seq)
+    with trio.move_on_after(60) as waited:
+        await reader.wait()
+    assert waited.cancelled_caught
+    memory.submit(9)
+    memory.submit(10)
+    with trio.move_on_after(60) as waited:
+        await reader.wait()
+    assert not waited.cancelled_caught
+    drained(reader)
+    with trio.move_on_after(60) as waited:
+        await reader.wait()
+    assert waited.cancelled_caught

@@ -1,0 +1,155 @@
+"""The ring's reader, against memory written as the kernel writes it."""
+
+from collections.abc import Iterator
+
+import pytest
+from fakes.transport_memory import BUSY, DISCARD, RING_STRIDE, RingMemory, batch_id, events_of
+
+from agent.streams.batches import Block
+from agent.streams.layout import RECORD_SIZE, STREAM_RUNQLAT
+from agent.streams.ring import CorruptRing, RingReader
+
+SIZE = 16_384
+RECORDS_THAT_FIT = SIZE // RING_STRIDE
+
+
+@pytest.fixture
+def ring() -> Iterator[RingMemory]:
+    memory = RingMemory(SIZE)
+    yield memory
+    memory.close()
+
+
+@pytest.fixture
+def reader(ring: RingMemory) -> Iterator[RingReader]:
+    reader = RingReader(ring.fd, SIZE)
+    yield reader
+    reader.close()
+
+
+def test_an_empty_ring_has_nothing(reader: RingReader) -> None:
+    assert reader.read(10) is None
+
+
+def test_records_come_as_they_were_written(ring: RingMemory, reader: RingReader) -> None:
+    for seq in range(3):
+        ring.record(seq, batch_id(5, STREAM_RUNQLAT))
+    block = reader.read(10)
+    assert block is not None
+    assert block.ids.tolist() == [5 << 8] * 3
+    assert block.seqs.tolist() == [0, 1, 2]
+    assert block.events.tolist() == [events_of(seq) for seq in range(3)]
+    del block
+    reader.release()
+    assert reader.read(10) is None
+
+
+def test_no_more_than_asked_for(ring: RingMemory, reader: RingReader) -> None:
+    for seq in range(5):
+        ring.record(seq)
+    assert drained(reader, limit=2) == [[0, 1], [2, 3], [4]]
+
+
+def test_room_is_given_back_on_release_and_not_before(ring: RingMemory, reader: RingReader) -> None:
+    while ring.record(0) is not None:
+        pass
+    assert reader.read(2) is not None
+    assert ring.consumed == 0
+    reader.release()
+    assert ring.consumed == 2 * RING_STRIDE
+    assert ring.record(9) is not None
+
+
+def test_a_record_that_crosses_the_end_is_read_like_any_other(
+    ring: RingMemory, reader: RingReader
+) -> None:
+    """The data is mapped twice in a row; no offset is left out in 300 laps."""
+    seen = []
+    offsets = set()
+    for seq in range(300 * RECORDS_THAT_FIT):
+        position = ring.record(seq)
+        assert position is not None
+        offsets.add(position % SIZE > SIZE - RING_STRIDE)
+        block = reader.read(10)
+        assert block is not None
+        assert block.events[0].tolist() == events_of(seq)
+        seen += block.seqs.tolist()
+        del block
+        reader.release()
+    assert seen == list(range(300 * RECORDS_THAT_FIT))
+    assert offsets == {True, False}
+
+
+def test_several_records_across_the_end_come_in_one_block(
+    ring: RingMemory, reader: RingReader
+) -> None:
+    for seq in range(RECORDS_THAT_FIT - 1):
+        ring.record(seq)
+    drained(reader)
+    for seq in range(RECORDS_THAT_FIT):
+        ring.record(seq)
+    assert drained(reader) == [list(range(RECORDS_THAT_FIT))]
+
+
+def test_reading_stops_at_a_record_that_is_being_written(
+    ring: RingMemory, reader: RingReader
+) -> None:
+    ring.record(0)
+    busy = ring.record(1, flags=BUSY)
+    ring.record(2)
+    assert busy is not None
+    assert drained(reader) == [[0]]
+    assert reader.read(10) is None
+    ring.commit(busy)
+    assert drained(reader) == [[1, 2]]
+
+
+@pytest.mark.parametrize("odd", [{"flags": DISCARD}, {"length": 64}, {"length": RECORD_SIZE - 8}])
+def test_a_record_that_no_program_of_ours_writes_is_an_error(
+    ring: RingMemory, reader: RingReader, odd: dict[str, int]
+) -> None:
+    ring.record(0, **odd)
+    ring.record(1)
+    with pytest.raises(CorruptRing, match=str(odd.get("length", RECORD_SIZE))):
+        reader.read(10)
+
+
+def test_what_an_earlier_run_left_is_discarded(ring: RingMemory, reader: RingReader) -> None:
+    for seq in range(3):
+        ring.record(seq)
+    reader.discard()
+    assert ring.consumed == ring.produced
+    ring.record(7)
+    assert drained(reader) == [[7]]
+
+
+def test_a_reader_that_comes_later_goes_on_where_the_ring_stands(ring: RingMemory) -> None:
+    first = RingReader(ring.fd, SIZE)
+    ring.record(0)
+    drained(first)
+    first.close()
+    ring.record(1)
+    second = RingReader(ring.fd, SIZE)
+    assert drained(second) == [[1]]
+    second.close()
+
+
+def test_closing_fails_while_a_view_lives(ring: RingMemory) -> None:
+    reader = RingReader(ring.fd, SIZE)
+    ring.record(0)
+    block: Block | None = reader.read(1)
+    with pytest.raises(BufferError):
+        reader.close()
+    assert block is not None
+    del block
+    reader.close()
+
+
+def drained(reader: RingReader, limit: int = 100) -> list[list[int]]:
+    """The sequence numbers of each block."""
+    blocks = []
+    while (block := reader.read(limit)) is not None:
+        blocks.append(block.seqs.tolist())
+        del block
+        reader.release()
+    return blocks

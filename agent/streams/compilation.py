@@ -164,7 +164,7 @@ def _built(packet: bytes, fds: list[int], log: IO[bytes]) -> Built:
     try:
         answer = messages.decode(packet)
         if "error" in answer:
-            raise _cause(answer, log)
+            raise _cause(answer)
         programs = zip(answer["programs"], fds, strict=True)
         return Built(
             tuple((str(p["name"]), str(p["hook"]), fd) for p, fd in programs),
@@ -177,10 +177,8 @@ def _built(packet: bytes, fds: list[int], log: IO[bytes]) -> Built:
         raise cannot("compiler_crashed", f"an answer without sense{_tail(log)}") from error
 
 
-def _cause(answer: dict[str, Any], log: IO[bytes]) -> CannotCollect:
+def _cause(answer: dict[str, Any]) -> CannotCollect:
     code = str(answer["error"])
     if code == "not_permitted":
         code = "kernel_refused"
-    output = _tail(log) if code == "compile_failed" else ""
-    known = code if code in CURES else "compiler_crashed"
-    return cannot(known, f"{answer['message']}{output}")
+    return cannot(code if code in CURES else "compiler_crashed", str(answer["message"]))

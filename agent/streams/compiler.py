@@ -26,6 +26,9 @@ from agent.streams.btf import KIND_FUNC, KernelTypes, NoBtf  # noqa: E402
 
 Loaded = list[tuple[specs.Program, int]]
 
+LOG_LINES = 12
+LOG_BYTES = 16 * 1024
+
 
 class BuildFailed(Exception):
     """Nothing was loaded; ``code`` names the kind of cause, the message holds the last lines."""
@@ -104,10 +107,26 @@ def compile_source(constants: dict[str, int], sections: tuple[str, ...]) -> Any:
             for n, v in {**constants, **switches}.items()
         ),
     ]
+    said_before = stderr_size()
     try:
         return BPF(text=text.encode(), cflags=cflags)
-    except Exception as error:  # bcc raises bare Exceptions
-        raise BuildFailed("compile_failed", str(error)) from error
+    except Exception as error:  # bcc raises bare Exceptions, with no word of clang's in them
+        raise BuildFailed("compile_failed", stderr_since(said_before) or str(error)) from error
+
+
+def stderr_size() -> int:
+    """Bytes written to stderr so far; 0 where it is no file. The supervisor makes it one."""
+    return os.fstat(2).st_size
+
+
+def stderr_since(position: int) -> str:
+    """The last lines of what came after, which is how clang tells what is wrong."""
+    start = max(position, stderr_size() - LOG_BYTES)
+    try:
+        text = os.pread(2, LOG_BYTES, start).decode(errors="replace")
+    except OSError:
+        return ""
+    return "\n".join(text.strip().splitlines()[-LOG_LINES:])
 
 
 def load_program(types: KernelTypes, module: Any, program: specs.Program) -> int:

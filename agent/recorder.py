@@ -183,10 +183,11 @@ class Recorder:
             self._note(error)
 
     async def _arm(self, run: Run) -> None:
-        run.meter = CpuMeter(self._collector.processes())
         try:
             run.arming = await self._collector.start(run.request, run.collection.take)
             run.started_ns = run.arming.start_ns
+            # from here: compiling for a plan that is new is no cost of the run
+            run.meter = CpuMeter(self._collector.processes())
             self._note(None)
         except CannotCollect as error:
             run.failure = error

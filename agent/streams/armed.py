@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import os
 import platform
+import struct
 import time
 from typing import Any
 
@@ -13,6 +14,10 @@ from agent.streams.compilation import Built
 MEMBARRIER_NUMBERS = {"x86_64": 324, "aarch64": 283, "riscv64": 283, "ppc64le": 365, "s390x": 356}
 MEMBARRIER_CMD_GLOBAL = 1
 GRACE_WITHOUT_MEMBARRIER_S = 0.05
+
+CLOCK_SAMPLES = 3
+CLOCK_PAUSE_S = 0.0005
+"""Long enough to be switched out."""
 
 MAX_PASSES = 8
 """A pass that adds no member ends the search; each finds children that a fork storm hid."""
@@ -45,6 +50,20 @@ class Armed:
     @property
     def measures_probes(self) -> bool:
         return self._stats_fd is not None
+
+    def clock_offset(self) -> int:
+        """rq_clock - CLOCK_MONOTONIC in ns, where this run is timed by the kernel's accounting.
+
+        We were last switched in at a time of the former; the iterator reads the latter a moment
+        later. The largest of a few differences had the shortest moment.
+        """
+        if not self._has("clock"):
+            return 0
+        offsets = []
+        for _ in range(CLOCK_SAMPLES):
+            time.sleep(CLOCK_PAUSE_S)
+            offsets.append(struct.unpack("=q", bpf.run_iterator(self._iterator("clock")))[0])
+        return int(max(offsets))
 
     def prime(self) -> int:
         """Find the members and note what every task is doing; returns how many were found."""
@@ -90,6 +109,9 @@ class Armed:
     def _iterator(self, what: str) -> int:
         hook = f"{specs.ITERATOR}/{what}"
         return next(fd for _, found, fd in self.built.programs if found == hook)
+
+    def _has(self, what: str) -> bool:
+        return any(hook == f"{specs.ITERATOR}/{what}" for _, hook, _ in self.built.programs)
 
 
 def wait_for_running_programs() -> None:

@@ -304,7 +304,11 @@ def _arming(message: dict[str, Any], plan: Plan, scope: Scope) -> Arming:
     refused: dict[str, str] = message["refused"]
     hooks: dict[str, tuple[str, ...]] = {}
     for section in plan.sections:
-        needed = [p.hook for p in specs.PROGRAMS if section in p.sections]
+        needed = [
+            p.hook
+            for p in specs.programs_for((section,), plan.constants())
+            if p.sections and not p.iterates
+        ]
         missing = [f"{hook}: {refused[hook]}" for hook in needed if hook in refused]
         if missing:
             unavailable.setdefault(section, "cannot attach to " + ", ".join(missing))

@@ -77,7 +77,7 @@ def available_programs(
     types: KernelTypes, constants: dict[str, int], sections: tuple[str, ...]
 ) -> list[specs.Program]:
     """The programs of these sections, less optional ones that this kernel has no hook for."""
-    programs = specs.programs_for(sections, bool(constants["SCOPED"]))
+    programs = specs.programs_for(sections, constants)
     return [p for p in programs if not (p.optional and types.tracepoint_id(p.hook) is None)]
 
 

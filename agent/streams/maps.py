@@ -38,9 +38,17 @@ class RunConfig:
     cgroup_id: int
     root_tgid: int
     agent_tgid: int
+    clock_offset: int = 0
 
     def packed(self) -> bytes:
-        return struct.pack("=QQII", self.start_ns, self.cgroup_id, self.root_tgid, self.agent_tgid)
+        return struct.pack(
+            "=QQIIq",
+            self.start_ns,
+            self.cgroup_id,
+            self.root_tgid,
+            self.agent_tgid,
+            self.clock_offset,
+        )
 
 
 BATCH_ID = BATCH_HEAD + 4
@@ -83,6 +91,10 @@ class Maps:
         for name in ("slots", "counters", "members"):
             self._clear(name)
         bpf.update_element(self.fds["batches"], 0, self._empty_batches)
+        self.configure(config)
+
+    def configure(self, config: RunConfig) -> None:
+        """Write the configuration alone."""
         bpf.update_element(self.fds["config"], 0, config.packed())
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ Adding a probe is one entry here and one function in ``probes/``. Standard libra
 
 from dataclasses import dataclass
 
-SOURCES = ("sched.c", "process.c", "syscalls.c", "block.c", "tasks.c")
+SOURCES = ("sched.c", "sched_accounting.c", "process.c", "syscalls.c", "block.c", "tasks.c")
 
 SECTION_SWITCHES = {
     "runqlat": "WITH_RUNQLAT",
@@ -31,7 +31,8 @@ class Program:
     function: str
     hook: str
     sections: tuple[str, ...] = ()
-    scoped_only: bool = False
+    when: tuple[tuple[str, int], ...] = ()
+    """Only with these values of the constants that choose the code (plan.py)."""
     optional: bool = False
     """Left out where the kernel has no such hook; its constant HAVE_<HOOK> tells the C files."""
 
@@ -50,23 +51,26 @@ class Program:
 
 TIMED = ("runqlat", "offcpu")
 
+SCOPED = (("SCOPED", 1),)
+BY_CLOCK = (("TIMING_ACCOUNTING", 0),)
+BY_ACCOUNTING = (("TIMING_ACCOUNTING", 1),)
+
 PROGRAMS = (
     Program("on_sched_process_fork", "sched_process_fork"),
     Program("on_sched_process_exit", "sched_process_exit"),
     Program("on_sched_process_exec", "sched_process_exec", ("exec",)),
     Program("on_sched_switch", "sched_switch", TIMED),
-    Program("on_sched_wakeup", "sched_wakeup", TIMED),
-    Program("on_sched_wakeup", "sched_wakeup_new", TIMED),
+    Program("on_sched_wakeup", "sched_wakeup", TIMED, when=BY_CLOCK),
+    Program("on_sched_wakeup", "sched_wakeup_new", TIMED, when=BY_CLOCK),
     Program("on_block_rq_issue", "block_rq_issue", ("biolatency",)),
     Program("on_block_rq_requeue", "block_rq_requeue", ("biolatency",)),
     Program("on_block_rq_complete", "block_rq_complete", ("biolatency",)),
     Program("on_sys_enter", "sys_enter", ("syscall_counts",)),
-    Program("on_cgroup_attach_task", "cgroup_attach_task", scoped_only=True),
-    Program(
-        "on_block_io_start", "block_io_start", ("biolatency",), scoped_only=True, optional=True
-    ),
+    Program("on_cgroup_attach_task", "cgroup_attach_task", when=SCOPED),
+    Program("on_block_io_start", "block_io_start", ("biolatency",), when=SCOPED, optional=True),
     Program("on_iter_prime", f"{ITERATOR}/prime"),
     Program("on_iter_report", f"{ITERATOR}/report"),
+    Program("on_iter_clock", f"{ITERATOR}/clock", TIMED, when=BY_ACCOUNTING),
 )
 
 
@@ -95,6 +99,8 @@ FIELDS = (
     Field("TASK_RUN_DELAY", (("task_struct", "sched_info.run_delay"),), TIMED),
     Field("TASK_PCOUNT", (("task_struct", "sched_info.pcount"),), TIMED),
     Field("TASK_RUNTIME", (("task_struct", "se.sum_exec_runtime"),), TIMED),
+    Field("TASK_LAST_ARRIVAL", (("task_struct", "sched_info.last_arrival"),), TIMED),
+    Field("TASK_LAST_QUEUED", (("task_struct", "sched_info.last_queued"),), TIMED),
     # for a scope that is a cgroup
     Field("TASK_CGROUPS", (("task_struct", "cgroups"),), optional=True),
     Field("CSS_SET_DFL_CGRP", (("css_set", "dfl_cgrp"),), optional=True),
@@ -142,11 +148,11 @@ ARGUMENTS = (
 )
 
 
-def programs_for(sections: tuple[str, ...], scoped: bool) -> tuple[Program, ...]:
+def programs_for(sections: tuple[str, ...], constants: dict[str, int]) -> tuple[Program, ...]:
     """The programs that a run with these sections attaches, in the order of attaching."""
     return tuple(
         program
         for program in PROGRAMS
         if (not program.sections or set(program.sections) & set(sections))
-        and (scoped or not program.scoped_only)
+        and all(constants[name] == value for name, value in program.when)
     )

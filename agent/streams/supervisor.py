@@ -12,7 +12,7 @@ import socket
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from agent.streams import causes, messages, privileges, scopes
@@ -119,9 +119,11 @@ class Supervisor:
         self._detach()
         root, cgroup_id = scopes.root_of(request["scope"])
         start_ns = time.monotonic_ns()
-        self._maps.reset(RunConfig(start_ns, cgroup_id, root, os.getpid()))
+        config = RunConfig(start_ns, cgroup_id, root, os.getpid())
+        self._maps.reset(config)
         self._maps.buffers.begin(request["plan"]["transport"])
         self._armed = Armed(self._programs(Plan.of(request)))
+        self._maps.configure(replace(config, clock_offset=self._armed.clock_offset()))
         self._armed.attach(bool(request["measure_probes"]))
         return message | {
             "start_ns": start_ns,

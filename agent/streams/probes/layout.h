@@ -21,7 +21,7 @@ struct task_slot {
 	u64 blocked_ns;
 	u64 born_ns; /* 0: the slot was taken over in the middle of its life */
 	u32 waits;
-	u32 padding;
+	u32 pcount; /* with timing by the kernel's accounting: arrivals as last seen */
 };
 
 _Static_assert(sizeof(struct task_slot) == SLOT_SIZE, "task_slot");
@@ -121,6 +121,7 @@ struct run_config {
 	u64 cgroup_id; /* 0: the tree below root_tgid is what the run is about */
 	u32 root_tgid;
 	u32 agent_tgid; /* never a member of a scope: the supervisor, and with it the agent */
+	u64 clock_offset; /* rq_clock - bpf_ktime_get_ns(), for timing by accounting */
 };
 
 _Static_assert(sizeof(struct run_config) == CONFIG_SIZE, "run_config");

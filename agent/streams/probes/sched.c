@@ -9,7 +9,7 @@
  */
 #include "slots.h"
 
-#if WITH_RUNQLAT || WITH_OFFCPU
+#if !TIMING_ACCOUNTING && (WITH_RUNQLAT || WITH_OFFCPU)
 
 inline_always void switched_out(u64 prev, bool preempted, u32 state, u64 now)
 {

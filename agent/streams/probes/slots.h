@@ -79,9 +79,17 @@ inline_always void report_task(struct task_report *report, u64 task, struct task
 	report->kernel_thread = (LOAD32(task, TASK_FLAGS) & PF_KTHREAD) != 0;
 	report->now_ns = now;
 	report->born_ns = slot->born_ns;
+#if TIMING_ACCOUNTING
+	report->wait_ns = slot->wait_ns - origin->run_delay;
+#else
 	report->wait_ns = slot->wait_ns;
+#endif
 	report->preempted_ns = slot->preempted_ns;
+#if TIMING_ACCOUNTING
+	report->oncpu_ns = slot->oncpu_ns - origin->runtime;
+#else
 	report->oncpu_ns = slot->oncpu_ns;
+#endif
 	report->blocked_ns = slot->blocked_ns;
 	report->open_ns = open;
 	report->waits = slot->waits;

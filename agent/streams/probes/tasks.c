@@ -42,6 +42,9 @@ int on_iter_prime(u64 *ctx)
 	/* A slot that is in use already was seen by a tracepoint, which knows the state better. */
 	if (slot->tid != 0) {
 		begin_account(slot, now);
+#if TIMING_ACCOUNTING
+		adopt(slot, task);
+#endif
 		slot->tag |= SLOT_PRIMED;
 		slot->since = now;
 		return 0;
@@ -55,6 +58,9 @@ int on_iter_prime(u64 *ctx)
 	else if (state != 0)
 		tag = blocked_tag(task, state);
 	begin_account(slot, now);
+#if TIMING_ACCOUNTING
+	adopt(slot, task);
+#endif
 	slot->tag = tag | SLOT_PRIMED;
 	slot->since = now;
 	slot->tid = tid;
@@ -76,8 +82,27 @@ int on_iter_report(u64 *ctx)
 
 	if (!in_scope(tid) || slot->tid != tid)
 		return 0;
+#if TIMING_ACCOUNTING
+	settle(slot, task);
+#endif
 	report_task(&report, task, slot, bpf_ktime_get_ns());
 	bpf_seq_write((void *)LOAD64(meta, ITER_META_SEQ), &report, sizeof(report));
 #endif
 	return 0;
 }
+
+#if TIMING_ACCOUNTING
+/* How far the run queue's clock is from ours: at best as long ago as the supervisor came to run. */
+int on_iter_clock(u64 *ctx)
+{
+	u64 meta = ctx[0], task = ctx[1];
+
+	if (!task || LOAD32(task, TASK_PID) != run_config()->agent_tgid)
+		return 0;
+
+	s64 offset = LOAD64(task, TASK_LAST_ARRIVAL) - bpf_ktime_get_ns();
+
+	bpf_seq_write((void *)LOAD64(meta, ITER_META_SEQ), &offset, sizeof(offset));
+	return 0;
+}
+#endif

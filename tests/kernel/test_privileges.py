@@ -1,0 +1,222 @@
+"""Who may do what: the process that serves has nothing, and little is needed to collect at all."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+import requests
+from fakes.processes import Launched, held, launched, status_field
+from fakes.program import PROGRAMS
+from fakes.real_agent import RealAgent
+
+from agent.model import SECTIONS
+from agent.streams.bpf import SYSCALL_NUMBERS
+from agent.streams.compilation import interpreters
+
+SOMEBODY = 64_321
+"""An ordinary user: nobody's number."""
+
+BOTH = "+bpf,+perfmon"
+CAPABILITY_SETS = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _root() -> None:
+    if os.getuid() != 0:
+        pytest.skip("only root can take part of its rights away")
+
+
+def pids(agent: RealAgent) -> dict[str, int]:
+    return {p["role"]: p["pid"] for p in agent.status()["processes"]}
+
+
+def nothing(pid: int) -> bool:
+    """No capability in any set, and no way to one."""
+    capabilities = {name: int(status_field(pid, name), 16) for name in CAPABILITY_SETS}
+    return not any(capabilities.values()) and status_field(pid, "NoNewPrivs") == "1"
+
+
+def test_the_process_that_serves_is_nobody_and_may_nothing(agent: RealAgent) -> None:
+    pid = pids(agent)["agent"]
+    assert nothing(pid)
+    uids = set(status_field(pid, "Uid").split())
+    assert len(uids) == 1
+    assert uids.isdisjoint({"0", "65534"})
+    assert "0" not in status_field(pid, "Gid").split()
+    assert status_field(pid, "Groups") == ""
+    everybody = {path.name: uid_of(path) for path in Path("/proc").glob("[0-9]*")}
+    assert [name for name, uid in everybody.items() if uid in uids] == [str(pid)]
+
+
+def uid_of(process: Path) -> str:
+    try:
+        return status_field(int(process.name), "Uid").split()[0]
+    except OSError:
+        return ""
+
+
+def test_only_the_supervisor_holds_programs(agent: RealAgent) -> None:
+    processes = pids(agent)
+    serving, supervisor = processes["agent"], processes["supervisor"]
+    with agent.run():
+        assert held(supervisor, "prog")
+        assert held(supervisor, "link")
+        assert not held(serving, "prog")
+        assert not held(serving, "link")
+        assert held(serving, "map") < held(supervisor, "map")
+
+
+def test_nobody_keeps_the_compiler_loaded(agent: RealAgent) -> None:
+    for pid in pids(agent).values():
+        mapped = Path(f"/proc/{pid}/maps").read_text()
+        assert "python" in mapped
+        assert not [name for name in ("libbcc", "LLVM", "clang") if name in mapped]
+
+
+def test_the_supervisor_has_no_network(agent: RealAgent) -> None:
+    def sockets(pid: int) -> set[str]:
+        names = (os.readlink(fd) for fd in Path(f"/proc/{pid}/fd").iterdir())
+        return {name for name in names if name.startswith("socket:")}
+
+    processes = pids(agent)
+    tables = "".join(Path(f"/proc/net/{table}").read_text() for table in ("tcp", "tcp6"))
+    inodes = {f"socket:[{row.split()[9]}]" for row in tables.splitlines() if ":" in row[:8]}
+    assert sockets(processes["agent"]) & inodes
+    assert not sockets(processes["supervisor"]) & inodes
+
+
+def test_whom_it_becomes_can_be_chosen(tmp_path: Path) -> None:
+    with launched(tmp_path / "log", "--user", str(SOMEBODY)) as agent:
+        assert status_field(agent.pid, "Uid").split() == [str(SOMEBODY)] * 4
+        assert nothing(agent.pid)
+        with agent.run():
+            pass
+
+
+# --- as an ordinary user
+
+
+@pytest.fixture
+def readable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder that anybody can enter, to mount this environment on."""
+    folder = Path(
+        subprocess.check_output(["mktemp", "-d", "/tmp/chainbench-XXXXXX"], text=True)[:-1]
+    )
+    folder.chmod(0o755)
+    yield folder
+    folder.rmdir()
+
+
+def as_somebody(readable: Path, *options: str) -> list[str]:
+    """A command that runs another as an ordinary user, with this environment where it can be
+    read: the checkout may be under somebody's home."""
+    mounted = 'mount --bind "$1" "$2" && shift 2 && exec "$@"'
+    user = [f"--reuid={SOMEBODY}", f"--regid={SOMEBODY}", "--clear-groups"]
+    here = ["unshare", "--mount", "sh", "-c", mounted, "sh", sys.prefix, str(readable)]
+    return [*here, "setpriv", *user, *options, "--"]
+
+
+def command(readable: Path) -> list[str]:
+    python = readable / Path(sys.executable).relative_to(sys.prefix)
+    return [str(python), "-P", "-m", "agent", "--port", "0"]
+
+
+def test_two_capabilities_are_enough(tmp_path: Path, readable: Path) -> None:
+    before = as_somebody(readable, f"--inh-caps={BOTH}", f"--ambient-caps={BOTH}")
+    with launched(tmp_path / "log", before=before, command=command(readable)) as agent:
+        assert status_field(agent.supervisor, "Uid").split() == [str(SOMEBODY)] * 4
+        assert int(status_field(agent.supervisor, "CapEff"), 16).bit_count() == 2
+        with agent.run() as run:
+            assert run.started["armed"] == list(SECTIONS)
+            assert nothing_effective(agent)
+        assert run.evidence["completeness"]["verdict"] != "invalid"
+        assert run.evidence["runqlat"]["count"] > 0
+
+
+def nothing_effective(agent: Launched) -> bool:
+    """Without CAP_SETPCAP the bounding set stays; with no_new_privs it is of no use."""
+    sets = [int(status_field(agent.pid, name), 16) for name in CAPABILITY_SETS if name != "CapBnd"]
+    return not any(sets) and status_field(agent.pid, "NoNewPrivs") == "1"
+
+
+def test_without_capabilities_every_route_works(tmp_path: Path, readable: Path) -> None:
+    with launched(
+        tmp_path / "log", before=as_somebody(readable), command=command(readable)
+    ) as agent:
+        agent.settle()
+        assert_unavailable(agent, "no_capability", "CAP_BPF and CAP_PERFMON")
+        figures = {"baseline_ms": 1500.0, "optimized_ms": 1200.0, "gain_pct": 20.0}
+        assert requests.post(f"{agent.url}/report", json=figures).ok
+        page = agent.metrics()
+        assert "chainbench_gain_percent" in page
+        assert "chainbench_agent_ebpf_available 0" in page
+        assert requests.get(f"{agent.url}/evidence").json()["available"] is False
+
+
+def assert_unavailable(agent: Launched, code: str, told: str) -> None:
+    """/status, /start and the evidence give the same reason."""
+    ebpf = agent.status()["ebpf"]
+    assert (ebpf["available"], ebpf["code"]) == (False, code)
+    assert told in ebpf["reason"]
+    started = agent.start()
+    assert (started["available"], started["code"]) == (False, code)
+    evidence = agent.stop()
+    assert (evidence["available"], evidence["reason"]) == (False, ebpf["reason"])
+    assert evidence["completeness"]["verdict"] == "invalid"
+
+
+# --- on a system that lacks something
+
+
+def without(*paths: str | Path) -> list[str]:
+    """A command that runs another where these folders are empty."""
+    script = (
+        'while [ "$1" != -- ]; do mount -t tmpfs none "$1" || exit; shift; done; shift; exec "$@"'
+    )
+    existing = [str(path) for path in paths if Path(path).is_dir()]
+    return ["unshare", "--mount", "sh", "-c", script, "sh", *existing, "--"]
+
+
+def bcc_folders() -> Sequence[str]:
+    """Where the interpreters that the agent would ask have their bcc."""
+    look = "import bcc; print(bcc.__path__[0])"
+    found = (
+        subprocess.run([python, "-I", "-c", look], capture_output=True, text=True, check=False)
+        for python in interpreters()
+    )
+    return [done.stdout.strip() for done in found if done.returncode == 0]
+
+
+def refused_calls() -> list[str]:
+    number = str(SYSCALL_NUMBERS[os.uname().machine])
+    return [sys.executable, "-ES", str(PROGRAMS / "refuse.py"), number]
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("no_btf", "CONFIG_DEBUG_INFO_BTF"),
+        ("no_bcc", "python3-bpfcc"),
+        ("kernel_refused", "Operation not permitted"),
+    ],
+)
+def test_the_reason_names_what_is_missing(tmp_path: Path, code: str, told: str) -> None:
+    systems = {
+        "no_btf": without("/sys/kernel/btf"),
+        "no_bcc": without(*bcc_folders()),
+        "kernel_refused": refused_calls(),
+    }
+    with launched(tmp_path / "log", before=systems[code]) as agent:
+        agent.settle()
+        assert_unavailable(agent, code, told)
+
+
+def test_neither_headers_nor_tracefs_are_needed(tmp_path: Path) -> None:
+    spared = ("/lib/modules", "/usr/src", "/sys/kernel/tracing", "/sys/kernel/debug")
+    with launched(tmp_path / "log", before=without(*spared)) as agent:
+        assert list(Path(f"/proc/{agent.supervisor}/root/sys/kernel/tracing").iterdir()) == []
+        with agent.run():
+            pass

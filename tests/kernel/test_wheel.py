@@ -1,0 +1,69 @@
+"""The wheel, installed where nothing else is: it has its C files and headers, and collects."""
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from fakes.processes import launched
+
+from agent.model import SECTIONS
+
+ROOT = Path(__file__).parents[2]
+BUILT_FROM = ("agent", "pyproject.toml", "README.md", "LICENSE", "LICENSES")
+
+OFFLINE = ("--no-index", "--no-deps", "--quiet", "--disable-pip-version-check")
+
+
+def pip(*arguments: object) -> None:
+    subprocess.run([sys.executable, "-m", "pip", *map(str, arguments), *OFFLINE], check=True)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built from a copy: building leaves folders behind beside the sources."""
+    source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    for name in BUILT_FROM:
+        if (ROOT / name).is_dir():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / name, source / name, ignore=ignored)
+        else:
+            shutil.copy(ROOT / name, source)
+    pip("wheel", "--no-build-isolation", "--wheel-dir", out, source)
+    [built] = out.iterdir()
+    return built
+
+
+def files_of(folder: Path) -> set[str]:
+    paths = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    return {str(path.relative_to(folder)) for path in paths}
+
+
+def test_it_holds_the_package_and_nothing_else(wheel: Path) -> None:
+    names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    assert names == {f"agent/{name}" for name in files_of(ROOT / "agent")}
+    assert {name for name in names if name.endswith(".h")}
+    assert {name for name in names if name.endswith(".c")}
+
+
+def test_it_brings_its_licences(wheel: Path) -> None:
+    names = {Path(name).name for name in zipfile.ZipFile(wheel).namelist() if "licenses/" in name}
+    assert names == {"LICENSE", "GPL-2.0-only.txt"}
+
+
+def test_installed_on_its_own_it_collects(wheel: Path, tmp_path: Path) -> None:
+    target = tmp_path / "installed"
+    pip("install", "--target", target, wheel)
+    installed = {"PYTHONPATH": str(target)}
+    look = [sys.executable, "-P", "-c", "import agent; print(agent.__file__)"]
+    found = subprocess.check_output(look, env=os.environ | installed, cwd=tmp_path, text=True)
+    assert Path(found.strip()).is_relative_to(target)
+    script = [sys.executable, str(target / "bin" / "chainbench-agent"), "--port", "0"]
+    with launched(tmp_path / "log", env=installed, command=script) as agent:
+        with agent.run() as run:
+            pass
+        assert run.started["armed"] == list(SECTIONS)
+        assert run.evidence["runqlat"]["count"] > 0

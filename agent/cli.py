@@ -82,6 +82,9 @@ def build_parser() -> argparse.ArgumentParser:
     overhead = commands.add_parser(
         "overhead", help="what each section costs a workload here: overhead [-- COMMAND]"
     )
+    overhead.add_argument(
+        "--rounds", type=_positive, default=10, help="pairs of runs for each section (%(default)s)"
+    )
     overhead.set_defaults(run=_overhead, workload=[])
     return parser
 
@@ -121,7 +124,7 @@ def _show(options: argparse.Namespace) -> int:
 def _overhead(options: argparse.Namespace) -> int:
     from agent.overhead.command import run_overhead
 
-    return run_overhead(options.workload or None)
+    return run_overhead(options.workload or None, rounds=options.rounds)
 
 
 def _port(text: str) -> int:

@@ -56,6 +56,7 @@ def _overhead(run: Run, stopped: Stopped | None, stop_ns: int) -> Json:
         "wall_ms": (stop_ns - run.started_ns) / 1e6,
         "agent_cpu_ms": round(sum(row["cpu_ms"] or 0 for row in rows), 3),
         "processes": rows,
+        "longest_stall_ms": round(run.stalls.longest_s * 1000, 3),
     }
     if stopped is not None:
         observed = stopped.observed

@@ -199,11 +199,13 @@ class Recorder:
             self._lifecycle.fire(Event.REFUSED)
             run.armed.set()
             return
+        trio.lowlevel.add_instrument(run.stalls)
         self._lifecycle.fire(Event.ARMED)
         run.armed.set()
 
     async def _finish(self, run: Run) -> None:
         stopped = await self._collector.stop() if run.arming else None
+        trio.lowlevel.remove_instrument(run.stalls)
         if stopped is None:
             assert run.failure is not None
             verdict = unavailable(run.failure.code, run.failure.message)

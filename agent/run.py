@@ -13,6 +13,7 @@ from agent.collection import Collection
 from agent.cost import CpuMeter
 from agent.errors import InvalidRequest
 from agent.model import SECTIONS, StartRequest
+from agent.stalls import StallMeter
 from agent.streams.causes import CannotCollect
 from agent.streams.observed import Arming
 
@@ -32,6 +33,7 @@ class Run:
         self.refusal: InvalidRequest | None = None
         """Why it never began."""
         self.meter = CpuMeter({})
+        self.stalls = StallMeter()
         self.checks: list[Check] = []
         self.started_at = datetime.now(UTC)
         self.started_ns = time.monotonic_ns()

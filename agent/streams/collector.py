@@ -29,7 +29,7 @@ from agent.streams.syscall_names import syscall_names
 from agent.streams.tables import Tables
 from agent.streams.transport import Transports
 
-DRAIN_INTERVAL_S = 0.25
+DRAIN_INTERVAL_S = 0.5
 """Between two looks at the ring, which at full load fills to its wakeup mark in a second."""
 
 

@@ -1,0 +1,20 @@
+"""How long the event loop was held by one step of one task. Wall time: what a client feels."""
+
+import math
+import time
+
+import trio
+
+
+class StallMeter(trio.abc.Instrument):
+    """Installed for a run's time only; costs two clock reads a step."""
+
+    def __init__(self) -> None:
+        self.longest_s = 0.0
+        self._began = math.inf  # installed in the middle of a step, which is not counted
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self._began = time.perf_counter()
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        self.longest_s = max(self.longest_s, time.perf_counter() - self._began)

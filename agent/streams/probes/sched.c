@@ -146,6 +146,8 @@ int on_sched_wakeup(u64 *ctx)
 #if WITH_OFFCPU
 	else if (is_blocked(tag))
 		close_blocked(slot, tag, now);
+	else
+		leave_out_stop(slot, tag, now);
 #endif
 	slot->tag = SLOT_RUNNABLE;
 	slot->since = now;

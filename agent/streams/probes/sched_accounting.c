@@ -72,6 +72,8 @@ int on_sched_switch(u64 *ctx)
 	slot->oncpu_ns = runtime;
 	if (is_blocked(tag))
 		close_blocked(slot, tag, arrival - wait);
+	else
+		leave_out_stop(slot, tag, arrival - wait);
 	slot->tag = runnable ? SLOT_PREEMPTED : blocked_tag(prev, state);
 	slot->since = arrival + ran;
 #else

@@ -33,6 +33,13 @@ inline_always void begin_account(struct task_slot *slot, u64 now)
 	slot->waits = 0;
 }
 
+/* Time spent stopped, by a signal or a tracer, is no part of a task's account: as if born later. */
+inline_always void leave_out_stop(struct task_slot *slot, u32 tag, u64 until)
+{
+	if ((tag & SLOT_STATE) == SLOT_STOPPED && slot->born_ns != 0)
+		slot->born_ns += until - slot->since;
+}
+
 /* Make the slot this task's own. `born` is 0 where its sums do not cover its life so far. */
 inline_always void take_slot(struct task_slot *slot, u32 tid, u64 born)
 {
@@ -93,7 +100,9 @@ inline_always void report_task(struct task_report *report, u64 task, struct task
 	report->blocked_ns = slot->blocked_ns;
 	report->open_ns = open;
 	report->waits = slot->waits;
-	if (state == SLOT_RUNNING)
+	if (state == SLOT_STOPPED)
+		report->born_ns += open;
+	else if (state == SLOT_RUNNING)
 		report->oncpu_ns += open;
 	else if (is_blocked(tag))
 		report->blocked_ns += open;

@@ -3,18 +3,16 @@
 Each agent here runs from a copy of the package in which one thing is broken.
 """
 
-import contextlib
 import os
-import shutil
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from fakes.processes import Bpftool, Launched, held, launched
+from fakes.copied_package import Copy
+from fakes.processes import Bpftool, Launched, held
 
-import agent as package
 from agent.model import SECTIONS
 
 OTHERS = [section for section in SECTIONS if section != "biolatency"]
@@ -22,31 +20,6 @@ OTHERS = [section for section in SECTIONS if section != "biolatency"]
 IN_BLOCK_C = "int on_block_rq_issue(u64 *ctx)\n{"
 IN_FORK = "int on_sched_process_fork(u64 *ctx)\n{"
 OUT_OF_BOUNDS = "\n\t*(volatile u64 *)(MAP_VALUE(SLOTS_FD) + bpf_get_current_pid_tgid()) = 1;"
-
-
-class Copy:
-    """The package in a folder of its own, free to be broken."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        shutil.copytree(
-            package.__path__[0], folder / "agent", ignore=shutil.ignore_patterns("__pycache__")
-        )
-        self._intact: dict[str, str] = {}
-
-    def change(self, name: str, old: str, new: str) -> None:
-        """In a file of agent/streams."""
-        path = self.folder / "agent" / "streams" / name
-        text = self._intact.setdefault(name, path.read_text())
-        assert old in text, f"{name} has changed: {old}"
-        path.write_text(text.replace(old, new))
-
-    def mend(self) -> None:
-        for name, text in self._intact.items():
-            (self.folder / "agent" / "streams" / name).write_text(text)
-
-    def launched(self) -> "contextlib.AbstractContextManager[Launched]":
-        return launched(self.folder / "log", env={"PYTHONPATH": str(self.folder)})
 
 
 @pytest.fixture

@@ -76,6 +76,16 @@ async def test_a_run_from_start_to_evidence(recorder: Recorder, collector: FakeC
     assert idle["armed"] == dict.fromkeys(SECTIONS, False)
 
 
+async def test_a_run_in_which_nothing_happened(recorder: Recorder) -> None:
+    evidence = await one_run(recorder)
+    runqlat = evidence["runqlat"]
+    assert (runqlat["count"], runqlat["histogram"], runqlat["lost"]) == (0, [], 0)
+    figures = ("p50_us", "p95_us", "p99_us", "min_us", "max_us", "mean_us")
+    assert [runqlat[name] for name in figures] == [None] * len(figures)
+    assert evidence["offcpu"]["total_ms"] == 0
+    assert verdict(evidence) == "complete"
+
+
 async def test_of_many_starts_one_wins(recorder: Recorder, collector: FakeCollector) -> None:
     won: list[str] = []
     refused: list[str] = []

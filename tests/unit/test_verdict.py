@@ -1,0 +1,103 @@
+"""What is wrong with a run makes it degraded or invalid, each with a reason of its own."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from agent.accounts import Accounts
+from agent.checks import Check
+from agent.streams.kernel_counts import Edge, KernelCounts
+from agent.streams.observed import StreamCounts
+from agent.verdict import COMPLETE, DEGRADED, INVALID, Verdict, judge, unavailable
+
+GOOD = StreamCounts(produced=10_000, received=10_000)
+EDGE = Edge(KernelCounts(), 0, 0, 0, "0-1")
+PASSED = Check("forks", "forks", ours=100, kernel=100, bound=0.01, slack=0)
+SWITCHES = Check("context_switches", "switches", ours=9_999, kernel=10_000, bound=0.01, slack=50)
+
+
+def judged(
+    stream: StreamCounts = GOOD,
+    faults: Mapping[str, str] | None = None,
+    missing: Mapping[str, str] | None = None,
+    checks: tuple[Check, ...] = (PASSED, SWITCHES),
+    misses: int = 0,
+    after: Edge = EDGE,
+    overflow: int = 0,
+) -> Verdict:
+    return judge(
+        {"runqlat": stream},
+        faults or {},
+        missing or {},
+        checks,
+        [{"hook": "sched_switch", "recursion_misses": misses}],
+        (EDGE, after),
+        {"runqlat": overflow},
+        Accounts(),
+    )
+
+
+def codes(verdict: Verdict) -> list[str]:
+    return [reason.code for reason in verdict.reasons]
+
+
+def test_a_run_of_which_nothing_is_missing() -> None:
+    verdict = judged()
+    assert (verdict.verdict, verdict.reasons) == (COMPLETE, ())
+    assert verdict.evidence()["streams"]["runqlat"]["produced"] == 10_000
+
+
+def test_an_empty_run_is_complete() -> None:
+    assert judged(StreamCounts(), checks=()).verdict == COMPLETE
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code", "verdict", "told"),
+    [
+        ({"stream": replace(GOOD, received=9_997, lost=3)}, "lost", DEGRADED, "3 of 10000"),
+        ({"stream": replace(GOOD, received=9_999)}, "unaccounted", INVALID, "9999 received"),
+        ({"stream": replace(GOOD, collided=7)}, "collided", DEGRADED, "7 intervals"),
+        ({"stream": replace(GOOD, unmatched=5_000)}, "unmatched", DEGRADED, "5000 ends"),
+        ({"misses": 4}, "recursion", DEGRADED, "sched_switch: skipped 4 times"),
+        ({"overflow": 2}, "overflow", DEGRADED, "2 latencies"),
+        ({"missing": {"exec": "why"}}, "section_unavailable", DEGRADED, "exec: why"),
+        ({"faults": {"supervisor_lost": "gone"}}, "supervisor_lost", INVALID, "gone"),
+        ({"after": replace(EDGE, suspended_ns=3 * 10**9)}, "suspended", DEGRADED, "3.0 s"),
+        ({"after": replace(EDGE, online_cpus="0")}, "cpus_changed", DEGRADED, "0-1, then 0"),
+        ({"checks": (replace(PASSED, ours=50),)}, "check_failed", DEGRADED, "forks: 50"),
+    ],
+)
+def test_what_is_wrong_is_named(
+    wrong: Mapping[str, Any], code: str, verdict: str, told: str
+) -> None:
+    found = judged(**wrong)
+    assert found.verdict == verdict
+    assert codes(found) == [code]
+    [text] = found.evidence()["reasons"]
+    assert text.startswith(f"{code}: ")
+    assert told in text
+
+
+def test_events_that_cease_make_a_run_invalid() -> None:
+    """The programs may be gone without a word: the kernel's own count tells."""
+    ceased = judged(checks=(replace(SWITCHES, ours=4_000),))
+    assert ceased.verdict == INVALID
+    assert "events_ceased" in codes(ceased)
+
+
+def test_the_worst_reason_decides_and_all_are_told() -> None:
+    verdict = judged(replace(GOOD, received=9_997, lost=3), faults={"supervisor_lost": "gone"})
+    assert verdict.verdict == INVALID
+    assert sorted(codes(verdict)) == ["lost", "supervisor_lost"]
+
+
+def test_a_few_ends_without_a_beginning_are_those_of_the_start() -> None:
+    assert judged(replace(GOOD, unmatched=5)).verdict == COMPLETE
+
+
+def test_nothing_could_be_measured() -> None:
+    verdict = unavailable("no_btf", "no types")
+    assert verdict.verdict == INVALID
+    assert verdict.evidence()["reasons"] == ["no_btf: no types"]

@@ -100,7 +100,7 @@ inline_always void report_task(struct task_report *report, u64 task, struct task
 	report->blocked_ns = slot->blocked_ns;
 	report->open_ns = open;
 	report->waits = slot->waits;
-	if (state == SLOT_STOPPED)
+	if (state == SLOT_STOPPED && slot->born_ns != 0)
 		report->born_ns += open;
 	else if (state == SLOT_RUNNING)
 		report->oncpu_ns += open;

@@ -89,12 +89,9 @@ class Tables:
 
         ``with_primed`` adds tasks that have been blocked since before the run began.
         """
-        tags = self._slots["tag"]
-        states = tags & SLOT_STATE
-        chosen = (states == SLOT_INTERRUPTIBLE) | (states == SLOT_UNINTERRUPTIBLE)
-        if not with_primed:
-            chosen &= (tags & SLOT_PRIMED) == 0
-        slots = self._slots[chosen]
+        slots = self._slots[_are_blocked(self._slots["tag"], with_primed)]
+        # the table goes on: until it was copied, a slot may have turned into something else
+        slots = slots[_are_blocked(slots["tag"], with_primed)]
         since = np.minimum(slots["since"], np.uint64(until_ns))
         blocked = Blocked(np.zeros((2, REASONS), np.uint64), np.zeros((2, REASONS), np.uint64))
         row = (slots["tag"] & SLOT_STATE) - SLOT_INTERRUPTIBLE
@@ -113,6 +110,14 @@ class Tables:
         del self._counters, self._slots
         self._counters_memory.close()
         self._slots_memory.close()
+
+
+def _are_blocked(tags: NDArray[np.uint32], with_primed: bool) -> NDArray[np.bool_]:
+    states = tags & SLOT_STATE
+    chosen: NDArray[np.bool_] = (states == SLOT_INTERRUPTIBLE) | (states == SLOT_UNINTERRUPTIBLE)
+    if not with_primed:
+        chosen &= (tags & SLOT_PRIMED) == 0
+    return chosen
 
 
 def _mapped(fd: int, size: int) -> mmap.mmap:

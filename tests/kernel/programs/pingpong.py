@@ -56,12 +56,12 @@ def main() -> None:
         child = fork_answering(there, to_parent, to_child)
     os.close(there)
     say(tids=[os.getpid(), child])
-    wait()
-    for _ in range(turns):
-        os.write(to_child, b".")
-        os.read(back, 1)
-    say(turns=turns)
-    wait()
+    while True:
+        wait()
+        for _ in range(turns):
+            os.write(to_child, b".")
+            os.read(back, 1)
+        say(turns=turns)
 
 
 main()

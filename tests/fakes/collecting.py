@@ -1,0 +1,104 @@
+"""A collector in the test's own process, beside a real supervisor: buffers of any size, CPUs
+that come and go by the test's word."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import trio
+from fakes.program import PROGRAMS
+
+from agent.model import Scope, StartRequest
+from agent.streams import messages
+from agent.streams.batches import Words
+from agent.streams.client import Reply, SupervisorClient
+from agent.streams.collector import KernelCollector
+from agent.streams.layout import DEFAULT_RING_BYTES, LATENCY_BITS, STREAM_RUNQLAT, TID_BITS
+from agent.streams.observed import Arming
+from agent.streams.perf import BUFFER_BYTES
+from agent.streams.plan import Plan
+from agent.streams.transport import Transports
+
+
+class KeepingClient:
+    """Passes everything on, and keeps duplicates of the buffers' fds for the test to break."""
+
+    def __init__(self, client: SupervisorClient) -> None:
+        self._client = client
+        self.fds: list[int] = []
+        self.offered = trio.Event()
+        """Set when there are further ones; a test that waits for the next makes a new one."""
+
+    async def ask(self, verb: str, **arguments: Any) -> Reply:
+        reply = await self._client.ask(verb, **arguments)
+        if reply.fds:
+            self.fds += map(os.dup, reply.fds)
+            self.offered.set()
+        return reply
+
+
+@dataclass
+class Collecting:
+    collector: KernelCollector
+    client: KeepingClient
+    online: Path
+    waits: Counter[int] = field(default_factory=Counter)
+    """Run-queue latencies that arrived, by the thread they are about."""
+
+    async def start(self, pid: int, transport: str) -> Arming:
+        """A run about one tree of processes, of run-queue latency alone."""
+        self.waits.clear()
+        request = StartRequest(
+            sections=("runqlat",), scope=Scope("pid", pid=pid), transport=transport
+        )
+        return await self.collector.start(request, self._sink)
+
+    def _sink(self, stream: int, words: Words) -> None:
+        assert stream == STREAM_RUNQLAT
+        tids = words >> np.uint64(LATENCY_BITS) & np.uint64((1 << TID_BITS) - 1)
+        self.waits.update(tids.ravel().tolist())
+
+
+@asynccontextmanager
+async def collecting(
+    folder: Path,
+    *,
+    ring_bytes: int = DEFAULT_RING_BYTES,
+    perf_bytes: int = BUFFER_BYTES,
+    without_ring: bool = False,
+) -> AsyncIterator[Collecting]:
+    online = folder / "online"
+    further = ["without-ring"] if without_ring else []
+    process, channel = _supervisor(online, str(ring_bytes), str(online), *further)
+    client = SupervisorClient(channel, process.pid)
+    keeping = KeepingClient(client)
+    transports = Transports(keeping, perf_bytes, online)
+    collector = KernelCollector(client, Plan(), transports)
+    try:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(collector.run)
+            yield Collecting(collector, keeping, online)
+            nursery.cancel_scope.cancel()
+    finally:
+        for fd in keeping.fds:
+            os.close(fd)
+        # the end of the channel is what ends it
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(process.wait)
+
+
+def _supervisor(online: Path, *arguments: str) -> tuple["subprocess.Popen[bytes]", socket.socket]:
+    online.write_text(Path("/sys/devices/system/cpu/online").read_text())
+    ours, theirs = messages.pair()
+    command = [sys.executable, "-P", str(PROGRAMS / "supervisor.py"), str(theirs.fileno())]
+    with theirs:
+        process = subprocess.Popen([*command, *arguments], pass_fds=[theirs.fileno()])
+    return process, ours

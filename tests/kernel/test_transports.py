@@ -1,0 +1,217 @@
+"""Ring and perf buffers: the same events by either, and every loss counted by either."""
+
+import fcntl
+import os
+import resource
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from fakes.collecting import Collecting, collecting
+from fakes.proc import switches
+from fakes.program import Program, program
+from fakes.real_agent import RealAgent
+
+from agent.streams import bpf, privileges
+from agent.streams.layout import BATCH_WORDS
+from agent.streams.observed import Stopped, StreamCounts
+from agent.streams.perf import PerfEvent, PerfReader
+from agent.streams.perf_events import OutputEvents
+
+TURNS = 50_000
+PAGE = resource.getpagesize()
+ONE_RECORD = PAGE
+"""A buffer of a page holds one record: a batch that comes before it is read has no room."""
+
+PERF_EVENT_IOC_DISABLE = 0x2401
+
+needs_two_cpus = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one CPU only")
+
+
+async def play(players: Program) -> int:
+    """Ping-pong; returns how often its two processes were switched."""
+    tids = players.ready["tids"]
+    before = sum(map(switches, tids))
+    await trio.to_thread.run_sync(players.work)
+    return sum(map(switches, tids)) - before
+
+
+def assert_adds_up(here: Collecting, stopped: Stopped, players: Program) -> StreamCounts:
+    counts = stopped.observed.streams["runqlat"]
+    assert counts.received == here.waits.total()
+    assert set(here.waits) == set(players.ready["tids"])
+    assert counts.produced == counts.received + counts.lost
+    return counts
+
+
+def test_both_give_the_same_counts(agent: RealAgent) -> None:
+    """Samples for each context switch, by the kernel's own count of these."""
+    ratios = {}
+    with program("pingpong", TURNS) as players:
+        tids = players.ready["tids"]
+        for transport in ("ring", "perf"):
+            before = sum(map(switches, tids))
+            with agent.run(scope=players.scope, sections=["runqlat"], transport=transport) as run:
+                assert agent.status()["transport"] == transport
+                players.work()
+                made = sum(map(switches, tids)) - before
+            stream = run.evidence["completeness"]["streams"]["runqlat"]
+            assert stream["produced"] == stream["received"] + stream["lost"]
+            assert run.evidence["manifest"]["transport"] == transport
+            assert run.evidence["completeness"]["verdict"] == "complete"
+            ratios[transport] = stream["received"] / made
+    assert ratios["ring"] == pytest.approx(1, rel=0.01)
+    assert ratios["perf"] == pytest.approx(ratios["ring"], rel=0.01)
+
+
+@pytest.mark.parametrize("transport", ["ring", "perf"])
+async def test_what_a_small_buffer_loses_is_counted_exactly(tmp_path: Path, transport: str) -> None:
+    async with collecting(tmp_path, ring_bytes=ONE_RECORD, perf_bytes=ONE_RECORD) as here:
+        with program("pingpong", TURNS) as players:
+            for _ in range(2):
+                await here.start(players.pid, transport)
+                made = await play(players)
+                stopped = await here.collector.stop()
+                counts = assert_adds_up(here, stopped, players)
+                assert counts.lost > TURNS // 10
+                assert counts.received > BATCH_WORDS
+                assert counts.produced == pytest.approx(made, rel=0.01)
+                # each event that found the batch full was one attempt to hand it over
+                refused = stopped.refused_records
+                assert refused == (counts.lost if transport == "perf" else None)
+
+
+@pytest.mark.parametrize("transport", ["ring", "perf"])
+async def test_a_look_in_the_middle_takes_nothing_twice(tmp_path: Path, transport: str) -> None:
+    async with collecting(tmp_path) as here:
+        with program("pingpong", TURNS) as players:
+            await here.start(players.pid, transport)
+            looks = 0
+            async with trio.open_nursery() as nursery:
+
+                async def look() -> None:
+                    nonlocal looks
+                    while True:
+                        await here.collector.refresh()
+                        looks += 1
+                        await trio.lowlevel.checkpoint()
+
+                nursery.start_soon(look)
+                made = await play(players)
+                nursery.cancel_scope.cancel()
+            counts = assert_adds_up(here, await here.collector.stop(), players)
+    assert looks > 10
+    assert counts.lost == 0
+    assert counts.received == pytest.approx(made, rel=0.01)
+
+
+async def test_a_quiet_run_comes_out_of_the_open_batches(tmp_path: Path) -> None:
+    async with collecting(tmp_path) as here:
+        with program("pingpong", 20) as players:
+            await here.start(players.pid, "perf")
+            made = await play(players)
+            counts = assert_adds_up(here, await here.collector.stop(), players)
+    assert made <= counts.received < BATCH_WORDS
+
+
+@pytest.mark.parametrize(("without_ring", "transport"), [(False, "ring"), (True, "perf")])
+async def test_auto_takes_the_ring_where_there_is_one(
+    tmp_path: Path, without_ring: bool, transport: str
+) -> None:
+    async with collecting(tmp_path, without_ring=without_ring) as here:
+        with program("pingpong", TURNS // 10) as players:
+            arming = await here.start(players.pid, "auto")
+            await play(players)
+            counts = assert_adds_up(here, await here.collector.stop(), players)
+    assert arming.transport == transport
+    assert counts.received > TURNS // 10
+    assert counts.lost == 0
+
+
+@pytest.fixture
+async def first_cpu_only(tmp_path: Path) -> AsyncIterator[Collecting]:
+    """As far as the agent and its supervisor can tell, the other CPUs are offline."""
+    async with collecting(tmp_path) as here:
+        here.online.write_text("0\n")
+        yield here
+
+
+@needs_two_cpus
+async def test_a_cpu_that_comes_online_during_a_run_is_followed(first_cpu_only: Collecting) -> None:
+    here = first_cpu_only
+    with program("pingpong", TURNS) as players:
+        for tid in players.ready["tids"]:
+            os.sched_setaffinity(tid, {1})
+        await here.start(players.pid, "perf")
+        unseen = await play(players)
+        assert (await here.collector.refresh()).streams["runqlat"].received <= BATCH_WORDS
+        here.client.offered = trio.Event()
+        here.online.write_text("0-1\n")
+        with trio.fail_after(30):
+            await here.client.offered.wait()
+        seen = await play(players)
+        stopped = await here.collector.stop()
+    counts = assert_adds_up(here, stopped, players)
+    assert counts.lost == pytest.approx(unseen, rel=0.05)
+    assert counts.received == pytest.approx(seen, rel=0.05)
+    # there was no buffer to refuse them
+    assert stopped.refused_records == 0
+
+
+@needs_two_cpus
+async def test_a_cpu_that_was_offline_between_runs_gets_a_new_buffer(tmp_path: Path) -> None:
+    """A disabled event stands still and refuses records, as it does for good after its CPU."""
+    async with collecting(tmp_path) as here:
+        with program("pingpong", TURNS // 10) as players:
+            await here.start(players.pid, "perf")
+            await here.collector.stop()
+            for fd in here.client.fds:
+                fcntl.ioctl(fd, PERF_EVENT_IOC_DISABLE, 0)
+            events = len(here.client.fds)
+            for _ in range(2):
+                await here.start(players.pid, "perf")
+                made = await play(players)
+                counts = assert_adds_up(here, await here.collector.stop(), players)
+                assert counts.lost == 0
+                assert counts.received == pytest.approx(made, rel=0.01)
+            assert len(here.client.fds) == 2 * events
+
+
+def test_an_agent_without_a_limit_on_locked_memory_takes_what_the_kernel_grants() -> None:
+    """``perf_event_mlock_kb`` for each CPU and user, of which one page holds the positions."""
+    array = bpf.create_map("cba_test", bpf.MAP_TYPE_PERF_EVENT_ARRAY, key=4, value=4, entries=64)
+    events = OutputEvents(array)
+    offered = [PerfEvent(e.cpu, e.serial, e.fd) for e in events.renew()]
+    size = in_child(lambda: mapped_without_privileges(offered))
+    events.close()
+    os.close(array)
+    granted = int(Path("/proc/sys/kernel/perf_event_mlock_kb").read_text()) * 1024 - PAGE
+    assert size <= granted < 2 * size
+
+
+def mapped_without_privileges(offered: list[PerfEvent]) -> int:
+    resource.setrlimit(resource.RLIMIT_MEMLOCK, (0, 0))
+    privileges.drop_everything(privileges.unused_uid())
+    reader = PerfReader(64 << 20)
+    reader.add(offered)
+    assert len(reader.serials) == len(offered)
+    return reader.buffer_bytes
+
+
+def in_child(work: Callable[[], Any]) -> int:
+    """Its result, from a process that may drop what it likes."""
+    receiving, sending = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.write(sending, str(work()).encode())
+        finally:
+            os._exit(0)
+    os.close(sending)
+    with os.fdopen(receiving) as result:
+        text = result.read()
+    os.waitpid(pid, 0)
+    assert text, "the child failed"
+    return int(text)

@@ -19,7 +19,7 @@ Json = dict[str, Any]
 
 
 def sections(collection: Collection, observed: Observed, armed: Sequence[str]) -> Json:
-    """The sections that were armed, by name."""
+    """The sections that were armed, by name; and details that stand beside them."""
     builders = {
         "runqlat": _runqlat,
         "biolatency": _biolatency,
@@ -27,7 +27,10 @@ def sections(collection: Collection, observed: Observed, armed: Sequence[str]) -
         "exec": _exec,
         "syscall_counts": _syscall_counts,
     }
-    return {name: builders[name](collection, observed) for name in armed}
+    built = {name: builders[name](collection, observed) for name in armed}
+    if observed.details.syscalls is not None:
+        built["syscall_details"] = _syscall_details(observed)
+    return built
 
 
 def latency(histogram: LatencyHistogram) -> Json:
@@ -96,6 +99,7 @@ def _offcpu(collection: Collection, observed: Observed) -> Json:
 
 def _exec(collection: Collection, observed: Observed) -> Json:
     top = collection.commands.most_common(TOP_COMMANDS)
+    failures = observed.details.exec_failures
     return {
         "exec_count": collection.execs,
         "top_commands": [{"command": command, "count": count} for command, count in top],
@@ -103,13 +107,29 @@ def _exec(collection: Collection, observed: Observed) -> Json:
         "forks": observed.counters["forks"],
         "exits": observed.counters["exits"],
         "lost": observed.streams["exec"].lost,
-    }
+    } | ({} if failures is None else {"failures": dict(failures)})
 
 
 def _syscall_counts(collection: Collection, observed: Observed) -> Json:
     by_count = sorted(observed.syscalls.items(), key=lambda item: (-item[1], item[0]))
     return {name: observed.syscalls.get(name, 0) for name in COUNTED_SYSCALLS} | {
         "all": dict(by_count)
+    }
+
+
+def _syscall_details(observed: Observed) -> Json:
+    """By name, the longest first. ``count`` is of calls that were made within the run."""
+    times = observed.details.syscalls or {}
+    names = sorted(times, key=lambda name: (-times[name].ns, name))
+    return {
+        name: {
+            "count": observed.syscalls.get(name, 0),
+            "errors": times[name].errors,
+            "interrupted": times[name].interrupted,
+            "in_flight": times[name].in_flight,
+            "total_ms": _ms(times[name].ns),
+        }
+        for name in names
     }
 
 

@@ -27,6 +27,7 @@ def manifest(arming: Arming | None) -> dict[str, Any]:
     described["versions"] |= arming.versions
     return described | {
         "hooks": {section: list(hooks) for section, hooks in arming.hooks.items()},
+        "details": {detail: list(hooks) for detail, hooks in arming.details.items()},
         "transport": arming.transport,
         "timing": arming.timing,
     }

@@ -28,6 +28,9 @@ TRANSPORTS = ("ring", "perf")
 TRANSPORT_CHOICES = (*TRANSPORTS, "auto")
 """``auto``: the ring where the kernel has one."""
 
+DETAILS = {"syscalls": "syscall_counts", "exec_failures": "exec"}
+"""What a run adds on request only, since it costs more; by the section that it belongs to."""
+
 SCOPES = ("system", "pid", "cgroup", "caller")
 
 
@@ -56,6 +59,7 @@ class StartRequest:
     timing: str | None = None
     transport: str | None = None
     measure_probes: bool = False
+    details: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -229,7 +229,12 @@ class Recorder:
         run.checks = run_checks(
             stopped.edges, run.collection.accounts, run.collection.block, run.sections, run.scoped
         )
-        streams = dict(stopped.observed.streams) | {"offcpu": stopped.observed.blocked_counts}
+        observed = stopped.observed
+        streams = {
+            **observed.streams,
+            "offcpu": observed.blocked_counts,
+            **observed.details.streams,
+        }
         overflow = {
             "runqlat": run.collection.runqlat.overflow,
             "biolatency": run.collection.biolatency.overflow,

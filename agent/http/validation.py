@@ -8,6 +8,7 @@ from typing import Any
 
 from agent.errors import AgentError, InvalidRequest
 from agent.model import (
+    DETAILS,
     SECTIONS,
     TIMINGS,
     TRANSPORT_CHOICES,
@@ -119,6 +120,13 @@ def sections(name: str, value: object) -> tuple[str, ...]:
     return tuple(section for section in SECTIONS if section in chosen)
 
 
+def details(name: str, value: object) -> tuple[str, ...]:
+    """A list of details, each once; it may be empty."""
+    if not isinstance(value, list) or [item for item in value if item not in tuple(DETAILS)]:
+        raise InvalidRequest(f"{name} must be a list of some of {', '.join(DETAILS)}", field=name)
+    return tuple(detail for detail in DETAILS if detail in value)
+
+
 def scope(name: str, value: object) -> Scope:
     """``"system"``, ``"caller"``, ``{"pid": N}`` or ``{"cgroup": "/path"}``."""
     if value in ("system", "caller"):
@@ -145,6 +153,7 @@ START_FIELDS: Mapping[str, Field] = {
     "timing": Field(one_of(TIMINGS)),
     "transport": Field(one_of(TRANSPORT_CHOICES)),
     "measure_probes": Field(boolean, default=False),
+    "details": Field(details, default=()),
 }
 """Labels, and further attributes of `StartRequest` by name."""
 
@@ -161,6 +170,10 @@ REPORT_FIELDS: Mapping[str, Field] = {
 def parse_start(body: Mapping[str, object]) -> StartRequest:
     """A body of ``POST /start``. Raises `AgentError` (``invalid_field``) naming the field."""
     values = _take(body, START_FIELDS)
+    for detail in values["details"]:
+        if DETAILS[detail] not in values["sections"]:
+            text = f"{detail} is a detail of {DETAILS[detail]}, which sections leaves out"
+            raise InvalidRequest(text, field="details")
     return StartRequest(labels=_labels(values, RUN_LABELS), **values)
 
 

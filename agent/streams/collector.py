@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -9,11 +10,12 @@ from typing import Any
 
 import trio
 
-from agent.model import Scope, StartRequest
+from agent.model import DETAILS, Scope, StartRequest
 from agent.streams import cgroups, reports, specs
 from agent.streams.batches import OpenBatches, Sink
 from agent.streams.causes import CannotCollect
 from agent.streams.client import Reply, SupervisorClient
+from agent.streams.details import DetailTables
 from agent.streams.kernel_counts import Edge, KernelCounts, online_cpus, read_kernel_counts
 from agent.streams.layout import (
     COUNTER_FIELDS,
@@ -22,7 +24,8 @@ from agent.streams.layout import (
     SYSCALL_COMPAT,
     Geometry,
 )
-from agent.streams.observed import Arming, Observed, Stopped, StreamCounts
+from agent.streams.messages import MAPS_FOR_THE_AGENT
+from agent.streams.observed import NO_DETAILS, Arming, Observed, Stopped, StreamCounts
 from agent.streams.plan import Plan
 from agent.streams.poller import Drain
 from agent.streams.syscall_names import syscall_names
@@ -61,6 +64,7 @@ class KernelCollector:
         self._nursery: trio.Nursery | None = None
         self._names = syscall_names()
         self._scoped = False
+        self._details: DetailTables | None = None
         self._began = NO_EDGE
 
     @property
@@ -93,6 +97,7 @@ class KernelCollector:
             request.scope.kind != "system",
             request.timing or self._default.timing,
             transport,
+            request.details,
         )
         reply = await self._client.ask(
             "arm",
@@ -101,6 +106,8 @@ class KernelCollector:
             measure_probes=request.measure_probes,
         )
         shared = self._adopt(reply)
+        arming = _arming(reply.message, plan, request.scope)
+        self._details = _detail_tables(reply, tuple(arming.details), shared.geometry)
         self._scoped = plan.scoped
         self._began = self._edge(shared)
         self._drain = Drain(reader, shared.batches, sink)
@@ -108,7 +115,7 @@ class KernelCollector:
         assert self._nursery is not None
         follow_cgroup = request.scope.kind == "cgroup"
         self._nursery.start_soon(self._work, shared, transport, follow_cgroup)
-        return _arming(reply.message, plan, request.scope)
+        return arming
 
     async def refresh(self) -> Observed:
         """Everything that has happened up to now, folded."""
@@ -183,7 +190,7 @@ class KernelCollector:
         """Map what came with the first answer; later ones bring nothing new."""
         if self._shared is None:
             geometry = Geometry(**reply.message["geometry"])
-            batches, counters, slots = reply.fds
+            batches, counters, slots = reply.fds[: len(MAPS_FOR_THE_AGENT)]
             self._shared = _Shared(
                 geometry,
                 OpenBatches(batches, geometry),
@@ -203,7 +210,8 @@ class KernelCollector:
     def _observed(self, drain: Drain, until_ns: int | None) -> Observed:
         assert self._shared is not None
         tables = self._shared.tables
-        still = tables.still_blocked(until_ns or monotonic_ns(), with_primed=self._scoped)
+        now_ns = until_ns or monotonic_ns()
+        still = tables.still_blocked(now_ns, with_primed=self._scoped)
         return Observed(
             blocked=tables.blocked() + still,
             syscalls=self._syscalls(tables),
@@ -212,6 +220,9 @@ class KernelCollector:
             counters=MappingProxyType({name: tables.count(name) for name in COUNTER_FIELDS}),
             drains=drain.drains,
             drain_seconds=drain.seconds,
+            details=self._details.observed(now_ns, self._scoped, self._syscall_name)
+            if self._details
+            else NO_DETAILS,
         )
 
     def _syscalls(self, tables: Tables) -> dict[str, int]:
@@ -299,6 +310,14 @@ def _blocked_counts(tables: Tables, still_open: int) -> StreamCounts:
     )
 
 
+def _detail_tables(
+    reply: Reply, details: tuple[str, ...], geometry: Geometry
+) -> DetailTables | None:
+    names: list[str] = reply.message["details"]
+    fds = reply.fds[len(reply.fds) - len(names) :]
+    return DetailTables(dict(zip(names, fds, strict=True)), details, geometry) if names else None
+
+
 def _arming(message: dict[str, Any], plan: Plan, scope: Scope) -> Arming:
     unavailable = dict(message["unavailable"])
     refused: dict[str, str] = message["refused"]
@@ -307,13 +326,14 @@ def _arming(message: dict[str, Any], plan: Plan, scope: Scope) -> Arming:
         needed = [
             p.hook
             for p in specs.programs_for((section,), plan.constants())
-            if p.sections and not p.iterates
+            if p.sections and not p.iterates and not p.details
         ]
         missing = [f"{hook}: {refused[hook]}" for hook in needed if hook in refused]
         if missing:
             unavailable.setdefault(section, "cannot attach to " + ", ".join(missing))
         elif section not in unavailable:
             hooks[section] = tuple(f"tp_btf/{hook}" for hook in needed)
+    details = _armed_details(plan, hooks, refused, unavailable)
     return Arming(
         start_ns=message["start_ns"],
         hooks=MappingProxyType(hooks),
@@ -322,4 +342,23 @@ def _arming(message: dict[str, Any], plan: Plan, scope: Scope) -> Arming:
         timing=plan.timing,
         scope=_described(scope, message["root"]),
         versions=MappingProxyType({"bcc": message["bcc"]}),
+        details=MappingProxyType(details),
     )
+
+
+def _armed_details(
+    plan: Plan,
+    hooks: Mapping[str, tuple[str, ...]],
+    refused: Mapping[str, str],
+    unavailable: dict[str, str],
+) -> dict[str, tuple[str, ...]]:
+    """Hooks of the details whose sections are armed; adds to ``unavailable`` what was refused."""
+    armed = {}
+    for detail in plan.details:
+        needed = [p.hook for p in specs.PROGRAMS if detail in p.details]
+        missing = [f"{hook}: {refused[hook]}" for hook in needed if hook in refused]
+        if missing:
+            unavailable[detail] = "cannot attach to " + ", ".join(missing)
+        elif DETAILS[detail] in hooks:
+            armed[detail] = tuple(f"tp_btf/{hook}" for hook in needed)
+    return armed

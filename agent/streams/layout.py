@@ -4,6 +4,7 @@ They reach the C files as ``-D`` constants; ``layout.h`` asserts its own sizes a
 it is compiled. Standard library only: the supervisor and the compiler import this module.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 BATCH_WORDS = 256
@@ -32,6 +33,10 @@ SLOT_REASON_SHIFT = 16
 SYSCALLS = 512
 SYSCALL_COMPAT = 510
 SYSCALL_OTHER = 511
+ENTRY_PRIMED = 0x80000000
+"""Entered before the run began."""
+ERRNOS = 256
+"""Errors of exec that are told apart; the kernel's own table ends at 133."""
 
 REASON_PAGE_FAULT = 512
 REASON_KERNEL_THREAD = 513
@@ -90,6 +95,14 @@ COUNTER_FIELDS = (
 COUNTERS_SIZE = 2 * REASONS * 16 + SYSCALLS * 8 + len(COUNTER_FIELDS) * 8 + 16
 CONFIG_SIZE = 32
 REQUEST_SIZE = 16
+ENTRY_SIZE = 16
+DETAIL_FIELDS = (
+    "syscalls_in_flight",
+    "syscalls_unmatched",
+    "syscalls_clamped",
+    "syscalls_collided",
+)
+DETAILS_SIZE = SYSCALLS * 32 + ERRNOS * 8 + len(DETAIL_FIELDS) * 8 + 32
 MAX_REQUESTS = 8_192
 
 DEFAULT_RING_BYTES = 4 << 20
@@ -113,6 +126,10 @@ SHARED_CONSTANTS = (
     "RECORD_SIZE",
     "CONFIG_SIZE",
     "REQUEST_SIZE",
+    "ENTRY_SIZE",
+    "ENTRY_PRIMED",
+    "ERRNOS",
+    "DETAILS_SIZE",
     "SLOT_STOPPED",
     "SLOT_EXITED",
     "BLOCK_BY_KERNEL",
@@ -171,6 +188,15 @@ class Geometry:
             "members": self.members,
             "config": CONFIG_SIZE,
         }
+
+    def detail_sizes(self, details: Collection[str]) -> dict[str, int]:
+        """Bytes of the value of each map that is only there for these details of a run."""
+        sizes = {}
+        if "syscalls" in details:
+            sizes["entries"] = self.slots * ENTRY_SIZE
+        if "syscalls" in details or "exec_failures" in details:
+            sizes["details"] = self.cpus * DETAILS_SIZE
+        return sizes
 
     def constants(self) -> dict[str, int]:
         """The ``-D`` constants of layout.h and kernel.h."""

@@ -3,6 +3,7 @@
 import mmap
 import os
 import struct
+from collections.abc import Collection
 from ctypes import addressof, c_char
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,16 +63,11 @@ class Maps:
         self.geometry = geometry
         self.buffers = buffers or Buffers(geometry)
         self.fds: dict[str, int] = {}
+        self._detail_fds: dict[str, int] = {}
         sizes = geometry.map_sizes()
         try:
             for name, size in sizes.items():
-                self.fds[name] = bpf.create_map(
-                    f"cba_{name}",
-                    bpf.MAP_TYPE_ARRAY,
-                    key=4,
-                    value=size,
-                    flags=bpf.MAP_FLAG_MMAPABLE,
-                )
+                self.fds[name] = _table(name, size)
             self.fds["requests"] = bpf.create_map(
                 "cba_requests", bpf.MAP_TYPE_HASH, key=8, value=REQUEST_SIZE, entries=MAX_REQUESTS
             )
@@ -82,14 +78,30 @@ class Maps:
         self._zeros = mmap.mmap(-1, max(sizes.values()), flags=mmap.MAP_PRIVATE)
         self._empty_batches = _empty_batches(geometry)
 
-    def of_programs(self, transport: str) -> dict[str, int]:
+    def of_programs(self, transport: str, details: Collection[str] = ()) -> dict[str, int]:
         """The fds as the C files name them, less ``_FD``; with the buffers of one transport."""
-        return {**self.fds, "events": self.buffers.events_fd(transport)}
+        fds = {**self.fds, "events": self.buffers.events_fd(transport)}
+        return fds | self.of_details(details)
+
+    def of_details(self, details: Collection[str]) -> dict[str, int]:
+        """The tables of what a run adds on request, created when first asked for.
+
+        Raises CannotCollect.
+        """
+        sizes = self.geometry.detail_sizes(details)
+        for name in sizes.keys() - self._detail_fds.keys():
+            try:
+                self._detail_fds[name] = _table(name, sizes[name])
+            except OSError as error:
+                raise causes.refused("creating maps", error) from error
+        return {name: self._detail_fds[name] for name in sizes}
 
     def reset(self, config: RunConfig) -> None:
         """Empty every table and write the configuration of the next run. Nothing is attached."""
         for name in ("slots", "counters", "members"):
-            self._clear(name)
+            self._clear(self.fds[name])
+        for fd in self._detail_fds.values():
+            self._clear(fd)
         bpf.update_element(self.fds["batches"], 0, self._empty_batches)
         self.configure(config)
 
@@ -98,13 +110,21 @@ class Maps:
         bpf.update_element(self.fds["config"], 0, config.packed())
 
     def close(self) -> None:
-        for fd in self.fds.values():
-            os.close(fd)
-        self.fds.clear()
+        for fds in (self.fds, self._detail_fds):
+            for fd in fds.values():
+                os.close(fd)
+            fds.clear()
 
-    def _clear(self, name: str) -> None:
+    def _clear(self, fd: int) -> None:
         zeros = c_char.from_buffer(self._zeros)
-        bpf.update_from_address(self.fds[name], 0, addressof(zeros))
+        bpf.update_from_address(fd, 0, addressof(zeros))
+
+
+def _table(name: str, size: int) -> int:
+    """An array of one large element, which both sides map."""
+    return bpf.create_map(
+        f"cba_{name}", bpf.MAP_TYPE_ARRAY, key=4, value=size, flags=bpf.MAP_FLAG_MMAPABLE
+    )
 
 
 def _empty_batches(geometry: Geometry) -> bytes:

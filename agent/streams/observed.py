@@ -23,6 +23,8 @@ class Arming:
     scope: Mapping[str, Any]
     """As asked for, with the root of the tree that came of it."""
     versions: Mapping[str, str]
+    details: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Attached hooks by detail, beyond those of its section."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,33 @@ class StreamCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class SyscallTimes:
+    """One syscall within the run; calls that were open at its edges are clipped to it."""
+
+    ns: int
+    errors: int
+    """Returned an error, those interrupted left out."""
+    interrupted: int
+    """Ended by a signal: started again by the kernel, or EINTR to the program."""
+    in_flight: int
+    """Not returned at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What was asked for beyond the sections; None or empty: it was not."""
+
+    syscalls: Mapping[str, SyscallTimes] | None = None
+    """By name, only those that returned or were open."""
+    exec_failures: Mapping[str, int] | None = None
+    """By the error's name."""
+    streams: Mapping[str, StreamCounts] = field(default_factory=dict)
+
+
+NO_DETAILS = Details()
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """Everything but the distributions, which the sink has. Of a running run: as far as it got."""
 
@@ -54,6 +83,7 @@ class Observed:
     counters: Mapping[str, int]
     drains: int
     drain_seconds: float
+    details: Details = NO_DETAILS
 
 
 @dataclass(frozen=True, slots=True)

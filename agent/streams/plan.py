@@ -7,7 +7,9 @@ of a run (whose tree, which cgroup) is written into the ``config`` map.
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from agent.model import SECTIONS, TIMINGS, TRANSPORTS
+from agent.model import DETAILS, SECTIONS, TIMINGS, TRANSPORTS
+from agent.streams.specs import DETAIL_SWITCHES
+from agent.streams.syscall_names import syscall_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,8 @@ class Plan:
     """Only members of a tree or cgroup are in scope; else everything but the agent is."""
     timing: str = "clock"
     transport: str = "ring"
+    details: tuple[str, ...] = ()
+    """Some of model.DETAILS, whose sections are among ``sections``."""
 
     @classmethod
     def of(cls, request: dict[str, Any]) -> "Plan":
@@ -28,15 +32,23 @@ class Plan:
         if timing not in TIMINGS or transport not in TRANSPORTS:
             raise ValueError(f"no such timing or transport: {timing}, {transport}")
         sections = tuple(s for s in SECTIONS if s in plan["sections"])
-        return cls(sections, bool(plan["scoped"]), timing, transport)
+        details = tuple(d for d in DETAILS if d in plan["details"] and DETAILS[d] in sections)
+        return cls(sections, bool(plan["scoped"]), timing, transport, details)
 
     def message(self) -> dict[str, Any]:
         return asdict(self)
 
     def constants(self) -> dict[str, int]:
         """The -D constants that choose the code."""
-        return {
+        numbers = {name: number for number, name in syscall_names().items()}
+        exec_numbers = {
+            f"{name.upper()}_NUMBER": numbers[name]
+            for name in ("execve", "execveat")
+            if name in numbers
+        }
+        return exec_numbers | {
             "SCOPED": int(self.scoped),
             "TIMING_ACCOUNTING": int(self.timing == "accounting"),
             "TRANSPORT_PERF": int(self.transport == "perf"),
+            **{switch: int(d in self.details) for d, switch in DETAIL_SWITCHES.items()},
         }

@@ -33,6 +33,8 @@ class Program:
     sections: tuple[str, ...] = ()
     when: tuple[tuple[str, int], ...] = ()
     """Only with these values of the constants that choose the code (plan.py)."""
+    details: tuple[str, ...] = ()
+    """Only for one of these details, and not needed by the sections for anything else."""
     optional: bool = False
     """Left out where the kernel has no such hook; its constant HAVE_<HOOK> tells the C files."""
 
@@ -48,6 +50,9 @@ class Program:
             short = short.removeprefix(prefix)
         return f"cba_{short}"[:15]
 
+
+DETAIL_SWITCHES = {"syscalls": "WITH_SYSCALL_TIMES", "exec_failures": "WITH_EXEC_FAILURES"}
+"""The constant that compiles a detail in."""
 
 TIMED = ("runqlat", "offcpu")
 
@@ -66,6 +71,12 @@ PROGRAMS = (
     Program("on_block_rq_requeue", "block_rq_requeue", ("biolatency",)),
     Program("on_block_rq_complete", "block_rq_complete", ("biolatency",)),
     Program("on_sys_enter", "sys_enter", ("syscall_counts",)),
+    Program(
+        "on_sys_exit",
+        "sys_exit",
+        ("syscall_counts", "exec"),
+        details=("syscalls", "exec_failures"),
+    ),
     Program("on_cgroup_attach_task", "cgroup_attach_task", when=SCOPED),
     Program("on_block_io_start", "block_io_start", ("biolatency",), when=SCOPED, optional=True),
     Program("on_iter_prime", f"{ITERATOR}/prime"),
@@ -155,4 +166,5 @@ def programs_for(sections: tuple[str, ...], constants: dict[str, int]) -> tuple[
         for program in PROGRAMS
         if (not program.sections or set(program.sections) & set(sections))
         and all(constants[name] == value for name, value in program.when)
+        and (not program.details or any(constants[DETAIL_SWITCHES[d]] for d in program.details))
     )

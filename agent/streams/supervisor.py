@@ -117,6 +117,7 @@ class Supervisor:
         message, fds = self._prepare(request)
         assert self._maps is not None
         self._detach()
+        tables = self._maps.of_details(Plan.of(request).details)
         root, cgroup_id = scopes.root_of(request["scope"])
         start_ns = time.monotonic_ns()
         config = RunConfig(start_ns, cgroup_id, root, os.getpid())
@@ -132,7 +133,8 @@ class Supervisor:
             "members": self._armed.prime(),
             "root": root,
             "measures_probes": self._armed.measures_probes,
-        }, fds
+            "details": list(tables),
+        }, [*fds, *tables.values()]
 
     def _rescope(self, request: dict[str, Any]) -> Answer:
         """Look again who is a member: tasks were moved between cgroups."""
@@ -164,7 +166,7 @@ class Supervisor:
         """Loaded programs for this plan, compiled if there are none yet."""
         maps = self._ready_maps()
         if plan not in self._built:
-            fds = maps.of_programs(plan.transport)
+            fds = maps.of_programs(plan.transport, plan.details)
             constants = maps.geometry.constants() | plan.constants()
             constants |= {f"{name.upper()}_FD": fd for name, fd in fds.items()}
             sections = list(plan.sections)

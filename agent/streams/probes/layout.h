@@ -134,3 +134,33 @@ struct issued_request {
 };
 
 _Static_assert(sizeof(struct issued_request) == REQUEST_SIZE, "issued_request");
+
+/* The syscall that a task is in, where syscalls are timed. Indexed by tid & SLOT_MASK. */
+struct syscall_entry {
+	u64 since; /* 0: in none */
+	u32 tid;
+	u32 number; /* index into the counters, maybe with ENTRY_PRIMED */
+};
+
+_Static_assert(sizeof(struct syscall_entry) == ENTRY_SIZE, "syscall_entry");
+
+/* Calls that returned. */
+struct syscall_sum {
+	u64 ns;
+	u64 returned;
+	u64 errors;
+	u64 interrupted; /* by a signal: to be started again, or EINTR */
+};
+
+/* What is only counted when it was asked for, one per CPU. */
+struct detail_counters {
+	struct syscall_sum syscalls[SYSCALLS];
+	u64 exec_failures[ERRNOS]; /* 0: an error beyond the table */
+	u64 syscalls_in_flight; /* entered before the run began */
+	u64 syscalls_unmatched; /* returned, but nobody saw it enter */
+	u64 syscalls_clamped;
+	u64 syscalls_collided;
+	u64 padding[4];
+};
+
+_Static_assert(sizeof(struct detail_counters) == DETAILS_SIZE, "detail_counters");

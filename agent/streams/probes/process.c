@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* Forks, execs and exits; and with them, who is a member of what the run is about. */
+#include "details.h"
 #include "members.h"
 #include "slots.h"
 
@@ -15,6 +16,9 @@ int on_sched_process_fork(u64 *ctx)
 	if (!in_scope(child))
 		return 0;
 	c->forks++;
+#if WITH_SYSCALL_TIMES
+	new_entry(child);
+#endif
 #if WITH_RUNQLAT || WITH_OFFCPU
 	struct task_slot *slot = slot_of(child);
 	struct task_origin *origin = origin_of(child);
@@ -43,6 +47,9 @@ int on_sched_process_exit(u64 *ctx)
 	}
 	*member(tid) = 0;
 	counters()->exits++;
+#if WITH_SYSCALL_TIMES
+	forget_entry(tid); /* exit() never returns */
+#endif
 #if WITH_RUNQLAT || WITH_OFFCPU
 	struct batch *batch = batch_of(STREAM_EXIT);
 	struct task_slot *slot = slot_of(tid);
@@ -77,6 +84,9 @@ int on_sched_process_exec(u64 *ctx)
 	if (tid != old_tid) {
 		*member(tid) = *member(old_tid);
 		*member(old_tid) = 0;
+#if WITH_SYSCALL_TIMES
+		move_entry(old_tid, tid);
+#endif
 	}
 #if WITH_EXEC
 	struct batch *batch = batch_of(STREAM_EXEC);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* Syscalls by number: one increment each. A stream of them would be out of the question. */
-#include "kernel.h"
+#include "details.h"
 
 #if WITH_SYSCALLS
 int on_sys_enter(u64 *ctx)
@@ -13,19 +13,57 @@ int on_sys_enter(u64 *ctx)
 		c->excluded_syscalls++;
 		return 0;
 	}
-#ifdef REGS_CS
-	if (LOAD16(ctx[0], REGS_CS) == USER32_CS) {
-		c->syscalls[SYSCALL_COMPAT]++;
-		return 0;
-	}
-#endif
 	/* Numbers beyond the table are counted too; -1 (skipped by a tracer) is no syscall. */
 	if (number >= SYSCALL_OTHER) {
 		if ((s32)number == -1)
 			return 0;
 		number = SYSCALL_OTHER;
 	}
+#ifdef REGS_CS
+	if (LOAD16(ctx[0], REGS_CS) == USER32_CS)
+		number = SYSCALL_COMPAT;
+#endif
 	c->syscalls[number & (SYSCALLS - 1)]++;
+#if WITH_SYSCALL_TIMES
+	syscall_entered(tid, number);
+#endif
+	return 0;
+}
+#endif
+
+#if WITH_SYSCALL_TIMES || WITH_EXEC_FAILURES
+#if WITH_EXEC_FAILURES
+inline_always void count_failed_exec(u64 regs, s64 result)
+{
+	u32 number = LOAD32(regs, REGS_SYSCALL);
+	u32 code = -result;
+
+	if (number != EXECVE_NUMBER && number != EXECVEAT_NUMBER)
+		return;
+#ifdef REGS_CS
+	if (LOAD16(regs, REGS_CS) == USER32_CS)
+		return;
+#endif
+	if (!is_error(result) || was_interrupted(result))
+		return;
+	details()->exec_failures[code < ERRNOS ? code & (ERRNOS - 1) : 0]++;
+}
+#endif
+
+/* (regs, result). Signals are looked at later, so a call that one ended is seen to return here. */
+int on_sys_exit(u64 *ctx)
+{
+	u32 tid = (u32)bpf_get_current_pid_tgid();
+	s64 result = ctx[1];
+
+	if (!in_scope(tid))
+		return 0;
+#if WITH_EXEC_FAILURES
+	count_failed_exec(ctx[0], result);
+#endif
+#if WITH_SYSCALL_TIMES
+	syscall_returned(tid, result);
+#endif
 	return 0;
 }
 #endif

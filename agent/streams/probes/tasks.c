@@ -3,6 +3,7 @@
  * Task iterators (bpf_iter, since 5.8): one looks at every task once everything is attached,
  * the other reports on every task before it is detached.
  */
+#include "details.h"
 #include "members.h"
 #include "slots.h"
 
@@ -27,6 +28,10 @@ int on_iter_prime(u64 *ctx)
 		counters()->members++;
 		bpf_seq_write((void *)LOAD64(ctx[0], ITER_META_SEQ), &wanted, sizeof(wanted));
 	}
+#if WITH_SYSCALL_TIMES
+	if (in_scope(tid))
+		prime_entry(task, tid, bpf_ktime_get_ns());
+#endif
 #if WITH_RUNQLAT || WITH_OFFCPU
 	struct task_slot *slot = slot_of(tid);
 

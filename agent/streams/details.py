@@ -1,0 +1,124 @@
+"""What a run adds on request: tables of their own, mapped for that run only."""
+
+import errno
+import mmap
+import os
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.streams.layout import (
+    DETAIL_FIELDS,
+    DETAILS_SIZE,
+    ENTRY_PRIMED,
+    ENTRY_SIZE,
+    ERRNOS,
+    SYSCALLS,
+    Geometry,
+)
+from agent.streams.observed import Details, StreamCounts, SyscallTimes
+
+_SUM = np.dtype([("ns", "u8"), ("returned", "u8"), ("errors", "u8"), ("interrupted", "u8")])
+_TAIL = SYSCALLS * _SUM.itemsize + ERRNOS * 8
+DETAILS_DTYPE = np.dtype(
+    {
+        "names": ["syscalls", "exec_failures", *DETAIL_FIELDS],
+        "formats": [(_SUM, SYSCALLS), ("u8", ERRNOS), *("u8" for _ in DETAIL_FIELDS)],
+        "offsets": [
+            0,
+            SYSCALLS * _SUM.itemsize,
+            *(_TAIL + 8 * i for i in range(len(DETAIL_FIELDS))),
+        ],
+        "itemsize": DETAILS_SIZE,
+    }
+)
+"""struct detail_counters of layout.h."""
+
+ENTRY_DTYPE = np.dtype(
+    {
+        "names": ["since", "tid", "number"],
+        "formats": ["u8", "u4", "u4"],
+        "offsets": [0, 8, 12],
+        "itemsize": ENTRY_SIZE,
+    }
+)
+"""struct syscall_entry of layout.h."""
+
+
+class DetailTables:
+    """The tables of one run's details, mapped read-only. Takes the fds over, and closes them."""
+
+    def __init__(self, fds: Mapping[str, int], details: Sequence[str], geometry: Geometry) -> None:
+        self._details = details
+        sizes = geometry.detail_sizes(details)
+        memory = {name: _mapped(fd, sizes[name]) for name, fd in fds.items()}
+        self._counters = np.frombuffer(memory.get("details", b""), DETAILS_DTYPE)
+        self._entries = np.frombuffer(memory.get("entries", b""), ENTRY_DTYPE)
+
+    def observed(self, until_ns: int, with_primed: bool, name_of: Callable[[int], str]) -> Details:
+        """As far as ``until_ns`` (CLOCK_MONOTONIC), calls that are still open included.
+
+        ``with_primed`` adds those that were entered before the run and have not returned yet.
+        """
+        failures = self._exec_failures() if "exec_failures" in self._details else None
+        if "syscalls" not in self._details:
+            return Details(exec_failures=failures)
+        open_ns, open_calls = self._open(until_ns, with_primed)
+        sums = {name: self._counters["syscalls"][name].sum(axis=0) for name in _SUM.names or ()}
+        numbers = np.flatnonzero(sums["returned"] + open_calls).tolist()
+        return Details(
+            syscalls={
+                name_of(number): SyscallTimes(
+                    ns=int(sums["ns"][number] + open_ns[number]),
+                    errors=int(sums["errors"][number]),
+                    interrupted=int(sums["interrupted"][number]),
+                    in_flight=int(open_calls[number]),
+                )
+                for number in numbers
+            },
+            exec_failures=failures,
+            streams={"syscalls": self._counts(int(sums["returned"].sum()), int(open_calls.sum()))},
+        )
+
+    def _open(
+        self, until_ns: int, with_primed: bool
+    ) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+        """Time and number of the calls that are open, by syscall."""
+        chosen = self._entries["since"] != 0
+        if not with_primed:
+            chosen &= (self._entries["number"] & ENTRY_PRIMED) == 0
+        entries = self._entries[chosen]
+        since = np.minimum(entries["since"], np.uint64(until_ns))
+        numbers = entries["number"] & (SYSCALLS - 1)
+        ns, count = np.zeros(SYSCALLS, np.uint64), np.zeros(SYSCALLS, np.uint64)
+        np.add.at(ns, numbers, np.uint64(until_ns) - since)
+        np.add.at(count, numbers, np.uint64(1))
+        return ns, count
+
+    def _exec_failures(self) -> dict[str, int]:
+        counts = enumerate(self._counters["exec_failures"].sum(axis=0).tolist())
+        return {
+            errno.errorcode.get(code, "other" if code == 0 else f"errno_{code}"): count
+            for code, count in counts
+            if count
+        }
+
+    def _counts(self, returned: int, still_open: int) -> StreamCounts:
+        tail = {name: int(self._counters[name].sum()) for name in DETAIL_FIELDS}
+        return StreamCounts(
+            produced=returned,
+            received=returned,
+            unmatched=tail["syscalls_unmatched"],
+            clamped=tail["syscalls_clamped"],
+            collided=tail["syscalls_collided"],
+            in_flight_at_start=tail["syscalls_in_flight"],
+            in_flight_at_stop=still_open,
+        )
+
+
+def _mapped(fd: int, size: int) -> mmap.mmap:
+    try:
+        return mmap.mmap(fd, size, mmap.MAP_SHARED, mmap.PROT_READ)
+    finally:
+        os.close(fd)

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/* Details of syscalls and failed execs: only compiled, and only costing, when asked for. */
+#pragma once
+#include "kernel.h"
+
+#define MAX_ERRNO 4095 /* include/linux/err.h */
+
+/*
+ * include/linux/errno.h: what the kernel says to itself. The call is started again, or fails
+ * with EINTR where a handler without SA_RESTART ran; which of the two is decided after sys_exit.
+ */
+#define ERESTARTSYS 512
+#define ERESTARTNOINTR 513
+#define ERESTARTNOHAND 514
+#define ERESTART_RESTARTBLOCK 516
+
+inline_always bool is_error(s64 result)
+{
+	return result < 0 && result >= -MAX_ERRNO;
+}
+
+inline_always bool was_interrupted(s64 result)
+{
+	return result == -ERESTARTSYS || result == -ERESTARTNOINTR || result == -ERESTARTNOHAND ||
+	       result == -ERESTART_RESTARTBLOCK;
+}
+
+#if WITH_SYSCALL_TIMES || WITH_EXEC_FAILURES
+inline_always struct detail_counters *details(void)
+{
+	return (struct detail_counters *)(MAP_VALUE(DETAILS_FD) +
+					  (bpf_get_smp_processor_id() & CPU_MASK) *
+						  sizeof(struct detail_counters));
+}
+#endif
+
+#if WITH_SYSCALL_TIMES
+inline_always struct syscall_entry *entry_of(u32 tid)
+{
+	return (struct syscall_entry *)(MAP_VALUE(ENTRIES_FD) +
+					(tid & SLOT_MASK) * sizeof(struct syscall_entry));
+}
+
+inline_always void syscall_entered(u32 tid, u32 number)
+{
+	struct syscall_entry *entry = entry_of(tid);
+
+	if (entry->tid != tid && entry->since != 0)
+		details()->syscalls_collided++;
+	entry->tid = tid;
+	entry->number = number;
+	entry->since = bpf_ktime_get_ns();
+}
+
+/*
+ * Told by the entry and not by the saved number: rt_sigreturn overwrites that. A child returns
+ * from the clone() that only its parent entered: its entry is its own, and empty.
+ */
+inline_always void syscall_returned(u32 tid, s64 result)
+{
+	struct syscall_entry *entry = entry_of(tid);
+	struct detail_counters *d = details();
+	u64 since = entry->since;
+
+	if (entry->tid != tid) {
+		d->syscalls_unmatched++;
+		return;
+	}
+	if (since == 0)
+		return;
+	entry->since = 0;
+
+	struct syscall_sum *sum = &d->syscalls[entry->number & (SYSCALLS - 1)];
+	s64 ns = bpf_ktime_get_ns() - since;
+
+	if (ns < 0) {
+		d->syscalls_clamped++;
+		ns = 0;
+	}
+	if (entry->number & ENTRY_PRIMED)
+		d->syscalls_in_flight++;
+	sum->ns += ns;
+	sum->returned++;
+	if (was_interrupted(result))
+		sum->interrupted++;
+	else if (is_error(result))
+		sum->errors++;
+}
+
+/* A task in the middle of a call as the run begins: from here on. */
+inline_always void prime_entry(u64 task, u32 tid, u64 now)
+{
+#ifdef HAVE_TASK_PT_REGS
+	struct syscall_entry *entry = entry_of(tid);
+
+	/* of a running task the saved registers may be of its last call */
+	if (entry->tid == tid || LOAD32(task, TASK_ON_CPU) ||
+	    LOAD32(task, TASK_FLAGS) & (PF_KTHREAD | PF_IO_WORKER))
+		return;
+
+	u64 regs = (u64)bpf_task_pt_regs((void *)task);
+	s32 number = LOAD32(regs, REGS_SYSCALL);
+
+	entry->tid = tid;
+	if (number < 0)
+		return;
+#ifdef REGS_CS
+	if (LOAD16(regs, REGS_CS) == USER32_CS)
+		number = SYSCALL_COMPAT;
+#endif
+	if (number >= SYSCALL_OTHER)
+		number = SYSCALL_OTHER;
+	entry->number = number | ENTRY_PRIMED;
+	entry->since = now;
+#endif
+}
+
+inline_always void forget_entry(u32 tid)
+{
+	struct syscall_entry *entry = entry_of(tid);
+
+	if (entry->tid == tid)
+		entry->since = 0;
+}
+
+/* A new task: it returns from the call it was made in without ever having entered it. */
+inline_always void new_entry(u32 tid)
+{
+	struct syscall_entry *entry = entry_of(tid);
+
+	if (entry->tid != tid && entry->since != 0)
+		details()->syscalls_collided++;
+	entry->tid = tid;
+	entry->since = 0;
+}
+
+/* A thread that execs takes the leader's number over in the middle of the call. */
+inline_always void move_entry(u32 old_tid, u32 tid)
+{
+	struct syscall_entry *from = entry_of(old_tid), *to = entry_of(tid);
+
+	if (from->tid != old_tid)
+		return;
+	to->tid = tid;
+	to->number = from->number;
+	to->since = from->since;
+	from->since = 0;
+}
+#endif

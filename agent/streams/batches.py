@@ -5,6 +5,7 @@ in place, at the end of a run and for a look in the middle of one; its record, w
 then read from where the look left off.
 """
 
+import itertools
 import mmap
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from agent.streams.layout import (
 from agent.streams.ordering import acquire_fence
 
 STREAMS = len(STREAM_NAMES)
+NOT_FRESH = 0xFFFF
 
 Words = NDArray[np.uint64]
 _NOTHING: Words = np.empty(0, np.uint64)
@@ -138,16 +140,15 @@ class Ledger:
             self._taken[row] += len(events)
 
     def _take_whole(self, block: Block, fresh: NDArray[np.bool_], sink: Sink) -> None:
-        streams = block.ids & 0xFF
-        for stream in range(STREAMS):
-            chosen = fresh & (streams == stream)
-            count = int(np.count_nonzero(chosen))
-            if count == 0:
-                continue
-            # a selection copies; the usual block, of one busy stream alone, is taken as it lies
-            events = block.events if count == len(chosen) else block.events[chosen]
-            sink(stream, events)
-            self.received[stream] += count * BATCH_WORDS // STREAM_WORDS[stream]
+        """Stretches of one stream are taken as they lie; selecting would copy them."""
+        streams = np.where(fresh, block.ids & 0xFF, NOT_FRESH)
+        cuts = np.flatnonzero(streams[1:] != streams[:-1]) + 1
+        edges = [0, *cuts.tolist(), len(streams)]
+        for begin, end in itertools.pairwise(edges):
+            stream = int(streams[begin])
+            if stream != NOT_FRESH:
+                sink(stream, block.events[begin:end])
+                self.received[stream] += (end - begin) * BATCH_WORDS // STREAM_WORDS[stream]
 
     def _take(self, row: int, words: Words, sink: Sink) -> None:
         stream = row % STREAMS

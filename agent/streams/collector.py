@@ -32,8 +32,9 @@ from agent.streams.syscall_names import syscall_names
 from agent.streams.tables import Tables
 from agent.streams.transport import Transports
 
-DRAIN_INTERVAL_S = 0.5
-"""Between two looks at the ring, which at full load fills to its wakeup mark in a second."""
+DRAIN_INTERVAL_S = 1.0
+"""Between two looks at the buffer; when it fills faster than that, the kernel wakes us. A scrape
+folds what is there, so nobody waits for this."""
 
 
 FOLLOW_INTERVAL_S = 0.05

@@ -10,6 +10,9 @@ from agent.overhead.protocols import Absent, Configuration, Missing, Nothing
 from benchmarks.peers import PEERS, Peer
 from benchmarks.probes import probes
 
+KTHREADD = 2
+"""The parent of all kernel threads: what a workload does is out of its scope."""
+
 AGENT_RUNS: tuple[tuple[str, str, tuple[str, ...], dict[str, Any]], ...] = (
     *((section, f"{section} alone", (section,), {}) for section in SECTIONS),
     ("all", "all five sections", SECTIONS, {}),
@@ -21,6 +24,12 @@ AGENT_RUNS: tuple[tuple[str, str, tuple[str, ...], dict[str, Any]], ...] = (
     ),
     ("all-accounting", "all five, timed by accounting", SECTIONS, {"timing": "accounting"}),
     ("runqlat-perf", "runqlat, perf transport", ("runqlat",), {"transport": "perf"}),
+    (
+        "all-elsewhere",
+        "all five, scoped to a tree that is not the workload's",
+        SECTIONS,
+        {"scope": {"pid": KTHREADD}},
+    ),
     ("all-perf", "all five, perf transport", SECTIONS, {"transport": "perf"}),
 )
 """Name, label, sections, options of ``/start``. Without options: clock and ring, the defaults."""

@@ -68,7 +68,7 @@ class AgentRun:
         self._judge_sections(evidence)
         for option, wanted in self._options.items():
             found = evidence.get(option, evidence.get("manifest", {}).get(option))
-            if found != wanted:
+            if not _is_in(wanted, found):
                 raise CannotMeasure(f"{option} {wanted} asked for, {found} in evidence")
         completeness = evidence.get("completeness", {})
         if completeness.get("verdict") == "invalid":
@@ -85,3 +85,10 @@ class AgentRun:
                 raise CannotMeasure(f"{section}: {unavailable.get(section, 'not in evidence')}")
             if section not in self._sections and section in evidence:
                 raise CannotMeasure(f"{section} was collected too, though not asked for")
+
+
+def _is_in(wanted: object, found: object) -> bool:
+    """Whether evidence says what was asked for; of an object it may say more."""
+    if isinstance(wanted, Mapping) and isinstance(found, Mapping):
+        return wanted.items() <= found.items()
+    return wanted == found

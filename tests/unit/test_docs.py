@@ -1,0 +1,454 @@
+"""The reference says what the code does: nothing is missing in it, and nothing made up.
+
+Names stand in backticks in the first column of a table, under a heading that the test knows.
+"""
+
+import ast
+import json
+import re
+import runpy
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import trio
+from fakes.collector import FakeCollector, raising
+from fakes.sample_evidence import evidence as sample_evidence
+
+import agent
+from agent import cli
+from agent.aggregate.histogram import LatencyHistogram
+from agent.aggregate.series import SeriesStore
+from agent.errors import AgentError, InvalidRequest
+from agent.http.app import create_app
+from agent.http.exposition import Exposition
+from agent.http.negotiation import PageFormat
+from agent.http.responses import STATUS_BY_CODE
+from agent.http.settings import HttpSettings
+from agent.http.validation import REPORT_FIELDS, START_FIELDS
+from agent.lifecycle import TRANSITIONS
+from agent.model import SECTIONS, Labels, Report, Scope, StartRequest
+from agent.recorder import Recorder
+from agent.streams import layout, messages, observed, reports
+from agent.streams.causes import CURES, cannot
+from agent.streams.collector import _described as described_scope
+from agent.streams.kernel_counts import Edge, KernelCounts
+from agent.streams.scopes import ERRORS as SCOPE_ERRORS
+from agent.streams.tables import Blocked
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+HTTP, EVIDENCE = DOCS / "reference/http.md", DOCS / "reference/evidence.md"
+METRICS, SETTINGS = DOCS / "reference/metrics.md", DOCS / "reference/settings.md"
+ARCHITECTURE = DOCS / "architecture.md"
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
+PACKAGE = Path(agent.__path__[0])
+
+Json = dict[str, Any]
+Row = list[str]
+
+
+# --- reading the documents
+
+
+def rows(page: Path, heading: str) -> list[Row]:
+    """The cells of every table between a heading and the next one, less the tables' heads."""
+    lines = iter(page.read_text().splitlines())
+    assert any(line.lstrip("# ") == heading and line.startswith("#") for line in lines), (
+        f"{page.name} has no heading {heading!r}"
+    )
+    found: list[Row] = []
+    for line in lines:
+        if line.startswith("#"):
+            break
+        if re.match(r"\| ?-", line):
+            found.pop()
+        elif line.startswith("|"):
+            cells = re.split(r"(?<!\\)\|", line.strip().strip("|"))
+            found.append([cell.strip() for cell in cells])
+    assert found, f"{page.name} has no table under {heading!r}"
+    return found
+
+
+def quoted(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def names(page: Path, heading: str) -> list[str]:
+    """What the table is about: the first column. Each stands there once."""
+    found = [name for row in rows(page, heading) for name in quoted(row[0])]
+    assert len(found) == len(set(found)), f"{page.name}, {heading}: a name stands there twice"
+    return found
+
+
+def hold(page: Path, heading: str, in_code: Iterable[str], documented: Iterable[str]) -> None:
+    """Both say the same; if not, say what is missing where."""
+    code, docs = set(in_code), set(documented)
+    where = f"{page.relative_to(ROOT)}, {heading!r}"
+    assert not code - docs, f"{where}: not documented: {sorted(code - docs)}"
+    assert not docs - code, (
+        f"{where}: documented, but there is no such thing: {sorted(docs - code)}"
+    )
+
+
+# --- reading the code
+
+
+def calls(*functions: str) -> Iterator[ast.Call]:
+    """Every call of a function of this name in the package."""
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", None) in functions:
+                yield node
+
+
+def literal(node: ast.expr | None) -> str | None:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+
+
+def codes_of_errors() -> dict[str, int]:
+    """Every code that an error answer can have, with its status."""
+    classes = [AgentError, *AgentError.__subclasses__()]
+    found: dict[str, set[bool]] = {c.code: {c is InvalidRequest} for c in classes}
+    for call in calls("AgentError", "InvalidRequest"):
+        for keyword in call.keywords:
+            if keyword.arg == "code" and (code := literal(keyword.value)):
+                kind = getattr(call.func, "id", "") == "InvalidRequest"
+                found.setdefault(code, set()).add(kind)
+    for code in SCOPE_ERRORS:
+        found[code] = {True}
+    return {code: _status(code, True in refusals) for code, refusals in found.items()}
+
+
+def _status(code: str, is_refusal: bool) -> int:
+    other = HTTPStatus.UNPROCESSABLE_ENTITY if is_refusal else HTTPStatus.INTERNAL_SERVER_ERROR
+    return int(STATUS_BY_CODE.get(code, other))
+
+
+# --- a run in which everything happened
+
+
+class Busy(FakeCollector):
+    """One event of each stream, and something in every table."""
+
+    disks = ({259: {"read": 1, "write": 0, "discard": 0, "flush": 0}}, {})
+
+    async def start(self, request: StartRequest, sink: Any) -> observed.Arming:
+        arming = await super().start(request, sink)
+        arming = replace(arming, scope=described_scope(request.scope, 1))
+        report = np.zeros(1, reports.REPORT_DTYPE)
+        report["tid"], report["comm"], report["waits"], report["born_ns"] = 7, b"busy", 1, 1
+        sink(layout.STREAM_RUNQLAT, np.array([1_500 | 7 << layout.LATENCY_BITS], np.uint64))
+        sink(layout.STREAM_BIOLATENCY, np.array([[40_000, 50_000, 259, 4096]], np.uint64))
+        sink(layout.STREAM_EXEC, np.array([[7, 0x6C73, 0, 1]], np.uint64))
+        sink(layout.STREAM_EXIT, report.view(np.uint64).reshape(1, -1))
+        return arming
+
+    async def stop(self) -> observed.Stopped:
+        stopped = await super().stop()
+        program = {"name": "cba_switch", "hook": "sched_switch"}
+        program |= dict.fromkeys(("runs", "run_ns", "recursion_misses"), 1)
+        edges = tuple(
+            Edge(KernelCounts(1, 1, {259: dict.fromkeys(("read", "write"), n)}), 0, 0, 0, "0")
+            for n in (0, 1)
+        )
+        return observed.Stopped(
+            stopped.stop_ns, self._observed(), edges, reports.none(), (program,)
+        )
+
+    def _observed(self) -> observed.Observed:
+        empty = super()._observed()
+        ones = np.ones((2, layout.REASONS), np.uint64)
+        return replace(empty, blocked=Blocked(ones, ones), syscalls={"read": 1})
+
+
+EVERYTHING: Json = {"measure_probes": True}
+
+
+async def finished(collector: FakeCollector, **request: Any) -> tuple[Json, Json, Recorder]:
+    """The answer to the start, the evidence, and the recorder, of one run."""
+    recorder = Recorder(collector, "box", SeriesStore())
+    async with trio.open_nursery() as nursery:
+        await nursery.start(recorder.run)
+        started = await recorder.start(StartRequest(**EVERYTHING | request))
+        await recorder.refresh()
+        stopped = await recorder.stop()
+        nursery.cancel_scope.cancel()
+    return started, stopped, recorder
+
+
+async def every_run() -> list[tuple[Json, Json]]:
+    """Whole, of a scope, without one section, and one in which nothing could be measured."""
+    lacking, failing = Busy(), Busy()
+    lacking.unavailable = {"biolatency": "no tracepoint"}
+    failing.arming = raising(cannot("no_btf", "gone"))
+    scopes = (Scope("pid", pid=1), Scope("cgroup", cgroup="/a"))
+    runs = [await finished(c) for c in (Busy(), lacking, failing)]
+    runs += [await finished(Busy(), scope=scope) for scope in scopes]
+    return [(started, stopped) for started, stopped, _ in runs]
+
+
+DYNAMIC = {
+    "unavailable": "<section>",
+    "armed": "<section>",
+    "syscall_counts.all": "<name>",
+    "manifest.versions": "<name>",
+    "manifest.hooks": "<section>",
+    "completeness.streams": "<stream>",
+    "overhead.events_by_stream": "<stream>",
+}
+"""Objects whose keys are data, by what stands for the key."""
+
+
+def paths(value: Any, at: str = "") -> Iterator[str]:
+    """Where the values of a JSON document stand: ``a.b[].c``. What is empty holds none."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            name = DYNAMIC.get(at, key)
+            yield from paths(inner, f"{at}.{name}" if at else name)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from paths(inner, f"{at}[]")
+    else:
+        yield at
+
+
+# --- http.md
+
+
+def routes() -> set[str]:
+    app = create_app(Recorder(FakeCollector(), "box", SeriesStore()), HttpSettings())
+    return {
+        f"{method} {rule.rule}"
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+
+
+def test_every_route_has_a_section() -> None:
+    documented = re.findall(r"^## `((?:GET|POST) [^`]+)`$", HTTP.read_text(), re.M)
+    hold(HTTP, "## `METHOD /path`", routes(), documented)
+
+
+def test_the_readme_names_every_route() -> None:
+    hold(ROOT / "README.md", "The API", routes(), names(ROOT / "README.md", "The API"))
+
+
+@pytest.mark.parametrize(
+    ("heading", "fields"),
+    [("Fields of a start", START_FIELDS), ("Fields of a report", REPORT_FIELDS)],
+)
+def test_every_field_of_a_body(heading: str, fields: Iterable[str]) -> None:
+    hold(HTTP, heading, fields, names(HTTP, heading))
+
+
+async def test_every_field_of_the_answer_to_a_start() -> None:
+    answers = [path for started, _ in await every_run() for path in paths(started)]
+    # routes.py adds what it was sent and does not know
+    hold(HTTP, "Answer to a start", {*answers, "ignored[]"}, names(HTTP, "Answer to a start"))
+
+
+async def test_every_field_of_the_status() -> None:
+    collector = Busy()
+    recorder = Recorder(collector, "box", SeriesStore())
+    found = set(paths(recorder.status()))
+    collector.lost.set()
+    found |= set(paths(recorder.status()))
+    hold(HTTP, "Fields of the status", found, names(HTTP, "Fields of the status"))
+
+
+def test_every_error_code_and_its_status() -> None:
+    documented = {quoted(row[0])[0]: int(row[1]) for row in rows(HTTP, "Errors")}
+    in_code = {**codes_of_errors(), "method_not_allowed": 405}
+    hold(HTTP, "Errors", in_code, documented)
+    assert documented == in_code
+
+
+def test_every_reason_for_measuring_nothing() -> None:
+    heading = "Why nothing can be measured"
+    hold(HTTP, heading, CURES, names(HTTP, heading))
+
+
+# --- evidence.md
+
+
+LATENCIES = ("runqlat", "biolatency", "biolatency.with_queue")
+"""Objects that share the fields of a latency section."""
+
+HEADINGS = ("The document", *(f"`{s}`" for s in SECTIONS), "Completeness", "Checks", "Overhead")
+
+
+async def test_every_field_of_the_evidence() -> None:
+    in_code = {path for _, evidence in await every_run() for path in paths(evidence)}
+    documented = [name for heading in HEADINGS for name in names(EVIDENCE, heading)]
+    shared = names(EVIDENCE, "Latency fields")
+    documented += [f"{place}.{name}" for place in LATENCIES for name in shared]
+    hold(EVIDENCE, "all tables", in_code, documented)
+
+
+def test_every_reason_of_a_verdict() -> None:
+    in_code = {code for call in calls("Reason") if (code := literal(call.args[0]))}
+    hold(EVIDENCE, "Reasons", in_code, names(EVIDENCE, "Reasons"))
+
+
+def test_every_check() -> None:
+    fixed = {name for call in calls("Check") if (name := literal(call.args[0]))}
+    documented = names(EVIDENCE, "What is checked")
+    by_device = "block_<operation>s_<device>"
+    hold(EVIDENCE, "What is checked", {*fixed, by_device}, documented)
+
+
+def test_every_reason_for_being_blocked_that_is_no_syscall() -> None:
+    in_code = layout.REASON_NAMES.values()
+    heading = "Reasons that are no syscall"
+    hold(EVIDENCE, heading, in_code, names(EVIDENCE, heading))
+
+
+# --- metrics.md
+
+
+async def page_of_everything() -> str:
+    """All families of /metrics, with a sample of each."""
+    lacking = Busy()
+    lacking.unavailable = {"biolatency": "no tracepoint"}
+    _, _, recorder = await finished(Busy())
+    _, _, degraded = await finished(lacking)
+    for store in (recorder.series, degraded.series):
+        assert isinstance(store, SeriesStore)
+    recorder.report(Report(Labels(), 2.0, 1.0, 50.0))
+    health = {metric.name: metric for metric in recorder.health()}
+    health |= {m.name: m for m in degraded.health() if m.samples and not health[m.name].samples}
+    return Exposition(recorder.series).render(health.values(), PageFormat.TEXT).decode()
+
+
+def families(page: str) -> dict[str, tuple[str, frozenset[str]]]:
+    """Type and label names by metric; ``le`` belongs to the type."""
+    types = dict(re.findall(r"^# TYPE (\S+) (\S+)$", page, re.M))
+    labels: dict[str, set[str]] = {name: set() for name in types}
+    for name, inside in re.findall(r"^(chainbench_\w+)(?:\{(.*)\})? \S+$", page, re.M):
+        family = name if name in types else re.sub(r"_(bucket|sum|count)$", "", name)
+        labels[family] |= set(re.findall(r'(\w+)="', inside)) - {"le"}
+    return {name: (kind, frozenset(labels[name])) for name, kind in types.items()}
+
+
+async def test_every_metric_with_its_type_and_labels() -> None:
+    in_code = families(await page_of_everything())
+    documented = {
+        quoted(row[0])[0]: (row[1], frozenset(quoted(row[2])))
+        for heading in ("Of the runs", "Of the agent itself")
+        for row in rows(METRICS, heading)
+    }
+    run_labels = frozenset(names(METRICS, "Labels of a run"))
+    of_runs = {
+        name: (kind, frozenset({*labels} - {"run labels"}) | run_labels)
+        if "run labels" in labels
+        else (kind, labels)
+        for name, (kind, labels) in documented.items()
+    }
+    hold(METRICS, "all tables", in_code, of_runs)
+    assert of_runs == in_code
+
+
+# --- settings.md
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_every_option(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main([command, "--help"])
+    usage = capsys.readouterr().out.partition("\n\n")[0]
+    in_code = set(re.findall(r"--[a-z][a-z-]*", usage)) | {"--help"} & set(usage.split())
+    documented = [name for name in names(SETTINGS, f"`{command}`") if name.startswith("--")]
+    hold(SETTINGS, command, in_code, documented)
+
+
+# --- architecture.md
+
+
+def test_the_table_of_states() -> None:
+    in_code = {
+        (state.value, event.value, then.value) for (state, event), then in TRANSITIONS.items()
+    }
+    documented = {
+        tuple(quoted(cell)[0] for cell in row[:3]) for row in rows(ARCHITECTURE, "States")
+    }
+    assert documented == in_code
+
+
+@pytest.mark.parametrize(
+    ("heading", "in_code"),
+    [
+        ("Streams", layout.STREAM_NAMES),
+        ("What is only counted", layout.COUNTER_FIELDS),
+        ("Verbs", messages.VERBS),
+    ],
+)
+def test_what_the_two_sides_share(heading: str, in_code: Iterable[str]) -> None:
+    hold(ARCHITECTURE, heading, in_code, names(ARCHITECTURE, heading))
+
+
+# --- all pages
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.S)
+    for target in re.findall(r"\]\(([^)\s]+)\)|src(?:set)?=\"([^\"]+)\"", text):
+        link = "".join(target)
+        if link.startswith(("http:", "https:")):
+            continue
+        path, _, anchor = link.partition("#")
+        there = (page.parent / path).resolve() if path else page
+        assert there.exists(), f"{page.relative_to(ROOT)}: {link} leads nowhere"
+        assert not anchor or anchor in anchors(there), f"{page.relative_to(ROOT)}: no {link}"
+
+
+def anchors(page: Path) -> set[str]:
+    """As code hosts make them of headings."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_named_tests_and_files_exist(page: Path) -> None:
+    text = page.read_text()
+    for file, test in re.findall(r"`(?:tests/)?([\w/]+\.py)::(\w+)`", text):
+        source = ROOT / "tests" / file
+        assert source.exists(), f"{page.relative_to(ROOT)}: there is no {file}"
+        assert f"def {test}(" in source.read_text(), (
+            f"{page.relative_to(ROOT)}: no {test} in {file}"
+        )
+    for file in re.findall(r"`((?:agent|benchmarks|tests|tools)/[\w/.-]+\.(?:py|c|h))`", text):
+        assert (ROOT / file).exists(), f"{page.relative_to(ROOT)}: there is no {file}"
+
+
+def snippets(page: Path) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", page.read_text(), re.S | re.M)
+
+
+@pytest.fixture
+def two_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with saved evidence of two runs, as the guide wants them."""
+    monkeypatch.chdir(tmp_path)
+    for name, waits in (("baseline", (1_000, 3_000)), ("optimized", (500, 2_000))):
+        histogram = LatencyHistogram()
+        histogram.fold(np.array(waits, np.uint64))
+        whole = sample_evidence()
+        whole["runqlat"]["hdr"] = histogram.encode()
+        (tmp_path / f"{name}.json").write_text(json.dumps(whole))
+    return tmp_path
+
+
+@pytest.mark.usefixtures("two_runs")
+def test_the_guide_to_comparing_runs_works(capsys: pytest.CaptureFixture[str]) -> None:
+    merged = 0
+    for number, snippet in enumerate(snippets(DOCS / "how-to/comparing-runs.md")):
+        file = Path(f"snippet{number}.py")
+        file.write_text(snippet)
+        merged = runpy.run_path(str(file)).get("both", merged)
+    assert merged.total_count == 4
+    assert "p99" in capsys.readouterr().out

@@ -65,6 +65,7 @@ def _overhead(run: Run, stopped: Stopped | None, stop_ns: int) -> Json:
             "events_by_stream": {n: c.received for n, c in observed.streams.items()},
             "drains": observed.drains,
             "drain_ms": round(observed.drain_seconds * 1000, 3),
+            "map_bytes": run.arming.map_bytes if run.arming else 0,
             "programs": list(stopped.programs),
         }
     return cost

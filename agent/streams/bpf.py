@@ -154,6 +154,15 @@ def update_from_address(map_fd: int, key: int, address: int) -> None:
     bpf(MAP_UPDATE_ELEM, MapElement(map_fd, 0, ctypes.addressof(key_buffer), address, 0))
 
 
+def map_bytes(map_fd: int) -> int:
+    """The kernel memory of a map, as its fdinfo tells it (bpf_map_show_fdinfo)."""
+    with open(f"/proc/self/fdinfo/{map_fd}") as fdinfo:
+        for line in fdinfo:
+            if line.startswith("memlock:"):
+                return int(line.split()[1])
+    return 0
+
+
 class LoadFailed(Exception):
     """The kernel refused a program; ``log`` holds the verifier's last lines."""
 

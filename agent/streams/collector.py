@@ -343,6 +343,7 @@ def _arming(message: dict[str, Any], plan: Plan, scope: Scope) -> Arming:
         timing=plan.timing,
         scope=_described(scope, message["root"]),
         versions=MappingProxyType({"bcc": message["bcc"]}),
+        map_bytes=message["map_bytes"],
         details=MappingProxyType(details),
     )
 

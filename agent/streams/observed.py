@@ -23,6 +23,8 @@ class Arming:
     scope: Mapping[str, Any]
     """As asked for, with the root of the tree that came of it."""
     versions: Mapping[str, str]
+    map_bytes: int = 0
+    """Kernel memory of the maps that the run uses."""
     details: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Attached hooks by detail, beyond those of its section."""
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
-from agent.streams import causes, messages, privileges, scopes
+from agent.streams import bpf, causes, messages, privileges, scopes
 from agent.streams.armed import Armed, wait_for_running_programs
 from agent.streams.causes import CannotCollect
 from agent.streams.compilation import Abandoned, Built, Compiler
@@ -134,7 +134,14 @@ class Supervisor:
             "root": root,
             "measures_probes": self._armed.measures_probes,
             "details": list(tables),
+            "map_bytes": self._map_bytes(Plan.of(request)),
         }, [*fds, *tables.values()]
+
+    def _map_bytes(self, plan: Plan) -> int:
+        """Kernel memory of every map that this run uses."""
+        assert self._maps is not None
+        fds = self._maps.of_programs(plan.transport, plan.details)
+        return sum(bpf.map_bytes(fd) for fd in fds.values())
 
     def _rescope(self, request: dict[str, Any]) -> Answer:
         """Look again who is a member: tasks were moved between cgroups."""

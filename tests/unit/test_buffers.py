@@ -1,0 +1,89 @@
+"""Which transport a kernel can have is found out by trying."""
+
+import errno
+import os
+from collections.abc import Callable
+
+import pytest
+
+from agent.streams import bpf
+from agent.streams.buffers import ALL_CPUS, Buffers
+from agent.streams.causes import CannotCollect
+from agent.streams.layout import machine_geometry
+from agent.streams.perf_events import parse_cpus
+
+GEOMETRY = machine_geometry(2, 1024)
+UNKNOWN_TYPE = errno.EINVAL
+
+
+class FakeKernel:
+    """Creates maps of the types it knows; as a file, since an fd is all they are here."""
+
+    def __init__(self, refuses: dict[int, int]) -> None:
+        self.created: list[int] = []
+        self._refuses = refuses
+
+    def create_map(self, name: str, map_type: int, **sizes: int) -> int:
+        if map_type in self._refuses:
+            code = self._refuses[map_type]
+            raise OSError(code, os.strerror(code))
+        self.created.append(map_type)
+        return os.memfd_create(name)
+
+
+@pytest.fixture
+def kernel(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[int, int]], FakeKernel]:
+    def install(refuses: dict[int, int]) -> FakeKernel:
+        kernel = FakeKernel(refuses)
+        monkeypatch.setattr(bpf, "create_map", kernel.create_map)
+        return kernel
+
+    return install
+
+
+def test_auto_is_the_ring_where_the_kernel_has_one(
+    kernel: Callable[[dict[int, int]], FakeKernel],
+) -> None:
+    created = kernel({}).created
+    buffers = Buffers(GEOMETRY, lambda: [0, 1])
+    assert buffers.chosen("auto") == "ring"
+    [ring] = buffers.offered("ring", [])
+    assert ring.cpu == ALL_CPUS
+    assert ring.fd == buffers.events_fd("ring")
+    assert buffers.offered("ring", [ring.serial]) == []
+    # memory for the transport that is used, and no other
+    assert created == [bpf.MAP_TYPE_RINGBUF]
+    buffers.close()
+
+
+def test_auto_is_perf_where_the_kernel_knows_no_ring(
+    kernel: Callable[[dict[int, int]], FakeKernel],
+) -> None:
+    kernel({bpf.MAP_TYPE_RINGBUF: UNKNOWN_TYPE})
+    assert Buffers(GEOMETRY).chosen("auto") == "perf"
+
+
+@pytest.mark.parametrize("code", [errno.EPERM, errno.ENOMEM])
+def test_another_refusal_is_told_and_not_worked_around(
+    kernel: Callable[[dict[int, int]], FakeKernel], code: int
+) -> None:
+    kernel({bpf.MAP_TYPE_RINGBUF: code})
+    with pytest.raises(CannotCollect, match=os.strerror(code)):
+        Buffers(GEOMETRY).chosen("auto")
+
+
+def test_who_asks_for_the_ring_is_not_given_anything_else(
+    kernel: Callable[[dict[int, int]], FakeKernel],
+) -> None:
+    kernel({bpf.MAP_TYPE_RINGBUF: UNKNOWN_TYPE})
+    buffers = Buffers(GEOMETRY)
+    assert buffers.chosen("ring") == "ring"
+    with pytest.raises(CannotCollect, match=r"5\.8"):
+        buffers.offered("ring", [])
+
+
+@pytest.mark.parametrize(
+    ("text", "cpus"), [("0\n", [0]), ("0-3\n", [0, 1, 2, 3]), ("0-1,4,6-7", [0, 1, 4, 6, 7])]
+)
+def test_lists_of_cpus(text: str, cpus: list[int]) -> None:
+    assert parse_cpus(text) == cpus

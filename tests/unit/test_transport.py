@@ -1,0 +1,222 @@
+"""The agent's ends of the transports, against a privileged side that offers what a test says."""
+
+import contextlib
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from fakes.transport_memory import PAGE, PerfMemory, RingMemory
+
+from agent.streams import messages
+from agent.streams.causes import CannotCollect, cannot
+from agent.streams.client import Reply, close_all
+from agent.streams.perf import PerfReader
+from agent.streams.ring import RingReader
+from agent.streams.transport import Transports
+
+SIZE = 4 * PAGE
+
+
+class FakeSupervisor:
+    """Offers one buffer for each CPU that is online, under a serial number of its own."""
+
+    def __init__(self, cpus: int = 2, ring: bool = True) -> None:
+        self.ring = RingMemory(SIZE) if ring else None
+        self.buffers: dict[int, tuple[int, PerfMemory]] = {}
+        self.replaced: list[PerfMemory] = []
+        self._serial = 0
+        for cpu in range(cpus):
+            self.renew(cpu)
+        self.asked = 0
+        self.failing: CannotCollect | None = None
+
+    def renew(self, cpu: int) -> PerfMemory:
+        """The CPU is back: its buffer is another one."""
+        self._serial += 1
+        if cpu in self.buffers:
+            self.replaced.append(self.buffers[cpu][1])
+        self.buffers[cpu] = self._serial, PerfMemory(SIZE)
+        return self.buffers[cpu][1]
+
+    async def ask(self, verb: str, **arguments: Any) -> Reply:
+        await trio.lowlevel.checkpoint()
+        assert verb == "buffers"
+        self.asked += 1
+        if self.failing:
+            raise self.failing
+        name = "ring" if arguments["transport"] == "auto" and self.ring else "perf"
+        if name == "ring":
+            assert self.ring is not None
+            offers = [(-1, 0, self.ring.fd)]
+        else:
+            offers = [(cpu, serial, m.fd) for cpu, (serial, m) in self.buffers.items()]
+        offers = [offer for offer in offers if offer[1] not in arguments["have"]]
+        now = offers[: messages.BUFFERS_AT_ONCE]
+        message = {
+            "transport": name,
+            "buffers": [offer[:2] for offer in now],
+            "more": len(offers) > len(now),
+            "ring_bytes": SIZE,
+        }
+        return Reply(message, tuple(os.dup(offer[2]) for offer in now))
+
+    def close(self) -> None:
+        memories = [memory for _, memory in self.buffers.values()]
+        for memory in [*memories, *self.replaced, *([self.ring] if self.ring else [])]:
+            memory.close()
+
+
+class FakeOnline:
+    """The file that lists the CPUs that are online."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lists("0-1")
+
+    def lists(self, cpus: str) -> None:
+        self.path.write_text(f"{cpus}\n")
+
+
+@pytest.fixture
+def online(tmp_path: Path) -> FakeOnline:
+    return FakeOnline(tmp_path / "online")
+
+
+@pytest.fixture
+def supervisor() -> Iterator[FakeSupervisor]:
+    with contextlib.closing(FakeSupervisor()) as supervisor:
+        yield supervisor
+
+
+def open_fds() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def test_auto_is_what_the_privileged_side_makes_of_it(
+    supervisor: FakeSupervisor, online: FakeOnline
+) -> None:
+    transports = Transports(supervisor, SIZE, online.path)
+    name, reader = await transports.open("auto")
+    assert name == "ring"
+    assert isinstance(reader, RingReader)
+    with contextlib.closing(FakeSupervisor(ring=False)) as older:
+        name, reader = await Transports(older, SIZE, online.path).open("auto")
+    assert name == "perf"
+    assert isinstance(reader, PerfReader)
+
+
+async def test_what_is_mapped_stays_mapped(supervisor: FakeSupervisor, online: FakeOnline) -> None:
+    transports = Transports(supervisor, SIZE, online.path)
+    first = [await transports.open("auto"), await transports.open("perf")]
+    held = open_fds()
+    for _ in range(5):
+        assert [await transports.open("auto"), await transports.open("perf")] == first
+    assert open_fds() == held
+
+
+async def test_a_machine_with_many_cpus_takes_several_answers(online: FakeOnline) -> None:
+    cpus = 2 * messages.BUFFERS_AT_ONCE + 1
+    with contextlib.closing(FakeSupervisor(cpus)) as supervisor:
+        before = open_fds()
+        _, reader = await Transports(supervisor, SIZE, online.path).open("perf")
+        assert isinstance(reader, PerfReader)
+        assert sorted(reader.serials) == list(range(1, cpus + 1))
+        assert supervisor.asked == 3
+        # a mapping keeps one of its own, and no other is left
+        assert open_fds() == before + cpus
+        reader.close()
+
+
+async def test_those_who_open_at_once_map_each_buffer_once(
+    supervisor: FakeSupervisor, online: FakeOnline
+) -> None:
+    transports = Transports(supervisor, SIZE, online.path)
+    async with trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(transports.open, "perf")
+    _, reader = await transports.open("perf")
+    supervisor.buffers[0][1].submit(0)
+    block = reader.read(10)
+    assert block is not None
+    assert block.seqs.tolist() == [0]
+    del block
+    reader.release()
+    assert reader.read(10) is None
+
+
+async def test_no_memory_is_a_cause_with_a_cure(online: FakeOnline) -> None:
+    class OutOfMemory(FakeSupervisor):
+        async def ask(self, verb: str, **arguments: Any) -> Reply:
+            reply = await super().ask(verb, **arguments)
+            close_all(reply.fds)
+            return Reply(reply.message, tuple(os.open("/dev/null", os.O_RDWR) for _ in reply.fds))
+
+    with contextlib.closing(OutOfMemory()) as supervisor:
+        before = open_fds()
+        with pytest.raises(CannotCollect) as caught:
+            await Transports(supervisor, SIZE, online.path).open("perf")
+        assert open_fds() == before
+    assert caught.value.code == "no_buffer_memory"
+    assert "--transport ring" in caught.value.message
+
+
+@asynccontextmanager
+async def following(transports: Transports, name: str) -> AsyncIterator[None]:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(transports.follow_cpus, name)
+        yield
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_cpu_that_comes_online_is_mapped(
+    supervisor: FakeSupervisor, online: FakeOnline, autojump_clock: trio.testing.MockClock
+) -> None:
+    transports = Transports(supervisor, SIZE, online.path)
+    _, reader = await transports.open("perf")
+    asked = supervisor.asked
+    async with following(transports, "perf"):
+        await trio.sleep(10)
+        assert supervisor.asked == asked
+        supervisor.renew(7).submit(3)
+        online.lists("0-1,7")
+        await trio.sleep(10)
+        assert supervisor.asked == asked + 1
+    block = reader.read(10)
+    assert block is not None
+    assert block.seqs.tolist() == [3]
+
+
+async def test_a_buffer_that_cannot_be_had_does_not_end_the_run(
+    supervisor: FakeSupervisor,
+    online: FakeOnline,
+    autojump_clock: trio.testing.MockClock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    transports = Transports(supervisor, SIZE, online.path)
+    await transports.open("perf")
+    supervisor.failing = cannot("kernel_refused", "not now")
+    online.lists("0")
+    async with following(transports, "perf"):
+        await trio.sleep(10)
+        assert "not now" in caplog.text
+        supervisor.failing = None
+        supervisor.renew(1)
+        online.lists("0-1")
+        await trio.sleep(10)
+    _, reader = await transports.open("perf")
+    assert isinstance(reader, PerfReader)
+    assert reader.serials == [1, 2, 3]
+
+
+async def test_the_ring_is_every_cpus(
+    supervisor: FakeSupervisor, online: FakeOnline, autojump_clock: trio.testing.MockClock
+) -> None:
+    transports = Transports(supervisor, SIZE, online.path)
+    await transports.open("auto")
+    online.lists("0")
+    await transports.follow_cpus("ring")
+    assert supervisor.asked == 1

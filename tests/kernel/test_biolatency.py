@@ -18,10 +18,14 @@ WRITES = 2_000
 # Columns of Documentation/admin-guide/iostats.rst: completed requests, and milliseconds.
 COLUMNS = {"read": (3, 6), "write": (7, 10), "discard": (14, 17), "flush": (18, 19)}
 
-SAME_TIME = 0.02
-"""The kernel reads its clock for diskstats some lines after the tracepoint where we read ours."""
 ROUNDING_MS = 1.0
 """diskstats shows whole milliseconds of each operation, rounded down."""
+ENDING_MS = 0.005
+"""The kernel reads its clock for diskstats behind the tracepoint where we read ours: first it
+ends the bios, which wakes who waits for them. 2 µs a request here; a disk takes 20 and more."""
+SEEN = 0.99
+"""A kernel may keep programs from running while certain tasks do (one that these tests ran on
+does so for pid 1), so that a completion in the middle of those is not seen."""
 
 
 @dataclass
@@ -114,12 +118,25 @@ def compared(agent: RealAgent, disk: Disk) -> Iterator[Comparison]:
     comparison.ours = ours(run.evidence, disk.device)
 
 
-def assert_same(comparison: Comparison) -> None:
-    for name, found in comparison.ours.items():
+def differences(comparison: Comparison) -> list[str]:
+    found = []
+    for name, own in comparison.ours.items():
         least, most = comparison.least[name], comparison.most[name]
-        assert least.count <= found.count <= most.count, name
-        slack = ROUNDING_MS + SAME_TIME * most.ms
-        assert least.ms - slack <= found.ms <= most.ms + slack, name
+        if not SEEN * least.count <= own.count <= most.count:
+            found.append(f"{own.count} {name}s, not {least.count} to {most.count}")
+        shortest = SEEN * least.ms - ROUNDING_MS - ENDING_MS * most.count
+        if not shortest <= own.ms <= most.ms + ROUNDING_MS:
+            found.append(f"{own.ms} ms of {name}s, not {shortest} to {most.ms}")
+    return found
+
+
+def agreeing(measure: Callable[[], Comparison]) -> Comparison:
+    """Measures twice where the first differs: others on this machine may be in the way."""
+    comparison = measure()
+    if differences(comparison):
+        comparison = measure()
+    assert not differences(comparison)
+    return comparison
 
 
 def overwrite(tool: Callable[[str], str], file: Path, flags: str) -> None:
@@ -127,43 +144,50 @@ def overwrite(tool: Callable[[str], str], file: Path, flags: str) -> None:
     subprocess.run([*command, f"oflag={flags}", "conv=notrunc", "status=none"], check=True)
 
 
-def test_direct_writes_agree_with_diskstats(agent: RealAgent, disk: Disk, tool: Any) -> None:
+def compared_writes(agent: RealAgent, disk: Disk, tool: Any, flags: str) -> Comparison:
     file = disk.folder / "written"
+    # what it takes to give the file its blocks is another kind of request
+    overwrite(tool, file, "direct")
     with compared(agent, disk) as comparison:
-        overwrite(tool, file, "direct")
-    assert_same(comparison)
-    assert comparison.ours["write"].count >= WRITES
+        overwrite(tool, file, flags)
+    file.unlink()
+    return comparison
+
+
+def test_direct_writes_agree_with_diskstats(agent: RealAgent, disk: Disk, tool: Any) -> None:
+    comparison = agreeing(lambda: compared_writes(agent, disk, tool, "direct"))
+    assert comparison.ours["write"].count >= SEEN * WRITES
     biolatency = comparison.evidence["biolatency"]
     with_queue = biolatency["with_queue"]
-    # Device time and time with the queue are of the same requests, which agree with the rows.
-    assert with_queue["count"] == biolatency["count"] >= WRITES
+    assert with_queue["count"] == biolatency["count"] >= SEEN * WRITES
     assert with_queue["mean_us"] >= biolatency["mean_us"]
-    file.unlink()
-
-
-def test_flushes_agree_with_diskstats(agent: RealAgent, disk: Disk) -> None:
-    """A flush completes without ever having been issued."""
-    file = disk.folder / "flushed"
-    with compared(agent, disk) as comparison, file.open("wb", buffering=0) as writer:
-        for _ in range(100):
-            writer.write(b"." * 4096)
-            os.fsync(writer.fileno())
-    assert_same(comparison)
-    if has_volatile_cache(disk):
-        assert comparison.ours["flush"].count > 0
-    file.unlink()
+    # One stretch of time and the other are the same requests, which the rows add up to.
+    total_ms = sum(row["device_ms"] + row["queue_ms"] for row in biolatency["by_operation"])
+    assert with_queue["count"] * with_queue["mean_us"] / 1e3 == pytest.approx(total_ms, rel=0.01)
 
 
 def test_writes_that_carry_a_flush_agree_with_diskstats(
     agent: RealAgent, disk: Disk, tool: Any
 ) -> None:
     """They complete twice, once without bytes, and diskstats counts them twice."""
-    file = disk.folder / "synced"
-    overwrite(tool, file, "direct")
-    with compared(agent, disk) as comparison:
-        overwrite(tool, file, "direct,dsync")
-    assert_same(comparison)
-    assert comparison.ours["write"].count >= WRITES
+    comparison = agreeing(lambda: compared_writes(agent, disk, tool, "direct,dsync"))
+    assert comparison.ours["write"].count >= SEEN * WRITES
+
+
+def test_flushes_agree_with_diskstats(agent: RealAgent, disk: Disk) -> None:
+    """A flush completes without ever having been issued."""
+    file = disk.folder / "flushed"
+
+    def measure() -> Comparison:
+        with compared(agent, disk) as comparison, file.open("wb", buffering=0) as writer:
+            for _ in range(100):
+                writer.write(b"." * 4096)
+                os.fsync(writer.fileno())
+        return comparison
+
+    comparison = agreeing(measure)
+    if has_volatile_cache(disk):
+        assert comparison.ours["flush"].count > 0
     file.unlink()
 
 
@@ -208,20 +232,34 @@ def fio(agent: RealAgent, disk: Disk, tool: Any, engine: str, depth: int) -> Fio
     )
 
 
+CPU_WORK_US = 200.0
+"""Between a request's life and what fio calls completion latency lie the way down to the block
+layer, the interrupt and the way up: some 10 µs of work, 50 with a queue of 8 to be reaped."""
+
+
+def fio_agrees(measured: Fio) -> bool:
+    """Ours are below fio's, by no more than the work around a request and the wait for a CPU.
+
+    The wait is in the same evidence: the run-queue latency of fio's own threads.
+    """
+    with_queue = measured.evidence["biolatency"]["with_queue"]
+    allowed_us = CPU_WORK_US + measured.evidence["runqlat"]["p999_us"]
+    pairs = ((with_queue["p50_us"], measured.p50_us), (with_queue["p99_us"], measured.p99_us))
+    return all(
+        own <= theirs * FIO_PRECISION and theirs / FIO_PRECISION <= own + allowed_us
+        for own, theirs in pairs
+    )
+
+
 @pytest.mark.parametrize(("engine", "depth"), [("psync", 1), ("libaio", 8)])
 def test_latencies_are_within_those_of_fio(
     agent: RealAgent, disk: Disk, tool: Any, engine: str, depth: int
 ) -> None:
     measured = fio(agent, disk, tool, engine, depth)
+    if not fio_agrees(measured):
+        measured = fio(agent, disk, tool, engine, depth)
     biolatency = measured.evidence["biolatency"]
-    print(
-        json.dumps(
-            {k: v for k, v in biolatency.items() if k not in ("hdr", "histogram", "with_queue")}
-        ),
-        {k: v for k, v in biolatency["with_queue"].items() if k not in ("hdr", "histogram")},
-        measured.reads,
-        measured.p50_us,
-        measured.p99_us,
-        {k: v for k, v in measured.evidence["runqlat"].items() if k not in ("hdr", "histogram")},
-        measured.evidence["completeness"],
-    )
+    assert fio_agrees(measured), (biolatency, measured.p50_us, measured.p99_us)
+    assert biolatency["p50_us"] <= biolatency["with_queue"]["p50_us"]
+    # In scope are fio's own reads, all of them, and what it read of its own files to begin with.
+    assert biolatency["count"] == pytest.approx(measured.reads, rel=1 - SEEN, abs=100)

@@ -87,4 +87,4 @@ def test_tasks_that_share_a_slot_are_counted_and_told_apart(large_agent: RealAge
     assert all(waits.get(tid, 0) <= made[tid] for tid in tids)
     assert run.evidence["runqlat"]["count"] <= sum(made.values())
     assert run.evidence["completeness"]["verdict"] == "degraded"
-    assert any("collision" in reason for reason in run.evidence["completeness"]["reasons"])
+    assert any("shared a slot" in reason for reason in run.evidence["completeness"]["reasons"])

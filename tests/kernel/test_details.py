@@ -1,0 +1,142 @@
+"""What a run adds on request: times and errors of syscalls, failed execs by their error."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes.program import Program, program
+from fakes.real_agent import RealAgent
+
+COUNT = 300
+SECONDS = 1.0
+WITHIN = 0.05
+
+EXIT_CALLS = ("exit", "exit_group")
+
+
+def details_of(
+    agent: RealAgent, source: Program, work: str, details: tuple[str, ...] = ("syscalls",)
+) -> Any:
+    with agent.run(scope=source.scope, details=list(details)) as run:
+        source.work(work)
+    return run.evidence
+
+
+def within_twice(measure: Callable[[], tuple[float, float]]) -> None:
+    """(ours, what it should be) within 5 %, in one of two measurements."""
+    ours, expected = measure()
+    if ours != pytest.approx(expected, rel=WITHIN):
+        ours, expected = measure()
+    assert ours == pytest.approx(expected, rel=WITHIN)
+
+
+def hooks(evidence: Any) -> list[str]:
+    return [row["hook"] for row in evidence["overhead"]["programs"]]
+
+
+def test_nothing_more_is_attached_unless_asked_for(agent: RealAgent) -> None:
+    with agent.run() as plain:
+        pass
+    with agent.run(details=["syscalls"]) as detailed:
+        pass
+    assert "sys_exit" not in hooks(plain.evidence)
+    assert hooks(detailed.evidence).count("sys_exit") == 1
+    assert "syscall_details" not in plain.evidence
+    assert "failures" not in plain.evidence["exec"]
+    assert "failures" not in detailed.evidence["exec"]
+    assert plain.evidence["manifest"]["details"] == {}
+
+
+def test_failing_calls_are_counted_as_such(agent: RealAgent) -> None:
+    with program("returns") as returns:
+        evidence = details_of(agent, returns, f"failing_opens {COUNT}")
+    rows = evidence["syscall_details"]
+    assert rows["openat"]["errors"] == COUNT
+    assert rows["openat"]["count"] == evidence["syscall_counts"]["openat"]
+    assert all(row["errors"] == 0 for name, row in rows.items() if name != "openat")
+
+
+def test_a_call_lasts_as_long_as_its_callers_clock_says(agent: RealAgent) -> None:
+    def measure() -> tuple[float, float]:
+        with (
+            program("blocked") as blocked,
+            agent.run(scope=blocked.scope, details=["syscalls"]) as run,
+        ):
+            own_ms = blocked.work(f"sleep {SECONDS}")["ms"]
+        row = run.evidence["syscall_details"]["clock_nanosleep"]
+        assert row["count"] == 1
+        return row["total_ms"], own_ms
+
+    within_twice(measure)
+
+
+def test_a_call_that_is_open_at_both_ends_counts_as_long_as_the_run(agent: RealAgent) -> None:
+    def measure() -> tuple[float, float]:
+        with program("blocked") as blocked:
+            blocked.work("hold")
+            with agent.run(scope=blocked.scope, details=["syscalls"]) as run:
+                start = time.monotonic_ns()
+                time.sleep(SECONDS)
+                end = time.monotonic_ns()
+            blocked.work()
+        row = run.evidence["syscall_details"]["read"]
+        assert (row["count"], row["in_flight"]) == (0, 1)
+        assert row["total_ms"] <= run.evidence["duration_s"] * 1000
+        return row["total_ms"], (end - start) / 1e6
+
+    within_twice(measure)
+
+
+def test_an_interrupted_call_is_no_error(agent: RealAgent) -> None:
+    with program("returns") as returns:
+        evidence = details_of(agent, returns, "interrupted 10")
+    row = evidence["syscall_details"]["pause"]
+    assert (row["count"], row["interrupted"], row["errors"]) == (10, 10, 0)
+
+
+@pytest.mark.parametrize("way", ["children", "spawned"])
+def test_calls_of_tasks_that_come_and_go_all_return(agent: RealAgent, way: str) -> None:
+    """Made, less those that cannot return, is what returned and what is open at the end."""
+    with program("returns") as returns:
+        evidence = details_of(agent, returns, f"{way} 20")
+    counts = evidence["syscall_counts"]["all"]
+    stream = evidence["completeness"]["streams"]["syscalls"]
+    made = sum(counts.values()) - sum(counts.get(name, 0) for name in EXIT_CALLS)
+    returned = stream["received"] - stream["in_flight_at_start"]
+    assert returned + stream["in_flight_at_stop"] == made
+    assert stream["unmatched"] == stream["collided"] == stream["clamped"] == 0
+
+
+def test_an_exec_by_a_thread_returns_from_its_call(agent: RealAgent) -> None:
+    """Under another number than it made the call with, that of the leader."""
+    with program("execs") as execs:
+        order = json.dumps({"how": "thread", "path": "/bin/true", "count": 5})
+        evidence = details_of(agent, execs, order)
+    assert evidence["exec"]["exec_count"] == 5
+    row = evidence["syscall_details"]["execve"]
+    assert (row["count"], row["errors"], row["in_flight"]) == (5, 0, 0)
+    assert row["total_ms"] > 0
+    assert evidence["completeness"]["streams"]["syscalls"]["unmatched"] == 0
+
+
+def test_failed_execs_by_their_error(agent: RealAgent, tmp_path: Path) -> None:
+    denied, garbage = tmp_path / "denied", tmp_path / "garbage"
+    denied.write_bytes(b"")
+    garbage.write_bytes(b"\0" * 64)
+    garbage.chmod(0o755)
+    orders = [
+        {"how": "plain", "path": str(tmp_path / "missing"), "count": 30},
+        {"how": "execveat", "path": str(tmp_path / "missing"), "count": 3},
+        {"how": "plain", "path": str(denied), "count": 20},
+        {"how": "plain", "path": str(garbage), "count": 10},
+        {"how": "plain", "path": "/bin/true", "count": 5},
+    ]
+    with program("execs") as execs, agent.run(scope=execs.scope, details=["exec_failures"]) as run:
+        for order in orders:
+            execs.work(json.dumps(order))
+    assert run.evidence["exec"]["exec_count"] == 5
+    assert run.evidence["exec"]["failures"] == {"ENOENT": 33, "EACCES": 20, "ENOEXEC": 10}
+    assert "syscall_details" not in run.evidence

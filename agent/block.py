@@ -12,7 +12,6 @@ from agent.streams.layout import (
     BLOCK_IN_FLIGHT,
     BLOCK_OPERATION,
     BLOCK_OPERATIONS,
-    LATENCY_BITS,
     LATENCY_MAX,
 )
 
@@ -44,14 +43,17 @@ class BlockTable:
         keys = (events[:, 2] & np.uint64(0xFFFFFFFF)) << np.uint64(8) | (
             kinds & np.uint64(FLAGS | BLOCK_OPERATION)
         )
-        for key in np.unique(keys).tolist():
-            chosen = events[keys == key]
+        for key in set(keys.tolist()):
+            same = keys == key
+            chosen = events if same.all() else events[same]
             row = self._row((key >> 8, key & 0xFF))
             row.count += len(chosen)
             row.bytes += int(chosen[:, 3].sum())
-            timed = chosen[chosen[:, 1] <= LATENCY_MAX]
-            row.device_ns += int((timed[:, 0] & np.uint64((1 << LATENCY_BITS) - 1)).sum())
-            row.total_ns += int(timed[:, 1].sum())
+            timed = chosen[:, 1] <= LATENCY_MAX
+            if not timed.all():
+                chosen = chosen[timed]
+            row.device_ns += int((chosen[:, 0] & np.uint64(LATENCY_MAX)).sum())
+            row.total_ns += int(chosen[:, 1].sum())
 
     def completed(self, device: int) -> dict[str, int]:
         """Completions of one device by operation, as /proc/diskstats counts them.

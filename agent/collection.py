@@ -25,6 +25,9 @@ from agent.streams.layout import (
 )
 from agent.tasks import TaskTable
 
+BLOCK_EVENTS_AT_ONCE = 2_048
+"""64 KiB: temporaries of this size are reused; larger ones are mapped and faulted in anew."""
+
 MAX_COMMANDS = 1_000
 """Distinct command names kept; any process may choose its own, so they are bounded."""
 OTHER_COMMANDS = "(other)"
@@ -34,7 +37,9 @@ class Collection:
     """Everything folded so far. ``take`` is the sink of the streams; it keeps no view."""
 
     def __init__(self, scoped: bool = False) -> None:
-        self._scoped = scoped
+        # in a scoped run the write-back of kernel threads stands apart, in the table only
+        apart = BLOCK_IN_FLIGHT | (BLOCK_BY_KERNEL if scoped else 0)
+        self._kept_apart = np.uint64(apart)
         self.runqlat = LatencyHistogram()
         self.biolatency = LatencyHistogram()
         """Device time: issue to completion."""
@@ -61,16 +66,21 @@ class Collection:
 
     def _take_biolatency(self, words: Words) -> None:
         events = words.reshape(-1, 4)
+        for begin in range(0, len(events), BLOCK_EVENTS_AT_ONCE):
+            self._take_block_events(events[begin : begin + BLOCK_EVENTS_AT_ONCE])
+
+    def _take_block_events(self, events: Words) -> None:
         kinds = events[:, 0] >> np.uint64(LATENCY_BITS)
         self.block.take(events, kinds)
-        # in a scoped run the write-back of kernel threads stands apart, in the table only
-        chosen = (kinds & BLOCK_IN_FLIGHT) == 0
-        if self._scoped:
-            chosen &= (kinds & BLOCK_BY_KERNEL) == 0
-        timed = events[chosen]
-        self.biolatency.fold(timed[:, 0], LATENCY_MAX)
-        with_queue = timed[:, 1]
-        self.biolatency_with_queue.fold(with_queue[with_queue <= LATENCY_MAX])
+        apart = (kinds & self._kept_apart) != 0
+        if apart.any():
+            events = events[~apart]
+        self.biolatency.fold(events[:, 0], LATENCY_MAX)
+        with_queue = events[:, 1]
+        unknown = with_queue > LATENCY_MAX
+        if unknown.any():
+            with_queue = with_queue[~unknown]
+        self.biolatency_with_queue.fold(with_queue)
 
     def _take_exits(self, words: Words) -> None:
         self.take_reports(reports.from_words(words))

@@ -25,7 +25,14 @@ inline_always bool remember(u64 request, u64 since)
 	return true;
 }
 
-#ifdef HAVE_BLOCK_IO_START
+/* In a run about the whole system nobody is left out, and the issue tells soon enough. */
+#if SCOPED && defined(HAVE_BLOCK_IO_START)
+#define KNOWN_BEFORE_ISSUE 1
+#else
+#define KNOWN_BEFORE_ISSUE 0
+#endif
+
+#if KNOWN_BEFORE_ISSUE
 /* In the context of whoever submits: an issue may run in any, once there is a queue. */
 int on_block_io_start(u64 *ctx)
 {
@@ -38,7 +45,7 @@ int on_block_rq_issue(u64 *ctx)
 {
 	u64 request = ctx[BLOCK_ISSUE_REQUEST];
 	u64 now = bpf_ktime_get_ns();
-#ifdef HAVE_BLOCK_IO_START
+#if KNOWN_BEFORE_ISSUE
 	struct issued_request *known = bpf_map_lookup_elem(MAP(REQUESTS_FD), &request);
 
 	if (known) {

@@ -17,6 +17,8 @@ from fakes.real_agent import RealAgent
 
 WITHIN = 0.05
 SECONDS = 1.0
+LEAST_MS = 500.0
+"""Who ends a block may have begun to wait before the block itself began."""
 
 BETWEEN_WORDS = ("select", "pselect6")
 """What a program is in while it waits for a word: not what is measured."""
@@ -53,7 +55,7 @@ def test_a_block_is_as_long_as_its_own_clock_says(agent: RealAgent, way: str) ->
     def measure() -> tuple[float, float]:
         with program("blocked") as blocked, agent.run(scope=blocked.scope) as run:
             own_ms = blocked.work(f"{way} {SECONDS}")["ms"]
-        assert own_ms >= SECONDS * 1000
+        assert own_ms >= LEAST_MS
         return blocked_ms(run.evidence, REASONS[way]), own_ms
 
     within_twice(measure)
@@ -128,7 +130,7 @@ def test_of_the_whole_machine_who_slept_all_the_time_does_not_count(agent: RealA
 def test_a_stopped_task_does_not_block(agent: RealAgent) -> None:
     with program("blocked") as blocked, agent.run(scope=blocked.scope) as run:
         own_ms = blocked.work(f"stopped {SECONDS}")["ms"]
-    assert own_ms >= SECONDS * 1000
+    assert own_ms >= LEAST_MS
     assert all_blocked_ms(run.evidence) < own_ms * WITHIN
 
 

@@ -118,7 +118,7 @@ class Ledger:
         """Hand over every event of a block of records that was not taken before."""
         rows = (block.ids >> 8) * STREAMS + (block.ids & 0xFF)
         fresh = np.ones(len(rows), np.bool_)
-        for row in np.unique(rows).tolist():
+        for row in set(rows.tolist()):
             positions = np.flatnonzero(rows == row)
             first, last = int(block.seqs[positions[0]]), int(block.seqs[positions[-1]])
             self.missing_batches += (

@@ -1,0 +1,67 @@
+"""After privileges are gone nothing may be imported: the library may lie in a private directory."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import pytest
+import requests
+
+COMMAND = (sys.executable, "-X", "importtime", "-P", "-m", "agent", "--port", "0")
+IMPORTED = re.compile(r"import time: .*\| +([\w.]+)$", re.MULTILINE)
+
+
+@pytest.fixture
+def stderr(tmp_path: Path) -> Iterator[IO[str]]:
+    with (tmp_path / "stderr").open("w+") as file:
+        yield file
+
+
+@pytest.fixture
+def url(stderr: IO[str]) -> Iterator[str]:
+    process = subprocess.Popen(COMMAND, stdout=subprocess.PIPE, stderr=stderr, text=True)
+    assert process.stdout is not None
+    try:
+        yield process.stdout.readline().split()[-1]
+    finally:
+        process.terminate()
+        process.wait(10)
+        process.stdout.close()
+
+
+def everything(url: str) -> None:
+    """Each route, answers and refusals, a run with all kinds of events."""
+    labels = {"scenario": "baseline", "impl": "python"}
+    while requests.get(f"{url}/status", timeout=30).json()["ebpf"]["available"] is None:
+        time.sleep(0.05)
+    for options in ({}, {"scope": "caller", "details": ["syscalls", "exec_failures"]}):
+        requests.post(f"{url}/start", json=labels | options, timeout=60).raise_for_status()
+        subprocess.run(["/bin/true"], check=True)
+        subprocess.run(["dd", "if=/dev/zero", "of=/dev/null", "count=20000"], check=True)
+        os.sync()
+        for kind in ("text/plain", "application/openmetrics-text; version=1.0.0"):
+            page = requests.get(f"{url}/metrics", headers={"Accept": kind}, timeout=30)
+            page.raise_for_status()
+        requests.post(f"{url}/start", json={}, timeout=30)  # refused: a run is on
+        requests.post(f"{url}/stop", timeout=30).raise_for_status()
+    report = {"baseline_ms": 2.0, "optimized_ms": 1.0, "gain_pct": 50.0}
+    requests.post(f"{url}/report", json=labels | report, timeout=30).raise_for_status()
+    requests.get(f"{url}/evidence", timeout=30).raise_for_status()
+    for body in (b"{", b"[]", b'{"scenario": 1}', b"[" * 5000):
+        headers = {"Content-Type": "application/json"}
+        assert requests.post(f"{url}/start", data=body, headers=headers, timeout=30).status_code
+    assert requests.get(f"{url}/nothing", timeout=30).status_code == 404
+    assert requests.get(f"{url}/start", timeout=30).status_code == 405
+
+
+def test_nothing_is_imported_once_privileges_are_gone(url: str, stderr: IO[str]) -> None:
+    before = len(Path(stderr.name).read_text())
+
+    everything(url)
+
+    assert IMPORTED.findall(Path(stderr.name).read_text()[before:]) == []

@@ -8,12 +8,13 @@ from agent.aggregate.series import RunTotals
 from agent.collection import Collection
 from agent.model import COUNTED_SYSCALLS
 from agent.streams.layout import REASON_KERNEL_THREAD, REASON_NAMES
-from agent.streams.observed import Observed
+from agent.streams.observed import Observed, WaitFunctions
 from agent.streams.syscall_names import syscall_names
 from agent.tasks import Waited
 
 TOP_REASONS = 10
 TOP_COMMANDS = 10
+TOP_FUNCTIONS = 20
 
 Json = dict[str, Any]
 
@@ -94,6 +95,29 @@ def _offcpu(collection: Collection, observed: Observed) -> Json:
             "preempted_ms": collection.tasks.preempted_ns() / 1e6,
         },
         "kernel_threads": {"ms": _ms(by_reason[kernel]), "count": int(counts[kernel])},
+    } | _wait_functions(observed.details.wait_functions)
+
+
+def _wait_functions(waits: WaitFunctions | None) -> Json:
+    """The longest of the sampled waits; with the rest and those not sampled they add up."""
+    if waits is None:
+        return {}
+    by_time = sorted(waits.sampled.items(), key=lambda item: (-item[1].ns, item[0]))
+    rest = [of for _, of in by_time[TOP_FUNCTIONS:]]
+    return {
+        "wait_functions": [
+            {"function": function, "samples": of.count, "ms": _ms(of.ns)}
+            for function, of in by_time[:TOP_FUNCTIONS]
+        ],
+        "wait_functions_other": {
+            "samples": sum(of.count for of in rest),
+            "ms": _ms(sum(of.ns for of in rest)),
+        },
+        "wait_functions_unsampled": {
+            "count": waits.unsampled.count,
+            "ms": _ms(waits.unsampled.ns),
+            "refused": waits.refused,
+        },
     }
 
 

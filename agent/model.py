@@ -28,8 +28,10 @@ TRANSPORTS = ("ring", "perf")
 TRANSPORT_CHOICES = (*TRANSPORTS, "auto")
 """``auto``: the ring where the kernel has one."""
 
-DETAILS = {"syscalls": "syscall_counts", "exec_failures": "exec"}
+DETAILS = {"syscalls": "syscall_counts", "exec_failures": "exec", "wait_functions": "offcpu"}
 """What a run adds on request only, since it costs more; by the section that it belongs to."""
+SCOPED_DETAILS = ("wait_functions",)
+"""Not of the whole machine."""
 
 SCOPES = ("system", "pid", "cgroup", "caller")
 

@@ -9,6 +9,7 @@ from typing import Any
 from agent.errors import AgentError, InvalidRequest
 from agent.model import (
     DETAILS,
+    SCOPED_DETAILS,
     SECTIONS,
     TIMINGS,
     TRANSPORT_CHOICES,
@@ -173,6 +174,9 @@ def parse_start(body: Mapping[str, object]) -> StartRequest:
     for detail in values["details"]:
         if DETAILS[detail] not in values["sections"]:
             text = f"{detail} is a detail of {DETAILS[detail]}, which sections leaves out"
+            raise InvalidRequest(text, field="details")
+        if detail in SCOPED_DETAILS and values["scope"].kind == "system":
+            text = f'{detail} can be had of a part of the machine only: give a "scope"'
             raise InvalidRequest(text, field="details")
     return StartRequest(labels=_labels(values, RUN_LABELS), **values)
 

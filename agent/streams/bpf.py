@@ -9,13 +9,15 @@ import ctypes
 import errno
 import os
 import platform
+from typing import Optional
 
 SYSCALL_NUMBERS = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "ppc64le": 361, "s390x": 351}
 
-MAP_CREATE, MAP_UPDATE_ELEM, PROG_LOAD = 0, 2, 5
+MAP_CREATE, MAP_LOOKUP_ELEM, MAP_UPDATE_ELEM, MAP_DELETE_ELEM, PROG_LOAD = 0, 1, 2, 3, 5
 OBJ_GET_INFO_BY_FD, RAW_TRACEPOINT_OPEN, LINK_CREATE, ENABLE_STATS, ITER_CREATE = 15, 17, 28, 32, 33
 
-MAP_TYPE_HASH, MAP_TYPE_ARRAY, MAP_TYPE_PERF_EVENT_ARRAY, MAP_TYPE_RINGBUF = 1, 2, 4, 27
+MAP_TYPE_HASH, MAP_TYPE_ARRAY, MAP_TYPE_PERF_EVENT_ARRAY, MAP_TYPE_STACK_TRACE = 1, 2, 4, 7
+MAP_TYPE_RINGBUF = 27
 MAP_FLAG_MMAPABLE = 1 << 10
 
 PROG_TYPE_TRACING = 26
@@ -152,6 +154,18 @@ def update_from_address(map_fd: int, key: int, address: int) -> None:
     """Set the element with a u32 key from memory holding a value's size of bytes."""
     key_buffer = ctypes.c_uint32(key)
     bpf(MAP_UPDATE_ELEM, MapElement(map_fd, 0, ctypes.addressof(key_buffer), address, 0))
+
+
+def take_element(map_fd: int, key: int, size: int) -> Optional[bytes]:
+    """The value of a u32 key, which is deleted; None where there is none."""
+    key_buffer, value = ctypes.c_uint32(key), ctypes.create_string_buffer(size)
+    key_address = ctypes.addressof(key_buffer)
+    try:
+        bpf(MAP_LOOKUP_ELEM, MapElement(map_fd, 0, key_address, ctypes.addressof(value), 0))
+        bpf(MAP_DELETE_ELEM, MapElement(map_fd, 0, key_address, 0, 0))
+    except FileNotFoundError:
+        return None
+    return value.raw
 
 
 def map_bytes(map_fd: int) -> int:

@@ -1,5 +1,6 @@
 """Collecting through eBPF: the supervisor attaches, this process drains and reads the tables."""
 
+import contextlib
 import os
 import time
 from collections.abc import Mapping
@@ -108,7 +109,8 @@ class KernelCollector:
         )
         shared = self._adopt(reply)
         arming = _arming(reply.message, plan, request.scope)
-        self._details = _detail_tables(reply, tuple(arming.details), shared.geometry)
+        sizes = shared.geometry.detail_sizes(plan.details)
+        self._details = _detail_tables(reply, sizes, tuple(arming.details))
         self._scoped = plan.scoped
         self._began = self._edge(shared)
         self._drain = Drain(reader, shared.batches, sink)
@@ -143,6 +145,8 @@ class KernelCollector:
         self._drain_scope.cancel()
         await self._drain.drain_all()
         observed = self._observed(self._drain, until_ns=message["stop_ns"])
+        if "wait_functions" in message:
+            observed = self._with_wait_functions(observed, message)
         self._drain = None
         return Stopped(
             message["stop_ns"],
@@ -153,6 +157,13 @@ class KernelCollector:
             faults,
             message.get("refused_records"),
         )
+
+    async def abandon(self) -> None:
+        """Detach and forget the run, whatever state it is in. Raises nothing."""
+        self._drain_scope.cancel()
+        self._drain = None
+        with contextlib.suppress(CannotCollect):
+            await self._client.ask("disarm")
 
     def processes(self) -> dict[str, int]:
         """Pids by role: this process, the supervisor, and the compiler while there is one."""
@@ -225,6 +236,14 @@ class KernelCollector:
             if self._details
             else NO_DETAILS,
         )
+
+    def _with_wait_functions(self, observed: Observed, message: dict[str, Any]) -> Observed:
+        assert self._shared is not None
+        if self._details is None or "wait_functions" not in self._details.details:
+            return observed
+        waits = self._shared.tables.open_waits(message["stop_ns"])
+        functions = self._details.wait_functions(message["wait_functions"], *waits)
+        return replace(observed, details=replace(observed.details, wait_functions=functions))
 
     def _syscalls(self, tables: Tables) -> dict[str, int]:
         counts = enumerate(tables.syscalls().tolist())
@@ -312,11 +331,11 @@ def _blocked_counts(tables: Tables, still_open: int) -> StreamCounts:
 
 
 def _detail_tables(
-    reply: Reply, details: tuple[str, ...], geometry: Geometry
+    reply: Reply, sizes: Mapping[str, int], details: tuple[str, ...]
 ) -> DetailTables | None:
     names: list[str] = reply.message["details"]
     fds = reply.fds[len(reply.fds) - len(names) :]
-    return DetailTables(dict(zip(names, fds, strict=True)), details, geometry) if names else None
+    return DetailTables(dict(zip(names, fds, strict=True)), sizes, details) if names else None
 
 
 def _arming(message: dict[str, Any], plan: Plan, scope: Scope) -> Arming:
@@ -361,6 +380,6 @@ def _armed_details(
         missing = [f"{hook}: {refused[hook]}" for hook in needed if hook in refused]
         if missing:
             unavailable[detail] = "cannot attach to " + ", ".join(missing)
-        elif DETAILS[detail] in hooks:
+        elif DETAILS[detail] in hooks and detail not in unavailable:
             armed[detail] = tuple(f"tp_btf/{hook}" for hook in needed)
     return armed

@@ -15,9 +15,11 @@ from agent.streams.layout import (
     ENTRY_SIZE,
     ERRNOS,
     SYSCALLS,
-    Geometry,
+    WAIT_FIELDS,
+    WAIT_SITES,
+    WAITS_SIZE,
 )
-from agent.streams.observed import Details, StreamCounts, SyscallTimes
+from agent.streams.observed import Details, StreamCounts, SyscallTimes, WaitFunctions, Waits
 
 _SUM = np.dtype([("ns", "u8"), ("returned", "u8"), ("errors", "u8"), ("interrupted", "u8")])
 _TAIL = SYSCALLS * _SUM.itemsize + ERRNOS * 8
@@ -46,23 +48,39 @@ ENTRY_DTYPE = np.dtype(
 """struct syscall_entry of layout.h."""
 
 
+_INTERVALS = np.dtype([("ns", "u8"), ("count", "u8")])
+WAITS_DTYPE = np.dtype(
+    {
+        "names": ["sites", *WAIT_FIELDS],
+        "formats": [(_INTERVALS, WAIT_SITES), *("u8" for _ in WAIT_FIELDS)],
+        "offsets": [0, *(WAIT_SITES * 16 + 8 * i for i in range(len(WAIT_FIELDS)))],
+        "itemsize": WAITS_SIZE,
+    }
+)
+"""struct wait_counters of layout.h."""
+
+
 class DetailTables:
     """The tables of one run's details, mapped read-only. Takes the fds over, and closes them."""
 
-    def __init__(self, fds: Mapping[str, int], details: Sequence[str], geometry: Geometry) -> None:
-        self._details = details
-        sizes = geometry.detail_sizes(details)
+    def __init__(
+        self, fds: Mapping[str, int], sizes: Mapping[str, int], details: Sequence[str]
+    ) -> None:
+        self.details = details
+        """Those that are measured, of which there are tables."""
         memory = {name: _mapped(fd, sizes[name]) for name, fd in fds.items()}
         self._counters = np.frombuffer(memory.get("details", b""), DETAILS_DTYPE)
         self._entries = np.frombuffer(memory.get("entries", b""), ENTRY_DTYPE)
+        self._waits = np.frombuffer(memory.get("waits", b""), WAITS_DTYPE)
+        self._wait_sites = np.frombuffer(memory.get("wait_sites", b""), np.uint32)
 
     def observed(self, until_ns: int, with_primed: bool, name_of: Callable[[int], str]) -> Details:
         """As far as ``until_ns`` (CLOCK_MONOTONIC), calls that are still open included.
 
         ``with_primed`` adds those that were entered before the run and have not returned yet.
         """
-        failures = self._exec_failures() if "exec_failures" in self._details else None
-        if "syscalls" not in self._details:
+        failures = self._exec_failures() if "exec_failures" in self.details else None
+        if "syscalls" not in self.details:
             return Details(exec_failures=failures)
         open_ns, open_calls = self._open(until_ns, with_primed)
         sums = {name: self._counters["syscalls"][name].sum(axis=0) for name in _SUM.names or ()}
@@ -81,14 +99,41 @@ class DetailTables:
             streams={"syscalls": self._counts(int(sums["returned"].sum()), int(open_calls.sum()))},
         )
 
+    def wait_functions(
+        self,
+        stacks: Mapping[str, Sequence[int]],
+        open_slots: NDArray[np.int64],
+        open_ns: NDArray[np.uint64],
+    ) -> WaitFunctions:
+        """Of a run that has ended: its stacks by function, and the waits that were still open."""
+        ns = self._waits["sites"]["ns"].sum(axis=0)
+        count = self._waits["sites"]["count"].sum(axis=0)
+        sites = self._wait_sites[open_slots]
+        np.add.at(ns, sites, open_ns)
+        np.add.at(count, sites, np.uint64(1))
+
+        def waits(numbers: Sequence[int]) -> Waits:
+            # 0 is no stack, so a stack's place is one behind its number
+            places = [number + 1 for number in numbers]
+            return Waits(int(count[places].sum()), int(ns[places].sum()))
+
+        sampled = {function: waits(numbers) for function, numbers in stacks.items()}
+        return WaitFunctions(
+            sampled={function: of for function, of in sampled.items() if of.count},
+            unsampled=Waits(int(count[0]), int(ns[0])),
+            refused=int(self._waits["refused"].sum()),
+        )
+
     def _open(
         self, until_ns: int, with_primed: bool
     ) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
         """Time and number of the calls that are open, by syscall."""
-        chosen = self._entries["since"] != 0
+        entries = self._entries[self._entries["since"] != 0]
+        # the table goes on: until it was copied, a call may have returned
+        chosen = entries["since"] != 0
         if not with_primed:
-            chosen &= (self._entries["number"] & ENTRY_PRIMED) == 0
-        entries = self._entries[chosen]
+            chosen &= (entries["number"] & ENTRY_PRIMED) == 0
+        entries = entries[chosen]
         since = np.minimum(entries["since"], np.uint64(until_ns))
         numbers = entries["number"] & (SYSCALLS - 1)
         ns, count = np.zeros(SYSCALLS, np.uint64), np.zeros(SYSCALLS, np.uint64)

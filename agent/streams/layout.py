@@ -104,6 +104,16 @@ DETAIL_FIELDS = (
 )
 DETAILS_SIZE = SYSCALLS * 32 + ERRNOS * 8 + len(DETAIL_FIELDS) * 8 + 32
 MAX_REQUESTS = 8_192
+WAIT_STACKS = 1_024
+"""Different kernel stacks that a run can tell apart; a power of two."""
+WAIT_SITES = WAIT_STACKS + 1
+STACK_DEPTH = 20
+WAIT_SAMPLE_NS = 250_000
+"""On average between two stacks taken on one CPU (docs/decisions/0007-wait-functions.md)."""
+WAIT_BURST = 64
+"""Stacks that may be taken ahead of that."""
+WAIT_FIELDS = ("due_ns", "refused")
+WAITS_SIZE = WAIT_SITES * 16 + len(WAIT_FIELDS) * 8 + 32
 
 DEFAULT_RING_BYTES = 4 << 20
 """Half of it, where the reader is woken early, holds 250,000 events: a second at full load."""
@@ -130,6 +140,11 @@ SHARED_CONSTANTS = (
     "ENTRY_PRIMED",
     "ERRNOS",
     "DETAILS_SIZE",
+    "WAIT_STACKS",
+    "WAIT_SITES",
+    "WAIT_SAMPLE_NS",
+    "WAIT_BURST",
+    "WAITS_SIZE",
     "SLOT_STOPPED",
     "SLOT_EXITED",
     "BLOCK_BY_KERNEL",
@@ -196,6 +211,9 @@ class Geometry:
             sizes["entries"] = self.slots * ENTRY_SIZE
         if "syscalls" in details or "exec_failures" in details:
             sizes["details"] = self.cpus * DETAILS_SIZE
+        if "wait_functions" in details:
+            sizes["waits"] = self.cpus * WAITS_SIZE
+            sizes["wait_sites"] = self.slots * 4
         return sizes
 
     def constants(self) -> dict[str, int]:

@@ -19,6 +19,7 @@ from agent.streams.layout import (
     Geometry,
     machine_geometry,
 )
+from agent.streams.wait_stacks import WaitStacks
 
 
 def possible_cpus() -> int:
@@ -64,6 +65,7 @@ class Maps:
         self.buffers = buffers or Buffers(geometry)
         self.fds: dict[str, int] = {}
         self._detail_fds: dict[str, int] = {}
+        self._wait_stacks: WaitStacks | None = None
         sizes = geometry.map_sizes()
         try:
             for name, size in sizes.items():
@@ -81,6 +83,8 @@ class Maps:
     def of_programs(self, transport: str, details: Collection[str] = ()) -> dict[str, int]:
         """The fds as the C files name them, less ``_FD``; with the buffers of one transport."""
         fds = {**self.fds, "events": self.buffers.events_fd(transport)}
+        if "wait_functions" in details:
+            fds["stacks"] = self.wait_stacks().fd
         return fds | self.of_details(details)
 
     def of_details(self, details: Collection[str]) -> dict[str, int]:
@@ -95,6 +99,12 @@ class Maps:
             except OSError as error:
                 raise causes.refused("creating maps", error) from error
         return {name: self._detail_fds[name] for name in sizes}
+
+    def wait_stacks(self) -> WaitStacks:
+        """Created when first asked for. Raises CannotCollect."""
+        if self._wait_stacks is None:
+            self._wait_stacks = WaitStacks()
+        return self._wait_stacks
 
     def reset(self, config: RunConfig) -> None:
         """Empty every table and write the configuration of the next run. Nothing is attached."""
@@ -114,6 +124,8 @@ class Maps:
             for fd in fds.values():
                 os.close(fd)
             fds.clear()
+        if self._wait_stacks is not None:
+            self._wait_stacks.close()
 
     def _clear(self, fd: int) -> None:
         zeros = c_char.from_buffer(self._zeros)

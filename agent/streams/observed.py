@@ -59,6 +59,24 @@ class SyscallTimes:
 
 
 @dataclass(frozen=True, slots=True)
+class Waits:
+    """Intervals in which tasks were blocked."""
+
+    count: int
+    ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class WaitFunctions:
+    """Blocked time by kernel function: of the waits that were sampled, and of the others."""
+
+    sampled: Mapping[str, Waits]
+    unsampled: Waits
+    refused: int
+    """Stacks that found no room in the kernel's table; their waits are among the unsampled."""
+
+
+@dataclass(frozen=True, slots=True)
 class Details:
     """What was asked for beyond the sections; None or empty: it was not."""
 
@@ -66,6 +84,8 @@ class Details:
     """By name, only those that returned or were open."""
     exec_failures: Mapping[str, int] | None = None
     """By the error's name."""
+    wait_functions: WaitFunctions | None = None
+    """Known at the end of a run only."""
     streams: Mapping[str, StreamCounts] = field(default_factory=dict)
 
 

@@ -7,7 +7,7 @@ of a run (whose tree, which cgroup) is written into the ``config`` map.
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from agent.model import DETAILS, SECTIONS, TIMINGS, TRANSPORTS
+from agent.model import DETAILS, SCOPED_DETAILS, SECTIONS, TIMINGS, TRANSPORTS
 from agent.streams.specs import DETAIL_SWITCHES
 from agent.streams.syscall_names import syscall_names
 
@@ -22,7 +22,7 @@ class Plan:
     timing: str = "clock"
     transport: str = "ring"
     details: tuple[str, ...] = ()
-    """Some of model.DETAILS, whose sections are among ``sections``."""
+    """Some of model.DETAILS: those whose sections are among ``sections``, and fit the scope."""
 
     @classmethod
     def of(cls, request: dict[str, Any]) -> "Plan":
@@ -32,8 +32,11 @@ class Plan:
         if timing not in TIMINGS or transport not in TRANSPORTS:
             raise ValueError(f"no such timing or transport: {timing}, {transport}")
         sections = tuple(s for s in SECTIONS if s in plan["sections"])
-        details = tuple(d for d in DETAILS if d in plan["details"] and DETAILS[d] in sections)
-        return cls(sections, bool(plan["scoped"]), timing, transport, details)
+        scoped = bool(plan["scoped"])
+        possible = [d for d, s in DETAILS.items() if s in sections]
+        possible = [d for d in possible if scoped or d not in SCOPED_DETAILS]
+        details = tuple(d for d in possible if d in plan["details"])
+        return cls(sections, scoped, timing, transport, details)
 
     def message(self) -> dict[str, Any]:
         return asdict(self)

@@ -51,7 +51,11 @@ class Program:
         return f"cba_{short}"[:15]
 
 
-DETAIL_SWITCHES = {"syscalls": "WITH_SYSCALL_TIMES", "exec_failures": "WITH_EXEC_FAILURES"}
+DETAIL_SWITCHES = {
+    "syscalls": "WITH_SYSCALL_TIMES",
+    "exec_failures": "WITH_EXEC_FAILURES",
+    "wait_functions": "WITH_WAIT_FUNCTIONS",
+}
 """The constant that compiles a detail in."""
 
 TIMED = ("runqlat", "offcpu")

@@ -21,6 +21,7 @@ from agent.streams.causes import CannotCollect
 from agent.streams.compilation import Abandoned, Built, Compiler
 from agent.streams.maps import Maps, RunConfig, this_machine
 from agent.streams.plan import Plan
+from agent.streams.wait_stacks import HIDDEN, addresses_are_hidden
 
 KEPT_PROGRAM_SETS = 4
 """Sets of loaded programs kept for the next run that asks for the same."""
@@ -48,6 +49,7 @@ class Supervisor:
         self._maps_sent = False
         self._built: OrderedDict[Plan, Built] = OrderedDict()
         self._armed: Armed | None = None
+        self._names_waits = False
         self._close_after_sending: list[int] = []
 
     def serve(self) -> None:
@@ -117,7 +119,8 @@ class Supervisor:
         message, fds = self._prepare(request)
         assert self._maps is not None
         self._detach()
-        tables = self._maps.of_details(Plan.of(request).details)
+        details = Plan.of(request).details
+        tables = self._maps.of_details(details)
         root, cgroup_id = scopes.root_of(request["scope"])
         start_ns = time.monotonic_ns()
         config = RunConfig(start_ns, cgroup_id, root, os.getpid())
@@ -126,6 +129,9 @@ class Supervisor:
         self._armed = Armed(self._programs(Plan.of(request)))
         self._maps.configure(replace(config, clock_offset=self._armed.clock_offset()))
         self._armed.attach(bool(request["measure_probes"]))
+        self._names_waits = "wait_functions" in details
+        if self._names_waits and addresses_are_hidden():
+            message["unavailable"] = {**message["unavailable"], "wait_functions": HIDDEN}
         return message | {
             "start_ns": start_ns,
             "attached": self._armed.hooks,
@@ -162,6 +168,8 @@ class Supervisor:
         self._armed = None
         self._close_after_sending.append(_as_file(reports))
         answer = {"stop_ns": stop_ns, "programs": stats, "reports": True}
+        if self._names_waits and self._maps is not None:
+            answer["wait_functions"] = self._maps.wait_stacks().take()
         answer["refused_records"] = self._maps.buffers.refused() if self._maps else None
         return answer, list(self._close_after_sending)
 

@@ -100,6 +100,12 @@ class Tables:
         np.add.at(blocked.count, (row, reason), np.uint64(1))
         return blocked
 
+    def open_waits(self, until_ns: int) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+        """Positions of the slots of blocked tasks, and ns up to then. Of a run that has ended."""
+        positions = np.flatnonzero(_are_blocked(self._slots["tag"], with_primed=True))
+        since = np.minimum(self._slots["since"][positions], np.uint64(until_ns))
+        return positions, np.uint64(until_ns) - since
+
     def waiting_for_a_cpu(self) -> int:
         """Tasks that are runnable and have not run yet."""
         states = self._slots["tag"] & SLOT_STATE

@@ -44,7 +44,7 @@ def observed(details: tuple[str, ...], *, with_primed: bool) -> Details:
     given = {"details": counters, "entries": entries}
     wanted = GEOMETRY.detail_sizes(details)
     fds = {name: file_of(given[name]) for name in wanted}
-    return DetailTables(fds, details, GEOMETRY).observed(
+    return DetailTables(fds, wanted, details).observed(
         1_000, with_primed, {READ: "read", OPENAT: "openat"}.__getitem__
     )
 

@@ -12,7 +12,7 @@ import pytest
 import agent
 from agent.streams import layout
 from agent.streams.batches import BATCH_DTYPE
-from agent.streams.details import DETAILS_DTYPE, ENTRY_DTYPE
+from agent.streams.details import DETAILS_DTYPE, ENTRY_DTYPE, WAITS_DTYPE
 from agent.streams.layout import Geometry, machine_geometry, power_of_two
 from agent.streams.tables import COUNTERS_DTYPE, SLOT_DTYPE
 
@@ -25,6 +25,7 @@ DTYPES = {
     "task_slot": SLOT_DTYPE,
     "detail_counters": DETAILS_DTYPE,
     "syscall_entry": ENTRY_DTYPE,
+    "wait_counters": WAITS_DTYPE,
 }
 
 INTEGERS = {"u8": 1, "u16": 2, "u32": 4, "u64": 8, "char": 1}

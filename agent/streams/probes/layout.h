@@ -164,3 +164,13 @@ struct detail_counters {
 };
 
 _Static_assert(sizeof(struct detail_counters) == DETAILS_SIZE, "detail_counters");
+
+/* Blocked time by sampled stack, one per CPU. */
+struct wait_counters {
+	struct interval_sum sites[WAIT_SITES]; /* 0: not sampled; n: stack n - 1 */
+	u64 due_ns; /* of the next stack */
+	u64 refused;
+	u64 padding[4];
+};
+
+_Static_assert(sizeof(struct wait_counters) == WAITS_SIZE, "wait_counters");

@@ -11,7 +11,7 @@
 
 #if !TIMING_ACCOUNTING && (WITH_RUNQLAT || WITH_OFFCPU)
 
-inline_always void switched_out(u64 prev, bool preempted, u32 state, u64 now)
+inline_always void switched_out(void *ctx, u64 prev, bool preempted, u32 state, u64 now)
 {
 	/* A task preempted after it had set itself to sleep is still on the run queue. */
 	bool runnable = preempted || state == 0;
@@ -36,6 +36,10 @@ inline_always void switched_out(u64 prev, bool preempted, u32 state, u64 now)
 		slot->oncpu_ns += now - slot->since;
 	if (!runnable)
 		tag = blocked_tag(prev, state);
+#endif
+#if WITH_WAIT_FUNCTIONS
+	if (is_blocked(tag))
+		wait_began(ctx, tid, now);
 #endif
 	slot->tag = tag;
 	slot->since = now;
@@ -109,7 +113,7 @@ int on_sched_switch(u64 *ctx)
 	u32 state = LOAD32(prev, TASK_STATE);
 #endif
 
-	switched_out(prev, (bool)ctx[0], state, now);
+	switched_out(ctx, prev, (bool)ctx[0], state, now);
 	switched_in(ctx, prev, next, now);
 	return 0;
 }

@@ -76,6 +76,10 @@ int on_sched_switch(u64 *ctx)
 		leave_out_stop(slot, tag, arrival - wait);
 	slot->tag = runnable ? SLOT_PREEMPTED : blocked_tag(prev, state);
 	slot->since = arrival + ran;
+#if WITH_WAIT_FUNCTIONS
+	if (is_blocked(slot->tag))
+		wait_began(ctx, tid, slot->since);
+#endif
 #else
 	slot->tag = runnable ? SLOT_PREEMPTED : SLOT_STOPPED;
 #endif

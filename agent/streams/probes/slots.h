@@ -3,6 +3,7 @@
 #pragma once
 #include "batch.h"
 #include "blocked.h"
+#include "waits.h"
 
 inline_always struct task_origin *origin_of(u32 tid)
 {
@@ -67,6 +68,9 @@ inline_always void close_blocked(struct task_slot *slot, u32 tag, u64 now)
 	sum->ns += ns;
 	sum->count++;
 	slot->blocked_ns += ns;
+#if WITH_WAIT_FUNCTIONS
+	wait_ended(slot->tid, ns);
+#endif
 }
 
 #if WITH_RUNQLAT || WITH_OFFCPU

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import trio
 
 from agent import document, evidence
-from agent.aggregate.series import LabelSet, Result, SeriesStore
+from agent.aggregate.series import LabelSet, Result, RunTotals, SeriesStore
 from agent.checks import run_checks
 from agent.cost import CpuMeter
 from agent.errors import InvalidRequest, NotRunning, RunInProgress
@@ -29,6 +29,8 @@ Json = dict[str, Any]
 
 KEPT_EVIDENCE = 16
 """Runs whose evidence can still be fetched, for a client that was gone when it was answered."""
+
+INTERNAL_ERROR = "internal_error"
 
 LOGGER = logging.getLogger("agent.recorder")
 
@@ -48,6 +50,9 @@ class Collector(Protocol):
     async def refresh(self) -> Observed: ...
 
     async def stop(self) -> Stopped: ...
+
+    async def abandon(self) -> None:
+        """Detach and forget the run, whatever state it is in. Raises nothing."""
 
     def processes(self) -> dict[str, int]:
         """Pids by role, of this process and those it needs."""
@@ -204,25 +209,35 @@ class Recorder:
         run.armed.set()
 
     async def _finish(self, run: Run) -> None:
-        stopped = await self._collector.stop() if run.arming else None
+        try:
+            stopped = await self._collector.stop() if run.arming else None
+            verdict, totals = self._conclude(run, stopped)
+            run.evidence = document.build(run, stopped, verdict)
+        except Exception as error:
+            # Whatever it is: the run ends and says so, nothing stays attached, the agent goes on.
+            LOGGER.exception("run %s could not be concluded", run.id)
+            await self._collector.abandon()
+            run.failure = CannotCollect(INTERNAL_ERROR, f"{type(error).__name__}: {error}")
+            verdict, totals = self._conclude(run, None)
+            run.evidence = document.build(run, None, verdict)
         trio.lowlevel.remove_instrument(run.stalls)
-        if stopped is None:
-            assert run.failure is not None
-            verdict = unavailable(run.failure.code, run.failure.message)
-            totals = evidence.NOTHING_MEASURED
-        else:
-            run.collection.take_reports(stopped.reports)
-            verdict = self._judge(run, stopped)
-            self._totals.finish(stopped.observed, run.collection)
-            totals = evidence.run_totals(run.collection, stopped.observed, run.sections)
         result: Result = "fail" if verdict.verdict == INVALID else "success"
         self._series.commit(run.label_set, totals, result)
         self._totals.count_run(verdict)
-        run.evidence = document.build(run, stopped, verdict)
         self._keep(run)
         self._run = None
         self._lifecycle.fire(Event.STOPPED)
         run.finished.set()
+
+    def _conclude(self, run: Run, stopped: Stopped | None) -> tuple[Verdict, RunTotals]:
+        if stopped is None:
+            assert run.failure is not None
+            verdict = unavailable(run.failure.code, run.failure.message)
+            return verdict, evidence.NOTHING_MEASURED
+        run.collection.take_reports(stopped.reports)
+        verdict = self._judge(run, stopped)
+        self._totals.finish(stopped.observed, run.collection)
+        return verdict, evidence.run_totals(run.collection, stopped.observed, run.sections)
 
     def _judge(self, run: Run, stopped: Stopped) -> Verdict:
         assert run.arming is not None

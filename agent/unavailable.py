@@ -29,5 +29,8 @@ class UnavailableCollector:
     async def stop(self) -> NoReturn:
         raise self._cause
 
+    async def abandon(self) -> None:
+        """There is nothing to detach."""
+
     def processes(self) -> dict[str, int]:
         return {"agent": os.getpid()}

@@ -1,6 +1,7 @@
 """Collecting through eBPF: the supervisor attaches, this process drains and reads the tables."""
 
 import contextlib
+import logging
 import os
 import time
 from collections.abc import Mapping
@@ -38,6 +39,8 @@ DRAIN_INTERVAL_S = 1.0
 folds what is there, so nobody waits for this."""
 
 
+LOGGER = logging.getLogger("agent.collector")
+
 FOLLOW_INTERVAL_S = 0.05
 """Between two looks at whether tasks were moved between cgroups."""
 
@@ -68,6 +71,7 @@ class KernelCollector:
         self._scoped = False
         self._details: DetailTables | None = None
         self._began = NO_EDGE
+        self._faults: dict[str, str] = {}
 
     @property
     def lost(self) -> trio.Event:
@@ -113,6 +117,7 @@ class KernelCollector:
         self._details = _detail_tables(reply, sizes, tuple(arming.details))
         self._scoped = plan.scoped
         self._began = self._edge(shared)
+        self._faults = {}
         self._drain = Drain(reader, shared.batches, sink)
         self._drain_scope = trio.CancelScope()
         assert self._nursery is not None
@@ -131,7 +136,7 @@ class KernelCollector:
         """Detach and take the rest. Works without the supervisor too: its maps are still here."""
         assert self._drain is not None
         assert self._shared is not None
-        faults: dict[str, str] = {}
+        faults = self._faults
         ended = self._edge(self._shared)
         alive = reports.none()
         try:
@@ -178,12 +183,17 @@ class KernelCollector:
     async def _work(self, shared: _Shared, transport: str, follow_cgroup: bool) -> None:
         """Everything that goes on during a run, until it is stopped."""
         assert self._drain is not None
-        with self._drain_scope:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._drain.run, DRAIN_INTERVAL_S)
-                nursery.start_soon(self._transports.follow_cpus, transport)
-                if follow_cgroup:
-                    nursery.start_soon(self._follow_cgroup, shared.tables)
+        try:
+            with self._drain_scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._drain.run, DRAIN_INTERVAL_S)
+                    nursery.start_soon(self._transports.follow_cpus, transport)
+                    if follow_cgroup:
+                        nursery.start_soon(self._follow_cgroup, shared.tables)
+        except* Exception as errors:
+            # A run whose events cannot be read is invalid; the agent goes on.
+            LOGGER.exception("draining failed")
+            self._faults["draining_failed"] = "; ".join(str(e) for e in errors.exceptions)
 
     async def _follow_cgroup(self, tables: Tables) -> None:
         """Have the members looked up anew whenever tasks were moved between cgroups."""

@@ -31,7 +31,7 @@ from agent.http.responses import STATUS_BY_CODE
 from agent.http.settings import HttpSettings
 from agent.http.validation import REPORT_FIELDS, START_FIELDS
 from agent.lifecycle import TRANSITIONS
-from agent.model import SECTIONS, Labels, Report, Scope, StartRequest
+from agent.model import DETAILS, SECTIONS, Labels, Report, Scope, StartRequest
 from agent.recorder import Recorder
 from agent.streams import layout, messages, observed, reports
 from agent.streams.causes import CURES, cannot
@@ -139,7 +139,11 @@ class Busy(FakeCollector):
 
     async def start(self, request: StartRequest, sink: Any) -> observed.Arming:
         arming = await super().start(request, sink)
-        arming = replace(arming, scope=described_scope(request.scope, 1))
+        arming = replace(
+            arming,
+            scope=described_scope(request.scope, 1),
+            details={"syscalls": ("tp_btf/sys_exit",)},
+        )
         report = np.zeros(1, reports.REPORT_DTYPE)
         report["tid"], report["comm"], report["waits"], report["born_ns"] = 7, b"busy", 1, 1
         sink(layout.STREAM_RUNQLAT, np.array([1_500 | 7 << layout.LATENCY_BITS], np.uint64))
@@ -163,7 +167,14 @@ class Busy(FakeCollector):
     def _observed(self) -> observed.Observed:
         empty = super()._observed()
         ones = np.ones((2, layout.REASONS), np.uint64)
-        return replace(empty, blocked=Blocked(ones, ones), syscalls={"read": 1})
+        details = observed.Details(
+            syscalls={"read": observed.SyscallTimes(1, 1, 1, 1)},
+            exec_failures={"ENOENT": 1},
+            wait_functions=observed.WaitFunctions(
+                {"futex_wait": observed.Waits(1, 1)}, observed.Waits(1, 1), 0
+            ),
+        )
+        return replace(empty, blocked=Blocked(ones, ones), syscalls={"read": 1}, details=details)
 
 
 EVERYTHING: Json = {"measure_probes": True}
@@ -198,6 +209,9 @@ DYNAMIC = {
     "syscall_counts.all": "<name>",
     "manifest.versions": "<name>",
     "manifest.hooks": "<section>",
+    "manifest.details": "<detail>",
+    "exec.failures": "<errno>",
+    "syscall_details": "<name>",
     "completeness.streams": "<stream>",
     "overhead.events_by_stream": "<stream>",
 }
@@ -230,7 +244,7 @@ def routes() -> set[str]:
 
 
 def test_every_route_has_a_section() -> None:
-    documented = re.findall(r"^## `((?:GET|POST) [^`]+)`$", HTTP.read_text(), re.M)
+    documented = re.findall(r"^## `((?:GET|POST) [^`]+)`$", HTTP.read_text(), re.MULTILINE)
     hold(HTTP, "## `METHOD /path`", routes(), documented)
 
 
@@ -244,6 +258,10 @@ def test_the_readme_names_every_route() -> None:
 )
 def test_every_field_of_a_body(heading: str, fields: Iterable[str]) -> None:
     hold(HTTP, heading, fields, names(HTTP, heading))
+
+
+def test_every_detail() -> None:
+    assert {quoted(row[0])[0]: quoted(row[1])[0] for row in rows(HTTP, "Details")} == DETAILS
 
 
 async def test_every_field_of_the_answer_to_a_start() -> None:
@@ -279,7 +297,14 @@ def test_every_reason_for_measuring_nothing() -> None:
 LATENCIES = ("runqlat", "biolatency", "biolatency.with_queue")
 """Objects that share the fields of a latency section."""
 
-HEADINGS = ("The document", *(f"`{s}`" for s in SECTIONS), "Completeness", "Checks", "Overhead")
+HEADINGS = (
+    "The document",
+    *(f"`{section}`" for section in SECTIONS),
+    "`syscall_details`",
+    "Completeness",
+    "Checks",
+    "Overhead",
+)
 
 
 async def test_every_field_of_the_evidence() -> None:
@@ -327,9 +352,9 @@ async def page_of_everything() -> str:
 
 def families(page: str) -> dict[str, tuple[str, frozenset[str]]]:
     """Type and label names by metric; ``le`` belongs to the type."""
-    types = dict(re.findall(r"^# TYPE (\S+) (\S+)$", page, re.M))
+    types = dict(re.findall(r"^# TYPE (\S+) (\S+)$", page, re.MULTILINE))
     labels: dict[str, set[str]] = {name: set() for name in types}
-    for name, inside in re.findall(r"^(chainbench_\w+)(?:\{(.*)\})? \S+$", page, re.M):
+    for name, inside in re.findall(r"^(chainbench_\w+)(?:\{(.*)\})? \S+$", page, re.MULTILINE):
         family = name if name in types else re.sub(r"_(bucket|sum|count)$", "", name)
         labels[family] |= set(re.findall(r'(\w+)="', inside)) - {"le"}
     return {name: (kind, frozenset(labels[name])) for name, kind in types.items()}
@@ -396,7 +421,7 @@ def test_what_the_two_sides_share(heading: str, in_code: Iterable[str]) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
-    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.S)
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
     for target in re.findall(r"\]\(([^)\s]+)\)|src(?:set)?=\"([^\"]+)\"", text):
         link = "".join(target)
         if link.startswith(("http:", "https:")):
@@ -409,7 +434,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def anchors(page: Path) -> set[str]:
     """As code hosts make them of headings."""
-    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.M)
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
@@ -427,7 +452,7 @@ def test_named_tests_and_files_exist(page: Path) -> None:
 
 
 def snippets(page: Path) -> list[str]:
-    return re.findall(r"^```python\n(.*?)^```", page.read_text(), re.S | re.M)
+    return re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
 
 
 @pytest.fixture

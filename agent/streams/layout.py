@@ -238,10 +238,14 @@ def power_of_two(at_least: int) -> int:
 def machine_geometry(
     possible_cpus: int, pid_max: int, ring_bytes: int = DEFAULT_RING_BYTES
 ) -> Geometry:
-    """Sizes for this machine: a slot for each thread id while there are at most 65,536."""
+    """Sizes for this machine: a slot for each thread id while there are at most 65,536.
+
+    ``pid_max`` may be raised at any time. Two tasks that share a slot tell themselves apart, those
+    that shared a member's byte could not: so there is one for each id that there can ever be.
+    """
     return Geometry(
         cpus=power_of_two(possible_cpus),
         slots=min(power_of_two(pid_max), MAX_SLOTS),
-        members=power_of_two(pid_max),
+        members=1 << TID_BITS,
         ring_bytes=ring_bytes,
     )

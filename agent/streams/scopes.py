@@ -15,7 +15,8 @@ from agent.streams.causes import CannotCollect
 
 NO_SUCH_PROCESS = "no_such_process"
 CALLER_UNKNOWN = "caller_unknown"
-ERRORS = (NO_SUCH_PROCESS, CALLER_UNKNOWN)
+SCOPE_IS_THE_AGENT = "scope_is_the_agent"
+ERRORS = (NO_SUCH_PROCESS, CALLER_UNKNOWN, SCOPE_IS_THE_AGENT)
 """Codes of what is wrong with the request, not with eBPF."""
 
 
@@ -27,23 +28,37 @@ def root_of(scope: dict[str, Any]) -> tuple[int, int]:
     if scope["kind"] == "cgroup":
         return 0, int(scope["cgroup_id"])
     if scope["kind"] == "pid":
-        return _living(int(scope["pid"])), 0
+        return _not_ours(_living(int(scope["pid"]))), 0
     if scope["kind"] == "caller":
         return pid_behind(scope["client"], scope["server"]), 0
     return os.getpid(), 0
 
 
 def _living(pid: int) -> int:
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
+    tgid = _status(pid, "Tgid")
+    if tgid is None:
         raise CannotCollect(
             NO_SUCH_PROCESS, f"there is no process {pid} on this machine (seen from the agent)"
-        ) from None
-    for line in status.splitlines():
-        if line.startswith("Tgid:"):
-            return int(line.split()[1])
-    return pid
+        )
+    return tgid
+
+
+def _not_ours(tgid: int) -> int:
+    """The agent is left out of every run, so one about itself would say nothing but zeros."""
+    if os.getpid() in (tgid, _status(tgid, "PPid")):
+        raise CannotCollect(
+            SCOPE_IS_THE_AGENT, f"{tgid} is a process of the agent, which is left out of every run"
+        )
+    return tgid
+
+
+def _status(pid: int, name: str) -> int | None:
+    """A number of /proc/PID/status; None where there is no such process."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return None
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 
 
 def pid_behind(client: list[Any], server: list[Any]) -> int:

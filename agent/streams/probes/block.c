@@ -16,8 +16,11 @@ inline_always bool remember(u64 request, u64 since)
 	issued.since = since;
 	issued.tid = LOAD32(task, TASK_PID);
 	issued.owner = LOAD32(task, TASK_FLAGS) & PF_KTHREAD ? OWNER_KERNEL : OWNER_TASK;
-	if (issued.owner == OWNER_TASK && !in_scope(issued.tid))
+	if (issued.owner == OWNER_TASK && !in_scope(issued.tid)) {
+		/* One that was merged into another never completes, and its address is used again. */
+		bpf_map_delete_elem(MAP(REQUESTS_FD), &request);
 		return false;
+	}
 	if (bpf_map_update_elem(MAP(REQUESTS_FD), &request, &issued, BPF_ANY) != 0) {
 		batch_of(STREAM_BIOLATENCY)->collided++;
 		return false;
@@ -63,9 +66,12 @@ int on_block_rq_issue(u64 *ctx)
 int on_block_rq_requeue(u64 *ctx)
 {
 	u64 request = ctx[BLOCK_ISSUE_REQUEST];
+	struct issued_request *known = bpf_map_lookup_elem(MAP(REQUESTS_FD), &request);
 
-	if (bpf_map_delete_elem(MAP(REQUESTS_FD), &request) == 0)
-		counters()->requeued++;
+	if (!known || known->since == 0)
+		return 0;
+	known->since = 0; /* whose it is stays known: no other task starts it anew */
+	counters()->requeued++;
 	return 0;
 }
 

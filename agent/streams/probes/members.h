@@ -60,5 +60,7 @@ inline_always bool belongs(u64 task, const struct run_config *config)
 		return in_cgroup(task, config->cgroup_id);
 #endif
 #endif
-	return descends_from(task, config->root_tgid);
+	/* Whoever is further down than that is found by a parent that was found before. */
+	return descends_from(task, config->root_tgid) ||
+	       *member(LOAD32(LOAD64(task, TASK_REAL_PARENT), TASK_PID));
 }

@@ -12,6 +12,11 @@ int on_sched_process_fork(u64 *ctx)
 	struct cpu_counters *c = counters();
 
 	*member(child) = *member(parent);
+#if SCOPED && defined(TASK_CGROUPS)
+	/* CLONE_INTO_CGROUP: the child is in its own by now (cgroup_post_fork()) */
+	if (run_config()->cgroup_id && LOAD64(ctx[0], TASK_CGROUPS) != LOAD64(ctx[1], TASK_CGROUPS))
+		*member(child) = belongs(ctx[1], run_config());
+#endif
 	c->all_forks++;
 	if (!in_scope(child))
 		return 0;
@@ -84,6 +89,9 @@ int on_sched_process_exec(u64 *ctx)
 	if (tid != old_tid) {
 		*member(tid) = *member(old_tid);
 		*member(old_tid) = 0;
+#if WITH_RUNQLAT || WITH_OFFCPU
+		move_slot(old_tid, tid);
+#endif
 #if WITH_SYSCALL_TIMES
 		move_entry(old_tid, tid);
 #endif
@@ -117,10 +125,16 @@ int on_sched_process_exec(u64 *ctx)
 int on_cgroup_attach_task(u64 *ctx)
 {
 	const struct run_config *config = run_config();
+	u32 tid = LOAD32(ctx[2], TASK_PID);
 
 	counters()->cgroup_moves++;
-	if (config->cgroup_id)
-		*member(LOAD32(ctx[2], TASK_PID)) = belongs(ctx[2], config);
+	if (!config->cgroup_id)
+		return 0;
+	*member(tid) = belongs(ctx[2], config);
+#if WITH_RUNQLAT || WITH_OFFCPU
+	if (!*member(tid))
+		leave_scope(tid);
+#endif
 	return 0;
 }
 #endif

@@ -74,6 +74,35 @@ inline_always void close_blocked(struct task_slot *slot, u32 tag, u64 now)
 }
 
 #if WITH_RUNQLAT || WITH_OFFCPU
+/* Moved to another cgroup: what it sleeps from now on is no part of this run. */
+inline_always void leave_scope(u32 tid)
+{
+	struct task_slot *slot = slot_of(tid);
+
+	if (slot->tid != tid)
+		return;
+	if (is_blocked(slot->tag))
+		close_blocked(slot, slot->tag, bpf_ktime_get_ns());
+	slot->tid = 0;
+	slot->tag = SLOT_RUNNING;
+}
+
+/* A thread that execs goes on under the number of its leader, and its account with it. */
+inline_always void move_slot(u32 from, u32 to)
+{
+	struct task_slot moved = *slot_of(from);
+
+	if (moved.tid != from)
+		return;
+	slot_of(from)->tid = 0;
+	slot_of(from)->tag = SLOT_RUNNING;
+	if (slot_of(to)->tid != to)
+		count_displaced(slot_of(to));
+	moved.tid = to;
+	*slot_of(to) = moved;
+	*origin_of(to) = *origin_of(from);
+}
+
 /* The kernel's own account of a task, less what it was when ours began. */
 inline_always void report_task(struct task_report *report, u64 task, struct task_slot *slot, u64 now)
 {

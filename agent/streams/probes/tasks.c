@@ -27,6 +27,10 @@ int on_iter_prime(u64 *ctx)
 		*member(tid) = wanted;
 		counters()->members++;
 		bpf_seq_write((void *)LOAD64(ctx[0], ITER_META_SEQ), &wanted, sizeof(wanted));
+#if SCOPED && (WITH_RUNQLAT || WITH_OFFCPU)
+		if (!wanted)
+			leave_scope(tid);
+#endif
 	}
 #if WITH_SYSCALL_TIMES
 	if (in_scope(tid))
@@ -37,6 +41,12 @@ int on_iter_prime(u64 *ctx)
 
 	if (!in_scope(tid) || (slot->tid == tid && slot->born_ns != 0))
 		return 0;
+	/* Another task's. This one takes it once it runs; until then it is told of, if it is ours. */
+	if (slot->tid != 0 && slot->tid != tid) {
+		if (SCOPED)
+			counters()->blocked_collided++;
+		return 0;
+	}
 
 	struct task_origin *origin = origin_of(tid);
 	u64 now = bpf_ktime_get_ns();
@@ -44,6 +54,7 @@ int on_iter_prime(u64 *ctx)
 	origin->run_delay = LOAD64(task, TASK_RUN_DELAY);
 	origin->runtime = LOAD64(task, TASK_RUNTIME);
 	origin->pcount = LOAD64(task, TASK_PCOUNT);
+	origin->idle_wait_ns = 0;
 	/* A slot that is in use already was seen by a tracepoint, which knows the state better. */
 	if (slot->tid != 0) {
 		begin_account(slot, now);

@@ -1,0 +1,298 @@
+"""Whose activity a run covers: all of it, from the first instruction to the last, and no other's.
+
+Tasks prove their presence by marks, calls that nothing else makes: so many were made, so many
+must be counted.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from fakes.disks import Disk, disk_for
+from fakes.proc import switches
+from fakes.program import PROGRAMS, program
+from fakes.real_agent import ANSWER_SECONDS, RealAgent
+
+MARKS = 100
+CALLS = 500
+NAMED = ("futex", "fsync", "openat", "read", "write")
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Disk:
+    return disk_for(tmp_path)
+
+
+def order(how: str, **details: Any) -> str:
+    return json.dumps({"how": how, "marks": MARKS, **details})
+
+
+def marks(evidence: Any) -> int:
+    return int(evidence["syscall_counts"]["all"].get("getpgid", 0))
+
+
+@contextmanager
+def busy(path: Path) -> Iterator[dict[str, int]]:
+    """A neighbour that makes noise while the ``with`` lasts; then, how much of each kind."""
+    made: dict[str, int] = {}
+    with program("neighbour", path) as neighbour:
+        neighbour.work()
+        try:
+            yield made
+        finally:
+            made |= neighbour.work()
+
+
+# --- a tree of processes
+
+
+@pytest.mark.parametrize(
+    ("how", "details", "forks"),
+    [
+        ("itself", {}, 0),
+        ("child", {}, 1),
+        ("shortly", {"count": 50}, 50),
+        ("threads", {"count": 8}, 8),
+        ("forks_of_threads", {"count": 8}, 16),
+        ("daemon", {}, 2),
+        ("storm", {"count": 150}, 300),
+        # of each: the child, and the thread that execs
+        ("exec_of_a_thread", {"count": 5}, 10),
+    ],
+)
+def test_a_tree_is_covered_whatever_it_does(
+    agent: RealAgent, how: str, details: dict[str, int], forks: int
+) -> None:
+    with program("trees") as tree, agent.run(scope=tree.scope) as run:
+        made = tree.work(order(how, **details))["marks"]
+    assert marks(run.evidence) == made > 0
+    assert run.evidence["exec"]["forks"] == run.evidence["exec"]["exits"] == forks
+    assert run.evidence["scope"] == {"kind": "pid", "pid": tree.pid}
+
+
+@pytest.mark.parametrize(
+    ("before", "then", "count"), [("stand", "again", 4), ("descend", "reach", 5)]
+)
+def test_what_is_alive_already_belongs_to_it_too(
+    agent: RealAgent, before: str, then: str, count: int
+) -> None:
+    """Threads, and children of children, that were there before the run."""
+    with program("trees") as tree:
+        tree.work(order(before, count=count))
+        with agent.run(scope=tree.scope) as run:
+            assert tree.work(order(then))["marks"] == count * MARKS
+    assert marks(run.evidence) == count * MARKS
+
+
+def test_a_long_line_of_descent_is_followed_to_its_end(agent: RealAgent) -> None:
+    with program("trees") as tree:
+        tree.work(order("descend", count=200))
+        with agent.run(scope=tree.scope) as run:
+            tree.work(order("reach"))
+    assert marks(run.evidence) == 200 * MARKS
+
+
+def test_a_thread_names_its_process(agent: RealAgent) -> None:
+    with program("trees") as tree:
+        tree.work(order("stand", count=1))
+        (thread,) = {int(t.name) for t in Path(f"/proc/{tree.pid}/task").iterdir()} - {tree.pid}
+        with agent.run(scope={"pid": thread}) as run:
+            made = tree.work(order("itself"))["marks"]
+    assert marks(run.evidence) == made
+    assert run.evidence["scope"]["pid"] == tree.pid
+
+
+def test_others_are_not_counted(agent: RealAgent) -> None:
+    with program("trees") as tree, program("trees") as other, agent.run(scope=tree.scope) as run:
+        for how in ("itself", "child", "daemon"):
+            other.work(order(how))
+        other.work(order("storm", count=20))
+    assert marks(run.evidence) == 0
+    assert run.evidence["exec"]["forks"] == run.evidence["exec"]["exits"] == 0
+
+
+def test_a_number_that_is_used_again_means_somebody_else(agent: RealAgent) -> None:
+    """A stranger gets the number of a member that has died, and a member that of a stranger."""
+    with program("trees") as tree, program("trees") as other, agent.run(scope=tree.scope) as run:
+        other.tell(order("die"))
+        strangers = other.hear()["pid"]
+        other.hear()
+        tree.tell(order("die"))
+        members = tree.hear()["pid"]
+        tree.hear()
+        assert other.work(order("reborn", pid=members))["marks"] == MARKS
+        assert tree.work(order("reborn", pid=strangers))["marks"] == MARKS
+    # of the member that died, and of the one that has a stranger's number
+    assert marks(run.evidence) == 2 * MARKS
+
+
+def test_a_run_knows_nothing_of_the_members_of_the_last(agent: RealAgent) -> None:
+    with program("trees") as first, program("trees") as second:
+        with agent.run(scope=first.scope):
+            first.work(order("child"))
+        with agent.run(scope=second.scope) as run:
+            first.work(order("itself"))
+    assert marks(run.evidence) == 0
+
+
+# --- neighbours
+
+
+def counted_calls(agent: RealAgent, folder: Path) -> dict[str, int]:
+    with program("calls", CALLS, folder) as calls, agent.run(scope=calls.scope) as run:
+        calls.work()
+    return {name: run.evidence["syscall_counts"][name] for name in NAMED}
+
+
+def test_neighbours_change_nothing(agent: RealAgent, tmp_path: Path, disk: Disk) -> None:
+    """Exactly as many as were made, and what the interpreter needs: the same every time."""
+    # to be told to go is a read, and to say how it went a write
+    expected = {"futex": CALLS, "fsync": CALLS, "openat": CALLS}
+    expected |= {"read": CALLS + 1, "write": CALLS + 1}
+    quiet = [counted_calls(agent, tmp_path) for _ in range(2)]
+    with busy(disk.folder / "noise") as noise:
+        loud = [counted_calls(agent, tmp_path) for _ in range(2)]
+    assert quiet + loud == [expected] * 4
+    assert noise["marks"] > 0
+
+
+def test_a_small_tree_beside_a_busy_neighbour_costs_little(agent: RealAgent, disk: Disk) -> None:
+    """What is out of scope is left out before it is emitted, and the check still sees all."""
+    with (
+        program("trees") as tree,
+        agent.run(scope=tree.scope) as run,
+        busy(disk.folder / "noise") as noise,
+    ):
+        tree.work(order("shortly", count=200))
+    streams = run.evidence["completeness"]["streams"]
+    assert noise["switches"] > 1_000
+    assert streams["runqlat"]["excluded"] > noise["switches"] / 2
+    assert streams["runqlat"]["produced"] < streams["runqlat"]["excluded"] / 3
+    assert marks(run.evidence) == 200 * MARKS
+    checks = {check["name"]: check for check in run.evidence["checks"]}
+    assert checks["context_switches"]["ours"] > noise["switches"] / 2
+
+
+# --- block I/O
+
+
+def rows_by(evidence: Any, owner: str) -> int:
+    rows = evidence["biolatency"]["by_operation"]
+    return sum(row["count"] for row in rows if row["by"] == owner and row["operation"] == "write")
+
+
+def test_io_belongs_to_whoever_issued_it(agent: RealAgent, disk: Disk) -> None:
+    file = disk.folder / "written"
+    file.write_bytes(b"." * 4096 * 50)
+    subprocess.run(["sync", file], check=True)
+    write = {"how": "direct", "path": str(file), "count": 50}
+    with (
+        program("disk") as writer,
+        busy(disk.folder / "noise") as noise,
+        agent.run(scope=writer.scope) as run,
+    ):
+        writer.work(json.dumps(write))
+    file.unlink()
+    assert rows_by(run.evidence, "tasks") == run.evidence["biolatency"]["count"] == 50
+    assert noise["writes"] > 0
+
+
+def test_write_back_stands_apart(agent: RealAgent, disk: Disk) -> None:
+    file = disk.folder / "written"
+    file.write_bytes(b"." * 4096 * 500)
+    subprocess.run(["sync", file], check=True)
+    write = {"how": "left_to_the_kernel", "path": str(file), "count": 500}
+    with program("disk") as writer, agent.run(scope=writer.scope) as run:
+        writer.work(json.dumps(write))
+    file.unlink()
+    written = sum(
+        row["bytes"]
+        for row in run.evidence["biolatency"]["by_operation"]
+        if row["by"] == "kernel_threads"
+    )
+    assert written >= 4096 * 500
+    own = [row for row in run.evidence["biolatency"]["by_operation"] if row["by"] == "tasks"]
+    assert sum(row["count"] for row in own) == run.evidence["biolatency"]["count"]
+    assert sum(row["bytes"] for row in own) < 4096 * 500
+
+
+# --- the caller
+
+
+def called(agent: RealAgent, way: str) -> tuple[int, Any]:
+    command = [sys.executable, PROGRAMS / "caller.py", way, agent.url, str(MARKS)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, timeout=ANSWER_SECONDS, check=True)
+    said = json.loads(done.stdout)
+    return said["pid"], said["evidence"]
+
+
+@pytest.mark.parametrize("way", ["plain", "session", "forked"])
+def test_a_caller_is_known_by_its_connection(agent: RealAgent, way: str) -> None:
+    pid, evidence = called(agent, way)
+    assert evidence["scope"] == {"kind": "caller", "pid": pid}
+    assert marks(evidence) == 2 * MARKS
+
+
+# --- what cannot be
+
+
+@pytest.mark.parametrize(
+    ("scope", "code"),
+    [
+        ({"pid": 4_194_303}, "no_such_process"),
+        ({"cgroup": "/cba-no-such-cgroup"}, "no_such_cgroup"),
+        ({"cgroup": "/../../../etc"}, "no_such_cgroup"),
+    ],
+)
+def test_a_scope_that_is_not_there_is_refused(
+    agent: RealAgent, scope: dict[str, Any], code: str
+) -> None:
+    answer = requests.post(f"{agent.url}/start", json={"scope": scope}, timeout=ANSWER_SECONDS)
+    assert answer.status_code == 422
+    assert answer.json()["error"] == code
+    assert answer.json()["field"] == "scope"
+    assert not agent.status()["running"]
+    with agent.run(sections=["syscall_counts"]):
+        pass
+
+
+def test_the_agent_itself_cannot_be_the_scope(agent: RealAgent) -> None:
+    """What it does is left out of every run: there would be nothing but zeros."""
+    for process in agent.status()["processes"]:
+        body = {"scope": {"pid": process["pid"]}}
+        answer = requests.post(f"{agent.url}/start", json=body, timeout=ANSWER_SECONDS)
+        assert answer.status_code == 422, answer.text
+        assert answer.json()["error"] == "scope_is_the_agent"
+
+
+# --- the whole system
+
+
+def test_the_agents_own_activity_is_left_out(agent: RealAgent) -> None:
+    """Hammered with requests, it shows neither in the threads that waited nor in the calls."""
+    threads = {
+        int(task.name)
+        for process in agent.status()["processes"]
+        for task in Path(f"/proc/{process['pid']}/task").iterdir()
+    }
+    before = sum(map(switches, threads))
+    count = 1_000
+    with agent.run() as run, requests.Session() as client:
+        for _ in range(count):
+            client.get(f"{agent.url}/status", timeout=ANSWER_SECONDS).raise_for_status()
+        after = sum(map(switches, threads))
+    own = after - before
+    assert own > count / 2
+    # it is switched in as often as out, give or take what goes on around the edges
+    assert run.evidence["completeness"]["streams"]["runqlat"]["excluded"] > own * 0.8
+    shown = {row["tid"] for row in run.evidence["runqlat"]["by_thread"]["top"]}
+    assert not shown & threads
+    # of an answer, the agent makes at least one epoll_wait and one send
+    assert run.evidence["syscall_counts"]["all"].get("epoll_wait", 0) < count
+    assert "cba-agent" not in str(run.evidence["exec"]["top_commands"])

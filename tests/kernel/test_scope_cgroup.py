@@ -1,0 +1,166 @@
+"""A cgroup as the scope: who is in it, when it came, and until when."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes.program import program
+from fakes.real_agent import RealAgent
+
+MARKS = 100
+NOTICED_SECONDS = 1.0
+"""Far longer than the agent takes to notice that tasks were moved (FOLLOW_INTERVAL_S)."""
+
+
+def mount_point() -> Path | None:
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        _, point, kind, *_ = line.split()
+        if kind == "cgroup2":
+            return Path(point)
+    return None
+
+
+class Cgroup:
+    def __init__(self, mount: Path, name: str) -> None:
+        self.path = mount / name
+        self.scope = {"cgroup": f"/{name}"}
+        self.path.mkdir()
+
+    def take(self, pid: int) -> None:
+        (self.path / "cgroup.procs").write_text(str(pid))
+
+
+@pytest.fixture
+def cgroup() -> Iterator[Callable[[str], Cgroup]]:
+    """``cgroup("name")`` makes one; what is still in it at the end goes to the root."""
+    mount = mount_point()
+    if mount is None:
+        pytest.skip("no cgroup v2 hierarchy is mounted here")
+    made: list[Cgroup] = []
+
+    def make(name: str) -> Cgroup:
+        made.append(Cgroup(mount, f"cba-{os.getpid()}{name}"))
+        return made[-1]
+
+    yield make
+    for each in reversed(made):
+        for pid in (each.path / "cgroup.procs").read_text().split():
+            (mount / "cgroup.procs").write_text(pid)
+        each.path.rmdir()
+
+
+def order(how: str, **details: Any) -> str:
+    return json.dumps({"how": how, "marks": MARKS, **details})
+
+
+def marks(evidence: Any) -> int:
+    return int(evidence["syscall_counts"]["all"].get("getpgid", 0))
+
+
+def test_members_count_and_others_do_not(agent: RealAgent, cgroup: Callable[[str], Cgroup]) -> None:
+    group = cgroup("")
+    with program("trees") as member, program("trees") as other:
+        group.take(member.pid)
+        with agent.run(scope=group.scope) as run:
+            for how in ("itself", "child", "daemon"):
+                member.work(order(how))
+                other.work(order(how))
+            member.work(order("storm", count=20))
+    assert marks(run.evidence) == (3 + 40) * MARKS
+    assert run.evidence["scope"] == {"kind": "cgroup", **group.scope}
+
+
+def test_the_path_may_be_that_of_the_folder(
+    agent: RealAgent, cgroup: Callable[[str], Cgroup]
+) -> None:
+    group = cgroup("")
+    with program("trees") as member:
+        group.take(member.pid)
+        with agent.run(scope={"cgroup": str(group.path)}) as run:
+            member.work(order("child"))
+    assert marks(run.evidence) == MARKS
+
+
+def test_a_subtree_belongs_to_it(agent: RealAgent, cgroup: Callable[[str], Cgroup]) -> None:
+    top = cgroup("")
+    below = cgroup("/below")
+    beside = cgroup("-beside")
+    with program("trees") as member, program("trees") as other:
+        below.take(member.pid)
+        beside.take(other.pid)
+        with agent.run(scope=top.scope) as run:
+            member.work(order("child"))
+            other.work(order("child"))
+        with agent.run(scope=below.scope) as of_below:
+            member.work(order("child"))
+        with agent.run(scope=beside.scope) as of_beside:
+            member.work(order("child"))
+    assert (marks(run.evidence), marks(of_below.evidence), marks(of_beside.evidence)) == (
+        MARKS,
+        MARKS,
+        0,
+    )
+
+
+def test_who_is_moved_in_counts_from_then_on(
+    agent: RealAgent, cgroup: Callable[[str], Cgroup]
+) -> None:
+    group = cgroup("")
+    with program("trees") as newcomer, agent.run(scope=group.scope) as run:
+        newcomer.work(order("itself"))
+        group.take(newcomer.pid)
+        newcomer.work(order("itself"))
+        newcomer.work(order("child"))
+    assert marks(run.evidence) == 2 * MARKS
+
+
+def test_all_threads_of_who_is_moved_in_come_along(
+    agent: RealAgent, cgroup: Callable[[str], Cgroup]
+) -> None:
+    group = cgroup("")
+    with program("trees") as newcomer, agent.run(scope=group.scope) as run:
+        newcomer.work(order("stand", count=4))
+        newcomer.work(order("again"))
+        group.take(newcomer.pid)
+        time.sleep(NOTICED_SECONDS)
+        newcomer.work(order("again"))
+    assert marks(run.evidence) == 4 * MARKS
+
+
+def test_who_is_moved_out_counts_until_then(
+    agent: RealAgent, cgroup: Callable[[str], Cgroup]
+) -> None:
+    """Also as far as it sleeps: what goes on sleeping elsewhere is nobody's off-CPU time here."""
+    group, elsewhere = cgroup(""), cgroup("-elsewhere")
+    with program("trees") as leaver:
+        group.take(leaver.pid)
+        leaver.work(order("stand", count=4))
+        with agent.run(scope=group.scope) as run:
+            leaver.work(order("again"))
+            elsewhere.take(leaver.pid)
+            time.sleep(NOTICED_SECONDS)
+            leaver.work(order("again"))
+            leaver.work(order("child"))
+            time.sleep(2 * NOTICED_SECONDS)
+    assert marks(run.evidence) == 4 * MARKS
+    # five tasks slept for three seconds and more, most of it outside
+    tasks, run_ms = 5, run.evidence["duration_s"] * 1e3
+    assert run.evidence["offcpu"]["total_ms"] < tasks * run_ms / 2
+
+
+def test_a_child_may_be_born_into_it_and_out_of_it(
+    agent: RealAgent, cgroup: Callable[[str], Cgroup]
+) -> None:
+    """clone3(2) with CLONE_INTO_CGROUP, as service managers and container runtimes do."""
+    group, elsewhere = cgroup(""), cgroup("-elsewhere")
+    with program("trees") as member, program("trees") as other:
+        group.take(member.pid)
+        with agent.run(scope=group.scope) as run:
+            for _ in range(3):
+                other.work(order("into_cgroup", folder=str(group.path)))
+            member.work(order("into_cgroup", folder=str(elsewhere.path)))
+    assert marks(run.evidence) == 3 * MARKS

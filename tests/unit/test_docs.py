@@ -3,23 +3,23 @@
 Names stand in backticks in the first column of a table, under a heading that the test knows.
 """
 
-import ast
 import json
 import re
 import runpy
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+import subprocess
+from collections.abc import Iterable
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import trio
-from fakes.collector import FakeCollector, raising
+from fakes.busy_runs import Busy, every_run, finished, paths
+from fakes.collector import FakeCollector
+from fakes.pages import ROOT, anchors, hold, names, quoted, rows
+from fakes.real_agent import running
 from fakes.sample_evidence import evidence as sample_evidence
+from fakes.source_text import calls, first_arguments, keys_assigned_in, text_of
 
-import agent
 from agent import cli
 from agent.aggregate.histogram import LatencyHistogram
 from agent.aggregate.series import SeriesStore
@@ -31,94 +31,31 @@ from agent.http.responses import STATUS_BY_CODE
 from agent.http.settings import HttpSettings
 from agent.http.validation import REPORT_FIELDS, START_FIELDS
 from agent.lifecycle import TRANSITIONS
-from agent.model import DETAILS, SECTIONS, Labels, Report, Scope, StartRequest
+from agent.model import DETAILS, SECTIONS, Labels, Report
 from agent.recorder import Recorder
-from agent.streams import layout, messages, observed, reports
-from agent.streams.causes import CURES, cannot
-from agent.streams.collector import _described as described_scope
-from agent.streams.kernel_counts import Edge, KernelCounts
+from agent.streams import layout, messages
+from agent.streams.causes import CURES
 from agent.streams.scopes import ERRORS as SCOPE_ERRORS
-from agent.streams.tables import Blocked
 
-ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 HTTP, EVIDENCE = DOCS / "reference/http.md", DOCS / "reference/evidence.md"
 METRICS, SETTINGS = DOCS / "reference/metrics.md", DOCS / "reference/settings.md"
 ARCHITECTURE = DOCS / "architecture.md"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
-PACKAGE = Path(agent.__path__[0])
-
-Json = dict[str, Any]
-Row = list[str]
 
 
-# --- reading the documents
-
-
-def rows(page: Path, heading: str) -> list[Row]:
-    """The cells of every table between a heading and the next one, less the tables' heads."""
-    lines = iter(page.read_text().splitlines())
-    assert any(line.lstrip("# ") == heading and line.startswith("#") for line in lines), (
-        f"{page.name} has no heading {heading!r}"
-    )
-    found: list[Row] = []
-    for line in lines:
-        if line.startswith("#"):
-            break
-        if re.match(r"\| ?-", line):
-            found.pop()
-        elif line.startswith("|"):
-            cells = re.split(r"(?<!\\)\|", line.strip().strip("|"))
-            found.append([cell.strip() for cell in cells])
-    assert found, f"{page.name} has no table under {heading!r}"
-    return found
-
-
-def quoted(cell: str) -> list[str]:
-    return re.findall(r"`([^`]+)`", cell)
-
-
-def names(page: Path, heading: str) -> list[str]:
-    """What the table is about: the first column. Each stands there once."""
-    found = [name for row in rows(page, heading) for name in quoted(row[0])]
-    assert len(found) == len(set(found)), f"{page.name}, {heading}: a name stands there twice"
-    return found
-
-
-def hold(page: Path, heading: str, in_code: Iterable[str], documented: Iterable[str]) -> None:
-    """Both say the same; if not, say what is missing where."""
-    code, docs = set(in_code), set(documented)
-    where = f"{page.relative_to(ROOT)}, {heading!r}"
-    assert not code - docs, f"{where}: not documented: {sorted(code - docs)}"
-    assert not docs - code, (
-        f"{where}: documented, but there is no such thing: {sorted(docs - code)}"
-    )
-
-
-# --- reading the code
-
-
-def calls(*functions: str) -> Iterator[ast.Call]:
-    """Every call of a function of this name in the package."""
-    for path in PACKAGE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", None) in functions:
-                yield node
-
-
-def literal(node: ast.expr | None) -> str | None:
-    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+# --- http.md
 
 
 def codes_of_errors() -> dict[str, int]:
     """Every code that an error answer can have, with its status."""
     classes = [AgentError, *AgentError.__subclasses__()]
     found: dict[str, set[bool]] = {c.code: {c is InvalidRequest} for c in classes}
-    for call in calls("AgentError", "InvalidRequest"):
+    for call, module in calls("AgentError", "InvalidRequest"):
+        is_refusal = getattr(call.func, "id", "") == "InvalidRequest"
         for keyword in call.keywords:
-            if keyword.arg == "code" and (code := literal(keyword.value)):
-                kind = getattr(call.func, "id", "") == "InvalidRequest"
-                found.setdefault(code, set()).add(kind)
+            if keyword.arg == "code" and (code := text_of(keyword.value, module)):
+                found.setdefault(code, set()).add(is_refusal)
     for code in SCOPE_ERRORS:
         found[code] = {True}
     return {code: _status(code, True in refusals) for code, refusals in found.items()}
@@ -127,111 +64,6 @@ def codes_of_errors() -> dict[str, int]:
 def _status(code: str, is_refusal: bool) -> int:
     other = HTTPStatus.UNPROCESSABLE_ENTITY if is_refusal else HTTPStatus.INTERNAL_SERVER_ERROR
     return int(STATUS_BY_CODE.get(code, other))
-
-
-# --- a run in which everything happened
-
-
-class Busy(FakeCollector):
-    """One event of each stream, and something in every table."""
-
-    disks = ({259: {"read": 1, "write": 0, "discard": 0, "flush": 0}}, {})
-
-    async def start(self, request: StartRequest, sink: Any) -> observed.Arming:
-        arming = await super().start(request, sink)
-        arming = replace(
-            arming,
-            scope=described_scope(request.scope, 1),
-            details={"syscalls": ("tp_btf/sys_exit",)},
-        )
-        report = np.zeros(1, reports.REPORT_DTYPE)
-        report["tid"], report["comm"], report["waits"], report["born_ns"] = 7, b"busy", 1, 1
-        sink(layout.STREAM_RUNQLAT, np.array([1_500 | 7 << layout.LATENCY_BITS], np.uint64))
-        sink(layout.STREAM_BIOLATENCY, np.array([[40_000, 50_000, 259, 4096]], np.uint64))
-        sink(layout.STREAM_EXEC, np.array([[7, 0x6C73, 0, 1]], np.uint64))
-        sink(layout.STREAM_EXIT, report.view(np.uint64).reshape(1, -1))
-        return arming
-
-    async def stop(self) -> observed.Stopped:
-        stopped = await super().stop()
-        program = {"name": "cba_switch", "hook": "sched_switch"}
-        program |= dict.fromkeys(("runs", "run_ns", "recursion_misses"), 1)
-        edges = tuple(
-            Edge(KernelCounts(1, 1, {259: dict.fromkeys(("read", "write"), n)}), 0, 0, 0, "0")
-            for n in (0, 1)
-        )
-        return observed.Stopped(
-            stopped.stop_ns, self._observed(), edges, reports.none(), (program,)
-        )
-
-    def _observed(self) -> observed.Observed:
-        empty = super()._observed()
-        ones = np.ones((2, layout.REASONS), np.uint64)
-        details = observed.Details(
-            syscalls={"read": observed.SyscallTimes(1, 1, 1, 1)},
-            exec_failures={"ENOENT": 1},
-            wait_functions=observed.WaitFunctions(
-                {"futex_wait": observed.Waits(1, 1)}, observed.Waits(1, 1), 0
-            ),
-        )
-        return replace(empty, blocked=Blocked(ones, ones), syscalls={"read": 1}, details=details)
-
-
-EVERYTHING: Json = {"measure_probes": True}
-
-
-async def finished(collector: FakeCollector, **request: Any) -> tuple[Json, Json, Recorder]:
-    """The answer to the start, the evidence, and the recorder, of one run."""
-    recorder = Recorder(collector, "box", SeriesStore())
-    async with trio.open_nursery() as nursery:
-        await nursery.start(recorder.run)
-        started = await recorder.start(StartRequest(**EVERYTHING | request))
-        await recorder.refresh()
-        stopped = await recorder.stop()
-        nursery.cancel_scope.cancel()
-    return started, stopped, recorder
-
-
-async def every_run() -> list[tuple[Json, Json]]:
-    """Whole, of a scope, without one section, and one in which nothing could be measured."""
-    lacking, failing = Busy(), Busy()
-    lacking.unavailable = {"biolatency": "no tracepoint"}
-    failing.arming = raising(cannot("no_btf", "gone"))
-    scopes = (Scope("pid", pid=1), Scope("cgroup", cgroup="/a"))
-    runs = [await finished(c) for c in (Busy(), lacking, failing)]
-    runs += [await finished(Busy(), scope=scope) for scope in scopes]
-    return [(started, stopped) for started, stopped, _ in runs]
-
-
-DYNAMIC = {
-    "unavailable": "<section>",
-    "armed": "<section>",
-    "syscall_counts.all": "<name>",
-    "manifest.versions": "<name>",
-    "manifest.hooks": "<section>",
-    "manifest.details": "<detail>",
-    "exec.failures": "<errno>",
-    "syscall_details": "<name>",
-    "completeness.streams": "<stream>",
-    "overhead.events_by_stream": "<stream>",
-}
-"""Objects whose keys are data, by what stands for the key."""
-
-
-def paths(value: Any, at: str = "") -> Iterator[str]:
-    """Where the values of a JSON document stand: ``a.b[].c``. What is empty holds none."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            name = DYNAMIC.get(at, key)
-            yield from paths(inner, f"{at}.{name}" if at else name)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from paths(inner, f"{at}[]")
-    else:
-        yield at
-
-
-# --- http.md
 
 
 def routes() -> set[str]:
@@ -288,7 +120,8 @@ def test_every_error_code_and_its_status() -> None:
 
 def test_every_reason_for_measuring_nothing() -> None:
     heading = "Why nothing can be measured"
-    hold(HTTP, heading, CURES, names(HTTP, heading))
+    in_code = {*CURES, *first_arguments("CannotCollect")} - {*SCOPE_ERRORS}
+    hold(HTTP, heading, in_code, names(HTTP, heading))
 
 
 # --- evidence.md
@@ -307,21 +140,35 @@ HEADINGS = (
 )
 
 
+def documented_evidence() -> set[str]:
+    listed = {name for heading in HEADINGS for name in names(EVIDENCE, heading)}
+    shared = names(EVIDENCE, "Latency fields")
+    return listed | {f"{place}.{name}" for place in LATENCIES for name in shared}
+
+
 async def test_every_field_of_the_evidence() -> None:
     in_code = {path for _, evidence in await every_run() for path in paths(evidence)}
-    documented = [name for heading in HEADINGS for name in names(EVIDENCE, heading)]
-    shared = names(EVIDENCE, "Latency fields")
-    documented += [f"{place}.{name}" for place in LATENCIES for name in shared]
-    hold(EVIDENCE, "all tables", in_code, documented)
+    hold(EVIDENCE, "all tables", in_code, documented_evidence())
+
+
+@pytest.mark.kernel
+def test_every_field_of_real_evidence() -> None:
+    """What the made-up run above may have left out."""
+    with running() as real:
+        for body in ({}, {"scope": "caller", "details": list(DETAILS), "measure_probes": True}):
+            with real.run(**body) as run:
+                subprocess.run(["true"], check=True)
+            undocumented = {*paths(run.evidence)} - documented_evidence()
+            assert not undocumented, f"{EVIDENCE.relative_to(ROOT)}: not there: {undocumented}"
 
 
 def test_every_reason_of_a_verdict() -> None:
-    in_code = {code for call in calls("Reason") if (code := literal(call.args[0]))}
+    in_code = first_arguments("Reason") | keys_assigned_in("_faults")
     hold(EVIDENCE, "Reasons", in_code, names(EVIDENCE, "Reasons"))
 
 
 def test_every_check() -> None:
-    fixed = {name for call in calls("Check") if (name := literal(call.args[0]))}
+    fixed = first_arguments("Check")
     documented = names(EVIDENCE, "What is checked")
     by_device = "block_<operation>s_<device>"
     hold(EVIDENCE, "What is checked", {*fixed, by_device}, documented)
@@ -342,8 +189,6 @@ async def page_of_everything() -> str:
     lacking.unavailable = {"biolatency": "no tracepoint"}
     _, _, recorder = await finished(Busy())
     _, _, degraded = await finished(lacking)
-    for store in (recorder.series, degraded.series):
-        assert isinstance(store, SeriesStore)
     recorder.report(Report(Labels(), 2.0, 1.0, 50.0))
     health = {metric.name: metric for metric in recorder.health()}
     health |= {m.name: m for m in degraded.health() if m.samples and not health[m.name].samples}
@@ -386,7 +231,7 @@ def test_every_option(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main([command, "--help"])
     usage = capsys.readouterr().out.partition("\n\n")[0]
-    in_code = set(re.findall(r"--[a-z][a-z-]*", usage)) | {"--help"} & set(usage.split())
+    in_code = set(re.findall(r"--[a-z][a-z-]*", usage))
     documented = [name for name in names(SETTINGS, f"`{command}`") if name.startswith("--")]
     hold(SETTINGS, command, in_code, documented)
 
@@ -430,12 +275,6 @@ def test_links_lead_somewhere(page: Path) -> None:
         there = (page.parent / path).resolve() if path else page
         assert there.exists(), f"{page.relative_to(ROOT)}: {link} leads nowhere"
         assert not anchor or anchor in anchors(there), f"{page.relative_to(ROOT)}: no {link}"
-
-
-def anchors(page: Path) -> set[str]:
-    """As code hosts make them of headings."""
-    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

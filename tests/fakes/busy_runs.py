@@ -1,0 +1,115 @@
+"""Runs in which everything happened, for tests of what a run can give."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import trio
+from fakes.collector import FakeCollector, raising
+
+from agent.aggregate.series import SeriesStore
+from agent.model import Scope, StartRequest
+from agent.recorder import Recorder
+from agent.streams import layout, observed, reports
+from agent.streams.causes import cannot
+from agent.streams.collector import _described as described_scope
+from agent.streams.kernel_counts import Edge, KernelCounts
+from agent.streams.tables import Blocked
+
+Json = dict[str, Any]
+
+
+class Busy(FakeCollector):
+    """One event of each stream, and something in every table."""
+
+    async def start(self, request: StartRequest, sink: Any) -> observed.Arming:
+        arming = await super().start(request, sink)
+        # the collector's own words for a scope: a made-up one would show nothing
+        arming = replace(
+            arming,
+            scope=described_scope(request.scope, 1),
+            details={"syscalls": ("tp_btf/sys_exit",)},
+        )
+        report = np.zeros(1, reports.REPORT_DTYPE)
+        report["tid"], report["comm"], report["waits"], report["born_ns"] = 7, b"busy", 1, 1
+        sink(layout.STREAM_RUNQLAT, np.array([1_500 | 7 << layout.LATENCY_BITS], np.uint64))
+        sink(layout.STREAM_BIOLATENCY, np.array([[40_000, 50_000, 259, 4096]], np.uint64))
+        sink(layout.STREAM_EXEC, np.array([[7, 0x6C73, 0, 1]], np.uint64))
+        sink(layout.STREAM_EXIT, report.view(np.uint64).reshape(1, -1))
+        return arming
+
+    async def stop(self) -> observed.Stopped:
+        stopped = await super().stop()
+        program = {"name": "cba_switch", "hook": "sched_switch"}
+        program |= dict.fromkeys(("runs", "run_ns", "recursion_misses"), 1)
+        edges = tuple(
+            Edge(KernelCounts(1, 1, {259: dict.fromkeys(("read", "write"), n)}), 0, 0, 0, "0")
+            for n in (0, 1)
+        )
+        return observed.Stopped(
+            stopped.stop_ns, self._observed(), edges, reports.none(), (program,)
+        )
+
+    def _observed(self) -> observed.Observed:
+        empty = super()._observed()
+        ones = np.ones((2, layout.REASONS), np.uint64)
+        details = observed.Details(
+            syscalls={"read": observed.SyscallTimes(1, 1, 1, 1)},
+            exec_failures={"ENOENT": 1},
+            wait_functions=observed.WaitFunctions(
+                {"futex_wait": observed.Waits(1, 1)}, observed.Waits(1, 1), 0
+            ),
+        )
+        return replace(empty, blocked=Blocked(ones, ones), syscalls={"read": 1}, details=details)
+
+
+async def finished(collector: FakeCollector, **request: Any) -> tuple[Json, Json, Recorder]:
+    """The answer to the start, the evidence, and the recorder, of one run."""
+    recorder = Recorder(collector, "box", SeriesStore())
+    async with trio.open_nursery() as nursery:
+        await nursery.start(recorder.run)
+        started = await recorder.start(StartRequest(**request))
+        await recorder.refresh()
+        stopped = await recorder.stop()
+        nursery.cancel_scope.cancel()
+    return started, stopped, recorder
+
+
+async def every_run() -> list[tuple[Json, Json]]:
+    """Whole, of a scope, without one section, and one in which nothing could be measured."""
+    lacking, failing = Busy(), Busy()
+    lacking.unavailable = {"biolatency": "no tracepoint"}
+    failing.arming = raising(cannot("no_btf", "gone"))
+    scopes = (Scope("pid", pid=1), Scope("cgroup", cgroup="/a"))
+    runs = [await finished(c) for c in (Busy(), lacking, failing)]
+    runs += [await finished(Busy(), scope=scope) for scope in scopes]
+    return [(started, stopped) for started, stopped, _ in runs]
+
+
+DYNAMIC = {
+    "unavailable": "<section>",
+    "armed": "<section>",
+    "syscall_counts.all": "<name>",
+    "manifest.versions": "<name>",
+    "manifest.hooks": "<section>",
+    "manifest.details": "<detail>",
+    "exec.failures": "<errno>",
+    "syscall_details": "<name>",
+    "completeness.streams": "<stream>",
+    "overhead.events_by_stream": "<stream>",
+}
+"""Objects whose keys are data, by what stands for the key."""
+
+
+def paths(value: Any, at: str = "") -> Iterator[str]:
+    """Where the values of a JSON document stand: ``a.b[].c``. What is empty holds none."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            name = DYNAMIC.get(at, key)
+            yield from paths(inner, f"{at}.{name}" if at else name)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from paths(inner, f"{at}[]")
+    else:
+        yield at

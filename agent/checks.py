@@ -12,6 +12,9 @@ SLACK = 50
 """Events between reading our count and the kernel's, at either edge of a run."""
 LIFETIME_BOUND = 0.005
 DISK_SLACK = 8
+INTERRUPTION_NS = 200_000
+"""An interrupt, or a hypervisor that takes the CPU away, between the kernel's reading of its clock
+and ours: nothing in a run with work in it, but most of one that waited a few times only."""
 CEASED = 0.5
 """Less than this part of the kernel's context switches seen: events have ceased."""
 
@@ -101,7 +104,7 @@ def _waits(accounts: Accounts) -> Check:
         accounts.waits_ns,
         accounts.kernel_waits_ns,
         RELATIVE_BOUND,
-        NS_PER_WAIT * accounts.waits,
+        NS_PER_WAIT * accounts.waits + INTERRUPTION_NS,
         accounts.idle_waits_ns,
     )
 
@@ -113,7 +116,7 @@ def _cpu(accounts: Accounts) -> Check:
         accounts.cpu_ns,
         accounts.kernel_cpu_ns,
         RELATIVE_BOUND,
-        accounts.cpu_allowance_ns,
+        accounts.cpu_allowance_ns + INTERRUPTION_NS,
     )
 
 
@@ -125,7 +128,7 @@ def _lifetimes(accounts: Accounts) -> Check:
         accounts.accounted_ns,
         accounts.lifetimes_ns,
         LIFETIME_BOUND,
-        0,
+        INTERRUPTION_NS,
     )
 
 

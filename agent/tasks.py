@@ -95,8 +95,15 @@ def _row(name: str, waited: Waited) -> Json:
 
 
 def _rest(total: Waited, shown: list[Waited]) -> Json:
-    """What the rows leave of the total: tasks further down, and those that were not reported."""
+    """What the rows leave of the total: tasks further down, and those that were not reported.
+
+    The rows are the kernel side's own sums, complete even where events were lost on the way to the
+    total: there is then nothing left of it, rather than less than nothing.
+    """
     sums: Counter[str] = Counter()
     for waited in shown:
         sums.update(ns=waited.ns, count=waited.count)
-    return {"count": total.count - sums["count"], "total_us": (total.ns - sums["ns"]) / 1e3}
+    return {
+        "count": max(0, total.count - sums["count"]),
+        "total_us": max(0, total.ns - sums["ns"]) / 1e3,
+    }

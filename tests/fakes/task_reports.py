@@ -1,0 +1,36 @@
+"""Reports on tasks as the kernel side would make them."""
+
+from typing import Any
+
+import numpy as np
+
+from agent.streams.layout import SLOT_EXITED
+from agent.streams.reports import REPORT_DTYPE, Reports
+
+LIFE_NS = 10_000_000
+
+GOOD = {
+    "tid": 7,
+    "tgid": 7,
+    "comm": b"python3",
+    "state": SLOT_EXITED,
+    "now_ns": LIFE_NS + 1,
+    "born_ns": 1,
+    "wait_ns": 2_000_000,
+    "oncpu_ns": 3_000_000,
+    "blocked_ns": 5_000_000,
+    "waits": 10,
+    "kernel_run_delay": 2_000_000,
+    "kernel_runtime": 3_000_000,
+    "kernel_pcount": 10,
+}
+"""A task of which everything agrees with what the kernel says, and adds up to its life."""
+
+
+def reports(*rows: dict[str, Any]) -> Reports:
+    """One row for each, with what differs from GOOD."""
+    made = np.zeros(len(rows), REPORT_DTYPE)
+    for row, changes in zip(made, rows, strict=True):
+        for name, value in {**GOOD, **changes}.items():
+            row[name] = value
+    return made

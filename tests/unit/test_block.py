@@ -1,0 +1,117 @@
+"""Block I/O by device and operation: sums of all requests, and as diskstats counts them."""
+
+from collections import Counter
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.block import MAX_ROWS, BlockTable, device_name
+from agent.collection import Collection
+from agent.streams.layout import (
+    BLOCK_BY_KERNEL,
+    BLOCK_EMPTY,
+    BLOCK_FLUSH,
+    BLOCK_IN_FLIGHT,
+    BLOCK_OPERATIONS,
+    BLOCK_READ,
+    BLOCK_UNISSUED,
+    BLOCK_WRITE,
+    LATENCY_BITS,
+    LATENCY_UNKNOWN,
+    STREAM_BIOLATENCY,
+)
+
+SDA = 8 << 20
+NVME = 259 << 20 | 3
+
+Event = tuple[int, int, int, int, int]
+"""kind, device ns, ns with the queue, device, bytes"""
+
+events = st.lists(
+    st.tuples(
+        st.sampled_from([BLOCK_READ, BLOCK_WRITE, BLOCK_FLUSH, 3, 4]).flatmap(
+            lambda op: st.sampled_from(
+                [op, op | BLOCK_BY_KERNEL, op | BLOCK_IN_FLIGHT, op | BLOCK_UNISSUED]
+            )
+        ),
+        st.integers(0, 10**10),
+        st.one_of(st.integers(0, 10**10), st.just(LATENCY_UNKNOWN)),
+        st.sampled_from([SDA, NVME]),
+        st.integers(0, 2**32),
+    ),
+    max_size=50,
+)
+
+
+def words(made: list[Event]) -> np.ndarray[tuple[int, int], np.dtype[np.uint64]]:
+    """As the kernel side writes them (layout.py); the task that issued it is above the device."""
+    rows = [
+        (ns | kind << LATENCY_BITS, with_queue, device | 77 << 32, size)
+        for kind, ns, with_queue, device, size in made
+    ]
+    return np.array(rows, np.uint64).reshape(-1, 4)
+
+
+def collected(made: list[Event], scoped: bool = False) -> Collection:
+    collection = Collection(scoped)
+    if made:
+        collection.take(STREAM_BIOLATENCY, words(made))
+    return collection
+
+
+@given(events, st.booleans())
+def test_rows_add_up_to_all_requests_and_those_that_are_timed_to_the_count(
+    made: list[Event], scoped: bool
+) -> None:
+    collection = collected(made, scoped)
+    rows = collection.block.evidence()
+    assert sum(row["count"] for row in rows) == len(made)
+    assert sum(row["bytes"] for row in rows) == sum(event[4] for event in made)
+    timed = [
+        row["count"]
+        for row in rows
+        if not row["in_flight_at_start"] and not (scoped and row["by"] == "kernel_threads")
+    ]
+    assert sum(timed) == collection.biolatency.total_count
+    assert all(row["queue_ms"] >= 0 and row["device_ms"] >= 0 for row in rows)
+
+
+@given(events)
+def test_by_device_and_operation_they_are_what_was_completed(made: list[Event]) -> None:
+    block = collected(made).block
+    for device in block.devices():
+        expected = Counter(BLOCK_OPERATIONS[e[0] & 7] for e in made if e[3] == device)
+        assert +Counter(block.completed(device)) == expected
+
+
+def test_queue_and_device_time_are_apart() -> None:
+    block = collected([(BLOCK_READ, 2_000_000, 5_000_000, SDA, 4096)]).block
+    (row,) = block.evidence()
+    assert (row["device"], row["operation"], row["by"]) == ("8:0", "read", "tasks")
+    assert (row["device_ms"], row["queue_ms"]) == (2, 3)
+
+
+def test_a_write_that_carries_a_flush_completes_twice_and_its_second_is_a_row_apart() -> None:
+    made = [(BLOCK_WRITE, 10, 20, SDA, 4096), (BLOCK_WRITE | BLOCK_EMPTY, 10, 20, SDA, 0)]
+    block = collected(made).block
+    assert block.completed(SDA)["write"] == 2
+    assert [(row["empty"], row["count"]) for row in block.evidence()] == [(False, 1), (True, 1)]
+
+
+def test_devices_without_end_share_a_row() -> None:
+    made = [(BLOCK_READ, 10, 20, number, 512) for number in range(MAX_ROWS + 100)]
+    block = collected(made).block
+    rows = block.evidence()
+    assert len(rows) == MAX_ROWS + 1
+    assert sum(row["count"] for row in rows) == len(made)
+    assert [row["count"] for row in rows if row["device"] == "other"] == [100]
+
+
+def test_devices_are_numbered_as_the_kernel_does() -> None:
+    assert device_name(NVME) == "259:3"
+
+
+def test_an_empty_table() -> None:
+    assert BlockTable().evidence() == []
+    assert BlockTable().devices() == []

@@ -1,0 +1,238 @@
+"""Conservation checks: each fails when what it holds together is tampered with, and only then."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from fakes.task_reports import reports
+
+from agent.accounts import NS_PER_WAIT, Accounts
+from agent.block import BlockTable
+from agent.checks import (
+    DISK_SLACK,
+    INTERRUPTION_NS,
+    SLACK,
+    Check,
+    events_ceased,
+    run_checks,
+)
+from agent.model import SECTIONS
+from agent.streams.kernel_counts import Edge, KernelCounts
+from agent.streams.layout import BLOCK_READ, BLOCK_WRITE, SLOT_INTERRUPTIBLE
+from agent.streams.observed import StreamCounts
+from agent.verdict import judge
+
+DEVICE = 254 << 20
+TASKS, SWITCHES, FORKS, READS, WRITES = 1_000, 100_000, 20_000, 5_000, 3_000
+
+BEFORE = Edge(
+    KernelCounts(7, 8, {DEVICE: {"read": 10, "write": 20, "discard": 0, "flush": 0}}),
+    70,
+    80,
+    0,
+    "0",
+)
+AFTER = Edge(
+    KernelCounts(
+        7 + SWITCHES,
+        8 + FORKS,
+        {DEVICE: {"read": 10 + READS, "write": 20 + WRITES, "discard": 0, "flush": 0}},
+    ),
+    70 + SWITCHES,
+    80 + FORKS,
+    0,
+    "0",
+)
+
+
+def block(reads: int = READS, writes: int = WRITES) -> BlockTable:
+    table = BlockTable()
+    for kind, count in ((BLOCK_READ, reads), (BLOCK_WRITE, writes)):
+        events = np.zeros((count, 4), np.uint64)
+        events[:, 2] = DEVICE
+        table.take(events, np.full(count, kind, np.uint64))
+    return table
+
+
+def accounts(**changes: Any) -> Accounts:
+    made = Accounts()
+    made.take(reports(*[{"state": SLOT_INTERRUPTIBLE, **changes} for _ in range(TASKS)]))
+    return made
+
+
+def checks(
+    after: Edge = AFTER,
+    accounts_: Accounts | None = None,
+    table: BlockTable | None = None,
+    sections: tuple[str, ...] = SECTIONS,
+    scoped: bool = True,
+) -> dict[str, Check]:
+    found = run_checks((BEFORE, after), accounts_ or accounts(), table or block(), sections, scoped)
+    return {check.name: check for check in found}
+
+
+def failed(found: dict[str, Check]) -> set[str]:
+    return {name for name, check in found.items() if not check.passed}
+
+
+def reasons(found: dict[str, Check]) -> list[str]:
+    streams = {"runqlat": StreamCounts(SWITCHES, SWITCHES)}
+    edges = (BEFORE, AFTER)
+    return [
+        r.code for r in judge(streams, {}, {}, [*found.values()], [], edges, {}, Accounts()).reasons
+    ]
+
+
+def test_what_agrees_passes() -> None:
+    assert failed(checks()) == set()
+    assert failed(checks(scoped=False)) == set()
+    assert reasons(checks()) == []
+
+
+@pytest.mark.parametrize(
+    ("sections", "scoped", "names"),
+    [
+        (
+            SECTIONS,
+            False,
+            {
+                "context_switches",
+                "forks",
+                "block_reads_254:0",
+                "block_writes_254:0",
+                "run_queue_wait",
+                "lifetimes",
+            },
+        ),
+        (SECTIONS, True, {"context_switches", "forks", "run_queue_wait", "lifetimes", "cpu_time"}),
+        (("runqlat",), True, {"context_switches", "forks", "run_queue_wait"}),
+        (("exec",), False, {"forks"}),
+        (("biolatency",), False, {"forks", "block_reads_254:0", "block_writes_254:0"}),
+    ],
+)
+def test_every_check_that_the_sections_allow(
+    sections: tuple[str, ...], scoped: bool, names: set[str]
+) -> None:
+    assert checks(sections=sections, scoped=scoped).keys() == names
+
+
+TWO_PER_CENT = [0.98, 1.02]
+
+
+@pytest.mark.parametrize("part", TWO_PER_CENT)
+def test_switches_that_do_not_agree(part: float) -> None:
+    found = checks(replace(AFTER, switches=70 + round(part * SWITCHES)))
+    assert failed(found) == {"context_switches"}
+    assert reasons(found) == ["check_failed"]
+
+
+@pytest.mark.parametrize("part", TWO_PER_CENT)
+def test_forks_that_do_not_agree(part: float) -> None:
+    assert failed(checks(replace(AFTER, forks=80 + round(part * FORKS)))) == {"forks"}
+
+
+@pytest.mark.parametrize("part", TWO_PER_CENT)
+def test_requests_that_do_not_agree(part: float) -> None:
+    found = checks(table=block(reads=round(part * READS)), scoped=False)
+    assert failed(found) == {"block_reads_254:0"}
+    assert failed(checks(table=block(writes=round(part * WRITES)), scoped=False)) == {
+        "block_writes_254:0"
+    }
+
+
+def test_requests_of_an_operation_that_we_never_saw() -> None:
+    found = checks(table=block(writes=0), scoped=False)
+    assert found["block_writes_254:0"].difference == -1
+    assert failed(found) == {"block_writes_254:0"}
+
+
+@pytest.mark.parametrize("part", [0.9, 1.1])
+def test_waits_that_do_not_agree(part: float) -> None:
+    found = checks(accounts_=accounts(kernel_run_delay=round(2_000_000 * part)))
+    assert failed(found) == {"run_queue_wait"}
+
+
+def test_waits_that_ended_idleness_may_be_more_than_the_kernels_only() -> None:
+    more = accounts(kernel_run_delay=1_000_000, idle_wait_ns=1_000_000)
+    assert failed(checks(accounts_=more)) == set()
+    less = accounts(kernel_run_delay=3_000_000, idle_wait_ns=1_000_000)
+    assert failed(checks(accounts_=less)) == {"run_queue_wait"}
+
+
+@pytest.mark.parametrize("part", [0.95, 1.05])
+def test_cpu_time_that_does_not_agree(part: float) -> None:
+    found = checks(accounts_=accounts(kernel_runtime=round(3_000_000 * part)))
+    assert failed(found) == {"cpu_time"}
+
+
+@pytest.mark.parametrize("part", [0.98, 1.02])
+def test_lives_that_are_not_accounted_for(part: float) -> None:
+    """Half a per cent of a life is the bound; what is tampered with is a half of it."""
+    found = checks(accounts_=accounts(blocked_ns=round(5_000_000 * part)))
+    assert failed(found) == {"lifetimes"}
+
+
+# --- one check
+
+
+@pytest.mark.parametrize(
+    ("ours", "passed"), [(990, True), (989, False), (1010, True), (1011, False)]
+)
+def test_a_bound_is_relative_to_the_kernels(ours: int, passed: bool) -> None:
+    assert Check("c", "u", ours, 1000, bound=0.01, slack=0).passed is passed
+
+
+@pytest.mark.parametrize(("ours", "passed"), [(5, True), (15, True), (4, False), (16, False)])
+def test_few_may_be_off_by_the_slack(ours: int, passed: bool) -> None:
+    assert Check("c", "u", ours, 10, bound=0.01, slack=5).passed is passed
+
+
+def test_an_excess_is_allowed_above_only() -> None:
+    assert Check("c", "u", 150, 100, 0.01, 0, excess=50).passed
+    assert not Check("c", "u", 60, 100, 0.01, 0, excess=50).passed
+
+
+def test_a_difference_from_nothing_is_no_number() -> None:
+    check = Check("c", "u", 3, 0, 0.01, 5)
+    assert check.difference is None
+    assert check.evidence() == {
+        "name": "c",
+        "unit": "u",
+        "ours": 3,
+        "kernel": 0,
+        "bound": 0.01,
+        "slack": 5,
+        "excess": 0,
+        "difference": None,
+        "pass": True,
+    }
+
+
+def test_what_a_short_run_may_be_off_by() -> None:
+    """One wait, and an interruption between the two readings of the clock; not more."""
+    made = Accounts(waits=1, kernel_waits_ns=1_000)
+    made.waits_ns = 1_000 + NS_PER_WAIT + INTERRUPTION_NS
+    assert checks(accounts_=made)["run_queue_wait"].passed
+    made.waits_ns += 1
+    assert not checks(accounts_=made)["run_queue_wait"].passed
+
+
+def test_slacks_are_too_small_to_hide_anything() -> None:
+    assert max(SLACK, DISK_SLACK) < 0.01 * 10_000
+    # of a hundredth of a second
+    assert INTERRUPTION_NS <= 0.02 * 10_000_000
+
+
+# --- events that cease
+
+
+@pytest.mark.parametrize(
+    ("ours", "kernel", "ceased"),
+    [(400, 1_000, True), (0, 1_000, True), (600, 1_000, False), (0, 10 * SLACK, False)],
+)
+def test_most_switches_unseen_means_that_events_have_ceased(
+    ours: int, kernel: int, ceased: bool
+) -> None:
+    assert events_ceased([Check("context_switches", "switches", ours, kernel, 0.01, 50)]) is ceased
+    assert not events_ceased([Check("forks", "forks", ours, kernel, 0.01, 50)])

@@ -85,9 +85,10 @@ def test_one_section_is_missing_and_the_others_run(
 def test_a_refused_program_that_every_section_needs(copy: Copy, bpftool: Bpftool) -> None:
     copy.change("probes/process.c", IN_FORK, IN_FORK + OUT_OF_BOUNDS)
     with copy.launched() as agent:
-        started = agent.start()
-        assert (started["available"], started["code"]) == (False, "load_failed")
-        assert "unbounded" in started["reason"]
+        agent.settle()
+        ebpf = agent.status()["ebpf"]
+        assert (ebpf["available"], ebpf["code"]) == (False, "load_failed")
+        assert "unbounded" in ebpf["reason"]
         assert not bpftool.programs(held(agent.supervisor, "map"))
 
 

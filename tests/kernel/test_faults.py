@@ -17,10 +17,12 @@ Json = dict[str, Any]
 
 TURNS = 5_000
 READS = 2_000
+NOT_MERGED = 0.9
+"""Some of those that are submitted together lie side by side, and become one request."""
 
-STORM = 4_000
+STORM = 2_500
 STORM_ALLOWANCE_KIB = 4 * 1024
-"""Measured: 2 MiB, the same for 9,000 tasks. An entry of 1 KiB for each would add 4."""
+"""Measured: 2 MiB, the same for 9,000 tasks. An entry of 1 KiB for each would add 2.5."""
 
 ONLINE = Path("/sys/devices/system/cpu/cpu1/online")
 
@@ -132,7 +134,7 @@ def test_a_full_table_of_requests_is_counted(copy: Copy, tool: Callable[[str], s
     assert "collided" in reasons(run.evidence)
     assert run.evidence["completeness"]["verdict"] == "degraded"
     # those whose issue was not kept are timed from their allocation: none is missing
-    assert counts["produced"] >= READS
+    assert counts["produced"] >= READS * NOT_MERGED
 
 
 def test_a_table_with_room_tells_the_queue_from_the_device(
@@ -142,7 +144,7 @@ def test_a_table_with_room_tells_the_queue_from_the_device(
         read_at_once(tool("fio"), tmp_path)
     assert stream(run.evidence, "biolatency")["collided"] == 0
     rows = [r for r in run.evidence["biolatency"]["by_operation"] if r["operation"] == "read"]
-    assert sum(row["count"] for row in rows) >= READS
+    assert sum(row["count"] for row in rows) >= READS * NOT_MERGED
     # 32 are allocated before the first is issued
     assert sum(row["queue_ms"] for row in rows) > 0
 

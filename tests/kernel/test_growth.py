@@ -1,8 +1,8 @@
 """However often a run is started and stopped, and however much happens in it: nothing grows."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -22,30 +22,19 @@ then back). Keeping each run's histograms would be 0.7 MiB a run, its evidence 5
 SUPERVISOR_ALLOWANCE_KIB = 1024
 
 EVENTS_ALLOWANCE_KIB = 3 * 1024
-"""For a million events, which at 8 bytes each would take 8 MiB to keep."""
+"""For 800,000 events, which at 8 bytes each would take 6 MiB to keep."""
 
 
-@dataclass(frozen=True)
-class Holdings:
+def holdings(pid: int) -> Counter[str]:
     """What a process has that it should have given back."""
-
-    fds: int
-    mappings: int
-    threads: int
-    children: int
-    maps: frozenset[int]
-    programs: int
-
-    @classmethod
-    def of(cls, pid: int) -> "Holdings":
-        return cls(
-            fds=len(os.listdir(f"/proc/{pid}/fd")),
-            mappings=files_mapped(pid),
-            threads=int(status_field(pid, "Threads")),
-            children=len(children(pid)),
-            maps=frozenset(held(pid, "map")),
-            programs=len(held(pid, "prog")),
-        )
+    return Counter(
+        fds=len(os.listdir(f"/proc/{pid}/fd")),
+        mappings=files_mapped(pid),
+        threads=int(status_field(pid, "Threads")),
+        children=len(children(pid)),
+        maps=len(held(pid, "map")),
+        programs=len(held(pid, "prog")),
+    )
 
 
 def files_mapped(pid: int) -> int:
@@ -68,9 +57,14 @@ def agent(tmp_path: Path) -> Iterator[Launched]:
 def test_nothing_grows_with_the_number_of_runs(agent: Launched, tool: Callable[[str], str]) -> None:
     bpftool = Bpftool(tool("bpftool"))
 
-    def measured() -> tuple[Holdings, Holdings, int]:
-        ours = Holdings.of(agent.supervisor)
-        return ours, Holdings.of(agent.pid), len(bpftool.programs(set(ours.maps)))
+    def measured() -> tuple[Counter[str], Counter[str], Counter[str]]:
+        loaded = bpftool.programs(held(agent.supervisor, "map"))
+        return holdings(agent.supervisor), holdings(agent.pid), Counter(loaded.values())
+
+    def has_grown(before: tuple[Counter[str], ...]) -> list[Counter[str]]:
+        """What is there now and was not before."""
+        pairs = zip(measured(), before, strict=True)
+        return [more for now, then in pairs if (more := now - then)]
 
     def cycle(times: int) -> None:
         for _ in range(times):
@@ -82,21 +76,21 @@ def test_nothing_grows_with_the_number_of_runs(agent: Launched, tool: Callable[[
         cycle(WARM_UP)
         before = measured()
         cycle(20)
-        assert measured() == before
+        assert has_grown(before) == []
         memory = resident_kib(agent.pid), resident_kib(agent.supervisor)
         cycle(CYCLES - 20 - WARM_UP)
-        assert measured() == before
+        assert has_grown(before) == []
     assert resident_kib(agent.pid) < memory[0] + AGENT_ALLOWANCE_KIB
     assert resident_kib(agent.supervisor) < memory[1] + SUPERVISOR_ALLOWANCE_KIB
 
 
 def test_no_event_is_kept(agent: Launched) -> None:
-    """One load after another in one run, the second five times as long."""
+    """One load after another in one run, the second four times as long."""
     with agent.run(sections=["runqlat"]):
         few, resident = after_turns(agent, 100_000)
-        many, resident_later = after_turns(agent, 500_000)
+        many, resident_later = after_turns(agent, 400_000)
     assert few >= 200_000
-    assert many - few >= 1_000_000
+    assert many - few >= 800_000
     assert resident_later < resident + EVENTS_ALLOWANCE_KIB
 
 

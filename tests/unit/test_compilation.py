@@ -28,6 +28,8 @@ programs = [{"name": "cba_exec", "hook": "sched_process_exec"}]
 answer({"programs": programs, "unavailable": {"runqlat": "why"}, "bcc": "0.1"}, [os.pipe()[0]])
 """
 HANGS = "time.sleep(600)"
+READS = "channel.recv(1 << 20)\n"
+"""Who ends without having read the request resets the connection, and its answer is lost."""
 
 Build = Callable[[str], Built]
 
@@ -74,21 +76,28 @@ def test_programs_come_with_their_fds(build: Build) -> None:
         ("os.abort()", "compiler_crashed", "killed by SIGABRT"),
         ("sys.exit(3)", "compiler_crashed", "exit status 3"),
         ("raise ValueError('last words')", "compiler_crashed", "ValueError: last words"),
-        # read the request first: then its end is an end of file and not a reset
-        ("channel.recv(1 << 20); os._exit(4)", "compiler_crashed", "exit status 4"),
-        (f"channel.recv(1 << 20); channel.close(); {HANGS}", "compiler_crashed", "went on"),
-        ("channel.send(b'nonsense')", "compiler_crashed", "an answer without sense"),
-        ("answer({})", "compiler_crashed", "an answer without sense"),
+        (f"{READS}os._exit(4)", "compiler_crashed", "exit status 4"),
+        (f"{READS}channel.close(); {HANGS}", "compiler_crashed", "went on"),
+        (f"{READS}channel.send(b'nonsense')", "compiler_crashed", "an answer without sense"),
+        (READS + "answer({})", "compiler_crashed", "an answer without sense"),
         (
-            "answer({'programs': [], 'unavailable': {}, 'bcc': ''}, [os.pipe()[0]])",
+            READS + "answer({'programs': [], 'unavailable': {}, 'bcc': ''}, [os.pipe()[0]])",
             "compiler_crashed",
             "an answer without sense",
         ),
-        ("answer({'error': 'no_btf', 'message': 'none here'})", "no_btf", "none here"),
-        ("answer({'error': 'not_permitted', 'message': 'EPERM'})", "kernel_refused", "EPERM"),
-        ("answer({'error': 'load_failed', 'message': 'R1 bad'})", "load_failed", "R1 bad"),
-        ("answer({'error': 'of its own', 'message': 'huh'})", "compiler_crashed", "huh"),
-        ("answer({'error': 'compile_failed', 'message': 'a.c:1'})", "compile_failed", "a.c:1"),
+        (READS + "answer({'error': 'no_btf', 'message': 'none here'})", "no_btf", "none here"),
+        (
+            READS + "answer({'error': 'not_permitted', 'message': 'EPERM'})",
+            "kernel_refused",
+            "EPERM",
+        ),
+        (READS + "answer({'error': 'load_failed', 'message': 'R1 bad'})", "load_failed", "R1 bad"),
+        (READS + "answer({'error': 'of its own', 'message': 'huh'})", "compiler_crashed", "huh"),
+        (
+            READS + "answer({'error': 'compile_failed', 'message': 'a.c:1'})",
+            "compile_failed",
+            "a.c:1",
+        ),
     ],
 )
 def test_each_way_to_fail_has_its_cause(build: Build, script: str, code: str, told: str) -> None:
@@ -191,7 +200,7 @@ def test_an_interpreter_without_bcc_is_not_the_last_word(
 ) -> None:
     without = tmp_path / "without"
     without.write_text(
-        f"#!{sys.executable}\n{PRELUDE.replace('argv[1]', 'argv[3]')}"
+        f"#!{sys.executable}\n{PRELUDE.replace('argv[1]', 'argv[3]')}{READS}"
         "answer({'error': 'no_bcc', 'message': 'No module named bcc'})\n"
     )
     without.chmod(0o755)

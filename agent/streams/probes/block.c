@@ -110,7 +110,8 @@ int on_block_rq_complete(u64 *ctx)
 	struct batch *batch = batch_of(STREAM_BIOLATENCY);
 	u64 allocated = LOAD64(request, REQUEST_START_TIME);
 	u64 start = run_config()->start_ns;
-	u64 kind = operation(flags);
+	u32 op = operation(flags);
+	u64 kind = op;
 
 	if (known) {
 		issued = *known;
@@ -130,7 +131,8 @@ int on_block_rq_complete(u64 *ctx)
 		kind |= BLOCK_IN_FLIGHT;
 		batch->in_flight++;
 	}
-	if (bytes == 0 && kind == BLOCK_WRITE)
+	/* The second completion of a write that carried a flush, which never was issued. */
+	if (bytes == 0 && op == BLOCK_WRITE)
 		kind |= BLOCK_EMPTY;
 	if (issued.owner == OWNER_KERNEL)
 		kind |= BLOCK_BY_KERNEL;

@@ -146,6 +146,14 @@ def test_tasks_that_have_exited_do_not_block(agent: RealAgent) -> None:
     within_twice(measure)
 
 
+def test_nor_do_they_among_all_tasks_of_the_machine(agent: RealAgent) -> None:
+    with program("blocked") as blocked, agent.run() as run:
+        own_ms = blocked.work(f"exited {SECONDS}")["ms"]
+    assert run.evidence["exec"]["exits"] >= 20
+    # exit_group() itself may wait for this and that, but not for as long as one of them is gone
+    assert blocked_ms(run.evidence, "exit_group") < own_ms
+
+
 def test_kernel_threads_are_not_in_the_total(agent: RealAgent) -> None:
     with program("blocked") as blocked, agent.run() as run:
         blocked.work(f"sleep {SECONDS}")

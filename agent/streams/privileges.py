@@ -61,7 +61,10 @@ def uid_of(user: str) -> int:
 
 
 def unused_uid() -> int:
-    """A uid of the dynamic range that nobody runs as, so that nobody else may signal us."""
+    """A uid of the dynamic range that nobody runs as, so that nobody else may signal us.
+
+    Raises LookupError where all are taken.
+    """
     taken = {entry.pw_uid for entry in pwd.getpwall()}
     for path in Path("/proc").iterdir():
         if path.name.isdigit():
@@ -69,7 +72,11 @@ def unused_uid() -> int:
                 taken.add(path.stat().st_uid)
             except OSError:
                 continue
-    return next(uid for uid in reversed(DYNAMIC_UIDS) if uid not in taken)
+    unused = [uid for uid in DYNAMIC_UIDS if uid not in taken]
+    if not unused:
+        raise LookupError("every uid for services is taken")
+    # any of them: another agent that starts at this moment sees what we see
+    return unused[int.from_bytes(os.urandom(4), "big") % len(unused)]
 
 
 def drop_everything(uid: int | None) -> None:

@@ -1,4 +1,4 @@
-"""What a run adds on request: times and errors of syscalls, failed execs by their error."""
+"""What a run adds on request: times and errors of syscalls, failed execs, functions of waits."""
 
 import json
 import time
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from fakes.program import Program, program
 from fakes.real_agent import RealAgent
 
@@ -140,3 +141,75 @@ def test_failed_execs_by_their_error(agent: RealAgent, tmp_path: Path) -> None:
     assert run.evidence["exec"]["exec_count"] == 5
     assert run.evidence["exec"]["failures"] == {"ENOENT": 33, "EACCES": 20, "ENOEXEC": 10}
     assert "syscall_details" not in run.evidence
+
+
+def waits_in(evidence: Any, prefix: str) -> float:
+    """ms in functions whose names begin so: kernels rename them (futex_wait_queue, pipe_read)."""
+    rows = evidence["offcpu"]["wait_functions"]
+    return float(sum(row["ms"] for row in rows if row["function"].startswith(prefix)))
+
+
+@pytest.mark.parametrize("timing", ["clock", "accounting"])
+@pytest.mark.parametrize(
+    ("way", "prefixes"),
+    [
+        ("futex", ("futex_",)),
+        ("read", ("pipe_read", "anon_pipe_read")),
+        ("sleep", ("do_nanosleep", "hrtimer_nanosleep")),
+        ("page_fault", ("handle_userfault",)),
+    ],
+)
+def test_a_wait_is_named_by_its_function(
+    agent: RealAgent, way: str, prefixes: tuple[str, ...], timing: str
+) -> None:
+    def measure() -> tuple[float, float]:
+        with (
+            program("blocked") as blocked,
+            agent.run(scope=blocked.scope, details=["wait_functions"], timing=timing) as run,
+        ):
+            own_ms = blocked.work(f"{way} {SECONDS}")["ms"]
+        return sum(waits_in(run.evidence, prefix) for prefix in prefixes), own_ms
+
+    within_twice(measure)
+
+
+def test_a_wait_that_goes_on_at_the_stop_is_named_too(agent: RealAgent) -> None:
+    def measure() -> tuple[float, float]:
+        with program("blocked") as blocked:
+            with agent.run(scope=blocked.scope, details=["wait_functions"]) as run:
+                since = blocked.work("hold")["since"]
+                time.sleep(SECONDS)
+                until = time.monotonic_ns()
+            blocked.work()
+        ours = waits_in(run.evidence, "pipe_read") + waits_in(run.evidence, "anon_pipe_read")
+        return ours, (until - since) / 1e6
+
+    within_twice(measure)
+
+
+def test_sampled_and_unsampled_waits_add_up(agent: RealAgent) -> None:
+    """Of a program that blocks far more often than stacks are taken."""
+    with (
+        program("pingpong", 20_000) as pingpong,
+        agent.run(scope=pingpong.scope, details=["wait_functions"]) as run,
+    ):
+        pingpong.work()
+    offcpu = run.evidence["offcpu"]
+    rows, unsampled = offcpu["wait_functions"], offcpu["wait_functions_unsampled"]
+    samples = sum(row["samples"] for row in rows)
+    assert 0 < samples < unsampled["count"]
+    assert samples + unsampled["count"] == offcpu["count"]
+    assert sum(row["ms"] for row in rows) + unsampled["ms"] == pytest.approx(offcpu["total_ms"])
+    assert not [row for row in rows if "schedule" in row["function"][:8]]
+
+
+def test_waits_of_the_whole_machine_are_not_sampled(agent: RealAgent) -> None:
+    answer = requests.post(f"{agent.url}/start", json={"details": ["wait_functions"]}, timeout=60)
+    assert answer.status_code == 422
+    assert answer.json()["field"] == "details"
+
+
+def test_without_being_asked_waits_have_no_functions(agent: RealAgent) -> None:
+    with program("blocked") as blocked, agent.run(scope=blocked.scope) as run:
+        blocked.work("sleep 0.01")
+    assert not [name for name in run.evidence["offcpu"] if name.startswith("wait_functions")]

@@ -1,6 +1,7 @@
 """Details of a run: which may be asked for, what is compiled for them, how they are read."""
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,9 +14,9 @@ from agent.errors import InvalidRequest
 from agent.http.validation import parse_start
 from agent.model import DETAILS, SECTIONS
 from agent.streams import specs
-from agent.streams.details import DETAILS_DTYPE, ENTRY_DTYPE, DetailTables
+from agent.streams.details import DETAILS_DTYPE, ENTRY_DTYPE, WAITS_DTYPE, DetailTables
 from agent.streams.layout import ENTRY_PRIMED, Geometry
-from agent.streams.observed import Details, SyscallTimes
+from agent.streams.observed import Details, Observed, SyscallTimes, WaitFunctions, Waits
 from agent.streams.plan import Plan
 
 GEOMETRY = Geometry(cpus=2, slots=8, members=8, ring_bytes=4096)
@@ -73,24 +74,52 @@ def test_failed_execs_have_the_names_of_their_errors() -> None:
     assert not details.streams
 
 
-async def test_evidence_shows_what_was_asked_for_and_nothing_else() -> None:
+def test_waits_are_added_up_by_function_with_those_that_go_on() -> None:
+    counters = np.zeros(GEOMETRY.cpus, WAITS_DTYPE)
+    counters["sites"][0, 0] = (10, 1)
+    counters["sites"][0, 1] = (100, 2)
+    counters["sites"][1, 1] = (1_000, 3)
+    counters["sites"][1, 5] = (7, 1)
+    counters["refused"] = 1
+    sites = np.zeros(GEOMETRY.slots, np.uint32)
+    sites[3] = 6
+    sizes = GEOMETRY.detail_sizes(["wait_functions"])
+    fds = {"waits": file_of(counters), "wait_sites": file_of(sites)}
+    found = DetailTables(fds, sizes, ["wait_functions"]).wait_functions(
+        {"pipe_read": [0], "futex_wait": [4, 5], "of_another_run": [9]},
+        np.array([2, 3]),
+        np.array([20, 30], np.uint64),
+    )
+    assert found.sampled == {"pipe_read": Waits(5, 1_100), "futex_wait": Waits(2, 37)}
+    assert found.unsampled == Waits(2, 30)
+    assert found.refused == GEOMETRY.cpus
+
+
+async def plain_run() -> Observed:
     collector = FakeCollector()
     await collector.start(parse_start({}), lambda stream, words: None)
-    plain = await collector.refresh()
+    return await collector.refresh()
+
+
+async def test_the_rows_of_wait_functions_are_bounded() -> None:
+    sampled = {f"function_{n:02}": Waits(n, n * 10**6) for n in range(30)}
+    waits = WaitFunctions(sampled, Waits(3, 5 * 10**6), 1)
+    observed = replace(await plain_run(), details=Details(wait_functions=waits))
+    offcpu = evidence.sections(Collection(), observed, SECTIONS)["offcpu"]
+    rows = offcpu["wait_functions"]
+    assert rows[0] == {"function": "function_29", "samples": 29, "ms": 29.0}
+    assert len(rows) == evidence.TOP_FUNCTIONS
+    assert offcpu["wait_functions_other"] == {"samples": sum(range(10)), "ms": sum(range(10))}
+    assert offcpu["wait_functions_unsampled"] == {"count": 3, "ms": 5.0, "refused": 1}
+
+
+async def test_evidence_shows_what_was_asked_for_and_nothing_else() -> None:
+    plain = await plain_run()
     assert "syscall_details" not in evidence.sections(Collection(), plain, SECTIONS)
     assert "failures" not in evidence.sections(Collection(), plain, SECTIONS)["exec"]
 
     times = {"futex": SyscallTimes(10**6, 1, 2, 3), "read": SyscallTimes(2 * 10**6, 0, 0, 0)}
-    detailed = type(plain)(
-        blocked=plain.blocked,
-        syscalls={"futex": 7},
-        streams=plain.streams,
-        blocked_counts=plain.blocked_counts,
-        counters=plain.counters,
-        drains=0,
-        drain_seconds=0.0,
-        details=Details(times, {"ENOENT": 1}),
-    )
+    detailed = replace(plain, syscalls={"futex": 7}, details=Details(times, {"ENOENT": 1}))
     built = evidence.sections(Collection(), detailed, SECTIONS)
     assert list(built["syscall_details"]) == ["read", "futex"]
     assert built["syscall_details"]["futex"] == {
@@ -102,6 +131,7 @@ async def test_evidence_shows_what_was_asked_for_and_nothing_else() -> None:
     }
     assert built["exec"]["failures"] == {"ENOENT": 1}
     assert built["syscall_counts"]["all"] == {"futex": 7}
+    assert "wait_functions" not in built["offcpu"]
 
 
 def test_without_details_no_program_and_no_table_is_theirs() -> None:
@@ -116,6 +146,12 @@ def test_without_details_no_program_and_no_table_is_theirs() -> None:
 def test_a_plan_takes_no_detail_that_it_does_not_know_or_has_no_section_for() -> None:
     message = Plan(sections=("exec",)).message() | {"details": ["syscalls", "exec_failures", "no"]}
     assert Plan.of({"plan": message}).details == ("exec_failures",)
+
+
+def test_a_plan_samples_no_waits_of_the_whole_machine() -> None:
+    for scoped in (False, True):
+        message = Plan(scoped=scoped).message() | {"details": ["wait_functions"]}
+        assert bool(Plan.of({"plan": message}).details) == scoped
 
 
 def test_details_are_taken_in_one_order_and_once() -> None:
@@ -134,6 +170,9 @@ def test_details_are_taken_in_one_order_and_once() -> None:
         {"details": {"syscalls": True}},
         {"details": None},
         {"details": ["syscalls"], "sections": ["runqlat"]},
+        {"details": ["wait_functions"]},
+        {"details": ["wait_functions"], "scope": "system"},
+        {"details": ["wait_functions"], "sections": ["runqlat"], "scope": "caller"},
     ],
     ids=repr,
 )

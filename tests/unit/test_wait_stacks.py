@@ -1,0 +1,86 @@
+"""Naming the function that a stack waits in, by a table of symbols as the kernel shows it."""
+
+from pathlib import Path
+
+import pytest
+
+from agent.streams.wait_stacks import addresses_are_hidden, symbols, wait_function
+
+KALLSYMS = """\
+ffffffff81000000 T _text
+ffffffff81000100 T pipe_read
+ffffffff81000100 T its_alias
+ffffffff81000180 d some_data
+ffffffff81000200 t futex_do_wait.isra.0
+ffffffff81000300 T schedule
+ffffffff81000400 r rodata
+ffffffffc0000000 t in_a_module\t[module]
+ffffffff81000250 t init_after_the_rest.cold
+"""
+
+
+@pytest.fixture
+def kallsyms(tmp_path: Path) -> Path:
+    path = tmp_path / "kallsyms"
+    path.write_text(KALLSYMS)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        (0xFFFFFFFF81000100, "pipe_read"),
+        (0xFFFFFFFF810001FF, "pipe_read"),
+        (0xFFFFFFFF81000200, "futex_do_wait"),
+        (0xFFFFFFFF810002FF, "init_after_the_rest"),
+        (0xFFFFFFFF81000FFF, "schedule"),
+        (0xFFFFFFFFC0000010, "in_a_module"),
+        (0x1000, "unknown"),
+    ],
+)
+def test_an_address_belongs_to_the_nearest_function_before_it(
+    kallsyms: Path, address: int, name: str
+) -> None:
+    assert symbols([address], kallsyms) == {address: name}
+
+
+def test_many_addresses_are_found_in_one_pass(kallsyms: Path) -> None:
+    found = symbols(range(0xFFFFFFFF81000100, 0xFFFFFFFF81000310), kallsyms)
+    assert [found[0xFFFFFFFF81000000 + offset] for offset in (0x150, 0x210, 0x24F, 0x250)] == [
+        "pipe_read",
+        "futex_do_wait",
+        "futex_do_wait",
+        "init_after_the_rest",
+    ]
+    assert symbols([], kallsyms) == {}
+
+
+TRACING = ["bpf_prog_1234_on_sched_switch", "bpf_trace_run4", "__traceiter_sched_switch"]
+
+
+@pytest.mark.parametrize(
+    ("stack", "function"),
+    [
+        ([*TRACING, "__schedule", "schedule", "pipe_read", "vfs_read"], "pipe_read"),
+        (["__schedule", "schedule", "io_schedule", "folio_wait_bit_common"], "io_schedule"),
+        (["__schedule", "schedule", "schedule_timeout", "unix_wait"], "unix_wait"),
+        (["__schedule", "schedule", "io_schedule_timeout", "balance"], "balance"),
+        (["__schedule", "schedule_preempt_disabled", "__mutex_lock"], "__mutex_lock"),
+        (["__schedule", "__schedule_loop", "schedule_hrtimeout_range", "ep_poll"], "ep_poll"),
+        (["__schedule", "schedule"], "unknown"),
+        (["schedule_nothing_known"], "unknown"),
+        ([], "unknown"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_scheduler_says_nothing_of_what_is_waited_for(stack: list[str], function: str) -> None:
+    assert wait_function(stack) == function
+
+
+def test_hidden_addresses_are_told_from_shown_ones(kallsyms: Path) -> None:
+    assert not addresses_are_hidden(kallsyms)
+    kallsyms.write_text("0000000000000000 T _text\n")
+    assert addresses_are_hidden(kallsyms)
+    kallsyms.write_text("")
+    assert addresses_are_hidden(kallsyms)
+    assert addresses_are_hidden(kallsyms.parent / "missing")

@@ -1,0 +1,234 @@
+"""What we counted against what the kernel accounts for itself, on loads of every kind.
+
+Other programs run on this machine, and some of them do what spoils a measurement of all of it
+(raise pid_max, take a CPU away): a measurement may be taken once more before it fails.
+"""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes.disks import Disk, disk_for
+from fakes.program import program
+from fakes.real_agent import RealAgent
+
+Json = dict[str, Any]
+
+FIELDS = {"name", "unit", "ours", "kernel", "difference", "bound", "pass"}
+HACKBENCH = ("-g", "4", "-l", "1000")
+DIRECT, SYNCED = 1_000, 300
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Disk:
+    return disk_for(tmp_path)
+
+
+def checks_of(evidence: Json) -> dict[str, Json]:
+    checks = {check["name"]: check for check in evidence["checks"]}
+    assert len(checks) == len(evidence["checks"])
+    assert all(check.keys() >= FIELDS for check in evidence["checks"])
+    return checks
+
+
+def passing(measure: Callable[[], Json], *names: str) -> Json:
+    """Evidence in which these checks pass; of at most two measurements."""
+    evidence = measure()
+    failed = [name for name in names if not checks_of(evidence)[name]["pass"]]
+    if failed:
+        print("once more:", [checks_of(evidence)[name] for name in failed])  # noqa: T201
+        evidence = measure()
+    for name in names:
+        assert checks_of(evidence)[name]["pass"], checks_of(evidence)[name]
+    return evidence
+
+
+def of_the_machine(agent: RealAgent, *command: object) -> Json:
+    with agent.run() as run:
+        subprocess.run([*map(str, command)], check=True, stdout=subprocess.DEVNULL)
+    return run.evidence
+
+
+def of_a_tree(agent: RealAgent, *command: object) -> Json:
+    with program("launch", *command) as launcher, agent.run(scope=launcher.scope) as run:
+        launcher.work()
+        assert launcher.hear()["status"] == 0
+    return run.evidence
+
+
+# --- the whole machine
+
+
+def test_switches_and_waits_of_the_whole_machine(agent: RealAgent, tool: Any) -> None:
+    hackbench = tool("hackbench")
+    evidence = passing(
+        lambda: of_the_machine(agent, hackbench, *HACKBENCH),
+        "context_switches",
+        "forks",
+        "run_queue_wait",
+        "lifetimes",
+    )
+    checks = checks_of(evidence)
+    # 160 tasks, each with something to do
+    assert checks["context_switches"]["kernel"] > 160
+    assert checks["forks"]["kernel"] >= 160
+    assert checks["run_queue_wait"]["kernel"] > 0
+    assert abs(checks["lifetimes"]["difference"]) <= 0.005
+    assert_rows_add_up(evidence)
+
+
+def test_forks_of_a_storm(agent: RealAgent) -> None:
+    script = "for i in $(seq 500); do /bin/true; done"
+    evidence = passing(
+        lambda: of_the_machine(agent, "sh", "-c", script), "context_switches", "forks"
+    )
+    assert checks_of(evidence)["forks"]["ours"] >= 500
+    assert evidence["exec"]["forks"] >= evidence["exec"]["exec_count"] >= 500
+    assert_rows_add_up(evidence)
+
+
+def written(agent: RealAgent, disk: Disk, dd: str) -> Json:
+    """Reads, direct writes, and writes that carry a flush: these complete twice."""
+    file = disk.folder / "conserved"
+    commands = [
+        f"{dd} if=/dev/zero of={file} bs=4k count={DIRECT} oflag=direct status=none",
+        f"{dd} if=/dev/zero of={file} bs=4k count={SYNCED} oflag=direct,dsync conv=notrunc "
+        "status=none",
+        f"{dd} if={file} of=/dev/null bs=4k iflag=direct status=none",
+    ]
+    evidence = of_the_machine(agent, "sh", "-c", " && ".join(commands))
+    file.unlink()
+    return evidence
+
+
+def test_requests_by_disk_and_operation(agent: RealAgent, disk: Disk, tool: Any) -> None:
+    dd = tool("dd")
+    names = [f"block_{operation}s_{disk.device}" for operation in ("read", "write")]
+    evidence = passing(lambda: written(agent, disk, dd), *names)
+    checks = checks_of(evidence)
+    assert checks[names[0]]["ours"] >= DIRECT
+    assert checks[names[1]]["ours"] >= DIRECT + SYNCED
+    for name, check in checks.items():
+        if name.startswith("block_"):
+            assert check["unit"] == "requests"
+    assert_rows_add_up(evidence)
+
+
+# --- a scope
+
+
+def test_tasks_of_a_scope_are_accounted_for(agent: RealAgent, tool: Any) -> None:
+    hackbench = tool("hackbench")
+    evidence = passing(
+        lambda: of_a_tree(agent, hackbench, *HACKBENCH),
+        "context_switches",
+        "forks",
+        "run_queue_wait",
+        "lifetimes",
+        "cpu_time",
+    )
+    checks = checks_of(evidence)
+    for name in ("run_queue_wait", "lifetimes"):
+        assert checks[name]["kernel"] > 0
+        assert abs(checks[name]["difference"]) < 0.01
+    # what is on the disks is not told apart by whose it is
+    assert not [name for name in checks if name.startswith("block_")]
+    assert_rows_add_up(evidence)
+
+
+def test_a_storm_within_a_scope(agent: RealAgent) -> None:
+    order = json.dumps({"how": "storm", "marks": 10, "count": 200})
+
+    def measure() -> Json:
+        with program("trees") as tree, agent.run(scope=tree.scope) as run:
+            tree.work(order)
+        return run.evidence
+
+    evidence = passing(measure, "run_queue_wait", "lifetimes", "cpu_time")
+    assert evidence["exec"]["forks"] == evidence["exec"]["exits"] == 400
+    assert_rows_add_up(evidence)
+
+
+def test_checks_stand_in_every_evidence(agent: RealAgent) -> None:
+    """Also in that of a run in which next to nothing happened, or of one section."""
+    with program("trees") as tree, agent.run(scope=tree.scope) as run:
+        tree.work(json.dumps({"how": "itself", "marks": 1}))
+    assert checks_of(run.evidence).keys() == {
+        "context_switches",
+        "forks",
+        "run_queue_wait",
+        "lifetimes",
+        "cpu_time",
+    }
+    assert run.evidence["completeness"]["verdict"] == "complete", run.evidence["completeness"]
+    with agent.run(sections=["exec"]) as run:
+        pass
+    assert checks_of(run.evidence).keys() == {"forks"}
+
+
+# --- rows and totals
+
+
+def assert_rows_add_up(evidence: Json) -> None:
+    assert_waits_add_up(evidence["runqlat"])
+    assert_requests_add_up(evidence)
+    assert_blocked_time_adds_up(evidence["offcpu"])
+    execs = evidence["exec"]
+    shown = sum(row["count"] for row in execs["top_commands"])
+    assert shown + execs["other"] == execs["exec_count"]
+    calls = evidence["syscall_counts"]
+    assert all(calls[name] == calls["all"].get(name, 0) for name in calls if name != "all")
+
+
+def assert_waits_add_up(runqlat: Json) -> None:
+    for breakdown in (runqlat["by_command"], runqlat["by_thread"]):
+        rows = [*breakdown["top"], breakdown["other"]]
+        assert len(breakdown["top"]) <= 20
+        assert sum(row["count"] for row in rows) == runqlat["count"]
+        total_us = sum(row["total_us"] for row in rows)
+        assert total_us == pytest.approx(runqlat["count"] * (runqlat["mean_us"] or 0), rel=1e-6)
+
+
+def assert_requests_add_up(evidence: Json) -> None:
+    scoped = evidence["scope"]["kind"] != "system"
+    timed = [
+        row["count"]
+        for row in evidence["biolatency"]["by_operation"]
+        if not row["in_flight_at_start"] and not (scoped and row["by"] == "kernel_threads")
+    ]
+    assert sum(timed) == evidence["biolatency"]["count"]
+
+
+def assert_blocked_time_adds_up(offcpu: Json) -> None:
+    rows = [*offcpu["top_reasons"], offcpu["other"]]
+    assert sum(row["ms"] for row in rows) == pytest.approx(offcpu["total_ms"], rel=1e-6, abs=1e-3)
+    assert sum(row["count"] for row in rows) == offcpu["count"]
+
+
+# --- the verdict in the metrics
+
+
+def runs(agent: RealAgent) -> dict[str, float]:
+    """By verdict; and by verdict and reason."""
+    found = {}
+    for line in agent.metrics().splitlines():
+        if line.startswith(("chainbench_agent_runs_total{", "chainbench_agent_run_reasons_total{")):
+            labels, _, value = line.partition("{")[2].partition("} ")
+            found[labels] = float(value)
+    return found
+
+
+def test_metrics_count_runs_by_verdict_and_reason(agent: RealAgent) -> None:
+    before = runs(agent)
+    with program("trees") as tree, agent.run(scope=tree.scope) as run:
+        tree.work(json.dumps({"how": "itself", "marks": 1}))
+    completeness = run.evidence["completeness"]
+    expected = {f'verdict="{completeness["verdict"]}"'}
+    for reason in completeness["reasons"]:
+        code = reason.partition(":")[0]
+        expected.add(f'verdict="{completeness["verdict"]}",reason="{code}"')
+    grown = {k for k, value in runs(agent).items() if value == before.get(k, 0) + 1}
+    assert grown == expected

@@ -1,0 +1,90 @@
+"""Breakdowns of the evidence: bounded, and their rows add up to the total beside them."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from fakes.collector import FakeCollector
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent import evidence
+from agent.collection import Collection
+from agent.model import COUNTED_SYSCALLS
+from agent.streams.layout import REASON_KERNEL_THREAD, REASONS, STREAM_EXEC
+from agent.streams.observed import Observed
+from agent.streams.tables import Blocked
+
+
+def observed(blocked: Blocked | None = None, syscalls: dict[str, int] | None = None) -> Observed:
+    made = FakeCollector()._observed()
+    return replace(made, blocked=blocked or made.blocked, syscalls=syscalls or {})
+
+
+intervals = st.dictionaries(
+    st.tuples(st.integers(0, 1), st.integers(0, REASONS - 1)),
+    st.tuples(st.integers(0, 2**50), st.integers(1, 2**30)),
+    max_size=60,
+)
+
+
+@given(intervals)
+def test_off_cpu_reasons_add_up(given_: dict[tuple[int, int], tuple[int, int]]) -> None:
+    ns, count = np.zeros((2, REASONS), np.uint64), np.zeros((2, REASONS), np.uint64)
+    for place, (length, often) in given_.items():
+        ns[place], count[place] = length, often
+    section = evidence.sections(Collection(), observed(Blocked(ns, count)), ["offcpu"])["offcpu"]
+    rows, other, states = section["top_reasons"], section["other"], section["by_state"]
+    assert len(rows) <= evidence.TOP_REASONS
+    user = {k: v for k, v in given_.items() if k[1] != REASON_KERNEL_THREAD}
+    total_ms = sum(length for length, _ in user.values()) / 1e6
+    slack = 1e-9 * total_ms + 1e-5
+    assert abs(section["total_ms"] - total_ms) <= slack
+    assert abs(sum(row["ms"] for row in rows) + other["ms"] - total_ms) <= slack
+    assert sum(row["count"] for row in rows) + other["count"] == section["count"]
+    for row in rows:
+        parts = row["interruptible_ms"] + row["uninterruptible_ms"]
+        assert abs(parts - row["ms"]) <= 1e-9 * row["ms"] + 1e-5
+    assert abs(states["interruptible_ms"] + states["uninterruptible_ms"] - total_ms) <= slack
+    assert [row["ms"] for row in rows] == sorted((row["ms"] for row in rows), reverse=True)
+    apart = section["kernel_threads"]
+    assert apart["count"] == int(count[:, REASON_KERNEL_THREAD].sum())
+
+
+def execs(names: list[bytes]) -> Any:
+    words = np.zeros((len(names), 4), np.uint64)
+    for row, name in zip(words, names, strict=True):
+        row[1:3] = np.frombuffer(name.ljust(16, b"\0"), np.uint64)
+    return words
+
+
+@given(st.lists(st.binary(max_size=15), max_size=60))
+def test_execs_add_up_under_any_names(names: list[bytes]) -> None:
+    collection = Collection()
+    if names:
+        collection.take(STREAM_EXEC, execs(names))
+    section = evidence.sections(collection, observed(), ["exec"])["exec"]
+    assert len(section["top_commands"]) <= evidence.TOP_COMMANDS
+    shown = sum(row["count"] for row in section["top_commands"])
+    assert shown + section["other"] == section["exec_count"] == len(names)
+
+
+def test_names_of_execs_are_bounded() -> None:
+    collection = Collection()
+    collection.take(STREAM_EXEC, execs([b"storm-%d" % i for i in range(5_000)]))
+    assert len(collection.commands) <= 1_001
+    assert collection.execs == sum(collection.commands.values()) == 5_000
+
+
+names_of_calls = st.sampled_from([*COUNTED_SYSCALLS, "getppid", "compat", "syscall_511"])
+
+
+@given(st.dictionaries(names_of_calls, st.integers(1, 2**60)))
+def test_calls_by_name_add_up_to_what_metrics_count(calls: dict[str, int]) -> None:
+    made = observed(syscalls=calls)
+    section = evidence.sections(Collection(), made, ["syscall_counts"])["syscall_counts"]
+    assert section["all"] == calls
+    assert all(section[name] == calls.get(name, 0) for name in COUNTED_SYSCALLS)
+    totals = evidence.run_totals(Collection(), made, ["syscall_counts"]).syscalls
+    assert totals is not None
+    assert sum(totals.values()) == sum(calls.values())

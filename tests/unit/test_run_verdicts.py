@@ -1,0 +1,161 @@
+"""A degraded run never looks like a complete one: not in its evidence, not in the metrics."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from fakes.collector import FakeCollector, raising
+
+from agent.aggregate.series import SeriesStore
+from agent.model import StartRequest
+from agent.recorder import Recorder
+from agent.streams.causes import CannotCollect
+from agent.streams.observed import Stopped, StreamCounts
+from agent.verdict import COMPLETE, DEGRADED, INVALID
+
+Tamper = Callable[[Stopped], Stopped]
+
+
+class Tampered(FakeCollector):
+    """Hands over what a test has made of the end of a run."""
+
+    tamper: Tamper = staticmethod(lambda stopped: stopped)
+
+    async def stop(self) -> Stopped:
+        return self.tamper(await super().stop())
+
+
+@pytest.fixture
+def collector() -> Tampered:
+    return Tampered()
+
+
+@pytest.fixture
+async def recorder(
+    collector: Tampered, nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> Recorder:
+    recorder = Recorder(collector, "machine", SeriesStore())
+    await nursery.start(recorder.run)
+    await trio.testing.wait_all_tasks_blocked()
+    return recorder
+
+
+async def one_run(recorder: Recorder) -> Any:
+    await recorder.start(StartRequest())
+    return (await recorder.stop())["completeness"]
+
+
+def counted(recorder: Recorder, name: str) -> dict[tuple[str, ...], float]:
+    (family,) = (m for m in recorder.health() if m.name == f"chainbench_agent_{name}")
+    return {tuple(labels.values()): value for labels, value in family.samples}
+
+
+def runqlat(**counts: int) -> Tamper:
+    def tamper(stopped: Stopped) -> Stopped:
+        streams = {**stopped.observed.streams, "runqlat": StreamCounts(**counts)}
+        return replace(stopped, observed=replace(stopped.observed, streams=streams))
+
+    return tamper
+
+
+def offcpu(**counts: int) -> Tamper:
+    def tamper(stopped: Stopped) -> Stopped:
+        return replace(
+            stopped, observed=replace(stopped.observed, blocked_counts=StreamCounts(**counts))
+        )
+
+    return tamper
+
+
+def later(**changes: Any) -> Tamper:
+    def tamper(stopped: Stopped) -> Stopped:
+        before, after = stopped.edges
+        return replace(stopped, edges=(before, replace(after, **changes)))
+
+    return tamper
+
+
+def skipped(stopped: Stopped) -> Stopped:
+    return replace(stopped, programs=({"hook": "sched_switch", "recursion_misses": 1},))
+
+
+def supervisor_lost(stopped: Stopped) -> Stopped:
+    return replace(stopped, faults={"supervisor_lost": "gone"})
+
+
+WRONG = [
+    (runqlat(produced=100, received=99, lost=1), DEGRADED, "lost"),
+    (runqlat(produced=100, received=98), INVALID, "unaccounted"),
+    (runqlat(produced=100, received=100, collided=1), DEGRADED, "collided"),
+    (runqlat(produced=100, received=100, unmatched=50), DEGRADED, "unmatched"),
+    (offcpu(produced=100, received=100, collided=1), DEGRADED, "collided"),
+    (later(suspended_ns=10**9), DEGRADED, "suspended"),
+    (later(online_cpus="0"), DEGRADED, "cpus_changed"),
+    (later(forks=1_000), DEGRADED, "check_failed"),
+    (skipped, DEGRADED, "recursion"),
+    (supervisor_lost, INVALID, "supervisor_lost"),
+]
+
+
+@pytest.mark.parametrize(("tamper", "verdict", "reason"), WRONG, ids=[w[2] for w in WRONG])
+async def test_each_fault_is_told_and_counted(
+    recorder: Recorder, collector: Tampered, tamper: Tamper, verdict: str, reason: str
+) -> None:
+    assert (await one_run(recorder))["verdict"] == COMPLETE
+    collector.tamper = tamper
+    completeness = await one_run(recorder)
+    assert completeness["verdict"] == verdict
+    assert [text.partition(":")[0] for text in completeness["reasons"]] == [reason]
+    expected = {(COMPLETE,): 1.0, (DEGRADED,): 0.0, (INVALID,): 0.0, (verdict,): 1.0}
+    assert counted(recorder, "runs_total") == expected
+    assert counted(recorder, "run_reasons_total") == {(verdict, reason): 1.0}
+
+
+async def test_a_latency_beyond_the_histogram_is_told_and_counted(
+    recorder: Recorder, collector: Tampered
+) -> None:
+    await recorder.start(StartRequest())
+    collector.happen(1_000, 130 * 10**9)
+    evidence = await recorder.stop()
+    assert (evidence["runqlat"]["count"], evidence["runqlat"]["overflow"]) == (1, 1)
+    assert counted(recorder, "run_reasons_total") == {(DEGRADED, "overflow"): 1.0}
+    assert counted(recorder, "histogram_overflow_total")[("runqlat",)] == 1
+
+
+async def test_a_missing_section_is_told_and_counted(
+    recorder: Recorder, collector: Tampered
+) -> None:
+    collector.unavailable = {"biolatency": "no block layer here"}
+    assert (await one_run(recorder))["verdict"] == DEGRADED
+    assert counted(recorder, "run_reasons_total") == {(DEGRADED, "section_unavailable"): 1.0}
+
+
+def refusing(code: str) -> Callable[[], Awaitable[None]]:
+    return raising(CannotCollect(code, "it cannot be had"))
+
+
+async def test_a_run_without_ebpf_is_invalid_for_that_reason(
+    recorder: Recorder, collector: Tampered
+) -> None:
+    collector.arming = refusing("no_capability")
+    assert (await one_run(recorder))["verdict"] == INVALID
+    assert counted(recorder, "run_reasons_total") == {(INVALID, "no_capability"): 1.0}
+
+
+async def test_a_reason_that_two_streams_have_counts_the_run_once(
+    recorder: Recorder, collector: Tampered
+) -> None:
+    both = [runqlat(produced=9, received=9, collided=1), offcpu(produced=9, received=9, collided=2)]
+
+    def tamper(stopped: Stopped) -> Stopped:
+        for each in both:
+            stopped = each(stopped)
+        return stopped
+
+    collector.tamper = tamper
+    assert len((await one_run(recorder))["reasons"]) == 2
+    assert counted(recorder, "run_reasons_total") == {(DEGRADED, "collided"): 1.0}
+    assert counted(recorder, "runs_total")[(DEGRADED,)] == 1

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes.proc import switches
-from fakes.program import program, true_as
+from fakes.program import Program, program, true_as
 from fakes.real_agent import RealAgent, running
 
 PID_MAX = Path("/proc/sys/kernel/pid_max")
@@ -18,6 +19,8 @@ LARGEST_PID_MAX = 4_194_304
 LARGE = 3_000_000
 SLOTS = 65_536
 TURNS = 20_000
+CALLS = 1_000
+ATTEMPTS = 20
 
 
 @pytest.fixture(scope="module")
@@ -88,3 +91,49 @@ def test_tasks_that_share_a_slot_are_counted_and_told_apart(large_agent: RealAge
     assert run.evidence["runqlat"]["count"] <= sum(made.values())
     assert run.evidence["completeness"]["verdict"] == "degraded"
     assert any("shared a slot" in reason for reason in run.evidence["completeness"]["reasons"])
+
+
+def test_who_waits_while_another_has_its_slot_is_given_no_wait(large_agent: RealAgent) -> None:
+    """Each preempts the other, and finds in the slot since when the other has been waiting."""
+
+    def measure() -> tuple[int, int, int]:
+        with program("pingpong", TURNS, SLOTS) as players:
+            tids = players.ready["tids"]
+            before = sum(switches(tid) for tid in tids)
+            with large_agent.run(scope=players.scope) as run:
+                players.work("spin")
+                made = sum(switches(tid) for tid in tids) - before
+        stream = run.evidence["completeness"]["streams"]["runqlat"]
+        return run.evidence["runqlat"]["count"], stream["collided"], made
+
+    def told_apart(waits: int, given_up: int, made: int) -> bool:
+        return given_up >= made / 4 and waits <= made * 3 / 4
+
+    counts = measure()
+    # A third task that comes in between leaves the slot to who had it, which has a wait then.
+    assert told_apart(*counts) or told_apart(*measure()), counts
+
+
+def test_a_scope_ends_where_its_thread_ids_do(large_agent: RealAgent, tmp_path: Path) -> None:
+    """A stranger whose number has the same lower 16 bits is no member."""
+    with (
+        program("calls", CALLS, tmp_path) as calls,
+        numbered(calls.pid + SLOTS, "calls", CALLS, tmp_path) as stranger,
+        large_agent.run(scope=calls.scope) as run,
+    ):
+        stranger.work()
+        calls.work()
+    made = run.evidence["syscall_counts"]["all"]["getppid"]
+    assert CALLS <= made < 2 * CALLS
+
+
+@contextmanager
+def numbered(pid: int, name: str, *arguments: object) -> Iterator[Program]:
+    """A program with this process id; other forks of the machine may come in between."""
+    for _ in range(ATTEMPTS):
+        NS_LAST_PID.write_text(str(pid - 1))
+        with program(name, *arguments) as found:
+            if found.pid == pid:
+                yield found
+                return
+    pytest.fail(f"no process ever got to be {pid}")

@@ -1,4 +1,5 @@
-"""Two processes on one CPU hand a byte to each other: two context switches a turn.
+"""Two processes on one CPU: told to "go", they hand a byte to each other, two context switches
+a turn; told to "spin", they both want the CPU for a while.
 
     pingpong.py TURNS [OFFSET]
 
@@ -8,6 +9,7 @@ write ns_last_pid, CONFIG_CHECKPOINT_RESTORE).
 
 import os
 import sys
+import time
 from pathlib import Path
 
 from protocol import say, wait
@@ -15,10 +17,21 @@ from protocol import say, wait
 NS_LAST_PID = Path("/proc/sys/kernel/ns_last_pid")
 ATTEMPTS = 200
 
+TURN, SPIN = b".", b"s"
+SPIN_SECONDS = 0.5
+
 
 def answer(source: int, target: int) -> None:
-    while os.read(source, 1):
-        os.write(target, b".")
+    while byte := os.read(source, 1):
+        if byte == SPIN:
+            spin()
+        os.write(target, byte)
+
+
+def spin() -> None:
+    end = time.monotonic() + SPIN_SECONDS
+    while time.monotonic() < end:
+        pass
 
 
 def fork_answering(source: int, target: int, keep: int) -> int:
@@ -57,11 +70,15 @@ def main() -> None:
     os.close(there)
     say(tids=[os.getpid(), child])
     while True:
-        wait()
-        for _ in range(turns):
-            os.write(to_child, b".")
+        if wait() == "spin":
+            os.write(to_child, SPIN)
+            spin()
             os.read(back, 1)
-        say(turns=turns)
+        else:
+            for _ in range(turns):
+                os.write(to_child, TURN)
+                os.read(back, 1)
+        say()
 
 
 main()

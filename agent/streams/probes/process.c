@@ -64,6 +64,10 @@ int on_sched_process_exit(u64 *ctx)
 		return 0;
 	}
 
+#if TIMING_ACCOUNTING
+	settle_exit(ctx, slot, task);
+#endif
+
 	struct task_report *report = (struct task_report *)event_room(ctx, batch, REPORT_WORDS);
 
 	if (report) {

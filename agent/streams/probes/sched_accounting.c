@@ -25,6 +25,61 @@ inline_always void adopt(struct task_slot *slot, u64 task)
 	slot->pcount = (u32)LOAD64(task, TASK_PCOUNT);
 }
 
+/*
+ * If the task has come to a CPU since we last looked: close what it was doing before. Its wait
+ * is what the kernel has added. Returns whether it has; a task that was preempted after it had
+ * set itself to sleep arrives without the kernel telling, so it has not.
+ */
+inline_always bool take_arrival(struct task_slot *slot, u64 task, u64 *wait)
+{
+	u64 delay = LOAD64(task, TASK_RUN_DELAY);
+	u32 pcount = (u32)LOAD64(task, TASK_PCOUNT);
+
+	if (pcount == slot->pcount)
+		return false;
+	*wait = delay - slot->wait_ns;
+	slot->wait_ns = delay;
+	slot->pcount = pcount;
+#if WITH_OFFCPU
+	u64 arrival = to_ktime(LOAD64(task, TASK_LAST_ARRIVAL));
+	u32 tag = slot->tag;
+
+	if (is_blocked(tag))
+		close_blocked(slot, tag, arrival - *wait);
+	else
+		leave_out_stop(slot, tag, arrival - *wait);
+	slot->since = arrival;
+#endif
+	slot->tag = SLOT_RUNNING;
+	return true;
+}
+
+/* Count and stream a wait that has ended; `tag` is what the task was doing before. */
+inline_always void count_wait(void *ctx, struct task_slot *slot, u32 tag, u64 wait)
+{
+	struct batch *batch = batch_of(STREAM_RUNQLAT);
+	u32 state = tag & SLOT_STATE;
+	u32 tid = slot->tid;
+
+	if (tag & SLOT_PRIMED && (state == SLOT_RUNNABLE || state == SLOT_PREEMPTED)) {
+		batch->in_flight++;
+		origin_of(tid)->pcount++; /* an arrival that is not among our waits */
+		return;
+	}
+	slot->waits++;
+	if (state == SLOT_PREEMPTED)
+		slot->preempted_ns += wait;
+#if WITH_RUNQLAT
+	u64 *event = event_room(ctx, batch, 1);
+
+	if (!event)
+		return;
+	*event = (wait > LATENCY_MAX ? LATENCY_MAX : wait) | (u64)tid << LATENCY_BITS |
+		 (u64)(state == SLOT_PREEMPTED) << EVENT_PREEMPTED_BIT;
+	event_done(batch, 1);
+#endif
+}
+
 int on_sched_switch(u64 *ctx)
 {
 	u64 prev = ctx[SWITCH_PREV];
@@ -45,7 +100,6 @@ int on_sched_switch(u64 *ctx)
 #endif
 	bool runnable = (bool)ctx[0] || state == 0;
 	struct task_slot *slot = slot_of(tid);
-	u32 tag = slot->tag;
 
 	if (slot->tid != tid) {
 		if (state & TASK_GONE)
@@ -57,25 +111,16 @@ int on_sched_switch(u64 *ctx)
 		return 0;
 	}
 
-	u64 delay = LOAD64(prev, TASK_RUN_DELAY);
-	u32 pcount = (u32)LOAD64(prev, TASK_PCOUNT);
-	u64 wait = delay - slot->wait_ns;
-	bool arrived = pcount != slot->pcount;
+	u32 tag = slot->tag;
+	u64 wait = 0;
+	bool arrived = take_arrival(slot, prev, &wait);
 
-	slot->wait_ns = delay;
-	slot->pcount = pcount;
 #if WITH_OFFCPU
 	u64 runtime = LOAD64(prev, TASK_RUNTIME);
-	u64 arrival = to_ktime(LOAD64(prev, TASK_LAST_ARRIVAL));
-	u64 ran = runtime - slot->oncpu_ns;
 
+	slot->since += runtime - slot->oncpu_ns;
 	slot->oncpu_ns = runtime;
-	if (is_blocked(tag))
-		close_blocked(slot, tag, arrival - wait);
-	else
-		leave_out_stop(slot, tag, arrival - wait);
 	slot->tag = runnable ? SLOT_PREEMPTED : blocked_tag(prev, state);
-	slot->since = arrival + ran;
 #if WITH_WAIT_FUNCTIONS
 	if (is_blocked(slot->tag))
 		wait_began(ctx, tid, slot->since);
@@ -83,46 +128,39 @@ int on_sched_switch(u64 *ctx)
 #else
 	slot->tag = runnable ? SLOT_PREEMPTED : SLOT_STOPPED;
 #endif
-	/* Not told of, as the kernel is not: preempted after it had set itself to sleep. */
-	if (!arrived)
-		return 0;
-	if (tag & SLOT_PRIMED && (tag & SLOT_STATE) != SLOT_RUNNING && !is_blocked(tag)) {
-		batch->in_flight++;
-		return 0;
-	}
-	slot->waits++;
-	if ((tag & SLOT_STATE) == SLOT_PREEMPTED)
-		slot->preempted_ns += wait;
-#if WITH_RUNQLAT
-	u64 *event = event_room(ctx, batch, 1);
-
-	if (!event)
-		return 0;
-	*event = (wait > LATENCY_MAX ? LATENCY_MAX : wait) | (u64)tid << LATENCY_BITS |
-		 (u64)((tag & SLOT_STATE) == SLOT_PREEMPTED) << EVENT_PREEMPTED_BIT;
-	event_done(batch, 1);
-#endif
+	if (arrived)
+		count_wait(ctx, slot, tag, wait);
 	return 0;
 }
 
 /*
- * At the stop, a task that has been woken and not been switched out again is still marked as
- * blocked: its wait ended when it was queued, or arrived.
+ * As a task exits, its last turn has not been switched out yet. The exit's program writes to
+ * the same stream as the switch's: no switch can come in between, preemption being off.
  */
-inline_always void settle(struct task_slot *slot, u64 task)
+inline_always void settle_exit(void *ctx, struct task_slot *slot, u64 task)
 {
-	u64 woken;
+	u32 tag = slot->tag;
+	u64 wait = 0;
 
-	if (!is_blocked(slot->tag) || LOAD32(task, TASK_STATE) != 0)
-		return;
-	if (LOAD32(task, TASK_ON_CPU))
-		woken = to_ktime(LOAD64(task, TASK_LAST_ARRIVAL)) -
-			(LOAD64(task, TASK_RUN_DELAY) - slot->wait_ns);
-	else
-		woken = to_ktime(LOAD64(task, TASK_LAST_QUEUED));
-	close_blocked(slot, slot->tag, woken);
-	slot->since = woken;
-	slot->tag = LOAD32(task, TASK_ON_CPU) ? SLOT_RUNNING : SLOT_RUNNABLE;
+	if (take_arrival(slot, task, &wait))
+		count_wait(ctx, slot, tag, wait);
+}
+
+/* The same at the stop, for every task that lives; what it waits for is in flight. */
+inline_always void settle_stop(struct task_slot *slot, u64 task)
+{
+	u64 wait = 0;
+
+	if (LOAD32(task, TASK_ON_CPU)) {
+		if (take_arrival(slot, task, &wait))
+			slot->waits++;
+	} else if (is_blocked(slot->tag) && LOAD32(task, TASK_STATE) == 0) {
+		u64 woken = to_ktime(LOAD64(task, TASK_LAST_QUEUED));
+
+		close_blocked(slot, slot->tag, woken);
+		slot->since = woken;
+		slot->tag = SLOT_RUNNABLE;
+	}
 }
 
 #endif

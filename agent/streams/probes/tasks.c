@@ -99,7 +99,7 @@ int on_iter_report(u64 *ctx)
 	if (!in_scope(tid) || slot->tid != tid)
 		return 0;
 #if TIMING_ACCOUNTING
-	settle(slot, task);
+	settle_stop(slot, task);
 #endif
 	report_task(&report, task, slot, bpf_ktime_get_ns());
 	bpf_seq_write((void *)LOAD64(meta, ITER_META_SEQ), &report, sizeof(report));

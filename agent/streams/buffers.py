@@ -55,13 +55,17 @@ class Buffers:
         except OSError as error:
             raise causes.refused(f"creating a {transport} buffer", error) from error
 
-    def offered(self, transport: str, have: Collection[int]) -> list[Buffer]:
-        """The buffers there are now, less those with these serials. Raises CannotCollect."""
+    def offered(self, transport: str, have: Collection[int], watermark: int) -> list[Buffer]:
+        """The buffers there are now, less those with these serials. Raises CannotCollect.
+
+        A perf buffer's reader is woken after each ``watermark`` bytes.
+        """
         fd = self.events_fd(transport)
         if transport == "ring":
             buffers = [Buffer(ALL_CPUS, 0, fd)]
         else:
-            buffers = [Buffer(e.cpu, e.serial, e.fd) for e in self._perf_outputs(fd).renew()]
+            events = self._perf_outputs(fd).renew(watermark)
+            buffers = [Buffer(event.cpu, event.serial, event.fd) for event in events]
         return [buffer for buffer in buffers if buffer.serial not in have]
 
     def begin(self, transport: str) -> None:

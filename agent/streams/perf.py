@@ -1,4 +1,4 @@
-"""Reading per-CPU perf buffers without a syscall, a wakeup or a callback per record.
+"""Reading per-CPU perf buffers without a syscall and without a callback per record.
 
 The kernel maps each as one page of positions (struct perf_event_mmap_page, of
 include/uapi/linux/perf_event.h) and a power of two of pages of data:
@@ -11,11 +11,6 @@ A record is a header (u32 type, u16 misc, u16 size). In those of our programs a 
 batch follow, which puts the events at a multiple of 8. All of ours have one size, so a run of
 them is an array with a stride, as with the ring; only the one that wraps is copied. Between
 them the kernel puts records of its own: PERF_RECORD_LOST ahead of the first that found room again.
-
-Why there are no wakeups: ``perf_poll()`` forgets a wakeup when it is asked, and epoll asks twice,
-on arming and on delivering; one that comes before the arming is lost with nobody to repeat it. How
-full a buffer is stands in its first page, so looking there is as good, and costs the traced
-program nothing.
 """
 
 import contextlib
@@ -25,11 +20,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import trio
 
 from agent.streams.batches import Block
 from agent.streams.layout import BATCH_WORDS, RECORD_SIZE
 from agent.streams.ordering import acquire_fence
+from agent.streams.wakeups import Wakeups
 
 HEAD_OFFSET, TAIL_OFFSET = 1024, 1032
 
@@ -38,13 +33,6 @@ RECORD_LOST, RECORD_SAMPLE = 2, 9
 HEADER = 8
 STRIDE = HEADER + RECORD_SIZE
 """The u32 length stands where a ring record has the batch's u32 count of words."""
-
-BUFFER_BYTES = 512 << 10
-"""For each CPU; what ``perf_event_mlock_kb`` grants without RLIMIT_MEMLOCK. 64,000 events."""
-
-FASTEST_BYTES_PER_S = 10e6
-"""One CPU's share at 1.3 million events a second, twice what switching tasks can come to."""
-SHORTEST_LOOK_S = 0.005
 
 _HEADER = struct.Struct("=IHH")
 _LOST = struct.Struct("=8x8xQ")
@@ -87,11 +75,6 @@ class PerfBuffer:
         self._position = int(self._tail[0])
         self.lost = 0
         """Submits that found no room, as far as the kernel has told: up to the last record."""
-
-    @property
-    def filling(self) -> bool:
-        """Whether a quarter is in use."""
-        return int(self._head[0]) - self._position > self.size // 4
 
     def read(self, limit: int) -> Block | None:
         """At most ``limit`` records, or None; to be released before the next read.
@@ -159,9 +142,8 @@ class PerfBuffer:
 class PerfReader:
     """All CPUs' buffers; mapping them takes no privilege but locked memory."""
 
-    def __init__(self, buffer_bytes: int = BUFFER_BYTES) -> None:
-        self.buffer_bytes = buffer_bytes
-        """For each CPU; halved until the kernel grants it."""
+    def __init__(self, wakeups: Wakeups | None = None) -> None:
+        self._wakeups = wakeups or Wakeups()
         self._buffers: dict[PerfEvent, PerfBuffer] = {}
         self._reading: PerfBuffer | None = None
 
@@ -175,30 +157,18 @@ class PerfReader:
         """Submits that found no room, as far as the kernel has told."""
         return sum(buffer.lost for buffer in self._buffers.values())
 
-    def add(self, events: Sequence[PerfEvent]) -> None:
-        """Map further buffers, all of one size, or none. Raises OSError where not a page is left.
+    def add(self, events: Sequence[PerfEvent], size: int) -> None:
+        """Map further buffers of ``size`` bytes, or none. Raises OSError where that is too much.
 
         A CPU's earlier buffer stays ahead of its new one until what it still holds is read.
         """
-        size = self.buffer_bytes
-        while True:
-            try:
-                self._buffers |= _mapped(events, size)
-            except OSError:
-                if size <= mmap.PAGESIZE:
-                    raise
-                size //= 2
-            else:
-                self.buffer_bytes = size
-                return
+        self._buffers |= _mapped(events, size)
+        for event in events:
+            self._wakeups.add(event.fd)
 
     async def wait(self) -> None:
-        """Return when a buffer fills faster than it is drained."""
-        looking_every = max(self.buffer_bytes / FASTEST_BYTES_PER_S, SHORTEST_LOOK_S)
-        while True:
-            await trio.sleep(looking_every)
-            if any(buffer.filling for buffer in self._buffers.values()):
-                return
+        """Return when the kernel wakes us: only when a buffer fills faster than it is drained."""
+        await self._wakeups.wait()
 
     def read(self, limit: int) -> Block | None:
         """At most ``limit`` records of one CPU, or None; to be released before the next read.
@@ -231,6 +201,7 @@ class PerfReader:
         for buffer in self._buffers.values():
             buffer.close()
         self._buffers.clear()
+        self._wakeups.close()
 
 
 def _mapped(events: Sequence[PerfEvent], size: int) -> dict[PerfEvent, PerfBuffer]:

@@ -27,9 +27,6 @@ FLAG_FD_CLOEXEC = 1 << 3
 ATTRIBUTE_SIZE = 64
 """PERF_ATTR_SIZE_VER0, which every kernel takes."""
 
-NEVER_BYTES = 1 << 30
-"""As the wakeup's watermark: the kernel cuts it to the buffer's size."""
-
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -47,8 +44,10 @@ def parse_cpus(text: str) -> list[int]:
     return cpus
 
 
-def open_output(cpu: int, read_format: int) -> int:
+def open_output(cpu: int, read_format: int, watermark: int) -> int:
     """An event of a CPU that programs write records to; returns its fd. Raises OSError.
+
+    A reader is woken each time that ``watermark`` bytes have been written.
 
     ENODEV: the CPU is offline. EINVAL: there is none, or the kernel lacks the read format.
     """
@@ -65,7 +64,7 @@ def open_output(cpu: int, read_format: int) -> int:
         SAMPLE_RAW,
         read_format,
         FLAG_BIT_WATERMARK,
-        NEVER_BYTES,
+        watermark,
     )
     buffer = ctypes.create_string_buffer(attributes, ATTRIBUTE_SIZE)
     fd = int(_libc.syscall(number, buffer, -1, cpu, -1, FLAG_FD_CLOEXEC))
@@ -82,6 +81,7 @@ class OutputEvent:
     cpu: int
     serial: int
     """Never used twice, so it tells an event from another of the same CPU."""
+    watermark: int
     fd: int
 
 
@@ -100,21 +100,23 @@ class OutputEvents:
         self._lost_by_closed = 0
         self._read_format = FORMAT_TOTAL_TIME_RUNNING | FORMAT_LOST
 
-    def renew(self) -> list[OutputEvent]:
-        """Open what is missing, and again what a CPU's absence has ended; returns all that run.
+    def renew(self, watermark: int) -> list[OutputEvent]:
+        """Open what is missing, and again what is of no use; returns all that run.
+
+        Of no use is an event with another watermark, and one whose CPU was offline meanwhile.
 
         Raises OSError where the kernel refuses other than because the CPU is offline.
         """
         online = self._online()
         for cpu in online:
             event = self._events.get(cpu)
-            if event is not None and not self._runs(event):
+            if event is not None and not (event.watermark == watermark and self._runs(event)):
                 self._lost_by_closed += self._lost_by(event)
                 os.close(self._events.pop(cpu).fd)
                 event = None
             if event is None:
                 with contextlib.suppress(_Offline):
-                    self._events[cpu] = self._opened(cpu)
+                    self._events[cpu] = self._opened(cpu, watermark)
         return [self._events[cpu] for cpu in online if cpu in self._events]
 
     def refused(self) -> int | None:
@@ -128,19 +130,19 @@ class OutputEvents:
             os.close(event.fd)
         self._events.clear()
 
-    def _opened(self, cpu: int) -> OutputEvent:
-        fd = self._open(cpu)
+    def _opened(self, cpu: int, watermark: int) -> OutputEvent:
+        fd = self._open(cpu, watermark)
         try:
             bpf.update_element(self._array_fd, cpu, struct.pack("=I", fd))
         except OSError:
             os.close(fd)
             raise
         self._serial += 1
-        return OutputEvent(cpu, self._serial, fd)
+        return OutputEvent(cpu, self._serial, watermark, fd)
 
-    def _open(self, cpu: int) -> int:
+    def _open(self, cpu: int, watermark: int) -> int:
         try:
-            return open_output(cpu, self._read_format)
+            return open_output(cpu, self._read_format, watermark)
         except OSError as error:
             if error.errno == errno.ENODEV:
                 raise _Offline from error
@@ -148,7 +150,7 @@ class OutputEvents:
                 raise
         # a kernel without PERF_FORMAT_LOST
         self._read_format &= ~FORMAT_LOST
-        return self._open(cpu)
+        return self._open(cpu, watermark)
 
     def _runs(self, event: OutputEvent) -> bool:
         """Whether its clock does. It stands still for good once the CPU has been offline."""

@@ -91,7 +91,7 @@ class Supervisor:
         """The buffers that the agent does not have; to be asked while there are more."""
         maps = self._ready_maps()
         transport = maps.buffers.chosen(request["transport"])
-        offered = maps.buffers.offered(transport, request["have"])
+        offered = maps.buffers.offered(transport, request["have"], int(request["watermark"]))
         now = offered[: messages.BUFFERS_AT_ONCE]
         return {
             "transport": transport,

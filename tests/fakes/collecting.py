@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,9 +24,9 @@ from agent.streams.client import Reply, SupervisorClient
 from agent.streams.collector import KernelCollector
 from agent.streams.layout import DEFAULT_RING_BYTES, LATENCY_BITS, STREAM_RUNQLAT, TID_BITS
 from agent.streams.observed import Arming
-from agent.streams.perf import BUFFER_BYTES
 from agent.streams.plan import Plan
-from agent.streams.transport import Transports
+from agent.streams.transport import GRANTED_BUFFER, Transports
+from agent.streams.wakeups import Wakeups
 
 
 class KeepingClient:
@@ -52,6 +53,8 @@ class Collecting:
     online: Path
     waits: Counter[int] = field(default_factory=Counter)
     """Run-queue latencies that arrived, by the thread they are about."""
+    folding_s: float = 0.0
+    """How long the sink takes over what it is handed, with nothing else going on meanwhile."""
 
     async def start(self, pid: int, transport: str) -> Arming:
         """A run about one tree of processes, of run-queue latency alone."""
@@ -65,6 +68,7 @@ class Collecting:
         assert stream == STREAM_RUNQLAT
         tids = words >> np.uint64(LATENCY_BITS) & np.uint64((1 << TID_BITS) - 1)
         self.waits.update(tids.ravel().tolist())
+        time.sleep(self.folding_s)
 
 
 @asynccontextmanager
@@ -72,15 +76,16 @@ async def collecting(
     folder: Path,
     *,
     ring_bytes: int = DEFAULT_RING_BYTES,
-    perf_bytes: int = BUFFER_BYTES,
+    perf_bytes: int = GRANTED_BUFFER,
     without_ring: bool = False,
+    wakeups: Wakeups | None = None,
 ) -> AsyncIterator[Collecting]:
     online = folder / "online"
     further = ["without-ring"] if without_ring else []
     process, channel = _supervisor(online, str(ring_bytes), str(online), *further)
     client = SupervisorClient(channel, process.pid)
     keeping = KeepingClient(client)
-    transports = Transports(keeping, perf_bytes, online)
+    transports = Transports(keeping, perf_bytes, online, wakeups)
     collector = KernelCollector(client, Plan(), transports)
     try:
         async with trio.open_nursery() as nursery:

@@ -6,8 +6,10 @@ import struct
 from collections.abc import Sequence
 
 import numpy as np
+import trio
 
 from agent.streams.layout import BATCH_WORDS, RECORD_SIZE
+from agent.streams.wakeups import Wakeups
 
 BUSY, DISCARD = 1 << 31, 1 << 30
 RING_STRIDE = 8 + RECORD_SIZE
@@ -24,6 +26,25 @@ def batch_id(cpu: int, stream: int) -> int:
 def events_of(seq: int, words: int = BATCH_WORDS) -> list[int]:
     """Words that tell which batch they are from."""
     return [seq * 1000 + i for i in range(words)]
+
+
+class FakeWakeups(Wakeups):
+    """For memory that is a file, which epoll does not take."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.added: list[int] = []
+        self._woken = trio.Event()
+
+    def add(self, fd: int) -> None:
+        self.added.append(fd)
+
+    def wake(self) -> None:
+        self._woken.set()
+
+    async def wait(self) -> None:
+        await self._woken.wait()
+        self._woken = trio.Event()
 
 
 class RingMemory:

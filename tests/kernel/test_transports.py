@@ -3,22 +3,22 @@
 import fcntl
 import os
 import resource
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trio
 from fakes.collecting import Collecting, collecting
 from fakes.proc import switches
 from fakes.program import Program, program
-from fakes.real_agent import RealAgent
+from fakes.real_agent import RealAgent, running
+from fakes.transport_memory import FakeWakeups
 
-from agent.streams import bpf, privileges
 from agent.streams.layout import BATCH_WORDS
 from agent.streams.observed import Stopped, StreamCounts
-from agent.streams.perf import PerfEvent, PerfReader
-from agent.streams.perf_events import OutputEvents
+from agent.streams.transport import buffer_size
+from agent.streams.wakeups import Wakeups
 
 TURNS = 50_000
 PAGE = resource.getpagesize()
@@ -69,6 +69,7 @@ def test_both_give_the_same_counts(agent: RealAgent) -> None:
 @pytest.mark.parametrize("transport", ["ring", "perf"])
 async def test_what_a_small_buffer_loses_is_counted_exactly(tmp_path: Path, transport: str) -> None:
     async with collecting(tmp_path, ring_bytes=ONE_RECORD, perf_bytes=ONE_RECORD) as here:
+        here.folding_s = 0.01
         with program("pingpong", TURNS) as players:
             for _ in range(2):
                 await here.start(players.pid, transport)
@@ -179,39 +180,69 @@ async def test_a_cpu_that_was_offline_between_runs_gets_a_new_buffer(tmp_path: P
             assert len(here.client.fds) == 2 * events
 
 
-def test_an_agent_without_a_limit_on_locked_memory_takes_what_the_kernel_grants() -> None:
-    """``perf_event_mlock_kb`` for each CPU and user, of which one page holds the positions."""
-    array = bpf.create_map("cba_test", bpf.MAP_TYPE_PERF_EVENT_ARRAY, key=4, value=4, entries=64)
-    events = OutputEvents(array)
-    offered = [PerfEvent(e.cpu, e.serial, e.fd) for e in events.renew()]
-    size = in_child(lambda: mapped_without_privileges(offered))
-    events.close()
-    os.close(array)
-    granted = int(Path("/proc/sys/kernel/perf_event_mlock_kb").read_text()) * 1024 - PAGE
-    assert size <= granted < 2 * size
+async def test_the_kernel_wakes_the_reader_of_a_buffer_that_fills(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many times over, and without the timer."""
+    monkeypatch.setattr("agent.streams.collector.DRAIN_INTERVAL_S", 3600)
+    async with collecting(tmp_path, perf_bytes=256 << 10) as here:
+        with program("pingpong", 10 * TURNS) as players:
+            await here.start(players.pid, "perf")
+            made = await play(players)
+            counts = assert_adds_up(here, await here.collector.stop(), players)
+    # left unread, the buffer would hold a thirtieth of them
+    assert counts.received > made / 2
 
 
-def mapped_without_privileges(offered: list[PerfEvent]) -> int:
-    resource.setrlimit(resource.RLIMIT_MEMLOCK, (0, 0))
-    privileges.drop_everything(privileges.unused_uid())
-    reader = PerfReader(64 << 20)
-    reader.add(offered)
-    assert len(reader.serials) == len(offered)
-    return reader.buffer_bytes
+async def test_a_wakeup_that_nobody_waited_for_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel tells of it once, and epoll asks twice."""
+    monkeypatch.setattr("agent.streams.collector.DRAIN_INTERVAL_S", 3600)
+    async with collecting(tmp_path, perf_bytes=64 << 10, wakeups=FakeWakeups()) as here:
+        with program("pingpong", TURNS) as players, closing(Wakeups()) as wakeups:
+            await here.start(players.pid, "perf")
+            for fd in here.client.fds:
+                wakeups.add(fd)
+            for _ in range(3):
+                await play(players)
+                with trio.fail_after(30):
+                    await wakeups.wait()
+                await here.collector.refresh()
+                with trio.move_on_after(0.1) as waited:
+                    await wakeups.wait()
+                assert waited.cancelled_caught
+            assert_adds_up(here, await here.collector.stop(), players)
 
 
-def in_child(work: Callable[[], Any]) -> int:
-    """Its result, from a process that may drop what it likes."""
-    receiving, sending = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            os.write(sending, str(work()).encode())
-        finally:
-            os._exit(0)
-    os.close(sending)
-    with os.fdopen(receiving) as result:
-        text = result.read()
-    os.waitpid(pid, 0)
-    assert text, "the child failed"
-    return int(text)
+@pytest.mark.parametrize("part", [0, 1])
+def test_buffers_are_as_large_as_the_limit_on_locked_memory_allows(part: int) -> None:
+    """Beyond it there is ``perf_event_mlock_kb`` for each CPU. A page holds the positions."""
+    with locked_memory_limit(part) as limit, running(["--transport", "perf"]) as agent:
+        [pid] = [p["pid"] for p in agent.status()["processes"] if p["role"] == "agent"]
+        mapped = perf_mappings(pid)
+    cpus = os.cpu_count() or 1
+    granted = int(Path("/proc/sys/kernel/perf_event_mlock_kb").read_text()) * 1024 * cpus + limit
+    expected = buffer_size(cpus)
+    while (PAGE + expected) * cpus > granted:
+        expected //= 2
+    assert mapped == [PAGE + expected] * cpus
+
+
+@contextmanager
+def locked_memory_limit(part: int) -> Iterator[int]:
+    """Nothing or all of what there is, for the processes that are started meanwhile."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    limit = part * (1 << 40 if hard == resource.RLIM_INFINITY else hard)
+    resource.setrlimit(resource.RLIMIT_MEMLOCK, (limit, hard))
+    try:
+        yield limit
+    finally:
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, (soft, hard))
+
+
+def perf_mappings(pid: int) -> list[int]:
+    """Bytes of each perf buffer that a process has mapped."""
+    rows = Path(f"/proc/{pid}/maps").read_text().splitlines()
+    ranges = [row.split()[0].split("-") for row in rows if "[perf_event]" in row]
+    return [int(end, 16) - int(start, 16) for start, end in ranges]

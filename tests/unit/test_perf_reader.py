@@ -6,7 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 import trio
-from fakes.transport_memory import PAGE, PERF_STRIDE, PerfMemory, batch_id, events_of
+from fakes.transport_memory import (
+    PAGE,
+    PERF_STRIDE,
+    FakeWakeups,
+    PerfMemory,
+    batch_id,
+    events_of,
+)
 
 from agent.streams.layout import STREAM_RUNQLAT
 from agent.streams.perf import CorruptBuffer, PerfEvent, PerfReader
@@ -31,8 +38,8 @@ def reader(memory: PerfMemory) -> Iterator[PerfReader]:
 
 
 def reader_of(*memories: PerfMemory) -> PerfReader:
-    reader = PerfReader(SIZE)
-    reader.add([PerfEvent(cpu, cpu + 1, memory.fd) for cpu, memory in enumerate(memories)])
+    reader = PerfReader(FakeWakeups())
+    reader.add([PerfEvent(cpu, cpu + 1, memory.fd) for cpu, memory in enumerate(memories)], SIZE)
     return reader
 
 
@@ -219,7 +226,7 @@ def test_a_replaced_buffer_is_read_out_before_its_successor() -> None:
     old, other, new = (PerfMemory(SIZE) for _ in range(3))
     reader = reader_of(old, other)
     old.submit(0)
-    reader.add([PerfEvent(0, 3, new.fd)])
+    reader.add([PerfEvent(0, 3, new.fd)], SIZE)
     new.submit(1)
     assert drained(reader) == [[0], [1]]
     assert reader.serials == [1, 2, 3]
@@ -242,9 +249,11 @@ def test_what_an_earlier_run_left_is_discarded(memory: PerfMemory, reader: PerfR
 
 
 def test_buffers_are_mapped_all_or_none(memory: PerfMemory) -> None:
-    reader = PerfReader(SIZE)
+    wakeups = FakeWakeups()
+    reader = PerfReader(wakeups)
     with pytest.raises(OSError, match="Bad file descriptor"):
-        reader.add([PerfEvent(0, 1, memory.fd), PerfEvent(1, 2, -2)])
+        reader.add([PerfEvent(0, 1, memory.fd), PerfEvent(1, 2, -2)], SIZE)
+    assert wakeups.added == []
     assert reader.serials == []
     assert reader.read(10) is None
 
@@ -260,20 +269,18 @@ def test_closing_fails_while_a_view_lives(memory: PerfMemory) -> None:
     reader.close()
 
 
-async def test_waiting_ends_when_a_buffer_fills_and_not_before(
-    memory: PerfMemory, reader: PerfReader, autojump_clock: trio.testing.MockClock
-) -> None:
-    for seq in range(RECORDS_THAT_FIT // 4):
-        memory.submit(seq)
+async def test_every_buffer_wakes_the_reader(autojump_clock: trio.testing.MockClock) -> None:
+    memories = [PerfMemory(SIZE) for _ in range(2)]
+    wakeups = FakeWakeups()
+    reader = PerfReader(wakeups)
+    reader.add([PerfEvent(0, 1, memories[0].fd)], SIZE)
+    reader.add([PerfEvent(1, 2, memories[1].fd)], SIZE)
+    assert wakeups.added == [memory.fd for memory in memories]
     with trio.move_on_after(60) as waited:
         await reader.wait()
     assert waited.cancelled_caught
-    memory.submit(9)
-    memory.submit(10)
-    with trio.move_on_after(60) as waited:
-        await reader.wait()
-    assert not waited.cancelled_caught
-    drained(reader)
-    with trio.move_on_after(60) as waited:
-        await reader.wait()
-    assert waited.cancelled_caught
+    wakeups.wake()
+    await reader.wait()
+    reader.close()
+    for memory in memories:
+        memory.close()

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 import trio
-from fakes.transport_memory import PAGE, PerfMemory, RingMemory
+from fakes.transport_memory import PAGE, FakeWakeups, PerfMemory, RingMemory
 
 from agent.streams import messages
 from agent.streams.causes import CannotCollect, cannot
 from agent.streams.client import Reply, close_all
 from agent.streams.perf import PerfReader
 from agent.streams.ring import RingReader
-from agent.streams.transport import Transports
+from agent.streams.transport import Transports, buffer_size
 
 SIZE = 4 * PAGE
 
@@ -99,18 +99,18 @@ def open_fds() -> int:
 async def test_auto_is_what_the_privileged_side_makes_of_it(
     supervisor: FakeSupervisor, online: FakeOnline
 ) -> None:
-    transports = Transports(supervisor, SIZE, online.path)
+    transports = Transports(supervisor, SIZE, online.path, FakeWakeups())
     name, reader = await transports.open("auto")
     assert name == "ring"
     assert isinstance(reader, RingReader)
     with contextlib.closing(FakeSupervisor(ring=False)) as older:
-        name, reader = await Transports(older, SIZE, online.path).open("auto")
+        name, reader = await Transports(older, SIZE, online.path, FakeWakeups()).open("auto")
     assert name == "perf"
     assert isinstance(reader, PerfReader)
 
 
 async def test_what_is_mapped_stays_mapped(supervisor: FakeSupervisor, online: FakeOnline) -> None:
-    transports = Transports(supervisor, SIZE, online.path)
+    transports = Transports(supervisor, SIZE, online.path, FakeWakeups())
     first = [await transports.open("auto"), await transports.open("perf")]
     held = open_fds()
     for _ in range(5):
@@ -121,8 +121,9 @@ async def test_what_is_mapped_stays_mapped(supervisor: FakeSupervisor, online: F
 async def test_a_machine_with_many_cpus_takes_several_answers(online: FakeOnline) -> None:
     cpus = 2 * messages.BUFFERS_AT_ONCE + 1
     with contextlib.closing(FakeSupervisor(cpus)) as supervisor:
+        transports = Transports(supervisor, SIZE, online.path, FakeWakeups())
         before = open_fds()
-        _, reader = await Transports(supervisor, SIZE, online.path).open("perf")
+        _, reader = await transports.open("perf")
         assert isinstance(reader, PerfReader)
         assert sorted(reader.serials) == list(range(1, cpus + 1))
         assert supervisor.asked == 3
@@ -134,7 +135,7 @@ async def test_a_machine_with_many_cpus_takes_several_answers(online: FakeOnline
 async def test_those_who_open_at_once_map_each_buffer_once(
     supervisor: FakeSupervisor, online: FakeOnline
 ) -> None:
-    transports = Transports(supervisor, SIZE, online.path)
+    transports = Transports(supervisor, SIZE, online.path, FakeWakeups())
     async with trio.open_nursery() as nursery:
         for _ in range(3):
             nursery.start_soon(transports.open, "perf")
@@ -148,20 +149,51 @@ async def test_those_who_open_at_once_map_each_buffer_once(
     assert reader.read(10) is None
 
 
-async def test_no_memory_is_a_cause_with_a_cure(online: FakeOnline) -> None:
-    class OutOfMemory(FakeSupervisor):
-        async def ask(self, verb: str, **arguments: Any) -> Reply:
-            reply = await super().ask(verb, **arguments)
-            close_all(reply.fds)
-            return Reply(reply.message, tuple(os.open("/dev/null", os.O_RDWR) for _ in reply.fds))
+class ShortOfMemory(FakeSupervisor):
+    """Its buffers can be mapped up to a size; of others it knows by the watermark, a quarter."""
 
-    with contextlib.closing(OutOfMemory()) as supervisor:
+    def __init__(self, largest: int) -> None:
+        super().__init__()
+        self.largest = largest
+        self.watermarks: list[int] = []
+
+    async def ask(self, verb: str, **arguments: Any) -> Reply:
+        reply = await super().ask(verb, **arguments)
+        self.watermarks.append(arguments["watermark"])
+        if 4 * arguments["watermark"] <= self.largest:
+            return reply
+        close_all(reply.fds)
+        return Reply(reply.message, tuple(os.open("/dev/null", os.O_RDWR) for _ in reply.fds))
+
+
+async def test_buffers_are_halved_until_the_kernel_grants_them(online: FakeOnline) -> None:
+    with contextlib.closing(ShortOfMemory(SIZE)) as supervisor:
+        transports = Transports(supervisor, 4 * SIZE, online.path, FakeWakeups())
+        before = open_fds()
+        _, reader = await transports.open("perf")
+        assert supervisor.watermarks == [SIZE, SIZE // 2, SIZE // 4]
+        assert isinstance(reader, PerfReader)
+        assert reader.serials == [1, 2]
+        assert open_fds() == before + 2
+        reader.close()
+
+
+async def test_no_memory_is_a_cause_with_a_cure(online: FakeOnline) -> None:
+    with contextlib.closing(ShortOfMemory(0)) as supervisor:
+        transports = Transports(supervisor, SIZE, online.path, FakeWakeups())
         before = open_fds()
         with pytest.raises(CannotCollect) as caught:
-            await Transports(supervisor, SIZE, online.path).open("perf")
+            await transports.open("perf")
         assert open_fds() == before
     assert caught.value.code == "no_buffer_memory"
     assert "--transport ring" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("cpus", "kib"), [(1, 2048), (16, 2048), (17, 1024), (32, 1024), (64, 512), (1024, 512)]
+)
+def test_many_cpus_have_smaller_buffers(cpus: int, kib: int) -> None:
+    assert buffer_size(cpus) == kib * 1024
 
 
 @asynccontextmanager
@@ -175,7 +207,7 @@ async def following(transports: Transports, name: str) -> AsyncIterator[None]:
 async def test_a_cpu_that_comes_online_is_mapped(
     supervisor: FakeSupervisor, online: FakeOnline, autojump_clock: trio.testing.MockClock
 ) -> None:
-    transports = Transports(supervisor, SIZE, online.path)
+    transports = Transports(supervisor, SIZE, online.path, FakeWakeups())
     _, reader = await transports.open("perf")
     asked = supervisor.asked
     async with following(transports, "perf"):
@@ -196,7 +228,7 @@ async def test_a_buffer_that_cannot_be_had_does_not_end_the_run(
     autojump_clock: trio.testing.MockClock,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    transports = Transports(supervisor, SIZE, online.path)
+    transports = Transports(supervisor, SIZE, online.path, FakeWakeups())
     await transports.open("perf")
     supervisor.failing = cannot("kernel_refused", "not now")
     online.lists("0")
@@ -215,7 +247,7 @@ async def test_a_buffer_that_cannot_be_had_does_not_end_the_run(
 async def test_the_ring_is_every_cpus(
     supervisor: FakeSupervisor, online: FakeOnline, autojump_clock: trio.testing.MockClock
 ) -> None:
-    transports = Transports(supervisor, SIZE, online.path)
+    transports = Transports(supervisor, SIZE, online.path, FakeWakeups())
     await transports.open("auto")
     online.lists("0")
     await transports.follow_cpus("ring")

@@ -91,7 +91,7 @@ def _disks(edges: tuple[Edge, Edge], block: BlockTable) -> Iterator[Check]:
         for operation, count in now.items():
             kernel = count - then[operation]
             if kernel or ours[operation]:
-                name = f"block_{operation}s_{device_name(device)}"
+                name = f"block_{operation}_{device_name(device)}"
                 slack = DISK_SLACK
                 yield Check(name, "requests", ours[operation], kernel, RELATIVE_BOUND, slack)
 

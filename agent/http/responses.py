@@ -28,7 +28,6 @@ STATUS_BY_CODE = {
     "forbidden_origin": HTTPStatus.FORBIDDEN,
     "not_found": HTTPStatus.NOT_FOUND,
     "no_such_run": HTTPStatus.NOT_FOUND,
-    "unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
 LONGEST_QUOTED_PATH = 100

@@ -38,4 +38,4 @@ class HttpSettings:
     """How long requests in flight may go on once shutdown has begun."""
 
     max_connections: int = 256
-    """Beyond it the connection that does least is closed, or the new one is answered 503."""
+    """Beyond it the connection that does least is closed; the new one waits where none may be."""

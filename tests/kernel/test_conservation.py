@@ -106,7 +106,7 @@ def written(agent: RealAgent, disk: Disk, dd: str) -> Json:
 
 def test_requests_by_disk_and_operation(agent: RealAgent, disk: Disk, tool: Any) -> None:
     dd = tool("dd")
-    names = [f"block_{operation}s_{disk.device}" for operation in ("read", "write")]
+    names = [f"block_{operation}_{disk.device}" for operation in ("read", "write")]
     evidence = passing(lambda: written(agent, disk, dd), *names)
     checks = checks_of(evidence)
     assert checks[names[0]]["ours"] >= DIRECT

@@ -99,8 +99,8 @@ def test_what_agrees_passes() -> None:
             {
                 "context_switches",
                 "forks",
-                "block_reads_254:0",
-                "block_writes_254:0",
+                "block_read_254:0",
+                "block_write_254:0",
                 "run_queue_wait",
                 "lifetimes",
             },
@@ -108,7 +108,7 @@ def test_what_agrees_passes() -> None:
         (SECTIONS, True, {"context_switches", "forks", "run_queue_wait", "lifetimes", "cpu_time"}),
         (("runqlat",), True, {"context_switches", "forks", "run_queue_wait"}),
         (("exec",), False, {"forks"}),
-        (("biolatency",), False, {"forks", "block_reads_254:0", "block_writes_254:0"}),
+        (("biolatency",), False, {"forks", "block_read_254:0", "block_write_254:0"}),
     ],
 )
 def test_every_check_that_the_sections_allow(
@@ -135,16 +135,16 @@ def test_forks_that_do_not_agree(part: float) -> None:
 @pytest.mark.parametrize("part", TWO_PER_CENT)
 def test_requests_that_do_not_agree(part: float) -> None:
     found = checks(table=block(reads=round(part * READS)), scoped=False)
-    assert failed(found) == {"block_reads_254:0"}
+    assert failed(found) == {"block_read_254:0"}
     assert failed(checks(table=block(writes=round(part * WRITES)), scoped=False)) == {
-        "block_writes_254:0"
+        "block_write_254:0"
     }
 
 
 def test_requests_of_an_operation_that_we_never_saw() -> None:
     found = checks(table=block(writes=0), scoped=False)
-    assert found["block_writes_254:0"].difference == -1
-    assert failed(found) == {"block_writes_254:0"}
+    assert found["block_write_254:0"].difference == -1
+    assert failed(found) == {"block_write_254:0"}
 
 
 @pytest.mark.parametrize("part", [0.9, 1.1])

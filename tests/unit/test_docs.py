@@ -170,7 +170,7 @@ def test_every_reason_of_a_verdict() -> None:
 def test_every_check() -> None:
     fixed = first_arguments("Check")
     documented = names(EVIDENCE, "What is checked")
-    by_device = "block_<operation>s_<device>"
+    by_device = "block_<operation>_<device>"
     hold(EVIDENCE, "What is checked", {*fixed, by_device}, documented)
 
 

@@ -356,7 +356,7 @@ def _arming(message: dict[str, Any], plan: Plan, scope: Scope) -> Arming:
         needed = [
             p.hook
             for p in specs.programs_for((section,), plan.constants())
-            if p.sections and not p.iterates and not p.details
+            if section in p.sections and not p.iterates and not p.details
         ]
         missing = [f"{hook}: {refused[hook]}" for hook in needed if hook in refused]
         if missing:

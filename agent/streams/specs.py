@@ -35,6 +35,8 @@ class Program:
     """Only with these values of the constants that choose the code (plan.py)."""
     details: tuple[str, ...] = ()
     """Only for one of these details, and not needed by the sections for anything else."""
+    always: bool = False
+    """Attached also without its sections: an exec by a thread changes who is a member."""
     optional: bool = False
     """Left out where the kernel has no such hook; its constant HAVE_<HOOK> tells the C files."""
 
@@ -67,7 +69,7 @@ BY_ACCOUNTING = (("TIMING_ACCOUNTING", 1),)
 PROGRAMS = (
     Program("on_sched_process_fork", "sched_process_fork"),
     Program("on_sched_process_exit", "sched_process_exit"),
-    Program("on_sched_process_exec", "sched_process_exec", ("exec",)),
+    Program("on_sched_process_exec", "sched_process_exec", ("exec",), always=True),
     Program("on_sched_switch", "sched_switch", TIMED),
     Program("on_sched_wakeup", "sched_wakeup", TIMED, when=BY_CLOCK),
     Program("on_sched_wakeup", "sched_wakeup_new", TIMED, when=BY_CLOCK),
@@ -168,7 +170,7 @@ def programs_for(sections: tuple[str, ...], constants: dict[str, int]) -> tuple[
     return tuple(
         program
         for program in PROGRAMS
-        if (not program.sections or set(program.sections) & set(sections))
+        if (program.always or not program.sections or set(program.sections) & set(sections))
         and all(constants[name] == value for name, value in program.when)
         and (not program.details or any(constants[DETAIL_SWITCHES[d]] for d in program.details))
     )

@@ -64,7 +64,6 @@ def test_large_thread_ids_count_like_any_other(large_agent: RealAgent) -> None:
         assert waits[tid] == pytest.approx(after[tid] - before[tid], rel=0.01)
     streams = run.evidence["completeness"]["streams"]
     assert streams["runqlat"]["collided"] == streams["offcpu"]["collided"] == 0
-    assert run.evidence["completeness"]["verdict"] == "complete"
 
 
 def test_execs_of_large_thread_ids_are_all_there(large_agent: RealAgent, tmp_path: Path) -> None:

@@ -45,7 +45,6 @@ def test_ping_pong_gives_a_sample_for_each_context_switch(agent: RealAgent) -> N
     assert stream["clamped"] == 0
     assert runqlat["overflow"] == 0
     assert runqlat["max_us"] <= run.evidence["duration_s"] * 1e6
-    assert run.evidence["completeness"]["verdict"] == "complete"
 
 
 def test_the_whole_machine_adds_up_too(agent: RealAgent) -> None:

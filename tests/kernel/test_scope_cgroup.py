@@ -147,9 +147,8 @@ def test_who_is_moved_out_counts_until_then(
             leaver.work(order("child"))
             time.sleep(2 * NOTICED_SECONDS)
     assert marks(run.evidence) == 4 * MARKS
-    # five tasks slept for three seconds and more, most of it outside
-    tasks, run_ms = 5, run.evidence["duration_s"] * 1e3
-    assert run.evidence["offcpu"]["total_ms"] < tasks * run_ms / 2
+    # five tasks slept for three seconds and more, nearly all of it outside
+    assert run.evidence["offcpu"]["total_ms"] < run.evidence["duration_s"] * 1e3 / 2
 
 
 def test_a_child_may_be_born_into_it_and_out_of_it(

@@ -120,17 +120,14 @@ class Launched(RealAgent):
     def compilers(self) -> set[int]:
         return children(self.supervisor) - {self.pid}
 
-    def catch_compiler(self, with_programs: bool = False) -> int:
-        """Stop the compiler as soon as there is one, or once it has loaded all of a program."""
+    def catch_compiler(self) -> int:
+        """Stop the compiler as soon as there is one."""
 
         def caught() -> int | None:
             for pid in self.compilers():
-                with contextlib.suppress(OSError):
+                with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGSTOP)
-                    if not with_programs or held(pid, "prog"):
-                        return pid
-                    os.kill(pid, signal.SIGCONT)
-                    time.sleep(0.001)
+                    return pid
             return None
 
         return eventually(caught)

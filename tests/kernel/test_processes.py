@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
+from fakes.copied_package import Copy
 from fakes.processes import Bpftool, Launched, children, eventually, held, launched, state_of
 from fakes.real_agent import COMMAND
 
@@ -69,20 +70,34 @@ def test_killing_a_process_detaches_everything(
         assert agent.exit_status() == 128 + signal.SIGKILL
 
 
+@pytest.fixture
+def hesitant(tmp_path: Path) -> Iterator[Launched]:
+    """Its compiler keeps what it has loaded for a run of one section, as if it hung."""
+    copy = Copy(tmp_path)
+    answered = "message, fds = answer(json.loads(channel.recv(1 << 20)))"
+    keeps = 'if len(message["programs"]) < 8:\n            __import__("time").sleep(600)'
+    copy.change("compiler.py", answered, f"{answered}\n        {keeps}")
+    with copy.launched() as agent:
+        agent.settle()
+        yield agent
+
+
 @pytest.mark.parametrize("victim", ["compiler", "supervisor", "agent"])
 def test_killing_a_process_during_a_compilation_leaves_no_program(
-    agent: Launched, bpftool: Bpftool, pool: ThreadPoolExecutor, victim: str
+    hesitant: Launched, bpftool: Bpftool, pool: ThreadPoolExecutor, victim: str
 ) -> None:
+    agent = hesitant
     maps = held(agent.supervisor, "map")
     before = bpftool.programs(maps)
     answer = pool.submit(agent.start, sections=["exec"])
-    compiler = agent.catch_compiler(with_programs=True)
-    assert bpftool.programs(maps).keys() > before.keys(), "the compiler has loaded some"
+    eventually(lambda: bpftool.programs(maps).keys() > before.keys())
+    [compiler] = agent.compilers()
+    assert held(compiler, "prog").isdisjoint(before)
     pids = {"compiler": compiler, "supervisor": agent.supervisor, "agent": agent.pid}
     os.kill(pids[victim], signal.SIGKILL)
     if victim != "compiler":
-        eventually(lambda: not state_of(compiler))
         assert bpftool.gone(maps)
+        assert not state_of(compiler)
     else:
         assert "killed by SIGKILL" in answer.result()["reason"]
         assert bpftool.programs(maps).keys() <= before.keys()

@@ -15,6 +15,7 @@ from agent.streams import reports
 from agent.streams.batches import Words
 from agent.streams.layout import (
     BLOCK_BY_KERNEL,
+    BLOCK_EMPTY,
     BLOCK_IN_FLIGHT,
     LATENCY_BITS,
     LATENCY_MAX,
@@ -37,8 +38,9 @@ class Collection:
     """Everything folded so far. ``take`` is the sink of the streams; it keeps no view."""
 
     def __init__(self, scoped: bool = False) -> None:
-        # in a scoped run the write-back of kernel threads stands apart, in the table only
-        apart = BLOCK_IN_FLIGHT | (BLOCK_BY_KERNEL if scoped else 0)
+        # What stands apart is in the table only: the second completion of a write that carried a
+        # flush, and in a scoped run the write-back of kernel threads.
+        apart = BLOCK_IN_FLIGHT | BLOCK_EMPTY | (BLOCK_BY_KERNEL if scoped else 0)
         self._kept_apart = np.uint64(apart)
         self.runqlat = LatencyHistogram()
         self.biolatency = LatencyHistogram()

@@ -152,6 +152,8 @@ class KernelCollector:
         observed = self._observed(self._drain, until_ns=message["stop_ns"])
         if "wait_functions" in message:
             observed = self._with_wait_functions(observed, message)
+        # the kernel's exact count, where it has one
+        refused = message.get("refused_records", self._drain.refused)
         self._drain = None
         return Stopped(
             message["stop_ns"],
@@ -160,7 +162,7 @@ class KernelCollector:
             alive,
             tuple(message["programs"]),
             faults,
-            message.get("refused_records"),
+            refused,
         )
 
     async def abandon(self) -> None:

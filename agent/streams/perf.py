@@ -146,16 +146,12 @@ class PerfReader:
         self._wakeups = wakeups or Wakeups()
         self._buffers: dict[PerfEvent, PerfBuffer] = {}
         self._reading: PerfBuffer | None = None
+        self._refused_by_closed = 0
 
     @property
     def serials(self) -> list[int]:
         """Which events' buffers are mapped."""
         return [event.serial for event in self._buffers]
-
-    @property
-    def lost(self) -> int:
-        """Submits that found no room, as far as the kernel has told."""
-        return sum(buffer.lost for buffer in self._buffers.values())
 
     def add(self, events: Sequence[PerfEvent], size: int) -> None:
         """Map further buffers of ``size`` bytes, or none. Raises OSError where that is too much.
@@ -194,7 +190,12 @@ class PerfReader:
             if newest[event.cpu] is event:
                 self._buffers[event].discard()
             else:
+                self._refused_by_closed += self._buffers[event].lost
                 self._buffers.pop(event).close()
+
+    def refused(self) -> int:
+        """Submits that found no room, ever, as far as the kernel has told."""
+        return self._refused_by_closed + sum(b.lost for b in self._buffers.values())
 
     def close(self) -> None:
         """Raises BufferError while anybody still holds a view of a record."""

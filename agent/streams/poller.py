@@ -25,6 +25,9 @@ class Reader(Protocol):
     def discard(self) -> None:
         """Leave unread what an earlier run left behind."""
 
+    def refused(self) -> int | None:
+        """Submits that found no room, ever, as far as the records tell; None: they do not."""
+
 
 class Drain:
     """One run's way from a reader to a sink."""
@@ -38,6 +41,13 @@ class Drain:
         self.seconds = 0.0
         """Time spent reading and folding."""
         self._lock = trio.Lock()
+        self._refused_before = reader.refused()
+
+    @property
+    def refused(self) -> int | None:
+        """Submits of this run that found no room, as far as the transport's records tell."""
+        refused = self._reader.refused()
+        return None if refused is None else refused - (self._refused_before or 0)
 
     async def run(self, interval: float) -> None:
         """Drain every ``interval`` seconds, or earlier when the buffer is filling. Until cancelled.

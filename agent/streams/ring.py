@@ -97,6 +97,9 @@ class RingReader:
         self._position = int(self._producer[0])
         self.release()
 
+    def refused(self) -> None:
+        """A ring keeps no account of what it refuses."""
+
     def close(self) -> None:
         """Raises BufferError while anybody still holds a view of a record."""
         self._consumer = self._producer = np.empty(0, np.uint64)

@@ -170,7 +170,8 @@ class Supervisor:
         answer = {"stop_ns": stop_ns, "programs": stats, "reports": True}
         if self._names_waits and self._maps is not None:
             answer["wait_functions"] = self._maps.wait_stacks().take()
-        answer["refused_records"] = self._maps.buffers.refused() if self._maps else None
+        if self._maps and (refused := self._maps.buffers.refused()) is not None:
+            answer["refused_records"] = refused
         return answer, list(self._close_after_sending)
 
     def _stats(self, request: dict[str, Any]) -> Answer:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 import trio
+from fakes.kernel_batches import KernelBatches
 from fakes.transport_memory import (
     PAGE,
     PERF_STRIDE,
@@ -15,8 +16,10 @@ from fakes.transport_memory import (
     events_of,
 )
 
+from agent.streams.batches import OpenBatches
 from agent.streams.layout import STREAM_RUNQLAT
 from agent.streams.perf import CorruptBuffer, PerfEvent, PerfReader
+from agent.streams.poller import Drain
 
 SIZE = 4 * PAGE
 RECORDS_THAT_FIT = SIZE // PERF_STRIDE
@@ -148,7 +151,7 @@ def test_what_the_kernel_lost_is_counted_and_read_past(
         reader.release()
     assert memory.submit(seq)
     drained(reader)
-    assert reader.lost == refused
+    assert reader.refused() == refused
 
 
 def test_a_lost_record_may_wrap(memory: PerfMemory, reader: PerfReader) -> None:
@@ -158,7 +161,7 @@ def test_a_lost_record_may_wrap(memory: PerfMemory, reader: PerfReader) -> None:
         assert reader.read(1) is None
         memory.other(2, 24, struct.pack("=QQ", 77, 1000 + left))
         assert reader.read(1) is None
-    assert reader.lost == 1008 + 1016
+    assert reader.refused() == 1008 + 1016
 
 
 @pytest.mark.parametrize("kind", [THROTTLE, FORK, UNKNOWN])
@@ -237,6 +240,35 @@ def test_a_replaced_buffer_is_read_out_before_its_successor() -> None:
     reader.close()
     for memory in (old, other, new):
         memory.close()
+
+
+def test_what_a_replaced_buffer_lost_stays_counted() -> None:
+    old, new = PerfMemory(SIZE), PerfMemory(SIZE)
+    reader = reader_of(old)
+    old.other(2, 24, struct.pack("=QQ", 77, 5))
+    drained(reader)
+    reader.add([PerfEvent(0, 3, new.fd)], SIZE)
+    reader.discard()
+    new.other(2, 24, struct.pack("=QQ", 77, 2))
+    drained(reader)
+    assert reader.refused() == 7
+    reader.close()
+    for memory in (old, new):
+        memory.close()
+
+
+async def test_a_run_is_told_what_was_refused_in_it(memory: PerfMemory, reader: PerfReader) -> None:
+    kernel = KernelBatches()
+    batches = OpenBatches(kernel.fd, kernel.geometry)
+    runs = []
+    for refused in (5, 2):
+        drain = Drain(reader, batches, lambda stream, words: None)
+        memory.other(2, 24, struct.pack("=QQ", 77, refused))
+        await drain.drain_all()
+        runs.append(drain.refused)
+    assert runs == [5, 2]
+    batches.close()
+    kernel.close()
 
 
 def test_what_an_earlier_run_left_is_discarded(memory: PerfMemory, reader: PerfReader) -> None:

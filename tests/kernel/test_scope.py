@@ -5,10 +5,11 @@ must be counted.
 """
 
 import json
+import socket
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -204,6 +205,38 @@ def test_io_belongs_to_whoever_issued_it(agent: RealAgent, disk: Disk) -> None:
     assert noise["writes"] > 0
 
 
+@pytest.mark.parametrize("options", [{}, {"sections": ["biolatency"]}, {"timing": "accounting"}])
+def test_what_its_io_uring_workers_issue_is_a_programs_own(
+    agent: RealAgent, disk: Disk, tool: Callable[[str], str], options: dict[str, Any]
+) -> None:
+    """They are threads of it that come without sched_process_fork."""
+    disabled = Path("/proc/sys/kernel/io_uring_disabled")
+    if not disabled.exists() or disabled.read_text().strip() != "0":
+        pytest.skip("io_uring cannot be used here")
+    file, result = disk.folder / "ring", disk.folder / "ring.json"
+    file.write_bytes(b"." * 4096 * 256)
+    subprocess.run(["sync", file], check=True)
+    job = ("--name=reads", f"--filename={file}", "--size=1M", "--bs=4k", "--rw=randread")
+    how = ("--ioengine=io_uring", "--iodepth=4", "--direct=1", "--force_async=1", "--thread")
+    output = (f"--output={result}", "--output-format=json")
+    with (
+        program("launch", tool("fio"), *job, *how, *output) as fio,
+        agent.run(scope=fio.scope, **options) as run,
+    ):
+        fio.work()
+        assert fio.hear()["status"] == 0
+    made = json.loads(result.read_text())["jobs"][0]["read"]["total_ios"]
+    file.unlink()
+    result.unlink()
+    rows = run.evidence["biolatency"]["by_operation"]
+    reads = sum(row["count"] for row in rows if row["operation"] == "read" and row["by"] == "tasks")
+    assert made == 256
+    # fio itself may have to be read from the disk, too
+    assert reads >= made
+    if "offcpu" in run.evidence:
+        assert "io_worker" in {row["reason"] for row in run.evidence["offcpu"]["top_reasons"]}
+
+
 def test_write_back_stands_apart(agent: RealAgent, disk: Disk) -> None:
     file = disk.folder / "written"
     file.write_bytes(b"." * 4096 * 500)
@@ -270,6 +303,27 @@ def test_the_agent_itself_cannot_be_the_scope(agent: RealAgent) -> None:
         answer = requests.post(f"{agent.url}/start", json=body, timeout=ANSWER_SECONDS)
         assert answer.status_code == 422, answer.text
         assert answer.json()["error"] == "scope_is_the_agent"
+
+
+def address_of_this_machine() -> str:
+    """One that others could use, too."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_route:
+        try:
+            any_route.connect(("192.0.2.1", 9))
+        except OSError as error:
+            pytest.skip(f"this machine has no network: {error.strerror}")
+        address: str = any_route.getsockname()[0]
+    return address
+
+
+def test_a_caller_by_way_of_the_network_cannot_be_told() -> None:
+    with running(["--host", address_of_this_machine()], ready=False) as agent:
+        body = {"scope": "caller"}
+        answer = requests.post(f"{agent.url}/start", json=body, timeout=ANSWER_SECONDS)
+        assert (answer.status_code, answer.json()["error"]) == (422, "caller_not_local")
+        assert answer.json()["field"] == "scope"
+        assert "pid" in answer.json()["message"]
+        assert not agent.status()["running"]
 
 
 # --- the whole system

@@ -16,7 +16,8 @@ inline_always bool remember(u64 request, u64 since)
 	issued.since = since;
 	issued.tid = LOAD32(task, TASK_PID);
 	issued.owner = LOAD32(task, TASK_FLAGS) & PF_KTHREAD ? OWNER_KERNEL : OWNER_TASK;
-	if (issued.owner == OWNER_TASK && !in_scope(issued.tid)) {
+	if (issued.owner == OWNER_TASK && !in_scope(issued.tid) &&
+	    !is_worker_in_scope(task)) {
 		/* One that was merged into another never completes, and its address is used again. */
 		bpf_map_delete_elem(MAP(REQUESTS_FD), &request);
 		return false;

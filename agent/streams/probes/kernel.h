@@ -22,6 +22,7 @@
 #define TASK_GONE (0x0010 | 0x0020 | 0x0080) /* EXIT_DEAD, EXIT_ZOMBIE, TASK_DEAD */
 #define PF_KTHREAD 0x00200000
 #define PF_IO_WORKER 0x00000010
+#define PF_EXITING 0x00000004
 
 /* x86: the code segment of 32-bit programs, whose syscalls have a table of their own. */
 #define USER32_CS 0x23
@@ -74,5 +75,21 @@ inline_always bool in_scope(u32 tid)
 	return *member(tid) != 0;
 #else
 	return *member(tid) == 0;
+#endif
+}
+
+/*
+ * io_uring's workers are threads of a process that no sched_process_fork tells of
+ * (create_io_thread()). Whether one that is out of scope so far belongs to a process in scope.
+ */
+inline_always bool is_worker_in_scope(u64 task)
+{
+#if SCOPED
+	u32 flags = LOAD32(task, TASK_FLAGS);
+
+	return (flags & (PF_IO_WORKER | PF_EXITING)) == PF_IO_WORKER &&
+	       *member(LOAD32(task, TASK_TGID)) != 0;
+#else
+	return false;
 #endif
 }

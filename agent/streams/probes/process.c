@@ -25,17 +25,7 @@ int on_sched_process_fork(u64 *ctx)
 	new_entry(child);
 #endif
 #if WITH_RUNQLAT || WITH_OFFCPU
-	struct task_slot *slot = slot_of(child);
-	struct task_origin *origin = origin_of(child);
-	u64 now = bpf_ktime_get_ns();
-
-	take_slot(slot, child, now);
-	slot->tag = SLOT_STOPPED; /* until wake_up_new_task() */
-	slot->since = now;
-	origin->run_delay = 0;
-	origin->runtime = 0;
-	origin->pcount = 0;
-	origin->idle_wait_ns = 0;
+	begin_life(child, bpf_ktime_get_ns());
 #endif
 	return 0;
 }

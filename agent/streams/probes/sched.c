@@ -132,8 +132,12 @@ int on_sched_wakeup(u64 *ctx)
 
 	u32 tid = LOAD32(task, TASK_PID);
 
-	if (!in_scope(tid))
-		return 0;
+	if (!in_scope(tid)) {
+		if (!is_worker_in_scope(task))
+			return 0;
+		*member(tid) = 1;
+		begin_life(tid, bpf_ktime_get_ns());
+	}
 
 	struct task_slot *slot = slot_of(tid);
 	u32 tag = slot->tag;

@@ -90,8 +90,11 @@ int on_sched_switch(u64 *ctx)
 	if (tid == 0)
 		return 0;
 	if (!in_scope(tid)) {
-		batch->excluded++;
-		return 0;
+		if (!is_worker_in_scope(prev)) {
+			batch->excluded++;
+			return 0;
+		}
+		*member(tid) = 1;
 	}
 #ifdef SWITCH_PREV_STATE
 	u32 state = (u32)ctx[SWITCH_PREV_STATE];

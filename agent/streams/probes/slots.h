@@ -49,6 +49,21 @@ inline_always void take_slot(struct task_slot *slot, u32 tid, u64 born)
 	slot->tid = tid;
 }
 
+/* A task that is not older than this moment: all of its sums are ours. */
+inline_always void begin_life(u32 tid, u64 now)
+{
+	struct task_slot *slot = slot_of(tid);
+	struct task_origin *origin = origin_of(tid);
+
+	take_slot(slot, tid, now);
+	slot->tag = SLOT_STOPPED; /* until wake_up_new_task() */
+	slot->since = now;
+	origin->run_delay = 0;
+	origin->runtime = 0;
+	origin->pcount = 0;
+	origin->idle_wait_ns = 0;
+}
+
 inline_always void close_blocked(struct task_slot *slot, u32 tag, u64 now)
 {
 	struct cpu_counters *c = counters();

@@ -197,7 +197,9 @@ def assert_requests_add_up(evidence: Json) -> None:
     timed = [
         row["count"]
         for row in evidence["biolatency"]["by_operation"]
-        if not row["in_flight_at_start"] and not (scoped and row["by"] == "kernel_threads")
+        if not row["in_flight_at_start"]
+        and not row["empty"]
+        and not (scoped and row["by"] == "kernel_threads")
     ]
     assert sum(timed) == evidence["biolatency"]["count"]
 

@@ -11,8 +11,9 @@ from agent.streams.observed import StreamCounts
 
 COMPLETE, DEGRADED, INVALID = "complete", "degraded", "invalid"
 MAX_UNMATCHED = 0.01
-"""Ends without a beginning that a run may have. Some kernels pass over one context switch in
-500 without firing its tracepoint, for any program; ``context_switches`` tells how many."""
+"""Ends without a beginning that a run may have. The kernel of the virtual machine this was built
+on runs no BPF program while process 1 is current, whoever attached it, and counts no miss; what
+goes unseen there shows in ``context_switches`` and ``unseen_switches``."""
 MAX_UNSEEN = 0.01
 UNMATCHED_SLACK = 20
 SUSPENDED_NS = 1_000_000

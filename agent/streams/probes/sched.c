@@ -32,7 +32,9 @@ inline_always void switched_out(void *ctx, u64 prev, bool preempted, u32 state, 
 	if (slot->tid != tid)
 		take_slot(slot, tid, 0);
 #if WITH_OFFCPU
-	else if ((slot->tag & SLOT_STATE) == SLOT_RUNNING)
+	else if (is_blocked(slot->tag))
+		woken_unseen(slot, now);
+	else
 		slot->oncpu_ns += now - slot->since;
 	if (!runnable)
 		tag = blocked_tag(prev, state);
@@ -70,12 +72,13 @@ inline_always void switched_in(void *ctx, u64 prev, u64 next, u64 now)
 	} else if (state != SLOT_RUNNABLE && state != SLOT_PREEMPTED) {
 		/* Before 6.12.33 prev_state could be stale for a task with a signal pending: what
 		 * looked like going to sleep was not, and no wakeup follows. */
-		if (is_blocked(tag)) {
-			counters()->wakeup_unseen++;
-			close_blocked(slot, tag, now);
-		}
+		if (is_blocked(tag))
+			woken_unseen(slot, now);
+		else
+			slot->oncpu_ns += now - since;
 		batch->unmatched++;
 	} else if (tag & SLOT_PRIMED) {
+		leave_out(slot, now);
 		batch->in_flight++;
 		origin_of(tid)->pcount++; /* an arrival that is not among our waits */
 		state = SLOT_RUNNING;

@@ -34,11 +34,18 @@ inline_always void begin_account(struct task_slot *slot, u64 now)
 	slot->waits = 0;
 }
 
-/* Time spent stopped, by a signal or a tracer, is no part of a task's account: as if born later. */
+/* What is no part of a task's account: as if it had been born later. */
+inline_always void leave_out(struct task_slot *slot, u64 until)
+{
+	if (slot->born_ns != 0)
+		slot->born_ns += until - slot->since;
+}
+
+/* Time spent stopped, by a signal or a tracer, is none of ours. */
 inline_always void leave_out_stop(struct task_slot *slot, u32 tag, u64 until)
 {
-	if ((tag & SLOT_STATE) == SLOT_STOPPED && slot->born_ns != 0)
-		slot->born_ns += until - slot->since;
+	if ((tag & SLOT_STATE) == SLOT_STOPPED)
+		leave_out(slot, until);
 }
 
 /* Make the slot this task's own. `born` is 0 where its sums do not cover its life so far. */
@@ -100,6 +107,13 @@ inline_always void leave_scope(u32 tid)
 		close_blocked(slot, slot->tag, bpf_ktime_get_ns());
 	slot->tid = 0;
 	slot->tag = SLOT_RUNNING;
+}
+
+/* Here again although nobody saw it being woken: blocked until now, but for a moment. */
+inline_always void woken_unseen(struct task_slot *slot, u64 now)
+{
+	counters()->wakeup_unseen++;
+	close_blocked(slot, slot->tag, now);
 }
 
 /* A thread that execs goes on under the number of its leader, and its account with it. */

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from agent.accounts import NS_PER_WAIT, RELATIVE_BOUND, Accounts
+from agent.accounts import NS_PER_WAIT, RELATIVE_BOUND, TICK_NS, Accounts
 from agent.block import BlockTable, device_name
 from agent.streams.kernel_counts import Edge
 
@@ -116,7 +116,7 @@ def _cpu(accounts: Accounts) -> Check:
         accounts.cpu_ns,
         accounts.kernel_cpu_ns,
         RELATIVE_BOUND,
-        accounts.cpu_allowance_ns + INTERRUPTION_NS,
+        accounts.cpu_allowance_ns + TICK_NS + INTERRUPTION_NS,
     )
 
 

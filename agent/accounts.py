@@ -30,8 +30,9 @@ class Accounts:
     waits_ns: int = 0
     kernel_waits_ns: int = 0
     idle_waits_ns: int = 0
-    """Of our waits, those that ended a CPU's idleness. The kernel takes most of them for 0: the
-    wakeup asks for a reschedule, and that skips renewing the clock (rq_clock_skip_update())."""
+    """Of our waits, those that ended a CPU's idleness or, at once, another task's turn. The kernel
+    takes most of them for 0: the wakeup asks for a reschedule, and that skips renewing the clock
+    (rq_clock_skip_update())."""
     waits: int = 0
     waits_failed: int = 0
     """Tasks whose own waits are off by more than the bound."""
@@ -81,4 +82,6 @@ class Accounts:
         waiting = (rows["state"] == SLOT_RUNNABLE) | (rows["state"] == SLOT_PREEMPTED)
         accounted = rows["wait_ns"] + rows["oncpu_ns"] + rows["blocked_ns"]
         self.accounted_ns += int(accounted.sum()) + int(rows["open_ns"][waiting].sum())
-        self.lifetimes_ns += int((rows["now_ns"] - rows["born_ns"]).sum())
+        lived = rows["now_ns"].astype(np.int64) - rows["born_ns"].astype(np.int64)
+        # timed by the scheduler's clock, a life of microseconds may seem to begin after its end
+        self.lifetimes_ns += int(np.maximum(lived, 0).sum())

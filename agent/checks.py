@@ -1,6 +1,6 @@
 """Conservation checks: what we counted against what the kernel accounts for itself. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ CEASED = 0.5
 """Less than this part of the kernel's context switches seen: events have ceased."""
 
 Json = dict[str, Any]
+Disks = Mapping[int, Mapping[str, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +85,22 @@ def _counts(edges: tuple[Edge, Edge], timed: bool) -> Iterator[Check]:
 def _disks(edges: tuple[Edge, Edge], block: BlockTable) -> Iterator[Check]:
     before, after = edges
     for device in block.devices():
-        then, now = before.kernel.disks.get(device), after.kernel.disks.get(device)
-        if then is None or now is None:
-            continue
+        inner = _grown(before.kernel.disks, after.kernel.disks, device)
+        outer = _grown(before.outer_disks, after.outer_disks, device)
         ours = block.completed(device)
-        for operation, count in now.items():
-            kernel = count - then[operation]
+        for operation, kernel in inner.items():
             if kernel or ours[operation]:
                 name = f"block_{operation}_{device_name(device)}"
-                slack = DISK_SLACK
-                yield Check(name, "requests", ours[operation], kernel, RELATIVE_BOUND, slack)
+                around = max(0, outer.get(operation, kernel) - kernel)
+                bounds = (RELATIVE_BOUND, DISK_SLACK, around)
+                yield Check(name, "requests", ours[operation], kernel, *bounds)
+
+
+def _grown(before: Disks, after: Disks, device: int) -> dict[str, int]:
+    """By operation; empty for a device that was not there at both edges."""
+    if device not in before or device not in after:
+        return {}
+    return {name: count - before[device][name] for name, count in after[device].items()}
 
 
 def _waits(accounts: Accounts) -> Check:

@@ -116,7 +116,7 @@ class KernelCollector:
         sizes = shared.geometry.detail_sizes(plan.details)
         self._details = _detail_tables(reply, sizes, tuple(arming.details))
         self._scoped = plan.scoped
-        self._began = self._edge(shared)
+        self._began = self._edge(shared, reply.message)
         self._faults = {}
         self._drain = Drain(reader, shared.batches, sink)
         self._drain_scope = trio.CancelScope()
@@ -137,7 +137,7 @@ class KernelCollector:
         assert self._drain is not None
         assert self._shared is not None
         faults = self._faults
-        ended = self._edge(self._shared)
+        ended = self._edge(self._shared, {})
         alive = reports.none()
         try:
             reply = await self._client.ask("disarm")
@@ -147,6 +147,7 @@ class KernelCollector:
         except CannotCollect as error:
             faults[error.code] = error.message
             message = {"stop_ns": monotonic_ns(), "programs": []}
+        ended = replace(ended, outer_disks=_outer_disks(message))
         self._drain_scope.cancel()
         await self._drain.drain_all()
         observed = self._observed(self._drain, until_ns=message["stop_ns"])
@@ -222,13 +223,14 @@ class KernelCollector:
             )
         return self._shared
 
-    def _edge(self, shared: _Shared) -> Edge:
+    def _edge(self, shared: _Shared, message: Mapping[str, Any]) -> Edge:
         return Edge(
             kernel=read_kernel_counts(),
             switches=shared.batches.seen(STREAM_RUNQLAT),
             forks=shared.tables.count("all_forks"),
             suspended_ns=time.clock_gettime_ns(time.CLOCK_BOOTTIME) - monotonic_ns(),
             online_cpus=online_cpus(),
+            outer_disks=_outer_disks(message),
         )
 
     def _observed(self, drain: Drain, until_ns: int | None) -> Observed:
@@ -291,6 +293,11 @@ class KernelCollector:
 
 
 NO_EDGE = Edge(KernelCounts(), 0, 0, 0, "")
+
+
+def _outer_disks(message: Mapping[str, Any]) -> dict[int, dict[str, int]]:
+    """What the supervisor read around attaching; JSON's keys are strings."""
+    return {int(device): counts for device, counts in message.get("disks", {}).items()}
 
 
 def _scope_message(scope: Scope) -> dict[str, Any]:

@@ -27,12 +27,15 @@ class Edge:
     suspended_ns: int
     """CLOCK_BOOTTIME - CLOCK_MONOTONIC: grows while the machine is suspended."""
     online_cpus: str
+    outer_disks: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
+    """The kernel's counts beyond the edge: before attaching, after detaching. Requests that were
+    completed between here and there are among ours, which come from the events."""
 
 
 def read_kernel_counts() -> KernelCounts:
     """Reads a few files of /proc; what cannot be read counts as 0."""
     stat = _fields(Path("/proc/stat"), ("ctxt", "processes"))
-    return KernelCounts(stat.get("ctxt", 0), stat.get("processes", 0), _disks())
+    return KernelCounts(stat.get("ctxt", 0), stat.get("processes", 0), read_disks())
 
 
 def online_cpus() -> str:
@@ -48,8 +51,11 @@ def _fields(path: Path, names: tuple[str, ...]) -> dict[str, int]:
     return {row[0]: int(row[1]) for row in rows if row and row[0] in names}
 
 
-def _disks() -> dict[int, dict[str, int]]:
-    """Columns of Documentation/admin-guide/iostats.rst: discards since 4.18, flushes since 5.5."""
+def read_disks() -> dict[int, dict[str, int]]:
+    """Completed requests by device number and operation.
+
+    Columns of Documentation/admin-guide/iostats.rst: discards since 4.18, flushes since 5.5.
+    """
     disks = {}
     for line in _lines(Path("/proc/diskstats")):
         row = line.split()

@@ -6,6 +6,7 @@ however it ends, the kernel detaches them. End of file from the agent ends it.
 """
 
 import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -19,6 +20,7 @@ from agent.streams import bpf, causes, messages, privileges, scopes
 from agent.streams.armed import Armed, wait_for_running_programs
 from agent.streams.causes import CannotCollect
 from agent.streams.compilation import Abandoned, Built, Compiler
+from agent.streams.kernel_counts import read_disks
 from agent.streams.maps import Maps, RunConfig, this_machine
 from agent.streams.plan import Plan
 from agent.streams.wait_stacks import HIDDEN, addresses_are_hidden
@@ -29,6 +31,9 @@ KEPT_PROGRAM_SETS = 4
 KILLED_BY = 128
 """As shells say it: this plus the number of the signal that ended the agent."""
 
+
+MAX_DISKS_TOLD = 512
+"""Each takes some 80 bytes of a message (messages.MAX_MESSAGE)."""
 
 Answer = tuple[dict[str, Any], list[int]]
 """A message and the fds that go with it."""
@@ -128,6 +133,7 @@ class Supervisor:
         self._maps.buffers.begin(request["plan"]["transport"])
         self._armed = Armed(self._programs(Plan.of(request)))
         self._maps.configure(replace(config, clock_offset=self._armed.clock_offset()))
+        disks = _disks()
         self._armed.attach(bool(request["measure_probes"]))
         self._names_waits = "wait_functions" in details
         if self._names_waits and addresses_are_hidden():
@@ -137,6 +143,7 @@ class Supervisor:
             "attached": self._armed.hooks,
             "refused": self._armed.refused,
             "members": self._armed.prime(),
+            "disks": disks,
             "root": root,
             "measures_probes": self._armed.measures_probes,
             "details": list(tables),
@@ -167,7 +174,7 @@ class Supervisor:
         stats = self._armed.program_stats()
         self._armed = None
         self._close_after_sending.append(_as_file(reports))
-        answer = {"stop_ns": stop_ns, "programs": stats, "reports": True}
+        answer = {"stop_ns": stop_ns, "programs": stats, "reports": True, "disks": _disks()}
         if self._names_waits and self._maps is not None:
             answer["wait_functions"] = self._maps.wait_stacks().take()
         if self._maps and (refused := self._maps.buffers.refused()) is not None:
@@ -207,6 +214,11 @@ class Supervisor:
         if self._armed is not None:
             self._armed.detach()
             self._armed = None
+
+
+def _disks() -> dict[int, dict[str, int]]:
+    """Of as many disks as a message has room for."""
+    return dict(itertools.islice(read_disks().items(), MAX_DISKS_TOLD))
 
 
 def _as_file(content: bytes) -> int:

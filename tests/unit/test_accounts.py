@@ -87,6 +87,10 @@ def test_no_negative_number_comes_of_numbers_beyond_2_63() -> None:
     assert min(accounts.kernel_waits_ns, accounts.waits_ns, accounts.lifetimes_ns) >= 0
 
 
+def test_a_life_that_seems_to_begin_after_its_end_is_none() -> None:
+    assert taken({"born_ns": LIFE_NS + 500}, {}).lifetimes_ns == LIFE_NS
+
+
 rows = st.fixed_dictionaries(
     {
         "born_ns": st.sampled_from([0, 1, 500]),

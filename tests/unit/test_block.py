@@ -30,7 +30,9 @@ Event = tuple[int, int, int, int, int]
 
 events = st.lists(
     st.tuples(
-        st.sampled_from([BLOCK_READ, BLOCK_WRITE, BLOCK_FLUSH, 3, 4]).flatmap(
+        st.sampled_from(
+            [BLOCK_READ, BLOCK_WRITE, BLOCK_WRITE | BLOCK_EMPTY, BLOCK_FLUSH, 3]
+        ).flatmap(
             lambda op: st.sampled_from(
                 [op, op | BLOCK_BY_KERNEL, op | BLOCK_IN_FLIGHT, op | BLOCK_UNISSUED]
             )
@@ -71,7 +73,9 @@ def test_rows_add_up_to_all_requests_and_those_that_are_timed_to_the_count(
     timed = [
         row["count"]
         for row in rows
-        if not row["in_flight_at_start"] and not (scoped and row["by"] == "kernel_threads")
+        if not row["in_flight_at_start"]
+        and not row["empty"]
+        and not (scoped and row["by"] == "kernel_threads")
     ]
     assert sum(timed) == collection.biolatency.total_count
     assert all(row["queue_ms"] >= 0 and row["device_ms"] >= 0 for row in rows)

@@ -141,6 +141,26 @@ def test_requests_that_do_not_agree(part: float) -> None:
     }
 
 
+def test_requests_around_the_edges_may_be_ours_only() -> None:
+    """They were completed after attaching, but before the kernel's counts were read."""
+
+    def outer(edge: Edge, reads: int) -> Edge:
+        disks = edge.kernel.disks[DEVICE]
+        return replace(edge, outer_disks={DEVICE: {**disks, "read": disks["read"] + reads}})
+
+    edges = (outer(BEFORE, -300), outer(AFTER, 200))
+
+    def passed(reads: int) -> bool:
+        found = run_checks(edges, accounts(), block(reads=reads), SECTIONS, scoped=False)
+        return {check.name: check.passed for check in found}["block_read_254:0"]
+
+    bound = READS // 100
+    assert passed(READS)
+    assert passed(READS + 500 + bound)
+    assert not passed(READS + 501 + bound)
+    assert not passed(READS - bound - 1)
+
+
 def test_requests_of_an_operation_that_we_never_saw() -> None:
     found = checks(table=block(writes=0), scoped=False)
     assert found["block_write_254:0"].difference == -1

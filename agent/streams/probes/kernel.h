@@ -21,8 +21,8 @@
 #define TASK_STOPPED_OR_TRACED (0x0004 | 0x0008)
 #define TASK_GONE (0x0010 | 0x0020 | 0x0080) /* EXIT_DEAD, EXIT_ZOMBIE, TASK_DEAD */
 #define PF_KTHREAD 0x00200000
-#define PF_IO_WORKER 0x00000010
 #define PF_EXITING 0x00000004
+#define PF_IO_WORKER 0x00000010
 
 /* x86: the code segment of 32-bit programs, whose syscalls have a table of their own. */
 #define USER32_CS 0x23

@@ -31,7 +31,7 @@ struct task_origin {
 	u64 run_delay;
 	u64 runtime;
 	u64 pcount;
-	u64 idle_wait_ns; /* ours: of wait_ns, the waits that ended a CPU's idleness */
+	u64 idle_wait_ns; /* ours: of wait_ns, waits that ended a CPU's idleness or another's turn */
 };
 
 _Static_assert(sizeof(struct task_origin) == ORIGIN_SIZE, "task_origin");

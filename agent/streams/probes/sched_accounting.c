@@ -105,8 +105,8 @@ int on_sched_switch(u64 *ctx)
 	struct task_slot *slot = slot_of(tid);
 
 	if (slot->tid != tid) {
-		if (state & TASK_GONE)
-			return 0; /* its account was closed when it exited */
+		if (LOAD32(prev, TASK_FLAGS) & PF_EXITING)
+			return 0; /* its account was closed, and goes on being a task for a while */
 		take_slot(slot, tid, 0);
 		adopt(slot, prev);
 		batch->unmatched++;

@@ -111,8 +111,19 @@ inline_always void switched_in(void *ctx, u64 prev, u64 next, u64 now)
 
 int on_sched_switch(u64 *ctx)
 {
-	u64 now = bpf_ktime_get_ns();
 	u64 prev = ctx[SWITCH_PREV], next = ctx[SWITCH_NEXT];
+
+#if SCOPED
+	/* Most of what happens is none of the run's business, and not worth a look at the clock. */
+	if (!in_scope(LOAD32(prev, TASK_PID)) && !in_scope(LOAD32(next, TASK_PID))) {
+		struct batch *batch = batch_of(STREAM_RUNQLAT);
+
+		batch->seen++;
+		batch->excluded++;
+		return 0;
+	}
+#endif
+	u64 now = bpf_ktime_get_ns();
 #ifdef SWITCH_PREV_STATE
 	u32 state = (u32)ctx[SWITCH_PREV_STATE];
 #else

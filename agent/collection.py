@@ -52,16 +52,10 @@ class Collection:
         self.execs = 0
         self.tasks = TaskTable()
         self.accounts = Accounts()
-        self._takers = {
-            STREAM_RUNQLAT: self._take_runqlat,
-            STREAM_BIOLATENCY: self._take_biolatency,
-            STREAM_EXEC: self._take_execs,
-            STREAM_EXIT: self._take_exits,
-        }
 
     def take(self, stream: int, words: Words) -> None:
         """Fold a stream's words, of whatever shape; see layout.py for what they hold."""
-        self._takers[stream](words)
+        _TAKERS[stream](self, words)
 
     def _take_runqlat(self, words: Words) -> None:
         self.runqlat.fold(words, LATENCY_MAX)
@@ -100,3 +94,13 @@ class Collection:
             if command not in self.commands and len(self.commands) >= MAX_COMMANDS:
                 command = OTHER_COMMANDS
             self.commands[command] += 1
+
+
+# Of the class and not of its objects: an object that holds its own methods is a cycle, and its
+# 700 KiB of histograms would wait for the garbage collector.
+_TAKERS = {
+    STREAM_RUNQLAT: Collection._take_runqlat,
+    STREAM_BIOLATENCY: Collection._take_biolatency,
+    STREAM_EXEC: Collection._take_execs,
+    STREAM_EXIT: Collection._take_exits,
+}

@@ -4,6 +4,7 @@ Every start and stop is carried out by a task of the recorder's own nursery. Who
 waits for it, so a client that goes away in the middle changes nothing.
 """
 
+import gc
 import logging
 from collections import OrderedDict
 from typing import Any, Protocol
@@ -228,6 +229,9 @@ class Recorder:
         self._run = None
         self._lifecycle.fire(Event.STOPPED)
         run.finished.set()
+        # A run leaves 700 KiB of histograms in cycles of the histogram library's, which the
+        # collector would find only after many more; with the modules frozen it takes a millisecond.
+        gc.collect()
 
     def _conclude(self, run: Run, stopped: Stopped | None) -> tuple[Verdict, RunTotals]:
         if stopped is None:

@@ -12,8 +12,8 @@ from agent.aggregate.series import SeriesStore
 from agent.model import Scope, StartRequest
 from agent.recorder import Recorder
 from agent.streams import layout, observed, reports
+from agent.streams.arming import described_scope
 from agent.streams.causes import cannot
-from agent.streams.collector import _described as described_scope
 from agent.streams.kernel_counts import Edge, KernelCounts
 from agent.streams.tables import Blocked
 

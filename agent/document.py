@@ -4,11 +4,11 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from agent import evidence
-from agent.manifest import manifest
+from agent.evidence import sections
+from agent.evidence.manifest import manifest
+from agent.evidence.verdict import Verdict
 from agent.run import Run
 from agent.streams.observed import Stopped
-from agent.verdict import Verdict
 
 Json = dict[str, Any]
 
@@ -37,7 +37,7 @@ def build(run: Run, stopped: Stopped | None, verdict: Verdict) -> Json:
     if run.failure is not None:
         built |= {"code": run.failure.code, "reason": run.failure.message}
     if stopped is not None and run.arming is not None:
-        built |= evidence.sections(run.collection, stopped.observed, run.sections)
+        built |= sections.of_run(run.collection, stopped.observed, run.sections)
         if run.arming.unavailable:
             built["unavailable"] = dict(run.arming.unavailable)
         built["scope"] = dict(run.arming.scope)

@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Mapping
 
 from agent import __version__
-from agent.collection import Collection
-from agent.cost import cpu_ms
+from agent.evidence.collection import Collection
+from agent.evidence.cost import cpu_ms
+from agent.evidence.verdict import COMPLETE, DEGRADED, INVALID, Verdict
 from agent.health import HealthMetric
 from agent.streams.observed import Observed
-from agent.verdict import COMPLETE, DEGRADED, INVALID, Verdict
 
 VERDICTS = (COMPLETE, DEGRADED, INVALID)
 

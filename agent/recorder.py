@@ -11,11 +11,13 @@ from typing import Any, Protocol
 
 import trio
 
-from agent import document, evidence
+from agent import document
 from agent.aggregate.series import LabelSet, Result, RunTotals, SeriesStore
-from agent.checks import run_checks
-from agent.cost import CpuMeter
 from agent.errors import InvalidRequest, NotRunning, RunInProgress
+from agent.evidence import sections
+from agent.evidence.checks import run_checks
+from agent.evidence.cost import CpuMeter
+from agent.evidence.verdict import INVALID, Verdict, judge, unavailable
 from agent.health import HealthMetric
 from agent.health_totals import HealthTotals
 from agent.lifecycle import Event, Lifecycle, State
@@ -24,7 +26,6 @@ from agent.run import Run
 from agent.streams.batches import Sink
 from agent.streams.causes import CannotCollect
 from agent.streams.observed import Arming, Observed, Stopped
-from agent.verdict import INVALID, Verdict, judge, unavailable
 
 Json = dict[str, Any]
 
@@ -172,8 +173,8 @@ class Recorder:
     def _armed(self) -> dict[str, bool]:
         """Which sections have probes attached; none without the process that holds them."""
         lost = self._collector.lost.is_set()
-        sections = [] if self._run is None or lost else self._run.sections
-        return {section: section in sections for section in SECTIONS}
+        armed = [] if self._run is None or lost else self._run.sections
+        return {section: section in armed for section in SECTIONS}
 
     # --- the work behind it
 
@@ -237,11 +238,11 @@ class Recorder:
         if stopped is None:
             assert run.failure is not None
             verdict = unavailable(run.failure.code, run.failure.message)
-            return verdict, evidence.NOTHING_MEASURED
+            return verdict, sections.NOTHING_MEASURED
         run.collection.take_reports(stopped.reports)
         verdict = self._judge(run, stopped)
         self._totals.finish(stopped.observed, run.collection)
-        return verdict, evidence.run_totals(run.collection, stopped.observed, run.sections)
+        return verdict, sections.run_totals(run.collection, stopped.observed, run.sections)
 
     def _judge(self, run: Run, stopped: Stopped) -> Verdict:
         assert run.arming is not None
@@ -270,7 +271,7 @@ class Recorder:
         )
 
     def _show(self, run: Run, observed: Observed) -> None:
-        totals = evidence.run_totals(run.collection, observed, run.sections)
+        totals = sections.run_totals(run.collection, observed, run.sections)
         self._series.set_live(run.label_set, totals)
         self._totals.advance(observed, run.collection)
 

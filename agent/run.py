@@ -8,12 +8,12 @@ from typing import Any
 import trio
 
 from agent.aggregate.series import LabelSet
-from agent.checks import Check
-from agent.collection import Collection
-from agent.cost import CpuMeter
 from agent.errors import InvalidRequest
+from agent.evidence.checks import Check
+from agent.evidence.collection import Collection
+from agent.evidence.cost import CpuMeter
+from agent.evidence.stalls import StallMeter
 from agent.model import SECTIONS, StartRequest
-from agent.stalls import StallMeter
 from agent.streams.causes import CannotCollect
 from agent.streams.observed import Arming
 

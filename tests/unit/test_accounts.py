@@ -7,7 +7,7 @@ from fakes.task_reports import GOOD, LIFE_NS, reports
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.accounts import NS_PER_WAIT, TICK_NS, Accounts
+from agent.evidence.accounts import NS_PER_WAIT, TICK_NS, Accounts
 from agent.streams.layout import (
     SLOT_INTERRUPTIBLE,
     SLOT_PREEMPTED,

@@ -9,7 +9,7 @@ from fakes.kernel_batches import KernelBatches, RacedBatches
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.collection import Collection
+from agent.evidence.collection import Collection
 from agent.streams.batches import STREAMS, Ledger, OpenBatches, Words
 from agent.streams.layout import (
     BATCH_WORDS,

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.block import MAX_ROWS, BlockTable, device_name
-from agent.collection import Collection
+from agent.evidence.block import MAX_ROWS, BlockTable, device_name
+from agent.evidence.collection import Collection
 from agent.streams.layout import (
     BLOCK_BY_KERNEL,
     BLOCK_EMPTY,

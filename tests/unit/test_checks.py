@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from fakes.task_reports import reports
 
-from agent.accounts import NS_PER_WAIT, Accounts
-from agent.block import BlockTable
-from agent.checks import (
+from agent.evidence.accounts import NS_PER_WAIT, Accounts
+from agent.evidence.block import BlockTable
+from agent.evidence.checks import (
     DISK_SLACK,
     INTERRUPTION_NS,
     SLACK,
@@ -17,11 +17,11 @@ from agent.checks import (
     events_ceased,
     run_checks,
 )
+from agent.evidence.verdict import judge
 from agent.model import SECTIONS
 from agent.streams.kernel_counts import Edge, KernelCounts
 from agent.streams.layout import BLOCK_READ, BLOCK_WRITE, SLOT_INTERRUPTIBLE
 from agent.streams.observed import StreamCounts
-from agent.verdict import judge
 
 DEVICE = 254 << 20
 TASKS, SWITCHES, FORKS, READS, WRITES = 1_000, 100_000, 20_000, 5_000, 3_000

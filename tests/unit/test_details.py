@@ -8,9 +8,9 @@ import pytest
 from fakes.collector import FakeCollector
 from numpy.typing import NDArray
 
-from agent import evidence
-from agent.collection import Collection
 from agent.errors import InvalidRequest
+from agent.evidence import sections
+from agent.evidence.collection import Collection
 from agent.http.validation import parse_start
 from agent.model import DETAILS, SECTIONS
 from agent.streams import specs
@@ -105,22 +105,22 @@ async def test_the_rows_of_wait_functions_are_bounded() -> None:
     sampled = {f"function_{n:02}": Waits(n, n * 10**6) for n in range(30)}
     waits = WaitFunctions(sampled, Waits(3, 5 * 10**6), 1)
     observed = replace(await plain_run(), details=Details(wait_functions=waits))
-    offcpu = evidence.sections(Collection(), observed, SECTIONS)["offcpu"]
+    offcpu = sections.of_run(Collection(), observed, SECTIONS)["offcpu"]
     rows = offcpu["wait_functions"]
     assert rows[0] == {"function": "function_29", "samples": 29, "ms": 29.0}
-    assert len(rows) == evidence.TOP_FUNCTIONS
+    assert len(rows) == sections.TOP_FUNCTIONS
     assert offcpu["wait_functions_other"] == {"samples": sum(range(10)), "ms": sum(range(10))}
     assert offcpu["wait_functions_unsampled"] == {"count": 3, "ms": 5.0, "refused": 1}
 
 
 async def test_evidence_shows_what_was_asked_for_and_nothing_else() -> None:
     plain = await plain_run()
-    assert "syscall_details" not in evidence.sections(Collection(), plain, SECTIONS)
-    assert "failures" not in evidence.sections(Collection(), plain, SECTIONS)["exec"]
+    assert "syscall_details" not in sections.of_run(Collection(), plain, SECTIONS)
+    assert "failures" not in sections.of_run(Collection(), plain, SECTIONS)["exec"]
 
     times = {"futex": SyscallTimes(10**6, 1, 2, 3), "read": SyscallTimes(2 * 10**6, 0, 0, 0)}
     detailed = replace(plain, syscalls={"futex": 7}, details=Details(times, {"ENOENT": 1}))
-    built = evidence.sections(Collection(), detailed, SECTIONS)
+    built = sections.of_run(Collection(), detailed, SECTIONS)
     assert list(built["syscall_details"]) == ["read", "futex"]
     assert built["syscall_details"]["futex"] == {
         "count": 7,

@@ -8,8 +8,8 @@ from fakes.collector import FakeCollector
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent import evidence
-from agent.collection import Collection
+from agent.evidence import sections
+from agent.evidence.collection import Collection
 from agent.model import COUNTED_SYSCALLS
 from agent.streams.layout import REASON_KERNEL_THREAD, REASONS, STREAM_EXEC
 from agent.streams.observed import Observed
@@ -33,9 +33,9 @@ def test_off_cpu_reasons_add_up(given_: dict[tuple[int, int], tuple[int, int]]) 
     ns, count = np.zeros((2, REASONS), np.uint64), np.zeros((2, REASONS), np.uint64)
     for place, (length, often) in given_.items():
         ns[place], count[place] = length, often
-    section = evidence.sections(Collection(), observed(Blocked(ns, count)), ["offcpu"])["offcpu"]
+    section = sections.of_run(Collection(), observed(Blocked(ns, count)), ["offcpu"])["offcpu"]
     rows, other, states = section["top_reasons"], section["other"], section["by_state"]
-    assert len(rows) <= evidence.TOP_REASONS
+    assert len(rows) <= sections.TOP_REASONS
     user = {k: v for k, v in given_.items() if k[1] != REASON_KERNEL_THREAD}
     total_ms = sum(length for length, _ in user.values()) / 1e6
     slack = 1e-9 * total_ms + 1e-5
@@ -63,8 +63,8 @@ def test_execs_add_up_under_any_names(names: list[bytes]) -> None:
     collection = Collection()
     if names:
         collection.take(STREAM_EXEC, execs(names))
-    section = evidence.sections(collection, observed(), ["exec"])["exec"]
-    assert len(section["top_commands"]) <= evidence.TOP_COMMANDS
+    section = sections.of_run(collection, observed(), ["exec"])["exec"]
+    assert len(section["top_commands"]) <= sections.TOP_COMMANDS
     shown = sum(row["count"] for row in section["top_commands"])
     assert shown + section["other"] == section["exec_count"] == len(names)
 
@@ -82,9 +82,9 @@ names_of_calls = st.sampled_from([*COUNTED_SYSCALLS, "getppid", "compat", "sysca
 @given(st.dictionaries(names_of_calls, st.integers(1, 2**60)))
 def test_calls_by_name_add_up_to_what_metrics_count(calls: dict[str, int]) -> None:
     made = observed(syscalls=calls)
-    section = evidence.sections(Collection(), made, ["syscall_counts"])["syscall_counts"]
+    section = sections.of_run(Collection(), made, ["syscall_counts"])["syscall_counts"]
     assert section["all"] == calls
     assert all(section[name] == calls.get(name, 0) for name in COUNTED_SYSCALLS)
-    totals = evidence.run_totals(Collection(), made, ["syscall_counts"]).syscalls
+    totals = sections.run_totals(Collection(), made, ["syscall_counts"]).syscalls
     assert totals is not None
     assert sum(totals.values()) == sum(calls.values())

@@ -40,7 +40,8 @@ MAY_IMPORT = {
     "words": set[str](),
     "aggregate": set[str](),
     "streams": set[str](),
-    "recorder": {"streams", "aggregate"},
+    "evidence": {"streams", "aggregate"},
+    "recorder": {"evidence", "streams", "aggregate"},
     "http": {"recorder", "aggregate"},
     # programs of their own beside the agent: they speak to one over HTTP
     "report": set[str](),

@@ -10,11 +10,11 @@ import trio.testing
 from fakes.collector import FakeCollector, raising
 
 from agent.aggregate.series import SeriesStore
+from agent.evidence.verdict import COMPLETE, DEGRADED, INVALID
 from agent.model import StartRequest
 from agent.recorder import Recorder
 from agent.streams.causes import CannotCollect
 from agent.streams.observed import Stopped, StreamCounts
-from agent.verdict import COMPLETE, DEGRADED, INVALID
 
 Tamper = Callable[[Stopped], Stopped]
 

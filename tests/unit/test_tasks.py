@@ -6,8 +6,8 @@ from fakes.task_reports import reports
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.evidence.tasks import MAX_COMMANDS, OTHER, TOP, TaskTable, Waited
 from agent.streams.layout import SLOT_RUNNING
-from agent.tasks import MAX_COMMANDS, OTHER, TOP, TaskTable, Waited
 
 names = st.one_of(
     st.sampled_from([b"python3", b"sh", b"", b"(other)"]), st.binary(min_size=0, max_size=15)

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from agent.accounts import Accounts
-from agent.checks import Check, events_ceased
+from agent.evidence.accounts import Accounts
+from agent.evidence.checks import Check, events_ceased
 from agent.streams.kernel_counts import Edge
 from agent.streams.observed import StreamCounts
 

@@ -8,9 +8,10 @@ from collections import Counter
 
 import numpy as np
 
-from agent.accounts import Accounts
 from agent.aggregate.histogram import LatencyHistogram
-from agent.block import BlockTable
+from agent.evidence.accounts import Accounts
+from agent.evidence.block import BlockTable
+from agent.evidence.tasks import TaskTable
 from agent.streams import reports
 from agent.streams.batches import Words
 from agent.streams.layout import (
@@ -24,7 +25,6 @@ from agent.streams.layout import (
     STREAM_EXIT,
     STREAM_RUNQLAT,
 )
-from agent.tasks import TaskTable
 
 BLOCK_EVENTS_AT_ONCE = 2_048
 """64 KiB: temporaries of this size are reused; larger ones are mapped and faulted in anew."""

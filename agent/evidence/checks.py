@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from agent.accounts import NS_PER_WAIT, RELATIVE_BOUND, TICK_NS, Accounts
-from agent.block import BlockTable, device_name
+from agent.evidence.accounts import NS_PER_WAIT, RELATIVE_BOUND, TICK_NS, Accounts
+from agent.evidence.block import BlockTable, device_name
 from agent.streams.kernel_counts import Edge
 
 SLACK = 50

@@ -5,12 +5,12 @@ from typing import Any
 
 from agent.aggregate.histogram import LatencyHistogram
 from agent.aggregate.series import RunTotals
-from agent.collection import Collection
+from agent.evidence.collection import Collection
+from agent.evidence.tasks import Waited
 from agent.model import COUNTED_SYSCALLS
 from agent.streams.layout import REASON_KERNEL_THREAD, REASON_NAMES
 from agent.streams.observed import Observed, WaitFunctions
 from agent.streams.syscall_names import syscall_names
-from agent.tasks import Waited
 
 TOP_REASONS = 10
 TOP_COMMANDS = 10
@@ -19,7 +19,7 @@ TOP_FUNCTIONS = 20
 Json = dict[str, Any]
 
 
-def sections(collection: Collection, observed: Observed, armed: Sequence[str]) -> Json:
+def of_run(collection: Collection, observed: Observed, armed: Sequence[str]) -> Json:
     """The sections that were armed, by name; and details that stand beside them."""
     builders = {
         "runqlat": _runqlat,

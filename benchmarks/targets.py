@@ -1,4 +1,4 @@
-"""What issue 3 says must be shown, and whether a result shows it."""
+"""What the suite must show, and whether a result shows it."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -94,7 +94,7 @@ COUNTER_FIELDS = (
 )
 COUNTERS_SIZE = 2 * REASONS * 16 + SYSCALLS * 8 + len(COUNTER_FIELDS) * 8 + 16
 CONFIG_SIZE = 32
-REQUEST_SIZE = 16
+REQUEST_SIZE = 24
 ENTRY_SIZE = 16
 DETAIL_FIELDS = (
     "syscalls_in_flight",
@@ -103,7 +103,10 @@ DETAIL_FIELDS = (
     "syscalls_collided",
 )
 DETAILS_SIZE = SYSCALLS * 32 + ERRNOS * 8 + len(DETAIL_FIELDS) * 8 + 32
-MAX_REQUESTS = 8_192
+MAX_REQUESTS = 16_384
+"""Block requests under way at a time, twice what a busy NVMe disk has; a power of two."""
+REQUEST_PROBES = 8
+"""Places where one may be. With 1,024 under way, one in a billion finds all of them in use."""
 WAIT_STACKS = 1_024
 """Different kernel stacks that a run can tell apart; a power of two."""
 WAIT_SITES = WAIT_STACKS + 1
@@ -135,7 +138,9 @@ SHARED_CONSTANTS = (
     "BATCH_HEAD",
     "RECORD_SIZE",
     "CONFIG_SIZE",
+    "MAX_REQUESTS",
     "REQUEST_SIZE",
+    "REQUEST_PROBES",
     "ENTRY_SIZE",
     "ENTRY_PRIMED",
     "ERRNOS",
@@ -201,6 +206,7 @@ class Geometry:
             "batches": self.cpus * len(STREAM_NAMES) * BATCH_SIZE,
             "counters": self.cpus * COUNTERS_SIZE,
             "members": self.members,
+            "requests": MAX_REQUESTS * REQUEST_SIZE,
             "config": CONFIG_SIZE,
         }
 

@@ -13,8 +13,6 @@ from agent.streams.buffers import Buffers
 from agent.streams.layout import (
     BATCH_HEAD,
     BATCH_SIZE,
-    MAX_REQUESTS,
-    REQUEST_SIZE,
     STREAM_NAMES,
     Geometry,
     machine_geometry,
@@ -70,9 +68,6 @@ class Maps:
         try:
             for name, size in sizes.items():
                 self.fds[name] = _table(name, size)
-            self.fds["requests"] = bpf.create_map(
-                "cba_requests", bpf.MAP_TYPE_HASH, key=8, value=REQUEST_SIZE, entries=MAX_REQUESTS
-            )
         except OSError as error:
             self.close()
             raise causes.refused("creating maps", error) from error
@@ -108,7 +103,7 @@ class Maps:
 
     def reset(self, config: RunConfig) -> None:
         """Empty every table and write the configuration of the next run. Nothing is attached."""
-        for name in ("slots", "counters", "members"):
+        for name in ("slots", "counters", "members", "requests"):
             self._clear(self.fds[name])
         for fd in self._detail_fds.values():
             self._clear(fd)

@@ -8,24 +8,96 @@
 
 #if WITH_BIOLATENCY
 
+/*
+ * Requests under way lie in one table, without a lock: nobody else touches a request's entry
+ * from its issue to its completion. Two CPUs may take the same empty entry at the same moment;
+ * the request that loses it is timed from its allocation and counted as unmatched.
+ */
+inline_always struct issued_request *request_at(u32 index)
+{
+	return (struct issued_request *)(MAP_VALUE(REQUESTS_FD) +
+					 (index & (MAX_REQUESTS - 1)) * sizeof(struct issued_request));
+}
+
+/*
+ * A request's address as a number. With a pointer the verifier allows nothing but to take its
+ * distance from another (adjust_reg_min_max_vals()), so this is how far it is from the table.
+ */
+inline_always u64 key_of(u64 request)
+{
+	u64 key = request - MAP_VALUE(REQUESTS_FD);
+
+	__asm__ volatile("" : "+r"(key)); /* not to be multiplied out */
+	return key;
+}
+
+/* Fibonacci hashing (Knuth, TAOCP 6.4): requests lie one behind the other in memory. */
+inline_always u32 first_index(u64 key)
+{
+	return key * 0x9E3779B97F4A7C15ULL >> 40;
+}
+
+/* NULL: it is not known. */
+inline_always struct issued_request *find_request(u64 request)
+{
+	u64 key = key_of(request);
+	u32 first = first_index(key);
+
+#pragma unroll
+	for (u32 step = 0; step < REQUEST_PROBES; step++) {
+		struct issued_request *entry = request_at(first + step);
+
+		if (entry->key == key)
+			return entry;
+	}
+	return NULL;
+}
+
+/*
+ * The first entry that is free, or its own from an issue whose completion nobody saw; one of
+ * those further on is not found before this. NULL: all that it could have are in use.
+ */
+inline_always struct issued_request *room_for_request(u64 request)
+{
+	u64 key = key_of(request);
+	u32 first = first_index(key);
+
+#pragma unroll
+	for (u32 step = 0; step < REQUEST_PROBES; step++) {
+		struct issued_request *entry = request_at(first + step);
+
+		if (entry->key == 0 || entry->key == key) {
+			entry->key = key;
+			return entry;
+		}
+	}
+	return NULL;
+}
+
 inline_always bool remember(u64 request, u64 since)
 {
-	struct issued_request issued = {};
 	u64 task = (u64)bpf_get_current_task_btf();
+	u32 tid = LOAD32(task, TASK_PID);
+	bool by_kernel = LOAD32(task, TASK_FLAGS) & PF_KTHREAD;
 
-	issued.since = since;
-	issued.tid = LOAD32(task, TASK_PID);
-	issued.owner = LOAD32(task, TASK_FLAGS) & PF_KTHREAD ? OWNER_KERNEL : OWNER_TASK;
-	if (issued.owner == OWNER_TASK && !in_scope(issued.tid) &&
-	    !is_worker_in_scope(task)) {
+	if (!by_kernel && !in_scope(tid) && !is_worker_in_scope(task)) {
+		struct issued_request *known = find_request(request);
+
 		/* One that was merged into another never completes, and its address is used again. */
-		bpf_map_delete_elem(MAP(REQUESTS_FD), &request);
+		if (known)
+			known->key = 0;
 		return false;
 	}
-	if (bpf_map_update_elem(MAP(REQUESTS_FD), &request, &issued, BPF_ANY) != 0) {
+
+	struct issued_request *entry = room_for_request(request);
+
+	if (!entry) {
 		batch_of(STREAM_BIOLATENCY)->collided++;
 		return false;
 	}
+	entry->since = since;
+	entry->tid = tid;
+	entry->owner = by_kernel ? OWNER_KERNEL : OWNER_TASK;
 	return true;
 }
 
@@ -50,7 +122,7 @@ int on_block_rq_issue(u64 *ctx)
 	u64 request = ctx[BLOCK_ISSUE_REQUEST];
 	u64 now = bpf_ktime_get_ns();
 #if KNOWN_BEFORE_ISSUE
-	struct issued_request *known = bpf_map_lookup_elem(MAP(REQUESTS_FD), &request);
+	struct issued_request *known = find_request(request);
 
 	if (known) {
 		known->since = now;
@@ -67,7 +139,7 @@ int on_block_rq_issue(u64 *ctx)
 int on_block_rq_requeue(u64 *ctx)
 {
 	u64 request = ctx[BLOCK_ISSUE_REQUEST];
-	struct issued_request *known = bpf_map_lookup_elem(MAP(REQUESTS_FD), &request);
+	struct issued_request *known = find_request(request);
 
 	if (!known || known->since == 0)
 		return 0;
@@ -106,7 +178,7 @@ int on_block_rq_complete(u64 *ctx)
 		return 0;
 	}
 
-	struct issued_request *known = bpf_map_lookup_elem(MAP(REQUESTS_FD), &request);
+	struct issued_request *known = find_request(request);
 	struct issued_request issued = {};
 	struct batch *batch = batch_of(STREAM_BIOLATENCY);
 	u64 allocated = LOAD64(request, REQUEST_START_TIME);
@@ -116,15 +188,16 @@ int on_block_rq_complete(u64 *ctx)
 
 	if (known) {
 		issued = *known;
-		bpf_map_delete_elem(MAP(REQUESTS_FD), &request);
+		known->key = 0;
 	} else if (SCOPED) {
 		return 0; /* nobody in scope submitted it */
 	}
-	/* An earlier issue was left behind by a run that ended before its completion. */
-	if (issued.since >= start) {
+	if (issued.since) {
 		counters()->completed++;
 	} else if (allocated >= start) {
-		/* Flushes complete without ever having been issued. */
+		/* Flushes complete without ever having been issued; what has data does not. */
+		if (bytes)
+			batch->unmatched++;
 		issued.since = allocated;
 		kind |= BLOCK_UNISSUED;
 	} else {

@@ -128,6 +128,7 @@ _Static_assert(sizeof(struct run_config) == CONFIG_SIZE, "run_config");
 
 /* A block request between its allocation or issue and its completion. */
 struct issued_request {
+	u64 key; /* of its address (block.c); 0: the entry is free */
 	u64 since; /* of the issue; 0: not issued yet */
 	u32 tid;
 	u32 owner; /* OWNER_* */

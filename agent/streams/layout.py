@@ -84,15 +84,12 @@ COUNTER_FIELDS = (
     "forks",
     "all_forks",
     "exits",
-    "issued",
-    "completed",
     "members",
     "cgroup_moves",
     "partial",
-    "requeued",
     "excluded_syscalls",
 )
-COUNTERS_SIZE = 2 * REASONS * 16 + SYSCALLS * 8 + len(COUNTER_FIELDS) * 8 + 16
+COUNTERS_SIZE = 2 * REASONS * 16 + SYSCALLS * 8 + len(COUNTER_FIELDS) * 8 + 40
 CONFIG_SIZE = 32
 REQUEST_SIZE = 24
 ENTRY_SIZE = 16

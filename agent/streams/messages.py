@@ -13,7 +13,7 @@ MAX_FDS = 64
 
 VERBS = ("buffers", "prepare", "arm", "disarm", "rescope", "stats")
 
-MAPS_FOR_THE_AGENT = ("batches", "counters", "slots")
+MAPS_FOR_THE_AGENT = ("batches", "counters", "slots", "requests")
 """Tables, and beside them the transport's buffers: with a program or a link it could attach."""
 
 BUFFERS_AT_ONCE = 60

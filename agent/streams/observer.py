@@ -33,11 +33,16 @@ class Observer:
     """The maps of the privileged side, as this process sees them; mapped once, for all runs."""
 
     def __init__(
-        self, geometry: Geometry, batches_fd: int, counters_fd: int, slots_fd: int
+        self,
+        geometry: Geometry,
+        batches_fd: int,
+        counters_fd: int,
+        slots_fd: int,
+        requests_fd: int,
     ) -> None:
         self.geometry = geometry
         self.batches = OpenBatches(batches_fd, geometry)
-        self.tables = Tables(counters_fd, slots_fd, geometry)
+        self.tables = Tables(counters_fd, slots_fd, requests_fd, geometry)
         self._names = syscall_names()
         self._scoped = False
         self._details: DetailTables | None = None
@@ -98,8 +103,7 @@ class Observer:
         fields = {name: batches.totals(name) for name in ("lost", "unmatched", "clamped")}
         produced, collided = batches.produced(), batches.totals("collided")
         in_flight, excluded = batches.totals("in_flight"), batches.totals("excluded")
-        issued = tables.count("issued") - tables.count("completed") - tables.count("requeued")
-        open_at_stop = (tables.waiting_for_a_cpu(), max(0, issued), 0, 0)
+        open_at_stop = (tables.waiting_for_a_cpu(), tables.requests_under_way(), 0, 0)
         return {
             name: StreamCounts(
                 produced=produced[i],

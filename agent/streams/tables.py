@@ -11,6 +11,7 @@ from agent.streams.layout import (
     COUNTERS_SIZE,
     REASON_KERNEL_THREAD,
     REASONS,
+    REQUEST_SIZE,
     SLOT_INTERRUPTIBLE,
     SLOT_PRIMED,
     SLOT_REASON_SHIFT,
@@ -44,6 +45,16 @@ SLOT_DTYPE = np.dtype(
 )
 """struct task_slot of layout.h."""
 
+REQUEST_DTYPE = np.dtype(
+    {
+        "names": ["key", "since"],
+        "formats": ["u8", "u8"],
+        "offsets": [0, 8],
+        "itemsize": REQUEST_SIZE,
+    }
+)
+"""struct issued_request of layout.h."""
+
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
@@ -61,14 +72,18 @@ class Blocked:
 
 
 class Tables:
-    """Counters and slots, mapped read-only."""
+    """Counters, slots and requests, mapped read-only."""
 
-    def __init__(self, counters_fd: int, slots_fd: int, geometry: Geometry) -> None:
+    def __init__(
+        self, counters_fd: int, slots_fd: int, requests_fd: int, geometry: Geometry
+    ) -> None:
         sizes = geometry.map_sizes()
         self._counters_memory = _mapped(counters_fd, sizes["counters"])
         self._slots_memory = _mapped(slots_fd, sizes["slots"])
+        self._requests_memory = _mapped(requests_fd, sizes["requests"])
         self._counters = np.frombuffer(self._counters_memory, COUNTERS_DTYPE)
         self._slots = np.frombuffer(self._slots_memory, SLOT_DTYPE)
+        self._requests = np.frombuffer(self._requests_memory, REQUEST_DTYPE)
 
     def count(self, field: str) -> int:
         """One counter, summed over CPUs."""
@@ -112,10 +127,15 @@ class Tables:
         runnable = (states >= SLOT_RUNNABLE) & (states < SLOT_INTERRUPTIBLE)
         return int(np.count_nonzero(runnable))
 
+    def requests_under_way(self) -> int:
+        """Block requests that were issued and have not completed."""
+        return int(np.count_nonzero((self._requests["key"] != 0) & (self._requests["since"] != 0)))
+
     def close(self) -> None:
-        del self._counters, self._slots
+        del self._counters, self._slots, self._requests
         self._counters_memory.close()
         self._slots_memory.close()
+        self._requests_memory.close()
 
 
 def _are_blocked(tags: NDArray[np.uint32], with_primed: bool) -> NDArray[np.bool_]:

@@ -74,7 +74,7 @@ inline_always struct issued_request *room_for_request(u64 request)
 	return NULL;
 }
 
-inline_always bool remember(u64 request, u64 since)
+inline_always void remember(u64 request, u64 since)
 {
 	u64 task = (u64)bpf_get_current_task_btf();
 	u32 tid = LOAD32(task, TASK_PID);
@@ -86,19 +86,18 @@ inline_always bool remember(u64 request, u64 since)
 		/* One that was merged into another never completes, and its address is used again. */
 		if (known)
 			known->key = 0;
-		return false;
+		return;
 	}
 
 	struct issued_request *entry = room_for_request(request);
 
 	if (!entry) {
 		batch_of(STREAM_BIOLATENCY)->collided++;
-		return false;
+		return;
 	}
 	entry->since = since;
 	entry->tid = tid;
 	entry->owner = by_kernel ? OWNER_KERNEL : OWNER_TASK;
-	return true;
 }
 
 /* In a run about the whole system nobody is left out, and the issue tells soon enough. */
@@ -124,13 +123,10 @@ int on_block_rq_issue(u64 *ctx)
 #if KNOWN_BEFORE_ISSUE
 	struct issued_request *known = find_request(request);
 
-	if (known) {
+	if (known)
 		known->since = now;
-		counters()->issued++;
-	}
 #else
-	if (remember(request, now))
-		counters()->issued++;
+	remember(request, now);
 #endif
 	return 0;
 }
@@ -141,10 +137,8 @@ int on_block_rq_requeue(u64 *ctx)
 	u64 request = ctx[BLOCK_ISSUE_REQUEST];
 	struct issued_request *known = find_request(request);
 
-	if (!known || known->since == 0)
-		return 0;
-	known->since = 0; /* whose it is stays known: no other task starts it anew */
-	counters()->requeued++;
+	if (known)
+		known->since = 0; /* whose it is stays known: no other task starts it anew */
 	return 0;
 }
 
@@ -182,7 +176,6 @@ int on_block_rq_complete(u64 *ctx)
 	struct issued_request issued = {};
 	struct batch *batch = batch_of(STREAM_BIOLATENCY);
 	u64 allocated = LOAD64(request, REQUEST_START_TIME);
-	u64 start = run_config()->start_ns;
 	u32 op = operation(flags);
 	u64 kind = op;
 
@@ -192,15 +185,13 @@ int on_block_rq_complete(u64 *ctx)
 	} else if (SCOPED) {
 		return 0; /* nobody in scope submitted it */
 	}
-	if (issued.since) {
-		counters()->completed++;
-	} else if (allocated >= start) {
+	if (!issued.since && allocated >= run_config()->start_ns) {
 		/* Flushes complete without ever having been issued; what has data does not. */
 		if (bytes)
 			batch->unmatched++;
 		issued.since = allocated;
 		kind |= BLOCK_UNISSUED;
-	} else {
+	} else if (!issued.since) {
 		issued.since = now;
 		kind |= BLOCK_IN_FLIGHT;
 		batch->in_flight++;

@@ -19,19 +19,19 @@ struct task_slot {
 	u64 preempted_ns; /* of these, after having been preempted */
 	u64 oncpu_ns;
 	u64 blocked_ns;
-	u64 born_ns; /* 0: the slot was taken over in the middle of its life */
+	u64 idle_wait_ns; /* of wait_ns, waits that ended a CPU's idleness or another's turn */
 	u32 waits;
 	u32 pcount; /* with timing by the kernel's accounting: arrivals as last seen */
 };
 
 _Static_assert(sizeof(struct task_slot) == SLOT_SIZE, "task_slot");
 
-/* What the kernel's own accounting said when the sums of a slot began; and what is rarely added. */
+/* When the sums of a slot began, and what the kernel's own accounting said then. */
 struct task_origin {
 	u64 run_delay;
 	u64 runtime;
 	u64 pcount;
-	u64 idle_wait_ns; /* ours: of wait_ns, waits that ended a CPU's idleness or another's turn */
+	u64 born_ns; /* 0: the slot was taken over in the middle of its life */
 };
 
 _Static_assert(sizeof(struct task_origin) == ORIGIN_SIZE, "task_origin");
@@ -103,14 +103,11 @@ struct cpu_counters {
 	u64 forks;	   /* in scope */
 	u64 all_forks;
 	u64 exits;
-	u64 issued;    /* block requests handed to their device */
-	u64 completed; /* ... and of these, completed */
 	u64 members;   /* changes of membership by the task iterator */
 	u64 cgroup_moves;
 	u64 partial; /* completions of a part of a request */
-	u64 requeued;
 	u64 excluded_syscalls;
-	u64 padding[2];
+	u64 padding[5];
 };
 
 _Static_assert(sizeof(struct cpu_counters) == COUNTERS_SIZE, "cpu_counters");

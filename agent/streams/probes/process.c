@@ -18,8 +18,12 @@ int on_sched_process_fork(u64 *ctx)
 		*member(child) = belongs(ctx[1], run_config());
 #endif
 	c->all_forks++;
-	if (!in_scope(child))
+	if (!in_scope(child)) {
+#if WITH_RUNQLAT || WITH_OFFCPU
+		disown(child); /* a task of that number may have run since its exit was reported */
+#endif
 		return 0;
+	}
 	c->forks++;
 #if WITH_SYSCALL_TIMES
 	new_entry(child);

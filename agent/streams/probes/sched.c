@@ -25,12 +25,12 @@ inline_always void switched_out(void *ctx, u64 prev, bool preempted, u32 state, 
 #endif
 	u32 tid = LOAD32(prev, TASK_PID);
 
-	/* tid 0 is the idle task of every CPU at once */
-	if (tid == 0 || !in_scope(tid))
-		return;
-
 	struct task_slot *slot = slot_of(tid);
 	u32 tag = SLOT_PREEMPTED;
+
+	/* tid 0 is the idle task of every CPU at once */
+	if (tid == 0 || !is_in_scope(slot, tid))
+		return;
 
 	if (slot->tid != tid)
 		take_slot(slot, tid, 0);
@@ -58,12 +58,14 @@ inline_always void switched_in(void *ctx, u64 prev, u64 next, u64 now)
 	batch->seen++;
 	if (tid == 0)
 		return;
-	if (!in_scope(tid)) {
+
+	struct task_slot *slot = slot_of(tid);
+
+	if (!is_in_scope(slot, tid)) {
 		batch->excluded++;
 		return;
 	}
 
-	struct task_slot *slot = slot_of(tid);
 	u32 tag = slot->tag;
 	u32 state = tag & SLOT_STATE;
 	u64 since = slot->since;
@@ -98,7 +100,7 @@ inline_always void switched_in(void *ctx, u64 prev, u64 next, u64 now)
 	if (state == SLOT_PREEMPTED)
 		slot->preempted_ns += ns;
 	else if (LOAD32(prev, TASK_PID) == 0 || ns < PROMPT_NS)
-		origin_of(tid)->idle_wait_ns += ns;
+		slot->idle_wait_ns += ns;
 #if WITH_RUNQLAT
 	u64 *event = event_room(ctx, batch, 1);
 
@@ -148,15 +150,15 @@ int on_sched_wakeup(u64 *ctx)
 		return 0;
 
 	u32 tid = LOAD32(task, TASK_PID);
+	struct task_slot *slot = slot_of(tid);
 
-	if (!in_scope(tid)) {
+	if (!is_in_scope(slot, tid)) {
 		if (!is_worker_in_scope(task))
 			return 0;
 		*member(tid) = 1;
 		begin_life(tid, bpf_ktime_get_ns());
 	}
 
-	struct task_slot *slot = slot_of(tid);
 	u32 tag = slot->tag;
 	bool own = slot->tid == tid;
 

@@ -89,7 +89,10 @@ int on_sched_switch(u64 *ctx)
 	batch->seen++;
 	if (tid == 0)
 		return 0;
-	if (!in_scope(tid)) {
+
+	struct task_slot *slot = slot_of(tid);
+
+	if (!is_in_scope(slot, tid)) {
 		if (!is_worker_in_scope(prev)) {
 			batch->excluded++;
 			return 0;
@@ -102,7 +105,6 @@ int on_sched_switch(u64 *ctx)
 	u32 state = LOAD32(prev, TASK_STATE);
 #endif
 	bool runnable = (bool)ctx[0] || state == 0;
-	struct task_slot *slot = slot_of(tid);
 
 	if (slot->tid != tid) {
 		if (LOAD32(prev, TASK_FLAGS) & PF_EXITING)

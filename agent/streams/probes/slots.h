@@ -11,6 +11,26 @@ inline_always struct task_origin *origin_of(u32 tid)
 				      (tid & SLOT_MASK) * sizeof(struct task_origin));
 }
 
+/*
+ * The same as in_scope(), of a task whose slot is at hand: only tasks in scope own one, so where
+ * most are, the members need not be looked at.
+ */
+inline_always bool is_in_scope(const struct task_slot *slot, u32 tid)
+{
+	return (!SCOPED && (WITH_RUNQLAT || WITH_OFFCPU) && slot->tid == tid) || in_scope(tid);
+}
+
+/* Whoever is out of scope owns no slot. */
+inline_always void disown(u32 tid)
+{
+	struct task_slot *slot = slot_of(tid);
+
+	if (slot->tid != tid)
+		return;
+	slot->tid = 0;
+	slot->tag = SLOT_RUNNING;
+}
+
 /* Another task owned this slot; what it was waiting for cannot be told any more. */
 inline_always void count_displaced(struct task_slot *slot)
 {
@@ -20,25 +40,28 @@ inline_always void count_displaced(struct task_slot *slot)
 		counters()->blocked_collided++;
 	else if (state == SLOT_RUNNABLE || state == SLOT_PREEMPTED)
 		batch_of(STREAM_RUNQLAT)->collided++;
-	if (slot->tid != 0 && slot->born_ns != 0)
+	if (slot->tid != 0 && origin_of(slot->tid)->born_ns != 0)
 		batch_of(STREAM_EXIT)->collided++;
 }
 
-inline_always void begin_account(struct task_slot *slot, u64 now)
+inline_always void begin_account(struct task_slot *slot, u32 tid, u64 born)
 {
 	slot->wait_ns = 0;
 	slot->preempted_ns = 0;
 	slot->oncpu_ns = 0;
 	slot->blocked_ns = 0;
-	slot->born_ns = now;
+	slot->idle_wait_ns = 0;
 	slot->waits = 0;
+	origin_of(tid)->born_ns = born;
 }
 
 /* What is no part of a task's account: as if it had been born later. */
 inline_always void leave_out(struct task_slot *slot, u64 until)
 {
-	if (slot->born_ns != 0)
-		slot->born_ns += until - slot->since;
+	struct task_origin *origin = origin_of(slot->tid);
+
+	if (origin->born_ns != 0)
+		origin->born_ns += until - slot->since;
 }
 
 /* Time spent stopped, by a signal or a tracer, is none of ours. */
@@ -52,7 +75,7 @@ inline_always void leave_out_stop(struct task_slot *slot, u32 tag, u64 until)
 inline_always void take_slot(struct task_slot *slot, u32 tid, u64 born)
 {
 	count_displaced(slot);
-	begin_account(slot, born);
+	begin_account(slot, tid, born);
 	slot->tid = tid;
 }
 
@@ -68,7 +91,6 @@ inline_always void begin_life(u32 tid, u64 now)
 	origin->run_delay = 0;
 	origin->runtime = 0;
 	origin->pcount = 0;
-	origin->idle_wait_ns = 0;
 }
 
 inline_always void close_blocked(struct task_slot *slot, u32 tag, u64 now)
@@ -105,8 +127,7 @@ inline_always void leave_scope(u32 tid)
 		return;
 	if (is_blocked(slot->tag))
 		close_blocked(slot, slot->tag, bpf_ktime_get_ns());
-	slot->tid = 0;
-	slot->tag = SLOT_RUNNING;
+	disown(tid);
 }
 
 /* Here again although nobody saw it being woken: blocked until now, but for a moment. */
@@ -123,8 +144,7 @@ inline_always void move_slot(u32 from, u32 to)
 
 	if (moved.tid != from)
 		return;
-	slot_of(from)->tid = 0;
-	slot_of(from)->tag = SLOT_RUNNING;
+	disown(from);
 	if (slot_of(to)->tid != to)
 		count_displaced(slot_of(to));
 	moved.tid = to;
@@ -147,7 +167,7 @@ inline_always void report_task(struct task_report *report, u64 task, struct task
 	report->state = state;
 	report->kernel_thread = (LOAD32(task, TASK_FLAGS) & PF_KTHREAD) != 0;
 	report->now_ns = now;
-	report->born_ns = slot->born_ns;
+	report->born_ns = origin->born_ns;
 #if TIMING_ACCOUNTING
 	report->wait_ns = slot->wait_ns - origin->run_delay;
 #else
@@ -162,7 +182,7 @@ inline_always void report_task(struct task_report *report, u64 task, struct task
 	report->blocked_ns = slot->blocked_ns;
 	report->open_ns = open;
 	report->waits = slot->waits;
-	if (state == SLOT_STOPPED && slot->born_ns != 0)
+	if (state == SLOT_STOPPED && origin->born_ns != 0)
 		report->born_ns += open;
 	else if (state == SLOT_RUNNING)
 		report->oncpu_ns += open;
@@ -171,7 +191,7 @@ inline_always void report_task(struct task_report *report, u64 task, struct task
 	report->kernel_run_delay = LOAD64(task, TASK_RUN_DELAY) - origin->run_delay;
 	report->kernel_runtime = LOAD64(task, TASK_RUNTIME) - origin->runtime;
 	report->kernel_pcount = LOAD64(task, TASK_PCOUNT) - origin->pcount;
-	report->idle_wait_ns = origin->idle_wait_ns;
+	report->idle_wait_ns = slot->idle_wait_ns;
 	*(u64 *)&report->comm[0] = LOAD64(task, TASK_COMM);
 	*(u64 *)&report->comm[8] = LOAD64(task, TASK_COMM + 8);
 }

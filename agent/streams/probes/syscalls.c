@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* Syscalls by number: one increment each. A stream of them would be out of the question. */
 #include "details.h"
+#include "slots.h"
 
 #if WITH_SYSCALLS
 int on_sys_enter(u64 *ctx)
@@ -9,7 +10,7 @@ int on_sys_enter(u64 *ctx)
 	struct cpu_counters *c = counters();
 	u64 number = ctx[1];
 
-	if (!in_scope(tid)) {
+	if (!is_in_scope(slot_of(tid), tid)) {
 		c->excluded_syscalls++;
 		return 0;
 	}

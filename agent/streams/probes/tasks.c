@@ -38,8 +38,13 @@ int on_iter_prime(u64 *ctx)
 #endif
 #if WITH_RUNQLAT || WITH_OFFCPU
 	struct task_slot *slot = slot_of(tid);
+	struct task_origin *origin = origin_of(tid);
 
-	if (!in_scope(tid) || (slot->tid == tid && slot->born_ns != 0))
+	if (!in_scope(tid)) {
+		disown(tid); /* it may have been seen before it was known to be out of scope */
+		return 0;
+	}
+	if (slot->tid == tid && origin->born_ns != 0)
 		return 0;
 	/* Another task's. This one takes it once it runs; until then it is told of, if it is ours. */
 	if (slot->tid != 0 && slot->tid != tid) {
@@ -48,16 +53,14 @@ int on_iter_prime(u64 *ctx)
 		return 0;
 	}
 
-	struct task_origin *origin = origin_of(tid);
 	u64 now = bpf_ktime_get_ns();
 
 	origin->run_delay = LOAD64(task, TASK_RUN_DELAY);
 	origin->runtime = LOAD64(task, TASK_RUNTIME);
 	origin->pcount = LOAD64(task, TASK_PCOUNT);
-	origin->idle_wait_ns = 0;
 	/* A slot that is in use already was seen by a tracepoint, which knows the state better. */
 	if (slot->tid != 0) {
-		begin_account(slot, now);
+		begin_account(slot, tid, now);
 #if TIMING_ACCOUNTING
 		adopt(slot, task);
 #endif
@@ -73,7 +76,7 @@ int on_iter_prime(u64 *ctx)
 		tag = SLOT_RUNNING;
 	else if (state != 0)
 		tag = blocked_tag(task, state);
-	begin_account(slot, now);
+	begin_account(slot, tid, now);
 #if TIMING_ACCOUNTING
 	adopt(slot, task);
 #endif

@@ -31,7 +31,7 @@ inline_always u64 *event_room(void *ctx, struct batch *batch, u32 words)
 {
 	u32 used = batch->words;
 
-	if (used >= BATCH_WORDS) {
+	if (rarely(used >= BATCH_WORDS)) {
 		if (!submit(ctx, batch)) {
 			batch->lost++;
 			return NULL;
@@ -57,9 +57,9 @@ inline_always u64 latency(struct batch *batch, u64 now, u64 since)
 {
 	s64 ns = now - since;
 
-	if (ns < 0) {
+	if (rarely(ns < 0)) {
 		batch->clamped++;
 		return 0;
 	}
-	return ns > LATENCY_MAX ? LATENCY_MAX : ns;
+	return rarely(ns > LATENCY_MAX) ? LATENCY_MAX : ns;
 }

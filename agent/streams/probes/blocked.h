@@ -19,18 +19,18 @@ inline_always u32 blocked_reason(u64 task)
 {
 	u32 flags = LOAD32(task, TASK_FLAGS);
 
-	if (flags & PF_KTHREAD)
+	if (rarely(flags & PF_KTHREAD))
 		return REASON_KERNEL_THREAD;
-	if (flags & PF_IO_WORKER)
+	if (rarely(flags & PF_IO_WORKER))
 		return REASON_IO_WORKER;
 #ifdef HAVE_TASK_PT_REGS
 	u64 regs = (u64)bpf_task_pt_regs((void *)task);
 	s32 syscall = LOAD32(regs, REGS_SYSCALL);
 
-	if (syscall < 0)
+	if (rarely(syscall < 0))
 		return REASON_PAGE_FAULT;
 #ifdef REGS_CS
-	if (LOAD16(regs, REGS_CS) == USER32_CS)
+	if (rarely(LOAD16(regs, REGS_CS) == USER32_CS))
 		return REASON_COMPAT;
 #endif
 	return syscall < SYSCALLS ? syscall : REASON_UNKNOWN;
@@ -44,7 +44,7 @@ inline_always u32 blocked_tag(u64 task, u32 state)
 {
 	u32 blocked;
 
-	if (state & (TASK_GONE | TASK_STOPPED_OR_TRACED))
+	if (rarely(state & (TASK_GONE | TASK_STOPPED_OR_TRACED)))
 		return SLOT_STOPPED;
 	blocked = state & TASK_INTERRUPTIBLE ? SLOT_INTERRUPTIBLE : SLOT_UNINTERRUPTIBLE;
 	return blocked | blocked_reason(task) << SLOT_REASON_SHIFT;

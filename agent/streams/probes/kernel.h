@@ -10,6 +10,9 @@
 
 #define inline_always static inline __attribute__((always_inline))
 
+/* Moves what rarely happens out of the way: a switch finds the instruction cache cold. */
+#define rarely(condition) __builtin_expect(!!(condition), 0)
+
 /* volatile: a load must stay the one typed load that the verifier checks against BTF */
 #define LOAD16(base, offset) (*(volatile u16 *)((base) + (offset)))
 #define LOAD32(base, offset) (*(volatile u32 *)((base) + (offset)))

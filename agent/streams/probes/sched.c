@@ -32,10 +32,10 @@ inline_always void switched_out(void *ctx, u64 prev, bool preempted, u32 state, 
 	if (tid == 0 || !is_in_scope(slot, tid))
 		return;
 
-	if (slot->tid != tid)
+	if (rarely(slot->tid != tid))
 		take_slot(slot, tid, 0);
 #if WITH_OFFCPU
-	else if (is_blocked(slot->tag))
+	else if (rarely(is_blocked(slot->tag)))
 		woken_unseen(slot, now);
 	else
 		slot->oncpu_ns += now - slot->since;
@@ -70,11 +70,11 @@ inline_always void switched_in(void *ctx, u64 prev, u64 next, u64 now)
 	u32 state = tag & SLOT_STATE;
 	u64 since = slot->since;
 
-	if (slot->tid != tid) {
+	if (rarely(slot->tid != tid)) {
 		batch->unmatched++;
 		take_slot(slot, tid, 0);
 		state = SLOT_RUNNING;
-	} else if (state != SLOT_RUNNABLE && state != SLOT_PREEMPTED) {
+	} else if (rarely(state != SLOT_RUNNABLE && state != SLOT_PREEMPTED)) {
 		/* Before 6.12.33 prev_state could be stale for a task with a signal pending: what
 		 * looked like going to sleep was not, and no wakeup follows. */
 		if (is_blocked(tag))
@@ -82,7 +82,7 @@ inline_always void switched_in(void *ctx, u64 prev, u64 next, u64 now)
 		else
 			slot->oncpu_ns += now - since;
 		batch->unmatched++;
-	} else if (tag & SLOT_PRIMED) {
+	} else if (rarely(tag & SLOT_PRIMED)) {
 		leave_out(slot, now);
 		batch->in_flight++;
 		origin_of(tid)->pcount++; /* an arrival that is not among our waits */
@@ -90,7 +90,7 @@ inline_always void switched_in(void *ctx, u64 prev, u64 next, u64 now)
 	}
 	slot->tag = SLOT_RUNNING;
 	slot->since = now;
-	if (state != SLOT_RUNNABLE && state != SLOT_PREEMPTED)
+	if (rarely(state != SLOT_RUNNABLE && state != SLOT_PREEMPTED))
 		return;
 
 	u64 ns = latency(batch, now, since);
@@ -168,7 +168,7 @@ int on_sched_wakeup(u64 *ctx)
 
 	u64 now = bpf_ktime_get_ns();
 
-	if (!own)
+	if (rarely(!own))
 		take_slot(slot, tid, 0);
 #if WITH_OFFCPU
 	else if (is_blocked(tag))

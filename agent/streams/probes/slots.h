@@ -17,7 +17,8 @@ inline_always struct task_origin *origin_of(u32 tid)
  */
 inline_always bool is_in_scope(const struct task_slot *slot, u32 tid)
 {
-	return (!SCOPED && (WITH_RUNQLAT || WITH_OFFCPU) && slot->tid == tid) || in_scope(tid);
+	return (!SCOPED && (WITH_RUNQLAT || WITH_OFFCPU) && !rarely(slot->tid != tid)) ||
+	       in_scope(tid);
 }
 
 /* Whoever is out of scope owns no slot. */
@@ -67,7 +68,7 @@ inline_always void leave_out(struct task_slot *slot, u64 until)
 /* Time spent stopped, by a signal or a tracer, is none of ours. */
 inline_always void leave_out_stop(struct task_slot *slot, u32 tag, u64 until)
 {
-	if ((tag & SLOT_STATE) == SLOT_STOPPED)
+	if (rarely((tag & SLOT_STATE) == SLOT_STOPPED))
 		leave_out(slot, until);
 }
 
@@ -102,7 +103,7 @@ inline_always void close_blocked(struct task_slot *slot, u32 tag, u64 now)
 
 	if (reason >= REASONS)
 		reason = REASON_UNKNOWN;
-	if (ns < 0) {
+	if (rarely(ns < 0)) {
 		c->blocked_clamped++;
 		ns = 0;
 	}

@@ -10,18 +10,18 @@ int on_sys_enter(u64 *ctx)
 	struct cpu_counters *c = counters();
 	u64 number = ctx[1];
 
-	if (!is_in_scope(slot_of(tid), tid)) {
+	if (rarely(!is_in_scope(slot_of(tid), tid))) {
 		c->excluded_syscalls++;
 		return 0;
 	}
 	/* Numbers beyond the table are counted too; -1 (skipped by a tracer) is no syscall. */
-	if (number >= SYSCALL_OTHER) {
+	if (rarely(number >= SYSCALL_OTHER)) {
 		if ((s32)number == -1)
 			return 0;
 		number = SYSCALL_OTHER;
 	}
 #ifdef REGS_CS
-	if (LOAD16(ctx[0], REGS_CS) == USER32_CS)
+	if (rarely(LOAD16(ctx[0], REGS_CS) == USER32_CS))
 		number = SYSCALL_COMPAT;
 #endif
 	c->syscalls[number & (SYSCALLS - 1)]++;

@@ -5,9 +5,8 @@ in place, at the end of a run and for a look in the middle of one; its record, w
 then read from where the look left off.
 """
 
-import itertools
 import mmap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +25,8 @@ from agent.streams.ordering import acquire_fence
 
 STREAMS = len(STREAM_NAMES)
 NOT_FRESH = 0xFFFF
+RECORDS_COPIED = 32
+"""64 KiB at a time: memory of that size is used again, more would be mapped and faulted in anew."""
 
 Words = NDArray[np.uint64]
 _NOTHING: Words = np.empty(0, np.uint64)
@@ -102,6 +103,18 @@ class OpenBatches:
         self._memory.close()
 
 
+def _together(events: Words, positions: NDArray[np.intp]) -> Iterator[Words]:
+    """The records at these positions: as they lie where no other is between them, else copied."""
+    if not len(positions):
+        return
+    first, last = int(positions[0]), int(positions[-1])
+    if last - first + 1 == len(positions):
+        yield events[first : last + 1]
+        return
+    for begin in range(0, len(positions), RECORDS_COPIED):
+        yield events[positions[begin : begin + RECORDS_COPIED]]
+
+
 class Ledger:
     """What has been taken of each CPU's stream, for one run."""
 
@@ -140,15 +153,13 @@ class Ledger:
             self._taken[row] += len(events)
 
     def _take_whole(self, block: Block, fresh: NDArray[np.bool_], sink: Sink) -> None:
-        """Stretches of one stream are taken as they lie; selecting would copy them."""
+        """Stream by stream: a call of the sink costs as much as the events of some ten records."""
         streams = np.where(fresh, block.ids & 0xFF, NOT_FRESH)
-        cuts = np.flatnonzero(streams[1:] != streams[:-1]) + 1
-        edges = [0, *cuts.tolist(), len(streams)]
-        for begin, end in itertools.pairwise(edges):
-            stream = int(streams[begin])
-            if stream != NOT_FRESH:
-                sink(stream, block.events[begin:end])
-                self.received[stream] += (end - begin) * BATCH_WORDS // STREAM_WORDS[stream]
+        for stream in range(STREAMS):
+            positions = np.flatnonzero(streams == stream)
+            for events in _together(block.events, positions):
+                sink(stream, events)
+            self.received[stream] += len(positions) * BATCH_WORDS // STREAM_WORDS[stream]
 
     def _take(self, row: int, words: Words, sink: Sink) -> None:
         stream = row % STREAMS

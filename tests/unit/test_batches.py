@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.evidence.collection import Collection
-from agent.streams.batches import STREAMS, Ledger, OpenBatches, Words
+from agent.streams.batches import RECORDS_COPIED, STREAMS, Ledger, OpenBatches, Words
 from agent.streams.layout import (
     BATCH_WORDS,
     STREAM_BIOLATENCY,
@@ -133,6 +133,30 @@ def test_records_of_many_cpus_and_streams_may_come_in_one_block(
     take_records(kernel, ledger, sink)
     ledger.take_open(batches, sink)
     assert_each_once(kernel, batches, ledger, sink)
+
+
+def test_records_of_one_stream_among_others_are_folded_together(
+    kernel: KernelBatches, ledger: Ledger
+) -> None:
+    """A call of the sink for each would cost more than what is in them."""
+    calls: list[tuple[int, int]] = []
+    kernel.room = 10_000
+    count = RECORDS_COPIED + 5
+    for _ in range(count):
+        for stream in (STREAM_RUNQLAT, STREAM_BIOLATENCY):
+            kernel.event(stream, BATCH_WORDS // STREAM_WORDS[stream])
+    # a full batch is handed over by the event after it
+    kernel.event(STREAM_RUNQLAT)
+    kernel.event(STREAM_BIOLATENCY)
+    block = kernel.block(2 * count)
+    assert block is not None
+    ledger.take_records(block, lambda stream, words: calls.append((stream, len(words))))
+    assert calls == [
+        (STREAM_RUNQLAT, RECORDS_COPIED),
+        (STREAM_RUNQLAT, 5),
+        (STREAM_BIOLATENCY, RECORDS_COPIED),
+        (STREAM_BIOLATENCY, 5),
+    ]
 
 
 @settings(max_examples=300)

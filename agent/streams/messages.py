@@ -11,7 +11,7 @@ from typing import Any
 MAX_MESSAGE = 128 * 1024
 MAX_FDS = 64
 
-VERBS = ("buffers", "prepare", "arm", "disarm", "rescope", "stats")
+VERBS = ("buffers", "prepare", "arm", "disarm", "rescope")
 
 MAPS_FOR_THE_AGENT = ("batches", "counters", "slots", "requests")
 """Tables, and beside them the transport's buffers: with a program or a link it could attach."""

@@ -74,7 +74,6 @@ class Supervisor:
             "arm": self._arm,
             "disarm": self._disarm,
             "rescope": self._rescope,
-            "stats": self._stats,
         }
         fds: list[int] = []
         try:
@@ -180,10 +179,6 @@ class Supervisor:
         if self._maps and (refused := self._maps.buffers.refused()) is not None:
             answer["refused_records"] = refused
         return answer, list(self._close_after_sending)
-
-    def _stats(self, request: dict[str, Any]) -> Answer:
-        armed = self._armed.hooks if self._armed else []
-        return {"attached": armed, "pid": os.getpid()}, []
 
     def _programs(self, plan: Plan) -> Built:
         """Loaded programs for this plan, compiled if there are none yet."""

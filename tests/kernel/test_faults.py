@@ -24,6 +24,12 @@ STORM = 2_500
 STORM_ALLOWANCE_KIB = 4 * 1024
 """Measured: 2 MiB, the same for 9,000 tasks. An entry of 1 KiB for each would add 2.5."""
 
+REQUEUE = "int on_block_rq_requeue(u64 *ctx)\n{"
+EXEC = "int on_sched_process_exec(u64 *ctx)\n{"
+EXECS = 5
+SERVING = "        try:\n            while packet := self._channel.recv("
+KERNEL = tuple(int(number) for number in os.uname().release.split(".")[:2])
+
 ONLINE = Path("/sys/devices/system/cpu/cpu1/online")
 
 
@@ -86,6 +92,43 @@ def test_a_full_ring_loses_what_it_counts(copy: Copy) -> None:
         with agent.run(sections=["runqlat"]) as run:
             pass
         assert stream(run.evidence)["lost"] == 0
+
+
+@pytest.mark.skipif(KERNEL < (6, 2), reason="before 6.2 bpf_trace_printk() holds a lock meanwhile")
+def test_a_program_that_comes_upon_itself_is_skipped_and_counted(copy: Copy) -> None:
+    """One that is attached to the tracepoint which it sets off; an exec sets it off first."""
+    copy.change("specs.py", '"block_rq_requeue"', '"bpf_trace_printk"')
+    copy.change(
+        "probes/block.c", REQUEUE, f'{REQUEUE}\n\tbpf_trace_printk("again\\n");\n\treturn 0;'
+    )
+    copy.change("probes/process.c", EXEC, f'{EXEC}\n\tbpf_trace_printk("first\\n");')
+    with copy.launched() as agent:
+        agent.settle()
+        with agent.run(sections=["biolatency", "exec"]) as run:
+            for _ in range(EXECS):
+                subprocess.run(["/bin/true"], check=True)
+    programs = {p["hook"]: p["recursion_misses"] for p in run.evidence["overhead"]["programs"]}
+    assert programs.pop("bpf_trace_printk") >= EXECS
+    assert not any(programs.values())
+    assert "recursion" in reasons(run.evidence)
+    assert run.evidence["completeness"]["verdict"] == "degraded"
+
+
+def test_events_that_cease_without_a_word_make_a_run_invalid(copy: Copy) -> None:
+    """The holder of the links is there and answers, but let go of them in the middle."""
+    lets_go = "signal.signal(signal.SIGUSR1, lambda *_: self._armed.detach())"
+    copy.change("supervisor.py", SERVING, f"        {lets_go}\n{SERVING}")
+    with copy.launched() as agent:
+        agent.settle()
+        started = agent.start(sections=["runqlat"])
+        assert started["available"], started
+        play()
+        os.kill(agent.supervisor, signal.SIGUSR1)
+        play(5 * TURNS)
+        evidence = agent.stop()
+    assert "events_ceased" in reasons(evidence)
+    assert evidence["completeness"]["verdict"] == "invalid"
+    assert stream(evidence)["received"] > 2 * TURNS
 
 
 def test_clocks_that_step_back_are_clamped_and_counted(copy: Copy) -> None:

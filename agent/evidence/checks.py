@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from agent.evidence.accounts import NS_PER_WAIT, RELATIVE_BOUND, TICK_NS, Accounts
+from agent.evidence.accounts import INTERRUPTION_NS, RELATIVE_BOUND, TICK_NS, Accounts
 from agent.evidence.block import BlockTable, device_name
 from agent.streams.kernel_counts import Edge
 
@@ -12,9 +12,8 @@ SLACK = 50
 """Events between reading our count and the kernel's, at either edge of a run."""
 LIFETIME_BOUND = 0.005
 DISK_SLACK = 8
-INTERRUPTION_NS = 200_000
-"""An interrupt, or a hypervisor that takes the CPU away, between the kernel's reading of its clock
-and ours: nothing in a run with work in it, but most of one that waited a few times only."""
+TASKS_BOUND = 0.05
+"""Tasks whose waits may be off: a task may be preempted by a wakeup that takes its time."""
 CEASED = 0.5
 """Less than this part of the kernel's context switches seen: events have ceased."""
 
@@ -64,7 +63,7 @@ def run_checks(
     if "biolatency" in sections and not scoped:
         checks += _disks(edges, block)
     if timed:
-        checks.append(_waits(accounts))
+        checks += [_waits(accounts), _waits_by_task(accounts)]
     if "offcpu" in sections:
         checks.append(_lifetimes(accounts))
         if scoped:
@@ -104,15 +103,25 @@ def _grown(before: Disks, after: Disks, device: int) -> dict[str, int]:
 
 
 def _waits(accounts: Accounts) -> Check:
-    """The kernel takes each wait to begin at its last rq_clock, off by up to 1 µs."""
     return Check(
         "run_queue_wait",
         "ns",
         accounts.waits_ns,
         accounts.kernel_waits_ns,
         RELATIVE_BOUND,
-        NS_PER_WAIT * accounts.waits + INTERRUPTION_NS,
-        accounts.idle_waits_ns,
+        accounts.waits_slack_ns + INTERRUPTION_NS,
+    )
+
+
+def _waits_by_task(accounts: Accounts) -> Check:
+    """In a sum, errors of tasks may make up for each other."""
+    return Check(
+        "tasks_with_run_queue_wait",
+        "tasks",
+        accounts.waiting - accounts.waits_failed,
+        accounts.waiting,
+        TASKS_BOUND,
+        0,
     )
 
 

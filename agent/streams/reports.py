@@ -5,29 +5,28 @@ from numpy.typing import NDArray
 
 from agent.streams.layout import REPORT_SIZE
 
-_U64_FIELDS = (
-    "now_ns",
-    "born_ns",
-    "wait_ns",
-    "preempted_ns",
-    "oncpu_ns",
-    "blocked_ns",
-    "open_ns",
-    "waits",
-    "kernel_run_delay",
-    "kernel_runtime",
-    "kernel_pcount",
-    "idle_wait_ns",
+_FIELDS = (
+    ("tid", "u4"),
+    ("tgid", "u4"),
+    ("comm", "S16"),
+    ("state", "u4"),
+    ("kernel_thread", "u4"),
+    ("now_ns", "u8"),
+    ("born_ns", "u8"),
+    ("wait_ns", "u8"),
+    ("preempted_ns", "u8"),
+    ("oncpu_ns", "u8"),
+    ("blocked_ns", "u8"),
+    ("open_ns", "u8"),
+    ("waits", "u4"),
+    ("remote_waits", "u4"),
+    ("kernel_run_delay", "u8"),
+    ("kernel_runtime", "u8"),
+    ("kernel_pcount", "u8"),
+    ("unclocked_ns", "u8"),
 )
 
-REPORT_DTYPE = np.dtype(
-    {
-        "names": ["tid", "tgid", "comm", "state", "kernel_thread", *_U64_FIELDS],
-        "formats": ["u4", "u4", "S16", "u4", "u4", *("u8" for _ in _U64_FIELDS)],
-        "offsets": [0, 4, 8, 24, 28, *(32 + 8 * i for i in range(len(_U64_FIELDS)))],
-        "itemsize": REPORT_SIZE,
-    }
-)
+REPORT_DTYPE = np.dtype(list(_FIELDS))
 """struct task_report of layout.h. Times in ns; kernel_* are the kernel's own accounting."""
 
 Reports = NDArray[np.void]

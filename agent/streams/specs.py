@@ -110,6 +110,8 @@ FIELDS = (
     Field("TASK_REAL_PARENT", (("task_struct", "real_parent"),)),
     Field("TASK_FLAGS", (("task_struct", "flags"),)),
     Field("TASK_ON_CPU", (("task_struct", "on_cpu"),), TIMED),
+    # moved by bcf9033e5449 ("sched: move CPU field back into thread_info"), 5.16
+    Field("TASK_CPU", (("task_struct", "thread_info.cpu"), ("task_struct", "cpu")), TIMED),
     # renamed by 2f064a59a11f ("sched: Change task_struct::state"), 5.14
     Field("TASK_STATE", (("task_struct", "__state"), ("task_struct", "state")), TIMED),
     Field("TASK_COMM", (("task_struct", "comm"),)),

@@ -69,6 +69,7 @@ def test_switches_and_waits_of_the_whole_machine(agent: RealAgent, tool: Any) ->
         "context_switches",
         "forks",
         "run_queue_wait",
+        "tasks_with_run_queue_wait",
         "lifetimes",
     )
     checks = checks_of(evidence)
@@ -127,6 +128,7 @@ def test_tasks_of_a_scope_are_accounted_for(agent: RealAgent, tool: Any) -> None
         "context_switches",
         "forks",
         "run_queue_wait",
+        "tasks_with_run_queue_wait",
         "lifetimes",
         "cpu_time",
     )
@@ -147,7 +149,9 @@ def test_a_storm_within_a_scope(agent: RealAgent) -> None:
             tree.work(order)
         return run.evidence
 
-    evidence = passing(measure, "run_queue_wait", "lifetimes", "cpu_time")
+    evidence = passing(
+        measure, "run_queue_wait", "tasks_with_run_queue_wait", "lifetimes", "cpu_time"
+    )
     assert evidence["exec"]["forks"] == evidence["exec"]["exits"] == 400
     assert_rows_add_up(evidence)
 
@@ -160,6 +164,7 @@ def test_checks_stand_in_every_evidence(agent: RealAgent) -> None:
         "context_switches",
         "forks",
         "run_queue_wait",
+        "tasks_with_run_queue_wait",
         "lifetimes",
         "cpu_time",
     }

@@ -7,11 +7,15 @@ import numpy as np
 import pytest
 from fakes.task_reports import reports
 
-from agent.evidence.accounts import NS_PER_WAIT, Accounts
+from agent.evidence.accounts import (
+    INTERRUPTION_NS,
+    NS_PER_REMOTE_WAIT,
+    NS_PER_SWITCH,
+    Accounts,
+)
 from agent.evidence.block import BlockTable
 from agent.evidence.checks import (
     DISK_SLACK,
-    INTERRUPTION_NS,
     SLACK,
     Check,
     events_ceased,
@@ -24,6 +28,8 @@ from agent.streams.layout import BLOCK_READ, BLOCK_WRITE, SLOT_INTERRUPTIBLE
 from agent.streams.observed import StreamCounts
 
 DEVICE = 254 << 20
+BY_TASK = "tasks_with_run_queue_wait"
+WAITS = {"run_queue_wait", BY_TASK}
 TASKS, SWITCHES, FORKS, READS, WRITES = 1_000, 100_000, 20_000, 5_000, 3_000
 
 BEFORE = Edge(
@@ -101,12 +107,12 @@ def test_what_agrees_passes() -> None:
                 "forks",
                 "block_read_254:0",
                 "block_write_254:0",
-                "run_queue_wait",
+                *WAITS,
                 "lifetimes",
             },
         ),
-        (SECTIONS, True, {"context_switches", "forks", "run_queue_wait", "lifetimes", "cpu_time"}),
-        (("runqlat",), True, {"context_switches", "forks", "run_queue_wait"}),
+        (SECTIONS, True, {"context_switches", "forks", *WAITS, "lifetimes", "cpu_time"}),
+        (("runqlat",), True, {"context_switches", "forks", *WAITS}),
         (("exec",), False, {"forks"}),
         (("biolatency",), False, {"forks", "block_read_254:0", "block_write_254:0"}),
     ],
@@ -167,17 +173,32 @@ def test_requests_of_an_operation_that_we_never_saw() -> None:
     assert failed(found) == {"block_write_254:0"}
 
 
-@pytest.mark.parametrize("part", [0.9, 1.1])
+@pytest.mark.parametrize("part", [0.8, 1.2])
 def test_waits_that_do_not_agree(part: float) -> None:
     found = checks(accounts_=accounts(kernel_run_delay=round(2_000_000 * part)))
-    assert failed(found) == {"run_queue_wait"}
+    assert failed(found) == WAITS
+    assert (found[BY_TASK].ours, found[BY_TASK].kernel) == (0, TASKS)
 
 
-def test_waits_that_ended_idleness_may_be_more_than_the_kernels_only() -> None:
-    more = accounts(kernel_run_delay=1_000_000, idle_wait_ns=1_000_000)
-    assert failed(checks(accounts_=more)) == set()
-    less = accounts(kernel_run_delay=3_000_000, idle_wait_ns=1_000_000)
-    assert failed(checks(accounts_=less)) == {"run_queue_wait"}
+def test_waits_of_tasks_that_make_up_for_each_other() -> None:
+    made = Accounts()
+    more, less = {"kernel_run_delay": 2_400_000}, {"kernel_run_delay": 1_600_000}
+    made.take(reports(*[{"state": SLOT_INTERRUPTIBLE, **row} for row in (more, less) * TASKS]))
+    assert failed(checks(accounts_=made)) & WAITS == {BY_TASK}
+
+
+@pytest.mark.parametrize("theirs", [1_000_000, 3_000_000])
+def test_waits_in_which_the_schedulers_clock_stood_still(theirs: int) -> None:
+    made = accounts(kernel_run_delay=theirs, unclocked_ns=1_000_000)
+    assert failed(checks(accounts_=made)) == set()
+    made = accounts(kernel_run_delay=theirs, unclocked_ns=700_000)
+    assert failed(checks(accounts_=made)) == WAITS
+
+
+def test_waits_of_kernel_threads_are_not_compared() -> None:
+    made = accounts(kernel_run_delay=400_000_000, kernel_thread=1)
+    assert made.waiting == 0
+    assert failed(checks(accounts_=made)) == set()
 
 
 @pytest.mark.parametrize("part", [0.95, 1.05])
@@ -230,12 +251,19 @@ def test_a_difference_from_nothing_is_no_number() -> None:
 
 
 def test_what_a_short_run_may_be_off_by() -> None:
-    """One wait, and an interruption between the two readings of the clock; not more."""
-    made = Accounts(waits=1, kernel_waits_ns=1_000)
-    made.waits_ns = 1_000 + NS_PER_WAIT + INTERRUPTION_NS
-    assert checks(accounts_=made)["run_queue_wait"].passed
-    made.waits_ns += 1
-    assert not checks(accounts_=made)["run_queue_wait"].passed
+    """Two waits, and an interruption between the two readings of the clock; not more."""
+    slack = 2 * NS_PER_SWITCH + NS_PER_REMOTE_WAIT
+    row = {"waits": 2, "kernel_pcount": 2, "remote_waits": 1, "kernel_run_delay": 1_000}
+    row["wait_ns"] = 1_000 + slack + INTERRUPTION_NS
+    assert not failed(short_run(row)) & WAITS
+    row["wait_ns"] += 1
+    assert failed(short_run(row)) >= WAITS
+
+
+def short_run(row: dict[str, int]) -> dict[str, Check]:
+    made = Accounts()
+    made.take(reports(row))
+    return checks(accounts_=made)
 
 
 def test_slacks_are_too_small_to_hide_anything() -> None:

@@ -14,15 +14,20 @@ from agent.streams import layout
 from agent.streams.batches import BATCH_DTYPE
 from agent.streams.details import DETAILS_DTYPE, ENTRY_DTYPE, WAITS_DTYPE
 from agent.streams.layout import Geometry, machine_geometry, power_of_two
-from agent.streams.tables import COUNTERS_DTYPE, SLOT_DTYPE
+from agent.streams.reports import REPORT_DTYPE
+from agent.streams.tables import COUNTERS_DTYPE, REQUEST_DTYPE, SLOT_DTYPE
 
 LAYOUT_H = Path(agent.__path__[0], "streams", "probes", "layout.h").read_text()
 CODE = re.sub(r"/\*.*?\*/", "", LAYOUT_H, flags=re.DOTALL)
+# of a union the first member: the others lie where it does
+CODE = re.sub(r"union \{\s*(\w+ \w+;).*?\};", r"\1", CODE, flags=re.DOTALL)
 
 DTYPES = {
     "batch": BATCH_DTYPE,
     "cpu_counters": COUNTERS_DTYPE,
     "task_slot": SLOT_DTYPE,
+    "task_report": REPORT_DTYPE,
+    "issued_request": REQUEST_DTYPE,
     "detail_counters": DETAILS_DTYPE,
     "syscall_entry": ENTRY_DTYPE,
     "wait_counters": WAITS_DTYPE,

@@ -19,9 +19,12 @@ struct task_slot {
 	u64 preempted_ns; /* of these, after having been preempted */
 	u64 oncpu_ns;
 	u64 blocked_ns;
-	u64 idle_wait_ns; /* of wait_ns, waits that ended a CPU's idleness or another's turn */
+	u64 unclocked_ns; /* in which the scheduler's clock stood still (sched.c) */
 	u32 waits;
-	u32 pcount; /* with timing by the kernel's accounting: arrivals as last seen */
+	union {
+		u32 remote_waits; /* that a wakeup on another CPU began */
+		u32 pcount;	  /* with timing by the kernel's accounting: arrivals as last seen */
+	};
 };
 
 _Static_assert(sizeof(struct task_slot) == SLOT_SIZE, "task_slot");
@@ -53,11 +56,12 @@ struct task_report {
 	u64 oncpu_ns;
 	u64 blocked_ns;
 	u64 open_ns; /* of the state it is in; included above */
-	u64 waits;
+	u32 waits;
+	u32 remote_waits;
 	u64 kernel_run_delay;
 	u64 kernel_runtime;
 	u64 kernel_pcount;
-	u64 idle_wait_ns;
+	u64 unclocked_ns;
 };
 
 _Static_assert(sizeof(struct task_report) == REPORT_SIZE, "task_report");

@@ -11,14 +11,26 @@
 
 #if !TIMING_ACCOUNTING && (WITH_RUNQLAT || WITH_OFFCPU)
 
-/* A wakeup that has its task run at once; on virtual machines, the interrupt for that is slow. */
+/*
+ * Where a wakeup has its task run at once, the scheduler does not renew its clock at the switch
+ * (rq_clock_skip_update()): it takes such a wait for 0, and adds it to the wait of the task that
+ * is preempted. On virtual machines, the interrupt in between is slow.
+ */
 #define PROMPT_NS 50000
 
-inline_always void switched_out(void *ctx, u64 prev, bool preempted, u32 state, u64 now)
+inline_always void clock_stood_still(struct task_slot *slot, u64 prev, bool preempted, u64 ns)
 {
-	/* A task preempted after it had set itself to sleep is still on the run queue. */
-	bool runnable = preempted || state == 0;
+	u32 tid = LOAD32(prev, TASK_PID);
 
+	if (tid != 0 && ns >= PROMPT_NS)
+		return;
+	slot->unclocked_ns += ns;
+	if (preempted && slot_of(tid)->tid == tid)
+		slot_of(tid)->unclocked_ns += ns;
+}
+
+inline_always void switched_out(void *ctx, u64 prev, bool runnable, u32 state, u64 now)
+{
 #if !WITH_OFFCPU
 	if (!runnable)
 		return;
@@ -50,7 +62,7 @@ inline_always void switched_out(void *ctx, u64 prev, bool preempted, u32 state, 
 	slot->since = now;
 }
 
-inline_always void switched_in(void *ctx, u64 prev, u64 next, u64 now)
+inline_always void switched_in(void *ctx, u64 prev, bool preempted, u64 next, u64 now)
 {
 	struct batch *batch = batch_of(STREAM_RUNQLAT);
 	u32 tid = LOAD32(next, TASK_PID);
@@ -99,8 +111,10 @@ inline_always void switched_in(void *ctx, u64 prev, u64 next, u64 now)
 	slot->waits++;
 	if (state == SLOT_PREEMPTED)
 		slot->preempted_ns += ns;
-	else if (LOAD32(prev, TASK_PID) == 0 || ns < PROMPT_NS)
-		slot->idle_wait_ns += ns;
+	else
+		clock_stood_still(slot, prev, preempted, ns);
+	if (tag & SLOT_REMOTE)
+		slot->remote_waits++;
 #if WITH_RUNQLAT
 	u64 *event = event_room(ctx, batch, 1);
 
@@ -132,9 +146,18 @@ int on_sched_switch(u64 *ctx)
 	u32 state = LOAD32(prev, TASK_STATE);
 #endif
 
-	switched_out(ctx, prev, (bool)ctx[0], state, now);
-	switched_in(ctx, prev, next, now);
+	/* A task preempted after it had set itself to sleep is still on the run queue. */
+	bool runnable = (bool)ctx[0] || state == 0;
+
+	switched_out(ctx, prev, runnable, state, now);
+	switched_in(ctx, prev, runnable, next, now);
 	return 0;
+}
+
+/* On another CPU than it is to run on: with an interrupt to that one, sent before we are told. */
+inline_always u32 woken_from_elsewhere(u64 task)
+{
+	return LOAD32(task, TASK_CPU) == bpf_get_smp_processor_id() ? 0 : SLOT_REMOTE;
 }
 
 /*
@@ -176,7 +199,7 @@ int on_sched_wakeup(u64 *ctx)
 	else
 		leave_out_stop(slot, tag, now);
 #endif
-	slot->tag = SLOT_RUNNABLE;
+	slot->tag = SLOT_RUNNABLE | woken_from_elsewhere(task);
 	slot->since = now;
 	return 0;
 }

@@ -51,8 +51,9 @@ inline_always void begin_account(struct task_slot *slot, u32 tid, u64 born)
 	slot->preempted_ns = 0;
 	slot->oncpu_ns = 0;
 	slot->blocked_ns = 0;
-	slot->idle_wait_ns = 0;
+	slot->unclocked_ns = 0;
 	slot->waits = 0;
+	slot->remote_waits = 0;
 	origin_of(tid)->born_ns = born;
 }
 
@@ -171,8 +172,10 @@ inline_always void report_task(struct task_report *report, u64 task, struct task
 	report->born_ns = origin->born_ns;
 #if TIMING_ACCOUNTING
 	report->wait_ns = slot->wait_ns - origin->run_delay;
+	report->remote_waits = 0;
 #else
 	report->wait_ns = slot->wait_ns;
+	report->remote_waits = slot->remote_waits;
 #endif
 	report->preempted_ns = slot->preempted_ns;
 #if TIMING_ACCOUNTING
@@ -192,7 +195,7 @@ inline_always void report_task(struct task_report *report, u64 task, struct task
 	report->kernel_run_delay = LOAD64(task, TASK_RUN_DELAY) - origin->run_delay;
 	report->kernel_runtime = LOAD64(task, TASK_RUNTIME) - origin->runtime;
 	report->kernel_pcount = LOAD64(task, TASK_PCOUNT) - origin->pcount;
-	report->idle_wait_ns = slot->idle_wait_ns;
+	report->unclocked_ns = slot->unclocked_ns;
 	*(u64 *)&report->comm[0] = LOAD64(task, TASK_COMM);
 	*(u64 *)&report->comm[8] = LOAD64(task, TASK_COMM + 8);
 }

@@ -257,7 +257,7 @@ def test_what_a_short_run_may_be_off_by() -> None:
     row["wait_ns"] = 1_000 + slack + INTERRUPTION_NS
     assert not failed(short_run(row)) & WAITS
     row["wait_ns"] += 1
-    assert failed(short_run(row)) >= WAITS
+    assert failed(short_run(row)) >= {"run_queue_wait"}
 
 
 def short_run(row: dict[str, int]) -> dict[str, Check]:

@@ -6,7 +6,7 @@
 #if WITH_SYSCALLS
 int on_sys_enter(u64 *ctx)
 {
-	u32 tid = (u32)bpf_get_current_pid_tgid();
+	u32 tid = LOAD32((u64)bpf_get_current_task_btf(), TASK_PID);
 	struct cpu_counters *c = counters();
 	u64 number = ctx[1];
 
@@ -54,7 +54,7 @@ inline_always void count_failed_exec(u64 regs, s64 result)
 /* (regs, result). Signals are looked at later, so a call that one ended is seen to return here. */
 int on_sys_exit(u64 *ctx)
 {
-	u32 tid = (u32)bpf_get_current_pid_tgid();
+	u32 tid = LOAD32((u64)bpf_get_current_task_btf(), TASK_PID);
 	s64 result = ctx[1];
 
 	if (!in_scope(tid))

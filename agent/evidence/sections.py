@@ -12,6 +12,7 @@ from agent.streams.layout import REASON_KERNEL_THREAD, REASON_NAMES
 from agent.streams.observed import Observed, WaitFunctions
 from agent.streams.syscall_names import syscall_names
 
+EXEC_SYSCALLS = ("execve", "execveat")
 TOP_REASONS = 10
 TOP_COMMANDS = 10
 TOP_FUNCTIONS = 20
@@ -124,6 +125,7 @@ def _wait_functions(waits: WaitFunctions | None) -> Json:
 def _exec(collection: Collection, observed: Observed) -> Json:
     top = collection.commands.most_common(TOP_COMMANDS)
     failures = observed.details.exec_failures
+    attempts = sum(observed.syscalls.get(name, 0) for name in EXEC_SYSCALLS)
     return {
         "exec_count": collection.execs,
         "top_commands": [{"command": command, "count": count} for command, count in top],
@@ -131,7 +133,9 @@ def _exec(collection: Collection, observed: Observed) -> Json:
         "forks": observed.counters["forks"],
         "exits": observed.counters["exits"],
         "lost": observed.streams["exec"].lost,
-    } | ({} if failures is None else {"failures": dict(failures)})
+        **({"attempts": attempts} if observed.syscalls else {}),
+        **({} if failures is None else {"failures": dict(failures)}),
+    }
 
 
 def _syscall_counts(collection: Collection, observed: Observed) -> Json:

@@ -134,6 +134,11 @@ class Supervisor:
         self._maps.configure(replace(config, clock_offset=self._armed.clock_offset()))
         disks = _disks()
         self._armed.attach(bool(request["measure_probes"]))
+        members = self._armed.prime()
+        if not members and request["scope"]["kind"] in ("pid", "caller"):
+            raise CannotCollect(
+                scopes.NO_SUCH_PROCESS, f"process {root} ended while the run was about to begin"
+            )
         self._names_waits = "wait_functions" in details
         if self._names_waits and addresses_are_hidden():
             message["unavailable"] = {**message["unavailable"], "wait_functions": HIDDEN}
@@ -141,7 +146,7 @@ class Supervisor:
             "start_ns": start_ns,
             "attached": self._armed.hooks,
             "refused": self._armed.refused,
-            "members": self._armed.prime(),
+            "members": members,
             "disks": disks,
             "root": root,
             "measures_probes": self._armed.measures_probes,

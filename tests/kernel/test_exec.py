@@ -45,7 +45,7 @@ def test_other_ways_to_exec_count_once(
         result = execs.work(json.dumps({"how": how, "path": path, "count": 20}))
     assert result["succeeded"] == 20
     assert count_of(run.evidence, "cba-other-way") == 20
-    assert run.evidence["exec"]["exec_count"] == 20
+    assert run.evidence["exec"]["exec_count"] == run.evidence["exec"]["attempts"] == 20
 
 
 def test_failures_and_forks_are_no_execs(agent: RealAgent, tmp_path: Path) -> None:
@@ -55,6 +55,7 @@ def test_failures_and_forks_are_no_execs(agent: RealAgent, tmp_path: Path) -> No
         assert execs.work(missing)["failed"] == 30
         assert execs.work(forks)["succeeded"] == 30
     assert run.evidence["exec"]["exec_count"] == 0
+    assert run.evidence["exec"]["attempts"] == 30
     assert run.evidence["exec"]["top_commands"] == []
     assert run.evidence["exec"]["forks"] == 60
 

@@ -3,12 +3,14 @@
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from fakes.copied_package import Copy
 from fakes.processes import Launched, launched, status_field
 from fakes.program import program
@@ -230,3 +232,18 @@ def test_a_cpu_that_goes_offline_in_the_middle(agent: Launched, transport: str) 
     with agent.run(transport=transport) as run:
         play()
     assert stream(run.evidence)["received"] > 2 * TURNS
+
+
+def test_a_process_that_ends_while_its_run_is_about_to_begin(copy: Copy) -> None:
+    """Better no run than one about nobody."""
+    before = "        disks = _disks()\n"
+    ends = "        os.kill(root, signal.SIGTERM)\n        time.sleep(0.2)\n"
+    copy.change("supervisor.py", before, ends + before)
+    with copy.launched() as agent, subprocess.Popen(["sleep", "60"]) as process:
+        reaper = threading.Thread(target=process.wait)
+        reaper.start()
+        body = {"scope": {"pid": process.pid}}
+        answer = requests.post(f"{agent.url}/start", json=body, timeout=30)
+        reaper.join()
+        assert (answer.status_code, answer.json()["error"]) == (422, "no_such_process")
+        assert not agent.status()["running"]

@@ -103,9 +103,9 @@ DETAIL_FIELDS = (
 )
 DETAILS_SIZE = SYSCALLS * 32 + ERRNOS * 8 + len(DETAIL_FIELDS) * 8 + 32
 MAX_REQUESTS = 16_384
-"""Block requests under way at a time, twice what a busy NVMe disk has; a power of two."""
+"""Block requests under way at a time; a power of two."""
 REQUEST_PROBES = 8
-"""Places where one may be. With 1,024 under way, one in a billion finds all of them in use."""
+"""Places where one may be (docs/decisions/0008-requests-in-flight.md)."""
 WAIT_STACKS = 1_024
 """Different kernel stacks that a run can tell apart; a power of two."""
 WAIT_SITES = WAIT_STACKS + 1

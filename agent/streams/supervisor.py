@@ -134,8 +134,7 @@ class Supervisor:
         self._maps.configure(replace(config, clock_offset=self._armed.clock_offset()))
         disks = _disks()
         self._armed.attach(bool(request["measure_probes"]))
-        members = self._armed.prime()
-        if not members and request["scope"]["kind"] in ("pid", "caller"):
+        if not self._armed.prime() and request["scope"]["kind"] in ("pid", "caller"):
             raise CannotCollect(
                 scopes.NO_SUCH_PROCESS, f"process {root} ended while the run was about to begin"
             )
@@ -146,7 +145,6 @@ class Supervisor:
             "start_ns": start_ns,
             "attached": self._armed.hooks,
             "refused": self._armed.refused,
-            "members": members,
             "disks": disks,
             "root": root,
             "measures_probes": self._armed.measures_probes,

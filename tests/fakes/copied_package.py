@@ -18,7 +18,7 @@ class Copy:
         self._intact: dict[str, str] = {}
 
     def change(self, name: str, old: str, new: str) -> None:
-        """In a file of agent/streams."""
+        """In a file of agent/streams, or beside it (``../evidence/checks.py``)."""
         path = self.folder / "agent" / "streams" / name
         text = self._intact.setdefault(name, path.read_text())
         assert old in text, f"{name} has changed: {old}"

@@ -37,41 +37,39 @@ inline_always u32 first_index(u64 key)
 	return key * 0x9E3779B97F4A7C15ULL >> 40;
 }
 
-/* NULL: it is not known. */
-inline_always struct issued_request *find_request(u64 request)
+/* The first of a request's places that it holds, or, if asked for, that is free; else NULL. */
+inline_always struct issued_request *place_of(u64 key, bool or_free)
 {
-	u64 key = key_of(request);
 	u32 first = first_index(key);
 
 #pragma unroll
 	for (u32 step = 0; step < REQUEST_PROBES; step++) {
 		struct issued_request *entry = request_at(first + step);
 
-		if (entry->key == key)
+		if (entry->key == key || (or_free && entry->key == 0))
 			return entry;
 	}
 	return NULL;
 }
 
+/* NULL: it is not known. */
+inline_always struct issued_request *find_request(u64 request)
+{
+	return place_of(key_of(request), false);
+}
+
 /*
- * The first entry that is free, or its own from an issue whose completion nobody saw; one of
- * those further on is not found before this. NULL: all that it could have are in use.
+ * A place for it, maybe its own from an issue whose completion nobody saw; another such one
+ * further on is not found before this. NULL: all that it could have are in use.
  */
 inline_always struct issued_request *room_for_request(u64 request)
 {
 	u64 key = key_of(request);
-	u32 first = first_index(key);
+	struct issued_request *entry = place_of(key, true);
 
-#pragma unroll
-	for (u32 step = 0; step < REQUEST_PROBES; step++) {
-		struct issued_request *entry = request_at(first + step);
-
-		if (entry->key == 0 || entry->key == key) {
-			entry->key = key;
-			return entry;
-		}
-	}
-	return NULL;
+	if (entry)
+		entry->key = key;
+	return entry;
 }
 
 inline_always void remember(u64 request, u64 since)

@@ -25,7 +25,8 @@ inline_always void clock_stood_still(struct task_slot *slot, u64 prev, bool pree
 	if (tid != 0 && ns >= PROMPT_NS)
 		return;
 	slot->unclocked_ns += ns;
-	if (preempted && slot_of(tid)->tid == tid)
+	/* not that of the idle task, which every CPU would write to */
+	if (tid != 0 && preempted && slot_of(tid)->tid == tid)
 		slot_of(tid)->unclocked_ns += ns;
 }
 

@@ -16,14 +16,13 @@ import mmap
 import os
 import select
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bcc import BPF
 
 DRAIN_MS = 100
 PAGE = mmap.PAGESIZE
-TRACEPOINTS = ("sched_switch", "sched_wakeup", "sched_wakeup_new")
 
 
 class NoReader:
@@ -100,17 +99,17 @@ def make_reader(kind: str, bpf: BPF) -> Any:
     return (WokenRing if kind == "wakeup" else RingPosition)(bpf["events"])
 
 
-def attach(bpf: BPF) -> None:
-    for name in TRACEPOINTS:
-        bpf.attach_raw_tracepoint(name, f"raw_tracepoint__{name}")
+def attach(bpf: BPF, tracepoints: Sequence[bytes]) -> None:
+    for name in tracepoints:
+        bpf.attach_raw_tracepoint(name, b"raw_tracepoint__" + name)
 
 
-def detach(bpf: BPF) -> None:
-    for name in TRACEPOINTS:
+def detach(bpf: BPF, tracepoints: Sequence[bytes]) -> None:
+    for name in tracepoints:
         bpf.detach_raw_tracepoint(name)
 
 
-def serve(bpf: BPF, reader: Any) -> None:
+def serve(bpf: BPF, tracepoints: Sequence[bytes], reader: Any) -> None:
     attached = False
     poll = select.epoll()
     poll.register(sys.stdin, select.EPOLLIN)
@@ -126,10 +125,10 @@ def serve(bpf: BPF, reader: Any) -> None:
             return
         if verb == "attach":
             reader.arrived = 0
-            attach(bpf)
+            attach(bpf, tracepoints)
             answer = "attached"
         else:
-            detach(bpf)
+            detach(bpf, tracepoints)
             reader.drain()
             answer = f"detached {reader.arrived}"
         attached = verb == "attach"
@@ -138,11 +137,12 @@ def serve(bpf: BPF, reader: Any) -> None:
 
 def main(path: str, kind: str, *defines: str) -> None:
     bpf = BPF(src_file=path, cflags=list(defines))
-    # BCC attaches by the function's name while compiling; we attach when told.
-    detach(bpf)
+    # BCC attaches by the functions' names while compiling; we attach when told.
+    tracepoints = tuple(bpf.raw_tracepoint_fds)
+    detach(bpf, tracepoints)
     reader = make_reader(kind, bpf)
     print("ready", flush=True)
-    serve(bpf, reader)
+    serve(bpf, tracepoints, reader)
 
 
 if __name__ == "__main__":

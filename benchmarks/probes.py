@@ -30,6 +30,9 @@ class ProbeProgram:
 PROGRAMS = (
     ProbeProgram("floor-empty", "floor: empty raw tracepoints", "floor.c", "none", "CLOCK=0"),
     ProbeProgram("floor-clock", "floor: the same reading the clock", "floor.c", "none", "CLOCK=1"),
+    ProbeProgram(
+        "floor-syscalls", "floor: an empty one on sys_enter", "floor.c", "none", "SYSCALLS=1"
+    ),
     ProbeProgram("batched", "experiment: batches of 256", "transport.c", "timer", "SUBMIT=0"),
     ProbeProgram("record", "experiment: one record an event", "transport.c", "timer", "SUBMIT=1"),
     ProbeProgram(

@@ -29,10 +29,13 @@ SHOWN: dict[str, tuple[str, ...]] = {
     "pingpong": (*COMMON, "bcc-runqlat"),
     "hackbench": (*COMMON, "all-perf", *RUNQUEUE_PEERS),
     "messaging": (*COMMON, "bcc-runqlat"),
-    "syscall": ("nothing", "syscall_counts", "all", "bcc-syscount"),
+    "syscall": ("nothing", "floor-syscalls", "syscall_counts", "all", "bcc-syscount"),
     "fio": ("nothing", "biolatency", "all", "all-accounting"),
     "exec-storm": ("nothing", "exec", "all", "bcc-runqlat"),
-    "pgbench": ("nothing", "runqlat", "all", "all-accounting", *RUNQUEUE_PEERS),
+    "pgbench": (
+        *("nothing", "floor-syscalls", "runqlat", "syscall_counts", "all", "all-accounting"),
+        *RUNQUEUE_PEERS,
+    ),
 }
 """Which configurations mean something for a workload; the pipe is measured under all of them."""
 

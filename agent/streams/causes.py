@@ -23,7 +23,7 @@ CURES = {
     "kernel_refused": "the kernel refuses eBPF although the capabilities are there: {detail}. "
     "Lockdown (/sys/kernel/security/lockdown), a security module or a container's seccomp "
     "filter can do that.",
-    "kernel_too_old": "{detail}. Ring buffers need Linux 5.8 or later.",
+    "kernel_too_old": "{detail}. The agent needs Linux 5.8 or later.",
     "compile_failed": "the probes do not compile here: {detail}",
     "load_failed": "the kernel's verifier refused a program: {detail}",
     "compiler_crashed": "the compiling process ended early: {detail}. The next start tries again.",

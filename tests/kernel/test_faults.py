@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -145,6 +146,25 @@ def test_clocks_that_step_back_are_clamped_and_counted(copy: Copy) -> None:
     assert counts["clamped"] == counts["produced"] > 2 * TURNS
     assert run.evidence["runqlat"]["max_us"] == 0
     assert run.evidence["runqlat"]["histogram"] == [{"bucket_us": 0, "count": counts["received"]}]
+
+
+def test_a_suspended_machine_is_recorded(copy: Copy) -> None:
+    """CLOCK_BOOTTIME jumps as it does over a suspend, which would suspend this test too: by a
+    second for each byte of a file, in a folder that anybody can enter."""
+    boottime = "time.clock_gettime_ns(time.CLOCK_BOOTTIME)"
+    with tempfile.NamedTemporaryFile(dir="/tmp") as seconds:
+        asleep = f"10**9 * __import__('os').stat({seconds.name!r}).st_size"
+        copy.change("observer.py", boottime, f"{boottime} + {asleep}")
+        with copy.launched() as agent:
+            agent.settle()
+            with agent.run() as run:
+                os.truncate(seconds.name, 3)
+            with agent.run() as next_run:
+                pass
+    told = run.evidence["completeness"]["reasons"]
+    assert "suspended: the machine was suspended for 3.0 s" in told
+    assert run.evidence["completeness"]["verdict"] == "degraded"
+    assert "suspended" not in reasons(next_run.evidence)
 
 
 def test_a_fork_storm_is_counted_and_kept_within_bounds(agent: Launched) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from fakes.copied_package import Copy
 from fakes.processes import Launched, held, launched, status_field
 from fakes.program import PROGRAMS
 from fakes.real_agent import RealAgent
@@ -20,6 +21,7 @@ SOMEBODY = 64_321
 """An ordinary user: nobody's number."""
 
 BOTH = "+bpf,+perfmon"
+SECURITY = Path("/sys/kernel/security")
 CAPABILITY_SETS = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 
 
@@ -195,6 +197,22 @@ def refused_calls() -> list[str]:
     return [sys.executable, "-ES", str(PROGRAMS / "refuse.py"), number]
 
 
+def locked_down() -> list[str]:
+    """Where bpf(2) is refused and the kernel says why. The real one cannot be turned off again."""
+    script = (
+        'mount -t tmpfs none "$1"; echo "none integrity [confidentiality]" >"$1/lockdown"; '
+        'shift; exec "$@"'
+    )
+    return ["unshare", "--mount", "sh", "-ec", script, "sh", str(SECURITY), *refused_calls()]
+
+
+@pytest.mark.skipif(not SECURITY.is_dir(), reason="this kernel has no securityfs")
+def test_lockdown_is_named_where_it_is_on(tmp_path: Path) -> None:
+    with launched(tmp_path / "log", before=locked_down()) as agent:
+        agent.settle()
+        assert_unavailable(agent, "kernel_refused", "(lockdown: confidentiality)")
+
+
 @pytest.mark.parametrize(
     ("code", "told"),
     [
@@ -220,3 +238,35 @@ def test_neither_headers_nor_tracefs_are_needed(tmp_path: Path) -> None:
         assert list(Path(f"/proc/{agent.supervisor}/root/sys/kernel/tracing").iterdir()) == []
         with agent.run():
             pass
+
+
+# --- on a kernel that is too old
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Copy:
+    return Copy(tmp_path)
+
+
+def test_a_kernel_without_ring_buffers(copy: Copy) -> None:
+    """Asked for a kind of map that it does not know, this one answers as one before 5.8 would."""
+    copy.change("bpf.py", "MAP_TYPE_RINGBUF = 2, 4, 7, 27", "MAP_TYPE_RINGBUF = 2, 4, 7, 127")
+    with copy.launched() as agent:
+        agent.settle()
+        refused = agent.start(transport="ring")
+        assert (refused["available"], refused["code"]) == (False, "kernel_too_old")
+        assert "creating a ring buffer: Invalid argument" in refused["reason"]
+        assert agent.stop()["completeness"]["verdict"] == "invalid"
+        with agent.run() as run:
+            pass
+    assert run.evidence["manifest"]["transport"] == "perf"
+    assert run.evidence["completeness"]["verdict"] != "invalid"
+    assert run.evidence["runqlat"]["count"] > 0
+
+
+def test_a_kernel_without_typed_tracepoints(copy: Copy) -> None:
+    """Its types tell nothing of tracepoints, as those before 5.5."""
+    copy.change("btf.py", "btf_trace_", "btf_unknown_")
+    with copy.launched() as agent:
+        agent.settle()
+        assert_unavailable(agent, "kernel_too_old", "Linux 5.8")

@@ -114,6 +114,7 @@ FIELDS = (
     Field("TASK_CPU", (("task_struct", "thread_info.cpu"), ("task_struct", "cpu")), TIMED),
     # renamed by 2f064a59a11f ("sched: Change task_struct::state"), 5.14
     Field("TASK_STATE", (("task_struct", "__state"), ("task_struct", "state")), TIMED),
+    Field("TASK_EXIT_STATE", (("task_struct", "exit_state"),)),
     Field("TASK_COMM", (("task_struct", "comm"),)),
     Field("TASK_RUN_DELAY", (("task_struct", "sched_info.run_delay"),), TIMED),
     Field("TASK_PCOUNT", (("task_struct", "sched_info.pcount"),), TIMED),

@@ -136,7 +136,7 @@ class Supervisor:
         self._armed.attach(bool(request["measure_probes"]))
         if not self._armed.prime() and request["scope"]["kind"] in ("pid", "caller"):
             raise CannotCollect(
-                scopes.NO_SUCH_PROCESS, f"process {root} ended while the run was about to begin"
+                scopes.NO_SUCH_PROCESS, f"process {root} ended before the run began"
             )
         self._names_waits = "wait_functions" in details
         if self._names_waits and addresses_are_hidden():

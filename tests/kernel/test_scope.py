@@ -18,6 +18,7 @@ import pytest
 import requests
 from fakes.disks import Disk, disk_for
 from fakes.proc import switches
+from fakes.processes import eventually, status_field
 from fakes.program import PROGRAMS, program
 from fakes.real_agent import ANSWER_SECONDS, RealAgent, running
 
@@ -298,6 +299,30 @@ def test_a_scope_that_is_not_there_is_refused(
     assert not agent.status()["running"]
     with agent.run(sections=["syscall_counts"]):
         pass
+
+
+@contextmanager
+def zombie() -> Iterator[int]:
+    """A process that has ended, and whose parent has not asked for its status."""
+    with subprocess.Popen(["/bin/true"]) as process:
+        eventually(lambda: status_field(process.pid, "State").startswith("Z"))
+        yield process.pid
+
+
+def test_what_has_ended_cannot_be_the_scope(agent: RealAgent) -> None:
+    with zombie() as pid:
+        body = {"scope": {"pid": pid}}
+        answer = requests.post(f"{agent.url}/start", json=body, timeout=ANSWER_SECONDS)
+        assert (answer.status_code, answer.json()["error"]) == (422, "no_such_process")
+
+
+def test_what_has_ended_is_nobody_in_a_run(agent: RealAgent) -> None:
+    with zombie(), agent.run(scope="caller", sections=["runqlat"]) as run:
+        pass
+    checks = {check["name"]: check for check in run.evidence["checks"]}
+    assert checks["tasks_with_run_queue_wait"]["kernel"] == len(
+        list(Path("/proc/self/task").iterdir())
+    )
 
 
 def test_the_agent_itself_cannot_be_the_scope(agent: RealAgent) -> None:

@@ -16,7 +16,8 @@ int on_iter_prime(u64 *ctx)
 	u64 task = ctx[1];
 	const struct run_config *config = run_config();
 
-	if (!task)
+	/* one that ended, and is there until its parent asks for its status, does nothing any more */
+	if (!task || LOAD32(task, TASK_EXIT_STATE) != 0)
 		return 0;
 
 	u32 tid = LOAD32(task, TASK_PID);

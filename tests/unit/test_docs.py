@@ -261,6 +261,40 @@ def test_what_the_two_sides_share(heading: str, in_code: Iterable[str]) -> None:
     hold(ARCHITECTURE, heading, in_code, names(ARCHITECTURE, heading))
 
 
+# --- measured figures
+
+
+def test_the_readmes_figures_are_those_of_the_last_full_run() -> None:
+    measured = [row[1:3] for row in rows(ROOT / "benchmarks" / "RESULTS.md", "pipe")]
+    shown = [row[1:3] for row in rows(ROOT / "README.md", "What it costs")]
+    assert len(shown) > 10
+    for slowdown, interval in shown:
+        assert [slowdown.strip("*"), interval] in measured
+
+
+def test_the_readmes_picture_is_that_of_the_last_full_run() -> None:
+    picture = (ROOT / "docs" / "images" / "overhead.svg").read_text()
+    assert picture == (ROOT / "benchmarks" / "results-pipe.svg").read_text()
+
+
+def test_the_growth_told_is_the_growth_measured() -> None:
+    figures = json.loads((ROOT / "benchmarks" / "micro.json").read_text())["figures"]
+    page = DOCS / "explanation" / "scaling.md"
+    for rate, ns, _ in rows(page, "With the rate of events"):
+        measured = figures[f"userspace_ns_per_event_at_{rate.replace(',', '')}"]
+        assert float(ns) == pytest.approx(measured, abs=0.05)
+    memory = {
+        "idle": "pss_idle_mb",
+        "during a run": "pss_running_mb",
+        "1,000 tasks tracked": "pss_mb_with_1000_tasks",
+        "1 label set in `/metrics`": "pss_mb_with_1_label_sets",
+        "10 label sets": "pss_mb_with_10_label_sets",
+        "100 label sets": "pss_mb_with_100_label_sets",
+    }
+    for what, told in rows(page, "With label sets and tasks"):
+        assert told == f"{figures[memory[what]]:.1f} MB"
+
+
 # --- all pages
 
 

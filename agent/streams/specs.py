@@ -131,7 +131,8 @@ FIELDS = (
     Field("ITER_META_SEQ", (("bpf_iter_meta", "seq"),)),
     # x86, arm64; elsewhere blocked time has no reason
     Field("REGS_SYSCALL", SYSCALL_REGISTER, optional=True),
-    Field("REGS_CS", (("pt_regs", "cs"),), optional=True),
+    # x86
+    Field("TASK_ABI_STATUS", (("task_struct", "thread_info.status"),), optional=True),
     Field("REQUEST_DATA_LEN", (("request", "__data_len"),), ("biolatency",)),
     Field("REQUEST_CMD_FLAGS", (("request", "cmd_flags"),), ("biolatency",)),
     Field("REQUEST_START_TIME", (("request", "start_time_ns"),), ("biolatency",)),

@@ -1,12 +1,17 @@
 """Syscall counts: every call of a program in scope, no more than it made."""
 
+import platform
 from pathlib import Path
 
+import pytest
 from fakes.program import program
 from fakes.real_agent import RealAgent
 
 CALLS = 5_000
 NAMED = ("futex", "fsync", "openat", "read", "write")
+
+WAIT_MS = 20
+"""How long tests/kernel/programs/compat.py waits in one of them."""
 
 OWN = 200
 """What the interpreter may add of its own: waiting for the word, saying that it is done."""
@@ -51,3 +56,19 @@ def test_what_metrics_show_is_what_evidence_says(agent: RealAgent, tmp_path: Pat
     (other,) = (line for line in lines if 'syscall="other"' in line)
     named = sum(counts[name] for name in NAMED)
     assert float(other.rpartition(" ")[2]) == sum(counts["all"].values()) - named
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="only x86-64 has int $0x80")
+def test_calls_of_the_32_bit_table_stand_apart(agent: RealAgent) -> None:
+    """Also where a 64-bit program makes them; the same numbers mean something else there."""
+    with program("compat", CALLS) as compat:
+        if not compat.ready["possible"]:
+            pytest.skip("this kernel has no CONFIG_IA32_EMULATION")
+        with agent.run(scope=compat.scope) as run:
+            compat.work()
+    counts = run.evidence["syscall_counts"]["all"]
+    assert counts["compat"] == CALLS + 1
+    assert {"writev", "swapon"}.isdisjoint(counts)
+    reasons = {row["reason"]: row for row in run.evidence["offcpu"]["top_reasons"]}
+    assert reasons["compat_syscall"]["count"] == 1
+    assert reasons["compat_syscall"]["ms"] >= WAIT_MS

@@ -29,10 +29,8 @@ inline_always u32 blocked_reason(u64 task)
 
 	if (rarely(syscall < 0))
 		return REASON_PAGE_FAULT;
-#ifdef REGS_CS
-	if (rarely(LOAD16(regs, REGS_CS) == USER32_CS))
+	if (rarely(in_compat_syscall(task)))
 		return REASON_COMPAT;
-#endif
 	return syscall < SYSCALLS ? syscall : REASON_UNKNOWN;
 #else
 	return REASON_UNKNOWN;

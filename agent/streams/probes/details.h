@@ -104,10 +104,8 @@ inline_always void prime_entry(u64 task, u32 tid, u64 now)
 	entry->tid = tid;
 	if (number < 0)
 		return;
-#ifdef REGS_CS
-	if (LOAD16(regs, REGS_CS) == USER32_CS)
+	if (in_compat_syscall(task))
 		number = SYSCALL_COMPAT;
-#endif
 	if (number >= SYSCALL_OTHER)
 		number = SYSCALL_OTHER;
 	entry->number = number | ENTRY_PRIMED;

@@ -14,7 +14,6 @@
 #define rarely(condition) __builtin_expect(!!(condition), 0)
 
 /* volatile: a load must stay the one typed load that the verifier checks against BTF */
-#define LOAD16(base, offset) (*(volatile u16 *)((base) + (offset)))
 #define LOAD32(base, offset) (*(volatile u32 *)((base) + (offset)))
 #define LOAD64(base, offset) (*(volatile u64 *)((base) + (offset)))
 
@@ -27,8 +26,8 @@
 #define PF_EXITING 0x00000004
 #define PF_IO_WORKER 0x00000010
 
-/* x86: the code segment of 32-bit programs, whose syscalls have a table of their own. */
-#define USER32_CS 0x23
+/* A bit of x86's thread_info.status (arch/x86/include/asm/thread_info.h). */
+#define TS_COMPAT 0x0002
 
 /*
  * Maps are arrays of one large element, created beforehand and addressed directly
@@ -36,6 +35,19 @@
  */
 #define MAP_VALUE(fd) ((u64)bpf_pseudo_fd(2, fd))
 #define MAP(fd) ((void *)bpf_pseudo_fd(1, fd))
+
+/*
+ * Whether the task's syscall is of the 32-bit table: a 32-bit program's, or one that a 64-bit
+ * program makes by int $0x80. Set from the entry to the kernel until the return.
+ */
+inline_always bool in_compat_syscall(u64 task)
+{
+#ifdef TASK_ABI_STATUS
+	return (LOAD32(task, TASK_ABI_STATUS) & TS_COMPAT) != 0;
+#else
+	return false;
+#endif
+}
 
 inline_always struct task_slot *slot_of(u32 tid)
 {

@@ -6,7 +6,8 @@
 #if WITH_SYSCALLS
 int on_sys_enter(u64 *ctx)
 {
-	u32 tid = LOAD32((u64)bpf_get_current_task_btf(), TASK_PID);
+	u64 task = (u64)bpf_get_current_task_btf();
+	u32 tid = LOAD32(task, TASK_PID);
 	struct cpu_counters *c = counters();
 	u64 number = ctx[1];
 
@@ -20,10 +21,8 @@ int on_sys_enter(u64 *ctx)
 			return 0;
 		number = SYSCALL_OTHER;
 	}
-#ifdef REGS_CS
-	if (rarely(LOAD16(ctx[0], REGS_CS) == USER32_CS))
+	if (rarely(in_compat_syscall(task)))
 		number = SYSCALL_COMPAT;
-#endif
 	c->syscalls[number & (SYSCALLS - 1)]++;
 #if WITH_SYSCALL_TIMES
 	syscall_entered(tid, number);
@@ -34,18 +33,14 @@ int on_sys_enter(u64 *ctx)
 
 #if WITH_SYSCALL_TIMES || WITH_EXEC_FAILURES
 #if WITH_EXEC_FAILURES
-inline_always void count_failed_exec(u64 regs, s64 result)
+inline_always void count_failed_exec(u64 task, u64 regs, s64 result)
 {
 	u32 number = LOAD32(regs, REGS_SYSCALL);
 	u32 code = -result;
 
 	if (number != EXECVE_NUMBER && number != EXECVEAT_NUMBER)
 		return;
-#ifdef REGS_CS
-	if (LOAD16(regs, REGS_CS) == USER32_CS)
-		return;
-#endif
-	if (!is_error(result) || was_interrupted(result))
+	if (in_compat_syscall(task) || !is_error(result) || was_interrupted(result))
 		return;
 	details()->exec_failures[code < ERRNOS ? code & (ERRNOS - 1) : 0]++;
 }
@@ -54,13 +49,14 @@ inline_always void count_failed_exec(u64 regs, s64 result)
 /* (regs, result). Signals are looked at later, so a call that one ended is seen to return here. */
 int on_sys_exit(u64 *ctx)
 {
-	u32 tid = LOAD32((u64)bpf_get_current_task_btf(), TASK_PID);
+	u64 task = (u64)bpf_get_current_task_btf();
+	u32 tid = LOAD32(task, TASK_PID);
 	s64 result = ctx[1];
 
 	if (!in_scope(tid))
 		return 0;
 #if WITH_EXEC_FAILURES
-	count_failed_exec(ctx[0], result);
+	count_failed_exec(task, ctx[0], result);
 #endif
 #if WITH_SYSCALL_TIMES
 	syscall_returned(tid, result);

@@ -1,0 +1,38 @@
+"""Makes calls of the 32-bit table from a 64-bit program, by ``int $0x80`` (x86-64).
+
+compat.py CALLS: that many of getpid (20 there, writev in the 64-bit table), and then one of poll
+(168; swapon) without a descriptor, which waits 20 ms. Where the kernel has no such calls
+(CONFIG_IA32_EMULATION), trying ends a process.
+"""
+
+import ctypes
+import mmap
+import os
+import sys
+
+from protocol import say, wait
+
+GETPID, POLL = 20, 168
+WAIT_MS = 20
+# push rbx; mov eax, edi; xor ebx, ebx; xor ecx, ecx; mov edx, esi; int 0x80; pop rbx; ret
+CODE = bytes.fromhex("53 89f8 31db 31c9 89f2 cd80 5b c3")
+
+
+def main(calls: int) -> None:
+    page = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    page.write(CODE)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(page))
+    call = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_int)(address)
+    child = os.fork()
+    if child == 0:
+        call(GETPID, 0)
+        os._exit(0)
+    say(possible=os.waitpid(child, 0)[1] == 0)
+    while wait():
+        for _ in range(calls):
+            call(GETPID, 0)
+        call(POLL, WAIT_MS)
+        say()
+
+
+main(int(sys.argv[1]))

@@ -15,6 +15,7 @@ from agent.report.values import rows as objects
 NARROWEST, WIDEST = 60, 120
 MARGIN = "  "
 LABELS = ("scenario", "impl", "variant", "commit", "dataset")
+ALWAYS_TOLD = ("produced", "received", "lost")
 
 
 def render(
@@ -31,7 +32,7 @@ def render(
         parts.append(unavailable(evidence, style))
     else:
         parts += [section(evidence, name, columns, style) for name in SECTIONS]
-    parts += [verdict(evidence, style), cost(evidence, style)]
+    parts += [verdict(evidence, columns, style), checks(evidence, style), cost(evidence, style)]
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
 
 
@@ -42,6 +43,12 @@ def block(title: str, lines: Iterable[str], style: Style) -> list[str]:
 def table(pairs: Iterable[tuple[str, str]]) -> list[str]:
     """Two columns; rows without a value are left out."""
     return [f"{name:<10}{value}" for name, value in pairs if value]
+
+
+def named(name: str, items: list[str], columns: int) -> list[str]:
+    """The items beside their name, in as many lines as it takes."""
+    first, *rest = wrapped(items, columns - 16, ", ")
+    return [f"{printable(name, 15):<16}{first}", *(" " * 16 + line for line in rest)]
 
 
 def header(evidence: Mapping[str, Any], status: Mapping[str, Any], style: Style) -> list[str]:
@@ -94,11 +101,10 @@ def section(evidence: Mapping[str, Any], name: str, columns: int, style: Style) 
 def hooks(evidence: Mapping[str, Any], columns: int, style: Style) -> list[str]:
     """Where the kernel was listened to, and with what."""
     manifest = mapping(evidence.get("manifest"))
-    lines = []
+    lines: list[str] = []
     for name, used in mapping(manifest.get("hooks")).items():
         listed = used if isinstance(used, list) else [used]
-        first, *rest = wrapped([printable(hook) for hook in listed] or [""], columns - 16, ", ")
-        lines += [f"{printable(name, 15):<16}{first}", *(" " * 16 + line for line in rest)]
+        lines += named(name, [printable(hook) for hook in listed] or [""], columns)
     chosen = {name: manifest[name] for name in ("transport", "timing") if manifest.get(name)}
     versions = {**mapping(manifest.get("versions")), **chosen}
     with_what = [f"{printable(name)} {printable(value)}" for name, value in versions.items()]
@@ -106,8 +112,8 @@ def hooks(evidence: Mapping[str, Any], columns: int, style: Style) -> list[str]:
     return block("Hooks", lines, style) if lines else []
 
 
-def verdict(evidence: Mapping[str, Any], style: Style) -> list[str]:
-    """Whether the run may be relied on, and why not."""
+def verdict(evidence: Mapping[str, Any], columns: int, style: Style) -> list[str]:
+    """Whether the run may be relied on, and why not. Of a stream's counts most are 0: not shown."""
     completeness = mapping(evidence.get("completeness"))
     word = completeness.get("verdict")
     if word is None:
@@ -117,9 +123,30 @@ def verdict(evidence: Mapping[str, Any], style: Style) -> list[str]:
     lines = [f"- {printable(r, 1000)}" for r in reasons] if isinstance(reasons, list) else []
     for name, stream in mapping(completeness.get("streams")).items():
         known = {k: v for k, v in mapping(stream).items() if number(v) is not None}
-        counts = ", ".join(f"{printable(k)} {count(v)}" for k, v in known.items())
-        lines += [f"{printable(name, 15):<16}{counts}"] if counts else []
+        counts = [f"{printable(k)} {count(v)}" for k, v in known.items() if v or k in ALWAYS_TOLD]
+        lines += named(name, counts, columns) if counts else []
     return block(f"Verdict: {tone(printable(word))}", lines, style)
+
+
+def checks(evidence: Mapping[str, Any], style: Style) -> list[str]:
+    """What we say beside what the kernel says of the same, and by how much of it they differ."""
+    listed = objects(evidence.get("checks"))
+    if not listed:
+        return []
+    lines = [f"{'':<26}{'ours':>14}{'the kernel says':>18}{'off by':>12}"]
+    for check in listed:
+        shown = amount if check.get("unit") == "ns" else count
+        ours, kernel = shown(check.get("ours")), shown(check.get("kernel"))
+        apart = percent(check.get("difference"), 1)
+        line = f"{printable(check.get('name'), 25):<26}{ours:>14}{kernel:>18}{apart:>12}"
+        lines.append(line if check.get("pass") is True else f"{line}  {style.bad('failed')}")
+    passed = sum(check.get("pass") is True for check in listed)
+    return block(f"Checks: {passed} of {len(listed)} passed", lines, style)
+
+
+def amount(ns: object) -> str:
+    value = number(ns)
+    return duration(None if value is None else value / 1000)
 
 
 def cost(evidence: Mapping[str, Any], style: Style) -> list[str]:

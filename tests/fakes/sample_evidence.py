@@ -82,8 +82,47 @@ def evidence(**changes: Any) -> dict[str, Any]:
         "completeness": {
             "verdict": "degraded",
             "reasons": ["3 events of biolatency were lost"],
-            "streams": {"runqlat": {"received": 12655, "lost": 0}},
+            "streams": {
+                "runqlat": {
+                    "produced": 12655,
+                    "received": 12655,
+                    "lost": 0,
+                    "unmatched": 0,
+                    "clamped": 2,
+                    "in_flight_at_start": 11,
+                    "in_flight_at_stop": 12,
+                }
+            },
         },
+        "checks": [
+            {
+                "name": "context_switches",
+                "unit": "switches",
+                "ours": 12655,
+                "kernel": 12660,
+                "difference": -0.000395,
+                "bound": 0.01,
+                "pass": True,
+            },
+            {
+                "name": "run_queue_wait",
+                "unit": "ns",
+                "ours": 2_000_000,
+                "kernel": 1_000_000,
+                "difference": 1.0,
+                "bound": 0.01,
+                "pass": False,
+            },
+            {
+                "name": "forks",
+                "unit": "forks",
+                "ours": 0,
+                "kernel": 0,
+                "difference": None,
+                "bound": 0.01,
+                "pass": True,
+            },
+        ],
         "overhead": {
             "events": 12790,
             "agent_cpu_ms": 22.5,

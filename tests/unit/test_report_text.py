@@ -66,6 +66,20 @@ def test_a_distribution_beside_a_section_stands_in_one_line() -> None:
     assert "queued: p50 150 µs   p95 –   p99 –   max –" in text
 
 
+def test_a_check_that_failed_is_told_from_one_that_passed() -> None:
+    lines = render(evidence()).splitlines()
+    assert "Checks: 2 of 3 passed" in lines
+    assert [line.split()[0] for line in lines if line.endswith("failed")] == ["run_queue_wait"]
+    assert "Checks" not in render(evidence(checks=[]))
+
+
+def test_of_a_streams_counts_what_is_zero_is_left_out_but_for_what_was_lost() -> None:
+    text = render(evidence())
+    assert "lost 0" in text
+    assert "clamped 2" in text
+    assert "unmatched" not in text
+
+
 def test_synthetic_numbers_are_marked() -> None:
     assert "mock: synthetic" in render(evidence(mock=True))
     assert "mock" not in render(evidence())
@@ -83,6 +97,7 @@ def test_a_hostile_name_cannot_reach_the_terminal() -> None:
         "biolatency": latency(**{hostile: {"histogram": []}}),
         "manifest": {"kernel": hostile, "hooks": {hostile: [hostile]}, "versions": {"a": hostile}},
         "completeness": {"verdict": hostile, "reasons": [hostile], "streams": {hostile: {"a": 1}}},
+        "checks": [{"name": hostile, "unit": hostile}],
         "overhead": {"processes": [{"role": hostile, "pid": hostile}]},
     }
     lines = render(evidence(**named)).split("\n")

@@ -66,7 +66,8 @@ def significant(value: float) -> str:
     magnitude = abs(value)
     decimals = 2 if magnitude < 10 else 1 if magnitude < 100 else 0
     text = f"{value:,.{decimals}f}"
-    return text.rstrip("0").rstrip(".") if decimals else text
+    text = text.rstrip("0").rstrip(".") if decimals else text
+    return "0" if text == "-0" else text
 
 
 def percent(part: object, whole: object) -> str:

@@ -44,7 +44,13 @@ def test_counts_are_grouped() -> None:
 
 @pytest.mark.parametrize(
     ("part", "whole", "text"),
-    [(450, 1250, "36 %"), (0, 5, "0 %"), (1, 0, values.ABSENT), (None, 5, values.ABSENT)],
+    [
+        (450, 1250, "36 %"),
+        (0, 5, "0 %"),
+        (-0.00004, 1, "0 %"),
+        (1, 0, values.ABSENT),
+        (None, 5, values.ABSENT),
+    ],
 )
 def test_a_percentage_needs_a_whole(part: object, whole: object, text: str) -> None:
     assert values.percent(part, whole) == text

@@ -118,8 +118,9 @@ def test_requests_by_disk_and_operation(agent: RealAgent, disk: Disk, tool: Any)
     names = [f"block_{operation}_{disk.device}" for operation in ("read", "write")]
     evidence = passing(lambda: written(agent, disk, dd), *names)
     checks = checks_of(evidence)
-    assert checks[names[0]]["ours"] >= DIRECT
-    assert checks[names[1]]["ours"] >= DIRECT + SYNCED
+    # ours is held to it by the check; what happens while process 1 runs may go unseen here
+    assert checks[names[0]]["kernel"] >= DIRECT
+    assert checks[names[1]]["kernel"] >= DIRECT + SYNCED
     for name, check in checks.items():
         if name.startswith("block_"):
             assert check["unit"] == "requests"

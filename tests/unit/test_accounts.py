@@ -87,6 +87,11 @@ def test_cpu_time_is_compared_for_the_living() -> None:
     assert accounts.cpu_allowance_ns == TICK_NS + 20 * NS_PER_SWITCH
 
 
+def test_a_wait_that_the_kernel_takes_for_cpu_time_may_be_off_by_as_much() -> None:
+    accounts = taken({"state": SLOT_INTERRUPTIBLE, "unclocked_ns": 70_000_000})
+    assert accounts.cpu_allowance_ns == 70_000_000 + 10 * NS_PER_SWITCH
+
+
 @pytest.mark.parametrize("state", [SLOT_RUNNABLE, SLOT_PREEMPTED])
 def test_a_wait_that_is_open_is_part_of_a_life(state: int) -> None:
     row = {"state": state, "wait_ns": 1_500_000, "open_ns": 500_000}

@@ -123,8 +123,7 @@ def under_load(agent: AgentProcess, rate: int, seconds: float) -> Figures:
 def asked_all_the_time(agent: AgentProcess, rate: int, seconds: float) -> Figures:
     """The same run with a client that asks every 2 ms: how long it waits, and the longest stall.
 
-    Load, client and agent share the CPUs then: what is beyond the 1 to 2 ms of the longest steps
-    is the agent waiting for its turn, up to a tick of the kernel's.
+    Load, client and agent share the CPUs then, so the agent's own wait for one is in both.
     """
     timed = Timed(agent)
     timed.request("POST", "/start", {})

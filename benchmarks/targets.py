@@ -62,6 +62,7 @@ PARTS = (
     PartTarget("/stop answered, median ms", "stop_ms", 25),
     PartTarget("/metrics with 200 label sets, median ms", "metrics_ms", 4),
     PartTarget("longest stall of the event loop, ms", "longest_stall_ms", 5),
+    PartTarget("the same, a client asking every 2 ms, ms", "longest_stall_ms_asked", 5),
     PartTarget("idle agent, % of one CPU", "idle_cpu_percent", 0.1),
     PartTarget("idle agent, programs attached", "idle_attached", 0),
 )

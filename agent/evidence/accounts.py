@@ -84,9 +84,7 @@ class Accounts:
         self.waits_failed += int(np.count_nonzero(off))
 
     def _take_cpu(self, rows: Reports) -> None:
-        """What the kernel's clock leaves out of a wait it takes for time on the CPU: a program that
-        waits for a disk on an idle CPU seemed to run for a third longer than it did.
-        """
+        """What the kernel's clock leaves out of a wait, it takes for time on the CPU."""
         self.cpu_tasks += len(rows)
         self.cpu_ns += int(rows["oncpu_ns"].sum())
         self.kernel_cpu_ns += int(rows["kernel_runtime"].sum())

@@ -30,6 +30,8 @@ def of_run(collection: Collection, observed: Observed, armed: Sequence[str]) -> 
         "syscall_counts": _syscall_counts,
     }
     built = {name: builders[name](collection, observed) for name in armed}
+    if {"exec", "syscall_counts"} <= built.keys():
+        built["exec"]["attempts"] = sum(observed.syscalls.get(name, 0) for name in EXEC_SYSCALLS)
     if observed.details.syscalls is not None:
         built["syscall_details"] = _syscall_details(observed)
     return built
@@ -125,7 +127,6 @@ def _wait_functions(waits: WaitFunctions | None) -> Json:
 def _exec(collection: Collection, observed: Observed) -> Json:
     top = collection.commands.most_common(TOP_COMMANDS)
     failures = observed.details.exec_failures
-    attempts = sum(observed.syscalls.get(name, 0) for name in EXEC_SYSCALLS)
     return {
         "exec_count": collection.execs,
         "top_commands": [{"command": command, "count": count} for command, count in top],
@@ -133,9 +134,7 @@ def _exec(collection: Collection, observed: Observed) -> Json:
         "forks": observed.counters["forks"],
         "exits": observed.counters["exits"],
         "lost": observed.streams["exec"].lost,
-        **({"attempts": attempts} if observed.syscalls else {}),
-        **({} if failures is None else {"failures": dict(failures)}),
-    }
+    } | ({} if failures is None else {"failures": dict(failures)})
 
 
 def _syscall_counts(collection: Collection, observed: Observed) -> Json:

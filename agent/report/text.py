@@ -9,7 +9,16 @@ from typing import Any
 
 from agent.report.sections import SECTIONS, wrapped
 from agent.report.style import Style
-from agent.report.values import count, duration, mapping, milliseconds, number, percent, printable
+from agent.report.values import (
+    count,
+    duration,
+    mapping,
+    milliseconds,
+    nanoseconds,
+    number,
+    percent,
+    printable,
+)
 from agent.report.values import rows as objects
 
 NARROWEST, WIDEST = 60, 120
@@ -135,18 +144,13 @@ def checks(evidence: Mapping[str, Any], style: Style) -> list[str]:
         return []
     lines = [f"{'':<26}{'ours':>14}{'the kernel says':>18}{'off by':>12}"]
     for check in listed:
-        shown = amount if check.get("unit") == "ns" else count
+        shown = nanoseconds if check.get("unit") == "ns" else count
         ours, kernel = shown(check.get("ours")), shown(check.get("kernel"))
         apart = percent(check.get("difference"), 1)
         line = f"{printable(check.get('name'), 25):<26}{ours:>14}{kernel:>18}{apart:>12}"
         lines.append(line if check.get("pass") is True else f"{line}  {style.bad('failed')}")
     passed = sum(check.get("pass") is True for check in listed)
     return block(f"Checks: {passed} of {len(listed)} passed", lines, style)
-
-
-def amount(ns: object) -> str:
-    value = number(ns)
-    return duration(None if value is None else value / 1000)
 
 
 def cost(evidence: Mapping[str, Any], style: Style) -> list[str]:

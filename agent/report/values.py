@@ -61,6 +61,12 @@ def milliseconds(value: object) -> str:
     return ABSENT if ms is None else duration(ms * 1000)
 
 
+def nanoseconds(value: object) -> str:
+    """A time given in ns in the unit that a person would choose."""
+    ns = number(value)
+    return ABSENT if ns is None else duration(ns / 1000)
+
+
 def significant(value: float) -> str:
     """Three digits, never in scientific notation: ``1.25``, ``12.5``, ``125``, ``12,500``."""
     magnitude = abs(value)

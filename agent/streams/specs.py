@@ -131,7 +131,7 @@ FIELDS = (
     Field("ITER_META_SEQ", (("bpf_iter_meta", "seq"),)),
     # x86, arm64; elsewhere blocked time has no reason
     Field("REGS_SYSCALL", SYSCALL_REGISTER, optional=True),
-    # x86
+    # x86: whether a syscall is of the 32-bit table
     Field("TASK_ABI_STATUS", (("task_struct", "thread_info.status"),), optional=True),
     Field("REQUEST_DATA_LEN", (("request", "__data_len"),), ("biolatency",)),
     Field("REQUEST_CMD_FLAGS", (("request", "cmd_flags"),), ("biolatency",)),

@@ -6,27 +6,16 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from fakes.real_agent import COMMAND, STARTING_SECONDS, RealAgent
-
-T = TypeVar("T")
+from fakes.real_agent import COMMAND, RealAgent
+from fakes.waiting import eventually
 
 GONE_SECONDS = 1.0
 """How soon nothing of ours is attached, whatever became of the agent."""
 ENDING_SECONDS = 20.0
-POLL_SECONDS = 0.01
-
-
-def eventually(look: Callable[[], T | None], seconds: float = STARTING_SECONDS) -> T:
-    """What ``look`` returns once that is true of something; fails where it never is."""
-    deadline = time.monotonic() + seconds
-    while not (found := look()):
-        assert time.monotonic() < deadline, "it never came to be"
-        time.sleep(POLL_SECONDS)
-    return found
 
 
 def state_of(pid: int) -> str:

@@ -1,10 +1,9 @@
 """The agent as its users run it: a process of its own, spoken to with the contract's client."""
 
 import contextlib
-import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -94,17 +93,3 @@ def running(arguments: Sequence[str] = (), *, ready: bool = True) -> Iterator[Re
             process.kill()
             process.wait()
         process.stdout.close()
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Wait until something outside of us is so; fails where it never becomes so."""
-    import time
-
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never came to be"
-        time.sleep(0.01)
-
-
-def pid_alive(pid: int) -> bool:
-    return os.path.exists(f"/proc/{pid}")

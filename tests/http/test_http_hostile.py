@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import requests
 from fakes.http_server import RunningServer, running_server
+from fakes.waiting import eventually
 
 from agent.aggregate.series import LabelSet, RunTotals
 from agent.http import connection
@@ -72,15 +73,6 @@ def status_and_error(answer: bytes) -> tuple[int, str]:
 
 def is_served(server: RunningServer) -> bool:
     return requests.get(f"{server.url}/status", timeout=10).status_code == 200
-
-
-def eventually(condition: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 10
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 def fill_metrics(server: RunningServer) -> None:
@@ -205,8 +197,8 @@ def test_a_client_that_left_keeps_no_descriptor(server: RunningServer, sends: by
     before = descriptors()
     with clients(server, 5, sends):
         # Both ends are in this process.
-        assert eventually(lambda: descriptors() == before + 10)
-    assert eventually(lambda: descriptors() == before)
+        eventually(lambda: descriptors() == before + 10)
+    eventually(lambda: descriptors() == before)
 
 
 def descriptors() -> int:
@@ -228,12 +220,12 @@ def test_nobody_who_waits_for_the_recorder_has_to_go() -> None:
     with running_server(HttpSettings(max_connections=2)) as server, ExitStack() as stack:
         before = descriptors()
         requests.post(f"{server.url}/start")
-        assert eventually(lambda: descriptors() == before)
+        eventually(lambda: descriptors() == before)
         go_on = [hold(server, "stopping"), hold(server, "refreshing")]
         stop, scrape = (stack.enter_context(server.connect()) for _ in range(2))
         stop.sendall(WANTS_STOP)
         scrape.sendall(WANTS_METRICS)
-        assert eventually(lambda: server.recorder.refreshes == 1)
+        eventually(lambda: server.recorder.refreshes == 1)
         late = stack.enter_context(server.connect())
         late.sendall(ASKS_STATUS)
         late.settimeout(0.3)
@@ -263,7 +255,7 @@ def test_out_of_descriptors(server: RunningServer, caplog: pytest.LogCaptureFixt
         try:
             sock.connect(("127.0.0.1", server.port))
             sock.sendall(ASKS_STATUS)
-            assert eventually(lambda: "cannot accept" in caplog.text)
+            eventually(lambda: "cannot accept" in caplog.text)
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         sock.settimeout(10)
@@ -280,7 +272,7 @@ def test_a_client_gone_during_start(server: RunningServer) -> None:
     release = hold(server, "arming")
     with server.connect() as sock:
         sock.sendall(b"POST /start HTTP/1.1\r\n" + HOST + b"\r\n")
-        assert eventually(lambda: bool(server.recorder.requests))
+        eventually(lambda: bool(server.recorder.requests))
     release()
     assert requests.get(f"{server.url}/status").json()["running"]
     assert requests.post(f"{server.url}/stop").json()["run_id"] == "run-1"
@@ -305,7 +297,7 @@ def test_a_client_gone_during_stop(server: RunningServer) -> None:
         answer: dict[str, Any] = requests.get(f"{server.url}/evidence/run-1").json()
         return answer
 
-    assert eventually(lambda: fetch().get("run_id") == "run-1")
+    eventually(lambda: fetch().get("run_id") == "run-1")
     assert not requests.get(f"{server.url}/status").json()["running"]
     assert requests.get(f"{server.url}/evidence").json() == fetch()
 
@@ -315,7 +307,7 @@ def test_shutdown_lets_the_request_in_flight_end(server: RunningServer) -> None:
     release = hold(server, "stopping")
     with server.connect() as sock:
         sock.sendall(WANTS_STOP)
-        assert eventually(lambda: _in_flight(server))
+        eventually(lambda: _in_flight(server))
         assert not server.shut_down(timeout=0.1)
         release()
         assert read_to_end(sock).startswith(b"HTTP/1.1 200")

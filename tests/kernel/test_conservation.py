@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from fakes.copied_package import Copy
 from fakes.disks import Disk, disk_for
+from fakes.needs import needs_two_cpus
 from fakes.program import program
 from fakes.real_agent import RealAgent
 
@@ -165,10 +166,9 @@ def test_a_storm_within_a_scope(agent: RealAgent) -> None:
     assert_rows_add_up(evidence)
 
 
+@needs_two_cpus
 def test_what_the_schedulers_clock_leaves_out_is_summed_up(tmp_path: Path) -> None:
     """In an agent to which a wait that began on another CPU is worth a second, to be countable."""
-    if len(os.sched_getaffinity(0)) < 2:
-        pytest.skip("there is one CPU only")
     copy = Copy(tmp_path)
     worth = "NS_PER_REMOTE_WAIT = 1_000_000_000"
     copy.change("../evidence/accounts.py", "NS_PER_REMOTE_WAIT = 10_000", worth)

@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 from fakes.copied_package import Copy
-from fakes.processes import Bpftool, Launched, children, eventually, held, launched, state_of
+from fakes.processes import Bpftool, Launched, children, held, launched, state_of
 from fakes.real_agent import COMMAND
+from fakes.waiting import eventually
 
 TERM_SECONDS = 5.0
 """How soon the agent is gone after SIGTERM, with anybody connected."""

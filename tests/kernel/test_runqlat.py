@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from fakes.proc import run_delay_us, state, switches, tasks_of_session
 from fakes.program import program
-from fakes.real_agent import RealAgent, eventually
+from fakes.real_agent import RealAgent
+from fakes.waiting import eventually
 
 TURNS = 100_000
 QUEUEING_SECONDS = 2.0

@@ -18,9 +18,10 @@ import pytest
 import requests
 from fakes.disks import Disk, disk_for
 from fakes.proc import switches
-from fakes.processes import eventually, status_field
+from fakes.processes import status_field
 from fakes.program import PROGRAMS, program
 from fakes.real_agent import ANSWER_SECONDS, RealAgent, running
+from fakes.waiting import eventually
 
 MARKS = 100
 CALLS = 500

@@ -1,9 +1,8 @@
 """Syscall counts: every call of a program in scope, no more than it made."""
 
-import platform
 from pathlib import Path
 
-import pytest
+from fakes.needs import needs_32_bit_calls
 from fakes.program import program
 from fakes.real_agent import RealAgent
 
@@ -58,14 +57,11 @@ def test_what_metrics_show_is_what_evidence_says(agent: RealAgent, tmp_path: Pat
     assert float(other.rpartition(" ")[2]) == sum(counts["all"].values()) - named
 
 
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="only x86-64 has int $0x80")
+@needs_32_bit_calls
 def test_calls_of_the_32_bit_table_stand_apart(agent: RealAgent) -> None:
     """Also where a 64-bit program makes them; the same numbers mean something else there."""
-    with program("compat", CALLS) as compat:
-        if not compat.ready["possible"]:
-            pytest.skip("this kernel has no CONFIG_IA32_EMULATION")
-        with agent.run(scope=compat.scope) as run:
-            compat.work()
+    with program("compat", CALLS) as compat, agent.run(scope=compat.scope) as run:
+        compat.work()
     counts = run.evidence["syscall_counts"]["all"]
     assert counts["compat"] == CALLS + 1
     assert {"writev", "swapon"}.isdisjoint(counts)

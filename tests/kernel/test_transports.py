@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import trio
 from fakes.collecting import Collecting, collecting
+from fakes.needs import needs_two_cpus
 from fakes.proc import switches
 from fakes.program import Program, program
 from fakes.real_agent import RealAgent, running
@@ -26,8 +27,6 @@ ONE_RECORD = PAGE
 """A buffer of a page holds one record: a batch that comes before it is read has no room."""
 
 PERF_EVENT_IOC_DISABLE = 0x2401
-
-needs_two_cpus = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one CPU only")
 
 
 async def play(players: Program) -> int:

@@ -117,8 +117,13 @@ async def test_evidence_shows_what_was_asked_for_and_nothing_else() -> None:
     plain = await plain_run()
     assert "syscall_details" not in sections.of_run(Collection(), plain, SECTIONS)
     assert "failures" not in sections.of_run(Collection(), plain, SECTIONS)["exec"]
+    assert "attempts" not in sections.of_run(Collection(), plain, ["exec"])["exec"]
 
     times = {"futex": SyscallTimes(10**6, 1, 2, 3), "read": SyscallTimes(2 * 10**6, 0, 0, 0)}
+    assert (
+        sections.of_run(Collection(), replace(plain, syscalls={}), SECTIONS)["exec"]["attempts"]
+        == 0
+    )
     detailed = replace(plain, syscalls={"futex": 7}, details=Details(times, {"ENOENT": 1}))
     built = sections.of_run(Collection(), detailed, SECTIONS)
     assert list(built["syscall_details"]) == ["read", "futex"]

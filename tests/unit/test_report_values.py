@@ -36,6 +36,11 @@ def test_milliseconds_are_durations() -> None:
     assert values.milliseconds(None) == values.ABSENT
 
 
+def test_nanoseconds_are_durations() -> None:
+    assert values.nanoseconds(1_250_000) == "1.25 ms"
+    assert values.nanoseconds(None) == values.ABSENT
+
+
 def test_counts_are_grouped() -> None:
     assert values.count(1234567) == "1,234,567"
     assert values.count(0) == "0"

@@ -5,6 +5,7 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from agent.overhead.command import ProgressLine
 from agent.overhead.machine import read_machine
@@ -49,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     overhead.add_argument("--out", type=Path, help="write JSON here, and an SVG beside it")
     overhead.set_defaults(run=_overhead)
     parts = commands.add_parser("micro", help="the parts: fold, start, stop, memory, losses")
-    parts.add_argument("--full", action="store_true", help=f"longer; kept for {PAGE}")
+    parts.add_argument("--full", action="store_true", help=f"longer; writes its part of {PAGE}")
     parts.add_argument("--out", type=Path, help="write JSON here")
     parts.set_defaults(run=_micro)
     joined = commands.add_parser("merge", help="several results of one machine as one")
@@ -71,8 +72,8 @@ def _overhead(options: argparse.Namespace) -> int:
     if options.out:
         _write(result, options.out)
     if options.full and not options.only:
-        pictures = _write(result, FOLDER / DATA)
-        (FOLDER / PAGE).write_text(write_page(result, _figures(), pictures))
+        _write(result, FOLDER / DATA)
+        (FOLDER / PAGE).write_text(page())
     return 0 if result.workloads else 1
 
 
@@ -82,8 +83,11 @@ def _micro(options: argparse.Namespace) -> int:
     rows = [(row.text, row.limit, row.found, row.verdict) for row in part_rows(figures)]
     print("\n".join(columns([("", "at most", "found", ""), *rows])))
     text = json.dumps({"machine": asdict(machine), "figures": figures}, indent=1) + "\n"
-    for path in [options.out] * bool(options.out) + [FOLDER / FIGURES] * options.full:
-        path.write_text(text)
+    if options.out:
+        options.out.write_text(text)
+    if options.full:
+        (FOLDER / FIGURES).write_text(text)
+        (FOLDER / PAGE).write_text(page())
     return 0
 
 
@@ -108,24 +112,30 @@ def _show(result: Result) -> None:
     print("\n".join(columns([("", "at most", "found", ""), *rows])))
 
 
-def _write(result: Result, path: Path) -> list[str]:
-    """The JSON, and one picture a workload beside it; returns the pictures' names."""
+def _write(result: Result, path: Path) -> None:
+    """The JSON, and one picture a workload beside it."""
     path.write_text(json.dumps(result.to_json(), indent=1) + "\n")
-    pictures = []
     for workload in result.workloads:
-        picture = path.with_name(f"{path.stem}-{workload.name}.svg")
-        picture.write_text(draw(result, workload))
-        pictures.append(picture.name)
-    return pictures
+        _picture(path, workload.name).write_text(draw(result, workload))
 
 
-def _figures() -> dict[str, float]:
-    """Of the last ``micro`` here, none before the first."""
-    path = FOLDER / FIGURES
-    if not path.exists():
-        return {}
-    figures: dict[str, float] = json.loads(path.read_text())["figures"]
-    return figures
+def _picture(data: Path, workload: str) -> Path:
+    return data.with_name(f"{data.stem}-{workload}.svg")
+
+
+def page() -> str:
+    """RESULTS.md, from the last full run of each command."""
+    data, figures = _read(DATA), _read(FIGURES)
+    result = Result.from_json(data) if data else None
+    names = [workload.name for workload in result.workloads] if result else []
+    pictures = [_picture(FOLDER / DATA, name).name for name in names]
+    return write_page(result, figures.get("figures", {}), pictures)
+
+
+def _read(name: str) -> dict[str, Any]:
+    """Empty before the first run."""
+    path = FOLDER / name
+    return dict(json.loads(path.read_text())) if path.exists() else {}
 
 
 def _tell(text: str) -> None:

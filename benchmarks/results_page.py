@@ -8,7 +8,8 @@ from benchmarks.targets import Row, part_rows, ratio_rows
 
 INTRODUCTION = """# What collecting costs
 
-Written by `python -m benchmarks overhead --full`; the figures behind it are in `results.json`.
+Written by `python -m benchmarks overhead --full` and `micro --full`; the figures behind it are in
+`results.json` and `micro.json`.
 Slowdown is the time of one operation with something attached over the mean of the bare runs
 before and after it; medians over pairs, bootstrap 95 % intervals. Overhead is slowdown less 1. What
 the A/A pairs (nothing against nothing) differ by is the noise floor, and no difference below it

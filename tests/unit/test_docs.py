@@ -36,6 +36,7 @@ from agent.recorder import Recorder
 from agent.streams import layout, messages
 from agent.streams.causes import CURES
 from agent.streams.scopes import ERRORS as SCOPE_ERRORS
+from benchmarks.__main__ import page
 
 DOCS = ROOT / "docs"
 HTTP, EVIDENCE = DOCS / "reference/http.md", DOCS / "reference/evidence.md"
@@ -271,6 +272,10 @@ def test_the_readmes_figures_are_those_of_the_last_full_run() -> None:
     assert len(shown) > 15
     for slowdown, interval in shown:
         assert [slowdown.strip("*"), interval] in measured
+
+
+def test_the_page_of_results_is_made_of_what_was_measured() -> None:
+    assert (ROOT / "benchmarks" / "RESULTS.md").read_text() == page()
 
 
 def test_the_growth_told_is_the_growth_measured() -> None:

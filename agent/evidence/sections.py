@@ -126,7 +126,7 @@ def _wait_functions(waits: WaitFunctions | None) -> Json:
 
 def _exec(collection: Collection, observed: Observed) -> Json:
     top = collection.commands.most_common(TOP_COMMANDS)
-    failures = observed.details.exec_failures
+    failures = observed.exec_failures
     return {
         "exec_count": collection.execs,
         "top_commands": [{"command": command, "count": count} for command, count in top],
@@ -134,7 +134,14 @@ def _exec(collection: Collection, observed: Observed) -> Json:
         "forks": observed.counters["forks"],
         "exits": observed.counters["exits"],
         "lost": observed.streams["exec"].lost,
-    } | ({} if failures is None else {"failures": dict(failures)})
+    } | (
+        {}
+        if failures is None
+        else {
+            "failures": dict(failures),
+            "failures_missed": observed.counters["execs_not_awaited"],
+        }
+    )
 
 
 def _syscall_counts(collection: Collection, observed: Observed) -> Json:

@@ -26,7 +26,10 @@ def read_arming(message: dict[str, Any], plan: Plan, scope: Scope) -> Arming:
             unavailable.setdefault(section, "cannot attach to " + ", ".join(missing))
         elif section not in unavailable:
             hooks[section] = tuple(f"tp_btf/{hook}" for hook in needed)
-    details = _armed_details(plan, hooks, refused, unavailable)
+    measured = {detail: specs.hooks_of_detail(detail) for detail in plan.details}
+    if message["awaits_execs"]:
+        measured[specs.EXEC_FAILURES] = specs.AWAITING_HOOKS
+    details = _armed_details(measured, hooks, refused, unavailable)
     return Arming(
         start_ns=message["start_ns"],
         hooks=MappingProxyType(hooks),
@@ -41,15 +44,14 @@ def read_arming(message: dict[str, Any], plan: Plan, scope: Scope) -> Arming:
 
 
 def _armed_details(
-    plan: Plan,
+    measured: Mapping[str, tuple[str, ...]],
     hooks: Mapping[str, tuple[str, ...]],
     refused: Mapping[str, str],
     unavailable: dict[str, str],
 ) -> dict[str, tuple[str, ...]]:
     """Hooks of the details whose sections are armed; adds to ``unavailable`` what was refused."""
     armed = {}
-    for detail in plan.details:
-        needed = [p.hook for p in specs.PROGRAMS if detail in p.details]
+    for detail, needed in measured.items():
         missing = [f"{hook}: {refused[hook]}" for hook in needed if hook in refused]
         if missing:
             unavailable[detail] = "cannot attach to " + ", ".join(missing)

@@ -14,7 +14,8 @@ from typing import Optional
 SYSCALL_NUMBERS = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "ppc64le": 361, "s390x": 351}
 
 MAP_CREATE, MAP_LOOKUP_ELEM, MAP_UPDATE_ELEM, MAP_DELETE_ELEM, PROG_LOAD = 0, 1, 2, 3, 5
-OBJ_GET_INFO_BY_FD, RAW_TRACEPOINT_OPEN, LINK_CREATE, ENABLE_STATS, ITER_CREATE = 15, 17, 28, 32, 33
+OBJ_GET_INFO_BY_FD, RAW_TRACEPOINT_OPEN, BTF_LOAD = 15, 17, 18
+LINK_CREATE, ENABLE_STATS, ITER_CREATE = 28, 32, 33
 
 MAP_TYPE_ARRAY, MAP_TYPE_PERF_EVENT_ARRAY, MAP_TYPE_STACK_TRACE, MAP_TYPE_RINGBUF = 2, 4, 7, 27
 MAP_FLAG_MMAPABLE = 1 << 10
@@ -35,7 +36,11 @@ class MapCreate(ctypes.Structure):
         ("inner_map_fd", ctypes.c_uint32),
         ("numa_node", ctypes.c_uint32),
         ("map_name", ctypes.c_char * 16),
-        ("rest", ctypes.c_uint32 * 8),
+        ("map_ifindex", ctypes.c_uint32),
+        ("btf_fd", ctypes.c_uint32),
+        ("btf_key_type_id", ctypes.c_uint32),
+        ("btf_value_type_id", ctypes.c_uint32),
+        ("rest", ctypes.c_uint32 * 4),
     ]
 
 
@@ -73,6 +78,16 @@ class ProgLoad(ctypes.Structure):
         ("attach_btf_id", ctypes.c_uint32),
         ("attach_prog_fd", ctypes.c_uint32),
         ("rest", ctypes.c_uint32),
+    ]
+
+
+class BtfLoad(ctypes.Structure):
+    _fields_ = [
+        ("btf", ctypes.c_uint64),
+        ("log", ctypes.c_uint64),
+        ("size", ctypes.c_uint32),
+        ("log_size", ctypes.c_uint32),
+        ("log_level", ctypes.c_uint32),
     ]
 
 
@@ -135,12 +150,29 @@ def bpf(command: int, attr: ctypes.Structure) -> int:
 
 
 def create_map(
-    name: str, map_type: int, *, key: int = 0, value: int = 0, entries: int = 1, flags: int = 0
+    name: str,
+    map_type: int,
+    *,
+    key: int = 0,
+    value: int = 0,
+    entries: int = 1,
+    flags: int = 0,
+    types: tuple[int, int, int] = (0, 0, 0),
 ) -> int:
-    """Create a map and return its fd (close-on-exec is set by the kernel)."""
+    """Create a map and return its fd (close-on-exec is set by the kernel).
+
+    ``types``: the fd of a BTF, and the ids of the key's and the value's type in it.
+    """
+    name_bytes = name.encode()[:15]
     return bpf(
-        MAP_CREATE, MapCreate(map_type, key, value, entries, flags, 0, 0, name.encode()[:15])
+        MAP_CREATE, MapCreate(map_type, key, value, entries, flags, 0, 0, name_bytes, 0, *types)
     )
+
+
+def load_types(blob: bytes) -> int:
+    """Load a BTF and return its fd."""
+    buffer = ctypes.create_string_buffer(blob, len(blob))
+    return bpf(BTF_LOAD, BtfLoad(btf=ctypes.addressof(buffer), size=len(blob)))
 
 
 def update_element(map_fd: int, key: int, value: bytes) -> None:
@@ -185,9 +217,26 @@ class LoadFailed(Exception):
         self.log = log
 
 
-def load_tracing(name: str, code: bytes, attach_type: int, btf_id: int, log_lines: int = 12) -> int:
-    """Load a BPF_PROG_TYPE_TRACING program; returns its fd or raises LoadFailed."""
+FUNCTION_SIZE = 8
+"""Of one ``struct bpf_func_info``."""
+
+
+def load_tracing(
+    name: str,
+    code: bytes,
+    attach_type: int,
+    btf_id: int,
+    types_fd: int = 0,
+    functions: bytes = b"",
+    log_lines: int = 12,
+) -> int:
+    """Load a BPF_PROG_TYPE_TRACING program; returns its fd or raises LoadFailed.
+
+    A program of several functions brings the BTF of their types, and a ``struct bpf_func_info``
+    for each.
+    """
     instructions = ctypes.create_string_buffer(code, len(code))
+    function_info = ctypes.create_string_buffer(functions, len(functions))
     license_text = ctypes.create_string_buffer(b"GPL")
     attr = ProgLoad(
         prog_type=PROG_TYPE_TRACING,
@@ -197,6 +246,10 @@ def load_tracing(name: str, code: bytes, attach_type: int, btf_id: int, log_line
         prog_name=name.encode()[:15],
         expected_attach_type=attach_type,
         attach_btf_id=btf_id,
+        prog_btf_fd=types_fd,
+        func_info_rec_size=FUNCTION_SIZE if functions else 0,
+        func_info=ctypes.addressof(function_info) if functions else 0,
+        func_info_cnt=len(functions) // FUNCTION_SIZE,
     )
     try:
         return bpf(PROG_LOAD, attr)

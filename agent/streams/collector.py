@@ -10,7 +10,7 @@ from pathlib import Path
 import trio
 
 from agent.model import StartRequest
-from agent.streams import reports
+from agent.streams import reports, specs
 from agent.streams.arming import read_arming, scope_message
 from agent.streams.batches import Sink
 from agent.streams.causes import CannotCollect
@@ -93,7 +93,8 @@ class KernelCollector:
         observer = self._adopt(reply)
         arming = read_arming(reply.message, plan, request.scope)
         sizes = observer.geometry.detail_sizes(plan.details)
-        observer.begin(plan.scoped, _detail_tables(reply, sizes, tuple(arming.details)))
+        tables = _detail_tables(reply, sizes, tuple(arming.details))
+        observer.begin(plan.scoped, tables, specs.EXEC_FAILURES in arming.details)
         self._began = observer.edge(reply.message)
         self._faults = {}
         self._drain = Drain(reader, observer.batches, sink)

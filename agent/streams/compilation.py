@@ -44,10 +44,14 @@ class Built:
     """(name, hook, fd)"""
     unavailable: dict[str, str]
     bcc: str
+    awaited_fd: int | None = None
+    """The map of execs that are awaited; failed ones are known then, asked for or not."""
 
     def close(self) -> None:
         for _, _, fd in self.programs:
             os.close(fd)
+        if self.awaited_fd is not None:
+            os.close(self.awaited_fd)
 
 
 def interpreters() -> list[str]:
@@ -165,11 +169,14 @@ def _built(packet: bytes, fds: list[int], log: IO[bytes]) -> Built:
         answer = messages.decode(packet)
         if "error" in answer:
             raise _cause(answer)
-        programs = zip(answer["programs"], fds, strict=True)
+        awaited_fd = fds[-1] if answer["awaits_execs"] else None
+        program_fds = fds if awaited_fd is None else fds[:-1]
+        programs = zip(answer["programs"], program_fds, strict=True)
         return Built(
             tuple((str(p["name"]), str(p["hook"]), fd) for p, fd in programs),
             {str(section): str(reason) for section, reason in answer["unavailable"].items()},
             str(answer["bcc"]),
+            awaited_fd,
         )
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         for fd in fds:

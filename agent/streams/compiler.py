@@ -5,7 +5,9 @@ whichever interpreter has bcc (the distribution's, as a rule), as a script, with
 and the standard library; keep it to Python 3.9.
 
 Request and answer are one JSON message each on the inherited socket ``argv[1]``; the answer
-brings the program fds, in the order of ``programs``. Clang's messages go to stderr.
+brings the program fds, in the order of ``programs``, and the map of the execs that are awaited,
+where they are: the kernel calls nobody back whose map no process holds. Clang's messages go to
+stderr.
 """
 
 import json
@@ -13,7 +15,7 @@ import os
 import socket
 import sys
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
 PROBES = Path(__file__).resolve().parent / "probes"
 
@@ -23,8 +25,22 @@ if __name__ == "__main__":
 
 from agent.streams import bpf, specs  # noqa: E402  (needs the path above)
 from agent.streams.btf import KIND_FUNC, KernelTypes, NoBtf  # noqa: E402
+from agent.streams.callbacks import Callbacks, open_callbacks  # noqa: E402
 
 Loaded = list[tuple[specs.Program, int]]
+
+
+class Build(NamedTuple):
+    """What came of a request."""
+
+    loaded: Loaded
+    unavailable: dict[str, str]
+    callbacks: Optional[Callbacks]
+    """Where execs are awaited."""
+
+
+AWAITING_NEEDS = ("REGS_RESULT", "HAVE_TASK_PT_REGS", "EXECVE_NUMBER", "EXECVEAT_NUMBER")
+"""Constants that a kernel which can call back has on x86 and arm64, and may lack elsewhere."""
 
 LOG_LINES = 12
 LOG_BYTES = 16 * 1024
@@ -129,7 +145,9 @@ def stderr_since(position: int) -> str:
     return "\n".join(text.strip().splitlines()[-LOG_LINES:])
 
 
-def load_program(types: KernelTypes, module: Any, program: specs.Program) -> int:
+def load_program(
+    types: KernelTypes, module: Any, program: specs.Program, callbacks: Optional[Callbacks]
+) -> int:
     """Load one program and return its fd. Raises bpf.LoadFailed or BuildFailed."""
     if program.iterates:
         btf_id = types.type_id("bpf_iter_task", KIND_FUNC)
@@ -140,16 +158,27 @@ def load_program(types: KernelTypes, module: Any, program: specs.Program) -> int
     if btf_id is None:
         raise BuildFailed("kernel_too_old", f"this kernel has no {program.hook}")
     code = module.dump_func(program.function.encode())
+    if program.callback and callbacks:
+        code, functions = callbacks.link(code, module.dump_func(program.callback.encode()))
+        return bpf.load_tracing(
+            program.name, code, attach_type, btf_id, callbacks.types_fd, functions
+        )
     return bpf.load_tracing(program.name, code, attach_type, btf_id)
 
 
-def attempt(types: KernelTypes, constants: dict[str, int], sections: tuple[str, ...]) -> Loaded:
+def attempt(
+    types: KernelTypes,
+    constants: dict[str, int],
+    sections: tuple[str, ...],
+    callbacks: Optional[Callbacks] = None,
+) -> Loaded:
     """Compile and load everything for these sections, or nothing. Raises BuildFailed."""
+    constants = {**constants, **(callbacks.constants() if callbacks else {"WITH_EXEC_RETURNS": 0})}
     module = compile_source(constants, sections)
     loaded: Loaded = []
     try:
         for program in available_programs(types, constants, sections):
-            loaded.append((program, load_program(types, module, program)))
+            loaded.append((program, load_program(types, module, program, callbacks)))
     except bpf.LoadFailed as error:
         close_all(loaded)
         refused = error.errno in (1, 13)  # EPERM, EACCES without a verifier's word
@@ -166,7 +195,21 @@ def close_all(loaded: Loaded) -> None:
         os.close(fd)
 
 
-def build(sections: tuple[str, ...], constants: dict[str, int]) -> tuple[Loaded, dict[str, str]]:
+def attempt_awaiting(
+    types: KernelTypes, constants: dict[str, int], sections: tuple[str, ...]
+) -> tuple[Loaded, Optional[Callbacks]]:
+    """The same with execs awaited, where they can be: nothing that was asked for fails by it."""
+    wanted = set(specs.EXEC_RETURNS_NEED) <= set(sections) and set(AWAITING_NEEDS) <= set(constants)
+    callbacks = open_callbacks(types) if wanted else None
+    if callbacks:
+        try:
+            return attempt(types, constants, sections, callbacks), callbacks
+        except BuildFailed:
+            callbacks.close()
+    return attempt(types, constants, sections), None
+
+
+def build(sections: tuple[str, ...], constants: dict[str, int]) -> Build:
     """The programs of every section that can be had, and why the others cannot.
 
     Sections are built together; only where that fails is each built alone to find the one at
@@ -180,7 +223,8 @@ def build(sections: tuple[str, ...], constants: dict[str, int]) -> tuple[Loaded,
     wanted = tuple(s for s in sections if s not in unavailable)
     try:
         if wanted:
-            return attempt(types, constants, wanted), unavailable
+            loaded, callbacks = attempt_awaiting(types, constants, wanted)
+            return Build(loaded, unavailable, callbacks)
     except BuildFailed as error:
         if error.code == "not_permitted":
             raise
@@ -196,7 +240,8 @@ def build(sections: tuple[str, ...], constants: dict[str, int]) -> tuple[Loaded,
     wanted = tuple(s for s in wanted if s not in unavailable)
     if not wanted:
         raise failure
-    return attempt(types, constants, wanted), unavailable
+    loaded, callbacks = attempt_awaiting(types, constants, wanted)
+    return Build(loaded, unavailable, callbacks)
 
 
 def answer(request: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
@@ -205,18 +250,22 @@ def answer(request: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
     try:
         import bcc
 
-        loaded, unavailable = build(tuple(request["sections"]), request["constants"])
+        built = build(tuple(request["sections"]), request["constants"])
     except ImportError as error:
         return {"error": "no_bcc", "message": str(error)}, []
     except NoBtf as error:
         return {"error": "no_btf", "message": str(error)}, []
     except BuildFailed as error:
         return {"error": error.code, "message": error.message}, []
-    programs = [{"name": p.name, "hook": p.hook} for p, _ in loaded]
-    return (
-        {"programs": programs, "unavailable": unavailable, "bcc": bcc.__version__},
-        [fd for _, fd in loaded],
-    )
+    return {
+        "programs": [{"name": p.name, "hook": p.hook} for p, _ in built.loaded],
+        "unavailable": built.unavailable,
+        "bcc": bcc.__version__,
+        "awaits_execs": built.callbacks is not None,
+    }, [
+        *(fd for _, fd in built.loaded),
+        *([built.callbacks.awaited_fd] if built.callbacks else []),
+    ]
 
 
 def main() -> None:

@@ -1,6 +1,5 @@
 """What a run adds on request: tables of their own, mapped for that run only."""
 
-import errno
 import mmap
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +12,6 @@ from agent.streams.layout import (
     DETAILS_SIZE,
     ENTRY_PRIMED,
     ENTRY_SIZE,
-    ERRNOS,
     SYSCALLS,
     WAIT_FIELDS,
     WAIT_SITES,
@@ -22,16 +20,12 @@ from agent.streams.layout import (
 from agent.streams.observed import Details, StreamCounts, SyscallTimes, WaitFunctions, Waits
 
 _SUM = np.dtype([("ns", "u8"), ("returned", "u8"), ("errors", "u8"), ("interrupted", "u8")])
-_TAIL = SYSCALLS * _SUM.itemsize + ERRNOS * 8
+_TAIL = SYSCALLS * _SUM.itemsize
 DETAILS_DTYPE = np.dtype(
     {
-        "names": ["syscalls", "exec_failures", *DETAIL_FIELDS],
-        "formats": [(_SUM, SYSCALLS), ("u8", ERRNOS), *("u8" for _ in DETAIL_FIELDS)],
-        "offsets": [
-            0,
-            SYSCALLS * _SUM.itemsize,
-            *(_TAIL + 8 * i for i in range(len(DETAIL_FIELDS))),
-        ],
+        "names": ["syscalls", *DETAIL_FIELDS],
+        "formats": [(_SUM, SYSCALLS), *("u8" for _ in DETAIL_FIELDS)],
+        "offsets": [0, *(_TAIL + 8 * i for i in range(len(DETAIL_FIELDS)))],
         "itemsize": DETAILS_SIZE,
     }
 )
@@ -79,9 +73,8 @@ class DetailTables:
 
         ``with_primed`` adds those that were entered before the run and have not returned yet.
         """
-        failures = self._exec_failures() if "exec_failures" in self.details else None
         if "syscalls" not in self.details:
-            return Details(exec_failures=failures)
+            return Details()
         open_ns, open_calls = self._open(until_ns, with_primed)
         sums = {name: self._counters["syscalls"][name].sum(axis=0) for name in _SUM.names or ()}
         numbers = np.flatnonzero(sums["returned"] + open_calls).tolist()
@@ -95,7 +88,6 @@ class DetailTables:
                 )
                 for number in numbers
             },
-            exec_failures=failures,
             streams={"syscalls": self._counts(int(sums["returned"].sum()), int(open_calls.sum()))},
         )
 
@@ -140,14 +132,6 @@ class DetailTables:
         np.add.at(ns, numbers, np.uint64(until_ns) - since)
         np.add.at(count, numbers, np.uint64(1))
         return ns, count
-
-    def _exec_failures(self) -> dict[str, int]:
-        counts = enumerate(self._counters["exec_failures"].sum(axis=0).tolist())
-        return {
-            errno.errorcode.get(code, "other" if code == 0 else f"errno_{code}"): count
-            for code, count in counts
-            if count
-        }
 
     def _counts(self, returned: int, still_open: int) -> StreamCounts:
         tail = {name: int(self._counters[name].sum()) for name in DETAIL_FIELDS}

@@ -90,8 +90,9 @@ COUNTER_FIELDS = (
     "cgroup_moves",
     "partial",
     "excluded_syscalls",
+    "execs_not_awaited",
 )
-COUNTERS_SIZE = 2 * REASONS * 16 + SYSCALLS * 8 + len(COUNTER_FIELDS) * 8 + 40
+COUNTERS_SIZE = 2 * REASONS * 16 + SYSCALLS * 8 + ERRNOS * 8 + len(COUNTER_FIELDS) * 8 + 32
 CONFIG_SIZE = 32
 REQUEST_SIZE = 24
 ENTRY_SIZE = 16
@@ -101,7 +102,7 @@ DETAIL_FIELDS = (
     "syscalls_clamped",
     "syscalls_collided",
 )
-DETAILS_SIZE = SYSCALLS * 32 + ERRNOS * 8 + len(DETAIL_FIELDS) * 8 + 32
+DETAILS_SIZE = SYSCALLS * 32 + len(DETAIL_FIELDS) * 8 + 32
 MAX_REQUESTS = 16_384
 """Block requests under way at a time; a power of two."""
 REQUEST_PROBES = 8
@@ -215,7 +216,6 @@ class Geometry:
         sizes = {}
         if "syscalls" in details:
             sizes["entries"] = self.slots * ENTRY_SIZE
-        if "syscalls" in details or "exec_failures" in details:
             sizes["details"] = self.cpus * DETAILS_SIZE
         if "wait_functions" in details:
             sizes["waits"] = self.cpus * WAITS_SIZE

@@ -26,7 +26,7 @@ class Arming:
     map_bytes: int = 0
     """Kernel memory of the maps that the run uses."""
     details: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Attached hooks by detail, beyond those of its section."""
+    """By detail that is measured, the hooks that measure it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +82,6 @@ class Details:
 
     syscalls: Mapping[str, SyscallTimes] | None = None
     """By name, only those that returned or were open."""
-    exec_failures: Mapping[str, int] | None = None
-    """By the error's name."""
     wait_functions: WaitFunctions | None = None
     """Known at the end of a run only."""
     streams: Mapping[str, StreamCounts] = field(default_factory=dict)
@@ -106,6 +104,8 @@ class Observed:
     drains: int
     drain_seconds: float
     details: Details = NO_DETAILS
+    exec_failures: Mapping[str, int] | None = None
+    """By the error's name; None where they are not known."""
 
 
 @dataclass(frozen=True, slots=True)

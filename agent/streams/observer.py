@@ -46,11 +46,16 @@ class Observer:
         self._names = syscall_names()
         self._scoped = False
         self._details: DetailTables | None = None
+        self._knows_failures = False
 
-    def begin(self, scoped: bool, details: DetailTables | None) -> None:
-        """A run begins: whose it is, and the tables of what it adds on request."""
+    def begin(self, scoped: bool, details: DetailTables | None, knows_failures: bool) -> None:
+        """A run begins: whose it is, and the tables of what it adds on request.
+
+        ``knows_failures``: failed execs are counted.
+        """
         self._scoped = scoped
         self._details = details
+        self._knows_failures = knows_failures
 
     def edge(self, message: Mapping[str, Any]) -> Edge:
         """One edge of the run, with what the supervisor's answer tells of it."""
@@ -79,6 +84,7 @@ class Observer:
             details=self._details.observed(now_ns, self._scoped, self._syscall_name)
             if self._details
             else NO_DETAILS,
+            exec_failures=tables.exec_failures() if self._knows_failures else None,
         )
 
     def with_wait_functions(self, observed: Observed, message: dict[str, Any]) -> Observed:

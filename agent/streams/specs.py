@@ -39,6 +39,8 @@ class Program:
     """Attached also without its sections: an exec by a thread changes who is a member."""
     optional: bool = False
     """Left out where the kernel has no such hook; its constant HAVE_<HOOK> tells the C files."""
+    callback: str = ""
+    """A function that the kernel calls on its behalf, where failed execs are known by that."""
 
     @property
     def iterates(self) -> bool:
@@ -60,6 +62,9 @@ DETAIL_SWITCHES = {
 }
 """The constant that compiles a detail in."""
 
+EXEC_FAILURES = "exec_failures"
+"""The detail that needs no program of its own where execs are awaited."""
+
 TIMED = ("runqlat", "offcpu")
 
 SCOPED = (("SCOPED", 1),)
@@ -76,7 +81,7 @@ PROGRAMS = (
     Program("on_block_rq_issue", "block_rq_issue", ("biolatency",)),
     Program("on_block_rq_requeue", "block_rq_requeue", ("biolatency",)),
     Program("on_block_rq_complete", "block_rq_complete", ("biolatency",)),
-    Program("on_sys_enter", "sys_enter", ("syscall_counts",)),
+    Program("on_sys_enter", "sys_enter", ("syscall_counts",), callback="on_exec_returned"),
     Program(
         "on_sys_exit",
         "sys_exit",
@@ -91,6 +96,14 @@ PROGRAMS = (
 )
 
 
+AWAITING_HOOKS = tuple(program.hook for program in PROGRAMS if program.callback)
+
+
+def hooks_of_detail(detail: str) -> tuple[str, ...]:
+    """Those of the programs that a detail has for itself."""
+    return tuple(program.hook for program in PROGRAMS if detail in program.details)
+
+
 @dataclass(frozen=True)
 class Field:
     """A constant holding a field's offset in bytes; the first path that exists is taken."""
@@ -103,6 +116,10 @@ class Field:
 
 SYSCALL_REGISTER = (("pt_regs", "orig_ax"), ("pt_regs", "syscallno"))
 """Where the number of the syscall that a task is in was saved, by architecture."""
+RESULT_REGISTER = (("pt_regs", "ax"), ("pt_regs", "regs"))
+"""Where its result is found as the task returns to user space."""
+EXEC_RETURNS_NEED = ("exec", "syscall_counts")
+"""Sections that a run must have for failed execs to be known at no cost (callbacks.py)."""
 
 FIELDS = (
     Field("TASK_PID", (("task_struct", "pid"),)),
@@ -131,6 +148,7 @@ FIELDS = (
     Field("ITER_META_SEQ", (("bpf_iter_meta", "seq"),)),
     # x86, arm64; elsewhere blocked time has no reason
     Field("REGS_SYSCALL", SYSCALL_REGISTER, optional=True),
+    Field("REGS_RESULT", RESULT_REGISTER, optional=True),
     # x86: whether a syscall is of the 32-bit table
     Field("TASK_ABI_STATUS", (("task_struct", "thread_info.status"),), optional=True),
     Field("REQUEST_DATA_LEN", (("request", "__data_len"),), ("biolatency",)),
@@ -171,10 +189,16 @@ ARGUMENTS = (
 
 def programs_for(sections: tuple[str, ...], constants: dict[str, int]) -> tuple[Program, ...]:
     """The programs that a run with these sections attaches, in the order of attaching."""
+    costly = {
+        detail
+        for detail, switch in DETAIL_SWITCHES.items()
+        if constants[switch]
+        and not (detail == EXEC_FAILURES and constants.get("WITH_EXEC_RETURNS"))
+    }
     return tuple(
         program
         for program in PROGRAMS
         if (program.always or not program.sections or set(program.sections) & set(sections))
         and all(constants[name] == value for name, value in program.when)
-        and (not program.details or any(constants[DETAIL_SWITCHES[d]] for d in program.details))
+        and (not program.details or costly.intersection(program.details))
     )

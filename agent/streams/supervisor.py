@@ -112,6 +112,7 @@ class Supervisor:
             "unavailable": built.unavailable,
             "hooks": [hook for _, hook, _ in built.programs],
             "bcc": built.bcc,
+            "awaits_execs": built.awaited_fd is not None,
         }
         if self._maps_sent:
             return message, []
@@ -155,8 +156,9 @@ class Supervisor:
     def _map_bytes(self, plan: Plan) -> int:
         """Kernel memory of every map that this run uses."""
         assert self._maps is not None
-        fds = self._maps.of_programs(plan.transport, plan.details)
-        return sum(bpf.map_bytes(fd) for fd in fds.values())
+        fds = list(self._maps.of_programs(plan.transport, plan.details).values())
+        awaited_fd = self._programs(plan).awaited_fd
+        return sum(bpf.map_bytes(fd) for fd in [*fds, *([awaited_fd] if awaited_fd else [])])
 
     def _rescope(self, request: dict[str, Any]) -> Answer:
         """Look again who is a member: tasks were moved between cgroups."""

@@ -1,5 +1,6 @@
 """What the programs only count, and what each task was doing last: mapped tables as arrays."""
 
+import errno
 import mmap
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from agent.streams.layout import (
     COUNTER_FIELDS,
     COUNTERS_SIZE,
+    ERRNOS,
     REASON_KERNEL_THREAD,
     REASONS,
     REQUEST_SIZE,
@@ -24,12 +26,24 @@ from agent.streams.layout import (
 )
 
 _SUM = np.dtype([("ns", "u8"), ("count", "u8")])
-_TAIL = 2 * REASONS * 16 + SYSCALLS * 8
+_BLOCKED_END = 2 * REASONS * 16
+_SYSCALLS_END = _BLOCKED_END + SYSCALLS * 8
+_FAILURES_END = _SYSCALLS_END + ERRNOS * 8
 COUNTERS_DTYPE = np.dtype(
     {
-        "names": ["blocked", "syscalls", *COUNTER_FIELDS],
-        "formats": [(_SUM, (2, REASONS)), ("u8", SYSCALLS), *("u8" for _ in COUNTER_FIELDS)],
-        "offsets": [0, 2 * REASONS * 16, *(_TAIL + 8 * i for i in range(len(COUNTER_FIELDS)))],
+        "names": ["blocked", "syscalls", "exec_failures", *COUNTER_FIELDS],
+        "formats": [
+            (_SUM, (2, REASONS)),
+            ("u8", SYSCALLS),
+            ("u8", ERRNOS),
+            *("u8" for _ in COUNTER_FIELDS),
+        ],
+        "offsets": [
+            0,
+            _BLOCKED_END,
+            _SYSCALLS_END,
+            *(_FAILURES_END + 8 * i for i in range(len(COUNTER_FIELDS))),
+        ],
         "itemsize": COUNTERS_SIZE,
     }
 )
@@ -93,6 +107,15 @@ class Tables:
         """Calls by number, summed over CPUs: (SYSCALLS,)"""
         summed: NDArray[np.uint64] = self._counters["syscalls"].sum(axis=0)
         return summed
+
+    def exec_failures(self) -> dict[str, int]:
+        """Execs that failed by the error's name, only those there were, summed over CPUs."""
+        counts = enumerate(self._counters["exec_failures"].sum(axis=0).tolist())
+        return {
+            errno.errorcode.get(code, "other" if code == 0 else f"errno_{code}"): count
+            for code, count in counts
+            if count
+        }
 
     def blocked(self) -> Blocked:
         """Intervals that have ended, summed over CPUs."""

@@ -56,12 +56,17 @@ class Busy(FakeCollector):
         ones = np.ones((2, layout.REASONS), np.uint64)
         details = observed.Details(
             syscalls={"read": observed.SyscallTimes(1, 1, 1, 1)},
-            exec_failures={"ENOENT": 1},
             wait_functions=observed.WaitFunctions(
                 {"futex_wait": observed.Waits(1, 1)}, observed.Waits(1, 1), 0
             ),
         )
-        return replace(empty, blocked=Blocked(ones, ones), syscalls={"read": 1}, details=details)
+        return replace(
+            empty,
+            blocked=Blocked(ones, ones),
+            syscalls={"read": 1},
+            details=details,
+            exec_failures={"ENOENT": 1},
+        )
 
 
 async def finished(collector: FakeCollector, **request: Any) -> tuple[Json, Json, Recorder]:

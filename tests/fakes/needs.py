@@ -6,10 +6,25 @@ from pathlib import Path
 
 import pytest
 
+from agent.streams.btf import KIND_FUNC, KernelTypes, NoBtf
+from agent.streams.callbacks import SCHEDULE
+
 needs_two_cpus = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one CPU only")
 
 # the sysctl is there where the kernel is built with CONFIG_IA32_EMULATION
 needs_32_bit_calls = pytest.mark.skipif(
     platform.machine() != "x86_64" or not Path("/proc/sys/abi/vsyscall32").exists(),
     reason="this kernel has no 32-bit calls",
+)
+
+
+def _calls_back() -> bool:
+    try:
+        return KernelTypes().type_id(SCHEDULE, KIND_FUNC) is not None
+    except NoBtf:
+        return False
+
+
+needs_callbacks = pytest.mark.skipif(
+    not _calls_back(), reason="this kernel (before 6.18) calls no program back"
 )

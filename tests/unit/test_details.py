@@ -18,12 +18,13 @@ from agent.streams.details import DETAILS_DTYPE, ENTRY_DTYPE, WAITS_DTYPE, Detai
 from agent.streams.layout import ENTRY_PRIMED, Geometry
 from agent.streams.observed import Details, Observed, SyscallTimes, WaitFunctions, Waits
 from agent.streams.plan import Plan
+from agent.streams.tables import COUNTERS_DTYPE, Tables
 
 GEOMETRY = Geometry(cpus=2, slots=8, members=8, ring_bytes=4096)
 READ, OPENAT = 0, 257
 
 
-def file_of(array: NDArray[np.void]) -> int:
+def file_of(array: NDArray[np.void] | NDArray[np.uint8]) -> int:
     fd = os.memfd_create("table")
     os.write(fd, array.tobytes())
     return fd
@@ -34,9 +35,6 @@ def observed(details: tuple[str, ...], *, with_primed: bool) -> Details:
     counters = np.zeros(GEOMETRY.cpus, DETAILS_DTYPE)
     counters["syscalls"][0, READ] = (100, 3, 1, 1)
     counters["syscalls"][1, READ] = (50, 2, 1, 0)
-    counters["exec_failures"][0, 2] = 4
-    counters["exec_failures"][1, 2] = 1
-    counters["exec_failures"][1, 0] = 1
     counters["syscalls_in_flight"][1] = 1
     entries = np.zeros(GEOMETRY.slots, ENTRY_DTYPE)
     entries[1] = (400, 1, READ)
@@ -56,7 +54,6 @@ def test_calls_that_returned_and_those_that_are_open_are_added_up() -> None:
         "read": SyscallTimes(ns=150 + 600, errors=2, interrupted=1, in_flight=1),
         "openat": SyscallTimes(ns=900, errors=0, interrupted=0, in_flight=1),
     }
-    assert details.exec_failures is None
     stream = details.streams["syscalls"]
     assert (stream.received, stream.in_flight_at_start, stream.in_flight_at_stop) == (5, 1, 2)
 
@@ -68,10 +65,15 @@ def test_of_the_whole_machine_who_never_returned_does_not_count() -> None:
 
 
 def test_failed_execs_have_the_names_of_their_errors() -> None:
-    details = observed(("exec_failures",), with_primed=True)
-    assert details.exec_failures == {"ENOENT": 5, "other": 1}
-    assert details.syscalls is None
-    assert not details.streams
+    counters = np.zeros(GEOMETRY.cpus, COUNTERS_DTYPE)
+    counters["exec_failures"][0, 2] = 4
+    counters["exec_failures"][1, 2] = 1
+    counters["exec_failures"][1, 0] = 1
+    counters["exec_failures"][1, 200] = 1
+    sizes = GEOMETRY.map_sizes()
+    slots, requests = np.zeros(sizes["slots"], np.uint8), np.zeros(sizes["requests"], np.uint8)
+    tables = Tables(file_of(counters), file_of(slots), file_of(requests), GEOMETRY)
+    assert tables.exec_failures() == {"ENOENT": 5, "other": 1, "errno_200": 1}
 
 
 def test_waits_are_added_up_by_function_with_those_that_go_on() -> None:
@@ -124,7 +126,13 @@ async def test_evidence_shows_what_was_asked_for_and_nothing_else() -> None:
         sections.of_run(Collection(), replace(plain, syscalls={}), SECTIONS)["exec"]["attempts"]
         == 0
     )
-    detailed = replace(plain, syscalls={"futex": 7}, details=Details(times, {"ENOENT": 1}))
+    detailed = replace(
+        plain,
+        syscalls={"futex": 7},
+        details=Details(times),
+        exec_failures={"ENOENT": 1},
+        counters={**plain.counters, "execs_not_awaited": 2},
+    )
     built = sections.of_run(Collection(), detailed, SECTIONS)
     assert list(built["syscall_details"]) == ["read", "futex"]
     assert built["syscall_details"]["futex"] == {
@@ -135,6 +143,7 @@ async def test_evidence_shows_what_was_asked_for_and_nothing_else() -> None:
         "total_ms": 1.0,
     }
     assert built["exec"]["failures"] == {"ENOENT": 1}
+    assert built["exec"]["failures_missed"] == 2
     assert built["syscall_counts"]["all"] == {"futex": 7}
     assert "wait_functions" not in built["offcpu"]
 

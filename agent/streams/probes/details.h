@@ -1,40 +1,15 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* Details of syscalls and failed execs: only compiled, and only costing, when asked for. */
+/* Times and errors of syscalls: only compiled, and only costing, when asked for. */
 #pragma once
-#include "kernel.h"
+#include "results.h"
 
-#define MAX_ERRNO 4095 /* include/linux/err.h */
-
-/*
- * include/linux/errno.h: what the kernel says to itself. The call is started again, or fails
- * with EINTR where a handler without SA_RESTART ran; which of the two is decided after sys_exit.
- */
-#define ERESTARTSYS 512
-#define ERESTARTNOINTR 513
-#define ERESTARTNOHAND 514
-#define ERESTART_RESTARTBLOCK 516
-
-inline_always bool is_error(s64 result)
-{
-	return result < 0 && result >= -MAX_ERRNO;
-}
-
-inline_always bool was_interrupted(s64 result)
-{
-	return result == -ERESTARTSYS || result == -ERESTARTNOINTR || result == -ERESTARTNOHAND ||
-	       result == -ERESTART_RESTARTBLOCK;
-}
-
-#if WITH_SYSCALL_TIMES || WITH_EXEC_FAILURES
+#if WITH_SYSCALL_TIMES
 inline_always struct detail_counters *details(void)
 {
 	return (struct detail_counters *)(MAP_VALUE(DETAILS_FD) +
 					  (bpf_get_smp_processor_id() & CPU_MASK) *
 						  sizeof(struct detail_counters));
 }
-#endif
-
-#if WITH_SYSCALL_TIMES
 inline_always struct syscall_entry *entry_of(u32 tid)
 {
 	return (struct syscall_entry *)(MAP_VALUE(ENTRIES_FD) +

@@ -100,6 +100,7 @@ struct interval_sum {
 struct cpu_counters {
 	struct interval_sum blocked[2][REASONS]; /* interruptible, uninterruptible */
 	u64 syscalls[SYSCALLS];
+	u64 exec_failures[ERRNOS]; /* 0: an error beyond the table */
 	u64 blocked_unmatched; /* woken, but nobody saw it go to sleep */
 	u64 blocked_collided;
 	u64 blocked_clamped;
@@ -111,7 +112,8 @@ struct cpu_counters {
 	u64 cgroup_moves;
 	u64 partial; /* completions of a part of a request */
 	u64 excluded_syscalls;
-	u64 padding[5];
+	u64 execs_not_awaited; /* attempts whose end we could not be told of */
+	u64 padding[4];
 };
 
 _Static_assert(sizeof(struct cpu_counters) == COUNTERS_SIZE, "cpu_counters");
@@ -157,7 +159,6 @@ struct syscall_sum {
 /* What is only counted when it was asked for, one per CPU. */
 struct detail_counters {
 	struct syscall_sum syscalls[SYSCALLS];
-	u64 exec_failures[ERRNOS]; /* 0: an error beyond the table */
 	u64 syscalls_in_flight; /* entered before the run began */
 	u64 syscalls_unmatched; /* returned, but nobody saw it enter */
 	u64 syscalls_clamped;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* Syscalls by number: one increment each. A stream of them would be out of the question. */
 #include "details.h"
+#include "execs.h"
 #include "slots.h"
 
 #if WITH_SYSCALLS
@@ -24,6 +25,10 @@ int on_sys_enter(u64 *ctx)
 	if (rarely(in_compat_syscall(task)))
 		number = SYSCALL_COMPAT;
 	c->syscalls[number & (SYSCALLS - 1)]++;
+#if WITH_EXEC_RETURNS
+	if (rarely(is_exec(number)))
+		await_exec(task, tid);
+#endif
 #if WITH_SYSCALL_TIMES
 	syscall_entered(tid, number);
 #endif
@@ -31,21 +36,18 @@ int on_sys_enter(u64 *ctx)
 }
 #endif
 
-#if WITH_SYSCALL_TIMES || WITH_EXEC_FAILURES
-#if WITH_EXEC_FAILURES
-inline_always void count_failed_exec(u64 task, u64 regs, s64 result)
+#if WITH_EXEC_RETURNS
+/* Called by the kernel, preemptible, as the awaited task is about to be back in user space. */
+int on_exec_returned(void *map)
 {
-	u32 number = LOAD32(regs, REGS_SYSCALL);
-	u32 code = -result;
+	u64 regs = (u64)bpf_task_pt_regs((void *)bpf_get_current_task_btf());
 
-	if (number != EXECVE_NUMBER && number != EXECVEAT_NUMBER)
-		return;
-	if (in_compat_syscall(task) || !is_error(result) || was_interrupted(result))
-		return;
-	details()->exec_failures[code < ERRNOS ? code & (ERRNOS - 1) : 0]++;
+	count_failed_exec(LOAD64(regs, REGS_RESULT));
+	return 0;
 }
 #endif
 
+#if WITH_SYSCALL_TIMES || EXECS_BY_SYS_EXIT
 /* (regs, result). Signals are looked at later, so a call that one ended is seen to return here. */
 int on_sys_exit(u64 *ctx)
 {
@@ -55,8 +57,9 @@ int on_sys_exit(u64 *ctx)
 
 	if (!in_scope(tid))
 		return 0;
-#if WITH_EXEC_FAILURES
-	count_failed_exec(task, ctx[0], result);
+#if EXECS_BY_SYS_EXIT
+	if (is_exec(LOAD32(ctx[0], REGS_SYSCALL)) && !in_compat_syscall(task))
+		count_failed_exec(result);
 #endif
 #if WITH_SYSCALL_TIMES
 	syscall_returned(tid, result);

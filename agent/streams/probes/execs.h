@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * Execs that failed, by errno. Only the syscall's result tells of one that never began, and a
+ * program on sys_exit is paid for by every syscall of the machine: that is for kernels before
+ * 6.18, on request. Since then a program can have itself called as a task returns to user space,
+ * so the attempt's sys_enter asks for that, and nothing else pays.
+ */
+#pragma once
+#include "results.h"
+
+#define EXECS_BY_SYS_EXIT (WITH_EXEC_FAILURES && !WITH_EXEC_RETURNS)
+
+#if WITH_EXEC_RETURNS || EXECS_BY_SYS_EXIT
+inline_always bool is_exec(u32 number)
+{
+	return number == EXECVE_NUMBER || number == EXECVEAT_NUMBER;
+}
+
+inline_always void count_failed_exec(s64 result)
+{
+	u32 code = -result;
+
+	if (!is_error(result) || was_interrupted(result))
+		return;
+	__sync_fetch_and_add(
+		&counters()->exec_failures[code < ERRNOS ? code & (ERRNOS - 1) : 0], 1);
+}
+#endif
+
+#if WITH_EXEC_RETURNS
+/* A task that is awaited: the kernel keeps what it has scheduled in the word. */
+struct awaited {
+	u64 unused;
+	u64 work;
+};
+
+/* What bcc cannot compile: a call of a kernel function, and the address of one of ours. */
+#define schedule_on_return(task, work, map) \
+	(((long (*)(u64, void *, void *, u64, u64))CALL_SCHEDULE)( \
+		task, work, map, bpf_pseudo_fd(4, 0), 0))
+
+inline_always void await_exec(u64 task, u32 tid)
+{
+	u32 place = tid & AWAITED_MASK;
+	struct awaited *awaited = bpf_map_lookup_elem_(bpf_pseudo_fd(1, AWAITED_FD), &place);
+
+	if (!awaited || schedule_on_return(task, &awaited->work, MAP(AWAITED_FD)) != 0)
+		counters()->execs_not_awaited++;
+}
+#endif

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/* What a syscall's result says. */
+#pragma once
+#include "kernel.h"
+
+#define MAX_ERRNO 4095 /* include/linux/err.h */
+
+/*
+ * include/linux/errno.h: what the kernel says to itself. The call is started again, or fails
+ * with EINTR where a handler without SA_RESTART ran; which of the two is decided after sys_exit.
+ */
+#define ERESTARTSYS 512
+#define ERESTARTNOINTR 513
+#define ERESTARTNOHAND 514
+#define ERESTART_RESTARTBLOCK 516
+
+inline_always bool is_error(s64 result)
+{
+	return result < 0 && result >= -MAX_ERRNO;
+}
+
+inline_always bool was_interrupted(s64 result)
+{
+	return result == -ERESTARTSYS || result == -ERESTARTNOINTR || result == -ERESTARTNOHAND ||
+	       result == -ERESTART_RESTARTBLOCK;
+}

@@ -1,0 +1,106 @@
+"""Execs that failed, by errno: told by the kernel where it can call back, else by sys_exit."""
+
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes.copied_package import Copy
+from fakes.needs import needs_callbacks, needs_two_cpus
+from fakes.program import program
+from fakes.real_agent import RealAgent
+
+EXPECTED = {"ENOENT": 33, "EACCES": 20, "ENOEXEC": 10}
+EXEC_ALONE = {"sections": ["exec"], "details": ["exec_failures"]}
+STORM = 2_000
+
+
+def orders(folder: Path) -> list[dict[str, Any]]:
+    """What fails as EXPECTED, with five that succeed."""
+    denied, garbage = folder / "denied", folder / "garbage"
+    denied.write_bytes(b"")
+    garbage.write_bytes(b"\0" * 64)
+    garbage.chmod(0o755)
+    return [
+        {"how": "plain", "path": str(folder / "missing"), "count": 30},
+        {"how": "execveat", "path": str(folder / "missing"), "count": 3},
+        {"how": "plain", "path": str(denied), "count": 20},
+        {"how": "plain", "path": str(garbage), "count": 10},
+        {"how": "plain", "path": "/bin/true", "count": 5},
+    ]
+
+
+def evidence_of(agent: RealAgent, folder: Path, **request: Any) -> Any:
+    with program("execs") as execs, agent.run(scope=execs.scope, **request) as run:
+        for order in orders(folder):
+            execs.work(json.dumps(order))
+    assert run.evidence["exec"]["exec_count"] == 5
+    return run.evidence
+
+
+def hooks(evidence: Any) -> list[str]:
+    return [row["hook"] for row in evidence["overhead"]["programs"]]
+
+
+@needs_callbacks
+@pytest.mark.parametrize("details", [[], ["exec_failures"]], ids=["unasked", "asked for"])
+def test_a_run_of_all_sections_knows_them_without_a_program_more(
+    agent: RealAgent, tmp_path: Path, details: list[str]
+) -> None:
+    evidence = evidence_of(agent, tmp_path, details=details)
+    assert evidence["exec"]["failures"] == EXPECTED
+    assert evidence["exec"]["failures_missed"] == 0
+    assert evidence["exec"]["attempts"] == 5 + sum(EXPECTED.values())
+    assert evidence["manifest"]["details"] == {"exec_failures": ["tp_btf/sys_enter"]}
+    assert "sys_exit" not in hooks(evidence)
+
+
+def test_of_execs_alone_they_are_known_on_request(agent: RealAgent, tmp_path: Path) -> None:
+    evidence = evidence_of(agent, tmp_path, **EXEC_ALONE)
+    assert evidence["exec"]["failures"] == EXPECTED
+    assert evidence["manifest"]["details"] == {"exec_failures": ["tp_btf/sys_exit"]}
+    assert "sys_enter" not in hooks(evidence)
+    assert "failures" not in evidence_of(agent, tmp_path, sections=["exec"])["exec"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"bpf_task_work_schedule_resume_impl"', '"bpf_task_work_of_later_days"'),
+        ("_PSEUDO_KFUNC_CALL << 4, self.schedule_id", "_PSEUDO_KFUNC_CALL << 4, 1"),
+        ('"bpf_task_work", KIND_STRUCT, 8', '"bpf_task_work", KIND_STRUCT, 9'),
+    ],
+    ids=["an older kernel", "refused by the verifier", "refused types"],
+)
+def test_where_the_kernel_cannot_call_back_they_are_known_on_request(
+    tmp_path: Path, old: str, new: str
+) -> None:
+    copy = Copy(tmp_path)
+    copy.change("callbacks.py", old, new)
+    with copy.launched() as agent:
+        assert "failures" not in evidence_of(agent, tmp_path)["exec"]
+        evidence = evidence_of(agent, tmp_path, details=["exec_failures"])
+    assert evidence["exec"]["failures"] == EXPECTED
+    assert evidence["manifest"]["details"] == {"exec_failures": ["tp_btf/sys_exit"]}
+
+
+@needs_callbacks
+@needs_two_cpus
+def test_an_attempt_that_could_not_be_awaited_is_told(tmp_path: Path) -> None:
+    """With one place for all, of two tasks that fail at the same time one is missed."""
+    copy = Copy(tmp_path)
+    copy.change("callbacks.py", "PLACES = 256", "PLACES = 1")
+    order = json.dumps({"how": "plain", "path": str(tmp_path / "missing"), "count": STORM})
+    with (
+        copy.launched() as agent,
+        program("execs") as one,
+        program("execs") as other,
+        agent.run(scope={"pid": os.getpid()}) as run,
+        ThreadPoolExecutor() as pool,
+    ):
+        list(pool.map(lambda execs: execs.work(order), (one, other)))
+    execs = run.evidence["exec"]
+    assert execs["failures_missed"] > 0
+    assert execs["failures"]["ENOENT"] + execs["failures_missed"] == execs["attempts"] == 2 * STORM

@@ -55,12 +55,19 @@ def offcpu(section: Mapping[str, Any], width: int) -> list[str]:
 
 
 def execs(section: Mapping[str, Any], width: int) -> list[str]:
-    """How many programs were started, and the commonest."""
+    """How many programs were started, the commonest, and how many could not be, by error."""
     bars = []
     for row in objects(section.get("top_commands"))[:TOP]:
         times = number(row.get("count"))
         bars.append(Bar(printable(row.get("command"), NAMES), times or 0, count(times)))
-    return [f"{count(section.get('exec_count'))} execs", *chart(bars, width)]
+    line = f"{count(section.get('exec_count'))} execs"
+    failures = sorted(
+        mapping(section.get("failures")).items(), key=lambda item: -(number(item[1]) or 0)
+    )
+    if failures:
+        told = (f"{count(times)} {printable(error, NAMES)}" for error, times in failures[:TOP])
+        line += f", and failed ones: {', '.join(told)}"
+    return [line, *chart(bars, width)]
 
 
 def syscalls(section: Mapping[str, Any], width: int) -> list[str]:

@@ -48,6 +48,14 @@ def test_a_section_absent_without_a_reason_is_not_shown_as_zero() -> None:
     assert "0 execs" not in render(without)
 
 
+def test_failed_execs_are_told_by_their_errors() -> None:
+    failing = evidence()
+    failing["exec"]["failures"] = {"EACCES": 3, "ENOENT": 1200}
+    assert "12 execs, and failed ones: 1,200 ENOENT, 3 EACCES\n" in render(failing)
+    failing["exec"]["failures"] = {}
+    assert "12 execs\n" in render(failing)
+
+
 def test_no_evidence_at_all_says_why_and_shows_no_section() -> None:
     text = render({"available": False, "reason": "no capability: run as root"}, status())
     assert "available: false\n  no capability: run as root" in text

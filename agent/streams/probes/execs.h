@@ -11,7 +11,7 @@
 #define EXECS_BY_SYS_EXIT (WITH_EXEC_FAILURES && !WITH_EXEC_RETURNS)
 
 #if WITH_EXEC_RETURNS || EXECS_BY_SYS_EXIT
-inline_always bool is_exec(u32 number)
+inline_always bool is_exec(u64 number)
 {
 	return number == EXECVE_NUMBER || number == EXECVEAT_NUMBER;
 }

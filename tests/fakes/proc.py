@@ -14,6 +14,11 @@ def run_delay_us(tid: int) -> float:
     return int(Path(f"/proc/{tid}/schedstat").read_text().split()[1]) / 1e3
 
 
+def arrivals(tid: int) -> int:
+    """How often this thread has come to a CPU, by the scheduler's own account."""
+    return int(Path(f"/proc/{tid}/schedstat").read_text().split()[2])
+
+
 def state(tid: int) -> str:
     """One letter, such as R, S or T."""
     return _fields(tid)[0]

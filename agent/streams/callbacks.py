@@ -3,7 +3,7 @@
 ``bpf_task_work_schedule_resume_impl()`` (kernel 6.18) has a function of the program called as a
 task returns to user space. The verifier wants that function among the program's own
 instructions, a type for each function, and a map whose value holds a ``struct bpf_task_work`` by
-its type. bcc compiles each function alone and makes none of these types. Standard library only.
+its type. bcc makes none of these types. Standard library only.
 """
 
 import os
@@ -12,19 +12,12 @@ from dataclasses import dataclass
 
 from agent.streams import bpf
 from agent.streams.btf import KIND_FUNC, KIND_FUNC_PROTO, KIND_INT, KIND_STRUCT, KernelTypes
+from agent.streams.linking import INSTRUCTION
 
 SCHEDULE = "bpf_task_work_schedule_resume_impl"
 PLACES = 256
 """Tasks that may be awaited at a time; a power of two. Two that share a place: one is missed."""
 PLACE_SIZE = 16
-
-CALL_SCHEDULE = 0x7F000001
-"""The number of a helper that there is not; linking turns its calls into those of SCHEDULE."""
-
-# include/uapi/linux/bpf.h
-_OP_CALL, _OP_LOAD_64 = 0x85, 0x18
-_PSEUDO_KFUNC_CALL, _PSEUDO_FUNC = 2, 4
-_INSTRUCTION = struct.Struct("=BBhi")
 
 
 @dataclass(frozen=True)
@@ -41,21 +34,11 @@ class Callbacks:
             "WITH_EXEC_RETURNS": 1,
             "AWAITED_FD": self.awaited_fd,
             "AWAITED_MASK": PLACES - 1,
-            "CALL_SCHEDULE": CALL_SCHEDULE,
         }
 
-    def link(self, main: bytes, callback: bytes) -> tuple[bytes, bytes]:
-        """One program of two functions: its instructions, and its ``struct bpf_func_info``."""
-        code = bytearray(main + callback)
-        start = len(main) // _INSTRUCTION.size
-        for index in range(start):
-            operation, registers, offset, number = _INSTRUCTION.unpack_from(code, index * 8)
-            if operation == _OP_CALL and number == CALL_SCHEDULE:
-                registers, number = _PSEUDO_KFUNC_CALL << 4, self.schedule_id
-            elif operation == _OP_LOAD_64 and registers >> 4 == _PSEUDO_FUNC:
-                number = start - index - 1
-            _INSTRUCTION.pack_into(code, index * 8, operation, registers, offset, number)
-        return bytes(code), struct.pack("=IIII", 0, _MAIN, start, _CALLBACK)
+    def functions(self, main: bytes) -> bytes:
+        """``struct bpf_func_info`` of a program and of the callback behind it."""
+        return struct.pack("=IIII", 0, _MAIN, len(main) // INSTRUCTION.size, _CALLBACK)
 
     def close(self) -> None:
         os.close(self.types_fd)

@@ -25,7 +25,9 @@ if __name__ == "__main__":
 
 from agent.streams import bpf, specs  # noqa: E402  (needs the path above)
 from agent.streams.btf import KIND_FUNC, KernelTypes, NoBtf  # noqa: E402
-from agent.streams.callbacks import Callbacks, open_callbacks  # noqa: E402
+from agent.streams.callbacks import Callbacks  # noqa: E402
+from agent.streams.linking import link  # noqa: E402
+from agent.streams.newer_kernels import Newer, newer_kernel  # noqa: E402
 
 Loaded = list[tuple[specs.Program, int]]
 
@@ -38,9 +40,6 @@ class Build(NamedTuple):
     callbacks: Optional[Callbacks]
     """Where execs are awaited."""
 
-
-AWAITING_NEEDS = ("REGS_RESULT", "HAVE_TASK_PT_REGS", "EXECVE_NUMBER", "EXECVEAT_NUMBER")
-"""Constants that a kernel which can call back has on x86 and arm64, and may lack elsewhere."""
 
 LOG_LINES = 12
 LOG_BYTES = 16 * 1024
@@ -146,7 +145,11 @@ def stderr_since(position: int) -> str:
 
 
 def load_program(
-    types: KernelTypes, module: Any, program: specs.Program, callbacks: Optional[Callbacks]
+    types: KernelTypes,
+    module: Any,
+    program: specs.Program,
+    marks: dict[int, int],
+    callbacks: Optional[Callbacks],
 ) -> int:
     """Load one program and return its fd. Raises bpf.LoadFailed or BuildFailed."""
     if program.iterates:
@@ -158,32 +161,35 @@ def load_program(
     if btf_id is None:
         raise BuildFailed("kernel_too_old", f"this kernel has no {program.hook}")
     code = module.dump_func(program.function.encode())
-    if program.callback and callbacks:
-        code, functions = callbacks.link(code, module.dump_func(program.callback.encode()))
-        return bpf.load_tracing(
-            program.name, code, attach_type, btf_id, callbacks.types_fd, functions
-        )
-    return bpf.load_tracing(program.name, code, attach_type, btf_id)
+    if not program.callback or callbacks is None:
+        return bpf.load_tracing(program.name, link(code, marks), attach_type, btf_id)
+    linked = link(code, marks, module.dump_func(program.callback.encode()))
+    types_fd, functions = callbacks.types_fd, callbacks.functions(code)
+    return bpf.load_tracing(program.name, linked, attach_type, btf_id, types_fd, functions)
 
 
 def attempt(
-    types: KernelTypes,
-    constants: dict[str, int],
-    sections: tuple[str, ...],
-    callbacks: Optional[Callbacks] = None,
+    types: KernelTypes, constants: dict[str, int], sections: tuple[str, ...], newer: Newer
 ) -> Loaded:
     """Compile and load everything for these sections, or nothing. Raises BuildFailed."""
-    constants = {**constants, **(callbacks.constants() if callbacks else {"WITH_EXEC_RETURNS": 0})}
+    constants = {**constants, **newer.constants()}
     module = compile_source(constants, sections)
     loaded: Loaded = []
+    hook = "iter/registers"
     try:
+        marks = newer.marks(types, module)
         for program in available_programs(types, constants, sections):
-            loaded.append((program, load_program(types, module, program, callbacks)))
+            hook = program.hook
+            fd = load_program(types, module, program, marks, newer.callbacks)
+            loaded.append((program, fd))
     except bpf.LoadFailed as error:
         close_all(loaded)
         refused = error.errno in (1, 13)  # EPERM, EACCES without a verifier's word
         code = "not_permitted" if refused and not error.log else "load_failed"
-        raise BuildFailed(code, f"{program.hook}: {error}") from error
+        raise BuildFailed(code, f"{hook}: {error}") from error
+    except OSError as error:
+        close_all(loaded)
+        raise BuildFailed("load_failed", f"{hook}: {error}") from error
     except BuildFailed:
         close_all(loaded)
         raise
@@ -195,18 +201,16 @@ def close_all(loaded: Loaded) -> None:
         os.close(fd)
 
 
-def attempt_awaiting(
+def attempt_best(
     types: KernelTypes, constants: dict[str, int], sections: tuple[str, ...]
-) -> tuple[Loaded, Optional[Callbacks]]:
-    """The same with execs awaited, where they can be: nothing that was asked for fails by it."""
-    wanted = set(specs.EXEC_RETURNS_NEED) <= set(sections) and set(AWAITING_NEEDS) <= set(constants)
-    callbacks = open_callbacks(types) if wanted else None
-    if callbacks:
-        try:
-            return attempt(types, constants, sections, callbacks), callbacks
-        except BuildFailed:
-            callbacks.close()
-    return attempt(types, constants, sections), None
+) -> tuple[Loaded, Newer]:
+    """The same with what this kernel makes cheaper, and without where that fails."""
+    newer = newer_kernel(types, constants, sections)
+    try:
+        return attempt(types, constants, sections, newer), newer
+    except BuildFailed:
+        newer.close()
+    return attempt(types, constants, sections, Newer()), Newer()
 
 
 def build(sections: tuple[str, ...], constants: dict[str, int]) -> Build:
@@ -223,8 +227,8 @@ def build(sections: tuple[str, ...], constants: dict[str, int]) -> Build:
     wanted = tuple(s for s in sections if s not in unavailable)
     try:
         if wanted:
-            loaded, callbacks = attempt_awaiting(types, constants, wanted)
-            return Build(loaded, unavailable, callbacks)
+            loaded, newer = attempt_best(types, constants, wanted)
+            return Build(loaded, unavailable, newer.callbacks)
     except BuildFailed as error:
         if error.code == "not_permitted":
             raise
@@ -233,15 +237,15 @@ def build(sections: tuple[str, ...], constants: dict[str, int]) -> Build:
         failure = BuildFailed("kernel_too_old", "; ".join(sorted(set(unavailable.values()))))
     for section in wanted:
         try:
-            close_all(attempt(types, constants, (section,)))
+            close_all(attempt(types, constants, (section,), Newer()))
         except BuildFailed as error:
             unavailable[section] = f"{error.code}: {error.message}"
             failure = error
     wanted = tuple(s for s in wanted if s not in unavailable)
     if not wanted:
         raise failure
-    loaded, callbacks = attempt_awaiting(types, constants, wanted)
-    return Build(loaded, unavailable, callbacks)
+    loaded, newer = attempt_best(types, constants, wanted)
+    return Build(loaded, unavailable, newer.callbacks)
 
 
 def answer(request: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:

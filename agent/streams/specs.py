@@ -149,6 +149,10 @@ FIELDS = (
     # x86, arm64; elsewhere blocked time has no reason
     Field("REGS_SYSCALL", SYSCALL_REGISTER, optional=True),
     Field("REGS_RESULT", RESULT_REGISTER, optional=True),
+    # x86: by which instruction a syscall was made
+    Field("REGS_CX", (("pt_regs", "cx"),), optional=True),
+    Field("REGS_IP", (("pt_regs", "ip"),), optional=True),
+    Field("TASK_STACK", (("task_struct", "stack"),), optional=True),
     # x86: whether a syscall is of the 32-bit table
     Field("TASK_ABI_STATUS", (("task_struct", "thread_info.status"),), optional=True),
     Field("REQUEST_DATA_LEN", (("request", "__data_len"),), ("biolatency",)),

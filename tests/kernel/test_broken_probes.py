@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from fakes.copied_package import Copy
 from fakes.processes import Bpftool, Launched, held
+from fakes.program import program
 
 from agent.model import SECTIONS
 
@@ -80,6 +81,27 @@ def test_one_section_is_missing_and_the_others_run(
         assert nothing_is_attached(agent, bpftool)
         attached = bpftool.programs(held(agent.supervisor, "map")).values()
         assert not any(name.startswith("cba_rq_") for name in attached)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"bpf_rdonly_cast"', '"not_there"'),
+        ("= self.cast_id", "= 1"),
+        ("len(distances) != 1", "len(distances) == 1"),
+    ],
+    ids=["an older kernel", "refused by the verifier", "fails"],
+)
+def test_reasons_are_known_without_what_newer_kernels_have(copy: Copy, old: str, new: str) -> None:
+    copy.change("newer_kernels.py", old, new)
+    with (
+        copy.launched() as agent,
+        program("blocked") as blocked,
+        agent.run(scope=blocked.scope) as run,
+    ):
+        own_ms = blocked.work("sleep 0.5")["ms"]
+    [row] = [r for r in run.evidence["offcpu"]["top_reasons"] if r["reason"] == "clock_nanosleep"]
+    assert row["ms"] == pytest.approx(own_ms, rel=0.1)
 
 
 def test_a_refused_program_that_every_section_needs(copy: Copy, bpftool: Bpftool) -> None:

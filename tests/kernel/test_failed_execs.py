@@ -66,19 +66,19 @@ def test_of_execs_alone_they_are_known_on_request(agent: RealAgent, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("old", "new"),
+    ("name", "old", "new"),
     [
-        ('"bpf_task_work_schedule_resume_impl"', '"bpf_task_work_of_later_days"'),
-        ("_PSEUDO_KFUNC_CALL << 4, self.schedule_id", "_PSEUDO_KFUNC_CALL << 4, 1"),
-        ('"bpf_task_work", KIND_STRUCT, 8', '"bpf_task_work", KIND_STRUCT, 9'),
+        ("callbacks.py", '"bpf_task_work_schedule_resume_impl"', '"bpf_task_work_of_later_days"'),
+        ("newer_kernels.py", "self.callbacks.schedule_id", "1"),
+        ("callbacks.py", '"bpf_task_work", KIND_STRUCT, 8', '"bpf_task_work", KIND_STRUCT, 9'),
     ],
     ids=["an older kernel", "refused by the verifier", "refused types"],
 )
 def test_where_the_kernel_cannot_call_back_they_are_known_on_request(
-    tmp_path: Path, old: str, new: str
+    tmp_path: Path, name: str, old: str, new: str
 ) -> None:
     copy = Copy(tmp_path)
-    copy.change("callbacks.py", old, new)
+    copy.change(name, old, new)
     with copy.launched() as agent:
         assert "failures" not in evidence_of(agent, tmp_path)["exec"]
         evidence = evidence_of(agent, tmp_path, details=["exec_failures"])

@@ -7,6 +7,7 @@ from fakes.program import program
 from fakes.real_agent import RealAgent
 
 CALLS = 5_000
+REQUESTS = 500
 NAMED = ("futex", "fsync", "openat", "read", "write")
 
 WAIT_MS = 20
@@ -57,6 +58,14 @@ def test_what_metrics_show_is_what_evidence_says(agent: RealAgent, tmp_path: Pat
     assert float(other.rpartition(" ")[2]) == sum(counts["all"].values()) - named
 
 
+def test_the_agents_own_calls_are_none_of_the_machines(agent: RealAgent) -> None:
+    """It waits in epoll_wait() several times for each request that it answers."""
+    with agent.run() as run:
+        for _ in range(REQUESTS):
+            agent.status()
+    assert run.evidence["syscall_counts"]["all"].get("epoll_wait", 0) < REQUESTS
+
+
 @needs_32_bit_calls
 def test_calls_of_the_32_bit_table_stand_apart(agent: RealAgent) -> None:
     """Also where a 64-bit program makes them; the same numbers mean something else there."""
@@ -68,3 +77,12 @@ def test_calls_of_the_32_bit_table_stand_apart(agent: RealAgent) -> None:
     reasons = {row["reason"]: row for row in run.evidence["offcpu"]["top_reasons"]}
     assert reasons["compat_syscall"]["count"] == 1
     assert reasons["compat_syscall"]["ms"] >= WAIT_MS
+
+
+@needs_32_bit_calls
+def test_they_stand_apart_among_those_of_the_whole_machine(agent: RealAgent) -> None:
+    with program("compat", CALLS) as compat, agent.run() as run:
+        compat.work()
+    counts = run.evidence["syscall_counts"]["all"]
+    assert counts["compat"] >= CALLS + 1
+    assert counts.get("writev", 0) < CALLS

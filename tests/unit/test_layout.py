@@ -72,7 +72,8 @@ def test_numpy_finds_each_field_where_c_puts_it(name: str) -> None:
     assert dtype.fields is not None
     ours = {field: (offset, kind.itemsize) for field, (kind, offset, *_) in dtype.fields.items()}
     assert ours == {field: members.get(field) for field in ours}
-    left_out = members.keys() - ours.keys() - {"padding"}
+    # cpu_counters.current is no count: one program leaves it there for another
+    left_out = members.keys() - ours.keys() - {"padding", "current"}
     assert not name.endswith("_counters") or not left_out, "counted, and never looked at"
 
 

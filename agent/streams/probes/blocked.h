@@ -24,8 +24,7 @@ inline_always u32 blocked_reason(u64 task)
 	if (rarely(flags & PF_IO_WORKER))
 		return REASON_IO_WORKER;
 #ifdef HAVE_TASK_PT_REGS
-	u64 regs = (u64)bpf_task_pt_regs((void *)task);
-	s32 syscall = LOAD32(regs, REGS_SYSCALL);
+	s32 syscall = LOAD32(saved_registers(task), REGS_SYSCALL);
 
 	if (rarely(syscall < 0))
 		return REASON_PAGE_FAULT;

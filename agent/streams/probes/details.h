@@ -73,8 +73,7 @@ inline_always void prime_entry(u64 task, u32 tid, u64 now)
 	    LOAD32(task, TASK_FLAGS) & (PF_KTHREAD | PF_IO_WORKER))
 		return;
 
-	u64 regs = (u64)bpf_task_pt_regs((void *)task);
-	s32 number = LOAD32(regs, REGS_SYSCALL);
+	s32 number = LOAD32(saved_registers(task), REGS_SYSCALL);
 
 	entry->tid = tid;
 	if (number < 0)

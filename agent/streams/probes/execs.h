@@ -34,14 +34,13 @@ struct awaited {
 	u64 work;
 };
 
-/* What bcc cannot compile: a call of a kernel function, and the address of one of ours. */
 #define schedule_on_return(task, work, map) \
-	(((long (*)(u64, void *, void *, u64, u64))CALL_SCHEDULE)( \
+	(((long (*)(u64, void *, void *, u64, u64))MARK_SCHEDULE)( \
 		task, work, map, bpf_pseudo_fd(4, 0), 0))
 
-inline_always void await_exec(u64 task, u32 tid)
+inline_always void await_exec(u64 task)
 {
-	u32 place = tid & AWAITED_MASK;
+	u32 place = LOAD32(task, TASK_PID) & AWAITED_MASK;
 	struct awaited *awaited = bpf_map_lookup_elem_(bpf_pseudo_fd(1, AWAITED_FD), &place);
 
 	if (!awaited || schedule_on_return(task, &awaited->work, MAP(AWAITED_FD)) != 0)

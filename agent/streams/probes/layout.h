@@ -113,7 +113,8 @@ struct cpu_counters {
 	u64 partial; /* completions of a part of a request */
 	u64 excluded_syscalls;
 	u64 execs_not_awaited; /* attempts whose end we could not be told of */
-	u64 padding[4];
+	u64 current; /* CURRENT_*: whether the task that runs here is in scope */
+	u64 padding[3];
 };
 
 _Static_assert(sizeof(struct cpu_counters) == COUNTERS_SIZE, "cpu_counters");

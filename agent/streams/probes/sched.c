@@ -76,8 +76,10 @@ inline_always void switched_in(void *ctx, u64 prev, bool preempted, u64 next, u6
 
 	if (!is_in_scope(slot, tid)) {
 		batch->excluded++;
+		tell_current(next, CURRENT_OUT);
 		return;
 	}
+	tell_current(next, CURRENT_IN);
 
 	u32 tag = slot->tag;
 	u32 state = tag & SLOT_STATE;

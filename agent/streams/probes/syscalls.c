@@ -5,14 +5,34 @@
 #include "slots.h"
 
 #if WITH_SYSCALLS
+inline_always bool is_left_out(const struct cpu_counters *c, u32 *tid)
+{
+#if TELLS_CURRENT
+	if (!rarely(c->current == CURRENT_UNKNOWN))
+		return c->current == CURRENT_OUT;
+#endif
+	*tid = LOAD32((u64)bpf_get_current_task_btf(), TASK_PID);
+	return !is_in_scope(slot_of(*tid), *tid);
+}
+
+/* The instruction SYSCALL leaves the address that it returns to in rcx; the 32-bit ways do not. */
+inline_always bool is_compat_call(u64 regs)
+{
+#ifdef TASK_ABI_STATUS
+	return rarely(LOAD64(regs, REGS_CX) != LOAD64(regs, REGS_IP)) &&
+	       in_compat_syscall((u64)bpf_get_current_task_btf());
+#else
+	return false;
+#endif
+}
+
 int on_sys_enter(u64 *ctx)
 {
-	u64 task = (u64)bpf_get_current_task_btf();
-	u32 tid = LOAD32(task, TASK_PID);
 	struct cpu_counters *c = counters();
 	u64 number = ctx[1];
+	u32 tid = 0;
 
-	if (rarely(!is_in_scope(slot_of(tid), tid))) {
+	if (rarely(is_left_out(c, &tid))) {
 		c->excluded_syscalls++;
 		return 0;
 	}
@@ -22,12 +42,12 @@ int on_sys_enter(u64 *ctx)
 			return 0;
 		number = SYSCALL_OTHER;
 	}
-	if (rarely(in_compat_syscall(task)))
+	if (rarely(is_compat_call(ctx[0])))
 		number = SYSCALL_COMPAT;
 	c->syscalls[number & (SYSCALLS - 1)]++;
 #if WITH_EXEC_RETURNS
 	if (rarely(is_exec(number)))
-		await_exec(task, tid);
+		await_exec((u64)bpf_get_current_task_btf());
 #endif
 #if WITH_SYSCALL_TIMES
 	syscall_entered(tid, number);

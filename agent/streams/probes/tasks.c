@@ -26,6 +26,9 @@ int on_iter_prime(u64 *ctx)
 	/* A tree's members stay members when their parent dies; a cgroup's only while in it. */
 	if (*member(tid) != wanted && (wanted || config->cgroup_id)) {
 		*member(tid) = wanted;
+#if TELLS_CURRENT
+		counters_of(LOAD32(task, TASK_CPU))->current = CURRENT_UNKNOWN;
+#endif
 		counters()->members++;
 		bpf_seq_write((void *)LOAD64(ctx[0], ITER_META_SEQ), &wanted, sizeof(wanted));
 #if SCOPED && (WITH_RUNQLAT || WITH_OFFCPU)
@@ -110,6 +113,22 @@ int on_iter_report(u64 *ctx)
 #endif
 	return 0;
 }
+
+#if DIRECT_REGISTERS
+/* Where the saved registers lie, by the kernel's own helper: the bottom of the stack, and they. */
+int on_iter_registers(u64 *ctx)
+{
+	u64 meta = ctx[0], task = ctx[1];
+
+	if (!task)
+		return 0;
+
+	u64 found[] = {LOAD64(task, TASK_STACK), (u64)bpf_task_pt_regs((void *)task)};
+
+	bpf_seq_write((void *)LOAD64(meta, ITER_META_SEQ), found, sizeof(found));
+	return 0;
+}
+#endif
 
 #if TIMING_ACCOUNTING
 /* How far the run queue's clock is from ours: at best as long ago as the supervisor came to run. */

@@ -1,0 +1,93 @@
+"""What newer kernels make cheaper, found by name; what they lack, the programs do without.
+
+Nothing that was asked for fails by it: where the kernel refuses, all of it is left out. Used by
+the compiling process. Standard library only.
+"""
+
+import os
+import struct
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from agent.streams import bpf, specs
+from agent.streams.btf import KIND_FUNC, KIND_STRUCT, KernelTypes
+from agent.streams.callbacks import Callbacks, open_callbacks
+from agent.streams.linking import MARK_CAST, MARK_REGISTERS, MARK_SCHEDULE, MARKS
+
+CAST = "bpf_rdonly_cast"
+"""Since 6.2: no call, but the verifier's leave to read at an address what lies there."""
+
+AWAITING_NEEDS = ("REGS_RESULT", "HAVE_TASK_PT_REGS", "EXECVE_NUMBER", "EXECVEAT_NUMBER")
+REGISTERS_NEED = ("TASK_STACK", "HAVE_TASK_PT_REGS")
+"""Constants that a kernel which can do this has on x86 and arm64, and may lack elsewhere."""
+
+
+@dataclass(frozen=True)
+class Newer:
+    """What this kernel has; by default nothing."""
+
+    callbacks: Optional[Callbacks] = None
+    cast_id: Optional[int] = None
+    registers_type: int = 0
+
+    def constants(self) -> dict[str, int]:
+        """The ``-D`` constants that choose the code."""
+        return {
+            **MARKS,
+            "DIRECT_REGISTERS": int(self.cast_id is not None),
+            "PT_REGS_TYPE": self.registers_type,
+            "WITH_EXEC_RETURNS": int(self.callbacks is not None),
+            **(self.callbacks.constants() if self.callbacks else {}),
+        }
+
+    def marks(self, types: KernelTypes, module: Any) -> dict[int, int]:
+        """What stands for each mark in the programs of a compiled module.
+
+        Raises bpf.LoadFailed, or OSError where not every task's registers lie at one distance.
+        """
+        marks = {}
+        if self.callbacks:
+            marks[MARK_SCHEDULE] = self.callbacks.schedule_id
+        if self.cast_id is not None:
+            marks[MARK_CAST] = self.cast_id
+            marks[MARK_REGISTERS] = _registers_distance(types, module)
+        return marks
+
+    def close(self) -> None:
+        if self.callbacks:
+            self.callbacks.close()
+
+
+def newer_kernel(types: KernelTypes, constants: dict[str, int], sections: tuple[str, ...]) -> Newer:
+    """What this kernel has of what a run of these sections can use."""
+    awaits = set(specs.EXEC_RETURNS_NEED) <= set(sections) and constants.keys() >= set(
+        AWAITING_NEEDS
+    )
+    registers_type = types.type_id("pt_regs", KIND_STRUCT)
+    casts = registers_type is not None and constants.keys() >= set(REGISTERS_NEED)
+    return Newer(
+        open_callbacks(types) if awaits else None,
+        types.type_id(CAST, KIND_FUNC) if casts else None,
+        registers_type or 0,
+    )
+
+
+def _registers_distance(types: KernelTypes, module: Any) -> int:
+    """Bytes from the bottom of a task's stack to the registers that it saved.
+
+    The same for all tasks, by THREAD_SIZE and what an architecture leaves free at the top; asked
+    of the kernel, which knows both.
+    """
+    iterator_type = types.type_id("bpf_iter_task", KIND_FUNC)
+    code = module.dump_func(b"on_iter_registers")
+    fd = bpf.load_tracing("cba_registers", code, bpf.ATTACH_TRACE_ITER, iterator_type or 0)
+    try:
+        found = bpf.run_iterator(fd)
+    finally:
+        os.close(fd)
+    pairs: list[tuple[int, int]] = list(struct.iter_unpack("=QQ", found))
+    # a task that has ended has no stack any more
+    distances = {registers - stack for stack, registers in pairs if stack}
+    if len(distances) != 1:
+        raise OSError(f"{len(distances)} distances from the stack to the registers")
+    return distances.pop()

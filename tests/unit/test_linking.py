@@ -1,0 +1,92 @@
+"""What bcc leaves open in a program, filled in; and how far the saved registers are asked for."""
+
+import os
+import struct
+from typing import Any
+
+import pytest
+
+from agent.streams import bpf
+from agent.streams.callbacks import Callbacks
+from agent.streams.linking import MARK_CAST, MARK_REGISTERS, MARK_SCHEDULE, link
+from agent.streams.newer_kernels import Newer
+
+INSTRUCTION = struct.Struct("=BBhi")
+CALL, LOAD_64, MOVE, EXIT = 0x85, 0x18, 0xB7, 0x95
+HELPER, PSEUDO_MAP, PSEUDO_KFUNC, PSEUDO_FUNC = 35, 1, 2, 4
+
+
+def code(*instructions: tuple[int, int, int]) -> bytes:
+    """(operation, source register, number) each."""
+    return b"".join(INSTRUCTION.pack(op, source << 4, 0, n) for op, source, n in instructions)
+
+
+def test_calls_numbers_and_addresses_become_what_is_meant() -> None:
+    main = code(
+        (CALL, 0, HELPER),
+        (LOAD_64, PSEUDO_MAP, 7),
+        (0, 0, 0),
+        (LOAD_64, PSEUDO_FUNC, 0),
+        (0, 0, 0),
+        (CALL, 0, MARK_SCHEDULE),
+        (MOVE, 0, MARK_REGISTERS),
+        (MOVE, 0, 5),
+        (EXIT, 0, 0),
+    )
+    callback = code((CALL, 0, HELPER), (EXIT, 0, 0))
+    linked = link(main, {MARK_SCHEDULE: 65_923, MARK_REGISTERS: 16_216}, callback)
+    expected = code(
+        (CALL, 0, HELPER),
+        (LOAD_64, PSEUDO_MAP, 7),
+        (0, 0, 0),
+        # from the instruction after this one to the end
+        (LOAD_64, PSEUDO_FUNC, 9 - 3 - 1),
+        (0, 0, 0),
+        (CALL, PSEUDO_KFUNC, 65_923),
+        (MOVE, 0, 16_216),
+        (MOVE, 0, 5),
+        (EXIT, 0, 0),
+    )
+    assert linked == expected + callback
+
+
+def test_a_program_without_marks_stays_as_it_is() -> None:
+    main = code((CALL, 0, HELPER), (LOAD_64, PSEUDO_MAP, 7), (0, 0, 0), (EXIT, 0, 0))
+    assert link(main, {MARK_CAST: 1}) == main
+
+
+def test_the_functions_of_a_program_begin_where_they_were_put() -> None:
+    functions = Callbacks(types_fd=3, awaited_fd=4, schedule_id=5).functions(code((EXIT, 0, 0)) * 7)
+    assert [at for at, _ in struct.iter_unpack("=II", functions)] == [0, 7]
+
+
+class Module:
+    def dump_func(self, name: bytes) -> bytes:
+        return code((EXIT, 0, 0))
+
+
+def distance(monkeypatch: pytest.MonkeyPatch, *tasks: tuple[int, int]) -> int:
+    """As found where tasks have these (bottom of the stack, saved registers)."""
+    written = b"".join(struct.pack("=QQ", *task) for task in tasks)
+    types: Any = type("Types", (), {"type_id": lambda *_: 1})()
+    monkeypatch.setattr(bpf, "load_tracing", lambda *_: os.open(os.devnull, os.O_RDONLY))
+    monkeypatch.setattr(bpf, "run_iterator", lambda fd: written)
+    return Newer(cast_id=8).marks(types, Module())[MARK_REGISTERS]
+
+
+def test_the_registers_are_as_far_for_all_who_have_a_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    stacks = [0xFFFF_C900_0000_0000 + n * 0x8000 for n in range(3)]
+    ended = (0, 16_216)
+    assert distance(monkeypatch, *((s, s + 16_216) for s in stacks), ended) == 16_216
+
+
+def test_where_they_are_not_nothing_is_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(OSError, match="2 distances"):
+        distance(monkeypatch, (4096, 4096 + 16_216), (8192, 8192 + 16_200))
+    with pytest.raises(OSError, match="0 distances"):
+        distance(monkeypatch)
+
+
+def test_an_older_kernel_has_nothing_of_it() -> None:
+    constants = Newer().constants()
+    assert constants["DIRECT_REGISTERS"] == constants["WITH_EXEC_RETURNS"] == 0

@@ -46,14 +46,11 @@ class Callbacks:
 
 
 def open_callbacks(types: KernelTypes) -> Callbacks | None:
-    """None where the kernel has no such function, or refuses."""
+    """None where the kernel has no such function. Raises OSError where it refuses."""
     schedule_id = types.type_id(SCHEDULE, KIND_FUNC)
     if schedule_id is None:
         return None
-    try:
-        types_fd = bpf.load_types(_types())
-    except OSError:
-        return None
+    types_fd = bpf.load_types(_types())
     try:
         awaited_fd = bpf.create_map(
             "cba_awaited",
@@ -65,7 +62,7 @@ def open_callbacks(types: KernelTypes) -> Callbacks | None:
         )
     except OSError:
         os.close(types_fd)
-        return None
+        raise
     return Callbacks(types_fd, awaited_fd, schedule_id)
 
 

@@ -69,7 +69,10 @@ class KernelCollector:
         """Compile and load ahead of the first run. Raises CannotCollect."""
         transport, _ = await self._transports.open(self._default.transport)
         plan = replace(self._default, transport=transport)
-        self._adopt(await self._client.ask("prepare", plan=plan.message()))
+        reply = await self._client.ask("prepare", plan=plan.message())
+        if refused := reply.message["newer_refused"]:
+            LOGGER.warning("doing without what this kernel makes cheaper: %s", refused)
+        self._adopt(reply)
 
     async def start(self, request: StartRequest, sink: Sink) -> Arming:
         """Attach, and begin to feed the sink. Raises CannotCollect; then nothing is attached."""

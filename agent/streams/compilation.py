@@ -46,6 +46,8 @@ class Built:
     bcc: str
     awaited_fd: int | None = None
     """The map of execs that are awaited; failed ones are known then, asked for or not."""
+    newer_refused: str = ""
+    """Why the programs do without what this kernel makes cheaper; empty where they do not."""
 
     def close(self) -> None:
         for _, _, fd in self.programs:
@@ -177,6 +179,7 @@ def _built(packet: bytes, fds: list[int], log: IO[bytes]) -> Built:
             {str(section): str(reason) for section, reason in answer["unavailable"].items()},
             str(answer["bcc"]),
             awaited_fd,
+            str(answer["newer_refused"]),
         )
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         for fd in fds:

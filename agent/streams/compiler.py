@@ -23,11 +23,11 @@ if __name__ == "__main__":
     # Last on the path: the project's environment must not shadow this interpreter's packages.
     sys.path.append(str(Path(__file__).resolve().parents[2]))
 
-from agent.streams import bpf, specs  # noqa: E402  (needs the path above)
-from agent.streams.btf import KIND_FUNC, KernelTypes, NoBtf  # noqa: E402
-from agent.streams.callbacks import Callbacks  # noqa: E402
-from agent.streams.linking import link  # noqa: E402
-from agent.streams.newer_kernels import Newer, newer_kernel  # noqa: E402
+from agent.streams import bpf, specs
+from agent.streams.btf import KIND_FUNC, KernelTypes, NoBtf
+from agent.streams.callbacks import Callbacks
+from agent.streams.linking import link
+from agent.streams.newer_kernels import Newer, newer_kernel
 
 Loaded = list[tuple[specs.Program, int]]
 
@@ -37,8 +37,10 @@ class Build(NamedTuple):
 
     loaded: Loaded
     unavailable: dict[str, str]
-    callbacks: Optional[Callbacks]
-    """Where execs are awaited."""
+    newer: Newer
+    """What of a newer kernel they use."""
+    refused: str = ""
+    """Why they do without all of it, where this kernel has some."""
 
 
 LOG_LINES = 12
@@ -202,15 +204,21 @@ def close_all(loaded: Loaded) -> None:
 
 
 def attempt_best(
-    types: KernelTypes, constants: dict[str, int], sections: tuple[str, ...]
-) -> tuple[Loaded, Newer]:
+    types: KernelTypes,
+    constants: dict[str, int],
+    sections: tuple[str, ...],
+    unavailable: dict[str, str],
+) -> Build:
     """The same with what this kernel makes cheaper, and without where that fails."""
-    newer = newer_kernel(types, constants, sections)
+    newer = Newer()
     try:
-        return attempt(types, constants, sections, newer), newer
-    except BuildFailed:
+        newer = newer_kernel(types, constants, sections)
+        return Build(attempt(types, constants, sections, newer), unavailable, newer)
+    except (BuildFailed, OSError) as error:
         newer.close()
-    return attempt(types, constants, sections, Newer()), Newer()
+        refused = str(error)
+    loaded = attempt(types, constants, sections, Newer())
+    return Build(loaded, unavailable, Newer(), refused)
 
 
 def build(sections: tuple[str, ...], constants: dict[str, int]) -> Build:
@@ -227,8 +235,7 @@ def build(sections: tuple[str, ...], constants: dict[str, int]) -> Build:
     wanted = tuple(s for s in sections if s not in unavailable)
     try:
         if wanted:
-            loaded, newer = attempt_best(types, constants, wanted)
-            return Build(loaded, unavailable, newer.callbacks)
+            return attempt_best(types, constants, wanted, unavailable)
     except BuildFailed as error:
         if error.code == "not_permitted":
             raise
@@ -244,8 +251,7 @@ def build(sections: tuple[str, ...], constants: dict[str, int]) -> Build:
     wanted = tuple(s for s in wanted if s not in unavailable)
     if not wanted:
         raise failure
-    loaded, newer = attempt_best(types, constants, wanted)
-    return Build(loaded, unavailable, newer.callbacks)
+    return attempt_best(types, constants, wanted, unavailable)
 
 
 def answer(request: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
@@ -261,15 +267,16 @@ def answer(request: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
         return {"error": "no_btf", "message": str(error)}, []
     except BuildFailed as error:
         return {"error": error.code, "message": error.message}, []
+    fds = [fd for _, fd in built.loaded]
+    if built.newer.callbacks:
+        fds.append(built.newer.callbacks.awaited_fd)
     return {
         "programs": [{"name": p.name, "hook": p.hook} for p, _ in built.loaded],
         "unavailable": built.unavailable,
         "bcc": bcc.__version__,
-        "awaits_execs": built.callbacks is not None,
-    }, [
-        *(fd for _, fd in built.loaded),
-        *([built.callbacks.awaited_fd] if built.callbacks else []),
-    ]
+        "awaits_execs": built.newer.callbacks is not None,
+        "newer_refused": built.refused,
+    }, fds
 
 
 def main() -> None:

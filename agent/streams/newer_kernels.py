@@ -59,7 +59,7 @@ class Newer:
 
 
 def newer_kernel(types: KernelTypes, constants: dict[str, int], sections: tuple[str, ...]) -> Newer:
-    """What this kernel has of what a run of these sections can use."""
+    """What this kernel has of what a run of these sections can use. Raises OSError."""
     awaits = set(specs.EXEC_RETURNS_NEED) <= set(sections) and constants.keys() >= set(
         AWAITING_NEEDS
     )

@@ -113,6 +113,7 @@ class Supervisor:
             "hooks": [hook for _, hook, _ in built.programs],
             "bcc": built.bcc,
             "awaits_execs": built.awaited_fd is not None,
+            "newer_refused": built.newer_refused,
         }
         if self._maps_sent:
             return message, []
@@ -156,9 +157,11 @@ class Supervisor:
     def _map_bytes(self, plan: Plan) -> int:
         """Kernel memory of every map that this run uses."""
         assert self._maps is not None
-        fds = list(self._maps.of_programs(plan.transport, plan.details).values())
+        fds = set(self._maps.of_programs(plan.transport, plan.details).values())
         awaited_fd = self._programs(plan).awaited_fd
-        return sum(bpf.map_bytes(fd) for fd in [*fds, *([awaited_fd] if awaited_fd else [])])
+        if awaited_fd is not None:
+            fds.add(awaited_fd)
+        return sum(map(bpf.map_bytes, fds))
 
     def _rescope(self, request: dict[str, Any]) -> Answer:
         """Look again who is a member: tasks were moved between cgroups."""

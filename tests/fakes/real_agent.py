@@ -28,6 +28,11 @@ class Run:
     evidence: Json = field(default_factory=dict)
 
 
+def hooks(evidence: Json) -> list[str]:
+    """Where the programs of a run were attached."""
+    return [row["hook"] for row in evidence["overhead"]["programs"]]
+
+
 class RealAgent:
     def __init__(self, process: "subprocess.Popen[bytes]", url: str) -> None:
         self.process = process

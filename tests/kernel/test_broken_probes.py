@@ -84,15 +84,18 @@ def test_one_section_is_missing_and_the_others_run(
 
 
 @pytest.mark.parametrize(
-    ("old", "new"),
+    ("old", "new", "told"),
     [
-        ('"bpf_rdonly_cast"', '"not_there"'),
-        ("= self.cast_id", "= 1"),
-        ("len(distances) != 1", "len(distances) == 1"),
+        ('"bpf_rdonly_cast"', '"not_there"', ""),
+        ("= self.cast_id", "= 1", "Invalid argument"),
+        ("len(distances) != 1", "len(distances) == 1", "1 distances"),
     ],
     ids=["an older kernel", "refused by the verifier", "fails"],
 )
-def test_reasons_are_known_without_what_newer_kernels_have(copy: Copy, old: str, new: str) -> None:
+def test_reasons_are_known_without_what_newer_kernels_have(
+    copy: Copy, old: str, new: str, told: str
+) -> None:
+    """A kernel that lacks it is nothing to tell of; one that refuses it is."""
     copy.change("newer_kernels.py", old, new)
     with (
         copy.launched() as agent,
@@ -100,6 +103,9 @@ def test_reasons_are_known_without_what_newer_kernels_have(copy: Copy, old: str,
         agent.run(scope=blocked.scope) as run,
     ):
         own_ms = blocked.work("sleep 0.5")["ms"]
+        log = agent.log
+    assert ("doing without" in log) == bool(told)
+    assert told in log
     [row] = [r for r in run.evidence["offcpu"]["top_reasons"] if r["reason"] == "clock_nanosleep"]
     assert row["ms"] == pytest.approx(own_ms, rel=0.1)
 

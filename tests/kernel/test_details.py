@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import requests
 from fakes.program import Program, program
-from fakes.real_agent import RealAgent
+from fakes.real_agent import RealAgent, hooks
 
 COUNT = 300
 SECONDS = 1.0
@@ -31,10 +31,6 @@ def within_twice(measure: Callable[[], tuple[float, float]]) -> None:
     if ours != pytest.approx(expected, rel=WITHIN):
         ours, expected = measure()
     assert ours == pytest.approx(expected, rel=WITHIN)
-
-
-def hooks(evidence: Any) -> list[str]:
-    return [row["hook"] for row in evidence["overhead"]["programs"]]
 
 
 def test_nothing_more_is_attached_unless_asked_for(agent: RealAgent) -> None:

@@ -10,7 +10,7 @@ import pytest
 from fakes.copied_package import Copy
 from fakes.needs import needs_callbacks, needs_two_cpus
 from fakes.program import program
-from fakes.real_agent import RealAgent
+from fakes.real_agent import RealAgent, hooks
 
 EXPECTED = {"ENOENT": 33, "EACCES": 20, "ENOEXEC": 10}
 EXEC_ALONE = {"sections": ["exec"], "details": ["exec_failures"]}
@@ -38,10 +38,6 @@ def evidence_of(agent: RealAgent, folder: Path, **request: Any) -> Any:
             execs.work(json.dumps(order))
     assert run.evidence["exec"]["exec_count"] == 5
     return run.evidence
-
-
-def hooks(evidence: Any) -> list[str]:
-    return [row["hook"] for row in evidence["overhead"]["programs"]]
 
 
 @needs_callbacks

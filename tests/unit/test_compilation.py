@@ -26,7 +26,7 @@ request = json.loads(channel.recv(1 << 20))
 assert request == {"sections": ["exec"], "constants": {"N": 1}}, request
 programs = [{"name": "cba_exec", "hook": "sched_process_exec"}]
 answer({"programs": programs, "unavailable": {"runqlat": "why"}, "bcc": "0.1",
-        "awaits_execs": False}, [os.pipe()[0]])
+        "awaits_execs": False, "newer_refused": ""}, [os.pipe()[0]])
 """
 HANGS = "time.sleep(600)"
 READS = "channel.recv(1 << 20)\n"
@@ -88,8 +88,8 @@ def test_programs_come_with_their_fds(build: Build) -> None:
         (f"{READS}channel.send(b'nonsense')", "compiler_crashed", "an answer without sense"),
         (READS + "answer({})", "compiler_crashed", "an answer without sense"),
         (
-            READS + "answer({'programs': [], 'unavailable': {}, 'bcc': '', 'awaits_execs': False},"
-            " [os.pipe()[0]])",
+            READS + "answer({'programs': [], 'unavailable': {}, 'bcc': '', 'awaits_execs': False,"
+            " 'newer_refused': ''}, [os.pipe()[0]])",
             "compiler_crashed",
             "an answer without sense",
         ),

@@ -34,6 +34,7 @@ struct awaited {
 	u64 work;
 };
 
+/* The address is that of on_exec_returned(), which is put behind the caller (linking.py). */
 #define schedule_on_return(task, work, map) \
 	(((long (*)(u64, void *, void *, u64, u64))MARK_SCHEDULE)( \
 		task, work, map, bpf_pseudo_fd(4, 0), 0))

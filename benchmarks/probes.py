@@ -24,33 +24,50 @@ class ProbeProgram:
     label: str
     file: str
     reader: str
-    define: str
+    defines: tuple[str, ...]
 
+
+EVENTS_OF_ALL = ("RUNQUEUE=1", "SYSCALLS=1", "BLOCK=1", "TASKS=1")
 
 PROGRAMS = (
-    ProbeProgram("floor-empty", "floor: empty raw tracepoints", "floor.c", "none", "CLOCK=0"),
-    ProbeProgram("floor-clock", "floor: the same reading the clock", "floor.c", "none", "CLOCK=1"),
+    ProbeProgram("floor-empty", "floor: empty raw tracepoints", "floor.c", "none", ("RUNQUEUE=1",)),
     ProbeProgram(
-        "floor-syscalls", "floor: an empty one on sys_enter", "floor.c", "none", "SYSCALLS=1"
+        "floor-clock",
+        "floor: the same reading the clock",
+        "floor.c",
+        "none",
+        ("RUNQUEUE=1", "CLOCK=1"),
     ),
-    ProbeProgram("batched", "experiment: batches of 256", "transport.c", "timer", "SUBMIT=0"),
-    ProbeProgram("record", "experiment: one record an event", "transport.c", "timer", "SUBMIT=1"),
     ProbeProgram(
-        "wakeup", "experiment: a wakeup for each event", "transport.c", "wakeup", "SUBMIT=2"
+        "floor-syscalls", "floor: an empty one on sys_enter", "floor.c", "none", ("SYSCALLS=1",)
+    ),
+    ProbeProgram(
+        "floor-all",
+        "floor: on all events of the five sections, reading the clock",
+        "floor.c",
+        "none",
+        (*EVENTS_OF_ALL, "CLOCK=1"),
+    ),
+    ProbeProgram("batched", "experiment: batches of 256", "transport.c", "timer", ("SUBMIT=0",)),
+    ProbeProgram(
+        "record", "experiment: one record an event", "transport.c", "timer", ("SUBMIT=1",)
+    ),
+    ProbeProgram(
+        "wakeup", "experiment: a wakeup for each event", "transport.c", "wakeup", ("SUBMIT=2",)
     ),
     ProbeProgram(
         "ring-callback",
         "bcc ring buffer, a callback an event",
         "transport.c",
         "callback",
-        "SUBMIT=3",
+        ("SUBMIT=3",),
     ),
     ProbeProgram(
         "perf-callback",
         "bcc perf buffer, a callback an event",
         "transport.c",
         "callback",
-        "SUBMIT=4",
+        ("SUBMIT=4",),
     ),
 )
 
@@ -88,9 +105,10 @@ class Probe:
     def _started(self) -> Conversation:
         if self._child is None:
             program = self._program
+            defines = [f"-D{define}" for define in program.defines]
             host, source = str(FOLDER / "probe_host.py"), str(FOLDER / "probes" / program.file)
             child = Conversation(
-                [SYSTEM_PYTHON, host, source, program.reader, f"-D{program.define}"],
+                [SYSTEM_PYTHON, host, source, program.reader, *defines],
                 {headers.VARIABLE: str(headers.MINIMAL)},
             )
             self._stack.callback(child.end)

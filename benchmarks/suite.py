@@ -30,14 +30,18 @@ SHOWN: dict[str, tuple[str, ...]] = {
     "hackbench": (*COMMON, "all-perf", *RUNQUEUE_PEERS),
     "messaging": (*COMMON, "bcc-runqlat"),
     "syscall": ("nothing", "floor-syscalls", "syscall_counts", "all", "bcc-syscount"),
-    "fio": ("nothing", "biolatency", "all", "all-accounting"),
+    "fio": ("nothing", "floor-all", "biolatency", "all", "all-accounting"),
     "exec-storm": ("nothing", "exec", "all", "bcc-runqlat"),
     "pgbench": (
-        *("nothing", "floor-syscalls", "runqlat", "syscall_counts", "all", "all-accounting"),
-        *RUNQUEUE_PEERS,
+        *("nothing", "floor-syscalls", "floor-all", "runqlat", "syscall_counts"),
+        *("all", "all-accounting", *RUNQUEUE_PEERS),
     ),
 }
 """Which configurations mean something for a workload; the pipe is measured under all of them."""
+
+MORE_ROUNDS = {"fio": 3, "pgbench": 3}
+"""How many times as many rounds. One run of these differs from the next by 2.5 and 5 %, whether it
+lasts one second or four, so they are short and many."""
 
 TOOLS = {
     "perf": ("perf", "--version"),
@@ -60,6 +64,9 @@ class Selection:
         offered = workloads.full() if self.full else workloads.quick()
         named = [workload for workload in offered if workload.name in self.only]
         return named or offered
+
+    def plan(self, workload: str) -> Plan:
+        return Plan(self.rounds * MORE_ROUNDS.get(workload, 1))
 
     def configurations(
         self, workload: str, offered: Sequence[Configuration]
@@ -115,7 +122,7 @@ def _measure_workloads(
         if missing is None:
             chosen = selection.configurations(workload.name, offered)
             try:
-                measured.append(measure(workload, chosen, Plan(selection.rounds), report))
+                measured.append(measure(workload, chosen, selection.plan(workload.name), report))
             except WorkloadFailed as error:
                 missing = Missing(str(error))
         if missing:

@@ -155,7 +155,7 @@ def full() -> list[Workload]:
         hackbench(groups=10, loops=200),
         messaging(groups=5, loops=200),
         perf_bench("syscall", "syscall", "syscall basic", 5_000_000),
-        Fio(seconds=2),
+        Fio(seconds=1),
         exec_storm(1_000),
-        Pgbench(seconds=3),
+        Pgbench(seconds=1),
     ]

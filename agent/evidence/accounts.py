@@ -39,6 +39,8 @@ class Accounts:
     """Tasks whose waits were compared."""
     waits_failed: int = 0
     """Of these, whose own waits are off by more than the bound."""
+    waits_tight: int = 0
+    """Of these, who keep to 1 % or 1 µs a wait, nothing else allowed."""
     cpu_ns: int = 0
     kernel_cpu_ns: int = 0
     cpu_tasks: int = 0
@@ -71,17 +73,20 @@ class Accounts:
         wait of whoever was preempted.
         """
         ours, theirs = rows["wait_ns"].astype(np.int64), rows["kernel_run_delay"].astype(np.int64)
+        resolution = NS_PER_SWITCH * rows["waits"].astype(np.int64)
         slack = (
-            NS_PER_SWITCH * rows["waits"].astype(np.int64)
+            resolution
             + NS_PER_REMOTE_WAIT * rows["remote_waits"].astype(np.int64)
             + rows["unclocked_ns"].astype(np.int64)
         )
-        off = np.abs(theirs - ours) > np.maximum(theirs * RELATIVE_BOUND, slack) + INTERRUPTION_NS
+        apart, relative = np.abs(theirs - ours), theirs * RELATIVE_BOUND
+        off = apart > np.maximum(relative, slack) + INTERRUPTION_NS
         self.waits_ns += int(ours.sum())
         self.kernel_waits_ns += int(theirs.sum())
         self.waits_slack_ns += int(slack.sum())
         self.waiting += len(rows)
         self.waits_failed += int(np.count_nonzero(off))
+        self.waits_tight += int(np.count_nonzero(apart <= np.maximum(relative, resolution)))
 
     def _take_cpu(self, rows: Reports) -> None:
         """What the kernel's clock leaves out of a wait, it takes for time on the CPU."""

@@ -45,7 +45,7 @@ class BlockTable:
 
         At most 65,536 at once: their sums are exact as float64, being below 2**53.
         """
-        devices = events[:, 2] & np.uint64(0xFFFFFFFF)
+        devices = events[:, 2]
         rows = (kinds & np.uint64(FLAGS | BLOCK_OPERATION)).view(np.int64)
         for device in _distinct(devices):
             same = devices == device

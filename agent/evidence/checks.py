@@ -26,6 +26,7 @@ class Check:
     """``ours`` and ``kernel`` in ``unit``; passes within ``bound`` (relative) or ``slack``.
 
     Ours may also be above the kernel's by ``excess``, which the kernel is known not to count.
+    ``strict`` is the part of ours that keeps to a narrower bound, which nothing is judged by.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Check:
     bound: float
     slack: float
     excess: float = 0
+    strict: float | None = None
 
     @property
     def difference(self) -> float | None:
@@ -122,6 +124,7 @@ def _waits_by_task(accounts: Accounts) -> Check:
         accounts.waiting,
         TASKS_BOUND,
         1,
+        strict=accounts.waits_tight,
     )
 
 

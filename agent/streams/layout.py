@@ -65,7 +65,6 @@ BLOCK_BY_KERNEL = 0x20
 """Submitted by a kernel thread, as write-back is."""
 BLOCK_IN_FLIGHT = 0x40
 """Allocated and issued before the run began: counted, not timed."""
-OWNER_TASK, OWNER_KERNEL = 1, 2
 
 MAX_SLOTS = 65_536
 SLOT_SIZE = 64
@@ -154,8 +153,6 @@ SHARED_CONSTANTS = (
     "SLOT_EXITED",
     "BLOCK_BY_KERNEL",
     "BLOCK_IN_FLIGHT",
-    "OWNER_TASK",
-    "OWNER_KERNEL",
     "LATENCY_BITS",
     "EVENT_PREEMPTED_BIT",
     "SLOT_RUNNING",

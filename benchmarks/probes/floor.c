@@ -1,36 +1,45 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
- * The floor of any run-queue latency probe: raw tracepoints on the same three events that do
- * nothing (CLOCK 0), or read the clock as each has to (CLOCK 1); and that of counting syscalls
- * (SYSCALLS 1).
+ * Floors: raw tracepoints that do nothing (CLOCK 0), or read the clock where timing by it has to
+ * (CLOCK 1). RUNQUEUE: the three events of any run-queue latency probe. SYSCALLS: that of counting
+ * syscalls. BLOCK: those of block I/O. TASKS: births, execs and ends.
  */
-#if SYSCALLS
-RAW_TRACEPOINT_PROBE(sys_enter)
-{
-	return 0;
-}
-#else
 #if CLOCK
-#define BODY bpf_ktime_get_ns()
+#define READ_THE_CLOCK bpf_ktime_get_ns()
 #else
-#define BODY (void)0
+#define READ_THE_CLOCK (void)0
 #endif
 
-RAW_TRACEPOINT_PROBE(sched_switch)
-{
-	BODY;
-	return 0;
-}
+#define NOTHING(event)              \
+	RAW_TRACEPOINT_PROBE(event) \
+	{                           \
+		return 0;           \
+	}
 
-RAW_TRACEPOINT_PROBE(sched_wakeup)
-{
-	BODY;
-	return 0;
-}
+#define TIMED(event)                \
+	RAW_TRACEPOINT_PROBE(event) \
+	{                           \
+		READ_THE_CLOCK;     \
+		return 0;           \
+	}
 
-RAW_TRACEPOINT_PROBE(sched_wakeup_new)
-{
-	BODY;
-	return 0;
-}
+#if RUNQUEUE
+TIMED(sched_switch)
+TIMED(sched_wakeup)
+TIMED(sched_wakeup_new)
+#endif
+
+#if SYSCALLS
+NOTHING(sys_enter)
+#endif
+
+#if BLOCK
+TIMED(block_rq_issue)
+TIMED(block_rq_complete)
+#endif
+
+#if TASKS
+TIMED(sched_process_fork)
+NOTHING(sched_process_exec)
+NOTHING(sched_process_exit)
 #endif

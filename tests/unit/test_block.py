@@ -49,7 +49,7 @@ events = st.lists(
 def words(made: list[Event]) -> np.ndarray[tuple[int, int], np.dtype[np.uint64]]:
     """As the kernel side writes them (layout.py); the task that issued it is above the device."""
     rows = [
-        (ns | kind << LATENCY_BITS, with_queue, device | 77 << 32, size)
+        (ns | kind << LATENCY_BITS, with_queue, device, size)
         for kind, ns, with_queue, device, size in made
     ]
     return np.array(rows, np.uint64).reshape(-1, 4)

@@ -245,6 +245,7 @@ def test_a_difference_from_nothing_is_no_number() -> None:
         "bound": 0.01,
         "slack": 5,
         "excess": 0,
+        "strict": None,
         "difference": None,
         "pass": True,
     }

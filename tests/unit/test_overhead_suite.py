@@ -11,7 +11,7 @@ from agent.overhead.results import Measured, Pair, Result, WorkloadResult
 from benchmarks.chart import draw
 from benchmarks.configurations import configurations
 from benchmarks.results_page import write_page
-from benchmarks.suite import SHOWN, Selection, unknown_names
+from benchmarks.suite import MORE_ROUNDS, SHOWN, Selection, unknown_names
 from benchmarks.targets import FAIL, PASS, RATIOS, UNKNOWN, failed, part_rows, ratio_rows
 from tests.fakes.overhead import MACHINE
 
@@ -122,7 +122,7 @@ def test_names_on_the_command_line_are_checked() -> None:
 def test_every_name_in_the_plan_exists() -> None:
     names = {name for shown in SHOWN.values() for name in shown}
     targets = {name for target in RATIOS for name in (target.numerator, target.denominator)}
-    assert unknown_names([*SHOWN, *names, *targets]) == []
+    assert unknown_names([*SHOWN, *MORE_ROUNDS, *names, *targets]) == []
 
 
 def test_only_chooses_workloads_and_configurations_and_keeps_the_noise_floor() -> None:
@@ -135,6 +135,12 @@ def test_only_chooses_workloads_and_configurations_and_keeps_the_noise_floor() -
     everything = Selection(True, 5).configurations("pipe", offered)
     assert len(everything) == len(offered)
     assert len(Selection(False, 5).configurations("pipe", offered)) < len(offered)
+
+
+def test_what_is_noisy_is_run_more_often() -> None:
+    selection = Selection(True, 10)
+    assert selection.plan("pipe").rounds == 10
+    assert selection.plan("fio").rounds == selection.plan("pgbench").rounds == 30
 
 
 def test_without_an_agent_its_configurations_say_why() -> None:

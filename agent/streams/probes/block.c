@@ -94,8 +94,7 @@ inline_always void remember(u64 request, u64 since)
 		return;
 	}
 	entry->since = since;
-	entry->tid = tid;
-	entry->owner = by_kernel ? OWNER_KERNEL : OWNER_TASK;
+	entry->kind = by_kernel ? BLOCK_BY_KERNEL : 0;
 }
 
 /* In a run about the whole system nobody is left out, and the issue tells soon enough. */
@@ -171,34 +170,32 @@ int on_block_rq_complete(u64 *ctx)
 	}
 
 	struct issued_request *known = find_request(request);
-	struct issued_request issued = {};
 	struct batch *batch = batch_of(STREAM_BIOLATENCY);
 	u64 allocated = LOAD64(request, REQUEST_START_TIME);
 	u32 op = operation(flags);
-	u64 kind = op;
+	u64 kind = op, since = 0;
 
 	if (known) {
-		issued = *known;
+		since = known->since;
+		kind |= known->kind;
 		known->key = 0;
 	} else if (SCOPED) {
 		return 0; /* nobody in scope submitted it */
 	}
-	if (!issued.since && allocated >= run_config()->start_ns) {
+	if (!since && allocated >= run_config()->start_ns) {
 		/* Flushes complete without ever having been issued; what has data does not. */
 		if (bytes)
 			batch->unmatched++;
-		issued.since = allocated;
+		since = allocated;
 		kind |= BLOCK_UNISSUED;
-	} else if (!issued.since) {
-		issued.since = now;
+	} else if (!since) {
+		since = now;
 		kind |= BLOCK_IN_FLIGHT;
 		batch->in_flight++;
 	}
 	/* The second completion of a write that carried a flush, which never was issued. */
 	if (bytes == 0 && op == BLOCK_WRITE)
 		kind |= BLOCK_EMPTY;
-	if (issued.owner == OWNER_KERNEL)
-		kind |= BLOCK_BY_KERNEL;
 
 	u64 *event = event_room(ctx, batch, 4);
 
@@ -206,11 +203,10 @@ int on_block_rq_complete(u64 *ctx)
 		return 0;
 
 	u64 disk = LOAD64(LOAD64(request, REQUEST_QUEUE), QUEUE_DISK);
-	u64 device = (u64)LOAD32(disk, DISK_MAJOR) << 20 | LOAD32(disk, DISK_FIRST_MINOR);
 
-	event[0] = latency(batch, now, issued.since) | kind << LATENCY_BITS;
+	event[0] = latency(batch, now, since) | kind << LATENCY_BITS;
 	event[1] = allocated ? latency(batch, now, allocated) : LATENCY_UNKNOWN;
-	event[2] = device | (u64)issued.tid << 32;
+	event[2] = (u64)LOAD32(disk, DISK_MAJOR) << 20 | LOAD32(disk, DISK_FIRST_MINOR);
 	event[3] = bytes;
 	event_done(batch, 4);
 	return 0;

@@ -134,8 +134,7 @@ _Static_assert(sizeof(struct run_config) == CONFIG_SIZE, "run_config");
 struct issued_request {
 	u64 key; /* of its address (block.c); 0: the entry is free */
 	u64 since; /* of the issue; 0: not issued yet */
-	u32 tid;
-	u32 owner; /* OWNER_* */
+	u64 kind; /* BLOCK_BY_KERNEL, or 0 */
 };
 
 _Static_assert(sizeof(struct issued_request) == REQUEST_SIZE, "issued_request");

@@ -43,7 +43,9 @@ def _parser() -> argparse.ArgumentParser:
     length = overhead.add_mutually_exclusive_group()
     length.add_argument("--quick", action="store_true", help="two minutes (the default)")
     length.add_argument("--full", action="store_true", help=f"everything; writes {PAGE}")
-    overhead.add_argument("--rounds", type=int, help="pairs of each configuration")
+    overhead.add_argument(
+        "--rounds", type=int, help="pairs of each configuration; of fio and pgbench thrice as many"
+    )
     overhead.add_argument(
         "--only", nargs="+", default=[], metavar="NAME", help="workloads or configurations"
     )

@@ -39,7 +39,7 @@ class Accounts:
     """Tasks whose waits were compared."""
     waits_failed: int = 0
     """Of these, whose own waits are off by more than the bound."""
-    waits_tight: int = 0
+    waits_strict: int = 0
     """Of these, who keep to 1 % or 1 µs a wait, nothing else allowed."""
     cpu_ns: int = 0
     kernel_cpu_ns: int = 0
@@ -86,7 +86,7 @@ class Accounts:
         self.waits_slack_ns += int(slack.sum())
         self.waiting += len(rows)
         self.waits_failed += int(np.count_nonzero(off))
-        self.waits_tight += int(np.count_nonzero(apart <= np.maximum(relative, resolution)))
+        self.waits_strict += int(np.count_nonzero(apart <= np.maximum(relative, resolution)))
 
     def _take_cpu(self, rows: Reports) -> None:
         """What the kernel's clock leaves out of a wait, it takes for time on the CPU."""

@@ -124,7 +124,7 @@ def _waits_by_task(accounts: Accounts) -> Check:
         accounts.waiting,
         TASKS_BOUND,
         1,
-        strict=accounts.waits_tight,
+        strict=accounts.waits_strict,
     )
 
 

@@ -76,15 +76,15 @@ def test_of_long_waits_the_sum_may_be_off_by_a_hundredth() -> None:
 
 
 @pytest.mark.parametrize("row", [{"remote_waits": 3}, {"unclocked_ns": 10**9}, {}])
-def test_what_else_is_allowed_a_task_does_not_make_its_waits_tight(row: dict[str, int]) -> None:
+def test_what_else_is_allowed_a_task_does_not_make_its_waits_strict(row: dict[str, int]) -> None:
     """1 % or 1 µs a wait, whichever is more."""
     short = row | {"waits": MANY}
     allowed = MANY * NS_PER_SWITCH
-    assert taken(short | {"kernel_run_delay": 2_000_000 - allowed}).waits_tight == 1
-    assert taken(short | {"kernel_run_delay": 2_000_000 - allowed - 1}).waits_tight == 0
+    assert taken(short | {"kernel_run_delay": 2_000_000 - allowed}).waits_strict == 1
+    assert taken(short | {"kernel_run_delay": 2_000_000 - allowed - 1}).waits_strict == 0
     long = row | {"wait_ns": 1_000_000_000, "now_ns": 10 * LIFE_NS}
-    assert taken(long | {"kernel_run_delay": 995_000_000}).waits_tight == 1
-    assert taken(long | {"kernel_run_delay": 985_000_000}).waits_tight == 0
+    assert taken(long | {"kernel_run_delay": 995_000_000}).waits_strict == 1
+    assert taken(long | {"kernel_run_delay": 985_000_000}).waits_strict == 0
 
 
 def test_waits_in_which_the_schedulers_clock_stood_still_may_be_off_by_as_much() -> None:

@@ -142,15 +142,22 @@ def checks(evidence: Mapping[str, Any], style: Style) -> list[str]:
     listed = objects(evidence.get("checks"))
     if not listed:
         return []
-    lines = [f"{'':<26}{'ours':>14}{'the kernel says':>18}{'off by':>12}"]
+    lines = [f"{'':<26}{'ours':>11}{'the kernel':>14}{'off by':>9}{'explained':>10}"]
     for check in listed:
         shown = nanoseconds if check.get("unit") == "ns" else count
         ours, kernel = shown(check.get("ours")), shown(check.get("kernel"))
         apart = percent(check.get("difference"), 1)
-        line = f"{printable(check.get('name'), 25):<26}{ours:>14}{kernel:>18}{apart:>12}"
+        line = f"{printable(check.get('name'), 25):<26}{ours:>11}{kernel:>14}{apart:>9}"
+        line += f"{_explained(check):>10}".rstrip()
         lines.append(line if check.get("pass") is True else f"{line}  {style.bad('failed')}")
     passed = sum(check.get("pass") is True for check in listed)
     return block(f"Checks: {passed} of {len(listed)} passed", lines, style)
+
+
+def _explained(check: Mapping[str, Any]) -> str:
+    """How much of the difference is the kernel's own doing."""
+    explained = number(check.get("explained"))
+    return percent(-explained, check.get("kernel")) if explained else ""
 
 
 def cost(evidence: Mapping[str, Any], style: Style) -> list[str]:

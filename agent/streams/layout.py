@@ -28,8 +28,8 @@ SLOT_RUNNING, SLOT_RUNNABLE, SLOT_PREEMPTED, SLOT_INTERRUPTIBLE, SLOT_UNINTERRUP
 SLOT_STOPPED, SLOT_EXITED = 5, 6
 SLOT_STATE = 0xFF
 SLOT_PRIMED = 0x100
-SLOT_REMOTE = 0x200
-"""Woken on another CPU than the one it is to run on."""
+SLOT_LINGERED = 0x200
+"""Went to sleep and stayed on the run queue."""
 SLOT_REASON_SHIFT = 16
 
 SYSCALLS = 512
@@ -162,7 +162,7 @@ SHARED_CONSTANTS = (
     "SLOT_UNINTERRUPTIBLE",
     "SLOT_STATE",
     "SLOT_PRIMED",
-    "SLOT_REMOTE",
+    "SLOT_LINGERED",
     "SLOT_REASON_SHIFT",
     "SYSCALLS",
     "SYSCALL_COMPAT",
@@ -206,6 +206,7 @@ class Geometry:
             "members": self.members,
             "requests": MAX_REQUESTS * REQUEST_SIZE,
             "config": CONFIG_SIZE,
+            "run_queues": self.cpus * 8,
         }
 
     def detail_sizes(self, details: Collection[str]) -> dict[str, int]:

@@ -6,6 +6,7 @@ the compiling process. Standard library only.
 
 import os
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
@@ -20,6 +21,7 @@ CAST = "bpf_rdonly_cast"
 AWAITING_NEEDS = ("REGS_RESULT", "HAVE_TASK_PT_REGS", "EXECVE_NUMBER", "EXECVEAT_NUMBER")
 REGISTERS_NEED = ("TASK_STACK", "HAVE_TASK_PT_REGS")
 """Constants that a kernel which can do this has on x86 and arm64, and may lack elsewhere."""
+RUN_QUEUE_NEEDS = ("TASK_CFS_RQ", "CFS_RQ_RQ", "RQ_CLOCK")
 
 
 @dataclass(frozen=True)
@@ -29,13 +31,16 @@ class Newer:
     callbacks: Optional[Callbacks] = None
     cast_id: Optional[int] = None
     registers_type: int = 0
+    run_queue_type: int = 0
 
     def constants(self) -> dict[str, int]:
         """The ``-D`` constants that choose the code."""
         return {
             **MARKS,
-            "DIRECT_REGISTERS": int(self.cast_id is not None),
+            "DIRECT_REGISTERS": int(bool(self.registers_type)),
             "PT_REGS_TYPE": self.registers_type,
+            "DIRECT_RUN_QUEUE": int(bool(self.run_queue_type)),
+            "RQ_TYPE": self.run_queue_type,
             "WITH_EXEC_RETURNS": int(self.callbacks is not None),
             **(self.callbacks.constants() if self.callbacks else {}),
         }
@@ -50,6 +55,7 @@ class Newer:
             marks[MARK_SCHEDULE] = self.callbacks.schedule_id
         if self.cast_id is not None:
             marks[MARK_CAST] = self.cast_id
+        if self.registers_type:
             marks[MARK_REGISTERS] = _registers_distance(types, module)
         return marks
 
@@ -63,12 +69,18 @@ def newer_kernel(types: KernelTypes, constants: dict[str, int], sections: tuple[
     awaits = set(specs.EXEC_RETURNS_NEED) <= set(sections) and constants.keys() >= set(
         AWAITING_NEEDS
     )
-    registers_type = types.type_id("pt_regs", KIND_STRUCT)
-    casts = registers_type is not None and constants.keys() >= set(REGISTERS_NEED)
+    cast_id = types.type_id(CAST, KIND_FUNC)
+
+    def castable(name: str, needs: Sequence[str]) -> int:
+        if cast_id is None or not constants.keys() >= set(needs):
+            return 0
+        return types.type_id(name, KIND_STRUCT) or 0
+
     return Newer(
         open_callbacks(types) if awaits else None,
-        types.type_id(CAST, KIND_FUNC) if casts else None,
-        registers_type or 0,
+        cast_id,
+        castable("pt_regs", REGISTERS_NEED),
+        castable("rq", RUN_QUEUE_NEEDS),
     )
 
 

@@ -19,11 +19,11 @@ _FIELDS = (
     ("blocked_ns", "u8"),
     ("open_ns", "u8"),
     ("waits", "u4"),
-    ("remote_waits", "u4"),
+    ("slept_us", "u4"),
     ("kernel_run_delay", "u8"),
     ("kernel_runtime", "u8"),
     ("kernel_pcount", "u8"),
-    ("unclocked_ns", "u8"),
+    ("apart_ns", "i8"),
 )
 
 REPORT_DTYPE = np.dtype(list(_FIELDS))

@@ -138,6 +138,12 @@ FIELDS = (
     Field("TASK_RUNTIME", (("task_struct", "se.sum_exec_runtime"),), TIMED),
     Field("TASK_LAST_ARRIVAL", (("task_struct", "sched_info.last_arrival"),), TIMED),
     Field("TASK_LAST_QUEUED", (("task_struct", "sched_info.last_queued"),), TIMED),
+    # the run queue of a task, whose clock the scheduler tells waits by; CONFIG_FAIR_GROUP_SCHED
+    Field("TASK_CFS_RQ", (("task_struct", "se.cfs_rq"),), optional=True),
+    Field("CFS_RQ_RQ", (("cfs_rq", "rq"),), optional=True),
+    Field("RQ_CLOCK", (("rq", "clock"),), optional=True),
+    # since 6.12: asleep, and on the run queue still
+    Field("TASK_DELAYED", (("task_struct", "se.sched_delayed"),), optional=True),
     # for a scope that is a cgroup
     Field("TASK_CGROUPS", (("task_struct", "cgroups"),), optional=True),
     Field("CSS_SET_DFL_CGRP", (("css_set", "dfl_cgrp"),), optional=True),

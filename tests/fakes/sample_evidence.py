@@ -109,6 +109,7 @@ def evidence(**changes: Any) -> dict[str, Any]:
                 "unit": "ns",
                 "ours": 2_000_000,
                 "kernel": 1_000_000,
+                "explained": -500_000,
                 "difference": 1.0,
                 "bound": 0.01,
                 "pass": False,

@@ -317,15 +317,6 @@ def test_what_has_ended_cannot_be_the_scope(agent: RealAgent) -> None:
         assert (answer.status_code, answer.json()["error"]) == (422, "no_such_process")
 
 
-def test_what_has_ended_is_nobody_in_a_run(agent: RealAgent) -> None:
-    with zombie(), agent.run(scope="caller", sections=["runqlat"]) as run:
-        pass
-    checks = {check["name"]: check for check in run.evidence["checks"]}
-    assert checks["tasks_with_run_queue_wait"]["kernel"] == len(
-        list(Path("/proc/self/task").iterdir())
-    )
-
-
 def test_the_agent_itself_cannot_be_the_scope(agent: RealAgent) -> None:
     """What it does is left out of every run: there would be nothing but zeros."""
     for process in agent.status()["processes"]:

@@ -33,7 +33,7 @@ DTYPES = {
     "wait_counters": WAITS_DTYPE,
 }
 
-INTEGERS = {"u8": 1, "u16": 2, "u32": 4, "u64": 8, "char": 1}
+INTEGERS = {"u8": 1, "u16": 2, "u32": 4, "u64": 8, "s64": 8, "char": 1}
 Member = tuple[int, int]
 """Offset and size in bytes."""
 

@@ -71,7 +71,7 @@ def distance(monkeypatch: pytest.MonkeyPatch, *tasks: tuple[int, int]) -> int:
     types: Any = type("Types", (), {"type_id": lambda *_: 1})()
     monkeypatch.setattr(bpf, "load_tracing", lambda *_: os.open(os.devnull, os.O_RDONLY))
     monkeypatch.setattr(bpf, "run_iterator", lambda fd: written)
-    return Newer(cast_id=8).marks(types, Module())[MARK_REGISTERS]
+    return Newer(cast_id=8, registers_type=9).marks(types, Module())[MARK_REGISTERS]
 
 
 def test_the_registers_are_as_far_for_all_who_have_a_stack(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@
 #define rarely(condition) __builtin_expect(!!(condition), 0)
 
 /* volatile: a load must stay the one typed load that the verifier checks against BTF */
+#define LOAD8(base, offset) (*(volatile u8 *)((base) + (offset)))
 #define LOAD32(base, offset) (*(volatile u32 *)((base) + (offset)))
 #define LOAD64(base, offset) (*(volatile u64 *)((base) + (offset)))
 
@@ -49,11 +50,21 @@ inline_always bool in_compat_syscall(u64 task)
 #endif
 }
 
+#if DIRECT_REGISTERS || DIRECT_RUN_QUEUE
+/*
+ * Leave to read at an address what the kernel's types say lies there. Since 6.2; no call, but an
+ * instruction.
+ */
+inline_always u64 as_type(u64 address, u64 type)
+{
+	return ((u64(*)(u64, u64))MARK_CAST)(address, type);
+}
+#endif
+
 #ifdef HAVE_TASK_PT_REGS
 /*
  * What a task saved as it entered the kernel, at the top of its stack. The helper that knows where
- * is a call, of 14 ns in a switch where each return is guarded against speculation. Since 6.2 a
- * program may say itself what lies at an address: that is no call, but an instruction.
+ * is a call, of 14 ns in a switch where each return is guarded against speculation.
  */
 inline_always u64 saved_registers(u64 task)
 {
@@ -61,7 +72,7 @@ inline_always u64 saved_registers(u64 task)
 	u64 distance;
 
 	__asm__("%0 = %1" : "=r"(distance) : "i"(MARK_REGISTERS));
-	return ((u64(*)(u64, u64))MARK_CAST)(LOAD64(task, TASK_STACK) + distance, PT_REGS_TYPE);
+	return as_type(LOAD64(task, TASK_STACK) + distance, PT_REGS_TYPE);
 #else
 	return (u64)bpf_task_pt_regs((void *)task);
 #endif

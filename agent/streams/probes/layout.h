@@ -19,11 +19,11 @@ struct task_slot {
 	u64 preempted_ns; /* of these, after having been preempted */
 	u64 oncpu_ns;
 	u64 blocked_ns;
-	u64 unclocked_ns; /* in which the scheduler's clock stood still (sched.c) */
+	s64 apart_ns; /* what the scheduler accounts more of these waits (accounts.h) */
 	u32 waits;
 	union {
-		u32 remote_waits; /* that a wakeup on another CPU began */
-		u32 pcount;	  /* with timing by the kernel's accounting: arrivals as last seen */
+		u32 run_delay; /* the lower half of the kernel's, as far as dealt with (accounts.h) */
+		u32 pcount;    /* with timing by the kernel's accounting: arrivals as last seen */
 	};
 };
 
@@ -33,8 +33,9 @@ _Static_assert(sizeof(struct task_slot) == SLOT_SIZE, "task_slot");
 struct task_origin {
 	u64 run_delay;
 	u64 runtime;
-	u64 pcount;
-	u64 born_ns; /* 0: the slot was taken over in the middle of its life */
+	u32 pcount;   /* the lower half */
+	u32 slept_us; /* of sleeps, what the kernel has accounted as waits since (accounts.h) */
+	u64 born_ns;  /* 0: the slot was taken over in the middle of its life */
 };
 
 _Static_assert(sizeof(struct task_origin) == ORIGIN_SIZE, "task_origin");
@@ -57,11 +58,11 @@ struct task_report {
 	u64 blocked_ns;
 	u64 open_ns; /* of the state it is in; included above */
 	u32 waits;
-	u32 remote_waits;
+	u32 slept_us;
 	u64 kernel_run_delay;
 	u64 kernel_runtime;
 	u64 kernel_pcount;
-	u64 unclocked_ns;
+	s64 apart_ns;
 };
 
 _Static_assert(sizeof(struct task_report) == REPORT_SIZE, "task_report");

@@ -7,33 +7,14 @@
  * two never overlap. Events of one task are ordered by its run queue's lock, even when they
  * happen on different CPUs, so its slot needs no atomics.
  */
-#include "slots.h"
+#include "accounts.h"
 
 #if !TIMING_ACCOUNTING && (WITH_RUNQLAT || WITH_OFFCPU)
-
-/*
- * Where a wakeup has its task run at once, the scheduler does not renew its clock at the switch
- * (rq_clock_skip_update()): it takes such a wait for 0, and adds it to the wait of the task that
- * is preempted. On virtual machines, the interrupt in between is slow.
- */
-#define PROMPT_NS 50000
-
-inline_always void clock_stood_still(struct task_slot *slot, u64 prev, bool preempted, u64 ns)
-{
-	u32 tid = LOAD32(prev, TASK_PID);
-
-	if (tid != 0 && ns >= PROMPT_NS)
-		return;
-	slot->unclocked_ns += ns;
-	/* not that of the idle task, which every CPU would write to */
-	if (tid != 0 && preempted && slot_of(tid)->tid == tid)
-		slot_of(tid)->unclocked_ns += ns;
-}
 
 inline_always void switched_out(void *ctx, u64 prev, bool runnable, u32 state, u64 now)
 {
 #if !WITH_OFFCPU
-	if (!runnable)
+	if (!runnable && !lingers(prev))
 		return;
 #endif
 	u32 tid = LOAD32(prev, TASK_PID);
@@ -53,7 +34,10 @@ inline_always void switched_out(void *ctx, u64 prev, bool runnable, u32 state, u
 	else
 		slot->oncpu_ns += now - slot->since;
 	if (!runnable)
-		tag = blocked_tag(prev, state);
+		tag = blocked_tag(prev, state) | lingers(prev);
+#else
+	if (!runnable)
+		tag = SLOT_RUNNING | SLOT_LINGERED; /* blocks are none of this run's */
 #endif
 #if WITH_WAIT_FUNCTIONS
 	if (is_blocked(tag))
@@ -61,9 +45,10 @@ inline_always void switched_out(void *ctx, u64 prev, bool runnable, u32 state, u
 #endif
 	slot->tag = tag;
 	slot->since = now;
+	leave_out_unseen(slot, prev);
 }
 
-inline_always void switched_in(void *ctx, u64 prev, bool preempted, u64 next, u64 now)
+inline_always void switched_in(void *ctx, u64 next, u64 now)
 {
 	struct batch *batch = batch_of(STREAM_RUNQLAT);
 	u32 tid = LOAD32(next, TASK_PID);
@@ -105,8 +90,10 @@ inline_always void switched_in(void *ctx, u64 prev, bool preempted, u64 next, u6
 	}
 	slot->tag = SLOT_RUNNING;
 	slot->since = now;
-	if (rarely(state != SLOT_RUNNABLE && state != SLOT_PREEMPTED))
+	if (rarely(state != SLOT_RUNNABLE && state != SLOT_PREEMPTED)) {
+		leave_out_wait(slot, next);
 		return;
+	}
 
 	u64 ns = latency(batch, now, since);
 
@@ -114,10 +101,7 @@ inline_always void switched_in(void *ctx, u64 prev, bool preempted, u64 next, u6
 	slot->waits++;
 	if (state == SLOT_PREEMPTED)
 		slot->preempted_ns += ns;
-	else
-		clock_stood_still(slot, prev, preempted, ns);
-	if (tag & SLOT_REMOTE)
-		slot->remote_waits++;
+	compare_wait(slot, tag, next, ns);
 #if WITH_RUNQLAT
 	u64 *event = event_room(ctx, batch, 1);
 
@@ -153,14 +137,8 @@ int on_sched_switch(u64 *ctx)
 	bool runnable = (bool)ctx[0] || state == 0;
 
 	switched_out(ctx, prev, runnable, state, now);
-	switched_in(ctx, prev, runnable, next, now);
+	switched_in(ctx, next, now);
 	return 0;
-}
-
-/* On another CPU than it is to run on: with an interrupt to that one, sent before we are told. */
-inline_always u32 woken_from_elsewhere(u64 task)
-{
-	return LOAD32(task, TASK_CPU) == bpf_get_smp_processor_id() ? 0 : SLOT_REMOTE;
 }
 
 /*
@@ -201,8 +179,11 @@ int on_sched_wakeup(u64 *ctx)
 		close_blocked(slot, tag, now);
 	else
 		leave_out_stop(slot, tag, now);
+#else
+	else if (!(tag & SLOT_LINGERED))
+		leave_out_unseen(slot, task);
 #endif
-	slot->tag = SLOT_RUNNABLE | woken_from_elsewhere(task);
+	slot->tag = SLOT_RUNNABLE | (tag & SLOT_LINGERED);
 	slot->since = now;
 	return 0;
 }

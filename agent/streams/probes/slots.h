@@ -51,10 +51,11 @@ inline_always void begin_account(struct task_slot *slot, u32 tid, u64 born)
 	slot->preempted_ns = 0;
 	slot->oncpu_ns = 0;
 	slot->blocked_ns = 0;
-	slot->unclocked_ns = 0;
+	slot->apart_ns = 0;
 	slot->waits = 0;
-	slot->remote_waits = 0;
+	slot->run_delay = 0;
 	origin_of(tid)->born_ns = born;
+	origin_of(tid)->slept_us = 0;
 }
 
 /* What is no part of a task's account: as if it had been born later. */
@@ -172,10 +173,8 @@ inline_always void report_task(struct task_report *report, u64 task, struct task
 	report->born_ns = origin->born_ns;
 #if TIMING_ACCOUNTING
 	report->wait_ns = slot->wait_ns - origin->run_delay;
-	report->remote_waits = 0;
 #else
 	report->wait_ns = slot->wait_ns;
-	report->remote_waits = slot->remote_waits;
 #endif
 	report->preempted_ns = slot->preempted_ns;
 #if TIMING_ACCOUNTING
@@ -194,8 +193,9 @@ inline_always void report_task(struct task_report *report, u64 task, struct task
 		report->blocked_ns += open;
 	report->kernel_run_delay = LOAD64(task, TASK_RUN_DELAY) - origin->run_delay;
 	report->kernel_runtime = LOAD64(task, TASK_RUNTIME) - origin->runtime;
-	report->kernel_pcount = LOAD64(task, TASK_PCOUNT) - origin->pcount;
-	report->unclocked_ns = slot->unclocked_ns;
+	report->kernel_pcount = (u32)LOAD64(task, TASK_PCOUNT) - origin->pcount;
+	report->slept_us = origin->slept_us;
+	report->apart_ns = slot->apart_ns;
 	*(u64 *)&report->comm[0] = LOAD64(task, TASK_COMM);
 	*(u64 *)&report->comm[8] = LOAD64(task, TASK_COMM + 8);
 }

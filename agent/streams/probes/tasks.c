@@ -67,6 +67,8 @@ int on_iter_prime(u64 *ctx)
 		begin_account(slot, tid, now);
 #if TIMING_ACCOUNTING
 		adopt(slot, task);
+#else
+		slot->run_delay = origin->run_delay;
 #endif
 		slot->tag |= SLOT_PRIMED;
 		slot->since = now;
@@ -83,6 +85,8 @@ int on_iter_prime(u64 *ctx)
 	begin_account(slot, tid, now);
 #if TIMING_ACCOUNTING
 	adopt(slot, task);
+#else
+	slot->run_delay = origin->run_delay;
 #endif
 	slot->tag = tag | SLOT_PRIMED;
 	slot->since = now;

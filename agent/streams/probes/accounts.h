@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * What the scheduler accounts of a wait that we time, found out wait by wait.
+ *
+ * Its account (sched_info.run_delay) is what our waits are checked against, and differs from ours
+ * for two reasons that have nothing to do with how right ours are:
+ *
+ * It tells time by a clock that it renews with the tick, at most enqueues and at most switches
+ * (rq_clock_skip_update()). Where that stood still all along, it takes a wait for none.
+ *
+ * A task that goes to sleep may stay on the run queue for a while (since 6.12, sched_delayed). If
+ * it is moved to another CPU then, what it sleeps on is accounted as a wait.
+ *
+ * sched_switch comes just before the scheduler accounts a wait (sched_info_arrive()), so we know
+ * what it will. A slot's run_delay follows: it is what the scheduler has accounted of waits that
+ * are dealt with. What there is more is of moves to other CPUs, or of a wait whose end nobody saw.
+ */
+#pragma once
+#include "slots.h"
+
+#if !TIMING_ACCOUNTING && defined(TASK_CFS_RQ) && defined(CFS_RQ_RQ) && defined(RQ_CLOCK)
+
+/* Further than this the scheduler's time of a wait is not from ours by its clock alone. */
+#define CLOCKS_APART_NS 50000
+
+/*
+ * Of this CPU, where `next` has come to run. A task points to it, but by way of cold memory (60 ns
+ * a switch under PostgreSQL), so it is remembered where it may be: in a map that only programs see,
+ * an address of the kernel being nobody else's business.
+ */
+inline_always u64 run_queue_of(u64 next)
+{
+#if DIRECT_RUN_QUEUE
+	u64 *known = (u64 *)MAP_VALUE(RUN_QUEUES_FD) + (bpf_get_smp_processor_id() & CPU_MASK);
+
+	if (rarely(*known == 0))
+		*known = LOAD64(LOAD64(next, TASK_CFS_RQ), CFS_RQ_RQ);
+	return as_type(*known, RQ_TYPE);
+#else
+	return LOAD64(LOAD64(next, TASK_CFS_RQ), CFS_RQ_RQ);
+#endif
+}
+
+/* Of the wait that ends here. */
+inline_always u64 will_account(struct task_slot *slot, u64 next)
+{
+	u32 so_far = LOAD64(next, TASK_RUN_DELAY);
+	u64 queued = LOAD64(next, TASK_LAST_QUEUED);
+	u64 ns = so_far - slot->run_delay;
+
+	if (queued)
+		ns += LOAD64(run_queue_of(next), RQ_CLOCK) - queued;
+	slot->run_delay += ns;
+	return ns;
+}
+
+/* A wait that we timed. */
+inline_always void compare_wait(struct task_slot *slot, u32 tag, u64 next, u64 ours)
+{
+	u64 theirs = will_account(slot, next);
+	s64 more = theirs - ours;
+
+	if (theirs == 0 || (more < CLOCKS_APART_NS && more > -CLOCKS_APART_NS))
+		slot->apart_ns += more;
+	else if (tag & SLOT_LINGERED && more > 0)
+		origin_of(slot->tid)->slept_us += (u64)more / 1000;
+}
+
+/* A wait that we could not time, of which this is the end. */
+inline_always void leave_out_wait(struct task_slot *slot, u64 next)
+{
+	origin_of(slot->tid)->run_delay += will_account(slot, next);
+}
+
+/* Waits that ended before, and that nobody saw. */
+inline_always void leave_out_unseen(struct task_slot *slot, u64 task)
+{
+	u32 unseen = (u32)LOAD64(task, TASK_RUN_DELAY) - slot->run_delay;
+
+	if (rarely(unseen != 0)) {
+		origin_of(slot->tid)->run_delay += unseen;
+		slot->run_delay += unseen;
+	}
+}
+
+/* Whether a task that goes to sleep stays on the run queue. */
+inline_always u32 lingers(u64 task)
+{
+#ifdef TASK_DELAYED
+	return LOAD8(task, TASK_DELAYED) ? SLOT_LINGERED : 0;
+#else
+	return 0;
+#endif
+}
+
+#else
+
+inline_always void compare_wait(struct task_slot *slot, u32 tag, u64 next, u64 ours)
+{
+}
+
+inline_always void leave_out_wait(struct task_slot *slot, u64 next)
+{
+}
+
+inline_always void leave_out_unseen(struct task_slot *slot, u64 task)
+{
+}
+
+inline_always u32 lingers(u64 task)
+{
+	return 0;
+}
+
+#endif

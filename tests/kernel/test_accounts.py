@@ -1,0 +1,194 @@
+"""Waits beside the scheduler's own account of them: 1 % or 1 µs a wait, task by task.
+
+That account is right about what it says of itself only: each test here is of a load in which it is
+off by more than that, for a reason that is found wait by wait; or of an agent that is.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes.copied_package import Copy
+from fakes.needs import needs_two_cpus
+from fakes.program import program
+from fakes.real_agent import RealAgent
+
+from agent.evidence.accounts import NS_PER_SWITCH, RELATIVE_BOUND
+
+Json = dict[str, Any]
+
+TURNS, REMOTE_TURNS, WRITES = 5_000, 300, 500
+HACKBENCH = ("-g", "4", "-l", "300")
+CROWD = ("--switch", "2", "--mutex", "2", "--timeout", "1", "--quiet")
+ATTEMPTS = 20
+
+WOKEN = "slot->tag = SLOT_RUNNABLE | (tag & SLOT_LINGERED);\n\tslot->since = now;"
+WAKEUP = "int on_sched_wakeup(u64 *ctx)\n{"
+ARRIVAL = "inline_always void switched_in(void *ctx, u64 next, u64 now)\n{"
+TIMED = "slot->wait_ns += ns;"
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Copy:
+    return Copy(tmp_path)
+
+
+def checks_of(evidence: Json) -> dict[str, Json]:
+    return {check["name"]: check for check in evidence["checks"]}
+
+
+def of_a_tree(agent: RealAgent, *command: object, **body: Any) -> Json:
+    with program("launch", *command) as launcher, agent.run(scope=launcher.scope, **body) as run:
+        launcher.work()
+        assert launcher.hear()["status"] == 0
+    return run.evidence
+
+
+def of_players(agent: RealAgent, **body: Any) -> Json:
+    with program("pingpong", TURNS) as players, agent.run(scope=players.scope, **body) as run:
+        players.work()
+    return run.evidence
+
+
+def left(check: Json) -> float:
+    """What is not explained, as a part of the kernel's sum."""
+    return float(abs(check["ours"] + check["explained"] - check["kernel"]) / check["kernel"])
+
+
+def assert_within_the_bound(evidence: Json) -> None:
+    """The sum, and the tasks each for itself."""
+    checks = checks_of(evidence)
+    tasks, waits = checks["tasks_with_run_queue_wait"], checks["run_queue_wait"]
+    assert tasks["pass"], evidence["checks"]
+    allowed = waits["kernel"] * RELATIVE_BOUND, evidence["runqlat"]["count"] * NS_PER_SWITCH
+    assert abs(waits["ours"] + waits["explained"] - waits["kernel"]) <= max(allowed)
+
+
+def test_with_real_queueing_there_is_next_to_nothing_to_explain(
+    agent: RealAgent, tool: Any
+) -> None:
+    evidence = of_a_tree(agent, tool("hackbench"), *HACKBENCH)
+    assert_within_the_bound(evidence)
+    check = checks_of(evidence)["run_queue_wait"]
+    assert abs(check["explained"]) < 0.005 * check["kernel"]
+    assert abs(check["difference"]) < RELATIVE_BOUND
+
+
+@pytest.mark.parametrize("sections", [["runqlat"], ["runqlat", "offcpu"]], ids="+".join)
+def test_short_waits_are_explained_one_by_one(agent: RealAgent, sections: list[str]) -> None:
+    """Each takes 1 to 3 µs, by the scheduler up to 10 % less."""
+    check = checks_of(of_players(agent, sections=sections))["run_queue_wait"]
+    assert check["ours"] > TURNS * 500
+    assert left(check) < 0.01
+
+
+def test_on_a_kernel_without_casts_as_well(copy: Copy) -> None:
+    copy.change("newer_kernels.py", '"bpf_rdonly_cast"', '"not_there"')
+    with copy.launched() as agent:
+        agent.settle()
+        assert left(checks_of(of_players(agent))["run_queue_wait"]) < 0.01
+
+
+def test_where_a_task_does_not_lead_to_its_run_queue_nothing_is_explained(copy: Copy) -> None:
+    """A kernel without CONFIG_FAIR_GROUP_SCHED."""
+    copy.change("specs.py", '("cfs_rq", "rq")', '("cfs_rq", "not_there")')
+    with copy.launched() as agent:
+        agent.settle()
+        check = checks_of(of_players(agent))["run_queue_wait"]
+        assert check["explained"] == 0
+        assert check["ours"] > TURNS * 500
+
+
+def test_waits_for_a_disk_on_a_cpu_that_idles(agent: RealAgent, tool: Any, tmp_path: Path) -> None:
+    """The scheduler's clock may stand still over all of such a wait: accounted as none."""
+    file = f"of={tmp_path / 'written'}"
+    dd = (tool("dd"), "if=/dev/zero", file, "bs=4k", f"count={WRITES}", "oflag=dsync")
+    evidence = of_a_tree(agent, *dd, "status=none")
+    assert evidence["runqlat"]["count"] >= WRITES
+    assert_within_the_bound(evidence)
+    cpu = checks_of(evidence)["cpu_time"]
+    assert cpu["pass"], cpu
+
+
+@needs_two_cpus
+def test_waits_that_begin_on_another_cpu(agent: RealAgent) -> None:
+    """sched_wakeup comes after that CPU was sent an interrupt: 6 µs on a nested virtual machine."""
+    with program("pingpong", REMOTE_TURNS) as players:
+        other = max(os.sched_getaffinity(0))
+        os.sched_setaffinity(players.ready["tids"][1], {other})
+        # one that idles is left to do its own wakeups (ttwu_queue_wakelist())
+        with busy(other), agent.run(scope=players.scope) as run:
+            players.work()
+    assert run.evidence["runqlat"]["count"] > REMOTE_TURNS
+    assert_within_the_bound(run.evidence)
+
+
+@contextmanager
+def busy(cpu: int) -> Iterator[None]:
+    spin = f"import os; os.sched_setaffinity(0, {{{cpu}}})\nwhile True: pass"
+    with subprocess.Popen([sys.executable, "-c", spin]) as process:
+        try:
+            yield
+        finally:
+            process.kill()
+
+
+@needs_two_cpus
+def test_sleeps_that_the_scheduler_takes_for_waits(agent: RealAgent, tool: Any) -> None:
+    """Of a task that goes to sleep and is moved to another CPU before it leaves the run queue."""
+    crowd = (tool("stress-ng"), *CROWD)
+    for _ in range(ATTEMPTS):
+        check = checks_of(of_a_tree(agent, *crowd))["run_queue_wait"]
+        assert left(check) < RELATIVE_BOUND, check
+        if check["explained"] > 0.001 * check["ours"]:
+            break
+    else:
+        pytest.fail(f"none in {ATTEMPTS} runs")
+
+
+@pytest.mark.parametrize(
+    ("event", "nothing"), [(ARRIVAL, "return"), (WAKEUP, "return 0")], ids=["arrivals", "wakeups"]
+)
+@pytest.mark.parametrize("sections", [["runqlat"], ["runqlat", "offcpu"]], ids="+".join)
+def test_tasks_with_unseen_switches_are_compared_as_well(
+    copy: Copy, tool: Any, sections: list[str], event: str, nothing: str
+) -> None:
+    """A kernel may run no program for some: for those of process 1, here for one in twenty."""
+    unseen = f"{event}\n\tif (bpf_get_prandom_u32() % 20 == 0) {nothing};"
+    copy.change("probes/sched.c", event, unseen)
+    with copy.launched() as agent:
+        agent.settle()
+        evidence = of_a_tree(agent, tool("hackbench"), *HACKBENCH, sections=sections)
+    completeness, checks = evidence["completeness"], checks_of(evidence)
+    assert completeness["unseen_switches"] > 0.02 * evidence["runqlat"]["count"]
+    assert checks["tasks_with_run_queue_wait"]["kernel"] > 100
+    assert checks["tasks_with_run_queue_wait"]["pass"], evidence["checks"]
+    assert left(checks["run_queue_wait"]) < 0.01
+    # That switches were missed is told all the same.
+    assert "unseen" in {reason.partition(":")[0] for reason in completeness["reasons"]}
+
+
+# --- an agent that is wrong
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (WOKEN, WOKEN.replace("now;", "now - 100000;")),
+        (TIMED, "if (slot->waits % 20 == 0) ns = 0;\n\tslot->wait_ns += ns;"),
+        (TIMED, "slot->wait_ns += ns + ns / 10;"),
+    ],
+    ids=["0.1 ms too early", "one in twenty missed", "a tenth too long"],
+)
+def test_waits_that_are_wrong_are_found(copy: Copy, tool: Any, old: str, new: str) -> None:
+    copy.change("probes/sched.c", old, new)
+    with copy.launched() as agent:
+        agent.settle()
+        evidence = of_a_tree(agent, tool("hackbench"), *HACKBENCH)
+    assert not checks_of(evidence)["tasks_with_run_queue_wait"]["pass"]
+    assert evidence["completeness"]["verdict"] == "degraded"

@@ -106,6 +106,6 @@ def _syscalls_not_below(
 ) -> Mapping[str, int] | None:
     if then is None:
         return now
-    if now is not None and all(now.get(name, 0) >= count for name, count in then.items()):
+    if now is not None and all(now.get(name, -1) >= count for name, count in then.items()):
         return now
     return then

@@ -20,14 +20,14 @@ TICK_NS = 10_000_000
 
 @dataclass(slots=True)
 class Accounts:
-    """Sums over all tasks with a full account; times in ns."""
+    """Sums over all tasks with a full account; times in ns.
 
-    tasks: int = 0
+    Of a task whose slot was taken over in the middle of its life (born_ns 0) nothing is compared.
+    """
+
     unseen: int = 0
     """Arrivals on a CPU that the kernel counted (sched_info.pcount) and we did not see. Of such a
     task the waits that we saw are compared, but not the CPU time, which is of every turn."""
-    without_account: int = 0
-    """Tasks whose slot was taken over in the middle of their life."""
     waiting: int = 0
     """Tasks that waited, by us or by the kernel."""
     waits: int = 0
@@ -38,7 +38,6 @@ class Accounts:
     wait that it tells by older times, and sleeps that it takes for waits."""
     waits_failed: int = 0
     """Tasks whose own waits are off by more than 1 %, or 1 µs a wait."""
-    cpu_tasks: int = 0
     cpu_ns: int = 0
     kernel_cpu_ns: int = 0
     cpu_explained_ns: int = 0
@@ -50,10 +49,7 @@ class Accounts:
     lifetimes_ns: int = 0
 
     def take(self, rows: Reports) -> None:
-        full = rows["born_ns"] > 0
-        self.without_account += int(np.count_nonzero(~full))
-        rows = rows[full]
-        self.tasks += len(rows)
+        rows = rows[rows["born_ns"] > 0]
         self._take_lifetimes(rows)
         unseen = np.maximum(
             rows["kernel_pcount"].astype(np.int64) - rows["waits"].astype(np.int64), 0
@@ -75,7 +71,6 @@ class Accounts:
         self.waits_failed += int(np.count_nonzero(np.abs(ours + explained - theirs) > allowed))
 
     def _take_cpu(self, rows: Reports) -> None:
-        self.cpu_tasks += len(rows)
         self.cpu_ns += int(rows["oncpu_ns"].sum())
         self.kernel_cpu_ns += int(rows["kernel_runtime"].sum())
         self.cpu_explained_ns -= int(rows["apart_ns"].sum())

@@ -5,9 +5,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
-from agent.streams.layout import SLOT_EXITED
 from agent.streams.reports import Reports, command
 
 TOP = 20
@@ -38,15 +35,11 @@ class TaskTable:
     """Folds task reports; keeps the threads that waited longest and a sum for every command."""
 
     commands: dict[str, Waited] = field(default_factory=dict)
-    exited: int = 0
-    alive: int = 0
     _top: list[tuple[int, int, _Thread]] = field(default_factory=list)
     _order: int = 0
 
     def take(self, reports: Reports) -> None:
         """Add tasks whose account is final: they have exited, or the run has."""
-        self.exited += int(np.count_nonzero(reports["state"] == SLOT_EXITED))
-        self.alive += int(np.count_nonzero(reports["state"] != SLOT_EXITED))
         waited = reports[reports["waits"] > 0]
         columns = ("tid", "comm", "wait_ns", "waits", "preempted_ns")
         for row in zip(*(waited[name].tolist() for name in columns), strict=True):

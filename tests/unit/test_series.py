@@ -150,6 +150,13 @@ def test_a_section_that_falls_within_a_run_stays_as_it_was(fallen):
     assert series.syscalls == {"futex": 5, "other": 15}
 
 
+def test_a_syscall_that_was_never_made_does_not_disappear():
+    store = SeriesStore()
+    store.set_live(labels(), totals(5, syscalls={"futex": 0}))
+    store.set_live(labels(), totals(5, syscalls={}))
+    assert shown(store, labels()).syscalls == {"futex": 0}
+
+
 def test_a_report_sets_a_duration_for_each_scenario_and_the_gain_for_none():
     store = SeriesStore()
     store.report(labels(""), REPORT)

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.evidence.tasks import MAX_COMMANDS, OTHER, TOP, TaskTable, Waited
-from agent.streams.layout import SLOT_RUNNING
 
 names = st.one_of(
     st.sampled_from([b"python3", b"sh", b"", b"(other)"]), st.binary(min_size=0, max_size=15)
@@ -103,8 +102,3 @@ def test_tasks_of_one_name_are_one_row_and_threads_stay_apart() -> None:
     (row,) = made.by_command(summed(rows))["top"]
     assert (row["command"], row["count"], row["total_us"], row["mean_us"]) == ("python3", 5, 6, 1.2)
     assert [row["tid"] for row in made.by_thread(summed(rows))["top"]] == [1, 2]
-
-
-def test_the_living_and_the_dead_are_told_apart() -> None:
-    made = table([{}, {}, {"state": SLOT_RUNNING}])
-    assert (made.exited, made.alive) == (2, 1)

@@ -72,6 +72,12 @@ inline_always void leave_out_wait(struct task_slot *slot, u64 next)
 	origin_of(slot->tid)->run_delay += will_account(slot, next);
 }
 
+/* Whether a task that waits, as far as we know, has been on a CPU meanwhile. */
+inline_always bool has_run(const struct task_slot *slot, u64 task)
+{
+	return (u32)LOAD64(task, TASK_RUN_DELAY) != slot->run_delay;
+}
+
 /* Waits that ended before, and that nobody saw. */
 inline_always void leave_out_unseen(struct task_slot *slot, u64 task)
 {
@@ -101,6 +107,11 @@ inline_always void compare_wait(struct task_slot *slot, u32 tag, u64 next, u64 o
 
 inline_always void leave_out_wait(struct task_slot *slot, u64 next)
 {
+}
+
+inline_always bool has_run(const struct task_slot *slot, u64 task)
+{
+	return false;
 }
 
 inline_always void leave_out_unseen(struct task_slot *slot, u64 task)

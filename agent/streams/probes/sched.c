@@ -164,11 +164,16 @@ int on_sched_wakeup(u64 *ctx)
 	}
 
 	u32 tag = slot->tag;
+	u32 state = tag & SLOT_STATE;
 	bool own = slot->tid == tid;
 
-	/* Preempted on its way to sleep, woken before it got there: waiting ever since. */
-	if (own && (tag & SLOT_STATE) == SLOT_PREEMPTED)
-		return 0;
+	if (own && rarely(state == SLOT_PREEMPTED || state == SLOT_RUNNABLE)) {
+		/* Preempted on its way to sleep, woken before it got there: waiting ever since. */
+		if (state == SLOT_PREEMPTED && !has_run(slot, task))
+			return 0;
+		leave_out_unseen(slot, task);
+		tag = SLOT_RUNNING;
+	}
 
 	u64 now = bpf_ktime_get_ns();
 

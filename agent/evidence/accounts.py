@@ -14,6 +14,8 @@ NS_PER_SWITCH = 1_000
 INTERRUPTION_NS = 200_000
 """Allowed once in a sum: a hypervisor that takes the CPU away between the kernel's reading of its
 clock and ours. Nothing in a run with work in it, but most of one that waited a few times only."""
+LAST_TURN_NS = 200_000
+"""How much later a task's last turn may have begun by the kernel's clock (CLOCKS_APART_NS)."""
 TICK_NS = 10_000_000
 """A task that is running has its CPU time brought up to date with the tick, 10 ms at HZ=100."""
 
@@ -43,7 +45,7 @@ class Accounts:
     cpu_explained_ns: int = 0
     """What the kernel's has more: where its clock stands still, a wait becomes time on the CPU."""
     cpu_allowance_ns: int = 0
-    """Ticks of tasks that run, and the clock's resolution at each switch."""
+    """Ticks of tasks that run, last turns of those that exited, 1 µs at each switch."""
     accounted_ns: int = 0
     """On-CPU, run-queue and off-CPU time."""
     lifetimes_ns: int = 0
@@ -56,7 +58,7 @@ class Accounts:
         )
         self.unseen += int(unseen.sum())
         self._take_waits(rows)
-        self._take_cpu(rows[(unseen == 0) & (rows["state"] != SLOT_EXITED)])
+        self._take_cpu(rows[unseen == 0])
 
     def _take_waits(self, rows: Reports) -> None:
         ours, theirs = rows["wait_ns"].astype(np.int64), rows["kernel_run_delay"].astype(np.int64)
@@ -75,6 +77,7 @@ class Accounts:
         self.kernel_cpu_ns += int(rows["kernel_runtime"].sum())
         self.cpu_explained_ns -= int(rows["apart_ns"].sum())
         self.cpu_allowance_ns += TICK_NS * int(np.count_nonzero(rows["state"] == SLOT_RUNNING))
+        self.cpu_allowance_ns += LAST_TURN_NS * int(np.count_nonzero(rows["state"] == SLOT_EXITED))
         self.cpu_allowance_ns += NS_PER_SWITCH * int(rows["waits"].sum())
 
     def _take_lifetimes(self, rows: Reports) -> None:

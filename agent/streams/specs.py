@@ -142,6 +142,9 @@ FIELDS = (
     Field("TASK_CFS_RQ", (("task_struct", "se.cfs_rq"),), optional=True),
     Field("CFS_RQ_RQ", (("cfs_rq", "rq"),), optional=True),
     Field("RQ_CLOCK", (("rq", "clock"),), optional=True),
+    # the same less interrupts and stolen time, and as of when it is in a task's CPU time
+    Field("RQ_CLOCK_TASK", (("rq", "clock_task"),), optional=True),
+    Field("TASK_EXEC_START", (("task_struct", "se.exec_start"),), TIMED),
     # since 6.12: asleep, and on the run queue still
     Field("TASK_DELAYED", (("task_struct", "se.sched_delayed"),), optional=True),
     # for a scope that is a cgroup

@@ -25,7 +25,7 @@ Json = dict[str, Any]
 TURNS, REMOTE_TURNS, WRITES = 5_000, 300, 500
 HACKBENCH = ("-g", "4", "-l", "300")
 CROWD = ("--switch", "2", "--mutex", "2", "--timeout", "1", "--quiet")
-ATTEMPTS = 20
+ATTEMPTS, REPEATED = 20, 5
 
 WOKEN = "slot->tag = SLOT_RUNNABLE | (tag & SLOT_LINGERED);\n\tslot->since = now;"
 WAKEUP = "int on_sched_wakeup(u64 *ctx)\n{"
@@ -53,6 +53,10 @@ def of_players(agent: RealAgent, **body: Any) -> Json:
     with program("pingpong", TURNS) as players, agent.run(scope=players.scope, **body) as run:
         players.work()
     return run.evidence
+
+
+def unseen(evidence: Json) -> int:
+    return int(evidence["completeness"]["unseen_switches"])
 
 
 def left(check: Json) -> float:
@@ -115,6 +119,18 @@ def test_waits_for_a_disk_on_a_cpu_that_idles(agent: RealAgent, tool: Any, tmp_p
     assert cpu["pass"], cpu
 
 
+def test_cpu_time_of_a_task_that_has_exited(agent: RealAgent) -> None:
+    """The scheduler brings it up to date with the tick: up to 4 ms at 250 Hz would be missing."""
+    count = "i=0; while [ $i -lt 50000 ]; do i=$((i+1)); done"
+    runs = [of_a_tree(agent, "/bin/sh", "-c", count) for _ in range(REPEATED)]
+    # whose switches were not all seen is not compared
+    compared = [checks_of(run)["cpu_time"] for run in runs if not unseen(run)]
+    assert compared
+    for check in compared:
+        assert check["kernel"] > 20e6
+        assert left(check) < RELATIVE_BOUND, check
+
+
 @needs_two_cpus
 def test_waits_that_begin_on_another_cpu(agent: RealAgent) -> None:
     """sched_wakeup comes after that CPU was sent an interrupt: 6 µs on a nested virtual machine."""
@@ -159,13 +175,13 @@ def test_tasks_with_unseen_switches_are_compared_as_well(
     copy: Copy, tool: Any, sections: list[str], event: str, nothing: str
 ) -> None:
     """A kernel may run no program for some: for those of process 1, here for one in twenty."""
-    unseen = f"{event}\n\tif (bpf_get_prandom_u32() % 20 == 0) {nothing};"
-    copy.change("probes/sched.c", event, unseen)
+    declining = f"{event}\n\tif (bpf_get_prandom_u32() % 20 == 0) {nothing};"
+    copy.change("probes/sched.c", event, declining)
     with copy.launched() as agent:
         agent.settle()
         evidence = of_a_tree(agent, tool("hackbench"), *HACKBENCH, sections=sections)
     completeness, checks = evidence["completeness"], checks_of(evidence)
-    assert completeness["unseen_switches"] > 0.02 * evidence["runqlat"]["count"]
+    assert unseen(evidence) > 0.02 * evidence["runqlat"]["count"]
     assert checks["tasks_with_run_queue_wait"]["kernel"] > 100
     assert checks["tasks_with_run_queue_wait"]["pass"], evidence["checks"]
     assert left(checks["run_queue_wait"]) < 0.01
@@ -179,11 +195,11 @@ def test_tasks_with_unseen_switches_are_compared_as_well(
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        (WOKEN, WOKEN.replace("now;", "now - 100000;")),
+        (WOKEN, WOKEN.replace("now;", "now - 500000;")),
         (TIMED, "if (slot->waits % 20 == 0) ns = 0;\n\tslot->wait_ns += ns;"),
         (TIMED, "slot->wait_ns += ns + ns / 10;"),
     ],
-    ids=["0.1 ms too early", "one in twenty missed", "a tenth too long"],
+    ids=["0.5 ms too early", "one in twenty missed", "a tenth too long"],
 )
 def test_waits_that_are_wrong_are_found(copy: Copy, tool: Any, old: str, new: str) -> None:
     copy.change("probes/sched.c", old, new)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.evidence.accounts import (
+    LAST_TURN_NS,
     NS_PER_SWITCH,
     TICK_NS,
     Accounts,
@@ -102,10 +103,10 @@ def test_kernel_threads_are_compared_as_well() -> None:
     assert taken(row).waits_failed == taken(row).waiting == 1
 
 
-def test_cpu_time_is_compared_for_the_living() -> None:
+def test_cpu_time_is_compared_for_all_whose_switches_were_seen() -> None:
     accounts = taken({}, {"state": SLOT_INTERRUPTIBLE}, {"state": SLOT_RUNNING})
-    assert accounts.cpu_ns == accounts.kernel_cpu_ns == 6_000_000
-    assert accounts.cpu_allowance_ns == TICK_NS + 20 * NS_PER_SWITCH
+    assert accounts.cpu_ns == accounts.kernel_cpu_ns == 9_000_000
+    assert accounts.cpu_allowance_ns == LAST_TURN_NS + TICK_NS + 30 * NS_PER_SWITCH
 
 
 def test_a_wait_that_the_kernel_takes_for_cpu_time_is_explained() -> None:

@@ -18,10 +18,11 @@
 #pragma once
 #include "slots.h"
 
-#if !TIMING_ACCOUNTING && defined(TASK_CFS_RQ) && defined(CFS_RQ_RQ) && defined(RQ_CLOCK)
+#if !TIMING_ACCOUNTING && defined(TASK_CFS_RQ) && defined(CFS_RQ_RQ) && defined(RQ_CLOCK) && \
+	defined(RQ_CLOCK_TASK)
 
 /* Further than this the scheduler's time of a wait is not from ours by its clock alone. */
-#define CLOCKS_APART_NS 50000
+#define CLOCKS_APART_NS 200000
 
 /*
  * Of this CPU, where `next` has come to run. A task points to it, but by way of cold memory (60 ns
@@ -89,6 +90,18 @@ inline_always void leave_out_unseen(struct task_slot *slot, u64 task)
 	}
 }
 
+/*
+ * The scheduler brings a task's CPU time up to date with the tick and at switches. What is missing
+ * as the task exits is of its last turn, which began by the same clock as its wait ended by.
+ */
+inline_always u64 missing_runtime(const struct task_slot *slot, u64 task, u64 now)
+{
+	u64 rq = run_queue_of(task);
+	u64 updated = LOAD64(task, TASK_EXEC_START) + LOAD64(rq, RQ_CLOCK) - LOAD64(rq, RQ_CLOCK_TASK);
+
+	return now - slot->since - (updated - LOAD64(task, TASK_LAST_ARRIVAL));
+}
+
 /* Whether a task that goes to sleep stays on the run queue. */
 inline_always u32 lingers(u64 task)
 {
@@ -116,6 +129,11 @@ inline_always bool has_run(const struct task_slot *slot, u64 task)
 
 inline_always void leave_out_unseen(struct task_slot *slot, u64 task)
 {
+}
+
+inline_always u64 missing_runtime(const struct task_slot *slot, u64 task, u64 now)
+{
+	return now - slot->since;
 }
 
 inline_always u32 lingers(u64 task)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* Forks, execs and exits; and with them, who is a member of what the run is about. */
+#include "accounts.h"
 #include "details.h"
 #include "members.h"
-#include "slots.h"
 
 /* Before the child can run: sched_process_fork comes ahead of wake_up_new_task(). */
 int on_sched_process_fork(u64 *ctx)
@@ -64,8 +64,13 @@ int on_sched_process_exit(u64 *ctx)
 
 	struct task_report *report = (struct task_report *)event_room(ctx, batch, REPORT_WORDS);
 
+	leave_out_unseen(slot, task);
 	if (report) {
-		report_task(report, task, slot, bpf_ktime_get_ns());
+		u64 now = bpf_ktime_get_ns();
+
+		report_task(report, task, slot, now);
+		if ((slot->tag & SLOT_STATE) == SLOT_RUNNING)
+			report->kernel_runtime += missing_runtime(slot, task, now);
 		report->state = SLOT_EXITED;
 		event_done(batch, REPORT_WORDS);
 	}

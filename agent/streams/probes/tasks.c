@@ -3,9 +3,9 @@
  * Task iterators (bpf_iter, since 5.8): one looks at every task once everything is attached,
  * the other reports on every task before it is detached.
  */
+#include "accounts.h"
 #include "details.h"
 #include "members.h"
-#include "slots.h"
 
 /*
  * Finds the members, and notes what every task is doing as the run begins, so that a wait
@@ -112,6 +112,7 @@ int on_iter_report(u64 *ctx)
 #if TIMING_ACCOUNTING
 	settle_stop(slot, task);
 #endif
+	leave_out_unseen(slot, task);
 	report_task(&report, task, slot, bpf_ktime_get_ns());
 	bpf_seq_write((void *)LOAD64(meta, ITER_META_SEQ), &report, sizeof(report));
 #endif

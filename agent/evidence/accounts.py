@@ -4,7 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agent.streams.layout import SLOT_EXITED, SLOT_PREEMPTED, SLOT_RUNNABLE, SLOT_RUNNING
+from agent.streams.layout import (
+    RUNTIME_UNKNOWN,
+    SLOT_EXITED,
+    SLOT_PREEMPTED,
+    SLOT_RUNNABLE,
+    SLOT_RUNNING,
+)
 from agent.streams.reports import Reports
 
 RELATIVE_BOUND = 0.01
@@ -45,7 +51,8 @@ class Accounts:
     cpu_explained_ns: int = 0
     """What the kernel's has more: where its clock stands still, a wait becomes time on the CPU."""
     cpu_allowance_ns: int = 0
-    """Ticks of tasks that run, last turns of those that exited, 1 µs at each switch."""
+    """Ticks of tasks that run, last turns of those that exited, 1 µs at each switch, and waits that
+    are longer by the kernel's clock."""
     accounted_ns: int = 0
     """On-CPU, run-queue and off-CPU time."""
     lifetimes_ns: int = 0
@@ -58,7 +65,8 @@ class Accounts:
         )
         self.unseen += int(unseen.sum())
         self._take_waits(rows)
-        self._take_cpu(rows[unseen == 0])
+        unknown = (rows["state"] == SLOT_EXITED) & (rows["kernel_runtime"] == RUNTIME_UNKNOWN)
+        self._take_cpu(rows[(unseen == 0) & ~unknown])
 
     def _take_waits(self, rows: Reports) -> None:
         ours, theirs = rows["wait_ns"].astype(np.int64), rows["kernel_run_delay"].astype(np.int64)
@@ -73,9 +81,15 @@ class Accounts:
         self.waits_failed += int(np.count_nonzero(np.abs(ours + explained - theirs) > allowed))
 
     def _take_cpu(self, rows: Reports) -> None:
-        self.cpu_ns += int(rows["oncpu_ns"].sum())
-        self.kernel_cpu_ns += int(rows["kernel_runtime"].sum())
-        self.cpu_explained_ns -= int(rows["apart_ns"].sum())
+        """Where the kernel's time of a wait is shorter, it is mostly that the wait ended later than
+        by its clock, and became CPU time. Where it is longer, the wait may have begun earlier
+        (no CPU time), or have been that of a preempted task (less of it): that is allowed for.
+        """
+        apart = rows["apart_ns"]
+        self.cpu_ns += int(rows["oncpu_ns"].astype(np.int64).sum())
+        self.kernel_cpu_ns += int(rows["kernel_runtime"].astype(np.int64).sum())
+        self.cpu_explained_ns += int(np.maximum(-apart, 0).sum())
+        self.cpu_allowance_ns += int(np.maximum(apart, 0).sum())
         self.cpu_allowance_ns += TICK_NS * int(np.count_nonzero(rows["state"] == SLOT_RUNNING))
         self.cpu_allowance_ns += LAST_TURN_NS * int(np.count_nonzero(rows["state"] == SLOT_EXITED))
         self.cpu_allowance_ns += NS_PER_SWITCH * int(rows["waits"].sum())

@@ -28,3 +28,15 @@ def _calls_back() -> bool:
 needs_callbacks = pytest.mark.skipif(
     not _calls_back(), reason="this kernel (before 6.18) calls no program back"
 )
+
+
+def _delays_dequeues() -> bool:
+    try:
+        return KernelTypes().offset_of("task_struct", "se.sched_delayed") is not None
+    except NoBtf:
+        return False
+
+
+needs_delayed_dequeues = pytest.mark.skipif(
+    not _delays_dequeues(), reason="this kernel (before 6.12) keeps nobody queued who sleeps"
+)

@@ -5,6 +5,7 @@ off by more than that, for a reason that is found wait by wait; or of an agent t
 """
 
 import os
+import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 from fakes.copied_package import Copy
-from fakes.needs import needs_two_cpus
+from fakes.needs import needs_delayed_dequeues, needs_two_cpus
 from fakes.program import program
 from fakes.real_agent import RealAgent
 
@@ -31,6 +32,7 @@ WOKEN = "slot->tag = SLOT_RUNNABLE | (tag & SLOT_LINGERED);\n\tslot->since = now
 WAKEUP = "int on_sched_wakeup(u64 *ctx)\n{"
 ARRIVAL = "inline_always void switched_in(void *ctx, u64 next, u64 now)\n{"
 TIMED = "slot->wait_ns += ns;"
+TOLD = "u64 ns = latency(batch, now, since);"
 
 
 @pytest.fixture
@@ -86,9 +88,11 @@ def test_with_real_queueing_there_is_next_to_nothing_to_explain(
 @pytest.mark.parametrize("sections", [["runqlat"], ["runqlat", "offcpu"]], ids="+".join)
 def test_short_waits_are_explained_one_by_one(agent: RealAgent, sections: list[str]) -> None:
     """Each takes 1 to 3 µs, by the scheduler up to 10 % less."""
-    check = checks_of(of_players(agent, sections=sections))["run_queue_wait"]
-    assert check["ours"] > TURNS * 500
-    assert left(check) < 0.01
+    checks = [
+        checks_of(of_players(agent, sections=sections))["run_queue_wait"] for _ in range(REPEATED)
+    ]
+    assert min(check["ours"] for check in checks) > TURNS * 500
+    assert statistics.median(map(left, checks)) < RELATIVE_BOUND
 
 
 def test_on_a_kernel_without_casts_as_well(copy: Copy) -> None:
@@ -126,9 +130,8 @@ def test_cpu_time_of_a_task_that_has_exited(agent: RealAgent) -> None:
     # whose switches were not all seen is not compared
     compared = [checks_of(run)["cpu_time"] for run in runs if not unseen(run)]
     assert compared
-    for check in compared:
-        assert check["kernel"] > 20e6
-        assert left(check) < RELATIVE_BOUND, check
+    assert min(check["kernel"] for check in compared) > 20e6
+    assert statistics.median(map(left, compared)) < RELATIVE_BOUND, compared
 
 
 @needs_two_cpus
@@ -154,6 +157,7 @@ def busy(cpu: int) -> Iterator[None]:
             process.kill()
 
 
+@needs_delayed_dequeues
 @needs_two_cpus
 def test_sleeps_that_the_scheduler_takes_for_waits(agent: RealAgent, tool: Any) -> None:
     """Of a task that goes to sleep and is moved to another CPU before it leaves the run queue."""
@@ -161,7 +165,7 @@ def test_sleeps_that_the_scheduler_takes_for_waits(agent: RealAgent, tool: Any) 
     for _ in range(ATTEMPTS):
         check = checks_of(of_a_tree(agent, *crowd))["run_queue_wait"]
         assert left(check) < RELATIVE_BOUND, check
-        if check["explained"] > 0.001 * check["ours"]:
+        if check["explained"] > 0.01 * check["ours"]:
             break
     else:
         pytest.fail(f"none in {ATTEMPTS} runs")
@@ -197,7 +201,7 @@ def test_tasks_with_unseen_switches_are_compared_as_well(
     [
         (WOKEN, WOKEN.replace("now;", "now - 500000;")),
         (TIMED, "if (slot->waits % 20 == 0) ns = 0;\n\tslot->wait_ns += ns;"),
-        (TIMED, "slot->wait_ns += ns + ns / 10;"),
+        (TOLD, f"{TOLD}\n\n\tns += ns / 10;"),
     ],
     ids=["0.5 ms too early", "one in twenty missed", "a tenth too long"],
 )

@@ -113,6 +113,16 @@ def test_reasons_are_known_without_what_newer_kernels_have(
     assert row["ms"] == pytest.approx(own_ms, rel=0.1)
 
 
+def test_without_the_schedulers_account_what_does_not_need_it_runs(copy: Copy) -> None:
+    """A kernel without CONFIG_SCHED_INFO."""
+    copy.change("specs.py", '"sched_info.', '"no_such_info.')
+    with copy.launched() as agent:
+        started = agent.start()
+        assert started["unavailable"].keys() == {"runqlat", "offcpu"}
+        assert started["armed"] == ["biolatency", "exec", "syscall_counts"]
+        assert agent.stop()["available"]
+
+
 def test_a_refused_program_that_every_section_needs(copy: Copy, bpftool: Bpftool) -> None:
     copy.change("probes/process.c", IN_FORK, IN_FORK + OUT_OF_BOUNDS)
     with copy.launched() as agent:

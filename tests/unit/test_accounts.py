@@ -14,6 +14,7 @@ from agent.evidence.accounts import (
     Accounts,
 )
 from agent.streams.layout import (
+    RUNTIME_UNKNOWN,
     SLOT_INTERRUPTIBLE,
     SLOT_PREEMPTED,
     SLOT_RUNNABLE,
@@ -109,10 +110,20 @@ def test_cpu_time_is_compared_for_all_whose_switches_were_seen() -> None:
     assert accounts.cpu_allowance_ns == LAST_TURN_NS + TICK_NS + 30 * NS_PER_SWITCH
 
 
+def test_cpu_time_that_the_kernel_had_not_added_up_yet_is_not_compared() -> None:
+    accounts = taken({"kernel_runtime": RUNTIME_UNKNOWN})
+    assert (accounts.cpu_ns, accounts.cpu_allowance_ns) == (0, 0)
+    # of one that lives 0 is a number
+    assert taken({"state": SLOT_INTERRUPTIBLE, "kernel_runtime": 0}).cpu_ns == 3_000_000
+
+
 def test_a_wait_that_the_kernel_takes_for_cpu_time_is_explained() -> None:
     accounts = taken({"state": SLOT_INTERRUPTIBLE, "apart_ns": -70_000_000})
     assert accounts.cpu_explained_ns == 70_000_000
     assert accounts.cpu_allowance_ns == 10 * NS_PER_SWITCH
+    longer = taken({"state": SLOT_INTERRUPTIBLE, "apart_ns": 70_000_000})
+    assert longer.cpu_explained_ns == 0
+    assert longer.cpu_allowance_ns == 70_000_000 + 10 * NS_PER_SWITCH
 
 
 @pytest.mark.parametrize("state", [SLOT_RUNNABLE, SLOT_PREEMPTED])

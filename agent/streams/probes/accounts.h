@@ -3,10 +3,13 @@
  * What the scheduler accounts of a wait that we time, found out wait by wait.
  *
  * Its account (sched_info.run_delay) is what our waits are checked against, and differs from ours
- * for two reasons that have nothing to do with how right ours are:
+ * for reasons that have nothing to do with how right ours are:
  *
  * It tells time by a clock that it renews with the tick, at most enqueues and at most switches
  * (rq_clock_skip_update()). Where that stood still all along, it takes a wait for none.
+ *
+ * A task that is preempted after it had set itself to sleep is not queued by its account: it takes
+ * such a wait for none, however long.
  *
  * A task that goes to sleep may stay on the run queue for a while (since 6.12, sched_delayed). If
  * it is moved to another CPU then, what it sleeps on is accounted as a wait.
@@ -18,8 +21,8 @@
 #pragma once
 #include "slots.h"
 
-#if !TIMING_ACCOUNTING && defined(TASK_CFS_RQ) && defined(CFS_RQ_RQ) && defined(RQ_CLOCK) && \
-	defined(RQ_CLOCK_TASK)
+#if !TIMING_ACCOUNTING && (WITH_RUNQLAT || WITH_OFFCPU) && defined(TASK_CFS_RQ) && \
+	defined(CFS_RQ_RQ) && defined(RQ_CLOCK) && defined(RQ_CLOCK_TASK)
 
 /* Further than this the scheduler's time of a wait is not from ours by its clock alone. */
 #define CLOCKS_APART_NS 200000
@@ -55,13 +58,20 @@ inline_always u64 will_account(struct task_slot *slot, u64 next)
 	return ns;
 }
 
+/* Whether a wait can be accounted as none: queued by a clock that stood still, or not queued. */
+inline_always bool may_be_none(u32 tag, u64 next)
+{
+	return (tag & SLOT_STATE) == SLOT_PREEMPTED || LOAD64(next, TASK_LAST_QUEUED) != 0;
+}
+
 /* A wait that we timed. */
 inline_always void compare_wait(struct task_slot *slot, u32 tag, u64 next, u64 ours)
 {
 	u64 theirs = will_account(slot, next);
 	s64 more = theirs - ours;
 
-	if (theirs == 0 || (more < CLOCKS_APART_NS && more > -CLOCKS_APART_NS))
+	if ((more < CLOCKS_APART_NS && more > -CLOCKS_APART_NS) ||
+	    (theirs == 0 && may_be_none(tag, next)))
 		slot->apart_ns += more;
 	else if (tag & SLOT_LINGERED && more > 0)
 		origin_of(slot->tid)->slept_us += (u64)more / 1000;
@@ -79,12 +89,15 @@ inline_always bool has_run(const struct task_slot *slot, u64 task)
 	return (u32)LOAD64(task, TASK_RUN_DELAY) != slot->run_delay;
 }
 
-/* Waits that ended before, and that nobody saw. */
+/*
+ * Waits that ended before, and that nobody saw; up to 2 s. Looked at from another CPU, a task may be
+ * just coming to run: what its wait will be accounted as is in our sum already, and not in theirs.
+ */
 inline_always void leave_out_unseen(struct task_slot *slot, u64 task)
 {
-	u32 unseen = (u32)LOAD64(task, TASK_RUN_DELAY) - slot->run_delay;
+	s32 unseen = (u32)LOAD64(task, TASK_RUN_DELAY) - slot->run_delay;
 
-	if (rarely(unseen != 0)) {
+	if (rarely(unseen > 0)) {
 		origin_of(slot->tid)->run_delay += unseen;
 		slot->run_delay += unseen;
 	}
@@ -94,12 +107,16 @@ inline_always void leave_out_unseen(struct task_slot *slot, u64 task)
  * The scheduler brings a task's CPU time up to date with the tick and at switches. What is missing
  * as the task exits is of its last turn, which began by the same clock as its wait ended by.
  */
-inline_always u64 missing_runtime(const struct task_slot *slot, u64 task, u64 now)
+inline_always void complete_runtime(struct task_report *report, const struct task_slot *slot, u64 task)
 {
 	u64 rq = run_queue_of(task);
 	u64 updated = LOAD64(task, TASK_EXEC_START) + LOAD64(rq, RQ_CLOCK) - LOAD64(rq, RQ_CLOCK_TASK);
 
-	return now - slot->since - (updated - LOAD64(task, TASK_LAST_ARRIVAL));
+	/* and not one that was running as the run began: our turn is not all of it */
+	if (slot->tag == SLOT_RUNNING)
+		report->kernel_runtime += report->open_ns - (updated - LOAD64(task, TASK_LAST_ARRIVAL));
+	else
+		report->kernel_runtime = RUNTIME_UNKNOWN;
 }
 
 /* Whether a task that goes to sleep stays on the run queue. */
@@ -131,9 +148,9 @@ inline_always void leave_out_unseen(struct task_slot *slot, u64 task)
 {
 }
 
-inline_always u64 missing_runtime(const struct task_slot *slot, u64 task, u64 now)
+inline_always void complete_runtime(struct task_report *report, const struct task_slot *slot, u64 task)
 {
-	return now - slot->since;
+	report->kernel_runtime = RUNTIME_UNKNOWN;
 }
 
 inline_always u32 lingers(u64 task)

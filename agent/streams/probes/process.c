@@ -66,11 +66,8 @@ int on_sched_process_exit(u64 *ctx)
 
 	leave_out_unseen(slot, task);
 	if (report) {
-		u64 now = bpf_ktime_get_ns();
-
-		report_task(report, task, slot, now);
-		if ((slot->tag & SLOT_STATE) == SLOT_RUNNING)
-			report->kernel_runtime += missing_runtime(slot, task, now);
+		report_task(report, task, slot, bpf_ktime_get_ns());
+		complete_runtime(report, slot, task);
 		report->state = SLOT_EXITED;
 		event_done(batch, REPORT_WORDS);
 	}

@@ -172,6 +172,7 @@ int on_sched_wakeup(u64 *ctx)
 		if (state == SLOT_PREEMPTED && !has_run(slot, task))
 			return 0;
 		leave_out_unseen(slot, task);
+		leave_out(slot, bpf_ktime_get_ns());
 		tag = SLOT_RUNNING;
 	}
 

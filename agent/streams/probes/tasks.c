@@ -81,7 +81,7 @@ int on_iter_prime(u64 *ctx)
 	if (LOAD32(task, TASK_ON_CPU))
 		tag = SLOT_RUNNING;
 	else if (state != 0)
-		tag = blocked_tag(task, state);
+		tag = blocked_tag(task, state) | lingers(task);
 	begin_account(slot, tid, now);
 #if TIMING_ACCOUNTING
 	adopt(slot, task);

@@ -32,6 +32,8 @@ SLOT_STATE = 0xFF
 SLOT_PRIMED = 0x100
 SLOT_LINGERED = 0x200
 """Went to sleep and stayed on the run queue."""
+SLOT_REMOTE = 0x400
+"""Woken on another CPU than the one it is to run on."""
 SLOT_REASON_SHIFT = 16
 
 SYSCALLS = 512
@@ -70,7 +72,7 @@ BLOCK_IN_FLIGHT = 0x40
 
 MAX_SLOTS = 65_536
 SLOT_SIZE = 64
-ORIGIN_SIZE = 32
+ORIGIN_SIZE = 40
 REPORT_SIZE = 8 * REPORT_WORDS
 BATCH_HEAD = 8
 """Where a batch's record begins; its first word is not part of it."""
@@ -166,6 +168,7 @@ SHARED_CONSTANTS = (
     "SLOT_STATE",
     "SLOT_PRIMED",
     "SLOT_LINGERED",
+    "SLOT_REMOTE",
     "SLOT_REASON_SHIFT",
     "SYSCALLS",
     "SYSCALL_COMPAT",

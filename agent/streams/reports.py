@@ -22,7 +22,8 @@ _FIELDS = (
     ("slept_us", "u4"),
     ("kernel_run_delay", "u8"),
     ("kernel_runtime", "u8"),
-    ("kernel_pcount", "u8"),
+    ("kernel_pcount", "u4"),
+    ("remote_waits", "u4"),
     ("apart_ns", "i8"),
 )
 

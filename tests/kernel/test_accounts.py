@@ -23,7 +23,7 @@ from agent.evidence.accounts import NS_PER_SWITCH, RELATIVE_BOUND
 
 Json = dict[str, Any]
 
-TURNS, REMOTE_TURNS, WRITES = 5_000, 300, 500
+TURNS, REMOTE_TURNS, WRITES = 5_000, 5_000, 500
 HACKBENCH = ("-g", "4", "-l", "300")
 CROWD = ("--switch", "2", "--mutex", "2", "--timeout", "1", "--quiet")
 ATTEMPTS, REPEATED = 20, 5
@@ -145,6 +145,7 @@ def test_waits_that_begin_on_another_cpu(agent: RealAgent) -> None:
             players.work()
     assert run.evidence["runqlat"]["count"] > REMOTE_TURNS
     assert_within_the_bound(run.evidence)
+    assert checks_of(run.evidence)["cpu_time"]["pass"]
 
 
 @contextmanager

@@ -36,6 +36,8 @@ struct task_origin {
 	u32 pcount;   /* the lower half */
 	u32 slept_us; /* of sleeps, what the kernel has accounted as waits since (accounts.h) */
 	u64 born_ns;  /* 0: the slot was taken over in the middle of its life */
+	u32 remote_waits; /* that a wakeup on another CPU began */
+	u32 padding;
 };
 
 _Static_assert(sizeof(struct task_origin) == ORIGIN_SIZE, "task_origin");
@@ -61,7 +63,8 @@ struct task_report {
 	u32 slept_us;
 	u64 kernel_run_delay;
 	u64 kernel_runtime;
-	u64 kernel_pcount;
+	u32 kernel_pcount;
+	u32 remote_waits;
 	s64 apart_ns;
 };
 

@@ -102,6 +102,8 @@ inline_always void switched_in(void *ctx, u64 next, u64 now)
 	if (state == SLOT_PREEMPTED)
 		slot->preempted_ns += ns;
 	compare_wait(slot, tag, next, ns);
+	if (rarely(tag & SLOT_REMOTE))
+		origin_of(tid)->remote_waits++;
 #if WITH_RUNQLAT
 	u64 *event = event_room(ctx, batch, 1);
 
@@ -139,6 +141,12 @@ int on_sched_switch(u64 *ctx)
 	switched_out(ctx, prev, runnable, state, now);
 	switched_in(ctx, next, now);
 	return 0;
+}
+
+/* On another CPU than it is to run on: with an interrupt to that one, sent before we are told. */
+inline_always u32 woken_from_elsewhere(u64 task)
+{
+	return LOAD32(task, TASK_CPU) == bpf_get_smp_processor_id() ? 0 : SLOT_REMOTE;
 }
 
 /*
@@ -189,7 +197,7 @@ int on_sched_wakeup(u64 *ctx)
 	else if (!(tag & SLOT_LINGERED))
 		leave_out_unseen(slot, task);
 #endif
-	slot->tag = SLOT_RUNNABLE | (tag & SLOT_LINGERED);
+	slot->tag = SLOT_RUNNABLE | (tag & SLOT_LINGERED) | woken_from_elsewhere(task);
 	slot->since = now;
 	return 0;
 }

@@ -56,6 +56,7 @@ inline_always void begin_account(struct task_slot *slot, u32 tid, u64 born)
 	slot->run_delay = 0;
 	origin_of(tid)->born_ns = born;
 	origin_of(tid)->slept_us = 0;
+	origin_of(tid)->remote_waits = 0;
 }
 
 /* What is no part of a task's account: as if it had been born later. */
@@ -195,6 +196,7 @@ inline_always void report_task(struct task_report *report, u64 task, struct task
 	report->kernel_runtime = LOAD64(task, TASK_RUNTIME) - origin->runtime;
 	report->kernel_pcount = (u32)LOAD64(task, TASK_PCOUNT) - origin->pcount;
 	report->slept_us = origin->slept_us;
+	report->remote_waits = origin->remote_waits;
 	report->apart_ns = slot->apart_ns;
 	*(u64 *)&report->comm[0] = LOAD64(task, TASK_COMM);
 	*(u64 *)&report->comm[8] = LOAD64(task, TASK_COMM + 8);

@@ -28,7 +28,7 @@ HACKBENCH = ("-g", "4", "-l", "300")
 CROWD = ("--switch", "2", "--mutex", "2", "--timeout", "1", "--quiet")
 ATTEMPTS, REPEATED = 20, 5
 
-WOKEN = "slot->tag = SLOT_RUNNABLE | (tag & SLOT_LINGERED);\n\tslot->since = now;"
+WOKEN = "woken_from_elsewhere(task);\n\tslot->since = now;"
 WAKEUP = "int on_sched_wakeup(u64 *ctx)\n{"
 ARRIVAL = "inline_always void switched_in(void *ctx, u64 next, u64 now)\n{"
 TIMED = "slot->wait_ns += ns;"

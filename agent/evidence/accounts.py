@@ -24,8 +24,9 @@ NS_PER_REMOTE_WAIT = 10_000
 """Where the kernel's clock stands still over a wait that a wakeup on another CPU began, it becomes
 CPU time from before sched_wakeup on: that CPU was sent an interrupt first, 6 µs on a nested virtual
 machine, where that leaves the guest."""
-LAST_TURN_NS = 200_000
-"""How much later a task's last turn may have begun by the kernel's clock (CLOCKS_APART_NS)."""
+UNTIMED_TURN_NS = 200_000
+"""How much earlier a turn may have begun by the kernel's clock, where that was not found out: the
+last one of a task that has exited, and one whose beginning was not seen (CLOCKS_APART_NS)."""
 TICK_NS = 10_000_000
 """A task that is running has its CPU time brought up to date with the tick, 10 ms at HZ=100."""
 
@@ -38,8 +39,8 @@ class Accounts:
     """
 
     unseen: int = 0
-    """Arrivals on a CPU that the kernel counted (sched_info.pcount) and we did not see. Of such a
-    task the waits that we saw are compared, but not the CPU time, which is of every turn."""
+    """Arrivals on a CPU that the kernel counted (sched_info.pcount) and we did not see. What
+    it accounted of these waits the kernel side has left out."""
     waiting: int = 0
     """Tasks that waited, by us or by the kernel."""
     waits: int = 0
@@ -69,8 +70,8 @@ class Accounts:
         )
         self.unseen += int(unseen.sum())
         self._take_waits(rows)
-        unknown = (rows["state"] == SLOT_EXITED) & (rows["kernel_runtime"] == RUNTIME_UNKNOWN)
-        self._take_cpu(rows[(unseen == 0) & ~unknown])
+        known = rows["kernel_runtime"] != RUNTIME_UNKNOWN
+        self._take_cpu(rows[known], int(unseen[known].sum()))
 
     def _take_waits(self, rows: Reports) -> None:
         ours, theirs = rows["wait_ns"].astype(np.int64), rows["kernel_run_delay"].astype(np.int64)
@@ -84,7 +85,7 @@ class Accounts:
         self.waits_explained_ns += int(explained.sum())
         self.waits_failed += int(np.count_nonzero(np.abs(ours + explained - theirs) > allowed))
 
-    def _take_cpu(self, rows: Reports) -> None:
+    def _take_cpu(self, rows: Reports, unseen: int) -> None:
         """Where the kernel's time of a wait is shorter, it is mostly that the wait ended later than
         by its clock, and became CPU time. Where it is longer, the wait may have begun earlier
         (no CPU time), or have been that of a preempted task (less of it): that is allowed for.
@@ -96,7 +97,8 @@ class Accounts:
         self.cpu_allowance_ns += int(np.maximum(apart, 0).sum())
         self.cpu_allowance_ns += NS_PER_REMOTE_WAIT * int(rows["remote_waits"].sum())
         self.cpu_allowance_ns += TICK_NS * int(np.count_nonzero(rows["state"] == SLOT_RUNNING))
-        self.cpu_allowance_ns += LAST_TURN_NS * int(np.count_nonzero(rows["state"] == SLOT_EXITED))
+        exited = int(np.count_nonzero(rows["state"] == SLOT_EXITED))
+        self.cpu_allowance_ns += UNTIMED_TURN_NS * (exited + unseen)
         self.cpu_allowance_ns += NS_PER_SWITCH * int(rows["waits"].sum())
 
     def _take_lifetimes(self, rows: Reports) -> None:

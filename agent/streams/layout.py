@@ -26,8 +26,8 @@ EVENT_PREEMPTED_BIT = LATENCY_BITS + TID_BITS
 
 SLOT_RUNNING, SLOT_RUNNABLE, SLOT_PREEMPTED, SLOT_INTERRUPTIBLE, SLOT_UNINTERRUPTIBLE = range(5)
 SLOT_STOPPED, SLOT_EXITED = 5, 6
-RUNTIME_UNKNOWN = 0
-"""Of a task that has exited: what the kernel had not added yet could not be told."""
+RUNTIME_UNKNOWN = (1 << 64) - 1
+"""Not to be compared: a turn went unseen, or what the kernel had not added up yet as it exited."""
 SLOT_STATE = 0xFF
 SLOT_PRIMED = 0x100
 SLOT_LINGERED = 0x200

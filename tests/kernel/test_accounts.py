@@ -190,6 +190,9 @@ def test_tasks_with_unseen_switches_are_compared_as_well(
     assert checks["tasks_with_run_queue_wait"]["kernel"] > 100
     assert checks["tasks_with_run_queue_wait"]["pass"], evidence["checks"]
     assert left(checks["run_queue_wait"]) < 0.01
+    if "offcpu" in sections:
+        assert checks["cpu_time"]["kernel"] > 0
+        assert checks["cpu_time"]["pass"], checks["cpu_time"]
     # That switches were missed is told all the same.
     assert "unseen" in {reason.partition(":")[0] for reason in completeness["reasons"]}
 

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.evidence.accounts import (
-    LAST_TURN_NS,
     NS_PER_REMOTE_WAIT,
     NS_PER_SWITCH,
     TICK_NS,
+    UNTIMED_TURN_NS,
     Accounts,
 )
 from agent.streams.layout import (
@@ -43,11 +43,12 @@ def test_of_a_task_that_was_taken_over_nothing_is_compared() -> None:
     assert accounts.waits_ns == accounts.kernel_waits_ns == 0
 
 
-def test_of_a_task_with_arrivals_that_were_not_seen_cpu_time_is_not_compared() -> None:
+def test_a_task_with_arrivals_that_were_not_seen_is_compared_by_what_was() -> None:
     accounts = taken({"kernel_pcount": 13, "state": SLOT_INTERRUPTIBLE})
-    assert (accounts.unseen, accounts.cpu_ns) == (3, 0)
-    # the kernel side leaves out what the scheduler accounted of waits that it did not see
+    assert accounts.unseen == 3
     assert (accounts.waiting, accounts.waits) == (1, 10)
+    assert accounts.cpu_ns == accounts.kernel_cpu_ns == 3_000_000
+    assert accounts.cpu_allowance_ns == 10 * NS_PER_SWITCH + 3 * UNTIMED_TURN_NS
     assert accounts.lifetimes_ns == LIFE_NS
 
 
@@ -105,17 +106,16 @@ def test_kernel_threads_are_compared_as_well() -> None:
     assert taken(row).waits_failed == taken(row).waiting == 1
 
 
-def test_cpu_time_is_compared_for_all_whose_switches_were_seen() -> None:
+def test_cpu_time_is_compared_of_the_living_and_of_who_has_exited() -> None:
     accounts = taken({}, {"state": SLOT_INTERRUPTIBLE}, {"state": SLOT_RUNNING})
     assert accounts.cpu_ns == accounts.kernel_cpu_ns == 9_000_000
-    assert accounts.cpu_allowance_ns == LAST_TURN_NS + TICK_NS + 30 * NS_PER_SWITCH
+    assert accounts.cpu_allowance_ns == UNTIMED_TURN_NS + TICK_NS + 30 * NS_PER_SWITCH
 
 
-def test_cpu_time_that_the_kernel_had_not_added_up_yet_is_not_compared() -> None:
-    accounts = taken({"kernel_runtime": RUNTIME_UNKNOWN})
-    assert (accounts.cpu_ns, accounts.cpu_allowance_ns) == (0, 0)
-    # of one that lives 0 is a number
-    assert taken({"state": SLOT_INTERRUPTIBLE, "kernel_runtime": 0}).cpu_ns == 3_000_000
+def test_cpu_time_that_is_not_known_is_not_compared() -> None:
+    accounts = taken({"kernel_runtime": RUNTIME_UNKNOWN, "kernel_pcount": 13})
+    assert (accounts.cpu_ns, accounts.kernel_cpu_ns, accounts.cpu_allowance_ns) == (0, 0, 0)
+    assert accounts.waiting == 1
 
 
 def test_a_wait_that_the_kernel_takes_for_cpu_time_is_explained() -> None:

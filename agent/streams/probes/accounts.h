@@ -93,14 +93,15 @@ inline_always bool has_run(const struct task_slot *slot, u64 task)
  * Waits that ended before, and that nobody saw; up to 2 s. Looked at from another CPU, a task may be
  * just coming to run: what its wait will be accounted as is in our sum already, and not in theirs.
  */
-inline_always void leave_out_unseen(struct task_slot *slot, u64 task)
+inline_always u32 leave_out_unseen(struct task_slot *slot, u64 task)
 {
 	s32 unseen = (u32)LOAD64(task, TASK_RUN_DELAY) - slot->run_delay;
 
-	if (rarely(unseen > 0)) {
-		origin_of(slot->tid)->run_delay += unseen;
-		slot->run_delay += unseen;
-	}
+	if (!rarely(unseen > 0))
+		return 0;
+	origin_of(slot->tid)->run_delay += unseen;
+	slot->run_delay += unseen;
+	return unseen;
 }
 
 /*
@@ -113,7 +114,7 @@ inline_always void complete_runtime(struct task_report *report, const struct tas
 	u64 updated = LOAD64(task, TASK_EXEC_START) + LOAD64(rq, RQ_CLOCK) - LOAD64(rq, RQ_CLOCK_TASK);
 
 	/* and not one that was running as the run began: our turn is not all of it */
-	if (slot->tag == SLOT_RUNNING)
+	if (slot->tag == SLOT_RUNNING && report->kernel_runtime != RUNTIME_UNKNOWN)
 		report->kernel_runtime += report->open_ns - (updated - LOAD64(task, TASK_LAST_ARRIVAL));
 	else
 		report->kernel_runtime = RUNTIME_UNKNOWN;
@@ -144,8 +145,9 @@ inline_always bool has_run(const struct task_slot *slot, u64 task)
 	return false;
 }
 
-inline_always void leave_out_unseen(struct task_slot *slot, u64 task)
+inline_always u32 leave_out_unseen(struct task_slot *slot, u64 task)
 {
+	return 0;
 }
 
 inline_always void complete_runtime(struct task_report *report, const struct task_slot *slot, u64 task)

@@ -37,7 +37,7 @@ struct task_origin {
 	u32 slept_us; /* of sleeps, what the kernel has accounted as waits since (accounts.h) */
 	u64 born_ns;  /* 0: the slot was taken over in the middle of its life */
 	u32 remote_waits; /* that a wakeup on another CPU began */
-	u32 padding;
+	u32 turns_unseen; /* of which we know less than the kernel */
 };
 
 _Static_assert(sizeof(struct task_origin) == ORIGIN_SIZE, "task_origin");

@@ -11,6 +11,30 @@
 
 #if !TIMING_ACCOUNTING && (WITH_RUNQLAT || WITH_OFFCPU)
 
+/*
+ * A turn whose beginning nobody saw: of the time since it was to begin, so much was waiting. That is no
+ * part of the account; where it is not known, neither is the task's time on the CPU.
+ */
+inline_always void began_unseen(struct task_slot *slot, u32 tag, u64 waited)
+{
+	struct task_origin *origin = origin_of(slot->tid);
+
+	if (is_blocked(tag) || waited == 0 || waited > slot->oncpu_ns) {
+		origin->turns_unseen++;
+		return;
+	}
+	slot->oncpu_ns -= waited;
+	if (origin->born_ns != 0)
+		origin->born_ns += waited;
+}
+
+/* A turn that ended without our seeing it, and the wait behind it: which is which is not known. */
+inline_always void turn_ended_unseen(struct task_slot *slot, u64 now)
+{
+	slot->oncpu_ns += now - slot->since;
+	origin_of(slot->tid)->turns_unseen++;
+}
+
 inline_always void switched_out(void *ctx, u64 prev, bool runnable, u32 state, u64 now)
 {
 #if !WITH_OFFCPU
@@ -43,9 +67,14 @@ inline_always void switched_out(void *ctx, u64 prev, bool runnable, u32 state, u
 	if (is_blocked(tag))
 		wait_began(ctx, tid, now);
 #endif
+	u32 waited = leave_out_unseen(slot, prev);
+
+#if WITH_OFFCPU
+	if (rarely((slot->tag & SLOT_STATE) != SLOT_RUNNING))
+		began_unseen(slot, slot->tag, waited);
+#endif
 	slot->tag = tag;
 	slot->since = now;
-	leave_out_unseen(slot, prev);
 }
 
 inline_always void switched_in(void *ctx, u64 next, u64 now)
@@ -80,7 +109,7 @@ inline_always void switched_in(void *ctx, u64 next, u64 now)
 		if (is_blocked(tag))
 			woken_unseen(slot, now);
 		else
-			slot->oncpu_ns += now - since;
+			turn_ended_unseen(slot, now);
 		batch->unmatched++;
 	} else if (rarely(tag & SLOT_PRIMED)) {
 		leave_out(slot, now);

@@ -57,6 +57,7 @@ inline_always void begin_account(struct task_slot *slot, u32 tid, u64 born)
 	origin_of(tid)->born_ns = born;
 	origin_of(tid)->slept_us = 0;
 	origin_of(tid)->remote_waits = 0;
+	origin_of(tid)->turns_unseen = 0;
 }
 
 /* What is no part of a task's account: as if it had been born later. */
@@ -193,7 +194,8 @@ inline_always void report_task(struct task_report *report, u64 task, struct task
 	else if (is_blocked(tag))
 		report->blocked_ns += open;
 	report->kernel_run_delay = LOAD64(task, TASK_RUN_DELAY) - origin->run_delay;
-	report->kernel_runtime = LOAD64(task, TASK_RUNTIME) - origin->runtime;
+	report->kernel_runtime =
+		origin->turns_unseen ? RUNTIME_UNKNOWN : LOAD64(task, TASK_RUNTIME) - origin->runtime;
 	report->kernel_pcount = (u32)LOAD64(task, TASK_PCOUNT) - origin->pcount;
 	report->slept_us = origin->slept_us;
 	report->remote_waits = origin->remote_waits;

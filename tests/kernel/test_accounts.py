@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.checks import checks_of, of_a_tree, unexplained
 from fakes.copied_package import Copy
 from fakes.needs import needs_delayed_dequeues, needs_two_cpus
 from fakes.program import program
@@ -35,22 +36,6 @@ TIMED = "slot->wait_ns += ns;"
 TOLD = "u64 ns = latency(batch, now, since);"
 
 
-@pytest.fixture
-def copy(tmp_path: Path) -> Copy:
-    return Copy(tmp_path)
-
-
-def checks_of(evidence: Json) -> dict[str, Json]:
-    return {check["name"]: check for check in evidence["checks"]}
-
-
-def of_a_tree(agent: RealAgent, *command: object, **body: Any) -> Json:
-    with program("launch", *command) as launcher, agent.run(scope=launcher.scope, **body) as run:
-        launcher.work()
-        assert launcher.hear()["status"] == 0
-    return run.evidence
-
-
 def of_players(agent: RealAgent, **body: Any) -> Json:
     with program("pingpong", TURNS) as players, agent.run(scope=players.scope, **body) as run:
         players.work()
@@ -59,11 +44,6 @@ def of_players(agent: RealAgent, **body: Any) -> Json:
 
 def unseen(evidence: Json) -> int:
     return int(evidence["completeness"]["unseen_switches"])
-
-
-def left(check: Json) -> float:
-    """What is not explained, as a part of the kernel's sum."""
-    return float(abs(check["ours"] + check["explained"] - check["kernel"]) / check["kernel"])
 
 
 def assert_within_the_bound(evidence: Json) -> None:
@@ -92,14 +72,14 @@ def test_short_waits_are_explained_one_by_one(agent: RealAgent, sections: list[s
         checks_of(of_players(agent, sections=sections))["run_queue_wait"] for _ in range(REPEATED)
     ]
     assert min(check["ours"] for check in checks) > TURNS * 500
-    assert statistics.median(map(left, checks)) < RELATIVE_BOUND
+    assert statistics.median(map(unexplained, checks)) < RELATIVE_BOUND
 
 
 def test_on_a_kernel_without_casts_as_well(copy: Copy) -> None:
     copy.change("newer_kernels.py", '"bpf_rdonly_cast"', '"not_there"')
     with copy.launched() as agent:
         agent.settle()
-        assert left(checks_of(of_players(agent))["run_queue_wait"]) < 0.01
+        assert unexplained(checks_of(of_players(agent))["run_queue_wait"]) < 0.01
 
 
 def test_where_a_task_does_not_lead_to_its_run_queue_nothing_is_explained(copy: Copy) -> None:
@@ -131,7 +111,7 @@ def test_cpu_time_of_a_task_that_has_exited(agent: RealAgent) -> None:
     compared = [checks_of(run)["cpu_time"] for run in runs if not unseen(run)]
     assert compared
     assert min(check["kernel"] for check in compared) > 20e6
-    assert statistics.median(map(left, compared)) < RELATIVE_BOUND, compared
+    assert statistics.median(map(unexplained, compared)) < RELATIVE_BOUND, compared
 
 
 @needs_two_cpus
@@ -165,7 +145,7 @@ def test_sleeps_that_the_scheduler_takes_for_waits(agent: RealAgent, tool: Any) 
     crowd = (tool("stress-ng"), *CROWD)
     for _ in range(ATTEMPTS):
         check = checks_of(of_a_tree(agent, *crowd))["run_queue_wait"]
-        assert left(check) < RELATIVE_BOUND, check
+        assert unexplained(check) < RELATIVE_BOUND, check
         if check["explained"] > 0.01 * check["ours"]:
             break
     else:
@@ -189,7 +169,7 @@ def test_tasks_with_unseen_switches_are_compared_as_well(
     assert unseen(evidence) > 0.02 * evidence["runqlat"]["count"]
     assert checks["tasks_with_run_queue_wait"]["kernel"] > 100
     assert checks["tasks_with_run_queue_wait"]["pass"], evidence["checks"]
-    assert left(checks["run_queue_wait"]) < 0.01
+    assert unexplained(checks["run_queue_wait"]) < 0.01
     if "offcpu" in sections:
         assert checks["cpu_time"]["kernel"] > 0
         assert checks["cpu_time"]["pass"], checks["cpu_time"]

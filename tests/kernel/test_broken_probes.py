@@ -8,7 +8,6 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 from fakes.copied_package import Copy
@@ -22,11 +21,6 @@ OTHERS = [section for section in SECTIONS if section != "biolatency"]
 IN_BLOCK_C = "int on_block_rq_issue(u64 *ctx)\n{"
 IN_FORK = "int on_sched_process_fork(u64 *ctx)\n{"
 OUT_OF_BOUNDS = "\n\t*(volatile u64 *)(MAP_VALUE(SLOTS_FD) + bpf_get_current_pid_tgid()) = 1;"
-
-
-@pytest.fixture
-def copy(tmp_path: Path) -> Copy:
-    return Copy(tmp_path)
 
 
 @pytest.fixture

@@ -38,11 +38,6 @@ ONLINE = Path("/sys/devices/system/cpu/cpu1/online")
 
 
 @pytest.fixture
-def copy(tmp_path: Path) -> Copy:
-    return Copy(tmp_path)
-
-
-@pytest.fixture
 def agent(tmp_path: Path) -> Iterator[Launched]:
     with launched(tmp_path / "log") as agent:
         agent.settle()

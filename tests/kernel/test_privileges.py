@@ -243,11 +243,6 @@ def test_neither_headers_nor_tracefs_are_needed(tmp_path: Path) -> None:
 # --- on a kernel that is too old
 
 
-@pytest.fixture
-def copy(tmp_path: Path) -> Copy:
-    return Copy(tmp_path)
-
-
 def test_a_kernel_without_ring_buffers(copy: Copy) -> None:
     """Asked for a kind of map that it does not know, this one answers as one before 5.8 would."""
     copy.change("bpf.py", "MAP_TYPE_RINGBUF = 2, 4, 7, 27", "MAP_TYPE_RINGBUF = 2, 4, 7, 127")

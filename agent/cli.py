@@ -5,8 +5,8 @@ import sys
 from collections.abc import Sequence
 
 from agent import __version__
-from agent.config import Settings
 from agent.model import TIMINGS, TRANSPORT_CHOICES
+from agent.settings import Settings
 
 COMMANDS = ("serve", "demo", "show", "overhead")
 
@@ -93,7 +93,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from agent.serve import serve
+    from agent.processes.launch import serve
 
     return serve(
         Settings(

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agent.streams.layout import (
+from agent.streams.collect.reports import Reports
+from agent.streams.shared.layout import (
     RUNTIME_UNKNOWN,
     SLOT_EXITED,
     SLOT_PREEMPTED,
     SLOT_RUNNABLE,
     SLOT_RUNNING,
 )
-from agent.streams.reports import Reports
 
 RELATIVE_BOUND = 0.01
 NS_PER_US = 1_000

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.streams.batches import Words
-from agent.streams.layout import (
+from agent.streams.drain.batches import Words
+from agent.streams.shared.layout import (
     BLOCK_BY_KERNEL,
     BLOCK_EMPTY,
     BLOCK_IN_FLIGHT,

@@ -12,7 +12,7 @@ from agent.evidence.accounts import (
     Accounts,
 )
 from agent.evidence.block import BlockTable, device_name
-from agent.streams.kernel_counts import Edge
+from agent.streams.shared.kernel_counts import Edge
 
 SLACK = 50
 """Events between reading our count and the kernel's, at either edge of a run."""

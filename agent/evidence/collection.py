@@ -12,9 +12,9 @@ from agent.aggregate.histogram import LatencyHistogram
 from agent.evidence.accounts import Accounts
 from agent.evidence.block import BlockTable
 from agent.evidence.tasks import TaskTable
-from agent.streams import reports
-from agent.streams.batches import Words
-from agent.streams.layout import (
+from agent.streams.collect import reports
+from agent.streams.drain.batches import Words
+from agent.streams.shared.layout import (
     BLOCK_BY_KERNEL,
     BLOCK_EMPTY,
     BLOCK_IN_FLIGHT,

@@ -6,7 +6,7 @@ from importlib.metadata import version
 from typing import Any
 
 from agent import __version__
-from agent.streams.observed import Arming
+from agent.streams.collect.observed import Arming
 
 LIBRARIES = ("trio", "numpy", "hdrhistogram", "quart", "hypercorn")
 _VERSIONS = {"chainbench-agent": __version__, "python": platform.python_version()} | {

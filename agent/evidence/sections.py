@@ -8,9 +8,9 @@ from agent.aggregate.series import RunTotals
 from agent.evidence.collection import Collection
 from agent.evidence.tasks import Waited
 from agent.model import COUNTED_SYSCALLS
-from agent.streams.layout import REASON_KERNEL_THREAD, REASON_NAMES
-from agent.streams.observed import Observed, WaitFunctions
-from agent.streams.syscall_names import syscall_names
+from agent.streams.collect.observed import Observed, WaitFunctions
+from agent.streams.shared.layout import REASON_KERNEL_THREAD, REASON_NAMES
+from agent.streams.shared.syscall_names import syscall_names
 
 EXEC_SYSCALLS = ("execve", "execveat")
 TOP_REASONS = 10

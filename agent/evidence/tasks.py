@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from agent.streams.reports import Reports, command
+from agent.streams.collect.reports import Reports, command
 
 TOP = 20
 MAX_COMMANDS = 1_000

@@ -6,8 +6,8 @@ from typing import Any
 
 from agent.evidence.accounts import Accounts
 from agent.evidence.checks import Check, events_ceased
-from agent.streams.kernel_counts import Edge
-from agent.streams.observed import StreamCounts
+from agent.streams.collect.observed import StreamCounts
+from agent.streams.shared.kernel_counts import Edge
 
 COMPLETE, DEGRADED, INVALID = "complete", "degraded", "invalid"
 MAX_UNMATCHED = 0.01

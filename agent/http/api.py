@@ -1,10 +1,10 @@
-"""What the HTTP side asks of the recorder; ``agent.recorder`` satisfies it."""
+"""What the HTTP side asks of the recorder; ``agent.recording.recorder`` satisfies it."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 from agent.aggregate.series import SeriesStore
-from agent.health import HealthMetric
+from agent.internal_metrics import HealthMetric
 from agent.model import Report, StartRequest
 
 Json = dict[str, Any]

@@ -19,8 +19,8 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from agent.aggregate.series import LATENCY_BOUNDS_US, LabelSet, LatencyTotals, Series, SeriesStore
-from agent.health import HealthMetric
 from agent.http.negotiation import PageFormat
+from agent.internal_metrics import HealthMetric
 
 BOUNDS = (*(f"{bound}.0" for bound in LATENCY_BOUNDS_US), "+Inf")
 

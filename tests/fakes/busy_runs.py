@@ -10,12 +10,13 @@ from fakes.collector import FakeCollector, raising
 
 from agent.aggregate.series import SeriesStore
 from agent.model import Scope, StartRequest
-from agent.recorder import Recorder
-from agent.streams import layout, observed, reports
-from agent.streams.arming import described_scope
-from agent.streams.causes import cannot
-from agent.streams.kernel_counts import Edge, KernelCounts
-from agent.streams.tables import Blocked
+from agent.recording.recorder import Recorder
+from agent.streams.collect import observed, reports
+from agent.streams.collect.arming import described_scope
+from agent.streams.collect.tables import Blocked
+from agent.streams.shared import layout
+from agent.streams.shared.causes import cannot
+from agent.streams.shared.kernel_counts import Edge, KernelCounts
 
 Json = dict[str, Any]
 

@@ -25,7 +25,10 @@ def unexplained(check: Json) -> float:
 
 def of_a_tree(agent: RealAgent, *command: object, **body: Any) -> Json:
     """Evidence of a command and its children."""
-    with program("launch", *command) as launcher, agent.run(scope=launcher.scope, **body) as run:
+    with (
+        program("launch", *command) as launcher,
+        agent.run(scope=launcher.scope, **body) as run,
+    ):
         launcher.work()
         assert launcher.hear()["status"] == 0
     return run.evidence

@@ -18,15 +18,15 @@ import trio
 from fakes.program import PROGRAMS
 
 from agent.model import Scope, StartRequest
-from agent.streams import messages
-from agent.streams.batches import Words
-from agent.streams.client import Reply, SupervisorClient
-from agent.streams.collector import KernelCollector
-from agent.streams.layout import DEFAULT_RING_BYTES, LATENCY_BITS, STREAM_RUNQLAT, TID_BITS
-from agent.streams.observed import Arming
-from agent.streams.plan import Plan
-from agent.streams.transport import GRANTED_BUFFER, Transports
-from agent.streams.wakeups import Wakeups
+from agent.streams.collect.collector import KernelCollector
+from agent.streams.collect.observed import Arming
+from agent.streams.drain.batches import Words
+from agent.streams.drain.client import Reply, SupervisorClient
+from agent.streams.drain.transport import GRANTED_BUFFER, Transports
+from agent.streams.drain.wakeups import Wakeups
+from agent.streams.shared import messages
+from agent.streams.shared.layout import DEFAULT_RING_BYTES, LATENCY_BITS, STREAM_RUNQLAT, TID_BITS
+from agent.streams.shared.plan import Plan
 
 
 class KeepingClient:

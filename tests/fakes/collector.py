@@ -7,13 +7,13 @@ import numpy as np
 import trio
 
 from agent.model import StartRequest
-from agent.streams import reports
-from agent.streams.batches import Sink
-from agent.streams.causes import CannotCollect
-from agent.streams.kernel_counts import Edge, KernelCounts
-from agent.streams.layout import COUNTER_FIELDS, REASONS, STREAM_NAMES, STREAM_RUNQLAT
-from agent.streams.observed import Arming, Observed, Stopped, StreamCounts
-from agent.streams.tables import Blocked
+from agent.streams.collect import reports
+from agent.streams.collect.observed import Arming, Observed, Stopped, StreamCounts
+from agent.streams.collect.tables import Blocked
+from agent.streams.drain.batches import Sink
+from agent.streams.shared.causes import CannotCollect
+from agent.streams.shared.kernel_counts import Edge, KernelCounts
+from agent.streams.shared.layout import COUNTER_FIELDS, REASONS, STREAM_NAMES, STREAM_RUNQLAT
 
 EDGE = Edge(KernelCounts(), 0, 0, 0, "0-1")
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from agent.streams.batches import BATCH_DTYPE, STREAMS, Block, OpenBatches
-from agent.streams.layout import BATCH_WORDS, STREAM_WORDS, Geometry, machine_geometry
+from agent.streams.drain.batches import BATCH_DTYPE, STREAMS, Block, OpenBatches
+from agent.streams.shared.layout import BATCH_WORDS, STREAM_WORDS, Geometry, machine_geometry
 
 
 class KernelBatches:

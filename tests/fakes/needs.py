@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.streams.btf import KIND_FUNC, KernelTypes, NoBtf
-from agent.streams.callbacks import SCHEDULE
+from agent.streams.compiler.btf import KIND_FUNC, KernelTypes, NoBtf
+from agent.streams.compiler.callbacks import SCHEDULE
 
 needs_two_cpus = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one CPU only")
 

@@ -10,7 +10,7 @@ import trio
 
 from agent.aggregate.series import SeriesStore
 from agent.errors import NotRunning, RunInProgress
-from agent.health import HealthMetric
+from agent.internal_metrics import HealthMetric
 from agent.model import Labels, Report, StartRequest
 
 EVIDENCE: dict[str, Any] = {

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from agent.streams.layout import SLOT_EXITED
-from agent.streams.reports import REPORT_DTYPE, Reports
+from agent.streams.collect.reports import REPORT_DTYPE, Reports
+from agent.streams.shared.layout import SLOT_EXITED
 
 LIFE_NS = 10_000_000
 

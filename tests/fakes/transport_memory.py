@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import trio
 
-from agent.streams.layout import BATCH_WORDS, RECORD_SIZE
-from agent.streams.wakeups import Wakeups
+from agent.streams.drain.wakeups import Wakeups
+from agent.streams.shared.layout import BATCH_WORDS, RECORD_SIZE
 
 BUSY, DISCARD = 1 << 31, 1 << 30
 RING_STRIDE = 8 + RECORD_SIZE

@@ -18,9 +18,9 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from agent.aggregate.series import LabelSet, LatencyTotals, RunTotals, SeriesStore
-from agent.health import HealthMetric
 from agent.http.exposition import Exposition
 from agent.http.negotiation import PageFormat, choose_format
+from agent.internal_metrics import HealthMetric
 from agent.model import Labels, Report
 
 GOLDEN = Path(__file__).parent / "golden"

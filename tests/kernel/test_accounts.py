@@ -37,7 +37,10 @@ TOLD = "u64 ns = latency(batch, now, since);"
 
 
 def of_players(agent: RealAgent, **body: Any) -> Json:
-    with program("pingpong", TURNS) as players, agent.run(scope=players.scope, **body) as run:
+    with (
+        program("pingpong", TURNS) as players,
+        agent.run(scope=players.scope, **body) as run,
+    ):
         players.work()
     return run.evidence
 
@@ -76,7 +79,7 @@ def test_short_waits_are_explained_one_by_one(agent: RealAgent, sections: list[s
 
 
 def test_on_a_kernel_without_casts_as_well(copy: Copy) -> None:
-    copy.change("newer_kernels.py", '"bpf_rdonly_cast"', '"not_there"')
+    copy.change("compiler/newer_kernels.py", '"bpf_rdonly_cast"', '"not_there"')
     with copy.launched() as agent:
         agent.settle()
         assert unexplained(checks_of(of_players(agent))["run_queue_wait"]) < 0.01
@@ -84,7 +87,7 @@ def test_on_a_kernel_without_casts_as_well(copy: Copy) -> None:
 
 def test_where_a_task_does_not_lead_to_its_run_queue_nothing_is_explained(copy: Copy) -> None:
     """A kernel without CONFIG_FAIR_GROUP_SCHED."""
-    copy.change("specs.py", '("cfs_rq", "rq")', '("cfs_rq", "not_there")')
+    copy.change("shared/specs.py", '("cfs_rq", "rq")', '("cfs_rq", "not_there")')
     with copy.launched() as agent:
         agent.settle()
         check = checks_of(of_players(agent))["run_queue_wait"]

@@ -53,8 +53,13 @@ def test_what_does_not_compile_is_told_and_tried_again(copy: Copy, bpftool: Bpft
     [
         ("probes/block.c", IN_BLOCK_C, f"{IN_BLOCK_C}\n#error broken on purpose", "on purpose"),
         ("probes/block.c", IN_BLOCK_C, IN_BLOCK_C + OUT_OF_BOUNDS, "unbounded"),
-        ("specs.py", '"block_rq_complete"', '"block_rq_fulfil"', "tracepoint block_rq_fulfil"),
-        ("specs.py", '"start_time_ns"', '"birthday"', "no field request.birthday"),
+        (
+            "shared/specs.py",
+            '"block_rq_complete"',
+            '"block_rq_fulfil"',
+            "tracepoint block_rq_fulfil",
+        ),
+        ("shared/specs.py", '"start_time_ns"', '"birthday"', "no field request.birthday"),
     ],
     ids=["does not compile", "refused by the verifier", "no tracepoint", "no field"],
 )
@@ -93,7 +98,7 @@ def test_reasons_are_known_without_what_newer_kernels_have(
     copy: Copy, old: str, new: str, told: str
 ) -> None:
     """A kernel that lacks it is nothing to tell of; one that refuses it is."""
-    copy.change("newer_kernels.py", old, new)
+    copy.change("compiler/newer_kernels.py", old, new)
     with (
         copy.launched() as agent,
         program("blocked") as blocked,
@@ -109,7 +114,7 @@ def test_reasons_are_known_without_what_newer_kernels_have(
 
 def test_without_the_schedulers_account_what_does_not_need_it_runs(copy: Copy) -> None:
     """A kernel without CONFIG_SCHED_INFO."""
-    copy.change("specs.py", '"sched_info.', '"no_such_info.')
+    copy.change("shared/specs.py", '"sched_info.', '"no_such_info.')
     with copy.launched() as agent:
         started = agent.start()
         assert started["unavailable"].keys() == {"runqlat", "offcpu"}
@@ -133,7 +138,7 @@ def test_a_refused_program_that_every_section_needs(copy: Copy, bpftool: Bpftool
 @pytest.fixture
 def impatient(copy: Copy) -> Iterator[Launched]:
     """An agent that waits two seconds for a compilation, the first of which is over."""
-    copy.change("compilation.py", "DEADLINE_S = 20.0", "DEADLINE_S = 2.0")
+    copy.change("supervisor/compilation.py", "DEADLINE_S = 20.0", "DEADLINE_S = 2.0")
     with copy.launched() as agent:
         agent.settle()
         yield agent

@@ -64,9 +64,17 @@ def test_of_execs_alone_they_are_known_on_request(agent: RealAgent, tmp_path: Pa
 @pytest.mark.parametrize(
     ("name", "old", "new"),
     [
-        ("callbacks.py", '"bpf_task_work_schedule_resume_impl"', '"bpf_task_work_of_later_days"'),
-        ("newer_kernels.py", "self.callbacks.schedule_id", "1"),
-        ("callbacks.py", '"bpf_task_work", KIND_STRUCT, 8', '"bpf_task_work", KIND_STRUCT, 9'),
+        (
+            "compiler/callbacks.py",
+            '"bpf_task_work_schedule_resume_impl"',
+            '"bpf_task_work_of_later_days"',
+        ),
+        ("compiler/newer_kernels.py", "self.callbacks.schedule_id", "1"),
+        (
+            "compiler/callbacks.py",
+            '"bpf_task_work", KIND_STRUCT, 8',
+            '"bpf_task_work", KIND_STRUCT, 9',
+        ),
     ],
     ids=["an older kernel", "refused by the verifier", "refused types"],
 )
@@ -87,7 +95,7 @@ def test_where_the_kernel_cannot_call_back_they_are_known_on_request(
 def test_an_attempt_that_could_not_be_awaited_is_told(tmp_path: Path) -> None:
     """With one place for all, of two tasks that fail at the same time one is missed."""
     copy = Copy(tmp_path)
-    copy.change("callbacks.py", "PLACES = 256", "PLACES = 1")
+    copy.change("compiler/callbacks.py", "PLACES = 256", "PLACES = 1")
     order = json.dumps({"how": "plain", "path": str(tmp_path / "missing"), "count": STORM})
     with (
         copy.launched() as agent,

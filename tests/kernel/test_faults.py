@@ -72,7 +72,7 @@ def stopped(pid: int) -> Iterator[None]:
 
 def test_a_full_ring_loses_what_it_counts(copy: Copy) -> None:
     """A tiny ring, and a reader that does not come."""
-    copy.change("layout.py", "DEFAULT_RING_BYTES = 4 << 20", "DEFAULT_RING_BYTES = 16 << 10")
+    copy.change("shared/layout.py", "DEFAULT_RING_BYTES = 4 << 20", "DEFAULT_RING_BYTES = 16 << 10")
     with copy.launched() as agent:
         agent.settle()
         agent.start(sections=["runqlat"])
@@ -99,7 +99,7 @@ def test_a_program_that_comes_upon_itself_is_skipped_and_counted(copy: Copy) -> 
     (bpf_trace_printk() would do as well, but leaves its event enabled until the machine is
     restarted, and with it a probe of ftrace's on every context switch.)
     """
-    copy.change("specs.py", '"block_rq_requeue"', '"page_fault_kernel"')
+    copy.change("shared/specs.py", '"block_rq_requeue"', '"page_fault_kernel"')
     copy.change("probes/block.c", REQUEUE, f"{REQUEUE}{FAULT}\n\treturn 0;")
     copy.change("probes/process.c", EXEC, f"{EXEC}{FAULT}")
     with copy.launched() as agent:
@@ -117,7 +117,7 @@ def test_a_program_that_comes_upon_itself_is_skipped_and_counted(copy: Copy) -> 
 def test_events_that_cease_without_a_word_make_a_run_invalid(copy: Copy) -> None:
     """The holder of the links is there and answers, but let go of them in the middle."""
     lets_go = "signal.signal(signal.SIGUSR1, lambda *_: self._armed.detach())"
-    copy.change("supervisor.py", SERVING, f"        {lets_go}\n{SERVING}")
+    copy.change("supervisor/supervisor.py", SERVING, f"        {lets_go}\n{SERVING}")
     with copy.launched() as agent:
         agent.settle()
         started = agent.start(sections=["runqlat"])
@@ -150,7 +150,7 @@ def test_a_suspended_machine_is_recorded(copy: Copy) -> None:
     boottime = "time.clock_gettime_ns(time.CLOCK_BOOTTIME)"
     with tempfile.NamedTemporaryFile(dir="/tmp") as seconds:
         asleep = f"10**9 * __import__('os').stat({seconds.name!r}).st_size"
-        copy.change("observer.py", boottime, f"{boottime} + {asleep}")
+        copy.change("collect/observer.py", boottime, f"{boottime} + {asleep}")
         with copy.launched() as agent:
             agent.settle()
             with agent.run() as run:
@@ -186,7 +186,7 @@ def resident_kib(pid: int) -> int:
 
 def test_a_full_table_of_requests_is_counted(copy: Copy, tool: Callable[[str], str]) -> None:
     """Room for one request, and 32 under way at a time."""
-    copy.change("layout.py", "MAX_REQUESTS = 16_384", "MAX_REQUESTS = 1")
+    copy.change("shared/layout.py", "MAX_REQUESTS = 16_384", "MAX_REQUESTS = 1")
     with copy.launched() as agent:
         agent.settle()
         with agent.run(sections=["biolatency"]) as run:
@@ -255,7 +255,7 @@ def test_a_process_that_ends_while_its_run_is_about_to_begin(copy: Copy) -> None
     """Better no run than one about nobody."""
     before = "        disks = _disks()\n"
     ends = "        os.kill(root, signal.SIGTERM)\n        time.sleep(0.2)\n"
-    copy.change("supervisor.py", before, ends + before)
+    copy.change("supervisor/supervisor.py", before, ends + before)
     with copy.launched() as agent, subprocess.Popen(["sleep", "60"]) as process:
         reaper = threading.Thread(target=process.wait)
         reaper.start()

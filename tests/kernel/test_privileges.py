@@ -14,8 +14,8 @@ from fakes.program import PROGRAMS
 from fakes.real_agent import RealAgent
 
 from agent.model import SECTIONS
-from agent.streams.bpf import SYSCALL_NUMBERS
-from agent.streams.compilation import interpreters
+from agent.streams.shared.bpf import SYSCALL_NUMBERS
+from agent.streams.supervisor.compilation import interpreters
 
 SOMEBODY = 64_321
 """An ordinary user: nobody's number."""
@@ -245,7 +245,9 @@ def test_neither_headers_nor_tracefs_are_needed(tmp_path: Path) -> None:
 
 def test_a_kernel_without_ring_buffers(copy: Copy) -> None:
     """Asked for a kind of map that it does not know, this one answers as one before 5.8 would."""
-    copy.change("bpf.py", "MAP_TYPE_RINGBUF = 2, 4, 7, 27", "MAP_TYPE_RINGBUF = 2, 4, 7, 127")
+    copy.change(
+        "shared/bpf.py", "MAP_TYPE_RINGBUF = 2, 4, 7, 27", "MAP_TYPE_RINGBUF = 2, 4, 7, 127"
+    )
     with copy.launched() as agent:
         agent.settle()
         refused = agent.start(transport="ring")
@@ -261,7 +263,7 @@ def test_a_kernel_without_ring_buffers(copy: Copy) -> None:
 
 def test_a_kernel_without_typed_tracepoints(copy: Copy) -> None:
     """Its types tell nothing of tracepoints, as those before 5.5."""
-    copy.change("btf.py", "btf_trace_", "btf_unknown_")
+    copy.change("compiler/btf.py", "btf_trace_", "btf_unknown_")
     with copy.launched() as agent:
         agent.settle()
         assert_unavailable(agent, "kernel_too_old", "Linux 5.8")

@@ -77,7 +77,7 @@ def hesitant(tmp_path: Path) -> Iterator[Launched]:
     copy = Copy(tmp_path)
     answered = "message, fds = answer(json.loads(channel.recv(1 << 20)))"
     keeps = 'if len(message["programs"]) < 8:\n            __import__("time").sleep(600)'
-    copy.change("compiler.py", answered, f"{answered}\n        {keeps}")
+    copy.change("compiler/compiler.py", answered, f"{answered}\n        {keeps}")
     with copy.launched() as agent:
         agent.settle()
         yield agent

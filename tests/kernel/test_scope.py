@@ -113,7 +113,11 @@ def test_a_thread_names_its_process(agent: RealAgent) -> None:
 
 
 def test_others_are_not_counted(agent: RealAgent) -> None:
-    with program("trees") as tree, program("trees") as other, agent.run(scope=tree.scope) as run:
+    with (
+        program("trees") as tree,
+        program("trees") as other,
+        agent.run(scope=tree.scope) as run,
+    ):
         for how in ("itself", "child", "daemon"):
             other.work(order(how))
         other.work(order("storm", count=20))
@@ -123,7 +127,11 @@ def test_others_are_not_counted(agent: RealAgent) -> None:
 
 def test_a_number_that_is_used_again_means_somebody_else(agent: RealAgent) -> None:
     """A stranger gets the number of a member that has died, and a member that of a stranger."""
-    with program("trees") as tree, program("trees") as other, agent.run(scope=tree.scope) as run:
+    with (
+        program("trees") as tree,
+        program("trees") as other,
+        agent.run(scope=tree.scope) as run,
+    ):
         other.tell(order("die"))
         strangers = other.hear()["pid"]
         other.hear()

@@ -14,7 +14,7 @@ from agent.evidence.accounts import (
     UNTIMED_TURN_NS,
     Accounts,
 )
-from agent.streams.layout import (
+from agent.streams.shared.layout import (
     RUNTIME_UNKNOWN,
     SLOT_INTERRUPTIBLE,
     SLOT_PREEMPTED,

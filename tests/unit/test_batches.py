@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.evidence.collection import Collection
-from agent.streams.batches import RECORDS_COPIED, STREAMS, Ledger, OpenBatches, Words
-from agent.streams.layout import (
+from agent.streams.drain.batches import RECORDS_COPIED, STREAMS, Ledger, OpenBatches, Words
+from agent.streams.shared.layout import (
     BATCH_WORDS,
     STREAM_BIOLATENCY,
     STREAM_EXEC,

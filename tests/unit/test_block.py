@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from agent.evidence.block import MAX_ROWS, BlockTable, device_name
 from agent.evidence.collection import Collection
-from agent.streams.layout import (
+from agent.streams.shared.layout import (
     BLOCK_BY_KERNEL,
     BLOCK_EMPTY,
     BLOCK_FLUSH,

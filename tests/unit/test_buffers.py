@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from agent.streams import bpf
-from agent.streams.buffers import ALL_CPUS, Buffers
-from agent.streams.causes import CannotCollect
-from agent.streams.layout import machine_geometry
-from agent.streams.perf_events import parse_cpus
+from agent.streams.shared import bpf
+from agent.streams.shared.causes import CannotCollect
+from agent.streams.shared.layout import machine_geometry
+from agent.streams.supervisor.buffers import ALL_CPUS, Buffers
+from agent.streams.supervisor.perf_events import parse_cpus
 
 GEOMETRY = machine_geometry(2, 1024)
 UNKNOWN_TYPE = errno.EINVAL

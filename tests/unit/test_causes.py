@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.streams import causes, privileges
-from agent.streams.causes import CURES, CannotCollect, cannot, check_platform, refused
+from agent.streams.shared import causes, privileges
+from agent.streams.shared.causes import CURES, CannotCollect, cannot, check_platform, refused
 
 BOTH = 1 << privileges.CAP_BPF | 1 << privileges.CAP_PERFMON
 

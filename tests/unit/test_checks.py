@@ -22,9 +22,9 @@ from agent.evidence.checks import (
 )
 from agent.evidence.verdict import judge
 from agent.model import SECTIONS
-from agent.streams.kernel_counts import Edge, KernelCounts
-from agent.streams.layout import BLOCK_READ, BLOCK_WRITE, SLOT_INTERRUPTIBLE
-from agent.streams.observed import StreamCounts
+from agent.streams.collect.observed import StreamCounts
+from agent.streams.shared.kernel_counts import Edge, KernelCounts
+from agent.streams.shared.layout import BLOCK_READ, BLOCK_WRITE, SLOT_INTERRUPTIBLE
 
 DEVICE = 254 << 20
 BY_TASK = "tasks_with_run_queue_wait"

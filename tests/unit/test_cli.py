@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 import pytest
 
-import agent.serve
+import agent.processes.launch
 from agent import __version__
 from agent.cli import COMMANDS, main
-from agent.config import Settings
+from agent.settings import Settings
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
         calls.append(settings)
         return 0
 
-    monkeypatch.setattr(agent.serve, "serve", serve)
+    monkeypatch.setattr(agent.processes.launch, "serve", serve)
     return calls
 
 

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.streams import compilation, messages
-from agent.streams.causes import CannotCollect
-from agent.streams.compilation import Abandoned, Built, Compiler
+from agent.streams.shared import messages
+from agent.streams.shared.causes import CannotCollect
+from agent.streams.supervisor import compilation
+from agent.streams.supervisor.compilation import Abandoned, Built, Compiler
 
 PRELUDE = """
 import json, os, signal, socket, sys, time

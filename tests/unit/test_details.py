@@ -13,12 +13,12 @@ from agent.evidence import sections
 from agent.evidence.collection import Collection
 from agent.http.validation import parse_start
 from agent.model import DETAILS, SECTIONS
-from agent.streams import specs
-from agent.streams.details import DETAILS_DTYPE, ENTRY_DTYPE, WAITS_DTYPE, DetailTables
-from agent.streams.layout import ENTRY_PRIMED, Geometry
-from agent.streams.observed import Details, Observed, SyscallTimes, WaitFunctions, Waits
-from agent.streams.plan import Plan
-from agent.streams.tables import COUNTERS_DTYPE, Tables
+from agent.streams.collect.details import DETAILS_DTYPE, ENTRY_DTYPE, WAITS_DTYPE, DetailTables
+from agent.streams.collect.observed import Details, Observed, SyscallTimes, WaitFunctions, Waits
+from agent.streams.collect.tables import COUNTERS_DTYPE, Tables
+from agent.streams.shared import specs
+from agent.streams.shared.layout import ENTRY_PRIMED, Geometry
+from agent.streams.shared.plan import Plan
 
 GEOMETRY = Geometry(cpus=2, slots=8, members=8, ring_bytes=4096)
 READ, OPENAT = 0, 257

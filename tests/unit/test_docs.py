@@ -30,12 +30,12 @@ from agent.http.negotiation import PageFormat
 from agent.http.responses import STATUS_BY_CODE
 from agent.http.settings import HttpSettings
 from agent.http.validation import REPORT_FIELDS, START_FIELDS
-from agent.lifecycle import TRANSITIONS
 from agent.model import DETAILS, SECTIONS, Labels, Report
-from agent.recorder import Recorder
-from agent.streams import layout, messages
-from agent.streams.causes import CURES
-from agent.streams.scopes import ERRORS as SCOPE_ERRORS
+from agent.recording.lifecycle import TRANSITIONS
+from agent.recording.recorder import Recorder
+from agent.streams.shared import layout, messages
+from agent.streams.shared.causes import CURES
+from agent.streams.supervisor.scopes import ERRORS as SCOPE_ERRORS
 from benchmarks.__main__ import page
 
 DOCS = ROOT / "docs"

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from agent.evidence import sections
 from agent.evidence.collection import Collection
 from agent.model import COUNTED_SYSCALLS
-from agent.streams.layout import REASON_KERNEL_THREAD, REASONS, STREAM_EXEC
-from agent.streams.observed import Observed
-from agent.streams.tables import Blocked
+from agent.streams.collect.observed import Observed
+from agent.streams.collect.tables import Blocked
+from agent.streams.shared.layout import REASON_KERNEL_THREAD, REASONS, STREAM_EXEC
 
 
 def observed(blocked: Blocked | None = None, syscalls: dict[str, int] | None = None) -> Observed:

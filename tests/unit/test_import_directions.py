@@ -1,4 +1,4 @@
-"""Imports point one way: http → recorder → {streams, aggregate} → model.
+"""Imports point one way: http → recording → {streams, aggregate} → model.
 
 Read from the source, so that an import inside of a function counts too.
 """
@@ -15,9 +15,9 @@ import agent
 PACKAGE = Path(agent.__path__[0])
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
-WORDS = {"agent", "agent.model", "agent.errors", "agent.health", "agent.config"}
+WORDS = {"agent", "agent.model", "agent.errors", "agent.internal_metrics", "agent.settings"}
 """What every part may speak in."""
-WIRING = {"agent.__main__", "agent.cli", "agent.serve", "agent.agent_process"}
+WIRING = {"agent.__main__", "agent.cli", "agent.processes.launch", "agent.processes.serving"}
 """The command line, and the processes that put the parts together."""
 
 
@@ -33,7 +33,7 @@ def part(module: str) -> str:
     if module in WIRING:
         return "wiring"
     names = module.split(".")
-    return names[1] if (PACKAGE / names[1]).is_dir() else "recorder"
+    return "wiring" if names[1] == "processes" else names[1]
 
 
 MAY_IMPORT = {
@@ -41,12 +41,12 @@ MAY_IMPORT = {
     "aggregate": set[str](),
     "streams": set[str](),
     "evidence": {"streams", "aggregate"},
-    "recorder": {"evidence", "streams", "aggregate"},
-    "http": {"recorder", "aggregate"},
+    "recording": {"evidence", "streams", "aggregate"},
+    "http": {"recording", "aggregate"},
     # programs of their own beside the agent: they speak to one over HTTP
     "report": set[str](),
     "overhead": set[str](),
-    "wiring": {"recorder", "streams", "aggregate", "http", "report", "overhead"},
+    "wiring": {"recording", "streams", "aggregate", "http", "report", "overhead"},
 }
 
 
@@ -95,7 +95,7 @@ def test_bcc_is_imported_in_one_file() -> None:
         for path in SOURCES
         if any(name.split(".")[0] == "bcc" for name in imported(path))
     }
-    assert importers == {"agent.streams.compiler"}
+    assert importers == {"agent.streams.compiler.compiler"}
 
 
 def source_of(module: str) -> Path:
@@ -107,9 +107,9 @@ def source_of(module: str) -> Path:
     ("first", "foreign"),
     [
         # runs under an interpreter that has bcc and may have nothing else
-        ("agent.streams.compiler", {"bcc"}),
+        ("agent.streams.compiler.compiler", {"bcc"}),
         # holds the privileges: small, and nothing in it that was not written for it
-        ("agent.streams.supervisor", set[str]()),
+        ("agent.streams.supervisor.supervisor", set[str]()),
     ],
 )
 def test_the_privileged_side_needs_the_standard_library_only(first: str, foreign: set[str]) -> None:
@@ -120,4 +120,4 @@ def test_the_privileged_side_needs_the_standard_library_only(first: str, foreign
         todo |= {name for name in found[module] if name.startswith("agent.")} - found.keys()
     roots = {name.split(".")[0] for names in found.values() for name in names}
     assert roots - set(sys.stdlib_module_names) - {"agent"} == foreign
-    assert "agent.streams.bpf" in found
+    assert "agent.streams.shared.bpf" in found

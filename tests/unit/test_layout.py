@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 import agent
-from agent.streams import layout
-from agent.streams.batches import BATCH_DTYPE
-from agent.streams.details import DETAILS_DTYPE, ENTRY_DTYPE, WAITS_DTYPE
-from agent.streams.layout import Geometry, machine_geometry, power_of_two
-from agent.streams.reports import REPORT_DTYPE
-from agent.streams.tables import COUNTERS_DTYPE, REQUEST_DTYPE, SLOT_DTYPE
+from agent.streams.collect.details import DETAILS_DTYPE, ENTRY_DTYPE, WAITS_DTYPE
+from agent.streams.collect.reports import REPORT_DTYPE
+from agent.streams.collect.tables import COUNTERS_DTYPE, REQUEST_DTYPE, SLOT_DTYPE
+from agent.streams.drain.batches import BATCH_DTYPE
+from agent.streams.shared import layout
+from agent.streams.shared.layout import Geometry, machine_geometry, power_of_two
 
 LAYOUT_H = Path(agent.__path__[0], "streams", "probes", "layout.h").read_text()
 CODE = re.sub(r"/\*.*?\*/", "", LAYOUT_H, flags=re.DOTALL)

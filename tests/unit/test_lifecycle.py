@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.lifecycle import TRANSITIONS, Event, IllegalTransition, Lifecycle, State
+from agent.recording.lifecycle import TRANSITIONS, Event, IllegalTransition, Lifecycle, State
 
 ONE_RUN = [Event.START, Event.ARMED, Event.STOP, Event.STOPPED]
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from agent.streams import bpf
-from agent.streams.callbacks import Callbacks
-from agent.streams.linking import MARK_CAST, MARK_REGISTERS, MARK_SCHEDULE, link
-from agent.streams.newer_kernels import Newer
+from agent.streams.compiler.callbacks import Callbacks
+from agent.streams.compiler.linking import MARK_CAST, MARK_REGISTERS, MARK_SCHEDULE, link
+from agent.streams.compiler.newer_kernels import Newer
+from agent.streams.shared import bpf
 
 INSTRUCTION = struct.Struct("=BBhi")
 CALL, LOAD_64, MOVE, EXIT = 0x85, 0x18, 0xB7, 0x95

@@ -16,10 +16,10 @@ from fakes.transport_memory import (
     events_of,
 )
 
-from agent.streams.batches import OpenBatches
-from agent.streams.layout import STREAM_RUNQLAT
-from agent.streams.perf import CorruptBuffer, PerfEvent, PerfReader
-from agent.streams.poller import Drain
+from agent.streams.drain.batches import OpenBatches
+from agent.streams.drain.perf import CorruptBuffer, PerfEvent, PerfReader
+from agent.streams.drain.poller import Drain
+from agent.streams.shared.layout import STREAM_RUNQLAT
 
 SIZE = 4 * PAGE
 RECORDS_THAT_FIT = SIZE // PERF_STRIDE

@@ -5,8 +5,8 @@ import pwd
 
 import pytest
 
-from agent.streams import privileges
-from agent.streams.privileges import DYNAMIC_UIDS, uid_of, unused_uid
+from agent.streams.shared import privileges
+from agent.streams.shared.privileges import DYNAMIC_UIDS, uid_of, unused_uid
 
 
 def test_agents_that_start_at_once_hardly_choose_the_same_uid() -> None:

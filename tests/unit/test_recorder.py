@@ -11,8 +11,8 @@ from fakes.collector import FakeCollector, raising
 from agent.aggregate.series import LabelSet, SeriesStore
 from agent.errors import InvalidRequest, NotRunning, RunInProgress
 from agent.model import SECTIONS, Labels, StartRequest
-from agent.recorder import KEPT_EVIDENCE, Recorder
-from agent.streams.causes import CannotCollect
+from agent.recording.recorder import KEPT_EVIDENCE, Recorder
+from agent.streams.shared.causes import CannotCollect
 
 LABELS = Labels(scenario="baseline", impl="python")
 REQUEST = StartRequest(LABELS)

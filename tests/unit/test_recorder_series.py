@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from agent.aggregate.series import LabelSet, SeriesStore
 from agent.errors import NotRunning, RunInProgress
 from agent.model import Labels, StartRequest
-from agent.recorder import Recorder
-from agent.streams.causes import CannotCollect
+from agent.recording.recorder import Recorder
+from agent.streams.shared.causes import CannotCollect
 
 LABELS = Labels(scenario="baseline", impl="python")
 REQUEST = StartRequest(LABELS)

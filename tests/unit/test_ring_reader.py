@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 from fakes.transport_memory import BUSY, DISCARD, RING_STRIDE, RingMemory, batch_id, events_of
 
-from agent.streams.batches import Block
-from agent.streams.layout import RECORD_SIZE, STREAM_RUNQLAT
-from agent.streams.ring import CorruptRing, RingReader
+from agent.streams.drain.batches import Block
+from agent.streams.drain.ring import CorruptRing, RingReader
+from agent.streams.shared.layout import RECORD_SIZE, STREAM_RUNQLAT
 
 SIZE = 16_384
 RECORDS_THAT_FIT = SIZE // RING_STRIDE

@@ -12,9 +12,9 @@ from fakes.collector import FakeCollector, raising
 from agent.aggregate.series import SeriesStore
 from agent.evidence.verdict import COMPLETE, DEGRADED, INVALID
 from agent.model import StartRequest
-from agent.recorder import Recorder
-from agent.streams.causes import CannotCollect
-from agent.streams.observed import Stopped, StreamCounts
+from agent.recording.recorder import Recorder
+from agent.streams.collect.observed import Stopped, StreamCounts
+from agent.streams.shared.causes import CannotCollect
 
 Tamper = Callable[[Stopped], Stopped]
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from agent.errors import InvalidRequest
-from agent.streams import cgroups, scopes
-from agent.streams.causes import CannotCollect
+from agent.streams.collect import cgroups
+from agent.streams.shared.causes import CannotCollect
+from agent.streams.supervisor import scopes
 
 linux = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="there is no /proc/net here")
 

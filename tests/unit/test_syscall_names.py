@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from agent.model import COUNTED_SYSCALLS
-from agent.streams.layout import SYSCALL_COMPAT
-from agent.streams.syscall_names import TABLES, syscall_names
+from agent.streams.shared.layout import SYSCALL_COMPAT
+from agent.streams.shared.syscall_names import TABLES, syscall_names
 
 HEADER = Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h")
 

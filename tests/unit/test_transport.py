@@ -11,12 +11,12 @@ import pytest
 import trio
 from fakes.transport_memory import PAGE, FakeWakeups, PerfMemory, RingMemory
 
-from agent.streams import messages
-from agent.streams.causes import CannotCollect, cannot
-from agent.streams.client import Reply, close_all
-from agent.streams.perf import PerfReader
-from agent.streams.ring import RingReader
-from agent.streams.transport import Transports, buffer_size
+from agent.streams.drain.client import Reply, close_all
+from agent.streams.drain.perf import PerfReader
+from agent.streams.drain.ring import RingReader
+from agent.streams.drain.transport import Transports, buffer_size
+from agent.streams.shared import messages
+from agent.streams.shared.causes import CannotCollect, cannot
 
 SIZE = 4 * PAGE
 

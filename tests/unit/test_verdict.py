@@ -9,8 +9,8 @@ import pytest
 from agent.evidence.accounts import Accounts
 from agent.evidence.checks import Check
 from agent.evidence.verdict import COMPLETE, DEGRADED, INVALID, Verdict, judge, unavailable
-from agent.streams.kernel_counts import Edge, KernelCounts
-from agent.streams.observed import StreamCounts
+from agent.streams.collect.observed import StreamCounts
+from agent.streams.shared.kernel_counts import Edge, KernelCounts
 
 GOOD = StreamCounts(produced=10_000, received=10_000)
 EDGE = Edge(KernelCounts(), 0, 0, 0, "0-1")

@@ -4,7 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from agent.streams.wait_stacks import addresses_are_hidden, symbols, wait_function
+from agent.streams.supervisor.wait_stacks import (
+    addresses_are_hidden,
+    symbols,
+    wait_function,
+)
 
 KALLSYMS = """\
 ffffffff81000000 T _text

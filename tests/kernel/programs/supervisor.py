@@ -12,11 +12,11 @@ import socket
 import sys
 from pathlib import Path
 
-from agent.streams import bpf
-from agent.streams.buffers import Buffers
-from agent.streams.maps import Maps, this_machine
-from agent.streams.perf_events import parse_cpus
-from agent.streams.supervisor import Supervisor
+from agent.streams.shared import bpf
+from agent.streams.supervisor.buffers import Buffers
+from agent.streams.supervisor.maps import Maps, this_machine
+from agent.streams.supervisor.perf_events import parse_cpus
+from agent.streams.supervisor.supervisor import Supervisor
 
 real_create_map = bpf.create_map
 

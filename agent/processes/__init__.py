@@ -1,0 +1,1 @@
+"""The two processes of a serving agent: one privileged, one that serves."""

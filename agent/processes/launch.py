@@ -1,0 +1,93 @@
+"""Starting the processes: one stays privileged and small, the other serves and has nothing.
+
+    chainbench-agent      the supervisor: holds programs and links, compiles, no network
+     └─ agent             no capability, not root: Trio, HTTP, folding
+
+Both are one fork apart, so they share the interpreter's memory.
+"""
+
+import os
+import platform
+import signal
+import socket
+import sys
+import traceback
+from typing import NoReturn
+
+from agent.http.listener import open_listener
+from agent.settings import Settings
+from agent.streams.shared import messages, privileges
+
+
+class _CannotServe(Exception):
+    """The settings cannot be had here; the text is for whoever gave them."""
+
+
+def serve(settings: Settings) -> int:
+    """Run the agent until SIGTERM or SIGINT; returns the exit status."""
+    try:
+        uid, listener = _uid_to_become(settings), _listener(settings)
+    except _CannotServe as error:
+        sys.stderr.write(f"chainbench-agent: {error}\n")
+        return 1
+    if platform.system() != "Linux":
+        from agent.processes.serving import serve_without_supervisor
+
+        return serve_without_supervisor(settings, listener)
+    return _fork(settings, listener, uid)
+
+
+def _fork(settings: Settings, listener: socket.socket, uid: int | None) -> int:
+    supervisor_end, agent_end = messages.pair()
+    supervisor_pid = os.getpid()
+    # Until its handlers stand, a signal would end the supervisor and leave the agent behind.
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
+    agent_pid = os.fork()
+    if agent_pid == 0:
+        supervisor_end.close()
+        _be_the_agent(settings, listener, agent_end, supervisor_pid, uid)
+    agent_end.close()
+    listener.close()
+    from agent.streams.supervisor.supervisor import run
+
+    return run(supervisor_end, agent_pid)
+
+
+def _be_the_agent(
+    settings: Settings,
+    listener: socket.socket,
+    channel: socket.socket,
+    supervisor_pid: int,
+    uid: int | None,
+) -> NoReturn:
+    """Never returns, whatever happens: the supervisor's stack is no business of this process."""
+    try:
+        # Ends it quietly while it imports; later its own tasks take these signals.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
+        from agent.processes.serving import serve_beside_supervisor
+
+        os._exit(serve_beside_supervisor(settings, listener, channel, supervisor_pid, uid))
+    except BaseException:  # noqa: BLE001  the last frame of this process
+        traceback.print_exc()
+        os._exit(1)
+
+
+def _listener(settings: Settings) -> socket.socket:
+    try:
+        return open_listener(settings.host, settings.port)
+    except OSError as error:
+        raise _CannotServe(error.strerror) from error
+
+
+def _uid_to_become(settings: Settings) -> int | None:
+    """None: stay the user that we are, which is not root."""
+    if settings.user is None:
+        return privileges.unused_uid() if os.getuid() == 0 else None
+    try:
+        uid = privileges.uid_of(settings.user)
+    except KeyError as error:
+        raise _CannotServe(f"--user {settings.user}: there is no such user") from error
+    if uid == 0:
+        raise _CannotServe(f"--user {settings.user}: the process that serves must not be root")
+    return uid

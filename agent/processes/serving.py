@@ -1,0 +1,156 @@
+"""The serving process: drops everything, then runs collector, recorder and server as Trio tasks."""
+
+# Everything is imported before privileges go: afterwards an interpreter in a private home
+# directory cannot read its own library. idna is what the first name look-up would import.
+import contextlib
+import encodings.idna  # noqa: F401
+import gc
+import json
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import trio
+
+from agent.aggregate.series import SeriesStore
+from agent.errors import NotRunning
+from agent.http.app import create_app
+from agent.http.server import serve as serve_http
+from agent.http.settings import HttpSettings, local_host_names
+from agent.recording.recorder import Collector, Recorder
+from agent.recording.unavailable import UnavailableCollector
+from agent.settings import Settings
+from agent.streams.collect.collector import KernelCollector
+from agent.streams.drain.client import SupervisorClient
+from agent.streams.shared import causes, privileges
+from agent.streams.shared.plan import Plan
+
+LOGGER = logging.getLogger("agent")
+
+STOP_SECONDS = 1.5
+"""How long shutdown waits for the evidence of a run that is still on. With the grace of the HTTP
+side after it there is room to the 5 s in which the agent has promised to be gone."""
+
+
+def serve_beside_supervisor(
+    settings: Settings,
+    listener: socket.socket,
+    channel: socket.socket,
+    supervisor_pid: int,
+    uid: int | None,
+) -> int:
+    """Drop privileges and serve; returns the exit status."""
+    privileges.name_process("cba-agent")
+    try:
+        privileges.drop_everything(uid)
+    except OSError as error:
+        sys.stderr.write(f"chainbench-agent: cannot become uid {uid}: {error.strerror}\n")
+        return 1
+
+    async def main() -> None:
+        collector = KernelCollector(
+            SupervisorClient(channel, supervisor_pid),
+            Plan(timing=settings.timing, transport=settings.transport),
+        )
+        async with trio.open_nursery() as nursery:
+            await nursery.start(collector.run)
+            await _serve(nursery, settings, listener, collector)
+
+    return _run(main)
+
+
+def serve_without_supervisor(settings: Settings, listener: socket.socket) -> int:
+    """Serve where there is no eBPF to be had at all; returns the exit status."""
+    try:
+        causes.check_platform()
+    except causes.CannotCollect as error:
+        cause = error
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            await _serve(nursery, settings, listener, UnavailableCollector(cause))
+
+    return _run(main)
+
+
+def _run(main: Callable[[], Awaitable[None]]) -> int:
+    logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", stream=sys.stderr)
+    # The modules live as long as we do: the collector need not look at them for 20 ms at a time.
+    gc.collect()
+    gc.freeze()
+    try:
+        trio.run(main, strict_exception_groups=True)
+    except BaseExceptionGroup:
+        LOGGER.exception("the agent ends because of an error of its own")
+        return 1
+    return 0
+
+
+async def _serve(
+    nursery: trio.Nursery, settings: Settings, listener: socket.socket, collector: Collector
+) -> None:
+    """Serve until a signal ends it; then cancel the nursery, with everything in it.
+
+    All at once: a request to the supervisor is shielded, and ends early only with the task that
+    holds the channel. A recorder cancelled before that task would wait for a compilation.
+    """
+    recorder = Recorder(collector, settings.machine, SeriesStore(settings.label_sets))
+    hosts = local_host_names(settings.host, settings.allowed_hosts)
+    http = HttpSettings(allowed_hosts=hosts)
+    await nursery.start(recorder.run)
+    await _serve_http(recorder, http, listener)
+    nursery.cancel_scope.cancel()
+
+
+async def _serve_http(recorder: Recorder, http: HttpSettings, listener: socket.socket) -> None:
+    """Serve until a signal has come and the run that was on has been stopped."""
+    app = create_app(recorder, http)
+    ending = trio.Event()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(_end_on_signal, recorder, ending)
+        async with trio.open_nursery() as serving:
+            addresses = await serving.start(
+                partial(serve_http, app, [listener], http, shutdown_trigger=ending.wait)
+            )
+            _announce(*addresses[0])
+        nursery.cancel_scope.cancel()
+
+
+def _announce(host: str, port: int) -> None:
+    """Say on stdout where we listen: whoever started us with port 0 reads it there."""
+    name = f"[{host}]" if ":" in host else host
+    with contextlib.suppress(OSError):  # nobody reads it, or the disk is full: no reason to end
+        sys.stdout.write(f"listening on http://{name}:{port}\n")
+        sys.stdout.flush()
+
+
+async def _end_on_signal(
+    recorder: Recorder,
+    ending: trio.Event,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        task_status.started()
+        await anext(signals)
+        await _keep_partial_evidence(recorder)
+        ending.set()
+        # More may come: systemd signals every process, and the supervisor passes its own on.
+        # Leaving the receiver with one of them unread would raise it again, and kill us.
+        async for _ in signals:
+            pass
+
+
+async def _keep_partial_evidence(recorder: Recorder) -> None:
+    """A run that is on ends with us; what it came to is worth a line of the log."""
+    with trio.move_on_after(STOP_SECONDS) as patience:
+        try:
+            evidence = await recorder.stop()
+        except NotRunning:
+            return
+        LOGGER.warning("stopped in the middle of a run; its evidence: %s", json.dumps(evidence))
+    if patience.cancelled_caught:
+        LOGGER.warning("stopped in the middle of a run, which did not end in time")

@@ -1,0 +1,71 @@
+"""The whole document of a run: the sections, and everything that says how far to trust them."""
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from agent.evidence import sections
+from agent.evidence.manifest import manifest
+from agent.evidence.verdict import Verdict
+from agent.recording.run import Run
+from agent.streams.collect.observed import Stopped
+
+Json = dict[str, Any]
+
+
+def started(run: Run) -> Json:
+    """The answer to ``/start``."""
+    answer: Json = {"status": "started", "run_id": run.id, "available": run.failure is None}
+    if run.failure is not None:
+        answer |= {"code": run.failure.code, "reason": run.failure.message}
+    if run.arming is not None:
+        answer |= {"armed": run.sections, "unavailable": dict(run.arming.unavailable)}
+    return answer
+
+
+def build(run: Run, stopped: Stopped | None, verdict: Verdict) -> Json:
+    """The evidence, as the contract shapes it."""
+    stop_ns = stopped.stop_ns if stopped else time.monotonic_ns()
+    built: Json = {
+        "available": stopped is not None,
+        "run_id": run.id,
+        "labels": run.label_set._asdict(),
+        "started_at": run.started_at.isoformat(timespec="milliseconds"),
+        "stopped_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "duration_s": (stop_ns - run.started_ns) / 1e9,
+    }
+    if run.failure is not None:
+        built |= {"code": run.failure.code, "reason": run.failure.message}
+    if stopped is not None and run.arming is not None:
+        built |= sections.of_run(run.collection, stopped.observed, run.sections)
+        if run.arming.unavailable:
+            built["unavailable"] = dict(run.arming.unavailable)
+        built["scope"] = dict(run.arming.scope)
+    return built | {
+        "manifest": manifest(run.arming),
+        "completeness": verdict.evidence()
+        | {"refused_records": stopped.refused_records if stopped else None},
+        "checks": [check.evidence() for check in run.checks],
+        "overhead": _overhead(run, stopped, stop_ns),
+    }
+
+
+def _overhead(run: Run, stopped: Stopped | None, stop_ns: int) -> Json:
+    rows = run.meter.rows()
+    cost: Json = {
+        "wall_ms": (stop_ns - run.started_ns) / 1e6,
+        "agent_cpu_ms": round(sum(row["cpu_ms"] or 0 for row in rows), 3),
+        "processes": rows,
+        "longest_stall_ms": round(run.stalls.longest_s * 1000, 3),
+    }
+    if stopped is not None:
+        observed = stopped.observed
+        cost |= {
+            "events": sum(counts.received for counts in observed.streams.values()),
+            "events_by_stream": {n: c.received for n, c in observed.streams.items()},
+            "drains": observed.drains,
+            "drain_ms": round(observed.drain_seconds * 1000, 3),
+            "map_bytes": run.arming.map_bytes if run.arming else 0,
+            "programs": list(stopped.programs),
+        }
+    return cost

@@ -1,0 +1,139 @@
+"""The agent's own counters over all its runs, for ``chainbench_agent_*``."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from agent import __version__
+from agent.evidence.collection import Collection
+from agent.evidence.cost import cpu_ms
+from agent.evidence.verdict import COMPLETE, DEGRADED, INVALID, Verdict
+from agent.internal_metrics import HealthMetric
+from agent.streams.collect.observed import Observed
+
+VERDICTS = (COMPLETE, DEGRADED, INVALID)
+
+FIELDS = ("received", "lost", "unmatched", "clamped", "collided")
+HELP = {
+    "received": "Events received and folded.",
+    "lost": "Events that the kernel side had to drop.",
+    "unmatched": "Ends of an interval whose beginning was not seen.",
+    "clamped": "Negative time differences, taken as 0.",
+    "collided": "Intervals given up because another task took their slot.",
+}
+
+
+class HealthTotals:
+    """Finished runs and the running one, added up; never goes down."""
+
+    def __init__(self) -> None:
+        self._base: Counter[tuple[str, str]] = Counter()
+        self._live: Counter[tuple[str, str]] = Counter()
+        self._runs: Counter[tuple[str, str]] = Counter()
+
+    def advance(self, observed: Observed, collection: Collection) -> None:
+        """What the running run has come to."""
+        self._live = _counts(observed, collection)
+
+    def finish(self, observed: Observed, collection: Collection) -> None:
+        """The run has ended with this."""
+        self._base.update(_counts(observed, collection))
+        self._live = Counter()
+
+    def count_run(self, verdict: Verdict) -> None:
+        """Count a run once, and once more for each kind of reason that it has."""
+        self._runs[verdict.verdict, ""] += 1
+        for code in {reason.code for reason in verdict.reasons}:
+            self._runs[verdict.verdict, code] += 1
+
+    def metrics(
+        self, armed: Mapping[str, bool], available: bool, processes: Mapping[str, int]
+    ) -> list[HealthMetric]:
+        # update(), not +: adding drops the entries that are 0
+        shown = Counter(self._base)
+        shown.update(self._live)
+        streams = sorted({stream for kind, stream in shown if kind in FIELDS})
+        return [
+            _metric("build_info", "gauge", "Version of the agent.", {"version": __version__}, 1),
+            _metric("ebpf_available", "gauge", "Whether eBPF can be had.", {}, float(available)),
+            HealthMetric(
+                "chainbench_agent_probe_armed",
+                "Whether a section's probes are attached.",
+                "gauge",
+                tuple(({"section": s}, float(on)) for s, on in armed.items()),
+            ),
+            HealthMetric(
+                "chainbench_agent_runs_total",
+                "Runs stopped, by verdict.",
+                "counter",
+                tuple(({"verdict": v}, float(self._runs[v, ""])) for v in VERDICTS),
+            ),
+            HealthMetric(
+                "chainbench_agent_run_reasons_total",
+                "Runs that were degraded or invalid, by verdict and reason.",
+                "counter",
+                tuple(
+                    ({"verdict": verdict, "reason": code}, float(count))
+                    for (verdict, code), count in sorted(self._runs.items())
+                    if code
+                ),
+            ),
+            *(
+                HealthMetric(
+                    f"chainbench_agent_events_{kind}_total",
+                    HELP[kind],
+                    "counter",
+                    tuple(({"stream": s}, float(shown[kind, s])) for s in streams),
+                )
+                for kind in FIELDS
+            ),
+            HealthMetric(
+                "chainbench_agent_histogram_overflow_total",
+                "Latencies beyond the histogram's range.",
+                "counter",
+                tuple(
+                    ({"section": s}, float(shown["overflow", s])) for s in ("runqlat", "biolatency")
+                ),
+            ),
+            _metric(
+                "drain_seconds_total",
+                "counter",
+                "Time spent reading and folding events.",
+                {},
+                shown["drain_us", ""] / 1e6,
+            ),
+            _metric(
+                "drains_total", "counter", "Looks at the event buffer.", {}, shown["drains", ""]
+            ),
+            HealthMetric(
+                "chainbench_agent_cpu_seconds_total",
+                "CPU time of each of the agent's processes.",
+                "counter",
+                tuple(
+                    ({"role": role}, used / 1000)
+                    for role, pid in processes.items()
+                    if role != "compiler" and (used := cpu_ms(pid)) is not None
+                ),
+            ),
+        ]
+
+
+def _counts(observed: Observed, collection: Collection) -> Counter[tuple[str, str]]:
+    counts: Counter[tuple[str, str]] = Counter()
+    streams = dict(observed.streams) | {"offcpu": observed.blocked_counts}
+    for stream, own in streams.items():
+        for kind in FIELDS:
+            # an entry of 0 too: the series of a stream exist from its first run on
+            counts[kind, stream] = getattr(own, kind)
+    counts["overflow", "runqlat"] = collection.runqlat.overflow
+    counts["overflow", "biolatency"] = collection.biolatency.overflow
+    counts["drains", ""] = observed.drains
+    counts["drain_us", ""] = round(observed.drain_seconds * 1e6)
+    return counts
+
+
+def _metric(name: str, kind: str, text: str, labels: dict[str, str], value: float) -> HealthMetric:
+    assert kind in ("gauge", "counter")
+    family = f"chainbench_agent_{name}"
+    if kind == "counter":
+        return HealthMetric(family, text, "counter", ((labels, float(value)),))
+    return HealthMetric(family, text, "gauge", ((labels, float(value)),))

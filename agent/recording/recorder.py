@@ -1,0 +1,305 @@
+"""The owner of the run: arms, feeds a collection, stops, and keeps what came of it.
+
+Every start and stop is carried out by a task of the recorder's own nursery. Whoever asked only
+waits for it, so a client that goes away in the middle changes nothing.
+"""
+
+import gc
+import logging
+from collections import OrderedDict
+from typing import Any, Protocol
+
+import trio
+
+from agent.aggregate.series import LabelSet, Result, RunTotals, SeriesStore
+from agent.errors import InvalidRequest, NotRunning, RunInProgress
+from agent.evidence import sections
+from agent.evidence.checks import run_checks
+from agent.evidence.cost import CpuMeter
+from agent.evidence.verdict import INVALID, Verdict, judge, unavailable
+from agent.internal_metrics import HealthMetric
+from agent.model import SECTIONS, Labels, Report, StartRequest
+from agent.recording import document
+from agent.recording.internal_totals import HealthTotals
+from agent.recording.lifecycle import Event, Lifecycle, State
+from agent.recording.run import Run
+from agent.streams.collect.observed import Arming, Observed, Stopped
+from agent.streams.drain.batches import Sink
+from agent.streams.shared.causes import CannotCollect
+
+Json = dict[str, Any]
+
+KEPT_EVIDENCE = 16
+"""Runs whose evidence can still be fetched, for a client that was gone when it was answered."""
+
+INTERNAL_ERROR = "internal_error"
+
+LOGGER = logging.getLogger("agent.recording.recorder")
+
+
+class Collector(Protocol):
+    """Where events come from: the kernel, or a fake of it."""
+
+    @property
+    def lost(self) -> trio.Event:
+        """Set when nothing can be collected any more."""
+        ...
+
+    async def prepare(self) -> None: ...
+
+    async def start(self, request: StartRequest, sink: Sink) -> Arming: ...
+
+    async def refresh(self) -> Observed: ...
+
+    async def stop(self) -> Stopped: ...
+
+    async def abandon(self) -> None:
+        """Detach and forget the run, whatever state it is in. Raises nothing."""
+
+    def processes(self) -> dict[str, int]:
+        """Pids by role, of this process and those it needs."""
+        ...
+
+
+class Recorder:
+    """Implements what the HTTP side asks for (`agent.http.api.RecorderAPI`)."""
+
+    def __init__(self, collector: Collector, machine: str, series: SeriesStore) -> None:
+        self._collector = collector
+        self._machine = machine
+        self._series = series
+        self._lifecycle = Lifecycle()
+        self._run: Run | None = None
+        self._kept: OrderedDict[str, Json] = OrderedDict()
+        self._totals = HealthTotals()
+        self._failure: CannotCollect | None = None
+        self._available: bool | None = None
+        self._nursery: trio.Nursery | None = None
+        self._refreshing: trio.Event | None = None
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Carry out starts and stops until cancelled; the first thing is to load the programs."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            nursery.start_soon(self._prepare)
+            task_status.started()
+            await trio.sleep_forever()
+
+    # --- what the routes ask for
+
+    async def start(self, request: StartRequest) -> Json:
+        """Begin a run. Raises RunInProgress, or InvalidRequest for a scope that does not exist."""
+        if self._lifecycle.state is not State.IDLE:
+            assert self._run is not None
+            raise RunInProgress(self._run.id)
+        self._lifecycle.fire(Event.START)
+        run = self._run = Run(request, self._machine)
+        self._spawn(self._arm, run)
+        await run.armed.wait()
+        if run.refusal is not None:
+            raise run.refusal
+        return document.started(run)
+
+    async def stop(self) -> Json:
+        """End the run and return its evidence. Raises NotRunning."""
+        if self._lifecycle.state is State.ARMING:
+            assert self._run is not None
+            await self._run.armed.wait()
+        if self._lifecycle.state is not State.RUNNING:
+            raise NotRunning
+        self._lifecycle.fire(Event.STOP)
+        run = self._run
+        assert run is not None
+        self._spawn(self._finish, run)
+        await run.finished.wait()
+        return run.evidence
+
+    def status(self) -> Json:
+        run = self._run
+        labels = run.request.labels if run else Labels()
+        return {
+            "running": run is not None,
+            "state": self._lifecycle.state.value,
+            "scenario": labels.scenario,
+            "impl": labels.impl,
+            "variant": labels.variant,
+            "commit": labels.commit,
+            "dataset": labels.dataset,
+            "machine": self._machine,
+            "run_id": run.id if run else "",
+            "ebpf": self._ebpf(),
+            "armed": self._armed(),
+            "transport": run.arming.transport if run and run.arming else "",
+            "processes": [
+                {"role": role, "pid": pid} for role, pid in self._collector.processes().items()
+            ],
+        }
+
+    def report(self, report: Report) -> None:
+        self._series.report(LabelSet.of(report.labels, self._machine), report)
+
+    async def refresh(self) -> None:
+        """Fold what is in flight, so that the series show it; concurrent callers share one."""
+        if self._refreshing is not None:
+            await self._refreshing.wait()
+            return
+        run = self._run
+        if run is None or run.arming is None or self._lifecycle.state is not State.RUNNING:
+            return
+        self._refreshing = trio.Event()
+        try:
+            observed = await self._collector.refresh()
+            # it may have been stopped meanwhile: then the series have its final numbers already
+            if run is self._run and not run.finished.is_set():
+                self._show(run, observed)
+        finally:
+            self._refreshing.set()
+            self._refreshing = None
+
+    def last_evidence(self) -> Json | None:
+        return next(reversed(self._kept.values()), None)
+
+    def evidence(self, run_id: str) -> Json | None:
+        return self._kept.get(run_id)
+
+    @property
+    def series(self) -> SeriesStore:
+        return self._series
+
+    def health(self) -> list[HealthMetric]:
+        available = bool(self._ebpf()["available"])
+        return self._totals.metrics(self._armed(), available, self._collector.processes())
+
+    def _armed(self) -> dict[str, bool]:
+        """Which sections have probes attached; none without the process that holds them."""
+        lost = self._collector.lost.is_set()
+        armed = [] if self._run is None or lost else self._run.sections
+        return {section: section in armed for section in SECTIONS}
+
+    # --- the work behind it
+
+    def _spawn(self, work: Any, run: Run) -> None:
+        assert self._nursery is not None
+        self._nursery.start_soon(work, run)
+
+    async def _prepare(self) -> None:
+        try:
+            await self._collector.prepare()
+            self._note(None)
+        except CannotCollect as error:
+            self._note(error)
+
+    async def _arm(self, run: Run) -> None:
+        try:
+            run.arming = await self._collector.start(run.request, run.collection.take)
+            run.started_ns = run.arming.start_ns
+            # from here: compiling for a plan that is new is no cost of the run
+            run.meter = CpuMeter(self._collector.processes())
+            self._note(None)
+        except CannotCollect as error:
+            run.failure = error
+            self._note(error)
+        except InvalidRequest as error:
+            # a run that cannot be about what it was asked to be about never began
+            run.refusal = error
+            self._run = None
+            self._lifecycle.fire(Event.REFUSED)
+            run.armed.set()
+            return
+        trio.lowlevel.add_instrument(run.stalls)
+        self._lifecycle.fire(Event.ARMED)
+        run.armed.set()
+
+    async def _finish(self, run: Run) -> None:
+        try:
+            stopped = await self._collector.stop() if run.arming else None
+            verdict, totals = self._conclude(run, stopped)
+            run.evidence = document.build(run, stopped, verdict)
+        except Exception as error:
+            # Whatever it is: the run ends and says so, nothing stays attached, the agent goes on.
+            LOGGER.exception("run %s could not be concluded", run.id)
+            await self._collector.abandon()
+            run.failure = CannotCollect(INTERNAL_ERROR, f"{type(error).__name__}: {error}")
+            verdict, totals = self._conclude(run, None)
+            run.evidence = document.build(run, None, verdict)
+        trio.lowlevel.remove_instrument(run.stalls)
+        result: Result = "fail" if verdict.verdict == INVALID else "success"
+        self._series.commit(run.label_set, totals, result)
+        self._totals.count_run(verdict)
+        self._keep(run)
+        self._run = None
+        self._lifecycle.fire(Event.STOPPED)
+        run.finished.set()
+        # A run leaves 700 KiB of histograms in cycles of the histogram library's, which the
+        # collector would find only after many more; with the modules frozen it takes a millisecond.
+        gc.collect()
+
+    def _conclude(self, run: Run, stopped: Stopped | None) -> tuple[Verdict, RunTotals]:
+        if stopped is None:
+            assert run.failure is not None
+            verdict = unavailable(run.failure.code, run.failure.message)
+            return verdict, sections.NOTHING_MEASURED
+        run.collection.take_reports(stopped.reports)
+        verdict = self._judge(run, stopped)
+        self._totals.finish(stopped.observed, run.collection)
+        return verdict, sections.run_totals(run.collection, stopped.observed, run.sections)
+
+    def _judge(self, run: Run, stopped: Stopped) -> Verdict:
+        assert run.arming is not None
+        run.checks = run_checks(
+            stopped.edges, run.collection.accounts, run.collection.block, run.sections, run.scoped
+        )
+        observed = stopped.observed
+        streams = {
+            **observed.streams,
+            "offcpu": observed.blocked_counts,
+            **observed.details.streams,
+        }
+        overflow = {
+            "runqlat": run.collection.runqlat.overflow,
+            "biolatency": run.collection.biolatency.overflow,
+        }
+        return judge(
+            streams,
+            stopped.faults,
+            run.arming.unavailable,
+            run.checks,
+            stopped.programs,
+            stopped.edges,
+            overflow,
+            run.collection.accounts,
+        )
+
+    def _show(self, run: Run, observed: Observed) -> None:
+        totals = sections.run_totals(run.collection, observed, run.sections)
+        self._series.set_live(run.label_set, totals)
+        self._totals.advance(observed, run.collection)
+
+    def _keep(self, run: Run) -> None:
+        self._kept[run.id] = run.evidence
+        while len(self._kept) > KEPT_EVIDENCE:
+            self._kept.popitem(last=False)
+
+    def _note(self, failure: CannotCollect | None) -> None:
+        """Remember whether eBPF can be had, for /status."""
+        self._failure = failure
+        self._available = failure is None
+        if failure is not None:
+            LOGGER.warning("cannot collect (%s): %s", failure.code, failure.message)
+
+    def _ebpf(self) -> Json:
+        if self._collector.lost.is_set():
+            return {"available": False, "code": "supervisor_lost", "reason": SUPERVISOR_LOST}
+        if self._failure is not None:
+            return {
+                "available": False,
+                "code": self._failure.code,
+                "reason": self._failure.message,
+            }
+        return {"available": self._available, "reason": None}
+
+
+SUPERVISOR_LOST = (
+    "the privileged process of the agent is gone, and with it every probe; "
+    "restart the agent to collect again"
+)

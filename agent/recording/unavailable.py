@@ -1,0 +1,36 @@
+"""A collector for where there is no privileged side at all, as on a system that is not Linux."""
+
+import os
+from typing import NoReturn
+
+import trio
+
+from agent.model import StartRequest
+from agent.streams.drain.batches import Sink
+from agent.streams.shared.causes import CannotCollect
+
+
+class UnavailableCollector:
+    """Refuses every run with one cause."""
+
+    def __init__(self, cause: CannotCollect) -> None:
+        self._cause = cause
+        self.lost = trio.Event()
+
+    async def prepare(self) -> None:
+        raise self._cause
+
+    async def start(self, request: StartRequest, sink: Sink) -> NoReturn:
+        raise self._cause
+
+    async def refresh(self) -> NoReturn:
+        raise self._cause
+
+    async def stop(self) -> NoReturn:
+        raise self._cause
+
+    async def abandon(self) -> None:
+        """There is nothing to detach."""
+
+    def processes(self) -> dict[str, int]:
+        return {"agent": os.getpid()}

@@ -1,0 +1,1 @@
+"""A run as the unprivileged side conducts it: arming, observing, stopping."""

@@ -1,0 +1,83 @@
+"""The supervisor's answer to arming, read; and a run's scope, on its way there and back."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from agent.model import DETAILS, Scope
+from agent.streams.collect import cgroups
+from agent.streams.collect.observed import Arming
+from agent.streams.shared import specs
+from agent.streams.shared.plan import Plan
+
+
+def read_arming(message: dict[str, Any], plan: Plan, scope: Scope) -> Arming:
+    """What is armed, and why the rest is not."""
+    unavailable = dict(message["unavailable"])
+    refused: dict[str, str] = message["refused"]
+    hooks: dict[str, tuple[str, ...]] = {}
+    for section in plan.sections:
+        needed = [
+            p.hook
+            for p in specs.programs_for((section,), plan.constants())
+            if section in p.sections and not p.iterates and not p.details
+        ]
+        missing = [f"{hook}: {refused[hook]}" for hook in needed if hook in refused]
+        if missing:
+            unavailable.setdefault(section, "cannot attach to " + ", ".join(missing))
+        elif section not in unavailable:
+            hooks[section] = tuple(f"tp_btf/{hook}" for hook in needed)
+    measured = {detail: specs.hooks_of_detail(detail) for detail in plan.details}
+    if message["awaits_execs"]:
+        measured[specs.EXEC_FAILURES] = specs.AWAITING_HOOKS
+    details = _armed_details(measured, hooks, refused, unavailable)
+    return Arming(
+        start_ns=message["start_ns"],
+        hooks=MappingProxyType(hooks),
+        unavailable=MappingProxyType(unavailable),
+        transport=plan.transport,
+        timing=plan.timing,
+        scope=described_scope(scope, message["root"]),
+        versions=MappingProxyType({"bcc": message["bcc"]}),
+        map_bytes=message["map_bytes"],
+        details=MappingProxyType(details),
+    )
+
+
+def _armed_details(
+    measured: Mapping[str, tuple[str, ...]],
+    hooks: Mapping[str, tuple[str, ...]],
+    refused: Mapping[str, str],
+    unavailable: dict[str, str],
+) -> dict[str, tuple[str, ...]]:
+    """Hooks of the details whose sections are armed; adds to ``unavailable`` what was refused."""
+    armed = {}
+    for detail, needed in measured.items():
+        missing = [f"{hook}: {refused[hook]}" for hook in needed if hook in refused]
+        if missing:
+            unavailable[detail] = "cannot attach to " + ", ".join(missing)
+        elif DETAILS[detail] in hooks and detail not in unavailable:
+            armed[detail] = tuple(f"tp_btf/{hook}" for hook in needed)
+    return armed
+
+
+def scope_message(scope: Scope) -> dict[str, Any]:
+    """Numbers and addresses only: a path never reaches the privileged side."""
+    message: dict[str, Any] = {"kind": scope.kind}
+    if scope.kind == "pid":
+        message["pid"] = scope.pid
+    elif scope.kind == "cgroup":
+        message["cgroup_id"] = cgroups.cgroup_id(scope.cgroup)
+    elif scope.kind == "caller":
+        message |= {"client": list(scope.client), "server": list(scope.server)}
+    return message
+
+
+def described_scope(scope: Scope, root: int) -> dict[str, Any]:
+    """The scope as the evidence tells it."""
+    described: dict[str, Any] = {"kind": scope.kind}
+    if scope.kind == "cgroup":
+        described["cgroup"] = scope.cgroup
+    elif scope.kind != "system":
+        described["pid"] = root
+    return described

@@ -1,0 +1,54 @@
+"""Records about single tasks: of their exit, and of those alive at the stop."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.streams.shared.layout import REPORT_SIZE
+
+_FIELDS = (
+    ("tid", "u4"),
+    ("tgid", "u4"),
+    ("comm", "S16"),
+    ("state", "u4"),
+    ("kernel_thread", "u4"),
+    ("now_ns", "u8"),
+    ("born_ns", "u8"),
+    ("wait_ns", "u8"),
+    ("preempted_ns", "u8"),
+    ("oncpu_ns", "u8"),
+    ("blocked_ns", "u8"),
+    ("open_ns", "u8"),
+    ("waits", "u4"),
+    ("slept_us", "u4"),
+    ("kernel_run_delay", "u8"),
+    ("kernel_runtime", "u8"),
+    ("kernel_pcount", "u4"),
+    ("remote_waits", "u4"),
+    ("apart_ns", "i8"),
+)
+
+REPORT_DTYPE = np.dtype(list(_FIELDS))
+"""struct task_report of layout.h. Times in ns; kernel_* are the kernel's own accounting."""
+
+Reports = NDArray[np.void]
+
+
+def from_words(words: NDArray[np.uint64]) -> Reports:
+    """The reports in a stream's words; a copy."""
+    return np.ascontiguousarray(words).reshape(-1).view(REPORT_DTYPE)
+
+
+def from_file(fd: int) -> Reports:
+    """The reports in a file that the supervisor sent; closes it."""
+    with open(fd, "rb") as file:
+        content = file.read()
+    return np.frombuffer(content[: len(content) - len(content) % REPORT_SIZE], REPORT_DTYPE)
+
+
+def none() -> Reports:
+    return np.empty(0, REPORT_DTYPE)
+
+
+def command(comm: bytes) -> str:
+    """A task's name as text; any process may choose any bytes for it."""
+    return comm.decode(errors="replace")

@@ -1,0 +1,173 @@
+"""What the programs only count, and what each task was doing last: mapped tables as arrays."""
+
+import errno
+import mmap
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.streams.shared.layout import (
+    COUNTER_FIELDS,
+    COUNTERS_SIZE,
+    ERRNOS,
+    REASON_KERNEL_THREAD,
+    REASONS,
+    REQUEST_SIZE,
+    SLOT_INTERRUPTIBLE,
+    SLOT_PRIMED,
+    SLOT_REASON_SHIFT,
+    SLOT_RUNNABLE,
+    SLOT_SIZE,
+    SLOT_STATE,
+    SLOT_UNINTERRUPTIBLE,
+    SYSCALLS,
+    Geometry,
+)
+
+_SUM = np.dtype([("ns", "u8"), ("count", "u8")])
+_BLOCKED_END = 2 * REASONS * 16
+_SYSCALLS_END = _BLOCKED_END + SYSCALLS * 8
+_FAILURES_END = _SYSCALLS_END + ERRNOS * 8
+COUNTERS_DTYPE = np.dtype(
+    {
+        "names": ["blocked", "syscalls", "exec_failures", *COUNTER_FIELDS],
+        "formats": [
+            (_SUM, (2, REASONS)),
+            ("u8", SYSCALLS),
+            ("u8", ERRNOS),
+            *("u8" for _ in COUNTER_FIELDS),
+        ],
+        "offsets": [
+            0,
+            _BLOCKED_END,
+            _SYSCALLS_END,
+            *(_FAILURES_END + 8 * i for i in range(len(COUNTER_FIELDS))),
+        ],
+        "itemsize": COUNTERS_SIZE,
+    }
+)
+"""struct cpu_counters of layout.h."""
+
+SLOT_DTYPE = np.dtype(
+    {
+        "names": ["tid", "tag", "since"],
+        "formats": ["u4", "u4", "u8"],
+        "offsets": [0, 4, 8],
+        "itemsize": SLOT_SIZE,
+    }
+)
+"""struct task_slot of layout.h."""
+
+REQUEST_DTYPE = np.dtype(
+    {
+        "names": ["key", "since"],
+        "formats": ["u8", "u8"],
+        "offsets": [0, 8],
+        "itemsize": REQUEST_SIZE,
+    }
+)
+"""struct issued_request of layout.h."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """Blocked time by state (interruptible, uninterruptible) and reason: arrays (2, REASONS)."""
+
+    ns: NDArray[np.uint64]
+    count: NDArray[np.uint64]
+
+    def __add__(self, other: "Blocked") -> "Blocked":
+        return Blocked(self.ns + other.ns, self.count + other.count)
+
+    def of_user_tasks_ns(self) -> int:
+        """All of it, less what kernel threads slept."""
+        return int(self.ns.sum()) - int(self.ns[:, REASON_KERNEL_THREAD].sum())
+
+
+class Tables:
+    """Counters, slots and requests, mapped read-only."""
+
+    def __init__(
+        self, counters_fd: int, slots_fd: int, requests_fd: int, geometry: Geometry
+    ) -> None:
+        sizes = geometry.map_sizes()
+        self._counters_memory = _mapped(counters_fd, sizes["counters"])
+        self._slots_memory = _mapped(slots_fd, sizes["slots"])
+        self._requests_memory = _mapped(requests_fd, sizes["requests"])
+        self._counters = np.frombuffer(self._counters_memory, COUNTERS_DTYPE)
+        self._slots = np.frombuffer(self._slots_memory, SLOT_DTYPE)
+        self._requests = np.frombuffer(self._requests_memory, REQUEST_DTYPE)
+
+    def count(self, field: str) -> int:
+        """One counter, summed over CPUs."""
+        return int(self._counters[field].sum())
+
+    def syscalls(self) -> NDArray[np.uint64]:
+        """Calls by number, summed over CPUs: (SYSCALLS,)"""
+        summed: NDArray[np.uint64] = self._counters["syscalls"].sum(axis=0)
+        return summed
+
+    def exec_failures(self) -> dict[str, int]:
+        """Execs that failed by the error's name, only those there were, summed over CPUs."""
+        counts = enumerate(self._counters["exec_failures"].sum(axis=0).tolist())
+        return {
+            errno.errorcode.get(code, "other" if code == 0 else f"errno_{code}"): count
+            for code, count in counts
+            if count
+        }
+
+    def blocked(self) -> Blocked:
+        """Intervals that have ended, summed over CPUs."""
+        sums = self._counters["blocked"]
+        return Blocked(sums["ns"].sum(axis=0), sums["count"].sum(axis=0))
+
+    def still_blocked(self, until_ns: int, with_primed: bool) -> Blocked:
+        """Intervals that are open, as far as ``until_ns`` (CLOCK_MONOTONIC).
+
+        ``with_primed`` adds tasks that have been blocked since before the run began.
+        """
+        slots = self._slots[_are_blocked(self._slots["tag"], with_primed)]
+        # the table goes on: until it was copied, a slot may have turned into something else
+        slots = slots[_are_blocked(slots["tag"], with_primed)]
+        since = np.minimum(slots["since"], np.uint64(until_ns))
+        blocked = Blocked(np.zeros((2, REASONS), np.uint64), np.zeros((2, REASONS), np.uint64))
+        row = (slots["tag"] & SLOT_STATE) - SLOT_INTERRUPTIBLE
+        reason = slots["tag"] >> SLOT_REASON_SHIFT
+        np.add.at(blocked.ns, (row, reason), np.uint64(until_ns) - since)
+        np.add.at(blocked.count, (row, reason), np.uint64(1))
+        return blocked
+
+    def open_waits(self, until_ns: int) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+        """Positions of the slots of blocked tasks, and ns up to then. Of a run that has ended."""
+        positions = np.flatnonzero(_are_blocked(self._slots["tag"], with_primed=True))
+        since = np.minimum(self._slots["since"][positions], np.uint64(until_ns))
+        return positions, np.uint64(until_ns) - since
+
+    def waiting_for_a_cpu(self) -> int:
+        """Tasks that are runnable and have not run yet."""
+        states = self._slots["tag"] & SLOT_STATE
+        runnable = (states >= SLOT_RUNNABLE) & (states < SLOT_INTERRUPTIBLE)
+        return int(np.count_nonzero(runnable))
+
+    def requests_under_way(self) -> int:
+        """Block requests that were issued and have not completed."""
+        return int(np.count_nonzero((self._requests["key"] != 0) & (self._requests["since"] != 0)))
+
+    def close(self) -> None:
+        del self._counters, self._slots, self._requests
+        self._counters_memory.close()
+        self._slots_memory.close()
+        self._requests_memory.close()
+
+
+def _are_blocked(tags: NDArray[np.uint32], with_primed: bool) -> NDArray[np.bool_]:
+    states = tags & SLOT_STATE
+    chosen: NDArray[np.bool_] = (states == SLOT_INTERRUPTIBLE) | (states == SLOT_UNINTERRUPTIBLE)
+    if not with_primed:
+        chosen &= (tags & SLOT_PRIMED) == 0
+    return chosen
+
+
+def _mapped(fd: int, size: int) -> mmap.mmap:
+    return mmap.mmap(fd, size, mmap.MAP_SHARED, mmap.PROT_READ)

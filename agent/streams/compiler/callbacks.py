@@ -1,0 +1,104 @@
+"""Programs that the kernel calls back: what is needed for one beyond what bcc compiles.
+
+``bpf_task_work_schedule_resume_impl()`` (kernel 6.18) has a function of the program called as a
+task returns to user space. The verifier wants that function among the program's own
+instructions, a type for each function, and a map whose value holds a ``struct bpf_task_work`` by
+its type. bcc makes none of these types. Standard library only.
+"""
+
+import os
+import struct
+from dataclasses import dataclass
+
+from agent.streams.compiler.btf import (
+    KIND_FUNC,
+    KIND_FUNC_PROTO,
+    KIND_INT,
+    KIND_STRUCT,
+    KernelTypes,
+)
+from agent.streams.compiler.linking import INSTRUCTION
+from agent.streams.shared import bpf
+
+SCHEDULE = "bpf_task_work_schedule_resume_impl"
+PLACES = 256
+"""Tasks that may be awaited at a time; a power of two. Two that share a place: one is missed."""
+PLACE_SIZE = 16
+
+
+@dataclass(frozen=True)
+class Callbacks:
+    """The types and the map of tasks that are awaited, which loaded programs keep alive."""
+
+    types_fd: int
+    awaited_fd: int
+    schedule_id: int
+
+    def constants(self) -> dict[str, int]:
+        """The ``-D`` constants of what is compiled to use them."""
+        return {
+            "WITH_EXEC_RETURNS": 1,
+            "AWAITED_FD": self.awaited_fd,
+            "AWAITED_MASK": PLACES - 1,
+        }
+
+    def functions(self, main: bytes) -> bytes:
+        """``struct bpf_func_info`` of a program and of the callback behind it."""
+        return struct.pack("=IIII", 0, _MAIN, len(main) // INSTRUCTION.size, _CALLBACK)
+
+    def close(self) -> None:
+        os.close(self.types_fd)
+        os.close(self.awaited_fd)
+
+
+def open_callbacks(types: KernelTypes) -> Callbacks | None:
+    """None where the kernel has no such function. Raises OSError where it refuses."""
+    schedule_id = types.type_id(SCHEDULE, KIND_FUNC)
+    if schedule_id is None:
+        return None
+    types_fd = bpf.load_types(_types())
+    try:
+        awaited_fd = bpf.create_map(
+            "cba_awaited",
+            bpf.MAP_TYPE_ARRAY,
+            key=4,
+            value=PLACE_SIZE,
+            entries=PLACES,
+            types=(types_fd, _KEY, _PLACE),
+        )
+    except OSError:
+        os.close(types_fd)
+        raise
+    return Callbacks(types_fd, awaited_fd, schedule_id)
+
+
+_KEY, _WORD, _INT, _WORK, _PLACE, _PROTOTYPE, _MAIN, _CALLBACK = range(1, 9)
+
+
+def _types() -> bytes:
+    """A BTF blob (Documentation/bpf/btf.rst) with the types numbered above."""
+    names = bytearray(b"\0")
+    types = bytearray()
+
+    def name(text: str) -> int:
+        position = len(names)
+        names.extend(text.encode() + b"\0")
+        return position
+
+    def add(text: str, kind: int, size: int, *rest: int, members: int = 0) -> None:
+        position = name(text) if text else 0
+        types.extend(struct.pack(f"={3 + len(rest)}I", position, kind << 24 | members, size, *rest))
+
+    signed = 1 << 24
+    add("u32", KIND_INT, 4, 32)
+    add("u64", KIND_INT, 8, 64)
+    add("int", KIND_INT, 4, signed | 32)
+    add("bpf_task_work", KIND_STRUCT, 8, name("opaque"), _WORD, 0, members=1)
+    place = (name("unused"), _WORD, 0, name("work"), _WORK, 64)
+    add("awaited", KIND_STRUCT, PLACE_SIZE, *place, members=2)
+    add("", KIND_FUNC_PROTO, _INT)
+    add("main", KIND_FUNC, _PROTOTYPE)
+    add("callback", KIND_FUNC, _PROTOTYPE)
+    magic, version, header = 0xEB9F, 1, 24
+    sizes = (header, 0, len(types), len(types), len(names))
+    return struct.pack("=HBB5I", magic, version, 0, *sizes) + types + names

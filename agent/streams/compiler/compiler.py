@@ -1,0 +1,292 @@
+"""The compiling process: imports bcc, compiles probes/*.c, loads them, hands the fds over, exits.
+
+It lives for one compilation, so that LLVM's 100 MB and its crashes go with it. It runs under
+whichever interpreter has bcc (the distribution's, as a rule), as a script, with nothing but bcc
+and the standard library; keep it to Python 3.9.
+
+Request and answer are one JSON message each on the inherited socket ``argv[1]``; the answer
+brings the program fds, in the order of ``programs``, and the map of the execs that are awaited,
+where they are: the kernel calls nobody back whose map no process holds. Clang's messages go to
+stderr.
+"""
+
+import json
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple, Optional
+
+PROBES = Path(__file__).resolve().parents[1] / "probes"
+
+if __name__ == "__main__":
+    # Last on the path: the project's environment must not shadow this interpreter's packages.
+    sys.path.append(str(Path(__file__).resolve().parents[3]))
+
+from agent.streams.compiler.btf import KIND_FUNC, KernelTypes, NoBtf
+from agent.streams.compiler.callbacks import Callbacks
+from agent.streams.compiler.linking import link
+from agent.streams.compiler.newer_kernels import Newer, newer_kernel
+from agent.streams.shared import bpf, specs
+
+Loaded = list[tuple[specs.Program, int]]
+
+
+class Build(NamedTuple):
+    """What came of a request."""
+
+    loaded: Loaded
+    unavailable: dict[str, str]
+    newer: Newer
+    """What of a newer kernel they use."""
+    refused: str = ""
+    """Why they do without all of it, where this kernel has some."""
+
+
+LOG_LINES = 12
+LOG_BYTES = 16 * 1024
+
+
+class BuildFailed(Exception):
+    """Nothing was loaded; ``code`` names the kind of cause, the message holds the last lines."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+def optional_helpers(types: KernelTypes) -> dict[str, int]:
+    """What this kernel has beyond what is needed, found by name and never by its version."""
+    constants = {
+        f"HAVE_{program.hook.upper()}": 1
+        for program in specs.PROGRAMS
+        if program.optional and types.tracepoint_id(program.hook) is not None
+    }
+    registers = any(types.offset_of(*path) is not None for path in specs.SYSCALL_REGISTER)
+    # 5.15 and later
+    if registers and types.has_enumerator("bpf_func_id", "BPF_FUNC_task_pt_regs"):
+        constants["HAVE_TASK_PT_REGS"] = 1
+    return constants
+
+
+def kernel_constants(types: KernelTypes) -> tuple[dict[str, int], dict[str, str]]:
+    """Offsets and positions as ``-D`` constants, and what this kernel lacks, by constant."""
+    constants = optional_helpers(types)
+    missing: dict[str, str] = {}
+    for field in specs.FIELDS:
+        offsets = (types.offset_of(struct, name) for struct, name in field.paths)
+        offset = next((o for o in offsets if o is not None), None)
+        if offset is not None:
+            constants[field.constant] = offset
+        elif not field.optional:
+            missing[field.constant] = "no field " + " or ".join(".".join(p) for p in field.paths)
+    for argument in specs.ARGUMENTS:
+        position = types.argument_position(argument.tracepoint, argument.type_name, argument.nth)
+        if position is not None:
+            constants[argument.constant] = position
+        elif not argument.optional:
+            missing[argument.constant] = f"no {argument.type_name} in {argument.tracepoint}"
+    return constants, missing
+
+
+def available_programs(
+    types: KernelTypes, constants: dict[str, int], sections: tuple[str, ...]
+) -> list[specs.Program]:
+    """The programs of these sections, less optional ones that this kernel has no hook for."""
+    programs = specs.programs_for(sections, constants)
+    return [p for p in programs if not (p.optional and types.tracepoint_id(p.hook) is None)]
+
+
+def unsupported(
+    types: KernelTypes, constants: dict[str, int], missing: dict[str, str], section: str
+) -> Optional[str]:
+    """Why the kernel cannot support a section, or None if it can."""
+    for program in available_programs(types, constants, (section,)):
+        if not program.iterates and types.tracepoint_id(program.hook) is None:
+            return f"this kernel has no tracepoint {program.hook}"
+    for need in (*specs.FIELDS, *specs.ARGUMENTS):
+        if need.constant in missing and (not need.sections or section in need.sections):
+            return f"this kernel's BTF has {missing[need.constant]}"
+    return None
+
+
+def compile_source(constants: dict[str, int], sections: tuple[str, ...]) -> Any:
+    """All C files as one translation unit (0.2 s). Raises BuildFailed."""
+    from bcc import BPF  # the only place that imports it
+
+    switches = {switch: int(s in sections) for s, switch in specs.SECTION_SWITCHES.items()}
+    text = "".join(f'#line 1 "{name}"\n{(PROBES / name).read_text()}' for name in specs.SOURCES)
+    cflags = [
+        f"-I{PROBES}",
+        *(
+            f"-D{n}={v}ULL" if v >> 32 else f"-D{n}={v}"
+            for n, v in {**constants, **switches}.items()
+        ),
+    ]
+    said_before = stderr_size()
+    try:
+        return BPF(text=text.encode(), cflags=cflags)
+    except Exception as error:  # bcc raises bare Exceptions, with no word of clang's in them
+        raise BuildFailed("compile_failed", stderr_since(said_before) or str(error)) from error
+
+
+def stderr_size() -> int:
+    """Bytes written to stderr so far; 0 where it is no file. The supervisor makes it one."""
+    return os.fstat(2).st_size
+
+
+def stderr_since(position: int) -> str:
+    """The last lines of what came after, which is how clang tells what is wrong."""
+    start = max(position, stderr_size() - LOG_BYTES)
+    try:
+        text = os.pread(2, LOG_BYTES, start).decode(errors="replace")
+    except OSError:
+        return ""
+    return "\n".join(text.strip().splitlines()[-LOG_LINES:])
+
+
+def load_program(
+    types: KernelTypes,
+    module: Any,
+    program: specs.Program,
+    marks: dict[int, int],
+    callbacks: Optional[Callbacks],
+) -> int:
+    """Load one program and return its fd. Raises bpf.LoadFailed or BuildFailed."""
+    if program.iterates:
+        btf_id = types.type_id("bpf_iter_task", KIND_FUNC)
+        attach_type = bpf.ATTACH_TRACE_ITER
+    else:
+        btf_id = types.tracepoint_id(program.hook)
+        attach_type = bpf.ATTACH_TRACE_RAW_TP
+    if btf_id is None:
+        raise BuildFailed("kernel_too_old", f"this kernel has no {program.hook}")
+    code = module.dump_func(program.function.encode())
+    if not program.callback or callbacks is None:
+        return bpf.load_tracing(program.name, link(code, marks), attach_type, btf_id)
+    linked = link(code, marks, module.dump_func(program.callback.encode()))
+    types_fd, functions = callbacks.types_fd, callbacks.functions(code)
+    return bpf.load_tracing(program.name, linked, attach_type, btf_id, types_fd, functions)
+
+
+def attempt(
+    types: KernelTypes, constants: dict[str, int], sections: tuple[str, ...], newer: Newer
+) -> Loaded:
+    """Compile and load everything for these sections, or nothing. Raises BuildFailed."""
+    constants = {**constants, **newer.constants()}
+    module = compile_source(constants, sections)
+    loaded: Loaded = []
+    hook = "iter/registers"
+    try:
+        marks = newer.marks(types, module)
+        for program in available_programs(types, constants, sections):
+            hook = program.hook
+            fd = load_program(types, module, program, marks, newer.callbacks)
+            loaded.append((program, fd))
+    except bpf.LoadFailed as error:
+        close_all(loaded)
+        refused = error.errno in (1, 13)  # EPERM, EACCES without a verifier's word
+        code = "not_permitted" if refused and not error.log else "load_failed"
+        raise BuildFailed(code, f"{hook}: {error}") from error
+    except OSError as error:
+        close_all(loaded)
+        raise BuildFailed("load_failed", f"{hook}: {error}") from error
+    except BuildFailed:
+        close_all(loaded)
+        raise
+    return loaded
+
+
+def close_all(loaded: Loaded) -> None:
+    for _, fd in loaded:
+        os.close(fd)
+
+
+def attempt_best(
+    types: KernelTypes,
+    constants: dict[str, int],
+    sections: tuple[str, ...],
+    unavailable: dict[str, str],
+) -> Build:
+    """The same with what this kernel makes cheaper, and without where that fails."""
+    newer = Newer()
+    try:
+        newer = newer_kernel(types, constants, sections)
+        return Build(attempt(types, constants, sections, newer), unavailable, newer)
+    except (BuildFailed, OSError) as error:
+        newer.close()
+        refused = str(error)
+    loaded = attempt(types, constants, sections, Newer())
+    return Build(loaded, unavailable, Newer(), refused)
+
+
+def build(sections: tuple[str, ...], constants: dict[str, int]) -> Build:
+    """The programs of every section that can be had, and why the others cannot.
+
+    Sections are built together; only where that fails is each built alone to find the one at
+    fault. Raises BuildFailed where none can be had.
+    """
+    types = KernelTypes()
+    offsets, missing = kernel_constants(types)
+    constants = {**constants, **offsets}
+    reasons = {s: unsupported(types, constants, missing, s) for s in sections}
+    unavailable = {s: reason for s, reason in reasons.items() if reason}
+    wanted = tuple(s for s in sections if s not in unavailable)
+    try:
+        if wanted:
+            return attempt_best(types, constants, wanted, unavailable)
+    except BuildFailed as error:
+        if error.code == "not_permitted":
+            raise
+        failure = error
+    else:
+        failure = BuildFailed("kernel_too_old", "; ".join(sorted(set(unavailable.values()))))
+    for section in wanted:
+        try:
+            close_all(attempt(types, constants, (section,), Newer()))
+        except BuildFailed as error:
+            unavailable[section] = f"{error.code}: {error.message}"
+            failure = error
+    wanted = tuple(s for s in wanted if s not in unavailable)
+    if not wanted:
+        raise failure
+    return attempt_best(types, constants, wanted, unavailable)
+
+
+def answer(request: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
+    """The JSON answer to a request, and the fds that go with it."""
+    os.environ["BCC_KERNEL_SOURCE"] = str(PROBES / "include")
+    try:
+        import bcc
+
+        built = build(tuple(request["sections"]), request["constants"])
+    except ImportError as error:
+        return {"error": "no_bcc", "message": str(error)}, []
+    except NoBtf as error:
+        return {"error": "no_btf", "message": str(error)}, []
+    except BuildFailed as error:
+        return {"error": error.code, "message": error.message}, []
+    fds = [fd for _, fd in built.loaded]
+    if built.newer.callbacks:
+        fds.append(built.newer.callbacks.awaited_fd)
+    return {
+        "programs": [{"name": p.name, "hook": p.hook} for p, _ in built.loaded],
+        "unavailable": built.unavailable,
+        "bcc": bcc.__version__,
+        "awaits_execs": built.newer.callbacks is not None,
+        "newer_refused": built.refused,
+    }, fds
+
+
+def main() -> None:
+    with socket.socket(fileno=int(sys.argv[1])) as channel:
+        message, fds = answer(json.loads(channel.recv(1 << 20)))
+        socket.send_fds(channel, [json.dumps(message).encode()], fds)
+    # not exit(): bcc's and LLVM's own clean-up is slow and has crashed
+    sys.stderr.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""What newer kernels make cheaper, found by name; what they lack, the programs do without.
+
+Nothing that was asked for fails by it: where the kernel refuses, all of it is left out. Used by
+the compiling process. Standard library only.
+"""
+
+import os
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from agent.streams.compiler.btf import KIND_FUNC, KIND_STRUCT, KernelTypes
+from agent.streams.compiler.callbacks import Callbacks, open_callbacks
+from agent.streams.compiler.linking import MARK_CAST, MARK_REGISTERS, MARK_SCHEDULE, MARKS
+from agent.streams.shared import bpf, specs
+
+CAST = "bpf_rdonly_cast"
+"""Since 6.2: no call, but the verifier's leave to read at an address what lies there."""
+
+AWAITING_NEEDS = ("REGS_RESULT", "HAVE_TASK_PT_REGS", "EXECVE_NUMBER", "EXECVEAT_NUMBER")
+REGISTERS_NEED = ("TASK_STACK", "HAVE_TASK_PT_REGS")
+"""Constants that a kernel which can do this has on x86 and arm64, and may lack elsewhere."""
+RUN_QUEUE_NEEDS = ("TASK_CFS_RQ", "CFS_RQ_RQ", "RQ_CLOCK")
+
+
+@dataclass(frozen=True)
+class Newer:
+    """What this kernel has; by default nothing."""
+
+    callbacks: Optional[Callbacks] = None
+    cast_id: Optional[int] = None
+    registers_type: int = 0
+    run_queue_type: int = 0
+
+    def constants(self) -> dict[str, int]:
+        """The ``-D`` constants that choose the code."""
+        return {
+            **MARKS,
+            "DIRECT_REGISTERS": int(bool(self.registers_type)),
+            "PT_REGS_TYPE": self.registers_type,
+            "DIRECT_RUN_QUEUE": int(bool(self.run_queue_type)),
+            "RQ_TYPE": self.run_queue_type,
+            "WITH_EXEC_RETURNS": int(self.callbacks is not None),
+            **(self.callbacks.constants() if self.callbacks else {}),
+        }
+
+    def marks(self, types: KernelTypes, module: Any) -> dict[int, int]:
+        """What stands for each mark in the programs of a compiled module.
+
+        Raises bpf.LoadFailed, or OSError where not every task's registers lie at one distance.
+        """
+        marks = {}
+        if self.callbacks:
+            marks[MARK_SCHEDULE] = self.callbacks.schedule_id
+        if self.cast_id is not None:
+            marks[MARK_CAST] = self.cast_id
+        if self.registers_type:
+            marks[MARK_REGISTERS] = _registers_distance(types, module)
+        return marks
+
+    def close(self) -> None:
+        if self.callbacks:
+            self.callbacks.close()
+
+
+def newer_kernel(types: KernelTypes, constants: dict[str, int], sections: tuple[str, ...]) -> Newer:
+    """What this kernel has of what a run of these sections can use. Raises OSError."""
+    awaits = set(specs.EXEC_RETURNS_NEED) <= set(sections) and constants.keys() >= set(
+        AWAITING_NEEDS
+    )
+    cast_id = types.type_id(CAST, KIND_FUNC)
+
+    def castable(name: str, needs: Sequence[str]) -> int:
+        if cast_id is None or not constants.keys() >= set(needs):
+            return 0
+        return types.type_id(name, KIND_STRUCT) or 0
+
+    return Newer(
+        open_callbacks(types) if awaits else None,
+        cast_id,
+        castable("pt_regs", REGISTERS_NEED),
+        castable("rq", RUN_QUEUE_NEEDS),
+    )
+
+
+def _registers_distance(types: KernelTypes, module: Any) -> int:
+    """Bytes from the bottom of a task's stack to the registers that it saved.
+
+    The same for all tasks, by THREAD_SIZE and what an architecture leaves free at the top; asked
+    of the kernel, which knows both.
+    """
+    iterator_type = types.type_id("bpf_iter_task", KIND_FUNC)
+    code = module.dump_func(b"on_iter_registers")
+    fd = bpf.load_tracing("cba_registers", code, bpf.ATTACH_TRACE_ITER, iterator_type or 0)
+    try:
+        found = bpf.run_iterator(fd)
+    finally:
+        os.close(fd)
+    pairs: list[tuple[int, int]] = list(struct.iter_unpack("=QQ", found))
+    # a task that has ended has no stack any more
+    distances = {registers - stack for stack, registers in pairs if stack}
+    if len(distances) != 1:
+        raise OSError(f"{len(distances)} distances from the stack to the registers")
+    return distances.pop()

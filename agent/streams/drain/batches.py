@@ -1,0 +1,168 @@
+"""From batches to events: every event is handed over exactly once, whichever way it came.
+
+Full batches come as records of the transport. What sits in a batch that is still open is taken
+in place, at the end of a run and for a look in the middle of one; its record, when it comes, is
+then read from where the look left off.
+"""
+
+import mmap
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.streams.drain.ordering import acquire_fence
+from agent.streams.shared.layout import (
+    BATCH_LOST_OFFSET,
+    BATCH_SIZE,
+    BATCH_TAIL,
+    BATCH_WORDS,
+    STREAM_NAMES,
+    STREAM_WORDS,
+    Geometry,
+)
+
+STREAMS = len(STREAM_NAMES)
+NOT_FRESH = 0xFFFF
+RECORDS_COPIED = 32
+"""64 KiB at a time: memory of that size is used again, more would be mapped and faulted in anew."""
+
+Words = NDArray[np.uint64]
+_NOTHING: Words = np.empty(0, np.uint64)
+Sink = Callable[[int, Words], None]
+"""Takes a stream's number and events as words: (records, words) or (words,). It keeps no view."""
+
+BATCH_DTYPE = np.dtype(
+    {
+        "names": ["seen", "words", "id", "seq", "events", *BATCH_TAIL],
+        "formats": ["u8", "u4", "u4", "u8", ("u8", BATCH_WORDS), *("u8" for _ in BATCH_TAIL)],
+        "offsets": [0, 8, 12, 16, 24, *(BATCH_LOST_OFFSET + 8 * i for i in range(len(BATCH_TAIL)))],
+        "itemsize": BATCH_SIZE,
+    }
+)
+"""struct batch of layout.h."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Records as they lie in the transport's memory: views, valid until they are released."""
+
+    ids: NDArray[np.uint32]
+    """cpu << 8 | stream, one a record."""
+    seqs: NDArray[np.uint64]
+    events: Words
+    """(records, BATCH_WORDS)"""
+
+
+class OpenBatches:
+    """The batches that are being filled, mapped read-only."""
+
+    def __init__(self, fd: int, geometry: Geometry) -> None:
+        size = geometry.map_sizes()["batches"]
+        self._memory = mmap.mmap(fd, size, mmap.MAP_SHARED, mmap.PROT_READ)
+        self.rows = np.frombuffer(self._memory, BATCH_DTYPE)
+        """One per CPU and stream: row = cpu * STREAMS + stream."""
+        self._fence = acquire_fence()
+
+    def unread(self, row: int, seq: int, start: int) -> Words:
+        """A copy of the words from ``start`` on, of the batch numbered ``seq`` of a row.
+
+        Empty when it has been handed over: its record brings them. A batch is emptied before it
+        is numbered anew, so a count that is read after the number belongs to it.
+        """
+        batch = self.rows[row]
+        if int(batch["seq"]) != seq:
+            return _NOTHING
+        self._fence()
+        used = int(batch["words"])
+        self._fence()
+        words: Words = batch["events"][start:used].copy()
+        self._fence()
+        return words if int(batch["seq"]) == seq else _NOTHING
+
+    def totals(self, field: str) -> list[int]:
+        """A counter of the batches' tail, summed over CPUs, by stream."""
+        return [int(self.rows[field][stream::STREAMS].sum()) for stream in range(STREAMS)]
+
+    def seen(self, stream: int) -> int:
+        """Everything that passed the stream's program, kept or not."""
+        return int(self.rows["seen"][stream::STREAMS].sum())
+
+    def produced(self) -> list[int]:
+        """Events that the programs wrote or had to drop, by stream."""
+        words = self.rows["seq"] * np.uint64(BATCH_WORDS) + self.rows["words"]
+        return [
+            int(words[stream::STREAMS].sum()) // STREAM_WORDS[stream] + lost
+            for stream, lost in enumerate(self.totals("lost"))
+        ]
+
+    def close(self) -> None:
+        """Raises BufferError while anybody still holds a view of the events."""
+        self.rows = np.empty(0, BATCH_DTYPE)
+        self._memory.close()
+
+
+def _together(events: Words, positions: NDArray[np.intp]) -> Iterator[Words]:
+    """The records at these positions: as they lie where no other is between them, else copied."""
+    if not len(positions):
+        return
+    first, last = int(positions[0]), int(positions[-1])
+    if last - first + 1 == len(positions):
+        yield events[first : last + 1]
+        return
+    for begin in range(0, len(positions), RECORDS_COPIED):
+        yield events[positions[begin : begin + RECORDS_COPIED]]
+
+
+class Ledger:
+    """What has been taken of each CPU's stream, for one run."""
+
+    def __init__(self, rows: int) -> None:
+        self._next_seq = [0] * rows
+        self._taken = [0] * rows
+        """Words already taken of the batch that is open."""
+        self.received = [0] * STREAMS
+        """Events handed to the sink, by stream."""
+        self.missing_batches = 0
+        """Batches that the kernel side handed over and that never arrived."""
+
+    def take_records(self, block: Block, sink: Sink) -> None:
+        """Hand over every event of a block of records that was not taken before."""
+        rows = (block.ids >> 8) * STREAMS + (block.ids & 0xFF)
+        fresh = np.ones(len(rows), np.bool_)
+        for row in set(rows.tolist()):
+            positions = np.flatnonzero(rows == row)
+            first, last = int(block.seqs[positions[0]]), int(block.seqs[positions[-1]])
+            self.missing_batches += (
+                first - self._next_seq[row] + (last - first + 1 - len(positions))
+            )
+            if self._taken[row] and first == self._next_seq[row]:
+                position = int(positions[0])
+                fresh[position] = False
+                self._take(row, block.events[position, self._taken[row] :], sink)
+            self._taken[row] = 0
+            self._next_seq[row] = last + 1
+        self._take_whole(block, fresh, sink)
+
+    def take_open(self, batches: OpenBatches, sink: Sink) -> None:
+        """Hand over what is in the open batches and was not taken before."""
+        for row in np.flatnonzero(batches.rows["words"]).tolist():
+            events = batches.unread(row, self._next_seq[row], self._taken[row])
+            self._take(row, events, sink)
+            self._taken[row] += len(events)
+
+    def _take_whole(self, block: Block, fresh: NDArray[np.bool_], sink: Sink) -> None:
+        """Stream by stream: a call of the sink costs as much as the events of some ten records."""
+        streams = np.where(fresh, block.ids & 0xFF, NOT_FRESH)
+        for stream in range(STREAMS):
+            positions = np.flatnonzero(streams == stream)
+            for events in _together(block.events, positions):
+                sink(stream, events)
+            self.received[stream] += len(positions) * BATCH_WORDS // STREAM_WORDS[stream]
+
+    def _take(self, row: int, words: Words, sink: Sink) -> None:
+        stream = row % STREAMS
+        if len(words):
+            sink(stream, words)
+            self.received[stream] += len(words) // STREAM_WORDS[stream]

@@ -1,0 +1,115 @@
+"""Reading the BPF ring buffer without a syscall and without a callback per record.
+
+The kernel maps it as three parts (kernel/bpf/ringbuf.c, ringbuf_map_mmap_kern):
+
+    offset 0            one page: the consumer's position, ours to write
+    offset page         one page: the producer's position
+    offset 2 * page     the data, twice in a row, so that no record wraps
+
+A record is a header of two u32 (length, with BUSY and DISCARD in its upper bits, and the page
+offset), then its payload, padded to 8 bytes. All of ours have one size, so a run of them is an
+array with a stride, and its headers are checked in one comparison.
+
+Ordering: the producer stores the header's length last (smp_store_release by commit), and we
+look at the producer's position before the headers, and at the headers before the payload.
+x86-64 keeps loads in order; elsewhere a fence stands between (libatomic's).
+"""
+
+import mmap
+
+import numpy as np
+import trio
+
+from agent.streams.drain.batches import Block
+from agent.streams.drain.ordering import acquire_fence
+from agent.streams.shared.layout import BATCH_WORDS, RECORD_SIZE
+
+HEADER = 8
+STRIDE = HEADER + RECORD_SIZE
+BUSY, DISCARD = 1 << 31, 1 << 30
+
+_RECORD = np.dtype(
+    {
+        "names": ["length", "id", "seq", "events"],
+        "formats": ["u4", "u4", "u8", ("u8", BATCH_WORDS)],
+        "offsets": [0, HEADER + 4, HEADER + 8, HEADER + 16],
+        "itemsize": STRIDE,
+    }
+)
+
+
+class CorruptRing(Exception):
+    """A record that none of our programs writes."""
+
+
+class RingReader:
+    """One ring, mapped by whoever has its fd: that takes no privilege."""
+
+    def __init__(self, fd: int, ring_bytes: int) -> None:
+        page = mmap.PAGESIZE
+        self._fd = fd
+        self._mask = ring_bytes - 1
+        self._fence = acquire_fence()
+        self._consumer_page = mmap.mmap(fd, page, mmap.MAP_SHARED)
+        self._data = mmap.mmap(
+            fd, page + 2 * ring_bytes, mmap.MAP_SHARED, mmap.PROT_READ, offset=page
+        )
+        self._consumer = np.frombuffer(self._consumer_page, np.uint64, 1)
+        self._producer = np.frombuffer(self._data, np.uint64, 1)
+        self._position = int(self._consumer[0])
+
+    async def wait(self) -> None:
+        """Return when the kernel wakes us: only when the ring fills faster than it is drained."""
+        await trio.lowlevel.wait_readable(self._fd)
+
+    def read(self, limit: int) -> Block | None:
+        """At most ``limit`` records, or None; to be released before the next read.
+
+        Raises CorruptRing for a record of another size.
+        """
+        available = int(self._producer[0]) - self._position
+        count = min(available // STRIDE, limit)
+        if count <= 0:
+            return None
+        self._fence()
+        start = mmap.PAGESIZE + (self._position & self._mask)
+        # the second mapping of the data ends what fits behind it
+        count = min(count, (len(self._data) - start) // STRIDE)
+        records = np.frombuffer(self._data, _RECORD, count, start)
+        whole = records["length"] == RECORD_SIZE
+        if not whole.all():
+            count = int(np.argmin(whole))
+            self._check_odd_header(int(records["length"][count]))
+            records = records[:count]
+        if count == 0:
+            return None
+        self._fence()
+        self._position += count * STRIDE
+        return Block(records["id"], records["seq"], records["events"])
+
+    def release(self) -> None:
+        """Give what was read back to the kernel; every view of it is void from here on."""
+        self._fence()
+        self._consumer[0] = self._position
+
+    def discard(self) -> None:
+        """Leave unread what an earlier run left behind. Nothing is attached meanwhile."""
+        self._position = int(self._producer[0])
+        self.release()
+
+    def refused(self) -> None:
+        """A ring keeps no account of what it refuses."""
+
+    def close(self) -> None:
+        """Raises BufferError while anybody still holds a view of a record."""
+        self._consumer = self._producer = np.empty(0, np.uint64)
+        self._data.close()
+        self._consumer_page.close()
+
+    def _check_odd_header(self, header: int) -> None:
+        # being written: it will be there the next time
+        if header & BUSY:
+            return
+        raise CorruptRing(
+            f"a record of {header & ~DISCARD} bytes where {RECORD_SIZE} were expected"
+        )

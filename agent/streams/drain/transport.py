@@ -1,0 +1,133 @@
+"""The agent's ends of the transports: asks for their buffers, maps them, follows the CPUs."""
+
+import contextlib
+import logging
+import mmap
+import os
+from pathlib import Path
+from typing import Any, Protocol
+
+import trio
+
+from agent.streams.drain.client import Reply, close_all
+from agent.streams.drain.perf import PerfEvent, PerfReader
+from agent.streams.drain.poller import Reader
+from agent.streams.drain.ring import RingReader
+from agent.streams.drain.wakeups import Wakeups
+from agent.streams.shared.causes import CannotCollect, cannot
+
+LOGGER = logging.getLogger("agent.streams")
+
+ONLINE = Path("/sys/devices/system/cpu/online")
+FOLLOW_INTERVAL_S = 1.0
+"""Between two looks at which CPUs run. What a new one streams until then is lost and counted."""
+
+LARGEST_BUFFER = 2 << 20
+"""For each CPU: 250,000 events, a second at full load."""
+GRANTED_BUFFER = 512 << 10
+"""What perf_event_mlock_kb grants each CPU by default, whatever the limit on locked memory."""
+SHARED_BYTES = 32 << 20
+"""Above this, buffers are no larger than GRANTED_BUFFER."""
+
+
+class Asks(Protocol):
+    """What is needed of `agent.streams.drain.client.SupervisorClient`."""
+
+    async def ask(self, verb: str, **arguments: Any) -> Reply: ...
+
+
+class Transports:
+    """Each transport is mapped when it is first asked for, and stays mapped."""
+
+    def __init__(
+        self,
+        client: Asks,
+        perf_bytes: int | None = None,
+        online: Path = ONLINE,
+        wakeups: Wakeups | None = None,
+    ) -> None:
+        self._client = client
+        self._ring: RingReader | None = None
+        self._perf = PerfReader(wakeups)
+        self._perf_bytes = perf_bytes or buffer_size(os.cpu_count() or 1)
+        self._opening = trio.Lock()
+        self._online = online
+        self._online_then = ""
+
+    async def open(self, wanted: str) -> tuple[str, Reader]:
+        """Have every buffer of a transport mapped; returns its name, ``auto`` decided, and reader.
+
+        To be done before programs are attached: what they submit to a buffer that is not mapped
+        is lost. Raises CannotCollect.
+        """
+        async with self._opening:
+            return await self._open(wanted)
+
+    async def _open(self, wanted: str) -> tuple[str, Reader]:
+        self._online_then = self._online.read_text()
+        while True:
+            # a mapping keeps a duplicate of its own
+            with contextlib.ExitStack() as received:
+                name, events = await self._offers(wanted, received)
+                if name == "ring":
+                    assert self._ring is not None
+                    return name, self._ring
+                try:
+                    self._perf.add(events, self._perf_bytes)
+                except OSError as error:
+                    self._ask_for_less(error)
+                else:
+                    return name, self._perf
+
+    async def _offers(
+        self, wanted: str, received: contextlib.ExitStack
+    ) -> tuple[str, list[PerfEvent]]:
+        """The transport's name, and which perf buffers there are to be mapped."""
+        events: list[PerfEvent] = []
+        while True:
+            reply = await self._client.ask(
+                "buffers",
+                transport=wanted,
+                have=[*self._perf.serials, *(event.serial for event in events)],
+                watermark=self._perf_bytes // 4,
+            )
+            if reply.message["transport"] == "ring":
+                self._map_ring(reply)
+                return "ring", []
+            received.callback(close_all, reply.fds)
+            offers = zip(reply.message["buffers"], reply.fds, strict=True)
+            events += [PerfEvent(cpu, serial, fd) for (cpu, serial), fd in offers]
+            if not reply.message["more"]:
+                return "perf", events
+
+    async def follow_cpus(self, name: str) -> None:
+        """Map the buffers of CPUs that come online, where they have their own. Until cancelled."""
+        while name == "perf":
+            await trio.sleep(FOLLOW_INTERVAL_S)
+            if self._online.read_text() == self._online_then:
+                continue
+            try:
+                await self.open(name)
+            except CannotCollect as error:
+                LOGGER.warning("events of a CPU that came online are lost: %s", error.message)
+
+    def _ask_for_less(self, error: OSError) -> None:
+        # one size for all: those that are mapped keep theirs
+        if self._perf.serials or self._perf_bytes <= mmap.PAGESIZE:
+            detail = f"{self._perf_bytes} bytes a CPU asked for: {error.strerror}"
+            raise cannot("no_buffer_memory", detail) from error
+        self._perf_bytes //= 2
+
+    def _map_ring(self, reply: Reply) -> None:
+        if self._ring is None:
+            self._ring = RingReader(reply.fds[0], reply.message["ring_bytes"])
+        else:
+            close_all(reply.fds)
+
+
+def buffer_size(cpus: int) -> int:
+    """Bytes of each CPU's buffer, to begin with; halved until the kernel grants it."""
+    size = LARGEST_BUFFER
+    while size > GRANTED_BUFFER and size * cpus > SHARED_BYTES:
+        size //= 2
+    return size

@@ -1,0 +1,1 @@
+"""What the agent, its supervisor and the compiling process all need. Standard library only."""

@@ -1,0 +1,1 @@
+"""The privileged process: holds maps, programs and links. Standard library only."""

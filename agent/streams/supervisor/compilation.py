@@ -1,0 +1,194 @@
+"""Running the compiling process and reading its answer. Privileged side.
+
+Whatever happens to that process, the supervisor comes back with programs or with a cause.
+"""
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+
+from agent.streams.shared import messages, privileges
+from agent.streams.shared.causes import CURES, CannotCollect, cannot
+
+COMPILER = Path(__file__).parents[1] / "compiler" / "compiler.py"
+DEADLINE_S = 20.0
+"""A compilation takes 0.3 s; a machine under full load has been seen to need ten times that."""
+LOG_LINES = 12
+LOG_BYTES = 16 * 1024
+"""The end of the log that is looked at, so that the message to the agent stays a message."""
+
+DISTRIBUTION_PYTHON = "/usr/bin/python3"
+"""Where Debian, Ubuntu and Fedora install bcc's Python package for."""
+
+
+class Abandoned(Exception):
+    """The agent went away while a compilation was under way."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """Programs that are loaded and not attached, with what could not be built."""
+
+    programs: tuple[tuple[str, str, int], ...]
+    """(name, hook, fd)"""
+    unavailable: dict[str, str]
+    bcc: str
+    awaited_fd: int | None = None
+    """The map of execs that are awaited; failed ones are known then, asked for or not."""
+    newer_refused: str = ""
+    """Why the programs do without what this kernel makes cheaper; empty where they do not."""
+
+    def close(self) -> None:
+        for _, _, fd in self.programs:
+            os.close(fd)
+        if self.awaited_fd is not None:
+            os.close(self.awaited_fd)
+
+
+def interpreters() -> list[str]:
+    """Interpreters that may have bcc, most likely first."""
+    candidates = (DISTRIBUTION_PYTHON, sys.executable)
+    found = [path for path in candidates if os.access(path, os.X_OK)]
+    return list(dict.fromkeys(found))
+
+
+class Compiler:
+    """Starts one process for each compilation, and knows its pid while it lives."""
+
+    def __init__(self, agent: socket.socket) -> None:
+        self._agent = agent
+        self.pid: int | None = None
+
+    def build(self, sections: list[str], constants: dict[str, int], map_fds: list[int]) -> Built:
+        """Compile and load. Raises CannotCollect, or Abandoned when the agent is gone."""
+        request: dict[str, object] = {"sections": sections, "constants": constants}
+        cause = cannot("no_bcc", "no interpreter found")
+        for interpreter in interpreters():
+            try:
+                return self._run(interpreter, request, map_fds)
+            except CannotCollect as error:
+                cause = error
+                if error.code != "no_bcc":
+                    break
+        raise cause
+
+    def _run(self, interpreter: str, request: dict[str, object], map_fds: list[int]) -> Built:
+        with self._process(interpreter, map_fds) as (process, channel, log):
+            packet, fds = b"", list[int]()
+            # it may end without having read the request, or before all of its answer is out
+            with contextlib.suppress(ConnectionError):
+                channel.send(json.dumps(request).encode())
+                if not self._answered(channel):
+                    raise cannot("compiler_timeout", f"{DEADLINE_S:g} s{_tail(log)}")
+                packet, fds, _, _ = socket.recv_fds(channel, messages.MAX_MESSAGE, messages.MAX_FDS)
+            if not packet:
+                raise cannot("compiler_crashed", _how_it_ended(process) + _tail(log))
+            return _built(packet, fds, log)
+
+    @contextlib.contextmanager
+    def _process(
+        self, interpreter: str, map_fds: list[int]
+    ) -> Iterator[tuple[subprocess.Popen[bytes], socket.socket, IO[bytes]]]:
+        ours, theirs = messages.pair()
+        with ours, _log() as log:
+            with theirs:
+                process = _start(interpreter, theirs, map_fds, log)
+            self.pid = process.pid
+            try:
+                yield process, ours, log
+            finally:
+                self.pid = None
+                process.kill()
+                process.wait()
+
+    def _answered(self, channel: socket.socket) -> bool:
+        """Wait for an answer or the end of the process; False when the time is up."""
+        poller = select.poll()
+        poller.register(channel, select.POLLIN)
+        # only its end: a request that comes meanwhile waits its turn
+        poller.register(self._agent, 0)
+        deadline = time.monotonic() + DEADLINE_S
+        while (left := deadline - time.monotonic()) > 0:
+            for fd, _ in poller.poll(left * 1000):
+                if fd == channel.fileno():
+                    return True
+                raise Abandoned
+        return False
+
+
+def _log() -> IO[bytes]:
+    """Takes what the compiler says, however much and also when the disk is full."""
+    return os.fdopen(os.memfd_create("cba-compiler-log"), "w+b")
+
+
+def _start(
+    interpreter: str, channel: socket.socket, map_fds: list[int], log: IO[bytes]
+) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            [interpreter, "-I", str(COMPILER), str(channel.fileno())],
+            pass_fds=[channel.fileno(), *map_fds],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"},
+            # It holds programs before it hands them over, and must not outlive us with them.
+            preexec_fn=partial(privileges.die_with_parent, signal.SIGKILL),
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise cannot("compiler_crashed", f"{interpreter} cannot be started: {error}") from error
+
+
+def _how_it_ended(process: subprocess.Popen[bytes]) -> str:
+    try:
+        code = process.wait(1)
+    except subprocess.TimeoutExpired:
+        return "it closed its channel and went on"
+    if code < 0:
+        return f"killed by {signal.Signals(-code).name}"
+    return f"exit status {code}"
+
+
+def _tail(log: IO[bytes]) -> str:
+    log.seek(max(0, log.seek(0, os.SEEK_END) - LOG_BYTES))
+    lines = log.read().decode(errors="replace").strip().splitlines()[-LOG_LINES:]
+    return ": " + "\n".join(lines) if lines else ""
+
+
+def _built(packet: bytes, fds: list[int], log: IO[bytes]) -> Built:
+    try:
+        answer = messages.decode(packet)
+        if "error" in answer:
+            raise _cause(answer)
+        awaited_fd = fds[-1] if answer["awaits_execs"] else None
+        program_fds = fds if awaited_fd is None else fds[:-1]
+        programs = zip(answer["programs"], program_fds, strict=True)
+        return Built(
+            tuple((str(p["name"]), str(p["hook"]), fd) for p, fd in programs),
+            {str(section): str(reason) for section, reason in answer["unavailable"].items()},
+            str(answer["bcc"]),
+            awaited_fd,
+            str(answer["newer_refused"]),
+        )
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        for fd in fds:
+            os.close(fd)
+        raise cannot("compiler_crashed", f"an answer without sense{_tail(log)}") from error
+
+
+def _cause(answer: dict[str, Any]) -> CannotCollect:
+    code = str(answer["error"])
+    if code == "not_permitted":
+        code = "kernel_refused"
+    return cannot(code if code in CURES else "compiler_crashed", str(answer["message"]))

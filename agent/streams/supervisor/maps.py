@@ -1,0 +1,143 @@
+"""The kernel maps of the agent: created once, shared by every set of programs. Privileged side."""
+
+import mmap
+import os
+import struct
+from collections.abc import Collection
+from ctypes import addressof, c_char
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.streams.shared import bpf, causes
+from agent.streams.shared.layout import (
+    BATCH_HEAD,
+    BATCH_SIZE,
+    STREAM_NAMES,
+    Geometry,
+    machine_geometry,
+)
+from agent.streams.supervisor.buffers import Buffers
+from agent.streams.supervisor.wait_stacks import WaitStacks
+
+
+def possible_cpus() -> int:
+    """One more than the highest CPU number that can ever come online."""
+    ranges = Path("/sys/devices/system/cpu/possible").read_text().strip()
+    return int(ranges.replace("-", ",").split(",")[-1]) + 1
+
+
+def this_machine() -> Geometry:
+    return machine_geometry(possible_cpus(), int(Path("/proc/sys/kernel/pid_max").read_text()))
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """struct run_config of layout.h: what is told to the programs at run time."""
+
+    start_ns: int
+    cgroup_id: int
+    root_tgid: int
+    agent_tgid: int
+    clock_offset: int = 0
+
+    def packed(self) -> bytes:
+        return struct.pack(
+            "=QQIIq",
+            self.start_ns,
+            self.cgroup_id,
+            self.root_tgid,
+            self.agent_tgid,
+            self.clock_offset,
+        )
+
+
+BATCH_ID = BATCH_HEAD + 4
+"""Offset of batch.id: behind the count of words."""
+
+
+class Maps:
+    """All maps by name. Raises CannotCollect where the kernel refuses to create them."""
+
+    def __init__(self, geometry: Geometry, buffers: Buffers | None = None) -> None:
+        self.geometry = geometry
+        self.buffers = buffers or Buffers(geometry)
+        self.fds: dict[str, int] = {}
+        self._detail_fds: dict[str, int] = {}
+        self._wait_stacks: WaitStacks | None = None
+        sizes = geometry.map_sizes()
+        try:
+            for name, size in sizes.items():
+                self.fds[name] = _table(name, size)
+        except OSError as error:
+            self.close()
+            raise causes.refused("creating maps", error) from error
+        # never written, so it stays the kernel's one page of zeros
+        self._zeros = mmap.mmap(-1, max(sizes.values()), flags=mmap.MAP_PRIVATE)
+        self._empty_batches = _empty_batches(geometry)
+
+    def of_programs(self, transport: str, details: Collection[str] = ()) -> dict[str, int]:
+        """The fds as the C files name them, less ``_FD``; with the buffers of one transport."""
+        fds = {**self.fds, "events": self.buffers.events_fd(transport)}
+        if "wait_functions" in details:
+            fds["stacks"] = self.wait_stacks().fd
+        return fds | self.of_details(details)
+
+    def of_details(self, details: Collection[str]) -> dict[str, int]:
+        """The tables of what a run adds on request, created when first asked for.
+
+        Raises CannotCollect.
+        """
+        sizes = self.geometry.detail_sizes(details)
+        for name in sizes.keys() - self._detail_fds.keys():
+            try:
+                self._detail_fds[name] = _table(name, sizes[name])
+            except OSError as error:
+                raise causes.refused("creating maps", error) from error
+        return {name: self._detail_fds[name] for name in sizes}
+
+    def wait_stacks(self) -> WaitStacks:
+        """Created when first asked for. Raises CannotCollect."""
+        if self._wait_stacks is None:
+            self._wait_stacks = WaitStacks()
+        return self._wait_stacks
+
+    def reset(self, config: RunConfig) -> None:
+        """Empty every table and write the configuration of the next run. Nothing is attached."""
+        for name in ("slots", "counters", "members", "requests"):
+            self._clear(self.fds[name])
+        for fd in self._detail_fds.values():
+            self._clear(fd)
+        bpf.update_element(self.fds["batches"], 0, self._empty_batches)
+        self.configure(config)
+
+    def configure(self, config: RunConfig) -> None:
+        """Write the configuration alone."""
+        bpf.update_element(self.fds["config"], 0, config.packed())
+
+    def close(self) -> None:
+        for fds in (self.fds, self._detail_fds):
+            for fd in fds.values():
+                os.close(fd)
+            fds.clear()
+        if self._wait_stacks is not None:
+            self._wait_stacks.close()
+
+    def _clear(self, fd: int) -> None:
+        zeros = c_char.from_buffer(self._zeros)
+        bpf.update_from_address(fd, 0, addressof(zeros))
+
+
+def _table(name: str, size: int) -> int:
+    """An array of one large element, which both sides map."""
+    return bpf.create_map(
+        f"cba_{name}", bpf.MAP_TYPE_ARRAY, key=4, value=size, flags=bpf.MAP_FLAG_MMAPABLE
+    )
+
+
+def _empty_batches(geometry: Geometry) -> bytes:
+    batches = bytearray(geometry.map_sizes()["batches"])
+    for cpu in range(geometry.cpus):
+        for stream in range(len(STREAM_NAMES)):
+            row = cpu * len(STREAM_NAMES) + stream
+            struct.pack_into("=I", batches, row * BATCH_SIZE + BATCH_ID, cpu << 8 | stream)
+    return bytes(batches)

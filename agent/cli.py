@@ -110,13 +110,13 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from agent.report.demo import run_demo
+    from agent.demo.command import run_demo
 
     return run_demo(options.agent)
 
 
 def _show(options: argparse.Namespace) -> int:
-    from agent.report.show import show
+    from agent.show.command import show
 
     return show(options.file)
 

@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from subprocess import run
 
 from agent.overhead.agent_process import AgentFailed, AgentProcess
-from agent.overhead.interleave import Plan
+from agent.overhead.interleave import Schedule
 from agent.overhead.machine import load_average, read_machine
 from agent.overhead.protocols import Configuration, Missing, Workload, WorkloadFailed
 from agent.overhead.results import Result, WorkloadResult
-from agent.overhead.rounds import Report, measure
+from agent.overhead.rounds import OnProgress, measure
 from agent.overhead.table import missing_text
 from benchmarks import workloads
 from benchmarks.configurations import configurations
@@ -65,8 +65,8 @@ class Selection:
         named = [workload for workload in offered if workload.name in self.only]
         return named or offered
 
-    def plan(self, workload: str) -> Plan:
-        return Plan(self.rounds * MORE_ROUNDS.get(workload, 1))
+    def schedule(self, workload: str) -> Schedule:
+        return Schedule(self.rounds * MORE_ROUNDS.get(workload, 1))
 
     def configurations(
         self, workload: str, offered: Sequence[Configuration]
@@ -92,12 +92,14 @@ def unknown_names(only: Sequence[str]) -> list[str]:
     return [name for name in only if name not in known]
 
 
-def measure_all(selection: Selection, report: Report, tell: Callable[[str], None]) -> Result:
+def measure_all(
+    selection: Selection, on_progress: OnProgress, tell: Callable[[str], None]
+) -> Result:
     """Runs the selection. What cannot run is in ``skipped``, never an exception."""
     started, began, load = datetime.now(UTC), time.monotonic(), load_average()
     with ExitStack() as stack:
         offered = configurations(_agent(stack), stack)
-        measured, skipped = _measure_workloads(selection, offered, report, tell)
+        measured, skipped = _measure_workloads(selection, offered, on_progress, tell)
     return Result(
         machine=read_machine(tool_versions()),
         started=started.isoformat(timespec="seconds"),
@@ -112,7 +114,7 @@ def measure_all(selection: Selection, report: Report, tell: Callable[[str], None
 def _measure_workloads(
     selection: Selection,
     offered: Sequence[Configuration],
-    report: Report,
+    on_progress: OnProgress,
     tell: Callable[[str], None],
 ) -> tuple[list[WorkloadResult], dict[str, Missing]]:
     measured: list[WorkloadResult] = []
@@ -122,7 +124,9 @@ def _measure_workloads(
         if missing is None:
             chosen = selection.configurations(workload.name, offered)
             try:
-                measured.append(measure(workload, chosen, selection.plan(workload.name), report))
+                measured.append(
+                    measure(workload, chosen, selection.schedule(workload.name), on_progress)
+                )
             except WorkloadFailed as error:
                 missing = Missing(str(error))
         if missing:

@@ -1,17 +1,17 @@
-"""From latencies to histogram slots, a block at a time.
+"""From latencies to histogram bins, a chunk at a time.
 
-The slots are HdrHistogram's (``_counts_index_for`` in the Python port, ``counts_index_for`` in
-HdrHistogram_c) for a lowest value of 1 and three digits: each value below 2048 has a slot of its
-own, and every power of two above is cut into 1024 slots.
+The bins are HdrHistogram's (``_counts_index_for`` in the Python port, ``counts_index_for`` in
+HdrHistogram_c) for a lowest value of 1 and three digits: each value below 2048 has a bin of its
+own, and every power of two above is cut into 1024 bins.
 
-    slot(v) = v                                            where v < 1024
-    slot(v) = 1024 * (e - 9) + (v >> (e - 10)) - 1024      where 2**e <= v < 2**(e + 1)
+    bin(v) = v                                            where v < 1024
+    bin(v) = 1024 * (e - 9) + (v >> (e - 10)) - 1024      where 2**e <= v < 2**(e + 1)
 
 This is what an IEEE 754 binary64 holds in its upper 22 bits once the exponent is moved so that
 the smallest normal number stands for 1024: numbers below it are subnormal, hence linear, and from
 there on ten bits of mantissa follow the exponent. So
 
-    slot(v) = bits_of(v * 2**-1032) >> 42
+    bin(v) = bits_of(v * 2**-1032) >> 42
 
 exactly, for every v < 2**52, with neither a table nor a branch. The product would cost a cast,
 and a multiplication whose subnormal results are slow on some processors. An OR and a subtraction
@@ -28,8 +28,8 @@ from numpy.typing import NDArray
 
 Latencies: TypeAlias = NDArray[np.uint64] | NDArray[np.int64]
 
-BLOCK = 32768
-"""Values in a block: 256 KiB, which stay in a second-level cache through all the passes."""
+CHUNK = 32768
+"""Values in a chunk: 256 KiB, which stay in a second-level cache through all the passes."""
 
 ALL_BITS = 2**64 - 1
 
@@ -43,10 +43,10 @@ _SHIFT = np.array(42, np.int64)
 
 
 class _Scratch(threading.local):
-    """A block to work in, one for each thread that folds."""
+    """A chunk to work in, one for each thread that folds."""
 
     def __init__(self) -> None:
-        self.block = np.empty(BLOCK, np.uint64)
+        self.chunk = np.empty(CHUNK, np.uint64)
         _refuse_flushed_subnormals()
 
 
@@ -55,66 +55,66 @@ def _refuse_flushed_subnormals() -> None:
 
     Libraries linked with ``-ffast-math`` switch that on for whoever loads them.
     """
-    if to_slots(np.array([1], np.uint64))[0] != 1:
+    if to_bins(np.array([1], np.uint64))[0] != 1:
         raise ArithmeticError(
             "a native library has switched this thread's FPU to flush subnormal numbers to zero; "
-            "histogram slots would be wrong: do not load it into this process"
+            "histogram bins would be wrong: do not load it into this process"
         )
 
 
-def blocks(values: Latencies, mask: int = ALL_BITS) -> Iterator[NDArray[np.uint64]]:
-    """``values & mask``, in blocks of 1 to ``BLOCK`` values that the caller may overwrite.
+def chunks(values: Latencies, mask: int = ALL_BITS) -> Iterator[NDArray[np.uint64]]:
+    """``values & mask``, in chunks of 1 to ``CHUNK`` values that the caller may overwrite.
 
     ``values`` may have any shape and strides and be read-only; negative ones read as 2**64 + v.
-    A block is valid until the next one is asked for. Raises TypeError for other element types.
+    A chunk is valid until the next one is asked for. Raises TypeError for other element types.
     """
     if values.dtype not in _LATENCY_TYPES:
         raise TypeError(f"latencies are uint64 or int64, not {values.dtype}")
     bits = np.array(mask, np.uint64)
     for piece in _pieces(values.view(np.uint64)):
-        block = _scratch.block[: piece.size]
-        np.bitwise_and(piece, bits, out=block.reshape(piece.shape))
-        yield block
+        chunk = _scratch.chunk[: piece.size]
+        np.bitwise_and(piece, bits, out=chunk.reshape(piece.shape))
+        yield chunk
 
 
 def _pieces(values: NDArray[np.uint64]) -> Iterator[NDArray[np.uint64]]:
-    if values.size <= BLOCK:
+    if values.size <= CHUNK:
         if values.size:
             yield values
         return
     row_size = values.size // len(values)
-    if row_size > BLOCK:
+    if row_size > CHUNK:
         for row in values:
             yield from _pieces(row)
         return
-    rows = BLOCK // row_size
+    rows = CHUNK // row_size
     for start in range(0, len(values), rows):
         yield values[start : start + rows]
 
 
-def to_slots(block: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """The slot of each value, in place: the result lies in the memory of ``block``.
+def to_bins(chunk: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """The bin of each value, in place: the result lies in the memory of ``chunk``.
 
-    Values must be below 2**52; what lies beyond the histogram's slots is for the caller to check.
+    Values must be below 2**52; what lies beyond the histogram's bins is for the caller to check.
     """
-    np.bitwise_or(block, _ORIGIN_BITS, out=block)
-    scaled = block.view(np.float64)
+    np.bitwise_or(chunk, _ORIGIN_BITS, out=chunk)
+    scaled = chunk.view(np.float64)
     np.subtract(scaled, _ORIGIN, out=scaled)
-    slots = block.view(np.int64)
-    np.right_shift(slots, _SHIFT, out=slots)
-    return slots
+    bins = chunk.view(np.int64)
+    np.right_shift(bins, _SHIFT, out=bins)
+    return bins
 
 
-def slot_of(value: int) -> int:
-    """The slot of one value."""
+def bin_of(value: int) -> int:
+    """The bin of one value."""
     bucket = max(0, value.bit_length() - 11)
     return (bucket << 10) + (value >> bucket)
 
 
-def slot_bounds(slots: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The lowest value of each slot, and how many values share it (a power of two)."""
-    bucket = np.maximum((slots >> 10) - 1, 0)
-    return (slots - (bucket << 10)) << bucket, np.int64(1) << bucket
+def bin_bounds(bins: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The lowest value of each bin, and how many values share it (a power of two)."""
+    bucket = np.maximum((bins >> 10) - 1, 0)
+    return (bins - (bucket << 10)) << bucket, np.int64(1) << bucket
 
 
 _scratch = _Scratch()

@@ -22,14 +22,14 @@ class Hdr(Protocol):
 
     @property
     def counts(self) -> Any:
-        """A ctypes array of unsigned 64-bit counts, one per slot."""
+        """A ctypes array of unsigned 64-bit counts, one per bin."""
 
     def encode(self) -> bytes:
         """V2, zlib-compressed, base64."""
 
 
 def new_hdr() -> Hdr:
-    """An empty histogram of 1 ns to 100 s at three significant digits (28,672 slots, 224 KiB)."""
+    """An empty histogram of 1 ns to 100 s at three significant digits (28,672 bins, 224 KiB)."""
     return cast(Hdr, HdrHistogram(LOWEST_NS, HIGHEST_NS, SIGNIFICANT_DIGITS))
 
 

@@ -1,6 +1,6 @@
 """Latency distributions: HdrHistogram's counts, filled and read by numpy.
 
-Error: a slot of width w begins at 1024 w or above (or w is 1), and its middle stands for all of
+Error: a bin of width w begins at 1024 w or above (or w is 1), and its middle stands for all of
 its values, so a percentile is off by less than 1/2048 = 0.05 % of itself. Counts, sum, minimum
 and maximum are exact. Memory: 224 KiB of counts, whatever is folded, and 256 KiB of scratch for
 each thread that folds (``agent.aggregate.fold``).
@@ -15,15 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.aggregate import hdr
-from agent.aggregate.fold import ALL_BITS, Latencies, blocks, slot_bounds, slot_of, to_slots
+from agent.aggregate.fold import ALL_BITS, Latencies, bin_bounds, bin_of, chunks, to_bins
 from agent.aggregate.totals import LATENCY_BOUNDS_US, LatencyTotals
 
 SUMMARY_QUANTILES = {"p50_us": 0.5, "p90_us": 0.9, "p95_us": 0.95, "p99_us": 0.99, "p999_us": 0.999}
 
 _ONE = np.array(1, np.uint64)
 _POWERS_OF_TWO_US = [2**k for k in range((hdr.HIGHEST_NS // 1000).bit_length())]
-_FIRST_SLOTS = np.array([slot_of(1000 * us) for us in _POWERS_OF_TWO_US])
-"""Where each power of two microseconds begins: 1000 * 2**k is always the first value of a slot."""
+_FIRST_BINS = np.array([bin_of(1000 * us) for us in _POWERS_OF_TWO_US])
+"""Where each power of two microseconds begins: 1000 * 2**k is always the first value of a bin."""
 
 
 class LatencyHistogram:
@@ -62,25 +62,25 @@ class LatencyHistogram:
         ``overflow``, and so do negative ones. Raises TypeError for other types than 64-bit
         integers.
         """
-        for block in blocks(values, mask):
-            highest = int(np.maximum.reduce(block))
+        for chunk in chunks(values, mask):
+            highest = int(np.maximum.reduce(chunk))
             if highest > self.HIGHEST:
-                self._count_up_to_highest(block)
+                self._count_up_to_highest(chunk)
             else:
-                self._count(block, highest)
+                self._count(chunk, highest)
 
-    def _count_up_to_highest(self, block: NDArray[np.uint64]) -> None:
-        kept = block[block <= self.HIGHEST]
-        self.overflow += block.size - kept.size
+    def _count_up_to_highest(self, chunk: NDArray[np.uint64]) -> None:
+        kept = chunk[chunk <= self.HIGHEST]
+        self.overflow += chunk.size - kept.size
         if kept.size:
             self._count(kept, int(np.maximum.reduce(kept)))
 
-    def _count(self, block: NDArray[np.uint64], highest: int) -> None:
+    def _count(self, chunk: NDArray[np.uint64], highest: int) -> None:
         # 2**15 values below 2**37 add up to less than 2**64.
-        self.sum_ns += int(np.add.reduce(block))
-        self._widen(int(np.minimum.reduce(block)), highest)
-        self.total_count += block.size
-        np.add.at(self.counts, to_slots(block), _ONE)
+        self.sum_ns += int(np.add.reduce(chunk))
+        self._widen(int(np.minimum.reduce(chunk)), highest)
+        self.total_count += chunk.size
+        np.add.at(self.counts, to_bins(chunk), _ONE)
 
     def _widen(self, low: int, high: int) -> None:
         self._min_ns = min(self._min_ns, low)
@@ -122,10 +122,10 @@ class LatencyHistogram:
         return self.percentiles_ns([quantile])[0]
 
     def _middles_at(self, ranks: list[int]) -> list[int]:
-        first = slot_of(self._min_ns)
-        cumulative = np.cumsum(self.counts[first : slot_of(self._max_ns) + 1])
-        slots = first + np.searchsorted(cumulative, np.array(ranks, np.uint64))
-        lowest, width = slot_bounds(slots)
+        first = bin_of(self._min_ns)
+        cumulative = np.cumsum(self.counts[first : bin_of(self._max_ns) + 1])
+        bins = first + np.searchsorted(cumulative, np.array(ranks, np.uint64))
+        lowest, width = bin_bounds(bins)
         middles: list[int] = (lowest + (width - 1) // 2).tolist()
         return middles
 
@@ -141,7 +141,7 @@ class LatencyHistogram:
 
         ``bucket_us`` n holds n to 2 n microseconds, 0 what is below 1. The bounds are exact.
         """
-        edges = np.concatenate(([0], _FIRST_SLOTS))
+        edges = np.concatenate(([0], _FIRST_BINS))
         counts = np.add.reduceat(self.counts, edges).tolist()
         return [
             {"bucket_us": bound, "count": count}
@@ -150,12 +150,12 @@ class LatencyHistogram:
         ]
 
     def totals(self) -> LatencyTotals:
-        """The exported buckets: values up to and including each bound, at slot resolution.
+        """The exported buckets: values up to and including each bound, at bin resolution.
 
-        A value that is above a bound by less than 0.1 % may share the bound's slot, and is then
+        A value that is above a bound by less than 0.1 % may share the bound's bin, and is then
         counted as up to it.
         """
-        past_bounds = _FIRST_SLOTS[: len(LATENCY_BOUNDS_US)] + 1
+        past_bounds = _FIRST_BINS[: len(LATENCY_BOUNDS_US)] + 1
         counts = np.add.reduceat(self.counts, np.concatenate(([0], past_bounds)))
         return LatencyTotals(tuple(counts.tolist()), self.sum_ns / 1000, self.total_count)
 
@@ -174,23 +174,23 @@ class LatencyHistogram:
     def encode(self) -> str:
         """HdrHistogram V2 in base64; the overflow is not in it, and neither is the sum."""
         self._hdr.total_count = self.total_count
-        # The library encodes the slots up to that of its maximum, and no more.
+        # The library encodes the bins up to that of its maximum, and no more.
         self._hdr.max_value = self._max_ns
         return self._hdr.encode().decode("ascii")
 
     @classmethod
     def decode(cls, encoded: str) -> Self:
-        """What ``encode`` made: the same counts, but sum, minimum and maximum from slot middles.
+        """What ``encode`` made: the same counts, but sum, minimum and maximum from bin middles.
 
         Raises ValueError for anything else, and for another range or precision.
         """
         histogram = cls()
         histogram._adopt(hdr.decode_hdr(encoded))
-        slots = np.flatnonzero(histogram.counts)
-        if slots.size:
-            lowest, width = slot_bounds(slots)
+        bins = np.flatnonzero(histogram.counts)
+        if bins.size:
+            lowest, width = bin_bounds(bins)
             middles = (lowest + (width - 1) // 2).tolist()
-            counts = histogram.counts[slots].tolist()
+            counts = histogram.counts[bins].tolist()
             histogram.total_count = sum(counts)
             histogram.sum_ns = sum(v * n for v, n in zip(middles, counts, strict=True))
             histogram._widen(middles[0], middles[-1])

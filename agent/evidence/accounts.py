@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agent.streams.collect.reports import Reports
+from agent.streams.collect.task_summaries import Summaries
 from agent.streams.shared.layout import (
     RUNTIME_UNKNOWN,
     SLOT_EXITED,
@@ -62,7 +62,7 @@ class Accounts:
     """On-CPU, run-queue and off-CPU time."""
     lifetimes_ns: int = 0
 
-    def take(self, rows: Reports) -> None:
+    def take(self, rows: Summaries) -> None:
         rows = rows[rows["born_ns"] > 0]
         self._take_lifetimes(rows)
         unseen = np.maximum(
@@ -73,7 +73,7 @@ class Accounts:
         known = rows["kernel_runtime"] != RUNTIME_UNKNOWN
         self._take_cpu(rows[known], int(unseen[known].sum()))
 
-    def _take_waits(self, rows: Reports) -> None:
+    def _take_waits(self, rows: Summaries) -> None:
         ours, theirs = rows["wait_ns"].astype(np.int64), rows["kernel_run_delay"].astype(np.int64)
         explained = rows["apart_ns"] + NS_PER_US * rows["slept_us"].astype(np.int64)
         waits = rows["waits"].astype(np.int64)
@@ -85,7 +85,7 @@ class Accounts:
         self.waits_explained_ns += int(explained.sum())
         self.waits_failed += int(np.count_nonzero(np.abs(ours + explained - theirs) > allowed))
 
-    def _take_cpu(self, rows: Reports, unseen: int) -> None:
+    def _take_cpu(self, rows: Summaries, unseen: int) -> None:
         """Where the kernel's time of a wait is shorter, it is mostly that the wait ended later than
         by its clock, and became CPU time. Where it is longer, the wait may have begun earlier
         (no CPU time), or have been that of a preempted task (less of it): that is allowed for.
@@ -101,7 +101,7 @@ class Accounts:
         self.cpu_allowance_ns += UNTIMED_TURN_NS * (exited + unseen)
         self.cpu_allowance_ns += NS_PER_SWITCH * int(rows["waits"].sum())
 
-    def _take_lifetimes(self, rows: Reports) -> None:
+    def _take_lifetimes(self, rows: Summaries) -> None:
         waiting = (rows["state"] == SLOT_RUNNABLE) | (rows["state"] == SLOT_PREEMPTED)
         accounted = rows["wait_ns"] + rows["oncpu_ns"] + rows["blocked_ns"]
         self.accounted_ns += int(accounted.sum()) + int(rows["open_ns"][waiting].sum())

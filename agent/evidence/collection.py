@@ -12,7 +12,7 @@ from agent.aggregate.histogram import LatencyHistogram
 from agent.evidence.accounts import Accounts
 from agent.evidence.block import BlockTable
 from agent.evidence.tasks import TaskTable
-from agent.streams.collect import reports
+from agent.streams.collect import task_summaries
 from agent.streams.drain.batches import Words
 from agent.streams.shared.layout import (
     BLOCK_BY_KERNEL,
@@ -79,9 +79,9 @@ class Collection:
         self.biolatency_with_queue.fold(with_queue)
 
     def _take_exits(self, words: Words) -> None:
-        self.take_reports(reports.from_words(words))
+        self.take_summaries(task_summaries.from_words(words))
 
-    def take_reports(self, rows: reports.Reports) -> None:
+    def take_summaries(self, rows: task_summaries.Summaries) -> None:
         """Add tasks whose account is final: exits as they come, the living at the stop."""
         self.tasks.take(rows)
         self.accounts.take(rows)

@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from agent.streams.collect.reports import Reports, command
+from agent.streams.collect.task_summaries import Summaries, command
 
 TOP = 20
 MAX_COMMANDS = 1_000
@@ -32,15 +32,15 @@ class _Thread:
 
 @dataclass(slots=True)
 class TaskTable:
-    """Folds task reports; keeps the threads that waited longest and a sum for every command."""
+    """Folds task summaries; keeps the threads that waited longest and a sum for every command."""
 
     commands: dict[str, Waited] = field(default_factory=dict)
     _top: list[tuple[int, int, _Thread]] = field(default_factory=list)
     _order: int = 0
 
-    def take(self, reports: Reports) -> None:
+    def take(self, summaries: Summaries) -> None:
         """Add tasks whose account is final: they have exited, or the run has."""
-        waited = reports[reports["waits"] > 0]
+        waited = summaries[summaries["waits"] > 0]
         columns = ("tid", "comm", "wait_ns", "waits", "preempted_ns")
         for row in zip(*(waited[name].tolist() for name in columns), strict=True):
             tid, comm, ns, count, preempted_ns = row

@@ -9,7 +9,7 @@ from typing import TextIO
 from agent.model import SECTIONS
 from agent.overhead.agent_process import AgentFailed, AgentProcess
 from agent.overhead.agent_runs import AgentRun, Client
-from agent.overhead.interleave import Plan
+from agent.overhead.interleave import Schedule
 from agent.overhead.machine import load_average, read_machine
 from agent.overhead.protocols import Configuration, Nothing, Workload, WorkloadFailed
 from agent.overhead.results import Result, WorkloadResult
@@ -38,7 +38,7 @@ def run_overhead(
     workload: Workload = Command(command) if command else PingPong()
     try:
         with AgentProcess(agent_arguments) as agent:
-            result = _measure(workload, agent, Plan(rounds), progress)
+            result = _measure(workload, agent, Schedule(rounds), progress)
     except (AgentFailed, WorkloadFailed) as error:
         progress.write(f"\nchainbench-agent overhead: {error}\n")
         return 1
@@ -70,9 +70,11 @@ class ProgressLine:
         self._stream.flush()
 
 
-def _measure(workload: Workload, agent: AgentProcess, plan: Plan, stream: TextIO) -> Result:
+def _measure(workload: Workload, agent: AgentProcess, schedule: Schedule, stream: TextIO) -> Result:
     started, began, load = datetime.now(UTC), time.monotonic(), load_average()
-    measured: WorkloadResult = measure(workload, section_runs(agent), plan, ProgressLine(stream))
+    measured: WorkloadResult = measure(
+        workload, section_runs(agent), schedule, ProgressLine(stream)
+    )
     return Result(
         machine=read_machine(),
         started=started.isoformat(timespec="seconds"),

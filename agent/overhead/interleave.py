@@ -8,7 +8,7 @@ from agent.overhead.stats import SEED
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Schedule:
     """How often to go round; warm-up rounds are run and thrown away."""
 
     rounds: int
@@ -28,14 +28,14 @@ class Step:
         return self.round >= 0
 
 
-def interleave(configurations: Sequence[str], plan: Plan) -> Iterator[Step]:
+def interleave(configurations: Sequence[str], schedule: Schedule) -> Iterator[Step]:
     """Every configuration once a round between two bare runs, in an order of its own each round.
 
     The bare run after one configuration is the one before the next. The order changes so that no
     configuration always follows the same neighbour and inherits its caches.
     """
-    random = Random(plan.seed)
-    for number in range(-plan.warmup, plan.rounds):
+    random = Random(schedule.seed)
+    for number in range(-schedule.warmup, schedule.rounds):
         order = list(configurations)
         random.shuffle(order)
         yield Step(number, None)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from agent.overhead.interleave import Plan, Step, interleave
+from agent.overhead.interleave import Schedule, Step, interleave
 from agent.overhead.protocols import CannotMeasure, Configuration, Missing, Workload
 from agent.overhead.results import Measured, Pair, WorkloadResult
 
@@ -22,14 +22,14 @@ class Progress:
     remaining: float | None
 
 
-Report = Callable[[Progress], None]
+OnProgress = Callable[[Progress], None]
 
 
 def measure(
     workload: Workload,
     configurations: Sequence[Configuration],
-    plan: Plan,
-    report: Report = lambda _progress: None,
+    schedule: Schedule,
+    on_progress: OnProgress = lambda _progress: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> WorkloadResult:
     """Measures ``workload`` under each configuration. Seconds per operation come from its `run`.
@@ -40,12 +40,12 @@ def measure(
     missing = {c.name: reason for c in configurations if (reason := c.check())}
     session = _Session(workload, [c for c in configurations if c.name not in missing], missing)
     with workload.prepared():
-        steps = list(interleave(session.names(), plan))
+        steps = list(interleave(session.names(), schedule))
         began = clock()
         for done, step in enumerate(steps, start=1):
             session.take(step)
             remaining = (clock() - began) / done * (len(steps) - done)
-            report(Progress(workload.name, step, done, len(steps), remaining))
+            on_progress(Progress(workload.name, step, done, len(steps), remaining))
     return session.result()
 
 
@@ -71,7 +71,7 @@ class _Session:
         return list(self._usable)
 
     def take(self, step: Step) -> None:
-        """Does one step of the plan; the bare run after an armed one completes the pair."""
+        """Does one step of the schedule; the bare run after an armed one completes the pair."""
         if step.configuration is not None:
             seconds = self._run_armed(step.configuration)
             self._armed = None if seconds is None else (step.configuration, seconds)

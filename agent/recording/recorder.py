@@ -239,7 +239,7 @@ class Recorder:
             assert run.failure is not None
             verdict = unavailable(run.failure.code, run.failure.message)
             return verdict, sections.NOTHING_MEASURED
-        run.collection.take_reports(stopped.reports)
+        run.collection.take_summaries(stopped.summaries)
         verdict = self._judge(run, stopped)
         self._totals.finish(stopped.observed, run.collection)
         return verdict, sections.run_totals(run.collection, stopped.observed, run.sections)

@@ -11,7 +11,7 @@ from fakes.collector import FakeCollector, raising
 from agent.aggregate.series import SeriesStore
 from agent.model import Scope, StartRequest
 from agent.recording.recorder import Recorder
-from agent.streams.collect import observed, reports
+from agent.streams.collect import observed, task_summaries
 from agent.streams.collect.arming import described_scope
 from agent.streams.collect.tables import Blocked
 from agent.streams.shared import layout
@@ -32,12 +32,12 @@ class Busy(FakeCollector):
             scope=described_scope(request.scope, 1),
             details={"syscalls": ("tp_btf/sys_exit",)},
         )
-        report = np.zeros(1, reports.REPORT_DTYPE)
-        report["tid"], report["comm"], report["waits"], report["born_ns"] = 7, b"busy", 1, 1
+        summary = np.zeros(1, task_summaries.SUMMARY_DTYPE)
+        summary["tid"], summary["comm"], summary["waits"], summary["born_ns"] = 7, b"busy", 1, 1
         sink(layout.STREAM_RUNQLAT, np.array([1_500 | 7 << layout.LATENCY_BITS], np.uint64))
         sink(layout.STREAM_BIOLATENCY, np.array([[40_000, 50_000, 259, 4096]], np.uint64))
         sink(layout.STREAM_EXEC, np.array([[7, 0x6C73, 0, 1]], np.uint64))
-        sink(layout.STREAM_EXIT, report.view(np.uint64).reshape(1, -1))
+        sink(layout.STREAM_EXIT, summary.view(np.uint64).reshape(1, -1))
         return arming
 
     async def stop(self) -> observed.Stopped:
@@ -49,7 +49,7 @@ class Busy(FakeCollector):
             for n in (0, 1)
         )
         return observed.Stopped(
-            stopped.stop_ns, self._observed(), edges, reports.none(), (program,)
+            stopped.stop_ns, self._observed(), edges, task_summaries.none(), (program,)
         )
 
     def _observed(self) -> observed.Observed:

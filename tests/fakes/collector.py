@@ -7,7 +7,7 @@ import numpy as np
 import trio
 
 from agent.model import StartRequest
-from agent.streams.collect import reports
+from agent.streams.collect import task_summaries
 from agent.streams.collect.observed import Arming, Observed, Stopped, StreamCounts
 from agent.streams.collect.tables import Blocked
 from agent.streams.drain.batches import Sink
@@ -78,7 +78,7 @@ class FakeCollector:
         self._drain()
         self._sink = None
         faults = {"supervisor_lost": "gone"} if self.lost.is_set() else {}
-        return Stopped(10**9, self._observed(), (EDGE, EDGE), reports.none(), (), faults)
+        return Stopped(10**9, self._observed(), (EDGE, EDGE), task_summaries.none(), (), faults)
 
     def processes(self) -> dict[str, int]:
         return self.pids

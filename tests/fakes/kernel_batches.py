@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from agent.streams.drain.batches import BATCH_DTYPE, STREAMS, Block, OpenBatches
+from agent.streams.drain.batches import BATCH_DTYPE, STREAMS, OpenBatches, Records
 from agent.streams.shared.layout import BATCH_WORDS, STREAM_WORDS, Geometry, machine_geometry
 
 
@@ -82,13 +82,13 @@ class KernelBatches:
         batch["words"] += words
         self.produced[row].append(event)
 
-    def block(self, limit: int) -> Block | None:
+    def take(self, limit: int) -> Records | None:
         """What a reader would hand over of the records there are."""
         taken, self.records = self.records[:limit], self.records[limit:]
         if not taken:
             return None
         records = np.array(taken, BATCH_DTYPE)
-        return Block(records["id"], records["seq"], records["events"])
+        return Records(records["id"], records["seq"], records["events"])
 
     @property
     def lost(self) -> int:

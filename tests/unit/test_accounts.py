@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from fakes.task_reports import LIFE_NS, reports
+from fakes.task_summaries import LIFE_NS, summaries
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,7 +25,7 @@ from agent.streams.shared.layout import (
 
 def taken(*rows: dict[str, Any]) -> Accounts:
     accounts = Accounts()
-    accounts.take(reports(*rows))
+    accounts.take(summaries(*rows))
     return accounts
 
 
@@ -162,6 +162,6 @@ def test_it_does_not_matter_in_which_pieces_tasks_come(
     many: list[dict[str, int]], cut: int
 ) -> None:
     apart = Accounts()
-    apart.take(reports(*many[:cut]))
-    apart.take(reports(*many[cut:]))
+    apart.take(summaries(*many[:cut]))
+    apart.take(summaries(*many[cut:]))
     assert apart == taken(*many)

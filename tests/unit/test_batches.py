@@ -53,9 +53,9 @@ def ledger(kernel: KernelBatches) -> Ledger:
 
 
 def take_records(kernel: KernelBatches, ledger: Ledger, sink: Received, limit: int = 100) -> None:
-    block = kernel.block(limit)
-    if block is not None:
-        ledger.take_records(block, sink)
+    records = kernel.take(limit)
+    if records is not None:
+        ledger.take_records(records, sink)
 
 
 def made(kernel: KernelBatches, stream: int) -> list[int]:
@@ -148,9 +148,9 @@ def test_records_of_one_stream_among_others_are_folded_together(
     # a full batch is handed over by the event after it
     kernel.event(STREAM_RUNQLAT)
     kernel.event(STREAM_BIOLATENCY)
-    block = kernel.block(2 * count)
-    assert block is not None
-    ledger.take_records(block, lambda stream, words: calls.append((stream, len(words))))
+    records = kernel.take(2 * count)
+    assert records is not None
+    ledger.take_records(records, lambda stream, words: calls.append((stream, len(words))))
     assert calls == [
         (STREAM_RUNQLAT, RECORDS_COPIED),
         (STREAM_RUNQLAT, 5),

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes.task_reports import reports
+from fakes.task_summaries import summaries
 
 from agent.evidence.accounts import (
     INTERRUPTION_NS,
@@ -62,7 +62,7 @@ def block(reads: int = READS, writes: int = WRITES) -> BlockTable:
 
 def accounts(**changes: Any) -> Accounts:
     made = Accounts()
-    made.take(reports(*[{"state": SLOT_INTERRUPTIBLE, **changes} for _ in range(TASKS)]))
+    made.take(summaries(*[{"state": SLOT_INTERRUPTIBLE, **changes} for _ in range(TASKS)]))
     return made
 
 
@@ -182,7 +182,7 @@ def test_waits_that_do_not_agree(part: float) -> None:
 def test_waits_of_tasks_that_make_up_for_each_other() -> None:
     made = Accounts()
     more, less = {"kernel_run_delay": 2_400_000}, {"kernel_run_delay": 1_600_000}
-    made.take(reports(*[{"state": SLOT_INTERRUPTIBLE, **row} for row in (more, less) * TASKS]))
+    made.take(summaries(*[{"state": SLOT_INTERRUPTIBLE, **row} for row in (more, less) * TASKS]))
     assert failed(checks(accounts_=made)) & WAITS == {BY_TASK}
 
 
@@ -266,7 +266,7 @@ def test_what_a_short_run_may_be_off_by() -> None:
 
 def short_run(row: dict[str, int]) -> dict[str, Check]:
     made = Accounts()
-    made.take(reports(row))
+    made.take(summaries(row))
     return checks(accounts_=made)
 
 

@@ -1,4 +1,4 @@
-"""The vectorised slots are the library's, for every value; blocks hold what was given."""
+"""The vectorised bins are the library's, for every value; chunks hold what was given."""
 
 import ctypes
 import platform
@@ -11,11 +11,11 @@ from hdrh.histogram import HdrHistogram
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.aggregate.fold import ALL_BITS, BLOCK, blocks, slot_bounds, slot_of, to_slots
+from agent.aggregate.fold import ALL_BITS, CHUNK, bin_bounds, bin_of, chunks, to_bins
 
 REFERENCE = HdrHistogram(1, 10**11, 3)
 HIGHEST_SLOT_VALUE = 2**37 - 1
-"""The last value of the library's last slot for our range."""
+"""The last value of the library's last bin for our range."""
 
 near_powers_of_two = st.builds(
     lambda power, offset: min(max(2**power + offset, 0), HIGHEST_SLOT_VALUE),
@@ -26,7 +26,7 @@ values = st.one_of(st.integers(0, HIGHEST_SLOT_VALUE), st.integers(0, 5000), nea
 
 
 def slots_of(numbers):
-    return to_slots(np.array(numbers, np.uint64)).tolist()
+    return to_bins(np.array(numbers, np.uint64)).tolist()
 
 
 def reference_slots(numbers):
@@ -40,7 +40,7 @@ def test_slots_are_the_librarys(numbers):
 
 @given(values)
 def test_one_slot_is_the_librarys(number):
-    assert slot_of(number) == REFERENCE.get_counts_array_index(number)
+    assert bin_of(number) == REFERENCE.get_counts_array_index(number)
 
 
 def test_slots_around_every_power_of_two_and_every_small_value():
@@ -50,18 +50,18 @@ def test_slots_around_every_power_of_two_and_every_small_value():
 
 
 def test_slots_at_both_ends_of_every_slot():
-    slots = np.arange(REFERENCE.counts_len)
-    lowest, width = slot_bounds(slots)
-    assert to_slots(lowest.astype(np.uint64)).tolist() == slots.tolist()
-    assert to_slots((lowest + width - 1).astype(np.uint64)).tolist() == slots.tolist()
+    bins = np.arange(REFERENCE.counts_len)
+    lowest, width = bin_bounds(bins)
+    assert to_bins(lowest.astype(np.uint64)).tolist() == bins.tolist()
+    assert to_bins((lowest + width - 1).astype(np.uint64)).tolist() == bins.tolist()
 
 
 def test_bounds_are_the_librarys():
-    lowest, width = slot_bounds(np.arange(REFERENCE.counts_len))
-    for slot in range(0, REFERENCE.counts_len, 37):
-        value = REFERENCE.get_value_from_index(slot)
-        assert lowest[slot] == value
-        assert lowest[slot] + width[slot] - 1 == REFERENCE.get_highest_equivalent_value(value)
+    lowest, width = bin_bounds(np.arange(REFERENCE.counts_len))
+    for index in range(0, REFERENCE.counts_len, 37):
+        value = REFERENCE.get_value_from_index(index)
+        assert lowest[index] == value
+        assert lowest[index] + width[index] - 1 == REFERENCE.get_highest_equivalent_value(value)
 
 
 @pytest.mark.parametrize(
@@ -70,23 +70,23 @@ def test_bounds_are_the_librarys():
         (),
         (0,),
         (1,),
-        (BLOCK - 1,),
-        (BLOCK,),
-        (BLOCK + 1,),
-        (2 * BLOCK + 3,),
+        (CHUNK - 1,),
+        (CHUNK,),
+        (CHUNK + 1,),
+        (2 * CHUNK + 3,),
         (0, 7),
         (300, 257),
-        (3, BLOCK + 5),
+        (3, CHUNK + 5),
         (2, 3, 5),
-        (1, 1, 2 * BLOCK),
+        (1, 1, 2 * CHUNK),
     ],
 )
 @pytest.mark.parametrize("mask", [ALL_BITS, 2**37 - 1, 0xFF])
 def test_blocks_hold_every_masked_value_in_order(shape, mask):
     rng = np.random.default_rng(7)
     given_values = rng.integers(0, 2**64, shape, np.uint64)
-    taken = [block.copy() for block in blocks(given_values, mask)]
-    assert all(1 <= block.size <= BLOCK for block in taken)
+    taken = [chunk.copy() for chunk in chunks(given_values, mask)]
+    assert all(1 <= chunk.size <= CHUNK for chunk in taken)
     flat = np.concatenate([np.empty(0, np.uint64), *taken])
     assert flat.tolist() == (given_values.ravel() & np.uint64(mask)).tolist()
 
@@ -103,13 +103,13 @@ def test_blocks_hold_every_masked_value_in_order(shape, mask):
     ids=["strided", "reversed", "rows", "signed", "read-only and shifted by half a word"],
 )
 def test_blocks_of_a_view_leave_it_as_it_was(view):
-    words = np.random.default_rng(3).integers(0, 2**63, 3 * BLOCK, np.uint64)
+    words = np.random.default_rng(3).integers(0, 2**63, 3 * CHUNK, np.uint64)
     before = words.copy()
     seen = view(words)
     taken = []
-    for block in blocks(seen):
-        taken += block.tolist()
-        block[:] = 0
+    for chunk in chunks(seen):
+        taken += chunk.tolist()
+        chunk[:] = 0
     assert taken == seen.ravel().tolist()
     assert (words == before).all()
 
@@ -117,12 +117,12 @@ def test_blocks_of_a_view_leave_it_as_it_was(view):
 @pytest.mark.parametrize("element_type", ["u4", "i4", "f8", ">u8", "?", "O"])
 def test_other_element_types_are_refused(element_type):
     with pytest.raises(TypeError, match="uint64 or int64"):
-        next(blocks(np.zeros(3, element_type)))
+        next(chunks(np.zeros(3, element_type)))
 
 
 def test_threads_do_not_share_their_scratch():
-    mine = next(blocks(np.full(10, 1, np.uint64)))
-    thread = threading.Thread(target=lambda: next(blocks(np.full(10, 2, np.uint64))))
+    mine = next(chunks(np.full(10, 1, np.uint64)))
+    thread = threading.Thread(target=lambda: next(chunks(np.full(10, 2, np.uint64))))
     thread.start()
     thread.join()
     assert mine.tolist() == [1] * 10
@@ -147,7 +147,7 @@ def test_a_thread_whose_fpu_flushes_subnormals_is_refused():
         mxcsr.value |= FLUSH_TO_ZERO_AND_DENORMALS_ARE_ZERO
         libm.fesetenv(environment)
         try:
-            next(blocks(np.array([5], np.uint64)))
+            next(chunks(np.array([5], np.uint64)))
         except ArithmeticError as error:
             caught.append(error)
 

@@ -9,7 +9,7 @@ from hdrh.histogram import HdrHistogram
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.aggregate.fold import BLOCK
+from agent.aggregate.fold import CHUNK
 from agent.aggregate.histogram import LatencyHistogram
 from agent.aggregate.totals import LATENCY_BOUNDS_US
 
@@ -69,13 +69,13 @@ def test_batches_add_up(batches):
 
 
 def test_the_sum_does_not_wrap():
-    values = np.full(BLOCK, HIGHEST, np.uint64)
+    values = np.full(CHUNK, HIGHEST, np.uint64)
     histogram = LatencyHistogram()
     histogram.fold(values)
     for _ in range(14):
         histogram.merge(histogram.copy())
     histogram.fold(values)
-    assert histogram.sum_ns == (2**14 + 1) * BLOCK * HIGHEST
+    assert histogram.sum_ns == (2**14 + 1) * CHUNK * HIGHEST
     assert histogram.sum_ns > 2**64, "else this test shows nothing"
 
 
@@ -90,11 +90,11 @@ def test_what_is_too_long_is_counted_as_overflow_and_nowhere_else(numbers, too_l
 
 
 def test_overflow_in_some_of_many_blocks():
-    values = np.full(3 * BLOCK, 5, np.uint64)
-    values[BLOCK : BLOCK + 10] = HIGHEST + 1
+    values = np.full(3 * CHUNK, 5, np.uint64)
+    values[CHUNK : CHUNK + 10] = HIGHEST + 1
     histogram = LatencyHistogram()
     histogram.fold(values)
-    assert (histogram.overflow, histogram.total_count) == (10, 3 * BLOCK - 10)
+    assert (histogram.overflow, histogram.total_count) == (10, 3 * CHUNK - 10)
     assert histogram.max_ns == 5
 
 

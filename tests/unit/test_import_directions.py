@@ -44,9 +44,11 @@ MAY_IMPORT = {
     "recording": {"evidence", "streams", "aggregate"},
     "http": {"recording", "aggregate"},
     # programs of their own beside the agent: they speak to one over HTTP
-    "report": set[str](),
+    "show": set[str](),
+    "demo": {"client", "show"},
+    "client": set[str](),
     "overhead": set[str](),
-    "wiring": {"recording", "streams", "aggregate", "http", "report", "overhead"},
+    "wiring": {"recording", "streams", "aggregate", "http", "show", "demo", "overhead"},
 }
 
 

@@ -11,8 +11,8 @@ import pytest
 
 import agent
 from agent.streams.collect.details import DETAILS_DTYPE, ENTRY_DTYPE, WAITS_DTYPE
-from agent.streams.collect.reports import REPORT_DTYPE
 from agent.streams.collect.tables import COUNTERS_DTYPE, REQUEST_DTYPE, SLOT_DTYPE
+from agent.streams.collect.task_summaries import SUMMARY_DTYPE
 from agent.streams.drain.batches import BATCH_DTYPE
 from agent.streams.shared import layout
 from agent.streams.shared.layout import Geometry, machine_geometry, power_of_two
@@ -26,7 +26,7 @@ DTYPES = {
     "batch": BATCH_DTYPE,
     "cpu_counters": COUNTERS_DTYPE,
     "task_slot": SLOT_DTYPE,
-    "task_report": REPORT_DTYPE,
+    "task_summary": SUMMARY_DTYPE,
     "issued_request": REQUEST_DTYPE,
     "detail_counters": DETAILS_DTYPE,
     "syscall_entry": ENTRY_DTYPE,

@@ -4,7 +4,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from agent.overhead.interleave import Plan, Step, interleave
+from agent.overhead.interleave import Schedule, Step, interleave
 from agent.overhead.protocols import Missing, Nothing
 from agent.overhead.rounds import Progress, measure, pinned
 from agent.overhead.stats import is_difference
@@ -12,7 +12,7 @@ from tests.fakes.overhead import FakeConfiguration, FakeWorkload, World
 
 
 def test_every_configuration_stands_between_two_bare_runs() -> None:
-    steps = list(interleave(["a", "b", "c"], Plan(rounds=4, warmup=2)))
+    steps = list(interleave(["a", "b", "c"], Schedule(rounds=4, warmup=2)))
     for first, second in pairwise(steps):
         assert first.configuration is None or second.configuration is None
     for number in range(-2, 4):
@@ -23,17 +23,17 @@ def test_every_configuration_stands_between_two_bare_runs() -> None:
 
 
 def test_rounds_come_one_after_the_other_warm_up_first() -> None:
-    rounds = [step.round for step in interleave(["a"], Plan(rounds=3, warmup=1))]
+    rounds = [step.round for step in interleave(["a"], Schedule(rounds=3, warmup=1))]
     assert rounds == sorted(rounds)
     assert not Step(-1, "a").counts
     assert Step(0, "a").counts
 
 
 def test_the_order_changes_between_rounds_and_is_repeatable() -> None:
-    plan = Plan(rounds=10, warmup=0)
+    schedule = Schedule(rounds=10, warmup=0)
     names = ["a", "b", "c", "d"]
-    steps = list(interleave(names, plan))
-    assert steps == list(interleave(names, plan))
+    steps = list(interleave(names, schedule))
+    assert steps == list(interleave(names, schedule))
     orders = {
         tuple(s.configuration for s in steps if s.round == number and s.configuration)
         for number in range(10)
@@ -46,7 +46,7 @@ def test_an_injected_slowdown_is_found_and_nothing_is_not() -> None:
     random = np.random.default_rng(5)
     workload = FakeWorkload(world, noise=lambda: 1 + random.normal(0, 0.01))
     slow = FakeConfiguration(world, "slow", 1.1)
-    result = measure(workload, [Nothing(), slow], Plan(rounds=20), clock=world.clock)
+    result = measure(workload, [Nothing(), slow], Schedule(rounds=20), clock=world.clock)
     floor = result.noise_floor()
     nothing, measured = result.configuration("nothing"), result.configuration("slow")
     assert floor is not None
@@ -59,7 +59,7 @@ def test_an_injected_slowdown_is_found_and_nothing_is_not() -> None:
 
 def test_it_runs_in_turns_armed_only_meanwhile_and_prepared_once() -> None:
     world = World()
-    measure(FakeWorkload(world), [FakeConfiguration(world, "x")], Plan(rounds=1, warmup=1))
+    measure(FakeWorkload(world), [FakeConfiguration(world, "x")], Schedule(rounds=1, warmup=1))
     turn = ["run", "+x", "run", "-x", "run"]
     assert world.log == ["prepare", *turn, *turn, "clean up"]
 
@@ -68,7 +68,7 @@ def test_warm_up_is_discarded() -> None:
     world = World()
     times = iter([500.0, 700.0, 900.0, 1.0, 2.0, 1.0])
     workload = FakeWorkload(world, noise=lambda: next(times))
-    result = measure(workload, [FakeConfiguration(world, "x")], Plan(rounds=1, warmup=1))
+    result = measure(workload, [FakeConfiguration(world, "x")], Schedule(rounds=1, warmup=1))
     (pair,) = result.measured[0].pairs
     assert (pair.round, pair.before, pair.armed, pair.after) == (0, 10.0, 20.0, 10.0)
 
@@ -78,7 +78,7 @@ def test_what_cannot_run_is_skipped_with_its_reason() -> None:
     absent = FakeConfiguration(world, "absent", missing=Missing("no tool", "apt-get install tool"))
     broken = FakeConfiguration(world, "broken", fails_at=frozenset({0}))
     fine = FakeConfiguration(world, "fine", 1.2)
-    result = measure(FakeWorkload(world), [absent, broken, fine], Plan(rounds=3))
+    result = measure(FakeWorkload(world), [absent, broken, fine], Schedule(rounds=3))
     assert result.skipped == {
         "absent": Missing("no tool", "apt-get install tool"),
         "broken": Missing("would not attach", "try harder"),
@@ -91,7 +91,7 @@ def test_what_cannot_run_is_skipped_with_its_reason() -> None:
 def test_a_later_failure_costs_its_pair_and_is_told() -> None:
     world = World()
     shaky = FakeConfiguration(world, "shaky", 1.5, fails_at=frozenset({2}))
-    result = measure(FakeWorkload(world), [shaky], Plan(rounds=3, warmup=1))
+    result = measure(FakeWorkload(world), [shaky], Schedule(rounds=3, warmup=1))
     (measured,) = result.measured
     assert [pair.round for pair in measured.pairs] == [0, 2]
     assert [pair.slowdown for pair in measured.pairs] == pytest.approx([1.5, 1.5])
@@ -102,7 +102,7 @@ def test_progress_counts_up_and_tells_the_time_left() -> None:
     world = World()
     seen: list[Progress] = []
     workload = FakeWorkload(world)
-    measure(workload, [FakeConfiguration(world, "x")], Plan(1, 1), seen.append, world.clock)
+    measure(workload, [FakeConfiguration(world, "x")], Schedule(1, 1), seen.append, world.clock)
     assert [progress.done for progress in seen] == [1, 2, 3, 4, 5, 6]
     assert {progress.total for progress in seen} == {6}
     assert [progress.remaining for progress in seen] == pytest.approx([50, 40, 30, 20, 10, 0])

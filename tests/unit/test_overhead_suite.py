@@ -139,8 +139,8 @@ def test_only_chooses_workloads_and_configurations_and_keeps_the_noise_floor() -
 
 def test_what_is_noisy_is_run_more_often() -> None:
     selection = Selection(True, 10)
-    assert selection.plan("pipe").rounds == 10
-    assert selection.plan("fio").rounds == selection.plan("pgbench").rounds == 30
+    assert selection.schedule("pipe").rounds == 10
+    assert selection.schedule("fio").rounds == selection.schedule("pgbench").rounds == 30
 
 
 def test_without_an_agent_its_configurations_say_why() -> None:

@@ -47,11 +47,11 @@ def reader_of(*memories: PerfMemory) -> PerfReader:
 
 
 def drained(reader: PerfReader, limit: int = 100) -> list[list[int]]:
-    """The sequence numbers of each block."""
+    """The sequence numbers of each records."""
     blocks = []
-    while (block := reader.read(limit)) is not None:
-        blocks.append(block.seqs.tolist())
-        del block
+    while (records := reader.read(limit)) is not None:
+        blocks.append(records.seqs.tolist())
+        del records
         reader.release()
     return blocks
 
@@ -63,13 +63,13 @@ def test_an_empty_buffer_has_nothing(reader: PerfReader) -> None:
 def test_records_come_as_they_were_written(memory: PerfMemory, reader: PerfReader) -> None:
     for seq in range(3):
         memory.submit(seq, batch_id(5, STREAM_RUNQLAT))
-    block = reader.read(10)
-    assert block is not None
-    assert block.ids.tolist() == [5 << 8] * 3
-    assert block.seqs.tolist() == [0, 1, 2]
-    assert block.events.tolist() == [events_of(seq) for seq in range(3)]
-    assert block.events.ctypes.data % 8 == 0
-    del block
+    records = reader.read(10)
+    assert records is not None
+    assert records.ids.tolist() == [5 << 8] * 3
+    assert records.seqs.tolist() == [0, 1, 2]
+    assert records.events.tolist() == [events_of(seq) for seq in range(3)]
+    assert records.events.ctypes.data % 8 == 0
+    del records
 
 
 def test_no_more_than_asked_for(memory: PerfMemory, reader: PerfReader) -> None:
@@ -83,10 +83,10 @@ def test_room_is_given_back_on_release_and_not_before(
 ) -> None:
     while memory.submit(0):
         pass
-    block = reader.read(2)
-    assert block is not None
+    records = reader.read(2)
+    assert records is not None
     assert memory.tail == 0
-    del block
+    del records
     reader.release()
     assert memory.tail == 2 * PERF_STRIDE
     assert memory.submit(9)
@@ -98,12 +98,12 @@ def test_a_record_that_wraps_is_put_together(memory: PerfMemory, reader: PerfRea
     for seq in range(300 * RECORDS_THAT_FIT):
         cuts.add(max(0, memory.head % SIZE + PERF_STRIDE - SIZE))
         assert memory.submit(seq, batch_id(1, 0))
-        block = reader.read(10)
-        assert block is not None
-        assert block.ids.tolist() == [batch_id(1, 0)]
-        assert block.seqs.tolist() == [seq]
-        assert block.events[0].tolist() == events_of(seq)
-        del block
+        records = reader.read(10)
+        assert records is not None
+        assert records.ids.tolist() == [batch_id(1, 0)]
+        assert records.seqs.tolist() == [seq]
+        assert records.events[0].tolist() == events_of(seq)
+        del records
         reader.release()
     assert cuts == set(range(0, PERF_STRIDE, 8))
 
@@ -117,7 +117,7 @@ def test_a_wrapping_record_keeps_its_place_in_the_order(
     for seq in range(RECORDS_THAT_FIT):
         memory.submit(seq)
     blocks = drained(reader)
-    assert [seq for block in blocks for seq in block] == list(range(RECORDS_THAT_FIT))
+    assert [seq for records in blocks for seq in records] == list(range(RECORDS_THAT_FIT))
     assert len(blocks) == 3
 
 
@@ -145,9 +145,9 @@ def test_what_the_kernel_lost_is_counted_and_read_past(
         for _ in range(4):
             assert not memory.submit(seq)
             refused += 1
-        block = reader.read(3)
-        assert block is not None
-        del block
+        records = reader.read(3)
+        assert records is not None
+        del records
         reader.release()
     assert memory.submit(seq)
     drained(reader)
@@ -188,10 +188,10 @@ def test_any_mixture_comes_out_whole_and_in_order(memory: PerfMemory, reader: Pe
         elif dice.random() < 0.8:
             written += memory.submit(written)
         else:
-            for block in drained(reader, dice.randrange(1, 4)):
-                read += block
-    for block in drained(reader):
-        read += block
+            for records in drained(reader, dice.randrange(1, 4)):
+                read += records
+    for records in drained(reader):
+        read += records
     assert read == list(range(written))
     assert written > 100
 
@@ -213,9 +213,9 @@ def test_every_cpu_is_read() -> None:
         for seq in range(2):
             memories[cpu].submit(seq, batch_id(cpu, 0))
     found = []
-    while (block := reader.read(10)) is not None:
-        found += [(ident >> 8, seq) for ident, seq in zip(block.ids, block.seqs, strict=True)]
-        del block
+    while (records := reader.read(10)) is not None:
+        found += [(ident >> 8, seq) for ident, seq in zip(records.ids, records.seqs, strict=True)]
+        del records
         reader.release()
     assert found == [(0, 0), (0, 1), (2, 0), (2, 1)]
     assert [memory.tail for memory in memories] == [memory.head for memory in memories]
@@ -293,11 +293,11 @@ def test_buffers_are_mapped_all_or_none(memory: PerfMemory) -> None:
 def test_closing_fails_while_a_view_lives(memory: PerfMemory) -> None:
     reader = reader_of(memory)
     memory.submit(0)
-    block = reader.read(1)
+    records = reader.read(1)
     with pytest.raises(BufferError):
         reader.close()
-    assert block is not None
-    del block
+    assert records is not None
+    del records
     reader.close()
 
 

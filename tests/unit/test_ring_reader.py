@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from fakes.transport_memory import BUSY, DISCARD, RING_STRIDE, RingMemory, batch_id, events_of
 
-from agent.streams.drain.batches import Block
+from agent.streams.drain.batches import Records
 from agent.streams.drain.ring import CorruptRing, RingReader
 from agent.streams.shared.layout import RECORD_SIZE, STREAM_RUNQLAT
 
@@ -34,12 +34,12 @@ def test_an_empty_ring_has_nothing(reader: RingReader) -> None:
 def test_records_come_as_they_were_written(ring: RingMemory, reader: RingReader) -> None:
     for seq in range(3):
         ring.record(seq, batch_id(5, STREAM_RUNQLAT))
-    block = reader.read(10)
-    assert block is not None
-    assert block.ids.tolist() == [5 << 8] * 3
-    assert block.seqs.tolist() == [0, 1, 2]
-    assert block.events.tolist() == [events_of(seq) for seq in range(3)]
-    del block
+    records = reader.read(10)
+    assert records is not None
+    assert records.ids.tolist() == [5 << 8] * 3
+    assert records.seqs.tolist() == [0, 1, 2]
+    assert records.events.tolist() == [events_of(seq) for seq in range(3)]
+    del records
     reader.release()
     assert reader.read(10) is None
 
@@ -70,11 +70,11 @@ def test_a_record_that_crosses_the_end_is_read_like_any_other(
         position = ring.record(seq)
         assert position is not None
         offsets.add(position % SIZE > SIZE - RING_STRIDE)
-        block = reader.read(10)
-        assert block is not None
-        assert block.events[0].tolist() == events_of(seq)
-        seen += block.seqs.tolist()
-        del block
+        records = reader.read(10)
+        assert records is not None
+        assert records.events[0].tolist() == events_of(seq)
+        seen += records.seqs.tolist()
+        del records
         reader.release()
     assert seen == list(range(300 * RECORDS_THAT_FIT))
     assert offsets == {True, False}
@@ -137,19 +137,19 @@ def test_a_reader_that_comes_later_goes_on_where_the_ring_stands(ring: RingMemor
 def test_closing_fails_while_a_view_lives(ring: RingMemory) -> None:
     reader = RingReader(ring.fd, SIZE)
     ring.record(0)
-    block: Block | None = reader.read(1)
+    records: Records | None = reader.read(1)
     with pytest.raises(BufferError):
         reader.close()
-    assert block is not None
-    del block
+    assert records is not None
+    del records
     reader.close()
 
 
 def drained(reader: RingReader, limit: int = 100) -> list[list[int]]:
-    """The sequence numbers of each block."""
+    """The sequence numbers of each records."""
     blocks = []
-    while (block := reader.read(limit)) is not None:
-        blocks.append(block.seqs.tolist())
-        del block
+    while (records := reader.read(limit)) is not None:
+        blocks.append(records.seqs.tolist())
+        del records
         reader.release()
     return blocks

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fakes.task_reports import reports
+from fakes.task_summaries import summaries
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,7 +24,7 @@ tasks = st.fixed_dictionaries(
 
 def table(rows: list[dict[str, Any]]) -> TaskTable:
     table = TaskTable()
-    table.take(reports(*rows))
+    table.take(summaries(*rows))
     return table
 
 
@@ -65,8 +65,8 @@ def test_it_does_not_matter_in_which_pieces_tasks_come(
     rows: list[dict[str, Any]], cut: int
 ) -> None:
     apart = TaskTable()
-    apart.take(reports(*rows[:cut]))
-    apart.take(reports(*rows[cut:]))
+    apart.take(summaries(*rows[:cut]))
+    apart.take(summaries(*rows[cut:]))
     total = summed(rows)
     assert apart.by_command(total) == table(rows).by_command(total)
     assert apart.by_thread(total) == table(rows).by_thread(total)

@@ -141,10 +141,10 @@ async def test_those_who_open_at_once_map_each_buffer_once(
             nursery.start_soon(transports.open, "perf")
     _, reader = await transports.open("perf")
     supervisor.buffers[0][1].submit(0)
-    block = reader.read(10)
-    assert block is not None
-    assert block.seqs.tolist() == [0]
-    del block
+    records = reader.read(10)
+    assert records is not None
+    assert records.seqs.tolist() == [0]
+    del records
     reader.release()
     assert reader.read(10) is None
 
@@ -217,9 +217,9 @@ async def test_a_cpu_that_comes_online_is_mapped(
         online.lists("0-1,7")
         await trio.sleep(10)
         assert supervisor.asked == asked + 1
-    block = reader.read(10)
-    assert block is not None
-    assert block.seqs.tolist() == [3]
+    records = reader.read(10)
+    assert records is not None
+    assert records.seqs.tolist() == [3]
 
 
 async def test_a_buffer_that_cannot_be_had_does_not_end_the_run(

@@ -10,7 +10,7 @@ from pathlib import Path
 import trio
 
 from agent.model import StartRequest
-from agent.streams.collect import reports
+from agent.streams.collect import task_summaries
 from agent.streams.collect.arming import read_arming, scope_message
 from agent.streams.collect.details import DetailTables
 from agent.streams.collect.observed import Arming, Observed, Stopped
@@ -123,12 +123,12 @@ class KernelCollector:
         assert observer is not None
         faults = self._faults
         ended = observer.edge({})
-        alive = reports.none()
+        alive = task_summaries.none()
         try:
             reply = await self._client.ask("disarm")
             message = reply.message
-            if message["reports"]:
-                alive = reports.from_file(reply.fds[0])
+            if message["summaries"]:
+                alive = task_summaries.from_file(reply.fds[0])
         except CannotCollect as error:
             faults[error.code] = error.message
             message = {"stop_ns": monotonic_ns(), "programs": []}

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from agent.streams.collect.reports import Reports
 from agent.streams.collect.tables import Blocked
+from agent.streams.collect.task_summaries import Summaries
 from agent.streams.shared.kernel_counts import Edge
 
 
@@ -116,7 +116,7 @@ class Stopped:
     observed: Observed
     edges: tuple[Edge, Edge]
     """The kernel's counts and ours as the run began and as it ended."""
-    reports: Reports
+    summaries: Summaries
     """Tasks alive at the stop."""
     programs: tuple[Mapping[str, Any], ...] = ()
     """Per program: runs and their ns where the kernel counts them, runs skipped by recursion."""

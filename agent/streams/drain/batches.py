@@ -45,7 +45,7 @@ BATCH_DTYPE = np.dtype(
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class Records:
     """Records as they lie in the transport's memory: views, valid until they are released."""
 
     ids: NDArray[np.uint32]
@@ -127,23 +127,23 @@ class Ledger:
         self.missing_batches = 0
         """Batches that the kernel side handed over and that never arrived."""
 
-    def take_records(self, block: Block, sink: Sink) -> None:
-        """Hand over every event of a block of records that was not taken before."""
-        rows = (block.ids >> 8) * STREAMS + (block.ids & 0xFF)
+    def take_records(self, records: Records, sink: Sink) -> None:
+        """Hand over every event of these records that was not taken before."""
+        rows = (records.ids >> 8) * STREAMS + (records.ids & 0xFF)
         fresh = np.ones(len(rows), np.bool_)
         for row in set(rows.tolist()):
             positions = np.flatnonzero(rows == row)
-            first, last = int(block.seqs[positions[0]]), int(block.seqs[positions[-1]])
+            first, last = int(records.seqs[positions[0]]), int(records.seqs[positions[-1]])
             self.missing_batches += (
                 first - self._next_seq[row] + (last - first + 1 - len(positions))
             )
             if self._taken[row] and first == self._next_seq[row]:
                 position = int(positions[0])
                 fresh[position] = False
-                self._take(row, block.events[position, self._taken[row] :], sink)
+                self._take(row, records.events[position, self._taken[row] :], sink)
             self._taken[row] = 0
             self._next_seq[row] = last + 1
-        self._take_whole(block, fresh, sink)
+        self._take_whole(records, fresh, sink)
 
     def take_open(self, batches: OpenBatches, sink: Sink) -> None:
         """Hand over what is in the open batches and was not taken before."""
@@ -152,12 +152,12 @@ class Ledger:
             self._take(row, events, sink)
             self._taken[row] += len(events)
 
-    def _take_whole(self, block: Block, fresh: NDArray[np.bool_], sink: Sink) -> None:
+    def _take_whole(self, records: Records, fresh: NDArray[np.bool_], sink: Sink) -> None:
         """Stream by stream: a call of the sink costs as much as the events of some ten records."""
-        streams = np.where(fresh, block.ids & 0xFF, NOT_FRESH)
+        streams = np.where(fresh, records.ids & 0xFF, NOT_FRESH)
         for stream in range(STREAMS):
             positions = np.flatnonzero(streams == stream)
-            for events in _together(block.events, positions):
+            for events in _together(records.events, positions):
                 sink(stream, events)
             self.received[stream] += len(positions) * BATCH_WORDS // STREAM_WORDS[stream]
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agent.streams.drain.batches import Block
+from agent.streams.drain.batches import Records
 from agent.streams.drain.ordering import acquire_fence
 from agent.streams.drain.wakeups import Wakeups
 from agent.streams.shared.layout import BATCH_WORDS, RECORD_SIZE
@@ -76,7 +76,7 @@ class PerfBuffer:
         self.lost = 0
         """Submits that found no room, as far as the kernel has told: up to the last record."""
 
-    def read(self, limit: int) -> Block | None:
+    def read(self, limit: int) -> Records | None:
         """At most ``limit`` records, or None; to be released before the next read.
 
         Raises CorruptBuffer for a sample of another size.
@@ -110,7 +110,7 @@ class PerfBuffer:
         """Where the next record begins in the mapping. A header never wraps: sizes are 8n."""
         return self._data + self._position % self.size
 
-    def _samples(self, size: int, limit: int) -> Block:
+    def _samples(self, size: int, limit: int) -> Records:
         if size != STRIDE:
             raise CorruptBuffer(f"a record of {size} bytes where {STRIDE} were expected")
         start = self._offset()
@@ -123,7 +123,7 @@ class PerfBuffer:
             if not ours.all():
                 records = records[: int(np.argmin(ours))]
         self._position += len(records) * STRIDE
-        return Block(records["id"], records["seq"], records["events"])
+        return Records(records["id"], records["seq"], records["events"])
 
     def _step_over(self, kind: int, size: int) -> None:
         if size < HEADER or size % 8:
@@ -166,16 +166,16 @@ class PerfReader:
         """Return when the kernel wakes us: only when a buffer fills faster than it is drained."""
         await self._wakeups.wait()
 
-    def read(self, limit: int) -> Block | None:
+    def read(self, limit: int) -> Records | None:
         """At most ``limit`` records of one CPU, or None; to be released before the next read.
 
         Raises CorruptBuffer for a record of another size.
         """
         for buffer in self._buffers.values():
-            block = buffer.read(limit)
-            if block is not None:
+            records = buffer.read(limit)
+            if records is not None:
                 self._reading = buffer
-                return block
+                return records
         return None
 
     def release(self) -> None:

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import trio
 
-from agent.streams.drain.batches import Block, Ledger, OpenBatches, Sink
+from agent.streams.drain.batches import Ledger, OpenBatches, Records, Sink
 
 RECORDS_AT_ONCE = 1024
 """262,144 events: 0.5 ms to fold from a warm cache and 2 ms from a cold one, which is what the
@@ -18,7 +18,7 @@ class Reader(Protocol):
     async def wait(self) -> None:
         """Return when there is reason to look before the timer does."""
 
-    def read(self, limit: int) -> Block | None: ...
+    def read(self, limit: int) -> Records | None: ...
 
     def release(self) -> None: ...
 
@@ -75,11 +75,11 @@ class Drain:
 
     def _drain_some(self) -> bool:
         started = time.perf_counter()
-        block = self._reader.read(RECORDS_AT_ONCE)
-        if block is None:
+        records = self._reader.read(RECORDS_AT_ONCE)
+        if records is None:
             return False
-        self.ledger.take_records(block, self._sink)
-        del block
+        self.ledger.take_records(records, self._sink)
+        del records
         self._reader.release()
         self.seconds += time.perf_counter() - started
         return True

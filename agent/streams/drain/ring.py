@@ -20,7 +20,7 @@ import mmap
 import numpy as np
 import trio
 
-from agent.streams.drain.batches import Block
+from agent.streams.drain.batches import Records
 from agent.streams.drain.ordering import acquire_fence
 from agent.streams.shared.layout import BATCH_WORDS, RECORD_SIZE
 
@@ -62,7 +62,7 @@ class RingReader:
         """Return when the kernel wakes us: only when the ring fills faster than it is drained."""
         await trio.lowlevel.wait_readable(self._fd)
 
-    def read(self, limit: int) -> Block | None:
+    def read(self, limit: int) -> Records | None:
         """At most ``limit`` records, or None; to be released before the next read.
 
         Raises CorruptRing for a record of another size.
@@ -85,7 +85,7 @@ class RingReader:
             return None
         self._fence()
         self._position += count * STRIDE
-        return Block(records["id"], records["seq"], records["events"])
+        return Records(records["id"], records["seq"], records["events"])
 
     def release(self) -> None:
         """Give what was read back to the kernel; every view of it is void from here on."""

@@ -108,16 +108,16 @@ inline_always u32 leave_out_unseen(struct task_slot *slot, u64 task)
  * The scheduler brings a task's CPU time up to date with the tick and at switches. What is missing
  * as the task exits is of its last turn, which began by the same clock as its wait ended by.
  */
-inline_always void complete_runtime(struct task_report *report, const struct task_slot *slot, u64 task)
+inline_always void complete_runtime(struct task_summary *summary, const struct task_slot *slot, u64 task)
 {
 	u64 rq = run_queue_of(task);
 	u64 updated = LOAD64(task, TASK_EXEC_START) + LOAD64(rq, RQ_CLOCK) - LOAD64(rq, RQ_CLOCK_TASK);
 
 	/* and not one that was running as the run began: our turn is not all of it */
-	if (slot->tag == SLOT_RUNNING && report->kernel_runtime != RUNTIME_UNKNOWN)
-		report->kernel_runtime += report->open_ns - (updated - LOAD64(task, TASK_LAST_ARRIVAL));
+	if (slot->tag == SLOT_RUNNING && summary->kernel_runtime != RUNTIME_UNKNOWN)
+		summary->kernel_runtime += summary->open_ns - (updated - LOAD64(task, TASK_LAST_ARRIVAL));
 	else
-		report->kernel_runtime = RUNTIME_UNKNOWN;
+		summary->kernel_runtime = RUNTIME_UNKNOWN;
 }
 
 /* Whether a task that goes to sleep stays on the run queue. */
@@ -150,9 +150,9 @@ inline_always u32 leave_out_unseen(struct task_slot *slot, u64 task)
 	return 0;
 }
 
-inline_always void complete_runtime(struct task_report *report, const struct task_slot *slot, u64 task)
+inline_always void complete_runtime(struct task_summary *summary, const struct task_slot *slot, u64 task)
 {
-	report->kernel_runtime = RUNTIME_UNKNOWN;
+	summary->kernel_runtime = RUNTIME_UNKNOWN;
 }
 
 inline_always u32 lingers(u64 task)

@@ -46,7 +46,7 @@ _Static_assert(sizeof(struct task_origin) == ORIGIN_SIZE, "task_origin");
  * A task's account beside the kernel's: an event of its exit, and a record of the task iterator
  * for those that are alive at the stop. Intervals that are open at `now_ns` are included.
  */
-struct task_report {
+struct task_summary {
 	u32 tid;
 	u32 tgid;
 	char comm[16];
@@ -68,7 +68,7 @@ struct task_report {
 	s64 apart_ns;
 };
 
-_Static_assert(sizeof(struct task_report) == REPORT_SIZE, "task_report");
+_Static_assert(sizeof(struct task_summary) == SUMMARY_SIZE, "task_summary");
 
 /*
  * The open batch of one stream on one CPU, and what that stream could not keep. From `words`

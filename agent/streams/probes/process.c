@@ -62,14 +62,14 @@ int on_sched_process_exit(u64 *ctx)
 	settle_exit(ctx, slot, task);
 #endif
 
-	struct task_report *report = (struct task_report *)event_room(ctx, batch, REPORT_WORDS);
+	struct task_summary *summary = (struct task_summary *)event_room(ctx, batch, SUMMARY_WORDS);
 
 	leave_out_unseen(slot, task);
-	if (report) {
-		report_task(report, task, slot, bpf_ktime_get_ns());
-		complete_runtime(report, slot, task);
-		report->state = SLOT_EXITED;
-		event_done(batch, REPORT_WORDS);
+	if (summary) {
+		summarize_task(summary, task, slot, bpf_ktime_get_ns());
+		complete_runtime(summary, slot, task);
+		summary->state = SLOT_EXITED;
+		event_done(batch, SUMMARY_WORDS);
 	}
 	slot->tid = 0;
 	slot->tag = SLOT_RUNNING;

@@ -158,7 +158,7 @@ inline_always void move_slot(u32 from, u32 to)
 }
 
 /* The kernel's own account of a task, less what it was when ours began. */
-inline_always void report_task(struct task_report *report, u64 task, struct task_slot *slot, u64 now)
+inline_always void summarize_task(struct task_summary *summary, u64 task, struct task_slot *slot, u64 now)
 {
 	struct task_origin *origin = origin_of(slot->tid);
 	u32 tag = slot->tag;
@@ -167,40 +167,40 @@ inline_always void report_task(struct task_report *report, u64 task, struct task
 
 	if (open < 0)
 		open = 0;
-	report->tid = slot->tid;
-	report->tgid = LOAD32(task, TASK_TGID);
-	report->state = state;
-	report->kernel_thread = (LOAD32(task, TASK_FLAGS) & PF_KTHREAD) != 0;
-	report->now_ns = now;
-	report->born_ns = origin->born_ns;
+	summary->tid = slot->tid;
+	summary->tgid = LOAD32(task, TASK_TGID);
+	summary->state = state;
+	summary->kernel_thread = (LOAD32(task, TASK_FLAGS) & PF_KTHREAD) != 0;
+	summary->now_ns = now;
+	summary->born_ns = origin->born_ns;
 #if TIMING_ACCOUNTING
-	report->wait_ns = slot->wait_ns - origin->run_delay;
+	summary->wait_ns = slot->wait_ns - origin->run_delay;
 #else
-	report->wait_ns = slot->wait_ns;
+	summary->wait_ns = slot->wait_ns;
 #endif
-	report->preempted_ns = slot->preempted_ns;
+	summary->preempted_ns = slot->preempted_ns;
 #if TIMING_ACCOUNTING
-	report->oncpu_ns = slot->oncpu_ns - origin->runtime;
+	summary->oncpu_ns = slot->oncpu_ns - origin->runtime;
 #else
-	report->oncpu_ns = slot->oncpu_ns;
+	summary->oncpu_ns = slot->oncpu_ns;
 #endif
-	report->blocked_ns = slot->blocked_ns;
-	report->open_ns = open;
-	report->waits = slot->waits;
+	summary->blocked_ns = slot->blocked_ns;
+	summary->open_ns = open;
+	summary->waits = slot->waits;
 	if (state == SLOT_STOPPED && origin->born_ns != 0)
-		report->born_ns += open;
+		summary->born_ns += open;
 	else if (state == SLOT_RUNNING)
-		report->oncpu_ns += open;
+		summary->oncpu_ns += open;
 	else if (is_blocked(tag))
-		report->blocked_ns += open;
-	report->kernel_run_delay = LOAD64(task, TASK_RUN_DELAY) - origin->run_delay;
-	report->kernel_runtime =
+		summary->blocked_ns += open;
+	summary->kernel_run_delay = LOAD64(task, TASK_RUN_DELAY) - origin->run_delay;
+	summary->kernel_runtime =
 		origin->turns_unseen ? RUNTIME_UNKNOWN : LOAD64(task, TASK_RUNTIME) - origin->runtime;
-	report->kernel_pcount = (u32)LOAD64(task, TASK_PCOUNT) - origin->pcount;
-	report->slept_us = origin->slept_us;
-	report->remote_waits = origin->remote_waits;
-	report->apart_ns = slot->apart_ns;
-	*(u64 *)&report->comm[0] = LOAD64(task, TASK_COMM);
-	*(u64 *)&report->comm[8] = LOAD64(task, TASK_COMM + 8);
+	summary->kernel_pcount = (u32)LOAD64(task, TASK_PCOUNT) - origin->pcount;
+	summary->slept_us = origin->slept_us;
+	summary->remote_waits = origin->remote_waits;
+	summary->apart_ns = slot->apart_ns;
+	*(u64 *)&summary->comm[0] = LOAD64(task, TASK_COMM);
+	*(u64 *)&summary->comm[8] = LOAD64(task, TASK_COMM + 8);
 }
 #endif

@@ -95,11 +95,11 @@ int on_iter_prime(u64 *ctx)
 	return 0;
 }
 
-int on_iter_report(u64 *ctx)
+int on_iter_summary(u64 *ctx)
 {
 #if WITH_RUNQLAT || WITH_OFFCPU
 	u64 meta = ctx[0], task = ctx[1];
-	struct task_report report = {};
+	struct task_summary summary = {};
 
 	if (!task)
 		return 0;
@@ -113,8 +113,8 @@ int on_iter_report(u64 *ctx)
 	settle_stop(slot, task);
 #endif
 	leave_out_unseen(slot, task);
-	report_task(&report, task, slot, bpf_ktime_get_ns());
-	bpf_seq_write((void *)LOAD64(meta, ITER_META_SEQ), &report, sizeof(report));
+	summarize_task(&summary, task, slot, bpf_ktime_get_ns());
+	bpf_seq_write((void *)LOAD64(meta, ITER_META_SEQ), &summary, sizeof(summary));
 #endif
 	return 0;
 }

@@ -91,7 +91,7 @@ PROGRAMS = (
     Program("on_cgroup_attach_task", "cgroup_attach_task", when=SCOPED),
     Program("on_block_io_start", "block_io_start", ("biolatency",), when=SCOPED, optional=True),
     Program("on_iter_prime", f"{ITERATOR}/prime"),
-    Program("on_iter_report", f"{ITERATOR}/report"),
+    Program("on_iter_summary", f"{ITERATOR}/summary"),
     Program("on_iter_clock", f"{ITERATOR}/clock", TIMED, when=BY_ACCOUNTING),
 )
 

@@ -76,9 +76,9 @@ class Armed:
                 break
         return found
 
-    def report(self) -> bytes:
-        """struct task_report of every task in scope that is alive."""
-        return bpf.run_iterator(self._iterator("report"))
+    def summarize(self) -> bytes:
+        """struct task_summary of every task in scope that is alive."""
+        return bpf.run_iterator(self._iterator("summary"))
 
     def detach(self) -> None:
         while self._links:

@@ -171,18 +171,18 @@ class Supervisor:
     def _disarm(self, request: dict[str, Any]) -> Answer:
         """Report on every task, detach, and answer once the last program has run to its end.
 
-        The reports go as a file: there are as many as there are tasks.
+        The summaries go as a file: there are as many as there are tasks.
         """
         stop_ns = time.monotonic_ns()
         if self._armed is None:
-            return {"stop_ns": stop_ns, "programs": [], "reports": False}, []
-        reports = self._armed.report()
+            return {"stop_ns": stop_ns, "programs": [], "summaries": False}, []
+        summaries = self._armed.summarize()
         self._armed.detach()
         wait_for_running_programs()
         stats = self._armed.program_stats()
         self._armed = None
-        self._close_after_sending.append(_as_file(reports))
-        answer = {"stop_ns": stop_ns, "programs": stats, "reports": True, "disks": _disks()}
+        self._close_after_sending.append(_as_file(summaries))
+        answer = {"stop_ns": stop_ns, "programs": stats, "summaries": True, "disks": _disks()}
         if self._names_waits and self._maps is not None:
             answer["wait_functions"] = self._maps.wait_stacks().take()
         if self._maps and (refused := self._maps.buffers.refused()) is not None:
@@ -227,7 +227,7 @@ def _disks() -> dict[int, dict[str, int]]:
 
 def _as_file(content: bytes) -> int:
     """The fd of an anonymous file with this content, to be read from its beginning."""
-    fd = os.memfd_create("cba-reports", os.MFD_CLOEXEC)
+    fd = os.memfd_create("cba-summaries", os.MFD_CLOEXEC)
     with open(fd, "wb", closefd=False) as file:
         file.write(content)
     os.lseek(fd, 0, os.SEEK_SET)

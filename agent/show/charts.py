@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from agent.report.values import count, duration, number
+from agent.show.values import count, duration, number
 
 EIGHTHS = " ▏▎▍▌▋▊▉"
 FULL = "█"

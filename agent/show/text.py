@@ -7,9 +7,9 @@ another type, unknown ones are passed over, and nothing in it reaches the termin
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from agent.report.sections import SECTIONS, wrapped
-from agent.report.style import Style
-from agent.report.values import (
+from agent.show.sections import SECTIONS, wrapped
+from agent.show.style import Style
+from agent.show.values import (
     count,
     duration,
     mapping,
@@ -19,7 +19,7 @@ from agent.report.values import (
     percent,
     printable,
 )
-from agent.report.values import rows as objects
+from agent.show.values import rows as objects
 
 NARROWEST, WIDEST = 60, 120
 MARGIN = "  "
@@ -45,7 +45,7 @@ def render(
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
 
 
-def block(title: str, lines: Iterable[str], style: Style) -> list[str]:
+def titled(title: str, lines: Iterable[str], style: Style) -> list[str]:
     return [style.heading(title), *(MARGIN + line for line in lines)]
 
 
@@ -73,7 +73,7 @@ def header(evidence: Mapping[str, Any], status: Mapping[str, Any], style: Style)
     lines = table(pairs)
     if evidence.get("mock"):
         lines.append(style.warning("mock: synthetic events; no number here was measured"))
-    return block("Kernel evidence", lines, style)
+    return titled("Kernel evidence", lines, style)
 
 
 def label(evidence: Mapping[str, Any], name: str) -> object:
@@ -94,7 +94,7 @@ def when(evidence: Mapping[str, Any]) -> str:
 
 def unavailable(evidence: Mapping[str, Any], style: Style) -> list[str]:
     lines = [style.bad("available: false"), printable(evidence.get("reason"), 4000)]
-    return block("Nothing was measured", lines, style)
+    return titled("Nothing was measured", lines, style)
 
 
 def section(evidence: Mapping[str, Any], name: str, columns: int, style: Style) -> list[str]:
@@ -102,9 +102,9 @@ def section(evidence: Mapping[str, Any], name: str, columns: int, style: Style) 
     title, lines_of = SECTIONS[name]
     content = evidence.get(name)
     if isinstance(content, dict):
-        return block(title, lines_of(content, columns), style)
+        return titled(title, lines_of(content, columns), style)
     why = mapping(evidence.get("unavailable")).get(name, "absent from this evidence")
-    return block(title, [style.warning("not measured: ") + printable(why, 1000)], style)
+    return titled(title, [style.warning("not measured: ") + printable(why, 1000)], style)
 
 
 def hooks(evidence: Mapping[str, Any], columns: int, style: Style) -> list[str]:
@@ -118,7 +118,7 @@ def hooks(evidence: Mapping[str, Any], columns: int, style: Style) -> list[str]:
     versions = {**mapping(manifest.get("versions")), **chosen}
     with_what = [f"{printable(name)} {printable(value)}" for name, value in versions.items()]
     lines += wrapped(with_what, columns, " · ")
-    return block("Hooks", lines, style) if lines else []
+    return titled("Hooks", lines, style) if lines else []
 
 
 def verdict(evidence: Mapping[str, Any], columns: int, style: Style) -> list[str]:
@@ -134,7 +134,7 @@ def verdict(evidence: Mapping[str, Any], columns: int, style: Style) -> list[str
         known = {k: v for k, v in mapping(stream).items() if number(v) is not None}
         counts = [f"{printable(k)} {count(v)}" for k, v in known.items() if v or k in ALWAYS_TOLD]
         lines += named(name, counts, columns) if counts else []
-    return block(f"Verdict: {tone(printable(word))}", lines, style)
+    return titled(f"Verdict: {tone(printable(word))}", lines, style)
 
 
 def checks(evidence: Mapping[str, Any], style: Style) -> list[str]:
@@ -151,7 +151,7 @@ def checks(evidence: Mapping[str, Any], style: Style) -> list[str]:
         line += f"{_explained(check):>10}".rstrip()
         lines.append(line if check.get("pass") is True else f"{line}  {style.bad('failed')}")
     passed = sum(check.get("pass") is True for check in listed)
-    return block(f"Checks: {passed} of {len(listed)} passed", lines, style)
+    return titled(f"Checks: {passed} of {len(listed)} passed", lines, style)
 
 
 def _explained(check: Mapping[str, Any]) -> str:
@@ -175,4 +175,4 @@ def cost(evidence: Mapping[str, Any], style: Style) -> list[str]:
     for process in objects(overhead.get("processes")):
         role, pid = printable(process.get("role"), 15), printable(process.get("pid"), 10)
         lines.append(f"{role:<16}pid {pid:<10}{milliseconds(process.get('cpu_ms'))}")
-    return block("What collecting cost", lines, style)
+    return titled("What collecting cost", lines, style)

@@ -4,9 +4,9 @@ import json
 import sys
 from pathlib import Path
 
-from agent.report import terminal
-from agent.report.text import render
-from agent.report.values import printable
+from agent.show import terminal
+from agent.show.text import render
+from agent.show.values import printable
 
 
 def show(path: str) -> int:

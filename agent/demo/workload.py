@@ -152,7 +152,7 @@ def run(seconds: float = SECONDS) -> dict[str, int]:
 
 def start_part(name: str, seconds: float) -> "subprocess.Popen[str]":
     # -P: what is installed, not a folder of that name where this happens to be started.
-    command = [sys.executable, "-P", "-m", "agent.report.workload", name, str(seconds)]
+    command = [sys.executable, "-P", "-m", "agent.demo.workload", name, str(seconds)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from agent.model import COUNTED_SYSCALLS
-from agent.report.charts import Bar, chart, histogram
-from agent.report.values import count, duration, mapping, milliseconds, number, percent, printable
-from agent.report.values import rows as objects
+from agent.show.charts import Bar, chart, histogram
+from agent.show.values import count, duration, mapping, milliseconds, number, percent, printable
+from agent.show.values import rows as objects
 
 QUANTILES = (
     ("min", "min_us"),

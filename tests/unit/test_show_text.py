@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.model import SECTIONS
-from agent.report import sections
-from agent.report.text import render
+from agent.show import sections
+from agent.show.text import render
 
-GOLDEN = Path(__file__).parent / "golden" / "report.txt"
+GOLDEN = Path(__file__).parent / "golden" / "evidence.txt"
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
@@ -25,7 +25,7 @@ def test_every_section_of_the_contract_is_rendered_in_its_order() -> None:
     assert tuple(sections.SECTIONS) == SECTIONS
 
 
-def test_the_whole_report() -> None:
+def test_the_whole_document() -> None:
     assert render(evidence(), status(), 80) == GOLDEN.read_text(encoding="utf-8")
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.streams.shared.layout import REPORT_SIZE
+from agent.streams.shared.layout import SUMMARY_SIZE
 
 _FIELDS = (
     ("tid", "u4"),
@@ -27,26 +27,26 @@ _FIELDS = (
     ("apart_ns", "i8"),
 )
 
-REPORT_DTYPE = np.dtype(list(_FIELDS))
-"""struct task_report of layout.h. Times in ns; kernel_* are the kernel's own accounting."""
+SUMMARY_DTYPE = np.dtype(list(_FIELDS))
+"""struct task_summary of layout.h. Times in ns; kernel_* are the kernel's own accounting."""
 
-Reports = NDArray[np.void]
-
-
-def from_words(words: NDArray[np.uint64]) -> Reports:
-    """The reports in a stream's words; a copy."""
-    return np.ascontiguousarray(words).reshape(-1).view(REPORT_DTYPE)
+Summaries = NDArray[np.void]
 
 
-def from_file(fd: int) -> Reports:
-    """The reports in a file that the supervisor sent; closes it."""
+def from_words(words: NDArray[np.uint64]) -> Summaries:
+    """The summaries in a stream's words; a copy."""
+    return np.ascontiguousarray(words).reshape(-1).view(SUMMARY_DTYPE)
+
+
+def from_file(fd: int) -> Summaries:
+    """The summaries in a file that the supervisor sent; closes it."""
     with open(fd, "rb") as file:
         content = file.read()
-    return np.frombuffer(content[: len(content) - len(content) % REPORT_SIZE], REPORT_DTYPE)
+    return np.frombuffer(content[: len(content) - len(content) % SUMMARY_SIZE], SUMMARY_DTYPE)
 
 
-def none() -> Reports:
-    return np.empty(0, REPORT_DTYPE)
+def none() -> Summaries:
+    return np.empty(0, SUMMARY_DTYPE)
 
 
 def command(comm: bytes) -> str:

@@ -1,10 +1,10 @@
-"""Reports on tasks as the kernel side would make them."""
+"""Summaries on tasks as the kernel side would make them."""
 
 from typing import Any
 
 import numpy as np
 
-from agent.streams.collect.reports import REPORT_DTYPE, Reports
+from agent.streams.collect.task_summaries import SUMMARY_DTYPE, Summaries
 from agent.streams.shared.layout import SLOT_EXITED
 
 LIFE_NS = 10_000_000
@@ -27,9 +27,9 @@ GOOD = {
 """A task of which everything agrees with what the kernel says, and adds up to its life."""
 
 
-def reports(*rows: dict[str, Any]) -> Reports:
+def summaries(*rows: dict[str, Any]) -> Summaries:
     """One row for each, with what differs from GOOD."""
-    made = np.zeros(len(rows), REPORT_DTYPE)
+    made = np.zeros(len(rows), SUMMARY_DTYPE)
     for row, changes in zip(made, rows, strict=True):
         for name, value in {**GOOD, **changes}.items():
             row[name] = value

@@ -8,7 +8,7 @@ from typing import Any
 
 import requests
 
-from agent.report import workload
+from agent.demo import workload
 
 TIMEOUT_S = 60
 """Longer than the slowest start, which compiles the probes."""

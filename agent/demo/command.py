@@ -4,10 +4,10 @@ import contextlib
 import subprocess
 import sys
 
-from agent.report import terminal
-from agent.report.spawn import AgentDidNotStart, running_agent
-from agent.report.text import render
-from agent.report.values import count, printable
+from agent.client.spawn import AgentDidNotStart, running_agent
+from agent.show import terminal
+from agent.show.text import render
+from agent.show.values import count, printable
 
 
 def run_demo(agent_url: str | None = None) -> int:
@@ -33,7 +33,7 @@ def run_demo(agent_url: str | None = None) -> int:
 
 def demonstrate(url: str) -> None:
     """Brackets the workload with the agent at ``url`` and prints what came of it."""
-    from agent.report.client import bracket
+    from agent.demo.bracket import bracket
 
     say(f"agent at {url}, running the bundled workload")
     run = bracket(url)

@@ -12,8 +12,12 @@ import pytest
 from fakes.agent_server import FakeAgent, serving
 from fakes.sample_evidence import evidence
 
-from agent.report import client, demo, spawn, terminal, workload
-from agent.report.show import show
+from agent.client import spawn
+from agent.demo import bracket as client
+from agent.demo import command as demo
+from agent.demo import workload
+from agent.show import terminal
+from agent.show.command import show
 
 QUICK_S = 0.05
 

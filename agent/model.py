@@ -1,12 +1,12 @@
-"""The words every other module speaks in: sections, labels, requests. Imports nothing of ours."""
+"""The words every other module speaks in: labels, scopes, requests."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
-SECTIONS = ("runqlat", "biolatency", "offcpu", "exec", "syscall_counts")
-"""The five sections of evidence, in the order of the contract."""
+from agent.sections.probes import DEFAULT_SECTIONS
 
-COUNTED_SYSCALLS = ("futex", "fsync", "openat", "read", "write")
-"""The syscalls that the contract names; ``/metrics`` sums the rest under ``other``."""
+Json = dict[str, Any]
+"""A JSON object: finite numbers, strings without lone surrogates, plain Python types only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +27,6 @@ TRANSPORTS = ("ring", "perf")
 """BPF ring buffer (since 5.8), or per-CPU perf buffers."""
 TRANSPORT_CHOICES = (*TRANSPORTS, "auto")
 """``auto``: the ring where the kernel has one."""
-
-DETAILS = {"syscalls": "syscall_counts", "exec_failures": "exec", "wait_functions": "offcpu"}
-"""What a run adds on request only, since it costs more; by the section that it belongs to."""
-SCOPED_DETAILS = ("wait_functions",)
-"""Not of the whole machine."""
 
 SCOPES = ("system", "pid", "cgroup", "caller")
 
@@ -56,7 +51,7 @@ class StartRequest:
     """A validated body of ``POST /start``. None: as the agent was started with."""
 
     labels: Labels = field(default_factory=Labels)
-    sections: tuple[str, ...] = SECTIONS
+    sections: tuple[str, ...] = DEFAULT_SECTIONS
     scope: Scope = field(default_factory=Scope)
     timing: str | None = None
     transport: str | None = None

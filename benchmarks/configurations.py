@@ -3,10 +3,10 @@
 from contextlib import ExitStack
 from typing import Any
 
-from agent.model import SECTIONS
 from agent.overhead.agent_process import AgentProcess
 from agent.overhead.agent_runs import AgentRun
 from agent.overhead.protocols import Absent, Configuration, Missing, Nothing
+from agent.sections.probes import SECTIONS
 from benchmarks.peers import PEERS, Peer
 from benchmarks.probes import probes
 

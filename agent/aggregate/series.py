@@ -9,18 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple, Self
 
-from agent.aggregate.totals import LATENCY_BOUNDS_US, LatencyTotals, RunTotals
+from agent.aggregate.totals import RunTotals, added, not_below
 from agent.model import Labels, Report
-
-__all__ = [
-    "LATENCY_BOUNDS_US",
-    "LabelSet",
-    "LatencyTotals",
-    "Result",
-    "RunTotals",
-    "Series",
-    "SeriesStore",
-]
 
 Result = Literal["success", "fail"]
 
@@ -49,14 +39,10 @@ class LabelSet(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Everything shown for one label set. None: never measured, so not shown."""
+    """Everything shown for one label set. Absent or None: never measured, so not shown."""
 
-    runqlat: LatencyTotals | None = None
-    biolatency: LatencyTotals | None = None
-    offcpu_ms: float | None = None
-    """Of the running run, or else of the last one; None where that one did not measure it."""
-    exec_count: int | None = None
-    syscalls: Mapping[str, int] | None = None
+    totals: RunTotals = field(default_factory=dict)
+    """By metric family. A gauge is of the running run, or else of the last one."""
     runs: Mapping[str, int] = field(default_factory=dict)
     """Finished runs by result, ``success`` and ``fail``; empty where there never was a run."""
     duration_ms: float | None = None
@@ -72,28 +58,18 @@ class _Entry:
 
     def __init__(self) -> None:
         self.shown = Series()
-        self._base = RunTotals()
-        self._live = RunTotals()
+        self._base: RunTotals = {}
+        self._live: RunTotals = {}
 
     def advance(self, live: RunTotals) -> None:
-        self._live = live.not_below(self._live)
-        totals = self._base + self._live
-        self.publish(
-            replace(
-                self.shown,
-                runqlat=totals.runqlat,
-                biolatency=totals.biolatency,
-                offcpu_ms=totals.offcpu_ms,
-                exec_count=totals.exec_count,
-                syscalls=totals.syscalls,
-                runs=self.shown.runs or {"success": 0, "fail": 0},
-            )
-        )
+        self._live = not_below(live, self._live)
+        runs = self.shown.runs or {"success": 0, "fail": 0}
+        self.publish(replace(self.shown, totals=added(self._base, self._live), runs=runs))
 
     def settle(self) -> None:
         """The running run is over: what it counted stays."""
-        self._base = self._base + self._live
-        self._live = RunTotals()
+        self._base = added(self._base, self._live)
+        self._live = {}
 
     def count_run(self, result: Result) -> None:
         runs = dict(self.shown.runs)

@@ -1,14 +1,31 @@
 """What a run has counted, in the numbers that ``/metrics`` exports: added up, and never falling."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar, Self
 
 LATENCY_BOUNDS_US = tuple(2**k for k in range(20))
 """Upper bounds of the exported latency buckets, less the last one, which is infinite."""
 
 
+class Total(ABC):
+    """The value of one metric family for one label set. Immutable."""
+
+    outlives_its_run: ClassVar[bool] = True
+    """Whether it still stands where a later run with the same labels did not measure it."""
+
+    @abstractmethod
+    def plus(self, later: Self) -> Self:
+        """The value after a later run as well."""
+
+    @abstractmethod
+    def not_below(self, earlier: Self) -> Self:
+        """This value, or ``earlier`` where any number in this one is below what it was then."""
+
+
 @dataclass(frozen=True, slots=True)
-class LatencyTotals:
+class LatencyTotals(Total):
     """A latency distribution in exported buckets."""
 
     bucket_counts: tuple[int, ...]
@@ -16,96 +33,82 @@ class LatencyTotals:
     sum_us: float
     count: int
 
-    def __add__(self, other: "LatencyTotals") -> "LatencyTotals":
-        pairs = zip(self.bucket_counts, other.bucket_counts, strict=True)
-        return LatencyTotals(
+    def plus(self, later: Self) -> Self:
+        pairs = zip(self.bucket_counts, later.bucket_counts, strict=True)
+        return type(self)(
             bucket_counts=tuple(mine + theirs for mine, theirs in pairs),
-            sum_us=self.sum_us + other.sum_us,
-            count=self.count + other.count,
+            sum_us=self.sum_us + later.sum_us,
+            count=self.count + later.count,
         )
 
-    def reaches(self, earlier: "LatencyTotals") -> bool:
-        """Whether no number here is below what it was ``earlier``."""
+    def not_below(self, earlier: Self) -> Self:
         pairs = zip(self.bucket_counts, earlier.bucket_counts, strict=True)
-        return self.sum_us >= earlier.sum_us and all(now >= then for now, then in pairs)
+        grew = self.sum_us >= earlier.sum_us and all(now >= then for now, then in pairs)
+        return self if grew else earlier
 
 
 @dataclass(frozen=True, slots=True)
-class RunTotals:
-    """What one run counted; None stands for a section that was not measured."""
+class Count(Total):
+    """A counter."""
 
-    runqlat: LatencyTotals | None = None
-    biolatency: LatencyTotals | None = None
-    offcpu_ms: float | None = None
-    exec_count: int | None = None
-    syscalls: Mapping[str, int] | None = None
-    """By the names of the contract, the rest under ``other``."""
+    value: int
 
-    def __add__(self, later: "RunTotals") -> "RunTotals":
-        """The counters of both runs; off-CPU time is a gauge, of the later run only."""
-        return RunTotals(
-            runqlat=_latencies_added(self.runqlat, later.runqlat),
-            biolatency=_latencies_added(self.biolatency, later.biolatency),
-            offcpu_ms=later.offcpu_ms,
-            exec_count=_counts_added(self.exec_count, later.exec_count),
-            syscalls=_syscalls_added(self.syscalls, later.syscalls),
-        )
+    def plus(self, later: Self) -> Self:
+        return type(self)(self.value + later.value)
 
-    def not_below(self, earlier: "RunTotals") -> "RunTotals":
-        """These totals, but a section that fell since ``earlier`` as it was then.
-
-        A run's counts only grow, so nothing falls unless something was miscounted; even then
-        the reader of a counter must not take it for a restart.
-        """
-        return RunTotals(
-            runqlat=_latencies_not_below(self.runqlat, earlier.runqlat),
-            biolatency=_latencies_not_below(self.biolatency, earlier.biolatency),
-            offcpu_ms=self.offcpu_ms,
-            exec_count=_count_not_below(self.exec_count, earlier.exec_count),
-            syscalls=_syscalls_not_below(self.syscalls, earlier.syscalls),
-        )
+    def not_below(self, earlier: Self) -> Self:
+        return self if self.value >= earlier.value else earlier
 
 
-def _latencies_added(a: LatencyTotals | None, b: LatencyTotals | None) -> LatencyTotals | None:
-    if a is None or b is None:
-        return a if b is None else b
-    return a + b
+@dataclass(frozen=True, slots=True)
+class Counts(Total):
+    """A counter with one more label, by that label's value."""
+
+    values: Mapping[str, float]
+
+    def plus(self, later: Self) -> Self:
+        names = [*self.values, *(name for name in later.values if name not in self.values)]
+        return type(self)({n: self.values.get(n, 0) + later.values.get(n, 0) for n in names})
+
+    def not_below(self, earlier: Self) -> Self:
+        grew = all(self.values.get(name, -1) >= then for name, then in earlier.values.items())
+        return self if grew else earlier
 
 
-def _counts_added(a: int | None, b: int | None) -> int | None:
-    if a is None or b is None:
-        return a if b is None else b
-    return a + b
+@dataclass(frozen=True, slots=True)
+class Gauge(Total):
+    """A value of the last run alone."""
+
+    outlives_its_run: ClassVar[bool] = False
+    value: float
+
+    def plus(self, later: Self) -> Self:
+        return later
+
+    def not_below(self, earlier: Self) -> Self:
+        return self
 
 
-def _syscalls_added(
-    a: Mapping[str, int] | None, b: Mapping[str, int] | None
-) -> Mapping[str, int] | None:
-    if a is None or b is None:
-        return a if b is None else b
-    names = [*a, *(name for name in b if name not in a)]
-    return {name: a.get(name, 0) + b.get(name, 0) for name in names}
+RunTotals = Mapping[str, Total]
+"""What one run counted, by the name of the metric family; what it did not measure is absent."""
 
 
-def _latencies_not_below(
-    now: LatencyTotals | None, then: LatencyTotals | None
-) -> LatencyTotals | None:
-    if then is None or (now is not None and now.reaches(then)):
-        return now
-    return then
+def added(base: RunTotals, later: RunTotals) -> dict[str, Total]:
+    """The totals of both; what the later run did not measure stays, but for gauges."""
+    kept = {name: total for name, total in base.items() if total.outlives_its_run or name in later}
+    return kept | {
+        name: kept[name].plus(total) if name in kept else total for name, total in later.items()
+    }
 
 
-def _count_not_below(now: int | None, then: int | None) -> int | None:
-    if then is None or (now is not None and now >= then):
-        return now
-    return then
+def not_below(now: RunTotals, earlier: RunTotals) -> dict[str, Total]:
+    """The totals of a run as of now, but a family that fell since ``earlier`` as it was then.
 
-
-def _syscalls_not_below(
-    now: Mapping[str, int] | None, then: Mapping[str, int] | None
-) -> Mapping[str, int] | None:
-    if then is None:
-        return now
-    if now is not None and all(now.get(name, -1) >= count for name, count in then.items()):
-        return now
-    return then
+    A run's counts only grow, so nothing falls unless something was miscounted; even then
+    the reader of a counter must not take it for a restart.
+    """
+    kept = {name: total for name, total in earlier.items() if total.outlives_its_run}
+    return kept | {
+        name: total.not_below(earlier[name]) if name in earlier else total
+        for name, total in now.items()
+    }

@@ -5,9 +5,9 @@ import subprocess
 import sys
 
 from agent.client.spawn import AgentDidNotStart, running_agent
-from agent.show import terminal
 from agent.show.text import render
-from agent.show.values import count, printable
+from agent.terminal import output as terminal
+from agent.terminal.values import count, printable
 
 
 def run_demo(agent_url: str | None = None) -> int:

@@ -1,8 +1,7 @@
 """Conservation checks: what we counted against what the kernel accounts for itself. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from agent.evidence.accounts import (
     INTERRUPTION_NS,
@@ -11,20 +10,16 @@ from agent.evidence.accounts import (
     TICK_NS,
     Accounts,
 )
-from agent.evidence.block import BlockTable, device_name
+from agent.model import Json
 from agent.streams.shared.kernel_counts import Edge
 
 SLACK = 50
 """Events between reading our count and the kernel's, at either edge of a run."""
 LIFETIME_BOUND = 0.005
-DISK_SLACK = 8
 TASKS_BOUND = 0.05
 """Tasks whose waits may be off: a hypervisor may take the CPU away at any time."""
 CEASED = 0.5
 """Less than this part of the kernel's context switches seen: events have ceased."""
-
-Json = dict[str, Any]
-Disks = Mapping[int, Mapping[str, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,56 +54,20 @@ class Check:
         return asdict(self) | {"difference": self.difference, "pass": self.passed}
 
 
-def run_checks(
-    edges: tuple[Edge, Edge],
-    accounts: Accounts,
-    block: BlockTable,
-    sections: Sequence[str],
-    scoped: bool,
-) -> list[Check]:
-    """Every check that this run's sections allow."""
-    timed = "runqlat" in sections or "offcpu" in sections
-    checks = list(_counts(edges, timed))
-    if "biolatency" in sections and not scoped:
-        checks += _disks(edges, block)
-    if timed:
-        checks += [_waits(accounts), _waits_by_task(accounts)]
-    if "offcpu" in sections:
-        checks.append(_lifetimes(accounts))
-        if scoped:
-            checks.append(_cpu(accounts))
-    return checks
-
-
-def _counts(edges: tuple[Edge, Edge], timed: bool) -> Iterator[Check]:
+def forks_check(edges: tuple[Edge, Edge]) -> Check:
+    """Forks of the whole machine; every run counts them."""
     before, after = edges
-    if timed:
-        kernel = after.kernel.context_switches - before.kernel.context_switches
-        ours = after.switches - before.switches
-        yield Check("context_switches", "switches", ours, kernel, RELATIVE_BOUND, SLACK)
-    forks = after.kernel.forks - before.kernel.forks
-    yield Check("forks", "forks", after.forks - before.forks, forks, RELATIVE_BOUND, SLACK)
+    kernel = after.kernel.forks - before.kernel.forks
+    return Check("forks", "forks", after.forks - before.forks, kernel, RELATIVE_BOUND, SLACK)
 
 
-def _disks(edges: tuple[Edge, Edge], block: BlockTable) -> Iterator[Check]:
+def scheduler_checks(edges: tuple[Edge, Edge], accounts: Accounts) -> list[Check]:
+    """Of every section that is told by switches: switches seen, and waits."""
     before, after = edges
-    for device in block.devices():
-        inner = _grown(before.kernel.disks, after.kernel.disks, device)
-        outer = _grown(before.outer_disks, after.outer_disks, device)
-        ours = block.completed(device)
-        for operation, kernel in inner.items():
-            if kernel or ours[operation]:
-                name = f"block_{operation}_{device_name(device)}"
-                around = max(0, outer.get(operation, kernel) - kernel)
-                bounds = (RELATIVE_BOUND, DISK_SLACK, around)
-                yield Check(name, "requests", ours[operation], kernel, *bounds)
-
-
-def _grown(before: Disks, after: Disks, device: int) -> dict[str, int]:
-    """By operation; empty for a device that was not there at both edges."""
-    if device not in before or device not in after:
-        return {}
-    return {name: count - before[device][name] for name, count in after[device].items()}
+    kernel = after.kernel.context_switches - before.kernel.context_switches
+    ours = after.switches - before.switches
+    seen = Check("context_switches", "switches", ours, kernel, RELATIVE_BOUND, SLACK)
+    return [seen, _waits(accounts), _waits_by_task(accounts)]
 
 
 def _waits(accounts: Accounts) -> Check:
@@ -135,7 +94,7 @@ def _waits_by_task(accounts: Accounts) -> Check:
     )
 
 
-def _cpu(accounts: Accounts) -> Check:
+def cpu_check(accounts: Accounts) -> Check:
     return Check(
         "cpu_time",
         "ns",
@@ -147,7 +106,7 @@ def _cpu(accounts: Accounts) -> Check:
     )
 
 
-def _lifetimes(accounts: Accounts) -> Check:
+def lifetimes_check(accounts: Accounts) -> Check:
     """On-CPU + run-queue + off-CPU time of every task against how long it lived in the run."""
     return Check(
         "lifetimes",

@@ -3,15 +3,13 @@
 import heapq
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
 
+from agent.model import Json
 from agent.streams.collect.task_summaries import Summaries, command
 
 TOP = 20
 MAX_COMMANDS = 1_000
 OTHER = "(other)"
-
-Json = dict[str, Any]
 
 
 @dataclass(slots=True)

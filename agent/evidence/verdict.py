@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from agent.evidence.accounts import Accounts
 from agent.evidence.checks import Check, events_ceased
+from agent.model import Json
 from agent.streams.collect.observed import StreamCounts
 from agent.streams.shared.kernel_counts import Edge
 
@@ -17,8 +17,6 @@ goes unseen there shows in ``context_switches`` and ``unseen_switches``."""
 MAX_UNSEEN = 0.01
 UNMATCHED_SLACK = 20
 SUSPENDED_NS = 1_000_000
-
-Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,32 +53,44 @@ def unavailable(code: str, message: str) -> Verdict:
     return Verdict((Reason(code, message, INVALID),))
 
 
-def judge(
-    streams: Mapping[str, StreamCounts],
-    faults: Mapping[str, str],
-    missing_sections: Mapping[str, str],
-    checks: Sequence[Check],
-    programs: Sequence[Mapping[str, Any]],
-    edges: tuple[Edge, Edge],
-    overflow: Mapping[str, int],
-    accounts: Accounts,
-) -> Verdict:
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Everything that a verdict on a run is drawn from."""
+
+    streams: Mapping[str, StreamCounts]
+    edges: tuple[Edge, Edge]
+    checks: Sequence[Check] = ()
+    unseen_switches: int = 0
+    """Arrivals on a CPU that the kernel counted and we did not see."""
+    faults: Mapping[str, str] = field(default_factory=dict)
+    """What went wrong on the way, by a stable code."""
+    missing_sections: Mapping[str, str] = field(default_factory=dict)
+    """Why a section that was asked for was not measured."""
+    programs: Sequence[Mapping[str, Any]] = ()
+    overflow: Mapping[str, int] = field(default_factory=dict)
+    """Latencies beyond the histogram's range, by section."""
+
+
+def judge(found: Findings) -> Verdict:
     """The verdict on a run that was measured."""
-    reasons = [Reason(code, message, INVALID) for code, message in faults.items()]
-    reasons += (Reason("section_unavailable", f"{s}: {why}") for s, why in missing_sections.items())
-    reasons += _stream_reasons(streams)
-    reasons += _program_reasons(programs)
-    reasons += _check_reasons(checks)
-    reasons += _machine_reasons(edges)
+    reasons = [Reason(code, message, INVALID) for code, message in found.faults.items()]
+    reasons += (
+        Reason("section_unavailable", f"{section}: {why}")
+        for section, why in found.missing_sections.items()
+    )
+    reasons += _stream_reasons(found.streams)
+    reasons += _program_reasons(found.programs)
+    reasons += _check_reasons(found.checks)
+    reasons += _machine_reasons(found.edges)
     reasons += (
         Reason("overflow", f"{section}: {count} latencies beyond the histogram's range")
-        for section, count in overflow.items()
+        for section, count in found.overflow.items()
         if count
     )
-    if accounts.unseen > MAX_UNSEEN * streams["runqlat"].produced + UNMATCHED_SLACK:
-        text = f"{accounts.unseen} arrivals on a CPU that the kernel counted were not seen"
+    if found.unseen_switches > MAX_UNSEEN * found.streams["runqlat"].produced + UNMATCHED_SLACK:
+        text = f"{found.unseen_switches} arrivals on a CPU that the kernel counted were not seen"
         reasons.append(Reason("unseen", text))
-    return Verdict(tuple(reasons), streams, accounts.unseen)
+    return Verdict(tuple(reasons), found.streams, found.unseen_switches)
 
 
 def _stream_reasons(streams: Mapping[str, StreamCounts]) -> Iterator[Reason]:

@@ -13,14 +13,24 @@ Prometheus itself take a gauge of that name; only ``promtool check metrics`` dis
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import NamedTuple
 
-from agent.aggregate.series import LATENCY_BOUNDS_US, LabelSet, LatencyTotals, Series, SeriesStore
+from agent.aggregate.families import Family
+from agent.aggregate.series import LabelSet, Series, SeriesStore
+from agent.aggregate.totals import (
+    LATENCY_BOUNDS_US,
+    Count,
+    Counts,
+    Gauge,
+    LatencyTotals,
+    Total,
+)
 from agent.http.negotiation import PageFormat
 from agent.internal_metrics import HealthMetric
+from agent.sections.registry import FAMILIES as SECTION_FAMILIES
 
 BOUNDS = (*(f"{bound}.0" for bound in LATENCY_BOUNDS_US), "+Inf")
 
@@ -35,98 +45,54 @@ class LabelText(NamedTuple):
     without_scenario: str
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
-    """A metric family; ``lines`` gives its samples of one label set."""
-
-    name: str
-    type: str
-    help: str
-    lines: Callable[[str, LabelText, Series], Iterable[str]]
+def _histogram_lines(name: str, inside: str, totals: LatencyTotals) -> Iterator[str]:
+    for bound, count in zip(BOUNDS, accumulate(totals.bucket_counts), strict=True):
+        yield f'{name}_bucket{{{inside},le="{bound}"}} {count}\n'
+    yield f"{name}_sum{{{inside}}} {number(totals.sum_us)}\n"
+    yield f"{name}_count{{{inside}}} {totals.count}\n"
 
 
-def _histogram(
-    section: Callable[[Series], LatencyTotals | None],
-) -> Callable[[str, LabelText, Series], Iterator[str]]:
-    def lines(name: str, labels: LabelText, series: Series) -> Iterator[str]:
-        totals = section(series)
-        if totals is None:
-            return
-        inside = labels.all
-        for bound, count in zip(BOUNDS, accumulate(totals.bucket_counts), strict=True):
-            yield f'{name}_bucket{{{inside},le="{bound}"}} {count}\n'
-        yield f"{name}_sum{{{inside}}} {number(totals.sum_us)}\n"
-        yield f"{name}_count{{{inside}}} {totals.count}\n"
-
-    return lines
+def _by_label(name: str, inside: str, label: str, values: Mapping[str, float]) -> Iterator[str]:
+    for value, count in values.items():
+        yield f'{name}{{{inside},{label}="{escape(value)}"}} {number(count)}\n'
 
 
-def _single(
-    value: Callable[[Series], float | None],
-) -> Callable[[str, LabelText, Series], Iterator[str]]:
-    def lines(name: str, labels: LabelText, series: Series) -> Iterator[str]:
-        if (shown := value(series)) is not None:
-            yield f"{name}{{{labels.all}}} {number(shown)}\n"
-
-    return lines
-
-
-def _gain(name: str, labels: LabelText, series: Series) -> Iterator[str]:
-    if series.gain_pct is not None:
-        yield f"{name}{{{labels.without_scenario}}} {number(series.gain_pct)}\n"
+def _total_lines(family: Family, inside: str, total: Total) -> Iterator[str]:
+    """The samples of one family for one label set."""
+    if isinstance(total, LatencyTotals):
+        yield from _histogram_lines(family.name, inside, total)
+    elif isinstance(total, Counts):
+        yield from _by_label(family.name, inside, family.label, total.values)
+    elif isinstance(total, Count | Gauge):
+        yield f"{family.name}{{{inside}}} {number(total.value)}\n"
 
 
-def _syscalls(name: str, labels: LabelText, series: Series) -> Iterator[str]:
-    for syscall, count in (series.syscalls or {}).items():
-        yield f'{name}{{{labels.all},syscall="{escape(syscall)}"}} {count}\n'
-
-
-def _runs(name: str, labels: LabelText, series: Series) -> Iterator[str]:
-    for result, count in series.runs.items():
-        yield f'{name}{{{labels.all},result="{result}"}} {count}\n'
-
-
-FAMILIES = (
-    Family(
-        "chainbench_runqlat_microseconds",
-        "histogram",
-        "CPU scheduler run-queue latency in microseconds.",
-        _histogram(lambda series: series.runqlat),
-    ),
-    Family(
-        "chainbench_biolatency_microseconds",
-        "histogram",
-        "Block I/O latency in microseconds.",
-        _histogram(lambda series: series.biolatency),
-    ),
-    Family(
-        "chainbench_offcpu_milliseconds_total",
-        "gauge",
-        "Off-CPU time of the last run in milliseconds.",
-        _single(lambda series: series.offcpu_ms),
-    ),
-    Family(
-        "chainbench_duration_milliseconds",
-        "gauge",
-        "Benchmark duration in milliseconds, as reported by the runner.",
-        _single(lambda series: series.duration_ms),
-    ),
-    Family(
-        "chainbench_gain_percent",
-        "gauge",
-        "Performance gain in percent, as reported by the runner.",
-        _gain,
-    ),
-    Family(
-        "chainbench_exec_count_total",
-        "counter",
-        "Processes that called exec.",
-        _single(lambda series: series.exec_count),
-    ),
-    Family("chainbench_syscall_count_total", "counter", "System calls by name.", _syscalls),
-    Family("chainbench_runs_total", "counter", "Runs stopped, by result.", _runs),
+DURATION = Family(
+    "chainbench_duration_milliseconds",
+    "gauge",
+    "Benchmark duration in milliseconds, as reported by the runner.",
 )
-"""The contract's families, in the order of the page."""
+GAIN = Family(
+    "chainbench_gain_percent", "gauge", "Performance gain in percent, as reported by the runner."
+)
+RUNS = Family("chainbench_runs_total", "counter", "Runs stopped, by result.", label="result")
+
+FAMILIES = (*SECTION_FAMILIES, DURATION, GAIN, RUNS)
+"""The families of runs, in the order of the page."""
+
+
+def _lines(family: Family, labels: LabelText, series: Series) -> Iterator[str]:
+    """What a label set shows of a family."""
+    if family is DURATION:
+        if series.duration_ms is not None:
+            yield f"{family.name}{{{labels.all}}} {number(series.duration_ms)}\n"
+    elif family is GAIN:
+        if series.gain_pct is not None:
+            yield f"{family.name}{{{labels.without_scenario}}} {number(series.gain_pct)}\n"
+    elif family is RUNS:
+        yield from _by_label(family.name, labels.all, family.label, series.runs)
+    elif (total := series.totals.get(family.name)) is not None:
+        yield from _total_lines(family, labels.all, total)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +128,7 @@ class Exposition:
         if known is not None and known.version == series.version:
             return known
         text = known.labels if known is not None else _label_text(labels)
-        pieces = tuple(
-            _encode("".join(family.lines(family.name, text, series))) for family in FAMILIES
-        )
+        pieces = tuple(_encode("".join(_lines(family, text, series))) for family in FAMILIES)
         rendered = self._rendered[labels] = _Rendered(series.version, text, pieces)
         return rendered
 

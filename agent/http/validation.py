@@ -8,9 +8,6 @@ from typing import Any
 
 from agent.errors import AgentError, InvalidRequest
 from agent.model import (
-    DETAILS,
-    SCOPED_DETAILS,
-    SECTIONS,
     TIMINGS,
     TRANSPORT_CHOICES,
     Labels,
@@ -18,6 +15,7 @@ from agent.model import (
     Scope,
     StartRequest,
 )
+from agent.sections.probes import DEFAULT_SECTIONS, DETAILS, SCOPED_DETAILS, SECTIONS
 
 MAX_LABEL_LENGTH = 256
 """Characters in a label. A commit or a SHA-256 in hex has 64 and less; each label is repeated in
@@ -113,7 +111,7 @@ def one_of(choices: Sequence[str]) -> Parser:
 
 
 def sections(name: str, value: object) -> tuple[str, ...]:
-    """A list of sections, in the contract's order, each once; not empty."""
+    """A list of sections, in the registry's order, each once; not empty."""
     chosen = value if isinstance(value, list) else []
     unknown = [item for item in chosen if item not in SECTIONS]
     if not chosen or unknown:
@@ -149,7 +147,7 @@ REPORT_LABELS = ("impl", "variant", "commit", "dataset")
 
 START_FIELDS: Mapping[str, Field] = {
     **dict.fromkeys(RUN_LABELS, LABEL),
-    "sections": Field(sections, default=SECTIONS),
+    "sections": Field(sections, default=DEFAULT_SECTIONS),
     "scope": Field(scope, default=Scope()),
     "timing": Field(one_of(TIMINGS)),
     "transport": Field(one_of(TRANSPORT_CHOICES)),

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from agent.model import SECTIONS
 from agent.overhead.agent_process import AgentFailed, AgentRefused
 from agent.overhead.protocols import CannotMeasure, Missing
+from agent.sections.probes import SECTIONS
 
 
 class Client(Protocol):

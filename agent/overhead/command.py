@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TextIO
 
-from agent.model import SECTIONS
 from agent.overhead.agent_process import AgentFailed, AgentProcess
 from agent.overhead.agent_runs import AgentRun, Client
 from agent.overhead.interleave import Schedule
@@ -16,6 +15,7 @@ from agent.overhead.results import Result, WorkloadResult
 from agent.overhead.rounds import Progress, measure
 from agent.overhead.table import render
 from agent.overhead.workloads import Command, PingPong
+from agent.sections.probes import DEFAULT_SECTIONS, SECTIONS
 
 ROUNDS = 10
 
@@ -47,9 +47,9 @@ def run_overhead(
 
 
 def section_runs(agent: Client) -> list[Configuration]:
-    """Nothing, each section alone, and all of them."""
+    """Nothing, each section alone, and those that a run has by default."""
     alone = [AgentRun(section, section, agent, (section,), {}) for section in SECTIONS]
-    return [Nothing(), *alone, AgentRun("all", "all five sections", agent, SECTIONS, {})]
+    return [Nothing(), *alone, AgentRun("all", "all five sections", agent, DEFAULT_SECTIONS, {})]
 
 
 class ProgressLine:

@@ -2,15 +2,12 @@
 
 import time
 from datetime import UTC, datetime
-from typing import Any
 
-from agent.evidence import sections
 from agent.evidence.manifest import manifest
 from agent.evidence.verdict import Verdict
+from agent.model import Json
 from agent.recording.run import Run
 from agent.streams.collect.observed import Stopped
-
-Json = dict[str, Any]
 
 
 def started(run: Run) -> Json:
@@ -37,7 +34,7 @@ def build(run: Run, stopped: Stopped | None, verdict: Verdict) -> Json:
     if run.failure is not None:
         built |= {"code": run.failure.code, "reason": run.failure.message}
     if stopped is not None and run.arming is not None:
-        built |= sections.of_run(run.collection, stopped.observed, run.sections)
+        built |= run.collection.evidence(stopped, run.sections)
         if run.arming.unavailable:
             built["unavailable"] = dict(run.arming.unavailable)
         built["scope"] = dict(run.arming.scope)

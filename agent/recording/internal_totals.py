@@ -4,10 +4,11 @@ from collections import Counter
 from collections.abc import Mapping
 
 from agent import __version__
-from agent.evidence.collection import Collection
 from agent.evidence.cost import cpu_ms
 from agent.evidence.verdict import COMPLETE, DEGRADED, INVALID, Verdict
 from agent.internal_metrics import HealthMetric
+from agent.recording.collection import Collection
+from agent.sections.registry import REGISTRY
 from agent.streams.collect.observed import Observed
 
 VERDICTS = (COMPLETE, DEGRADED, INVALID)
@@ -91,7 +92,9 @@ class HealthTotals:
                 "Latencies beyond the histogram's range.",
                 "counter",
                 tuple(
-                    ({"section": s}, float(shown["overflow", s])) for s in ("runqlat", "biolatency")
+                    ({"section": name}, float(shown["overflow", name]))
+                    for name, section in REGISTRY.items()
+                    if section.fold.has_histogram
                 ),
             ),
             _metric(
@@ -124,8 +127,8 @@ def _counts(observed: Observed, collection: Collection) -> Counter[tuple[str, st
         for kind in FIELDS:
             # an entry of 0 too: the series of a stream exist from its first run on
             counts[kind, stream] = getattr(own, kind)
-    counts["overflow", "runqlat"] = collection.runqlat.overflow
-    counts["overflow", "biolatency"] = collection.biolatency.overflow
+    for section, overflow in collection.overflow().items():
+        counts["overflow", section] = overflow
     counts["drains", ""] = observed.drains
     counts["drain_us", ""] = round(observed.drain_seconds * 1e6)
     return counts

@@ -11,23 +11,21 @@ from typing import Any, Protocol
 
 import trio
 
-from agent.aggregate.series import LabelSet, Result, RunTotals, SeriesStore
+from agent.aggregate.series import LabelSet, Result, SeriesStore
+from agent.aggregate.totals import RunTotals
 from agent.errors import InvalidRequest, NotRunning, RunInProgress
-from agent.evidence import sections
-from agent.evidence.checks import run_checks
 from agent.evidence.cost import CpuMeter
-from agent.evidence.verdict import INVALID, Verdict, judge, unavailable
+from agent.evidence.verdict import INVALID, Findings, Verdict, judge, unavailable
 from agent.internal_metrics import HealthMetric
-from agent.model import SECTIONS, Labels, Report, StartRequest
+from agent.model import Json, Labels, Report, StartRequest
 from agent.recording import document
 from agent.recording.internal_totals import HealthTotals
 from agent.recording.lifecycle import Event, Lifecycle, State
 from agent.recording.run import Run
+from agent.sections.probes import SECTIONS
 from agent.streams.collect.observed import Arming, Observed, Stopped
 from agent.streams.drain.batches import Sink
 from agent.streams.shared.causes import CannotCollect
-
-Json = dict[str, Any]
 
 KEPT_EVIDENCE = 16
 """Runs whose evidence can still be fetched, for a client that was gone when it was answered."""
@@ -238,40 +236,30 @@ class Recorder:
         if stopped is None:
             assert run.failure is not None
             verdict = unavailable(run.failure.code, run.failure.message)
-            return verdict, sections.NOTHING_MEASURED
+            return verdict, {}
         run.collection.take_summaries(stopped.summaries)
         verdict = self._judge(run, stopped)
         self._totals.finish(stopped.observed, run.collection)
-        return verdict, sections.run_totals(run.collection, stopped.observed, run.sections)
+        return verdict, run.collection.totals(stopped.observed, run.sections)
 
     def _judge(self, run: Run, stopped: Stopped) -> Verdict:
         assert run.arming is not None
-        run.checks = run_checks(
-            stopped.edges, run.collection.accounts, run.collection.block, run.sections, run.scoped
-        )
-        observed = stopped.observed
-        streams = {
-            **observed.streams,
-            "offcpu": observed.blocked_counts,
-            **observed.details.streams,
-        }
-        overflow = {
-            "runqlat": run.collection.runqlat.overflow,
-            "biolatency": run.collection.biolatency.overflow,
-        }
+        run.checks = run.collection.checks(stopped.edges, run.sections)
         return judge(
-            streams,
-            stopped.faults,
-            run.arming.unavailable,
-            run.checks,
-            stopped.programs,
-            stopped.edges,
-            overflow,
-            run.collection.accounts,
+            Findings(
+                streams=run.collection.streams(stopped.observed, run.sections),
+                edges=stopped.edges,
+                checks=run.checks,
+                unseen_switches=run.collection.accounts.unseen,
+                faults=stopped.faults,
+                missing_sections=run.arming.unavailable,
+                programs=stopped.programs,
+                overflow=run.collection.overflow(),
+            )
         )
 
     def _show(self, run: Run, observed: Observed) -> None:
-        totals = sections.run_totals(run.collection, observed, run.sections)
+        totals = run.collection.totals(observed, run.sections)
         self._series.set_live(run.label_set, totals)
         self._totals.advance(observed, run.collection)
 

@@ -3,17 +3,17 @@
 import time
 import uuid
 from datetime import UTC, datetime
-from typing import Any
 
 import trio
 
 from agent.aggregate.series import LabelSet
 from agent.errors import InvalidRequest
 from agent.evidence.checks import Check
-from agent.evidence.collection import Collection
 from agent.evidence.cost import CpuMeter
 from agent.evidence.stalls import StallMeter
-from agent.model import SECTIONS, StartRequest
+from agent.model import Json, StartRequest
+from agent.recording.collection import Collection
+from agent.sections.probes import SECTIONS
 from agent.streams.collect.observed import Arming
 from agent.streams.shared.causes import CannotCollect
 
@@ -26,7 +26,7 @@ class Run:
         self.request = request
         self.scoped = request.scope.kind != "system"
         self.label_set = LabelSet.of(request.labels, machine)
-        self.collection = Collection(self.scoped)
+        self.collection = Collection(self.scoped, request.sections)
         self.arming: Arming | None = None
         self.failure: CannotCollect | None = None
         """Why nothing can be measured; the run goes on without."""
@@ -39,7 +39,7 @@ class Run:
         self.started_ns = time.monotonic_ns()
         self.armed = trio.Event()
         self.finished = trio.Event()
-        self.evidence: dict[str, Any] = {}
+        self.evidence: Json = {}
 
     @property
     def sections(self) -> list[str]:

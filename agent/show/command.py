@@ -4,9 +4,9 @@ import json
 import sys
 from pathlib import Path
 
-from agent.show import terminal
 from agent.show.text import render
-from agent.show.values import printable
+from agent.terminal import output as terminal
+from agent.terminal.values import printable
 
 
 def show(path: str) -> int:

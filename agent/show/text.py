@@ -7,9 +7,11 @@ another type, unknown ones are passed over, and nothing in it reaches the termin
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from agent.show.sections import SECTIONS, wrapped
-from agent.show.style import Style
-from agent.show.values import (
+from agent.sections.probes import DEFAULT_SECTIONS
+from agent.sections.shown import SHOWN
+from agent.terminal.charts import wrapped
+from agent.terminal.style import Style
+from agent.terminal.values import (
     count,
     duration,
     mapping,
@@ -19,7 +21,7 @@ from agent.show.values import (
     percent,
     printable,
 )
-from agent.show.values import rows as objects
+from agent.terminal.values import rows as objects
 
 NARROWEST, WIDEST = 60, 120
 MARGIN = "  "
@@ -40,7 +42,7 @@ def render(
     if evidence.get("available") is False:
         parts.append(unavailable(evidence, style))
     else:
-        parts += [section(evidence, name, columns, style) for name in SECTIONS]
+        parts += [section(evidence, name, columns, style) for name in listed(evidence)]
     parts += [verdict(evidence, columns, style), checks(evidence, style), cost(evidence, style)]
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
 
@@ -97,9 +99,15 @@ def unavailable(evidence: Mapping[str, Any], style: Style) -> list[str]:
     return titled("Nothing was measured", lines, style)
 
 
+def listed(evidence: Mapping[str, Any]) -> list[str]:
+    """The sections to speak of: the contract's, and of the others those that were asked for."""
+    asked_for = {*evidence, *mapping(evidence.get("unavailable"))}
+    return [name for name in SHOWN if name in DEFAULT_SECTIONS or name in asked_for]
+
+
 def section(evidence: Mapping[str, Any], name: str, columns: int, style: Style) -> list[str]:
-    """One of the five, or why it is not there."""
-    title, lines_of = SECTIONS[name]
+    """One section, or why it is not there."""
+    title, lines_of = SHOWN[name]
     content = evidence.get(name)
     if isinstance(content, dict):
         return titled(title, lines_of(content, columns), style)

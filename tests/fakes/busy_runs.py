@@ -11,6 +11,8 @@ from fakes.collector import FakeCollector, raising
 from agent.aggregate.series import SeriesStore
 from agent.model import Scope, StartRequest
 from agent.recording.recorder import Recorder
+from agent.sections.offcpu.wait_functions import WAITS_DTYPE
+from agent.sections.syscall_counts.times import ENTRY_DTYPE, TIMES_DTYPE
 from agent.streams.collect import observed, task_summaries
 from agent.streams.collect.arming import described_scope
 from agent.streams.collect.tables import Blocked
@@ -35,9 +37,11 @@ class Busy(FakeCollector):
         summary = np.zeros(1, task_summaries.SUMMARY_DTYPE)
         summary["tid"], summary["comm"], summary["waits"], summary["born_ns"] = 7, b"busy", 1, 1
         sink(layout.STREAM_RUNQLAT, np.array([1_500 | 7 << layout.LATENCY_BITS], np.uint64))
-        sink(layout.STREAM_BIOLATENCY, np.array([[40_000, 50_000, 259, 4096]], np.uint64))
-        sink(layout.STREAM_EXEC, np.array([[7, 0x6C73, 0, 1]], np.uint64))
-        sink(layout.STREAM_EXIT, summary.view(np.uint64).reshape(1, -1))
+        sink(
+            layout.STREAM_NUMBERS["biolatency"], np.array([[40_000, 50_000, 259, 4096]], np.uint64)
+        )
+        sink(layout.STREAM_NUMBERS["exec"], np.array([[7, 0x6C73, 0, 1]], np.uint64))
+        sink(layout.STREAM_NUMBERS["exit"], summary.view(np.uint64).reshape(1, -1))
         return arming
 
     async def stop(self) -> observed.Stopped:
@@ -45,7 +49,7 @@ class Busy(FakeCollector):
         program = {"name": "cba_switch", "hook": "sched_switch"}
         program |= dict.fromkeys(("runs", "run_ns", "recursion_misses"), 1)
         edges = tuple(
-            Edge(KernelCounts(1, 1, {259: dict.fromkeys(("read", "write"), n)}), 0, 0, 0, "0")
+            Edge(KernelCounts(1, 1), 0, 0, 0, "0", {"biolatency": {"read_0:259": n}})
             for n in (0, 1)
         )
         return observed.Stopped(
@@ -55,17 +59,21 @@ class Busy(FakeCollector):
     def _observed(self) -> observed.Observed:
         empty = super()._observed()
         ones = np.ones((2, layout.REASONS), np.uint64)
-        details = observed.Details(
-            syscalls={"read": observed.SyscallTimes(1, 1, 1, 1)},
-            wait_functions=observed.WaitFunctions(
-                {"futex_wait": observed.Waits(1, 1)}, observed.Waits(1, 1), 0
-            ),
-        )
+        times, waits = np.ones(1, TIMES_DTYPE), np.ones(1, WAITS_DTYPE)
+        tables = {
+            "syscall_times": times.tobytes(),
+            "entries": np.ones(1, ENTRY_DTYPE).tobytes(),
+            "waits": waits.tobytes(),
+            "wait_sites": bytes(4),
+        }
+        nothing_open = np.empty(0, np.int64), np.empty(0, np.uint64)
         return replace(
             empty,
             blocked=Blocked(ones, ones),
             syscalls={"read": 1},
-            details=details,
+            details=("syscalls", "wait_functions"),
+            tables={**empty.tables, **tables},
+            wait_stacks=observed.WaitStacks({"futex_wait": [0]}, *nothing_open),
             exec_failures={"ENOENT": 1},
         )
 

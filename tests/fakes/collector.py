@@ -7,6 +7,7 @@ import numpy as np
 import trio
 
 from agent.model import StartRequest
+from agent.sections.biolatency.layout import REQUEST_SIZE
 from agent.streams.collect import task_summaries
 from agent.streams.collect.observed import Arming, Observed, Stopped, StreamCounts
 from agent.streams.collect.tables import Blocked
@@ -16,6 +17,11 @@ from agent.streams.shared.kernel_counts import Edge, KernelCounts
 from agent.streams.shared.layout import COUNTER_FIELDS, REASONS, STREAM_NAMES, STREAM_RUNQLAT
 
 EDGE = Edge(KernelCounts(), 0, 0, 0, "0-1")
+
+
+def stopped_with(observed: Observed) -> Stopped:
+    """The end of a run of one second in which this was observed."""
+    return Stopped(10**9, observed, (EDGE, EDGE), task_summaries.none())
 
 
 async def at_once() -> None:
@@ -101,6 +107,7 @@ class FakeCollector:
             counters=dict.fromkeys(COUNTER_FIELDS, 0),
             drains=1,
             drain_seconds=0.0,
+            tables={"requests": bytes(REQUEST_SIZE)},
         )
 
     def _streams(self) -> dict[str, StreamCounts]:

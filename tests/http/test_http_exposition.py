@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fakes.totals import run_totals
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import Metric
@@ -17,7 +18,8 @@ from prometheus_client.openmetrics.parser import (
 )
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from agent.aggregate.series import LabelSet, LatencyTotals, RunTotals, SeriesStore
+from agent.aggregate.series import LabelSet, SeriesStore
+from agent.aggregate.totals import LatencyTotals
 from agent.http.exposition import Exposition
 from agent.http.negotiation import PageFormat, choose_format
 from agent.internal_metrics import HealthMetric
@@ -47,9 +49,9 @@ def latencies(*counts: int) -> LatencyTotals:
 
 def a_store() -> SeriesStore:
     store = SeriesStore(cap=4)
-    totals = RunTotals(latencies(5, 0, 7), latencies(), 1250.5, 12, SYSCALLS)
+    totals = run_totals(latencies(5, 0, 7), latencies(), 1250.5, 12, SYSCALLS)
     store.commit(BASELINE, totals, "success")
-    store.commit(BASELINE._replace(variant='q"u\\o\nte'), RunTotals(exec_count=1), "fail")
+    store.commit(BASELINE._replace(variant='q"u\\o\nte'), run_totals(exec_count=1), "fail")
     report = Report(Labels(), baseline_ms=1500.0, optimized_ms=1200.0, gain_pct=-20.0)
     store.report(BASELINE, report)
     store.set_live(BASELINE._replace(commit="one too many"), totals)
@@ -132,7 +134,7 @@ def test_buckets_are_cumulative_and_bounded_as_the_contract_says(page_format: Pa
 
 def test_what_was_not_measured_is_not_shown() -> None:
     store = SeriesStore()
-    store.commit(BASELINE, RunTotals(), "success")
+    store.commit(BASELINE, run_totals(), "success")
     page = Exposition(store).render((), PageFormat.TEXT)
     shown = {name for name, _ in samples(page, PageFormat.TEXT)}
     assert shown == {"chainbench_runs_total", "chainbench_agent_label_sets_refused_total"}
@@ -143,7 +145,7 @@ def test_what_was_kept_is_renewed_when_it_changes(page_format: PageFormat) -> No
     store = a_store()
     kept = Exposition(store)
     kept.render((), page_format)
-    totals = RunTotals(latencies(1), latencies(2, 2), 3.5, 4, {"futex": 5})
+    totals = run_totals(latencies(1), latencies(2, 2), 3.5, 4, {"futex": 5})
     for step in (
         lambda: store.set_live(BASELINE, totals),
         lambda: store.commit(BASELINE, totals, "fail"),
@@ -160,7 +162,7 @@ def test_what_was_kept_is_renewed_when_it_changes(page_format: PageFormat) -> No
 @given(st.builds(LabelSet, *[st.text(max_size=20)] * 6))
 def test_any_label_survives_both_formats(labels: LabelSet) -> None:
     store = SeriesStore()
-    store.commit(labels, RunTotals(exec_count=2**63), "success")
+    store.commit(labels, run_totals(exec_count=2**63), "success")
     for page_format in PageFormat:
         page = Exposition(store).render((), page_format)
         (sample,) = families(page, page_format)["chainbench_exec_count"].samples
@@ -171,7 +173,7 @@ def test_any_label_survives_both_formats(labels: LabelSet) -> None:
 @pytest.mark.parametrize("page_format", PageFormat)
 def test_a_lone_surrogate_does_not_break_the_page(page_format: PageFormat) -> None:
     store = SeriesStore()
-    store.commit(BASELINE._replace(impl="a\ud800b"), RunTotals(exec_count=1), "success")
+    store.commit(BASELINE._replace(impl="a\ud800b"), run_totals(exec_count=1), "success")
     page = Exposition(store).render((), page_format)
     (sample,) = families(page, page_format)["chainbench_exec_count"].samples
     assert sample.labels["impl"] == "a?b"
@@ -193,7 +195,7 @@ def test_the_page_stays_bounded() -> None:
     store = SeriesStore()
     exposition = Exposition(store)
     for number in range(10_000):
-        store.commit(BASELINE._replace(commit=str(number)), RunTotals(exec_count=1), "success")
+        store.commit(BASELINE._replace(commit=str(number)), run_totals(exec_count=1), "success")
         if number % 1000 == 0:
             exposition.render((), PageFormat.TEXT)
     page = exposition.render((), PageFormat.TEXT)

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 import requests
 from fakes.http_server import RunningServer, running_server
+from fakes.totals import run_totals
 from fakes.waiting import eventually
 
-from agent.aggregate.series import LabelSet, RunTotals
+from agent.aggregate.series import LabelSet
 from agent.http import connection
 from agent.http.settings import HttpSettings
 
@@ -77,7 +78,7 @@ def is_served(server: RunningServer) -> bool:
 
 def fill_metrics(server: RunningServer) -> None:
     """Make the page larger than the kernel's buffers."""
-    totals = RunTotals(syscalls={f"syscall_{number}": number for number in range(60)})
+    totals = run_totals(syscalls={f"syscall_{number}": number for number in range(60)})
 
     def fill() -> None:
         for number in range(200):

@@ -14,13 +14,15 @@ import requests
 import trio
 from fakes.http_server import running_server
 from fakes.recorder import FakeRecorder
+from fakes.totals import run_totals
 
-from agent.aggregate.series import LabelSet, LatencyTotals, RunTotals
+from agent.aggregate.series import LabelSet
+from agent.aggregate.totals import LatencyTotals
 from agent.http.negotiation import PageFormat
 from agent.http.scrape import SharedScrape
 
 LABELS = LabelSet("baseline", "python", 'num"py\\', "c0ffee", "bench-7", "d00d")
-TOTALS = RunTotals(
+TOTALS = run_totals(
     runqlat=LatencyTotals((3, *[0] * 19, 2), 4_000_000.5, 5),
     offcpu_ms=1250.5,
     exec_count=12,

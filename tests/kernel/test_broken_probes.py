@@ -14,7 +14,7 @@ from fakes.copied_package import Copy
 from fakes.processes import Bpftool, Launched, held
 from fakes.program import program
 
-from agent.model import SECTIONS
+from agent.sections.probes import SECTIONS
 
 OTHERS = [section for section in SECTIONS if section != "biolatency"]
 
@@ -59,7 +59,12 @@ def test_what_does_not_compile_is_told_and_tried_again(copy: Copy, bpftool: Bpft
             '"block_rq_fulfil"',
             "tracepoint block_rq_fulfil",
         ),
-        ("shared/specs.py", '"start_time_ns"', '"birthday"', "no field request.birthday"),
+        (
+            "../sections/biolatency/probe.py",
+            '"start_time_ns"',
+            '"birthday"',
+            "no field request.birthday",
+        ),
     ],
     ids=["does not compile", "refused by the verifier", "no tracepoint", "no field"],
 )
@@ -114,7 +119,7 @@ def test_reasons_are_known_without_what_newer_kernels_have(
 
 def test_without_the_schedulers_account_what_does_not_need_it_runs(copy: Copy) -> None:
     """A kernel without CONFIG_SCHED_INFO."""
-    copy.change("shared/specs.py", '"sched_info.', '"no_such_info.')
+    copy.change("../sections/biolatency/probe.py", '"sched_info.', '"no_such_info.')
     with copy.launched() as agent:
         started = agent.start()
         assert started["unavailable"].keys() == {"runqlat", "offcpu"}

@@ -13,7 +13,7 @@ from fakes.processes import Launched, held, launched, status_field
 from fakes.program import PROGRAMS
 from fakes.real_agent import RealAgent
 
-from agent.model import SECTIONS
+from agent.sections.probes import SECTIONS
 from agent.streams.shared.bpf import SYSCALL_NUMBERS
 from agent.streams.supervisor.compilation import interpreters
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from fakes.processes import launched
 
-from agent.model import SECTIONS
+from agent.sections.probes import SECTIONS
 
 ROOT = Path(__file__).parents[2]
 BUILT_FROM = ("agent", "pyproject.toml", "README.md", "LICENSE", "LICENSES")

@@ -9,15 +9,17 @@ from fakes.kernel_batches import KernelBatches, RacedBatches
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.evidence.collection import Collection
+from agent.recording.collection import Collection
+from agent.sections.runqlat.evidence import RunqlatFold
 from agent.streams.drain.batches import RECORDS_COPIED, STREAMS, Ledger, OpenBatches, Words
 from agent.streams.shared.layout import (
     BATCH_WORDS,
-    STREAM_BIOLATENCY,
-    STREAM_EXEC,
+    STREAM_NUMBERS,
     STREAM_RUNQLAT,
     STREAM_WORDS,
 )
+
+STREAM_BIOLATENCY, STREAM_EXEC = STREAM_NUMBERS["biolatency"], STREAM_NUMBERS["exec"]
 
 
 class Received:
@@ -226,7 +228,10 @@ def test_no_view_of_an_event_outlives_its_folding(kernel: KernelBatches) -> None
     kernel.event(STREAM_BIOLATENCY, 10)
     kernel.event(STREAM_EXEC, 10)
     Ledger(len(kernel.rows)).take_open(batches, collection.take)
-    assert collection.runqlat.total_count == 10
+    runqlat = collection.folds["runqlat"]
+    assert isinstance(runqlat, RunqlatFold)
+    assert runqlat.histogram.total_count == 10
+    del runqlat
     batches.close()
 
 

@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.evidence.block import MAX_ROWS, BlockTable, device_name
-from agent.evidence.collection import Collection
-from agent.streams.shared.layout import (
+from agent.evidence.tasks import TaskTable
+from agent.sections.biolatency.evidence import BiolatencyFold
+from agent.sections.biolatency.layout import (
     BLOCK_BY_KERNEL,
     BLOCK_EMPTY,
     BLOCK_FLUSH,
@@ -17,10 +17,9 @@ from agent.streams.shared.layout import (
     BLOCK_READ,
     BLOCK_UNISSUED,
     BLOCK_WRITE,
-    LATENCY_BITS,
-    LATENCY_UNKNOWN,
-    STREAM_BIOLATENCY,
 )
+from agent.sections.biolatency.requests_table import MAX_ROWS, BlockTable, device_name
+from agent.streams.shared.layout import LATENCY_BITS, LATENCY_UNKNOWN
 
 SDA = 8 << 20
 NVME = 259 << 20 | 3
@@ -55,19 +54,19 @@ def words(made: list[Event]) -> np.ndarray[tuple[int, int], np.dtype[np.uint64]]
     return np.array(rows, np.uint64).reshape(-1, 4)
 
 
-def collected(made: list[Event], scoped: bool = False) -> Collection:
-    collection = Collection(scoped)
+def collected(made: list[Event], scoped: bool = False) -> BiolatencyFold:
+    fold = BiolatencyFold(scoped, TaskTable())
     if made:
-        collection.take(STREAM_BIOLATENCY, words(made))
-    return collection
+        fold.take(words(made))
+    return fold
 
 
 @given(events, st.booleans())
 def test_rows_add_up_to_all_requests_and_those_that_are_timed_to_the_count(
     made: list[Event], scoped: bool
 ) -> None:
-    collection = collected(made, scoped)
-    rows = collection.block.evidence()
+    fold = collected(made, scoped)
+    rows = fold.table.evidence()
     assert sum(row["count"] for row in rows) == len(made)
     assert sum(row["bytes"] for row in rows) == sum(event[4] for event in made)
     timed = [
@@ -77,20 +76,20 @@ def test_rows_add_up_to_all_requests_and_those_that_are_timed_to_the_count(
         and not row["empty"]
         and not (scoped and row["by"] == "kernel_threads")
     ]
-    assert sum(timed) == collection.biolatency.total_count
+    assert sum(timed) == fold.device.total_count
     assert all(row["queue_ms"] >= 0 and row["device_ms"] >= 0 for row in rows)
 
 
 @given(events)
 def test_by_device_and_operation_they_are_what_was_completed(made: list[Event]) -> None:
-    block = collected(made).block
+    block = collected(made).table
     for device in block.devices():
         expected = Counter(BLOCK_OPERATIONS[e[0] & 7] for e in made if e[3] == device)
         assert +Counter(block.completed(device)) == expected
 
 
 def test_queue_and_device_time_are_apart() -> None:
-    block = collected([(BLOCK_READ, 2_000_000, 5_000_000, SDA, 4096)]).block
+    block = collected([(BLOCK_READ, 2_000_000, 5_000_000, SDA, 4096)]).table
     (row,) = block.evidence()
     assert (row["device"], row["operation"], row["by"]) == ("8:0", "read", "tasks")
     assert (row["device_ms"], row["queue_ms"]) == (2, 3)
@@ -98,14 +97,14 @@ def test_queue_and_device_time_are_apart() -> None:
 
 def test_a_write_that_carries_a_flush_completes_twice_and_its_second_is_a_row_apart() -> None:
     made = [(BLOCK_WRITE, 10, 20, SDA, 4096), (BLOCK_WRITE | BLOCK_EMPTY, 10, 20, SDA, 0)]
-    block = collected(made).block
+    block = collected(made).table
     assert block.completed(SDA)["write"] == 2
     assert [(row["empty"], row["count"]) for row in block.evidence()] == [(False, 1), (True, 1)]
 
 
 def test_devices_without_end_share_a_row() -> None:
     made = [(BLOCK_READ, 10, 20, number, 512) for number in range(MAX_ROWS + 100)]
-    block = collected(made).block
+    block = collected(made).table
     rows = block.evidence()
     assert len(rows) == MAX_ROWS + 1
     assert sum(row["count"] for row in rows) == len(made)

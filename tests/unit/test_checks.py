@@ -12,42 +12,36 @@ from agent.evidence.accounts import (
     NS_PER_SWITCH,
     Accounts,
 )
-from agent.evidence.block import BlockTable
-from agent.evidence.checks import (
-    DISK_SLACK,
-    SLACK,
-    Check,
-    events_ceased,
-    run_checks,
-)
-from agent.evidence.verdict import judge
-from agent.model import SECTIONS
+from agent.evidence.checks import SLACK, Check, events_ceased
+from agent.evidence.verdict import Findings, judge
+from agent.recording.collection import Collection
+from agent.sections.biolatency.evidence import DISK_SLACK, BiolatencyFold
+from agent.sections.biolatency.layout import BLOCK_READ, BLOCK_WRITE
+from agent.sections.biolatency.requests_table import BlockTable
+from agent.sections.probes import DEFAULT_SECTIONS
 from agent.streams.collect.observed import StreamCounts
 from agent.streams.shared.kernel_counts import Edge, KernelCounts
-from agent.streams.shared.layout import BLOCK_READ, BLOCK_WRITE, SLOT_INTERRUPTIBLE
+from agent.streams.shared.layout import SLOT_INTERRUPTIBLE
 
 DEVICE = 254 << 20
 BY_TASK = "tasks_with_run_queue_wait"
 WAITS = {"run_queue_wait", BY_TASK}
 TASKS, SWITCHES, FORKS, READS, WRITES = 1_000, 100_000, 20_000, 5_000, 3_000
 
-BEFORE = Edge(
-    KernelCounts(7, 8, {DEVICE: {"read": 10, "write": 20, "discard": 0, "flush": 0}}),
-    70,
-    80,
-    0,
-    "0",
-)
+
+def disks(reads: int, writes: int) -> dict[str, dict[str, int]]:
+    counts = {"read": reads, "write": writes, "discard": 0, "flush": 0}
+    return {"biolatency": {f"{name}_254:0": count for name, count in counts.items()}}
+
+
+BEFORE = Edge(KernelCounts(7, 8), 70, 80, 0, "0", disks(10, 20))
 AFTER = Edge(
-    KernelCounts(
-        7 + SWITCHES,
-        8 + FORKS,
-        {DEVICE: {"read": 10 + READS, "write": 20 + WRITES, "discard": 0, "flush": 0}},
-    ),
+    KernelCounts(7 + SWITCHES, 8 + FORKS),
     70 + SWITCHES,
     80 + FORKS,
     0,
     "0",
+    disks(10 + READS, 20 + WRITES),
 )
 
 
@@ -70,11 +64,24 @@ def checks(
     after: Edge = AFTER,
     accounts_: Accounts | None = None,
     table: BlockTable | None = None,
-    sections: tuple[str, ...] = SECTIONS,
+    sections: tuple[str, ...] = DEFAULT_SECTIONS,
     scoped: bool = True,
 ) -> dict[str, Check]:
-    found = run_checks((BEFORE, after), accounts_ or accounts(), table or block(), sections, scoped)
-    return {check.name: check for check in found}
+    return run_checks((BEFORE, after), accounts_ or accounts(), table or block(), sections, scoped)
+
+
+def run_checks(
+    edges: tuple[Edge, Edge],
+    made: Accounts,
+    table: BlockTable,
+    sections: tuple[str, ...] = DEFAULT_SECTIONS,
+    scoped: bool = False,
+) -> dict[str, Check]:
+    collection = Collection(scoped, sections)
+    collection.accounts = made
+    if isinstance(fold := collection.folds.get("biolatency"), BiolatencyFold):
+        fold.table = table
+    return {check.name: check for check in collection.checks(edges, sections)}
 
 
 def failed(found: dict[str, Check]) -> set[str]:
@@ -83,10 +90,8 @@ def failed(found: dict[str, Check]) -> set[str]:
 
 def reasons(found: dict[str, Check]) -> list[str]:
     streams = {"runqlat": StreamCounts(SWITCHES, SWITCHES)}
-    edges = (BEFORE, AFTER)
-    return [
-        r.code for r in judge(streams, {}, {}, [*found.values()], [], edges, {}, Accounts()).reasons
-    ]
+    verdict = judge(Findings(streams, (BEFORE, AFTER), [*found.values()]))
+    return [reason.code for reason in verdict.reasons]
 
 
 def test_what_agrees_passes() -> None:
@@ -99,7 +104,7 @@ def test_what_agrees_passes() -> None:
     ("sections", "scoped", "names"),
     [
         (
-            SECTIONS,
+            DEFAULT_SECTIONS,
             False,
             {
                 "context_switches",
@@ -110,7 +115,7 @@ def test_what_agrees_passes() -> None:
                 "lifetimes",
             },
         ),
-        (SECTIONS, True, {"context_switches", "forks", *WAITS, "lifetimes", "cpu_time"}),
+        (DEFAULT_SECTIONS, True, {"context_switches", "forks", *WAITS, "lifetimes", "cpu_time"}),
         (("runqlat",), True, {"context_switches", "forks", *WAITS}),
         (("exec",), False, {"forks"}),
         (("biolatency",), False, {"forks", "block_read_254:0", "block_write_254:0"}),
@@ -150,14 +155,14 @@ def test_requests_around_the_edges_may_be_ours_only() -> None:
     """They were completed after attaching, but before the kernel's counts were read."""
 
     def outer(edge: Edge, reads: int) -> Edge:
-        disks = edge.kernel.disks[DEVICE]
-        return replace(edge, outer_disks={DEVICE: {**disks, "read": disks["read"] + reads}})
+        counts = edge.sections["biolatency"]
+        moved = {**counts, "read_254:0": counts["read_254:0"] + reads}
+        return replace(edge, outer={"biolatency": moved})
 
     edges = (outer(BEFORE, -300), outer(AFTER, 200))
 
     def passed(reads: int) -> bool:
-        found = run_checks(edges, accounts(), block(reads=reads), SECTIONS, scoped=False)
-        return {check.name: check.passed for check in found}["block_read_254:0"]
+        return run_checks(edges, accounts(), block(reads=reads))["block_read_254:0"].passed
 
     bound = READS // 100
     assert passed(READS)

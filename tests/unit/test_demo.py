@@ -16,8 +16,8 @@ from agent.client import spawn
 from agent.demo import bracket as client
 from agent.demo import command as demo
 from agent.demo import workload
-from agent.show import terminal
 from agent.show.command import show
+from agent.terminal import output as terminal
 
 QUICK_S = 0.05
 

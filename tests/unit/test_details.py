@@ -2,26 +2,43 @@
 
 import os
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
-from fakes.collector import FakeCollector
+from fakes.collector import FakeCollector, stopped_with
 from numpy.typing import NDArray
 
 from agent.errors import InvalidRequest
-from agent.evidence import sections
-from agent.evidence.collection import Collection
 from agent.http.validation import parse_start
-from agent.model import DETAILS, SECTIONS
-from agent.streams.collect.details import DETAILS_DTYPE, ENTRY_DTYPE, WAITS_DTYPE, DetailTables
-from agent.streams.collect.observed import Details, Observed, SyscallTimes, WaitFunctions, Waits
+from agent.recording.collection import Collection
+from agent.sections.offcpu.wait_functions import (
+    TOP_FUNCTIONS,
+    WAITS_DTYPE,
+    WaitFunctions,
+    Waits,
+    read_wait_functions,
+    rows,
+)
+from agent.sections.probes import DEFAULT_SECTIONS, DETAILS
+from agent.sections.syscall_counts.layout import ENTRY_PRIMED
+from agent.sections.syscall_counts.times import (
+    ENTRY_DTYPE,
+    TIMES_DTYPE,
+    SyscallTimes,
+    Times,
+    read_times,
+)
+from agent.streams.collect.observed import Observed, WaitStacks
 from agent.streams.collect.tables import COUNTERS_DTYPE, Tables
 from agent.streams.shared import specs
-from agent.streams.shared.layout import ENTRY_PRIMED, Geometry
+from agent.streams.shared.layout import Geometry
 from agent.streams.shared.plan import Plan
+from agent.streams.shared.syscall_names import syscall_name, syscall_names
 
 GEOMETRY = Geometry(cpus=2, slots=8, members=8, ring_bytes=4096)
-READ, OPENAT = 0, 257
+NUMBERS = {name: number for number, name in syscall_names().items()}
+READ, OPENAT, FUTEX = NUMBERS["read"], NUMBERS["openat"], NUMBERS["futex"]
 
 
 def file_of(array: NDArray[np.void] | NDArray[np.uint8]) -> int:
@@ -30,9 +47,9 @@ def file_of(array: NDArray[np.void] | NDArray[np.uint8]) -> int:
     return fd
 
 
-def observed(details: tuple[str, ...], *, with_primed: bool) -> Details:
+def times(*, with_primed: bool) -> Times:
     """Read at 1,000 ns, of two CPUs and two tasks that are in a call."""
-    counters = np.zeros(GEOMETRY.cpus, DETAILS_DTYPE)
+    counters = np.zeros(GEOMETRY.cpus, TIMES_DTYPE)
     counters["syscalls"][0, READ] = (100, 3, 1, 1)
     counters["syscalls"][1, READ] = (50, 2, 1, 0)
     counters["syscalls_in_flight"][1] = 1
@@ -40,28 +57,21 @@ def observed(details: tuple[str, ...], *, with_primed: bool) -> Details:
     entries[1] = (400, 1, READ)
     entries[2] = (0, 2, READ)
     entries[3] = (100, 3, OPENAT | ENTRY_PRIMED)
-    given = {"details": counters, "entries": entries}
-    wanted = GEOMETRY.detail_sizes(details)
-    fds = {name: file_of(given[name]) for name in wanted}
-    return DetailTables(fds, wanted, details).observed(
-        1_000, with_primed, {READ: "read", OPENAT: "openat"}.__getitem__
-    )
+    return read_times(counters, entries, 1_000, with_primed)
 
 
 def test_calls_that_returned_and_those_that_are_open_are_added_up() -> None:
-    details = observed(("syscalls",), with_primed=True)
-    assert details.syscalls == {
-        "read": SyscallTimes(ns=150 + 600, errors=2, interrupted=1, in_flight=1),
-        "openat": SyscallTimes(ns=900, errors=0, interrupted=0, in_flight=1),
+    found = times(with_primed=True)
+    assert found.syscalls == {
+        syscall_name(READ): SyscallTimes(ns=150 + 600, errors=2, interrupted=1, in_flight=1),
+        syscall_name(OPENAT): SyscallTimes(ns=900, errors=0, interrupted=0, in_flight=1),
     }
-    stream = details.streams["syscalls"]
-    assert (stream.received, stream.in_flight_at_start, stream.in_flight_at_stop) == (5, 1, 2)
+    counts = found.counts
+    assert (counts.received, counts.in_flight_at_start, counts.in_flight_at_stop) == (5, 1, 2)
 
 
 def test_of_the_whole_machine_who_never_returned_does_not_count() -> None:
-    details = observed(("syscalls",), with_primed=False)
-    assert details.syscalls is not None
-    assert details.syscalls.keys() == {"read"}
+    assert times(with_primed=False).syscalls.keys() == {syscall_name(READ)}
 
 
 def test_failed_execs_have_the_names_of_their_errors() -> None:
@@ -70,9 +80,8 @@ def test_failed_execs_have_the_names_of_their_errors() -> None:
     counters["exec_failures"][1, 2] = 1
     counters["exec_failures"][1, 0] = 1
     counters["exec_failures"][1, 200] = 1
-    sizes = GEOMETRY.map_sizes()
-    slots, requests = np.zeros(sizes["slots"], np.uint8), np.zeros(sizes["requests"], np.uint8)
-    tables = Tables(file_of(counters), file_of(slots), file_of(requests), GEOMETRY)
+    slots = np.zeros(GEOMETRY.map_sizes()["slots"], np.uint8)
+    tables = Tables(file_of(counters), file_of(slots), GEOMETRY)
     assert tables.exec_failures() == {"ENOENT": 5, "other": 1, "errno_200": 1}
 
 
@@ -85,16 +94,19 @@ def test_waits_are_added_up_by_function_with_those_that_go_on() -> None:
     counters["refused"] = 1
     sites = np.zeros(GEOMETRY.slots, np.uint32)
     sites[3] = 6
-    sizes = GEOMETRY.detail_sizes(["wait_functions"])
-    fds = {"waits": file_of(counters), "wait_sites": file_of(sites)}
-    found = DetailTables(fds, sizes, ["wait_functions"]).wait_functions(
+    stacks = WaitStacks(
         {"pipe_read": [0], "futex_wait": [4, 5], "of_another_run": [9]},
         np.array([2, 3]),
         np.array([20, 30], np.uint64),
     )
+    found = read_wait_functions(counters, sites, stacks)
     assert found.sampled == {"pipe_read": Waits(5, 1_100), "futex_wait": Waits(2, 37)}
     assert found.unsampled == Waits(2, 30)
     assert found.refused == GEOMETRY.cpus
+
+
+def of_run(made: Observed) -> dict[str, Any]:
+    return Collection().evidence(stopped_with(made), DEFAULT_SECTIONS)
 
 
 async def plain_run() -> Observed:
@@ -103,37 +115,43 @@ async def plain_run() -> Observed:
     return await collector.refresh()
 
 
-async def test_the_rows_of_wait_functions_are_bounded() -> None:
+def test_the_rows_of_wait_functions_are_bounded() -> None:
     sampled = {f"function_{n:02}": Waits(n, n * 10**6) for n in range(30)}
     waits = WaitFunctions(sampled, Waits(3, 5 * 10**6), 1)
-    observed = replace(await plain_run(), details=Details(wait_functions=waits))
-    offcpu = sections.of_run(Collection(), observed, SECTIONS)["offcpu"]
-    rows = offcpu["wait_functions"]
-    assert rows[0] == {"function": "function_29", "samples": 29, "ms": 29.0}
-    assert len(rows) == sections.TOP_FUNCTIONS
+    offcpu = rows(waits)
+    listed = offcpu["wait_functions"]
+    assert listed[0] == {"function": "function_29", "samples": 29, "ms": 29.0}
+    assert len(listed) == TOP_FUNCTIONS
     assert offcpu["wait_functions_other"] == {"samples": sum(range(10)), "ms": sum(range(10))}
     assert offcpu["wait_functions_unsampled"] == {"count": 3, "ms": 5.0, "refused": 1}
 
 
 async def test_evidence_shows_what_was_asked_for_and_nothing_else() -> None:
     plain = await plain_run()
-    assert "syscall_details" not in sections.of_run(Collection(), plain, SECTIONS)
-    assert "failures" not in sections.of_run(Collection(), plain, SECTIONS)["exec"]
-    assert "attempts" not in sections.of_run(Collection(), plain, ["exec"])["exec"]
+    assert "syscall_details" not in of_run(plain)
+    assert "failures" not in of_run(plain)["exec"]
+    assert "attempts" not in Collection().evidence(stopped_with(plain), ["exec"])["exec"]
+    assert of_run(replace(plain, syscalls={}))["exec"]["attempts"] == 0
 
-    times = {"futex": SyscallTimes(10**6, 1, 2, 3), "read": SyscallTimes(2 * 10**6, 0, 0, 0)}
-    assert (
-        sections.of_run(Collection(), replace(plain, syscalls={}), SECTIONS)["exec"]["attempts"]
-        == 0
-    )
+    times = np.zeros(1, TIMES_DTYPE)
+    times["syscalls"][0, FUTEX] = (10**6, 1, 1, 2)
+    times["syscalls"][0, READ] = (2 * 10**6, 1, 0, 0)
+    entries = np.zeros(3, ENTRY_DTYPE)
+    entries["since"], entries["number"] = plain.until_ns, FUTEX
+    entries["since"] += 1
     detailed = replace(
         plain,
         syscalls={"futex": 7},
-        details=Details(times),
+        details=("syscalls",),
+        tables={
+            **plain.tables,
+            "syscall_times": times.tobytes(),
+            "entries": entries.tobytes(),
+        },
         exec_failures={"ENOENT": 1},
         counters={**plain.counters, "execs_not_awaited": 2},
     )
-    built = sections.of_run(Collection(), detailed, SECTIONS)
+    built = of_run(detailed)
     assert list(built["syscall_details"]) == ["read", "futex"]
     assert built["syscall_details"]["futex"] == {
         "count": 7,
@@ -170,7 +188,7 @@ def test_a_plan_samples_no_waits_of_the_whole_machine() -> None:
 
 def test_details_are_taken_in_one_order_and_once() -> None:
     names = ["exec_failures", "syscalls", "syscalls"]
-    assert parse_start({"details": names}).details == ("syscalls", "exec_failures")
+    assert parse_start({"details": names}).details == ("exec_failures", "syscalls")
     assert parse_start({"details": []}).details == parse_start({}).details == ()
 
 

@@ -30,9 +30,10 @@ from agent.http.negotiation import PageFormat
 from agent.http.responses import STATUS_BY_CODE
 from agent.http.settings import HttpSettings
 from agent.http.validation import REPORT_FIELDS, START_FIELDS
-from agent.model import DETAILS, SECTIONS, Labels, Report
+from agent.model import Labels, Report
 from agent.recording.lifecycle import TRANSITIONS
 from agent.recording.recorder import Recorder
+from agent.sections.probes import DETAILS, SECTIONS
 from agent.streams.shared import layout, messages
 from agent.streams.shared.causes import CURES
 from agent.streams.supervisor.scopes import ERRORS as SCOPE_ERRORS

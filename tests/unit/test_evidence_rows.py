@@ -4,16 +4,23 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from fakes.collector import FakeCollector
+from fakes.collector import FakeCollector, stopped_with
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.evidence import sections
-from agent.evidence.collection import Collection
-from agent.model import COUNTED_SYSCALLS
+from agent.aggregate.totals import Counts
+from agent.evidence.tasks import TaskTable
+from agent.recording.collection import Collection
+from agent.sections.exec.evidence import TOP_COMMANDS, ExecFold
+from agent.sections.offcpu.evidence import TOP_REASONS
+from agent.sections.syscall_counts.layout import COUNTED as COUNTED_SYSCALLS
 from agent.streams.collect.observed import Observed
 from agent.streams.collect.tables import Blocked
-from agent.streams.shared.layout import REASON_KERNEL_THREAD, REASONS, STREAM_EXEC
+from agent.streams.shared.layout import REASON_KERNEL_THREAD, REASONS
+
+
+def of_run(section: str, made: Observed) -> Any:
+    return Collection().evidence(stopped_with(made), [section])[section]
 
 
 def observed(blocked: Blocked | None = None, syscalls: dict[str, int] | None = None) -> Observed:
@@ -33,9 +40,9 @@ def test_off_cpu_reasons_add_up(given_: dict[tuple[int, int], tuple[int, int]]) 
     ns, count = np.zeros((2, REASONS), np.uint64), np.zeros((2, REASONS), np.uint64)
     for place, (length, often) in given_.items():
         ns[place], count[place] = length, often
-    section = sections.of_run(Collection(), observed(Blocked(ns, count)), ["offcpu"])["offcpu"]
+    section = of_run("offcpu", observed(Blocked(ns, count)))
     rows, other, states = section["top_reasons"], section["other"], section["by_state"]
-    assert len(rows) <= sections.TOP_REASONS
+    assert len(rows) <= TOP_REASONS
     user = {k: v for k, v in given_.items() if k[1] != REASON_KERNEL_THREAD}
     total_ms = sum(length for length, _ in user.values()) / 1e6
     slack = 1e-9 * total_ms + 1e-5
@@ -60,20 +67,20 @@ def execs(names: list[bytes]) -> Any:
 
 @given(st.lists(st.binary(max_size=15), max_size=60))
 def test_execs_add_up_under_any_names(names: list[bytes]) -> None:
-    collection = Collection()
+    fold = ExecFold(False, TaskTable())
     if names:
-        collection.take(STREAM_EXEC, execs(names))
-    section = sections.of_run(collection, observed(), ["exec"])["exec"]
-    assert len(section["top_commands"]) <= sections.TOP_COMMANDS
+        fold.take(execs(names))
+    section = fold.evidence(stopped_with(observed()), ["exec"])
+    assert len(section["top_commands"]) <= TOP_COMMANDS
     shown = sum(row["count"] for row in section["top_commands"])
     assert shown + section["other"] == section["exec_count"] == len(names)
 
 
 def test_names_of_execs_are_bounded() -> None:
-    collection = Collection()
-    collection.take(STREAM_EXEC, execs([b"storm-%d" % i for i in range(5_000)]))
-    assert len(collection.commands) <= 1_001
-    assert collection.execs == sum(collection.commands.values()) == 5_000
+    fold = ExecFold(False, TaskTable())
+    fold.take(execs([b"storm-%d" % i for i in range(5_000)]))
+    assert len(fold.commands) <= 1_001
+    assert fold.execs == sum(fold.commands.values()) == 5_000
 
 
 names_of_calls = st.sampled_from([*COUNTED_SYSCALLS, "getppid", "compat", "syscall_511"])
@@ -82,9 +89,9 @@ names_of_calls = st.sampled_from([*COUNTED_SYSCALLS, "getppid", "compat", "sysca
 @given(st.dictionaries(names_of_calls, st.integers(1, 2**60)))
 def test_calls_by_name_add_up_to_what_metrics_count(calls: dict[str, int]) -> None:
     made = observed(syscalls=calls)
-    section = sections.of_run(Collection(), made, ["syscall_counts"])["syscall_counts"]
+    section = of_run("syscall_counts", made)
     assert section["all"] == calls
     assert all(section[name] == calls.get(name, 0) for name in COUNTED_SYSCALLS)
-    totals = sections.run_totals(Collection(), made, ["syscall_counts"]).syscalls
-    assert totals is not None
-    assert sum(totals.values()) == sum(calls.values())
+    (totals,) = Collection().totals(made, ["syscall_counts"]).values()
+    assert isinstance(totals, Counts)
+    assert sum(totals.values.values()) == sum(calls.values())

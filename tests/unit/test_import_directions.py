@@ -1,4 +1,4 @@
-"""Imports point one way: http → recording → {streams, aggregate} → model.
+"""Imports point one way: http → recording → sections → evidence → streams → probes.
 
 Read from the source, so that an import inside of a function counts too.
 """
@@ -17,8 +17,13 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 WORDS = {"agent", "agent.model", "agent.errors", "agent.internal_metrics", "agent.settings"}
 """What every part may speak in."""
-WIRING = {"agent.__main__", "agent.cli", "agent.processes.launch", "agent.processes.serving"}
-"""The command line, and the processes that put the parts together."""
+WIRING = {"agent.__main__", "agent.cli"}
+"""The command line; the processes, which put the parts together, are in a folder of theirs."""
+
+PROBES = {"probes", "spec", "scheduler", "syscalls", "probe", "layout", "diskstats"}
+"""Of agent/sections, what the privileged side reads too."""
+SHOWN = {"shown", "show"}
+"""Of agent/sections, what a person sees: no numpy, no Trio."""
 
 
 def module_name(path: Path) -> str:
@@ -33,23 +38,47 @@ def part(module: str) -> str:
     if module in WIRING:
         return "wiring"
     names = module.split(".")
+    if names[1] == "sections":
+        return part_of_sections(names)
     return "wiring" if names[1] == "processes" else names[1]
 
 
+def part_of_sections(names: list[str]) -> str:
+    if (PACKAGE.parent.joinpath(*names)).is_dir():
+        return "probes"  # nothing but a docstring
+    return "probes" if names[-1] in PROBES else "shown" if names[-1] in SHOWN else "sections"
+
+
 MAY_IMPORT = {
-    "words": set[str](),
+    "probes": set[str](),
+    "words": {"probes"},
     "aggregate": set[str](),
-    "streams": set[str](),
-    "evidence": {"streams", "aggregate"},
-    "recording": {"evidence", "streams", "aggregate"},
-    "http": {"recording", "aggregate"},
-    # programs of their own beside the agent: they speak to one over HTTP
-    "show": set[str](),
-    "demo": {"client", "show"},
+    "streams": {"probes"},
+    "evidence": {"streams"},
+    "sections": {"evidence", "streams", "aggregate", "probes"},
+    "recording": {"sections", "evidence", "streams", "aggregate", "probes"},
+    "http": {"sections", "aggregate", "probes"},
+    # programs of their own next to the agent: they speak to one over HTTP
+    "terminal": set[str](),
+    "shown": {"terminal", "probes"},
+    "show": {"shown", "terminal", "probes"},
     "client": set[str](),
-    "overhead": set[str](),
-    "wiring": {"recording", "streams", "aggregate", "http", "show", "demo", "overhead"},
+    "demo": {"client", "show", "terminal"},
+    "overhead": {"client", "probes"},
+    "wiring": {
+        *("recording", "streams", "aggregate", "http", "show", "demo", "overhead", "client"),
+        "terminal",
+    },
 }
+
+ROOMS = {
+    "shared": set[str](),
+    "compiler": {"shared"},
+    "supervisor": {"shared"},
+    "drain": {"shared"},
+    "collect": {"shared", "drain"},
+}
+"""Of agent/streams, by the process that runs the code."""
 
 
 def imported(path: Path) -> Iterator[str]:
@@ -85,10 +114,13 @@ def test_imports_point_one_way(path: Path) -> None:
     assert {name for name in ours(path) if part(name) not in allowed} == set()
 
 
-def test_words_rest_on_nothing() -> None:
-    for path in SOURCES:
-        if module_name(path) in WORDS:
-            assert ours(path) == set()
+@pytest.mark.parametrize("path", sorted((PACKAGE / "streams").rglob("*.py")), ids=module_name)
+def test_rooms_of_streams_point_one_way(path: Path) -> None:
+    names = module_name(path).split(".")
+    if len(names) < 3:
+        return
+    others = {name.split(".")[2] for name in ours(path) if name.startswith("agent.streams.")}
+    assert others - {names[2]} <= ROOMS[names[2]]
 
 
 def test_bcc_is_imported_in_one_file() -> None:

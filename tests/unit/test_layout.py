@@ -10,15 +10,21 @@ import numpy as np
 import pytest
 
 import agent
-from agent.streams.collect.details import DETAILS_DTYPE, ENTRY_DTYPE, WAITS_DTYPE
-from agent.streams.collect.tables import COUNTERS_DTYPE, REQUEST_DTYPE, SLOT_DTYPE
+from agent.sections.biolatency.evidence import REQUEST_DTYPE
+from agent.sections.offcpu.wait_functions import WAITS_DTYPE
+from agent.sections.syscall_counts.times import ENTRY_DTYPE, TIMES_DTYPE
+from agent.streams.collect.tables import COUNTERS_DTYPE, SLOT_DTYPE
 from agent.streams.collect.task_summaries import SUMMARY_DTYPE
 from agent.streams.drain.batches import BATCH_DTYPE
 from agent.streams.shared import layout
 from agent.streams.shared.layout import Geometry, machine_geometry, power_of_two
 
-LAYOUT_H = Path(agent.__path__[0], "streams", "probes", "layout.h").read_text()
-CODE = re.sub(r"/\*.*?\*/", "", LAYOUT_H, flags=re.DOTALL)
+PACKAGE = Path(agent.__path__[0])
+SOURCES = (
+    PACKAGE / "streams" / "probes" / "layout.h",
+    *sorted(path for path in PACKAGE.glob("sections/*/*.[ch]")),
+)
+CODE = re.sub(r"/\*.*?\*/", "", "\n".join(s.read_text() for s in SOURCES), flags=re.DOTALL)
 # of a union the first member: the others lie where it does
 CODE = re.sub(r"union \{\s*(\w+ \w+;).*?\};", r"\1", CODE, flags=re.DOTALL)
 
@@ -28,10 +34,13 @@ DTYPES = {
     "task_slot": SLOT_DTYPE,
     "task_summary": SUMMARY_DTYPE,
     "issued_request": REQUEST_DTYPE,
-    "detail_counters": DETAILS_DTYPE,
+    "syscall_times": TIMES_DTYPE,
     "syscall_entry": ENTRY_DTYPE,
     "wait_counters": WAITS_DTYPE,
 }
+
+CONSTANTS = machine_geometry(2, 32_768).constants()
+"""As the compiler gets them."""
 
 INTEGERS = {"u8": 1, "u16": 2, "u32": 4, "u64": 8, "s64": 8, "char": 1}
 Member = tuple[int, int]
@@ -39,7 +48,7 @@ Member = tuple[int, int]
 
 
 def dimension(text: str) -> int:
-    return int(text) if text.isdecimal() else int(getattr(layout, text))
+    return int(text) if text.isdecimal() else CONSTANTS[text]
 
 
 def structs() -> dict[str, dict[str, Member]]:
@@ -74,23 +83,24 @@ def test_numpy_finds_each_field_where_c_puts_it(name: str) -> None:
     assert ours == {field: members.get(field) for field in ours}
     # cpu_counters.current is no count: one program leaves it there for another
     left_out = members.keys() - ours.keys() - {"padding", "current"}
-    assert not name.endswith("_counters") or not left_out, "counted, and never looked at"
+    assert not name.endswith(("_counters", "_times")) or not left_out, (
+        "counted, and never looked at"
+    )
 
 
 @pytest.mark.parametrize("name", DTYPES)
 def test_c_asserts_its_size_when_it_is_compiled(name: str) -> None:
     asserted = re.search(rf"_Static_assert\(sizeof\(struct {name}\) == (\w+),", CODE)
     assert asserted is not None
-    assert getattr(layout, asserted[1]) == DTYPES[name].itemsize
-    assert asserted[1] in layout.SHARED_CONSTANTS
+    assert CONSTANTS[asserted[1]] == DTYPES[name].itemsize
 
 
 def test_every_constant_that_c_wants_of_python_reaches_it() -> None:
     """Whatever layout.h writes in capitals is defined there or comes along as -D."""
-    wanted = set(re.findall(r"\b[A-Z][A-Z0-9_]{3,}\b", CODE))
+    code = re.sub(r"/\*.*?\*/", "", SOURCES[0].read_text(), flags=re.DOTALL)
+    wanted = set(re.findall(r"\b[A-Z][A-Z0-9_]{3,}\b", code))
     defined = set(re.findall(r"#define (\w+)", CODE))
-    given = set(machine_geometry(2, 32_768).constants())
-    assert wanted - defined - given == set()
+    assert wanted - defined - set(CONSTANTS) == set()
 
 
 def test_a_batch_keeps_to_its_own_cache_lines() -> None:

@@ -7,11 +7,13 @@ import pytest
 import trio
 import trio.testing
 from fakes.collector import FakeCollector, raising
+from fakes.totals import Shown
 
 from agent.aggregate.series import LabelSet, SeriesStore
 from agent.errors import InvalidRequest, NotRunning, RunInProgress
-from agent.model import SECTIONS, Labels, StartRequest
+from agent.model import Labels, StartRequest
 from agent.recording.recorder import KEPT_EVIDENCE, Recorder
+from agent.sections.probes import SECTIONS
 from agent.streams.shared.causes import CannotCollect
 
 LABELS = Labels(scenario="baseline", impl="python")
@@ -47,7 +49,8 @@ async def gate() -> AsyncIterator[trio.Event]:
 def waits(recorder: Recorder) -> int:
     """Run-queue waits that /metrics shows."""
     series = recorder.series.get(SERIES)
-    return series.runqlat.count if series is not None and series.runqlat is not None else 0
+    waits = Shown(series).runqlat if series is not None else None
+    return waits.count if waits is not None else 0
 
 
 def verdict(evidence: dict[str, Any]) -> str:
@@ -231,7 +234,7 @@ async def test_a_run_in_which_nothing_can_be_measured(
     assert verdict(evidence) == "invalid"
     series = recorder.series.get(SERIES)
     assert series is not None
-    assert (series.runqlat, dict(series.runs)) == (None, {"success": 0, "fail": 1})
+    assert (Shown(series).runqlat, dict(series.runs)) == (None, {"success": 0, "fail": 1})
 
 
 async def test_the_next_start_tries_again(recorder: Recorder, collector: FakeCollector) -> None:

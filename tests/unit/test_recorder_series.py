@@ -7,6 +7,7 @@ import pytest
 import trio
 import trio.testing
 from fakes.collector import FakeCollector, raising
+from fakes.totals import Shown
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,7 +50,8 @@ async def gate() -> AsyncIterator[trio.Event]:
 def waits(recorder: Recorder) -> int:
     """Run-queue waits that /metrics shows."""
     series = recorder.series.get(SERIES)
-    return series.runqlat.count if series is not None and series.runqlat is not None else 0
+    waits = Shown(series).runqlat if series is not None else None
+    return waits.count if waits is not None else 0
 
 
 async def test_a_refresh_shows_what_has_happened(
@@ -140,11 +142,11 @@ def counted(recorder: Recorder) -> Counters:
         for labels, value in metric.samples
     }
     series = recorder.series.get(SERIES)
-    if series is not None and series.runqlat is not None:
-        counters |= {("cell", str(i)): n for i, n in enumerate(series.runqlat.bucket_counts)}
-        counters["runqlat sum",] = series.runqlat.sum_us
-        counters["execs",] = series.exec_count or 0
-        counters |= {("syscalls", name): n for name, n in (series.syscalls or {}).items()}
+    if series is not None and (runqlat := Shown(series).runqlat) is not None:
+        counters |= {("cell", str(i)): n for i, n in enumerate(runqlat.bucket_counts)}
+        counters["runqlat sum",] = runqlat.sum_us
+        counters["execs",] = Shown(series).exec_count or 0
+        counters |= {("syscalls", name): n for name, n in (Shown(series).syscalls or {}).items()}
         counters |= {("runs", result): n for result, n in series.runs.items()}
     return counters
 

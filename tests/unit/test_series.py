@@ -3,17 +3,12 @@
 from dataclasses import replace
 
 import pytest
+from fakes.totals import Shown, run_totals
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.aggregate.series import (
-    LATENCY_BOUNDS_US,
-    LabelSet,
-    LatencyTotals,
-    RunTotals,
-    Series,
-    SeriesStore,
-)
+from agent.aggregate.series import LabelSet, Series, SeriesStore
+from agent.aggregate.totals import LATENCY_BOUNDS_US, LatencyTotals
 from agent.model import Labels, Report
 
 CELLS = len(LATENCY_BOUNDS_US) + 1
@@ -30,20 +25,20 @@ def latency(count, cell=3):
 
 
 def totals(n, **changes):
-    everything = RunTotals(
-        runqlat=latency(n),
-        biolatency=latency(2 * n, cell=7),
-        offcpu_ms=10.0 * n,
-        exec_count=n,
-        syscalls={"futex": n, "other": 3 * n},
-    )
-    return replace(everything, **changes)
+    everything = {
+        "runqlat": latency(n),
+        "biolatency": latency(2 * n, cell=7),
+        "offcpu_ms": 10.0 * n,
+        "exec_count": n,
+        "syscalls": {"futex": n, "other": 3 * n},
+    }
+    return run_totals(**{**everything, **changes})
 
 
 def shown(store, wanted):
     series = store.get(wanted)
     assert series is not None
-    return series
+    return Shown(series)
 
 
 REPORT = Report(
@@ -57,7 +52,7 @@ def test_a_label_set_takes_the_runners_labels_and_the_machine():
 
 
 def test_latency_totals_add_cell_by_cell():
-    added = latency(2, cell=0) + latency(5, cell=20)
+    added = latency(2, cell=0).plus(latency(5, cell=20))
     assert added == LatencyTotals((2, *[0] * 19, 5), 56.0, 7)
 
 
@@ -96,11 +91,11 @@ def test_off_cpu_time_is_of_the_latest_run_alone():
 
 def test_a_section_that_one_run_did_not_measure_keeps_what_others_counted():
     store = SeriesStore()
-    store.commit(labels(), RunTotals(exec_count=0), "success")
+    store.commit(labels(), run_totals(exec_count=0), "success")
     assert shown(store, labels()).runqlat is None
     assert shown(store, labels()).exec_count == 0
     store.commit(labels(), totals(3), "success")
-    store.commit(labels(), RunTotals(), "fail")
+    store.commit(labels(), run_totals(), "fail")
     series = shown(store, labels())
     assert (series.runqlat, series.exec_count) == (latency(3), 3)
     assert series.syscalls == {"futex": 3, "other": 9}
@@ -108,8 +103,8 @@ def test_a_section_that_one_run_did_not_measure_keeps_what_others_counted():
 
 def test_syscalls_of_runs_that_counted_different_ones_are_all_kept():
     store = SeriesStore()
-    store.commit(labels(), RunTotals(syscalls={"futex": 1}), "success")
-    store.commit(labels(), RunTotals(syscalls={"read": 2, "futex": 4}), "success")
+    store.commit(labels(), run_totals(syscalls={"futex": 1}), "success")
+    store.commit(labels(), run_totals(syscalls={"read": 2, "futex": 4}), "success")
     assert shown(store, labels()).syscalls == {"futex": 5, "read": 2}
 
 
@@ -117,7 +112,10 @@ def test_label_sets_are_kept_apart_and_in_order():
     store = SeriesStore()
     store.commit(labels("b"), totals(1), "success")
     store.commit(labels("a"), totals(2), "success")
-    assert [(seen.scenario, series.exec_count) for seen, series in store] == [("b", 1), ("a", 2)]
+    assert [(seen.scenario, Shown(series).exec_count) for seen, series in store] == [
+        ("b", 1),
+        ("a", 2),
+    ]
     assert len(store) == 2
 
 
@@ -134,7 +132,7 @@ def test_a_run_that_was_never_committed_leaves_its_numbers_but_is_not_counted():
     "fallen",
     [
         totals(4),
-        RunTotals(),
+        run_totals(),
         totals(5, runqlat=LatencyTotals(latency(9, cell=4).bucket_counts, 99.0, 9)),
         totals(5, runqlat=replace(latency(5), sum_us=39.0)),
         totals(5, syscalls={"futex": 100}),
@@ -160,11 +158,11 @@ def test_a_syscall_that_was_never_made_does_not_disappear():
 def test_a_report_sets_a_duration_for_each_scenario_and_the_gain_for_none():
     store = SeriesStore()
     store.report(labels(""), REPORT)
-    assert shown(store, labels("baseline")).duration_ms == 1500.0
-    assert shown(store, labels("optimized")).duration_ms == 1200.0
-    assert shown(store, labels("")).gain_pct == 20.0
+    assert shown(store, labels("baseline")).series.duration_ms == 1500.0
+    assert shown(store, labels("optimized")).series.duration_ms == 1200.0
+    assert shown(store, labels("")).series.gain_pct == 20.0
     store.report(labels(""), replace(REPORT, gain_pct=-3.0))
-    assert shown(store, labels("")).gain_pct == -3.0
+    assert shown(store, labels("")).series.gain_pct == -3.0
     assert len(store) == 3
 
 
@@ -173,7 +171,7 @@ def test_a_report_and_a_run_share_their_series():
     store.commit(labels("baseline"), totals(2), "success")
     store.report(labels(""), REPORT)
     series = shown(store, labels("baseline"))
-    assert (series.exec_count, series.duration_ms) == (2, 1500.0)
+    assert (series.exec_count, series.series.duration_ms) == (2, 1500.0)
     assert shown(store, labels("")).runs == {}
 
 
@@ -182,7 +180,7 @@ def test_versions_grow_with_changes_only():
     store.set_live(labels(), totals(1))
     first = shown(store, labels())
     store.set_live(labels(), totals(1))
-    assert shown(store, labels()) is first
+    assert shown(store, labels()).series is first.series
     store.set_live(labels(), totals(2))
     second = shown(store, labels())
     store.commit(labels(), totals(2), "success")
@@ -228,7 +226,7 @@ def test_the_default_cap_is_200():
 
 counts = st.integers(0, 5)
 sections = st.builds(
-    RunTotals,
+    run_totals,
     runqlat=st.none() | st.builds(latency, counts, st.integers(0, CELLS - 1)),
     biolatency=st.none() | st.builds(latency, counts, st.integers(0, CELLS - 1)),
     offcpu_ms=st.none() | st.floats(0, 10),
@@ -245,7 +243,8 @@ steps = st.lists(
 )
 
 
-def counters(series: Series):
+def counters(given: Series):
+    series = Shown(given)
     found = {("exec",): series.exec_count, ("version",): series.version}
     for result, count in series.runs.items():
         found["runs", result] = count
@@ -264,14 +263,14 @@ def counters(series: Series):
 def test_nothing_ever_falls_or_disappears(sequence):
     store = SeriesStore(cap=3)
     before = {}
-    for step, scenario, run_totals in sequence:
+    for step, scenario, counted in sequence:
         wanted = labels(scenario)
         if step == "report":
             store.report(wanted, REPORT)
         elif step == "live":
-            store.set_live(wanted, run_totals)
+            store.set_live(wanted, counted)
         else:
-            store.commit(wanted, run_totals, step)
+            store.commit(wanted, counted, step)
         after = {seen: counters(series) for seen, series in store}
         for seen, earlier in before.items():
             assert earlier.keys() <= after[seen].keys()

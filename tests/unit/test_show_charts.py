@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.show.charts import Bar, bar, chart, histogram
+from agent.terminal.charts import Bar, bar, chart, histogram
 
 
 def test_bars_are_proportional_to_the_largest() -> None:

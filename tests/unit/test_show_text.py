@@ -6,8 +6,8 @@ from fakes.sample_evidence import evidence, latency, status
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.model import SECTIONS
-from agent.show import sections
+from agent.sections.probes import SECTIONS
+from agent.sections.shown import SHOWN
 from agent.show.text import render
 
 GOLDEN = Path(__file__).parent / "golden" / "evidence.txt"
@@ -22,7 +22,7 @@ JSON = st.recursive(
 
 
 def test_every_section_of_the_contract_is_rendered_in_its_order() -> None:
-    assert tuple(sections.SECTIONS) == SECTIONS
+    assert tuple(SHOWN) == SECTIONS
 
 
 def test_the_whole_document() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.show import values
+from agent.terminal import values
 
 
 @pytest.mark.parametrize(

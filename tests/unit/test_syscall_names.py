@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.model import COUNTED_SYSCALLS
-from agent.streams.shared.layout import SYSCALL_COMPAT
+from agent.sections.syscall_counts.layout import COUNTED as COUNTED_SYSCALLS
+from agent.sections.syscall_counts.layout import SYSCALL_COMPAT
 from agent.streams.shared.syscall_names import TABLES, syscall_names
 
 HEADER = Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h")

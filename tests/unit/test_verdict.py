@@ -6,9 +6,16 @@ from typing import Any
 
 import pytest
 
-from agent.evidence.accounts import Accounts
 from agent.evidence.checks import Check
-from agent.evidence.verdict import COMPLETE, DEGRADED, INVALID, Verdict, judge, unavailable
+from agent.evidence.verdict import (
+    COMPLETE,
+    DEGRADED,
+    INVALID,
+    Findings,
+    Verdict,
+    judge,
+    unavailable,
+)
 from agent.streams.collect.observed import StreamCounts
 from agent.streams.shared.kernel_counts import Edge, KernelCounts
 
@@ -28,14 +35,15 @@ def judged(
     overflow: int = 0,
 ) -> Verdict:
     return judge(
-        {"runqlat": stream},
-        faults or {},
-        missing or {},
-        checks,
-        [{"hook": "sched_switch", "recursion_misses": misses}],
-        (EDGE, after),
-        {"runqlat": overflow},
-        Accounts(),
+        Findings(
+            streams={"runqlat": stream},
+            edges=(EDGE, after),
+            checks=checks,
+            faults=faults or {},
+            missing_sections=missing or {},
+            programs=[{"hook": "sched_switch", "recursion_misses": misses}],
+            overflow={"runqlat": overflow},
+        )
     )
 
 

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from agent.model import DETAILS, Scope
+from agent.model import Scope
+from agent.sections.exec.probe import EXEC_FAILURES
+from agent.sections.probes import DETAILS
 from agent.streams.collect import cgroups
 from agent.streams.collect.observed import Arming
 from agent.streams.shared import specs
@@ -17,11 +19,7 @@ def read_arming(message: dict[str, Any], plan: Plan, scope: Scope) -> Arming:
     refused: dict[str, str] = message["refused"]
     hooks: dict[str, tuple[str, ...]] = {}
     for section in plan.sections:
-        needed = [
-            p.hook
-            for p in specs.programs_for((section,), plan.constants())
-            if section in p.sections and not p.iterates and not p.details
-        ]
+        needed = specs.attached_hooks(section, plan.constants())
         missing = [f"{hook}: {refused[hook]}" for hook in needed if hook in refused]
         if missing:
             unavailable.setdefault(section, "cannot attach to " + ", ".join(missing))
@@ -29,7 +27,7 @@ def read_arming(message: dict[str, Any], plan: Plan, scope: Scope) -> Arming:
             hooks[section] = tuple(f"tp_btf/{hook}" for hook in needed)
     measured = {detail: specs.hooks_of_detail(detail) for detail in plan.details}
     if message["awaits_execs"]:
-        measured[specs.EXEC_FAILURES] = specs.AWAITING_HOOKS
+        measured[EXEC_FAILURES.name] = specs.AWAITING_HOOKS
     details = _armed_details(measured, hooks, refused, unavailable)
     return Arming(
         start_ns=message["start_ns"],

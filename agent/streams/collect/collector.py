@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import mmap
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,15 +13,13 @@ import trio
 from agent.model import StartRequest
 from agent.streams.collect import task_summaries
 from agent.streams.collect.arming import read_arming, scope_message
-from agent.streams.collect.details import DetailTables
 from agent.streams.collect.observed import Arming, Observed, Stopped
-from agent.streams.collect.observer import NO_EDGE, Observer, monotonic_ns, outer_disks
-from agent.streams.collect.tables import Tables
+from agent.streams.collect.observer import NO_EDGE, Observer, monotonic_ns
+from agent.streams.collect.tables import Tables, mapped
 from agent.streams.drain.batches import Sink
-from agent.streams.drain.client import Reply, SupervisorClient
+from agent.streams.drain.client import Reply, SupervisorClient, close_all
 from agent.streams.drain.poller import Drain
 from agent.streams.drain.transport import Transports
-from agent.streams.shared import specs
 from agent.streams.shared.causes import CannotCollect
 from agent.streams.shared.layout import Geometry
 from agent.streams.shared.messages import MAPS_FOR_THE_AGENT
@@ -97,9 +96,8 @@ class KernelCollector:
         observer = self._adopt(reply)
         arming = read_arming(reply.message, plan, request.scope)
         sizes = observer.geometry.detail_sizes(plan.details)
-        tables = _detail_tables(reply, sizes, tuple(arming.details))
-        observer.begin(plan.scoped, tables, specs.EXEC_FAILURES in arming.details)
-        self._began = observer.edge(reply.message)
+        observer.begin(plan, tuple(arming.details), _detail_tables(reply, sizes))
+        self._began = observer.edge(reply.message["kernel_counts"])
         self._faults = {}
         self._drain = Drain(reader, observer.batches, sink)
         self._drain_scope = trio.CancelScope()
@@ -132,12 +130,12 @@ class KernelCollector:
         except CannotCollect as error:
             faults[error.code] = error.message
             message = {"stop_ns": monotonic_ns(), "programs": []}
-        ended = replace(ended, outer_disks=outer_disks(message))
+        ended = replace(ended, outer=message.get("kernel_counts", {}))
         self._drain_scope.cancel()
         await drain.drain_all()
         observed = observer.observed(drain, until_ns=message["stop_ns"])
         if "wait_functions" in message:
-            observed = observer.with_wait_functions(observed, message)
+            observed = observer.with_wait_stacks(observed, message["wait_functions"])
         # the kernel's exact count, where it has one
         refused = message.get("refused_records", drain.refused)
         self._drain = None
@@ -200,16 +198,18 @@ class KernelCollector:
         """Map what came with the first answer; later ones bring nothing new."""
         if self._observer is None:
             geometry = Geometry(**reply.message["geometry"])
-            self._observer = Observer(geometry, *reply.fds[: len(MAPS_FOR_THE_AGENT)])
+            fds = reply.fds[: len(MAPS_FOR_THE_AGENT)]
+            self._observer = Observer(geometry, dict(zip(MAPS_FOR_THE_AGENT, fds, strict=True)))
         return self._observer
 
 
-def _detail_tables(
-    reply: Reply, sizes: Mapping[str, int], details: tuple[str, ...]
-) -> DetailTables | None:
+def _detail_tables(reply: Reply, sizes: Mapping[str, int]) -> dict[str, mmap.mmap]:
     names: list[str] = reply.message["details"]
     fds = reply.fds[len(reply.fds) - len(names) :]
-    return DetailTables(dict(zip(names, fds, strict=True)), sizes, details) if names else None
+    try:
+        return {name: mapped(fd, sizes[name]) for name, fd in zip(names, fds, strict=True)}
+    finally:
+        close_all(fds)
 
 
 def _children(pid: int) -> set[int]:

@@ -1,8 +1,12 @@
 """What a collector tells the recorder: how the run was armed, and what was observed in it."""
 
-from collections.abc import Mapping
+import mmap
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from agent.streams.collect.tables import Blocked
 from agent.streams.collect.task_summaries import Summaries
@@ -46,48 +50,15 @@ class StreamCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class SyscallTimes:
-    """One syscall within the run; calls that were open at its edges are clipped to it."""
+class WaitStacks:
+    """Kernel stacks in which tasks waited, of a run that has ended."""
 
-    ns: int
-    errors: int
-    """Returned an error, those interrupted left out."""
-    interrupted: int
-    """Ended by a signal: started again by the kernel, or EINTR to the program."""
-    in_flight: int
-    """Not returned at the end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Waits:
-    """Intervals in which tasks were blocked."""
-
-    count: int
-    ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class WaitFunctions:
-    """Blocked time by kernel function: of the waits that were sampled, and of the others."""
-
-    sampled: Mapping[str, Waits]
-    unsampled: Waits
-    refused: int
-    """Stacks that found no room in the kernel's table; their waits are among the unsampled."""
-
-
-@dataclass(frozen=True, slots=True)
-class Details:
-    """What was asked for beyond the sections; None or empty: it was not."""
-
-    syscalls: Mapping[str, SyscallTimes] | None = None
-    """By name, only those that returned or were open."""
-    wait_functions: WaitFunctions | None = None
-    """Known at the end of a run only."""
-    streams: Mapping[str, StreamCounts] = field(default_factory=dict)
-
-
-NO_DETAILS = Details()
+    functions: Mapping[str, Sequence[int]]
+    """Numbers of the sampled stacks by the function that waits."""
+    open_slots: NDArray[np.int64]
+    """Positions of the slots of the tasks that were blocked at the stop."""
+    open_ns: NDArray[np.uint64]
+    """For how long, within the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +74,15 @@ class Observed:
     counters: Mapping[str, int]
     drains: int
     drain_seconds: float
-    details: Details = NO_DETAILS
+    until_ns: int = 0
+    """The moment up to which open intervals count (CLOCK_MONOTONIC)."""
+    scoped: bool = False
+    details: tuple[str, ...] = ()
+    """What is measured on request."""
+    tables: Mapping[str, mmap.mmap | bytes] = field(default_factory=dict)
+    """Memory of the sections' own tables by name, which the programs write to during a run."""
+    wait_stacks: WaitStacks | None = None
+    """Known at the end of a run only."""
     exec_failures: Mapping[str, int] | None = None
     """By the error's name; None where they are not known."""
 

@@ -1,25 +1,28 @@
 """What the kernel side's tables say, as the recorder is told it: of a run, and of its edges."""
 
+import mmap
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any
 
-from agent.streams.collect.details import DetailTables
-from agent.streams.collect.observed import NO_DETAILS, Observed, StreamCounts
-from agent.streams.collect.tables import Tables
+from agent.sections.exec.probe import EXEC_FAILURES
+from agent.sections.probes import PROBES
+from agent.streams.collect.observed import Observed, StreamCounts, WaitStacks
+from agent.streams.collect.tables import Tables, mapped
 from agent.streams.drain.batches import OpenBatches
 from agent.streams.drain.poller import Drain
-from agent.streams.shared.kernel_counts import Edge, KernelCounts, online_cpus, read_kernel_counts
-from agent.streams.shared.layout import (
-    COUNTER_FIELDS,
-    STREAM_NAMES,
-    STREAM_RUNQLAT,
-    SYSCALL_COMPAT,
-    Geometry,
+from agent.streams.shared.kernel_counts import (
+    Edge,
+    KernelCounts,
+    SectionCounts,
+    online_cpus,
+    read_kernel_counts,
+    read_section_counts,
 )
-from agent.streams.shared.syscall_names import syscall_names
+from agent.streams.shared.layout import COUNTER_FIELDS, STREAM_NAMES, STREAM_RUNQLAT, Geometry
+from agent.streams.shared.plan import Plan
+from agent.streams.shared.syscall_names import syscall_name
 
 NO_EDGE = Edge(KernelCounts(), 0, 0, 0, "")
 
@@ -32,84 +35,76 @@ def monotonic_ns() -> int:
 class Observer:
     """The maps of the privileged side, as this process sees them; mapped once, for all runs."""
 
-    def __init__(
-        self,
-        geometry: Geometry,
-        batches_fd: int,
-        counters_fd: int,
-        slots_fd: int,
-        requests_fd: int,
-    ) -> None:
+    def __init__(self, geometry: Geometry, fds: Mapping[str, int]) -> None:
+        """``fds``: of the maps that ``messages.MAPS_FOR_THE_AGENT`` names; stay the caller's."""
         self.geometry = geometry
-        self.batches = OpenBatches(batches_fd, geometry)
-        self.tables = Tables(counters_fd, slots_fd, requests_fd, geometry)
-        self._names = syscall_names()
-        self._scoped = False
-        self._details: DetailTables | None = None
-        self._knows_failures = False
+        self.batches = OpenBatches(fds["batches"], geometry)
+        self.tables = Tables(fds["counters"], fds["slots"], geometry)
+        sizes = geometry.map_sizes()
+        self._section_tables = {
+            table.name: mapped(fds[table.name], sizes[table.name])
+            for probe in PROBES
+            for table in probe.tables
+        }
+        self._plan = Plan()
+        self._details: tuple[str, ...] = ()
+        self._detail_tables: Mapping[str, mmap.mmap] = {}
+        self._streams = frozenset[str]()
 
-    def begin(self, scoped: bool, details: DetailTables | None, knows_failures: bool) -> None:
-        """A run begins: whose it is, and the tables of what it adds on request.
-
-        ``knows_failures``: failed execs are counted.
-        """
-        self._scoped = scoped
+    def begin(
+        self, plan: Plan, details: tuple[str, ...], detail_tables: Mapping[str, mmap.mmap]
+    ) -> None:
+        """A run begins: its plan, and the details that are measured, with their tables."""
+        self._plan = plan
         self._details = details
-        self._knows_failures = knows_failures
+        self._detail_tables = detail_tables
+        self._streams = reported_streams(plan.sections)
 
-    def edge(self, message: Mapping[str, Any]) -> Edge:
-        """One edge of the run, with what the supervisor's answer tells of it."""
+    def edge(self, outer: SectionCounts) -> Edge:
+        """One edge of the run; ``outer``: the sections' kernel counts that the supervisor read."""
         return Edge(
             kernel=read_kernel_counts(),
             switches=self.batches.seen(STREAM_RUNQLAT),
             forks=self.tables.count("all_forks"),
             suspended_ns=time.clock_gettime_ns(time.CLOCK_BOOTTIME) - monotonic_ns(),
             online_cpus=online_cpus(),
-            outer_disks=outer_disks(message),
+            sections=read_section_counts(self._plan.sections),
+            outer=outer,
         )
 
     def observed(self, drain: Drain, until_ns: int | None) -> Observed:
         """Everything up to now, or to the stop; what is still open counts up to then."""
         tables = self.tables
         now_ns = until_ns or monotonic_ns()
-        still = tables.still_blocked(now_ns, with_primed=self._scoped)
+        still = tables.still_blocked(now_ns, with_primed=self._plan.scoped)
         return Observed(
             blocked=tables.blocked() + still,
-            syscalls=self._syscalls(tables),
+            syscalls=_syscalls(tables),
             streams=self._stream_counts(drain),
             blocked_counts=_blocked_counts(tables, int(still.count.sum())),
             counters=MappingProxyType({name: tables.count(name) for name in COUNTER_FIELDS}),
             drains=drain.drains,
             drain_seconds=drain.seconds,
-            details=self._details.observed(now_ns, self._scoped, self._syscall_name)
-            if self._details
-            else NO_DETAILS,
-            exec_failures=tables.exec_failures() if self._knows_failures else None,
+            until_ns=now_ns,
+            scoped=self._plan.scoped,
+            details=self._details,
+            tables={**self._section_tables, **self._detail_tables},
+            exec_failures=tables.exec_failures() if EXEC_FAILURES.name in self._details else None,
         )
 
-    def with_wait_functions(self, observed: Observed, message: dict[str, Any]) -> Observed:
-        """The same with the kernel functions that the supervisor named."""
-        if self._details is None or "wait_functions" not in self._details.details:
-            return observed
-        waits = self.tables.open_waits(message["stop_ns"])
-        functions = self._details.wait_functions(message["wait_functions"], *waits)
-        return replace(observed, details=replace(observed.details, wait_functions=functions))
-
-    def _syscalls(self, tables: Tables) -> dict[str, int]:
-        counts = enumerate(tables.syscalls().tolist())
-        return {self._syscall_name(number): count for number, count in counts if count}
-
-    def _syscall_name(self, number: int) -> str:
-        if number == SYSCALL_COMPAT:
-            return "compat"
-        return self._names.get(number, f"syscall_{number}")
+    def with_wait_stacks(
+        self, observed: Observed, functions: Mapping[str, Sequence[int]]
+    ) -> Observed:
+        """The same of a run that has ended, with its stacks by function."""
+        slots, ns = self.tables.open_waits(observed.until_ns)
+        return replace(observed, wait_stacks=WaitStacks(functions, slots, ns))
 
     def _stream_counts(self, drain: Drain) -> dict[str, StreamCounts]:
-        batches, tables = self.batches, self.tables
+        batches = self.batches
         fields = {name: batches.totals(name) for name in ("lost", "unmatched", "clamped")}
         produced, collided = batches.produced(), batches.totals("collided")
         in_flight, excluded = batches.totals("in_flight"), batches.totals("excluded")
-        open_at_stop = (tables.waiting_for_a_cpu(), tables.requests_under_way(), 0, 0)
+        waiting = self.tables.waiting_for_a_cpu()
         return {
             name: StreamCounts(
                 produced=produced[i],
@@ -119,16 +114,29 @@ class Observer:
                 clamped=fields["clamped"][i],
                 collided=collided[i],
                 in_flight_at_start=in_flight[i],
-                in_flight_at_stop=open_at_stop[i],
+                in_flight_at_stop=waiting if i == STREAM_RUNQLAT else 0,
                 excluded=excluded[i],
             )
             for i, name in enumerate(STREAM_NAMES)
+            if name in self._streams
         }
 
 
-def outer_disks(message: Mapping[str, Any]) -> dict[int, dict[str, int]]:
-    """What the supervisor read around attaching; JSON's keys are strings."""
-    return {int(device): counts for device, counts in message.get("disks", {}).items()}
+def reported_streams(sections: Collection[str]) -> frozenset[str]:
+    """The streams that a run with these sections accounts for: all but those of other sections
+    that are measured on request only."""
+    silent = {
+        stream.name
+        for probe in PROBES
+        for stream in probe.streams
+        if probe.on_request and probe.name not in sections
+    }
+    return frozenset(STREAM_NAMES) - silent
+
+
+def _syscalls(tables: Tables) -> dict[str, int]:
+    counts = enumerate(tables.syscalls().tolist())
+    return {syscall_name(number): count for number, count in counts if count}
 
 
 def _blocked_counts(tables: Tables, still_open: int) -> StreamCounts:

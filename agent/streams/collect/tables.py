@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.sections.syscall_counts.layout import SYSCALLS
 from agent.streams.shared.layout import (
     COUNTER_FIELDS,
     COUNTERS_SIZE,
     ERRNOS,
     REASON_KERNEL_THREAD,
     REASONS,
-    REQUEST_SIZE,
     SLOT_INTERRUPTIBLE,
     SLOT_PRIMED,
     SLOT_REASON_SHIFT,
@@ -21,7 +21,6 @@ from agent.streams.shared.layout import (
     SLOT_SIZE,
     SLOT_STATE,
     SLOT_UNINTERRUPTIBLE,
-    SYSCALLS,
     Geometry,
 )
 
@@ -59,16 +58,6 @@ SLOT_DTYPE = np.dtype(
 )
 """struct task_slot of layout.h."""
 
-REQUEST_DTYPE = np.dtype(
-    {
-        "names": ["key", "since"],
-        "formats": ["u8", "u8"],
-        "offsets": [0, 8],
-        "itemsize": REQUEST_SIZE,
-    }
-)
-"""struct issued_request of layout.h."""
-
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
@@ -86,18 +75,14 @@ class Blocked:
 
 
 class Tables:
-    """Counters, slots and requests, mapped read-only."""
+    """Counters and slots, mapped read-only."""
 
-    def __init__(
-        self, counters_fd: int, slots_fd: int, requests_fd: int, geometry: Geometry
-    ) -> None:
+    def __init__(self, counters_fd: int, slots_fd: int, geometry: Geometry) -> None:
         sizes = geometry.map_sizes()
-        self._counters_memory = _mapped(counters_fd, sizes["counters"])
-        self._slots_memory = _mapped(slots_fd, sizes["slots"])
-        self._requests_memory = _mapped(requests_fd, sizes["requests"])
+        self._counters_memory = mapped(counters_fd, sizes["counters"])
+        self._slots_memory = mapped(slots_fd, sizes["slots"])
         self._counters = np.frombuffer(self._counters_memory, COUNTERS_DTYPE)
         self._slots = np.frombuffer(self._slots_memory, SLOT_DTYPE)
-        self._requests = np.frombuffer(self._requests_memory, REQUEST_DTYPE)
 
     def count(self, field: str) -> int:
         """One counter, summed over CPUs."""
@@ -150,15 +135,10 @@ class Tables:
         runnable = (states >= SLOT_RUNNABLE) & (states < SLOT_INTERRUPTIBLE)
         return int(np.count_nonzero(runnable))
 
-    def requests_under_way(self) -> int:
-        """Block requests that were issued and have not completed."""
-        return int(np.count_nonzero((self._requests["key"] != 0) & (self._requests["since"] != 0)))
-
     def close(self) -> None:
-        del self._counters, self._slots, self._requests
+        del self._counters, self._slots
         self._counters_memory.close()
         self._slots_memory.close()
-        self._requests_memory.close()
 
 
 def _are_blocked(tags: NDArray[np.uint32], with_primed: bool) -> NDArray[np.bool_]:
@@ -169,5 +149,6 @@ def _are_blocked(tags: NDArray[np.uint32], with_primed: bool) -> NDArray[np.bool
     return chosen
 
 
-def _mapped(fd: int, size: int) -> mmap.mmap:
+def mapped(fd: int, size: int) -> mmap.mmap:
+    """A table's memory, read-only; the mapping outlives the fd."""
     return mmap.mmap(fd, size, mmap.MAP_SHARED, mmap.PROT_READ)

@@ -17,19 +17,22 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
-PROBES = Path(__file__).resolve().parents[1] / "probes"
+PACKAGE = Path(__file__).resolve().parents[2]
+PROBES = PACKAGE / "streams" / "probes"
 
 if __name__ == "__main__":
     # Last on the path: the project's environment must not shadow this interpreter's packages.
-    sys.path.append(str(Path(__file__).resolve().parents[3]))
+    sys.path.append(str(PACKAGE.parent))
 
+from agent.sections.spec import Program
+from agent.sections.syscalls import SYSCALL_REGISTER
 from agent.streams.compiler.btf import KIND_FUNC, KernelTypes, NoBtf
 from agent.streams.compiler.callbacks import Callbacks
 from agent.streams.compiler.linking import link
 from agent.streams.compiler.newer_kernels import Newer, newer_kernel
 from agent.streams.shared import bpf, specs
 
-Loaded = list[tuple[specs.Program, int]]
+Loaded = list[tuple[Program, int]]
 
 
 class Build(NamedTuple):
@@ -63,7 +66,7 @@ def optional_helpers(types: KernelTypes) -> dict[str, int]:
         for program in specs.PROGRAMS
         if program.optional and types.tracepoint_id(program.hook) is not None
     }
-    registers = any(types.offset_of(*path) is not None for path in specs.SYSCALL_REGISTER)
+    registers = any(types.offset_of(*path) is not None for path in SYSCALL_REGISTER)
     # 5.15 and later
     if registers and types.has_enumerator("bpf_func_id", "BPF_FUNC_task_pt_regs"):
         constants["HAVE_TASK_PT_REGS"] = 1
@@ -92,7 +95,7 @@ def kernel_constants(types: KernelTypes) -> tuple[dict[str, int], dict[str, str]
 
 def available_programs(
     types: KernelTypes, constants: dict[str, int], sections: tuple[str, ...]
-) -> list[specs.Program]:
+) -> list[Program]:
     """The programs of these sections, less optional ones that this kernel has no hook for."""
     programs = specs.programs_for(sections, constants)
     return [p for p in programs if not (p.optional and types.tracepoint_id(p.hook) is None)]
@@ -105,8 +108,8 @@ def unsupported(
     for program in available_programs(types, constants, (section,)):
         if not program.iterates and types.tracepoint_id(program.hook) is None:
             return f"this kernel has no tracepoint {program.hook}"
-    for need in (*specs.FIELDS, *specs.ARGUMENTS):
-        if need.constant in missing and (not need.sections or section in need.sections):
+    for need in specs.needs_of(section):
+        if need.constant in missing:
             return f"this kernel's BTF has {missing[need.constant]}"
     return None
 
@@ -115,9 +118,10 @@ def compile_source(constants: dict[str, int], sections: tuple[str, ...]) -> Any:
     """All C files as one translation unit (0.2 s). Raises BuildFailed."""
     from bcc import BPF  # the only place that imports it
 
-    switches = {switch: int(s in sections) for s, switch in specs.SECTION_SWITCHES.items()}
-    text = "".join(f'#line 1 "{name}"\n{(PROBES / name).read_text()}' for name in specs.SOURCES)
+    switches = {switch: int(s in sections) for s, switch in specs.SWITCHES.items()}
+    text = "".join(f'#line 1 "{name}"\n{(PACKAGE / name).read_text()}' for name in specs.SOURCES)
     cflags = [
+        f"-I{PACKAGE}",
         f"-I{PROBES}",
         *(
             f"-D{n}={v}ULL" if v >> 32 else f"-D{n}={v}"
@@ -149,7 +153,7 @@ def stderr_since(position: int) -> str:
 def load_program(
     types: KernelTypes,
     module: Any,
-    program: specs.Program,
+    program: Program,
     marks: dict[int, int],
     callbacks: Optional[Callbacks],
 ) -> int:

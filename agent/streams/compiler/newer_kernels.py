@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
+from agent.sections.exec.probe import FAILURES_NEED
 from agent.streams.compiler.btf import KIND_FUNC, KIND_STRUCT, KernelTypes
 from agent.streams.compiler.callbacks import Callbacks, open_callbacks
 from agent.streams.compiler.linking import MARK_CAST, MARK_REGISTERS, MARK_SCHEDULE, MARKS
-from agent.streams.shared import bpf, specs
+from agent.streams.shared import bpf
 
 CAST = "bpf_rdonly_cast"
 """Since 6.2: no call, but the verifier's leave to read at an address what lies there."""
@@ -66,9 +67,7 @@ class Newer:
 
 def newer_kernel(types: KernelTypes, constants: dict[str, int], sections: tuple[str, ...]) -> Newer:
     """What this kernel has of what a run of these sections can use. Raises OSError."""
-    awaits = set(specs.EXEC_RETURNS_NEED) <= set(sections) and constants.keys() >= set(
-        AWAITING_NEEDS
-    )
+    awaits = set(FAILURES_NEED) <= set(sections) and constants.keys() >= set(AWAITING_NEEDS)
     cast_id = types.type_id(CAST, KIND_FUNC)
 
     def castable(name: str, needs: Sequence[str]) -> int:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* Forks, execs and exits; and with them, who is a member of what the run is about. */
 #include "accounts.h"
-#include "details.h"
+#include "sections/syscall_counts/times.h"
 #include "members.h"
 
 /* Before the child can run: sched_process_fork comes ahead of wake_up_new_task(). */

@@ -3,7 +3,7 @@
 #pragma once
 #include "batch.h"
 #include "blocked.h"
-#include "waits.h"
+#include "sections/offcpu/wait_functions.h"
 
 inline_always struct task_origin *origin_of(u32 tid)
 {

@@ -4,7 +4,7 @@
  * the other reports on every task before it is detached.
  */
 #include "accounts.h"
-#include "details.h"
+#include "sections/syscall_counts/times.h"
 #include "members.h"
 
 /*

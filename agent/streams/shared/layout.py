@@ -7,14 +7,25 @@ it is compiled. Standard library only: the supervisor and the compiler import th
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from agent.sections.probes import PROBES, details_of
+from agent.sections.spec import Stream
+from agent.sections.syscall_counts.layout import SYSCALLS
+
 BATCH_WORDS = 256
 """Words (u64) of events in a batch: one ring record for 256 one-word events."""
 
-STREAM_RUNQLAT, STREAM_BIOLATENCY, STREAM_EXEC, STREAM_EXIT = 0, 1, 2, 3
-STREAM_NAMES = ("runqlat", "biolatency", "exec", "exit")
 SUMMARY_WORDS = 16
-STREAM_WORDS = (1, 4, 4, SUMMARY_WORDS)
+STREAMS = (
+    *(stream for probe in PROBES for stream in probe.streams),
+    # of each task that exits, whichever section it is for
+    Stream("exit", SUMMARY_WORDS),
+)
+STREAM_NAMES = tuple(stream.name for stream in STREAMS)
+STREAM_WORDS = tuple(stream.words for stream in STREAMS)
 """Words of one event, by stream."""
+STREAM_NUMBERS = {name: number for number, name in enumerate(STREAM_NAMES)}
+STREAM_RUNQLAT = STREAM_NUMBERS["runqlat"]
+"""Written at every switch, also where run-queue latency is not measured."""
 
 LATENCY_BITS = 37
 LATENCY_MAX = (1 << LATENCY_BITS) - 1
@@ -36,11 +47,6 @@ SLOT_REMOTE = 0x400
 """Woken on another CPU than the one it is to run on."""
 SLOT_REASON_SHIFT = 16
 
-SYSCALLS = 512
-SYSCALL_COMPAT = 510
-SYSCALL_OTHER = 511
-ENTRY_PRIMED = 0x80000000
-"""Entered before the run began."""
 ERRNOS = 256
 """Errors of exec that are told apart; the kernel's own table ends at 133."""
 
@@ -57,18 +63,6 @@ REASON_NAMES = {
     REASON_IO_WORKER: "io_worker",
     REASON_UNKNOWN: "unknown",
 }
-
-BLOCK_READ, BLOCK_WRITE, BLOCK_FLUSH, BLOCK_DISCARD, BLOCK_OTHER = range(5)
-BLOCK_OPERATIONS = ("read", "write", "flush", "discard", "other")
-BLOCK_OPERATION = 0x7
-BLOCK_EMPTY = 0x8
-"""Completion without bytes of a write that carried a flush (it completes twice)."""
-BLOCK_UNISSUED = 0x10
-"""Completed without having been issued, as flushes do: timed from its allocation."""
-BLOCK_BY_KERNEL = 0x20
-"""Submitted by a kernel thread, as write-back is."""
-BLOCK_IN_FLIGHT = 0x40
-"""Allocated and issued before the run began: counted, not timed."""
 
 MAX_SLOTS = 65_536
 SLOT_SIZE = 64
@@ -97,29 +91,7 @@ COUNTER_FIELDS = (
 )
 COUNTERS_SIZE = 2 * REASONS * 16 + SYSCALLS * 8 + ERRNOS * 8 + len(COUNTER_FIELDS) * 8 + 32
 CONFIG_SIZE = 32
-REQUEST_SIZE = 24
-ENTRY_SIZE = 16
-DETAIL_FIELDS = (
-    "syscalls_in_flight",
-    "syscalls_unmatched",
-    "syscalls_clamped",
-    "syscalls_collided",
-)
-DETAILS_SIZE = SYSCALLS * 32 + len(DETAIL_FIELDS) * 8 + 32
-MAX_REQUESTS = 16_384
-"""Block requests under way at a time; a power of two."""
-REQUEST_PROBES = 8
-"""Places where one may be (docs/decisions/0008-requests-in-flight.md)."""
-WAIT_STACKS = 1_024
-"""Different kernel stacks that a run can tell apart; a power of two."""
-WAIT_SITES = WAIT_STACKS + 1
-STACK_DEPTH = 20
-WAIT_SAMPLE_NS = 250_000
-"""On average between two stacks taken on one CPU (docs/decisions/0007-wait-functions.md)."""
-WAIT_BURST = 64
-"""Stacks that may be taken ahead of that."""
-WAIT_FIELDS = ("due_ns", "refused")
-WAITS_SIZE = WAIT_SITES * 16 + len(WAIT_FIELDS) * 8 + 32
+
 
 DEFAULT_RING_BYTES = 4 << 20
 """Half of it, where the reader is woken early, holds 250,000 events: a second at full load."""
@@ -131,33 +103,16 @@ SHARED_CONSTANTS = (
     "BATCH_LOST_OFFSET",
     "COUNTERS_SIZE",
     "SLOT_SIZE",
-    "STREAM_RUNQLAT",
-    "STREAM_BIOLATENCY",
-    "STREAM_EXEC",
-    "STREAM_EXIT",
     "SUMMARY_WORDS",
     "SUMMARY_SIZE",
     "ORIGIN_SIZE",
     "BATCH_HEAD",
     "RECORD_SIZE",
     "CONFIG_SIZE",
-    "MAX_REQUESTS",
-    "REQUEST_SIZE",
-    "REQUEST_PROBES",
-    "ENTRY_SIZE",
-    "ENTRY_PRIMED",
     "ERRNOS",
-    "DETAILS_SIZE",
-    "WAIT_STACKS",
-    "WAIT_SITES",
-    "WAIT_SAMPLE_NS",
-    "WAIT_BURST",
-    "WAITS_SIZE",
     "SLOT_STOPPED",
     "SLOT_EXITED",
     "RUNTIME_UNKNOWN",
-    "BLOCK_BY_KERNEL",
-    "BLOCK_IN_FLIGHT",
     "LATENCY_BITS",
     "EVENT_PREEMPTED_BIT",
     "SLOT_RUNNING",
@@ -170,22 +125,12 @@ SHARED_CONSTANTS = (
     "SLOT_LINGERED",
     "SLOT_REMOTE",
     "SLOT_REASON_SHIFT",
-    "SYSCALLS",
-    "SYSCALL_COMPAT",
-    "SYSCALL_OTHER",
     "REASON_PAGE_FAULT",
     "REASON_KERNEL_THREAD",
     "REASON_COMPAT",
     "REASON_IO_WORKER",
     "REASON_UNKNOWN",
     "REASONS",
-    "BLOCK_READ",
-    "BLOCK_WRITE",
-    "BLOCK_FLUSH",
-    "BLOCK_DISCARD",
-    "BLOCK_OTHER",
-    "BLOCK_EMPTY",
-    "BLOCK_UNISSUED",
 )
 
 
@@ -210,27 +155,24 @@ class Geometry:
             "batches": self.cpus * len(STREAM_NAMES) * BATCH_SIZE,
             "counters": self.cpus * COUNTERS_SIZE,
             "members": self.members,
-            "requests": MAX_REQUESTS * REQUEST_SIZE,
             "config": CONFIG_SIZE,
             "run_queues": self.cpus * 8,
+            **{table.name: table.size(self) for probe in PROBES for table in probe.tables},
         }
 
     def detail_sizes(self, details: Collection[str]) -> dict[str, int]:
         """Bytes of the value of each map that is only there for these details of a run."""
-        sizes = {}
-        if "syscalls" in details:
-            sizes["entries"] = self.slots * ENTRY_SIZE
-            sizes["details"] = self.cpus * DETAILS_SIZE
-        if "wait_functions" in details:
-            sizes["waits"] = self.cpus * WAITS_SIZE
-            sizes["wait_sites"] = self.slots * 4
-        return sizes
+        tables = (table for detail in details_of(details) for table in detail.tables)
+        return {table.name: table.size(self) for table in tables}
 
     def constants(self) -> dict[str, int]:
-        """The ``-D`` constants of layout.h and kernel.h."""
+        """The ``-D`` constants of layout.h and kernel.h, and those of the sections."""
         constants = {name: globals()[name] for name in SHARED_CONSTANTS}
+        for probe in PROBES:
+            constants |= probe.constants
         return constants | {
-            "STREAMS": len(STREAM_NAMES),
+            "STREAMS": len(STREAMS),
+            **{f"STREAM_{name.upper()}": number for name, number in STREAM_NUMBERS.items()},
             "LATENCY_MAX": LATENCY_MAX,
             "LATENCY_UNKNOWN": LATENCY_UNKNOWN,
             "CPU_MASK": self.cpus - 1,

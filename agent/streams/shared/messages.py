@@ -8,12 +8,19 @@ import json
 import socket
 from typing import Any
 
+from agent.sections.probes import PROBES
+
 MAX_MESSAGE = 128 * 1024
 MAX_FDS = 64
 
 VERBS = ("buffers", "prepare", "arm", "disarm", "rescope")
 
-MAPS_FOR_THE_AGENT = ("batches", "counters", "slots", "requests")
+MAPS_FOR_THE_AGENT = (
+    "batches",
+    "counters",
+    "slots",
+    *(table.name for probe in PROBES for table in probe.tables),
+)
 """Tables, and beside them the transport's buffers: with a program or a link it could attach."""
 
 BUFFERS_AT_ONCE = 60

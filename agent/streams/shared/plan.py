@@ -7,7 +7,8 @@ of a run (whose tree, which cgroup) is written into the ``config`` map.
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from agent.model import DETAILS, SCOPED_DETAILS, SECTIONS, TIMINGS, TRANSPORTS
+from agent.model import TIMINGS, TRANSPORTS
+from agent.sections.probes import DEFAULT_SECTIONS, DETAILS, SCOPED_DETAILS, SECTIONS
 from agent.streams.shared.specs import DETAIL_SWITCHES
 from agent.streams.shared.syscall_names import syscall_names
 
@@ -16,13 +17,13 @@ from agent.streams.shared.syscall_names import syscall_names
 class Plan:
     """Two runs with equal plans share their programs."""
 
-    sections: tuple[str, ...] = SECTIONS
+    sections: tuple[str, ...] = DEFAULT_SECTIONS
     scoped: bool = False
     """Only members of a tree or cgroup are in scope; else everything but the agent is."""
     timing: str = "clock"
     transport: str = "ring"
     details: tuple[str, ...] = ()
-    """Some of model.DETAILS: those whose sections are among ``sections``, and fit the scope."""
+    """Some of DETAILS: those whose sections are among ``sections``, and fit the scope."""
 
     @classmethod
     def of(cls, request: dict[str, Any]) -> "Plan":

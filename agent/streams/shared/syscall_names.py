@@ -6,6 +6,8 @@ share one table, include/uapi/asm-generic/unistd.h (Linux 6.18). ``@N`` sets the
 
 import platform
 
+from agent.sections.syscall_counts.layout import SYSCALL_COMPAT
+
 X86_64 = """
 read write open close stat fstat lstat poll lseek mmap mprotect munmap brk rt_sigaction
 rt_sigprocmask rt_sigreturn ioctl pread64 pwrite64 readv writev access pipe select sched_yield
@@ -111,3 +113,13 @@ def syscall_names(machine: str | None = None) -> dict[int, str]:
             names[number] = word
             number += 1
     return names
+
+
+_NAMES = syscall_names()
+
+
+def syscall_name(number: int) -> str:
+    """The name of a number that syscalls are counted under: ``compat`` for the 32-bit table."""
+    if number == SYSCALL_COMPAT:
+        return "compat"
+    return _NAMES.get(number, f"syscall_{number}")

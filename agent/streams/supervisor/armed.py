@@ -8,7 +8,8 @@ import struct
 import time
 from typing import Any
 
-from agent.streams.shared import bpf, specs
+from agent.sections.spec import ITERATOR
+from agent.streams.shared import bpf
 from agent.streams.supervisor.compilation import Built
 
 MEMBARRIER_NUMBERS = {"x86_64": 324, "aarch64": 283, "riscv64": 283, "ppc64le": 365, "s390x": 356}
@@ -104,14 +105,14 @@ class Armed:
         return stats
 
     def _attachable(self) -> list[tuple[str, str, int]]:
-        return [p for p in self.built.programs if not p[1].startswith(specs.ITERATOR)]
+        return [p for p in self.built.programs if not p[1].startswith(ITERATOR)]
 
     def _iterator(self, what: str) -> int:
-        hook = f"{specs.ITERATOR}/{what}"
+        hook = f"{ITERATOR}/{what}"
         return next(fd for _, found, fd in self.built.programs if found == hook)
 
     def _has(self, what: str) -> bool:
-        return any(hook == f"{specs.ITERATOR}/{what}" for _, hook, _ in self.built.programs)
+        return any(hook == f"{ITERATOR}/{what}" for _, hook, _ in self.built.programs)
 
 
 def wait_for_running_programs() -> None:

@@ -8,6 +8,7 @@ from ctypes import addressof, c_char
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.sections.probes import PROBES
 from agent.streams.shared import bpf, causes
 from agent.streams.shared.layout import (
     BATCH_HEAD,
@@ -103,7 +104,8 @@ class Maps:
 
     def reset(self, config: RunConfig) -> None:
         """Empty every table and write the configuration of the next run. Nothing is attached."""
-        for name in ("slots", "counters", "members", "requests"):
+        section_tables = (table.name for probe in PROBES for table in probe.tables)
+        for name in ("slots", "counters", "members", *section_tables):
             self._clear(self.fds[name])
         for fd in self._detail_fds.values():
             self._clear(fd)

@@ -6,7 +6,6 @@ however it ends, the kernel detaches them. End of file from the agent ends it.
 """
 
 import contextlib
-import itertools
 import os
 import signal
 import socket
@@ -18,7 +17,7 @@ from typing import Any
 
 from agent.streams.shared import bpf, causes, messages, privileges
 from agent.streams.shared.causes import CannotCollect
-from agent.streams.shared.kernel_counts import read_disks
+from agent.streams.shared.kernel_counts import read_section_counts
 from agent.streams.shared.plan import Plan
 from agent.streams.supervisor import scopes
 from agent.streams.supervisor.armed import Armed, wait_for_running_programs
@@ -32,9 +31,6 @@ KEPT_PROGRAM_SETS = 4
 KILLED_BY = 128
 """As shells say it: this plus the number of the signal that ended the agent."""
 
-
-MAX_DISKS_TOLD = 512
-"""Each takes some 80 bytes of a message (messages.MAX_MESSAGE)."""
 
 Answer = tuple[dict[str, Any], list[int]]
 """A message and the fds that go with it."""
@@ -56,6 +52,7 @@ class Supervisor:
         self._built: OrderedDict[Plan, Built] = OrderedDict()
         self._armed: Armed | None = None
         self._names_waits = False
+        self._sections: tuple[str, ...] = ()
         self._close_after_sending: list[int] = []
 
     def serve(self) -> None:
@@ -135,20 +132,21 @@ class Supervisor:
         self._maps.buffers.begin(request["plan"]["transport"])
         self._armed = Armed(self._programs(Plan.of(request)))
         self._maps.configure(replace(config, clock_offset=self._armed.clock_offset()))
-        disks = _disks()
+        counts = read_section_counts(Plan.of(request).sections)
         self._armed.attach(bool(request["measure_probes"]))
         if not self._armed.prime() and request["scope"]["kind"] in ("pid", "caller"):
             raise CannotCollect(
                 scopes.NO_SUCH_PROCESS, f"process {root} ended before the run began"
             )
         self._names_waits = "wait_functions" in details
+        self._sections = Plan.of(request).sections
         if self._names_waits and addresses_are_hidden():
             message["unavailable"] = {**message["unavailable"], "wait_functions": HIDDEN}
         return message | {
             "start_ns": start_ns,
             "attached": self._armed.hooks,
             "refused": self._armed.refused,
-            "disks": disks,
+            "kernel_counts": counts,
             "root": root,
             "measures_probes": self._armed.measures_probes,
             "details": list(tables),
@@ -182,7 +180,12 @@ class Supervisor:
         stats = self._armed.program_stats()
         self._armed = None
         self._close_after_sending.append(_as_file(summaries))
-        answer = {"stop_ns": stop_ns, "programs": stats, "summaries": True, "disks": _disks()}
+        answer = {
+            "stop_ns": stop_ns,
+            "programs": stats,
+            "summaries": True,
+            "kernel_counts": read_section_counts(self._sections),
+        }
         if self._names_waits and self._maps is not None:
             answer["wait_functions"] = self._maps.wait_stacks().take()
         if self._maps and (refused := self._maps.buffers.refused()) is not None:
@@ -218,11 +221,6 @@ class Supervisor:
         if self._armed is not None:
             self._armed.detach()
             self._armed = None
-
-
-def _disks() -> dict[int, dict[str, int]]:
-    """Of as many disks as a message has room for."""
-    return dict(itertools.islice(read_disks().items(), MAX_DISKS_TOLD))
 
 
 def _as_file(content: bytes) -> int:

@@ -11,8 +11,8 @@ import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from agent.sections.offcpu.layout import STACK_DEPTH, WAIT_STACKS
 from agent.streams.shared import bpf, causes
-from agent.streams.shared.layout import STACK_DEPTH, WAIT_STACKS
 
 KALLSYMS = Path("/proc/kallsyms")
 STACK_SIZE = 8 * STACK_DEPTH

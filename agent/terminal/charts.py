@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from agent.show.values import count, duration, number
+from agent.terminal.values import count, duration, number
 
 EIGHTHS = " ▏▎▍▌▋▊▉"
 FULL = "█"
@@ -68,3 +68,14 @@ def with_gaps(lowers: Sequence[float]) -> list[float]:
 def range_of(lower_us: float) -> str:
     """``64`` → ``64 µs – 128 µs``."""
     return f"{duration(lower_us)} – {duration(lower_us * 2)}" if lower_us else "below 1 µs"
+
+
+def wrapped(items: list[str], width: int, gap: str = "   ") -> list[str]:
+    """The items side by side, in as many lines as it takes."""
+    lines: list[str] = []
+    for item in items:
+        if lines and len(lines[-1]) + len(gap) + len(item) <= width:
+            lines[-1] += gap + item
+        else:
+            lines.append(item)
+    return lines

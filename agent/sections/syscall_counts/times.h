@@ -3,12 +3,41 @@
 #pragma once
 #include "results.h"
 
+/* The syscall that a task is in, where syscalls are timed. Indexed by tid & SLOT_MASK. */
+struct syscall_entry {
+	u64 since; /* 0: in none */
+	u32 tid;
+	u32 number; /* index into the counters, maybe with ENTRY_PRIMED */
+};
+
+_Static_assert(sizeof(struct syscall_entry) == ENTRY_SIZE, "syscall_entry");
+
+/* Calls that returned. */
+struct syscall_sum {
+	u64 ns;
+	u64 returned;
+	u64 errors;
+	u64 interrupted; /* by a signal: to be started again, or EINTR */
+};
+
+/* Times of all syscalls, one per CPU. */
+struct syscall_times {
+	struct syscall_sum syscalls[SYSCALLS];
+	u64 syscalls_in_flight; /* entered before the run began */
+	u64 syscalls_unmatched; /* returned, but nobody saw it enter */
+	u64 syscalls_clamped;
+	u64 syscalls_collided;
+	u64 padding[4];
+};
+
+_Static_assert(sizeof(struct syscall_times) == TIMES_SIZE, "syscall_times");
+
 #if WITH_SYSCALL_TIMES
-inline_always struct detail_counters *details(void)
+inline_always struct syscall_times *syscall_times(void)
 {
-	return (struct detail_counters *)(MAP_VALUE(DETAILS_FD) +
+	return (struct syscall_times *)(MAP_VALUE(SYSCALL_TIMES_FD) +
 					  (bpf_get_smp_processor_id() & CPU_MASK) *
-						  sizeof(struct detail_counters));
+						  sizeof(struct syscall_times));
 }
 inline_always struct syscall_entry *entry_of(u32 tid)
 {
@@ -21,7 +50,7 @@ inline_always void syscall_entered(u32 tid, u32 number)
 	struct syscall_entry *entry = entry_of(tid);
 
 	if (entry->tid != tid && entry->since != 0)
-		details()->syscalls_collided++;
+		syscall_times()->syscalls_collided++;
 	entry->tid = tid;
 	entry->number = number;
 	entry->since = bpf_ktime_get_ns();
@@ -34,7 +63,7 @@ inline_always void syscall_entered(u32 tid, u32 number)
 inline_always void syscall_returned(u32 tid, s64 result)
 {
 	struct syscall_entry *entry = entry_of(tid);
-	struct detail_counters *d = details();
+	struct syscall_times *d = syscall_times();
 	u64 since = entry->since;
 
 	if (entry->tid != tid) {
@@ -101,7 +130,7 @@ inline_always void new_entry(u32 tid)
 	struct syscall_entry *entry = entry_of(tid);
 
 	if (entry->tid != tid && entry->since != 0)
-		details()->syscalls_collided++;
+		syscall_times()->syscalls_collided++;
 	entry->tid = tid;
 	entry->since = 0;
 }

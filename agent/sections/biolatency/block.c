@@ -6,6 +6,15 @@
  */
 #include "batch.h"
 
+/* A block request between its allocation or issue and its completion. */
+struct issued_request {
+	u64 key; /* of its address (block.c); 0: the entry is free */
+	u64 since; /* of the issue; 0: not issued yet */
+	u64 kind; /* BLOCK_BY_KERNEL, or 0 */
+};
+
+_Static_assert(sizeof(struct issued_request) == REQUEST_SIZE, "issued_request");
+
 #if WITH_BIOLATENCY
 
 /*

@@ -5,6 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 ABSENT = "–"
+LONGEST_NAME = 24
+"""Characters shown of a name."""
+TOP = 10
+"""Rows shown of a table."""
 
 
 def number(value: object) -> float | None:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* Syscalls by number: one increment each. A stream of them would be out of the question. */
-#include "details.h"
-#include "execs.h"
+#include "sections/syscall_counts/times.h"
+#include "sections/exec/failures.h"
 #include "slots.h"
 
 #if WITH_SYSCALLS

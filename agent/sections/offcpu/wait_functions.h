@@ -9,6 +9,16 @@
 #pragma once
 #include "kernel.h"
 
+/* Blocked time by sampled stack, one per CPU. */
+struct wait_counters {
+	struct interval_sum sites[WAIT_SITES]; /* 0: not sampled; n: stack n - 1 */
+	u64 due_ns; /* of the next stack */
+	u64 refused;
+	u64 padding[4];
+};
+
+_Static_assert(sizeof(struct wait_counters) == WAITS_SIZE, "wait_counters");
+
 #if WITH_WAIT_FUNCTIONS
 
 /* Without the preprocessing that bcc gives to its own name of it. */

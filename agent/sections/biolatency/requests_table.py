@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.streams.drain.batches import Words
-from agent.streams.shared.layout import (
+from agent.sections.biolatency.layout import (
     BLOCK_BY_KERNEL,
     BLOCK_EMPTY,
     BLOCK_IN_FLIGHT,
     BLOCK_OPERATION,
     BLOCK_OPERATIONS,
-    LATENCY_MAX,
 )
+from agent.streams.drain.batches import Words
+from agent.streams.shared.layout import LATENCY_MAX
 
 MAX_ROWS = 256
 OTHER_DEVICE = -1

@@ -1,0 +1,84 @@
+"""One run's distributions: takes the streams' words, keeps aggregates only.
+
+This is where the two sides meet that do not know each other: ``streams`` delivers words,
+``sections`` fold them.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from agent.aggregate.totals import Total
+from agent.evidence.accounts import Accounts
+from agent.evidence.checks import Check, forks_check
+from agent.evidence.tasks import TaskTable
+from agent.model import Json
+from agent.sections.fold import SectionFold, Taker
+from agent.sections.probes import DEFAULT_SECTIONS
+from agent.sections.registry import REGISTRY
+from agent.streams.collect import task_summaries
+from agent.streams.collect.observed import Observed, Stopped, StreamCounts
+from agent.streams.drain.batches import Words
+from agent.streams.shared.kernel_counts import Edge
+from agent.streams.shared.layout import STREAM_NUMBERS
+
+
+class Collection:
+    """Everything folded so far. ``take`` is the sink of the streams; it keeps no view."""
+
+    def __init__(self, scoped: bool = False, sections: Sequence[str] = DEFAULT_SECTIONS) -> None:
+        self.tasks = TaskTable()
+        self.accounts = Accounts()
+        self.folds: dict[str, SectionFold] = {
+            name: section.fold(scoped, self.tasks)
+            for name, section in REGISTRY.items()
+            if name in sections
+        }
+        self._takers: dict[int, tuple[Taker, SectionFold]] = {
+            STREAM_NUMBERS[stream]: (taker, fold)
+            for fold in self.folds.values()
+            for stream, taker in fold.takes.items()
+        }
+
+    def take(self, stream: int, words: Words) -> None:
+        """Fold a stream's words, of whatever shape; see layout.py for what they hold."""
+        if stream == STREAM_NUMBERS["exit"]:
+            self.take_summaries(task_summaries.from_words(words))
+        else:
+            taker, fold = self._takers[stream]
+            taker(fold, words)
+
+    def take_summaries(self, rows: task_summaries.Summaries) -> None:
+        """Add tasks whose account is final: exits as they come, the living at the stop."""
+        self.tasks.take(rows)
+        self.accounts.take(rows)
+
+    def evidence(self, stopped: Stopped, armed: Sequence[str]) -> Json:
+        """The sections that were armed, by name, and what stands next to them."""
+        built: Json = {name: self.folds[name].evidence(stopped, armed) for name in armed}
+        for name in armed:
+            built |= self.folds[name].further_evidence(stopped.observed)
+        return built
+
+    def checks(self, edges: tuple[Edge, Edge], armed: Iterable[str]) -> list[Check]:
+        """Every check that the armed sections allow, each once."""
+        found = [forks_check(edges)]
+        for name in armed:
+            found += self.folds[name].checks(edges, self.accounts)
+        return list({check.name: check for check in found}.values())
+
+    def streams(self, observed: Observed, armed: Iterable[str]) -> dict[str, StreamCounts]:
+        """The account of every stream of the run."""
+        streams = {**observed.streams, "offcpu": observed.blocked_counts}
+        for name in armed:
+            streams |= self.folds[name].streams(observed)
+        return streams
+
+    def overflow(self) -> dict[str, int]:
+        """Latencies beyond the histogram's range, by section that has one."""
+        return {name: fold.overflow for name, fold in self.folds.items() if fold.has_histogram}
+
+    def totals(self, observed: Observed, armed: Iterable[str]) -> dict[str, Total]:
+        """The same run as ``/metrics`` counts it."""
+        totals: dict[str, Total] = {}
+        for name in armed:
+            totals |= REGISTRY[name].totals(self.folds[name], observed)
+        return totals

@@ -1,0 +1,121 @@
+"""Block I/O latency: distributions of device time and of the time with the queue in it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import ClassVar
+
+import numpy as np
+
+from agent.aggregate.histogram import LatencyHistogram
+from agent.evidence.accounts import RELATIVE_BOUND, Accounts
+from agent.evidence.checks import Check
+from agent.evidence.tasks import TaskTable
+from agent.model import Json
+from agent.sections.biolatency.diskstats import COLUMNS
+from agent.sections.biolatency.layout import (
+    BLOCK_BY_KERNEL,
+    BLOCK_EMPTY,
+    BLOCK_IN_FLIGHT,
+    REQUEST_SIZE,
+)
+from agent.sections.biolatency.requests_table import BlockTable, device_name
+from agent.sections.fold import SectionFold, Taker, latency
+from agent.streams.collect.observed import Observed, Stopped, StreamCounts
+from agent.streams.drain.batches import Words
+from agent.streams.shared.kernel_counts import Edge
+from agent.streams.shared.layout import LATENCY_BITS, LATENCY_MAX
+
+EVENTS_AT_ONCE = 2_048
+"""64 KiB: temporaries of this size are reused; larger ones are mapped and faulted in anew."""
+DISK_SLACK = 8
+"""Requests between reading our count and the kernel's, at either edge of a run."""
+
+REQUEST_DTYPE = np.dtype(
+    {
+        "names": ["key", "since"],
+        "formats": ["u8", "u8"],
+        "offsets": [0, 8],
+        "itemsize": REQUEST_SIZE,
+    }
+)
+"""struct issued_request of block.c."""
+
+
+class BiolatencyFold(SectionFold):
+    """Events of four words: device time and kind, time with the queue, device, bytes (block.c)."""
+
+    has_histogram = True
+
+    def __init__(self, scoped: bool, tasks: TaskTable) -> None:
+        super().__init__(scoped, tasks)
+        # What stands apart is in the table only: the second completion of a write that carried a
+        # flush, and in a scoped run the write-back of kernel threads.
+        apart = BLOCK_IN_FLIGHT | BLOCK_EMPTY | (BLOCK_BY_KERNEL if scoped else 0)
+        self._kept_apart = np.uint64(apart)
+        self.device = LatencyHistogram()
+        """Issue to completion."""
+        self.with_queue = LatencyHistogram()
+        """Allocation to completion, as /proc/diskstats times it."""
+        self.table = BlockTable()
+
+    def take(self, words: Words) -> None:
+        events = words.reshape(-1, 4)
+        for begin in range(0, len(events), EVENTS_AT_ONCE):
+            self._take_some(events[begin : begin + EVENTS_AT_ONCE])
+
+    takes: ClassVar[Mapping[str, Taker]] = {"biolatency": take}
+
+    def evidence(self, stopped: Stopped, armed: Sequence[str]) -> Json:
+        observed = stopped.observed
+        return latency(self.device) | {
+            "lost": observed.streams["biolatency"].lost,
+            "by_operation": self.table.evidence(),
+            "with_queue": latency(self.with_queue),
+        }
+
+    def checks(self, edges: tuple[Edge, Edge], accounts: Accounts) -> Iterator[Check]:
+        """Completions by device and operation; /proc/diskstats knows the whole machine only."""
+        if self.scoped:
+            return
+        before, after = (edge.sections.get("biolatency", {}) for edge in edges)
+        outer_before, outer_after = (edge.outer.get("biolatency", {}) for edge in edges)
+        for device in self.table.devices():
+            completed = self.table.completed(device)
+            for operation in COLUMNS:
+                name = f"{operation}_{device_name(device)}"
+                kernel = grown(before, after, name)
+                ours = completed[operation]
+                if kernel is None or not (kernel or ours):
+                    continue
+                outer = grown(outer_before, outer_after, name)
+                excess = max(0, (kernel if outer is None else outer) - kernel)
+                bounds = (RELATIVE_BOUND, DISK_SLACK, excess)
+                yield Check(f"block_{name}", "requests", ours, kernel, *bounds)
+
+    def streams(self, observed: Observed) -> Mapping[str, StreamCounts]:
+        requests = np.frombuffer(observed.tables["requests"], REQUEST_DTYPE)
+        issued = (requests["key"] != 0) & (requests["since"] != 0)
+        counts = observed.streams["biolatency"]
+        return {"biolatency": replace(counts, in_flight_at_stop=int(np.count_nonzero(issued)))}
+
+    @property
+    def overflow(self) -> int:
+        return self.device.overflow
+
+    def _take_some(self, events: Words) -> None:
+        kinds = events[:, 0] >> np.uint64(LATENCY_BITS)
+        self.table.take(events, kinds)
+        apart = (kinds & self._kept_apart) != 0
+        if apart.any():
+            events = events[~apart]
+        self.device.fold(events[:, 0], LATENCY_MAX)
+        with_queue = events[:, 1]
+        unknown = with_queue > LATENCY_MAX
+        if unknown.any():
+            with_queue = with_queue[~unknown]
+        self.with_queue.fold(with_queue)
+
+
+def grown(before: Mapping[str, int], after: Mapping[str, int], name: str) -> int | None:
+    """By how much a count grew; None where it was not there at both edges."""
+    return after[name] - before[name] if name in before and name in after else None

@@ -1,0 +1,35 @@
+"""The numbers that block.c and the Python side agree on. Standard library only."""
+
+BLOCK_READ, BLOCK_WRITE, BLOCK_FLUSH, BLOCK_DISCARD, BLOCK_OTHER = range(5)
+BLOCK_OPERATIONS = ("read", "write", "flush", "discard", "other")
+BLOCK_OPERATION = 0x7
+BLOCK_EMPTY = 0x8
+"""Completion without bytes of a write that carried a flush (it completes twice)."""
+BLOCK_UNISSUED = 0x10
+"""Completed without having been issued, as flushes do: timed from its allocation."""
+BLOCK_BY_KERNEL = 0x20
+"""Submitted by a kernel thread, as write-back is."""
+BLOCK_IN_FLIGHT = 0x40
+"""Allocated and issued before the run began: counted, not timed."""
+
+REQUEST_SIZE = 24
+MAX_REQUESTS = 16_384
+"""Block requests in flight at a time; a power of two."""
+REQUEST_PROBES = 8
+"""Places where one may be (docs/decisions/0008-requests-in-flight.md)."""
+
+CONSTANTS = {
+    "BLOCK_READ": BLOCK_READ,
+    "BLOCK_WRITE": BLOCK_WRITE,
+    "BLOCK_FLUSH": BLOCK_FLUSH,
+    "BLOCK_DISCARD": BLOCK_DISCARD,
+    "BLOCK_OTHER": BLOCK_OTHER,
+    "BLOCK_EMPTY": BLOCK_EMPTY,
+    "BLOCK_UNISSUED": BLOCK_UNISSUED,
+    "BLOCK_BY_KERNEL": BLOCK_BY_KERNEL,
+    "BLOCK_IN_FLIGHT": BLOCK_IN_FLIGHT,
+    "REQUEST_SIZE": REQUEST_SIZE,
+    "MAX_REQUESTS": MAX_REQUESTS,
+    "REQUEST_PROBES": REQUEST_PROBES,
+}
+"""As ``-D`` constants."""

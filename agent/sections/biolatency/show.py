@@ -1,0 +1,7 @@
+"""Block I/O latency for a person."""
+
+from agent.terminal.latency import latency as lines
+
+__all__ = ["TITLE", "lines"]
+
+TITLE = "Block I/O latency: from issue to completion"

@@ -1,0 +1,20 @@
+"""Execs: one event for each that succeeded, and failed ones counted by errno."""
+
+from agent.sections import syscalls
+from agent.sections.spec import Detail, Probe, Program, Stream
+
+ON_EXEC = Program("on_sched_process_exec", "sched_process_exec")
+
+EXEC_FAILURES = Detail("exec_failures", "WITH_EXEC_FAILURES", programs=(syscalls.ON_SYS_EXIT,))
+"""Failed execs by errno: needs no program of its own where the kernel can call one back."""
+FAILURES_NEED = ("exec", "syscall_counts")
+"""Sections that a run must have for failed execs to be known at no extra cost (callbacks.py)."""
+
+PROBE = Probe(
+    name="exec",
+    switch="WITH_EXEC",
+    programs=(ON_EXEC,),
+    fields=syscalls.REGISTERS,
+    streams=(Stream("exec", words=4),),
+    details=(EXEC_FAILURES,),
+)

@@ -1,0 +1,75 @@
+"""Off-CPU time: blocked time by reason and state, and on request by kernel function."""
+
+from collections.abc import Iterator, Sequence
+
+from agent.evidence.accounts import Accounts
+from agent.evidence.checks import Check, cpu_check, lifetimes_check, scheduler_checks
+from agent.model import Json
+from agent.sections.fold import SectionFold, milliseconds
+from agent.sections.offcpu.wait_functions import wait_functions
+from agent.streams.collect.observed import Stopped
+from agent.streams.collect.tables import Blocked
+from agent.streams.shared.kernel_counts import Edge
+from agent.streams.shared.layout import REASON_KERNEL_THREAD, REASON_NAMES
+from agent.streams.shared.syscall_names import syscall_name
+
+TOP_REASONS = 10
+
+
+class OffcpuFold(SectionFold):
+    """Folds nothing: the kernel side adds blocked intervals up (struct cpu_counters)."""
+
+    def evidence(self, stopped: Stopped, armed: Sequence[str]) -> Json:
+        observed = stopped.observed
+        blocked = observed.blocked
+        by_reason = blocked.ns.sum(axis=0)
+        counts = blocked.count.sum(axis=0)
+        rows = _rows(blocked)
+        kernel = REASON_KERNEL_THREAD
+        return {
+            "total_ms": milliseconds(blocked.of_user_tasks_ns()),
+            "top_reasons": rows[:TOP_REASONS],
+            "other": {
+                "ms": round(sum(row["ms"] for row in rows[TOP_REASONS:]), 6),
+                "count": sum(row["count"] for row in rows[TOP_REASONS:]),
+            },
+            "count": int(counts.sum() - counts[kernel]),
+            "by_state": {
+                "interruptible_ms": milliseconds(blocked.ns[0].sum() - blocked.ns[0, kernel]),
+                "uninterruptible_ms": milliseconds(blocked.ns[1].sum() - blocked.ns[1, kernel]),
+                "preempted_ms": self.tasks.preempted_ns() / 1e6,
+            },
+            "kernel_threads": {
+                "ms": milliseconds(by_reason[kernel]),
+                "count": int(counts[kernel]),
+            },
+        } | wait_functions(observed)
+
+    def checks(self, edges: tuple[Edge, Edge], accounts: Accounts) -> Iterator[Check]:
+        yield from scheduler_checks(edges, accounts)
+        yield lifetimes_check(accounts)
+        if self.scoped:
+            yield cpu_check(accounts)
+
+
+def _rows(blocked: Blocked) -> list[Json]:
+    """A row for each reason that user tasks were blocked for, the longest first."""
+    by_reason = blocked.ns.sum(axis=0)
+    counts = blocked.count.sum(axis=0)
+    reasons = [r for r in by_reason.argsort()[::-1].tolist() if r != REASON_KERNEL_THREAD]
+    return [
+        {
+            "reason": reason_name(reason),
+            "ms": milliseconds(by_reason[reason]),
+            "count": int(counts[reason]),
+            "interruptible_ms": milliseconds(blocked.ns[0, reason]),
+            "uninterruptible_ms": milliseconds(blocked.ns[1, reason]),
+        }
+        for reason in reasons
+        if counts[reason]
+    ]
+
+
+def reason_name(reason: int) -> str:
+    """The syscall's name, or one of those that stand for no syscall."""
+    return REASON_NAMES.get(reason) or syscall_name(reason)

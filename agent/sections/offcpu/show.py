@@ -1,0 +1,21 @@
+"""Off-CPU time for a person."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from agent.terminal.charts import Bar, chart
+from agent.terminal.values import LONGEST_NAME, TOP, milliseconds, number, percent, printable
+from agent.terminal.values import rows as objects
+
+TITLE = "Off-CPU time: blocked, by reason"
+
+
+def lines(section: Mapping[str, Any], width: int) -> list[str]:
+    """Blocked time and its reasons, each with its share of the total."""
+    total = section.get("total_ms")
+    bars = []
+    for row in objects(section.get("top_reasons"))[:TOP]:
+        ms = number(row.get("ms"))
+        note = f"{milliseconds(ms)}  {percent(ms, total):>6}"
+        bars.append(Bar(printable(row.get("reason"), LONGEST_NAME), ms or 0, note))
+    return [f"{milliseconds(total)} blocked, summed over tasks", *chart(bars, width)]

@@ -1,0 +1,39 @@
+"""The registry of sections for the kernel side, in the order of the evidence.
+
+Standard library only, Python 3.9: the supervisor and the compiling process read it as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from agent.sections.biolatency.probe import PROBE as BIOLATENCY
+from agent.sections.exec.probe import PROBE as EXEC
+from agent.sections.offcpu.probe import PROBE as OFFCPU
+from agent.sections.runqlat.probe import PROBE as RUNQLAT
+from agent.sections.spec import Detail, Probe
+from agent.sections.syscall_counts.probe import PROBE as SYSCALL_COUNTS
+
+PROBES = (RUNQLAT, BIOLATENCY, OFFCPU, EXEC, SYSCALL_COUNTS)
+
+SECTIONS = tuple(probe.name for probe in PROBES)
+"""Every section that a run may have."""
+DEFAULT_SECTIONS = tuple(probe.name for probe in PROBES if not probe.on_request)
+"""Those of a run that names none: the contract's five."""
+
+DETAILS = {detail.name: probe.name for probe in PROBES for detail in probe.details}
+"""What a run adds on request only; by the section that it belongs to."""
+SCOPED_DETAILS = tuple(d.name for probe in PROBES for d in probe.details if d.scoped_only)
+"""Not available of the whole machine."""
+
+
+def probes_of(sections: Iterable[str]) -> tuple[Probe, ...]:
+    """The probes of these sections, in the registry's order."""
+    chosen = set(sections)
+    return tuple(probe for probe in PROBES if probe.name in chosen)
+
+
+def details_of(names: Iterable[str]) -> tuple[Detail, ...]:
+    """The details of these names, in the registry's order."""
+    chosen = set(names)
+    return tuple(d for probe in PROBES for d in probe.details if d.name in chosen)

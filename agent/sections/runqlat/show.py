@@ -1,0 +1,7 @@
+"""Run-queue latency for a person."""
+
+from agent.terminal.latency import latency as lines
+
+__all__ = ["TITLE", "lines"]
+
+TITLE = "Run-queue latency: runnable, waiting for a CPU"

@@ -1,0 +1,42 @@
+"""What run-queue latency and off-CPU time share: both are told by switches and wakeups."""
+
+from agent.sections.spec import ITERATOR, Argument, Field, Program
+
+BY_CLOCK = (("TIMING_ACCOUNTING", 0),)
+BY_ACCOUNTING = (("TIMING_ACCOUNTING", 1),)
+
+PROGRAMS = (
+    Program("on_sched_switch", "sched_switch"),
+    Program("on_sched_wakeup", "sched_wakeup", when=BY_CLOCK),
+    Program("on_sched_wakeup", "sched_wakeup_new", when=BY_CLOCK),
+    Program("on_iter_clock", f"{ITERATOR}/clock", when=BY_ACCOUNTING),
+)
+
+FIELDS = (
+    Field("TASK_ON_CPU", (("task_struct", "on_cpu"),)),
+    # moved by bcf9033e5449 ("sched: move CPU field back into thread_info"), 5.16
+    Field("TASK_CPU", (("task_struct", "thread_info.cpu"), ("task_struct", "cpu"))),
+    # renamed by 2f064a59a11f ("sched: Change task_struct::state"), 5.14
+    Field("TASK_STATE", (("task_struct", "__state"), ("task_struct", "state"))),
+    Field("TASK_RUN_DELAY", (("task_struct", "sched_info.run_delay"),)),
+    Field("TASK_PCOUNT", (("task_struct", "sched_info.pcount"),)),
+    Field("TASK_RUNTIME", (("task_struct", "se.sum_exec_runtime"),)),
+    Field("TASK_LAST_ARRIVAL", (("task_struct", "sched_info.last_arrival"),)),
+    Field("TASK_LAST_QUEUED", (("task_struct", "sched_info.last_queued"),)),
+    Field("TASK_EXEC_START", (("task_struct", "se.exec_start"),)),
+    # a task's run queue, by whose clock the scheduler times waits; CONFIG_FAIR_GROUP_SCHED
+    Field("TASK_CFS_RQ", (("task_struct", "se.cfs_rq"),), optional=True),
+    Field("CFS_RQ_RQ", (("cfs_rq", "rq"),), optional=True),
+    Field("RQ_CLOCK", (("rq", "clock"),), optional=True),
+    # the same less interrupts and stolen time, and as of when a task's CPU time is up to date
+    Field("RQ_CLOCK_TASK", (("rq", "clock_task"),), optional=True),
+    # since 6.12: asleep, and still on the run queue
+    Field("TASK_DELAYED", (("task_struct", "se.sched_delayed"),), optional=True),
+)
+
+ARGUMENTS = (
+    Argument("SWITCH_PREV", "sched_switch", "task_struct", 0),
+    Argument("SWITCH_NEXT", "sched_switch", "task_struct", 1),
+    # since 5.18; before, the state is read from the task
+    Argument("SWITCH_PREV_STATE", "sched_switch", "unsigned int", 0, optional=True),
+)

@@ -1,0 +1,21 @@
+"""The registry of sections for people: each one's title and lines, in the order of the evidence."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from agent.sections.biolatency import show as biolatency
+from agent.sections.exec import show as exec_
+from agent.sections.offcpu import show as offcpu
+from agent.sections.runqlat import show as runqlat
+from agent.sections.syscall_counts import show as syscall_counts
+
+Lines = Callable[[Mapping[str, Any], int], list[str]]
+"""From a section's object and the columns there are."""
+
+SHOWN: Mapping[str, tuple[str, Lines]] = {
+    "runqlat": (runqlat.TITLE, runqlat.lines),
+    "biolatency": (biolatency.TITLE, biolatency.lines),
+    "offcpu": (offcpu.TITLE, offcpu.lines),
+    "exec": (exec_.TITLE, exec_.lines),
+    "syscall_counts": (syscall_counts.TITLE, syscall_counts.lines),
+}

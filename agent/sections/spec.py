@@ -1,0 +1,132 @@
+"""What a section can say of itself to the kernel side. Standard library only; Python 3.9."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Callable, Protocol
+
+ITERATOR = "iter/task"
+"""The hook of programs that are not attached, but run over all tasks when asked."""
+
+
+class Sizes(Protocol):
+    """What the size of a table may depend on; see ``agent.streams.shared.layout.Geometry``."""
+
+    @property
+    def cpus(self) -> int: ...
+
+    @property
+    def slots(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Program:
+    """One C function and the hook that it is attached to."""
+
+    function: str
+    hook: str
+    when: tuple[tuple[str, int], ...] = ()
+    """Attached only where the constants that choose the code have these values (plan.py)."""
+    optional: bool = False
+    """Left out where the kernel has no such hook; HAVE_<HOOK> says so to the C files."""
+    callback: str = ""
+    """A function that the kernel calls on its behalf, where failed execs are counted that way."""
+
+    @property
+    def iterates(self) -> bool:
+        return self.hook.startswith(ITERATOR)
+
+    @property
+    def name(self) -> str:
+        """The name shown by ``bpftool prog``: ours start with ``cba_``, 15 characters at most."""
+        short = self.hook.replace("/", "_")
+        for prefix in ("sched_process_", "sched_", "block_"):
+            short = short.removeprefix(prefix)
+        return f"cba_{short}"[:15]
+
+
+@dataclass(frozen=True)
+class Field:
+    """A constant that holds a field's offset in bytes; the first path that exists is taken."""
+
+    constant: str
+    paths: tuple[tuple[str, str], ...]
+    optional: bool = False
+    """A section can do without it; the constant is then not defined."""
+
+
+@dataclass(frozen=True)
+class Argument:
+    """A constant that holds the position of a tracepoint's argument, found by its type.
+
+    ``type_name`` is the struct it points to, or the integer's name; ``nth`` counts from 0
+    among the arguments of that type.
+    """
+
+    constant: str
+    tracepoint: str
+    type_name: str
+    nth: int = 0
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Events of one kind, each of ``words`` 64-bit words (a power of two)."""
+
+    name: str
+    words: int
+
+
+@dataclass(frozen=True)
+class Table:
+    """A map of one large element that the programs write and the serving process reads."""
+
+    name: str
+    size: Callable[[Sizes], int]
+    """Bytes, by the number of CPUs and of task slots."""
+
+
+@dataclass(frozen=True)
+class Detail:
+    """What a run adds to a section on request, because it costs more."""
+
+    name: str
+    switch: str
+    """The constant that compiles it in."""
+    programs: tuple[Program, ...] = ()
+    """Attached for the detail alone."""
+    tables: tuple[Table, ...] = ()
+    """Created when first asked for, mapped for the run only."""
+    scoped_only: bool = False
+    """Not available of the whole machine."""
+
+
+def _no_counts() -> dict[str, int]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One section, as far as the kernel side is concerned."""
+
+    name: str
+    switch: str
+    """The constant that compiles it in."""
+    programs: tuple[Program, ...]
+    """Those it cannot do without; sections may share them."""
+    sources: tuple[str, ...] = ()
+    """Its own C files, below ``agent/sections``."""
+    fields: tuple[Field, ...] = ()
+    arguments: tuple[Argument, ...] = ()
+    streams: tuple[Stream, ...] = ()
+    tables: tuple[Table, ...] = ()
+    constants: Mapping[str, int] = field(default_factory=dict)
+    """Numbers that its C files and its Python files agree on."""
+    details: tuple[Detail, ...] = ()
+    on_request: bool = False
+    """Measured only by runs that ask for it by name."""
+    kernel_counts: Callable[[], dict[str, int]] = _no_counts
+    """The kernel's own counts of what the section counts, since boot, by name. Read at both edges
+    of a run: before attaching and after detaching by the supervisor, in between by the agent."""

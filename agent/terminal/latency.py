@@ -1,0 +1,37 @@
+"""A latency section of evidence as lines of text."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from agent.terminal.charts import histogram, wrapped
+from agent.terminal.values import LONGEST_NAME, count, duration, printable
+from agent.terminal.values import rows as objects
+
+QUANTILES = (
+    ("min", "min_us"),
+    ("p50", "p50_us"),
+    ("p90", "p90_us"),
+    ("p95", "p95_us"),
+    ("p99", "p99_us"),
+    ("p99.9", "p999_us"),
+    ("max", "max_us"),
+    ("mean", "mean_us"),
+)
+
+
+def latency(section: Mapping[str, Any], width: int) -> list[str]:
+    """Percentiles and the chart of a latency section; distributions nested in it in one line."""
+    lines = [f"{count(section.get('count'))} samples, {count(section.get('lost'))} lost"]
+    lines += wrapped([f"{name} {duration(section.get(key))}" for name, key in QUANTILES], width)
+    lines += histogram(objects(section.get("histogram")), width)
+    for name, nested in section.items():
+        if isinstance(nested, dict) and "histogram" in nested:
+            lines += beside(name, nested)
+    return lines
+
+
+def beside(name: str, nested: Mapping[str, Any]) -> list[str]:
+    """A second distribution of the same events, such as a latency with the queue in it."""
+    shown = ("p50_us", "p95_us", "p99_us", "max_us")
+    values = [f"{label} {duration(nested.get(key))}" for label, key in QUANTILES if key in shown]
+    return [f"{printable(name, LONGEST_NAME)}: " + "   ".join(values)]

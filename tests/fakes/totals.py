@@ -1,0 +1,63 @@
+"""A run's totals by the contract's families, as tests write them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from agent.aggregate.series import Series
+from agent.aggregate.totals import Count, Counts, Gauge, LatencyTotals, Total
+from agent.sections.biolatency.metrics import LATENCY as BIOLATENCY
+from agent.sections.exec.metrics import EXECS
+from agent.sections.offcpu.metrics import BLOCKED
+from agent.sections.runqlat.metrics import LATENCY as RUNQLAT
+from agent.sections.syscall_counts.metrics import CALLS
+
+
+def run_totals(
+    runqlat: LatencyTotals | None = None,
+    biolatency: LatencyTotals | None = None,
+    offcpu_ms: float | None = None,
+    exec_count: int | None = None,
+    syscalls: Mapping[str, int] | None = None,
+) -> dict[str, Total]:
+    """None: not measured."""
+    found: dict[str, Total | None] = {
+        RUNQLAT.name: runqlat,
+        BIOLATENCY.name: biolatency,
+        BLOCKED.name: None if offcpu_ms is None else Gauge(offcpu_ms),
+        EXECS.name: None if exec_count is None else Count(exec_count),
+        CALLS.name: None if syscalls is None else Counts(syscalls),
+    }
+    return {name: total for name, total in found.items() if total is not None}
+
+
+class Shown:
+    """What a label set shows, by the same words; None where it shows nothing."""
+
+    def __init__(self, series: Series) -> None:
+        self.series = series
+        self.runs = series.runs
+        self.version = series.version
+
+    def _value(self, name: str) -> Any:
+        total = self.series.totals.get(name)
+        return getattr(total, "value", getattr(total, "values", total))
+
+    @property
+    def runqlat(self) -> LatencyTotals | None:
+        return self._value(RUNQLAT.name)
+
+    @property
+    def biolatency(self) -> LatencyTotals | None:
+        return self._value(BIOLATENCY.name)
+
+    @property
+    def offcpu_ms(self) -> float | None:
+        return self._value(BLOCKED.name)
+
+    @property
+    def exec_count(self) -> int | None:
+        return self._value(EXECS.name)
+
+    @property
+    def syscalls(self) -> Mapping[str, int] | None:
+        return self._value(CALLS.name)

@@ -4,8 +4,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from agent.model import SECTIONS
-from agent.overhead.agent_process import AgentProcess
-from agent.overhead.agent_runs import AgentRun
+from agent.overhead.agent_runs import AgentRun, Client
 from agent.overhead.protocols import Absent, Configuration, Missing, Nothing
 from benchmarks.peers import PEERS, Peer
 from benchmarks.probes import probes
@@ -35,7 +34,7 @@ AGENT_RUNS: tuple[tuple[str, str, tuple[str, ...], dict[str, Any]], ...] = (
 """Name, label, sections, options of ``/start``. Without options: clock and ring, the defaults."""
 
 
-def configurations(agent: AgentProcess | Missing, stack: ExitStack) -> list[Configuration]:
+def configurations(agent: Client | Missing, stack: ExitStack) -> list[Configuration]:
     """All of them; the agent's own as absent ones where it is missing. ``stack`` ends children."""
     runs = [
         Absent(name, label, agent)

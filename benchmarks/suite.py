@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from subprocess import run
 
-from agent.overhead.agent_process import AgentFailed, AgentProcess
+from agent.client.spawn import AgentDidNotStart, RunningAgent, running_agent
 from agent.overhead.interleave import Schedule
 from agent.overhead.machine import load_average, read_machine
 from agent.overhead.protocols import Configuration, Missing, Workload, WorkloadFailed
@@ -135,11 +135,11 @@ def _measure_workloads(
     return measured, skipped
 
 
-def _agent(stack: ExitStack) -> AgentProcess | Missing:
+def _agent(stack: ExitStack) -> RunningAgent | Missing:
     """An agent for the whole session, or why it does not start."""
     try:
-        return stack.enter_context(AgentProcess())
-    except AgentFailed as error:
+        return stack.enter_context(running_agent())
+    except AgentDidNotStart as error:
         return Missing(str(error))
 
 

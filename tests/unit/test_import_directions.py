@@ -47,7 +47,7 @@ MAY_IMPORT = {
     "show": set[str](),
     "demo": {"client", "show"},
     "client": set[str](),
-    "overhead": set[str](),
+    "overhead": {"client"},
     "wiring": {"recording", "streams", "aggregate", "http", "show", "demo", "overhead"},
 }
 

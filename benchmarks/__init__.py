@@ -3,4 +3,4 @@
 from pathlib import Path
 
 CHECKOUT = Path(__file__).parents[1]
-"""The checkout that this is part of."""
+"""The checkout that is measured, unless a second one is as well (`benchmarks.against`)."""

@@ -35,11 +35,18 @@ AGENT_RUNS: tuple[tuple[str, str, tuple[str, ...], dict[str, Any]], ...] = (
 
 
 def configurations(agent: Client | Missing, stack: ExitStack) -> list[Configuration]:
-    """All of them; the agent's own as absent ones where it is missing. ``stack`` ends children."""
-    runs = [
-        Absent(name, label, agent)
+    """All of them; ``stack`` ends children."""
+    peers = [Peer(tool, stack) for tool in PEERS]
+    return [Nothing(), *probes(stack), *agent_runs(agent), *peers]
+
+
+def agent_runs(
+    agent: Client | Missing, name_suffix: str = "", label_suffix: str = ""
+) -> list[Configuration]:
+    """All `AGENT_RUNS` of an agent; absent ones where it is missing."""
+    return [
+        Absent(name + name_suffix, label + label_suffix, agent)
         if isinstance(agent, Missing)
-        else AgentRun(name, label, agent, sections, options)
+        else AgentRun(name + name_suffix, label + label_suffix, agent, sections, options)
         for name, label, sections, options in AGENT_RUNS
     ]
-    return [Nothing(), *probes(stack), *runs, *(Peer(tool, stack) for tool in PEERS)]

@@ -14,8 +14,9 @@ import numpy as np
 
 from agent.aggregate.histogram import LatencyHistogram
 from agent.client.http_client import AgentRefused, AgentUnreachable, Connection
-from agent.client.interpreter import own_module
+from agent.client.interpreter import Invocation, own_module
 from agent.client.spawn import RunningAgent, running_agent
+from agent.overhead.protocols import WorkloadFailed
 from agent.overhead.rounds import pinned
 from agent.overhead.workloads import last_cpu
 from benchmarks import CHECKOUT, procfs
@@ -194,13 +195,21 @@ def event_count(evidence: Mapping[str, Any]) -> int:
     return int(sum(events.values()) if isinstance(events, Mapping) else events)
 
 
-def measure_parts(full: bool, tell: Callable[[str], None]) -> Figures:
-    """Every figure that can be had, each told as it comes; a part that fails is told and left
-    out."""
+def measure_parts(
+    full: bool,
+    tell: Callable[[str], None],
+    invocation: Invocation | None = None,
+    fold: Callable[[], Figures] = fold_alone,
+) -> Figures:
+    """Return every figure that can be measured, and report each as it comes.
+
+    A part that fails is reported and left out. ``invocation`` and ``fold`` are for measuring the
+    agent of another checkout. Raises `AgentDidNotStart`.
+    """
     figures: Figures = {}
     seconds = 10.0 if full else 3.0
-    figures |= _part("fold", fold_alone, tell)
-    with running_agent() as agent:
+    figures |= _part("fold", fold, tell)
+    with running_agent(invocation=invocation) as agent:
         parts: dict[str, Callable[[], Figures]] = {
             "start and stop": lambda: starts_and_stops(agent, 50 if full else 10),
             "idle": lambda: idle(agent, seconds),
@@ -219,7 +228,7 @@ def measure_parts(full: bool, tell: Callable[[str], None]) -> Figures:
 def _part(name: str, part: Callable[[], Figures], tell: Callable[[str], None]) -> Figures:
     try:
         figures = part()
-    except (AgentRefused, AgentUnreachable, OSError, KeyError) as error:
+    except (AgentRefused, AgentUnreachable, WorkloadFailed, OSError, KeyError) as error:
         tell(f"{name}: not measured: {error!r}")
         return {}
     for figure, value in figures.items():

@@ -7,11 +7,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from agent.client.spawn import AgentDidNotStart
 from agent.overhead.command import ProgressLine
 from agent.overhead.machine import read_machine
 from agent.overhead.results import Incomparable, Result, merge
 from agent.overhead.table import columns, render
+from benchmarks.against import Checkout, NotACheckout, checkout, measure_both
 from benchmarks.chart import draw
+from benchmarks.comparison import compare_figures, compare_slowdowns, comparison_table
 from benchmarks.micro import measure_parts
 from benchmarks.results_page import write_page
 from benchmarks.suite import (
@@ -19,8 +22,8 @@ from benchmarks.suite import (
     QUICK_ROUNDS,
     Selection,
     measure_all,
-    tool_versions,
     unknown_names,
+    versions,
 )
 from benchmarks.targets import part_rows, ratio_rows
 
@@ -32,7 +35,11 @@ FIGURES = "micro.json"
 
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    status: int = options.run(options)
+    try:
+        status: int = options.run(options)
+    except (NotACheckout, AgentDidNotStart) as error:
+        print(error, file=sys.stderr)
+        return 2
     return status
 
 
@@ -50,10 +57,15 @@ def _parser() -> argparse.ArgumentParser:
         "--only", nargs="+", default=[], metavar="NAME", help="workloads or configurations"
     )
     overhead.add_argument("--out", type=Path, help="write JSON here, and an SVG beside it")
+    _add_against(overhead)
     overhead.set_defaults(run=_overhead)
     parts = commands.add_parser("micro", help="the parts: fold, start, stop, memory, losses")
     parts.add_argument("--full", action="store_true", help=f"longer; writes its part of {PAGE}")
     parts.add_argument("--out", type=Path, help="write JSON here")
+    _add_against(parts)
+    parts.add_argument(
+        "--rounds", type=int, default=5, help="with --against: measurements of each (%(default)s)"
+    )
     parts.set_defaults(run=_micro)
     joined = commands.add_parser("merge", help="several results of one machine as one")
     joined.add_argument("files", nargs="+", type=Path)
@@ -62,17 +74,29 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_against(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--against",
+        type=Path,
+        metavar="PATH",
+        help="another checkout, whose agent is measured in turns with this one's",
+    )
+
+
 def _overhead(options: argparse.Namespace) -> int:
-    unknown = unknown_names(options.only)
+    against = checkout(options.against) if options.against else None
+    unknown = unknown_names(options.only, against)
     if unknown:
         print(f"no workload or configuration is called {', '.join(unknown)}", file=sys.stderr)
         return 2
     rounds = options.rounds or (FULL_ROUNDS if options.full else QUICK_ROUNDS)
-    selection = Selection(options.full, rounds, frozenset(options.only))
+    selection = Selection(options.full, rounds, frozenset(options.only), against)
     result = measure_all(selection, ProgressLine(sys.stderr), _tell)
-    _show(result)
     if options.out:
         _write(result, options.out)
+    if against:
+        return _show_comparison(result, against)
+    _show(result)
     if options.full and not options.only:
         _write(result, FOLDER / DATA)
         (FOLDER / PAGE).write_text(page())
@@ -80,7 +104,9 @@ def _overhead(options: argparse.Namespace) -> int:
 
 
 def _micro(options: argparse.Namespace) -> int:
-    machine = read_machine(tool_versions())
+    if options.against:
+        return _micro_against(options, checkout(options.against))
+    machine = read_machine(versions())
     figures = measure_parts(options.full, _tell)
     rows = [(row.text, row.limit, row.found, row.verdict) for row in part_rows(figures)]
     print("\n".join(columns([("", "at most", "found", ""), *rows])))
@@ -90,6 +116,17 @@ def _micro(options: argparse.Namespace) -> int:
     if options.full:
         (FOLDER / FIGURES).write_text(text)
         (FOLDER / PAGE).write_text(page())
+    return 0
+
+
+def _micro_against(options: argparse.Namespace, other: Checkout) -> int:
+    this, machine = checkout(), read_machine(versions(other))
+    new, old = measure_both(this, other, options.full, options.rounds, _tell)
+    print(_sides(other))
+    print("\n".join(columns(comparison_table(compare_figures(new, old)))))
+    if options.out:
+        sides = {"machine": asdict(machine), "new": new, "old": old}
+        options.out.write_text(json.dumps(sides, indent=1) + "\n")
     return 0
 
 
@@ -112,6 +149,20 @@ def _show(result: Result) -> None:
     print(render(result))
     rows = [(row.text, row.limit, row.found, row.verdict) for row in ratio_rows(result)]
     print("\n".join(columns([("", "at most", "found", ""), *rows])))
+
+
+def _show_comparison(result: Result, other: Checkout) -> int:
+    """Returns the exit status, 1 where nothing could be compared."""
+    compared = [found for workload in result.workloads for found in compare_slowdowns(workload)]
+    print(render(result))
+    print(_sides(other))
+    print("\n".join(columns(comparison_table(compared))))
+    return 0 if compared else 1
+
+
+def _sides(other: Checkout) -> str:
+    this = checkout()
+    return f"new: {this.path} ({this.commit}), old: {other.path} ({other.commit})"
 
 
 def _write(result: Result, path: Path) -> None:

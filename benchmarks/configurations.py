@@ -3,10 +3,9 @@
 from contextlib import ExitStack
 from typing import Any
 
-from agent.overhead.agent_process import AgentProcess
-from agent.overhead.agent_runs import AgentRun
+from agent.overhead.agent_runs import AgentRun, Client
 from agent.overhead.protocols import Absent, Configuration, Missing, Nothing
-from agent.sections.probes import SECTIONS
+from agent.sections.probes import DEFAULT_SECTIONS, SECTIONS
 from benchmarks.peers import PEERS, Peer
 from benchmarks.probes import probes
 
@@ -15,32 +14,39 @@ KTHREADD = 2
 
 AGENT_RUNS: tuple[tuple[str, str, tuple[str, ...], dict[str, Any]], ...] = (
     *((section, f"{section} alone", (section,), {}) for section in SECTIONS),
-    ("all", "all five sections", SECTIONS, {}),
+    ("all", "all five sections", DEFAULT_SECTIONS, {}),
     (
         "runqlat-accounting",
         "runqlat, timed by accounting",
         ("runqlat",),
         {"timing": "accounting"},
     ),
-    ("all-accounting", "all five, timed by accounting", SECTIONS, {"timing": "accounting"}),
+    ("all-accounting", "all five, timed by accounting", DEFAULT_SECTIONS, {"timing": "accounting"}),
     ("runqlat-perf", "runqlat, perf transport", ("runqlat",), {"transport": "perf"}),
     (
         "all-elsewhere",
         "all five, scoped to a tree that is not the workload's",
-        SECTIONS,
+        DEFAULT_SECTIONS,
         {"scope": {"pid": KTHREADD}},
     ),
-    ("all-perf", "all five, perf transport", SECTIONS, {"transport": "perf"}),
+    ("all-perf", "all five, perf transport", DEFAULT_SECTIONS, {"transport": "perf"}),
 )
 """Name, label, sections, options of ``/start``. Without options: clock and ring, the defaults."""
 
 
-def configurations(agent: AgentProcess | Missing, stack: ExitStack) -> list[Configuration]:
-    """All of them; the agent's own as absent ones where it is missing. ``stack`` ends children."""
-    runs = [
-        Absent(name, label, agent)
+def configurations(agent: Client | Missing, stack: ExitStack) -> list[Configuration]:
+    """All of them; ``stack`` ends children."""
+    peers = [Peer(tool, stack) for tool in PEERS]
+    return [Nothing(), *probes(stack), *agent_runs(agent), *peers]
+
+
+def agent_runs(
+    agent: Client | Missing, name_suffix: str = "", label_suffix: str = ""
+) -> list[Configuration]:
+    """All `AGENT_RUNS` of an agent; absent ones where it is missing."""
+    return [
+        Absent(name + name_suffix, label + label_suffix, agent)
         if isinstance(agent, Missing)
-        else AgentRun(name, label, agent, sections, options)
+        else AgentRun(name + name_suffix, label + label_suffix, agent, sections, options)
         for name, label, sections, options in AGENT_RUNS
     ]
-    return [Nothing(), *probes(stack), *runs, *(Peer(tool, stack) for tool in PEERS)]

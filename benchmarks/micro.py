@@ -4,23 +4,22 @@ Everything but the fold is asked of a running agent over HTTP and of /proc, like
 could.
 """
 
-import http.client
-import json
 import statistics
-import sys
 import time
 from collections.abc import Callable, Mapping
 from subprocess import PIPE, Popen
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 
 from agent.aggregate.histogram import LatencyHistogram
-from agent.overhead.agent_process import AgentProcess, AgentRefused
+from agent.client.http_client import AgentRefused, AgentUnreachable, Connection
+from agent.client.interpreter import Invocation, own_module
+from agent.client.spawn import RunningAgent, running_agent
+from agent.overhead.protocols import WorkloadFailed
 from agent.overhead.rounds import pinned
 from agent.overhead.workloads import last_cpu
-from benchmarks import procfs
+from benchmarks import CHECKOUT, procfs
 
 RATE = 200_000
 MEGA = 1e6
@@ -28,25 +27,13 @@ LABEL_SETS = 200
 Figures = dict[str, float]
 
 
-class Timed:
-    """One connection kept open: what is timed is the agent, not TCP."""
-
-    def __init__(self, agent: AgentProcess) -> None:
-        address = urlsplit(agent.url)
-        self._connection = http.client.HTTPConnection(address.hostname or "", address.port)
-
-    def request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> float:
-        """Milliseconds until the whole answer was there. Raises `AgentRefused`."""
-        data = None if body is None else json.dumps(body)
-        headers = {} if body is None else {"Content-Type": "application/json"}
-        began = time.perf_counter()
-        self._connection.request(method, path, data, headers)
-        response = self._connection.getresponse()
-        answer = response.read()
-        took = time.perf_counter() - began
-        if response.status != 200:
-            raise AgentRefused(response.status, answer.decode(errors="replace"))
-        return took * 1000
+def milliseconds(
+    connection: Connection, method: str, path: str, body: Mapping[str, Any] | None = None
+) -> float:
+    """Milliseconds until the whole answer was there. Raises as `Connection.send`."""
+    began = time.perf_counter()
+    connection.send(method, path, body)
+    return (time.perf_counter() - began) * 1000
 
 
 def fold_alone(values: int = 10**6, repeat: int = 15) -> Figures:
@@ -62,15 +49,15 @@ def fold_alone(values: int = 10**6, repeat: int = 15) -> Figures:
     return {"fold_ns_per_value": statistics.median(times)}
 
 
-def starts_and_stops(agent: AgentProcess, cycles: int) -> Figures:
+def starts_and_stops(agent: RunningAgent, cycles: int) -> Figures:
     """Call it before any other run: the first start compiles."""
-    timed = Timed(agent)
-    first = timed.request("POST", "/start", {})
-    stops, starts = [timed.request("POST", "/stop")], []
-    for _ in range(cycles):
-        starts.append(timed.request("POST", "/start", {}))
-        time.sleep(0.05)
-        stops.append(timed.request("POST", "/stop"))
+    with agent.connection() as connection:
+        first = milliseconds(connection, "POST", "/start", {})
+        stops, starts = [milliseconds(connection, "POST", "/stop")], []
+        for _ in range(cycles):
+            starts.append(milliseconds(connection, "POST", "/start", {}))
+            time.sleep(0.05)
+            stops.append(milliseconds(connection, "POST", "/stop"))
     return {
         "start_first_ms": first,
         "start_later_ms": statistics.median(starts),
@@ -78,7 +65,7 @@ def starts_and_stops(agent: AgentProcess, cycles: int) -> Figures:
     }
 
 
-def idle(agent: AgentProcess, seconds: float) -> Figures:
+def idle(agent: RunningAgent, seconds: float) -> Figures:
     """CPU, memory and attachments between two runs, the programs loaded."""
     pids = procfs.tree(agent.pid)
     before = procfs.cpu_ns(pids)
@@ -90,20 +77,16 @@ def idle(agent: AgentProcess, seconds: float) -> Figures:
     }
 
 
-def under_load(agent: AgentProcess, rate: int, seconds: float) -> Figures:
+def under_load(agent: RunningAgent, rate: int, seconds: float) -> Figures:
     """What userspace pays for ``rate`` events a second, and how long its loop kept others waiting.
 
     The load is pinned to the last CPU. CPU time is counted between the answer to ``/start`` and
     the ``/stop``, events over the whole run, which is the load and nothing more.
     """
-    timed = Timed(agent)
     pids = procfs.tree(agent.pid)
-    timed.request("POST", "/start", {})
+    agent.post("/start", {})
     before, began = procfs.cpu_ns(pids), time.monotonic()
-    with pinned(last_cpu()):
-        load = Popen(
-            [sys.executable, "-m", "benchmarks.load", str(rate), str(seconds)], stdout=PIPE
-        )
+    load = start_load(rate, seconds)
     time.sleep(seconds)
     used, took = procfs.cpu_ns(pids) - before, time.monotonic() - began
     memory = procfs.pss_bytes(procfs.tree(agent.pid)), procfs.map_bytes(pids)
@@ -120,21 +103,18 @@ def under_load(agent: AgentProcess, rate: int, seconds: float) -> Figures:
     }
 
 
-def asked_all_the_time(agent: AgentProcess, rate: int, seconds: float) -> Figures:
+def asked_all_the_time(agent: RunningAgent, rate: int, seconds: float) -> Figures:
     """The same run with a client that asks every 2 ms: how long it waits, and the longest stall.
 
     Load, client and agent share the CPUs then, so the agent's own wait for one is in both.
     """
-    timed = Timed(agent)
-    timed.request("POST", "/start", {})
-    with pinned(last_cpu()):
-        load = Popen(
-            [sys.executable, "-m", "benchmarks.load", str(rate), str(seconds)], stdout=PIPE
-        )
+    agent.post("/start", {})
+    load = start_load(rate, seconds)
     answers, until = [], time.monotonic() + seconds
-    while time.monotonic() < until:
-        answers.append(timed.request("GET", "/status"))
-        time.sleep(0.002)
+    with agent.connection() as connection:
+        while time.monotonic() < until:
+            answers.append(milliseconds(connection, "GET", "/status"))
+            time.sleep(0.002)
     load.communicate()
     evidence = agent.post("/stop")
     return {
@@ -144,7 +124,14 @@ def asked_all_the_time(agent: AgentProcess, rate: int, seconds: float) -> Figure
     }
 
 
-def growth_with_rate(agent: AgentProcess, seconds: float) -> Figures:
+def start_load(rate: int, seconds: float) -> "Popen[bytes]":
+    """`benchmarks.load` on the last CPU."""
+    load = own_module("benchmarks.load", str(rate), str(seconds), folder=CHECKOUT)
+    with pinned(last_cpu()):
+        return Popen(load.command, env=dict(load.environment), stdout=PIPE)
+
+
+def growth_with_rate(agent: RunningAgent, seconds: float) -> Figures:
     """ns an event at a quarter, half and all of `RATE`."""
     return {
         f"userspace_ns_per_event_at_{rate}": under_load(agent, rate, seconds)[
@@ -154,21 +141,21 @@ def growth_with_rate(agent: AgentProcess, seconds: float) -> Figures:
     }
 
 
-def scrape(agent: AgentProcess, repeat: int = 50) -> Figures:
+def scrape(agent: RunningAgent, repeat: int = 50) -> Figures:
     """``/metrics`` with as many label sets as are kept, each with runs of its own."""
-    timed = Timed(agent)
     memory: Figures = {}
-    for number in range(LABEL_SETS):
-        timed.request("POST", "/start", {"scenario": "micro", "commit": f"{number:040x}"})
-        timed.request("POST", "/stop")
-        if number + 1 in (1, 10, 100):
-            pss = procfs.pss_bytes(procfs.tree(agent.pid))
-            memory[f"pss_mb_with_{number + 1}_label_sets"] = pss / MEGA
-    times = [timed.request("GET", "/metrics") for _ in range(repeat)]
+    with agent.connection() as connection:
+        for number in range(LABEL_SETS):
+            connection.send("POST", "/start", {"scenario": "micro", "commit": f"{number:040x}"})
+            connection.send("POST", "/stop")
+            if number + 1 in (1, 10, 100):
+                pss = procfs.pss_bytes(procfs.tree(agent.pid))
+                memory[f"pss_mb_with_{number + 1}_label_sets"] = pss / MEGA
+        times = [milliseconds(connection, "GET", "/metrics") for _ in range(repeat)]
     return {"metrics_ms": statistics.median(times), "metrics_ms_longest": max(times), **memory}
 
 
-def many_tasks(agent: AgentProcess) -> Figures:
+def many_tasks(agent: RunningAgent) -> Figures:
     """Memory while 1,000 tasks (25 groups of hackbench) are tracked."""
     agent.post("/start", {})
     with Popen(["hackbench", "-g", "25", "-l", "500"], stdout=PIPE) as hackbench:
@@ -179,7 +166,7 @@ def many_tasks(agent: AgentProcess) -> Figures:
     return {"pss_mb_with_1000_tasks": pss / MEGA}
 
 
-def full_load(agent: AgentProcess, seconds: float) -> Figures:
+def full_load(agent: RunningAgent, seconds: float) -> Figures:
     """hackbench on all CPUs: what was lost, and whether the books balance."""
     agent.post("/start", {})
     until = time.monotonic() + seconds
@@ -208,13 +195,21 @@ def event_count(evidence: Mapping[str, Any]) -> int:
     return int(sum(events.values()) if isinstance(events, Mapping) else events)
 
 
-def measure_parts(full: bool, tell: Callable[[str], None]) -> Figures:
-    """Every figure that can be had, each told as it comes; a part that fails is told and left
-    out."""
+def measure_parts(
+    full: bool,
+    tell: Callable[[str], None],
+    invocation: Invocation | None = None,
+    fold: Callable[[], Figures] = fold_alone,
+) -> Figures:
+    """Return every figure that can be measured, and report each as it comes.
+
+    A part that fails is reported and left out. ``invocation`` and ``fold`` are for measuring the
+    agent of another checkout. Raises `AgentDidNotStart`.
+    """
     figures: Figures = {}
     seconds = 10.0 if full else 3.0
-    figures |= _part("fold", fold_alone, tell)
-    with AgentProcess() as agent:
+    figures |= _part("fold", fold, tell)
+    with running_agent(invocation=invocation) as agent:
         parts: dict[str, Callable[[], Figures]] = {
             "start and stop": lambda: starts_and_stops(agent, 50 if full else 10),
             "idle": lambda: idle(agent, seconds),
@@ -233,7 +228,7 @@ def measure_parts(full: bool, tell: Callable[[str], None]) -> Figures:
 def _part(name: str, part: Callable[[], Figures], tell: Callable[[str], None]) -> Figures:
     try:
         figures = part()
-    except (AgentRefused, OSError, KeyError, http.client.HTTPException) as error:
+    except (AgentRefused, AgentUnreachable, WorkloadFailed, OSError, KeyError) as error:
         tell(f"{name}: not measured: {error!r}")
         return {}
     for figure, value in figures.items():

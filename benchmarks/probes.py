@@ -108,7 +108,7 @@ class Probe:
             defines = [f"-D{define}" for define in program.defines]
             host, source = str(FOLDER / "probe_host.py"), str(FOLDER / "probes" / program.file)
             child = Conversation(
-                [SYSTEM_PYTHON, host, source, program.reader, *defines],
+                [SYSTEM_PYTHON, "-I", host, source, program.reader, *defines],
                 {headers.VARIABLE: str(headers.MINIMAL)},
             )
             self._stack.callback(child.end)
@@ -127,5 +127,5 @@ def _system_python_has_bcc() -> bool:
     """Asked of a child: importing bcc here would keep LLVM's 100 MB."""
     if shutil.which(SYSTEM_PYTHON) is None:
         return False
-    command = [SYSTEM_PYTHON, "-c", "from bcc import BPF"]
+    command = [SYSTEM_PYTHON, "-I", "-c", "from bcc import BPF"]
     return run(command, capture_output=True).returncode == 0

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from subprocess import run
 
-from agent.overhead.agent_process import AgentFailed, AgentProcess
+from agent.client.interpreter import Invocation
+from agent.client.spawn import AgentDidNotStart, RunningAgent, running_agent
 from agent.overhead.interleave import Schedule
 from agent.overhead.machine import load_average, read_machine
 from agent.overhead.protocols import Configuration, Missing, Workload, WorkloadFailed
@@ -17,6 +18,8 @@ from agent.overhead.results import Result, WorkloadResult
 from agent.overhead.rounds import OnProgress, measure
 from agent.overhead.table import missing_text
 from benchmarks import workloads
+from benchmarks.against import Checkout, checkout, pairs
+from benchmarks.comparison import plain
 from benchmarks.configurations import configurations
 
 QUICK_ROUNDS = 10
@@ -39,6 +42,9 @@ SHOWN: dict[str, tuple[str, ...]] = {
 }
 """Which configurations mean something for a workload; the pipe is measured under all of them."""
 
+AGAINST = ("nothing", "idle", "runqlat", "all")
+"""What two checkouts are compared under, unless there are names."""
+
 MORE_ROUNDS = {"fio": 3, "pgbench": 3}
 """How many times as many rounds. One run of these differs from the next by 2.5 and 5 %, whether it
 lasts one second or four, so they are short and many."""
@@ -59,6 +65,7 @@ class Selection:
     full: bool
     rounds: int
     only: frozenset[str] = frozenset()
+    against: Checkout | None = None
 
     def workloads(self) -> list[Workload]:
         offered = workloads.full() if self.full else workloads.quick()
@@ -72,23 +79,29 @@ class Selection:
         self, workload: str, offered: Sequence[Configuration]
     ) -> list[Configuration]:
         """Those that mean something for ``workload``; with names, these and the A/A pair."""
-        named = self.only & {configuration.name for configuration in offered}
+        named = self.only & {plain(configuration.name) for configuration in offered}
         if named:
             wanted = {"nothing", *named}
+        elif self.against:
+            wanted = set(AGAINST)
         elif self.full:
             wanted = set(SHOWN.get(workload, [configuration.name for configuration in offered]))
         else:
             wanted = set(QUICK)
-        return [configuration for configuration in offered if configuration.name in wanted]
+        return [configuration for configuration in offered if plain(configuration.name) in wanted]
 
 
-def unknown_names(only: Sequence[str]) -> list[str]:
+def unknown_names(only: Sequence[str], against: Checkout | None = None) -> list[str]:
     """Those of ``only`` that name neither a workload nor a configuration."""
+    missing = Missing("not asked for")
+    known = {workload.name for workload in [*workloads.full(), *workloads.quick()]}
     with ExitStack() as stack:
-        known = {workload.name for workload in [*workloads.full(), *workloads.quick()]}
-        known |= {
-            configuration.name for configuration in configurations(Missing("not asked for"), stack)
-        }
+        offered = (
+            pairs(missing, missing, checkout(), against)
+            if against
+            else configurations(missing, stack)
+        )
+        known |= {plain(configuration.name) for configuration in offered}
     return [name for name in only if name not in known]
 
 
@@ -98,10 +111,10 @@ def measure_all(
     """Runs the selection. What cannot run is in ``skipped``, never an exception."""
     started, began, load = datetime.now(UTC), time.monotonic(), load_average()
     with ExitStack() as stack:
-        offered = configurations(_agent(stack), stack)
+        offered = _offered(selection, stack)
         measured, skipped = _measure_workloads(selection, offered, on_progress, tell)
     return Result(
-        machine=read_machine(tool_versions()),
+        machine=read_machine(versions(selection.against)),
         started=started.isoformat(timespec="seconds"),
         seconds=time.monotonic() - began,
         load_before=load,
@@ -135,17 +148,27 @@ def _measure_workloads(
     return measured, skipped
 
 
-def _agent(stack: ExitStack) -> AgentProcess | Missing:
+def _offered(selection: Selection, stack: ExitStack) -> list[Configuration]:
+    other = selection.against
+    if other is None:
+        return configurations(_agent(stack), stack)
+    this = checkout()
+    return pairs(_agent(stack, this.agent), _agent(stack, other.agent), this, other)
+
+
+def _agent(stack: ExitStack, invocation: Invocation | None = None) -> RunningAgent | Missing:
     """An agent for the whole session, or why it does not start."""
     try:
-        return stack.enter_context(AgentProcess())
-    except AgentFailed as error:
+        return stack.enter_context(running_agent(invocation=invocation))
+    except AgentDidNotStart as error:
         return Missing(str(error))
 
 
-def tool_versions() -> dict[str, str]:
-    """Of what is installed of `TOOLS`."""
-    return {name: _version(command) for name, command in TOOLS.items() if shutil.which(command[0])}
+def versions(against: Checkout | None = None) -> dict[str, str]:
+    """Of what is installed of `TOOLS`; with two checkouts, their commits."""
+    tools = {name: command for name, command in TOOLS.items() if shutil.which(command[0])}
+    commits = {"new": checkout().commit, "old": against.commit} if against else {}
+    return {name: _version(command) for name, command in tools.items()} | commits
 
 
 def _version(command: Sequence[str]) -> str:

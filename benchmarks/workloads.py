@@ -4,15 +4,16 @@ import json
 import os
 import re
 import shutil
-import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.client.interpreter import own_module
 from agent.overhead.protocols import Missing, Workload, WorkloadFailed
 from agent.overhead.workloads import PingPong, last_cpu, run_for_output
+from benchmarks import CHECKOUT
 from benchmarks.postgres import Pgbench
 
 DISK = Path("/var/tmp")
@@ -37,6 +38,7 @@ class ToolWorkload:
     command: Sequence[str]
     operations: int
     seconds: Callable[[str], float]
+    environment: Mapping[str, str] | None = None
 
     def check(self) -> Missing | None:
         return missing_tool(self.command[0], self.package)
@@ -45,7 +47,7 @@ class ToolWorkload:
         return nullcontext()
 
     def run(self) -> float:
-        output = run_for_output(self.command)
+        output = run_for_output(self.command, self.environment)
         try:
             return self.seconds(output) / self.operations
         except (ValueError, AttributeError) as error:
@@ -97,8 +99,17 @@ def hackbench(groups: int, loops: int) -> Workload:
 
 def exec_storm(count: int) -> Workload:
     """One process after the other, each an exec of true."""
-    command = [sys.executable, "-m", "benchmarks.exec_storm", str(count)]
-    return ToolWorkload("exec-storm", "exec", last_cpu(), "python3", command, 1, float)
+    storm = own_module("benchmarks.exec_storm", str(count), folder=CHECKOUT)
+    return ToolWorkload(
+        name="exec-storm",
+        operation="exec",
+        cpus=last_cpu(),
+        package="python3",
+        command=storm.command,
+        operations=1,
+        seconds=float,
+        environment=storm.environment,
+    )
 
 
 class Fio:

@@ -1,75 +1,124 @@
-"""An agent of one's own, for as long as it is needed."""
+"""An agent as a child process, for as long as it is needed."""
 
 import contextlib
-import queue
 import re
 import subprocess
-import sys
-import threading
-from collections.abc import Iterator, Sequence
-from typing import IO
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
 
-READY = re.compile(r"listening on (http://\S+)")
-COMMAND = (sys.executable, "-P", "-m", "agent", "--port", "0")
-"""-P: the agent that is installed, not a folder of that name where this is started."""
+from agent.client.http_client import AgentClient, AgentUnreachable
+from agent.client.interpreter import Invocation, own_module
 
+READY = re.compile(r"^listening on (http://\S+)\n", re.MULTILINE)
 START_TIMEOUT_S = 30.0
-STOP_TIMEOUT_S = 10.0
+"""Importing and binding take a second; a machine under full load takes many."""
+STOP_TIMEOUT_S = 20.0
+"""Ending in the middle of a run, it first makes that run's evidence."""
+POLL_S = 0.02
+LAST_WORDS = 5
+"""Lines of the log that are quoted."""
 
 
 class AgentDidNotStart(Exception):
-    """The agent ended, or said nothing, before it listened. Its own words are on stderr."""
+    """The agent ended, or was silent, before it listened; the text has its last words."""
+
+
+class RunningAgent(AgentClient):
+    """A client of an agent that is a child of this process."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
+        super().__init__(url)
+        self.process = process
+        self._log = log
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def log(self) -> str:
+        """What it has printed so far."""
+        return _text(self._log)
+
+    def send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> bytes:
+        """As `AgentClient.send`; where the agent does not answer, its last words are added."""
+        try:
+            return super().send(method, path, body)
+        except AgentUnreachable as error:
+            raise AgentUnreachable(f"{error}\n{_last_words(self._log)}".strip()) from error
 
 
 @contextlib.contextmanager
 def running_agent(
-    command: Sequence[str] = COMMAND, timeout_s: float = START_TIMEOUT_S
-) -> Iterator[str]:
-    """Starts an agent on a free port, yields its base URL, stops it.
+    arguments: Sequence[str] = (),
+    *,
+    invocation: Invocation | None = None,
+    log: Path | None = None,
+    stderr: int | IO[Any] | None = subprocess.STDOUT,
+    timeout_s: float = START_TIMEOUT_S,
+) -> Iterator[RunningAgent]:
+    """Start an agent on a free port, yield it once it listens, and end it.
 
-    Ready is when it prints ``listening on http://HOST:PORT`` on stdout; whatever else it prints
-    goes to stderr. Raises AgentDidNotStart.
+    ``invocation`` replaces the installed agent; ``--port 0`` and ``arguments`` are added to its
+    command. What the agent prints goes to the file ``log``, or to a temporary one: a pipe that
+    nobody empties while a workload runs would stop the agent. ``stderr`` is Popen's; None leaves
+    the agent's diagnostics on this process's. Raises `AgentDidNotStart`.
     """
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, errors="replace")
-    assert process.stdout is not None
-    urls: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-    reader = threading.Thread(target=read_output, args=(process.stdout, urls), daemon=True)
-    reader.start()
-    try:
-        yield wait_for_url(process, urls, timeout_s)
-    finally:
-        stop(process)
-        reader.join(STOP_TIMEOUT_S)
-        process.stdout.close()
+    started = invocation or own_module("agent")
+    with _log_file(log) as output:
+        path = Path(output.name)
+        try:
+            process = subprocess.Popen(
+                [*started.command, "--port", "0", *arguments],
+                env=dict(started.environment),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=stderr,
+            )
+        except OSError as error:
+            raise AgentDidNotStart(str(error)) from error
+        try:
+            yield RunningAgent(process, _wait_for_url(process, path, timeout_s), path)
+        finally:
+            _end(process)
 
 
-def read_output(stdout: IO[str], urls: "queue.SimpleQueue[str | None]") -> None:
-    """Passes on the agent's address, then None at the end of its output."""
-    for line in stdout:
-        if ready := READY.search(line):
-            urls.put(ready[1])
-        else:
-            sys.stderr.write(line)
-    urls.put(None)
-
-
-def wait_for_url(
-    process: "subprocess.Popen[str]", urls: "queue.SimpleQueue[str | None]", timeout_s: float
-) -> str:
-    try:
-        url = urls.get(timeout=timeout_s)
-    except queue.Empty:
-        raise AgentDidNotStart(f"the agent did not listen within {timeout_s:g} s") from None
-    if url is None:
-        raise AgentDidNotStart(f"the agent ended with status {process.wait()} before it listened")
-    return url
-
-
-def stop(process: "subprocess.Popen[str]") -> None:
-    """Asks the agent to end, and ends it where it does not."""
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """Ask a process to end, and kill it where it does not."""
     process.terminate()
     try:
         process.wait(STOP_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+def _log_file(path: Path | None) -> IO[bytes]:
+    if path is not None:
+        return path.open("wb")
+    return tempfile.NamedTemporaryFile(prefix="chainbench-agent-", suffix=".log")
+
+
+def _wait_for_url(process: "subprocess.Popen[bytes]", log: Path, timeout_s: float) -> str:
+    deadline = time.monotonic() + timeout_s
+    while process.poll() is None and time.monotonic() < deadline:
+        if ready := READY.search(_text(log)):
+            return ready[1]
+        time.sleep(POLL_S)
+    status = process.poll()
+    if status is None:
+        complaint = f"the agent did not listen within {timeout_s:g} s"
+    else:
+        complaint = f"the agent ended with status {status} before it listened"
+    raise AgentDidNotStart(f"{complaint}\n{_last_words(log)}".strip())
+
+
+def _text(log: Path) -> str:
+    return log.read_text(errors="replace")
+
+
+def _last_words(log: Path) -> str:
+    return "\n".join(_text(log).splitlines()[-LAST_WORDS:])

@@ -3,6 +3,7 @@
 import contextlib
 import subprocess
 import sys
+from collections.abc import Iterator
 
 from agent.client.spawn import AgentDidNotStart, running_agent
 from agent.show.text import render
@@ -21,14 +22,20 @@ def run_demo(agent_url: str | None = None) -> int:
     except ImportError:
         say("needs requests: pip install 'chainbench-agent[demo]'")
         return 2
-    agent = contextlib.nullcontext(agent_url.rstrip("/")) if agent_url else running_agent()
     try:
-        with agent as url:
-            demonstrate(url)
+        with contextlib.nullcontext(agent_url) if agent_url else own_agent() as url:
+            demonstrate(url.rstrip("/"))
     except (AgentDidNotStart, requests.RequestException, subprocess.CalledProcessError) as error:
         say(explain(error))
         return 1
     return 0
+
+
+@contextlib.contextmanager
+def own_agent() -> Iterator[str]:
+    """The base URL of an agent that lives as long as it is needed; its complaints are shown."""
+    with running_agent(stderr=None) as agent:
+        yield agent.url
 
 
 def demonstrate(url: str) -> None:

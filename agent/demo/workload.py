@@ -15,6 +15,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
+from agent.client.interpreter import own_module
+
 SECONDS = 2.0
 DATASET = bytes(range(256)) * 256
 """What is hashed and written: 64 KiB, the same in every run."""
@@ -151,9 +153,10 @@ def run(seconds: float = SECONDS) -> dict[str, int]:
 
 
 def start_part(name: str, seconds: float) -> "subprocess.Popen[str]":
-    # -P: what is installed, not a folder of that name where this happens to be started.
-    command = [sys.executable, "-P", "-m", "agent.demo.workload", name, str(seconds)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    part = own_module("agent.demo.workload", name, str(seconds))
+    return subprocess.Popen(
+        part.command, env=dict(part.environment), stdout=subprocess.PIPE, text=True
+    )
 
 
 def main(name: str, seconds: str) -> None:

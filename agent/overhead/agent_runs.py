@@ -5,13 +5,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from agent.overhead.agent_process import AgentFailed, AgentRefused
+from agent.client.http_client import AgentRefused, AgentUnreachable
 from agent.overhead.protocols import CannotMeasure, Missing
 from agent.sections.probes import SECTIONS
 
 
 class Client(Protocol):
-    """Of `AgentProcess`, what a run needs."""
+    """Of `AgentClient`, what a run needs."""
 
     def post(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]: ...
 
@@ -44,7 +44,7 @@ class AgentRun:
         out would pass for a cheap one."""
         try:
             self._agent.post("/start", {"sections": list(self._sections), **self._options})
-        except (AgentRefused, AgentFailed) as error:
+        except (AgentRefused, AgentUnreachable) as error:
             raise CannotMeasure(str(error)) from error
         try:
             yield
@@ -59,7 +59,7 @@ class AgentRun:
     def _stop(self) -> dict[str, Any]:
         try:
             return self._agent.post("/stop")
-        except (AgentRefused, AgentFailed) as error:
+        except (AgentRefused, AgentUnreachable) as error:
             raise CannotMeasure(str(error)) from error
 
     def _judge(self, evidence: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TextIO
 
-from agent.overhead.agent_process import AgentFailed, AgentProcess
+from agent.client.spawn import AgentDidNotStart, running_agent
 from agent.overhead.agent_runs import AgentRun, Client
 from agent.overhead.interleave import Schedule
 from agent.overhead.machine import load_average, read_machine
@@ -37,9 +37,9 @@ def run_overhead(
     out, progress = out or sys.stdout, progress or sys.stderr
     workload: Workload = Command(command) if command else PingPong()
     try:
-        with AgentProcess(agent_arguments) as agent:
+        with running_agent(agent_arguments) as agent:
             result = _measure(workload, agent, Schedule(rounds), progress)
-    except (AgentFailed, WorkloadFailed) as error:
+    except (AgentDidNotStart, WorkloadFailed) as error:
         progress.write(f"\nchainbench-agent overhead: {error}\n")
         return 1
     out.write(render(result))
@@ -70,7 +70,7 @@ class ProgressLine:
         self._stream.flush()
 
 
-def _measure(workload: Workload, agent: AgentProcess, schedule: Schedule, stream: TextIO) -> Result:
+def _measure(workload: Workload, agent: Client, schedule: Schedule, stream: TextIO) -> Result:
     started, began, load = datetime.now(UTC), time.monotonic(), load_average()
     measured: WorkloadResult = measure(
         workload, section_runs(agent), schedule, ProgressLine(stream)

@@ -2,12 +2,12 @@
 
 import os
 import subprocess
-import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
+from agent.client.interpreter import own_module
 from agent.overhead.protocols import Missing, WorkloadFailed
 
 PINGPONG_TURNS = 40_000
@@ -20,11 +20,20 @@ def last_cpu() -> frozenset[int]:
     return frozenset({max(os.sched_getaffinity(0))})
 
 
-def run_for_output(command: Sequence[str], timeout: float = 600.0) -> str:
+def run_for_output(
+    command: Sequence[str],
+    environment: Mapping[str, str] | None = None,
+    timeout: float = 600.0,
+) -> str:
     """Standard output of a command. Raises `WorkloadFailed` with the last line of its complaint."""
     try:
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise WorkloadFailed(f"{command[0]}: {error}") from error
@@ -51,8 +60,8 @@ class PingPong:
         return nullcontext()
 
     def run(self) -> float:
-        module = "agent.overhead.pingpong"
-        return float(run_for_output([sys.executable, "-m", module, str(self._turns)]))
+        players = own_module("agent.overhead.pingpong", str(self._turns))
+        return float(run_for_output(players.command, players.environment))
 
 
 class Command:

@@ -7,6 +7,7 @@ from pathlib import Path
 from fakes.processes import Launched, launched
 
 import agent as package
+from agent.client.interpreter import own_module
 
 
 class Copy:
@@ -29,4 +30,4 @@ class Copy:
             (self.folder / "agent" / "streams" / name).write_text(text)
 
     def launched(self) -> AbstractContextManager[Launched]:
-        return launched(self.folder / "log", env={"PYTHONPATH": str(self.folder)})
+        return launched(self.folder / "log", invocation=own_module("agent", folder=self.folder))

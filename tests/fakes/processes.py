@@ -7,11 +7,16 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fakes.real_agent import COMMAND, RealAgent
+from fakes.real_agent import STARTING_SECONDS, RealAgent
 from fakes.waiting import eventually
+
+from agent.client.interpreter import Invocation, own_module
+from agent.client.spawn import RunningAgent, running_agent
 
 GONE_SECONDS = 1.0
 """How soon nothing of ours is attached, whatever became of the agent."""
@@ -91,17 +96,18 @@ class Bpftool:
 
 
 class Launched(RealAgent):
-    """An agent that may be ended in any way; its output is in a file."""
+    """An agent that may be ended in any way."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
-        super().__init__(process, url)
-        self._log = log
-        self.supervisor = process.pid
+    def __init__(self, agent: RunningAgent) -> None:
+        super().__init__(agent)
+        self._agent = agent
+        self.process = agent.process
+        self.supervisor = agent.pid
         self.pid = self.processes()["agent"]
 
     @property
     def log(self) -> str:
-        return self._log.read_text()
+        return self._agent.log
 
     def processes(self) -> dict[str, int]:
         return {p["role"]: p["pid"] for p in self.status()["processes"]}
@@ -130,11 +136,11 @@ class Launched(RealAgent):
         return self.process.wait(seconds)
 
     def kill_whatever_is_left(self) -> None:
+        """Of an agent that was killed, a process may outlive the other."""
         for pid in (self.supervisor, self.pid):
             if state_of(pid):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-        self.process.wait()
 
 
 @contextlib.contextmanager
@@ -142,40 +148,18 @@ def launched(
     log: Path,
     *arguments: str,
     before: Sequence[str] = (),
-    env: Mapping[str, str] | None = None,
-    command: Sequence[str] = COMMAND,
+    invocation: Invocation | None = None,
 ) -> Iterator[Launched]:
-    """An agent on a free port, started through the command ``before`` if there is one."""
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [*before, *command, *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **env} if env else None,
-            cwd=log.parent,
-        )
-    agent: Launched | None = None
-    try:
-        agent = Launched(process, _url(process, log), log)
+    """An agent that logs to a file, started through the command ``before`` if there is one."""
+    started = invocation or own_module("agent")
+    started = replace(started, command=(*before, *started.command))
+    leftovers = ExitStack()
+    with (
+        leftovers,
+        running_agent(
+            arguments, invocation=started, log=log, timeout_s=STARTING_SECONDS
+        ) as running,
+    ):
+        agent = Launched(running)
+        leftovers.callback(agent.kill_whatever_is_left)
         yield agent
-    finally:
-        process.terminate()
-        try:
-            process.wait(ENDING_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        if agent is not None:
-            agent.kill_whatever_is_left()
-
-
-def _url(process: "subprocess.Popen[bytes]", log: Path) -> str:
-    def said() -> str | None:
-        _, found, rest = log.read_text().partition("listening on ")
-        if found and "\n" in rest:
-            return rest.split()[0]
-        assert process.poll() is None, log.read_text()
-        return None
-
-    return eventually(said)

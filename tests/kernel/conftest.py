@@ -1,10 +1,11 @@
-"""One agent for the tests of the real kernel that need none of their own, on each transport."""
+"""Agents for the tests of the real kernel."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from fakes.copied_package import Copy
+from fakes.processes import Bpftool, Launched, launched
 from fakes.real_agent import RealAgent, running
 
 from agent.model import TRANSPORTS
@@ -12,7 +13,16 @@ from agent.model import TRANSPORTS
 
 @pytest.fixture(scope="session", params=TRANSPORTS)
 def agent(request: pytest.FixtureRequest) -> Iterator[RealAgent]:
+    """One for all the tests that need none of their own, on each transport."""
     with running(["--transport", request.param]) as agent:
+        yield agent
+
+
+@pytest.fixture
+def own_agent(tmp_path: Path) -> Iterator[Launched]:
+    """One of the test's own, ready to arm."""
+    with launched(tmp_path / "log") as agent:
+        agent.settle()
         yield agent
 
 
@@ -20,3 +30,8 @@ def agent(request: pytest.FixtureRequest) -> Iterator[RealAgent]:
 def copy(tmp_path: Path) -> Copy:
     """The package, free to be broken."""
     return Copy(tmp_path)
+
+
+@pytest.fixture
+def bpftool(tool: Callable[[str], str]) -> Bpftool:
+    return Bpftool(tool("bpftool"))

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 from fakes.copied_package import Copy
-from fakes.processes import Launched, launched, status_field
+from fakes.processes import Launched, status_field
 from fakes.program import program
 
 Json = dict[str, Any]
@@ -35,13 +35,6 @@ FAULT = "{ u64 word; bpf_probe_read_user(&word, sizeof(word), (void *)8); }"
 SERVING = "        try:\n            while packet := self._channel.recv("
 
 ONLINE = Path("/sys/devices/system/cpu/cpu1/online")
-
-
-@pytest.fixture
-def agent(tmp_path: Path) -> Iterator[Launched]:
-    with launched(tmp_path / "log") as agent:
-        agent.settle()
-        yield agent
 
 
 def stream(evidence: Json, name: str = "runqlat") -> Json:
@@ -163,12 +156,12 @@ def test_a_suspended_machine_is_recorded(copy: Copy) -> None:
     assert "suspended" not in reasons(next_run.evidence)
 
 
-def test_a_fork_storm_is_counted_and_kept_within_bounds(agent: Launched) -> None:
+def test_a_fork_storm_is_counted_and_kept_within_bounds(own_agent: Launched) -> None:
     with program("storm", STORM) as storm:
-        with agent.run(scope=storm.scope):
+        with own_agent.run(scope=storm.scope):
             pass
-        before = resident_kib(agent.pid)
-        with agent.run(scope=storm.scope) as run:
+        before = resident_kib(own_agent.pid)
+        with own_agent.run(scope=storm.scope) as run:
             storm.work()
     assert run.evidence["exec"]["forks"] == STORM
     assert run.evidence["completeness"]["verdict"] != "invalid"
@@ -177,7 +170,7 @@ def test_a_fork_storm_is_counted_and_kept_within_bounds(agent: Launched) -> None
     counted = by_command["other"]["count"] + sum(row["count"] for row in by_command["top"])
     assert counted == run.evidence["runqlat"]["count"] >= STORM
     assert stream(run.evidence, "exit")["produced"] >= STORM
-    assert resident_kib(agent.pid) < before + STORM_ALLOWANCE_KIB
+    assert resident_kib(own_agent.pid) < before + STORM_ALLOWANCE_KIB
 
 
 def resident_kib(pid: int) -> int:
@@ -201,9 +194,9 @@ def test_a_full_table_of_requests_is_counted(copy: Copy, tool: Callable[[str], s
 
 
 def test_a_table_with_room_tells_the_queue_from_the_device(
-    agent: Launched, tmp_path: Path, tool: Callable[[str], str]
+    own_agent: Launched, tmp_path: Path, tool: Callable[[str], str]
 ) -> None:
-    with agent.run(sections=["biolatency"]) as run:
+    with own_agent.run(sections=["biolatency"]) as run:
         read_at_once(tool("fio"), tmp_path)
     assert stream(run.evidence, "biolatency")["collided"] == 0
     rows = [r for r in run.evidence["biolatency"]["by_operation"] if r["operation"] == "read"]
@@ -231,22 +224,22 @@ def folder_on_a_disk(first: Path) -> Path:
 
 
 @pytest.mark.parametrize("transport", ["ring", "perf"])
-def test_a_cpu_that_goes_offline_in_the_middle(agent: Launched, transport: str) -> None:
+def test_a_cpu_that_goes_offline_in_the_middle(own_agent: Launched, transport: str) -> None:
     if not ONLINE.exists() or os.getuid() != 0:
         pytest.skip(f"no CPU can be taken offline here: no {ONLINE}, or not root")
-    started = agent.start(transport=transport)
+    started = own_agent.start(transport=transport)
     assert started["available"], started
     try:
         play()
         ONLINE.write_text("0")
         play()
-        evidence = agent.stop()
+        evidence = own_agent.stop()
     finally:
         ONLINE.write_text("1")
     assert "cpus_changed" in reasons(evidence)
     assert evidence["completeness"]["verdict"] == "degraded"
     assert stream(evidence)["received"] > 4 * TURNS
-    with agent.run(transport=transport) as run:
+    with own_agent.run(transport=transport) as run:
         play()
     assert stream(run.evidence)["received"] > 2 * TURNS
 

@@ -2,12 +2,10 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pytest
 import requests
-from fakes.processes import Bpftool, Launched, children, held, launched, status_field
+from fakes.processes import Bpftool, Launched, children, held, status_field
 from fakes.program import program
 
 CYCLES = 1_000 if os.environ.get("CHAINBENCH_REQUIRE_KERNEL") == "1" else 100
@@ -47,19 +45,10 @@ def resident_kib(pid: int) -> int:
     return int(status_field(pid, "VmRSS").split()[0])
 
 
-@pytest.fixture
-def agent(tmp_path: Path) -> Iterator[Launched]:
-    with launched(tmp_path / "log") as agent:
-        agent.settle()
-        yield agent
-
-
-def test_nothing_grows_with_the_number_of_runs(agent: Launched, tool: Callable[[str], str]) -> None:
-    bpftool = Bpftool(tool("bpftool"))
-
+def test_nothing_grows_with_the_number_of_runs(own_agent: Launched, bpftool: Bpftool) -> None:
     def measured() -> tuple[Counter[str], Counter[str], Counter[str]]:
-        loaded = bpftool.programs(held(agent.supervisor, "map"))
-        return holdings(agent.supervisor), holdings(agent.pid), Counter(loaded.values())
+        loaded = bpftool.programs(held(own_agent.supervisor, "map"))
+        return holdings(own_agent.supervisor), holdings(own_agent.pid), Counter(loaded.values())
 
     def has_grown(before: tuple[Counter[str], ...]) -> list[Counter[str]]:
         """What is there now and was not before."""
@@ -68,8 +57,8 @@ def test_nothing_grows_with_the_number_of_runs(agent: Launched, tool: Callable[[
 
     def cycle(times: int) -> None:
         for _ in range(times):
-            assert client.post(f"{agent.url}/start").json()["available"]
-            assert client.post(f"{agent.url}/stop").json()["available"]
+            assert client.post(f"{own_agent.url}/start").json()["available"]
+            assert client.post(f"{own_agent.url}/stop").json()["available"]
 
     # one connection for all, or the number of descriptors would depend on when one is closed
     with requests.Session() as client:
@@ -77,18 +66,18 @@ def test_nothing_grows_with_the_number_of_runs(agent: Launched, tool: Callable[[
         before = measured()
         cycle(20)
         assert has_grown(before) == []
-        memory = resident_kib(agent.pid), resident_kib(agent.supervisor)
+        memory = resident_kib(own_agent.pid), resident_kib(own_agent.supervisor)
         cycle(CYCLES - 20 - WARM_UP)
         assert has_grown(before) == []
-    assert resident_kib(agent.pid) < memory[0] + AGENT_ALLOWANCE_KIB
-    assert resident_kib(agent.supervisor) < memory[1] + SUPERVISOR_ALLOWANCE_KIB
+    assert resident_kib(own_agent.pid) < memory[0] + AGENT_ALLOWANCE_KIB
+    assert resident_kib(own_agent.supervisor) < memory[1] + SUPERVISOR_ALLOWANCE_KIB
 
 
-def test_no_event_is_kept(agent: Launched) -> None:
+def test_no_event_is_kept(own_agent: Launched) -> None:
     """One load after another in one run, the second four times as long."""
-    with agent.run(sections=["runqlat"]):
-        few, resident = after_turns(agent, 100_000)
-        many, resident_later = after_turns(agent, 400_000)
+    with own_agent.run(sections=["runqlat"]):
+        few, resident = after_turns(own_agent, 100_000)
+        many, resident_later = after_turns(own_agent, 400_000)
     assert few >= 200_000
     assert many - few >= 800_000
     assert resident_later < resident + EVENTS_ALLOWANCE_KIB

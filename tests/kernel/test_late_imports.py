@@ -3,16 +3,18 @@
 import os
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
 import pytest
 import requests
 
-COMMAND = (sys.executable, "-X", "importtime", "-P", "-m", "agent", "--port", "0")
+from agent.client.interpreter import own_module
+from agent.client.spawn import running_agent
+
 IMPORTED = re.compile(r"import time: .*\| +([\w.]+)$", re.MULTILINE)
 
 
@@ -24,14 +26,11 @@ def stderr(tmp_path: Path) -> Iterator[IO[str]]:
 
 @pytest.fixture
 def url(stderr: IO[str]) -> Iterator[str]:
-    process = subprocess.Popen(COMMAND, stdout=subprocess.PIPE, stderr=stderr, text=True)
-    assert process.stdout is not None
-    try:
-        yield process.stdout.readline().split()[-1]
-    finally:
-        process.terminate()
-        process.wait(10)
-        process.stdout.close()
+    installed = own_module("agent")
+    python, *rest = installed.command
+    told = replace(installed, command=(python, "-X", "importtime", *rest))
+    with running_agent(invocation=told, stderr=stderr) as agent:
+        yield agent.url
 
 
 def everything(url: str) -> None:

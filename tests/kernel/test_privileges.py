@@ -13,6 +13,7 @@ from fakes.processes import Launched, held, launched, status_field
 from fakes.program import PROGRAMS
 from fakes.real_agent import RealAgent
 
+from agent.client.interpreter import Invocation
 from agent.sections.probes import SECTIONS
 from agent.streams.shared.bpf import SYSCALL_NUMBERS
 from agent.streams.supervisor.compilation import interpreters
@@ -121,14 +122,15 @@ def as_somebody(readable: Path, *options: str) -> list[str]:
     return [*here, "setpriv", *user, *options, "--"]
 
 
-def command(readable: Path) -> list[str]:
+def installed(readable: Path) -> Invocation:
+    """The agent as it is found there, since this package's own folder may be out of reach."""
     python = readable / Path(sys.executable).relative_to(sys.prefix)
-    return [str(python), "-P", "-m", "agent", "--port", "0"]
+    return Invocation((str(python), "-I", "-m", "agent"), os.environ)
 
 
 def test_two_capabilities_are_enough(tmp_path: Path, readable: Path) -> None:
     before = as_somebody(readable, f"--inh-caps={BOTH}", f"--ambient-caps={BOTH}")
-    with launched(tmp_path / "log", before=before, command=command(readable)) as agent:
+    with launched(tmp_path / "log", before=before, invocation=installed(readable)) as agent:
         assert status_field(agent.supervisor, "Uid").split() == [str(SOMEBODY)] * 4
         assert int(status_field(agent.supervisor, "CapEff"), 16).bit_count() == 2
         with agent.run() as run:
@@ -146,7 +148,7 @@ def nothing_effective(agent: Launched) -> bool:
 
 def test_without_capabilities_every_route_works(tmp_path: Path, readable: Path) -> None:
     with launched(
-        tmp_path / "log", before=as_somebody(readable), command=command(readable)
+        tmp_path / "log", before=as_somebody(readable), invocation=installed(readable)
     ) as agent:
         agent.settle()
         assert_unavailable(agent, "no_capability", "CAP_BPF and CAP_PERFMON")

@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,8 +15,11 @@ import pytest
 import requests
 from fakes.copied_package import Copy
 from fakes.processes import Bpftool, Launched, children, held, launched, state_of
-from fakes.real_agent import COMMAND
+from fakes.real_agent import RealAgent
 from fakes.waiting import eventually
+
+from agent.client.http_client import AgentClient, AgentUnreachable
+from agent.client.interpreter import own_module
 
 TERM_SECONDS = 5.0
 """How soon the agent is gone after SIGTERM, with anybody connected."""
@@ -25,50 +28,37 @@ PARTIAL = "stopped in the middle of a run; its evidence: "
 
 
 @pytest.fixture
-def bpftool(tool: Callable[[str], str]) -> Bpftool:
-    return Bpftool(tool("bpftool"))
-
-
-@pytest.fixture
-def agent(tmp_path: Path) -> Iterator[Launched]:
-    """One of the test's own, ready to arm."""
-    with launched(tmp_path / "log") as agent:
-        agent.settle()
-        yield agent
-
-
-@pytest.fixture
 def pool() -> Iterator[ThreadPoolExecutor]:
     with ThreadPoolExecutor() as pool:
         yield pool
 
 
-def test_stopped_means_that_nothing_is_attached(agent: Launched, bpftool: Bpftool) -> None:
-    maps = held(agent.supervisor, "map")
+def test_stopped_means_that_nothing_is_attached(own_agent: Launched, bpftool: Bpftool) -> None:
+    maps = held(own_agent.supervisor, "map")
     programs = bpftool.programs(maps)
     assert len(programs) > 5
     assert all(name.startswith("cba_") for name in programs.values())
     assert not bpftool.linked(programs)
-    agent.start()
+    own_agent.start()
     assert len(bpftool.linked(programs)) > 5
-    agent.stop()
+    own_agent.stop()
     assert not bpftool.linked(programs)
-    agent.process.terminate()
-    agent.exit_status()
+    own_agent.process.terminate()
+    own_agent.exit_status()
     assert bpftool.gone(maps)
 
 
 @pytest.mark.parametrize("victim", ["supervisor", "agent"])
 def test_killing_a_process_detaches_everything(
-    agent: Launched, bpftool: Bpftool, victim: str
+    own_agent: Launched, bpftool: Bpftool, victim: str
 ) -> None:
-    maps = held(agent.supervisor, "map")
-    agent.start()
+    maps = held(own_agent.supervisor, "map")
+    own_agent.start()
     assert bpftool.linked(bpftool.programs(maps))
-    os.kill(agent.processes()[victim], signal.SIGKILL)
+    os.kill(own_agent.processes()[victim], signal.SIGKILL)
     assert bpftool.gone(maps)
     if victim == "agent":
-        assert agent.exit_status() == 128 + signal.SIGKILL
+        assert own_agent.exit_status() == 128 + signal.SIGKILL
 
 
 @pytest.fixture
@@ -105,7 +95,7 @@ def test_killing_a_process_during_a_compilation_leaves_no_program(
     if victim == "supervisor":
         assert answer.result()["code"] == "supervisor_lost"
     elif victim == "agent":
-        assert isinstance(answer.exception(), requests.ConnectionError)
+        assert isinstance(answer.exception(), AgentUnreachable)
 
 
 def test_a_start_that_failed_late_does_not_spoil_the_next(tmp_path: Path) -> None:
@@ -122,29 +112,29 @@ def test_a_start_that_failed_late_does_not_spoil_the_next(tmp_path: Path) -> Non
 
 
 def test_without_its_supervisor_the_agent_tells_and_goes_on_serving(
-    agent: Launched, bpftool: Bpftool
+    own_agent: Launched, bpftool: Bpftool
 ) -> None:
-    with agent.run():
+    with own_agent.run():
         pass
-    started = agent.start(scenario="baseline")
-    agent.process.kill()
-    agent.process.wait()
-    eventually(lambda: not agent.status()["ebpf"]["available"])
-    status = agent.status()
+    started = own_agent.start(scenario="baseline")
+    own_agent.process.kill()
+    own_agent.process.wait()
+    eventually(lambda: not own_agent.status()["ebpf"]["available"])
+    status = own_agent.status()
     assert (status["running"], status["ebpf"]["code"]) == (True, "supervisor_lost")
     assert not any(status["armed"].values())
     assert [p["role"] for p in status["processes"]] == ["agent"]
 
-    evidence = agent.stop()
+    evidence = own_agent.stop()
     assert evidence["completeness"]["verdict"] == "invalid"
     assert "supervisor_lost" in str(evidence["completeness"]["reasons"])
     # what came until then is still worth something
     assert evidence["runqlat"]["count"] > 0
-    assert requests.get(f"{agent.url}/evidence/{started['run_id']}").json() == evidence
-    again = agent.start()
+    assert requests.get(f"{own_agent.url}/evidence/{started['run_id']}").json() == evidence
+    again = own_agent.start()
     assert (again["available"], again["code"]) == (False, "supervisor_lost")
-    assert not agent.stop()["available"]
-    assert 'chainbench_runs_total{scenario="baseline"' in agent.metrics()
+    assert not own_agent.stop()["available"]
+    assert 'chainbench_runs_total{scenario="baseline"' in own_agent.metrics()
 
 
 # --- SIGTERM
@@ -176,47 +166,48 @@ def hostile_clients(url: str) -> Iterator[None]:
 
 
 def test_sigterm_in_the_middle_of_a_run_keeps_the_evidence(
-    agent: Launched, bpftool: Bpftool
+    own_agent: Launched, bpftool: Bpftool
 ) -> None:
-    maps = held(agent.supervisor, "map")
-    started = agent.start(scenario="baseline")
-    with hostile_clients(agent.url):
-        agent.process.terminate()
-        assert agent.exit_status(TERM_SECONDS) == 0
+    maps = held(own_agent.supervisor, "map")
+    started = own_agent.start(scenario="baseline")
+    with hostile_clients(own_agent.url):
+        own_agent.process.terminate()
+        assert own_agent.exit_status(TERM_SECONDS) == 0
     assert bpftool.gone(maps)
-    assert not state_of(agent.pid)
-    evidence = json.loads(partial_evidence(agent.log))
+    assert not state_of(own_agent.pid)
+    evidence = json.loads(partial_evidence(own_agent.log))
     assert evidence["run_id"] == started["run_id"]
     assert evidence["available"]
     assert evidence["runqlat"]["count"] > 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_to_every_process_ends_it_as_well(agent: Launched, number: int) -> None:
+def test_a_signal_to_every_process_ends_it_as_well(own_agent: Launched, number: int) -> None:
     """systemd signals them all, as a terminal does; and the supervisor passes its own on."""
-    agent.start()
-    for pid in (agent.supervisor, agent.pid, agent.supervisor):
+    own_agent.start()
+    for pid in (own_agent.supervisor, own_agent.pid, own_agent.supervisor):
         os.kill(pid, number)
-    assert agent.exit_status(TERM_SECONDS) == 0
-    assert json.loads(partial_evidence(agent.log))["available"]
+    assert own_agent.exit_status(TERM_SECONDS) == 0
+    assert json.loads(partial_evidence(own_agent.log))["available"]
 
 
 def test_sigterm_while_the_compiler_hangs(
-    agent: Launched, bpftool: Bpftool, pool: ThreadPoolExecutor
+    own_agent: Launched, bpftool: Bpftool, pool: ThreadPoolExecutor
 ) -> None:
-    maps = held(agent.supervisor, "map")
-    answer = pool.submit(agent.start, sections=["exec"])
-    compiler = agent.catch_compiler()
-    agent.process.terminate()
-    assert agent.exit_status(TERM_SECONDS) == 0
+    maps = held(own_agent.supervisor, "map")
+    answer = pool.submit(own_agent.start, sections=["exec"])
+    compiler = own_agent.catch_compiler()
+    own_agent.process.terminate()
+    assert own_agent.exit_status(TERM_SECONDS) == 0
     eventually(lambda: not state_of(compiler))
     assert bpftool.gone(maps)
-    assert "did not end in time" in agent.log
+    assert "did not end in time" in own_agent.log
     assert answer.exception() is not None
 
 
 def test_sigterm_before_the_agent_is_up_leaves_no_process() -> None:
-    process = subprocess.Popen(COMMAND, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = [*own_module("agent").command, "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     [child] = eventually(lambda: children(process.pid))
     process.terminate()
     assert process.wait(TERM_SECONDS) in (0, 128 + signal.SIGTERM)
@@ -226,30 +217,30 @@ def test_sigterm_before_the_agent_is_up_leaves_no_process() -> None:
 # --- resources of the machine
 
 
-def test_a_full_disk_stops_nothing(tmp_path: Path) -> None:
+def test_a_full_disk_stops_nothing() -> None:
     """Whatever it writes to is full: its log, and where temporary files would go."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    installed = own_module("agent")
     with open("/dev/full", "wb") as full:
         process = subprocess.Popen(
-            [*COMMAND, "--port", str(port)],
+            [*installed.command, "--port", str(port)],
             stdout=full,
             stderr=full,
-            env={**os.environ, "TMPDIR": "/nonexistent"},
+            env={**installed.environment, "TMPDIR": "/nonexistent"},
         )
-    url = f"http://127.0.0.1:{port}"
+    agent = RealAgent(AgentClient(f"http://127.0.0.1:{port}"))
 
     def listening() -> bool:
         assert process.poll() is None
         try:
-            return requests.get(f"{url}/status", timeout=10).ok
-        except requests.ConnectionError:
+            return bool(agent.status())
+        except AgentUnreachable:
             return False
 
     try:
         eventually(listening)
-        agent = Launched(process, url, tmp_path / "none")
         with agent.run(sections=["runqlat"]):
             pass
         agent.start()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from fakes.processes import launched
 
+from agent.client.interpreter import Invocation
 from agent.sections.probes import SECTIONS
 
 ROOT = Path(__file__).parents[2]
@@ -61,8 +62,10 @@ def test_installed_on_its_own_it_collects(wheel: Path, tmp_path: Path) -> None:
     look = [sys.executable, "-P", "-c", "import agent; print(agent.__file__)"]
     found = subprocess.check_output(look, env=os.environ | installed, cwd=tmp_path, text=True)
     assert Path(found.strip()).is_relative_to(target)
-    script = [sys.executable, str(target / "bin" / "chainbench-agent"), "--port", "0"]
-    with launched(tmp_path / "log", env=installed, command=script) as agent:
+    script = Invocation(
+        (sys.executable, str(target / "bin" / "chainbench-agent")), os.environ | installed
+    )
+    with launched(tmp_path / "log", invocation=script) as agent:
         with agent.run() as run:
             pass
         assert run.started["armed"] == list(SECTIONS)

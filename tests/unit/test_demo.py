@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from fakes.agent_server import FakeAgent, serving
 from fakes.sample_evidence import evidence
 
 from agent.client import spawn
+from agent.client.interpreter import Invocation
 from agent.demo import bracket as client
 from agent.demo import command as demo
 from agent.demo import workload
@@ -100,37 +100,17 @@ def test_without_requests_the_demo_says_what_to_install(
     assert "chainbench-agent[demo]" in capsys.readouterr().err
 
 
-def python(code: str) -> list[str]:
-    return [sys.executable, "-u", "-c", code]
-
-
-def test_an_agent_of_ones_own_ends_with_its_use(capfd: pytest.CaptureFixture[str]) -> None:
-    code = (
-        "import os, time; print('pid', os.getpid());"
-        "print('listening on http://127.0.0.1:4711'); time.sleep(600)"
+def test_an_agent_that_does_not_start(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What it says of that itself is there to read, too."""
+    monkeypatch.setattr(
+        spawn, "own_module", lambda _: Invocation(("sh", "-c", "echo no luck >&2; exit 3"), {})
     )
-    with spawn.running_agent(python(code)) as url:
-        assert url == "http://127.0.0.1:4711"
-    other_output = capfd.readouterr().err
-    pid = int(other_output.removeprefix("pid "))
-    with pytest.raises(ProcessLookupError):
-        os.kill(pid, signal.SIGCONT)
-
-
-def test_an_agent_that_ends_at_once_says_how() -> None:
-    with (
-        pytest.raises(spawn.AgentDidNotStart, match="ended with status 3"),
-        spawn.running_agent(python("raise SystemExit(3)")),
-    ):
-        pass
-
-
-def test_an_agent_that_never_listens_is_given_up_and_ended() -> None:
-    with (
-        pytest.raises(spawn.AgentDidNotStart, match=r"did not listen within 0\.2 s"),
-        spawn.running_agent(python("import time; time.sleep(600)"), timeout_s=0.2),
-    ):
-        pass
+    assert demo.run_demo() == 1
+    complaints = capfd.readouterr().err
+    assert "no luck\n" in complaints
+    assert "demo: the agent ended with status 3 before it listened" in complaints
 
 
 @pytest.mark.parametrize("part", workload.PARTS)

@@ -1,9 +1,8 @@
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from agent.overhead.agent_process import AgentFailed, AgentProcess, AgentRefused
+from agent.client.http_client import AgentRefused
 from agent.overhead.agent_runs import AgentRun
 from agent.overhead.protocols import CannotMeasure
 from tests.fakes.overhead import FakeAgent
@@ -49,7 +48,7 @@ def test_what_was_not_collected_cannot_pass_for_cheap(evidence: dict[str, Any], 
 
 
 def test_an_option_the_agent_refuses_is_told_and_nothing_is_stopped() -> None:
-    agent = FakeAgent({}, AgentRefused(422, "unknown option"))
+    agent = FakeAgent({}, AgentRefused(422, "invalid_field", "unknown option"))
     with pytest.raises(CannotMeasure, match="unknown option"), run(agent).armed():
         pytest.fail("not armed")
     assert len(agent.asked) == 1
@@ -64,27 +63,3 @@ def test_losses_are_remarks_counted_over_the_runs() -> None:
         with configuration.armed():
             pass
     assert configuration.remarks() == ("runqlat: N of N events lost (2 runs)",)
-
-
-def script(tmp_path: Path, text: str) -> str:
-    path = tmp_path / "interpreter"
-    path.write_text(f"#!/bin/sh\n{text}\n")
-    path.chmod(0o755)
-    return str(path)
-
-
-def test_the_agent_is_ready_when_it_says_where_it_listens(tmp_path: Path) -> None:
-    fake = script(tmp_path, 'echo warming; echo "listening on http://127.0.0.1:1"; exec sleep 60')
-    with AgentProcess(interpreter=fake) as agent:
-        assert agent.url == "http://127.0.0.1:1"
-        proc = Path(f"/proc/{agent.pid}")
-        assert proc.exists()
-        with pytest.raises(AgentFailed, match=r"does not answer(.|\n)*warming"):
-            agent.get("/status")
-    assert not proc.exists()
-
-
-def test_an_agent_that_ends_at_its_start_leaves_its_last_words(tmp_path: Path) -> None:
-    fake = script(tmp_path, "echo no such module >&2; exit 3")
-    with pytest.raises(AgentFailed, match="no such module"), AgentProcess(interpreter=fake):
-        pass

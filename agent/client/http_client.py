@@ -1,0 +1,117 @@
+"""The agent's HTTP API for Python, with the standard library only.
+
+It never goes through a proxy, whatever the environment says: ``http.client`` knows none. An
+agent is on this machine or next to it, and a proxy would see the evidence.
+"""
+
+import contextlib
+import http.client
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+Json = dict[str, Any]
+
+ANSWER_TIMEOUT_S = 60.0
+"""Longer than the slowest start, which compiles the probes."""
+
+
+class AgentUnreachable(Exception):
+    """No answer, or none that an agent would give."""
+
+
+class AgentRefused(Exception):
+    """An answer that is not 2xx: its ``status``, and the agent's ``code`` and ``message``."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(f"{status} {code}: {message}" if code else f"{status}: {message}")
+        self.status = status
+        self.code = code
+        self.message = message
+
+
+class Connection:
+    """One connection to an agent, for one thread; it is opened by the first request."""
+
+    def __init__(self, url: str, timeout_s: float) -> None:
+        address = urlsplit(url)
+        if address.scheme != "http" or not address.hostname:
+            raise ValueError(f"{url} is not the URL of an agent: http://HOST:PORT")
+        self._url = url
+        self._prefix = address.path.rstrip("/")
+        self._http = http.client.HTTPConnection(address.hostname, address.port, timeout=timeout_s)
+
+    def send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> bytes:
+        """Return the body of the answer. Raises `AgentRefused` or `AgentUnreachable`."""
+        data = None if body is None else json.dumps(body).encode()
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        try:
+            self._http.request(method, self._prefix + path, data, headers)
+            response = self._http.getresponse()
+            answer = response.read()
+        except (OSError, http.client.HTTPException) as error:
+            self._http.close()
+            raise AgentUnreachable(f"no answer from {self._url}: {error!r}") from error
+        if not 200 <= response.status < 300:
+            raise _refusal(response.status, answer)
+        return answer
+
+    def close(self) -> None:
+        self._http.close()
+
+
+class AgentClient:
+    """An agent at a base URL. Each request has its own connection, so threads may share it.
+
+    Raises ValueError for a URL that is not ``http://HOST[:PORT]``.
+    """
+
+    def __init__(self, url: str, timeout_s: float = ANSWER_TIMEOUT_S) -> None:
+        self.url = url.rstrip("/")
+        self._timeout_s = timeout_s
+        Connection(self.url, timeout_s).close()
+
+    def get(self, path: str) -> Json:
+        """Return the JSON answer. Raises `AgentRefused` or `AgentUnreachable`."""
+        return self._json("GET", path, None)
+
+    def post(self, path: str, body: Mapping[str, Any] | None = None) -> Json:
+        """Return the JSON answer. Raises `AgentRefused` or `AgentUnreachable`."""
+        return self._json("POST", path, body)
+
+    def get_text(self, path: str) -> str:
+        """Return the answer as it is. Raises `AgentRefused` or `AgentUnreachable`."""
+        return self.send("GET", path).decode(errors="replace")
+
+    def send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> bytes:
+        """Return the body of the answer. Raises `AgentRefused` or `AgentUnreachable`."""
+        with self.connection() as connection:
+            return connection.send(method, path, body)
+
+    @contextlib.contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """One connection for many requests, for measuring the agent rather than TCP."""
+        connection = Connection(self.url, self._timeout_s)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def _json(self, method: str, path: str, body: Mapping[str, Any] | None) -> Json:
+        answer = self.send(method, path, body)
+        try:
+            decoded = json.loads(answer)
+        except ValueError:
+            decoded = None
+        if not isinstance(decoded, dict):
+            raise AgentUnreachable(f"{self.url}{path} answered no JSON object")
+        return decoded
+
+
+def _refusal(status: int, body: bytes) -> AgentRefused:
+    try:
+        answer = json.loads(body)
+        return AgentRefused(status, str(answer["error"]), str(answer["message"]))
+    except (ValueError, KeyError, TypeError):
+        return AgentRefused(status, "", body.decode(errors="replace"))

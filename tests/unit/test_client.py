@@ -1,0 +1,259 @@
+"""Starting an agent, and talking to it."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fakes.agent_server import FakeAgent, serving
+from fakes.copied_package import Copy
+
+import agent as package
+from agent.client.http_client import AgentClient, AgentRefused, AgentUnreachable
+from agent.client.interpreter import PACKAGE_FOLDER, Invocation, own_module
+from agent.client.spawn import AgentDidNotStart, running_agent
+from agent.demo import workload
+from agent.overhead.workloads import PingPong
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeAgent]:
+    with serving(FakeAgent()) as fake:
+        yield fake
+
+
+# --- talking to it
+
+
+def test_bodies_and_answers_are_json(fake: FakeAgent) -> None:
+    client = AgentClient(fake.url + "/")
+    assert client.post("/start", {"scenario": "ü"}) == {"status": "started"}
+    assert client.post("/stop") == fake.evidence
+    assert client.get("/status")["machine"]
+    assert json.loads(client.get_text("/status")) == client.get("/status")
+    start, stop, *_ = fake.requests
+    assert (json.loads(start.body), start.content_type) == ({"scenario": "ü"}, "application/json")
+    assert (stop.body, stop.content_type) == (b"", None)
+
+
+def test_a_refusal_carries_what_the_agent_says() -> None:
+    with serving(FakeAgent(refuse_start=True)) as fake, pytest.raises(AgentRefused) as refused:
+        AgentClient(fake.url).post("/start", {})
+    error = refused.value
+    assert (error.status, error.code) == (409, "run_in_progress")
+    assert error.message == "run r-1 is in progress"
+    assert str(error) == "409 run_in_progress: run r-1 is in progress"
+
+
+def test_one_connection_outlives_a_refusal() -> None:
+    with (
+        serving(FakeAgent(refuse_start=True)) as fake,
+        AgentClient(fake.url).connection() as connection,
+    ):
+        with pytest.raises(AgentRefused):
+            connection.send("POST", "/start", {})
+        assert json.loads(connection.send("GET", "/status"))["machine"]
+
+
+@pytest.mark.parametrize("variable", ["http_proxy", "HTTP_PROXY", "ALL_PROXY"])
+def test_no_proxy_is_asked(fake: FakeAgent, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv(variable, "http://127.0.0.1:1")
+    assert AgentClient(fake.url).get("/status")["machine"]
+
+
+def test_nobody_there() -> None:
+    with serving(FakeAgent()) as gone:
+        pass
+    with pytest.raises(AgentUnreachable, match=f"no answer from {gone.url}: ConnectionRefused"):
+        AgentClient(gone.url).get("/status")
+
+
+def test_somebody_else_there() -> None:
+    with (
+        serving(FakeAgent(evidence=["not", "ours"])) as other,  # type: ignore[arg-type]
+        pytest.raises(AgentUnreachable, match="/stop answered no JSON object"),
+    ):
+        AgentClient(other.url).post("/stop")
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:9090", "https://here:1", "http://", "http://here:x"])
+def test_what_is_no_url_of_an_agent_is_refused_at_once(url: str) -> None:
+    with pytest.raises(ValueError, match=r"is not the URL|Port could not be"):
+        AgentClient(url)
+
+
+# --- starting it
+
+
+def shell(script: str) -> Invocation:
+    return Invocation(("sh", "-c", script, "agent"), os.environ)
+
+
+LISTENS = 'echo warming; echo "listening on http://127.0.0.1:1"; exec sleep 60'
+
+
+def test_it_is_there_once_it_says_where_and_gone_afterwards() -> None:
+    with running_agent(invocation=shell(LISTENS)) as agent:
+        assert agent.url == "http://127.0.0.1:1"
+        assert Path(f"/proc/{agent.pid}").exists()
+        assert agent.log.startswith("warming\n")
+        with pytest.raises(AgentUnreachable, match=r"no answer(.|\n)*warming"):
+            agent.get("/status")
+    assert not Path(f"/proc/{agent.pid}").exists()
+
+
+def test_arguments_come_after_a_free_port(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with running_agent(["--timing", "x"], invocation=shell(f'echo "$@"; {LISTENS}'), log=log):
+        pass
+    assert log.read_text().splitlines()[0] == "--port 0 --timing x"
+
+
+def test_an_agent_that_ends_at_its_start_leaves_its_last_words() -> None:
+    failing = shell("echo no such module >&2; exit 3")
+    with (
+        pytest.raises(AgentDidNotStart, match=r"ended with status 3 .*\nno such module"),
+        running_agent(invocation=failing),
+    ):
+        pass
+
+
+def test_an_agent_that_never_listens_is_given_up_and_ended(tmp_path: Path) -> None:
+    silent = shell(f"echo $$ > {tmp_path}/pid; exec sleep 600")
+    with (
+        pytest.raises(AgentDidNotStart, match=r"did not listen within 0\.5 s"),
+        running_agent(invocation=silent, timeout_s=0.5),
+    ):
+        pass
+    pid = (tmp_path / "pid").read_text().strip()
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def test_a_command_that_is_not_there() -> None:
+    missing = Invocation(("/nonexistent/python",), {})
+    with (
+        pytest.raises(AgentDidNotStart, match="/nonexistent/python"),
+        running_agent(invocation=missing),
+    ):
+        pass
+
+
+# --- nothing of where it is started runs
+
+
+@pytest.fixture
+def trap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file that would be written by whatever is found in the working directory, or by way of
+    the environment."""
+    sprung, folder, home = tmp_path / "sprung", tmp_path / "hostile", tmp_path / "home"
+    code = f"open({str(sprung)!r}, 'a').write(__file__ + chr(10))\n"
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    users = home / f".local/lib/python{version}/site-packages"
+    for name in ("agent/__init__.py", "agent/__main__.py", "agent/cli.py", "queue.py"):
+        plant(folder / name, code)
+    plant(folder / "sitecustomize.py", code)
+    plant(folder / "startup.py", code)
+    plant(users / "usercustomize.py", code)
+    plant(users / "agent/__init__.py", code)
+    monkeypatch.chdir(folder)
+    variables = {
+        "PYTHONPATH": folder,
+        "PYTHONSTARTUP": folder / "startup.py",
+        "PYTHONUSERBASE": home / ".local",
+        "PYTHONHOME": folder,
+        "PYTHONINSPECT": "1",
+        "HOME": home,
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, str(value))
+    return sprung
+
+
+def plant(path: Path, code: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(code)
+
+
+def test_the_trap_works(trap: Path) -> None:
+    """Or else the tests below would say nothing."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONHOME"}
+    command = [sys.executable, "-m", "agent", "--help"]
+    subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, check=False)
+    sprung = trap.read_text()
+    assert all(name in sprung for name in ("agent/__main__.py", "sitecustomize.py"))
+
+
+def test_an_agent_runs_nothing_else(trap: Path) -> None:
+    with running_agent() as agent:
+        assert agent.get("/status")["running"] is False
+        environment = Path(f"/proc/{agent.pid}/environ").read_bytes()
+    assert b"PYTHON" not in environment
+    assert not trap.exists()
+
+
+def test_a_part_of_the_demo_runs_nothing_else(trap: Path) -> None:
+    process = workload.start_part("compute", 0.05)
+    output, _ = process.communicate()
+    assert int(output) > 0
+    assert not trap.exists()
+
+
+def test_the_ping_pong_runs_nothing_else(trap: Path) -> None:
+    assert PingPong(turns=10).run() > 0
+    assert not trap.exists()
+
+
+# --- it is found however it was installed
+
+
+def imported_by(invoked: Invocation) -> dict[str, str]:
+    found = subprocess.check_output(invoked.command, env=dict(invoked.environment), text=True)
+    return dict(line.split(" ", 1) for line in found.splitlines())
+
+
+SHOW = """
+import queue, numpy, agent, sys
+print("queue", queue.__file__)
+print("numpy", numpy.__file__)
+print("agent", agent.__file__)
+print("name", __name__)
+print("arguments", *sys.argv[1:])
+"""
+
+
+def test_as_it_is_installed_here() -> None:
+    shown = subprocess.run(
+        own_module("agent", "--version").command, capture_output=True, text=True, check=True
+    )
+    assert shown.stdout == f"chainbench-agent {package.__version__}\n"
+    assert Path(package.__path__[0]).parent == PACKAGE_FOLDER
+
+
+def test_in_a_folder_it_runs_from_there_with_what_is_installed(tmp_path: Path) -> None:
+    """As after ``pip install --target``, while another one is installed; and what lies next to
+    the package hides nothing of the standard library."""
+    copy = Copy(tmp_path)
+    plant(copy.folder / "agent/show_imports.py", SHOW)
+    plant(copy.folder / "queue.py", "raise SystemExit('hidden')")
+    shown = imported_by(own_module("agent.show_imports", "a", "--b", folder=copy.folder))
+    assert shown["agent"] == str(copy.folder / "agent/__init__.py")
+    assert Path(shown["queue"]).parent == Path(os.__file__).parent
+    assert "site-packages" in shown["numpy"]
+    assert (shown["name"], shown["arguments"]) == ("__main__", "a --b")
+
+
+def test_a_package_only_on_pythonpath_starts_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = Copy(tmp_path)
+    plant(copy.folder / "agent/show_imports.py", SHOW)
+    code = (
+        "from agent.client.interpreter import own_module; import subprocess;"
+        "i = own_module('agent.show_imports', 'a'); subprocess.run(i.command, env=i.environment)"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(copy.folder))
+    shown = imported_by(Invocation((sys.executable, "-P", "-c", code), os.environ))
+    assert shown["agent"] == str(copy.folder / "agent/__init__.py")

@@ -33,8 +33,6 @@ DETAILS = {"syscalls": "syscall_counts", "exec_failures": "exec", "wait_function
 SCOPED_DETAILS = ("wait_functions",)
 """Not of the whole machine."""
 
-SCOPES = ("system", "pid", "cgroup", "caller")
-
 
 @dataclass(frozen=True, slots=True)
 class Scope:

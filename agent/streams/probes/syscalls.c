@@ -5,14 +5,13 @@
 #include "slots.h"
 
 #if WITH_SYSCALLS
-inline_always bool is_left_out(const struct cpu_counters *c, u32 *tid)
+/* Whether the current task is out of scope. Sets `tid`, unless the scope is cached. */
+inline_always bool is_out_of_scope(const struct cpu_counters *c, u32 *tid)
 {
-#if TELLS_CURRENT
-	if (!rarely(c->current == CURRENT_UNKNOWN))
-		return c->current == CURRENT_OUT;
-#endif
+	if (CACHES_CURRENT_SCOPE && !rarely(c->current_scope == CURRENT_SCOPE_UNKNOWN))
+		return c->current_scope == CURRENT_OUT_OF_SCOPE;
 	*tid = LOAD32((u64)bpf_get_current_task_btf(), TASK_PID);
-	return !is_in_scope(slot_of(*tid), *tid);
+	return !in_scope_by_slot(slot_of(*tid), *tid);
 }
 
 /* The instruction SYSCALL leaves the address that it returns to in rcx; the 32-bit ways do not. */
@@ -32,7 +31,7 @@ int on_sys_enter(u64 *ctx)
 	u64 number = ctx[1];
 	u32 tid = 0;
 
-	if (rarely(is_left_out(c, &tid))) {
+	if (rarely(is_out_of_scope(c, &tid))) {
 		c->excluded_syscalls++;
 		return 0;
 	}

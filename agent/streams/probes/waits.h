@@ -55,4 +55,14 @@ inline_always void wait_ended(u32 tid, u64 ns)
 	sum->count++;
 }
 
+#else
+
+inline_always void wait_began(void *ctx, u32 tid, u64 now)
+{
+}
+
+inline_always void wait_ended(u32 tid, u64 ns)
+{
+}
+
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* Syscalls by number: one increment each. A stream of them would be out of the question. */
+/* Syscalls by number: one increment each. They are too frequent to be streamed. */
 #include "details.h"
 #include "execs.h"
 #include "slots.h"
@@ -14,7 +14,7 @@ inline_always bool is_out_of_scope(const struct cpu_counters *c, u32 *tid)
 	return !in_scope_by_slot(slot_of(*tid), *tid);
 }
 
-/* The instruction SYSCALL leaves the address that it returns to in rcx; the 32-bit ways do not. */
+/* The SYSCALL instruction leaves its return address in rcx; the 32-bit entries do not. */
 inline_always bool is_compat_call(u64 regs)
 {
 #ifdef TASK_ABI_STATUS
@@ -35,7 +35,7 @@ int on_sys_enter(u64 *ctx)
 		c->excluded_syscalls++;
 		return 0;
 	}
-	/* Numbers beyond the table are counted too; -1 (skipped by a tracer) is no syscall. */
+	/* Numbers beyond the table are counted as one; -1 (skipped by a tracer) is not a syscall. */
 	if (rarely(number >= SYSCALL_OTHER)) {
 		if ((s32)number == -1)
 			return 0;
@@ -56,7 +56,7 @@ int on_sys_enter(u64 *ctx)
 #endif
 
 #if WITH_EXEC_RETURNS
-/* Called by the kernel, preemptible, as the awaited task is about to be back in user space. */
+/* Called by the kernel, preemptible, just before the awaited task returns to user space. */
 int on_exec_returned(void *map)
 {
 	u64 regs = (u64)bpf_task_pt_regs((void *)bpf_get_current_task_btf());
@@ -67,7 +67,7 @@ int on_exec_returned(void *map)
 #endif
 
 #if WITH_SYSCALL_TIMES || EXECS_BY_SYS_EXIT
-/* (regs, result). Signals are looked at later, so a call that one ended is seen to return here. */
+/* (regs, result). Signals are handled later: a call that one interrupted returns here, too. */
 int on_sys_exit(u64 *ctx)
 {
 	u64 task = (u64)bpf_get_current_task_btf();

@@ -164,7 +164,7 @@ def test_tasks_with_unseen_switches_are_compared_as_well(
 ) -> None:
     """A kernel may run no program for some: for those of process 1, here for one in twenty."""
     declining = f"{event}\n\tif (bpf_get_prandom_u32() % 20 == 0) {nothing};"
-    copy.change("probes/sched.c", event, declining)
+    copy.change("probes/sched.c" if event == WAKEUP else "probes/turns.h", event, declining)
     with copy.launched() as agent:
         agent.settle()
         evidence = of_a_tree(agent, tool("hackbench"), *HACKBENCH, sections=sections)

@@ -23,6 +23,19 @@ inline_always bool in_scope_by_slot(const struct task_slot *slot, u32 tid)
 	return (!SCOPED && WITH_TASK_TIMES && !rarely(slot->tid != tid)) || in_scope(tid);
 }
 
+inline_always bool is_waiting(u32 tag)
+{
+	u32 state = tag & SLOT_STATE;
+
+	return state == SLOT_RUNNABLE || state == SLOT_PREEMPTED;
+}
+
+inline_always void enter_state(struct task_slot *slot, u32 tag, u64 now)
+{
+	slot->tag = tag;
+	slot->since = now;
+}
+
 /* Free the slot of a task that is out of scope. */
 inline_always void disown(u32 tid)
 {
@@ -37,11 +50,9 @@ inline_always void disown(u32 tid)
 /* The slot is about to be taken from another task; its open interval is lost. */
 inline_always void count_displaced(struct task_slot *slot)
 {
-	u32 state = slot->tag & SLOT_STATE;
-
 	if (is_blocked(slot->tag))
 		counters()->blocked_collided++;
-	else if (state == SLOT_RUNNABLE || state == SLOT_PREEMPTED)
+	else if (is_waiting(slot->tag))
 		batch_of(STREAM_RUNQLAT)->collided++;
 	if (slot->tid != 0 && origin_of(slot->tid)->born_ns != 0)
 		batch_of(STREAM_EXIT)->collided++;
@@ -94,8 +105,7 @@ inline_always void begin_life(u32 tid, u64 now)
 	struct task_origin *origin = origin_of(tid);
 
 	take_slot(slot, tid, now);
-	slot->tag = SLOT_STOPPED; /* until wake_up_new_task() */
-	slot->since = now;
+	enter_state(slot, SLOT_STOPPED, now); /* until wake_up_new_task() */
 	origin->run_delay = 0;
 	origin->runtime = 0;
 	origin->pcount = 0;

@@ -52,8 +52,7 @@ inline_always void prime_account(struct task_slot *slot, u64 task, u32 tid)
 	origin->pcount = LOAD64(task, TASK_PCOUNT);
 	begin_account(slot, tid, now);
 	start_at_origin(slot, origin);
-	slot->tag = (seen ? slot->tag : tag) | SLOT_PRIMED;
-	slot->since = now;
+	enter_state(slot, (seen ? slot->tag : tag) | SLOT_PRIMED, now);
 	if (!seen)
 		slot->tid = tid;
 }

@@ -122,19 +122,18 @@ inline_always bool take_arrival(struct task_slot *slot, u64 task, u64 *wait)
 inline_always void count_wait(void *ctx, struct task_slot *slot, u32 tag, u64 wait)
 {
 	struct batch *batch = batch_of(STREAM_RUNQLAT);
-	u32 state = tag & SLOT_STATE;
+	bool preempted = (tag & SLOT_STATE) == SLOT_PREEMPTED;
 	u32 tid = slot->tid;
 
-	if (tag & SLOT_PRIMED && (state == SLOT_RUNNABLE || state == SLOT_PREEMPTED)) {
+	if (tag & SLOT_PRIMED && is_waiting(tag)) {
 		batch->in_flight++;
 		origin_of(tid)->pcount++; /* an arrival that ended no wait of ours */
 		return;
 	}
 	slot->waits++;
-	if (state == SLOT_PREEMPTED)
+	if (preempted)
 		slot->preempted_ns += wait;
-	stream_wait(ctx, batch, tid, wait > LATENCY_MAX ? LATENCY_MAX : wait,
-		    state == SLOT_PREEMPTED);
+	stream_wait(ctx, batch, tid, wait > LATENCY_MAX ? LATENCY_MAX : wait, preempted);
 }
 
 /*

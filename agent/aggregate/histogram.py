@@ -29,7 +29,6 @@ _FIRST_BINS = np.array([bin_of(1000 * us) for us in _POWERS_OF_TWO_US])
 class LatencyHistogram:
     """Latencies of 0 ns to 100 s. Belongs to one thread at a time."""
 
-    LOWEST = hdr.LOWEST_NS
     HIGHEST = hdr.HIGHEST_NS
 
     def __init__(self) -> None:

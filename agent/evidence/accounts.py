@@ -1,4 +1,13 @@
-"""Our account of each task beside the kernel's, added up for the checks of a run."""
+"""Our account of each task against the kernel's, added up for the checks of a run.
+
+Within the bounds below, of each task with a full account and for the sum of all:
+
+    waits + explained = the kernel's run_delay       (explained: as found wait by wait)
+    CPU time + explained = the kernel's CPU time     (explained: waits it took for CPU time)
+    waits + CPU time + blocked = lifetime
+
+docs/explanation/task-accounts.md derives these, and says which code keeps which part.
+"""
 
 from dataclasses import dataclass
 
@@ -16,48 +25,48 @@ from agent.streams.shared.layout import (
 RELATIVE_BOUND = 0.01
 NS_PER_US = 1_000
 NS_PER_SWITCH = 1_000
-"""What the kernel's time of a wait or a turn may be off by beside what is explained."""
+"""What the kernel's time of a wait or a turn may be off by, apart from what is explained."""
 INTERRUPTION_NS = 200_000
-"""Allowed once in a sum: a hypervisor that takes the CPU away between the kernel's reading of its
-clock and ours. Nothing in a run with work in it, but most of one that waited a few times only."""
+"""Allowed once in a sum: a hypervisor may take the CPU away between the kernel's reading of its
+clock and ours. It is negligible in a run with real work, but not in one with a few short waits."""
 NS_PER_REMOTE_WAIT = 10_000
-"""Where the kernel's clock stands still over a wait that a wakeup on another CPU began, it becomes
-CPU time from before sched_wakeup on: that CPU was sent an interrupt first, 6 µs on a nested virtual
-machine, where that leaves the guest."""
+"""If the kernel's clock stands still over a wait that began with a wakeup on another CPU, all of it
+becomes CPU time, and some time before sched_wakeup too: that CPU was sent an interrupt first, which
+takes 6 µs on a nested virtual machine, because it leaves the guest."""
 UNTIMED_TURN_NS = 200_000
-"""How much earlier a turn may have begun by the kernel's clock, where that was not found out: the
-last one of a task that has exited, and one whose beginning was not seen (CLOCKS_APART_NS)."""
+"""How much earlier a turn may have begun by the kernel's clock, where that was not determined: the
+last turn of a task that has exited, and one whose beginning was not seen (STALE_CLOCK_NS)."""
 TICK_NS = 10_000_000
-"""A task that is running has its CPU time brought up to date with the tick, 10 ms at HZ=100."""
+"""The kernel updates the CPU time of a running task at each tick: every 10 ms at HZ=100."""
 
 
 @dataclass(slots=True)
 class Accounts:
     """Sums over all tasks with a full account; times in ns.
 
-    Of a task whose slot was taken over in the middle of its life (born_ns 0) nothing is compared.
+    A task whose slot was taken over in mid-life (born_ns 0) is not compared.
     """
 
     unseen: int = 0
-    """Arrivals on a CPU that the kernel counted (sched_info.pcount) and we did not see. What
-    it accounted of these waits the kernel side has left out."""
+    """Arrivals on a CPU that the kernel counted (sched_info.pcount) and we did not see. What it
+    accounted for these waits is already subtracted from its side."""
     waiting: int = 0
-    """Tasks that waited, by us or by the kernel."""
+    """Tasks that waited, by our account or by the kernel's."""
     waits: int = 0
     waits_ns: int = 0
     kernel_waits_ns: int = 0
     waits_explained_ns: int = 0
-    """What the kernel's has more, as found wait by wait (accounts.h): what its clock makes of a
-    wait that it tells by older times, and sleeps that it takes for waits."""
+    """Known excess of the kernel's figure over ours, found wait by wait (accounts.h): the effect of
+    its stale clock, and sleep that it takes for waits."""
     waits_failed: int = 0
     """Tasks whose own waits are off by more than 1 %, or 1 µs a wait."""
     cpu_ns: int = 0
     kernel_cpu_ns: int = 0
     cpu_explained_ns: int = 0
-    """What the kernel's has more: where its clock stands still, a wait becomes time on the CPU."""
+    """Known excess of the kernel's figure: a wait by a stale clock becomes CPU time."""
     cpu_allowance_ns: int = 0
-    """Ticks of tasks that run, last turns of those that exited, 1 µs at each switch, what began on
-    another CPU, and waits that are longer by the kernel's clock."""
+    """A tick for each running task, last turns of tasks that exited, 1 µs for each switch, wakeups
+    from another CPU, and waits that are longer by the kernel's clock."""
     accounted_ns: int = 0
     """On-CPU, run-queue and off-CPU time."""
     lifetimes_ns: int = 0
@@ -75,7 +84,9 @@ class Accounts:
 
     def _take_waits(self, rows: Summaries) -> None:
         ours, theirs = rows["wait_ns"].astype(np.int64), rows["kernel_run_delay"].astype(np.int64)
-        explained = rows["apart_ns"] + NS_PER_US * rows["slept_us"].astype(np.int64)
+        explained = rows["scheduler_excess_ns"] + NS_PER_US * rows["sleep_as_wait_us"].astype(
+            np.int64
+        )
         waits = rows["waits"].astype(np.int64)
         allowed = np.maximum(theirs * RELATIVE_BOUND, waits * NS_PER_SWITCH)
         self.waiting += int(np.count_nonzero((waits > 0) | (theirs > 0)))
@@ -86,15 +97,17 @@ class Accounts:
         self.waits_failed += int(np.count_nonzero(np.abs(ours + explained - theirs) > allowed))
 
     def _take_cpu(self, rows: Summaries, unseen: int) -> None:
-        """Where the kernel's time of a wait is shorter, it is mostly that the wait ended later than
-        by its clock, and became CPU time. Where it is longer, the wait may have begun earlier
-        (no CPU time), or have been that of a preempted task (less of it): that is allowed for.
+        """Add CPU times, and what waits explain of their difference.
+
+        Where the kernel's time of a wait is shorter, mostly its clock put the end of the wait too
+        early, and the rest became CPU time. Where it is longer, the wait may have begun earlier (no
+        CPU time), or it followed a preemption (less CPU time): the excess is allowed for.
         """
-        apart = rows["apart_ns"]
+        excess = rows["scheduler_excess_ns"]
         self.cpu_ns += int(rows["oncpu_ns"].astype(np.int64).sum())
         self.kernel_cpu_ns += int(rows["kernel_runtime"].astype(np.int64).sum())
-        self.cpu_explained_ns += int(np.maximum(-apart, 0).sum())
-        self.cpu_allowance_ns += int(np.maximum(apart, 0).sum())
+        self.cpu_explained_ns += int(np.maximum(-excess, 0).sum())
+        self.cpu_allowance_ns += int(np.maximum(excess, 0).sum())
         self.cpu_allowance_ns += NS_PER_REMOTE_WAIT * int(rows["remote_waits"].sum())
         self.cpu_allowance_ns += TICK_NS * int(np.count_nonzero(rows["state"] == SLOT_RUNNING))
         exited = int(np.count_nonzero(rows["state"] == SLOT_EXITED))
@@ -106,5 +119,5 @@ class Accounts:
         accounted = rows["wait_ns"] + rows["oncpu_ns"] + rows["blocked_ns"]
         self.accounted_ns += int(accounted.sum()) + int(rows["open_ns"][waiting].sum())
         lived = rows["now_ns"].astype(np.int64) - rows["born_ns"].astype(np.int64)
-        # timed by the scheduler's clock, a life of microseconds may seem to begin after its end
+        # by the scheduler's clock a life of microseconds may seem to begin after its end
         self.lifetimes_ns += int(np.maximum(lived, 0).sum())

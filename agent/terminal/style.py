@@ -15,9 +15,6 @@ class Style:
     def heading(self, text: str) -> str:
         return self._sgr("1", text)
 
-    def faint(self, text: str) -> str:
-        return self._sgr("2", text)
-
     def good(self, text: str) -> str:
         return self._sgr("32", text)
 

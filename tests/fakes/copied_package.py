@@ -1,33 +1,68 @@
-"""The package in a folder of its own, free to be broken."""
+"""The package in a folder of its own, free to be broken: by faults.py, and without a change of it.
 
+In the copy, ``python -m agent`` and the compiler put the listed faults into their process first.
+"""
+
+import json
 import shutil
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from fakes import faults
 from fakes.processes import Launched, launched
 
 import agent as package
 from agent.client.interpreter import own_module
 
+START = """\
+import sys
+
+import faults
+
+faults.break_agent()
+
+from agent.cli import main
+
+sys.exit(main())
+"""
+
+COMPILER = """\
+import sys
+
+sys.path.append({folder!r})
+
+import faults
+from agent.streams.compiler import compiler
+
+faults.break_compiler()
+compiler.main()
+"""
+
 
 class Copy:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        shutil.copytree(
-            package.__path__[0], folder / "agent", ignore=shutil.ignore_patterns("__pycache__")
-        )
-        self._intact: dict[str, str] = {}
+        self._faults: list[tuple[str, tuple[object, ...]]] = []
+        source, copy = Path(faults.__file__), folder / "agent"
+        shutil.copytree(package.__path__[0], copy, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(source, folder)
+        shutil.copy(source.with_suffix(".h"), copy / "streams" / "probes")
+        (copy / "__main__.py").write_text(START)
+        (folder / faults.COMPILER.name).write_text(COMPILER.format(folder=str(folder)))
+        self.mend()
 
-    def change(self, name: str, old: str, new: str) -> None:
-        """In a file of agent/streams, or beside it (``../evidence/checks.py``)."""
-        path = self.folder / "agent" / "streams" / name
-        text = self._intact.setdefault(name, path.read_text())
-        assert old in text, f"{name} has changed: {old}"
-        path.write_text(text.replace(old, new))
+    def inject(self, fault: Callable[..., None], *arguments: object) -> None:
+        """A fault of faults.py, in the processes that start from now on."""
+        self._faults.append((fault.__name__, arguments))
+        self._write()
 
     def mend(self) -> None:
-        for name, text in self._intact.items():
-            (self.folder / "agent" / "streams" / name).write_text(text)
+        self._faults.clear()
+        self._write()
+
+    def _write(self) -> None:
+        (self.folder / faults.LIST.name).write_text(json.dumps(self._faults))
 
     def launched(self) -> AbstractContextManager[Launched]:
         return launched(self.folder / "log", invocation=own_module("agent", folder=self.folder))

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import faults
 from fakes.checks import checks_of, of_a_tree, unexplained
 from fakes.copied_package import Copy
 from fakes.needs import needs_delayed_dequeues, needs_two_cpus
@@ -28,12 +29,6 @@ TURNS, REMOTE_TURNS, WRITES = 5_000, 5_000, 500
 HACKBENCH = ("-g", "4", "-l", "300")
 CROWD = ("--switch", "2", "--mutex", "2", "--timeout", "1", "--quiet")
 ATTEMPTS, REPEATED = 20, 5
-
-WOKEN = "woken_from_elsewhere(task);\n\tslot->since = now;"
-WAKEUP = "int on_sched_wakeup(u64 *ctx)\n{"
-ARRIVAL = "inline_always void switched_in(void *ctx, u64 next, u64 now)\n{"
-TIMED = "slot->wait_ns += ns;"
-TOLD = "u64 ns = latency(batch, now, since);"
 
 
 def of_players(agent: RealAgent, **body: Any) -> Json:
@@ -79,7 +74,7 @@ def test_short_waits_are_explained_one_by_one(agent: RealAgent, sections: list[s
 
 
 def test_on_a_kernel_without_casts_as_well(copy: Copy) -> None:
-    copy.change("compiler/newer_kernels.py", '"bpf_rdonly_cast"', '"not_there"')
+    copy.inject(faults.kernel_lacks, "bpf_rdonly_cast")
     with copy.launched() as agent:
         agent.settle()
         assert unexplained(checks_of(of_players(agent))["run_queue_wait"]) < 0.01
@@ -87,7 +82,7 @@ def test_on_a_kernel_without_casts_as_well(copy: Copy) -> None:
 
 def test_where_a_task_does_not_lead_to_its_run_queue_nothing_is_explained(copy: Copy) -> None:
     """A kernel without CONFIG_FAIR_GROUP_SCHED."""
-    copy.change("shared/specs.py", '("cfs_rq", "rq")', '("cfs_rq", "not_there")')
+    copy.inject(faults.kernel_lacks, "cfs_rq.rq")
     with copy.launched() as agent:
         agent.settle()
         check = checks_of(of_players(agent))["run_queue_wait"]
@@ -155,16 +150,15 @@ def test_sleeps_that_the_scheduler_takes_for_waits(agent: RealAgent, tool: Any) 
         pytest.fail(f"none in {ATTEMPTS} runs")
 
 
-@pytest.mark.parametrize(
-    ("event", "nothing"), [(ARRIVAL, "return"), (WAKEUP, "return 0")], ids=["arrivals", "wakeups"]
-)
+@pytest.mark.parametrize("events", ["arrivals", "wakeups"])
 @pytest.mark.parametrize("sections", [["runqlat"], ["runqlat", "offcpu"]], ids="+".join)
 def test_tasks_with_unseen_switches_are_compared_as_well(
-    copy: Copy, tool: Any, sections: list[str], event: str, nothing: str
+    copy: Copy, tool: Any, sections: list[str], events: str
 ) -> None:
     """A kernel may run no program for some: for those of process 1, here for one in twenty."""
-    declining = f"{event}\n\tif (bpf_get_prandom_u32() % 20 == 0) {nothing};"
-    copy.change("probes/sched.c", event, declining)
+    copy.inject(faults.in_c, f"{events.upper()}_UNSEEN")
+    if events == "wakeups":
+        copy.inject(faults.runs_instead, "on_sched_wakeup", "on_some_sched_wakeups")
     with copy.launched() as agent:
         agent.settle()
         evidence = of_a_tree(agent, tool("hackbench"), *HACKBENCH, sections=sections)
@@ -184,16 +178,12 @@ def test_tasks_with_unseen_switches_are_compared_as_well(
 
 
 @pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        (WOKEN, WOKEN.replace("now;", "now - 500000;")),
-        (TIMED, "if (slot->waits % 20 == 0) ns = 0;\n\tslot->wait_ns += ns;"),
-        (TOLD, f"{TOLD}\n\n\tns += ns / 10;"),
-    ],
+    "fault",
+    ["WAKEUPS_TOO_EARLY", "WAITS_MISSED", "WAITS_TOO_LONG"],
     ids=["0.5 ms too early", "one in twenty missed", "a tenth too long"],
 )
-def test_waits_that_are_wrong_are_found(copy: Copy, tool: Any, old: str, new: str) -> None:
-    copy.change("probes/sched.c", old, new)
+def test_waits_that_are_wrong_are_found(copy: Copy, tool: Any, fault: str) -> None:
+    copy.inject(faults.in_c, fault)
     with copy.launched() as agent:
         agent.settle()
         evidence = of_a_tree(agent, tool("hackbench"), *HACKBENCH)

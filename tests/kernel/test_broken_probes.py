@@ -8,8 +8,10 @@ import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
+from fakes import faults
 from fakes.copied_package import Copy
 from fakes.processes import Bpftool, Launched, held
 from fakes.program import program
@@ -18,9 +20,14 @@ from agent.sections.probes import SECTIONS
 
 OTHERS = [section for section in SECTIONS if section != "biolatency"]
 
-IN_BLOCK_C = "int on_block_rq_issue(u64 *ctx)\n{"
-IN_FORK = "int on_sched_process_fork(u64 *ctx)\n{"
-OUT_OF_BOUNDS = "\n\t*(volatile u64 *)(MAP_VALUE(SLOTS_FD) + bpf_get_current_pid_tgid()) = 1;"
+
+Broken = tuple[Any, ...]
+"""A fault and its arguments."""
+
+
+def refused(function: str) -> list[Broken]:
+    """The verifier refuses the program of this function."""
+    return [(faults.in_c, "OUT_OF_BOUNDS"), (faults.runs_instead, function, "out_of_bounds")]
 
 
 def nothing_is_attached(agent: Launched, bpftool: Bpftool) -> bool:
@@ -28,7 +35,7 @@ def nothing_is_attached(agent: Launched, bpftool: Bpftool) -> bool:
 
 
 def test_what_does_not_compile_is_told_and_tried_again(copy: Copy, bpftool: Bpftool) -> None:
-    copy.change("probes/kernel.h", "#pragma once", "#pragma once\n#error broken on purpose")
+    copy.inject(faults.in_c, "DOES_NOT_COMPILE")
     with copy.launched() as agent:
         started = agent.start()
         assert (started["available"], started["code"]) == (False, "compile_failed")
@@ -44,29 +51,26 @@ def test_what_does_not_compile_is_told_and_tried_again(copy: Copy, bpftool: Bpft
 
 
 @pytest.mark.parametrize(
-    ("name", "old", "new", "told"),
+    ("broken", "told"),
     [
-        ("probes/block.c", IN_BLOCK_C, f"{IN_BLOCK_C}\n#error broken on purpose", "on purpose"),
-        ("probes/block.c", IN_BLOCK_C, IN_BLOCK_C + OUT_OF_BOUNDS, "unbounded"),
+        ([(faults.in_c, "BIOLATENCY_DOES_NOT_COMPILE")], "on purpose"),
+        (refused("on_block_rq_issue"), "unbounded"),
         (
-            "shared/specs.py",
-            '"block_rq_complete"',
-            '"block_rq_fulfil"',
-            "tracepoint block_rq_fulfil",
+            [(faults.kernel_lacks, "btf_trace_block_rq_complete")],
+            "tracepoint block_rq_complete",
         ),
         (
-            "../sections/biolatency/probe.py",
-            '"start_time_ns"',
-            '"birthday"',
-            "no field request.birthday",
+            [(faults.kernel_lacks, "request.start_time_ns")],
+            "no field request.start_time_ns",
         ),
     ],
     ids=["does not compile", "refused by the verifier", "no tracepoint", "no field"],
 )
 def test_one_section_is_missing_and_the_others_run(
-    copy: Copy, bpftool: Bpftool, name: str, old: str, new: str, told: str
+    copy: Copy, bpftool: Bpftool, broken: list[Broken], told: str
 ) -> None:
-    copy.change(name, old, new)
+    for fault in broken:
+        copy.inject(*fault)
     with copy.launched() as agent:
         started = agent.start()
         assert started["armed"] == OTHERS
@@ -86,19 +90,19 @@ def test_one_section_is_missing_and_the_others_run(
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("fault", "told"),
     [
-        ('"bpf_rdonly_cast"', '"not_there"', ""),
-        ("= self.cast_id", "= 1", "Invalid argument"),
-        ("len(distances) != 1", "len(distances) == 1", "1 distances"),
+        ((faults.kernel_lacks, "bpf_rdonly_cast"), ""),
+        ((faults.wrong_kernel_function, "MARK_CAST"), "Invalid argument"),
+        ((faults.registers_at_two_distances,), "2 distances"),
     ],
     ids=["an older kernel", "refused by the verifier", "fails"],
 )
 def test_reasons_are_known_without_what_newer_kernels_have(
-    copy: Copy, old: str, new: str, told: str
+    copy: Copy, fault: Broken, told: str
 ) -> None:
     """A kernel that lacks it is nothing to tell of; one that refuses it is."""
-    copy.change("compiler/newer_kernels.py", old, new)
+    copy.inject(*fault)
     with (
         copy.launched() as agent,
         program("blocked") as blocked,
@@ -114,7 +118,7 @@ def test_reasons_are_known_without_what_newer_kernels_have(
 
 def test_without_the_schedulers_account_what_does_not_need_it_runs(copy: Copy) -> None:
     """A kernel without CONFIG_SCHED_INFO."""
-    copy.change("../sections/biolatency/probe.py", '"sched_info.', '"no_such_info.')
+    copy.inject(faults.kernel_lacks, "task_struct.sched_info.")
     with copy.launched() as agent:
         started = agent.start()
         assert started["unavailable"].keys() == {"runqlat", "offcpu"}
@@ -123,7 +127,8 @@ def test_without_the_schedulers_account_what_does_not_need_it_runs(copy: Copy) -
 
 
 def test_a_refused_program_that_every_section_needs(copy: Copy, bpftool: Bpftool) -> None:
-    copy.change("probes/process.c", IN_FORK, IN_FORK + OUT_OF_BOUNDS)
+    for fault in refused("on_sched_process_fork"):
+        copy.inject(*fault)
     with copy.launched() as agent:
         agent.settle()
         ebpf = agent.status()["ebpf"]
@@ -138,7 +143,7 @@ def test_a_refused_program_that_every_section_needs(copy: Copy, bpftool: Bpftool
 @pytest.fixture
 def impatient(copy: Copy) -> Iterator[Launched]:
     """An agent that waits two seconds for a compilation, the first of which is over."""
-    copy.change("supervisor/compilation.py", "DEADLINE_S = 20.0", "DEADLINE_S = 2.0")
+    copy.inject(faults.attribute, "agent.streams.supervisor.compilation", "DEADLINE_S", 2.0)
     with copy.launched() as agent:
         agent.settle()
         yield agent

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import faults
 from fakes.copied_package import Copy
 from fakes.needs import needs_callbacks, needs_two_cpus
 from fakes.program import program
@@ -62,27 +63,19 @@ def test_of_execs_alone_they_are_known_on_request(agent: RealAgent, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("name", "old", "new"),
+    "fault",
     [
-        (
-            "compiler/callbacks.py",
-            '"bpf_task_work_schedule_resume_impl"',
-            '"bpf_task_work_of_later_days"',
-        ),
-        ("compiler/newer_kernels.py", "self.callbacks.schedule_id", "1"),
-        (
-            "compiler/callbacks.py",
-            '"bpf_task_work", KIND_STRUCT, 8',
-            '"bpf_task_work", KIND_STRUCT, 9',
-        ),
+        (faults.kernel_lacks, "bpf_task_work_schedule_resume_impl"),
+        (faults.wrong_kernel_function, "MARK_SCHEDULE"),
+        (faults.broken_types,),
     ],
     ids=["an older kernel", "refused by the verifier", "refused types"],
 )
 def test_where_the_kernel_cannot_call_back_they_are_known_on_request(
-    tmp_path: Path, name: str, old: str, new: str
+    tmp_path: Path, fault: tuple[Any, ...]
 ) -> None:
     copy = Copy(tmp_path)
-    copy.change(name, old, new)
+    copy.inject(*fault)
     with copy.launched() as agent:
         assert "failures" not in evidence_of(agent, tmp_path)["exec"]
         evidence = evidence_of(agent, tmp_path, details=["exec_failures"])
@@ -95,7 +88,7 @@ def test_where_the_kernel_cannot_call_back_they_are_known_on_request(
 def test_an_attempt_that_could_not_be_awaited_is_told(tmp_path: Path) -> None:
     """With one place for all, of two tasks that fail at the same time one is missed."""
     copy = Copy(tmp_path)
-    copy.change("compiler/callbacks.py", "PLACES = 256", "PLACES = 1")
+    copy.inject(faults.awaited_tasks, 1)
     order = json.dumps({"how": "plain", "path": str(tmp_path / "missing"), "count": STORM})
     with (
         copy.launched() as agent,

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import requests
+from fakes import faults
 from fakes.copied_package import Copy
 from fakes.processes import Launched, status_field
 from fakes.program import program
@@ -28,11 +29,7 @@ STORM = 2_500
 STORM_ALLOWANCE_KIB = 4 * 1024
 """Measured: 2 MiB, the same for 9,000 tasks. An entry of 1 KiB for each would add 2.5."""
 
-REQUEUE = "int on_block_rq_requeue(u64 *ctx)\n{"
-EXEC = "int on_sched_process_exec(u64 *ctx)\n{"
 EXECS = 5
-FAULT = "{ u64 word; bpf_probe_read_user(&word, sizeof(word), (void *)8); }"
-SERVING = "        try:\n            while packet := self._channel.recv("
 
 ONLINE = Path("/sys/devices/system/cpu/cpu1/online")
 
@@ -65,7 +62,7 @@ def stopped(pid: int) -> Iterator[None]:
 
 def test_a_full_ring_loses_what_it_counts(copy: Copy) -> None:
     """A tiny ring, and a reader that does not come."""
-    copy.change("shared/layout.py", "DEFAULT_RING_BYTES = 4 << 20", "DEFAULT_RING_BYTES = 16 << 10")
+    copy.inject(faults.small_ring, 16 << 10)
     with copy.launched() as agent:
         agent.settle()
         agent.start(sections=["runqlat"])
@@ -92,9 +89,10 @@ def test_a_program_that_comes_upon_itself_is_skipped_and_counted(copy: Copy) -> 
     (bpf_trace_printk() would do as well, but leaves its event enabled until the machine is
     restarted, and with it a probe of ftrace's on every context switch.)
     """
-    copy.change("shared/specs.py", '"block_rq_requeue"', '"page_fault_kernel"')
-    copy.change("probes/block.c", REQUEUE, f"{REQUEUE}{FAULT}\n\treturn 0;")
-    copy.change("probes/process.c", EXEC, f"{EXEC}{FAULT}")
+    copy.inject(faults.in_c, "PAGE_FAULT")
+    copy.inject(faults.attached_elsewhere, "block_rq_requeue", "page_fault_kernel")
+    copy.inject(faults.runs_instead, "on_block_rq_requeue", "page_fault")
+    copy.inject(faults.runs_instead, "on_sched_process_exec", "page_fault")
     with copy.launched() as agent:
         agent.settle()
         with agent.run(sections=["biolatency", "exec"]) as run:
@@ -109,8 +107,7 @@ def test_a_program_that_comes_upon_itself_is_skipped_and_counted(copy: Copy) -> 
 
 def test_events_that_cease_without_a_word_make_a_run_invalid(copy: Copy) -> None:
     """The holder of the links is there and answers, but let go of them in the middle."""
-    lets_go = "signal.signal(signal.SIGUSR1, lambda *_: self._armed.detach())"
-    copy.change("supervisor/supervisor.py", SERVING, f"        {lets_go}\n{SERVING}")
+    copy.inject(faults.lets_go_on_sigusr1)
     with copy.launched() as agent:
         agent.settle()
         started = agent.start(sections=["runqlat"])
@@ -126,7 +123,7 @@ def test_events_that_cease_without_a_word_make_a_run_invalid(copy: Copy) -> None
 
 def test_clocks_that_step_back_are_clamped_and_counted(copy: Copy) -> None:
     """Every difference is made negative."""
-    copy.change("probes/batch.h", "s64 ns = now - since;", "s64 ns = since - now - 1;")
+    copy.inject(faults.in_c, "CLOCK_STEPS_BACK")
     with copy.launched() as agent:
         agent.settle()
         with agent.run(sections=["runqlat"]) as run:
@@ -138,12 +135,10 @@ def test_clocks_that_step_back_are_clamped_and_counted(copy: Copy) -> None:
 
 
 def test_a_suspended_machine_is_recorded(copy: Copy) -> None:
-    """CLOCK_BOOTTIME jumps as it does over a suspend, which would suspend this test too: by a
-    second for each byte of a file, in a folder that anybody can enter."""
-    boottime = "time.clock_gettime_ns(time.CLOCK_BOOTTIME)"
+    """A real suspend would suspend this test too: a file says how long it was, in a folder that
+    anybody can enter."""
     with tempfile.NamedTemporaryFile(dir="/tmp") as seconds:
-        asleep = f"10**9 * __import__('os').stat({seconds.name!r}).st_size"
-        copy.change("collect/observer.py", boottime, f"{boottime} + {asleep}")
+        copy.inject(faults.suspended_for_bytes_of, seconds.name)
         with copy.launched() as agent:
             agent.settle()
             with agent.run() as run:
@@ -179,7 +174,7 @@ def resident_kib(pid: int) -> int:
 
 def test_a_full_table_of_requests_is_counted(copy: Copy, tool: Callable[[str], str]) -> None:
     """Room for one request, and 32 under way at a time."""
-    copy.change("shared/layout.py", "MAX_REQUESTS = 16_384", "MAX_REQUESTS = 1")
+    copy.inject(faults.requests_in_flight, 1)
     with copy.launched() as agent:
         agent.settle()
         with agent.run(sections=["biolatency"]) as run:
@@ -246,9 +241,7 @@ def test_a_cpu_that_goes_offline_in_the_middle(own_agent: Launched, transport: s
 
 def test_a_process_that_ends_while_its_run_is_about_to_begin(copy: Copy) -> None:
     """Better no run than one about nobody."""
-    before = "        disks = _disks()\n"
-    ends = "        os.kill(root, signal.SIGTERM)\n        time.sleep(0.2)\n"
-    copy.change("supervisor/supervisor.py", before, ends + before)
+    copy.inject(faults.root_ends_early)
     with copy.launched() as agent, subprocess.Popen(["sleep", "60"]) as process:
         reaper = threading.Thread(target=process.wait)
         reaper.start()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from fakes import faults
 from fakes.copied_package import Copy
 from fakes.processes import Launched, held, launched, status_field
 from fakes.program import PROGRAMS
@@ -247,9 +248,7 @@ def test_neither_headers_nor_tracefs_are_needed(tmp_path: Path) -> None:
 
 def test_a_kernel_without_ring_buffers(copy: Copy) -> None:
     """Asked for a kind of map that it does not know, this one answers as one before 5.8 would."""
-    copy.change(
-        "shared/bpf.py", "MAP_TYPE_RINGBUF = 2, 4, 7, 27", "MAP_TYPE_RINGBUF = 2, 4, 7, 127"
-    )
+    copy.inject(faults.attribute, "agent.streams.shared.bpf", "MAP_TYPE_RINGBUF", 127)
     with copy.launched() as agent:
         agent.settle()
         refused = agent.start(transport="ring")
@@ -265,7 +264,7 @@ def test_a_kernel_without_ring_buffers(copy: Copy) -> None:
 
 def test_a_kernel_without_typed_tracepoints(copy: Copy) -> None:
     """Its types tell nothing of tracepoints, as those before 5.5."""
-    copy.change("compiler/btf.py", "btf_trace_", "btf_unknown_")
+    copy.inject(faults.kernel_lacks, "btf_trace_")
     with copy.launched() as agent:
         agent.settle()
         assert_unavailable(agent, "kernel_too_old", "Linux 5.8")

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
+from fakes import faults
 from fakes.copied_package import Copy
 from fakes.processes import Bpftool, Launched, children, held, launched, state_of
 from fakes.real_agent import RealAgent
@@ -65,9 +66,7 @@ def test_killing_a_process_detaches_everything(
 def hesitant(tmp_path: Path) -> Iterator[Launched]:
     """Its compiler keeps what it has loaded for a run of one section, as if it hung."""
     copy = Copy(tmp_path)
-    answered = "message, fds = answer(json.loads(channel.recv(1 << 20)))"
-    keeps = 'if len(message["programs"]) < 8:\n            __import__("time").sleep(600)'
-    copy.change("compiler/compiler.py", answered, f"{answered}\n        {keeps}")
+    copy.inject(faults.hangs_with_fewer_programs_than, 8)
     with copy.launched() as agent:
         agent.settle()
         yield agent

@@ -79,7 +79,7 @@ def test_the_sum_of_long_waits_may_be_off_by_a_hundredth(sign: int) -> None:
 
 @pytest.mark.parametrize(
     ("explained", "ns"),
-    [({"apart_ns": -700_000}, -700_000), ({"slept_us": 700}, 700_000)],
+    [({"scheduler_excess_ns": -700_000}, -700_000), ({"sleep_as_wait_us": 700}, 700_000)],
     ids=["the scheduler's clock", "sleeps taken for waits"],
 )
 def test_what_is_explained_of_single_waits_is_no_difference(
@@ -119,12 +119,12 @@ def test_cpu_time_that_is_not_known_is_not_compared() -> None:
 
 
 def test_a_wait_that_the_kernel_takes_for_cpu_time_is_explained() -> None:
-    accounts = taken({"state": SLOT_INTERRUPTIBLE, "apart_ns": -70_000_000})
+    accounts = taken({"state": SLOT_INTERRUPTIBLE, "scheduler_excess_ns": -70_000_000})
     assert accounts.cpu_explained_ns == 70_000_000
     assert accounts.cpu_allowance_ns == 10 * NS_PER_SWITCH
     remote = taken({"state": SLOT_INTERRUPTIBLE, "remote_waits": 3})
     assert remote.cpu_allowance_ns == 10 * NS_PER_SWITCH + 3 * NS_PER_REMOTE_WAIT
-    longer = taken({"state": SLOT_INTERRUPTIBLE, "apart_ns": 70_000_000})
+    longer = taken({"state": SLOT_INTERRUPTIBLE, "scheduler_excess_ns": 70_000_000})
     assert longer.cpu_explained_ns == 0
     assert longer.cpu_allowance_ns == 70_000_000 + 10 * NS_PER_SWITCH
 

@@ -75,7 +75,6 @@ def assert_each_once(
         assert ledger.received[stream] == len(sink.events[stream])
         lost = batches.totals("lost")[stream]
         assert batches.produced()[stream] == ledger.received[stream] + lost
-    assert ledger.missing_batches == 0
 
 
 def test_an_open_batch_is_taken_in_place_once(
@@ -193,7 +192,7 @@ def test_any_interleaving_hands_over_each_event_once(seed: int, room: int) -> No
     assert_each_once(kernel, batches, ledger, sink)
 
 
-def test_a_batch_that_never_arrives_is_missed_and_shows_in_the_sums(
+def test_a_batch_that_never_arrives_shows_in_the_sums(
     kernel: KernelBatches, batches: OpenBatches, ledger: Ledger
 ) -> None:
     sink = Received()
@@ -201,7 +200,6 @@ def test_a_batch_that_never_arrives_is_missed_and_shows_in_the_sums(
     del kernel.records[1]
     take_records(kernel, ledger, sink)
     ledger.take_open(batches, sink)
-    assert ledger.missing_batches == 1
     assert batches.produced()[STREAM_RUNQLAT] - ledger.received[STREAM_RUNQLAT] == BATCH_WORDS
 
 
@@ -215,7 +213,7 @@ def test_what_was_taken_of_a_batch_that_never_arrives_is_not_left_out_of_the_nex
     del kernel.records[0]
     take_records(kernel, ledger, sink)
     ledger.take_open(batches, sink)
-    assert ledger.missing_batches == 1
+    assert batches.produced()[STREAM_RUNQLAT] - ledger.received[STREAM_RUNQLAT] == BATCH_WORDS - 100
     missing = set(made(kernel, STREAM_RUNQLAT)) - set(sink.events[STREAM_RUNQLAT])
     assert len(missing) == BATCH_WORDS - 100
     assert len(sink.events[STREAM_RUNQLAT]) == len(set(sink.events[STREAM_RUNQLAT]))

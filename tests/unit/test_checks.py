@@ -193,7 +193,7 @@ def test_waits_of_tasks_that_make_up_for_each_other() -> None:
 
 @pytest.mark.parametrize("more", [-1_000_000, 1_000_000])
 def test_waits_that_the_scheduler_tells_by_a_clock_that_stood_still(more: int) -> None:
-    explained = {"apart_ns": more, "kernel_runtime": 3_000_000 - more}
+    explained = {"scheduler_excess_ns": more, "kernel_runtime": 3_000_000 - more}
     found = checks(accounts_=accounts(kernel_run_delay=2_000_000 + more, **explained))
     assert failed(found) == set()
     # what they differ by is told as it is

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
  * Block I/O latency: from the issue to the device until its completion, and from the
- * allocation of the request (with the queue in it). Requests are told apart by their address:
- * flushes share sectors, and merges change them.
+ * allocation of the request, which includes the time in the queue. Requests are identified by
+ * address: flushes share sectors, and merges change them.
  */
 #include "batch.h"
 
@@ -18,8 +18,8 @@ _Static_assert(sizeof(struct issued_request) == REQUEST_SIZE, "issued_request");
 #if WITH_BIOLATENCY
 
 /*
- * Requests under way lie in one table, without a lock: nobody else touches a request's entry
- * from its issue to its completion. Two CPUs may take the same empty entry at the same moment;
+ * Requests in flight are in one table without a lock, since no two CPUs handle the same request
+ * between its issue and its completion. Two CPUs may take the same empty entry at the same moment;
  * the request that loses it is timed from its allocation and counted as unmatched.
  */
 inline_always struct issued_request *request_at(u32 index)
@@ -29,24 +29,24 @@ inline_always struct issued_request *request_at(u32 index)
 }
 
 /*
- * A request's address as a number. With a pointer the verifier allows nothing but to take its
- * distance from another (adjust_reg_min_max_vals()), so this is how far it is from the table.
+ * A request's address as a number. The only number that the verifier lets a program derive from a
+ * pointer is its distance from another (adjust_reg_min_max_vals()): here, from the table.
  */
 inline_always u64 key_of(u64 request)
 {
 	u64 key = request - MAP_VALUE(REQUESTS_FD);
 
-	__asm__ volatile("" : "+r"(key)); /* not to be multiplied out */
+	__asm__ volatile("" : "+r"(key)); /* keep the compiler from distributing the multiplication */
 	return key;
 }
 
-/* Fibonacci hashing (Knuth, TAOCP 6.4): requests lie one behind the other in memory. */
+/* Fibonacci hashing (Knuth, TAOCP 6.4): requests are adjacent in memory. */
 inline_always u32 first_index(u64 key)
 {
 	return key * 0x9E3779B97F4A7C15ULL >> 40;
 }
 
-/* The first of a request's places that it holds, or, if asked for, that is free; else NULL. */
+/* The first of a request's possible entries that it holds or, with `or_free`, is free; or NULL. */
 inline_always struct issued_request *place_of(u64 key, bool or_free)
 {
 	u32 first = first_index(key);
@@ -61,15 +61,16 @@ inline_always struct issued_request *place_of(u64 key, bool or_free)
 	return NULL;
 }
 
-/* NULL: it is not known. */
+/* The request's entry; NULL if it has none. */
 inline_always struct issued_request *find_request(u64 request)
 {
 	return place_of(key_of(request), false);
 }
 
 /*
- * A place for it, maybe its own from an issue whose completion nobody saw; another such one
- * further on is not found before this. NULL: all that it could have are in use.
+ * An entry for the request; it may be a stale one with the same address, whose completion was not
+ * seen. A second stale one further on does no harm: this one is found first. NULL: all possible
+ * entries are in use.
  */
 inline_always struct issued_request *room_for_request(u64 request)
 {
@@ -90,7 +91,7 @@ inline_always void remember(u64 request, u64 since)
 	if (!by_kernel && !in_scope(tid) && !is_worker_in_scope(task)) {
 		struct issued_request *known = find_request(request);
 
-		/* One that was merged into another never completes, and its address is used again. */
+		/* A request that was merged into another never completes, and its address is reused. */
 		if (known)
 			known->key = 0;
 		return;
@@ -106,7 +107,7 @@ inline_always void remember(u64 request, u64 since)
 	entry->kind = by_kernel ? BLOCK_BY_KERNEL : 0;
 }
 
-/* In a run about the whole system nobody is left out, and the issue tells soon enough. */
+/* On the whole machine every task is in scope, so the context of the issue is good enough. */
 #if SCOPED && defined(HAVE_BLOCK_IO_START)
 #define KNOWN_BEFORE_ISSUE 1
 #else
@@ -114,7 +115,7 @@ inline_always void remember(u64 request, u64 since)
 #endif
 
 #if KNOWN_BEFORE_ISSUE
-/* In the context of whoever submits: an issue may run in any, once there is a queue. */
+/* Runs in the submitter's context; with a queue, the issue may run in any task's. */
 int on_block_io_start(u64 *ctx)
 {
 	remember(ctx[0], 0);
@@ -137,14 +138,14 @@ int on_block_rq_issue(u64 *ctx)
 	return 0;
 }
 
-/* Given back by the driver: the wait in the queue begins again, and so will the issue. */
+/* The driver gave the request back: it is queued again, and will be issued again. */
 int on_block_rq_requeue(u64 *ctx)
 {
 	u64 request = ctx[BLOCK_ISSUE_REQUEST];
 	struct issued_request *known = find_request(request);
 
 	if (known)
-		known->since = 0; /* whose it is stays known: no other task starts it anew */
+		known->since = 0; /* the entry stays: block_io_start does not fire again */
 	return 0;
 }
 
@@ -172,7 +173,7 @@ int on_block_rq_complete(u64 *ctx)
 	u32 remaining = LOAD32(request, REQUEST_DATA_LEN);
 	u32 flags = LOAD32(request, REQUEST_CMD_FLAGS);
 
-	/* Fires once per part; done when all bytes are. */
+	/* Fires once per part; the request is done when all bytes are. */
 	if (bytes < remaining) {
 		counters()->partial++;
 		return 0;
@@ -189,10 +190,10 @@ int on_block_rq_complete(u64 *ctx)
 		kind |= known->kind;
 		known->key = 0;
 	} else if (SCOPED) {
-		return 0; /* nobody in scope submitted it */
+		return 0; /* submitted out of scope */
 	}
 	if (!since && allocated >= run_config()->start_ns) {
-		/* Flushes complete without ever having been issued; what has data does not. */
+		/* Flushes may complete without having been issued; requests with data do not. */
 		if (bytes)
 			batch->unmatched++;
 		since = allocated;
@@ -202,7 +203,7 @@ int on_block_rq_complete(u64 *ctx)
 		kind |= BLOCK_IN_FLIGHT;
 		batch->in_flight++;
 	}
-	/* The second completion of a write that carried a flush, which never was issued. */
+	/* The second completion of a write that carried a flush; the flush was never issued. */
 	if (bytes == 0 && op == BLOCK_WRITE)
 		kind |= BLOCK_EMPTY;
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
- * Execs that failed, by errno. Only the syscall's result tells of one that never began, and a
- * program on sys_exit is paid for by every syscall of the machine: that is for kernels before
- * 6.18, on request. Since then a program can have itself called as a task returns to user space,
- * so the attempt's sys_enter asks for that, and nothing else pays.
+ * Failed execs, by errno. Only the syscall's result shows a failure, but a program on sys_exit
+ * slows down every syscall of the machine: that is for kernels before 6.18, on request. Since then
+ * a program can have itself called as a task returns to user space: the attempt's sys_enter asks
+ * for that, and no other syscall pays.
  */
 #pragma once
 #include "results.h"
@@ -28,13 +28,13 @@ inline_always void count_failed_exec(s64 result)
 #endif
 
 #if WITH_EXEC_RETURNS
-/* A task that is awaited: the kernel keeps what it has scheduled in the word. */
+/* A task whose exec is awaited: the kernel keeps its scheduled work in the word. */
 struct awaited {
 	u64 unused;
 	u64 work;
 };
 
-/* The address is that of on_exec_returned(), which is put behind the caller (linking.py). */
+/* The address becomes that of on_exec_returned(), appended to the caller (linking.py). */
 #define schedule_on_return(task, work, map) \
 	(((long (*)(u64, void *, void *, u64, u64))MARK_SCHEDULE)( \
 		task, work, map, bpf_pseudo_fd(4, 0), 0))

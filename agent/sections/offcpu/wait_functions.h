@@ -2,9 +2,9 @@
 /*
  * The kernel function that a task blocks in, from its stack. A stack costs more than everything
  * else at a context switch together, so on each CPU one is due every WAIT_SAMPLE_NS, and up to
- * WAIT_BURST may be taken ahead of time. So its cost is bounded however often tasks block, and
- * where they block seldom every block has one. (One in N would see nothing of a few long waits,
- * and would fall into step with tasks that take turns.)
+ * WAIT_BURST may be taken ahead of time. That bounds the cost however often tasks block, and
+ * if they block rarely, every block is sampled. (Sampling one block in N would miss a few long
+ * waits, and would fall into step with tasks that take turns.)
  */
 #pragma once
 #include "kernel.h"
@@ -21,7 +21,7 @@ _Static_assert(sizeof(struct wait_counters) == WAITS_SIZE, "wait_counters");
 
 #if WITH_WAIT_FUNCTIONS
 
-/* Without the preprocessing that bcc gives to its own name of it. */
+/* A name of our own, since bcc rewrites calls of the helper's usual one. */
 static long (*stack_number)(void *ctx, void *map, u64 flags) = (void *)BPF_FUNC_get_stackid;
 
 inline_always struct wait_counters *wait_counters(void)
@@ -30,13 +30,13 @@ inline_always struct wait_counters *wait_counters(void)
 								      sizeof(struct wait_counters));
 }
 
-/* Of the block that a task is in: 1 + the number of its stack, or 0, not sampled. */
+/* For the block that a task is in: 1 + the number of its stack; 0: not sampled. */
 inline_always u32 *wait_site_of(u32 tid)
 {
 	return (u32 *)(MAP_VALUE(WAIT_SITES_FD) + (tid & SLOT_MASK) * sizeof(u32));
 }
 
-/* To be called by the task that blocks. */
+/* Must run in the context of the task that blocks. */
 inline_always void wait_began(void *ctx, u32 tid, u64 now)
 {
 	struct wait_counters *w = wait_counters();
@@ -51,7 +51,7 @@ inline_always void wait_began(void *ctx, u32 tid, u64 now)
 		if (stack >= 0)
 			site = stack + 1;
 		else
-			w->refused++; /* the table is full, or two stacks have one hash */
+			w->refused++; /* the table is full, or the hashes of two stacks collide */
 	}
 	*wait_site_of(tid) = site;
 }
@@ -63,6 +63,16 @@ inline_always void wait_ended(u32 tid, u64 ns)
 
 	sum->ns += ns;
 	sum->count++;
+}
+
+#else
+
+inline_always void wait_began(void *ctx, u32 tid, u64 now)
+{
+}
+
+inline_always void wait_ended(u32 tid, u64 ns)
+{
 }
 
 #endif

@@ -1,21 +1,20 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* Syscalls by number: one increment each. A stream of them would be out of the question. */
-#include "sections/syscall_counts/times.h"
+/* Syscalls by number: one increment each. They are too frequent to be streamed. */
 #include "sections/exec/failures.h"
+#include "sections/syscall_counts/times.h"
 #include "slots.h"
 
 #if WITH_SYSCALLS
-inline_always bool is_left_out(const struct cpu_counters *c, u32 *tid)
+/* Whether the current task is out of scope. Sets `tid`, unless the scope is cached. */
+inline_always bool is_out_of_scope(const struct cpu_counters *c, u32 *tid)
 {
-#if TELLS_CURRENT
-	if (!rarely(c->current == CURRENT_UNKNOWN))
-		return c->current == CURRENT_OUT;
-#endif
+	if (CACHES_CURRENT_SCOPE && !rarely(c->current_scope == CURRENT_SCOPE_UNKNOWN))
+		return c->current_scope == CURRENT_OUT_OF_SCOPE;
 	*tid = LOAD32((u64)bpf_get_current_task_btf(), TASK_PID);
-	return !is_in_scope(slot_of(*tid), *tid);
+	return !in_scope_by_slot(slot_of(*tid), *tid);
 }
 
-/* The instruction SYSCALL leaves the address that it returns to in rcx; the 32-bit ways do not. */
+/* The SYSCALL instruction leaves its return address in rcx; the 32-bit entries do not. */
 inline_always bool is_compat_call(u64 regs)
 {
 #ifdef TASK_ABI_STATUS
@@ -32,11 +31,11 @@ int on_sys_enter(u64 *ctx)
 	u64 number = ctx[1];
 	u32 tid = 0;
 
-	if (rarely(is_left_out(c, &tid))) {
+	if (rarely(is_out_of_scope(c, &tid))) {
 		c->excluded_syscalls++;
 		return 0;
 	}
-	/* Numbers beyond the table are counted too; -1 (skipped by a tracer) is no syscall. */
+	/* Numbers beyond the table are counted as one; -1 (skipped by a tracer) is not a syscall. */
 	if (rarely(number >= SYSCALL_OTHER)) {
 		if ((s32)number == -1)
 			return 0;
@@ -57,7 +56,7 @@ int on_sys_enter(u64 *ctx)
 #endif
 
 #if WITH_EXEC_RETURNS
-/* Called by the kernel, preemptible, as the awaited task is about to be back in user space. */
+/* Called by the kernel, preemptible, just before the awaited task returns to user space. */
 int on_exec_returned(void *map)
 {
 	u64 regs = (u64)bpf_task_pt_regs((void *)bpf_get_current_task_btf());
@@ -68,7 +67,7 @@ int on_exec_returned(void *map)
 #endif
 
 #if WITH_SYSCALL_TIMES || EXECS_BY_SYS_EXIT
-/* (regs, result). Signals are looked at later, so a call that one ended is seen to return here. */
+/* (regs, result). Signals are handled later: a call that one interrupted returns here, too. */
 int on_sys_exit(u64 *ctx)
 {
 	u64 task = (u64)bpf_get_current_task_btf();

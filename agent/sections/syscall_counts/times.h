@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* Times and errors of syscalls: only compiled, and only costing, when asked for. */
+/* Times and errors of syscalls: compiled, and paid for, only on request. */
 #pragma once
 #include "results.h"
 
@@ -57,8 +57,8 @@ inline_always void syscall_entered(u32 tid, u32 number)
 }
 
 /*
- * Told by the entry and not by the saved number: rt_sigreturn overwrites that. A child returns
- * from the clone() that only its parent entered: its entry is its own, and empty.
+ * The number is the one noted at the entry, since rt_sigreturn overwrites the saved one. A child
+ * returns from a clone() that only its parent entered; its own entry is empty (new_entry()).
  */
 inline_always void syscall_returned(u32 tid, s64 result)
 {
@@ -91,13 +91,13 @@ inline_always void syscall_returned(u32 tid, s64 result)
 		sum->errors++;
 }
 
-/* A task in the middle of a call as the run begins: from here on. */
+/* A task that is in a call as the run begins: time the call from here on. */
 inline_always void prime_entry(u64 task, u32 tid, u64 now)
 {
 #ifdef HAVE_TASK_PT_REGS
 	struct syscall_entry *entry = entry_of(tid);
 
-	/* of a running task the saved registers may be of its last call */
+	/* the saved registers of a running task may be from its last call */
 	if (entry->tid == tid || LOAD32(task, TASK_ON_CPU) ||
 	    LOAD32(task, TASK_FLAGS) & (PF_KTHREAD | PF_IO_WORKER))
 		return;
@@ -124,7 +124,7 @@ inline_always void forget_entry(u32 tid)
 		entry->since = 0;
 }
 
-/* A new task: it returns from the call it was made in without ever having entered it. */
+/* A new task returns from the call that created it without having entered it. */
 inline_always void new_entry(u32 tid)
 {
 	struct syscall_entry *entry = entry_of(tid);
@@ -135,7 +135,7 @@ inline_always void new_entry(u32 tid)
 	entry->since = 0;
 }
 
-/* A thread that execs takes the leader's number over in the middle of the call. */
+/* A thread that execs takes over the leader's id in the middle of the call. */
 inline_always void move_entry(u32 old_tid, u32 tid)
 {
 	struct syscall_entry *from = entry_of(old_tid), *to = entry_of(tid);

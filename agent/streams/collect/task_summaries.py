@@ -1,4 +1,4 @@
-"""Records about single tasks: of their exit, and of those alive at the stop."""
+"""Summaries of single tasks: sent at their exit, or at the stop for those still alive."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,16 +19,16 @@ _FIELDS = (
     ("blocked_ns", "u8"),
     ("open_ns", "u8"),
     ("waits", "u4"),
-    ("slept_us", "u4"),
+    ("sleep_as_wait_us", "u4"),
     ("kernel_run_delay", "u8"),
     ("kernel_runtime", "u8"),
     ("kernel_pcount", "u4"),
     ("remote_waits", "u4"),
-    ("apart_ns", "i8"),
+    ("scheduler_excess_ns", "i8"),
 )
 
 SUMMARY_DTYPE = np.dtype(list(_FIELDS))
-"""struct task_summary of layout.h. Times in ns; kernel_* are the kernel's own accounting."""
+"""struct task_summary of layout.h; docs/explanation/task-accounts.md says what equals what."""
 
 Summaries = NDArray[np.void]
 

@@ -124,8 +124,6 @@ class Ledger:
         """Words already taken of the batch that is open."""
         self.received = [0] * STREAMS
         """Events handed to the sink, by stream."""
-        self.missing_batches = 0
-        """Batches that the kernel side handed over and that never arrived."""
 
     def take_records(self, records: Records, sink: Sink) -> None:
         """Hand over every event of these records that was not taken before."""
@@ -134,9 +132,6 @@ class Ledger:
         for row in set(rows.tolist()):
             positions = np.flatnonzero(rows == row)
             first, last = int(records.seqs[positions[0]]), int(records.seqs[positions[-1]])
-            self.missing_batches += (
-                first - self._next_seq[row] + (last - first + 1 - len(positions))
-            )
             if self._taken[row] and first == self._next_seq[row]:
                 position = int(positions[0])
                 fresh[position] = False

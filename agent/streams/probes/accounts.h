@@ -1,36 +1,36 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
- * What the scheduler accounts of a wait that we time, found out wait by wait.
+ * What the scheduler accounts for each wait that we time, and the difference.
  *
- * Its account (sched_info.run_delay) is what our waits are checked against, and differs from ours
- * for reasons that have nothing to do with how right ours are:
+ * For a task whose waits were all seen, at the end of each wait, to within 1 µs a wait:
  *
- * It tells time by a clock that it renews with the tick, at most enqueues and at most switches
- * (rq_clock_skip_update()). Where that stood still all along, it takes a wait for none.
+ *	wait_ns + scheduler_excess_ns + 1000 * sleep_as_wait_us == run_delay - origin->run_delay
+ *	kernel_seen == (u32)run_delay
  *
- * A task that is preempted after it had set itself to sleep is not queued by its account: it takes
- * such a wait for none, however long.
- *
- * A task that goes to sleep may stay on the run queue for a while (since 6.12, sched_delayed). If
- * it is moved to another CPU then, what it sleeps on is accounted as a wait.
- *
- * sched_switch comes just before the scheduler accounts a wait (sched_info_arrive()), so we know
- * what it will. A slot's run_delay follows: it is what the scheduler has accounted of waits that
- * are dealt with. What there is more is of moves to other CPUs, or of a wait whose end nobody saw.
+ * where run_delay is the scheduler's account (sched_info.run_delay) as it will be a moment later.
+ * docs/explanation/task-accounts.md has the reasons why the two sides differ, and what becomes of
+ * waits that were not seen.
  */
 #pragma once
-#include "slots.h"
+#include "timing.h"
 
-#if !TIMING_ACCOUNTING && (WITH_RUNQLAT || WITH_OFFCPU) && defined(TASK_CFS_RQ) && \
-	defined(CFS_RQ_RQ) && defined(RQ_CLOCK) && defined(RQ_CLOCK_TASK)
+/* Where waits are timed, and a task leads to its run queue's clock (CONFIG_FAIR_GROUP_SCHED). */
+#if !TIMING_ACCOUNTING && WITH_TASK_TIMES && defined(TASK_CFS_RQ) && defined(CFS_RQ_RQ) && \
+	defined(RQ_CLOCK) && defined(RQ_CLOCK_TASK)
+#define WITH_WAIT_ACCOUNT 1
+#else
+#define WITH_WAIT_ACCOUNT 0
+#endif
 
-/* Further than this the scheduler's time of a wait is not from ours by its clock alone. */
-#define CLOCKS_APART_NS 200000
+#if WITH_WAIT_ACCOUNT
+
+/* A larger difference is not just a stale rq clock. */
+#define STALE_CLOCK_NS 200000
 
 /*
- * Of this CPU, where `next` has come to run. A task points to it, but by way of cold memory (60 ns
- * a switch under PostgreSQL), so it is remembered where it may be: in a map that only programs see,
- * an address of the kernel being nobody else's business.
+ * The run queue of this CPU, where `next` has come to run. A task points to it, but through cold
+ * memory (60 ns a switch under PostgreSQL), so the address is cached if the kernel lets us read at
+ * it: in a map that only programs can see, since kernel addresses must not leak.
  */
 inline_always u64 run_queue_of(u64 next)
 {
@@ -45,86 +45,88 @@ inline_always u64 run_queue_of(u64 next)
 #endif
 }
 
-/* Of the wait that ends here. */
-inline_always u64 will_account(struct task_slot *slot, u64 next)
+/* What run_delay is about to gain for the wait that ends here; marked as attributed. */
+inline_always u64 upcoming_run_delay(struct task_slot *slot, u64 next)
 {
 	u32 so_far = LOAD64(next, TASK_RUN_DELAY);
 	u64 queued = LOAD64(next, TASK_LAST_QUEUED);
-	u64 ns = so_far - slot->run_delay;
+	u64 ns = so_far - slot->kernel_seen;
 
 	if (queued)
 		ns += LOAD64(run_queue_of(next), RQ_CLOCK) - queued;
-	slot->run_delay += ns;
+	slot->kernel_seen += ns;
 	return ns;
 }
 
-/* Whether a wait can be accounted as none: queued by a clock that stood still, or not queued. */
-inline_always bool may_be_none(u32 tag, u64 next)
+/* Whether the scheduler may account 0: its clock stood still, or it did not queue the task. */
+inline_always bool may_account_zero(u32 tag, u64 next)
 {
 	return (tag & SLOT_STATE) == SLOT_PREEMPTED || LOAD64(next, TASK_LAST_QUEUED) != 0;
 }
 
-/* A wait that we timed. */
+/* Compare a wait that we timed. */
 inline_always void compare_wait(struct task_slot *slot, u32 tag, u64 next, u64 ours)
 {
-	u64 theirs = will_account(slot, next);
-	s64 more = theirs - ours;
+	u64 theirs = upcoming_run_delay(slot, next);
+	s64 excess = theirs - ours;
 
-	if ((more < CLOCKS_APART_NS && more > -CLOCKS_APART_NS) ||
-	    (theirs == 0 && may_be_none(tag, next)))
-		slot->apart_ns += more;
-	else if (tag & SLOT_LINGERED && more > 0)
-		origin_of(slot->tid)->slept_us += (u64)more / 1000;
+	if ((excess < STALE_CLOCK_NS && excess > -STALE_CLOCK_NS) ||
+	    (theirs == 0 && may_account_zero(tag, next)))
+		slot->scheduler_excess_ns += excess;
+	else if (tag & SLOT_DEQUEUE_DELAYED && excess > 0)
+		origin_of(slot->tid)->sleep_as_wait_us += (u64)excess / 1000;
 }
 
-/* A wait that we could not time, of which this is the end. */
-inline_always void leave_out_wait(struct task_slot *slot, u64 next)
+/* Take a wait that ends here, and that we could not time, off the scheduler's side. */
+inline_always void discount_untimed_wait(struct task_slot *slot, u64 next)
 {
-	origin_of(slot->tid)->run_delay += will_account(slot, next);
+	origin_of(slot->tid)->run_delay += upcoming_run_delay(slot, next);
 }
 
-/* Whether a task that waits, as far as we know, has been on a CPU meanwhile. */
+/* Whether a task that was waiting when last seen has been on a CPU meanwhile. */
 inline_always bool has_run(const struct task_slot *slot, u64 task)
 {
-	return (u32)LOAD64(task, TASK_RUN_DELAY) != slot->run_delay;
+	return (u32)LOAD64(task, TASK_RUN_DELAY) != slot->kernel_seen;
 }
 
 /*
- * Waits that ended before, and that nobody saw; up to 2 s. Looked at from another CPU, a task may be
- * just coming to run: what its wait will be accounted as is in our sum already, and not in theirs.
+ * Take waits that ended earlier and were not seen, up to 2 s in all, off the scheduler's side, and
+ * return their length. Looked at from another CPU, a task may be just about to run: its wait is
+ * attributed already but not in run_delay yet, so the difference may be below zero.
  */
-inline_always u32 leave_out_unseen(struct task_slot *slot, u64 task)
+inline_always u32 discount_unseen_waits(struct task_slot *slot, u64 task)
 {
-	s32 unseen = (u32)LOAD64(task, TASK_RUN_DELAY) - slot->run_delay;
+	s32 unseen = (u32)LOAD64(task, TASK_RUN_DELAY) - slot->kernel_seen;
 
 	if (!rarely(unseen > 0))
 		return 0;
 	origin_of(slot->tid)->run_delay += unseen;
-	slot->run_delay += unseen;
+	slot->kernel_seen += unseen;
 	return unseen;
 }
 
 /*
- * The scheduler brings a task's CPU time up to date with the tick and at switches. What is missing
- * as the task exits is of its last turn, which began by the same clock as its wait ended by.
+ * The scheduler updates a task's CPU time at ticks and switches, so at exit the end of its last
+ * turn is missing. The scheduler began that turn by the same clock by which it ended the wait.
  */
-inline_always void complete_runtime(struct task_summary *summary, const struct task_slot *slot, u64 task)
+inline_always void complete_runtime(struct task_summary *summary, const struct task_slot *slot,
+				    u64 task)
 {
 	u64 rq = run_queue_of(task);
 	u64 updated = LOAD64(task, TASK_EXEC_START) + LOAD64(rq, RQ_CLOCK) - LOAD64(rq, RQ_CLOCK_TASK);
 
-	/* and not one that was running as the run began: our turn is not all of it */
+	/* not if it was running as the run began: then we know only a part of that turn */
 	if (slot->tag == SLOT_RUNNING && summary->kernel_runtime != RUNTIME_UNKNOWN)
 		summary->kernel_runtime += summary->open_ns - (updated - LOAD64(task, TASK_LAST_ARRIVAL));
 	else
 		summary->kernel_runtime = RUNTIME_UNKNOWN;
 }
 
-/* Whether a task that goes to sleep stays on the run queue. */
-inline_always u32 lingers(u64 task)
+/* A flag of the tag: whether a task that goes to sleep stays on the run queue for now. */
+inline_always u32 dequeue_delayed(u64 task)
 {
 #ifdef TASK_DELAYED
-	return LOAD8(task, TASK_DELAYED) ? SLOT_LINGERED : 0;
+	return LOAD8(task, TASK_DELAYED) ? SLOT_DEQUEUE_DELAYED : 0;
 #else
 	return 0;
 #endif
@@ -136,7 +138,7 @@ inline_always void compare_wait(struct task_slot *slot, u32 tag, u64 next, u64 o
 {
 }
 
-inline_always void leave_out_wait(struct task_slot *slot, u64 next)
+inline_always void discount_untimed_wait(struct task_slot *slot, u64 next)
 {
 }
 
@@ -145,17 +147,18 @@ inline_always bool has_run(const struct task_slot *slot, u64 task)
 	return false;
 }
 
-inline_always u32 leave_out_unseen(struct task_slot *slot, u64 task)
+inline_always u32 discount_unseen_waits(struct task_slot *slot, u64 task)
 {
 	return 0;
 }
 
-inline_always void complete_runtime(struct task_summary *summary, const struct task_slot *slot, u64 task)
+inline_always void complete_runtime(struct task_summary *summary, const struct task_slot *slot,
+				    u64 task)
 {
 	summary->kernel_runtime = RUNTIME_UNKNOWN;
 }
 
-inline_always u32 lingers(u64 task)
+inline_always u32 dequeue_delayed(u64 task)
 {
 	return 0;
 }

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
  * Events are collected in a batch per CPU and stream; one record carries a whole batch.
- * Each stream is written by one program only, and the kernel never runs one program twice at
- * a time on one CPU (it counts that as recursion_misses), so plain stores do.
+ * The events of a stream are written by one program only (timing.h has the one exception), and
+ * the kernel never runs a program twice at a time on one CPU (it counts recursion_misses
+ * instead), so plain stores are enough.
  */
 #pragma once
 #include "kernel.h"
 
-/* Hand a full batch over. No wakeup per record: the reader has a timer (design: wakeups cost
- * more than data), and is woken only when the buffer is filling faster than that. */
+/*
+ * Hand over a full batch. There is no wakeup per record, since wakeups cost more than the data:
+ * the reader has a timer, and is woken only if the buffer fills faster than that.
+ */
 inline_always bool submit(void *ctx, struct batch *batch)
 {
 #if TRANSPORT_PERF
@@ -23,9 +26,9 @@ inline_always bool submit(void *ctx, struct batch *batch)
 }
 
 /*
- * Room for one event of `words` words, or NULL and the event counted as lost. A batch that
- * could not be handed over stays where it is and is tried again with the next event, so its
- * events are late and not lost.
+ * Return room for one event of `words` words, or count the event as lost and return NULL. A
+ * batch that could not be handed over stays and is tried again with the next event, so its
+ * events are late but not lost.
  */
 inline_always u64 *event_room(void *ctx, struct batch *batch, u32 words)
 {
@@ -36,7 +39,7 @@ inline_always u64 *event_room(void *ctx, struct batch *batch, u32 words)
 			batch->lost++;
 			return NULL;
 		}
-		/* Emptied, then numbered anew: who reads the new number reads no old count. */
+		/* Emptied before it is renumbered: a reader of the new number never sees the old count. */
 		batch->words = 0;
 		__asm__ volatile("" ::: "memory");
 		batch->seq++;
@@ -45,14 +48,14 @@ inline_always u64 *event_room(void *ctx, struct batch *batch, u32 words)
 	return &batch->events[used & (BATCH_WORDS - words)];
 }
 
-/* The event is there before the count says so: a reader may look at any time. */
+/* Count the event after it has been written: a reader may look at any time. */
 inline_always void event_done(struct batch *batch, u32 words)
 {
 	__asm__ volatile("" ::: "memory");
 	batch->words += words;
 }
 
-/* now - since in ns: what fits LATENCY_BITS; below zero (clocks of two CPUs) counted and 0. */
+/* now - since in ns, at most LATENCY_MAX; 0, and counted, if two CPUs' clocks make it negative. */
 inline_always u64 latency(struct batch *batch, u64 now, u64 since)
 {
 	s64 ns = now - since;

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
- * What a task that is switched out is waiting for. The reason is the syscall it is in, read
- * from the registers it saved on entering the kernel: that costs a few loads, is right for
- * tasks that blocked before the run began, and cannot go stale as a number remembered at
- * sys_enter does.
+ * Why a task blocks: the syscall that it is in, read from the registers it saved on entering the
+ * kernel. That costs a few loads, is right for tasks that blocked before the run began, and cannot
+ * go stale as a number remembered at sys_enter could.
  */
 #pragma once
 #include "kernel.h"
@@ -36,7 +35,7 @@ inline_always u32 blocked_reason(u64 task)
 #endif
 }
 
-/* A task that exits does not block, nor does one that was stopped. */
+/* The tag of a task that leaves the CPU in this state. Exiting and stopped tasks do not block. */
 inline_always u32 blocked_tag(u64 task, u32 state)
 {
 	u32 blocked;

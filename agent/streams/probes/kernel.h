@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
- * The kernel as our programs see it. They are BTF-typed raw tracepoints (since 5.5), so the
+ * How our programs read the kernel. They attach to BTF-typed raw tracepoints (since 5.5), so the
  * verifier knows what an argument points to and lets it be read with a plain load, where an
  * untyped raw tracepoint needs a bpf_probe_read_kernel() call for each field. Offsets are -D
  * constants taken from the running kernel's BTF; no kernel header is needed.
@@ -10,10 +10,10 @@
 
 #define inline_always static inline __attribute__((always_inline))
 
-/* Moves what rarely happens out of the way: a switch finds the instruction cache cold. */
+/* Moves rare cases out of the hot path: at a switch the instruction cache is cold. */
 #define rarely(condition) __builtin_expect(!!(condition), 0)
 
-/* volatile: a load must stay the one typed load that the verifier checks against BTF */
+/* volatile: keeps each access the single typed load that the verifier checks against BTF */
 #define LOAD8(base, offset) (*(volatile u8 *)((base) + (offset)))
 #define LOAD32(base, offset) (*(volatile u32 *)((base) + (offset)))
 #define LOAD64(base, offset) (*(volatile u64 *)((base) + (offset)))
@@ -31,15 +31,15 @@
 #define TS_COMPAT 0x0002
 
 /*
- * Maps are arrays of one large element, created beforehand and addressed directly
+ * Maps are arrays with one large element, created by the supervisor and addressed directly
  * (BPF_PSEUDO_MAP_VALUE, since 5.2): an access is an AND and an ADD, without a lookup.
  */
 #define MAP_VALUE(fd) ((u64)bpf_pseudo_fd(2, fd))
 #define MAP(fd) ((void *)bpf_pseudo_fd(1, fd))
 
 /*
- * Whether the task's syscall is of the 32-bit table: a 32-bit program's, or one that a 64-bit
- * program makes by int $0x80. Set from the entry to the kernel until the return.
+ * Whether the task's syscall is from the 32-bit table: made by a 32-bit program, or by a 64-bit
+ * program through int $0x80. Valid from the entry to the kernel until the return.
  */
 inline_always bool in_compat_syscall(u64 task)
 {
@@ -52,8 +52,8 @@ inline_always bool in_compat_syscall(u64 task)
 
 #if DIRECT_REGISTERS || DIRECT_RUN_QUEUE
 /*
- * Leave to read at an address what the kernel's types say lies there. Since 6.2; no call, but an
- * instruction.
+ * Let the verifier treat an address as a pointer to a type of the kernel, which may then be read
+ * with plain loads. bpf_rdonly_cast(), since 6.2: compiled to a move, not to a call.
  */
 inline_always u64 as_type(u64 address, u64 type)
 {
@@ -63,8 +63,9 @@ inline_always u64 as_type(u64 address, u64 type)
 
 #ifdef HAVE_TASK_PT_REGS
 /*
- * What a task saved as it entered the kernel, at the top of its stack. The helper that knows where
- * is a call, of 14 ns in a switch where each return is guarded against speculation.
+ * The registers that a task saved as it entered the kernel, at the top of its stack. The helper
+ * that finds them is a call, which adds 14 ns to a switch where each return is guarded against
+ * speculation.
  */
 inline_always u64 saved_registers(u64 task)
 {
@@ -107,44 +108,54 @@ inline_always const struct run_config *run_config(void)
 	return (const struct run_config *)MAP_VALUE(CONFIG_FD);
 }
 
-/*
- * Of the whole machine, sched_switch tells sys_enter whose calls are none of the run's: asking for
- * the current task is a call, and this is not.
- */
-#define TELLS_CURRENT \
-	(!SCOPED && !TIMING_ACCOUNTING && (WITH_RUNQLAT || WITH_OFFCPU) && WITH_SYSCALLS && \
-	 !WITH_SYSCALL_TIMES)
-#define CURRENT_UNKNOWN 0
-#define CURRENT_IN 1
-#define CURRENT_OUT 2
+/* Runs that keep an account of each task, in its slot. */
+#define WITH_TASK_TIMES (WITH_RUNQLAT || WITH_OFFCPU)
 
-inline_always void tell_current(u64 task, u64 whose)
+/*
+ * In a run of the whole machine, sched_switch caches for each CPU whether the task that now runs
+ * there is in scope, so that sys_enter need not ask for the current task, which is a helper call.
+ */
+#define CACHES_CURRENT_SCOPE \
+	(!SCOPED && !TIMING_ACCOUNTING && WITH_TASK_TIMES && WITH_SYSCALLS && !WITH_SYSCALL_TIMES)
+#define CURRENT_SCOPE_UNKNOWN 0
+#define CURRENT_IN_SCOPE 1
+#define CURRENT_OUT_OF_SCOPE 2
+
+/* `current_scope` describes `task`, which this CPU switches to. */
+inline_always void cache_current_scope(u64 task, u64 current_scope)
 {
-#if TELLS_CURRENT
-	/* There are kernels that run no program as process 1 is switched out: they say nothing then. */
-	counters()->current = rarely(LOAD32(task, TASK_TGID) == 1) ? CURRENT_UNKNOWN : whose;
+#if CACHES_CURRENT_SCOPE
+	/* Some kernels run no program at the switch away from process 1; it would leave a stale entry. */
+	counters()->current_scope =
+		rarely(LOAD32(task, TASK_TGID) == 1) ? CURRENT_SCOPE_UNKNOWN : current_scope;
 #endif
 }
 
-/* One byte per thread id: 1 for the threads of the tree that the run is about. */
+/* For the iterator, which changed the membership of a task that may be running. */
+inline_always void forget_current_scope(u64 task)
+{
+#if CACHES_CURRENT_SCOPE
+	counters_of(LOAD32(task, TASK_CPU))->current_scope = CURRENT_SCOPE_UNKNOWN;
+#endif
+}
+
+/*
+ * One byte for each thread id: 1 for the threads of the run's tree or cgroup. In a run of the
+ * whole machine, 1 for the agent's own threads, the only ones that are out of scope.
+ */
 inline_always u8 *member(u32 tid)
 {
 	return (u8 *)(MAP_VALUE(MEMBERS_FD) + (tid & MEMBER_MASK));
 }
 
-/* Without a scope the tree is the agent itself, and is what is left out. */
 inline_always bool in_scope(u32 tid)
 {
-#if SCOPED
-	return *member(tid) != 0;
-#else
-	return *member(tid) == 0;
-#endif
+	return SCOPED ? *member(tid) != 0 : *member(tid) == 0;
 }
 
 /*
- * io_uring's workers are threads of a process that no sched_process_fork tells of
- * (create_io_thread()). Whether one that is out of scope so far belongs to a process in scope.
+ * io_uring's workers are threads for which sched_process_fork does not fire
+ * (create_io_thread()). Whether a task that is not a member yet is one of a process in scope.
  */
 inline_always bool is_worker_in_scope(u64 task)
 {

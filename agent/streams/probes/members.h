@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* Whether a task that lives already belongs to the tree or cgroup. For the iterator only. */
+/*
+ * Whether a task belongs to the run's tree or cgroup, by its ancestors or its cgroup. That walk is
+ * for rare moments: the iterator, and changes of cgroup. Otherwise a fork copies the parent's byte.
+ */
 #pragma once
 #include "kernel.h"
 
@@ -31,7 +34,7 @@ inline_always u64 read_pointer(u64 address)
 	return value;
 }
 
-/* By the id of the cgroup v2 hierarchy's node, of this cgroup or one above it. */
+/* Whether the task is in the cgroup v2 with this id, or in one below it. */
 inline_always bool in_cgroup(u64 task, u64 wanted)
 {
 	u64 cgroup = read_pointer(LOAD64(task, TASK_CGROUPS) + CSS_SET_DFL_CGRP);
@@ -60,7 +63,7 @@ inline_always bool belongs(u64 task, const struct run_config *config)
 		return in_cgroup(task, config->cgroup_id);
 #endif
 #endif
-	/* Whoever is further down than that is found by a parent that was found before. */
+	/* A task deeper than MAX_ANCESTORS is found through its parent, already marked as a member. */
 	return descends_from(task, config->root_tgid) ||
 	       *member(LOAD32(LOAD64(task, TASK_REAL_PARENT), TASK_PID));
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* Forks, execs and exits; and with them, who is a member of what the run is about. */
-#include "accounts.h"
+/* Forks, execs and exits, and membership of the run's tree or cgroup, which follows from them. */
 #include "sections/syscall_counts/times.h"
 #include "members.h"
+#include "summaries.h"
 
 /* Before the child can run: sched_process_fork comes ahead of wake_up_new_task(). */
 int on_sched_process_fork(u64 *ctx)
@@ -13,28 +13,54 @@ int on_sched_process_fork(u64 *ctx)
 
 	*member(child) = *member(parent);
 #if SCOPED && defined(TASK_CGROUPS)
-	/* CLONE_INTO_CGROUP: the child is in its own by now (cgroup_post_fork()) */
+	/* CLONE_INTO_CGROUP: the child is in its own cgroup by now (cgroup_post_fork()) */
 	if (run_config()->cgroup_id && LOAD64(ctx[0], TASK_CGROUPS) != LOAD64(ctx[1], TASK_CGROUPS))
 		*member(child) = belongs(ctx[1], run_config());
 #endif
 	c->all_forks++;
 	if (!in_scope(child)) {
-#if WITH_RUNQLAT || WITH_OFFCPU
-		disown(child); /* a task of that number may have run since its exit was reported */
-#endif
+		/* an earlier task with that id may have run after its exit was reported */
+		if (WITH_TASK_TIMES)
+			disown(child);
 		return 0;
 	}
 	c->forks++;
 #if WITH_SYSCALL_TIMES
 	new_entry(child);
 #endif
-#if WITH_RUNQLAT || WITH_OFFCPU
-	begin_life(child, bpf_ktime_get_ns());
-#endif
+	if (WITH_TASK_TIMES)
+		begin_life(child, bpf_ktime_get_ns());
 	return 0;
 }
 
-/* Here and not at the last switch: by then the number may belong to a new task. */
+#if WITH_TASK_TIMES
+/* Stream the account of a task that exits, and free its slot. */
+inline_always void close_account(void *ctx, u64 task, u32 tid)
+{
+	struct batch *batch = batch_of(STREAM_EXIT);
+	struct task_slot *slot = slot_of(tid);
+
+	if (slot->tid != tid) {
+		batch->unmatched++;
+		return;
+	}
+	settle_exit(ctx, slot, task);
+
+	struct task_summary *summary = (struct task_summary *)event_room(ctx, batch, SUMMARY_WORDS);
+
+	discount_unseen_waits(slot, task);
+	if (summary) {
+		summarize_task(summary, task, slot, bpf_ktime_get_ns());
+		complete_runtime(summary, slot, task);
+		summary->state = SLOT_EXITED;
+		event_done(batch, SUMMARY_WORDS);
+	}
+	slot->tid = 0;
+	slot->tag = SLOT_RUNNING;
+}
+#endif
+
+/* Accounts are closed here and not at the last switch: by then the id may belong to a new task. */
 int on_sched_process_exit(u64 *ctx)
 {
 	u64 task = ctx[0];
@@ -49,37 +75,15 @@ int on_sched_process_exit(u64 *ctx)
 #if WITH_SYSCALL_TIMES
 	forget_entry(tid); /* exit() never returns */
 #endif
-#if WITH_RUNQLAT || WITH_OFFCPU
-	struct batch *batch = batch_of(STREAM_EXIT);
-	struct task_slot *slot = slot_of(tid);
-
-	if (slot->tid != tid) {
-		batch->unmatched++;
-		return 0;
-	}
-
-#if TIMING_ACCOUNTING
-	settle_exit(ctx, slot, task);
-#endif
-
-	struct task_summary *summary = (struct task_summary *)event_room(ctx, batch, SUMMARY_WORDS);
-
-	leave_out_unseen(slot, task);
-	if (summary) {
-		summarize_task(summary, task, slot, bpf_ktime_get_ns());
-		complete_runtime(summary, slot, task);
-		summary->state = SLOT_EXITED;
-		event_done(batch, SUMMARY_WORDS);
-	}
-	slot->tid = 0;
-	slot->tag = SLOT_RUNNING;
+#if WITH_TASK_TIMES
+	close_account(ctx, task, tid);
 #endif
 	return 0;
 }
 
 /*
- * Every successful exec, also execveat and an exec by a thread that is not the leader. That
- * thread takes the leader's number over, after the leader's exit has cleared its membership.
+ * Fires for every successful exec, also for execveat and for an exec by a thread that is not the
+ * leader. That thread takes over the leader's id, whose membership the leader's exit has cleared.
  */
 int on_sched_process_exec(u64 *ctx)
 {
@@ -89,9 +93,8 @@ int on_sched_process_exec(u64 *ctx)
 	if (tid != old_tid) {
 		*member(tid) = *member(old_tid);
 		*member(old_tid) = 0;
-#if WITH_RUNQLAT || WITH_OFFCPU
-		move_slot(old_tid, tid);
-#endif
+		if (WITH_TASK_TIMES)
+			move_slot(old_tid, tid);
 #if WITH_SYSCALL_TIMES
 		move_entry(old_tid, tid);
 #endif
@@ -119,8 +122,8 @@ int on_sched_process_exec(u64 *ctx)
 
 #if SCOPED
 /*
- * (cgroup, path, task, threadgroup), after the move. It tells of the leader only: for the
- * other threads the supervisor iterates anew, when the agent has seen the count change.
+ * (cgroup, path, task, threadgroup), after the move. It fires for the leader only: for the other
+ * threads the supervisor runs the iterator again, when the agent has seen the count change.
  */
 int on_cgroup_attach_task(u64 *ctx)
 {
@@ -131,10 +134,8 @@ int on_cgroup_attach_task(u64 *ctx)
 	if (!config->cgroup_id)
 		return 0;
 	*member(tid) = belongs(ctx[2], config);
-#if WITH_RUNQLAT || WITH_OFFCPU
-	if (!*member(tid))
+	if (WITH_TASK_TIMES && !*member(tid))
 		leave_scope(tid);
-#endif
 	return 0;
 }
 #endif

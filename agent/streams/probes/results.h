@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* What a syscall's result says. */
+/* Telling errors and interruptions from results of syscalls. */
 #pragma once
 #include "kernel.h"
 
 #define MAX_ERRNO 4095 /* include/linux/err.h */
 
 /*
- * include/linux/errno.h: what the kernel says to itself. The call is started again, or fails
- * with EINTR where a handler without SA_RESTART ran; which of the two is decided after sys_exit.
+ * include/linux/errno.h: codes that never reach user space. The call is restarted, or fails with
+ * EINTR if a handler without SA_RESTART ran; which of the two is decided after sys_exit.
  */
 #define ERESTARTSYS 512
 #define ERESTARTNOINTR 513

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* The life of a slot: who owns it, and what its sums have come to. */
+/*
+ * The life of a slot: which task owns it, and the intervals that are added to its sums.
+ * docs/explanation/task-accounts.md says what the sums equal, and why.
+ */
 #pragma once
 #include "batch.h"
 #include "blocked.h"
@@ -12,16 +15,28 @@ inline_always struct task_origin *origin_of(u32 tid)
 }
 
 /*
- * The same as in_scope(), of a task whose slot is at hand: only tasks in scope own one, so where
- * most are, the members need not be looked at.
+ * The same as in_scope(), for a task whose slot is loaded anyway: only tasks in scope own slots, so
+ * in a run of the whole machine the owner need not be looked up among the members.
  */
-inline_always bool is_in_scope(const struct task_slot *slot, u32 tid)
+inline_always bool in_scope_by_slot(const struct task_slot *slot, u32 tid)
 {
-	return (!SCOPED && (WITH_RUNQLAT || WITH_OFFCPU) && !rarely(slot->tid != tid)) ||
-	       in_scope(tid);
+	return (!SCOPED && WITH_TASK_TIMES && !rarely(slot->tid != tid)) || in_scope(tid);
 }
 
-/* Whoever is out of scope owns no slot. */
+inline_always bool is_waiting(u32 tag)
+{
+	u32 state = tag & SLOT_STATE;
+
+	return state == SLOT_RUNNABLE || state == SLOT_PREEMPTED;
+}
+
+inline_always void enter_state(struct task_slot *slot, u32 tag, u64 now)
+{
+	slot->tag = tag;
+	slot->since = now;
+}
+
+/* Free the slot of a task that is out of scope. */
 inline_always void disown(u32 tid)
 {
 	struct task_slot *slot = slot_of(tid);
@@ -32,36 +47,35 @@ inline_always void disown(u32 tid)
 	slot->tag = SLOT_RUNNING;
 }
 
-/* Another task owned this slot; what it was waiting for cannot be told any more. */
+/* The slot is about to be taken from another task; its open interval is lost. */
 inline_always void count_displaced(struct task_slot *slot)
 {
-	u32 state = slot->tag & SLOT_STATE;
-
 	if (is_blocked(slot->tag))
 		counters()->blocked_collided++;
-	else if (state == SLOT_RUNNABLE || state == SLOT_PREEMPTED)
+	else if (is_waiting(slot->tag))
 		batch_of(STREAM_RUNQLAT)->collided++;
 	if (slot->tid != 0 && origin_of(slot->tid)->born_ns != 0)
 		batch_of(STREAM_EXIT)->collided++;
 }
 
+/* Reset the sums. `born` is 0 if they will not cover the task's life or the run. */
 inline_always void begin_account(struct task_slot *slot, u32 tid, u64 born)
 {
 	slot->wait_ns = 0;
 	slot->preempted_ns = 0;
 	slot->oncpu_ns = 0;
 	slot->blocked_ns = 0;
-	slot->apart_ns = 0;
+	slot->scheduler_excess_ns = 0;
 	slot->waits = 0;
-	slot->run_delay = 0;
+	slot->kernel_seen = 0;
 	origin_of(tid)->born_ns = born;
-	origin_of(tid)->slept_us = 0;
+	origin_of(tid)->sleep_as_wait_us = 0;
 	origin_of(tid)->remote_waits = 0;
 	origin_of(tid)->turns_unseen = 0;
 }
 
-/* What is no part of a task's account: as if it had been born later. */
-inline_always void leave_out(struct task_slot *slot, u64 until)
+/* Exclude the open interval from the task's account, as if it had been born that much later. */
+inline_always void exclude_open_interval(struct task_slot *slot, u64 until)
 {
 	struct task_origin *origin = origin_of(slot->tid);
 
@@ -69,14 +83,14 @@ inline_always void leave_out(struct task_slot *slot, u64 until)
 		origin->born_ns += until - slot->since;
 }
 
-/* Time spent stopped, by a signal or a tracer, is none of ours. */
-inline_always void leave_out_stop(struct task_slot *slot, u32 tag, u64 until)
+/* Exclude time spent stopped, by a signal or a tracer: it is neither a wait nor a block. */
+inline_always void exclude_stopped_time(struct task_slot *slot, u32 tag, u64 until)
 {
 	if (rarely((tag & SLOT_STATE) == SLOT_STOPPED))
-		leave_out(slot, until);
+		exclude_open_interval(slot, until);
 }
 
-/* Make the slot this task's own. `born` is 0 where its sums do not cover its life so far. */
+/* Make the task the owner of the slot, with empty sums. */
 inline_always void take_slot(struct task_slot *slot, u32 tid, u64 born)
 {
 	count_displaced(slot);
@@ -84,20 +98,20 @@ inline_always void take_slot(struct task_slot *slot, u32 tid, u64 born)
 	slot->tid = tid;
 }
 
-/* A task that is not older than this moment: all of its sums are ours. */
+/* A task that is born now: its sums will cover its whole life. */
 inline_always void begin_life(u32 tid, u64 now)
 {
 	struct task_slot *slot = slot_of(tid);
 	struct task_origin *origin = origin_of(tid);
 
 	take_slot(slot, tid, now);
-	slot->tag = SLOT_STOPPED; /* until wake_up_new_task() */
-	slot->since = now;
+	enter_state(slot, SLOT_STOPPED, now); /* until wake_up_new_task() */
 	origin->run_delay = 0;
 	origin->runtime = 0;
 	origin->pcount = 0;
 }
 
+/* The end of a block: add it to the task's sum, and to the CPU's by reason. */
 inline_always void close_blocked(struct task_slot *slot, u32 tag, u64 now)
 {
 	struct cpu_counters *c = counters();
@@ -117,13 +131,10 @@ inline_always void close_blocked(struct task_slot *slot, u32 tag, u64 now)
 	sum->ns += ns;
 	sum->count++;
 	slot->blocked_ns += ns;
-#if WITH_WAIT_FUNCTIONS
 	wait_ended(slot->tid, ns);
-#endif
 }
 
-#if WITH_RUNQLAT || WITH_OFFCPU
-/* Moved to another cgroup: what it sleeps from now on is no part of this run. */
+/* A task that leaves the scope: its block counts up to now. */
 inline_always void leave_scope(u32 tid)
 {
 	struct task_slot *slot = slot_of(tid);
@@ -135,14 +146,14 @@ inline_always void leave_scope(u32 tid)
 	disown(tid);
 }
 
-/* Here again although nobody saw it being woken: blocked until now, but for a moment. */
+/* On a CPU again with no wakeup seen: it was blocked until shortly before now. */
 inline_always void woken_unseen(struct task_slot *slot, u64 now)
 {
 	counters()->wakeup_unseen++;
 	close_blocked(slot, slot->tag, now);
 }
 
-/* A thread that execs goes on under the number of its leader, and its account with it. */
+/* A thread that execs takes over the id of its leader; its account moves with it. */
 inline_always void move_slot(u32 from, u32 to)
 {
 	struct task_slot moved = *slot_of(from);
@@ -156,51 +167,3 @@ inline_always void move_slot(u32 from, u32 to)
 	*slot_of(to) = moved;
 	*origin_of(to) = *origin_of(from);
 }
-
-/* The kernel's own account of a task, less what it was when ours began. */
-inline_always void summarize_task(struct task_summary *summary, u64 task, struct task_slot *slot, u64 now)
-{
-	struct task_origin *origin = origin_of(slot->tid);
-	u32 tag = slot->tag;
-	u32 state = tag & SLOT_STATE;
-	s64 open = now - slot->since;
-
-	if (open < 0)
-		open = 0;
-	summary->tid = slot->tid;
-	summary->tgid = LOAD32(task, TASK_TGID);
-	summary->state = state;
-	summary->kernel_thread = (LOAD32(task, TASK_FLAGS) & PF_KTHREAD) != 0;
-	summary->now_ns = now;
-	summary->born_ns = origin->born_ns;
-#if TIMING_ACCOUNTING
-	summary->wait_ns = slot->wait_ns - origin->run_delay;
-#else
-	summary->wait_ns = slot->wait_ns;
-#endif
-	summary->preempted_ns = slot->preempted_ns;
-#if TIMING_ACCOUNTING
-	summary->oncpu_ns = slot->oncpu_ns - origin->runtime;
-#else
-	summary->oncpu_ns = slot->oncpu_ns;
-#endif
-	summary->blocked_ns = slot->blocked_ns;
-	summary->open_ns = open;
-	summary->waits = slot->waits;
-	if (state == SLOT_STOPPED && origin->born_ns != 0)
-		summary->born_ns += open;
-	else if (state == SLOT_RUNNING)
-		summary->oncpu_ns += open;
-	else if (is_blocked(tag))
-		summary->blocked_ns += open;
-	summary->kernel_run_delay = LOAD64(task, TASK_RUN_DELAY) - origin->run_delay;
-	summary->kernel_runtime =
-		origin->turns_unseen ? RUNTIME_UNKNOWN : LOAD64(task, TASK_RUNTIME) - origin->runtime;
-	summary->kernel_pcount = (u32)LOAD64(task, TASK_PCOUNT) - origin->pcount;
-	summary->slept_us = origin->slept_us;
-	summary->remote_waits = origin->remote_waits;
-	summary->apart_ns = slot->apart_ns;
-	*(u64 *)&summary->comm[0] = LOAD64(task, TASK_COMM);
-	*(u64 *)&summary->comm[8] = LOAD64(task, TASK_COMM + 8);
-}
-#endif

@@ -1,103 +1,120 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
- * Task iterators (bpf_iter, since 5.8): one looks at every task once everything is attached,
- * the other reports on every task before it is detached.
+ * Task iterators (bpf_iter, since 5.8): one looks at every task once everything is attached, one
+ * reports on every task before it is detached. Two more find numbers of this kernel that the
+ * programs need.
  */
-#include "accounts.h"
 #include "sections/syscall_counts/times.h"
 #include "members.h"
+#include "summaries.h"
 
 /*
- * Finds the members, and notes what every task is doing as the run begins, so that a wait
- * that began earlier is counted from the start, and nobody's first event lacks a beginning.
+ * Mark the task as a member, or as none. A tree's members remain members when their parent dies; a
+ * cgroup's are members only while they are in it.
  */
-int on_iter_prime(u64 *ctx)
+inline_always void update_membership(u64 *ctx, u64 task, u32 tid)
 {
-	u64 task = ctx[1];
 	const struct run_config *config = run_config();
-
-	/* one that ended, and is there until its parent asks for its status, does nothing any more */
-	if (!task || LOAD32(task, TASK_EXIT_STATE) != 0)
-		return 0;
-
-	u32 tid = LOAD32(task, TASK_PID);
 	u8 wanted = belongs(task, config);
 
-	/* A tree's members stay members when their parent dies; a cgroup's only while in it. */
-	if (*member(tid) != wanted && (wanted || config->cgroup_id)) {
-		*member(tid) = wanted;
-#if TELLS_CURRENT
-		counters_of(LOAD32(task, TASK_CPU))->current = CURRENT_UNKNOWN;
-#endif
-		counters()->members++;
-		bpf_seq_write((void *)LOAD64(ctx[0], ITER_META_SEQ), &wanted, sizeof(wanted));
-#if SCOPED && (WITH_RUNQLAT || WITH_OFFCPU)
-		if (!wanted)
-			leave_scope(tid);
-#endif
-	}
-#if WITH_SYSCALL_TIMES
-	if (in_scope(tid))
-		prime_entry(task, tid, bpf_ktime_get_ns());
-#endif
-#if WITH_RUNQLAT || WITH_OFFCPU
-	struct task_slot *slot = slot_of(tid);
+	if (*member(tid) == wanted || (!wanted && !config->cgroup_id))
+		return;
+	*member(tid) = wanted;
+	forget_current_scope(task);
+	counters()->members++;
+	bpf_seq_write((void *)LOAD64(ctx[0], ITER_META_SEQ), &wanted, sizeof(wanted));
+	if (SCOPED && WITH_TASK_TIMES && !wanted)
+		leave_scope(tid);
+}
+
+#if WITH_TASK_TIMES
+
+/* The tag of a task that no tracepoint has seen yet. */
+inline_always u32 current_tag(u64 task)
+{
+	u32 state = LOAD32(task, TASK_STATE);
+
+	if (LOAD32(task, TASK_ON_CPU))
+		return SLOT_RUNNING;
+	return state == 0 ? SLOT_RUNNABLE : blocked_tag(task, state) | dequeue_delayed(task);
+}
+
+/* Start the task's account now, in the middle of its life. */
+inline_always void prime_account(struct task_slot *slot, u64 task, u32 tid)
+{
 	struct task_origin *origin = origin_of(tid);
-
-	if (!in_scope(tid)) {
-		disown(tid); /* it may have been seen before it was known to be out of scope */
-		return 0;
-	}
-	if (slot->tid == tid && origin->born_ns != 0)
-		return 0;
-	/* Another task's. This one takes it once it runs; until then it is told of, if it is ours. */
-	if (slot->tid != 0 && slot->tid != tid) {
-		if (SCOPED)
-			counters()->blocked_collided++;
-		return 0;
-	}
-
 	u64 now = bpf_ktime_get_ns();
+	bool seen = slot->tid == tid; /* by a tracepoint, which knows the state better */
+	u32 tag = seen ? 0 : current_tag(task);
 
 	origin->run_delay = LOAD64(task, TASK_RUN_DELAY);
 	origin->runtime = LOAD64(task, TASK_RUNTIME);
 	origin->pcount = LOAD64(task, TASK_PCOUNT);
-	/* A slot that is in use already was seen by a tracepoint, which knows the state better. */
-	if (slot->tid != 0) {
-		begin_account(slot, tid, now);
-#if TIMING_ACCOUNTING
-		adopt(slot, task);
-#else
-		slot->run_delay = origin->run_delay;
-#endif
-		slot->tag |= SLOT_PRIMED;
-		slot->since = now;
-		return 0;
-	}
-
-	u32 state = LOAD32(task, TASK_STATE);
-	u32 tag = SLOT_RUNNABLE;
-
-	if (LOAD32(task, TASK_ON_CPU))
-		tag = SLOT_RUNNING;
-	else if (state != 0)
-		tag = blocked_tag(task, state) | lingers(task);
 	begin_account(slot, tid, now);
-#if TIMING_ACCOUNTING
-	adopt(slot, task);
+	start_at_origin(slot, origin);
+	enter_state(slot, (seen ? slot->tag : tag) | SLOT_PRIMED, now);
+	if (!seen)
+		slot->tid = tid;
+}
+
+/* Give the task a slot, unless it has an account already or its slot is in use. */
+inline_always void prime_slot(u64 task, u32 tid)
+{
+	struct task_slot *slot = slot_of(tid);
+
+	if (!in_scope(tid)) {
+		disown(tid); /* it may have been seen before it was known to be out of scope */
+		return;
+	}
+	if (slot->tid == tid && origin_of(tid)->born_ns != 0)
+		return;
+	/*
+	 * Another task's: this one takes it when it runs, and has no account until then. That is
+	 * counted only if the run is about a few tasks.
+	 */
+	if (slot->tid != 0 && slot->tid != tid) {
+		if (SCOPED)
+			counters()->blocked_collided++;
+		return;
+	}
+	prime_account(slot, task, tid);
+}
+
 #else
-	slot->run_delay = origin->run_delay;
+
+inline_always void prime_slot(u64 task, u32 tid)
+{
+}
+
 #endif
-	slot->tag = tag | SLOT_PRIMED;
-	slot->since = now;
-	slot->tid = tid;
+
+/*
+ * Find the members, and note what each task is doing as the run begins, so that a wait that began
+ * earlier is counted from the start, and no task's first event lacks a beginning.
+ */
+int on_iter_prime(u64 *ctx)
+{
+	u64 task = ctx[1];
+
+	/* a zombie, which stays until its parent asks for its status, does nothing any more */
+	if (!task || LOAD32(task, TASK_EXIT_STATE) != 0)
+		return 0;
+
+	u32 tid = LOAD32(task, TASK_PID);
+
+	update_membership(ctx, task, tid);
+#if WITH_SYSCALL_TIMES
+	if (in_scope(tid))
+		prime_entry(task, tid, bpf_ktime_get_ns());
 #endif
+	prime_slot(task, tid);
 	return 0;
 }
 
+/* Report on a task in scope. */
 int on_iter_summary(u64 *ctx)
 {
-#if WITH_RUNQLAT || WITH_OFFCPU
+#if WITH_TASK_TIMES
 	u64 meta = ctx[0], task = ctx[1];
 	struct task_summary summary = {};
 
@@ -109,10 +126,8 @@ int on_iter_summary(u64 *ctx)
 
 	if (!in_scope(tid) || slot->tid != tid)
 		return 0;
-#if TIMING_ACCOUNTING
 	settle_stop(slot, task);
-#endif
-	leave_out_unseen(slot, task);
+	discount_unseen_waits(slot, task);
 	summarize_task(&summary, task, slot, bpf_ktime_get_ns());
 	bpf_seq_write((void *)LOAD64(meta, ITER_META_SEQ), &summary, sizeof(summary));
 #endif
@@ -120,7 +135,7 @@ int on_iter_summary(u64 *ctx)
 }
 
 #if DIRECT_REGISTERS
-/* Where the saved registers lie, by the kernel's own helper: the bottom of the stack, and they. */
+/* The bottom of the task's stack and its saved registers, as the kernel's own helper finds them. */
 int on_iter_registers(u64 *ctx)
 {
 	u64 meta = ctx[0], task = ctx[1];
@@ -136,7 +151,10 @@ int on_iter_registers(u64 *ctx)
 #endif
 
 #if TIMING_ACCOUNTING
-/* How far the run queue's clock is from ours: at best as long ago as the supervisor came to run. */
+/*
+ * The offset of the run queue's clock from ours. The supervisor was last switched in at a time of
+ * the former, and the latter is read a moment later, so the largest of several results is best.
+ */
 int on_iter_clock(u64 *ctx)
 {
 	u64 meta = ctx[0], task = ctx[1];

@@ -41,7 +41,7 @@ RUNTIME_UNKNOWN = (1 << 64) - 1
 """Not to be compared: a turn went unseen, or what the kernel had not added up yet as it exited."""
 SLOT_STATE = 0xFF
 SLOT_PRIMED = 0x100
-SLOT_LINGERED = 0x200
+SLOT_DEQUEUE_DELAYED = 0x200
 """Went to sleep and stayed on the run queue."""
 SLOT_REMOTE = 0x400
 """Woken on another CPU than the one it is to run on."""
@@ -122,7 +122,7 @@ SHARED_CONSTANTS = (
     "SLOT_UNINTERRUPTIBLE",
     "SLOT_STATE",
     "SLOT_PRIMED",
-    "SLOT_LINGERED",
+    "SLOT_DEQUEUE_DELAYED",
     "SLOT_REMOTE",
     "SLOT_REASON_SHIFT",
     "REASON_PAGE_FAULT",

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/* The report on one task: our account, and the kernel's since the same moment. */
+#pragma once
+#include "accounts.h"
+
+#if WITH_TASK_TIMES
+
+/* Add the state that the task is in now to the sum it belongs to; an open wait stays open. */
+inline_always void add_open_interval(struct task_summary *summary, u32 tag, u64 open)
+{
+	u32 state = tag & SLOT_STATE;
+
+	summary->open_ns = open;
+	if (state == SLOT_STOPPED && summary->born_ns != 0)
+		summary->born_ns += open;
+	else if (state == SLOT_RUNNING)
+		summary->oncpu_ns += open;
+	else if (is_blocked(tag))
+		summary->blocked_ns += open;
+}
+
+inline_always void summarize_slot(struct task_summary *summary, const struct task_slot *slot,
+				  const struct task_origin *origin, u64 now)
+{
+	s64 open = now - slot->since;
+
+	summary->tid = slot->tid;
+	summary->state = slot->tag & SLOT_STATE;
+	summary->now_ns = now;
+	summary->born_ns = origin->born_ns;
+	summary->wait_ns = waited_ns(slot, origin);
+	summary->preempted_ns = slot->preempted_ns;
+	summary->oncpu_ns = ran_ns(slot, origin);
+	summary->blocked_ns = slot->blocked_ns;
+	summary->waits = slot->waits;
+	summary->sleep_as_wait_us = origin->sleep_as_wait_us;
+	summary->remote_waits = origin->remote_waits;
+	summary->scheduler_excess_ns = slot->scheduler_excess_ns;
+	add_open_interval(summary, slot->tag, open < 0 ? 0 : open);
+}
+
+inline_always void summarize_task(struct task_summary *summary, u64 task,
+				  const struct task_slot *slot, u64 now)
+{
+	struct task_origin *origin = origin_of(slot->tid);
+
+	summarize_slot(summary, slot, origin, now);
+	summary->tgid = LOAD32(task, TASK_TGID);
+	summary->kernel_thread = (LOAD32(task, TASK_FLAGS) & PF_KTHREAD) != 0;
+	summary->kernel_run_delay = LOAD64(task, TASK_RUN_DELAY) - origin->run_delay;
+	summary->kernel_runtime =
+		origin->turns_unseen ? RUNTIME_UNKNOWN : LOAD64(task, TASK_RUNTIME) - origin->runtime;
+	summary->kernel_pcount = (u32)LOAD64(task, TASK_PCOUNT) - origin->pcount;
+	*(u64 *)&summary->comm[0] = LOAD64(task, TASK_COMM);
+	*(u64 *)&summary->comm[8] = LOAD64(task, TASK_COMM + 8);
+}
+
+#endif

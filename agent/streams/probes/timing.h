@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * The two ways of timing, and everything about a slot that depends on which one a run uses.
+ *
+ * field         timing by the clock (sched.c)         by accounting (sched_accounting.c)
+ * ------------  ------------------------------------  -----------------------------------
+ * wait_ns       ns waited since the origin            run_delay as last seen
+ * oncpu_ns      ns on a CPU since the origin          sum_exec_runtime as last seen
+ * kernel_seen   run_delay already attributed, low 32  pcount as last seen, low 32 bits
+ *               bits (accounts.h)
+ *
+ * By accounting, the kernel's totals as last seen are both the running sums (less the origin's)
+ * and what the next totals are compared with, so a switch touches one cache line of ours.
+ */
+#pragma once
+#include "slots.h"
+
+/* The sums of a task as they are reported: since the run's start, or the task's birth. */
+inline_always u64 waited_ns(const struct task_slot *slot, const struct task_origin *origin)
+{
+	return TIMING_ACCOUNTING ? slot->wait_ns - origin->run_delay : slot->wait_ns;
+}
+
+inline_always u64 ran_ns(const struct task_slot *slot, const struct task_origin *origin)
+{
+	return TIMING_ACCOUNTING ? slot->oncpu_ns - origin->runtime : slot->oncpu_ns;
+}
+
+/* Stream one wait as an event. */
+inline_always void stream_wait(void *ctx, struct batch *batch, u32 tid, u64 ns, bool preempted)
+{
+#if WITH_RUNQLAT
+	u64 *event = event_room(ctx, batch, 1);
+
+	if (!event)
+		return;
+	*event = ns | (u64)tid << LATENCY_BITS | (u64)preempted << EVENT_PREEMPTED_BIT;
+	event_done(batch, 1);
+#endif
+}
+
+#if WITH_TASK_TIMES
+/* The state in which sched_switch sees `prev` leave the CPU. */
+inline_always u32 switched_out_state(u64 *ctx, u64 prev)
+{
+#ifdef SWITCH_PREV_STATE
+	return (u32)ctx[SWITCH_PREV_STATE];
+#else
+	return LOAD32(prev, TASK_STATE);
+#endif
+}
+
+/* A task that is preempted after it had set itself to sleep is still on the run queue. */
+inline_always bool stays_runnable(u64 *ctx, u32 state)
+{
+	return (bool)ctx[0] || state == 0;
+}
+#endif
+
+#if WITH_TASK_TIMES && !TIMING_ACCOUNTING
+
+/* Start the sums at the origin, after begin_account(). */
+inline_always void start_at_origin(struct task_slot *slot, const struct task_origin *origin)
+{
+	slot->kernel_seen = origin->run_delay;
+}
+
+/* Events have brought the slot up to date already. */
+inline_always void settle_exit(void *ctx, struct task_slot *slot, u64 task)
+{
+}
+
+inline_always void settle_stop(struct task_slot *slot, u64 task)
+{
+}
+
+#elif WITH_TASK_TIMES
+
+inline_always void start_at_origin(struct task_slot *slot, const struct task_origin *origin)
+{
+	slot->wait_ns = origin->run_delay;
+	slot->oncpu_ns = origin->runtime;
+	slot->kernel_seen = origin->pcount;
+}
+
+/* rq_clock and bpf_ktime_get_ns() run at the same rate; the supervisor measured the offset. */
+inline_always u64 to_ktime(u64 rq_clock)
+{
+	return rq_clock - run_config()->clock_offset;
+}
+
+/*
+ * If the task has come to a CPU since we last looked, close what it was doing before; its wait is
+ * what the kernel has added. Return whether it has: a task that was preempted after it had set
+ * itself to sleep is not counted as it arrives, so it seems not to have.
+ */
+inline_always bool take_arrival(struct task_slot *slot, u64 task, u64 *wait)
+{
+	u64 delay = LOAD64(task, TASK_RUN_DELAY);
+	u32 pcount = (u32)LOAD64(task, TASK_PCOUNT);
+
+	if (pcount == slot->kernel_seen)
+		return false;
+	*wait = delay - slot->wait_ns;
+	slot->wait_ns = delay;
+	slot->kernel_seen = pcount;
+	if (WITH_OFFCPU) {
+		u64 arrival = to_ktime(LOAD64(task, TASK_LAST_ARRIVAL));
+		u32 tag = slot->tag;
+
+		if (is_blocked(tag))
+			close_blocked(slot, tag, arrival - *wait);
+		else
+			exclude_stopped_time(slot, tag, arrival - *wait);
+		slot->since = arrival;
+	}
+	slot->tag = SLOT_RUNNING;
+	return true;
+}
+
+/* Count and stream a wait that has ended; `tag` is what the task was doing before. */
+inline_always void count_wait(void *ctx, struct task_slot *slot, u32 tag, u64 wait)
+{
+	struct batch *batch = batch_of(STREAM_RUNQLAT);
+	bool preempted = (tag & SLOT_STATE) == SLOT_PREEMPTED;
+	u32 tid = slot->tid;
+
+	if (tag & SLOT_PRIMED && is_waiting(tag)) {
+		batch->in_flight++;
+		origin_of(tid)->pcount++; /* an arrival that ended no wait of ours */
+		return;
+	}
+	slot->waits++;
+	if (preempted)
+		slot->preempted_ns += wait;
+	stream_wait(ctx, batch, tid, wait > LATENCY_MAX ? LATENCY_MAX : wait, preempted);
+}
+
+/*
+ * As a task exits, its last turn has not been switched out yet. The exit's program writes to the
+ * same stream as the switch's: no switch can come in between, since preemption is off.
+ */
+inline_always void settle_exit(void *ctx, struct task_slot *slot, u64 task)
+{
+	u32 tag = slot->tag;
+	u64 wait = 0;
+
+	if (take_arrival(slot, task, &wait))
+		count_wait(ctx, slot, tag, wait);
+}
+
+/* The same at the stop, for every living task; a wait that is still open is in flight. */
+inline_always void settle_stop(struct task_slot *slot, u64 task)
+{
+	u64 wait = 0;
+
+	if (LOAD32(task, TASK_ON_CPU)) {
+		if (take_arrival(slot, task, &wait))
+			slot->waits++;
+	} else if (is_blocked(slot->tag) && LOAD32(task, TASK_STATE) == 0) {
+		u64 woken = to_ktime(LOAD64(task, TASK_LAST_QUEUED));
+
+		close_blocked(slot, slot->tag, woken);
+		slot->since = woken;
+		slot->tag = SLOT_RUNNABLE;
+	}
+}
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * Faults of the C programs, each compiled in by -D in the compiler of a copied package (faults.py).
+ * This file comes ahead of all others. A macro takes the place of a function once that is defined,
+ * in whatever is defined after it; or a program is defined that is attached instead of another.
+ */
+#ifdef TEST_FAULT_DOES_NOT_COMPILE
+#error broken on purpose
+#endif
+
+#ifdef TEST_FAULT_BIOLATENCY_DOES_NOT_COMPILE
+#if WITH_BIOLATENCY
+#error broken on purpose
+#endif
+#endif
+
+#include "batch.h"
+
+#define ONE_IN_TWENTY (bpf_get_prandom_u32() % 20 == 0)
+
+#ifdef TEST_FAULT_CLOCK_STEPS_BACK
+#define latency(batch, now, since) latency(batch, since, (now) + 1)
+#endif
+
+#ifdef TEST_FAULT_WAITS_TOO_LONG
+#define latency(batch, now, since) (latency(batch, now, since) * 11 / 10)
+#endif
+
+#ifdef TEST_FAULT_WAITS_MISSED
+#define latency(batch, now, since) (ONE_IN_TWENTY ? 0 : latency(batch, now, since))
+#endif
+
+#include "turns.h"
+
+#ifdef TEST_FAULT_WAKEUPS_TOO_EARLY
+#define enter_state(slot, tag, now) enter_state(slot, tag, (now) - ((tag) & SLOT_PRIMED ? 0 : 500000))
+#endif
+
+/* As where a kernel runs no program for some events. */
+#ifdef TEST_FAULT_ARRIVALS_UNSEEN
+inline_always void sometimes_switched_in(void *ctx, u64 next, u64 now)
+{
+	if (!ONE_IN_TWENTY)
+		switched_in(ctx, next, now);
+}
+#define switched_in sometimes_switched_in
+#endif
+
+#ifdef TEST_FAULT_WAKEUPS_UNSEEN
+inline_always int on_sched_wakeup(u64 *ctx); /* no program by itself then */
+
+int on_some_sched_wakeups(u64 *ctx)
+{
+	return ONE_IN_TWENTY ? 0 : on_sched_wakeup(ctx);
+}
+#endif
+
+#ifdef TEST_FAULT_OUT_OF_BOUNDS
+int out_of_bounds(u64 *ctx)
+{
+	*(volatile u64 *)(MAP_VALUE(SLOTS_FD) + bpf_get_current_pid_tgid()) = 1;
+	return 0;
+}
+#endif
+
+#ifdef TEST_FAULT_PAGE_FAULT
+int page_fault(u64 *ctx)
+{
+	u64 word;
+
+	bpf_probe_read_user(&word, sizeof(word), (void *)8);
+	return 0;
+}
+#endif

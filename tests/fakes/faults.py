@@ -1,0 +1,252 @@
+"""Faults of the agent, by name, for the processes of a copied package (copied_package.py).
+
+A fault replaces something of the package by its name, and fails if there is no such name. It is
+put into the process that becomes supervisor and agent, before these part, or into the compiler.
+Those of the C programs are in faults.h. The compiler's interpreter runs this file too: standard
+library and Python 3.9, and nothing of the package before it is needed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import struct
+import time
+from collections.abc import Callable
+from dataclasses import replace as changed
+from pathlib import Path
+from typing import Any, TypeVar
+
+HERE = Path(__file__).parent
+LIST = HERE / "faults.json"
+COMPILER = HERE / "faulty_compiler.py"
+
+Fault = TypeVar("Fault", bound=Callable[..., None])
+OF_AGENT: dict[str, Callable[..., None]] = {}
+OF_COMPILER: dict[str, Callable[..., None]] = {}
+
+
+def in_agent(fault: Fault) -> Fault:
+    OF_AGENT[fault.__name__] = fault
+    return fault
+
+
+def in_compiler(fault: Fault) -> Fault:
+    OF_COMPILER[fault.__name__] = fault
+    return fault
+
+
+def break_agent() -> None:
+    """Put the listed faults into this process, which starts as supervisor and agent."""
+    attribute("agent.streams.supervisor.compilation", "COMPILER", COMPILER)
+    _break(OF_AGENT)
+
+
+def break_compiler() -> None:
+    _break(OF_COMPILER)
+
+
+def _break(faults: dict[str, Callable[..., None]]) -> None:
+    for name, arguments in json.loads(LIST.read_text()):
+        assert name in OF_AGENT or name in OF_COMPILER, f"no such fault: {name}"
+        if name in faults:
+            faults[name](*arguments)
+
+
+def module(name: str) -> Any:
+    return importlib.import_module(f"agent.streams.{name}")
+
+
+def replace(owner: Any, name: str, value: Any) -> Any:
+    """Replace an attribute, and return what it was. Raises AttributeError if there is none."""
+    intact = getattr(owner, name)
+    setattr(owner, name, value)
+    return intact
+
+
+# --- of the supervisor and the agent
+
+
+@in_agent
+def attribute(owner: str, name: str, value: Any) -> None:
+    """A module's constant has another value, for whoever looks at it there."""
+    replace(importlib.import_module(owner), name, value)
+
+
+@in_agent
+def small_ring(ring_bytes: int) -> None:
+    supervisor = module("supervisor.supervisor")
+    intact = supervisor.this_machine
+    replace(supervisor, "this_machine", lambda: changed(intact(), ring_bytes=ring_bytes))
+
+
+@in_agent
+def requests_in_flight(places: int) -> None:
+    """Room for so many block requests at a time."""
+    probe = importlib.import_module("agent.sections.biolatency.probe")
+    replace(probe, "MAX_REQUESTS", places)
+    probe.CONSTANTS["MAX_REQUESTS"] = places
+
+
+@in_agent
+def lets_go_on_sigusr1() -> None:
+    """The supervisor detaches everything, and says nothing."""
+    supervisor = module("supervisor.supervisor").Supervisor
+
+    def serve(self: Any) -> None:
+        signal.signal(signal.SIGUSR1, lambda *_: self._armed.detach())
+        intact(self)
+
+    intact = replace(supervisor, "serve", serve)
+
+
+@in_agent
+def root_ends_early() -> None:
+    """The root of a run's scope is ended after it was found, and before anything is attached."""
+    scopes = module("supervisor.scopes")
+
+    def root_of(scope: Any) -> Any:
+        root, cgroup_id = intact(scope)
+        os.kill(root, signal.SIGTERM)
+        time.sleep(0.2)
+        return root, cgroup_id
+
+    intact = replace(scopes, "root_of", root_of)
+
+
+@in_agent
+def suspended_for_bytes_of(path: str) -> None:
+    """The machine seems to have been suspended for a second for each byte of a file."""
+    observer = module("collect.observer").Observer
+
+    def edge(self: Any, message: Any) -> Any:
+        found = intact(self, message)
+        asleep_ns = 10**9 * os.stat(path).st_size
+        return changed(found, suspended_ns=found.suspended_ns + asleep_ns)
+
+    intact = replace(observer, "edge", edge)
+
+
+# --- of the compiler
+
+
+@in_compiler
+def in_c(name: str) -> None:
+    """One of faults.h."""
+    compiler, specs = module("compiler.compiler"), module("shared.specs")
+    constant = f"TEST_FAULT_{name}"
+    assert f"#ifdef {constant}\n" in (compiler.PROBES / "faults.h").read_text()
+    header = "streams/probes/faults.h"
+    if header not in specs.SOURCES:
+        replace(specs, "SOURCES", (header, *specs.SOURCES))
+
+    def compile_source(constants: dict[str, int], sections: tuple[str, ...]) -> Any:
+        return intact({**constants, constant: 1}, sections)
+
+    intact = replace(compiler, "compile_source", compile_source)
+
+
+def _change_programs(chosen: Callable[[Any], bool], **changes: str) -> None:
+    specs = module("shared.specs")
+    assert any(map(chosen, specs.PROGRAMS)), "no such program"
+
+    def programs_for(*arguments: Any) -> Any:
+        programs = intact(*arguments)
+        return tuple(changed(p, **changes) if chosen(p) else p for p in programs)
+
+    intact = replace(specs, "programs_for", programs_for)
+
+
+@in_compiler
+def runs_instead(function: str, other: str) -> None:
+    """Wherever a program is attached, another function of the C files is."""
+    _change_programs(lambda program: program.function == function, function=other)
+
+
+@in_compiler
+def attached_elsewhere(hook: str, other: str) -> None:
+    _change_programs(lambda program: program.hook == hook, hook=other)
+
+
+@in_compiler
+def kernel_lacks(*beginnings: str) -> None:
+    """The kernel seems to have no type (``NAME``) or field (``STRUCT.FIELD``) that begins so."""
+    types = module("compiler.btf").KernelTypes
+    unasked = set(beginnings)
+
+    def lacks(name: str) -> bool:
+        found = {beginning for beginning in beginnings if name.startswith(beginning)}
+        unasked.difference_update(found)
+        return bool(found)
+
+    def type_id(self: Any, name: str, kind: int) -> int | None:
+        return None if lacks(name) else intact_type(self, name, kind)
+
+    def offset_of(self: Any, name: str, field: str) -> int | None:
+        return None if lacks(f"{name}.{field}") else intact_offset(self, name, field)
+
+    intact_type = replace(types, "type_id", type_id)
+    intact_offset = replace(types, "offset_of", offset_of)
+
+    def asked(*answered: Any) -> None:
+        assert not unasked, f"nothing asks the kernel for {unasked}"
+
+    _after_answering(asked)
+
+
+def _after_answering(then: Callable[[Any], None]) -> None:
+    compiler = module("compiler.compiler")
+
+    def answer(request: Any) -> Any:
+        message, fds = intact(request)
+        then(message)
+        return message, fds
+
+    intact = replace(compiler, "answer", answer)
+
+
+@in_compiler
+def hangs_with_fewer_programs_than(count: int) -> None:
+    """It keeps what it has loaded."""
+
+    def hang(message: Any) -> None:
+        if len(message["programs"]) < count:
+            time.sleep(600)
+
+    _after_answering(hang)
+
+
+@in_compiler
+def wrong_kernel_function(mark: str) -> None:
+    """Where a mark stands, another type of the kernel is called than the function wanted."""
+    number = getattr(module("compiler.linking"), mark)
+    newer = module("compiler.newer_kernels").Newer
+
+    def marks(self: Any, types: Any, compiled: Any) -> dict[int, int]:
+        found = intact(self, types, compiled)
+        return {**found, number: 1} if number in found else found
+
+    intact = replace(newer, "marks", marks)
+
+
+@in_compiler
+def registers_at_two_distances() -> None:
+    """Saved registers lie elsewhere for one task than for another."""
+    stacks = struct.pack("=4Q", 0x1000, 0x1001, 0x2000, 0x2002)
+    replace(module("shared.bpf"), "run_iterator", lambda fd: stacks)
+
+
+@in_compiler
+def broken_types() -> None:
+    """What is said of the types of callbacks ends too early."""
+    callbacks = module("compiler.callbacks")
+    intact = callbacks._types
+    replace(callbacks, "_types", lambda: intact()[:-1])
+
+
+@in_compiler
+def awaited_tasks(places: int) -> None:
+    """Room for so many tasks at a time."""
+    replace(module("compiler.callbacks"), "PLACES", places)

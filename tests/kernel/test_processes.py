@@ -75,8 +75,8 @@ def test_killing_a_process_detaches_everything(
 def hesitant(tmp_path: Path) -> Iterator[Launched]:
     """Its compiler keeps what it has loaded for a run of one section, as if it hung."""
     copy = Copy(tmp_path)
-    answered = "message, fds = answer(json.loads(channel.recv(1 << 20)))"
-    keeps = 'if len(message["programs"]) < 8:\n            __import__("time").sleep(600)'
+    answered = "message, fds = answer(request)"
+    keeps = 'if len(message.programs) < 8:\n            __import__("time").sleep(600)'
     copy.change("compiler/compiler.py", answered, f"{answered}\n        {keeps}")
     with copy.launched() as agent:
         agent.settle()

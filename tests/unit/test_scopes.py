@@ -11,6 +11,7 @@ import pytest
 from agent.errors import InvalidRequest
 from agent.streams.collect import cgroups
 from agent.streams.shared.causes import CannotCollect
+from agent.streams.shared.messages import Address, ScopeNumbers
 from agent.streams.supervisor import scopes
 
 linux = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="there is no /proc/net here")
@@ -33,11 +34,11 @@ def connection(request: pytest.FixtureRequest) -> Iterator[tuple[socket.socket, 
                 yield client, server
 
 
-def ends(client: socket.socket) -> tuple[list[object], list[object]]:
-    return list(client.getsockname()[:2]), list(client.getpeername()[:2])
+def ends(client: socket.socket) -> tuple[Address, Address]:
+    return client.getsockname()[:2], client.getpeername()[:2]
 
 
-def refusal(scope: dict[str, object]) -> str:
+def refusal(scope: ScopeNumbers) -> str:
     with pytest.raises(CannotCollect) as refused:
         scopes.root_of(scope)
     assert refused.value.code in scopes.ERRORS
@@ -58,7 +59,7 @@ def test_an_address_as_a_dual_stack_listener_sees_it() -> None:
         port = listener.getsockname()[1]
         with socket.create_connection(("127.0.0.1", port)) as client:
             host, own = client.getsockname()
-            pid = scopes.pid_behind([f"::ffff:{host}", own], ["::ffff:127.0.0.1", port])
+            pid = scopes.pid_behind((f"::ffff:{host}", own), ("::ffff:127.0.0.1", port))
     assert pid == os.getpid()
 
 
@@ -84,19 +85,19 @@ def test_a_connection_that_nobody_holds(connection: tuple[socket.socket, socket.
     client, _ = connection
     local, remote = ends(client)
     client.close()
-    assert refusal({"kind": "caller", "client": local, "server": remote}) == "caller_unknown"
+    assert refusal(ScopeNumbers("caller", client=local, server=remote)) == "caller_unknown"
 
 
 @linux
 def test_a_connection_that_is_not_there() -> None:
-    ends_of_none = {"client": ["127.0.0.1", 1], "server": ["127.0.0.1", 2]}
-    assert refusal({"kind": "caller", **ends_of_none}) == "caller_unknown"
+    nobody = ScopeNumbers("caller", client=("127.0.0.1", 1), server=("127.0.0.1", 2))
+    assert refusal(nobody) == "caller_unknown"
 
 
 @linux
 def test_a_pid() -> None:
-    assert scopes.root_of({"kind": "pid", "pid": os.getppid()}) == (os.getppid(), 0)
-    assert refusal({"kind": "pid", "pid": 2**22}) == "no_such_process"
+    assert scopes.root_of(ScopeNumbers("pid", os.getppid())) == (os.getppid(), 0)
+    assert refusal(ScopeNumbers("pid", 2**22)) == "no_such_process"
 
 
 @linux
@@ -105,18 +106,18 @@ def test_the_agents_own_processes_are_no_scope() -> None:
     child = subprocess.Popen(["sleep", "60"])
     try:
         for pid in (os.getpid(), child.pid):
-            assert refusal({"kind": "pid", "pid": pid}) == "scope_is_the_agent"
+            assert refusal(ScopeNumbers("pid", pid)) == "scope_is_the_agent"
     finally:
         child.kill()
         child.wait()
 
 
 def test_the_system_is_all_but_this_tree() -> None:
-    assert scopes.root_of({"kind": "system"}) == (os.getpid(), 0)
+    assert scopes.root_of(ScopeNumbers("system")) == (os.getpid(), 0)
 
 
 def test_a_cgroup_is_a_number() -> None:
-    assert scopes.root_of({"kind": "cgroup", "cgroup_id": 42}) == (0, 42)
+    assert scopes.root_of(ScopeNumbers("cgroup", cgroup_id=42)) == (0, 42)
 
 
 # --- cgroups

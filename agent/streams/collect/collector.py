@@ -4,26 +4,34 @@ import contextlib
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import trio
 
 from agent.model import StartRequest
 from agent.streams.collect import task_summaries
-from agent.streams.collect.arming import read_arming, scope_message
+from agent.streams.collect.arming import read_arming, scope_numbers
 from agent.streams.collect.details import DetailTables
 from agent.streams.collect.observed import Arming, Observed, Stopped
-from agent.streams.collect.observer import NO_EDGE, Observer, monotonic_ns, outer_disks
+from agent.streams.collect.observer import NO_EDGE, Observer, monotonic_ns
 from agent.streams.collect.tables import Tables
 from agent.streams.drain.batches import Sink
-from agent.streams.drain.client import Reply, SupervisorClient
+from agent.streams.drain.client import SupervisorClient
 from agent.streams.drain.poller import Drain
 from agent.streams.drain.transport import Transports
-from agent.streams.shared import specs
+from agent.streams.shared import messages, specs
 from agent.streams.shared.causes import CannotCollect
-from agent.streams.shared.layout import Geometry
-from agent.streams.shared.messages import MAPS_FOR_THE_AGENT
+from agent.streams.shared.channel import Reply
+from agent.streams.shared.messages import (
+    ArmAnswer,
+    ArmRequest,
+    DisarmAnswer,
+    DisarmRequest,
+    PrepareAnswer,
+    PrepareRequest,
+    RescopeRequest,
+)
 from agent.streams.shared.plan import Plan
 
 DRAIN_INTERVAL_S = 1.0
@@ -70,9 +78,9 @@ class KernelCollector:
         """Compile and load ahead of the first run. Raises CannotCollect."""
         transport, _ = await self._transports.open(self._default.transport)
         plan = replace(self._default, transport=transport)
-        reply = await self._client.ask("prepare", plan=plan.message())
-        if refused := reply.message["newer_refused"]:
-            LOGGER.warning("doing without what this kernel makes cheaper: %s", refused)
+        reply = await self._client.ask(PrepareRequest(plan, wants_tables=self._observer is None))
+        if refused := reply.answer.newer_refused:
+            LOGGER.warning("optional kernel features disabled: %s", refused)
         self._adopt(reply)
 
     async def start(self, request: StartRequest, sink: Sink) -> Arming:
@@ -87,19 +95,21 @@ class KernelCollector:
             request.timing or self._default.timing,
             transport,
             request.details,
-        )
+        ).possible()
         reply = await self._client.ask(
-            "arm",
-            plan=plan.message(),
-            scope=scope_message(request.scope),
-            measure_probes=request.measure_probes,
+            ArmRequest(
+                plan,
+                scope_numbers(request.scope),
+                request.measure_probes,
+                wants_tables=self._observer is None,
+            )
         )
         observer = self._adopt(reply)
-        arming = read_arming(reply.message, plan, request.scope)
+        arming = read_arming(reply.answer, plan, request.scope)
         sizes = observer.geometry.detail_sizes(plan.details)
-        tables = _detail_tables(reply, sizes, tuple(arming.details))
+        tables = _detail_tables(reply.fds, sizes, tuple(arming.details))
         observer.begin(plan.scoped, tables, specs.EXEC_FAILURES in arming.details)
-        self._began = observer.edge(reply.message)
+        self._began = observer.edge(reply.answer.disks)
         self._faults = {}
         self._drain = Drain(reader, observer.batches, sink)
         self._drain_scope = trio.CancelScope()
@@ -125,30 +135,31 @@ class KernelCollector:
         ended = observer.edge({})
         alive = task_summaries.none()
         try:
-            reply = await self._client.ask("disarm")
-            message = reply.message
-            if message["summaries"]:
-                alive = task_summaries.from_file(reply.fds[0])
+            reply = await self._client.ask(DisarmRequest())
+            answer = reply.answer
+            if messages.SUMMARIES in reply.fds:
+                alive = task_summaries.from_file(reply.fds[messages.SUMMARIES])
         except CannotCollect as error:
             faults[error.code] = error.message
-            message = {"stop_ns": monotonic_ns(), "programs": []}
-        ended = replace(ended, outer_disks=outer_disks(message))
+            answer = DisarmAnswer(monotonic_ns())
+        ended = replace(ended, outer_disks=answer.disks)
         self._drain_scope.cancel()
         await drain.drain_all()
-        observed = observer.observed(drain, until_ns=message["stop_ns"])
-        if "wait_functions" in message:
-            observed = observer.with_wait_functions(observed, message)
+        observed = observer.observed(drain, until_ns=answer.stop_ns)
+        if answer.wait_functions is not None:
+            stacks = answer.wait_functions
+            observed = observer.with_wait_functions(observed, stacks, answer.stop_ns)
         # the kernel's exact count, where it has one
-        refused = message.get("refused_records", drain.refused)
+        exact = answer.refused_records
         self._drain = None
         return Stopped(
-            message["stop_ns"],
+            answer.stop_ns,
             observed,
             (self._began, ended),
             alive,
-            tuple(message["programs"]),
+            tuple(asdict(program) for program in answer.programs),
             faults,
-            refused,
+            drain.refused if exact is None else exact,
         )
 
     async def abandon(self) -> None:
@@ -156,7 +167,7 @@ class KernelCollector:
         self._drain_scope.cancel()
         self._drain = None
         with contextlib.suppress(CannotCollect):
-            await self._client.ask("disarm")
+            await self._client.ask(DisarmRequest())
 
     def processes(self) -> dict[str, int]:
         """Pids by role: this process, the supervisor, and the compiler while there is one."""
@@ -191,25 +202,22 @@ class KernelCollector:
             if moves != seen:
                 seen = moves
                 try:
-                    await self._client.ask("rescope")
+                    await self._client.ask(RescopeRequest())
                 except CannotCollect:
                     return  # the stop will say so
             await trio.sleep(FOLLOW_INTERVAL_S)
 
-    def _adopt(self, reply: Reply) -> Observer:
-        """Map what came with the first answer; later ones bring nothing new."""
+    def _adopt(self, reply: Reply[PrepareAnswer] | Reply[ArmAnswer]) -> Observer:
+        """Map the tables that came with the first answer; they stay the same for good."""
         if self._observer is None:
-            geometry = Geometry(**reply.message["geometry"])
-            self._observer = Observer(geometry, *reply.fds[: len(MAPS_FOR_THE_AGENT)])
+            self._observer = Observer(reply.answer.geometry, reply.fds)
         return self._observer
 
 
 def _detail_tables(
-    reply: Reply, sizes: Mapping[str, int], details: tuple[str, ...]
+    fds: Mapping[str, int], sizes: Mapping[str, int], details: tuple[str, ...]
 ) -> DetailTables | None:
-    names: list[str] = reply.message["details"]
-    fds = reply.fds[len(reply.fds) - len(names) :]
-    return DetailTables(dict(zip(names, fds, strict=True)), sizes, details) if names else None
+    return DetailTables({name: fds[name] for name in sizes}, sizes, details) if sizes else None
 
 
 def _children(pid: int) -> set[int]:

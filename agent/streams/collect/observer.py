@@ -1,10 +1,9 @@
 """What the kernel side's tables say, as the recorder is told it: of a run, and of its edges."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any
 
 from agent.streams.collect.details import DetailTables
 from agent.streams.collect.observed import NO_DETAILS, Observed, StreamCounts
@@ -32,17 +31,16 @@ def monotonic_ns() -> int:
 class Observer:
     """The maps of the privileged side, as this process sees them; mapped once, for all runs."""
 
-    def __init__(
-        self,
-        geometry: Geometry,
-        batches_fd: int,
-        counters_fd: int,
-        slots_fd: int,
-        requests_fd: int,
-    ) -> None:
+    def __init__(self, geometry: Geometry, fds: Mapping[str, int]) -> None:
+        """``fds``: of messages.TABLES, by name."""
         self.geometry = geometry
-        self.batches = OpenBatches(batches_fd, geometry)
-        self.tables = Tables(counters_fd, slots_fd, requests_fd, geometry)
+        self.batches = OpenBatches(fds["batches"], geometry)
+        self.tables = Tables(
+            counters_fd=fds["counters"],
+            slots_fd=fds["slots"],
+            requests_fd=fds["requests"],
+            geometry=geometry,
+        )
         self._names = syscall_names()
         self._scoped = False
         self._details: DetailTables | None = None
@@ -57,15 +55,15 @@ class Observer:
         self._details = details
         self._knows_failures = knows_failures
 
-    def edge(self, message: Mapping[str, Any]) -> Edge:
-        """One edge of the run, with what the supervisor's answer tells of it."""
+    def edge(self, outer_disks: Mapping[int, Mapping[str, int]]) -> Edge:
+        """One edge of the run; the disks' counts are those that the supervisor read around it."""
         return Edge(
             kernel=read_kernel_counts(),
             switches=self.batches.seen(STREAM_RUNQLAT),
             forks=self.tables.count("all_forks"),
             suspended_ns=time.clock_gettime_ns(time.CLOCK_BOOTTIME) - monotonic_ns(),
             online_cpus=online_cpus(),
-            outer_disks=outer_disks(message),
+            outer_disks=outer_disks,
         )
 
     def observed(self, drain: Drain, until_ns: int | None) -> Observed:
@@ -87,12 +85,13 @@ class Observer:
             exec_failures=tables.exec_failures() if self._knows_failures else None,
         )
 
-    def with_wait_functions(self, observed: Observed, message: dict[str, Any]) -> Observed:
-        """The same with the kernel functions that the supervisor named."""
+    def with_wait_functions(
+        self, observed: Observed, stacks: Mapping[str, Sequence[int]], stop_ns: int
+    ) -> Observed:
+        """The same with the kernel functions that the supervisor named, by their stacks."""
         if self._details is None or "wait_functions" not in self._details.details:
             return observed
-        waits = self.tables.open_waits(message["stop_ns"])
-        functions = self._details.wait_functions(message["wait_functions"], *waits)
+        functions = self._details.wait_functions(stacks, *self.tables.open_waits(stop_ns))
         return replace(observed, details=replace(observed.details, wait_functions=functions))
 
     def _syscalls(self, tables: Tables) -> dict[str, int]:
@@ -124,11 +123,6 @@ class Observer:
             )
             for i, name in enumerate(STREAM_NAMES)
         }
-
-
-def outer_disks(message: Mapping[str, Any]) -> dict[int, dict[str, int]]:
-    """What the supervisor read around attaching; JSON's keys are strings."""
-    return {int(device): counts for device, counts in message.get("disks", {}).items()}
 
 
 def _blocked_counts(tables: Tables, still_open: int) -> StreamCounts:

@@ -4,18 +4,15 @@ It lives for one compilation, so that LLVM's 100 MB and its crashes go with it. 
 whichever interpreter has bcc (the distribution's, as a rule), as a script, with nothing but bcc
 and the standard library; keep it to Python 3.9.
 
-Request and answer are one JSON message each on the inherited socket ``argv[1]``; the answer
-brings the program fds, in the order of ``programs``, and the map of the execs that are awaited,
-where they are: the kernel calls nobody back whose map no process holds. Clang's messages go to
-stderr.
+Request and answer are one message each on the inherited socket ``argv[1]``
+(agent/streams/shared/build_messages.py). Clang's messages go to stderr.
 """
 
-import json
 import os
 import socket
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple, Optional, Union
 
 PROBES = Path(__file__).resolve().parents[1] / "probes"
 
@@ -27,7 +24,14 @@ from agent.streams.compiler.btf import KIND_FUNC, KernelTypes, NoBtf
 from agent.streams.compiler.callbacks import Callbacks
 from agent.streams.compiler.linking import link
 from agent.streams.compiler.newer_kernels import Newer, newer_kernel
-from agent.streams.shared import bpf, specs
+from agent.streams.shared import bpf, channel, specs
+from agent.streams.shared.build_messages import (
+    AWAITED_EXECS,
+    BuildAnswer,
+    BuildRequest,
+    ProgramName,
+)
+from agent.streams.shared.channel import Failure
 
 Loaded = list[tuple[specs.Program, int]]
 
@@ -254,35 +258,34 @@ def build(sections: tuple[str, ...], constants: dict[str, int]) -> Build:
     return attempt_best(types, constants, wanted, unavailable)
 
 
-def answer(request: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
-    """The JSON answer to a request, and the fds that go with it."""
+def answer(request: BuildRequest) -> tuple[Union[BuildAnswer, Failure], dict[str, int]]:
+    """What came of a request, and the file descriptors that go with it, by name."""
     os.environ["BCC_KERNEL_SOURCE"] = str(PROBES / "include")
     try:
         import bcc
 
-        built = build(tuple(request["sections"]), request["constants"])
+        built = build(request.sections, request.constants)
     except ImportError as error:
-        return {"error": "no_bcc", "message": str(error)}, []
+        return Failure("no_bcc", str(error)), {}
     except NoBtf as error:
-        return {"error": "no_btf", "message": str(error)}, []
+        return Failure("no_btf", str(error)), {}
     except BuildFailed as error:
-        return {"error": error.code, "message": error.message}, []
-    fds = [fd for _, fd in built.loaded]
+        return Failure(error.code, error.message), {}
+    fds = {program.hook: fd for program, fd in built.loaded}
     if built.newer.callbacks:
-        fds.append(built.newer.callbacks.awaited_fd)
-    return {
-        "programs": [{"name": p.name, "hook": p.hook} for p, _ in built.loaded],
-        "unavailable": built.unavailable,
-        "bcc": bcc.__version__,
-        "awaits_execs": built.newer.callbacks is not None,
-        "newer_refused": built.refused,
-    }, fds
+        fds[AWAITED_EXECS] = built.newer.callbacks.awaited_fd
+    programs = tuple(ProgramName(program.name, program.hook) for program, _ in built.loaded)
+    return BuildAnswer(programs, built.unavailable, bcc.__version__, built.refused), fds
 
 
 def main() -> None:
-    with socket.socket(fileno=int(sys.argv[1])) as channel:
-        message, fds = answer(json.loads(channel.recv(1 << 20)))
-        socket.send_fds(channel, [json.dumps(message).encode()], fds)
+    with socket.socket(fileno=int(sys.argv[1])) as supervisor:
+        request = channel.decode(BuildRequest, supervisor.recv(channel.MAX_MESSAGE))
+        message, fds = answer(request)
+        if isinstance(message, Failure):
+            channel.send_failure(supervisor, message)
+        else:
+            channel.send_answer(supervisor, message, fds)
     # not exit(): bcc's and LLVM's own clean-up is slow and has crashed
     sys.stderr.flush()
     os._exit(0)

@@ -6,9 +6,9 @@ import os
 import platform
 import struct
 import time
-from typing import Any
 
 from agent.streams.shared import bpf, specs
+from agent.streams.shared.messages import ProgramStats
 from agent.streams.supervisor.compilation import Built
 
 MEMBARRIER_NUMBERS = {"x86_64": 324, "aarch64": 283, "riscv64": 283, "ppc64le": 365, "s390x": 356}
@@ -28,7 +28,6 @@ class Armed:
 
     def __init__(self, built: Built) -> None:
         self.built = built
-        self.hooks: list[str] = []
         self.refused: dict[str, str] = {}
         self._links: list[int] = []
         self._stats_fd: int | None = None
@@ -43,13 +42,8 @@ class Armed:
         for _, hook, fd in self._attachable():
             try:
                 self._links.append(bpf.attach_raw_tracepoint(fd))
-                self.hooks.append(hook)
             except OSError as error:
                 self.refused[hook] = str(error.strerror)
-
-    @property
-    def measures_probes(self) -> bool:
-        return self._stats_fd is not None
 
     def clock_offset(self) -> int:
         """rq_clock - CLOCK_MONOTONIC in ns, where this run is timed by the kernel's accounting.
@@ -87,19 +81,19 @@ class Armed:
             os.close(self._stats_fd)
             self._stats_fd = None
 
-    def program_stats(self) -> list[dict[str, Any]]:
+    def program_stats(self) -> list[ProgramStats]:
         """Since the start: runs skipped by recursion; runs and ns while the kernel counts them."""
         stats = []
         for name, hook, fd in self._attachable():
             now, before = bpf.program_info(fd), self._before[fd]
             stats.append(
-                {
-                    "name": name,
-                    "hook": hook,
-                    "runs": now.run_cnt - before.run_cnt,
-                    "run_ns": now.run_time_ns - before.run_time_ns,
-                    "recursion_misses": now.recursion_misses - before.recursion_misses,
-                }
+                ProgramStats(
+                    name,
+                    hook,
+                    runs=now.run_cnt - before.run_cnt,
+                    run_ns=now.run_time_ns - before.run_time_ns,
+                    recursion_misses=now.recursion_misses - before.recursion_misses,
+                )
             )
         return stats
 

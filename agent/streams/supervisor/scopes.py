@@ -9,9 +9,9 @@ import os
 import socket
 import struct
 from pathlib import Path
-from typing import Any
 
 from agent.streams.shared.causes import CannotCollect
+from agent.streams.shared.messages import Address, ScopeNumbers
 
 NO_SUCH_PROCESS = "no_such_process"
 CALLER_UNKNOWN = "caller_unknown"
@@ -20,17 +20,17 @@ ERRORS = (NO_SUCH_PROCESS, CALLER_UNKNOWN, SCOPE_IS_THE_AGENT)
 """Codes of what is wrong with the request, not with eBPF."""
 
 
-def root_of(scope: dict[str, Any]) -> tuple[int, int]:
+def root_of(scope: ScopeNumbers) -> tuple[int, int]:
     """(root tgid, cgroup id) of a scope; without one, the agent's own tree. Raises CannotCollect.
 
     The root is 0 for a cgroup.
     """
-    if scope["kind"] == "cgroup":
-        return 0, int(scope["cgroup_id"])
-    if scope["kind"] == "pid":
-        return _not_ours(_living(int(scope["pid"]))), 0
-    if scope["kind"] == "caller":
-        return pid_behind(scope["client"], scope["server"]), 0
+    if scope.kind == "cgroup":
+        return 0, scope.cgroup_id
+    if scope.kind == "pid":
+        return _not_ours(_living(scope.pid)), 0
+    if scope.kind == "caller":
+        return pid_behind(scope.client, scope.server), 0
     return os.getpid(), 0
 
 
@@ -61,9 +61,9 @@ def _status(pid: int, name: str) -> int | None:
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 
 
-def pid_behind(client: list[Any], server: list[Any]) -> int:
+def pid_behind(client: Address, server: Address) -> int:
     """The process at the client's end of a loopback connection. Raises CannotCollect."""
-    inode = _socket_inode(_address(client), _address(server))
+    inode = _socket_inode(_packed(client), _packed(server))
     holders = _holders(f"socket:[{inode}]") if inode else []
     if not holders:
         raise CannotCollect(
@@ -74,11 +74,12 @@ def pid_behind(client: list[Any], server: list[Any]) -> int:
     return min(holders, key=lambda pid: (_start_time(pid), pid))
 
 
-def _address(pair: list[Any]) -> tuple[bytes, int]:
-    address = ipaddress.ip_address(str(pair[0]))
+def _packed(end: Address) -> tuple[bytes, int]:
+    host, port = end
+    address = ipaddress.ip_address(host)
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
         address = address.ipv4_mapped
-    return address.packed, int(pair[1])
+    return address.packed, port
 
 
 def _socket_inode(local: tuple[bytes, int], remote: tuple[bytes, int]) -> int | None:

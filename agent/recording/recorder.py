@@ -219,7 +219,7 @@ class Recorder:
             # Whatever it is: the run ends and says so, nothing stays attached, the agent goes on.
             LOGGER.exception("run %s could not be concluded", run.id)
             await self._collector.abandon()
-            run.failure = CannotCollect(INTERNAL_ERROR, f"{type(error).__name__}: {error}")
+            run.failure = CannotCollect(f"{type(error).__name__}: {error}", code=INTERNAL_ERROR)
             verdict, totals = self._conclude(run, None)
             run.evidence = document.build(run, None, verdict)
         trio.lowlevel.remove_instrument(run.stalls)

@@ -53,7 +53,7 @@ class FakeCollector:
         self.calls.append("start")
         await self.arming()
         if self.lost.is_set():
-            raise CannotCollect("supervisor_lost", "gone")
+            raise CannotCollect("gone", code="supervisor_lost")
         self._sink, self._received, self._in_flight = sink, 0, []
         armed = [s for s in request.sections if s not in self.unavailable]
         return Arming(

@@ -27,7 +27,7 @@ def answer(programs, **fds):
              "newer_refused": ""}
     send({"answer": built, "fds": list(fds)}, *fds.values())
 def fail(code, message):
-    send({"failure": {"code": code, "message": message}})
+    send({"failure": {"code": code, "message": message, "of_scope": False}})
 def pipe():
     return os.pipe()[0]
 """
@@ -114,7 +114,8 @@ def test_the_map_of_awaited_execs_is_told_by_its_name(build: Build) -> None:
             "malformed answer",
         ),
         (
-            READS + "send({'failure': {'code': 'no_btf', 'message': ''}}, pipe())",
+            READS
+            + "send({'failure': {'code': 'no_btf', 'message': '', 'of_scope': False}}, pipe())",
             "compiler_crashed",
             "malformed answer",
         ),

@@ -212,7 +212,7 @@ def test_file_descriptors_without_a_name_each_are_closed(fds: list[int], named: 
         {},
         {"answer": {}},
         {"answer": {"changed": 1}, "fds": ["a", "b"]},
-        {"failure": {"code": "no_btf", "message": "with file descriptors"}},
+        {"failure": asdict(Failure("no_btf", "with file descriptors"))},
     ],
 )
 def test_what_came_with_no_answer_is_closed(fds: list[int], message: dict[str, object]) -> None:

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.errors import InvalidRequest
+from agent.errors import ScopeError
 from agent.streams.collect import cgroups
-from agent.streams.shared.causes import CannotCollect
 from agent.streams.shared.messages import Address, ScopeNumbers
 from agent.streams.supervisor import scopes
 
@@ -39,9 +38,9 @@ def ends(client: socket.socket) -> tuple[Address, Address]:
 
 
 def refusal(scope: ScopeNumbers) -> str:
-    with pytest.raises(CannotCollect) as refused:
+    with pytest.raises(ScopeError) as refused:
         scopes.root_of(scope)
-    assert refused.value.code in scopes.ERRORS
+    assert refused.value.field == "scope"
     return refused.value.code
 
 
@@ -145,7 +144,7 @@ def test_a_path_of_the_file_system_and_the_root(hierarchy: Path) -> None:
 
 @pytest.mark.parametrize("path", ["/c", "/..", "/a/../../", "/a/b/cgroup.procs", "/a\0b"])
 def test_what_is_no_cgroup(hierarchy: Path, path: str) -> None:
-    with pytest.raises(InvalidRequest) as refused:
+    with pytest.raises(ScopeError) as refused:
         cgroups.cgroup_id(path)
     assert (refused.value.code, refused.value.field) == ("no_such_cgroup", "scope")
 
@@ -153,7 +152,7 @@ def test_what_is_no_cgroup(hierarchy: Path, path: str) -> None:
 def test_without_a_hierarchy_that_is_what_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     mounts = "cgroup /sys/fs/cgroup/cpu cgroup rw 0 0\nproc /proc proc rw 0 0\n"
     monkeypatch.setattr(Path, "read_text", lambda self: mounts)
-    with pytest.raises(InvalidRequest) as refused:
+    with pytest.raises(ScopeError) as refused:
         cgroups.cgroup_id("/a")
     assert (refused.value.code, refused.value.field) == ("no_cgroup_v2", "scope")
     assert "pid" in refused.value.message

@@ -20,6 +20,7 @@ if __name__ == "__main__":
     # Last on the path: the project's environment must not shadow this interpreter's packages.
     sys.path.append(str(Path(__file__).resolve().parents[3]))
 
+from agent.errors import AgentError
 from agent.streams.compiler.btf import KIND_FUNC, KernelTypes, NoBtf
 from agent.streams.compiler.callbacks import Callbacks
 from agent.streams.compiler.linking import link
@@ -51,13 +52,8 @@ LOG_LINES = 12
 LOG_BYTES = 16 * 1024
 
 
-class BuildFailed(Exception):
+class BuildFailed(AgentError):
     """Nothing was loaded; ``code`` names the kind of cause, the message holds the last lines."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
 
 
 def optional_helpers(types: KernelTypes) -> dict[str, int]:
@@ -132,7 +128,7 @@ def compile_source(constants: dict[str, int], sections: tuple[str, ...]) -> Any:
     try:
         return BPF(text=text.encode(), cflags=cflags)
     except Exception as error:  # bcc raises bare Exceptions, with no word of clang's in them
-        raise BuildFailed("compile_failed", stderr_since(said_before) or str(error)) from error
+        raise BuildFailed(stderr_since(said_before) or str(error), code="compile_failed") from error
 
 
 def stderr_size() -> int:
@@ -165,7 +161,7 @@ def load_program(
         btf_id = types.tracepoint_id(program.hook)
         attach_type = bpf.ATTACH_TRACE_RAW_TP
     if btf_id is None:
-        raise BuildFailed("kernel_too_old", f"this kernel has no {program.hook}")
+        raise BuildFailed(f"this kernel has no {program.hook}", code="kernel_too_old")
     code = module.dump_func(program.function.encode())
     if not program.callback or callbacks is None:
         return bpf.load_tracing(program.name, link(code, marks), attach_type, btf_id)
@@ -192,10 +188,10 @@ def attempt(
         close_all(loaded)
         refused = error.errno in (1, 13)  # EPERM, EACCES without a verifier's word
         code = "not_permitted" if refused and not error.log else "load_failed"
-        raise BuildFailed(code, f"{hook}: {error}") from error
+        raise BuildFailed(f"{hook}: {error}", code=code) from error
     except OSError as error:
         close_all(loaded)
-        raise BuildFailed("load_failed", f"{hook}: {error}") from error
+        raise BuildFailed(f"{hook}: {error}", code="load_failed") from error
     except BuildFailed:
         close_all(loaded)
         raise
@@ -245,7 +241,7 @@ def build(sections: tuple[str, ...], constants: dict[str, int]) -> Build:
             raise
         failure = error
     else:
-        failure = BuildFailed("kernel_too_old", "; ".join(sorted(set(unavailable.values()))))
+        failure = BuildFailed("; ".join(sorted(set(unavailable.values()))), code="kernel_too_old")
     for section in wanted:
         try:
             close_all(attempt(types, constants, (section,), Newer()))

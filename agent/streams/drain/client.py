@@ -6,12 +6,11 @@ from typing import NamedTuple, TypeVar
 
 import trio
 
-from agent.errors import InvalidRequest
+from agent.errors import ScopeError
 from agent.streams.shared import channel
 from agent.streams.shared.causes import CannotCollect, cannot
 from agent.streams.shared.channel import Failure, Reply
 from agent.streams.shared.messages import Request, encode_request
-from agent.streams.supervisor.scopes import ERRORS as SCOPE_ERRORS
 
 AnswerT = TypeVar("AnswerT")
 
@@ -43,7 +42,7 @@ class SupervisorClient:
             self._socket.close()
 
     async def ask(self, request: Request[AnswerT]) -> Reply[AnswerT]:
-        """Send a request and wait for its answer. Raises CannotCollect.
+        """Send a request and wait for its answer. Raises CannotCollect, ScopeError.
 
         Shielded: an answer brings fds and changes what is attached, so it must be received.
         """
@@ -73,9 +72,8 @@ class SupervisorClient:
 
 
 def _error(failure: Failure) -> Exception:
-    if failure.code in SCOPE_ERRORS:
-        return InvalidRequest(failure.message, code=failure.code, field="scope")
-    return CannotCollect(failure.code, failure.message)
+    kind = ScopeError if failure.of_scope else CannotCollect
+    return kind(failure.message, code=failure.code)
 
 
 def _fds_of(ancillary: list[tuple[int, int, bytes]]) -> tuple[int, ...]:

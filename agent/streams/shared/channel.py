@@ -40,6 +40,8 @@ class Failure:
 
     code: str
     message: str
+    of_scope: bool = False
+    """A ScopeError: the request is at fault, and eBPF may well be available."""
 
 
 def pair() -> tuple[socket.socket, socket.socket]:

@@ -10,18 +10,12 @@ import socket
 import struct
 from pathlib import Path
 
-from agent.streams.shared.causes import CannotCollect
+from agent.errors import ScopeError
 from agent.streams.shared.messages import Address, ScopeNumbers
-
-NO_SUCH_PROCESS = "no_such_process"
-CALLER_UNKNOWN = "caller_unknown"
-SCOPE_IS_THE_AGENT = "scope_is_the_agent"
-ERRORS = (NO_SUCH_PROCESS, CALLER_UNKNOWN, SCOPE_IS_THE_AGENT)
-"""Codes of what is wrong with the request, not with eBPF."""
 
 
 def root_of(scope: ScopeNumbers) -> tuple[int, int]:
-    """(root tgid, cgroup id) of a scope; without one, the agent's own tree. Raises CannotCollect.
+    """(root tgid, cgroup id) of a scope; without one, the agent's own tree. Raises ScopeError.
 
     The root is 0 for a cgroup.
     """
@@ -37,8 +31,9 @@ def root_of(scope: ScopeNumbers) -> tuple[int, int]:
 def _living(pid: int) -> int:
     tgid = _status(pid, "Tgid")
     if tgid is None:
-        raise CannotCollect(
-            NO_SUCH_PROCESS, f"there is no process {pid} on this machine (seen from the agent)"
+        raise ScopeError(
+            f"there is no process {pid} on this machine (seen from the agent)",
+            code="no_such_process",
         )
     return tgid
 
@@ -46,8 +41,9 @@ def _living(pid: int) -> int:
 def _not_ours(tgid: int) -> int:
     """The agent is left out of every run, so one about itself would say nothing but zeros."""
     if os.getpid() in (tgid, _status(tgid, "PPid")):
-        raise CannotCollect(
-            SCOPE_IS_THE_AGENT, f"{tgid} is a process of the agent, which is left out of every run"
+        raise ScopeError(
+            f"{tgid} is a process of the agent, which is left out of every run",
+            code="scope_is_the_agent",
         )
     return tgid
 
@@ -62,13 +58,13 @@ def _status(pid: int, name: str) -> int | None:
 
 
 def pid_behind(client: Address, server: Address) -> int:
-    """The process at the client's end of a loopback connection. Raises CannotCollect."""
+    """The process at the client's end of a loopback connection. Raises ScopeError."""
     inode = _socket_inode(_packed(client), _packed(server))
     holders = _holders(f"socket:[{inode}]") if inode else []
     if not holders:
-        raise CannotCollect(
-            CALLER_UNKNOWN,
+        raise ScopeError(
             'the process that made this request cannot be told; use {"pid": N} for the scope',
+            code="caller_unknown",
         )
     # forked children may share the connection: the eldest made it
     return min(holders, key=lambda pid: (_start_time(pid), pid))

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from agent.errors import AgentError, ScopeError
 from agent.streams.shared import bpf, causes, channel, messages, privileges
 from agent.streams.shared.build_messages import BuildRequest
 from agent.streams.shared.causes import CannotCollect
@@ -89,7 +90,7 @@ class Supervisor:
     def _answer(self, request: AnyRequest) -> None:
         try:
             answer, fds = self._carry_out(request)
-        except CannotCollect as error:
+        except (CannotCollect, ScopeError) as error:
             self._refuse(request, error)
         except OSError as error:
             self._refuse(request, causes.refused(request.verb, error))
@@ -111,11 +112,12 @@ class Supervisor:
             case RescopeRequest():
                 return self._rescope()
 
-    def _refuse(self, request: AnyRequest, error: CannotCollect) -> None:
+    def _refuse(self, request: AnyRequest, error: AgentError) -> None:
         # a missing buffer costs the events of one CPU, not the run
         if not isinstance(request, BuffersRequest):
             self._detach()
-        channel.send_failure(self._channel, Failure(error.code, error.message))
+        failure = Failure(error.code, error.message, isinstance(error, ScopeError))
+        channel.send_failure(self._channel, failure)
 
     def _buffers(self, request: BuffersRequest) -> Answer:
         maps = self._ready_maps()
@@ -165,9 +167,7 @@ class Supervisor:
     def _attach(self, armed: Armed, request: ArmRequest, root: int) -> None:
         armed.attach(request.measure_probes)
         if not armed.prime() and request.scope.kind in ("pid", "caller"):
-            raise CannotCollect(
-                scopes.NO_SUCH_PROCESS, f"process {root} ended before the run began"
-            )
+            raise ScopeError(f"process {root} ended before the run began", code="no_such_process")
 
     def _rescope(self) -> Answer:
         """Look again who is a member: tasks were moved between cgroups."""

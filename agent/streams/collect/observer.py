@@ -70,12 +70,13 @@ class Observer:
         """Everything up to now, or to the stop; what is still open counts up to then."""
         tables = self.tables
         now_ns = until_ns or monotonic_ns()
+        ended = tables.blocked()
         still = tables.still_blocked(now_ns, with_primed=self._scoped)
         return Observed(
-            blocked=tables.blocked() + still,
+            blocked=ended + still,
             syscalls=self._syscalls(tables),
             streams=self._stream_counts(drain),
-            blocked_counts=_blocked_counts(tables, int(still.count.sum())),
+            blocked_counts=_blocked_counts(tables, int(ended.count.sum()), int(still.count.sum())),
             counters=MappingProxyType({name: tables.count(name) for name in COUNTER_FIELDS}),
             drains=drain.drains,
             drain_seconds=drain.seconds,
@@ -125,11 +126,10 @@ class Observer:
         }
 
 
-def _blocked_counts(tables: Tables, still_open: int) -> StreamCounts:
-    closed = int(tables.blocked().count.sum())
+def _blocked_counts(tables: Tables, ended: int, still_open: int) -> StreamCounts:
     return StreamCounts(
-        produced=closed,
-        received=closed,
+        produced=ended,
+        received=ended,
         unmatched=tables.count("blocked_unmatched"),
         clamped=tables.count("blocked_clamped"),
         collided=tables.count("blocked_collided"),

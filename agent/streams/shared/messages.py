@@ -165,8 +165,9 @@ class ProgramStats:
 
     name: str
     hook: str
-    runs: int
-    run_ns: int
+    runs: int | None
+    run_ns: int | None
+    """None of both unless the run measures its probes."""
     recursion_misses: int
 
 

@@ -31,14 +31,16 @@ class Armed:
         self.refused: dict[str, str] = {}
         self._links: list[int] = []
         self._stats_fd: int | None = None
+        self._measures = False
         self._before = {fd: bpf.program_info(fd) for _, _, fd in self._attachable()}
 
     def attach(self, measure_probes: bool) -> None:
         """Attach every program; a refusal costs the sections that need it, no more."""
         if measure_probes:
-            # without CAP_SYS_ADMIN the counts stay 0, which the evidence shows as not measured
+            # refused without CAP_SYS_ADMIN: the run goes on, and what is not measured is absent
             with contextlib.suppress(OSError):
                 self._stats_fd = bpf.enable_run_time_stats()
+                self._measures = True
         for _, hook, fd in self._attachable():
             try:
                 self._links.append(bpf.attach_raw_tracepoint(fd))
@@ -82,7 +84,7 @@ class Armed:
             self._stats_fd = None
 
     def program_stats(self) -> list[ProgramStats]:
-        """Since the start: runs skipped by recursion; runs and ns while the kernel counts them."""
+        """Since the start: runs skipped by recursion; runs and ns where the kernel counted them."""
         stats = []
         for name, hook, fd in self._attachable():
             now, before = bpf.program_info(fd), self._before[fd]
@@ -90,8 +92,8 @@ class Armed:
                 ProgramStats(
                     name,
                     hook,
-                    runs=now.run_cnt - before.run_cnt,
-                    run_ns=now.run_time_ns - before.run_time_ns,
+                    runs=now.run_cnt - before.run_cnt if self._measures else None,
+                    run_ns=now.run_time_ns - before.run_time_ns if self._measures else None,
                     recursion_misses=now.recursion_misses - before.recursion_misses,
                 )
             )

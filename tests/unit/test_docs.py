@@ -159,7 +159,7 @@ def test_every_field_of_real_evidence() -> None:
 
 
 def test_every_reason_of_a_verdict() -> None:
-    in_code = first_arguments("Reason") | keys_assigned_in("_faults")
+    in_code = first_arguments("Reason") | keys_assigned_in(".faults")
     hold(EVIDENCE, "Reasons", in_code, names(EVIDENCE, "Reasons"))
 
 

@@ -1,4 +1,4 @@
-"""What the kernel side's tables say, as the recorder is told it: of a run, and of its edges."""
+"""What the kernel side's tables say of a run, and of its edges."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from agent.streams.collect.observed import NO_DETAILS, Observed, StreamCounts
 from agent.streams.collect.tables import Tables
 from agent.streams.drain.batches import OpenBatches
 from agent.streams.drain.poller import Drain
-from agent.streams.shared.kernel_counts import Edge, KernelCounts, online_cpus, read_kernel_counts
+from agent.streams.shared.kernel_counts import Edge, online_cpus, read_kernel_counts
 from agent.streams.shared.layout import (
     COUNTER_FIELDS,
     STREAM_NAMES,
@@ -20,15 +20,13 @@ from agent.streams.shared.layout import (
 )
 from agent.streams.shared.syscall_names import syscall_names
 
-NO_EDGE = Edge(KernelCounts(), 0, 0, 0, "")
-
 
 def monotonic_ns() -> int:
     """Now, on the clock of bpf_ktime_get_ns()."""
     return time.monotonic_ns()
 
 
-class Observer:
+class Mapped:
     """The maps of the privileged side, as this process sees them; mapped once, for all runs."""
 
     def __init__(self, geometry: Geometry, fds: Mapping[str, int]) -> None:
@@ -41,16 +39,19 @@ class Observer:
             requests_fd=fds["requests"],
             geometry=geometry,
         )
-        self._names = syscall_names()
-        self._scoped = False
-        self._details: DetailTables | None = None
-        self._knows_failures = False
+        self.syscall_names = syscall_names()
 
-    def begin(self, scoped: bool, details: DetailTables | None, knows_failures: bool) -> None:
-        """A run begins: whose it is, and the tables of what it adds on request.
 
-        ``knows_failures``: failed execs are counted.
-        """
+class Observer:
+    """What the maps say of one run."""
+
+    def __init__(
+        self, mapped: Mapped, scoped: bool, details: DetailTables | None, knows_failures: bool
+    ) -> None:
+        """``details``: the tables of what the run adds; ``knows_failures``: of execs."""
+        self.batches = mapped.batches
+        self.tables = mapped.tables
+        self._names = mapped.syscall_names
         self._scoped = scoped
         self._details = details
         self._knows_failures = knows_failures

@@ -1,6 +1,10 @@
 """The words every other module speaks in: sections, labels, requests. Imports nothing of ours."""
 
 from dataclasses import dataclass, field
+from typing import Any
+
+Json = dict[str, Any]
+"""A JSON object: finite numbers, strings without lone surrogates, plain Python types only."""
 
 SECTIONS = ("runqlat", "biolatency", "offcpu", "exec", "syscall_counts")
 """The five sections of evidence, in the order of the contract."""

@@ -2,15 +2,13 @@
 
 import time
 from datetime import UTC, datetime
-from typing import Any
 
 from agent.evidence import sections
 from agent.evidence.manifest import manifest
 from agent.evidence.verdict import Verdict
+from agent.model import Json
 from agent.recording.run import Run
 from agent.streams.collect.observed import Stopped
-
-Json = dict[str, Any]
 
 
 def started(run: Run) -> Json:

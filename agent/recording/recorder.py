@@ -18,7 +18,7 @@ from agent.evidence.checks import run_checks
 from agent.evidence.cost import CpuMeter
 from agent.evidence.verdict import INVALID, Verdict, judge, unavailable
 from agent.internal_metrics import HealthMetric
-from agent.model import SECTIONS, Labels, Report, StartRequest
+from agent.model import SECTIONS, Json, Labels, Report, StartRequest
 from agent.recording import document
 from agent.recording.internal_totals import HealthTotals
 from agent.recording.lifecycle import Event, Lifecycle, State
@@ -26,8 +26,6 @@ from agent.recording.run import Run
 from agent.streams.collect.observed import Arming, Observed, Stopped
 from agent.streams.drain.batches import Sink
 from agent.streams.shared.causes import CannotCollect
-
-Json = dict[str, Any]
 
 KEPT_EVIDENCE = 16
 """Runs whose evidence can still be fetched, for a client that was gone when it was answered."""

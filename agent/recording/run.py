@@ -3,7 +3,6 @@
 import time
 import uuid
 from datetime import UTC, datetime
-from typing import Any
 
 import trio
 
@@ -13,7 +12,7 @@ from agent.evidence.checks import Check
 from agent.evidence.collection import Collection
 from agent.evidence.cost import CpuMeter
 from agent.evidence.stalls import StallMeter
-from agent.model import SECTIONS, StartRequest
+from agent.model import SECTIONS, Json, StartRequest
 from agent.streams.collect.observed import Arming
 from agent.streams.shared.causes import CannotCollect
 
@@ -39,7 +38,7 @@ class Run:
         self.started_ns = time.monotonic_ns()
         self.armed = trio.Event()
         self.finished = trio.Event()
-        self.evidence: dict[str, Any] = {}
+        self.evidence: Json = {}
 
     @property
     def sections(self) -> list[str]:

@@ -1,12 +1,19 @@
-"""Errors that a client is meant to read: a stable code, and what to do about it."""
+"""Errors that are meant to be read: a stable code, and what to do about it.
+
+Standard library only, Python 3.9: every process of the agent imports this.
+"""
+
+from typing import Optional
 
 
 class AgentError(Exception):
-    """A refusal: a stable ``code``, a ``message`` saying what to do, maybe a ``field``."""
+    """The base of all: a stable ``code``, a ``message`` saying what to do, maybe a ``field``."""
 
     code = "internal_error"
 
-    def __init__(self, message: str, *, code: str | None = None, field: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, code: Optional[str] = None, field: Optional[str] = None
+    ) -> None:
         super().__init__(message)
         self.code = code or type(self).code
         self.message = message
@@ -19,8 +26,15 @@ class InvalidRequest(AgentError):
     code = "invalid_field"
 
 
+class ScopeError(InvalidRequest):
+    """The run cannot be about what it was asked to be about."""
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message, code=code, field="scope")
+
+
 class RunInProgress(AgentError):
-    """``/start`` while a run is on; carries that run's id."""
+    """``/start`` while a run is in progress; carries that run's id."""
 
     code = "run_in_progress"
 

@@ -28,6 +28,8 @@ TRANSPORTS = ("ring", "perf")
 TRANSPORT_CHOICES = (*TRANSPORTS, "auto")
 """``auto``: the ring where the kernel has one."""
 
+SCOPES = ("system", "pid", "cgroup", "caller")
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:

@@ -1,14 +1,11 @@
 """What the HTTP side asks of the recorder; ``agent.recording.recorder`` satisfies it."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from agent.aggregate.series import SeriesStore
 from agent.internal_metrics import HealthMetric
-from agent.model import Report, StartRequest
-
-Json = dict[str, Any]
-"""A JSON object: finite numbers, strings without lone surrogates, plain Python types only."""
+from agent.model import Json, Report, StartRequest
 
 
 class RecorderAPI(Protocol):

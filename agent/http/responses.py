@@ -3,7 +3,6 @@
 import json
 import logging
 from http import HTTPStatus
-from typing import Any
 
 from quart import request
 from quart.wrappers import Response
@@ -11,6 +10,7 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from agent.errors import AgentError, InvalidRequest, RunInProgress
+from agent.model import Json
 
 LOGGER = logging.getLogger("agent.http")
 
@@ -33,13 +33,13 @@ STATUS_BY_CODE = {
 LONGEST_QUOTED_PATH = 100
 
 
-def encode(data: dict[str, Any]) -> bytes:
+def encode(data: Json) -> bytes:
     """``data`` as one line of ASCII JSON. Raises `ValueError` for NaN and infinities."""
     return (json.dumps(data, allow_nan=False) + "\n").encode("ascii")
 
 
-def error_body(error: AgentError) -> dict[str, Any]:
-    body: dict[str, Any] = {"error": error.code, "message": error.message}
+def error_body(error: AgentError) -> Json:
+    body: Json = {"error": error.code, "message": error.message}
     if error.field is not None:
         body["field"] = error.field
     if isinstance(error, RunInProgress):
@@ -47,7 +47,7 @@ def error_body(error: AgentError) -> dict[str, Any]:
     return body
 
 
-def json_response(data: dict[str, Any], status: int = HTTPStatus.OK) -> Response:
+def json_response(data: Json, status: int = HTTPStatus.OK) -> Response:
     return Response(encode(data), status=status, content_type="application/json")
 
 

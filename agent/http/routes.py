@@ -9,12 +9,12 @@ from quart_trio import QuartTrio
 
 from agent.errors import AgentError, InvalidRequest
 from agent.http import validation
-from agent.http.api import Json, RecorderAPI
+from agent.http.api import RecorderAPI
 from agent.http.body import parse_object
 from agent.http.negotiation import choose_format
 from agent.http.responses import json_response
 from agent.http.scrape import SharedScrape
-from agent.model import Scope
+from agent.model import Json, Scope
 
 
 class Routes:

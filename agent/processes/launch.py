@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from agent.http.listener import open_listener
 from agent.settings import Settings
-from agent.streams.shared import messages, privileges
+from agent.streams.shared import channel, privileges
 
 
 class _CannotServe(Exception):
@@ -38,7 +38,7 @@ def serve(settings: Settings) -> int:
 
 
 def _fork(settings: Settings, listener: socket.socket, uid: int | None) -> int:
-    supervisor_end, agent_end = messages.pair()
+    supervisor_end, agent_end = channel.pair()
     supervisor_pid = os.getpid()
     # Until its handlers stand, a signal would end the supervisor and leave the agent behind.
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))

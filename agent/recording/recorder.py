@@ -189,14 +189,7 @@ class Recorder:
 
     async def _arm(self, run: Run) -> None:
         try:
-            run.arming = await self._collector.start(run.request, run.collection.take)
-            run.started_ns = run.arming.start_ns
-            # from here: compiling for a plan that is new is no cost of the run
-            run.meter = CpuMeter(self._collector.processes())
-            self._note(None)
-        except CannotCollect as error:
-            run.failure = error
-            self._note(error)
+            await self._attach(run)
         except InvalidRequest as error:
             # a run that cannot be about what it was asked to be about never began
             run.refusal = error
@@ -204,9 +197,26 @@ class Recorder:
             self._lifecycle.fire(Event.REFUSED)
             run.armed.set()
             return
+        self._note(run.failure)
         trio.lowlevel.add_instrument(run.stalls)
         self._lifecycle.fire(Event.ARMED)
         run.armed.set()
+
+    async def _attach(self, run: Run) -> None:
+        """Attach what can be attached; where nothing can, the run goes on with a failure."""
+        try:
+            run.arming = await self._collector.start(run.request, run.collection.take)
+            run.started_ns = run.arming.start_ns
+            # from here: compiling for a plan that is new is no cost of the run
+            run.meter = CpuMeter(self._collector.processes())
+        except CannotCollect as error:
+            run.failure = error
+        except InvalidRequest:
+            raise
+        except Exception as error:
+            LOGGER.exception("run %s could not be armed", run.id)
+            run.arming = None
+            await self._give_up(run, error)
 
     async def _finish(self, run: Run) -> None:
         try:
@@ -216,8 +226,7 @@ class Recorder:
         except Exception as error:
             # Whatever it is: the run ends and says so, nothing stays attached, the agent goes on.
             LOGGER.exception("run %s could not be concluded", run.id)
-            await self._collector.abandon()
-            run.failure = CannotCollect(INTERNAL_ERROR, f"{type(error).__name__}: {error}")
+            await self._give_up(run, error)
             verdict, totals = self._conclude(run, None)
             run.evidence = document.build(run, None, verdict)
         trio.lowlevel.remove_instrument(run.stalls)
@@ -231,6 +240,11 @@ class Recorder:
         # A run leaves 700 KiB of histograms in cycles of the histogram library's, which the
         # collector would find only after many more; with the modules frozen it takes a millisecond.
         gc.collect()
+
+    async def _give_up(self, run: Run, error: Exception) -> None:
+        """The agent itself failed: nothing stays attached, and the run says so."""
+        await self._collector.abandon()
+        run.failure = CannotCollect(f"{type(error).__name__}: {error}", code=INTERNAL_ERROR)
 
     def _conclude(self, run: Run, stopped: Stopped | None) -> tuple[Verdict, RunTotals]:
         if stopped is None:

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import trio
@@ -21,12 +21,16 @@ from agent.model import Scope, StartRequest
 from agent.streams.collect.collector import KernelCollector
 from agent.streams.collect.observed import Arming
 from agent.streams.drain.batches import Words
-from agent.streams.drain.client import Reply, SupervisorClient
+from agent.streams.drain.client import SupervisorClient
 from agent.streams.drain.transport import GRANTED_BUFFER, Transports
 from agent.streams.drain.wakeups import Wakeups
-from agent.streams.shared import messages
+from agent.streams.shared import channel
+from agent.streams.shared.channel import Reply
 from agent.streams.shared.layout import DEFAULT_RING_BYTES, LATENCY_BITS, STREAM_RUNQLAT, TID_BITS
+from agent.streams.shared.messages import Request
 from agent.streams.shared.plan import Plan
+
+AnswerT = TypeVar("AnswerT")
 
 
 class KeepingClient:
@@ -38,10 +42,10 @@ class KeepingClient:
         self.offered = trio.Event()
         """Set when there are further ones; a test that waits for the next makes a new one."""
 
-    async def ask(self, verb: str, **arguments: Any) -> Reply:
-        reply = await self._client.ask(verb, **arguments)
+    async def ask(self, request: Request[AnswerT]) -> Reply[AnswerT]:
+        reply = await self._client.ask(request)
         if reply.fds:
-            self.fds += map(os.dup, reply.fds)
+            self.fds += map(os.dup, reply.fds.values())
             self.offered.set()
         return reply
 
@@ -102,7 +106,7 @@ async def collecting(
 
 def _supervisor(online: Path, *arguments: str) -> tuple["subprocess.Popen[bytes]", socket.socket]:
     online.write_text(Path("/sys/devices/system/cpu/online").read_text())
-    ours, theirs = messages.pair()
+    ours, theirs = channel.pair()
     command = [sys.executable, "-P", str(PROGRAMS / "supervisor.py"), str(theirs.fileno())]
     with theirs:
         process = subprocess.Popen([*command, *arguments], pass_fds=[theirs.fileno()])

@@ -40,6 +40,8 @@ class FakeCollector:
         self.refreshing: Callable[[], Awaitable[None]] = at_once
         self.stopping: Callable[[], Awaitable[None]] = at_once
         self.calls: list[str] = []
+        self.faults: dict[str, str] = {}
+        """What goes wrong on the way of every run."""
         self.unavailable: dict[str, str] = {}
         self.pids = {"agent": os.getpid()}
         self._sink: Sink | None = None
@@ -59,7 +61,7 @@ class FakeCollector:
         self.calls.append("start")
         await self.arming()
         if self.lost.is_set():
-            raise CannotCollect("supervisor_lost", "gone")
+            raise CannotCollect("gone", code="supervisor_lost")
         self._sink, self._received, self._in_flight = sink, 0, []
         armed = [s for s in request.sections if s not in self.unavailable]
         return Arming(
@@ -83,8 +85,12 @@ class FakeCollector:
         await self.stopping()
         self._drain()
         self._sink = None
-        faults = {"supervisor_lost": "gone"} if self.lost.is_set() else {}
+        faults = {**self.faults, **({"supervisor_lost": "gone"} if self.lost.is_set() else {})}
         return Stopped(10**9, self._observed(), (EDGE, EDGE), task_summaries.none(), (), faults)
+
+    async def abandon(self) -> None:
+        self.calls.append("abandon")
+        self._sink = None
 
     def processes(self) -> dict[str, int]:
         return self.pids

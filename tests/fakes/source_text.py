@@ -38,6 +38,16 @@ def first_arguments(function: str) -> set[str]:
     return {text for call, module in calls(function) if (text := text_of(call.args[0], module))}
 
 
+def keyword_arguments(keyword: str, function: str) -> set[str]:
+    """What a function is called with under this keyword, as far as it stands in the source."""
+    return {
+        text
+        for call, module in calls(function)
+        for given in call.keywords
+        if given.arg == keyword and (text := text_of(given.value, module))
+    }
+
+
 def keys_assigned_in(mapping: str) -> set[str]:
     """``x.mapping["key"] = ...``, anywhere."""
     return {

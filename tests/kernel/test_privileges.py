@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -134,11 +135,30 @@ def test_two_capabilities_are_enough(tmp_path: Path, readable: Path) -> None:
     with launched(tmp_path / "log", before=before, invocation=installed(readable)) as agent:
         assert status_field(agent.supervisor, "Uid").split() == [str(SOMEBODY)] * 4
         assert int(status_field(agent.supervisor, "CapEff"), 16).bit_count() == 2
-        with agent.run() as run:
+        with agent.run(measure_probes=True) as run:
             assert run.started["armed"] == list(SECTIONS)
             assert nothing_effective(agent)
         assert run.evidence["completeness"]["verdict"] != "invalid"
         assert run.evidence["runqlat"]["count"] > 0
+        # that takes CAP_SYS_ADMIN
+        assert not measured(run.evidence)
+
+
+def measured(evidence: dict[str, Any]) -> dict[str, int]:
+    """How often each program ran, of those of which it is known."""
+    programs = evidence["overhead"]["programs"]
+    assert programs
+    assert all((p["runs"] is None) == (p["run_ns"] is None) for p in programs)
+    return {p["hook"]: p["runs"] for p in programs if p["runs"] is not None}
+
+
+def test_what_programs_take_is_measured_when_asked_for(agent: RealAgent) -> None:
+    with agent.run(sections=["runqlat"]) as run:
+        pass
+    assert not measured(run.evidence)
+    with agent.run(sections=["runqlat"], measure_probes=True) as run:
+        pass
+    assert measured(run.evidence)["sched_switch"] > 0
 
 
 def nothing_effective(agent: Launched) -> bool:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.streams.shared import messages
+from agent.streams.shared import channel
+from agent.streams.shared.build_messages import BuildRequest
 from agent.streams.shared.causes import CannotCollect
 from agent.streams.supervisor import compilation
 from agent.streams.supervisor.compilation import Abandoned, Built, Compiler
@@ -19,19 +20,28 @@ from agent.streams.supervisor.compilation import Abandoned, Built, Compiler
 PRELUDE = """
 import json, os, signal, socket, sys, time
 channel = socket.socket(fileno=int(sys.argv[1]))
-def answer(message, fds=()):
+def send(message, *fds):
     socket.send_fds(channel, [json.dumps(message).encode()], fds)
+def answer(programs, **fds):
+    built = {"programs": programs, "unavailable": {"runqlat": "why"}, "bcc": "0.1",
+             "newer_refused": ""}
+    send({"answer": built, "fds": list(fds)}, *fds.values())
+def fail(code, message):
+    send({"failure": {"code": code, "message": message, "of_scope": False}})
+def pipe():
+    return os.pipe()[0]
 """
 GOOD = """
 request = json.loads(channel.recv(1 << 20))
 assert request == {"sections": ["exec"], "constants": {"N": 1}}, request
 programs = [{"name": "cba_exec", "hook": "sched_process_exec"}]
-answer({"programs": programs, "unavailable": {"runqlat": "why"}, "bcc": "0.1",
-        "awaits_execs": False, "newer_refused": ""}, [os.pipe()[0]])
+answer(programs, sched_process_exec=pipe())
 """
 HANGS = "time.sleep(600)"
 READS = "channel.recv(1 << 20)\n"
 """Who ends without having read the request resets the connection, and its answer is lost."""
+
+REQUEST = BuildRequest(("exec",), {"N": 1})
 
 Build = Callable[[str], Built]
 
@@ -51,13 +61,13 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Build]:
     """``build(script)``: what a compiler with that script comes to. It leaves nothing behind."""
     monkeypatch.setattr(compilation, "interpreters", lambda: [sys.executable])
     monkeypatch.setattr(compilation, "COMPILER", tmp_path / "stand_in.py")
-    ours, agent = messages.pair()
+    ours, agent = channel.pair()
     compiler = Compiler(ours)
     before, children_before = open_fds(), children()
 
     def run(script: str) -> Built:
         (tmp_path / "stand_in.py").write_text(PRELUDE + script)
-        return compiler.build(["exec"], {"N": 1}, [])
+        return compiler.build(REQUEST, [])
 
     with ours, agent:
         yield run
@@ -74,6 +84,14 @@ def test_programs_come_with_their_fds(build: Build) -> None:
     assert Path(f"/proc/self/fd/{fd}").readlink().name.startswith("pipe:")
     assert built.unavailable == {"runqlat": "why"}
     assert built.bcc == "0.1"
+    assert built.awaited_fd is None
+    built.close()
+
+
+def test_the_map_of_awaited_execs_is_told_by_its_name(build: Build) -> None:
+    built = build(GOOD.replace("answer(programs,", "answer(programs, awaited_execs=pipe(),"))
+    [(_, _, fd)] = built.programs
+    assert built.awaited_fd not in (None, fd)
     built.close()
 
 
@@ -86,27 +104,26 @@ def test_programs_come_with_their_fds(build: Build) -> None:
         ("raise ValueError('last words')", "compiler_crashed", "ValueError: last words"),
         (f"{READS}os._exit(4)", "compiler_crashed", "exit status 4"),
         (f"{READS}channel.close(); {HANGS}", "compiler_crashed", "went on"),
-        (f"{READS}channel.send(b'nonsense')", "compiler_crashed", "an answer without sense"),
-        (READS + "answer({})", "compiler_crashed", "an answer without sense"),
+        (f"{READS}channel.send(b'nonsense')", "compiler_crashed", "malformed answer"),
+        (READS + "send({})", "compiler_crashed", "malformed answer"),
+        (READS + "send({}, pipe())", "compiler_crashed", "malformed answer"),
+        (READS + "answer([], sched_process_exec=pipe())", "compiler_crashed", "malformed answer"),
         (
-            READS + "answer({'programs': [], 'unavailable': {}, 'bcc': '', 'awaits_execs': False,"
-            " 'newer_refused': ''}, [os.pipe()[0]])",
+            READS + "answer([{'name': 'cba_exec', 'hook': 'sched_process_exec'}])",
             "compiler_crashed",
-            "an answer without sense",
+            "malformed answer",
         ),
-        (READS + "answer({'error': 'no_btf', 'message': 'none here'})", "no_btf", "none here"),
         (
-            READS + "answer({'error': 'not_permitted', 'message': 'EPERM'})",
-            "kernel_refused",
-            "EPERM",
+            READS
+            + "send({'failure': {'code': 'no_btf', 'message': '', 'of_scope': False}}, pipe())",
+            "compiler_crashed",
+            "malformed answer",
         ),
-        (READS + "answer({'error': 'load_failed', 'message': 'R1 bad'})", "load_failed", "R1 bad"),
-        (READS + "answer({'error': 'of its own', 'message': 'huh'})", "compiler_crashed", "huh"),
-        (
-            READS + "answer({'error': 'compile_failed', 'message': 'a.c:1'})",
-            "compile_failed",
-            "a.c:1",
-        ),
+        (READS + "fail('no_btf', 'none here')", "no_btf", "none here"),
+        (READS + "fail('not_permitted', 'EPERM')", "kernel_refused", "EPERM"),
+        (READS + "fail('load_failed', 'R1 bad')", "load_failed", "R1 bad"),
+        (READS + "fail('of its own', 'huh')", "compiler_crashed", "huh"),
+        (READS + "fail('compile_failed', 'a.c:1')", "compile_failed", "a.c:1"),
     ],
 )
 def test_each_way_to_fail_has_its_cause(build: Build, script: str, code: str, told: str) -> None:
@@ -144,23 +161,23 @@ def test_a_log_without_end_is_cut(build: Build) -> None:
     with pytest.raises(CannotCollect) as failure:
         build("print('x' * 1_000_000, flush=True); os.abort()")
     assert failure.value.message.count("x") > 1_000
-    assert len(failure.value.message) < messages.MAX_MESSAGE / 4
+    assert len(failure.value.message) < channel.MAX_MESSAGE / 4
 
 
 def test_the_agents_end_ends_the_compilation(build: Build, tmp_path: Path) -> None:
-    ours, agent = messages.pair()
+    ours, agent = channel.pair()
     (tmp_path / "stand_in.py").write_text(PRELUDE + HANGS)
     agent.close()
     with ours, pytest.raises(Abandoned):
-        Compiler(ours).build([], {}, [])
+        Compiler(ours).build(REQUEST, [])
 
 
 def test_a_request_that_waits_does_not_disturb(build: Build, tmp_path: Path) -> None:
-    ours, agent = messages.pair()
+    ours, agent = channel.pair()
     (tmp_path / "stand_in.py").write_text(PRELUDE + GOOD)
     with ours, agent:
         agent.send(b"{}")
-        Compiler(ours).build(["exec"], {"N": 1}, []).close()
+        Compiler(ours).build(REQUEST, []).close()
 
 
 def test_it_dies_with_its_supervisor(tmp_path: Path) -> None:
@@ -173,8 +190,8 @@ def test_it_dies_with_its_supervisor(tmp_path: Path) -> None:
         compilation.COMPILER = script
         compilation.interpreters = lambda: [sys.executable]
         try:
-            ours, _agent = messages.pair()
-            Compiler(ours).build([], {}, [])
+            ours, _agent = channel.pair()
+            Compiler(ours).build(REQUEST, [])
         finally:
             os._exit(1)
     deadline = time.monotonic() + 30
@@ -198,9 +215,9 @@ def alive(pid: int) -> bool:
 @pytest.mark.parametrize("found", [[], ["/nonexistent/python3"]])
 def test_no_interpreter_at_all(monkeypatch: pytest.MonkeyPatch, found: list[str]) -> None:
     monkeypatch.setattr(compilation, "interpreters", lambda: found)
-    ours, agent = messages.pair()
+    ours, agent = channel.pair()
     with ours, agent, pytest.raises(CannotCollect) as failure:
-        Compiler(ours).build([], {}, [])
+        Compiler(ours).build(REQUEST, [])
     assert failure.value.code == ("compiler_crashed" if found else "no_bcc")
 
 
@@ -210,7 +227,7 @@ def test_an_interpreter_without_bcc_is_not_the_last_word(
     without = tmp_path / "without"
     without.write_text(
         f"#!{sys.executable}\n{PRELUDE.replace('argv[1]', 'argv[3]')}{READS}"
-        "answer({'error': 'no_bcc', 'message': 'No module named bcc'})\n"
+        "fail('no_bcc', 'No module named bcc')\n"
     )
     without.chmod(0o755)
     monkeypatch.setattr(compilation, "interpreters", lambda: [str(without), sys.executable])

@@ -18,7 +18,7 @@ from fakes.collector import FakeCollector
 from fakes.pages import ROOT, anchors, hold, names, quoted, rows
 from fakes.real_agent import running
 from fakes.sample_evidence import evidence as sample_evidence
-from fakes.source_text import calls, first_arguments, keys_assigned_in, text_of
+from fakes.source_text import first_arguments, keys_assigned_in, keyword_arguments
 
 from agent import cli
 from agent.aggregate.histogram import LatencyHistogram
@@ -36,7 +36,6 @@ from agent.recording.recorder import Recorder
 from agent.sections.probes import DETAILS, SECTIONS
 from agent.streams.shared import layout, messages
 from agent.streams.shared.causes import CURES
-from agent.streams.supervisor.scopes import ERRORS as SCOPE_ERRORS
 from benchmarks.__main__ import page
 
 DOCS = ROOT / "docs"
@@ -53,13 +52,9 @@ def codes_of_errors() -> dict[str, int]:
     """Every code that an error answer can have, with its status."""
     classes = [AgentError, *AgentError.__subclasses__()]
     found: dict[str, set[bool]] = {c.code: {c is InvalidRequest} for c in classes}
-    for call, module in calls("AgentError", "InvalidRequest"):
-        is_refusal = getattr(call.func, "id", "") == "InvalidRequest"
-        for keyword in call.keywords:
-            if keyword.arg == "code" and (code := text_of(keyword.value, module)):
-                found.setdefault(code, set()).add(is_refusal)
-    for code in SCOPE_ERRORS:
-        found[code] = {True}
+    for kind in ("AgentError", "InvalidRequest", "ScopeError"):
+        for code in keyword_arguments("code", kind):
+            found.setdefault(code, set()).add(kind != "AgentError")
     return {code: _status(code, True in refusals) for code, refusals in found.items()}
 
 
@@ -122,7 +117,7 @@ def test_every_error_code_and_its_status() -> None:
 
 def test_every_reason_for_measuring_nothing() -> None:
     heading = "Why nothing can be measured"
-    in_code = {*CURES, *first_arguments("CannotCollect")} - {*SCOPE_ERRORS}
+    in_code = {*CURES, *keyword_arguments("code", "CannotCollect")}
     hold(HTTP, heading, in_code, names(HTTP, heading))
 
 
@@ -165,7 +160,7 @@ def test_every_field_of_real_evidence() -> None:
 
 
 def test_every_reason_of_a_verdict() -> None:
-    in_code = first_arguments("Reason") | keys_assigned_in("_faults")
+    in_code = first_arguments("Reason") | keys_assigned_in(".faults")
     hold(EVIDENCE, "Reasons", in_code, names(EVIDENCE, "Reasons"))
 
 

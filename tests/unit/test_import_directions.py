@@ -147,11 +147,37 @@ def source_of(module: str) -> Path:
     ],
 )
 def test_the_privileged_side_needs_the_standard_library_only(first: str, foreign: set[str]) -> None:
-    todo, found = {first}, dict[str, set[str]]()
-    while todo:
-        module = todo.pop()
-        found[module] = set(imported(source_of(module)))
-        todo |= {name for name in found[module] if name.startswith("agent.")} - found.keys()
+    found = {module: set(imported(source_of(module))) for module in imported_by(first)}
     roots = {name.split(".")[0] for names in found.values() for name in names}
     assert roots - set(sys.stdlib_module_names) - {"agent"} == foreign
     assert "agent.streams.shared.bpf" in found
+
+
+def imported_by(first: str) -> set[str]:
+    """Modules of ours that come with one, itself among them."""
+    todo, found = {first}, set[str]()
+    while todo:
+        module = todo.pop()
+        found.add(module)
+        todo |= ours(source_of(module)) - found
+    return found
+
+
+def test_the_compiler_runs_under_python_3_9() -> None:
+    """The distribution's interpreter, which has bcc, may be that old."""
+    for module in imported_by("agent.streams.compiler.compiler"):
+        source = source_of(module).read_text()
+        tree = ast.parse(source, module, feature_version=(3, 9))
+        assert not list(newer_than_3_9(tree)), module
+
+
+def newer_than_3_9(tree: ast.AST) -> Iterator[int]:
+    """Lines with what the grammar of 3.9 takes and its library does not."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.keyword) and node.arg in ("slots", "kw_only", "strict"):
+            yield node.value.lineno
+        annotations = [getattr(node, "annotation", None), getattr(node, "returns", None)]
+        for annotation in filter(None, annotations):
+            for part in ast.walk(annotation):
+                if isinstance(part, ast.BinOp) and isinstance(part.op, ast.BitOr):
+                    yield part.lineno

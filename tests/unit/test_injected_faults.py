@@ -53,7 +53,7 @@ def test_a_copy_starts_with_and_without_faults(tmp_path: Path) -> None:
     copy = Copy(tmp_path)
     assert start(copy).returncode == 0
     for fault, arguments in {
-        faults.attribute: ("agent.streams.shared.layout", "MAX_REQUESTS", 1),
+        faults.requests_in_flight: (1,),
         faults.small_ring: (1,),
         faults.lets_go_on_sigusr1: (),
         faults.root_ends_early: (),

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
-from fakes.collector import FakeCollector, raising
+from fakes.collector import FakeCollector, at_once, raising
 from fakes.totals import Shown
 
 from agent.aggregate.series import LabelSet, SeriesStore
@@ -20,7 +20,7 @@ LABELS = Labels(scenario="baseline", impl="python")
 REQUEST = StartRequest(LABELS)
 SERIES = LabelSet.of(LABELS, "machine")
 
-NO_PROBES = CannotCollect("no_capability", "CAP_BPF is missing")
+NO_PROBES = CannotCollect("CAP_BPF is missing", code="no_capability")
 
 
 @pytest.fixture
@@ -244,6 +244,63 @@ async def test_the_next_start_tries_again(recorder: Recorder, collector: FakeCol
     assert (await recorder.start(REQUEST))["available"]
     assert recorder.status()["ebpf"] == {"available": True, "reason": None}
     assert verdict(await recorder.stop()) == "complete"
+
+
+async def assert_internal_error(recorder: Recorder, collector: FakeCollector) -> None:
+    """The run on which the agent itself failed ends by saying so, and the next one is whole."""
+    evidence = await recorder.stop()
+    assert (evidence["available"], evidence["code"]) == (False, "internal_error")
+    assert evidence["reason"] == "RuntimeError: a bug"
+    assert verdict(evidence) == "invalid"
+    assert collector.calls.count("abandon") == 1
+    assert recorder.status()["state"] == "idle"
+    collector.arming = collector.stopping = at_once
+    assert verdict(await one_run(recorder)) == "complete"
+
+
+async def test_an_error_of_its_own_while_arming_does_not_end_the_agent(
+    recorder: Recorder, collector: FakeCollector
+) -> None:
+    collector.arming = raising(RuntimeError("a bug"))
+    started = await recorder.start(REQUEST)
+    assert (started["available"], started["code"]) == (False, "internal_error")
+    assert recorder.status()["state"] == "running"
+    assert recorder.status()["armed"] == dict.fromkeys(SECTIONS, False)
+    await assert_internal_error(recorder, collector)
+
+
+async def test_an_error_of_its_own_once_everything_is_attached_detaches_it(
+    recorder: Recorder, collector: FakeCollector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(processes: dict[str, int]) -> None:
+        raise RuntimeError("a bug")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("agent.recording.recorder.CpuMeter", broken)
+        started = await recorder.start(REQUEST)
+    assert (started["available"], started["code"]) == (False, "internal_error")
+    await assert_internal_error(recorder, collector)
+
+
+async def test_an_error_of_its_own_while_stopping_does_not_end_the_agent(
+    recorder: Recorder, collector: FakeCollector
+) -> None:
+    await recorder.start(REQUEST)
+    collector.stopping = raising(RuntimeError("a bug"))
+    await assert_internal_error(recorder, collector)
+
+
+async def test_a_run_whose_events_could_not_be_read_keeps_what_it_has(
+    recorder: Recorder, collector: FakeCollector
+) -> None:
+    collector.faults = {"draining_failed": "a record of 16 bytes"}
+    await recorder.start(REQUEST)
+    collector.happen(1_000)
+    evidence = await recorder.stop()
+    assert verdict(evidence) == "invalid"
+    assert "draining_failed: a record of 16 bytes" in evidence["completeness"]["reasons"]
+    assert (evidence["available"], evidence["runqlat"]["count"]) == (True, 1)
+    assert waits(recorder) == 1
 
 
 async def test_what_is_missing_shows_before_the_first_run(

@@ -21,7 +21,7 @@ LABELS = Labels(scenario="baseline", impl="python")
 REQUEST = StartRequest(LABELS)
 SERIES = LabelSet.of(LABELS, "machine")
 
-NO_PROBES = CannotCollect("no_capability", "CAP_BPF is missing")
+NO_PROBES = CannotCollect("CAP_BPF is missing", code="no_capability")
 
 
 @pytest.fixture

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 from fakes.transport_memory import BUSY, DISCARD, RING_STRIDE, RingMemory, batch_id, events_of
+from numpy.typing import NDArray
 
 from agent.streams.drain.batches import Records
 from agent.streams.drain.ring import CorruptRing, RingReader
@@ -102,6 +104,23 @@ def test_reading_stops_at_a_record_that_is_being_written(
     assert reader.read(10) is None
     ring.commit(busy)
     assert drained(reader) == [[1, 2]]
+
+
+def test_a_record_that_is_committed_while_it_is_looked_at_comes_the_next_time(
+    ring: RingMemory, reader: RingReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ring.record(0)
+    busy = ring.record(1, flags=BUSY)
+    assert busy is not None
+    argmin = np.argmin
+
+    def committing(whole: NDArray[np.bool_]) -> np.intp:
+        """What looks for the first header that is odd: all of them have been compared."""
+        ring.commit(busy)
+        return argmin(whole)
+
+    monkeypatch.setattr(np, "argmin", committing)
+    assert drained(reader) == [[0], [1]]
 
 
 @pytest.mark.parametrize("odd", [{"flags": DISCARD}, {"length": 64}, {"length": RECORD_SIZE - 8}])

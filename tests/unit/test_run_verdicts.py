@@ -134,7 +134,7 @@ async def test_a_missing_section_is_told_and_counted(
 
 
 def refusing(code: str) -> Callable[[], Awaitable[None]]:
-    return raising(CannotCollect(code, "it cannot be had"))
+    return raising(CannotCollect("it cannot be had", code=code))
 
 
 async def test_a_run_without_ebpf_is_invalid_for_that_reason(

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.errors import InvalidRequest
+from agent.errors import ScopeError
 from agent.streams.collect import cgroups
-from agent.streams.shared.causes import CannotCollect
+from agent.streams.shared.messages import Address, ScopeNumbers
 from agent.streams.supervisor import scopes
 
 linux = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="there is no /proc/net here")
@@ -33,14 +33,14 @@ def connection(request: pytest.FixtureRequest) -> Iterator[tuple[socket.socket, 
                 yield client, server
 
 
-def ends(client: socket.socket) -> tuple[list[object], list[object]]:
-    return list(client.getsockname()[:2]), list(client.getpeername()[:2])
+def ends(client: socket.socket) -> tuple[Address, Address]:
+    return client.getsockname()[:2], client.getpeername()[:2]
 
 
-def refusal(scope: dict[str, object]) -> str:
-    with pytest.raises(CannotCollect) as refused:
+def refusal(scope: ScopeNumbers) -> str:
+    with pytest.raises(ScopeError) as refused:
         scopes.root_of(scope)
-    assert refused.value.code in scopes.ERRORS
+    assert refused.value.field == "scope"
     return refused.value.code
 
 
@@ -58,7 +58,7 @@ def test_an_address_as_a_dual_stack_listener_sees_it() -> None:
         port = listener.getsockname()[1]
         with socket.create_connection(("127.0.0.1", port)) as client:
             host, own = client.getsockname()
-            pid = scopes.pid_behind([f"::ffff:{host}", own], ["::ffff:127.0.0.1", port])
+            pid = scopes.pid_behind((f"::ffff:{host}", own), ("::ffff:127.0.0.1", port))
     assert pid == os.getpid()
 
 
@@ -84,19 +84,19 @@ def test_a_connection_that_nobody_holds(connection: tuple[socket.socket, socket.
     client, _ = connection
     local, remote = ends(client)
     client.close()
-    assert refusal({"kind": "caller", "client": local, "server": remote}) == "caller_unknown"
+    assert refusal(ScopeNumbers("caller", client=local, server=remote)) == "caller_unknown"
 
 
 @linux
 def test_a_connection_that_is_not_there() -> None:
-    ends_of_none = {"client": ["127.0.0.1", 1], "server": ["127.0.0.1", 2]}
-    assert refusal({"kind": "caller", **ends_of_none}) == "caller_unknown"
+    nobody = ScopeNumbers("caller", client=("127.0.0.1", 1), server=("127.0.0.1", 2))
+    assert refusal(nobody) == "caller_unknown"
 
 
 @linux
 def test_a_pid() -> None:
-    assert scopes.root_of({"kind": "pid", "pid": os.getppid()}) == (os.getppid(), 0)
-    assert refusal({"kind": "pid", "pid": 2**22}) == "no_such_process"
+    assert scopes.root_of(ScopeNumbers("pid", os.getppid())) == (os.getppid(), 0)
+    assert refusal(ScopeNumbers("pid", 2**22)) == "no_such_process"
 
 
 @linux
@@ -105,18 +105,18 @@ def test_the_agents_own_processes_are_no_scope() -> None:
     child = subprocess.Popen(["sleep", "60"])
     try:
         for pid in (os.getpid(), child.pid):
-            assert refusal({"kind": "pid", "pid": pid}) == "scope_is_the_agent"
+            assert refusal(ScopeNumbers("pid", pid)) == "scope_is_the_agent"
     finally:
         child.kill()
         child.wait()
 
 
 def test_the_system_is_all_but_this_tree() -> None:
-    assert scopes.root_of({"kind": "system"}) == (os.getpid(), 0)
+    assert scopes.root_of(ScopeNumbers("system")) == (os.getpid(), 0)
 
 
 def test_a_cgroup_is_a_number() -> None:
-    assert scopes.root_of({"kind": "cgroup", "cgroup_id": 42}) == (0, 42)
+    assert scopes.root_of(ScopeNumbers("cgroup", cgroup_id=42)) == (0, 42)
 
 
 # --- cgroups
@@ -144,7 +144,7 @@ def test_a_path_of_the_file_system_and_the_root(hierarchy: Path) -> None:
 
 @pytest.mark.parametrize("path", ["/c", "/..", "/a/../../", "/a/b/cgroup.procs", "/a\0b"])
 def test_what_is_no_cgroup(hierarchy: Path, path: str) -> None:
-    with pytest.raises(InvalidRequest) as refused:
+    with pytest.raises(ScopeError) as refused:
         cgroups.cgroup_id(path)
     assert (refused.value.code, refused.value.field) == ("no_such_cgroup", "scope")
 
@@ -152,7 +152,7 @@ def test_what_is_no_cgroup(hierarchy: Path, path: str) -> None:
 def test_without_a_hierarchy_that_is_what_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     mounts = "cgroup /sys/fs/cgroup/cpu cgroup rw 0 0\nproc /proc proc rw 0 0\n"
     monkeypatch.setattr(Path, "read_text", lambda self: mounts)
-    with pytest.raises(InvalidRequest) as refused:
+    with pytest.raises(ScopeError) as refused:
         cgroups.cgroup_id("/a")
     assert (refused.value.code, refused.value.field) == ("no_cgroup_v2", "scope")
     assert "pid" in refused.value.message

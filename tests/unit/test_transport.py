@@ -5,18 +5,21 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TypeVar, cast
 
 import pytest
 import trio
 from fakes.transport_memory import PAGE, FakeWakeups, PerfMemory, RingMemory
 
-from agent.streams.drain.client import Reply, close_all
 from agent.streams.drain.perf import PerfReader
 from agent.streams.drain.ring import RingReader
 from agent.streams.drain.transport import Transports, buffer_size
 from agent.streams.shared import messages
 from agent.streams.shared.causes import CannotCollect, cannot
+from agent.streams.shared.channel import Reply, close_all
+from agent.streams.shared.messages import Buffer, BuffersAnswer, BuffersRequest, Request
+
+AnswerT = TypeVar("AnswerT")
 
 SIZE = 4 * PAGE
 
@@ -42,27 +45,26 @@ class FakeSupervisor:
         self.buffers[cpu] = self._serial, PerfMemory(SIZE)
         return self.buffers[cpu][1]
 
-    async def ask(self, verb: str, **arguments: Any) -> Reply:
+    async def ask(self, request: Request[AnswerT]) -> Reply[AnswerT]:
         await trio.lowlevel.checkpoint()
-        assert verb == "buffers"
+        assert isinstance(request, BuffersRequest)
         self.asked += 1
         if self.failing:
             raise self.failing
-        name = "ring" if arguments["transport"] == "auto" and self.ring else "perf"
+        return cast("Reply[AnswerT]", self._offered(request))
+
+    def _offered(self, request: BuffersRequest) -> Reply[BuffersAnswer]:
+        name = "ring" if request.transport == "auto" and self.ring else "perf"
         if name == "ring":
             assert self.ring is not None
-            offers = [(-1, 0, self.ring.fd)]
+            offers = [(Buffer(-1, 0), self.ring.fd)]
         else:
-            offers = [(cpu, serial, m.fd) for cpu, (serial, m) in self.buffers.items()]
-        offers = [offer for offer in offers if offer[1] not in arguments["have"]]
+            offers = [(Buffer(cpu, serial), m.fd) for cpu, (serial, m) in self.buffers.items()]
+        offers = [offer for offer in offers if offer[0].serial not in request.have]
         now = offers[: messages.BUFFERS_AT_ONCE]
-        message = {
-            "transport": name,
-            "buffers": [offer[:2] for offer in now],
-            "more": len(offers) > len(now),
-            "ring_bytes": SIZE,
-        }
-        return Reply(message, tuple(os.dup(offer[2]) for offer in now))
+        buffers = tuple(buffer for buffer, _ in now)
+        answer = BuffersAnswer(name, buffers, len(offers) > len(now), SIZE)
+        return Reply(answer, {buffer.fd_name: os.dup(fd) for buffer, fd in now})
 
     def close(self) -> None:
         memories = [memory for _, memory in self.buffers.values()]
@@ -157,13 +159,15 @@ class ShortOfMemory(FakeSupervisor):
         self.largest = largest
         self.watermarks: list[int] = []
 
-    async def ask(self, verb: str, **arguments: Any) -> Reply:
-        reply = await super().ask(verb, **arguments)
-        self.watermarks.append(arguments["watermark"])
-        if 4 * arguments["watermark"] <= self.largest:
+    async def ask(self, request: Request[AnswerT]) -> Reply[AnswerT]:
+        reply = await super().ask(request)
+        assert isinstance(request, BuffersRequest)
+        self.watermarks.append(request.watermark)
+        if 4 * request.watermark <= self.largest:
             return reply
-        close_all(reply.fds)
-        return Reply(reply.message, tuple(os.open("/dev/null", os.O_RDWR) for _ in reply.fds))
+        close_all(reply.fds.values())
+        nothing = {name: os.open("/dev/null", os.O_RDWR) for name in reply.fds}
+        return Reply(reply.answer, nothing)
 
 
 async def test_buffers_are_halved_until_the_kernel_grants_them(online: FakeOnline) -> None:

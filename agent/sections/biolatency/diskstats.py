@@ -9,7 +9,7 @@ COLUMNS = {"read": 3, "write": 7, "discard": 14, "flush": 18}
 """Of Documentation/admin-guide/iostats.rst: discards since 4.18, flushes since 5.5."""
 FIELDS = 20
 MAX_DISKS = 512
-"""Each takes some 100 bytes of the supervisor's answer (messages.MAX_MESSAGE)."""
+"""Each takes some 100 bytes of the supervisor's answer (channel.MAX_MESSAGE)."""
 
 
 def completed_requests() -> dict[str, int]:

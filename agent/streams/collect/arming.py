@@ -10,13 +10,13 @@ from agent.sections.probes import DETAILS
 from agent.streams.collect import cgroups
 from agent.streams.collect.observed import Arming
 from agent.streams.shared import specs
+from agent.streams.shared.messages import ArmAnswer, ScopeNumbers
 from agent.streams.shared.plan import Plan
 
 
-def read_arming(message: dict[str, Any], plan: Plan, scope: Scope) -> Arming:
+def read_arming(answer: ArmAnswer, plan: Plan, scope: Scope) -> Arming:
     """What is armed, and why the rest is not."""
-    unavailable = dict(message["unavailable"])
-    refused: dict[str, str] = message["refused"]
+    unavailable, refused = dict(answer.unavailable), answer.refused
     hooks: dict[str, tuple[str, ...]] = {}
     for section in plan.sections:
         needed = specs.attached_hooks(section, plan.constants())
@@ -26,18 +26,18 @@ def read_arming(message: dict[str, Any], plan: Plan, scope: Scope) -> Arming:
         elif section not in unavailable:
             hooks[section] = tuple(f"tp_btf/{hook}" for hook in needed)
     measured = {detail: specs.hooks_of_detail(detail) for detail in plan.details}
-    if message["awaits_execs"]:
+    if answer.awaits_execs:
         measured[EXEC_FAILURES.name] = specs.AWAITING_HOOKS
     details = _armed_details(measured, hooks, refused, unavailable)
     return Arming(
-        start_ns=message["start_ns"],
+        start_ns=answer.start_ns,
         hooks=MappingProxyType(hooks),
         unavailable=MappingProxyType(unavailable),
         transport=plan.transport,
         timing=plan.timing,
-        scope=described_scope(scope, message["root"]),
-        versions=MappingProxyType({"bcc": message["bcc"]}),
-        map_bytes=message["map_bytes"],
+        scope=described_scope(scope, answer.root),
+        versions=MappingProxyType({"bcc": answer.bcc}),
+        map_bytes=answer.map_bytes,
         details=MappingProxyType(details),
     )
 
@@ -59,16 +59,11 @@ def _armed_details(
     return armed
 
 
-def scope_message(scope: Scope) -> dict[str, Any]:
+def scope_numbers(scope: Scope) -> ScopeNumbers:
     """Numbers and addresses only: a path never reaches the privileged side."""
-    message: dict[str, Any] = {"kind": scope.kind}
-    if scope.kind == "pid":
-        message["pid"] = scope.pid
-    elif scope.kind == "cgroup":
-        message["cgroup_id"] = cgroups.cgroup_id(scope.cgroup)
-    elif scope.kind == "caller":
-        message |= {"client": list(scope.client), "server": list(scope.server)}
-    return message
+    if scope.kind == "cgroup":
+        return ScopeNumbers(scope.kind, cgroup_id=cgroups.cgroup_id(scope.cgroup))
+    return ScopeNumbers(scope.kind, pid=scope.pid, client=scope.client, server=scope.server)
 
 
 def described_scope(scope: Scope, root: int) -> dict[str, Any]:

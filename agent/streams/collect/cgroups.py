@@ -3,27 +3,24 @@
 import os
 from pathlib import Path
 
-from agent.errors import InvalidRequest
+from agent.errors import ScopeError
 
 
 def cgroup_id(path: str) -> int:
     """The id of a cgroup, given as a path below the v2 hierarchy's root, or below its mount.
 
-    The id is the inode number of its directory (kernfs). Raises InvalidRequest.
+    The id is the inode number of its directory (kernfs). Raises ScopeError.
     """
     mount = _mount_point()
     if mount is None:
-        raise InvalidRequest(
+        raise ScopeError(
             "there is no cgroup v2 hierarchy mounted here; use a pid for the scope",
             code="no_cgroup_v2",
-            field="scope",
         )
     below = path.removeprefix(str(mount)) if Path(path).is_relative_to(mount) else path
     directory = Path(os.path.normpath(f"{mount}/{below}"))
     if not directory.is_relative_to(mount) or not (directory / "cgroup.procs").exists():
-        raise InvalidRequest(
-            f"there is no cgroup {path} below {mount}", code="no_such_cgroup", field="scope"
-        )
+        raise ScopeError(f"there is no cgroup {path} below {mount}", code="no_such_cgroup")
     return directory.stat().st_ino
 
 

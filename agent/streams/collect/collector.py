@@ -1,34 +1,41 @@
 """Collecting through eBPF: the supervisor attaches, this process drains and reads the tables."""
 
-import contextlib
 import logging
 import mmap
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import trio
 
 from agent.model import StartRequest
 from agent.streams.collect import task_summaries
-from agent.streams.collect.arming import read_arming, scope_message
+from agent.streams.collect.arming import read_arming, scope_numbers
 from agent.streams.collect.observed import Arming, Observed, Stopped
-from agent.streams.collect.observer import NO_EDGE, Observer, monotonic_ns
-from agent.streams.collect.tables import Tables, mapped
+from agent.streams.collect.observer import Mapped, Observer, monotonic_ns
+from agent.streams.collect.running import Running, Work
+from agent.streams.collect.tables import Tables, mapped_table
+from agent.streams.collect.task_summaries import Summaries
 from agent.streams.drain.batches import Sink
-from agent.streams.drain.client import Reply, SupervisorClient, close_all
 from agent.streams.drain.poller import Drain
-from agent.streams.drain.transport import Transports
+from agent.streams.drain.transport import Asks, Transports
+from agent.streams.shared import messages
 from agent.streams.shared.causes import CannotCollect
+from agent.streams.shared.channel import Reply, close_all
 from agent.streams.shared.layout import Geometry
-from agent.streams.shared.messages import MAPS_FOR_THE_AGENT
+from agent.streams.shared.messages import (
+    ArmAnswer,
+    ArmRequest,
+    DisarmAnswer,
+    DisarmRequest,
+    PrepareAnswer,
+    PrepareRequest,
+    RescopeRequest,
+)
 from agent.streams.shared.plan import Plan
-
-DRAIN_INTERVAL_S = 1.0
-"""Between two looks at the buffer; when it fills faster than that, the kernel wakes us. A scrape
-folds what is there, so nobody waits for this."""
-
 
 LOGGER = logging.getLogger("agent.collector")
 
@@ -36,21 +43,27 @@ FOLLOW_INTERVAL_S = 0.05
 """Between two looks at whether tasks were moved between cgroups."""
 
 
+class Supervisor(Asks, Protocol):
+    """What is needed of `agent.streams.drain.client.SupervisorClient`."""
+
+    supervisor_pid: int
+    lost: trio.Event
+
+    async def run(self) -> None: ...
+
+
 class KernelCollector:
     """One run at a time. ``run`` owns its tasks; the other methods are called by the recorder."""
 
     def __init__(
-        self, client: SupervisorClient, default: Plan, transports: Transports | None = None
+        self, client: Supervisor, default: Plan, transports: Transports | None = None
     ) -> None:
         self._client = client
         self._default = default
         self._transports = transports or Transports(client)
-        self._observer: Observer | None = None
-        self._drain: Drain | None = None
-        self._drain_scope = trio.CancelScope()
+        self._mapped: Mapped | None = None
         self._nursery: trio.Nursery | None = None
-        self._began = NO_EDGE
-        self._faults: dict[str, str] = {}
+        self._running: Running | None = None
 
     @property
     def lost(self) -> trio.Event:
@@ -69,92 +82,65 @@ class KernelCollector:
         """Compile and load ahead of the first run. Raises CannotCollect."""
         transport, _ = await self._transports.open(self._default.transport)
         plan = replace(self._default, transport=transport)
-        reply = await self._client.ask("prepare", plan=plan.message())
-        if refused := reply.message["newer_refused"]:
-            LOGGER.warning("doing without what this kernel makes cheaper: %s", refused)
+        reply = await self._client.ask(PrepareRequest(plan, wants_tables=self._mapped is None))
+        if refused := reply.answer.newer_refused:
+            LOGGER.warning("optional kernel features disabled: %s", refused)
         self._adopt(reply)
 
     async def start(self, request: StartRequest, sink: Sink) -> Arming:
-        """Attach, and begin to feed the sink. Raises CannotCollect; then nothing is attached."""
+        """Attach, and begin to feed the sink. Raises CannotCollect, ScopeError.
+
+        After either, nothing is attached; after anything else it takes `abandon`.
+        """
         wanted = request.transport or self._default.transport
         transport, reader = await self._transports.open(wanted)
         # an arming that failed half-way may have left records
         reader.discard()
-        plan = Plan(
-            request.sections,
-            request.scope.kind != "system",
-            request.timing or self._default.timing,
-            transport,
-            request.details,
-        )
+        plan = self._plan(request, transport)
         reply = await self._client.ask(
-            "arm",
-            plan=plan.message(),
-            scope=scope_message(request.scope),
-            measure_probes=request.measure_probes,
+            ArmRequest(
+                plan,
+                scope_numbers(request.scope),
+                request.measure_probes,
+                wants_tables=self._mapped is None,
+            )
         )
-        observer = self._adopt(reply)
-        arming = read_arming(reply.message, plan, request.scope)
-        sizes = observer.geometry.detail_sizes(plan.details)
-        observer.begin(plan, tuple(arming.details), _detail_tables(reply, sizes))
-        self._began = observer.edge(reply.message["kernel_counts"])
-        self._faults = {}
-        self._drain = Drain(reader, observer.batches, sink)
-        self._drain_scope = trio.CancelScope()
-        assert self._nursery is not None
-        follow_cgroup = request.scope.kind == "cgroup"
-        self._nursery.start_soon(self._work, observer.tables, transport, follow_cgroup)
+        mapped = self._adopt(reply)
+        arming = read_arming(reply.answer, plan, request.scope)
+        tables = _detail_tables(reply.fds, mapped.geometry, plan)
+        observer = Observer(mapped, plan, tuple(arming.details), tables)
+        drain = Drain(reader, mapped.batches, sink)
+        self._begin(
+            Running(observer, drain, observer.edge(reply.answer.kernel_counts)), plan, request
+        )
         return arming
 
     async def refresh(self) -> Observed:
         """Everything that has happened up to now, folded."""
-        drain, observer = self._drain, self._observer
-        assert drain is not None
-        assert observer is not None
-        await drain.drain_all()
-        return observer.observed(drain, until_ns=None)
+        return await self._current().observed()
 
     async def stop(self) -> Stopped:
         """Detach and take the rest. Works without the supervisor too: its maps are still here."""
-        drain, observer = self._drain, self._observer
-        assert drain is not None
-        assert observer is not None
-        faults = self._faults
-        ended = observer.edge({})
-        alive = task_summaries.none()
-        try:
-            reply = await self._client.ask("disarm")
-            message = reply.message
-            if message["summaries"]:
-                alive = task_summaries.from_file(reply.fds[0])
-        except CannotCollect as error:
-            faults[error.code] = error.message
-            message = {"stop_ns": monotonic_ns(), "programs": []}
-        ended = replace(ended, outer=message.get("kernel_counts", {}))
-        self._drain_scope.cancel()
-        await drain.drain_all()
-        observed = observer.observed(drain, until_ns=message["stop_ns"])
-        if "wait_functions" in message:
-            observed = observer.with_wait_stacks(observed, message["wait_functions"])
-        # the kernel's exact count, where it has one
-        refused = message.get("refused_records", drain.refused)
-        self._drain = None
-        return Stopped(
-            message["stop_ns"],
-            observed,
-            (self._began, ended),
-            alive,
-            tuple(message["programs"]),
-            faults,
-            refused,
-        )
+        running = self._current()
+        ended = running.observer.edge({})
+        answer, alive = await self._disarm(running)
+        running.cancel()
+        stopped = await running.stopped(ended, answer, alive)
+        self._running = None
+        return stopped
 
     async def abandon(self) -> None:
         """Detach and forget the run, whatever state it is in. Raises nothing."""
-        self._drain_scope.cancel()
-        self._drain = None
-        with contextlib.suppress(CannotCollect):
-            await self._client.ask("disarm")
+        if self._running is not None:
+            self._running.cancel()
+            self._running = None
+        try:
+            reply = await self._client.ask(DisarmRequest())
+            close_all(reply.fds.values())
+        except CannotCollect:
+            pass  # it detached everything, or is gone and the kernel did
+        except Exception:
+            LOGGER.exception("a run could not be abandoned properly")
 
     def processes(self) -> dict[str, int]:
         """Pids by role: this process, the supervisor, and the compiler while there is one."""
@@ -166,20 +152,38 @@ class KernelCollector:
                 processes["compiler"] = pid
         return processes
 
-    async def _work(self, tables: Tables, transport: str, follow_cgroup: bool) -> None:
-        """Everything that goes on during a run, until it is stopped."""
-        assert self._drain is not None
+    def _plan(self, request: StartRequest, transport: str) -> Plan:
+        return Plan(
+            request.sections,
+            request.scope.kind != "system",
+            request.timing or self._default.timing,
+            transport,
+            request.details,
+        ).possible()
+
+    def _begin(self, running: Running, plan: Plan, request: StartRequest) -> None:
+        assert self._nursery is not None
+        others: list[Work] = [partial(self._transports.follow_cpus, plan.transport)]
+        if request.scope.kind == "cgroup":
+            others.append(partial(self._follow_cgroup, running.observer.tables))
+        self._nursery.start_soon(running.work, *others)
+        self._running = running
+
+    def _current(self) -> Running:
+        if self._running is None:
+            raise RuntimeError("no run is in progress")
+        return self._running
+
+    async def _disarm(self, running: Running) -> tuple[DisarmAnswer, Summaries]:
+        """The supervisor's last word on a run, with the tasks that were alive."""
         try:
-            with self._drain_scope:
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._drain.run, DRAIN_INTERVAL_S)
-                    nursery.start_soon(self._transports.follow_cpus, transport)
-                    if follow_cgroup:
-                        nursery.start_soon(self._follow_cgroup, tables)
-        except* Exception as errors:
-            # A run whose events cannot be read is invalid; the agent goes on.
-            LOGGER.exception("draining failed")
-            self._faults["draining_failed"] = "; ".join(str(e) for e in errors.exceptions)
+            reply = await self._client.ask(DisarmRequest())
+        except CannotCollect as error:
+            running.faults[error.code] = error.message
+            return DisarmAnswer(monotonic_ns()), task_summaries.none()
+        if messages.SUMMARIES not in reply.fds:
+            return reply.answer, task_summaries.none()
+        return reply.answer, task_summaries.from_file(reply.fds[messages.SUMMARIES])
 
     async def _follow_cgroup(self, tables: Tables) -> None:
         """Have the members looked up anew whenever tasks were moved between cgroups."""
@@ -189,27 +193,24 @@ class KernelCollector:
             if moves != seen:
                 seen = moves
                 try:
-                    await self._client.ask("rescope")
+                    await self._client.ask(RescopeRequest())
                 except CannotCollect:
                     return  # the stop will say so
             await trio.sleep(FOLLOW_INTERVAL_S)
 
-    def _adopt(self, reply: Reply) -> Observer:
-        """Map what came with the first answer; later ones bring nothing new."""
-        if self._observer is None:
-            geometry = Geometry(**reply.message["geometry"])
-            fds = reply.fds[: len(MAPS_FOR_THE_AGENT)]
-            self._observer = Observer(geometry, dict(zip(MAPS_FOR_THE_AGENT, fds, strict=True)))
-        return self._observer
+    def _adopt(self, reply: Reply[PrepareAnswer] | Reply[ArmAnswer]) -> Mapped:
+        """Map the tables that came with the first answer; they stay the same for good."""
+        if self._mapped is None:
+            self._mapped = Mapped(reply.answer.geometry, reply.fds)
+        return self._mapped
 
 
-def _detail_tables(reply: Reply, sizes: Mapping[str, int]) -> dict[str, mmap.mmap]:
-    names: list[str] = reply.message["details"]
-    fds = reply.fds[len(reply.fds) - len(names) :]
+def _detail_tables(fds: Mapping[str, int], geometry: Geometry, plan: Plan) -> dict[str, mmap.mmap]:
+    sizes = geometry.detail_sizes(plan.details)
     try:
-        return {name: mapped(fd, sizes[name]) for name, fd in zip(names, fds, strict=True)}
+        return {name: mapped_table(fds[name], size) for name, size in sizes.items()}
     finally:
-        close_all(fds)
+        close_all(fds[name] for name in sizes)
 
 
 def _children(pid: int) -> set[int]:

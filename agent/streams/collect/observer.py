@@ -1,4 +1,4 @@
-"""What the kernel side's tables say, as the recorder is told it: of a run, and of its edges."""
+"""What the kernel side's tables say of a run, and of its edges."""
 
 import mmap
 import time
@@ -9,12 +9,11 @@ from types import MappingProxyType
 from agent.sections.exec.probe import EXEC_FAILURES
 from agent.sections.probes import PROBES
 from agent.streams.collect.observed import Observed, StreamCounts, WaitStacks
-from agent.streams.collect.tables import Tables, mapped
+from agent.streams.collect.tables import Tables, mapped_table
 from agent.streams.drain.batches import OpenBatches
 from agent.streams.drain.poller import Drain
 from agent.streams.shared.kernel_counts import (
     Edge,
-    KernelCounts,
     SectionCounts,
     online_cpus,
     read_kernel_counts,
@@ -24,40 +23,44 @@ from agent.streams.shared.layout import COUNTER_FIELDS, STREAM_NAMES, STREAM_RUN
 from agent.streams.shared.plan import Plan
 from agent.streams.shared.syscall_names import syscall_name
 
-NO_EDGE = Edge(KernelCounts(), 0, 0, 0, "")
-
 
 def monotonic_ns() -> int:
     """Now, on the clock of bpf_ktime_get_ns()."""
     return time.monotonic_ns()
 
 
-class Observer:
+class Mapped:
     """The maps of the privileged side, as this process sees them; mapped once, for all runs."""
 
     def __init__(self, geometry: Geometry, fds: Mapping[str, int]) -> None:
-        """``fds``: of the maps that ``messages.MAPS_FOR_THE_AGENT`` names; stay the caller's."""
+        """``fds``: of messages.TABLES, by name."""
         self.geometry = geometry
         self.batches = OpenBatches(fds["batches"], geometry)
         self.tables = Tables(fds["counters"], fds["slots"], geometry)
         sizes = geometry.map_sizes()
-        self._section_tables = {
-            table.name: mapped(fds[table.name], sizes[table.name])
+        self.section_tables = {
+            table.name: mapped_table(fds[table.name], sizes[table.name])
             for probe in PROBES
             for table in probe.tables
         }
-        self._plan = Plan()
-        self._details: tuple[str, ...] = ()
-        self._detail_tables: Mapping[str, mmap.mmap] = {}
-        self._streams = frozenset[str]()
 
-    def begin(
-        self, plan: Plan, details: tuple[str, ...], detail_tables: Mapping[str, mmap.mmap]
+
+class Observer:
+    """What the maps say of one run."""
+
+    def __init__(
+        self,
+        mapped: Mapped,
+        plan: Plan,
+        details: tuple[str, ...],
+        detail_tables: Mapping[str, mmap.mmap],
     ) -> None:
-        """A run begins: its plan, and the details that are measured, with their tables."""
+        """``details``: those that are measured; ``detail_tables``: the plan's, for this run."""
+        self.batches = mapped.batches
+        self.tables = mapped.tables
         self._plan = plan
         self._details = details
-        self._detail_tables = detail_tables
+        self._section_tables = {**mapped.section_tables, **detail_tables}
         self._streams = reported_streams(plan.sections)
 
     def edge(self, outer: SectionCounts) -> Edge:
@@ -76,19 +79,20 @@ class Observer:
         """Everything up to now, or to the stop; what is still open counts up to then."""
         tables = self.tables
         now_ns = until_ns or monotonic_ns()
+        ended = tables.blocked()
         still = tables.still_blocked(now_ns, with_primed=self._plan.scoped)
         return Observed(
-            blocked=tables.blocked() + still,
+            blocked=ended + still,
             syscalls=_syscalls(tables),
             streams=self._stream_counts(drain),
-            blocked_counts=_blocked_counts(tables, int(still.count.sum())),
+            blocked_counts=_blocked_counts(tables, int(ended.count.sum()), int(still.count.sum())),
             counters=MappingProxyType({name: tables.count(name) for name in COUNTER_FIELDS}),
             drains=drain.drains,
             drain_seconds=drain.seconds,
             until_ns=now_ns,
             scoped=self._plan.scoped,
             details=self._details,
-            tables={**self._section_tables, **self._detail_tables},
+            tables=self._section_tables,
             exec_failures=tables.exec_failures() if EXEC_FAILURES.name in self._details else None,
         )
 
@@ -139,11 +143,10 @@ def _syscalls(tables: Tables) -> dict[str, int]:
     return {syscall_name(number): count for number, count in counts if count}
 
 
-def _blocked_counts(tables: Tables, still_open: int) -> StreamCounts:
-    closed = int(tables.blocked().count.sum())
+def _blocked_counts(tables: Tables, ended: int, still_open: int) -> StreamCounts:
     return StreamCounts(
-        produced=closed,
-        received=closed,
+        produced=ended,
+        received=ended,
         unmatched=tables.count("blocked_unmatched"),
         clamped=tables.count("blocked_clamped"),
         collided=tables.count("blocked_collided"),

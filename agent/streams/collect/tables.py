@@ -79,8 +79,8 @@ class Tables:
 
     def __init__(self, counters_fd: int, slots_fd: int, geometry: Geometry) -> None:
         sizes = geometry.map_sizes()
-        self._counters_memory = mapped(counters_fd, sizes["counters"])
-        self._slots_memory = mapped(slots_fd, sizes["slots"])
+        self._counters_memory = mapped_table(counters_fd, sizes["counters"])
+        self._slots_memory = mapped_table(slots_fd, sizes["slots"])
         self._counters = np.frombuffer(self._counters_memory, COUNTERS_DTYPE)
         self._slots = np.frombuffer(self._slots_memory, SLOT_DTYPE)
 
@@ -149,6 +149,6 @@ def _are_blocked(tags: NDArray[np.uint32], with_primed: bool) -> NDArray[np.bool
     return chosen
 
 
-def mapped(fd: int, size: int) -> mmap.mmap:
+def mapped_table(fd: int, size: int) -> mmap.mmap:
     """A table's memory, read-only; the mapping outlives the fd."""
     return mmap.mmap(fd, size, mmap.MAP_SHARED, mmap.PROT_READ)

@@ -4,18 +4,15 @@ It lives for one compilation, so that LLVM's 100 MB and its crashes go with it. 
 whichever interpreter has bcc (the distribution's, as a rule), as a script, with nothing but bcc
 and the standard library; keep it to Python 3.9.
 
-Request and answer are one JSON message each on the inherited socket ``argv[1]``; the answer
-brings the program fds, in the order of ``programs``, and the map of the execs that are awaited,
-where they are: the kernel calls nobody back whose map no process holds. Clang's messages go to
-stderr.
+Request and answer are one message each on the inherited socket ``argv[1]``
+(agent/streams/shared/build_messages.py). Clang's messages go to stderr.
 """
 
-import json
 import os
 import socket
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple, Optional, Union
 
 PACKAGE = Path(__file__).resolve().parents[2]
 PROBES = PACKAGE / "streams" / "probes"
@@ -24,13 +21,21 @@ if __name__ == "__main__":
     # Last on the path: the project's environment must not shadow this interpreter's packages.
     sys.path.append(str(PACKAGE.parent))
 
+from agent.errors import AgentError
 from agent.sections.spec import Program
 from agent.sections.syscalls import SYSCALL_REGISTER
 from agent.streams.compiler.btf import KIND_FUNC, KernelTypes, NoBtf
 from agent.streams.compiler.callbacks import Callbacks
 from agent.streams.compiler.linking import link
 from agent.streams.compiler.newer_kernels import Newer, newer_kernel
-from agent.streams.shared import bpf, specs
+from agent.streams.shared import bpf, channel, specs
+from agent.streams.shared.build_messages import (
+    AWAITED_EXECS,
+    BuildAnswer,
+    BuildRequest,
+    ProgramName,
+)
+from agent.streams.shared.channel import Failure
 
 Loaded = list[tuple[Program, int]]
 
@@ -50,13 +55,8 @@ LOG_LINES = 12
 LOG_BYTES = 16 * 1024
 
 
-class BuildFailed(Exception):
+class BuildFailed(AgentError):
     """Nothing was loaded; ``code`` names the kind of cause, the message holds the last lines."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
 
 
 def optional_helpers(types: KernelTypes) -> dict[str, int]:
@@ -132,7 +132,7 @@ def compile_source(constants: dict[str, int], sections: tuple[str, ...]) -> Any:
     try:
         return BPF(text=text.encode(), cflags=cflags)
     except Exception as error:  # bcc raises bare Exceptions, with no word of clang's in them
-        raise BuildFailed("compile_failed", stderr_since(said_before) or str(error)) from error
+        raise BuildFailed(stderr_since(said_before) or str(error), code="compile_failed") from error
 
 
 def stderr_size() -> int:
@@ -165,7 +165,7 @@ def load_program(
         btf_id = types.tracepoint_id(program.hook)
         attach_type = bpf.ATTACH_TRACE_RAW_TP
     if btf_id is None:
-        raise BuildFailed("kernel_too_old", f"this kernel has no {program.hook}")
+        raise BuildFailed(f"this kernel has no {program.hook}", code="kernel_too_old")
     code = module.dump_func(program.function.encode())
     if not program.callback or callbacks is None:
         return bpf.load_tracing(program.name, link(code, marks), attach_type, btf_id)
@@ -192,10 +192,10 @@ def attempt(
         close_all(loaded)
         refused = error.errno in (1, 13)  # EPERM, EACCES without a verifier's word
         code = "not_permitted" if refused and not error.log else "load_failed"
-        raise BuildFailed(code, f"{hook}: {error}") from error
+        raise BuildFailed(f"{hook}: {error}", code=code) from error
     except OSError as error:
         close_all(loaded)
-        raise BuildFailed("load_failed", f"{hook}: {error}") from error
+        raise BuildFailed(f"{hook}: {error}", code="load_failed") from error
     except BuildFailed:
         close_all(loaded)
         raise
@@ -245,7 +245,7 @@ def build(sections: tuple[str, ...], constants: dict[str, int]) -> Build:
             raise
         failure = error
     else:
-        failure = BuildFailed("kernel_too_old", "; ".join(sorted(set(unavailable.values()))))
+        failure = BuildFailed("; ".join(sorted(set(unavailable.values()))), code="kernel_too_old")
     for section in wanted:
         try:
             close_all(attempt(types, constants, (section,), Newer()))
@@ -258,35 +258,34 @@ def build(sections: tuple[str, ...], constants: dict[str, int]) -> Build:
     return attempt_best(types, constants, wanted, unavailable)
 
 
-def answer(request: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
-    """The JSON answer to a request, and the fds that go with it."""
+def answer(request: BuildRequest) -> tuple[Union[BuildAnswer, Failure], dict[str, int]]:
+    """What came of a request, and the file descriptors that go with it, by name."""
     os.environ["BCC_KERNEL_SOURCE"] = str(PROBES / "include")
     try:
         import bcc
 
-        built = build(tuple(request["sections"]), request["constants"])
+        built = build(request.sections, request.constants)
     except ImportError as error:
-        return {"error": "no_bcc", "message": str(error)}, []
+        return Failure("no_bcc", str(error)), {}
     except NoBtf as error:
-        return {"error": "no_btf", "message": str(error)}, []
+        return Failure("no_btf", str(error)), {}
     except BuildFailed as error:
-        return {"error": error.code, "message": error.message}, []
-    fds = [fd for _, fd in built.loaded]
+        return Failure(error.code, error.message), {}
+    fds = {program.hook: fd for program, fd in built.loaded}
     if built.newer.callbacks:
-        fds.append(built.newer.callbacks.awaited_fd)
-    return {
-        "programs": [{"name": p.name, "hook": p.hook} for p, _ in built.loaded],
-        "unavailable": built.unavailable,
-        "bcc": bcc.__version__,
-        "awaits_execs": built.newer.callbacks is not None,
-        "newer_refused": built.refused,
-    }, fds
+        fds[AWAITED_EXECS] = built.newer.callbacks.awaited_fd
+    programs = tuple(ProgramName(program.name, program.hook) for program, _ in built.loaded)
+    return BuildAnswer(programs, built.unavailable, bcc.__version__, built.refused), fds
 
 
 def main() -> None:
-    with socket.socket(fileno=int(sys.argv[1])) as channel:
-        message, fds = answer(json.loads(channel.recv(1 << 20)))
-        socket.send_fds(channel, [json.dumps(message).encode()], fds)
+    with socket.socket(fileno=int(sys.argv[1])) as supervisor:
+        request = channel.decode(BuildRequest, supervisor.recv(channel.MAX_MESSAGE))
+        message, fds = answer(request)
+        if isinstance(message, Failure):
+            channel.send_failure(supervisor, message)
+        else:
+            channel.send_answer(supervisor, message, fds)
     # not exit(): bcc's and LLVM's own clean-up is slow and has crashed
     sys.stderr.flush()
     os._exit(0)

@@ -76,10 +76,12 @@ class RingReader:
         # the second mapping of the data ends what fits behind it
         count = min(count, (len(self._data) - start) // STRIDE)
         records = np.frombuffer(self._data, _RECORD, count, start)
-        whole = records["length"] == RECORD_SIZE
+        # loaded once: a record that is being written may be committed between two looks
+        headers = records["length"].copy()
+        whole = headers == RECORD_SIZE
         if not whole.all():
             count = int(np.argmin(whole))
-            self._check_odd_header(int(records["length"][count]))
+            self._check_odd_header(int(headers[count]))
             records = records[:count]
         if count == 0:
             return None

@@ -5,16 +5,19 @@ import logging
 import mmap
 import os
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol, TypeVar
 
 import trio
 
-from agent.streams.drain.client import Reply, close_all
 from agent.streams.drain.perf import PerfEvent, PerfReader
 from agent.streams.drain.poller import Reader
 from agent.streams.drain.ring import RingReader
 from agent.streams.drain.wakeups import Wakeups
 from agent.streams.shared.causes import CannotCollect, cannot
+from agent.streams.shared.channel import Reply, close_all
+from agent.streams.shared.messages import BuffersAnswer, BuffersRequest, Request
+
+AnswerT = TypeVar("AnswerT")
 
 LOGGER = logging.getLogger("agent.streams")
 
@@ -33,7 +36,7 @@ SHARED_BYTES = 32 << 20
 class Asks(Protocol):
     """What is needed of `agent.streams.drain.client.SupervisorClient`."""
 
-    async def ask(self, verb: str, **arguments: Any) -> Reply: ...
+    async def ask(self, request: Request[AnswerT]) -> Reply[AnswerT]: ...
 
 
 class Transports:
@@ -86,18 +89,21 @@ class Transports:
         events: list[PerfEvent] = []
         while True:
             reply = await self._client.ask(
-                "buffers",
-                transport=wanted,
-                have=[*self._perf.serials, *(event.serial for event in events)],
-                watermark=self._perf_bytes // 4,
+                BuffersRequest(
+                    transport=wanted,
+                    have=(*self._perf.serials, *(event.serial for event in events)),
+                    watermark=self._perf_bytes // 4,
+                )
             )
-            if reply.message["transport"] == "ring":
+            if reply.answer.transport == "ring":
                 self._map_ring(reply)
                 return "ring", []
-            received.callback(close_all, reply.fds)
-            offers = zip(reply.message["buffers"], reply.fds, strict=True)
-            events += [PerfEvent(cpu, serial, fd) for (cpu, serial), fd in offers]
-            if not reply.message["more"]:
+            received.callback(close_all, reply.fds.values())
+            events += [
+                PerfEvent(buffer.cpu, buffer.serial, reply.fds[buffer.fd_name])
+                for buffer in reply.answer.buffers
+            ]
+            if not reply.answer.more:
                 return "perf", events
 
     async def follow_cpus(self, name: str) -> None:
@@ -118,11 +124,12 @@ class Transports:
             raise cannot("no_buffer_memory", detail) from error
         self._perf_bytes //= 2
 
-    def _map_ring(self, reply: Reply) -> None:
+    def _map_ring(self, reply: Reply[BuffersAnswer]) -> None:
         if self._ring is None:
-            self._ring = RingReader(reply.fds[0], reply.message["ring_bytes"])
+            [ring] = reply.answer.buffers
+            self._ring = RingReader(reply.fds[ring.fd_name], reply.answer.ring_bytes)
         else:
-            close_all(reply.fds)
+            close_all(reply.fds.values())
 
 
 def buffer_size(cpus: int) -> int:

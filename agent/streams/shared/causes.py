@@ -1,9 +1,10 @@
-"""Why eBPF cannot be had, each cause with its cure. Standard library only."""
+"""Why eBPF is unavailable, and the fix. Standard library only."""
 
 import os
 import platform
 from pathlib import Path
 
+from agent.errors import AgentError
 from agent.streams.shared import privileges
 
 BTF = Path("/sys/kernel/btf/vmlinux")
@@ -36,18 +37,13 @@ CURES = {
 }
 
 
-class CannotCollect(Exception):
-    """eBPF cannot be had; ``code`` is a key of CURES, ``message`` tells what would mend it."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
+class CannotCollect(AgentError):
+    """Nothing can be measured; ``code`` is a key of CURES, unless the agent itself failed."""
 
 
 def cannot(code: str, detail: str) -> CannotCollect:
     """A cause with its cure around the detail."""
-    return CannotCollect(code, CURES[code].format(detail=detail))
+    return CannotCollect(CURES[code].format(detail=detail), code=code)
 
 
 def check_platform() -> None:

@@ -4,10 +4,8 @@ Everything that changes the code is here, so that it costs nothing at run time; 
 of a run (whose tree, which cgroup) is written into the ``config`` map.
 """
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
-from agent.model import TIMINGS, TRANSPORTS
 from agent.sections.probes import DEFAULT_SECTIONS, DETAILS, SCOPED_DETAILS, SECTIONS
 from agent.streams.shared.specs import DETAIL_SWITCHES
 from agent.streams.shared.syscall_names import syscall_names
@@ -25,22 +23,17 @@ class Plan:
     details: tuple[str, ...] = ()
     """Some of DETAILS: those whose sections are among ``sections``, and fit the scope."""
 
-    @classmethod
-    def of(cls, request: dict[str, Any]) -> "Plan":
-        """From a message of the agent, of which nothing unknown is taken. Raises ValueError."""
-        plan = request["plan"]
-        timing, transport = plan["timing"], plan["transport"]
-        if timing not in TIMINGS or transport not in TRANSPORTS:
-            raise ValueError(f"no such timing or transport: {timing}, {transport}")
-        sections = tuple(s for s in SECTIONS if s in plan["sections"])
-        scoped = bool(plan["scoped"])
-        possible = [d for d, s in DETAILS.items() if s in sections]
-        possible = [d for d in possible if scoped or d not in SCOPED_DETAILS]
-        details = tuple(d for d in possible if d in plan["details"])
-        return cls(sections, scoped, timing, transport, details)
-
-    def message(self) -> dict[str, Any]:
-        return asdict(self)
+    def possible(self) -> "Plan":
+        """The same in the model's order, without what is unknown and what cannot be measured."""
+        sections = tuple(s for s in SECTIONS if s in self.sections)
+        details = tuple(
+            detail
+            for detail, section in DETAILS.items()
+            if detail in self.details
+            and section in sections
+            and (self.scoped or detail not in SCOPED_DETAILS)
+        )
+        return replace(self, sections=sections, details=details)
 
     def constants(self) -> dict[str, int]:
         """The -D constants that choose the code."""

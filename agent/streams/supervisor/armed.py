@@ -6,10 +6,10 @@ import os
 import platform
 import struct
 import time
-from typing import Any
 
 from agent.sections.spec import ITERATOR
 from agent.streams.shared import bpf
+from agent.streams.shared.messages import ProgramStats
 from agent.streams.supervisor.compilation import Built
 
 MEMBARRIER_NUMBERS = {"x86_64": 324, "aarch64": 283, "riscv64": 283, "ppc64le": 365, "s390x": 356}
@@ -29,28 +29,24 @@ class Armed:
 
     def __init__(self, built: Built) -> None:
         self.built = built
-        self.hooks: list[str] = []
         self.refused: dict[str, str] = {}
         self._links: list[int] = []
         self._stats_fd: int | None = None
+        self._measures = False
         self._before = {fd: bpf.program_info(fd) for _, _, fd in self._attachable()}
 
     def attach(self, measure_probes: bool) -> None:
         """Attach every program; a refusal costs the sections that need it, no more."""
         if measure_probes:
-            # without CAP_SYS_ADMIN the counts stay 0, which the evidence shows as not measured
+            # refused without CAP_SYS_ADMIN: the run goes on, and what is not measured is absent
             with contextlib.suppress(OSError):
                 self._stats_fd = bpf.enable_run_time_stats()
+                self._measures = True
         for _, hook, fd in self._attachable():
             try:
                 self._links.append(bpf.attach_raw_tracepoint(fd))
-                self.hooks.append(hook)
             except OSError as error:
                 self.refused[hook] = str(error.strerror)
-
-    @property
-    def measures_probes(self) -> bool:
-        return self._stats_fd is not None
 
     def clock_offset(self) -> int:
         """rq_clock - CLOCK_MONOTONIC in ns, where this run is timed by the kernel's accounting.
@@ -88,19 +84,19 @@ class Armed:
             os.close(self._stats_fd)
             self._stats_fd = None
 
-    def program_stats(self) -> list[dict[str, Any]]:
-        """Since the start: runs skipped by recursion; runs and ns while the kernel counts them."""
+    def program_stats(self) -> list[ProgramStats]:
+        """Since the start: runs skipped by recursion; runs and ns where the kernel counted them."""
         stats = []
         for name, hook, fd in self._attachable():
             now, before = bpf.program_info(fd), self._before[fd]
             stats.append(
-                {
-                    "name": name,
-                    "hook": hook,
-                    "runs": now.run_cnt - before.run_cnt,
-                    "run_ns": now.run_time_ns - before.run_time_ns,
-                    "recursion_misses": now.recursion_misses - before.recursion_misses,
-                }
+                ProgramStats(
+                    name,
+                    hook,
+                    runs=now.run_cnt - before.run_cnt if self._measures else None,
+                    run_ns=now.run_time_ns - before.run_time_ns if self._measures else None,
+                    recursion_misses=now.recursion_misses - before.recursion_misses,
+                )
             )
         return stats
 

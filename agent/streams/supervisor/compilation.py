@@ -4,7 +4,6 @@ Whatever happens to that process, the supervisor comes back with programs or wit
 """
 
 import contextlib
-import json
 import os
 import select
 import signal
@@ -16,10 +15,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-from agent.streams.shared import messages, privileges
+from agent.streams.shared import channel, privileges
+from agent.streams.shared.build_messages import AWAITED_EXECS, BuildAnswer, BuildRequest
 from agent.streams.shared.causes import CURES, CannotCollect, cannot
+from agent.streams.shared.channel import Failure, Malformed, Reply
 
 COMPILER = Path(__file__).parents[1] / "compiler" / "compiler.py"
 DEADLINE_S = 20.0
@@ -70,9 +71,11 @@ class Compiler:
         self._agent = agent
         self.pid: int | None = None
 
-    def build(self, sections: list[str], constants: dict[str, int], map_fds: list[int]) -> Built:
-        """Compile and load. Raises CannotCollect, or Abandoned when the agent is gone."""
-        request: dict[str, object] = {"sections": sections, "constants": constants}
+    def build(self, request: BuildRequest, map_fds: list[int]) -> Built:
+        """Compile and load. Raises CannotCollect, or Abandoned when the agent is gone.
+
+        ``map_fds``: inherited, since the constants name them by number.
+        """
         cause = cannot("no_bcc", "no interpreter found")
         for interpreter in interpreters():
             try:
@@ -83,15 +86,15 @@ class Compiler:
                     break
         raise cause
 
-    def _run(self, interpreter: str, request: dict[str, object], map_fds: list[int]) -> Built:
-        with self._process(interpreter, map_fds) as (process, channel, log):
+    def _run(self, interpreter: str, request: BuildRequest, map_fds: list[int]) -> Built:
+        with self._process(interpreter, map_fds) as (process, compiler, log):
             packet, fds = b"", list[int]()
             # it may end without having read the request, or before all of its answer is out
             with contextlib.suppress(ConnectionError):
-                channel.send(json.dumps(request).encode())
-                if not self._answered(channel):
+                compiler.send(channel.encode(request))
+                if not self._answered(compiler):
                     raise cannot("compiler_timeout", f"{DEADLINE_S:g} s{_tail(log)}")
-                packet, fds, _, _ = socket.recv_fds(channel, messages.MAX_MESSAGE, messages.MAX_FDS)
+                packet, fds, _, _ = socket.recv_fds(compiler, channel.MAX_MESSAGE, channel.MAX_FDS)
             if not packet:
                 raise cannot("compiler_crashed", _how_it_ended(process) + _tail(log))
             return _built(packet, fds, log)
@@ -100,7 +103,7 @@ class Compiler:
     def _process(
         self, interpreter: str, map_fds: list[int]
     ) -> Iterator[tuple[subprocess.Popen[bytes], socket.socket, IO[bytes]]]:
-        ours, theirs = messages.pair()
+        ours, theirs = channel.pair()
         with ours, _log() as log:
             with theirs:
                 process = _start(interpreter, theirs, map_fds, log)
@@ -112,16 +115,16 @@ class Compiler:
                 process.kill()
                 process.wait()
 
-    def _answered(self, channel: socket.socket) -> bool:
+    def _answered(self, compiler: socket.socket) -> bool:
         """Wait for an answer or the end of the process; False when the time is up."""
         poller = select.poll()
-        poller.register(channel, select.POLLIN)
+        poller.register(compiler, select.POLLIN)
         # only its end: a request that comes meanwhile waits its turn
         poller.register(self._agent, 0)
         deadline = time.monotonic() + DEADLINE_S
         while (left := deadline - time.monotonic()) > 0:
             for fd, _ in poller.poll(left * 1000):
-                if fd == channel.fileno():
+                if fd == compiler.fileno():
                     return True
                 raise Abandoned
         return False
@@ -133,12 +136,12 @@ def _log() -> IO[bytes]:
 
 
 def _start(
-    interpreter: str, channel: socket.socket, map_fds: list[int], log: IO[bytes]
+    interpreter: str, supervisor: socket.socket, map_fds: list[int], log: IO[bytes]
 ) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
-            [interpreter, "-I", str(COMPILER), str(channel.fileno())],
-            pass_fds=[channel.fileno(), *map_fds],
+            [interpreter, "-I", str(COMPILER), str(supervisor.fileno())],
+            pass_fds=[supervisor.fileno(), *map_fds],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -168,27 +171,29 @@ def _tail(log: IO[bytes]) -> str:
 
 def _built(packet: bytes, fds: list[int], log: IO[bytes]) -> Built:
     try:
-        answer = messages.decode(packet)
-        if "error" in answer:
-            raise _cause(answer)
-        awaited_fd = fds[-1] if answer["awaits_execs"] else None
-        program_fds = fds if awaited_fd is None else fds[:-1]
-        programs = zip(answer["programs"], program_fds, strict=True)
-        return Built(
-            tuple((str(p["name"]), str(p["hook"]), fd) for p, fd in programs),
-            {str(section): str(reason) for section, reason in answer["unavailable"].items()},
-            str(answer["bcc"]),
-            awaited_fd,
-            str(answer["newer_refused"]),
-        )
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        for fd in fds:
-            os.close(fd)
-        raise cannot("compiler_crashed", f"an answer without sense{_tail(log)}") from error
+        reply = channel.decode_answer(BuildAnswer, packet, fds)
+        if isinstance(reply, Failure):
+            raise _cause(reply)
+        return _with_programs(reply)
+    except Malformed as error:
+        raise cannot("compiler_crashed", f"malformed answer: {error}{_tail(log)}") from error
 
 
-def _cause(answer: dict[str, Any]) -> CannotCollect:
-    code = str(answer["error"])
-    if code == "not_permitted":
-        code = "kernel_refused"
-    return cannot(code if code in CURES else "compiler_crashed", str(answer["message"]))
+def _with_programs(reply: Reply[BuildAnswer]) -> Built:
+    answer, fds = reply.answer, dict(reply.fds)
+    awaited_fd = fds.pop(AWAITED_EXECS, None)
+    if sorted(fds) != sorted(program.hook for program in answer.programs):
+        channel.close_all(reply.fds.values())
+        raise Malformed(f"programs of {', '.join(fds)}")
+    return Built(
+        tuple((program.name, program.hook, fds[program.hook]) for program in answer.programs),
+        answer.unavailable,
+        answer.bcc,
+        awaited_fd,
+        answer.newer_refused,
+    )
+
+
+def _cause(failure: Failure) -> CannotCollect:
+    code = "kernel_refused" if failure.code == "not_permitted" else failure.code
+    return cannot(code if code in CURES else "compiler_crashed", failure.message)

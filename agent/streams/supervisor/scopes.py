@@ -9,36 +9,31 @@ import os
 import socket
 import struct
 from pathlib import Path
-from typing import Any
 
-from agent.streams.shared.causes import CannotCollect
-
-NO_SUCH_PROCESS = "no_such_process"
-CALLER_UNKNOWN = "caller_unknown"
-SCOPE_IS_THE_AGENT = "scope_is_the_agent"
-ERRORS = (NO_SUCH_PROCESS, CALLER_UNKNOWN, SCOPE_IS_THE_AGENT)
-"""Codes of what is wrong with the request, not with eBPF."""
+from agent.errors import ScopeError
+from agent.streams.shared.messages import Address, ScopeNumbers
 
 
-def root_of(scope: dict[str, Any]) -> tuple[int, int]:
-    """(root tgid, cgroup id) of a scope; without one, the agent's own tree. Raises CannotCollect.
+def root_of(scope: ScopeNumbers) -> tuple[int, int]:
+    """(root tgid, cgroup id) of a scope; without one, the agent's own tree. Raises ScopeError.
 
     The root is 0 for a cgroup.
     """
-    if scope["kind"] == "cgroup":
-        return 0, int(scope["cgroup_id"])
-    if scope["kind"] == "pid":
-        return _not_ours(_living(int(scope["pid"]))), 0
-    if scope["kind"] == "caller":
-        return pid_behind(scope["client"], scope["server"]), 0
+    if scope.kind == "cgroup":
+        return 0, scope.cgroup_id
+    if scope.kind == "pid":
+        return _not_ours(_living(scope.pid)), 0
+    if scope.kind == "caller":
+        return pid_behind(scope.client, scope.server), 0
     return os.getpid(), 0
 
 
 def _living(pid: int) -> int:
     tgid = _status(pid, "Tgid")
     if tgid is None:
-        raise CannotCollect(
-            NO_SUCH_PROCESS, f"there is no process {pid} on this machine (seen from the agent)"
+        raise ScopeError(
+            f"there is no process {pid} on this machine (seen from the agent)",
+            code="no_such_process",
         )
     return tgid
 
@@ -46,8 +41,9 @@ def _living(pid: int) -> int:
 def _not_ours(tgid: int) -> int:
     """The agent is left out of every run, so one about itself would say nothing but zeros."""
     if os.getpid() in (tgid, _status(tgid, "PPid")):
-        raise CannotCollect(
-            SCOPE_IS_THE_AGENT, f"{tgid} is a process of the agent, which is left out of every run"
+        raise ScopeError(
+            f"{tgid} is a process of the agent, which is left out of every run",
+            code="scope_is_the_agent",
         )
     return tgid
 
@@ -61,24 +57,25 @@ def _status(pid: int, name: str) -> int | None:
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 
 
-def pid_behind(client: list[Any], server: list[Any]) -> int:
-    """The process at the client's end of a loopback connection. Raises CannotCollect."""
-    inode = _socket_inode(_address(client), _address(server))
+def pid_behind(client: Address, server: Address) -> int:
+    """The process at the client's end of a loopback connection. Raises ScopeError."""
+    inode = _socket_inode(_packed(client), _packed(server))
     holders = _holders(f"socket:[{inode}]") if inode else []
     if not holders:
-        raise CannotCollect(
-            CALLER_UNKNOWN,
+        raise ScopeError(
             'the process that made this request cannot be told; use {"pid": N} for the scope',
+            code="caller_unknown",
         )
     # forked children may share the connection: the eldest made it
     return min(holders, key=lambda pid: (_start_time(pid), pid))
 
 
-def _address(pair: list[Any]) -> tuple[bytes, int]:
-    address = ipaddress.ip_address(str(pair[0]))
+def _packed(end: Address) -> tuple[bytes, int]:
+    host, port = end
+    address = ipaddress.ip_address(host)
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
         address = address.ipv4_mapped
-    return address.packed, int(pair[1])
+    return address.packed, port
 
 
 def _socket_inode(local: tuple[bytes, int], remote: tuple[bytes, int]) -> int | None:

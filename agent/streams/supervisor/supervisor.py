@@ -9,15 +9,33 @@ import contextlib
 import os
 import signal
 import socket
+import sys
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
-from agent.streams.shared import bpf, causes, messages, privileges
+from agent.errors import AgentError, ScopeError
+from agent.streams.shared import bpf, causes, channel, messages, privileges
+from agent.streams.shared.build_messages import BuildRequest
 from agent.streams.shared.causes import CannotCollect
+from agent.streams.shared.channel import Failure, Malformed
 from agent.streams.shared.kernel_counts import read_section_counts
+from agent.streams.shared.messages import (
+    AnyRequest,
+    ArmAnswer,
+    ArmRequest,
+    Buffer,
+    BuffersAnswer,
+    BuffersRequest,
+    DisarmAnswer,
+    DisarmRequest,
+    PrepareAnswer,
+    PrepareRequest,
+    RescopeAnswer,
+    RescopeRequest,
+)
 from agent.streams.shared.plan import Plan
 from agent.streams.supervisor import scopes
 from agent.streams.supervisor.armed import Armed, wait_for_running_programs
@@ -31,166 +49,149 @@ KEPT_PROGRAM_SETS = 4
 KILLED_BY = 128
 """As shells say it: this plus the number of the signal that ended the agent."""
 
-
-Answer = tuple[dict[str, Any], list[int]]
-"""A message and the fds that go with it."""
+Answer = tuple[Any, dict[str, int]]
+"""A message, and the file descriptors that go with it by name."""
 
 
 class Supervisor:
-    """Serves the agent at the other end of ``channel`` until it is gone."""
+    """Serves the agent at the other end of a channel until it is gone."""
 
     def __init__(
         self,
-        channel: socket.socket,
+        agent: socket.socket,
         make_maps: Callable[[], Maps] = lambda: Maps(this_machine()),
     ) -> None:
-        self._channel = channel
+        self._channel = agent
         self._make_maps = make_maps
-        self._compiler = Compiler(channel)
+        self._compiler = Compiler(agent)
         self._maps: Maps | None = None
-        self._maps_sent = False
         self._built: OrderedDict[Plan, Built] = OrderedDict()
         self._armed: Armed | None = None
-        self._names_waits = False
         self._sections: tuple[str, ...] = ()
-        self._close_after_sending: list[int] = []
+        self._names_waits = False
 
     def serve(self) -> None:
-        """Answer requests until the agent closes its end or dies."""
+        """Answer requests until the agent closes its end or dies.
+
+        Raises Malformed for a request that no agent of ours sends: whoever sends it gets nothing.
+        """
         try:
-            while packet := self._channel.recv(messages.MAX_MESSAGE):
-                self._answer(messages.decode(packet))
+            while packet := self._channel.recv(channel.MAX_MESSAGE):
+                self._answer(messages.decode_request(packet))
         except (Abandoned, ConnectionError):
             pass
         finally:
             self._detach()
 
-    def _answer(self, request: dict[str, Any]) -> None:
-        verbs = {
-            "buffers": self._buffers,
-            "prepare": self._prepare,
-            "arm": self._arm,
-            "disarm": self._disarm,
-            "rescope": self._rescope,
-        }
-        fds: list[int] = []
+    def _answer(self, request: AnyRequest) -> None:
         try:
-            message, fds = verbs[request["verb"]](request)
-        except CannotCollect as error:
-            self._give_up(request)
-            message = {"error": error.code, "message": error.message}
+            answer, fds = self._carry_out(request)
+        except (CannotCollect, ScopeError) as error:
+            self._refuse(request, error)
         except OSError as error:
-            self._give_up(request)
-            cause = causes.refused(request["verb"], error)
-            message = {"error": cause.code, "message": cause.message}
-        socket.send_fds(self._channel, [messages.encode(message)], fds)
-        # not before: a verb that prepared well may have failed at something else afterwards
-        self._maps_sent = self._maps_sent or "geometry" in message
-        while self._close_after_sending:
-            os.close(self._close_after_sending.pop())
+            self._refuse(request, causes.refused(request.verb, error))
+        else:
+            channel.send_answer(self._channel, answer, fds)
+            if messages.SUMMARIES in fds:
+                os.close(fds[messages.SUMMARIES])
 
-    def _buffers(self, request: dict[str, Any]) -> Answer:
-        """The buffers that the agent does not have; to be asked while there are more."""
+    def _carry_out(self, request: AnyRequest) -> Answer:
+        match request:
+            case BuffersRequest():
+                return self._buffers(request)
+            case PrepareRequest():
+                return self._prepare(request)
+            case ArmRequest():
+                return self._arm(request)
+            case DisarmRequest():
+                return self._disarm()
+            case RescopeRequest():
+                return self._rescope()
+
+    def _refuse(self, request: AnyRequest, error: AgentError) -> None:
+        # a missing buffer costs the events of one CPU, not the run
+        if not isinstance(request, BuffersRequest):
+            self._detach()
+        failure = Failure(error.code, error.message, isinstance(error, ScopeError))
+        channel.send_failure(self._channel, failure)
+
+    def _buffers(self, request: BuffersRequest) -> Answer:
         maps = self._ready_maps()
-        transport = maps.buffers.chosen(request["transport"])
-        offered = maps.buffers.offered(transport, request["have"], int(request["watermark"]))
-        now = offered[: messages.BUFFERS_AT_ONCE]
-        return {
-            "transport": transport,
-            "buffers": [[buffer.cpu, buffer.serial] for buffer in now],
-            "more": len(offered) > len(now),
-            "ring_bytes": maps.geometry.ring_bytes,
-        }, [buffer.fd for buffer in now]
-
-    def _prepare(self, request: dict[str, Any]) -> Answer:
-        """Have the programs of a plan loaded, and tell the agent which maps there are."""
-        built = self._programs(Plan.of(request))
-        assert self._maps is not None
-        message = {
-            "unavailable": built.unavailable,
-            "hooks": [hook for _, hook, _ in built.programs],
-            "bcc": built.bcc,
-            "awaits_execs": built.awaited_fd is not None,
-            "newer_refused": built.newer_refused,
+        transport = maps.buffers.chosen(request.transport)
+        offered = maps.buffers.offered(transport, request.have, request.watermark)
+        now = {
+            Buffer(buffer.cpu, buffer.serial): buffer.fd
+            for buffer in offered[: messages.BUFFERS_AT_ONCE]
         }
-        if self._maps_sent:
-            return message, []
-        message["geometry"] = asdict(self._maps.geometry)
-        return message, [self._maps.fds[name] for name in messages.MAPS_FOR_THE_AGENT]
+        more = len(offered) > len(now)
+        answer = BuffersAnswer(transport, tuple(now), more, maps.geometry.ring_bytes)
+        return answer, {buffer.fd_name: fd for buffer, fd in now.items()}
 
-    def _arm(self, request: dict[str, Any]) -> Answer:
-        """Reset the tables, attach, and note what is already going on. Times: CLOCK_MONOTONIC."""
-        message, fds = self._prepare(request)
-        assert self._maps is not None
+    def _prepare(self, request: PrepareRequest) -> Answer:
+        maps = self._ready_maps()
+        built = self._programs(request.plan)
+        answer = PrepareAnswer(maps.geometry, built.newer_refused)
+        return answer, _tables(maps) if request.wants_tables else {}
+
+    def _arm(self, request: ArmRequest) -> Answer:
+        """Reset the tables, attach, and note what is already going on."""
+        maps, plan = self._ready_maps(), request.plan
+        built = self._programs(plan)
         self._detach()
-        details = Plan.of(request).details
-        tables = self._maps.of_details(details)
-        root, cgroup_id = scopes.root_of(request["scope"])
-        start_ns = time.monotonic_ns()
-        config = RunConfig(start_ns, cgroup_id, root, os.getpid())
-        self._maps.reset(config)
-        self._maps.buffers.begin(request["plan"]["transport"])
-        self._armed = Armed(self._programs(Plan.of(request)))
-        self._maps.configure(replace(config, clock_offset=self._armed.clock_offset()))
-        counts = read_section_counts(Plan.of(request).sections)
-        self._armed.attach(bool(request["measure_probes"]))
-        if not self._armed.prime() and request["scope"]["kind"] in ("pid", "caller"):
-            raise CannotCollect(
-                scopes.NO_SUCH_PROCESS, f"process {root} ended before the run began"
-            )
-        self._names_waits = "wait_functions" in details
-        self._sections = Plan.of(request).sections
-        if self._names_waits and addresses_are_hidden():
-            message["unavailable"] = {**message["unavailable"], "wait_functions": HIDDEN}
-        return message | {
-            "start_ns": start_ns,
-            "attached": self._armed.hooks,
-            "refused": self._armed.refused,
-            "kernel_counts": counts,
-            "root": root,
-            "measures_probes": self._armed.measures_probes,
-            "details": list(tables),
-            "map_bytes": self._map_bytes(Plan.of(request)),
-        }, [*fds, *tables.values()]
+        fds = maps.of_details(plan.details)
+        if request.wants_tables:
+            fds |= _tables(maps)
+        root, cgroup_id = scopes.root_of(request.scope)
+        config = RunConfig(time.monotonic_ns(), cgroup_id, root, os.getpid())
+        self._armed = _reset(maps, config, built, plan.transport)
+        self._sections = plan.sections
+        counts = read_section_counts(plan.sections)
+        self._attach(self._armed, request, root)
+        self._names_waits = "wait_functions" in plan.details
+        hidden = self._names_waits and addresses_are_hidden()
+        return ArmAnswer(
+            start_ns=config.start_ns,
+            root=root,
+            geometry=maps.geometry,
+            unavailable=built.unavailable | ({"wait_functions": HIDDEN} if hidden else {}),
+            refused=self._armed.refused,
+            awaits_execs=built.awaited_fd is not None,
+            bcc=built.bcc,
+            map_bytes=_map_bytes(maps, plan, built),
+            kernel_counts=counts,
+        ), fds
 
-    def _map_bytes(self, plan: Plan) -> int:
-        """Kernel memory of every map that this run uses."""
-        assert self._maps is not None
-        fds = set(self._maps.of_programs(plan.transport, plan.details).values())
-        awaited_fd = self._programs(plan).awaited_fd
-        if awaited_fd is not None:
-            fds.add(awaited_fd)
-        return sum(map(bpf.map_bytes, fds))
+    def _attach(self, armed: Armed, request: ArmRequest, root: int) -> None:
+        armed.attach(request.measure_probes)
+        if not armed.prime() and request.scope.kind in ("pid", "caller"):
+            raise ScopeError(f"process {root} ended before the run began", code="no_such_process")
 
-    def _rescope(self, request: dict[str, Any]) -> Answer:
+    def _rescope(self) -> Answer:
         """Look again who is a member: tasks were moved between cgroups."""
-        return {"changed": self._armed.prime() if self._armed else 0}, []
+        if self._armed is not None:
+            self._armed.prime()
+        return RescopeAnswer(), {}
 
-    def _disarm(self, request: dict[str, Any]) -> Answer:
+    def _disarm(self) -> Answer:
         """Report on every task, detach, and answer once the last program has run to its end.
 
         The summaries go as a file: there are as many as there are tasks.
         """
         stop_ns = time.monotonic_ns()
-        if self._armed is None:
-            return {"stop_ns": stop_ns, "programs": [], "summaries": False}, []
-        summaries = self._armed.summarize()
-        self._armed.detach()
+        if self._armed is None or self._maps is None:
+            return DisarmAnswer(stop_ns), {}
+        armed, maps = self._armed, self._maps
+        summaries = armed.summarize()
+        self._detach()
         wait_for_running_programs()
-        stats = self._armed.program_stats()
-        self._armed = None
-        self._close_after_sending.append(_as_file(summaries))
-        answer = {
-            "stop_ns": stop_ns,
-            "programs": stats,
-            "summaries": True,
-            "kernel_counts": read_section_counts(self._sections),
-        }
-        if self._names_waits and self._maps is not None:
-            answer["wait_functions"] = self._maps.wait_stacks().take()
-        if self._maps and (refused := self._maps.buffers.refused()) is not None:
-            answer["refused_records"] = refused
-        return answer, list(self._close_after_sending)
+        answer = DisarmAnswer(
+            stop_ns,
+            tuple(armed.program_stats()),
+            read_section_counts(self._sections),
+            _wait_functions(maps) if self._names_waits else None,
+            maps.buffers.refused(),
+        )
+        return answer, {messages.SUMMARIES: _as_file(summaries)}
 
     def _programs(self, plan: Plan) -> Built:
         """Loaded programs for this plan, compiled if there are none yet."""
@@ -199,8 +200,8 @@ class Supervisor:
             fds = maps.of_programs(plan.transport, plan.details)
             constants = maps.geometry.constants() | plan.constants()
             constants |= {f"{name.upper()}_FD": fd for name, fd in fds.items()}
-            sections = list(plan.sections)
-            self._built[plan] = self._compiler.build(sections, constants, list(fds.values()))
+            request = BuildRequest(plan.sections, constants)
+            self._built[plan] = self._compiler.build(request, list(fds.values()))
             while len(self._built) > KEPT_PROGRAM_SETS:
                 self._built.popitem(last=False)[1].close()
         self._built.move_to_end(plan)
@@ -212,15 +213,35 @@ class Supervisor:
             self._maps = self._make_maps()
         return self._maps
 
-    def _give_up(self, request: dict[str, Any]) -> None:
-        # a buffer that could not be had costs the events of one CPU, not the run
-        if request["verb"] != "buffers":
-            self._detach()
-
     def _detach(self) -> None:
         if self._armed is not None:
             self._armed.detach()
             self._armed = None
+
+
+def _tables(maps: Maps) -> dict[str, int]:
+    return {name: maps.fds[name] for name in messages.TABLES}
+
+
+def _reset(maps: Maps, config: RunConfig, built: Built, transport: str) -> Armed:
+    """Empty every table, and configure a run that is to be attached."""
+    maps.reset(config)
+    maps.buffers.begin(transport)
+    armed = Armed(built)
+    maps.configure(replace(config, clock_offset=armed.clock_offset()))
+    return armed
+
+
+def _map_bytes(maps: Maps, plan: Plan, built: Built) -> int:
+    """Kernel memory of every map that this run uses."""
+    fds = set(maps.of_programs(plan.transport, plan.details).values())
+    if built.awaited_fd is not None:
+        fds.add(built.awaited_fd)
+    return sum(map(bpf.map_bytes, fds))
+
+
+def _wait_functions(maps: Maps) -> dict[str, tuple[int, ...]]:
+    return {function: tuple(stacks) for function, stacks in maps.wait_stacks().take().items()}
 
 
 def _as_file(content: bytes) -> int:
@@ -232,7 +253,7 @@ def _as_file(content: bytes) -> int:
     return fd
 
 
-def run(channel: socket.socket, agent_pid: int) -> int:
+def run(agent: socket.socket, agent_pid: int) -> int:
     """Be the supervisor of the agent ``agent_pid``; returns the exit status to end with."""
     privileges.name_process("cba-supervisor")
     privileges.hide_from_same_user()
@@ -246,8 +267,11 @@ def run(channel: socket.socket, agent_pid: int) -> int:
     signal.signal(signal.SIGTERM, forward)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
-    with channel:
-        Supervisor(channel).serve()
+    with agent:
+        try:
+            Supervisor(agent).serve()
+        except Malformed as error:
+            sys.stderr.write(f"chainbench-agent: the supervisor stops serving: {error}\n")
     _, status = os.waitpid(agent_pid, 0)
     code = os.waitstatus_to_exitcode(status)
     return code if code >= 0 else KILLED_BY - code

@@ -1,0 +1,86 @@
+"""One run while it collects: its drain, its view of the tables, and what went wrong so far."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, replace
+
+import trio
+
+from agent.streams.collect.observed import Observed, Stopped
+from agent.streams.collect.observer import Observer
+from agent.streams.collect.task_summaries import Summaries
+from agent.streams.drain.poller import Drain
+from agent.streams.shared.kernel_counts import Edge
+from agent.streams.shared.messages import DisarmAnswer
+
+DRAIN_INTERVAL_S = 1.0
+"""Between two looks at the buffer; when it fills faster than that, the kernel wakes us. A scrape
+folds what is there, so nobody waits for this."""
+
+DRAINING_FAILED = "draining_failed"
+
+LOGGER = logging.getLogger("agent.collector")
+
+Work = Callable[[], Awaitable[None]]
+
+
+class Running:
+    """Begins once everything is attached, and ends with `stopped` or by being forgotten."""
+
+    def __init__(self, observer: Observer, drain: Drain, began: Edge) -> None:
+        self.observer = observer
+        self.faults: dict[str, str] = {}
+        """What went wrong, by a stable code."""
+        self._drain = drain
+        self._began = began
+        self._scope = trio.CancelScope()
+
+    async def work(self, *others: Work) -> None:
+        """Drain, and do what else goes on during the run. Until it is cancelled."""
+        try:
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._drain.run, DRAIN_INTERVAL_S)
+                    for other in others:
+                        nursery.start_soon(other)
+        except* Exception as errors:
+            # A run whose events cannot be read is invalid; the agent goes on.
+            LOGGER.exception("draining failed")
+            self.faults[DRAINING_FAILED] = "; ".join(str(e) for e in errors.exceptions)
+
+    def cancel(self) -> None:
+        """End `work`."""
+        self._scope.cancel()
+
+    async def observed(self) -> Observed:
+        """Everything up to now, folded."""
+        await self._take()
+        return self.observer.observed(self._drain, until_ns=None)
+
+    async def stopped(self, ended: Edge, answer: DisarmAnswer, alive: Summaries) -> Stopped:
+        """Everything up to the stop. Nothing is attached any more."""
+        await self._take()
+        observed = self.observer.observed(self._drain, until_ns=answer.stop_ns)
+        if answer.wait_functions is not None:
+            observed = self.observer.with_wait_stacks(observed, answer.wait_functions)
+        # the kernel's exact count, where it has one
+        exact = answer.refused_records
+        return Stopped(
+            answer.stop_ns,
+            observed,
+            (self._began, replace(ended, outer=answer.kernel_counts)),
+            alive,
+            tuple(asdict(program) for program in answer.programs),
+            self.faults,
+            self._drain.refused if exact is None else exact,
+        )
+
+    async def _take(self) -> None:
+        """Take every event there is; what cannot be read stays so, and is not tried again."""
+        if DRAINING_FAILED in self.faults:
+            return
+        try:
+            await self._drain.drain_all()
+        except Exception as error:
+            LOGGER.exception("draining failed")
+            self.faults[DRAINING_FAILED] = str(error)

@@ -1,0 +1,119 @@
+"""A supervisor without a kernel: tables that stay empty, and perf buffers that a test fills."""
+
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import trio
+from fakes.kernel_batches import KernelBatches
+from fakes.transport_memory import PAGE, PerfMemory
+
+from agent.streams.shared import messages
+from agent.streams.shared.channel import Reply
+from agent.streams.shared.messages import (
+    ArmAnswer,
+    ArmRequest,
+    Buffer,
+    BuffersAnswer,
+    BuffersRequest,
+    DisarmAnswer,
+    DisarmRequest,
+    PrepareAnswer,
+    PrepareRequest,
+    Request,
+    RescopeAnswer,
+    RescopeRequest,
+    decode_request,
+    encode_request,
+)
+
+BUFFER_SIZE = 4 * PAGE
+
+AnswerT = TypeVar("AnswerT")
+
+
+class FakeSupervisor:
+    """Takes the place of the client, with one CPU. Set ``answering`` to fail, or to look on."""
+
+    def __init__(self) -> None:
+        self.supervisor_pid = os.getpid()
+        self.lost = trio.Event()
+        self.batches = KernelBatches(cpus=1)
+        self.buffer = PerfMemory(BUFFER_SIZE)
+        self.requests: list[Request[Any]] = []
+        self.attached = False
+        self.answering: Callable[[Request[Any]], None] = lambda request: None
+        sizes = self.batches.geometry.map_sizes()
+        self._tables = {name: _file(sizes[name]) for name in messages.TABLES if name != "batches"}
+        self._tables["batches"] = self.batches.fd
+
+    async def run(self) -> None:
+        await trio.sleep_forever()
+
+    async def ask(self, request: Request[AnswerT]) -> Reply[AnswerT]:
+        await trio.lowlevel.checkpoint()
+        # the real one would have to take it
+        assert decode_request(encode_request(request)) == request
+        self.requests.append(request)
+        reply = self._answer(request)
+        try:
+            self.answering(request)
+        except BaseException:
+            for fd in reply.fds.values():
+                os.close(fd)
+            raise
+        return cast("Reply[AnswerT]", reply)
+
+    def close(self) -> None:
+        self.buffer.close()
+        self.batches.close()
+        for name, fd in self._tables.items():
+            if name != "batches":
+                os.close(fd)
+
+    def _answer(self, request: Request[Any]) -> Reply[Any]:
+        match request:
+            case BuffersRequest():
+                mine = Buffer(0, 1)
+                buffers = () if mine.serial in request.have else (mine,)
+                answer = BuffersAnswer("perf", buffers, False, BUFFER_SIZE)
+                return Reply(answer, {b.fd_name: os.dup(self.buffer.fd) for b in buffers})
+            case PrepareRequest():
+                answer = PrepareAnswer(self.batches.geometry, "")
+                return Reply(answer, self._wanted(request.wants_tables))
+            case ArmRequest():
+                self.attached = True
+                return Reply(self._armed(), self._wanted(request.wants_tables))
+            case DisarmRequest():
+                return self._disarmed()
+            case RescopeRequest():
+                return Reply(RescopeAnswer(), {})
+        raise AssertionError(request)
+
+    def _armed(self) -> ArmAnswer:
+        return ArmAnswer(
+            start_ns=0,
+            root=1,
+            geometry=self.batches.geometry,
+            unavailable={},
+            refused={},
+            awaits_execs=False,
+            bcc="0.1",
+            map_bytes=1,
+            kernel_counts={},
+        )
+
+    def _disarmed(self) -> Reply[DisarmAnswer]:
+        if not self.attached:
+            return Reply(DisarmAnswer(1), {})
+        self.attached = False
+        return Reply(DisarmAnswer(1), {messages.SUMMARIES: _file(0)})
+
+    def _wanted(self, wants_tables: bool) -> dict[str, int]:
+        return {name: os.dup(fd) for name, fd in self._tables.items()} if wants_tables else {}
+
+
+def _file(size: int) -> int:
+    fd = os.memfd_create("table")
+    os.truncate(fd, size)
+    return fd

@@ -1,0 +1,216 @@
+"""The kernel's collector, with a supervisor that attaches nothing."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from fakes.supervisor import BUFFER_SIZE, FakeSupervisor
+from fakes.transport_memory import FakeWakeups, batch_id
+
+from agent.aggregate.series import SeriesStore
+from agent.errors import ScopeError
+from agent.model import StartRequest
+from agent.recording.recorder import Recorder
+from agent.sections.probes import SECTIONS
+from agent.streams.collect.collector import KernelCollector
+from agent.streams.drain.batches import Words
+from agent.streams.drain.transport import Transports
+from agent.streams.shared.causes import CannotCollect, cannot
+from agent.streams.shared.layout import BATCH_WORDS, STREAM_RUNQLAT
+from agent.streams.shared.messages import ArmRequest, DisarmRequest, PrepareRequest, Request
+from agent.streams.shared.plan import Plan
+
+REQUEST = StartRequest(transport="perf")
+RUNQLAT = batch_id(0, STREAM_RUNQLAT)
+
+
+class CountingSink:
+    """How many events of each stream arrived."""
+
+    def __init__(self) -> None:
+        self.events: Counter[int] = Counter()
+
+    def __call__(self, stream: int, words: Words) -> None:
+        self.events[stream] += words.size
+
+
+@pytest.fixture
+def supervisor() -> Iterator[FakeSupervisor]:
+    with closing(FakeSupervisor()) as supervisor:
+        yield supervisor
+
+
+@pytest.fixture
+async def collector(
+    supervisor: FakeSupervisor,
+    tmp_path: Path,
+    nursery: trio.Nursery,
+    autojump_clock: trio.testing.MockClock,
+) -> KernelCollector:
+    online = tmp_path / "online"
+    online.write_text("0\n")
+    transports = Transports(supervisor, BUFFER_SIZE, online, FakeWakeups())
+    collector = KernelCollector(supervisor, Plan(transport="perf"), transports)
+    await nursery.start(collector.run)
+    return collector
+
+
+def corrupt(supervisor: FakeSupervisor) -> None:
+    """A whole record, and one that neither programs nor kernel write."""
+    supervisor.buffer.submit(0, RUNQLAT)
+    supervisor.buffer.other(9, 16)
+
+
+def open_fds() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+async def test_a_run_from_start_to_stop(
+    collector: KernelCollector, supervisor: FakeSupervisor
+) -> None:
+    sink = CountingSink()
+    arming = await collector.start(REQUEST, sink)
+    assert (tuple(arming.hooks), arming.transport) == (SECTIONS, "perf")
+    supervisor.buffer.submit(0, RUNQLAT)
+    observed = await collector.refresh()
+    assert observed.streams["runqlat"].received == BATCH_WORDS
+    supervisor.buffer.submit(1, RUNQLAT)
+    stopped = await collector.stop()
+    assert stopped.observed.streams["runqlat"].received == 2 * BATCH_WORDS
+    assert sink.events == {STREAM_RUNQLAT: 2 * BATCH_WORDS}
+    assert not stopped.faults
+    assert not supervisor.attached
+
+
+async def test_the_tables_are_asked_for_once(
+    collector: KernelCollector, supervisor: FakeSupervisor
+) -> None:
+    supervisor.answering = failing(PrepareRequest, cannot("compile_failed", "not now"))
+    with pytest.raises(CannotCollect):
+        await collector.prepare()
+    supervisor.answering = failing(ArmRequest, ScopeError("gone", code="no_such_process"))
+    with pytest.raises(ScopeError):
+        await collector.start(REQUEST, CountingSink())
+    supervisor.answering = lambda request: None
+    for _ in range(2):
+        await collector.start(REQUEST, CountingSink())
+        await collector.stop()
+    wanted = [r.wants_tables for r in supervisor.requests if isinstance(r, ArmRequest)]
+    assert wanted == [True, True, False]
+
+
+def failing(kind: type[Request[Any]], error: Exception) -> Any:
+    """A supervisor that carries out a request of one kind, and says that it did not."""
+
+    def answering(request: Request[Any]) -> None:
+        if isinstance(request, kind):
+            raise error
+
+    return answering
+
+
+async def test_what_was_collected_before_the_transport_broke_is_kept(
+    collector: KernelCollector, supervisor: FakeSupervisor
+) -> None:
+    sink = CountingSink()
+    await collector.start(REQUEST, sink)
+    corrupt(supervisor)
+    await trio.sleep(10)
+    assert (await collector.refresh()).streams["runqlat"].received == BATCH_WORDS
+    stopped = await collector.stop()
+    assert "a record of 16 bytes" in stopped.faults["draining_failed"]
+    assert stopped.observed.streams["runqlat"].received == BATCH_WORDS
+    assert sink.events == {STREAM_RUNQLAT: BATCH_WORDS}
+    assert not supervisor.attached
+
+
+@pytest.mark.parametrize("look", [True, False], ids=["a scrape", "the stop"])
+async def test_whoever_finds_the_transport_broken_notes_it(
+    collector: KernelCollector, supervisor: FakeSupervisor, look: bool
+) -> None:
+    await collector.start(REQUEST, CountingSink())
+    corrupt(supervisor)
+    if look:
+        assert (await collector.refresh()).streams["runqlat"].received == BATCH_WORDS
+    stopped = await collector.stop()
+    assert list(stopped.faults) == ["draining_failed"]
+    assert stopped.observed.streams["runqlat"].received == BATCH_WORDS
+
+
+async def test_the_run_after_a_broken_transport_is_whole(
+    collector: KernelCollector, supervisor: FakeSupervisor
+) -> None:
+    await collector.start(REQUEST, CountingSink())
+    corrupt(supervisor)
+    await collector.stop()
+    await collector.start(REQUEST, CountingSink())
+    supervisor.buffer.submit(0, RUNQLAT)
+    stopped = await collector.stop()
+    assert not stopped.faults
+    assert stopped.observed.streams["runqlat"].received == BATCH_WORDS
+
+
+async def test_the_verdict_on_a_broken_transport_names_it(
+    collector: KernelCollector, supervisor: FakeSupervisor, nursery: trio.Nursery
+) -> None:
+    recorder = Recorder(collector, "machine", SeriesStore())
+    await nursery.start(recorder.run)
+    await recorder.start(REQUEST)
+    corrupt(supervisor)
+    await trio.sleep(10)
+    evidence = await recorder.stop()
+    assert evidence["available"]
+    assert evidence["runqlat"]["count"] == BATCH_WORDS
+    completeness = evidence["completeness"]
+    assert completeness["verdict"] == "invalid"
+    assert [r for r in completeness["reasons"] if r.startswith("draining_failed: a record of 16")]
+    assert not [r for r in completeness["reasons"] if "internal_error" in r]
+
+
+async def test_an_abandoned_run_is_detached_and_forgotten(
+    collector: KernelCollector, supervisor: FakeSupervisor
+) -> None:
+    sink = CountingSink()
+    await collector.start(REQUEST, sink)
+    await trio.testing.wait_all_tasks_blocked()
+    held = open_fds()
+    await collector.abandon()
+    assert not supervisor.attached
+    # the file of summaries that came with the answer is nobody's
+    assert open_fds() == held
+    supervisor.buffer.submit(0, RUNQLAT)
+    await trio.sleep(10)
+    assert not sink.events
+    await collector.start(REQUEST, sink)
+    await collector.stop()
+
+
+@pytest.mark.parametrize("error", [cannot("supervisor_lost", "gone"), ValueError("nonsense")])
+async def test_abandoning_raises_nothing(
+    collector: KernelCollector, supervisor: FakeSupervisor, error: Exception
+) -> None:
+    await collector.abandon()
+    await collector.start(REQUEST, CountingSink())
+    supervisor.answering = failing(DisarmRequest, error)
+    await collector.abandon()
+
+
+async def test_an_answer_without_sense_while_arming_leaves_nothing_attached(
+    collector: KernelCollector, supervisor: FakeSupervisor, nursery: trio.Nursery
+) -> None:
+    recorder = Recorder(collector, "machine", SeriesStore())
+    await nursery.start(recorder.run)
+    supervisor.answering = failing(ArmRequest, ValueError("nonsense"))
+    started = await recorder.start(REQUEST)
+    assert (started["available"], started["code"]) == (False, "internal_error")
+    assert not supervisor.attached
+    await recorder.stop()
+    supervisor.answering = lambda request: None
+    assert (await recorder.start(REQUEST))["available"]
+    await recorder.stop()

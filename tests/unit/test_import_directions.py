@@ -3,27 +3,16 @@
 Read from the source, so that an import inside of a function counts too.
 """
 
-import ast
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-import agent
-
-PACKAGE = Path(agent.__path__[0])
-SOURCES = sorted(PACKAGE.rglob("*.py"))
+from fakes.imports import SOURCES, imported, module_name, reachable
 
 WORDS = {"agent", "agent.model", "agent.errors", "agent.internal_metrics", "agent.settings"}
 """What every part may speak in."""
 WIRING = {"agent.__main__", "agent.cli", "agent.processes.launch", "agent.processes.serving"}
 """The command line, and the processes that put the parts together."""
-
-
-def module_name(path: Path) -> str:
-    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def part(module: str) -> str:
@@ -50,24 +39,6 @@ MAY_IMPORT = {
     "overhead": set[str](),
     "wiring": {"recording", "streams", "aggregate", "http", "show", "demo", "overhead"},
 }
-
-
-def imported(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text(), str(path))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: a relative import"
-            assert node.module is not None
-            # "from agent.streams import bpf" names a module, "from agent.model import Labels" not
-            for alias in node.names:
-                full = f"{node.module}.{alias.name}"
-                yield full if is_module(full) else node.module
-
-
-def is_module(name: str) -> bool:
-    path = PACKAGE.parent.joinpath(*name.split("."))
-    return name.startswith("agent.") and (path.is_dir() or path.with_suffix(".py").exists())
 
 
 def ours(path: Path) -> set[str]:
@@ -100,11 +71,6 @@ def test_bcc_is_imported_in_one_file() -> None:
     assert importers == {"agent.streams.compiler.compiler"}
 
 
-def source_of(module: str) -> Path:
-    path = PACKAGE.parent.joinpath(*module.split("."))
-    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-
-
 @pytest.mark.parametrize(
     ("first", "foreign"),
     [
@@ -115,11 +81,7 @@ def source_of(module: str) -> Path:
     ],
 )
 def test_the_privileged_side_needs_the_standard_library_only(first: str, foreign: set[str]) -> None:
-    todo, found = {first}, dict[str, set[str]]()
-    while todo:
-        module = todo.pop()
-        found[module] = set(imported(source_of(module)))
-        todo |= {name for name in found[module] if name.startswith("agent.")} - found.keys()
+    found = reachable(first)
     roots = {name.split(".")[0] for names in found.values() for name in names}
     assert roots - set(sys.stdlib_module_names) - {"agent"} == foreign
     assert "agent.streams.shared.bpf" in found

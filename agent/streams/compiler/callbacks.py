@@ -9,6 +9,7 @@ its type. bcc makes none of these types. Standard library only.
 import os
 import struct
 from dataclasses import dataclass
+from typing import Optional
 
 from agent.streams.compiler.btf import (
     KIND_FUNC,
@@ -51,7 +52,7 @@ class Callbacks:
         os.close(self.awaited_fd)
 
 
-def open_callbacks(types: KernelTypes) -> Callbacks | None:
+def open_callbacks(types: KernelTypes) -> Optional[Callbacks]:
     """None where the kernel has no such function. Raises OSError where it refuses."""
     schedule_id = types.type_id(SCHEDULE, KIND_FUNC)
     if schedule_id is None:

@@ -1,19 +1,43 @@
 """One agent for the tests of the real kernel that need none of their own, on each transport."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from fakes.copied_package import Copy
+from fakes.disks import Disk, disk_for
+from fakes.processes import Bpftool, Launched, launched
 from fakes.real_agent import RealAgent, running
 
 from agent.model import TRANSPORTS
 
+# Where the transport is not the subject, one of them shows what there is to see.
+BY_DEFAULT, *OTHERS = TRANSPORTS
+EACH = [BY_DEFAULT, *(pytest.param(other, marks=pytest.mark.thorough) for other in OTHERS)]
 
-@pytest.fixture(scope="session", params=TRANSPORTS)
+
+@pytest.fixture(scope="session", params=EACH)
 def agent(request: pytest.FixtureRequest) -> Iterator[RealAgent]:
     with running(["--transport", request.param]) as agent:
         yield agent
+
+
+@pytest.fixture
+def own_agent(tmp_path: Path) -> Iterator[Launched]:
+    """One for this test alone, ready to arm."""
+    with launched(tmp_path / "log") as agent:
+        agent.settle()
+        yield agent
+
+
+@pytest.fixture
+def bpftool(tool: Callable[[str], str]) -> Bpftool:
+    return Bpftool(tool("bpftool"))
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Disk:
+    return disk_for(tmp_path)
 
 
 @pytest.fixture

@@ -2,16 +2,12 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import requests
-from fakes.processes import Bpftool, Launched, children, held, launched, status_field
+from fakes.processes import Bpftool, Launched, children, held, status_field
 from fakes.program import program
-
-CYCLES = 1_000 if os.environ.get("CHAINBENCH_REQUIRE_KERNEL") == "1" else 100
-"""All of them where nothing may be left out: half a minute."""
 
 WARM_UP = 20
 """Cycles until everything that is kept is full: the last runs' evidence (16), caches, pools."""
@@ -48,15 +44,14 @@ def resident_kib(pid: int) -> int:
 
 
 @pytest.fixture
-def agent(tmp_path: Path) -> Iterator[Launched]:
-    with launched(tmp_path / "log") as agent:
-        agent.settle()
-        yield agent
+def agent(own_agent: Launched) -> Launched:
+    return own_agent
 
 
-def test_nothing_grows_with_the_number_of_runs(agent: Launched, tool: Callable[[str], str]) -> None:
-    bpftool = Bpftool(tool("bpftool"))
-
+@pytest.mark.parametrize("cycles", [100, pytest.param(1_000, marks=pytest.mark.thorough)])
+def test_nothing_grows_with_the_number_of_runs(
+    agent: Launched, bpftool: Bpftool, cycles: int
+) -> None:
     def measured() -> tuple[Counter[str], Counter[str], Counter[str]]:
         loaded = bpftool.programs(held(agent.supervisor, "map"))
         return holdings(agent.supervisor), holdings(agent.pid), Counter(loaded.values())
@@ -78,7 +73,7 @@ def test_nothing_grows_with_the_number_of_runs(agent: Launched, tool: Callable[[
         cycle(20)
         assert has_grown(before) == []
         memory = resident_kib(agent.pid), resident_kib(agent.supervisor)
-        cycle(CYCLES - 20 - WARM_UP)
+        cycle(cycles - 20 - WARM_UP)
         assert has_grown(before) == []
     assert resident_kib(agent.pid) < memory[0] + AGENT_ALLOWANCE_KIB
     assert resident_kib(agent.supervisor) < memory[1] + SUPERVISOR_ALLOWANCE_KIB

@@ -80,6 +80,10 @@ class FakeCollector:
         faults = {"supervisor_lost": "gone"} if self.lost.is_set() else {}
         return Stopped(10**9, self._observed(), (EDGE, EDGE), task_summaries.none(), (), faults)
 
+    async def abandon(self) -> None:
+        self.calls.append("abandon")
+        self._sink = None
+
     def processes(self) -> dict[str, int]:
         return self.pids
 

@@ -6,12 +6,32 @@ from pathlib import Path
 
 import pytest
 
+# Columns of Documentation/admin-guide/iostats.rst: completed requests, and milliseconds.
+COLUMNS = {"read": (3, 6), "write": (7, 10), "discard": (14, 17), "flush": (18, 19)}
+
+
+@dataclass
+class Requests:
+    count: int = 0
+    ms: float = 0.0
+
 
 @dataclass(frozen=True)
 class Disk:
     folder: Path
     device: str
     """major:minor of the whole disk that the folder is on."""
+
+    def stats(self) -> dict[str, Requests]:
+        """Since boot, by operation."""
+        for line in Path("/proc/diskstats").read_text().splitlines():
+            row = line.split()
+            if f"{row[0]}:{row[1]}" == self.device:
+                return {
+                    name: Requests(int(row[count]), float(row[ms]))
+                    for name, (count, ms) in COLUMNS.items()
+                }
+        raise LookupError(self.device)
 
 
 def disk_for(folder: Path) -> Disk:

@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.disks import COLUMNS, Disk, Requests
 from fakes.program import program
 from fakes.real_agent import RealAgent
 
 WRITES = 2_000
-
-# Columns of Documentation/admin-guide/iostats.rst: completed requests, and milliseconds.
-COLUMNS = {"read": (3, 6), "write": (7, 10), "discard": (14, 17), "flush": (18, 19)}
 
 ROUNDING_MS = 1.0
 """diskstats shows whole milliseconds of each operation, rounded down."""
@@ -26,53 +24,6 @@ ends the bios, which wakes who waits for them. 2 µs a request here; a disk take
 SEEN = 0.99
 """A kernel may keep programs from running while certain tasks do (one that these tests ran on
 does so for pid 1), so that a completion in the middle of those is not seen."""
-
-
-@dataclass
-class Requests:
-    count: int = 0
-    ms: float = 0.0
-
-
-@dataclass(frozen=True)
-class Disk:
-    folder: Path
-    device: str
-    """major:minor of the whole disk that the folder is on."""
-
-    def stats(self) -> dict[str, Requests]:
-        """Since boot, by operation."""
-        for line in Path("/proc/diskstats").read_text().splitlines():
-            row = line.split()
-            if f"{row[0]}:{row[1]}" == self.device:
-                return {
-                    name: Requests(int(row[count]), float(row[ms]))
-                    for name, (count, ms) in COLUMNS.items()
-                }
-        raise LookupError(self.device)
-
-
-def whole_disk(folder: Path) -> str | None:
-    """The disk below a folder, if it takes requests: a tmpfs or a device mapper has none."""
-    number = folder.stat().st_dev
-    node = Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}")
-    if not node.exists():
-        return None
-    node = node.resolve()
-    if (node / "partition").exists():
-        node = node.parent
-    return (node / "dev").read_text().strip() if (node / "mq").exists() else None
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Disk]:
-    candidates = [tmp_path, Path("/var/tmp"), Path(__file__).parent]
-    for folder in candidates:
-        device = whole_disk(folder)
-        if device:
-            yield Disk(folder, device)
-            return
-    pytest.skip(f"none of {candidates} is on a disk that takes requests")
 
 
 def ours(evidence: Any, device: str) -> dict[str, Requests]:

@@ -6,7 +6,7 @@ Each agent here runs from a copy of the package in which one thing is broken.
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -21,11 +21,6 @@ OTHERS = [section for section in SECTIONS if section != "biolatency"]
 IN_BLOCK_C = "int on_block_rq_issue(u64 *ctx)\n{"
 IN_FORK = "int on_sched_process_fork(u64 *ctx)\n{"
 OUT_OF_BOUNDS = "\n\t*(volatile u64 *)(MAP_VALUE(SLOTS_FD) + bpf_get_current_pid_tgid()) = 1;"
-
-
-@pytest.fixture
-def bpftool(tool: Callable[[str], str]) -> Bpftool:
-    return Bpftool(tool("bpftool"))
 
 
 def nothing_is_attached(agent: Launched, bpftool: Bpftool) -> bool:

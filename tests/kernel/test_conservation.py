@@ -7,12 +7,11 @@ Other programs run on this machine, and some of them do what spoils a measuremen
 import json
 import subprocess
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes.checks import checks_of, of_a_tree, unexplained
-from fakes.disks import Disk, disk_for
+from fakes.disks import Disk
 from fakes.program import program
 from fakes.real_agent import RealAgent
 
@@ -20,11 +19,6 @@ Json = dict[str, Any]
 
 HACKBENCH = ("-g", "4", "-l", "1000")
 DIRECT, SYNCED = 1_000, 300
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Disk:
-    return disk_for(tmp_path)
 
 
 def passing(measure: Callable[[], Json], *names: str) -> Json:

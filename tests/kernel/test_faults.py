@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 from fakes.copied_package import Copy
-from fakes.processes import Launched, launched, status_field
+from fakes.processes import Launched, status_field
 from fakes.program import program
 
 Json = dict[str, Any]
@@ -38,10 +38,8 @@ ONLINE = Path("/sys/devices/system/cpu/cpu1/online")
 
 
 @pytest.fixture
-def agent(tmp_path: Path) -> Iterator[Launched]:
-    with launched(tmp_path / "log") as agent:
-        agent.settle()
-        yield agent
+def agent(own_agent: Launched) -> Launched:
+    return own_agent
 
 
 def stream(evidence: Json, name: str = "runqlat") -> Json:

@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -25,16 +25,8 @@ PARTIAL = "stopped in the middle of a run; its evidence: "
 
 
 @pytest.fixture
-def bpftool(tool: Callable[[str], str]) -> Bpftool:
-    return Bpftool(tool("bpftool"))
-
-
-@pytest.fixture
-def agent(tmp_path: Path) -> Iterator[Launched]:
-    """One of the test's own, ready to arm."""
-    with launched(tmp_path / "log") as agent:
-        agent.settle()
-        yield agent
+def agent(own_agent: Launched) -> Launched:
+    return own_agent
 
 
 @pytest.fixture

@@ -42,12 +42,9 @@ class Busy(FakeCollector):
 
     async def stop(self) -> observed.Stopped:
         stopped = await super().stop()
-        program = {"name": "cba_switch", "hook": "sched_switch"}
+        program: Json = {"name": "cba_switch", "hook": "sched_switch"}
         program |= dict.fromkeys(("runs", "run_ns", "recursion_misses"), 1)
-        edges = tuple(
-            Edge(KernelCounts(1, 1, {259: dict.fromkeys(("read", "write"), n)}), 0, 0, 0, "0")
-            for n in (0, 1)
-        )
+        edges = edge(0), edge(1)
         return observed.Stopped(
             stopped.stop_ns, self._observed(), edges, task_summaries.none(), (program,)
         )
@@ -68,6 +65,12 @@ class Busy(FakeCollector):
             details=details,
             exec_failures={"ENOENT": 1},
         )
+
+
+def edge(requests: int) -> Edge:
+    """The kernel's counts at one end of a run."""
+    completed = {259: dict.fromkeys(("read", "write"), requests)}
+    return Edge(KernelCounts(1, 1, completed), 0, 0, 0, "0")
 
 
 async def finished(collector: FakeCollector, **request: Any) -> tuple[Json, Json, Recorder]:
@@ -112,7 +115,7 @@ def paths(value: Any, at: str = "") -> Iterator[str]:
     """Where the values of a JSON document stand: ``a.b[].c``. What is empty holds none."""
     if isinstance(value, dict):
         for key, inner in value.items():
-            name = DYNAMIC.get(at, key)
+            name = DYNAMIC.get(at, str(key))
             yield from paths(inner, f"{at}.{name}" if at else name)
     elif isinstance(value, list):
         for inner in value:

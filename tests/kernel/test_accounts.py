@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.checks import checks_of, of_a_tree, unexplained
+from fakes.checks import checks_of, of_a_tree, unexplained, unseen
 from fakes.copied_package import Copy
 from fakes.needs import needs_delayed_dequeues, needs_two_cpus
 from fakes.program import program
@@ -43,10 +43,6 @@ def of_players(agent: RealAgent, **body: Any) -> Json:
     ):
         players.work()
     return run.evidence
-
-
-def unseen(evidence: Json) -> int:
-    return int(evidence["completeness"]["unseen_switches"])
 
 
 def assert_within_the_bound(evidence: Json) -> None:
@@ -158,7 +154,11 @@ def test_sleeps_that_the_scheduler_takes_for_waits(agent: RealAgent, tool: Any) 
 @pytest.mark.parametrize(
     ("event", "nothing"), [(ARRIVAL, "return"), (WAKEUP, "return 0")], ids=["arrivals", "wakeups"]
 )
-@pytest.mark.parametrize("sections", [["runqlat"], ["runqlat", "offcpu"]], ids="+".join)
+@pytest.mark.parametrize(
+    "sections",
+    [pytest.param(["runqlat"], marks=pytest.mark.thorough), ["runqlat", "offcpu"]],
+    ids="+".join,
+)
 def test_tasks_with_unseen_switches_are_compared_as_well(
     copy: Copy, tool: Any, sections: list[str], event: str, nothing: str
 ) -> None:

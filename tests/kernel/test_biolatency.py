@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.disks import COLUMNS, Disk, Requests
+from fakes.checks import spoilt
+from fakes.disks import COLUMNS, Disk, Requests, interrupted_cpu, pinned
 from fakes.program import program
 from fakes.real_agent import RealAgent
 
@@ -20,7 +21,9 @@ ROUNDING_MS = 1.0
 """diskstats shows whole milliseconds of each operation, rounded down."""
 ENDING_MS = 0.005
 """The kernel reads its clock for diskstats behind the tracepoint where we read ours: first it
-ends the bios, which wakes who waits for them. 2 µs a request here; a disk takes 20 and more."""
+ends the bios, which wakes who waits for them. Measured for each request: 0.4 to 1.1 µs where who
+waits is on the CPU that was interrupted, and 11 to 15 µs where that has to interrupt another. So
+who waits is pinned here. A disk takes 20 µs and more."""
 SEEN = 0.99
 """A kernel may keep programs from running while certain tasks do (one that these tests ran on
 does so for pid 1), so that a completion in the middle of those is not seen."""
@@ -82,9 +85,9 @@ def differences(comparison: Comparison) -> list[str]:
 
 
 def agreeing(measure: Callable[[], Comparison]) -> Comparison:
-    """Measures twice where the first differs: others on this machine may be in the way."""
+    """One without differences, of two where the first was spoilt."""
     comparison = measure()
-    if differences(comparison):
+    if differences(comparison) and spoilt(comparison.evidence):
         comparison = measure()
     assert not differences(comparison)
     return comparison
@@ -98,8 +101,8 @@ def overwrite(tool: Callable[[str], str], file: Path, flags: str) -> None:
 def compared_writes(agent: RealAgent, disk: Disk, tool: Any, flags: str) -> Comparison:
     file = disk.folder / "written"
     # what it takes to give the file its blocks is another kind of request
-    overwrite(tool, file, "direct")
-    with compared(agent, disk) as comparison:
+    cpu = interrupted_cpu(lambda: overwrite(tool, file, "direct"))
+    with pinned(cpu), compared(agent, disk) as comparison:
         overwrite(tool, file, flags)
     file.unlink()
     return comparison
@@ -136,11 +139,15 @@ def test_flushes_agree_with_diskstats(agent: RealAgent, disk: Disk) -> None:
     """A flush completes without ever having been issued."""
     file = disk.folder / "flushed"
 
-    def measure() -> Comparison:
-        with compared(agent, disk) as comparison, file.open("wb", buffering=0) as writer:
+    def flush() -> None:
+        with file.open("wb", buffering=0) as writer:
             for _ in range(100):
                 writer.write(b"." * 4096)
                 os.fsync(writer.fileno())
+
+    def measure() -> Comparison:
+        with pinned(interrupted_cpu(flush)), compared(agent, disk) as comparison:
+            flush()
         return comparison
 
     comparison = agreeing(measure)

@@ -69,11 +69,17 @@ def test_of_execs_alone_they_are_known_on_request(agent: RealAgent, tmp_path: Pa
             '"bpf_task_work_schedule_resume_impl"',
             '"bpf_task_work_of_later_days"',
         ),
-        ("compiler/newer_kernels.py", "self.callbacks.schedule_id", "1"),
-        (
+        pytest.param(
+            "compiler/newer_kernels.py",
+            "self.callbacks.schedule_id",
+            "1",
+            marks=pytest.mark.thorough,
+        ),
+        pytest.param(
             "compiler/callbacks.py",
             '"bpf_task_work", KIND_STRUCT, 8',
             '"bpf_task_work", KIND_STRUCT, 9',
+            marks=pytest.mark.thorough,
         ),
     ],
     ids=["an older kernel", "refused by the verifier", "refused types"],

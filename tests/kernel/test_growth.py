@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from fakes.proc import resident_kib
 from fakes.processes import Bpftool, Launched, children, held, status_field
 from fakes.program import program
 
@@ -37,10 +38,6 @@ def files_mapped(pid: int) -> int:
     """Mappings of files and of BPF maps; the allocator's own come and go with the heap."""
     rows = (line.split() for line in Path(f"/proc/{pid}/maps").read_text().splitlines())
     return sum(len(row) > 5 and not row[5].startswith("[") for row in rows)
-
-
-def resident_kib(pid: int) -> int:
-    return int(status_field(pid, "VmRSS").split()[0])
 
 
 @pytest.fixture

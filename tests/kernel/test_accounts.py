@@ -140,7 +140,10 @@ def busy(cpu: int) -> Iterator[None]:
 @needs_delayed_dequeues
 @needs_two_cpus
 def test_sleeps_that_the_scheduler_takes_for_waits(agent: RealAgent, tool: Any) -> None:
-    """Of a task that goes to sleep and is moved to another CPU before it leaves the run queue."""
+    """Of a task that goes to sleep and is moved to another CPU before it leaves the run queue.
+
+    8 of 15 runs had enough of them; every run is held to the bound.
+    """
     crowd = (tool("stress-ng"), *CROWD)
     for _ in range(ATTEMPTS):
         check = checks_of(of_a_tree(agent, *crowd))["run_queue_wait"]

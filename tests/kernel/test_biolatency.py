@@ -168,6 +168,8 @@ FIO_PRECISION = 1.02
 class Fio:
     evidence: Any
     reads: int
+    foreign: int
+    """Requests of others on the same disk."""
     p50_us: float
     p99_us: float
     queues: bool
@@ -178,7 +180,8 @@ def fio(agent: RealAgent, disk: Disk, tool: Any, engine: str, depth: int) -> Fio
     job = ("--name=reads", f"--filename={file}", "--size=32M", "--bs=4k", "--rw=randread")
     how = (f"--ioengine={engine}", f"--iodepth={depth}", "--direct=1", "--thread")
     subprocess.run([tool("fio"), *job, "--create_only=1"], check=True, capture_output=True)
-    limit = ("--time_based", "--runtime=2", f"--output={result}", "--output-format=json")
+    limit = ("--time_based", "--runtime=1", f"--output={result}", "--output-format=json")
+    before = disk.stats()
     with (
         program("launch", tool("fio"), *job, *how, *limit) as launcher,
         agent.run(scope=launcher.scope) as run,
@@ -186,6 +189,7 @@ def fio(agent: RealAgent, disk: Disk, tool: Any, engine: str, depth: int) -> Fio
         launcher.tell()
         launcher.hear()
         assert launcher.hear()["status"] == 0
+    all_of_the_disk = sum(requests.count for requests in grown(before, disk.stats()).values())
     read = json.loads(result.read_text())["jobs"][0]["read"]
     percentiles = read["clat_ns"]["percentile"]
     file.unlink()
@@ -193,6 +197,7 @@ def fio(agent: RealAgent, disk: Disk, tool: Any, engine: str, depth: int) -> Fio
     return Fio(
         run.evidence,
         read["total_ios"],
+        all_of_the_disk - read["total_ios"],
         percentiles["50.000000"] / 1e3,
         percentiles["99.000000"] / 1e3,
         depth > 1,
@@ -223,12 +228,20 @@ def fio_agrees(measured: Fio) -> bool:
     )
 
 
+def disturbed(measured: Fio) -> bool:
+    """Whether others had as many requests as can move a 99th percentile, or something went unseen.
+
+    None of 15 measurements with either engine disagreed while others were at work.
+    """
+    return measured.foreign > 0.01 * measured.reads or spoilt(measured.evidence)
+
+
 @pytest.mark.parametrize(("engine", "depth"), [("psync", 1), ("libaio", 8)])
 def test_latencies_are_within_those_of_fio(
     agent: RealAgent, disk: Disk, tool: Any, engine: str, depth: int
 ) -> None:
     measured = fio(agent, disk, tool, engine, depth)
-    if not fio_agrees(measured):
+    if not fio_agrees(measured) and disturbed(measured):
         measured = fio(agent, disk, tool, engine, depth)
     biolatency = measured.evidence["biolatency"]
     assert fio_agrees(measured), (biolatency, measured.p50_us, measured.p99_us)

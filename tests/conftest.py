@@ -1,4 +1,6 @@
-"""Which tests can run here. With CHAINBENCH_REQUIRE_KERNEL=1 a test that cannot is a failure.
+"""Which tests run here. With CHAINBENCH_REQUIRE_KERNEL=1 a test that cannot is a failure.
+
+Those marked ``thorough`` run with CHAINBENCH_THOROUGH=1 and are deselected otherwise.
 
 Everything under tests/kernel carries the marker ``kernel``. Helpers shared by several tests are
 modules in tests/fakes (``from fakes.name import thing``).
@@ -25,6 +27,7 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("untimed")
 
 REQUIRED = os.environ.get("CHAINBENCH_REQUIRE_KERNEL") == "1"
+THOROUGH = os.environ.get("CHAINBENCH_THOROUGH") == "1"
 KERNEL_TESTS = Path(__file__).parent / "kernel"
 
 # Where Debian keeps bpftool and the like, and an ordinary user's PATH does not look.
@@ -65,10 +68,15 @@ def why_no_ebpf() -> str | None:
     return None
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(KERNEL_TESTS):
             item.add_marker(pytest.mark.kernel)
+    if not THOROUGH:
+        left_out = [item for item in items if item.get_closest_marker("thorough")]
+        # pytest counts them in its last line
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -46,12 +46,9 @@ class Busy(FakeCollector):
 
     async def stop(self) -> observed.Stopped:
         stopped = await super().stop()
-        program = {"name": "cba_switch", "hook": "sched_switch"}
+        program: Json = {"name": "cba_switch", "hook": "sched_switch"}
         program |= dict.fromkeys(("runs", "run_ns", "recursion_misses"), 1)
-        edges = tuple(
-            Edge(KernelCounts(1, 1), 0, 0, 0, "0", {"biolatency": {"read_0:259": n}})
-            for n in (0, 1)
-        )
+        edges = edge(0), edge(1)
         return observed.Stopped(
             stopped.stop_ns, self._observed(), edges, task_summaries.none(), (program,)
         )
@@ -76,6 +73,12 @@ class Busy(FakeCollector):
             wait_stacks=observed.WaitStacks({"futex_wait": [0]}, *nothing_open),
             exec_failures={"ENOENT": 1},
         )
+
+
+def edge(requests: int) -> Edge:
+    """The kernel's counts at one end of a run."""
+    completed = {"biolatency": {"read_0:259": requests}}
+    return Edge(KernelCounts(1, 1), 0, 0, 0, "0", completed)
 
 
 async def finished(collector: FakeCollector, **request: Any) -> tuple[Json, Json, Recorder]:
@@ -120,7 +123,7 @@ def paths(value: Any, at: str = "") -> Iterator[str]:
     """Where the values of a JSON document stand: ``a.b[].c``. What is empty holds none."""
     if isinstance(value, dict):
         for key, inner in value.items():
-            name = DYNAMIC.get(at, key)
+            name = DYNAMIC.get(at, str(key))
             yield from paths(inner, f"{at}.{name}" if at else name)
     elif isinstance(value, list):
         for inner in value:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from fakes.processes import status_field
+
 
 def switches(tid: int) -> int:
     """Times this thread left a CPU, of its own will or not (proc(5))."""
@@ -39,3 +41,8 @@ def tasks_of_session(session: int) -> list[int]:
 def _fields(pid: int) -> list[str]:
     """Of stat, what follows the name, which may hold anything."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def resident_kib(pid: int) -> int:
+    """Physical memory that a process has in use."""
+    return int(status_field(pid, "VmRSS").split()[0])

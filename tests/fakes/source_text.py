@@ -27,7 +27,9 @@ def text_of(node: ast.expr, module: ast.Module) -> str | None:
     """The string that an expression stands for: a literal, or a constant of its module."""
     if isinstance(node, ast.Constant):
         return node.value if isinstance(node.value, str) else None
-    for statement in module.body if isinstance(node, ast.Name) else ():
+    if not isinstance(node, ast.Name):
+        return None
+    for statement in module.body:
         if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == node.id:
             return text_of(statement.value, module)
     return None

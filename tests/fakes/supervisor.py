@@ -76,11 +76,11 @@ class FakeSupervisor:
             case BuffersRequest():
                 mine = Buffer(0, 1)
                 buffers = () if mine.serial in request.have else (mine,)
-                answer = BuffersAnswer("perf", buffers, False, BUFFER_SIZE)
-                return Reply(answer, {b.fd_name: os.dup(self.buffer.fd) for b in buffers})
+                offered = BuffersAnswer("perf", buffers, False, BUFFER_SIZE)
+                return Reply(offered, {b.fd_name: os.dup(self.buffer.fd) for b in buffers})
             case PrepareRequest():
-                answer = PrepareAnswer(self.batches.geometry, "")
-                return Reply(answer, self._wanted(request.wants_tables))
+                prepared = PrepareAnswer(self.batches.geometry, "")
+                return Reply(prepared, self._wanted(request.wants_tables))
             case ArmRequest():
                 self.attached = True
                 return Reply(self._armed(), self._wanted(request.wants_tables))

@@ -1,7 +1,7 @@
 """A run's totals by the contract's families, as tests write them."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TypeVar
 
 from agent.aggregate.series import Series
 from agent.aggregate.totals import Count, Counts, Gauge, LatencyTotals, Total
@@ -10,6 +10,8 @@ from agent.sections.exec.metrics import EXECS
 from agent.sections.offcpu.metrics import BLOCKED
 from agent.sections.runqlat.metrics import LATENCY as RUNQLAT
 from agent.sections.syscall_counts.metrics import CALLS
+
+T = TypeVar("T", bound=Total)
 
 
 def run_totals(
@@ -30,6 +32,11 @@ def run_totals(
     return {name: total for name, total in found.items() if total is not None}
 
 
+def only(kind: type[T], total: Total | None) -> T | None:
+    assert total is None or isinstance(total, kind)
+    return total
+
+
 class Shown:
     """What a label set shows, by the same words; None where it shows nothing."""
 
@@ -38,26 +45,25 @@ class Shown:
         self.runs = series.runs
         self.version = series.version
 
-    def _value(self, name: str) -> Any:
-        total = self.series.totals.get(name)
-        return getattr(total, "value", getattr(total, "values", total))
-
     @property
     def runqlat(self) -> LatencyTotals | None:
-        return self._value(RUNQLAT.name)
+        return only(LatencyTotals, self.series.totals.get(RUNQLAT.name))
 
     @property
     def biolatency(self) -> LatencyTotals | None:
-        return self._value(BIOLATENCY.name)
+        return only(LatencyTotals, self.series.totals.get(BIOLATENCY.name))
 
     @property
     def offcpu_ms(self) -> float | None:
-        return self._value(BLOCKED.name)
+        total = only(Gauge, self.series.totals.get(BLOCKED.name))
+        return None if total is None else total.value
 
     @property
     def exec_count(self) -> int | None:
-        return self._value(EXECS.name)
+        total = only(Count, self.series.totals.get(EXECS.name))
+        return None if total is None else total.value
 
     @property
-    def syscalls(self) -> Mapping[str, int] | None:
-        return self._value(CALLS.name)
+    def syscalls(self) -> Mapping[str, float] | None:
+        total = only(Counts, self.series.totals.get(CALLS.name))
+        return None if total is None else total.values

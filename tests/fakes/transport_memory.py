@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import trio
 
+from agent.streams.drain.poller import Reader
 from agent.streams.drain.wakeups import Wakeups
 from agent.streams.shared.layout import BATCH_WORDS, RECORD_SIZE
 
@@ -47,65 +48,98 @@ class FakeWakeups(Wakeups):
         self._woken = trio.Event()
 
 
-class RingMemory:
-    """A file laid out as the kernel maps a ring: two pages of positions, the data twice over."""
+class TransportMemory:
+    """A file laid out as the kernel maps a transport: pages with two positions, then the data."""
 
-    def __init__(self, size: int) -> None:
+    stride: int
+    """Of a batch's record."""
+
+    def __init__(
+        self, size: int, *, head_at: int, tail_at: int, data_at: int, copies: int = 1
+    ) -> None:
         self.size = size
-        self.fd = os.memfd_create("ring")
-        os.truncate(self.fd, 2 * PAGE + 2 * size)
-        self._memory = mmap.mmap(self.fd, 2 * PAGE + 2 * size)
-        self.produced = 0
+        self.fd = os.memfd_create("transport")
+        length = data_at + copies * size
+        os.truncate(self.fd, length)
+        self._memory = mmap.mmap(self.fd, length)
+        self._head_at, self._tail_at = head_at, tail_at
+        self._data_at, self._copies = data_at, copies
 
     @property
-    def consumed(self) -> int:
-        return int(struct.unpack_from("=Q", self._memory, 0)[0])
+    def head(self) -> int:
+        """How much was written, ever."""
+        return self._position(self._head_at)
+
+    @property
+    def tail(self) -> int:
+        """How much of it the reader gave back."""
+        return self._position(self._tail_at)
+
+    def submit(self, seq: int, ident: int = 0) -> bool:
+        """Write a batch's record, as a program does; False where there is no room."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        self._memory.close()
+        os.close(self.fd)
+
+    def _position(self, offset: int) -> int:
+        return int(struct.unpack_from("=Q", self._memory, offset)[0])
+
+    def _has_room(self, length: int) -> bool:
+        return self.head + length - self.tail <= self.size
+
+    def _append(self, data: bytes) -> None:
+        self._put(self.head, data)
+        struct.pack_into("=Q", self._memory, self._head_at, self.head + len(data))
+
+    def _put(self, position: int, data: bytes) -> None:
+        for i, byte in enumerate(data):
+            for copy in range(self._copies):
+                offset = copy * self.size + (position + i) % self.size
+                self._memory[self._data_at + offset] = byte
+
+
+class RingMemory(TransportMemory):
+    """The ring: each position has a page, and the data is mapped twice in a row."""
+
+    stride = RING_STRIDE
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size, head_at=PAGE, tail_at=0, data_at=2 * PAGE, copies=2)
+
+    def submit(self, seq: int, ident: int = 0) -> bool:
+        return self.record(seq, ident) is not None
 
     def record(
         self, seq: int, ident: int = 0, *, flags: int = 0, length: int = RECORD_SIZE
     ) -> int | None:
         """Write one and return its position, or None where there is no room."""
         stride = 8 + (length + 7) // 8 * 8
-        if self.produced + stride - self.consumed > self.size:
+        if not self._has_room(stride):
             return None
-        position = self.produced
+        position = self.head
         body = struct.pack("=IIQ", BATCH_WORDS, ident, seq)
         body += np.array(events_of(seq), np.uint64).tobytes()
-        self._put(position, struct.pack("=II", length | flags, 0) + body[:length])
-        self.produced += stride
-        struct.pack_into("=Q", self._memory, PAGE, self.produced)
+        header = struct.pack("=II", length | flags, 0)
+        self._append((header + body[:length]).ljust(stride, b"\0"))
         return position
 
     def commit(self, position: int, length: int = RECORD_SIZE) -> None:
         """A record that was busy is there now."""
         self._put(position, struct.pack("=I", length))
 
-    def close(self) -> None:
-        self._memory.close()
-        os.close(self.fd)
 
-    def _put(self, position: int, data: bytes) -> None:
-        for i, byte in enumerate(data):
-            for copy in (0, self.size):
-                self._memory[2 * PAGE + copy + (position + i) % self.size] = byte
+class PerfMemory(TransportMemory):
+    """One CPU's perf buffer: both positions in a page, the data once."""
 
-
-class PerfMemory:
-    """A file laid out as one CPU's perf buffer: a page of positions, the data once."""
+    stride = PERF_STRIDE
 
     def __init__(self, size: int, start: int = 0) -> None:
-        self.size = size
-        self.fd = os.memfd_create("perf")
-        os.truncate(self.fd, PAGE + size)
-        self._memory = mmap.mmap(self.fd, PAGE + size)
-        self.head = start
+        super().__init__(size, head_at=1024, tail_at=1032, data_at=PAGE)
         self._unreported = 0
-        for offset in (1024, 1032):
+        for offset in (self._head_at, self._tail_at):
             struct.pack_into("=Q", self._memory, offset, start)
-
-    @property
-    def tail(self) -> int:
-        return int(struct.unpack_from("=Q", self._memory, 1032)[0])
 
     def submit(self, seq: int, ident: int = 0) -> bool:
         """What bpf_perf_event_output() does: refuse where there is no room, and say so later."""
@@ -114,25 +148,26 @@ class PerfMemory:
             if self._unreported
             else b""
         )
-        if self.head + len(lost) + PERF_STRIDE - self.tail > self.size:
+        if not self._has_room(len(lost) + PERF_STRIDE):
             self._unreported += 1
             return False
         kernel = 1
         sample = struct.pack("=IHHIIQ", 9, kernel, PERF_STRIDE, PERF_STRIDE - 12, ident, seq)
-        self._write(lost + sample + np.array(events_of(seq), np.uint64).tobytes())
+        self._append(lost + sample + np.array(events_of(seq), np.uint64).tobytes())
         self._unreported = 0
         return True
 
     def other(self, kind: int, size: int, body: Sequence[int] = ()) -> None:
         """A record of another type."""
-        self._write(struct.pack("=IHH", kind, 0, size) + bytes(body).ljust(max(0, size - 8), b"\0"))
+        header = struct.pack("=IHH", kind, 0, size)
+        self._append(header + bytes(body).ljust(max(0, size - 8), b"\0"))
 
-    def close(self) -> None:
-        self._memory.close()
-        os.close(self.fd)
 
-    def _write(self, data: bytes) -> None:
-        for i, byte in enumerate(data):
-            self._memory[PAGE + (self.head + i) % self.size] = byte
-        self.head += len(data)
-        struct.pack_into("=Q", self._memory, 1024, self.head)
+def drained(reader: Reader, limit: int = 100) -> list[list[int]]:
+    """The sequence numbers of each block of records that a reader hands out."""
+    blocks = []
+    while (records := reader.read(limit)) is not None:
+        blocks.append(records.seqs.tolist())
+        del records
+        reader.release()
+    return blocks

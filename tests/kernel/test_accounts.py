@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from fakes import faults
-from fakes.checks import checks_of, of_a_tree, unexplained
+from fakes.checks import checks_of, of_a_tree, unexplained, unseen
 from fakes.copied_package import Copy
 from fakes.needs import needs_delayed_dequeues, needs_two_cpus
 from fakes.program import program
@@ -38,10 +38,6 @@ def of_players(agent: RealAgent, **body: Any) -> Json:
     ):
         players.work()
     return run.evidence
-
-
-def unseen(evidence: Json) -> int:
-    return int(evidence["completeness"]["unseen_switches"])
 
 
 def assert_within_the_bound(evidence: Json) -> None:
@@ -139,7 +135,10 @@ def busy(cpu: int) -> Iterator[None]:
 @needs_delayed_dequeues
 @needs_two_cpus
 def test_sleeps_that_the_scheduler_takes_for_waits(agent: RealAgent, tool: Any) -> None:
-    """Of a task that goes to sleep and is moved to another CPU before it leaves the run queue."""
+    """Of a task that goes to sleep and is moved to another CPU before it leaves the run queue.
+
+    8 of 15 runs had enough of them; every run is held to the bound.
+    """
     crowd = (tool("stress-ng"), *CROWD)
     for _ in range(ATTEMPTS):
         check = checks_of(of_a_tree(agent, *crowd))["run_queue_wait"]
@@ -151,7 +150,11 @@ def test_sleeps_that_the_scheduler_takes_for_waits(agent: RealAgent, tool: Any) 
 
 
 @pytest.mark.parametrize("events", ["arrivals", "wakeups"])
-@pytest.mark.parametrize("sections", [["runqlat"], ["runqlat", "offcpu"]], ids="+".join)
+@pytest.mark.parametrize(
+    "sections",
+    [pytest.param(["runqlat"], marks=pytest.mark.thorough), ["runqlat", "offcpu"]],
+    ids="+".join,
+)
 def test_tasks_with_unseen_switches_are_compared_as_well(
     copy: Copy, tool: Any, sections: list[str], events: str
 ) -> None:

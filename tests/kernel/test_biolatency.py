@@ -10,69 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.checks import spoilt
+from fakes.disks import COLUMNS, Disk, Requests, interrupted_cpu, pinned
 from fakes.program import program
 from fakes.real_agent import RealAgent
 
 WRITES = 2_000
 
-# Columns of Documentation/admin-guide/iostats.rst: completed requests, and milliseconds.
-COLUMNS = {"read": (3, 6), "write": (7, 10), "discard": (14, 17), "flush": (18, 19)}
-
 ROUNDING_MS = 1.0
 """diskstats shows whole milliseconds of each operation, rounded down."""
 ENDING_MS = 0.005
 """The kernel reads its clock for diskstats behind the tracepoint where we read ours: first it
-ends the bios, which wakes who waits for them. 2 µs a request here; a disk takes 20 and more."""
+ends the bios, which wakes who waits for them. Measured for each request: 0.4 to 1.1 µs where who
+waits is on the CPU that was interrupted, and 11 to 15 µs where that has to interrupt another. So
+who waits is pinned here. A disk takes 20 µs and more."""
 SEEN = 0.99
 """A kernel may keep programs from running while certain tasks do (one that these tests ran on
 does so for pid 1), so that a completion in the middle of those is not seen."""
-
-
-@dataclass
-class Requests:
-    count: int = 0
-    ms: float = 0.0
-
-
-@dataclass(frozen=True)
-class Disk:
-    folder: Path
-    device: str
-    """major:minor of the whole disk that the folder is on."""
-
-    def stats(self) -> dict[str, Requests]:
-        """Since boot, by operation."""
-        for line in Path("/proc/diskstats").read_text().splitlines():
-            row = line.split()
-            if f"{row[0]}:{row[1]}" == self.device:
-                return {
-                    name: Requests(int(row[count]), float(row[ms]))
-                    for name, (count, ms) in COLUMNS.items()
-                }
-        raise LookupError(self.device)
-
-
-def whole_disk(folder: Path) -> str | None:
-    """The disk below a folder, if it takes requests: a tmpfs or a device mapper has none."""
-    number = folder.stat().st_dev
-    node = Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}")
-    if not node.exists():
-        return None
-    node = node.resolve()
-    if (node / "partition").exists():
-        node = node.parent
-    return (node / "dev").read_text().strip() if (node / "mq").exists() else None
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Disk]:
-    candidates = [tmp_path, Path("/var/tmp"), Path(__file__).parent]
-    for folder in candidates:
-        device = whole_disk(folder)
-        if device:
-            yield Disk(folder, device)
-            return
-    pytest.skip(f"none of {candidates} is on a disk that takes requests")
 
 
 def ours(evidence: Any, device: str) -> dict[str, Requests]:
@@ -131,9 +85,9 @@ def differences(comparison: Comparison) -> list[str]:
 
 
 def agreeing(measure: Callable[[], Comparison]) -> Comparison:
-    """Measures twice where the first differs: others on this machine may be in the way."""
+    """One without differences, of two where the first was spoilt."""
     comparison = measure()
-    if differences(comparison):
+    if differences(comparison) and spoilt(comparison.evidence):
         comparison = measure()
     assert not differences(comparison)
     return comparison
@@ -147,8 +101,8 @@ def overwrite(tool: Callable[[str], str], file: Path, flags: str) -> None:
 def compared_writes(agent: RealAgent, disk: Disk, tool: Any, flags: str) -> Comparison:
     file = disk.folder / "written"
     # what it takes to give the file its blocks is another kind of request
-    overwrite(tool, file, "direct")
-    with compared(agent, disk) as comparison:
+    cpu = interrupted_cpu(lambda: overwrite(tool, file, "direct"))
+    with pinned(cpu), compared(agent, disk) as comparison:
         overwrite(tool, file, flags)
     file.unlink()
     return comparison
@@ -185,11 +139,15 @@ def test_flushes_agree_with_diskstats(agent: RealAgent, disk: Disk) -> None:
     """A flush completes without ever having been issued."""
     file = disk.folder / "flushed"
 
-    def measure() -> Comparison:
-        with compared(agent, disk) as comparison, file.open("wb", buffering=0) as writer:
+    def flush() -> None:
+        with file.open("wb", buffering=0) as writer:
             for _ in range(100):
                 writer.write(b"." * 4096)
                 os.fsync(writer.fileno())
+
+    def measure() -> Comparison:
+        with pinned(interrupted_cpu(flush)), compared(agent, disk) as comparison:
+            flush()
         return comparison
 
     comparison = agreeing(measure)
@@ -210,6 +168,8 @@ FIO_PRECISION = 1.02
 class Fio:
     evidence: Any
     reads: int
+    foreign: int
+    """Requests of others on the same disk."""
     p50_us: float
     p99_us: float
     queues: bool
@@ -220,7 +180,8 @@ def fio(agent: RealAgent, disk: Disk, tool: Any, engine: str, depth: int) -> Fio
     job = ("--name=reads", f"--filename={file}", "--size=32M", "--bs=4k", "--rw=randread")
     how = (f"--ioengine={engine}", f"--iodepth={depth}", "--direct=1", "--thread")
     subprocess.run([tool("fio"), *job, "--create_only=1"], check=True, capture_output=True)
-    limit = ("--time_based", "--runtime=2", f"--output={result}", "--output-format=json")
+    limit = ("--time_based", "--runtime=1", f"--output={result}", "--output-format=json")
+    before = disk.stats()
     with (
         program("launch", tool("fio"), *job, *how, *limit) as launcher,
         agent.run(scope=launcher.scope) as run,
@@ -228,6 +189,7 @@ def fio(agent: RealAgent, disk: Disk, tool: Any, engine: str, depth: int) -> Fio
         launcher.tell()
         launcher.hear()
         assert launcher.hear()["status"] == 0
+    all_of_the_disk = sum(requests.count for requests in grown(before, disk.stats()).values())
     read = json.loads(result.read_text())["jobs"][0]["read"]
     percentiles = read["clat_ns"]["percentile"]
     file.unlink()
@@ -235,6 +197,7 @@ def fio(agent: RealAgent, disk: Disk, tool: Any, engine: str, depth: int) -> Fio
     return Fio(
         run.evidence,
         read["total_ios"],
+        all_of_the_disk - read["total_ios"],
         percentiles["50.000000"] / 1e3,
         percentiles["99.000000"] / 1e3,
         depth > 1,
@@ -265,12 +228,20 @@ def fio_agrees(measured: Fio) -> bool:
     )
 
 
+def disturbed(measured: Fio) -> bool:
+    """Whether others had as many requests as can move a 99th percentile, or something went unseen.
+
+    None of 15 measurements with either engine disagreed while others were at work.
+    """
+    return measured.foreign > 0.01 * measured.reads or spoilt(measured.evidence)
+
+
 @pytest.mark.parametrize(("engine", "depth"), [("psync", 1), ("libaio", 8)])
 def test_latencies_are_within_those_of_fio(
     agent: RealAgent, disk: Disk, tool: Any, engine: str, depth: int
 ) -> None:
     measured = fio(agent, disk, tool, engine, depth)
-    if not fio_agrees(measured):
+    if not fio_agrees(measured) and disturbed(measured):
         measured = fio(agent, disk, tool, engine, depth)
     biolatency = measured.evidence["biolatency"]
     assert fio_agrees(measured), (biolatency, measured.p50_us, measured.p99_us)

@@ -1,18 +1,12 @@
-"""What we counted against what the kernel accounts for itself, on loads of every kind.
-
-Other programs run on this machine, and some of them do what spoils a measurement of all of it
-(raise pid_max, take a CPU away): a measurement may be taken once more before it fails.
-"""
+"""What we counted against what the kernel accounts for itself, on loads of every kind."""
 
 import json
 import subprocess
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.checks import checks_of, of_a_tree, unexplained
-from fakes.disks import Disk, disk_for
+from fakes.checks import checks_of, of_a_tree, passing, unexplained
+from fakes.disks import Disk
 from fakes.program import program
 from fakes.real_agent import RealAgent
 
@@ -21,22 +15,13 @@ Json = dict[str, Any]
 HACKBENCH = ("-g", "4", "-l", "1000")
 DIRECT, SYNCED = 1_000, 300
 
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Disk:
-    return disk_for(tmp_path)
-
-
-def passing(measure: Callable[[], Json], *names: str) -> Json:
-    """Evidence in which these checks pass; of at most two measurements."""
-    evidence = measure()
-    failed = [name for name in names if not checks_of(evidence)[name]["pass"]]
-    if failed:
-        print("once more:", [checks_of(evidence)[name] for name in failed])  # noqa: T201
-        evidence = measure()
-    for name in names:
-        assert checks_of(evidence)[name]["pass"], checks_of(evidence)[name]
-    return evidence
+OF_TASKS = (
+    "context_switches",
+    "forks",
+    "run_queue_wait",
+    "tasks_with_run_queue_wait",
+    "lifetimes",
+)
 
 
 def of_the_machine(agent: RealAgent, *command: object) -> Json:
@@ -50,14 +35,7 @@ def of_the_machine(agent: RealAgent, *command: object) -> Json:
 
 def test_switches_and_waits_of_the_whole_machine(agent: RealAgent, tool: Any) -> None:
     hackbench = tool("hackbench")
-    evidence = passing(
-        lambda: of_the_machine(agent, hackbench, *HACKBENCH),
-        "context_switches",
-        "forks",
-        "run_queue_wait",
-        "tasks_with_run_queue_wait",
-        "lifetimes",
-    )
+    evidence = passing(lambda: of_the_machine(agent, hackbench, *HACKBENCH), *OF_TASKS)
     checks = checks_of(evidence)
     # 160 tasks, each with something to do
     assert checks["context_switches"]["kernel"] > 160
@@ -110,15 +88,7 @@ def test_requests_by_disk_and_operation(agent: RealAgent, disk: Disk, tool: Any)
 
 def test_tasks_of_a_scope_are_accounted_for(agent: RealAgent, tool: Any) -> None:
     hackbench = tool("hackbench")
-    evidence = passing(
-        lambda: of_a_tree(agent, hackbench, *HACKBENCH),
-        "context_switches",
-        "forks",
-        "run_queue_wait",
-        "tasks_with_run_queue_wait",
-        "lifetimes",
-        "cpu_time",
-    )
+    evidence = passing(lambda: of_a_tree(agent, hackbench, *HACKBENCH), *OF_TASKS, "cpu_time")
     checks = checks_of(evidence)
     for name in ("run_queue_wait", "lifetimes"):
         check = checks[name]
@@ -149,14 +119,7 @@ def test_checks_stand_in_every_evidence(agent: RealAgent) -> None:
     """Also in that of a run in which next to nothing happened, or of one section."""
     with program("trees") as tree, agent.run(scope=tree.scope) as run:
         tree.work(json.dumps({"how": "itself", "marks": 1}))
-    assert checks_of(run.evidence).keys() == {
-        "context_switches",
-        "forks",
-        "run_queue_wait",
-        "tasks_with_run_queue_wait",
-        "lifetimes",
-        "cpu_time",
-    }
+    assert checks_of(run.evidence).keys() == {*OF_TASKS, "cpu_time"}
     assert run.evidence["completeness"]["verdict"] == "complete", run.evidence["completeness"]
     with agent.run(sections=["exec"]) as run:
         pass

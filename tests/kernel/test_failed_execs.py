@@ -66,8 +66,8 @@ def test_of_execs_alone_they_are_known_on_request(agent: RealAgent, tmp_path: Pa
     "fault",
     [
         (faults.kernel_lacks, "bpf_task_work_schedule_resume_impl"),
-        (faults.wrong_kernel_function, "MARK_SCHEDULE"),
-        (faults.broken_types,),
+        pytest.param((faults.wrong_kernel_function, "MARK_SCHEDULE"), marks=pytest.mark.thorough),
+        pytest.param((faults.broken_types,), marks=pytest.mark.thorough),
     ],
     ids=["an older kernel", "refused by the verifier", "refused types"],
 )

@@ -14,7 +14,9 @@ import pytest
 import requests
 from fakes import faults
 from fakes.copied_package import Copy
-from fakes.processes import Launched, status_field
+from fakes.disks import Disk
+from fakes.proc import resident_kib
+from fakes.processes import Launched
 from fakes.program import program
 
 Json = dict[str, Any]
@@ -168,17 +170,15 @@ def test_a_fork_storm_is_counted_and_kept_within_bounds(own_agent: Launched) -> 
     assert resident_kib(own_agent.pid) < before + STORM_ALLOWANCE_KIB
 
 
-def resident_kib(pid: int) -> int:
-    return int(status_field(pid, "VmRSS").split()[0])
-
-
-def test_a_full_table_of_requests_is_counted(copy: Copy, tool: Callable[[str], str]) -> None:
+def test_a_full_table_of_requests_is_counted(
+    copy: Copy, disk: Disk, tool: Callable[[str], str]
+) -> None:
     """Room for one request, and 32 under way at a time."""
     copy.inject(faults.requests_in_flight, 1)
     with copy.launched() as agent:
         agent.settle()
         with agent.run(sections=["biolatency"]) as run:
-            read_at_once(tool("fio"), copy.folder)
+            read_at_once(tool("fio"), disk.folder)
     counts = stream(run.evidence, "biolatency")
     assert counts["collided"] > 0
     assert "collided" in reasons(run.evidence)
@@ -189,10 +189,10 @@ def test_a_full_table_of_requests_is_counted(copy: Copy, tool: Callable[[str], s
 
 
 def test_a_table_with_room_tells_the_queue_from_the_device(
-    own_agent: Launched, tmp_path: Path, tool: Callable[[str], str]
+    own_agent: Launched, disk: Disk, tool: Callable[[str], str]
 ) -> None:
     with own_agent.run(sections=["biolatency"]) as run:
-        read_at_once(tool("fio"), tmp_path)
+        read_at_once(tool("fio"), disk.folder)
     assert stream(run.evidence, "biolatency")["collided"] == 0
     rows = [r for r in run.evidence["biolatency"]["by_operation"] if r["operation"] == "read"]
     assert sum(row["count"] for row in rows) >= READS * TOLD_OF
@@ -201,21 +201,11 @@ def test_a_table_with_room_tells_the_queue_from_the_device(
 
 
 def read_at_once(fio: str, folder: Path) -> None:
-    where = f"--directory={folder_on_a_disk(folder)}"
+    where = f"--directory={folder}"
     size = (f"--size={4 * READS}k", "--bs=4k", "--rw=randread", "--direct=1", "--unlink=1")
     depth = ("--ioengine=libaio", "--iodepth=32", "--iodepth_batch=32")
     command = [fio, "--name=reads", where, *size, *depth]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-
-
-def folder_on_a_disk(first: Path) -> Path:
-    """One whose device takes requests: a tmpfs has none, a device mapper passes them on."""
-    for folder in (first, Path("/var/tmp"), Path(__file__).parent):
-        number = folder.stat().st_dev
-        device = Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}").resolve()
-        if (device / "mq").exists() or (device.parent / "mq").exists():
-            return folder
-    pytest.skip("no folder here is on a disk that takes requests")
 
 
 @pytest.mark.parametrize("transport", ["ring", "perf"])

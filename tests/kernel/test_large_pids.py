@@ -93,24 +93,20 @@ def test_tasks_that_share_a_slot_are_counted_and_told_apart(large_agent: RealAge
 
 
 def test_who_waits_while_another_has_its_slot_is_given_no_wait(large_agent: RealAgent) -> None:
-    """Each preempts the other, and finds in the slot since when the other has been waiting."""
+    """Each preempts the other, and finds in the slot since when the other has been waiting.
 
-    def measure() -> tuple[int, int, int]:
-        with program("pingpong", TURNS, SLOTS) as players:
-            tids = players.ready["tids"]
-            before = sum(switches(tid) for tid in tids)
-            with large_agent.run(scope=players.scope) as run:
-                players.work("spin")
-                made = sum(switches(tid) for tid in tids) - before
-        stream = run.evidence["completeness"]["streams"]["runqlat"]
-        return run.evidence["runqlat"]["count"], stream["collided"], made
-
-    def told_apart(waits: int, given_up: int, made: int) -> bool:
-        return given_up >= made / 4 and waits <= made * 3 / 4
-
-    counts = measure()
-    # A third task that comes in between leaves the slot to who had it, which has a wait then.
-    assert told_apart(*counts) or told_apart(*measure()), counts
+    A third task that comes in between leaves the slot to who had it, which has a wait then: up to
+    28 % of the switches, of 18 measurements on a machine where others were at work.
+    """
+    with program("pingpong", TURNS, SLOTS) as players:
+        tids = players.ready["tids"]
+        before = sum(switches(tid) for tid in tids)
+        with large_agent.run(scope=players.scope) as run:
+            players.work("spin")
+            made = sum(switches(tid) for tid in tids) - before
+    given_up = run.evidence["completeness"]["streams"]["runqlat"]["collided"]
+    assert given_up >= made / 4
+    assert run.evidence["runqlat"]["count"] <= made * 3 / 4
 
 
 def test_a_scope_ends_where_its_thread_ids_do(large_agent: RealAgent, tmp_path: Path) -> None:

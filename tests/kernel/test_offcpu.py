@@ -1,23 +1,18 @@
-"""Off-CPU time: as long as the blocked task's own clock says, under the reason it blocks for.
-
-A program's own clock also sees how long it waited for a CPU after its wakeup, which is
-run-queue latency. On a machine whose CPUs are all taken that may be more than the 5 % left for
-it, so a measurement may be repeated once.
-"""
+"""Off-CPU time: as long as the blocked task's own clock says, under the reason it blocks for."""
 
 import os
 import signal
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
+from fakes.durations import assert_lasted, now_ms
 from fakes.program import Program, program
 from fakes.real_agent import RealAgent
 
-WITHIN = 0.05
-SECONDS = 1.0
-LEAST_MS = 500.0
+LITTLE = 0.05
+SECONDS = 0.5
+LEAST_MS = 250.0
 """Who ends a block may have begun to wait before the block itself began."""
 
 BETWEEN_WORDS = ("select", "pselect6")
@@ -42,27 +37,12 @@ def all_blocked_ms(evidence: Any) -> float:
     return float(offcpu["total_ms"]) - sum(blocked_ms(evidence, name) for name in BETWEEN_WORDS)
 
 
-def within_twice(measure: Callable[[], tuple[float, float]]) -> None:
-    """(ours, what it should be) within 5 %, in one of two measurements."""
-    ours, expected = measure()
-    if ours != pytest.approx(expected, rel=WITHIN):
-        ours, expected = measure()
-    assert ours == pytest.approx(expected, rel=WITHIN)
-
-
 @pytest.mark.parametrize("way", REASONS)
 def test_a_block_is_as_long_as_its_own_clock_says(agent: RealAgent, way: str) -> None:
-    def measure() -> tuple[float, float]:
-        with program("blocked") as blocked, agent.run(scope=blocked.scope) as run:
-            own_ms = blocked.work(f"{way} {SECONDS}")["ms"]
-        assert own_ms >= LEAST_MS
-        return blocked_ms(run.evidence, REASONS[way]), own_ms
-
-    within_twice(measure)
-
-
-def now_ms() -> float:
-    return time.monotonic_ns() / 1e6
+    with program("blocked") as blocked, agent.run(scope=blocked.scope) as run:
+        own_ms = blocked.work(f"{way} {SECONDS}")["ms"]
+    assert own_ms >= LEAST_MS
+    assert_lasted(blocked_ms(run.evidence, REASONS[way]), run.evidence, own_ms)
 
 
 def hold(blocked: Program) -> float:
@@ -71,46 +51,44 @@ def hold(blocked: Program) -> float:
 
 
 def test_a_block_that_goes_on_counts_up_to_the_stop(agent: RealAgent) -> None:
-    def measure() -> tuple[float, float]:
-        with program("blocked") as blocked:
-            with agent.run(scope=blocked.scope) as run:
-                since = hold(blocked)
-                time.sleep(SECONDS)
-                until = now_ms()
-            blocked.work()
-        return blocked_ms(run.evidence, "read"), until - since
-
-    within_twice(measure)
+    with program("blocked") as blocked:
+        with agent.run(scope=blocked.scope) as run:
+            since = hold(blocked)
+            time.sleep(SECONDS)
+            stopping = now_ms()
+        stopped = now_ms()
+        blocked.work()
+    ours = blocked_ms(run.evidence, "read")
+    assert_lasted(ours, run.evidence, stopping - since, stopped - since)
 
 
 def test_a_block_from_before_the_start_counts_from_the_start(agent: RealAgent) -> None:
-    def measure() -> tuple[float, float]:
-        with program("blocked") as blocked:
-            hold(blocked)
+    with program("blocked") as blocked:
+        hold(blocked)
+        time.sleep(SECONDS)
+        starting = now_ms()
+        with agent.run(scope=blocked.scope) as run:
+            started = now_ms()
             time.sleep(SECONDS)
-            with agent.run(scope=blocked.scope) as run:
-                start = now_ms()
-                time.sleep(SECONDS)
-                own_end = now_ms()
-                blocked.work()
-        return blocked_ms(run.evidence, "read"), own_end - start
-
-    within_twice(measure)
+            ending = now_ms()
+            blocked.work()
+            ended = now_ms()
+    ours = blocked_ms(run.evidence, "read")
+    assert_lasted(ours, run.evidence, ending - started, ended - starting)
 
 
 def test_a_block_longer_than_the_run_counts_as_long_as_the_run(agent: RealAgent) -> None:
-    def measure() -> tuple[float, float]:
-        with program("blocked") as blocked:
-            hold(blocked)
-            with agent.run(scope=blocked.scope) as run:
-                start = now_ms()
-                time.sleep(SECONDS)
-                end = now_ms()
-            blocked.work()
-        assert run.evidence["offcpu"]["total_ms"] <= run.evidence["duration_s"] * 1000
-        return blocked_ms(run.evidence, "read"), end - start
-
-    within_twice(measure)
+    with program("blocked") as blocked:
+        hold(blocked)
+        with agent.run(scope=blocked.scope) as run:
+            started = now_ms()
+            time.sleep(SECONDS)
+            stopping = now_ms()
+        blocked.work()
+    length_ms = run.evidence["duration_s"] * 1000
+    assert run.evidence["offcpu"]["total_ms"] <= length_ms
+    ours = blocked_ms(run.evidence, "read")
+    assert_lasted(ours, run.evidence, stopping - started, length_ms)
 
 
 def test_of_the_whole_machine_who_slept_all_the_time_does_not_count(agent: RealAgent) -> None:
@@ -131,19 +109,15 @@ def test_a_stopped_task_does_not_block(agent: RealAgent) -> None:
     with program("blocked") as blocked, agent.run(scope=blocked.scope) as run:
         own_ms = blocked.work(f"stopped {SECONDS}")["ms"]
     assert own_ms >= LEAST_MS
-    assert all_blocked_ms(run.evidence) < own_ms * WITHIN
+    assert all_blocked_ms(run.evidence) < own_ms * LITTLE
 
 
 def test_tasks_that_have_exited_do_not_block(agent: RealAgent) -> None:
-    """Twenty of them, for a second: they would add twenty seconds to the one we slept."""
-
-    def measure() -> tuple[float, float]:
-        with program("blocked") as blocked, agent.run(scope=blocked.scope) as run:
-            own_ms = blocked.work(f"exited {SECONDS}")["ms"]
-        assert run.evidence["exec"]["exits"] == 20
-        return all_blocked_ms(run.evidence), own_ms
-
-    within_twice(measure)
+    """Twenty of them, and each would add as much as we slept."""
+    with program("blocked") as blocked, agent.run(scope=blocked.scope) as run:
+        own_ms = blocked.work(f"exited {SECONDS}")["ms"]
+    assert run.evidence["exec"]["exits"] == 20
+    assert_lasted(all_blocked_ms(run.evidence), run.evidence, own_ms)
 
 
 def test_nor_do_they_among_all_tasks_of_the_machine(agent: RealAgent) -> None:
@@ -162,4 +136,4 @@ def test_kernel_threads_are_not_in_the_total(agent: RealAgent) -> None:
     assert "kernel_thread" not in [row["reason"] for row in offcpu["top_reasons"]]
     listed = sum(row["ms"] for row in offcpu["top_reasons"]) + offcpu["other"]["ms"]
     assert offcpu["total_ms"] == pytest.approx(listed, abs=0.01)
-    assert blocked_ms(run.evidence, "clock_nanosleep") >= SECONDS * 1000 * (1 - WITHIN)
+    assert blocked_ms(run.evidence, "clock_nanosleep") >= SECONDS * 1000 * (1 - LITTLE)

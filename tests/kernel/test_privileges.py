@@ -17,7 +17,7 @@ from fakes.real_agent import RealAgent
 
 from agent.client.interpreter import Invocation
 from agent.sections.probes import SECTIONS
-from agent.streams.shared.bpf import SYSCALL_NUMBERS
+from agent.streams.shared.machines import MACHINES
 from agent.streams.supervisor.compilation import interpreters
 
 SOMEBODY = 64_321
@@ -216,7 +216,7 @@ def bcc_folders() -> Sequence[str]:
 
 
 def refused_calls() -> list[str]:
-    number = str(SYSCALL_NUMBERS[os.uname().machine])
+    number = str(MACHINES[os.uname().machine].bpf)
     return [sys.executable, "-ES", str(PROGRAMS / "refuse.py"), number]
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import requests
-from fakes.disks import Disk, disk_for
+from fakes.disks import Disk
 from fakes.proc import switches
 from fakes.processes import status_field
 from fakes.program import PROGRAMS, program
@@ -26,11 +26,6 @@ from fakes.waiting import eventually
 MARKS = 100
 CALLS = 500
 NAMED = ("futex", "fsync", "openat", "read", "write")
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Disk:
-    return disk_for(tmp_path)
 
 
 def order(how: str, **details: Any) -> str:

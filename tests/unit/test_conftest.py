@@ -25,6 +25,14 @@ def test_known_fault():
     raise ValueError
 """
 
+THOROUGH_TEST = """
+import pytest
+
+@pytest.mark.parametrize("times", [1, pytest.param(1000, marks=pytest.mark.thorough)])
+def test_long(times):
+    pass
+"""
+
 TOOL_TEST = """
 def test_present(tool):
     assert tool("env").endswith("/env")
@@ -48,7 +56,7 @@ def suite(tmp_path: Path) -> Path:
     """A tree of tests with this project's conftest, which finds eBPF usable."""
     usable = "\n\ndef why_no_ebpf():\n    return None\n"
     (tmp_path / "conftest.py").write_text(CONFTEST.read_text() + usable)
-    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = kernel\n")
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n    kernel\n    thorough\n")
     (tmp_path / "kernel").mkdir()
     return tmp_path
 
@@ -65,6 +73,14 @@ def test_giving_up_is_a_failure_where_required(suite: Path) -> None:
     output = run_pytest(suite, CHAINBENCH_REQUIRE_KERNEL="1")
     assert "1 failed, 1 passed, 1 xfailed" in output
     assert "this did not run: Skipped: no such device" in output
+
+
+@pytest.mark.parametrize(
+    ("thorough", "outcome"), [("0", "1 passed, 1 deselected"), ("1", "2 passed")]
+)
+def test_what_takes_long_is_left_out_and_counted(suite: Path, thorough: str, outcome: str) -> None:
+    (suite / "test_long.py").write_text(THOROUGH_TEST)
+    assert outcome in run_pytest(suite, CHAINBENCH_THOROUGH=thorough)
 
 
 def test_without_ebpf_kernel_tests_are_skipped_and_others_run(suite: Path) -> None:

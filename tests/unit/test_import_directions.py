@@ -3,17 +3,11 @@
 Read from the source, so that an import inside of a function counts too.
 """
 
-import ast
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-import agent
-
-PACKAGE = Path(agent.__path__[0])
-SOURCES = sorted(PACKAGE.rglob("*.py"))
+from fakes.imports import PACKAGE, SOURCES, imported, module_name, reachable
 
 WORDS = {"agent", "agent.model", "agent.errors", "agent.internal_metrics", "agent.settings"}
 """What every part may speak in."""
@@ -24,11 +18,6 @@ PROBES = {"probes", "spec", "scheduler", "syscalls", "probe", "layout", "disksta
 """Of agent/sections, what the privileged side reads too."""
 SHOWN = {"shown", "show"}
 """Of agent/sections, what a person sees: no numpy, no Trio."""
-
-
-def module_name(path: Path) -> str:
-    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def part(module: str) -> str:
@@ -81,24 +70,6 @@ ROOMS = {
 """Of agent/streams, by the process that runs the code."""
 
 
-def imported(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text(), str(path))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: a relative import"
-            assert node.module is not None
-            # "from agent.streams import bpf" names a module, "from agent.model import Labels" not
-            for alias in node.names:
-                full = f"{node.module}.{alias.name}"
-                yield full if is_module(full) else node.module
-
-
-def is_module(name: str) -> bool:
-    path = PACKAGE.parent.joinpath(*name.split("."))
-    return name.startswith("agent.") and (path.is_dir() or path.with_suffix(".py").exists())
-
-
 def ours(path: Path) -> set[str]:
     return {name for name in imported(path) if name.split(".")[0] == "agent"}
 
@@ -132,11 +103,6 @@ def test_bcc_is_imported_in_one_file() -> None:
     assert importers == {"agent.streams.compiler.compiler"}
 
 
-def source_of(module: str) -> Path:
-    path = PACKAGE.parent.joinpath(*module.split("."))
-    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-
-
 @pytest.mark.parametrize(
     ("first", "foreign"),
     [
@@ -147,37 +113,7 @@ def source_of(module: str) -> Path:
     ],
 )
 def test_the_privileged_side_needs_the_standard_library_only(first: str, foreign: set[str]) -> None:
-    found = {module: set(imported(source_of(module))) for module in imported_by(first)}
+    found = reachable(first)
     roots = {name.split(".")[0] for names in found.values() for name in names}
     assert roots - set(sys.stdlib_module_names) - {"agent"} == foreign
     assert "agent.streams.shared.bpf" in found
-
-
-def imported_by(first: str) -> set[str]:
-    """Modules of ours that come with one, itself among them."""
-    todo, found = {first}, set[str]()
-    while todo:
-        module = todo.pop()
-        found.add(module)
-        todo |= ours(source_of(module)) - found
-    return found
-
-
-def test_the_compiler_runs_under_python_3_9() -> None:
-    """The distribution's interpreter, which has bcc, may be that old."""
-    for module in imported_by("agent.streams.compiler.compiler"):
-        source = source_of(module).read_text()
-        tree = ast.parse(source, module, feature_version=(3, 9))
-        assert not list(newer_than_3_9(tree)), module
-
-
-def newer_than_3_9(tree: ast.AST) -> Iterator[int]:
-    """Lines with what the grammar of 3.9 takes and its library does not."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.keyword) and node.arg in ("slots", "kw_only", "strict"):
-            yield node.value.lineno
-        annotations = [getattr(node, "annotation", None), getattr(node, "returns", None)]
-        for annotation in filter(None, annotations):
-            for part in ast.walk(annotation):
-                if isinstance(part, ast.BinOp) and isinstance(part.op, ast.BitOr):
-                    yield part.lineno

@@ -49,7 +49,9 @@ EXCHANGES: list[tuple[Request[Any], Any]] = [
     ),
     (
         DisarmRequest(),
-        DisarmAnswer(1, (ProgramStats("a", "b", 1, 2, 3),), {"exec": {"r": 1}}, {"futex": (4, 5)}, 6),
+        DisarmAnswer(
+            1, (ProgramStats("a", "b", 1, 2, 3),), {"exec": {"r": 1}}, {"futex": (4, 5)}, 6
+        ),
     ),
     (DisarmRequest(), DisarmAnswer(1)),
     (RescopeRequest(), RescopeAnswer()),

@@ -1,4 +1,4 @@
-"""The perf buffers' reader, against memory written as the kernel writes it."""
+"""What the perf buffers' reader does other than the ring's, which is in test_readers.py."""
 
 import random
 import struct
@@ -13,13 +13,13 @@ from fakes.transport_memory import (
     FakeWakeups,
     PerfMemory,
     batch_id,
+    drained,
     events_of,
 )
 
 from agent.streams.drain.batches import OpenBatches
 from agent.streams.drain.perf import CorruptBuffer, PerfEvent, PerfReader
 from agent.streams.drain.poller import Drain
-from agent.streams.shared.layout import STREAM_RUNQLAT
 
 SIZE = 4 * PAGE
 RECORDS_THAT_FIT = SIZE // PERF_STRIDE
@@ -44,52 +44,6 @@ def reader_of(*memories: PerfMemory) -> PerfReader:
     reader = PerfReader(FakeWakeups())
     reader.add([PerfEvent(cpu, cpu + 1, memory.fd) for cpu, memory in enumerate(memories)], SIZE)
     return reader
-
-
-def drained(reader: PerfReader, limit: int = 100) -> list[list[int]]:
-    """The sequence numbers of each records."""
-    blocks = []
-    while (records := reader.read(limit)) is not None:
-        blocks.append(records.seqs.tolist())
-        del records
-        reader.release()
-    return blocks
-
-
-def test_an_empty_buffer_has_nothing(reader: PerfReader) -> None:
-    assert reader.read(10) is None
-
-
-def test_records_come_as_they_were_written(memory: PerfMemory, reader: PerfReader) -> None:
-    for seq in range(3):
-        memory.submit(seq, batch_id(5, STREAM_RUNQLAT))
-    records = reader.read(10)
-    assert records is not None
-    assert records.ids.tolist() == [5 << 8] * 3
-    assert records.seqs.tolist() == [0, 1, 2]
-    assert records.events.tolist() == [events_of(seq) for seq in range(3)]
-    assert records.events.ctypes.data % 8 == 0
-    del records
-
-
-def test_no_more_than_asked_for(memory: PerfMemory, reader: PerfReader) -> None:
-    for seq in range(5):
-        memory.submit(seq)
-    assert drained(reader, limit=2) == [[0, 1], [2, 3], [4]]
-
-
-def test_room_is_given_back_on_release_and_not_before(
-    memory: PerfMemory, reader: PerfReader
-) -> None:
-    while memory.submit(0):
-        pass
-    records = reader.read(2)
-    assert records is not None
-    assert memory.tail == 0
-    del records
-    reader.release()
-    assert memory.tail == 2 * PERF_STRIDE
-    assert memory.submit(9)
 
 
 def test_a_record_that_wraps_is_put_together(memory: PerfMemory, reader: PerfReader) -> None:
@@ -271,15 +225,6 @@ async def test_a_run_is_told_what_was_refused_in_it(memory: PerfMemory, reader: 
     kernel.close()
 
 
-def test_what_an_earlier_run_left_is_discarded(memory: PerfMemory, reader: PerfReader) -> None:
-    for seq in range(3):
-        memory.submit(seq)
-    reader.discard()
-    assert memory.tail == memory.head
-    memory.submit(7)
-    assert drained(reader) == [[7]]
-
-
 def test_buffers_are_mapped_all_or_none(memory: PerfMemory) -> None:
     wakeups = FakeWakeups()
     reader = PerfReader(wakeups)
@@ -288,17 +233,6 @@ def test_buffers_are_mapped_all_or_none(memory: PerfMemory) -> None:
     assert wakeups.added == []
     assert reader.serials == []
     assert reader.read(10) is None
-
-
-def test_closing_fails_while_a_view_lives(memory: PerfMemory) -> None:
-    reader = reader_of(memory)
-    memory.submit(0)
-    records = reader.read(1)
-    with pytest.raises(BufferError):
-        reader.close()
-    assert records is not None
-    del records
-    reader.close()
 
 
 async def test_every_buffer_wakes_the_reader(autojump_clock: trio.testing.MockClock) -> None:

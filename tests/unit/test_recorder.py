@@ -1,56 +1,19 @@
 """The owner of the run: who comes when, who leaves in the middle, and what everybody is told."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 import trio
 import trio.testing
 from fakes.collector import FakeCollector, at_once, raising
+from fakes.recording import NO_PROBES, REQUEST, SERIES, waits
 from fakes.totals import Shown
 
-from agent.aggregate.series import LabelSet, SeriesStore
+from agent.aggregate.series import SeriesStore
 from agent.errors import InvalidRequest, NotRunning, RunInProgress
-from agent.model import Labels, StartRequest
 from agent.recording.recorder import KEPT_EVIDENCE, Recorder
 from agent.sections.probes import SECTIONS
-from agent.streams.shared.causes import CannotCollect
-
-LABELS = Labels(scenario="baseline", impl="python")
-REQUEST = StartRequest(LABELS)
-SERIES = LabelSet.of(LABELS, "machine")
-
-NO_PROBES = CannotCollect("CAP_BPF is missing", code="no_capability")
-
-
-@pytest.fixture
-def collector() -> FakeCollector:
-    return FakeCollector()
-
-
-@pytest.fixture
-async def recorder(
-    collector: FakeCollector, nursery: trio.Nursery, autojump_clock: trio.abc.Clock
-) -> Recorder:
-    recorder = Recorder(collector, "machine", SeriesStore())
-    await nursery.start(recorder.run)
-    await trio.testing.wait_all_tasks_blocked()
-    return recorder
-
-
-@pytest.fixture
-async def gate() -> AsyncIterator[trio.Event]:
-    """An event for a hook to wait for; whoever was held is let go at the end."""
-    gate = trio.Event()
-    yield gate
-    gate.set()
-
-
-def waits(recorder: Recorder) -> int:
-    """Run-queue waits that /metrics shows."""
-    series = recorder.series.get(SERIES)
-    waits = Shown(series).runqlat if series is not None else None
-    return waits.count if waits is not None else 0
 
 
 def verdict(evidence: dict[str, Any]) -> str:
@@ -374,6 +337,18 @@ async def test_losing_the_supervisor_makes_the_run_invalid_and_keeps_what_was_se
     series = recorder.series.get(SERIES)
     assert series is not None
     assert series.runs["fail"] == 1
+
+
+async def test_a_run_that_cannot_be_concluded_is_abandoned_and_says_so(
+    recorder: Recorder, collector: FakeCollector
+) -> None:
+    good, collector.stopping = collector.stopping, raising(ValueError("nobody thought of this"))
+    evidence = await one_run(recorder)
+    assert (evidence["available"], evidence["code"]) == (False, "internal_error")
+    assert "nobody thought of this" in evidence["reason"]
+    assert collector.calls[-2:] == ["stop", "abandon"]
+    collector.stopping = good
+    assert verdict(await one_run(recorder)) == "complete"
 
 
 async def test_without_a_supervisor_it_goes_on_serving(

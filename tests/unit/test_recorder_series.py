@@ -1,57 +1,20 @@
 """What /metrics shows of the recorder: it advances during a run, and nothing ever goes back."""
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 import trio
 import trio.testing
 from fakes.collector import FakeCollector, raising
+from fakes.recording import NO_PROBES, REQUEST, SERIES, waits
 from fakes.totals import Shown
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.aggregate.series import LabelSet, SeriesStore
+from agent.aggregate.series import SeriesStore
 from agent.errors import NotRunning, RunInProgress
-from agent.model import Labels, StartRequest
 from agent.recording.recorder import Recorder
-from agent.streams.shared.causes import CannotCollect
-
-LABELS = Labels(scenario="baseline", impl="python")
-REQUEST = StartRequest(LABELS)
-SERIES = LabelSet.of(LABELS, "machine")
-
-NO_PROBES = CannotCollect("CAP_BPF is missing", code="no_capability")
-
-
-@pytest.fixture
-def collector() -> FakeCollector:
-    return FakeCollector()
-
-
-@pytest.fixture
-async def recorder(
-    collector: FakeCollector, nursery: trio.Nursery, autojump_clock: trio.abc.Clock
-) -> Recorder:
-    recorder = Recorder(collector, "machine", SeriesStore())
-    await nursery.start(recorder.run)
-    await trio.testing.wait_all_tasks_blocked()
-    return recorder
-
-
-@pytest.fixture
-async def gate() -> AsyncIterator[trio.Event]:
-    """An event for a hook to wait for; whoever was held is let go at the end."""
-    gate = trio.Event()
-    yield gate
-    gate.set()
-
-
-def waits(recorder: Recorder) -> int:
-    """Run-queue waits that /metrics shows."""
-    series = recorder.series.get(SERIES)
-    waits = Shown(series).runqlat if series is not None else None
-    return waits.count if waits is not None else 0
 
 
 async def test_a_refresh_shows_what_has_happened(

@@ -1,15 +1,21 @@
-"""The ring's reader, against memory written as the kernel writes it."""
+"""What the ring's reader does other than the perf buffers', which is in test_readers.py."""
 
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from fakes.transport_memory import BUSY, DISCARD, RING_STRIDE, RingMemory, batch_id, events_of
+from fakes.transport_memory import (
+    BUSY,
+    DISCARD,
+    RING_STRIDE,
+    RingMemory,
+    drained,
+    events_of,
+)
 from numpy.typing import NDArray
 
-from agent.streams.drain.batches import Records
 from agent.streams.drain.ring import CorruptRing, RingReader
-from agent.streams.shared.layout import RECORD_SIZE, STREAM_RUNQLAT
+from agent.streams.shared.layout import RECORD_SIZE
 
 SIZE = 16_384
 RECORDS_THAT_FIT = SIZE // RING_STRIDE
@@ -27,39 +33,6 @@ def reader(ring: RingMemory) -> Iterator[RingReader]:
     reader = RingReader(ring.fd, SIZE)
     yield reader
     reader.close()
-
-
-def test_an_empty_ring_has_nothing(reader: RingReader) -> None:
-    assert reader.read(10) is None
-
-
-def test_records_come_as_they_were_written(ring: RingMemory, reader: RingReader) -> None:
-    for seq in range(3):
-        ring.record(seq, batch_id(5, STREAM_RUNQLAT))
-    records = reader.read(10)
-    assert records is not None
-    assert records.ids.tolist() == [5 << 8] * 3
-    assert records.seqs.tolist() == [0, 1, 2]
-    assert records.events.tolist() == [events_of(seq) for seq in range(3)]
-    del records
-    reader.release()
-    assert reader.read(10) is None
-
-
-def test_no_more_than_asked_for(ring: RingMemory, reader: RingReader) -> None:
-    for seq in range(5):
-        ring.record(seq)
-    assert drained(reader, limit=2) == [[0, 1], [2, 3], [4]]
-
-
-def test_room_is_given_back_on_release_and_not_before(ring: RingMemory, reader: RingReader) -> None:
-    while ring.record(0) is not None:
-        pass
-    assert reader.read(2) is not None
-    assert ring.consumed == 0
-    reader.release()
-    assert ring.consumed == 2 * RING_STRIDE
-    assert ring.record(9) is not None
 
 
 def test_a_record_that_crosses_the_end_is_read_like_any_other(
@@ -133,15 +106,6 @@ def test_a_record_that_no_program_of_ours_writes_is_an_error(
         reader.read(10)
 
 
-def test_what_an_earlier_run_left_is_discarded(ring: RingMemory, reader: RingReader) -> None:
-    for seq in range(3):
-        ring.record(seq)
-    reader.discard()
-    assert ring.consumed == ring.produced
-    ring.record(7)
-    assert drained(reader) == [[7]]
-
-
 def test_a_reader_that_comes_later_goes_on_where_the_ring_stands(ring: RingMemory) -> None:
     first = RingReader(ring.fd, SIZE)
     ring.record(0)
@@ -151,24 +115,3 @@ def test_a_reader_that_comes_later_goes_on_where_the_ring_stands(ring: RingMemor
     second = RingReader(ring.fd, SIZE)
     assert drained(second) == [[1]]
     second.close()
-
-
-def test_closing_fails_while_a_view_lives(ring: RingMemory) -> None:
-    reader = RingReader(ring.fd, SIZE)
-    ring.record(0)
-    records: Records | None = reader.read(1)
-    with pytest.raises(BufferError):
-        reader.close()
-    assert records is not None
-    del records
-    reader.close()
-
-
-def drained(reader: RingReader, limit: int = 100) -> list[list[int]]:
-    """The sequence numbers of each records."""
-    blocks = []
-    while (records := reader.read(limit)) is not None:
-        blocks.append(records.seqs.tolist())
-        del records
-        reader.release()
-    return blocks

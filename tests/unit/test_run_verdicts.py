@@ -5,11 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-import trio
-import trio.testing
 from fakes.collector import FakeCollector, raising
 
-from agent.aggregate.series import SeriesStore
 from agent.evidence.verdict import COMPLETE, DEGRADED, INVALID
 from agent.model import StartRequest
 from agent.recording.recorder import Recorder
@@ -31,16 +28,6 @@ class Tampered(FakeCollector):
 @pytest.fixture
 def collector() -> Tampered:
     return Tampered()
-
-
-@pytest.fixture
-async def recorder(
-    collector: Tampered, nursery: trio.Nursery, autojump_clock: trio.abc.Clock
-) -> Recorder:
-    recorder = Recorder(collector, "machine", SeriesStore())
-    await nursery.start(recorder.run)
-    await trio.testing.wait_all_tasks_blocked()
-    return recorder
 
 
 async def one_run(recorder: Recorder) -> Any:

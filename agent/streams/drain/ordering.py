@@ -1,8 +1,9 @@
 """Keeping loads from memory that the kernel writes in the order in which they were meant."""
 
 import ctypes
-import platform
 from collections.abc import Callable
+
+from agent.streams.shared.machines import this_machine
 
 
 def acquire_fence() -> Callable[[], object]:
@@ -11,7 +12,8 @@ def acquire_fence() -> Callable[[], object]:
     It orders earlier loads before later loads and stores. x86-64 and s390x do so by themselves;
     elsewhere it is libatomic's. Raises OSError where that library is needed and missing.
     """
-    if platform.machine() in ("x86_64", "s390x"):
+    machine = this_machine()
+    if machine is not None and machine.strongly_ordered:
         return lambda: None
     library = ctypes.CDLL("libatomic.so.1")
     memory_order_acquire = 2

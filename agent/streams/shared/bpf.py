@@ -11,7 +11,7 @@ import os
 import platform
 from typing import Optional
 
-SYSCALL_NUMBERS = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "ppc64le": 361, "s390x": 351}
+from agent.streams.shared.machines import this_machine
 
 MAP_CREATE, MAP_LOOKUP_ELEM, MAP_UPDATE_ELEM, MAP_DELETE_ELEM, PROG_LOAD = 0, 1, 2, 3, 5
 OBJ_GET_INFO_BY_FD, RAW_TRACEPOINT_OPEN, BTF_LOAD = 15, 17, 18
@@ -139,10 +139,10 @@ class ProgInfo(ctypes.Structure):
 
 def bpf(command: int, attr: ctypes.Structure) -> int:
     """One bpf(2) call; returns what the kernel returned. Raises OSError with the kernel's errno."""
-    number = SYSCALL_NUMBERS.get(platform.machine())
-    if number is None:
+    machine = this_machine()
+    if machine is None:
         raise OSError(errno.ENOSYS, f"bpf(2) has no known number on {platform.machine()}")
-    result = int(_libc.syscall(number, command, ctypes.byref(attr), ctypes.sizeof(attr)))
+    result = int(_libc.syscall(machine.bpf, command, ctypes.byref(attr), ctypes.sizeof(attr)))
     if result < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))

@@ -7,6 +7,7 @@ know which tasks it is about. Standard library only; Python 3.9.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Union
 
 from agent.sections.exec.probe import EXEC_FAILURES, ON_EXEC
 from agent.sections.probes import PROBES, details_of, probes_of
@@ -55,6 +56,9 @@ BASE_FIELDS = (
 )
 
 
+Need = Union[Field, Argument]
+
+
 def _unique(items: Iterable[Program]) -> tuple[Program, ...]:
     return tuple(dict.fromkeys(items))
 
@@ -101,10 +105,10 @@ def _needs_programs(detail: Detail, constants: Mapping[str, int]) -> bool:
     return not (detail == EXEC_FAILURES and constants.get("WITH_EXEC_RETURNS"))
 
 
-def needs_of(section: str) -> tuple[Field | Argument, ...]:
+def needs_of(section: str) -> tuple[Need, ...]:
     """Fields and arguments without which a section cannot be measured."""
     (probe,) = probes_of((section,))
-    needs: tuple[Field | Argument, ...] = (*BASE_FIELDS, *probe.fields, *probe.arguments)
+    needs: tuple[Need, ...] = (*BASE_FIELDS, *probe.fields, *probe.arguments)
     return tuple(need for need in needs if not need.optional)
 
 

@@ -3,16 +3,15 @@
 import contextlib
 import ctypes
 import os
-import platform
 import struct
 import time
 
 from agent.sections.spec import ITERATOR
 from agent.streams.shared import bpf
+from agent.streams.shared.machines import this_machine
 from agent.streams.shared.messages import ProgramStats
 from agent.streams.supervisor.compilation import Built
 
-MEMBARRIER_NUMBERS = {"x86_64": 324, "aarch64": 283, "riscv64": 283, "ppc64le": 365, "s390x": 356}
 MEMBARRIER_CMD_GLOBAL = 1
 GRACE_WITHOUT_MEMBARRIER_S = 0.05
 
@@ -117,7 +116,7 @@ def wait_for_running_programs() -> None:
     Detaching does not wait. MEMBARRIER_CMD_GLOBAL is a synchronize_rcu() (kernel/sched/
     membarrier.c), and tracepoint programs run inside an RCU read section.
     """
-    number = MEMBARRIER_NUMBERS.get(platform.machine())
+    machine = this_machine()
     libc = ctypes.CDLL(None, use_errno=True)
-    if number is None or libc.syscall(number, MEMBARRIER_CMD_GLOBAL, 0, 0) != 0:
+    if machine is None or libc.syscall(machine.membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) != 0:
         time.sleep(GRACE_WITHOUT_MEMBARRIER_S)

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.streams.shared import bpf
-
-SYSCALL_NUMBERS = {"x86_64": 298, "aarch64": 241, "riscv64": 241, "ppc64le": 319, "s390x": 331}
+from agent.streams.shared.machines import this_machine
 
 # include/uapi/linux/perf_event.h
 TYPE_SOFTWARE, COUNT_SW_BPF_OUTPUT = 1, 10
@@ -51,8 +50,8 @@ def open_output(cpu: int, read_format: int, watermark: int) -> int:
 
     ENODEV: the CPU is offline. EINVAL: there is none, or the kernel lacks the read format.
     """
-    number = SYSCALL_NUMBERS.get(platform.machine())
-    if number is None:
+    machine = this_machine()
+    if machine is None:
         raise OSError(errno.ENOSYS, f"perf_event_open has no known number on {platform.machine()}")
     sample_period = 1
     attributes = struct.pack(
@@ -67,7 +66,7 @@ def open_output(cpu: int, read_format: int, watermark: int) -> int:
         watermark,
     )
     buffer = ctypes.create_string_buffer(attributes, ATTRIBUTE_SIZE)
-    fd = int(_libc.syscall(number, buffer, -1, cpu, -1, FLAG_FD_CLOEXEC))
+    fd = int(_libc.syscall(machine.perf_event_open, buffer, -1, cpu, -1, FLAG_FD_CLOEXEC))
     if fd < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))

@@ -1,0 +1,81 @@
+"""What the compiling process imports runs under Python 3.9 (RHEL 9), whatever runs the agent."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeGuard
+
+import pytest
+from fakes.imports import module_name, reachable, source_of
+
+FILES = [source_of(module) for module in reachable("agent.streams.compiler.compiler")]
+
+
+def newer_needs(*files: Path) -> list[str]:
+    """What these files need of a Python after 3.9, in syntax and library, as vermin sees it."""
+    command = [sys.executable, "-c", "import vermin; vermin.main()", "-vvv", "--no-tips"]
+    command += ["--eval-annotations", "--feature", "union-types", "--target=3.9-"]
+    done = subprocess.run([*command, *map(str, files)], capture_output=True, text=True, check=False)
+    assert "Minimum required versions" in done.stdout, done.stderr
+    needs = [line for line in done.stdout.splitlines() if re.search(r"requires? !2, 3\.1", line)]
+    assert bool(done.returncode) == bool(needs), done.stdout
+    return needs
+
+
+def unions(file: Path) -> Iterator[str]:
+    """``X | Y`` in annotations, and ``X | None`` anywhere: vermin misses those of ``list[int]``.
+
+    3.9 fails at them when they are evaluated, which is at import unless they are quoted.
+    """
+    for node in ast.walk(ast.parse(file.read_text(), feature_version=(3, 9))):
+        for name in ("annotation", "returns"):
+            inside = ast.walk(getattr(node, name, None) or ast.Pass())
+            yield from (ast.unparse(part) for part in inside if is_union(part))
+        if is_union(node) and "None" in (ast.unparse(node.left), ast.unparse(node.right)):
+            yield ast.unparse(node)
+
+
+def is_union(node: ast.AST) -> TypeGuard[ast.BinOp]:
+    return isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr)
+
+
+def test_the_compiling_process_needs_no_newer_python() -> None:
+    assert newer_needs(*FILES) == []
+
+
+@pytest.mark.parametrize("file", FILES, ids=module_name)
+def test_the_compiling_process_evaluates_no_unions(file: Path) -> None:
+    assert list(unions(file)) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from dataclasses import dataclass\n@dataclass(slots=True)\nclass A: ...",
+        "for pair in zip('a', 'b', strict=True): ...",
+        "match 1:\n    case 1: ...",
+        "(1).bit_count()",
+    ],
+)
+def test_newer_python_is_noticed(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "newer.py"
+    file.write_text(text)
+    assert newer_needs(file)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def f() -> list[int] | None: ...",
+        "def f(x: dict[str, list[int] | str]): ...",
+        "class A:\n    x: int | str",
+        "Maybe = list[int] | None",
+    ],
+)
+def test_unions_are_noticed(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "newer.py"
+    file.write_text(text)
+    assert list(unions(file))

@@ -8,12 +8,13 @@ from benchmarks.targets import Row, part_rows, ratio_rows
 
 INTRODUCTION = """# What collecting costs
 
-Written by `python -m benchmarks overhead --full` and `micro --full`; the figures behind it are in
+Written by `python -m benchmarks overhead --full` and `micro --full` from the figures in
 `results.json` and `micro.json`.
-Slowdown is the time of one operation with something attached over the mean of the bare runs
-before and after it; medians over pairs, bootstrap 95 % intervals. Overhead is slowdown less 1. What
-the A/A pairs (nothing against nothing) differ by is the noise floor, and no difference below it
-is called one."""
+
+Slowdown is the time of one operation with something attached, divided by the mean of the bare runs
+before and after it; medians over pairs, with bootstrap 95 % intervals. Overhead is slowdown minus
+one. The noise floor is how far the A/A pairs (nothing against nothing) differ; a smaller difference
+is reported as no difference."""
 
 
 def write_page(result: Result | None, figures: Mapping[str, float], pictures: Sequence[str]) -> str:
@@ -21,7 +22,7 @@ def write_page(result: Result | None, figures: Mapping[str, float], pictures: Se
     parts = [INTRODUCTION]
     if result:
         parts += ["```text\n" + render_machine(result.machine) + "\n" + _session(result) + "\n```"]
-    parts += ["## What it had to show", _targets(ratio_rows(result) + part_rows(figures))]
+    parts += ["## Targets", _targets(ratio_rows(result) + part_rows(figures))]
     parts += [f"![{name}]({name})" for name in pictures]
     if result:
         parts += [_workload(workload) for workload in result.workloads]

@@ -173,7 +173,7 @@ def test_every_check() -> None:
 
 def test_every_reason_for_being_blocked_that_is_no_syscall() -> None:
     in_code = layout.REASON_NAMES.values()
-    heading = "Reasons that are no syscall"
+    heading = "Reasons that are not syscalls"
     hold(EVIDENCE, heading, in_code, names(EVIDENCE, heading))
 
 

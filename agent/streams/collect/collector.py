@@ -25,7 +25,6 @@ from agent.streams.drain.transport import Asks, Transports
 from agent.streams.shared import messages, specs
 from agent.streams.shared.causes import CannotCollect
 from agent.streams.shared.channel import Reply, close_all
-from agent.streams.shared.layout import Geometry
 from agent.streams.shared.messages import (
     ArmAnswer,
     ArmRequest,
@@ -107,10 +106,8 @@ class KernelCollector:
         )
         mapped = self._adopt(reply)
         arming = read_arming(reply.answer, plan, request.scope)
-        details = _detail_tables(reply.fds, mapped.geometry, plan, tuple(arming.details))
-        knows_failures = specs.EXEC_FAILURES in arming.details
-        observer = Observer(mapped, plan.scoped, details, knows_failures)
-        drain = Drain(reader, mapped.batches, sink)
+        observer = _observer(mapped, reply.fds, plan, arming)
+        drain = Drain(reader, observer.batches, sink)
         self._begin(Running(observer, drain, observer.edge(reply.answer.disks)), plan, request)
         return arming
 
@@ -204,11 +201,11 @@ class KernelCollector:
         return self._mapped
 
 
-def _detail_tables(
-    fds: Mapping[str, int], geometry: Geometry, plan: Plan, measured: tuple[str, ...]
-) -> DetailTables | None:
-    sizes = geometry.detail_sizes(plan.details)
-    return DetailTables({name: fds[name] for name in sizes}, sizes, measured) if sizes else None
+def _observer(mapped: Mapped, fds: Mapping[str, int], plan: Plan, arming: Arming) -> Observer:
+    sizes = mapped.geometry.detail_sizes(plan.details)
+    mine = {name: fds[name] for name in sizes}
+    details = DetailTables(mine, sizes, tuple(arming.details)) if sizes else None
+    return Observer(mapped, plan.scoped, details, specs.EXEC_FAILURES in arming.details)
 
 
 def _children(pid: int) -> set[int]:

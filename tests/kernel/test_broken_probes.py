@@ -110,7 +110,7 @@ def test_reasons_are_known_without_what_newer_kernels_have(
     ):
         own_ms = blocked.work("sleep 0.5")["ms"]
         log = agent.log
-    assert ("doing without" in log) == bool(told)
+    assert ("optional kernel features disabled" in log) == bool(told)
     assert told in log
     [row] = [r for r in run.evidence["offcpu"]["top_reasons"] if r["reason"] == "clock_nanosleep"]
     assert row["ms"] == pytest.approx(own_ms, rel=0.1)

@@ -183,7 +183,7 @@ async def test_the_kernel_wakes_the_reader_of_a_buffer_that_fills(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Many times over, and without the timer."""
-    monkeypatch.setattr("agent.streams.collect.collector.DRAIN_INTERVAL_S", 3600)
+    monkeypatch.setattr("agent.streams.collect.running.DRAIN_INTERVAL_S", 3600)
     async with collecting(tmp_path, perf_bytes=256 << 10) as here:
         with program("pingpong", 10 * TURNS) as players:
             await here.start(players.pid, "perf")
@@ -197,7 +197,7 @@ async def test_a_wakeup_that_nobody_waited_for_is_not_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The kernel tells of it once, and epoll asks twice."""
-    monkeypatch.setattr("agent.streams.collect.collector.DRAIN_INTERVAL_S", 3600)
+    monkeypatch.setattr("agent.streams.collect.running.DRAIN_INTERVAL_S", 3600)
     async with collecting(tmp_path, perf_bytes=64 << 10, wakeups=FakeWakeups()) as here:
         with program("pingpong", TURNS) as players, closing(Wakeups()) as wakeups:
             await here.start(players.pid, "perf")

@@ -51,7 +51,6 @@ async def collector(
     supervisor: FakeSupervisor,
     tmp_path: Path,
     nursery: trio.Nursery,
-    autojump_clock: trio.testing.MockClock,
 ) -> KernelCollector:
     online = tmp_path / "online"
     online.write_text("0\n")
@@ -116,7 +115,9 @@ def failing(kind: type[Request[Any]], error: Exception) -> Any:
 
 
 async def test_what_was_collected_before_the_transport_broke_is_kept(
-    collector: KernelCollector, supervisor: FakeSupervisor
+    collector: KernelCollector,
+    supervisor: FakeSupervisor,
+    autojump_clock: trio.testing.MockClock,
 ) -> None:
     sink = CountingSink()
     await collector.start(REQUEST, sink)
@@ -157,7 +158,10 @@ async def test_the_run_after_a_broken_transport_is_whole(
 
 
 async def test_the_verdict_on_a_broken_transport_names_it(
-    collector: KernelCollector, supervisor: FakeSupervisor, nursery: trio.Nursery
+    collector: KernelCollector,
+    supervisor: FakeSupervisor,
+    nursery: trio.Nursery,
+    autojump_clock: trio.testing.MockClock,
 ) -> None:
     recorder = Recorder(collector, "machine", SeriesStore())
     await nursery.start(recorder.run)
@@ -174,7 +178,9 @@ async def test_the_verdict_on_a_broken_transport_names_it(
 
 
 async def test_an_abandoned_run_is_detached_and_forgotten(
-    collector: KernelCollector, supervisor: FakeSupervisor
+    collector: KernelCollector,
+    supervisor: FakeSupervisor,
+    autojump_clock: trio.testing.MockClock,
 ) -> None:
     sink = CountingSink()
     await collector.start(REQUEST, sink)

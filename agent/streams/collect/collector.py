@@ -1,7 +1,6 @@
 """Collecting through eBPF: the supervisor attaches, this process drains and reads the tables."""
 
 import logging
-import mmap
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -25,7 +24,6 @@ from agent.streams.drain.transport import Asks, Transports
 from agent.streams.shared import messages
 from agent.streams.shared.causes import CannotCollect
 from agent.streams.shared.channel import Reply, close_all
-from agent.streams.shared.layout import Geometry
 from agent.streams.shared.messages import (
     ArmAnswer,
     ArmRequest,
@@ -107,12 +105,10 @@ class KernelCollector:
         )
         mapped = self._adopt(reply)
         arming = read_arming(reply.answer, plan, request.scope)
-        tables = _detail_tables(reply.fds, mapped.geometry, plan)
-        observer = Observer(mapped, plan, tuple(arming.details), tables)
-        drain = Drain(reader, mapped.batches, sink)
-        self._begin(
-            Running(observer, drain, observer.edge(reply.answer.kernel_counts)), plan, request
-        )
+        observer = _observer(mapped, reply.fds, plan, arming)
+        drain = Drain(reader, observer.batches, sink)
+        began = observer.edge(reply.answer.kernel_counts)
+        self._begin(Running(observer, drain, began), plan, request)
         return arming
 
     async def refresh(self) -> Observed:
@@ -205,12 +201,13 @@ class KernelCollector:
         return self._mapped
 
 
-def _detail_tables(fds: Mapping[str, int], geometry: Geometry, plan: Plan) -> dict[str, mmap.mmap]:
-    sizes = geometry.detail_sizes(plan.details)
+def _observer(mapped: Mapped, fds: Mapping[str, int], plan: Plan, arming: Arming) -> Observer:
+    sizes = mapped.geometry.detail_sizes(plan.details)
     try:
-        return {name: mapped_table(fds[name], size) for name, size in sizes.items()}
+        tables = {name: mapped_table(fds[name], size) for name, size in sizes.items()}
     finally:
         close_all(fds[name] for name in sizes)
+    return Observer(mapped, plan, tuple(arming.details), tables)
 
 
 def _children(pid: int) -> set[int]:

@@ -26,8 +26,10 @@ inline_always void adopt(struct batch *batch, struct task_slot *slot, u64 task, 
 }
 
 /* The turn is over: add it to the sums, and note what the task does from here on. */
-inline_always void end_turn(void *ctx, struct task_slot *slot, u64 prev, bool runnable, u32 state)
+inline_always void end_turn(u64 *ctx, struct task_slot *slot, u64 prev, u32 state)
 {
+	bool runnable = stays_runnable(ctx, state);
+
 	if (!WITH_OFFCPU) {
 		slot->tag = runnable ? SLOT_PREEMPTED : SLOT_STOPPED;
 		return;
@@ -63,10 +65,9 @@ int on_sched_switch(u64 *ctx)
 	}
 
 	u32 state = switched_out_state(ctx, prev);
-	bool runnable = stays_runnable(ctx, state);
 
 	if (slot->tid != tid) {
-		adopt(batch, slot, prev, tid, runnable);
+		adopt(batch, slot, prev, tid, stays_runnable(ctx, state));
 		return 0;
 	}
 
@@ -74,7 +75,7 @@ int on_sched_switch(u64 *ctx)
 	u64 wait = 0;
 	bool arrived = take_arrival(slot, prev, &wait);
 
-	end_turn(ctx, slot, prev, runnable, state);
+	end_turn(ctx, slot, prev, state);
 	if (arrived)
 		count_wait(ctx, slot, tag, wait);
 	return 0;

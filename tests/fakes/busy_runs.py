@@ -12,15 +12,27 @@ from agent.aggregate.series import SeriesStore
 from agent.model import Scope, StartRequest
 from agent.recording.recorder import Recorder
 from agent.sections.offcpu.wait_functions import WAITS_DTYPE
+from agent.sections.probes import SECTIONS
 from agent.sections.syscall_counts.times import ENTRY_DTYPE, TIMES_DTYPE
 from agent.streams.collect import observed, task_summaries
 from agent.streams.collect.arming import described_scope
 from agent.streams.collect.tables import Blocked
 from agent.streams.shared import layout
 from agent.streams.shared.causes import cannot
-from agent.streams.shared.kernel_counts import Edge, KernelCounts
+from agent.streams.shared.kernel_counts import Edge, KernelCounts, SectionCounts
 
 Json = dict[str, Any]
+
+
+EVENTS = {
+    "runqlat": [1_500 | 7 << layout.LATENCY_BITS],
+    "biolatency": [[40_000, 50_000, 259, 4096]],
+    "exec": [[7, 0x6C73, 0, 1]],
+}
+"""One of each section's stream."""
+
+COUNTS = {"biolatency": {"read_0:259": 1}}
+"""What the kernel itself counted."""
 
 
 class Busy(FakeCollector):
@@ -36,11 +48,9 @@ class Busy(FakeCollector):
         )
         summary = np.zeros(1, task_summaries.SUMMARY_DTYPE)
         summary["tid"], summary["comm"], summary["waits"], summary["born_ns"] = 7, b"busy", 1, 1
-        sink(layout.STREAM_RUNQLAT, np.array([1_500 | 7 << layout.LATENCY_BITS], np.uint64))
-        sink(
-            layout.STREAM_NUMBERS["biolatency"], np.array([[40_000, 50_000, 259, 4096]], np.uint64)
-        )
-        sink(layout.STREAM_NUMBERS["exec"], np.array([[7, 0x6C73, 0, 1]], np.uint64))
+        for section in request.sections:
+            if section in EVENTS:
+                sink(layout.STREAM_NUMBERS[section], np.array(EVENTS[section], np.uint64))
         sink(layout.STREAM_NUMBERS["exit"], summary.view(np.uint64).reshape(1, -1))
         return arming
 
@@ -48,7 +58,7 @@ class Busy(FakeCollector):
         stopped = await super().stop()
         program: Json = {"name": "cba_switch", "hook": "sched_switch"}
         program |= dict.fromkeys(("runs", "run_ns", "recursion_misses"), 1)
-        edges = edge(0), edge(1)
+        edges = edge({}), edge(COUNTS)
         return observed.Stopped(
             stopped.stop_ns, self._observed(), edges, task_summaries.none(), (program,)
         )
@@ -75,10 +85,10 @@ class Busy(FakeCollector):
         )
 
 
-def edge(requests: int) -> Edge:
-    """The kernel's counts at one end of a run."""
-    completed = {"biolatency": {"read_0:259": requests}}
-    return Edge(KernelCounts(1, 1), 0, 0, 0, "0", completed)
+def edge(counts: SectionCounts) -> Edge:
+    """The kernel's counts at one end of a run; before it, none."""
+    none = {section: dict.fromkeys(found, 0) for section, found in COUNTS.items()}
+    return Edge(KernelCounts(1, 1), 0, 0, 0, "0", {**none, **counts})
 
 
 async def finished(collector: FakeCollector, **request: Any) -> tuple[Json, Json, Recorder]:
@@ -86,7 +96,7 @@ async def finished(collector: FakeCollector, **request: Any) -> tuple[Json, Json
     recorder = Recorder(collector, "box", SeriesStore())
     async with trio.open_nursery() as nursery:
         await nursery.start(recorder.run)
-        started = await recorder.start(StartRequest(**request))
+        started = await recorder.start(StartRequest(**{"sections": SECTIONS, **request}))
         await recorder.refresh()
         stopped = await recorder.stop()
         nursery.cancel_scope.cancel()

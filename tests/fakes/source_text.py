@@ -24,15 +24,26 @@ def calls(*functions: str) -> Iterator[tuple[ast.Call, ast.Module]]:
 
 
 def text_of(node: ast.expr, module: ast.Module) -> str | None:
-    """The string that an expression stands for: a literal, or a constant of its module."""
+    """The string that an expression stands for: a literal, or a constant of its module.
+
+    What is formatted into it stands in angle brackets.
+    """
     if isinstance(node, ast.Constant):
         return node.value if isinstance(node.value, str) else None
+    if isinstance(node, ast.JoinedStr):
+        return "".join(map(_part_of_text, node.values))
     if not isinstance(node, ast.Name):
         return None
     for statement in module.body:
         if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == node.id:
             return text_of(statement.value, module)
     return None
+
+
+def _part_of_text(part: ast.expr) -> str:
+    if isinstance(part, ast.FormattedValue):
+        return f"<{ast.unparse(part.value)}>"
+    return str(ast.literal_eval(part))
 
 
 def first_arguments(function: str) -> set[str]:

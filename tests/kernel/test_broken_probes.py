@@ -16,9 +16,9 @@ from fakes.copied_package import Copy
 from fakes.processes import Bpftool, Launched, held
 from fakes.program import program
 
-from agent.sections.probes import SECTIONS
+from agent.sections.probes import DEFAULT_SECTIONS
 
-OTHERS = [section for section in SECTIONS if section != "biolatency"]
+OTHERS = [section for section in DEFAULT_SECTIONS if section != "biolatency"]
 
 
 Broken = tuple[Any, ...]
@@ -44,7 +44,7 @@ def test_what_does_not_compile_is_told_and_tried_again(copy: Copy, bpftool: Bpft
         assert nothing_is_attached(agent, bpftool)
         evidence = agent.stop()
         assert (evidence["available"], evidence["reason"]) == (False, started["reason"])
-        assert not set(SECTIONS) & evidence.keys()
+        assert not set(DEFAULT_SECTIONS) & evidence.keys()
         copy.mend()
         with agent.run():
             pass

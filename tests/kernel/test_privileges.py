@@ -16,7 +16,7 @@ from fakes.program import PROGRAMS
 from fakes.real_agent import RealAgent
 
 from agent.client.interpreter import Invocation
-from agent.sections.probes import SECTIONS
+from agent.sections.probes import DEFAULT_SECTIONS
 from agent.streams.shared.machines import MACHINES
 from agent.streams.supervisor.compilation import interpreters
 
@@ -136,7 +136,7 @@ def test_two_capabilities_are_enough(tmp_path: Path, readable: Path) -> None:
         assert status_field(agent.supervisor, "Uid").split() == [str(SOMEBODY)] * 4
         assert int(status_field(agent.supervisor, "CapEff"), 16).bit_count() == 2
         with agent.run(measure_probes=True) as run:
-            assert run.started["armed"] == list(SECTIONS)
+            assert run.started["armed"] == list(DEFAULT_SECTIONS)
             assert nothing_effective(agent)
         assert run.evidence["completeness"]["verdict"] != "invalid"
         assert run.evidence["runqlat"]["count"] > 0

@@ -11,7 +11,7 @@ import pytest
 from fakes.processes import launched
 
 from agent.client.interpreter import Invocation
-from agent.sections.probes import SECTIONS
+from agent.sections.probes import DEFAULT_SECTIONS
 
 ROOT = Path(__file__).parents[2]
 BUILT_FROM = ("agent", "pyproject.toml", "README.md", "LICENSE", "LICENSES")
@@ -68,5 +68,5 @@ def test_installed_on_its_own_it_collects(wheel: Path, tmp_path: Path) -> None:
     with launched(tmp_path / "log", invocation=script) as agent:
         with agent.run() as run:
             pass
-        assert run.started["armed"] == list(SECTIONS)
+        assert run.started["armed"] == list(DEFAULT_SECTIONS)
         assert run.evidence["runqlat"]["count"] > 0

@@ -152,7 +152,8 @@ async def test_every_field_of_the_evidence() -> None:
 def test_every_field_of_real_evidence() -> None:
     """What the made-up run above may have left out."""
     with running() as real:
-        for body in ({}, {"scope": "caller", "details": list(DETAILS), "measure_probes": True}):
+        everything = {"sections": list(SECTIONS), "details": list(DETAILS)}
+        for body in ({}, {"scope": "caller", "measure_probes": True, **everything}):
             with real.run(**body) as run:
                 subprocess.run(["true"], check=True)
             undocumented = {*paths(run.evidence)} - documented_evidence()
@@ -165,10 +166,8 @@ def test_every_reason_of_a_verdict() -> None:
 
 
 def test_every_check() -> None:
-    fixed = first_arguments("Check")
-    documented = names(EVIDENCE, "What is checked")
-    by_device = "block_<operation>_<device>"
-    hold(EVIDENCE, "What is checked", {*fixed, by_device}, documented)
+    heading = "What is checked"
+    hold(EVIDENCE, heading, first_arguments("Check"), names(EVIDENCE, heading))
 
 
 def test_every_reason_for_being_blocked_that_is_no_syscall() -> None:

@@ -13,7 +13,7 @@ from fakes.totals import Shown
 from agent.aggregate.series import SeriesStore
 from agent.errors import InvalidRequest, NotRunning, RunInProgress
 from agent.recording.recorder import KEPT_EVIDENCE, Recorder
-from agent.sections.probes import SECTIONS
+from agent.sections.probes import DEFAULT_SECTIONS, SECTIONS
 
 
 def verdict(evidence: dict[str, Any]) -> str:
@@ -30,7 +30,7 @@ async def test_a_run_from_start_to_evidence(recorder: Recorder, collector: FakeC
     assert (started["status"], started["available"]) == ("started", True)
     status = recorder.status()
     assert (status["running"], status["scenario"]) == (True, "baseline")
-    assert status["armed"] == dict.fromkeys(SECTIONS, True)
+    assert status["armed"] == {name: name in DEFAULT_SECTIONS for name in SECTIONS}
     collector.happen(1_000, 2_000, 4_000)
     evidence = await recorder.stop()
     assert evidence["run_id"] == started["run_id"] == status["run_id"]
@@ -286,7 +286,7 @@ async def test_one_section_less(recorder: Recorder, collector: FakeCollector) ->
     assert evidence["available"]
     assert evidence["unavailable"] == collector.unavailable
     assert "biolatency" not in evidence
-    assert set(SECTIONS) - {"biolatency"} <= evidence.keys()
+    assert set(DEFAULT_SECTIONS) - {"biolatency"} <= evidence.keys()
     assert verdict(evidence) == "degraded"
 
 

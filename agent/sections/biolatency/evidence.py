@@ -22,7 +22,7 @@ from agent.sections.biolatency.requests_table import BlockTable, device_name
 from agent.sections.fold import SectionFold, Taker, latency
 from agent.streams.collect.observed import Observed, Stopped, StreamCounts
 from agent.streams.drain.batches import Words
-from agent.streams.shared.kernel_counts import Edge
+from agent.streams.shared.kernel_counts import Edge, growth
 from agent.streams.shared.layout import LATENCY_BITS, LATENCY_MAX
 
 EVENTS_AT_ONCE = 2_048
@@ -77,20 +77,18 @@ class BiolatencyFold(SectionFold):
         """Completions by device and operation; /proc/diskstats knows the whole machine only."""
         if self.scoped:
             return
-        before, after = (edge.sections.get("biolatency", {}) for edge in edges)
-        outer_before, outer_after = (edge.outer.get("biolatency", {}) for edge in edges)
-        for device in self.table.devices():
-            completed = self.table.completed(device)
+        inner = growth(edges, "biolatency")
+        outer = growth(edges, "biolatency", outer=True)
+        for number in self.table.devices():
+            device, completed = device_name(number), self.table.completed(number)
             for operation in COLUMNS:
-                name = f"{operation}_{device_name(device)}"
-                kernel = grown(before, after, name)
+                kernel = inner.get(f"{operation}_{device}")
                 ours = completed[operation]
                 if kernel is None or not (kernel or ours):
                     continue
-                outer = grown(outer_before, outer_after, name)
-                excess = max(0, (kernel if outer is None else outer) - kernel)
+                excess = max(0, outer.get(f"{operation}_{device}", kernel) - kernel)
                 bounds = (RELATIVE_BOUND, DISK_SLACK, excess)
-                yield Check(f"block_{name}", "requests", ours, kernel, *bounds)
+                yield Check(f"block_{operation}_{device}", "requests", ours, kernel, *bounds)
 
     def streams(self, observed: Observed) -> Mapping[str, StreamCounts]:
         requests = np.frombuffer(observed.tables["requests"], REQUEST_DTYPE)
@@ -114,8 +112,3 @@ class BiolatencyFold(SectionFold):
         if unknown.any():
             with_queue = with_queue[~unknown]
         self.with_queue.fold(with_queue)
-
-
-def grown(before: Mapping[str, int], after: Mapping[str, int], name: str) -> int | None:
-    """By how much a count grew; None where it was not there at both edges."""
-    return after[name] - before[name] if name in before and name in after else None

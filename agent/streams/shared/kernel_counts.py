@@ -49,6 +49,15 @@ def read_section_counts(sections: Iterable[str]) -> dict[str, dict[str, int]]:
     return {section: found for section, found in counts.items() if found}
 
 
+def growth(edges: tuple[Edge, Edge], section: str, *, outer: bool = False) -> dict[str, int]:
+    """By how much the kernel's counts of a section grew; without those that were not there twice.
+
+    ``outer``: as counted around the edges.
+    """
+    before, after = ((e.outer if outer else e.sections).get(section, {}) for e in edges)
+    return {name: count - before[name] for name, count in after.items() if name in before}
+
+
 def online_cpus() -> str:
     """The CPUs that are online, as a list of ranges."""
     try:

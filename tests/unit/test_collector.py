@@ -17,7 +17,7 @@ from agent.aggregate.series import SeriesStore
 from agent.errors import ScopeError
 from agent.model import StartRequest
 from agent.recording.recorder import Recorder
-from agent.sections.probes import SECTIONS
+from agent.sections.probes import DEFAULT_SECTIONS
 from agent.streams.collect.collector import KernelCollector
 from agent.streams.drain.batches import Words
 from agent.streams.drain.transport import Transports
@@ -75,7 +75,7 @@ async def test_a_run_from_start_to_stop(
 ) -> None:
     sink = CountingSink()
     arming = await collector.start(REQUEST, sink)
-    assert (tuple(arming.hooks), arming.transport) == (SECTIONS, "perf")
+    assert (tuple(arming.hooks), arming.transport) == (DEFAULT_SECTIONS, "perf")
     supervisor.buffer.submit(0, RUNQLAT)
     observed = await collector.refresh()
     assert observed.streams["runqlat"].received == BATCH_WORDS

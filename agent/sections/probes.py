@@ -11,10 +11,11 @@ from agent.sections.biolatency.probe import PROBE as BIOLATENCY
 from agent.sections.exec.probe import PROBE as EXEC
 from agent.sections.offcpu.probe import PROBE as OFFCPU
 from agent.sections.runqlat.probe import PROBE as RUNQLAT
+from agent.sections.softirq.probe import PROBE as SOFTIRQ
 from agent.sections.spec import Detail, Probe
 from agent.sections.syscall_counts.probe import PROBE as SYSCALL_COUNTS
 
-PROBES = (RUNQLAT, BIOLATENCY, OFFCPU, EXEC, SYSCALL_COUNTS)
+PROBES = (RUNQLAT, BIOLATENCY, OFFCPU, EXEC, SYSCALL_COUNTS, SOFTIRQ)
 
 SECTIONS = tuple(probe.name for probe in PROBES)
 """Every section that a run may have."""

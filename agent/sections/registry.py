@@ -15,6 +15,8 @@ from agent.sections.offcpu import metrics as offcpu
 from agent.sections.offcpu.evidence import OffcpuFold
 from agent.sections.runqlat import metrics as runqlat
 from agent.sections.runqlat.evidence import RunqlatFold
+from agent.sections.softirq import metrics as softirq
+from agent.sections.softirq.evidence import SoftirqFold
 from agent.sections.syscall_counts import metrics as syscall_counts
 from agent.sections.syscall_counts.evidence import SyscallCountsFold
 from agent.streams.collect.observed import Observed
@@ -36,6 +38,7 @@ REGISTRY: Mapping[str, Section] = {
     "offcpu": Section(OffcpuFold, offcpu.FAMILIES, offcpu.totals),
     "exec": Section(ExecFold, exec_.FAMILIES, exec_.totals),
     "syscall_counts": Section(SyscallCountsFold, syscall_counts.FAMILIES, syscall_counts.totals),
+    "softirq": Section(SoftirqFold, softirq.FAMILIES, softirq.totals),
 }
 
 FAMILIES = tuple(family for section in REGISTRY.values() for family in section.families)

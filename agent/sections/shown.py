@@ -7,6 +7,7 @@ from agent.sections.biolatency import show as biolatency
 from agent.sections.exec import show as exec_
 from agent.sections.offcpu import show as offcpu
 from agent.sections.runqlat import show as runqlat
+from agent.sections.softirq import show as softirq
 from agent.sections.syscall_counts import show as syscall_counts
 
 Lines = Callable[[Mapping[str, Any], int], list[str]]
@@ -18,4 +19,5 @@ SHOWN: Mapping[str, tuple[str, Lines]] = {
     "offcpu": (offcpu.TITLE, offcpu.lines),
     "exec": (exec_.TITLE, exec_.lines),
     "syscall_counts": (syscall_counts.TITLE, syscall_counts.lines),
+    "softirq": (softirq.TITLE, softirq.lines),
 }

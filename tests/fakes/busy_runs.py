@@ -13,6 +13,7 @@ from agent.model import Scope, StartRequest
 from agent.recording.recorder import Recorder
 from agent.sections.offcpu.wait_functions import WAITS_DTYPE
 from agent.sections.probes import SECTIONS
+from agent.sections.softirq.layout import SOFTIRQ_STATE_SIZE
 from agent.sections.syscall_counts.times import ENTRY_DTYPE, TIMES_DTYPE
 from agent.streams.collect import observed, task_summaries
 from agent.streams.collect.arming import described_scope
@@ -28,10 +29,11 @@ EVENTS = {
     "runqlat": [1_500 | 7 << layout.LATENCY_BITS],
     "biolatency": [[40_000, 50_000, 259, 4096]],
     "exec": [[7, 0x6C73, 0, 1]],
+    "softirq": [1_500 | 3 << layout.LATENCY_BITS],
 }
 """One of each section's stream."""
 
-COUNTS = {"biolatency": {"read_0:259": 1}}
+COUNTS = {"biolatency": {"read_0:259": 1}, "softirq": {"net_rx": 1}}
 """What the kernel itself counted."""
 
 
@@ -72,6 +74,7 @@ class Busy(FakeCollector):
             "entries": np.ones(1, ENTRY_DTYPE).tobytes(),
             "waits": waits.tobytes(),
             "wait_sites": bytes(4),
+            "softirqs": bytes(SOFTIRQ_STATE_SIZE),
         }
         nothing_open = np.empty(0, np.int64), np.empty(0, np.uint64)
         return replace(

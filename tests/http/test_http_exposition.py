@@ -94,6 +94,8 @@ def test_the_official_parser_finds_names_types_and_values(page_format: PageForma
         # The parsers of both formats name counters without _total.
         "chainbench_exec_count": "counter",
         "chainbench_syscall_count": "counter",
+        "chainbench_softirqs": "counter",
+        "chainbench_softirq_seconds": "counter",
         "chainbench_runs": "counter",
         "chainbench_agent_build_info": "gauge",
         "chainbench_agent_events_lost": "counter",

@@ -124,7 +124,7 @@ def test_every_reason_for_measuring_nothing() -> None:
 # --- evidence.md
 
 
-LATENCIES = ("runqlat", "biolatency", "biolatency.with_queue")
+LATENCIES = ("runqlat", "biolatency", "biolatency.with_queue", "softirq.by_vector[]")
 """Objects that share the fields of a latency section."""
 
 HEADINGS = (

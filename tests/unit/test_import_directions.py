@@ -14,7 +14,16 @@ WORDS = {"agent", "agent.model", "agent.errors", "agent.internal_metrics", "agen
 WIRING = {"agent.__main__", "agent.cli"}
 """The command line; the processes, which put the parts together, are in a folder of theirs."""
 
-PROBES = {"probes", "spec", "scheduler", "syscalls", "probe", "layout", "diskstats"}
+PROBES = {
+    "probes",
+    "spec",
+    "scheduler",
+    "syscalls",
+    "probe",
+    "layout",
+    "diskstats",
+    "proc_softirqs",
+}
 """Of agent/sections, what the privileged side reads too."""
 SHOWN = {"shown", "show"}
 """Of agent/sections, what a person sees: no numpy, no Trio."""

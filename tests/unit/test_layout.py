@@ -12,6 +12,7 @@ import pytest
 import agent
 from agent.sections.biolatency.evidence import REQUEST_DTYPE
 from agent.sections.offcpu.wait_functions import WAITS_DTYPE
+from agent.sections.softirq.evidence import STATE_DTYPE
 from agent.sections.syscall_counts.times import ENTRY_DTYPE, TIMES_DTYPE
 from agent.streams.collect.tables import COUNTERS_DTYPE, SLOT_DTYPE
 from agent.streams.collect.task_summaries import SUMMARY_DTYPE
@@ -35,6 +36,7 @@ DTYPES = {
     "syscall_times": TIMES_DTYPE,
     "syscall_entry": ENTRY_DTYPE,
     "wait_counters": WAITS_DTYPE,
+    "softirq_state": STATE_DTYPE,
 }
 
 CONSTANTS = machine_geometry(2, 32_768).constants()

@@ -9,6 +9,7 @@ from agent.overhead.interleave import Step
 from agent.overhead.protocols import WorkloadFailed
 from agent.overhead.rounds import Progress
 from agent.overhead.workloads import Command, PingPong
+from agent.sections.probes import SECTIONS
 from tests.fakes.overhead import FakeAgent
 
 
@@ -28,8 +29,7 @@ def test_progress_rewrites_one_line_on_a_terminal_only() -> None:
 
 def test_each_section_is_measured_alone_and_together() -> None:
     names = [run.name for run in section_runs(FakeAgent({}))]
-    sections = ["runqlat", "biolatency", "offcpu", "exec", "syscall_counts"]
-    assert names == ["nothing", *sections, "all"]
+    assert names == ["nothing", *SECTIONS, "all"]
 
 
 def test_without_an_agent_it_says_why_and_fails(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,32 @@
+"""The numbers that softirq.c and the Python side agree on. Standard library only."""
+
+VECTORS = (
+    "hi",
+    "timer",
+    "net_tx",
+    "net_rx",
+    "block",
+    "irq_poll",
+    "tasklet",
+    "sched",
+    "hrtimer",
+    "rcu",
+)
+"""By number (include/linux/interrupt.h; the order has not changed since 4.5)."""
+
+SOFTIRQ_VECTORS = 16
+"""What four bits can tell apart; the kernel has ten."""
+SOFTIRQ_VECTOR_BITS = 4
+SOFTIRQ_STATE_SIZE = 16
+
+CONSTANTS = {
+    "SOFTIRQ_VECTORS": SOFTIRQ_VECTORS,
+    "SOFTIRQ_VECTOR_BITS": SOFTIRQ_VECTOR_BITS,
+    "SOFTIRQ_STATE_SIZE": SOFTIRQ_STATE_SIZE,
+}
+"""As ``-D`` constants."""
+
+
+def vector_name(number: int) -> str:
+    """The vector's name, or ``vector_N`` for one that a later kernel may have added."""
+    return VECTORS[number] if number < len(VECTORS) else f"vector_{number}"

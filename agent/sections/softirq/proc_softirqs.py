@@ -1,0 +1,20 @@
+"""The kernel's own counts of softirqs. Standard library only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+SOFTIRQS = Path("/proc/softirqs")
+
+
+def softirqs_run() -> dict[str, int]:
+    """Softirqs run since boot by vector, in lower case, summed over CPUs.
+
+    What cannot be read is not there.
+    """
+    try:
+        lines = SOFTIRQS.read_text().splitlines()[1:]
+    except OSError:
+        return {}
+    rows = (line.partition(":") for line in lines)
+    return {name.strip().lower(): sum(map(int, counts.split())) for name, _, counts in rows}

@@ -1,0 +1,27 @@
+"""Sends datagrams to itself over loopback, each of which the kernel receives in a softirq.
+
+For each order, a number of datagrams; says how many were sent.
+"""
+
+import socket
+
+from protocol import say, wait
+
+
+def main() -> None:
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender,
+    ):
+        receiver.bind(("127.0.0.1", 0))
+        address = receiver.getsockname()
+        say()
+        while True:
+            order = wait()
+            for _ in range(int(order)):
+                sender.sendto(b".", address)
+                receiver.recv(1)
+            say(sent=int(order))
+
+
+main()

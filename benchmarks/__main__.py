@@ -14,7 +14,12 @@ from agent.overhead.results import Incomparable, Result, merge
 from agent.overhead.table import columns, render
 from benchmarks.against import Checkout, NotACheckout, checkout, measure_both
 from benchmarks.chart import draw
-from benchmarks.comparison import compare_figures, compare_slowdowns, comparison_table
+from benchmarks.comparison import (
+    ENOUGH_ROUNDS,
+    compare_figures,
+    compare_slowdowns,
+    comparison_table,
+)
 from benchmarks.micro import measure_parts
 from benchmarks.results_page import write_page
 from benchmarks.suite import (
@@ -64,7 +69,10 @@ def _parser() -> argparse.ArgumentParser:
     parts.add_argument("--out", type=Path, help="write JSON here")
     _add_against(parts)
     parts.add_argument(
-        "--rounds", type=int, default=5, help="with --against: measurements of each (%(default)s)"
+        "--rounds",
+        type=int,
+        default=ENOUGH_ROUNDS,
+        help="with --against: measurements of each (%(default)s)",
     )
     parts.set_defaults(run=_micro)
     joined = commands.add_parser("merge", help="several results of one machine as one")

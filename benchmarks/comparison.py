@@ -10,6 +10,10 @@ from agent.overhead.stats import Estimate, is_difference, median_estimate, noise
 OTHER = "@other"
 """Ends the names of the other checkout's configurations."""
 
+ENOUGH_ROUNDS = 6
+"""The widest interval that n values give for their median, from the least to the greatest, misses
+it in 2 of 2^n cases: 6 % with five values, 3 % with six. Fewer bear no 95 % interval."""
+
 HEADERS = ("new / old", "old", "new", "ratio", "95 % interval", "rounds", "")
 
 
@@ -33,6 +37,8 @@ class Comparison:
     def verdict(self) -> str:
         if self.ratio is None:
             return "same" if self.old == self.new else "no ratio"
+        if self.rounds < ENOUGH_ROUNDS:
+            return "too few rounds to judge"
         if self.floor is None:
             return "noise floor not measured"
         if is_difference(self.ratio, self.floor):

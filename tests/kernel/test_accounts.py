@@ -5,7 +5,6 @@ off by more than that, for a reason that is found wait by wait; or of an agent t
 """
 
 import os
-import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -29,6 +28,7 @@ TURNS, REMOTE_TURNS, WRITES = 5_000, 5_000, 500
 HACKBENCH = ("-g", "4", "-l", "300")
 CROWD = ("--switch", "2", "--mutex", "2", "--timeout", "1", "--quiet")
 ATTEMPTS, REPEATED = 20, 5
+CPU_RUNS, CPU_RUNS_WITHIN = 15, 7
 
 
 def of_players(agent: RealAgent, **body: Any) -> Json:
@@ -61,12 +61,12 @@ def test_with_real_queueing_there_is_next_to_nothing_to_explain(
 
 @pytest.mark.parametrize("sections", [["runqlat"], ["runqlat", "offcpu"]], ids="+".join)
 def test_short_waits_are_explained_one_by_one(agent: RealAgent, sections: list[str]) -> None:
-    """Each takes 1 to 3 µs, by the scheduler up to 10 % less."""
+    """Each takes 1 to 3 µs, by the scheduler up to 10 % less. Within 0.01 % in all of 60 runs."""
     checks = [
         checks_of(of_players(agent, sections=sections))["run_queue_wait"] for _ in range(REPEATED)
     ]
     assert min(check["ours"] for check in checks) > TURNS * 500
-    assert statistics.median(map(unexplained, checks)) < RELATIVE_BOUND
+    assert max(map(unexplained, checks)) < RELATIVE_BOUND
 
 
 def test_on_a_kernel_without_casts_as_well(copy: Copy) -> None:
@@ -98,14 +98,19 @@ def test_waits_for_a_disk_on_a_cpu_that_idles(agent: RealAgent, tool: Any, tmp_p
 
 
 def test_cpu_time_of_a_task_that_has_exited(agent: RealAgent) -> None:
-    """The scheduler brings it up to date with the tick: up to 4 ms at 250 Hz would be missing."""
+    """The scheduler brings it up to date with the tick: up to 4 ms at 250 Hz would be missing.
+
+    Of 50 ms, so that one run in eight would be within the bound by chance. 23 of 30 were, and the
+    rest up to 9 % off, on a virtual machine whose CPUs others used too; seven of 15 have to be.
+    """
     count = "i=0; while [ $i -lt 50000 ]; do i=$((i+1)); done"
-    runs = [of_a_tree(agent, "/bin/sh", "-c", count) for _ in range(REPEATED)]
+    runs = [of_a_tree(agent, "/bin/sh", "-c", count) for _ in range(CPU_RUNS)]
     # whose switches were not all seen is not compared
     compared = [checks_of(run)["cpu_time"] for run in runs if not unseen(run)]
     assert compared
     assert min(check["kernel"] for check in compared) > 20e6
-    assert statistics.median(map(unexplained, compared)) < RELATIVE_BOUND, compared
+    within = sum(unexplained(check) < RELATIVE_BOUND for check in compared)
+    assert within >= CPU_RUNS_WITHIN / CPU_RUNS * len(compared), compared
 
 
 @needs_two_cpus

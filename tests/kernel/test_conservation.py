@@ -51,7 +51,8 @@ def test_forks_of_a_storm(agent: RealAgent) -> None:
         lambda: of_the_machine(agent, "sh", "-c", script), "context_switches", "forks"
     )
     assert checks_of(evidence)["forks"]["ours"] >= 500
-    assert evidence["exec"]["forks"] >= evidence["exec"]["exec_count"] >= 500
+    # of the machine: who was born before the run may exec in it, so neither bounds the other
+    assert min(evidence["exec"]["forks"], evidence["exec"]["exec_count"]) >= 500
     assert_rows_add_up(evidence)
 
 

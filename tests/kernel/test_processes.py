@@ -87,6 +87,7 @@ def test_killing_a_process_during_a_compilation_leaves_no_program(
     os.kill(pids[victim], signal.SIGKILL)
     if victim != "compiler":
         assert bpftool.gone(maps)
+        # its programs go before its last turn on a CPU is over
         eventually(lambda: not state_of(compiler))
     else:
         assert "killed by SIGKILL" in answer.result()["reason"]

@@ -5,7 +5,7 @@ from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
-class HealthMetric:
+class InternalMetric:
     """One ``chainbench_agent_*`` metric family.
 
     ``samples`` are pairs of a label set and a value. A counter's ``name`` ends in ``_total``,

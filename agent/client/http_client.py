@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-Json = dict[str, Any]
+from agent.model import Json
 
 ANSWER_TIMEOUT_S = 60.0
 """Longer than the slowest start, which compiles the probes."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from agent.aggregate.series import SeriesStore
-from agent.internal_metrics import HealthMetric
+from agent.internal_metrics import InternalMetric
 from agent.model import Json, Report, StartRequest
 
 
@@ -37,4 +37,4 @@ class RecorderAPI(Protocol):
         """What has been counted, by label set."""
         ...
 
-    def health(self) -> Sequence[HealthMetric]: ...
+    def internal_metrics(self) -> Sequence[InternalMetric]: ...

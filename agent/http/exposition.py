@@ -29,7 +29,7 @@ from agent.aggregate.totals import (
     Total,
 )
 from agent.http.negotiation import PageFormat
-from agent.internal_metrics import HealthMetric
+from agent.internal_metrics import InternalMetric
 from agent.sections.registry import FAMILIES as SECTION_FAMILIES
 
 BOUNDS = (*(f"{bound}.0" for bound in LATENCY_BOUNDS_US), "+Inf")
@@ -111,14 +111,14 @@ class Exposition:
         self._store = store
         self._rendered: dict[LabelSet, _Rendered] = {}
 
-    def render(self, health: Iterable[HealthMetric], page_format: PageFormat) -> bytes:
+    def render(self, internal: Iterable[InternalMetric], page_format: PageFormat) -> bytes:
         """The whole page: the contract's metrics, then the agent's own."""
         sets = [self._lines_of(labels, series) for labels, series in self._store]
         page = []
         for index, family in enumerate(FAMILIES):
             page.append(_header(family.name, family.type, family.help, page_format))
             page += [rendered.pieces[index] for rendered in sets]
-        page += [_health(metric, page_format) for metric in (*health, self._refused())]
+        page += [_internal_lines(metric, page_format) for metric in (*internal, self._refused())]
         if page_format is PageFormat.OPENMETRICS:
             page.append(b"# EOF\n")
         return b"".join(page)
@@ -132,8 +132,8 @@ class Exposition:
         rendered = self._rendered[labels] = _Rendered(series.version, text, pieces)
         return rendered
 
-    def _refused(self) -> HealthMetric:
-        return HealthMetric(
+    def _refused(self) -> InternalMetric:
+        return InternalMetric(
             "chainbench_agent_label_sets_refused_total",
             "Runs and reports not shown because the number of label sets is capped.",
             "counter",
@@ -162,7 +162,7 @@ def _label_text(labels: LabelSet) -> LabelText:
     return LabelText(",".join(pairs), ",".join(pairs[1:]))
 
 
-def _health(metric: HealthMetric, page_format: PageFormat) -> bytes:
+def _internal_lines(metric: InternalMetric, page_format: PageFormat) -> bytes:
     lines = "".join(
         f"{metric.name}{_braces(labels)} {number(value)}\n" for labels, value in metric.samples
     )

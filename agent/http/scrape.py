@@ -28,6 +28,6 @@ class SharedScrape:
                 self._pages.clear()
                 self._prepared += 1
             if page_format not in self._pages:
-                health = self._recorder.health()
-                self._pages[page_format] = self._exposition.render(health, page_format)
+                internal = self._recorder.internal_metrics()
+                self._pages[page_format] = self._exposition.render(internal, page_format)
             return self._pages[page_format]

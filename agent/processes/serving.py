@@ -20,7 +20,8 @@ from agent.errors import NotRunning
 from agent.http.app import create_app
 from agent.http.server import serve as serve_http
 from agent.http.settings import HttpSettings, local_host_names
-from agent.recording.recorder import Collector, Recorder
+from agent.recording.collector import Collector
+from agent.recording.recorder import Recorder
 from agent.recording.unavailable import UnavailableCollector
 from agent.settings import Settings
 from agent.streams.collect.collector import KernelCollector

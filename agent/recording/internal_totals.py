@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from agent import __version__
 from agent.evidence.cost import cpu_ms
 from agent.evidence.verdict import COMPLETE, DEGRADED, INVALID, Verdict
-from agent.internal_metrics import HealthMetric
+from agent.internal_metrics import InternalMetric
 from agent.recording.collection import Collection
 from agent.sections.registry import REGISTRY
 from agent.streams.collect.observed import Observed
@@ -23,7 +23,7 @@ HELP = {
 }
 
 
-class HealthTotals:
+class InternalTotals:
     """Finished runs and the running one, added up; never goes down."""
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class HealthTotals:
 
     def metrics(
         self, armed: Mapping[str, bool], available: bool, processes: Mapping[str, int]
-    ) -> list[HealthMetric]:
+    ) -> list[InternalMetric]:
         # update(), not +: adding drops the entries that are 0
         shown = Counter(self._base)
         shown.update(self._live)
@@ -56,19 +56,19 @@ class HealthTotals:
         return [
             _metric("build_info", "gauge", "Version of the agent.", {"version": __version__}, 1),
             _metric("ebpf_available", "gauge", "Whether eBPF can be had.", {}, float(available)),
-            HealthMetric(
+            InternalMetric(
                 "chainbench_agent_probe_armed",
                 "Whether a section's probes are attached.",
                 "gauge",
                 tuple(({"section": s}, float(on)) for s, on in armed.items()),
             ),
-            HealthMetric(
+            InternalMetric(
                 "chainbench_agent_runs_total",
                 "Runs stopped, by verdict.",
                 "counter",
                 tuple(({"verdict": v}, float(self._runs[v, ""])) for v in VERDICTS),
             ),
-            HealthMetric(
+            InternalMetric(
                 "chainbench_agent_run_reasons_total",
                 "Runs that were degraded or invalid, by verdict and reason.",
                 "counter",
@@ -79,7 +79,7 @@ class HealthTotals:
                 ),
             ),
             *(
-                HealthMetric(
+                InternalMetric(
                     f"chainbench_agent_events_{kind}_total",
                     HELP[kind],
                     "counter",
@@ -87,7 +87,7 @@ class HealthTotals:
                 )
                 for kind in FIELDS
             ),
-            HealthMetric(
+            InternalMetric(
                 "chainbench_agent_histogram_overflow_total",
                 "Latencies beyond the histogram's range.",
                 "counter",
@@ -107,7 +107,7 @@ class HealthTotals:
             _metric(
                 "drains_total", "counter", "Looks at the event buffer.", {}, shown["drains", ""]
             ),
-            HealthMetric(
+            InternalMetric(
                 "chainbench_agent_cpu_seconds_total",
                 "CPU time of each of the agent's processes.",
                 "counter",
@@ -134,9 +134,11 @@ def _counts(observed: Observed, collection: Collection) -> Counter[tuple[str, st
     return counts
 
 
-def _metric(name: str, kind: str, text: str, labels: dict[str, str], value: float) -> HealthMetric:
+def _metric(
+    name: str, kind: str, text: str, labels: dict[str, str], value: float
+) -> InternalMetric:
     assert kind in ("gauge", "counter")
     family = f"chainbench_agent_{name}"
     if kind == "counter":
-        return HealthMetric(family, text, "counter", ((labels, float(value)),))
-    return HealthMetric(family, text, "gauge", ((labels, float(value)),))
+        return InternalMetric(family, text, "counter", ((labels, float(value)),))
+    return InternalMetric(family, text, "gauge", ((labels, float(value)),))

@@ -7,7 +7,7 @@ waits for it, so a client that goes away in the middle changes nothing.
 import gc
 import logging
 from collections import OrderedDict
-from typing import Any, Protocol
+from typing import Any
 
 import trio
 
@@ -16,15 +16,15 @@ from agent.aggregate.totals import RunTotals
 from agent.errors import InvalidRequest, NotRunning, RunInProgress
 from agent.evidence.cost import CpuMeter
 from agent.evidence.verdict import INVALID, Findings, Verdict, judge, unavailable
-from agent.internal_metrics import HealthMetric
+from agent.internal_metrics import InternalMetric
 from agent.model import Json, Labels, Report, StartRequest
 from agent.recording import document
-from agent.recording.internal_totals import HealthTotals
+from agent.recording.collector import Collector
+from agent.recording.internal_totals import InternalTotals
 from agent.recording.lifecycle import Event, Lifecycle, State
 from agent.recording.run import Run
 from agent.sections.probes import SECTIONS
-from agent.streams.collect.observed import Arming, Observed, Stopped
-from agent.streams.drain.batches import Sink
+from agent.streams.collect.observed import Observed, Stopped
 from agent.streams.shared.causes import CannotCollect
 
 KEPT_EVIDENCE = 16
@@ -33,30 +33,6 @@ KEPT_EVIDENCE = 16
 INTERNAL_ERROR = "internal_error"
 
 LOGGER = logging.getLogger("agent.recording.recorder")
-
-
-class Collector(Protocol):
-    """Where events come from: the kernel, or a fake of it."""
-
-    @property
-    def lost(self) -> trio.Event:
-        """Set when nothing can be collected any more."""
-        ...
-
-    async def prepare(self) -> None: ...
-
-    async def start(self, request: StartRequest, sink: Sink) -> Arming: ...
-
-    async def refresh(self) -> Observed: ...
-
-    async def stop(self) -> Stopped: ...
-
-    async def abandon(self) -> None:
-        """Detach and forget the run, whatever state it is in. Raises nothing."""
-
-    def processes(self) -> dict[str, int]:
-        """Pids by role, of this process and those it needs."""
-        ...
 
 
 class Recorder:
@@ -69,7 +45,7 @@ class Recorder:
         self._lifecycle = Lifecycle()
         self._run: Run | None = None
         self._kept: OrderedDict[str, Json] = OrderedDict()
-        self._totals = HealthTotals()
+        self._totals = InternalTotals()
         self._failure: CannotCollect | None = None
         self._available: bool | None = None
         self._nursery: trio.Nursery | None = None
@@ -164,7 +140,7 @@ class Recorder:
     def series(self) -> SeriesStore:
         return self._series
 
-    def health(self) -> list[HealthMetric]:
+    def internal_metrics(self) -> list[InternalMetric]:
         available = bool(self._ebpf()["available"])
         return self._totals.metrics(self._armed(), available, self._collector.processes())
 

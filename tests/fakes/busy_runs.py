@@ -9,7 +9,7 @@ import trio
 from fakes.collector import FakeCollector, raising
 
 from agent.aggregate.series import SeriesStore
-from agent.model import Scope, StartRequest
+from agent.model import Json, Scope, StartRequest
 from agent.recording.recorder import Recorder
 from agent.sections.offcpu.wait_functions import WAITS_DTYPE
 from agent.sections.probes import SECTIONS
@@ -21,9 +21,6 @@ from agent.streams.collect.tables import Blocked
 from agent.streams.shared import layout
 from agent.streams.shared.causes import cannot
 from agent.streams.shared.kernel_counts import Edge, KernelCounts, SectionCounts
-
-Json = dict[str, Any]
-
 
 EVENTS = {
     "runqlat": [1_500 | 7 << layout.LATENCY_BITS],

@@ -6,7 +6,7 @@ from typing import Any
 from fakes.program import program
 from fakes.real_agent import RealAgent
 
-Json = dict[str, Any]
+from agent.model import Json
 
 FIELDS = {"name", "unit", "ours", "kernel", "explained", "difference", "bound", "pass"}
 

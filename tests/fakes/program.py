@@ -13,15 +13,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from fakes.lines import LineReader
+
+from agent.model import Json
 
 PROGRAMS = Path(__file__).parents[1] / "kernel" / "programs"
 ANSWER_SECONDS = 120.0
 ENDING_SECONDS = 20.0
-
-Json = dict[str, Any]
 
 
 class Program:

@@ -7,8 +7,7 @@ from typing import Any
 
 from agent.client.http_client import ANSWER_TIMEOUT_S, AgentClient
 from agent.client.spawn import running_agent
-
-Json = dict[str, Any]
+from agent.model import Json
 
 STARTING_SECONDS = 60.0
 ANSWER_SECONDS = ANSWER_TIMEOUT_S

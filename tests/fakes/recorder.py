@@ -10,7 +10,7 @@ import trio
 
 from agent.aggregate.series import SeriesStore
 from agent.errors import NotRunning, RunInProgress
-from agent.internal_metrics import HealthMetric
+from agent.internal_metrics import InternalMetric
 from agent.model import Labels, Report, StartRequest
 
 EVIDENCE: dict[str, Any] = {
@@ -44,7 +44,7 @@ class FakeRecorder:
         self.reports: list[Report] = []
         self.refreshes = 0
         self.series = SeriesStore()
-        self.metrics: list[HealthMetric] = []
+        self.metrics: list[InternalMetric] = []
         self._evidence: dict[str, dict[str, Any]] = {}
 
     @classmethod
@@ -111,5 +111,5 @@ class FakeRecorder:
     def evidence(self, run_id: str) -> dict[str, Any] | None:
         return self._evidence.get(run_id)
 
-    def health(self) -> Sequence[HealthMetric]:
+    def internal_metrics(self) -> Sequence[InternalMetric]:
         return self.metrics

@@ -22,7 +22,7 @@ from agent.aggregate.series import LabelSet, SeriesStore
 from agent.aggregate.totals import LatencyTotals
 from agent.http.exposition import Exposition
 from agent.http.negotiation import PageFormat, choose_format
-from agent.internal_metrics import HealthMetric
+from agent.internal_metrics import InternalMetric
 from agent.model import Labels, Report
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -30,9 +30,9 @@ BASELINE = LabelSet("baseline", "python", "numpy", "c0ffee", "bench-7", "d00d")
 SYSCALLS = {"futex": 1250, "fsync": 45, "openat": 230, "read": 8900, "write": 450, "other": 7}
 PARSERS = {PageFormat.TEXT: parse_text, PageFormat.OPENMETRICS: parse_openmetrics}
 
-HEALTH = (
-    HealthMetric("chainbench_agent_build_info", "Version.", "gauge", (({"version": "1"}, 1),)),
-    HealthMetric(
+INTERNAL = (
+    InternalMetric("chainbench_agent_build_info", "Version.", "gauge", (({"version": "1"}, 1),)),
+    InternalMetric(
         "chainbench_agent_events_lost_total",
         'Lost "events"\nby stream, \\ included.',
         "counter",
@@ -74,7 +74,7 @@ def samples(
 
 @pytest.mark.parametrize("page_format", PageFormat)
 def test_the_page_is_the_golden_one(page_format: PageFormat) -> None:
-    page = Exposition(a_store()).render(HEALTH, page_format)
+    page = Exposition(a_store()).render(INTERNAL, page_format)
     golden = GOLDEN / f"{page_format.name.lower()}.txt"
     if os.environ.get("CHAINBENCH_GOLDEN") == "write":
         golden.write_bytes(page)
@@ -83,7 +83,7 @@ def test_the_page_is_the_golden_one(page_format: PageFormat) -> None:
 
 @pytest.mark.parametrize("page_format", PageFormat)
 def test_the_official_parser_finds_names_types_and_values(page_format: PageFormat) -> None:
-    page = Exposition(a_store()).render(HEALTH, page_format)
+    page = Exposition(a_store()).render(INTERNAL, page_format)
     found = families(page, page_format)
     assert {name: metric.type for name, metric in found.items()} == {
         "chainbench_runqlat_microseconds": "histogram",
@@ -185,8 +185,8 @@ def test_a_lone_surrogate_does_not_break_the_page(page_format: PageFormat) -> No
     ("value", "text"),
     [(float("nan"), "NaN"), (float("inf"), "+Inf"), (-float("inf"), "-Inf"), (1e300, "1e+300")],
 )
-def test_odd_values_of_health(value: float, text: str) -> None:
-    odd = HealthMetric("chainbench_agent_odd", "", "gauge", (({}, value),))
+def test_odd_values_of_internal_metrics(value: float, text: str) -> None:
+    odd = InternalMetric("chainbench_agent_odd", "", "gauge", (({}, value),))
     for page_format in PageFormat:
         page = Exposition(SeriesStore()).render([odd], page_format)
         assert f"\nchainbench_agent_odd {text}\n" in page.decode()
@@ -206,7 +206,7 @@ def test_the_page_stays_bounded() -> None:
 
 
 def test_promtool_dislikes_only_names_of_the_contract(tool: Callable[[str], str]) -> None:
-    page = Exposition(a_store()).render(HEALTH, PageFormat.TEXT)
+    page = Exposition(a_store()).render(INTERNAL, PageFormat.TEXT)
     checked = subprocess.run(
         [tool("promtool"), "check", "metrics"], input=page, capture_output=True, check=False
     )
@@ -227,7 +227,7 @@ def test_promtool_dislikes_only_names_of_the_contract(tool: Callable[[str], str]
 )
 def test_health_has_names_of_its_own(name: str, kind: str) -> None:
     with pytest.raises(ValueError, match=name):
-        HealthMetric(name, "", kind, ())  # type: ignore[arg-type]
+        InternalMetric(name, "", kind, ())  # type: ignore[arg-type]
 
 
 PROMETHEUS_2_42 = (

@@ -21,8 +21,7 @@ from fakes.program import program
 from fakes.real_agent import RealAgent
 
 from agent.evidence.accounts import NS_PER_SWITCH, RELATIVE_BOUND
-
-Json = dict[str, Any]
+from agent.model import Json
 
 TURNS, REMOTE_TURNS, WRITES = 5_000, 5_000, 500
 HACKBENCH = ("-g", "4", "-l", "300")

@@ -10,7 +10,7 @@ from fakes.disks import Disk
 from fakes.program import program
 from fakes.real_agent import RealAgent
 
-Json = dict[str, Any]
+from agent.model import Json
 
 HACKBENCH = ("-g", "4", "-l", "1000")
 DIRECT, SYNCED = 1_000, 300

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
@@ -19,7 +18,7 @@ from fakes.proc import resident_kib
 from fakes.processes import Launched
 from fakes.program import program
 
-Json = dict[str, Any]
+from agent.model import Json
 
 TURNS = 5_000
 READS = 2_000

@@ -1,18 +1,15 @@
 """Softirqs: each counted once, by vector, and told apart by what they ran on top of."""
 
-from typing import Any
-
 import pytest
 from fakes.checks import checks_of
 from fakes.program import program
 from fakes.real_agent import RealAgent, hooks
 
+from agent.model import Json
 from agent.sections.softirq.proc_softirqs import softirqs_run
 
 DATAGRAMS = 5_000
 HOOKS = {"softirq_entry", "softirq_exit"}
-
-Json = dict[str, Any]
 
 
 def by_vector(evidence: Json) -> dict[str, Json]:

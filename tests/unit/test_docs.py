@@ -186,9 +186,11 @@ async def page_of_everything() -> str:
     _, _, recorder = await finished(Busy())
     _, _, degraded = await finished(lacking)
     recorder.report(Report(Labels(), 2.0, 1.0, 50.0))
-    health = {metric.name: metric for metric in recorder.health()}
-    health |= {m.name: m for m in degraded.health() if m.samples and not health[m.name].samples}
-    return Exposition(recorder.series).render(health.values(), PageFormat.TEXT).decode()
+    internal = {metric.name: metric for metric in recorder.internal_metrics()}
+    internal |= {
+        m.name: m for m in degraded.internal_metrics() if m.samples and not internal[m.name].samples
+    }
+    return Exposition(recorder.series).render(internal.values(), PageFormat.TEXT).decode()
 
 
 def families(page: str) -> dict[str, tuple[str, frozenset[str]]]:

@@ -360,7 +360,9 @@ async def test_without_a_supervisor_it_goes_on_serving(
     evidence = await recorder.stop()
     assert (evidence["available"], evidence["code"]) == (False, "supervisor_lost")
     assert recorder.evidence(kept["run_id"]) == kept
-    [available] = [m for m in recorder.health() if m.name == "chainbench_agent_ebpf_available"]
+    [available] = [
+        m for m in recorder.internal_metrics() if m.name == "chainbench_agent_ebpf_available"
+    ]
     assert available.samples == (({}, 0.0),)
 
 

@@ -100,7 +100,7 @@ def counted(recorder: Recorder) -> Counters:
     """Everything on /metrics that may only grow."""
     counters: Counters = {
         (metric.name, *labels.values()): value
-        for metric in recorder.health()
+        for metric in recorder.internal_metrics()
         if metric.type == "counter"
         for labels, value in metric.samples
     }

@@ -36,7 +36,7 @@ async def one_run(recorder: Recorder) -> Any:
 
 
 def counted(recorder: Recorder, name: str) -> dict[tuple[str, ...], float]:
-    (family,) = (m for m in recorder.health() if m.name == f"chainbench_agent_{name}")
+    (family,) = (m for m in recorder.internal_metrics() if m.name == f"chainbench_agent_{name}")
     return {tuple(labels.values()): value for labels, value in family.samples}
 
 

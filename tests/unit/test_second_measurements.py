@@ -1,11 +1,9 @@
 """When tests of the real kernel measure once more: where the first evidence says why, and once."""
 
-from typing import Any
-
 import pytest
 from fakes.checks import FIELDS, passing
 
-Json = dict[str, Any]
+from agent.model import Json
 
 
 def evidence(passes: bool, unseen: int = 0, *reasons: str) -> Json:

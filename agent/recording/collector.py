@@ -1,0 +1,33 @@
+"""What the recorder needs of a collector: the kernel's, or a fake of it."""
+
+from typing import Protocol
+
+import trio
+
+from agent.model import StartRequest
+from agent.streams.collect.observed import Arming, Observed, Stopped
+from agent.streams.drain.batches import Sink
+
+
+class Collector(Protocol):
+    """Where events come from: the kernel, or a fake of it."""
+
+    @property
+    def lost(self) -> trio.Event:
+        """Set when nothing can be collected any more."""
+        ...
+
+    async def prepare(self) -> None: ...
+
+    async def start(self, request: StartRequest, sink: Sink) -> Arming: ...
+
+    async def refresh(self) -> Observed: ...
+
+    async def stop(self) -> Stopped: ...
+
+    async def abandon(self) -> None:
+        """Detach and forget the run, whatever state it is in. Raises nothing."""
+
+    def processes(self) -> dict[str, int]:
+        """Pids by role, of this process and those it needs."""
+        ...

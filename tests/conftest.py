@@ -1,8 +1,9 @@
-"""Which tests run here. With CHAINBENCH_REQUIRE_KERNEL=1 a test that cannot is a failure.
+"""Selection of the tests that run on this machine.
 
-Those marked ``thorough`` run with CHAINBENCH_THOROUGH=1 and are deselected otherwise.
+CHAINBENCH_REQUIRE_KERNEL=1 turns skips of kernel tests, and skips for a missing program, into
+failures. Tests marked ``thorough`` run with CHAINBENCH_THOROUGH=1 and are deselected otherwise.
 
-Everything under tests/kernel carries the marker ``kernel``. Helpers shared by several tests are
+Everything under tests/kernel carries the marker ``kernel``. Helpers that several tests share are
 modules in tests/fakes (``from fakes.name import thing``).
 """
 
@@ -17,10 +18,10 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-# Behind everything else: benchmarks/ is found here, agent only where it is installed.
+# Last in the search path: benchmarks/ is found here, but agent only where it is installed.
 sys.path.append(str(Path(__file__).parents[1]))
 
-# How long an example takes is the machine's business: no test here asserts time.
+# How long an example takes depends on the machine, and no test here asserts time.
 hypothesis.settings.register_profile(
     "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
@@ -30,7 +31,7 @@ REQUIRED = os.environ.get("CHAINBENCH_REQUIRE_KERNEL") == "1"
 THOROUGH = os.environ.get("CHAINBENCH_THOROUGH") == "1"
 KERNEL_TESTS = Path(__file__).parent / "kernel"
 
-# Where Debian keeps bpftool and the like, and an ordinary user's PATH does not look.
+# Debian puts bpftool and the like in directories that an ordinary user's PATH leaves out.
 SYSTEM_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin:/usr/sbin:/sbin"])
 
 # Bits of the capability sets, from include/uapi/linux/capability.h.
@@ -50,7 +51,7 @@ def may_use_bpf(capabilities: int) -> bool:
 
 
 def has_bcc(python: str) -> bool:
-    """Whether an interpreter finds the real bcc: PyPI's namesake has no libbcc in it."""
+    """Return whether an interpreter finds the real bcc: PyPI's namesake contains no libbcc."""
     found = subprocess.run([python, "-c", "import bcc.libbcc"], capture_output=True, check=False)
     return found.returncode == 0
 
@@ -64,7 +65,7 @@ def why_no_ebpf() -> str | None:
     if not Path("/sys/kernel/btf/vmlinux").exists():
         return "this kernel has no BTF (/sys/kernel/btf/vmlinux)"
     if not any(has_bcc(python) for python in ("/usr/bin/python3", "python3")):
-        return "no bcc here: install python3-bpfcc (Debian, Ubuntu) or python3-bcc (Fedora)"
+        return "bcc is missing: install python3-bpfcc (Debian, Ubuntu) or python3-bcc (Fedora)"
     return None
 
 
@@ -74,7 +75,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.kernel)
     if not THOROUGH:
         left_out = [item for item in items if item.get_closest_marker("thorough")]
-        # pytest counts them in its last line
+        # pytest shows their number in its last line
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
 
@@ -89,7 +90,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Turns every skip of a kernel test into a failure where they are required to run."""
+    """Turn every skip of a kernel test into a failure where kernel tests are required."""
     report = yield
     expected = hasattr(report, "wasxfail")
     if REQUIRED and report.skipped and not expected and item.get_closest_marker("kernel"):
@@ -101,7 +102,10 @@ def pytest_runtest_makereport(
 
 @pytest.fixture(scope="session")
 def tool() -> Callable[[str], str]:
-    """``tool("fio")``: the path of a program, or a skip (a failure where tests are required)."""
+    """Return a function that finds a program, as in ``tool("fio")``.
+
+    It returns the path, or skips the test (fails it where kernel tests are required).
+    """
 
     def find(name: str) -> str:
         path = shutil.which(name, path=SYSTEM_PATH)

@@ -1,6 +1,6 @@
-"""The metrics page: a golden copy, and the official parsers as judges.
+"""The metrics page, compared with a golden copy and read by the official parsers.
 
-After a wanted change of the page: ``CHAINBENCH_GOLDEN=write pytest tests/http``.
+After an intended change of the page, run ``CHAINBENCH_GOLDEN=write pytest tests/http``.
 """
 
 import os
@@ -42,7 +42,7 @@ INTERNAL = (
 
 
 def latencies(*counts: int) -> LatencyTotals:
-    """``counts`` from the lowest bucket on, and 1 beyond the highest bound."""
+    """Return totals with ``counts`` from the lowest bucket up, and 1 beyond the highest bound."""
     padded = (*counts, *[0] * (20 - len(counts)), 1)
     return LatencyTotals(padded, sum_us=1234567.25, count=sum(padded))
 

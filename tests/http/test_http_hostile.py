@@ -1,4 +1,4 @@
-"""Clients that are slow, rude or gone. The others are served meanwhile, and shutdown is in time."""
+"""Clients that are slow, rude or gone: others are still served, and shutdown ends in time."""
 
 import json
 import os
@@ -46,7 +46,7 @@ def clients(
 
 
 def read_to_end(sock: socket.socket) -> bytes:
-    """Everything up to the end of the connection, also where that is a reset."""
+    """Read everything up to the end of the connection, even if that is a reset."""
     received = b""
     try:
         while data := sock.recv(65536):
@@ -57,7 +57,7 @@ def read_to_end(sock: socket.socket) -> bytes:
 
 
 def reads_status(sock: socket.socket) -> bool:
-    """Whether a whole answer of /status comes, and nothing else."""
+    """Return whether a whole answer of /status arrives, and nothing else."""
     received = b""
     while not received.endswith(b"}\n"):
         if not (data := sock.recv(65536)):
@@ -89,7 +89,7 @@ def fill_metrics(server: RunningServer) -> None:
 
 
 def hold(server: RunningServer, hook: str) -> Callable[[], None]:
-    """Make the recorder wait at ``hook``; call the result to let it go on."""
+    """Make the recorder wait at ``hook``; call the result to release it."""
     event = server.event()
     setattr(server.recorder, hook, event.wait)
     return lambda: server.call(event.set)
@@ -251,7 +251,7 @@ def test_thousands_of_idle_connections(server: RunningServer) -> None:
 def test_out_of_descriptors(server: RunningServer, caplog: pytest.LogCaptureFixture) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with socket.socket() as sock:
-        # Descriptors are given out from below, so with this limit there is none left.
+        # The kernel hands out the lowest free descriptor, so this limit leaves none.
         resource.setrlimit(resource.RLIMIT_NOFILE, (_lowest_free_descriptor(), hard))
         try:
             sock.connect(("127.0.0.1", server.port))
@@ -316,7 +316,7 @@ def test_shutdown_lets_the_request_in_flight_end(server: RunningServer) -> None:
 
 
 def _in_flight(server: RunningServer) -> bool:
-    """Whether the connection before this one has been read: they are accepted in order."""
+    """Return whether the connection before this one has been read: they are accepted in order."""
     return is_served(server)
 
 

@@ -1,4 +1,4 @@
-"""Opening the listening socket, and whom the server then takes itself for."""
+"""Opening the listening socket, and the host names that the server takes as its own."""
 
 import errno
 import socket

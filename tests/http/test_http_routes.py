@@ -1,4 +1,4 @@
-"""The contract's routes and refusals, inside the process: no socket, no Hypercorn."""
+"""The contract's routes and refusals, tested in-process: no socket, no Hypercorn."""
 
 from collections.abc import AsyncIterator
 from typing import Any

@@ -76,7 +76,7 @@ async def test_a_storm_of_scrapes_shares_one_refresh(
             nursery.start_soon(one, PageFormat.OPENMETRICS)
     assert recorder.refreshes == 1
     assert len(pages) == 100
-    # Not only equal: the same bytes, so each format was rendered once.
+    # The same objects, not just equal bytes, so each format was rendered once.
     assert len({id(page) for page in pages}) == 2
 
 
@@ -124,7 +124,7 @@ def test_the_format_is_negotiated(accept: str, page_format: PageFormat) -> None:
 
 @contextmanager
 def prometheus(program: str, target_port: int, folder: Path) -> Iterator[str]:
-    """A Prometheus that scrapes the port every second; gives its own address."""
+    """Run a Prometheus that scrapes the port every second; yield its own address."""
     config = folder / "prometheus.yml"
     job = {"job_name": "agent", "static_configs": [{"targets": [f"127.0.0.1:{target_port}"]}]}
     config.write_text(json.dumps({"global": {"scrape_interval": "1s"}, "scrape_configs": [job]}))

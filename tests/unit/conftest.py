@@ -1,4 +1,4 @@
-"""A recorder over a collector without a kernel, for the tests of what it does in a run."""
+"""A recorder on top of a collector without a kernel, for tests of what it does in a run."""
 
 from collections.abc import AsyncIterator
 
@@ -28,7 +28,7 @@ async def recorder(
 
 @pytest.fixture
 async def gate() -> AsyncIterator[trio.Event]:
-    """An event for a hook to wait for; whoever was held is let go at the end."""
+    """An event for a hook to wait for. It is set at the end, so that no waiter stays blocked."""
     gate = trio.Event()
     yield gate
     gate.set()

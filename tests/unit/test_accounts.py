@@ -1,4 +1,4 @@
-"""Our account of each task beside the kernel's: what is compared with what, and what is not."""
+"""Comparison of our account of each task with the kernel's: what is compared, and what is not."""
 
 from typing import Any
 
@@ -53,12 +53,12 @@ def test_a_task_with_arrivals_that_were_not_seen_is_compared_by_what_was() -> No
 
 
 def test_more_waits_than_arrivals_are_nothing_unseen() -> None:
-    """A task preempted on its way to sleep: the kernel is not told of that arrival."""
+    """The kernel does not count the arrival of a task that was preempted on its way to sleep."""
     assert taken({"kernel_pcount": 9}).unseen == 0
 
 
 MANY = 100
-"""So many waits that the resolution of each allows more than 1 % of their sum."""
+"""Enough waits for their resolution to allow more than 1 % of their sum."""
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -80,7 +80,7 @@ def test_the_sum_of_long_waits_may_be_off_by_a_hundredth(sign: int) -> None:
 @pytest.mark.parametrize(
     ("explained", "ns"),
     [({"scheduler_excess_ns": -700_000}, -700_000), ({"sleep_as_wait_us": 700}, 700_000)],
-    ids=["the scheduler's clock", "sleeps taken for waits"],
+    ids=["the scheduler's clock", "sleeps counted as waits"],
 )
 def test_what_is_explained_of_single_waits_is_no_difference(
     explained: dict[str, int], ns: int
@@ -90,7 +90,7 @@ def test_what_is_explained_of_single_waits_is_no_difference(
     accounts = taken(row | explained)
     assert accounts.waits_failed == 0
     assert (accounts.waits_ns, accounts.waits_explained_ns) == (2_000_000, ns)
-    # nor does it hide one
+    # nor does an explanation hide a difference
     assert taken(explained).waits_failed == 1
 
 

@@ -1,4 +1,4 @@
-"""Two checkouts measured in turns: the arithmetic, and what is run. Nothing real is measured."""
+"""Two checkouts measured in turns: the arithmetic and what is run. Nothing real is measured."""
 
 import shutil
 import sys
@@ -29,7 +29,7 @@ LISTENS = "import time; print('listening on http://127.0.0.1:1', flush=True); ti
 
 
 def measured(name: str, factor: float, noise: float = 0.0) -> Measured:
-    """One pair a round; ``noise`` spreads the slowdowns evenly around ``factor``."""
+    """Return one pair per round; ``noise`` spreads the slowdowns evenly around ``factor``."""
     middle = ROUNDS // 2
     spread = (noise * (number - middle) / middle for number in range(ROUNDS))
     pairs = (Pair(number, 1.0, factor + one, 1.0) for number, one in enumerate(spread))
@@ -56,7 +56,7 @@ def test_there_is_no_ratio_to_zero() -> None:
 
 
 def test_what_disturbs_a_round_disturbs_no_ratio() -> None:
-    """Slowdowns from 1.05 to 1.35, and one always 10 % above the other."""
+    """The old slowdowns range from 1.05 to 1.35, and the new one is always 10 % higher."""
     old = measured("all" + OTHER, 1.2, 0.15)
     new = Measured("all", "all", tuple(Pair(p.round, 1.0, p.armed * 1.1, 1.0) for p in old.pairs))
     [found] = compare_slowdowns(workload(*nothings(), new, old))
@@ -138,7 +138,7 @@ def test_the_table_says_what_was_found() -> None:
 
 @pytest.fixture
 def other(tmp_path: Path) -> Checkout:
-    """A checkout of another layout: only ``python -m agent`` is there."""
+    """A checkout with another layout, which has nothing but ``python -m agent``."""
     (tmp_path / "agent").mkdir()
     (tmp_path / "agent" / "__main__.py").write_text(LISTENS)
     return checkout(tmp_path)
@@ -190,11 +190,11 @@ def test_names_choose_pairs(other: Checkout) -> None:
 def test_an_idle_agent_that_does_not_answer_is_no_measurement(other: Checkout) -> None:
     idle = IdleAgent("idle", "idle", other.agent)
     with pytest.raises(CannotMeasure, match=r"no answer from http://127\.0\.0\.1:1"), idle.armed():
-        pytest.fail("not armed")
+        pytest.fail("must not be armed")
 
 
 def test_rounds_take_turns(other: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
-    """New and old twice in a row each, so that neither is always the one that goes first."""
+    """Each of the two is measured twice in a row, so that neither always goes first."""
     measured_in = []
 
     def measure(full: bool, tell: object, invocation: object, fold: object) -> micro.Figures:

@@ -1,4 +1,4 @@
-"""Every event is handed over exactly once, whichever way it came and whenever one looked."""
+"""Every event is handed over exactly once, however it arrives and whenever the reader looks."""
 
 import random
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ class Received:
 
     def __call__(self, stream: int, words: Words) -> None:
         events = words.reshape(-1, STREAM_WORDS[stream])
-        # a whole event: its further words follow the first
+        # each event is whole: its other words count up from the first
         assert (np.diff(events, axis=1) == 1).all()
         self.events[stream] += events[:, 0].tolist()
 
@@ -61,7 +61,7 @@ def take_records(kernel: KernelBatches, ledger: Ledger, sink: Received, limit: i
 
 
 def made(kernel: KernelBatches, stream: int) -> list[int]:
-    """What the batches of a stream took, of all CPUs."""
+    """Return the first words of all events that a stream's batches took, on all CPUs."""
     return sorted(
         event for row in range(stream, len(kernel.rows), STREAMS) for event in kernel.produced[row]
     )
@@ -115,7 +115,7 @@ def test_a_batch_that_is_full_and_not_handed_over_is_taken_in_place(
     assert ledger.received[STREAM_RUNQLAT] == BATCH_WORDS
     assert kernel.lost == 7
     assert_each_once(kernel, batches, ledger, sink)
-    # ... and when there is room again its record brings nothing twice
+    # once there is room again, the batch's record repeats nothing
     kernel.room = 4
     kernel.event(STREAM_RUNQLAT)
     take_records(kernel, ledger, sink)
@@ -139,14 +139,14 @@ def test_records_of_many_cpus_and_streams_may_come_in_one_block(
 def test_records_of_one_stream_among_others_are_folded_together(
     kernel: KernelBatches, ledger: Ledger
 ) -> None:
-    """A call of the sink for each would cost more than what is in them."""
+    """One call of the sink per record would cost more than folding the record's events."""
     calls: list[tuple[int, int]] = []
     kernel.room = 10_000
     count = RECORDS_COPIED + 5
     for _ in range(count):
         for stream in (STREAM_RUNQLAT, STREAM_BIOLATENCY):
             kernel.event(stream, BATCH_WORDS // STREAM_WORDS[stream])
-    # a full batch is handed over by the event after it
+    # a full batch is handed over when the next event comes
     kernel.event(STREAM_RUNQLAT)
     kernel.event(STREAM_BIOLATENCY)
     records = kernel.take(2 * count)
@@ -163,24 +163,24 @@ def test_records_of_one_stream_among_others_are_folded_together(
 @settings(max_examples=300)
 @given(seed=st.integers(0, 1 << 32), room=st.integers(0, 6))
 def test_any_interleaving_hands_over_each_event_once(seed: int, room: int) -> None:
-    """The kernel side goes on by single stores before each read of a field of its memory."""
+    """The kernel side advances by single stores before each read of a field of its memory."""
     dice = random.Random(seed)
     kernel = KernelBatches(room=room)
     rows = (STREAM_BIOLATENCY, STREAMS + STREAM_EXEC)
 
-    def meanwhile() -> None:
+    def advance_kernel() -> None:
         row = dice.choice(rows)
         for _ in range(dice.randrange(4)):
             kernel.step(row)
 
-    raced = RacedBatches(kernel, meanwhile)
+    raced = RacedBatches(kernel, advance_kernel)
     ledger = Ledger(len(kernel.rows))
     sink = Received()
     for _ in range(20):
         for row in rows:
-            # to where it becomes interesting
+            # almost to the end of the batch, where the races are
             kernel.event(row, max(0, kernel.events_left(row) - dice.randrange(3)))
-        meanwhile()
+        advance_kernel()
         for _ in range(dice.randrange(3)):
             take_records(kernel, ledger, sink, dice.randrange(1, 4))
         ledger.take_open(raced, sink)

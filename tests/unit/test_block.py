@@ -1,4 +1,4 @@
-"""Block I/O by device and operation: sums of all requests, and as diskstats counts them."""
+"""Block I/O by device and operation: sums over all requests, and counts as in diskstats."""
 
 from collections import Counter
 
@@ -25,7 +25,7 @@ SDA = 8 << 20
 NVME = 259 << 20 | 3
 
 Event = tuple[int, int, int, int, int]
-"""kind, device ns, ns with the queue, device, bytes"""
+"""Kind, device time in ns, time with the queue in ns, device, bytes."""
 
 events = st.lists(
     st.tuples(
@@ -46,7 +46,7 @@ events = st.lists(
 
 
 def words(made: list[Event]) -> np.ndarray[tuple[int, int], np.dtype[np.uint64]]:
-    """As the kernel side writes them (layout.py); the task that issued it is above the device."""
+    """Encode events in four words each, as block.c writes them."""
     rows = [
         (ns | kind << LATENCY_BITS, with_queue, device, size)
         for kind, ns, with_queue, device, size in made

@@ -1,4 +1,4 @@
-"""Which transport a kernel can have is found out by trying."""
+"""Choice of the transport, by trying what the kernel supports."""
 
 import errno
 import os
@@ -17,7 +17,7 @@ UNKNOWN_TYPE = errno.EINVAL
 
 
 class FakeKernel:
-    """Creates maps of the types it knows; as a file, since an fd is all they are here."""
+    """Creates maps of the types that it knows, as files: only their fds are used here."""
 
     def __init__(self, refuses: dict[int, int]) -> None:
         self.created: list[int] = []
@@ -51,7 +51,7 @@ def test_auto_is_the_ring_where_the_kernel_has_one(
     assert ring.cpu == ALL_CPUS
     assert ring.fd == buffers.events_fd("ring")
     assert buffers.offered("ring", [ring.serial], 0) == []
-    # memory for the transport that is used, and no other
+    # no memory is allocated for the transport that is not used
     assert created == [bpf.MAP_TYPE_RINGBUF]
     buffers.close()
 

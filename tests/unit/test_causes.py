@@ -1,4 +1,4 @@
-"""Why eBPF cannot be had: each cause is told apart, and says what would mend it."""
+"""Why eBPF is unavailable: each cause has its own code, and its message says how to fix it."""
 
 import errno
 import os
@@ -17,7 +17,7 @@ def test_every_cause_carries_its_detail(code: str) -> None:
     error = cannot(code, "the very detail")
     assert error.code == code
     assert "the very detail" in error.message
-    # more than the detail: what is missing, or what to do
+    # the message adds what is missing, or what to do
     assert len(error.message) > len("the very detail") + 15
 
 
@@ -31,7 +31,7 @@ def raised_by_check() -> CannotCollect | None:
 
 @pytest.fixture
 def capable_linux(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A machine that has everything; returns its BTF file."""
+    """Simulate a machine that has everything, and return its BTF file."""
     monkeypatch.setattr(causes.platform, "system", lambda: "Linux")
     monkeypatch.setattr(privileges, "effective_capabilities", lambda: BOTH)
     btf = tmp_path / "vmlinux"
@@ -99,7 +99,7 @@ def test_a_refusal_tells_the_kernels_own_word(number: int, code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("none [integrity] confidentiality\n", "lockdown: integrity"),
         ("[none] integrity confidentiality\n", None),
@@ -107,12 +107,12 @@ def test_a_refusal_tells_the_kernels_own_word(number: int, code: str) -> None:
     ],
 )
 def test_lockdown_is_told_where_it_is_on(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str | None, told: str | None
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str | None, expected: str | None
 ) -> None:
     mode = tmp_path / "lockdown"
     if text is not None:
         mode.write_text(text)
     monkeypatch.setattr(causes, "LOCKDOWN", mode)
     message = refused("attaching", OSError(errno.EPERM, "no")).message
-    assert ("(lockdown:" in message) is (told is not None)
-    assert told is None or told in message
+    assert ("(lockdown:" in message) is (expected is not None)
+    assert expected is None or expected in message

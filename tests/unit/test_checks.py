@@ -1,4 +1,4 @@
-"""Conservation checks: each fails when what it holds together is tampered with, and only then."""
+"""Conservation checks: each fails if what it compares is tampered with, and only then."""
 
 from dataclasses import replace
 from typing import Any
@@ -152,7 +152,7 @@ def test_requests_that_do_not_agree(part: float) -> None:
 
 
 def test_requests_around_the_edges_may_be_ours_only() -> None:
-    """They were completed after attaching, but before the kernel's counts were read."""
+    """They completed while we were attached, but outside the kernel's two readings."""
 
     def outer(edge: Edge, reads: int) -> Edge:
         counts = edge.sections["biolatency"]
@@ -196,7 +196,7 @@ def test_waits_that_the_scheduler_tells_by_a_clock_that_stood_still(more: int) -
     explained = {"scheduler_excess_ns": more, "kernel_runtime": 3_000_000 - more}
     found = checks(accounts_=accounts(kernel_run_delay=2_000_000 + more, **explained))
     assert failed(found) == set()
-    # what they differ by is told as it is
+    # both figures are reported as measured
     assert found["run_queue_wait"].ours == TASKS * 2_000_000
     assert found["run_queue_wait"].kernel == TASKS * (2_000_000 + more)
     assert found["run_queue_wait"].explained == TASKS * more
@@ -211,7 +211,7 @@ def test_cpu_time_that_does_not_agree(part: float) -> None:
 
 @pytest.mark.parametrize("part", [0.98, 1.02])
 def test_lives_that_are_not_accounted_for(part: float) -> None:
-    """Half a per cent of a life is the bound; what is tampered with is a half of it."""
+    """The bound is 0.5 % of a lifetime. The blocked time, changed here by 2 %, is half of one."""
     found = checks(accounts_=accounts(blocked_ns=round(5_000_000 * part)))
     assert failed(found) == {"lifetimes"}
 
@@ -261,7 +261,7 @@ def test_a_difference_from_nothing_is_no_number() -> None:
 
 
 def test_what_a_short_run_may_be_off_by() -> None:
-    """Two waits, and an interruption between the two readings of the clock; not more."""
+    """The allowance covers two waits and an interruption between two clock readings, no more."""
     row = {"waits": 2, "kernel_pcount": 2, "kernel_run_delay": 1_000}
     row["wait_ns"] = 1_000 + 2 * NS_PER_SWITCH + INTERRUPTION_NS
     assert not failed(short_run(row)) & WAITS
@@ -277,11 +277,11 @@ def short_run(row: dict[str, int]) -> dict[str, Check]:
 
 def test_slacks_are_too_small_to_hide_anything() -> None:
     assert max(SLACK, DISK_SLACK) < 0.01 * 10_000
-    # of a hundredth of a second
+    # 2 % of 10 ms
     assert INTERRUPTION_NS <= 0.02 * 10_000_000
 
 
-# --- events that cease
+# --- events that stop arriving
 
 
 @pytest.mark.parametrize(

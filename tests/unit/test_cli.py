@@ -1,4 +1,4 @@
-"""The command line: the original's still works, mistakes are told, and help lists what there is."""
+"""The command line: the original's still works, mistakes are reported, and help is complete."""
 
 import socket
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from agent.settings import Settings
 
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
-    """The settings that the agent would have been started with."""
+    """Settings that the agent would have been started with."""
     calls: list[Settings] = []
 
     def serve(settings: Settings) -> int:

@@ -1,4 +1,4 @@
-"""Starting an agent, and talking to it."""
+"""Starting an agent and talking to it."""
 
 import json
 import os
@@ -141,13 +141,12 @@ def test_a_command_that_is_not_there() -> None:
         pass
 
 
-# --- nothing of where it is started runs
+# --- no code from the working directory or the environment runs
 
 
 @pytest.fixture
 def trap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A file that would be written by whatever is found in the working directory, or by way of
-    the environment."""
+    """A file that is written if any code from the working directory or the environment runs."""
     sprung, folder, home = tmp_path / "sprung", tmp_path / "hostile", tmp_path / "home"
     code = f"open({str(sprung)!r}, 'a').write(__file__ + chr(10))\n"
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -178,7 +177,7 @@ def plant(path: Path, code: str) -> None:
 
 
 def test_the_trap_works(trap: Path) -> None:
-    """Or else the tests below would say nothing."""
+    """Check the trap, without which the tests below would prove nothing."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONHOME"}
     command = [sys.executable, "-m", "agent", "--help"]
     subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, check=False)
@@ -206,7 +205,7 @@ def test_the_ping_pong_runs_nothing_else(trap: Path) -> None:
     assert not trap.exists()
 
 
-# --- it is found however it was installed
+# --- the package is found however it was installed
 
 
 def imported_by(invoked: Invocation) -> dict[str, str]:
@@ -233,8 +232,10 @@ def test_as_it_is_installed_here() -> None:
 
 
 def test_in_a_folder_it_runs_from_there_with_what_is_installed(tmp_path: Path) -> None:
-    """As after ``pip install --target``, while another one is installed; and what lies next to
-    the package hides nothing of the standard library."""
+    """Run a copy as after ``pip install --target``, while another one is installed.
+
+    A file next to the package must not hide a module of the standard library.
+    """
     copy = Copy(tmp_path)
     plant(copy.folder / "agent/show_imports.py", SHOW)
     plant(copy.folder / "queue.py", "raise SystemExit('hidden')")

@@ -1,4 +1,4 @@
-"""The kernel's collector, with a supervisor that attaches nothing."""
+"""KernelCollector with a supervisor that attaches nothing."""
 
 import os
 from collections import Counter
@@ -31,7 +31,7 @@ RUNQLAT = batch_id(0, STREAM_RUNQLAT)
 
 
 class CountingSink:
-    """How many events of each stream arrived."""
+    """Counts the words that arrive, by stream."""
 
     def __init__(self) -> None:
         self.events: Counter[int] = Counter()
@@ -61,7 +61,7 @@ async def collector(
 
 
 def corrupt(supervisor: FakeSupervisor) -> None:
-    """A whole record, and one that neither programs nor kernel write."""
+    """Write a whole record, and one that neither our programs nor the kernel write."""
     supervisor.buffer.submit(0, RUNQLAT)
     supervisor.buffer.other(9, 16)
 
@@ -105,7 +105,7 @@ async def test_the_tables_are_asked_for_once(
 
 
 def failing(kind: type[Request[Any]], error: Exception) -> Any:
-    """A supervisor that carries out a request of one kind, and says that it did not."""
+    """Return a hook that lets requests of one kind be carried out, and then reports a failure."""
 
     def answering(request: Request[Any]) -> None:
         if isinstance(request, kind):
@@ -188,7 +188,7 @@ async def test_an_abandoned_run_is_detached_and_forgotten(
     held = open_fds()
     await collector.abandon()
     assert not supervisor.attached
-    # the file of summaries that came with the answer is nobody's
+    # the file of summaries that came with the answer has been closed
     assert open_fds() == held
     supervisor.buffer.submit(0, RUNQLAT)
     await trio.sleep(10)

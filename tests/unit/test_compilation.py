@@ -1,6 +1,6 @@
-"""Whatever the compiling process does, the supervisor comes back with programs or with a cause.
+"""The supervisor returns programs or a cause, whether or not the compiling process works.
 
-The compiler is a stand-in here: a script that does one thing wrong, or everything right.
+The compiler is a stand-in: a script that does one thing wrong, or everything right.
 """
 
 import os
@@ -39,7 +39,7 @@ answer(programs, sched_process_exec=pipe())
 """
 HANGS = "time.sleep(600)"
 READS = "channel.recv(1 << 20)\n"
-"""Who ends without having read the request resets the connection, and its answer is lost."""
+"""A process that exits without reading the request resets the connection and loses its answer."""
 
 REQUEST = BuildRequest(("exec",), {"N": 1})
 
@@ -47,7 +47,7 @@ Build = Callable[[str], Built]
 
 
 def children() -> set[str]:
-    """Children of this process, ended and not reaped ones too."""
+    """Return the children of this process, including those that ended but were not reaped."""
     tasks = Path("/proc/self/task").iterdir()
     return {pid for task in tasks for pid in (task / "children").read_text().split()}
 
@@ -58,7 +58,7 @@ def open_fds() -> set[str]:
 
 @pytest.fixture
 def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Build]:
-    """``build(script)``: what a compiler with that script comes to. It leaves nothing behind."""
+    """``build(script)``: the result of a compiler that runs this script, checked for leaks."""
     monkeypatch.setattr(compilation, "interpreters", lambda: [sys.executable])
     monkeypatch.setattr(compilation, "COMPILER", tmp_path / "stand_in.py")
     ours, agent = channel.pair()
@@ -96,7 +96,7 @@ def test_the_map_of_awaited_execs_is_told_by_its_name(build: Build) -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "code", "told"),
+    ("script", "code", "expected"),
     [
         ("os.kill(os.getpid(), signal.SIGSEGV)", "compiler_crashed", "killed by SIGSEGV"),
         ("os.abort()", "compiler_crashed", "killed by SIGABRT"),
@@ -126,11 +126,13 @@ def test_the_map_of_awaited_execs_is_told_by_its_name(build: Build) -> None:
         (READS + "fail('compile_failed', 'a.c:1')", "compile_failed", "a.c:1"),
     ],
 )
-def test_each_way_to_fail_has_its_cause(build: Build, script: str, code: str, told: str) -> None:
+def test_each_way_to_fail_has_its_cause(
+    build: Build, script: str, code: str, expected: str
+) -> None:
     with pytest.raises(CannotCollect) as failure:
         build(script)
     assert failure.value.code == code
-    assert told in failure.value.message
+    assert expected in failure.value.message
 
 
 @pytest.mark.parametrize(
@@ -181,10 +183,12 @@ def test_a_request_that_waits_does_not_disturb(build: Build, tmp_path: Path) -> 
 
 
 def test_it_dies_with_its_supervisor(tmp_path: Path) -> None:
-    """It may hold programs that it has not handed over yet."""
+    """The compiler may hold programs that it has not handed over yet."""
     script = tmp_path / "stand_in.py"
-    told = tmp_path / "pid"
-    script.write_text(PRELUDE + f"open({str(told)!r}, 'w').write(str(os.getpid()) + '.')\n{HANGS}")
+    pidfile = tmp_path / "pid"
+    script.write_text(
+        PRELUDE + f"open({str(pidfile)!r}, 'w').write(str(os.getpid()) + '.')\n{HANGS}"
+    )
     supervisor = os.fork()
     if supervisor == 0:
         compilation.COMPILER = script
@@ -195,19 +199,19 @@ def test_it_dies_with_its_supervisor(tmp_path: Path) -> None:
         finally:
             os._exit(1)
     deadline = time.monotonic() + 30
-    while not (told.exists() and told.read_text().endswith(".")):
+    while not (pidfile.exists() and pidfile.read_text().endswith(".")):
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    compiler = int(told.read_text()[:-1])
+    compiler = int(pidfile.read_text()[:-1])
     os.kill(supervisor, 9)
     os.waitpid(supervisor, 0)
     while Path(f"/proc/{compiler}/cmdline").exists() and alive(compiler):
-        assert time.monotonic() < deadline, "it goes on without a supervisor"
+        assert time.monotonic() < deadline, "the compiler outlived its supervisor"
         time.sleep(0.01)
 
 
 def alive(pid: int) -> bool:
-    """Not a zombie that waits for its new parent to look."""
+    """Return whether a process still runs; a zombie that its new parent has not reaped does not."""
     stat = Path(f"/proc/{pid}/stat").read_text()
     return stat[stat.rindex(")") + 2] != "Z"
 

@@ -1,4 +1,4 @@
-"""The rules of tests/conftest.py: skips with a reason, and failures where tests are required."""
+"""Rules of tests/conftest.py: skips have a reason, and are failures where tests are required."""
 
 import os
 import subprocess
@@ -53,7 +53,7 @@ def run_pytest(root: Path, **environment: str) -> str:
 
 @pytest.fixture
 def suite(tmp_path: Path) -> Path:
-    """A tree of tests with this project's conftest, which finds eBPF usable."""
+    """A test tree with this project's conftest, changed to find eBPF usable."""
     usable = "\n\ndef why_no_ebpf():\n    return None\n"
     (tmp_path / "conftest.py").write_text(CONFTEST.read_text() + usable)
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n    kernel\n    thorough\n")

@@ -1,4 +1,4 @@
-"""The demonstration, against an agent of a few lines."""
+"""The demonstration, against a fake agent."""
 
 import io
 import json
@@ -103,7 +103,7 @@ def test_without_requests_the_demo_says_what_to_install(
 def test_an_agent_that_does_not_start(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """What it says of that itself is there to read, too."""
+    """The output shows the agent's own error message as well."""
     monkeypatch.setattr(
         spawn, "own_module", lambda _: Invocation(("sh", "-c", "echo no luck >&2; exit 3"), {})
     )

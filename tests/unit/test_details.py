@@ -1,4 +1,4 @@
-"""Details of a run: which may be asked for, what is compiled for them, how they are read."""
+"""Details of a run: which can be requested, what is compiled for them, and how they are read."""
 
 import os
 from dataclasses import replace
@@ -48,7 +48,7 @@ def file_of(array: NDArray[np.void] | NDArray[np.uint8]) -> int:
 
 
 def times(*, with_primed: bool) -> Times:
-    """Read at 1,000 ns, of two CPUs and two tasks that are in a call."""
+    """Return times as read at 1,000 ns from two CPUs, with two tasks inside a syscall."""
     counters = np.zeros(GEOMETRY.cpus, TIMES_DTYPE)
     counters["syscalls"][0, READ] = (100, 3, 1, 1)
     counters["syscalls"][1, READ] = (50, 2, 1, 0)

@@ -1,6 +1,6 @@
-"""The reference says what the code does: nothing is missing in it, and nothing made up.
+"""The reference describes what the code does: nothing is missing, and nothing is made up.
 
-Names stand in backticks in the first column of a table, under a heading that the test knows.
+Names are in backticks in the first column of a table, under a heading that the test knows.
 """
 
 import json
@@ -49,7 +49,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 
 
 def codes_of_errors() -> dict[str, int]:
-    """Every code that an error answer can have, with its status."""
+    """Return every code that an error answer can have, with its status."""
     classes = [AgentError, *AgentError.__subclasses__()]
     found: dict[str, set[bool]] = {c.code: {c is InvalidRequest} for c in classes}
     for kind in ("AgentError", "InvalidRequest", "ScopeError"):
@@ -95,7 +95,7 @@ def test_every_detail() -> None:
 
 async def test_every_field_of_the_answer_to_a_start() -> None:
     answers = [path for started, _ in await every_run() for path in paths(started)]
-    # routes.py adds what it was sent and does not know
+    # routes.py adds the fields that it was sent and does not know
     hold(HTTP, "Answer to a start", {*answers, "ignored[]"}, names(HTTP, "Answer to a start"))
 
 
@@ -150,14 +150,14 @@ async def test_every_field_of_the_evidence() -> None:
 
 @pytest.mark.kernel
 def test_every_field_of_real_evidence() -> None:
-    """What the made-up run above may have left out."""
+    """Catch fields that the made-up run above may have left out."""
     with running() as real:
         everything = {"sections": list(SECTIONS), "details": list(DETAILS)}
         for body in ({}, {"scope": "caller", "measure_probes": True, **everything}):
             with real.run(**body) as run:
                 subprocess.run(["true"], check=True)
             undocumented = {*paths(run.evidence)} - documented_evidence()
-            assert not undocumented, f"{EVIDENCE.relative_to(ROOT)}: not there: {undocumented}"
+            assert not undocumented, f"{EVIDENCE.relative_to(ROOT)}: undocumented: {undocumented}"
 
 
 def test_every_reason_of_a_verdict() -> None:
@@ -180,7 +180,7 @@ def test_every_reason_for_being_blocked_that_is_no_syscall() -> None:
 
 
 async def page_of_everything() -> str:
-    """All families of /metrics, with a sample of each."""
+    """Return a /metrics page with all families and a sample of each."""
     lacking = Busy()
     lacking.unavailable = {"biolatency": "no tracepoint"}
     _, _, recorder = await finished(Busy())
@@ -194,7 +194,7 @@ async def page_of_everything() -> str:
 
 
 def families(page: str) -> dict[str, tuple[str, frozenset[str]]]:
-    """Type and label names by metric; ``le`` belongs to the type."""
+    """Return type and label names by metric; ``le`` belongs to the type."""
     types = dict(re.findall(r"^# TYPE (\S+) (\S+)$", page, re.MULTILINE))
     labels: dict[str, set[str]] = {name: set() for name in types}
     for name, inside in re.findall(r"^(chainbench_\w+)(?:\{(.*)\})? \S+$", page, re.MULTILINE):
@@ -289,8 +289,8 @@ def test_the_growth_told_is_the_growth_measured() -> None:
         "10 label sets": "pss_mb_with_10_label_sets",
         "100 label sets": "pss_mb_with_100_label_sets",
     }
-    for what, told in rows(page, "With label sets and tasks"):
-        assert told == f"{figures[memory[what]]:.1f} MB"
+    for what, documented in rows(page, "With label sets and tasks"):
+        assert documented == f"{figures[memory[what]]:.1f} MB"
 
 
 # --- all pages
@@ -328,7 +328,7 @@ def snippets(page: Path) -> list[str]:
 
 @pytest.fixture
 def two_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with saved evidence of two runs, as the guide wants them."""
+    """A folder with the saved evidence of two runs, as the guide expects it."""
     monkeypatch.chdir(tmp_path)
     for name, waits in (("baseline", (1_000, 3_000)), ("optimized", (500, 2_000))):
         histogram = LatencyHistogram()

@@ -1,4 +1,4 @@
-"""Breakdowns of the evidence: bounded, and their rows add up to the total beside them."""
+"""Breakdowns in the evidence are bounded, and their rows add up to the total next to them."""
 
 from dataclasses import replace
 from typing import Any

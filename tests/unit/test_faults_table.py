@@ -1,4 +1,4 @@
-"""docs/faults.md tells of every fault, and of a test for each (test_docs.py: that they exist)."""
+"""docs/faults.md names a test for every fault; test_docs.py checks that these tests exist."""
 
 import re
 from pathlib import Path

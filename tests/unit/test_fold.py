@@ -1,4 +1,4 @@
-"""The vectorised bins are the library's, for every value; chunks hold what was given."""
+"""The vectorized bins equal the library's for every value; chunks hold what was given."""
 
 import ctypes
 import platform
@@ -134,7 +134,7 @@ MXCSR_OFFSET = 28  # in glibc's fenv_t for x86-64
 
 @pytest.mark.skipif(
     platform.machine() != "x86_64" or sys.platform != "linux",
-    reason="sets the FPU's mode by the layout of glibc's fenv_t for x86-64",
+    reason="sets the FPU's mode through the layout of glibc's fenv_t for x86-64",
 )
 def test_a_thread_whose_fpu_flushes_subnormals_is_refused():
     libm = ctypes.CDLL("libm.so.6")

@@ -1,4 +1,4 @@
-"""LatencyHistogram counts what the scalar library counts, and owns up to the rest."""
+"""LatencyHistogram counts what the scalar library counts, and reports the rest as overflow."""
 
 import mmap
 from itertools import chain
@@ -76,7 +76,7 @@ def test_the_sum_does_not_wrap():
         histogram.merge(histogram.copy())
     histogram.fold(values)
     assert histogram.sum_ns == (2**14 + 1) * CHUNK * HIGHEST
-    assert histogram.sum_ns > 2**64, "else this test shows nothing"
+    assert histogram.sum_ns > 2**64, "otherwise this test proves nothing"
 
 
 @given(latencies, st.lists(st.integers(HIGHEST + 1, 2**64 - 1), max_size=10), st.randoms())

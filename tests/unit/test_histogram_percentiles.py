@@ -1,4 +1,4 @@
-"""Percentiles are nearest rank, within 0.1 % of the sorted samples, exact at both ends."""
+"""Percentiles are nearest-rank, within 0.1 % of the sorted samples, and exact at both ends."""
 
 from fractions import Fraction
 from math import ceil
@@ -73,7 +73,7 @@ def test_any_quantile_of_any_samples(numbers, quantiles):
 
 
 def test_a_quantile_means_its_decimal_form():
-    assert ceil(0.07 * 100) == 8, "else this test shows nothing"
+    assert ceil(0.07 * 100) == 8, "otherwise this test proves nothing"
     histogram = LatencyHistogram()
     histogram.fold(np.arange(1, 101, dtype=np.uint64))
     assert histogram.percentile_ns(0.07) == 7

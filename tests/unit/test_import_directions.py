@@ -1,6 +1,6 @@
 """Imports point one way: http → recording → sections → evidence → streams → probes.
 
-Read from the source, so that an import inside of a function counts too.
+Imports are read from the source, so that one inside a function counts too.
 """
 
 import sys
@@ -10,9 +10,9 @@ import pytest
 from fakes.imports import PACKAGE, SOURCES, imported, module_name, reachable
 
 WORDS = {"agent", "agent.model", "agent.errors", "agent.internal_metrics", "agent.settings"}
-"""What every part may speak in."""
+"""Modules that every part may import."""
 WIRING = {"agent.__main__", "agent.cli"}
-"""The command line; the processes, which put the parts together, are in a folder of theirs."""
+"""The command line. The processes, which connect the parts, are in agent/processes."""
 
 PROBES = {
     "probes",
@@ -24,13 +24,13 @@ PROBES = {
     "diskstats",
     "proc_softirqs",
 }
-"""Of agent/sections, what the privileged side reads too."""
+"""Modules of agent/sections that the privileged side imports too."""
 SHOWN = {"shown", "show"}
-"""Of agent/sections, what a person sees: no numpy, no Trio."""
+"""Modules of agent/sections that show evidence to a person: no numpy, no Trio."""
 
 
 def part(module: str) -> str:
-    """The part of the agent that a module belongs to."""
+    """Return the part of the agent that a module belongs to."""
     if module in WORDS:
         return "words"
     if module in WIRING:
@@ -43,7 +43,7 @@ def part(module: str) -> str:
 
 def part_of_sections(names: list[str]) -> str:
     if (PACKAGE.parent.joinpath(*names)).is_dir():
-        return "probes"  # nothing but a docstring
+        return "probes"  # contains only a docstring
     return "probes" if names[-1] in PROBES else "shown" if names[-1] in SHOWN else "sections"
 
 
@@ -56,7 +56,7 @@ MAY_IMPORT = {
     "sections": {"evidence", "streams", "aggregate", "probes"},
     "recording": {"sections", "evidence", "streams", "aggregate", "probes"},
     "http": {"sections", "aggregate", "probes"},
-    # programs of their own next to the agent: they speak to one over HTTP
+    # separate programs, which talk to an agent over HTTP
     "terminal": set[str](),
     "shown": {"terminal", "probes"},
     "show": {"shown", "terminal", "probes"},
@@ -76,7 +76,7 @@ ROOMS = {
     "drain": {"shared"},
     "collect": {"shared", "drain"},
 }
-"""Of agent/streams, by the process that runs the code."""
+"""Folders of agent/streams, by the process that runs the code."""
 
 
 def ours(path: Path) -> set[str]:
@@ -115,9 +115,9 @@ def test_bcc_is_imported_in_one_file() -> None:
 @pytest.mark.parametrize(
     ("first", "foreign"),
     [
-        # runs under an interpreter that has bcc and may have nothing else
+        # runs under an interpreter that has bcc and perhaps nothing else
         ("agent.streams.compiler.compiler", {"bcc"}),
-        # holds the privileges: small, and nothing in it that was not written for it
+        # holds the privileges: it is small, and contains only code written for it
         ("agent.streams.supervisor.supervisor", set[str]()),
     ],
 )

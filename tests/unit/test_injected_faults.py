@@ -1,4 +1,4 @@
-"""Faults that tests inject are in copies of the package only, and fail if they no longer fit it."""
+"""Injected faults exist only in copies of the package, and fail if they no longer match it."""
 
 import os
 import re
@@ -17,7 +17,7 @@ FAULTS_H = Path(faults.__file__).with_suffix(".h")
 
 
 def contents(package: Path) -> dict[str, bytes]:
-    """Every file of a package by its name."""
+    """Return the contents of every file of a package, by name."""
     return {
         str(path.relative_to(package)): path.read_bytes()
         for path in package.rglob("*")
@@ -77,7 +77,7 @@ def test_a_fault_of_something_that_is_gone_is_told(tmp_path: Path, module: str, 
 
 
 def compiler_of(copy: Copy) -> "subprocess.CompletedProcess[str]":
-    """As far as it comes without a request."""
+    """Run a copy's compiler without a request, as far as it gets."""
     return subprocess.run(
         [sys.executable, "-I", str(copy.folder / faults.COMPILER.name), "-1"],
         capture_output=True,

@@ -1,6 +1,6 @@
-"""What C writes and Python reads is laid out alike: numpy's view of layout.h against its text.
+"""Layouts shared by C and Python: the numpy types must match the structs in the C source.
 
-The C side asserts its sizes when it is compiled, against the constants that come from layout.py.
+The C side asserts its sizes at compile time, against the constants from layout.py.
 """
 
 import re
@@ -40,7 +40,7 @@ DTYPES = {
 }
 
 CONSTANTS = machine_geometry(2, 32_768).constants()
-"""As the compiler gets them."""
+"""Constants as passed to the compiler."""
 
 INTEGERS = {"u8": 1, "u16": 2, "u32": 4, "u64": 8, "s64": 8, "char": 1}
 Member = tuple[int, int]
@@ -52,7 +52,7 @@ def dimension(text: str) -> int:
 
 
 def structs() -> dict[str, dict[str, Member]]:
-    """Every struct of layout.h, as a C compiler lays it out where no padding is needed."""
+    """Return every struct of the C sources, as a C compiler lays it out without padding."""
     found: dict[str, dict[str, Member]] = {}
     for name, body in re.findall(r"^struct (\w+) \{\n(.*?)^\};", CODE, re.DOTALL | re.MULTILINE):
         members: dict[str, Member] = {}
@@ -81,11 +81,9 @@ def test_numpy_finds_each_field_where_c_puts_it(name: str) -> None:
     assert dtype.fields is not None
     ours = {field: (offset, kind.itemsize) for field, (kind, offset, *_) in dtype.fields.items()}
     assert ours == {field: members.get(field) for field in ours}
-    # cpu_counters.current_scope is no count: one program leaves it there for another
+    # cpu_counters.current_scope is not a count: one program leaves it there for another
     left_out = members.keys() - ours.keys() - {"padding", "current_scope"}
-    assert not name.endswith(("_counters", "_times")) or not left_out, (
-        "counted, and never looked at"
-    )
+    assert not name.endswith(("_counters", "_times")) or not left_out, "counted but never read"
 
 
 @pytest.mark.parametrize("name", DTYPES)
@@ -96,7 +94,7 @@ def test_c_asserts_its_size_when_it_is_compiled(name: str) -> None:
 
 
 def test_every_constant_that_c_wants_of_python_reaches_it() -> None:
-    """Whatever layout.h writes in capitals is defined there or comes along as -D."""
+    """Every name in capitals in layout.h is defined in the C sources or passed with -D."""
     code = re.sub(r"/\*.*?\*/", "", SOURCES[0].read_text(), flags=re.DOTALL)
     wanted = set(re.findall(r"\b[A-Z][A-Z0-9_]{3,}\b", code))
     defined = set(re.findall(r"#define (\w+)", CODE))
@@ -129,7 +127,7 @@ def test_the_parts_of_a_run_queue_event_fill_a_word_without_overlap() -> None:
 )
 def test_tables_are_powers_of_two_and_bounded(cpus: int, pid_max: int, slots: int) -> None:
     geometry = machine_geometry(cpus, pid_max)
-    # pid_max may be raised later: each thread id that can ever be has a member's byte of its own
+    # pid_max may be raised later, so every possible thread id has its own byte in members
     members = 4_194_304
     assert geometry == Geometry(power_of_two(cpus), slots, members, geometry.ring_bytes)
     assert geometry.cpus >= cpus

@@ -1,4 +1,4 @@
-"""The table of states: whatever happens in whatever order, either it is listed or it is refused."""
+"""The state table: any event in any order is either listed or refused."""
 
 import pytest
 from hypothesis import given

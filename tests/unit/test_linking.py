@@ -1,4 +1,4 @@
-"""What bcc leaves open in a program, filled in; and how far the saved registers are asked for."""
+"""Filling in what bcc leaves open in a program; finding the distance to the saved registers."""
 
 import os
 import struct
@@ -17,7 +17,7 @@ HELPER, PSEUDO_MAP, PSEUDO_KFUNC, PSEUDO_FUNC = 35, 1, 2, 4
 
 
 def code(*instructions: tuple[int, int, int]) -> bytes:
-    """(operation, source register, number) each."""
+    """Encode instructions, each given as (operation, source register, number)."""
     return b"".join(INSTRUCTION.pack(op, source << 4, 0, n) for op, source, n in instructions)
 
 
@@ -66,7 +66,7 @@ class Module:
 
 
 def distance(monkeypatch: pytest.MonkeyPatch, *tasks: tuple[int, int]) -> int:
-    """As found where tasks have these (bottom of the stack, saved registers)."""
+    """Return the distance found for tasks with these (bottom of the stack, saved registers)."""
     written = b"".join(struct.pack("=QQ", *task) for task in tasks)
     types: Any = type("Types", (), {"type_id": lambda *_: 1})()
     monkeypatch.setattr(bpf, "load_tracing", lambda *_: os.open(os.devnull, os.O_RDONLY))

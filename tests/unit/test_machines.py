@@ -1,4 +1,4 @@
-"""Each machine's numbers against its table of names and against libseccomp."""
+"""Each machine's syscall numbers, compared with its table of names and with libseccomp."""
 
 import errno
 import platform
@@ -26,7 +26,7 @@ def test_numbers_are_positions_in_the_table_of_names(machine: str) -> None:
 
 @pytest.mark.parametrize("machine", ARCHITECTURES)
 def test_numbers_are_libseccomps(machine: str) -> None:
-    """It is the only source here for ppc64le and s390x, which have no table of names."""
+    """libseccomp is the only source here for ppc64le and s390x, which have no table of names."""
     library, numbers = libseccomp(), by_name(MACHINES[machine])
     known = {call: name_of(library, machine, number) for call, number in numbers.items()}
     assert known == {call: call for call in numbers}

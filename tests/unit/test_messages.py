@@ -1,4 +1,4 @@
-"""The messages between the processes: what is sent arrives, and nothing else is taken."""
+"""Messages between the processes: what is sent arrives, and anything else is refused."""
 
 import json
 import os
@@ -67,7 +67,7 @@ def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 @pytest.fixture
 def fds() -> Iterator[list[int]]:
-    """Two that the receiver is to take over."""
+    """Two file descriptors for the receiver to take over."""
     before = set(os.listdir("/proc/self/fd"))
     yield [os.open("/dev/null", os.O_RDONLY) for _ in range(2)]
     assert set(os.listdir("/proc/self/fd")) == before
@@ -145,7 +145,7 @@ def test_what_is_no_request_is_refused(packet: bytes) -> None:
 
 
 def arming(**changes: object) -> bytes:
-    """A packet that arms, with some fields of plan, scope or the request itself changed."""
+    """Return a packet that arms, with some fields of plan, scope or the request itself changed."""
     request: dict[str, Any] = asdict(ArmRequest(Plan(), CALLER, False, False))
     for name, value in changes.items():
         path = name.split("__")
@@ -223,7 +223,7 @@ def test_what_came_with_no_answer_is_closed(fds: list[int], message: dict[str, o
 
 
 def test_every_field_of_a_message_has_a_type_that_is_checked() -> None:
-    """What the decoder knows nothing of would be compared with a value's type, and refused."""
+    """The decoder compares a value's type with a type that it does not handle, and refuses it."""
     messages = [ProgramStats, Buffer, ScopeNumbers, Plan, Geometry, *REQUESTS.values()]
     for kind in [*messages, *(request.answer for request in REQUESTS.values())]:
         hints = get_type_hints(kind)

@@ -1,4 +1,4 @@
-"""What the compiling process imports runs under Python 3.9 (RHEL 9), whatever runs the agent."""
+"""The compiler's imports run under Python 3.9 (RHEL 9), regardless of the agent's Python."""
 
 import ast
 import re
@@ -15,7 +15,7 @@ FILES = [source_of(module) for module in reachable("agent.streams.compiler.compi
 
 
 def newer_needs(*files: Path) -> list[str]:
-    """What these files need of a Python after 3.9, in syntax and library, as vermin sees it."""
+    """Return the syntax and library features newer than Python 3.9 that vermin finds in files."""
     command = [sys.executable, "-c", "import vermin; vermin.main()", "-vvv", "--no-tips"]
     command += ["--eval-annotations", "--feature", "union-types", "--target=3.9-"]
     done = subprocess.run([*command, *map(str, files)], capture_output=True, text=True, check=False)
@@ -26,9 +26,9 @@ def newer_needs(*files: Path) -> list[str]:
 
 
 def unions(file: Path) -> Iterator[str]:
-    """``X | Y`` in annotations, and ``X | None`` anywhere: vermin misses those of ``list[int]``.
+    """Find ``X | Y`` in annotations, ``X | None`` anywhere: vermin misses those of ``list[int]``.
 
-    3.9 fails at them when they are evaluated, which is at import unless they are quoted.
+    Python 3.9 fails when it evaluates them, which is at import unless they are quoted.
     """
     for node in ast.walk(ast.parse(file.read_text(), feature_version=(3, 9))):
         for name in ("annotation", "returns"):

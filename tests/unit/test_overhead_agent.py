@@ -50,7 +50,7 @@ def test_what_was_not_collected_cannot_pass_for_cheap(evidence: dict[str, Any], 
 def test_an_option_the_agent_refuses_is_told_and_nothing_is_stopped() -> None:
     agent = FakeAgent({}, AgentRefused(422, "invalid_field", "unknown option"))
     with pytest.raises(CannotMeasure, match="unknown option"), run(agent).armed():
-        pytest.fail("not armed")
+        pytest.fail("must not be armed")
     assert len(agent.asked) == 1
 
 

@@ -33,7 +33,7 @@ def test_a_process_is_found_with_its_children() -> None:
         assert procfs.pss_bytes(pids) > procfs.pss_bytes(pids[:1]) > 0
         assert procfs.cpu_ns(pids) > 0
         subprocess.run(["kill", *map(str, pids)], check=True)
-    # the shell's own child was adopted by somebody else: nobody here can wait for its end
+    # the shell's own child was reparented: nothing here can wait for it
     for _ in range(1000):
         if procfs.pss_bytes(pids) == 0:
             break

@@ -77,7 +77,7 @@ def test_ratio_of_overheads() -> None:
 
 
 def test_ratio_resamples_rounds_jointly() -> None:
-    """Noise that both share in a round cancels: two equal series have a ratio of exactly 1."""
+    """Noise that both series share in a round cancels: equal series have a ratio of exactly 1."""
     series = dict(enumerate(noisy(1.1, noise=0.03)))
     assert overhead_ratio(series, dict(series)) == Estimate(1.0, 1.0, 1.0)
 

@@ -1,4 +1,4 @@
-"""The suite's output and choices, on results made up here: nothing is run."""
+"""The suite's output and choices, on made-up results: nothing is run."""
 
 from contextlib import ExitStack
 from dataclasses import replace
@@ -86,7 +86,7 @@ def test_the_picture_is_well_formed_and_shows_every_configuration() -> None:
     assert "+800.0%" in words
     (band,) = root.iter(f"{SVG}rect")
     assert float(band.attrib["width"]) > 0
-    assert len(list(root.iter(f"{SVG}path"))) == 1, "one arrow, for what is off the scale"
+    assert len(list(root.iter(f"{SVG}path"))) == 1, "one arrow, for the value that is off the scale"
 
 
 def test_the_picture_puts_cheap_left_of_dear() -> None:

@@ -1,4 +1,4 @@
-"""What the perf buffers' reader does other than the ring's, which is in test_readers.py."""
+"""Where the perf buffers' reader differs from the ring's; test_readers.py has what they share."""
 
 import random
 import struct
@@ -47,7 +47,7 @@ def reader_of(*memories: PerfMemory) -> PerfReader:
 
 
 def test_a_record_that_wraps_is_put_together(memory: PerfMemory, reader: PerfReader) -> None:
-    """In 300 laps it is cut at every multiple of 8, in the header's place too."""
+    """Over 300 laps it is cut at every multiple of 8, including right after the header."""
     cuts = set()
     for seq in range(300 * RECORDS_THAT_FIT):
         cuts.add(max(0, memory.head % SIZE + PERF_STRIDE - SIZE))
@@ -76,7 +76,7 @@ def test_a_wrapping_record_keeps_its_place_in_the_order(
 
 
 def test_positions_may_pass_any_power_of_two(memory: PerfMemory) -> None:
-    """They only ever grow: 2^32 bytes pass in less than an hour."""
+    """Positions only ever grow: 2^32 bytes pass in less than an hour."""
     grown = PerfMemory(SIZE, start=(1 << 40) - PERF_STRIDE // 2 // 8 * 8)
     reader = reader_of(grown)
     for seq in range(3 * RECORDS_THAT_FIT):
@@ -179,7 +179,7 @@ def test_every_cpu_is_read() -> None:
 
 
 def test_a_replaced_buffer_is_read_out_before_its_successor() -> None:
-    """The CPU was offline; its batches must come in the order of their numbers."""
+    """The CPU was offline in between; its batches must come in the order of their numbers."""
     old, other, new = (PerfMemory(SIZE) for _ in range(3))
     reader = reader_of(old, other)
     old.submit(0)

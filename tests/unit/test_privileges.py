@@ -1,4 +1,4 @@
-"""Whom the serving process becomes."""
+"""Choice of the user that the serving process becomes."""
 
 import os
 import pwd
@@ -10,7 +10,7 @@ from agent.streams.shared.privileges import DYNAMIC_UIDS, uid_of, unused_uid
 
 
 def test_agents_that_start_at_once_hardly_choose_the_same_uid() -> None:
-    """Each sees the same uids unused, and with the same one each could signal the other."""
+    """Agents see the same unused uids, and two with the same uid could signal each other."""
     chosen = [unused_uid() for _ in range(20)]
     assert set(chosen) <= set(DYNAMIC_UIDS)
     assert len(set(chosen)) > 10

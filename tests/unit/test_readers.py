@@ -1,4 +1,4 @@
-"""What both transports' readers do, against memory written as the kernel writes it."""
+"""What both transports' readers have in common, on memory written as the kernel writes it."""
 
 from collections.abc import Callable, Iterator
 

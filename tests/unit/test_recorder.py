@@ -1,4 +1,4 @@
-"""The owner of the run: who comes when, who leaves in the middle, and what everybody is told."""
+"""The owner of the run: concurrent clients, clients that leave midway, and their answers."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -127,7 +127,7 @@ async def test_without_a_run_nothing_can_be_stopped(recorder: Recorder) -> None:
 
 
 async def leave(step: Callable[[], Awaitable[Any]]) -> None:
-    """Be a client that goes away in the middle of its request."""
+    """Act as a client that goes away in the middle of its request."""
     with trio.CancelScope() as client:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(step)
@@ -210,7 +210,7 @@ async def test_the_next_start_tries_again(recorder: Recorder, collector: FakeCol
 
 
 async def assert_internal_error(recorder: Recorder, collector: FakeCollector) -> None:
-    """The run on which the agent itself failed ends by saying so, and the next one is whole."""
+    """Assert that the run reports the agent's own failure, and that the next run is complete."""
     evidence = await recorder.stop()
     assert (evidence["available"], evidence["code"]) == (False, "internal_error")
     assert evidence["reason"] == "RuntimeError: a bug"

@@ -1,4 +1,4 @@
-"""What /metrics shows of the recorder: it advances during a run, and nothing ever goes back."""
+"""The recorder's part of /metrics: it advances during a run, and no counter goes back."""
 
 import contextlib
 from collections.abc import Awaitable, Callable
@@ -85,7 +85,7 @@ async def test_a_refresh_that_ends_after_the_stop_changes_nothing(
     collector.happen(2_000)
     assert (await recorder.stop())["runqlat"]["count"] == 2
     shown = recorder.series.get(SERIES)
-    # the next run is on when the old refresh returns
+    # the next run is in progress when the old refresh returns
     await recorder.start(REQUEST)
     gate.set()
     await trio.testing.wait_all_tasks_blocked()
@@ -97,7 +97,7 @@ Counters = dict[tuple[str, ...], float]
 
 
 def counted(recorder: Recorder) -> Counters:
-    """Everything on /metrics that may only grow."""
+    """Return everything on /metrics that may only grow."""
     counters: Counters = {
         (metric.name, *labels.values()): value
         for metric in recorder.internal_metrics()

@@ -1,4 +1,4 @@
-"""What the ring's reader does other than the perf buffers', which is in test_readers.py."""
+"""Where the ring's reader differs from the perf buffers'; test_readers.py has what they share."""
 
 from collections.abc import Iterator
 
@@ -38,7 +38,7 @@ def reader(ring: RingMemory) -> Iterator[RingReader]:
 def test_a_record_that_crosses_the_end_is_read_like_any_other(
     ring: RingMemory, reader: RingReader
 ) -> None:
-    """The data is mapped twice in a row; no offset is left out in 300 laps."""
+    """The data is mapped twice in a row; 300 laps cover every offset."""
     seen = []
     offsets = set()
     for seq in range(300 * RECORDS_THAT_FIT):
@@ -88,7 +88,7 @@ def test_a_record_that_is_committed_while_it_is_looked_at_comes_the_next_time(
     argmin = np.argmin
 
     def committing(whole: NDArray[np.bool_]) -> np.intp:
-        """What looks for the first header that is odd: all of them have been compared."""
+        """Commit the record after all headers are compared, as the first odd one is located."""
         ring.commit(busy)
         return argmin(whole)
 

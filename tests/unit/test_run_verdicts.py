@@ -1,4 +1,4 @@
-"""A degraded run never looks like a complete one: not in its evidence, not in the metrics."""
+"""A degraded run never looks like a complete one, neither in its evidence nor in the metrics."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -17,7 +17,7 @@ Tamper = Callable[[Stopped], Stopped]
 
 
 class Tampered(FakeCollector):
-    """Hands over what a test has made of the end of a run."""
+    """Lets a test alter the result of a run when it is stopped."""
 
     tamper: Tamper = staticmethod(lambda stopped: stopped)
 
@@ -121,7 +121,7 @@ async def test_a_missing_section_is_told_and_counted(
 
 
 def refusing(code: str) -> Callable[[], Awaitable[None]]:
-    return raising(CannotCollect("it cannot be had", code=code))
+    return raising(CannotCollect("eBPF is unavailable", code=code))
 
 
 async def test_a_run_without_ebpf_is_invalid_for_that_reason(

@@ -1,4 +1,4 @@
-"""From the words of a request to the root of a tree; what cannot be told is refused by name."""
+"""From a requested scope to the root of a process tree; what cannot be resolved is refused."""
 
 import os
 import socket
@@ -13,7 +13,9 @@ from agent.streams.collect import cgroups
 from agent.streams.shared.messages import Address, ScopeNumbers
 from agent.streams.supervisor import scopes
 
-linux = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="there is no /proc/net here")
+linux = pytest.mark.skipif(
+    not Path("/proc/net/tcp").exists(), reason="no /proc/net/tcp on this machine"
+)
 
 LOCAL = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
 
@@ -70,7 +72,7 @@ def test_of_all_that_share_a_connection_the_eldest_made_it(
     sleeper = subprocess.Popen(["sleep", "60"], pass_fds=[client.fileno()])
     try:
         assert scopes.pid_behind(*ends(client)) == os.getpid()
-        # once its parent has let go of it, it is the child's alone
+        # once the parent has closed it, only the child holds it
         local, remote = ends(client)
         client.close()
         assert scopes.pid_behind(local, remote) == sleeper.pid
@@ -101,7 +103,7 @@ def test_a_pid() -> None:
 
 @linux
 def test_the_agents_own_processes_are_no_scope() -> None:
-    """The supervisor asks this, and the agent is its child."""
+    """The supervisor does this check, and the agent is its child."""
     child = subprocess.Popen(["sleep", "60"])
     try:
         for pid in (os.getpid(), child.pid):

@@ -1,4 +1,4 @@
-"""When tests of the real kernel measure once more: where the first evidence says why, and once."""
+"""When kernel tests repeat a measurement: only if the first evidence says why, and only once."""
 
 import pytest
 from fakes.checks import FIELDS, passing
@@ -17,7 +17,7 @@ def evidence(passes: bool, unseen: int = 0, *reasons: str) -> Json:
 @pytest.mark.parametrize(
     "first",
     [evidence(False, 4), evidence(False, 0, "cpus_changed: online CPUs: 0-1, then 0")],
-    ids=["unseen", "a CPU less"],
+    ids=["unseen", "one CPU fewer"],
 )
 def test_a_spoilt_measurement_is_followed_by_one_that_decides(first: Json) -> None:
     good = evidence(True)

@@ -1,4 +1,4 @@
-"""The store behind /metrics: runs accumulate, nothing falls, and what is refused is counted."""
+"""The store behind /metrics: runs accumulate, no counter falls, and refusals are counted."""
 
 from dataclasses import replace
 
@@ -137,7 +137,7 @@ def test_a_run_that_was_never_committed_leaves_its_numbers_but_is_not_counted():
         totals(5, runqlat=replace(latency(5), sum_us=39.0)),
         totals(5, syscalls={"futex": 100}),
     ],
-    ids=["all", "not measured any more", "one bucket", "the sum", "one syscall"],
+    ids=["all", "no longer measured", "one bucket", "the sum", "one syscall"],
 )
 def test_a_section_that_falls_within_a_run_stays_as_it_was(fallen):
     store = SeriesStore()
@@ -187,7 +187,7 @@ def test_versions_grow_with_changes_only():
     third = shown(store, labels())
     store.commit(labels("other"), totals(2), "success")
     assert first.version < second.version < third.version == shown(store, labels()).version
-    assert first.exec_count == 1, "what was handed out does not change"
+    assert first.exec_count == 1, "a series that was handed out does not change"
 
 
 def test_a_run_past_the_cap_is_counted_once_and_changes_nothing():

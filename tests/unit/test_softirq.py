@@ -1,4 +1,4 @@
-"""Softirqs as words become rows: every event once, under its vector, and sums that are exact."""
+"""Softirq events become rows: every event once, under its vector, with exact sums."""
 
 from collections import Counter
 
@@ -29,7 +29,7 @@ events = st.lists(
 
 
 def words(made: list[Event]) -> Words:
-    """As softirq.c writes them."""
+    """Encode events as softirq.c writes them."""
     top = LATENCY_BITS + SOFTIRQ_VECTOR_BITS
     return np.array(
         [ns | vector << LATENCY_BITS | in_scope << top for ns, vector, in_scope in made], np.uint64

@@ -1,4 +1,4 @@
-"""The privileged process and who speaks with it, before any eBPF comes in."""
+"""The privileged process and its peer, before any eBPF is involved."""
 
 import pytest
 

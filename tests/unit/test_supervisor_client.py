@@ -1,4 +1,4 @@
-"""The agent's end of the channel, with a test as the supervisor at the other."""
+"""The agent's end of the channel, with the test as the supervisor at the other end."""
 
 import socket
 from collections.abc import AsyncIterator
@@ -37,7 +37,7 @@ async def test_a_request_and_its_answer(ends: tuple[SupervisorClient, socket.soc
     ("failure", "kind", "field"),
     [
         (Failure("no_such_process", "there is none", of_scope=True), ScopeError, "scope"),
-        # it is the supervisor's word that counts, not the code
+        # what the supervisor says in of_scope decides, not the code
         (Failure("no_such_process", "there is none"), CannotCollect, None),
     ],
 )

@@ -1,4 +1,4 @@
-"""Names of syscalls by number, held against what this machine's own libraries say."""
+"""Syscall names by number, compared with this machine's kernel header and libseccomp."""
 
 import platform
 import re

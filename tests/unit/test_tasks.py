@@ -1,4 +1,4 @@
-"""Who waited: rows and their rest add up to the total, whoever there is and however many."""
+"""Which tasks waited: the rows and the rest add up to the total, for any number of tasks."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ def table(rows: list[dict[str, Any]]) -> TaskTable:
 
 
 def summed(rows: list[dict[str, Any]]) -> Waited:
-    """A task without a wait has nothing to add."""
+    """Sum up the waits; a task without a wait adds nothing."""
     waited = [row for row in rows if row["waits"]]
     return Waited(sum(r["wait_ns"] for r in waited), sum(r["waits"] for r in waited))
 
@@ -86,7 +86,7 @@ def test_names_are_bounded_and_the_rest_of_them_is_summed() -> None:
     made = table(rows)
     assert len(made.commands) == MAX_COMMANDS + 1
     assert made.commands[OTHER] == Waited(2_500, 500)
-    # what waited longest is shown first: here that is the sum
+    # the longest wait is shown first: here that is the sum
     assert made.by_command(summed(rows))["top"][0]["command"] == OTHER
 
 

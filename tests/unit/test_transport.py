@@ -1,4 +1,4 @@
-"""The agent's ends of the transports, against a privileged side that offers what a test says."""
+"""The agent's ends of the transports, against a fake of the privileged side."""
 
 import contextlib
 import os
@@ -25,7 +25,7 @@ SIZE = 4 * PAGE
 
 
 class FakeSupervisor:
-    """Offers one buffer for each CPU that is online, under a serial number of its own."""
+    """Offers one buffer for each online CPU, each with its own serial number."""
 
     def __init__(self, cpus: int = 2, ring: bool = True) -> None:
         self.ring = RingMemory(SIZE) if ring else None
@@ -38,7 +38,7 @@ class FakeSupervisor:
         self.failing: CannotCollect | None = None
 
     def renew(self, cpu: int) -> PerfMemory:
-        """The CPU is back: its buffer is another one."""
+        """Give a CPU a new buffer, as when it comes back online."""
         self._serial += 1
         if cpu in self.buffers:
             self.replaced.append(self.buffers[cpu][1])
@@ -129,7 +129,7 @@ async def test_a_machine_with_many_cpus_takes_several_answers(online: FakeOnline
         assert isinstance(reader, PerfReader)
         assert sorted(reader.serials) == list(range(1, cpus + 1))
         assert supervisor.asked == 3
-        # a mapping keeps one of its own, and no other is left
+        # each mapping keeps one descriptor, and no other is left open
         assert open_fds() == before + cpus
         reader.close()
 
@@ -152,7 +152,7 @@ async def test_those_who_open_at_once_map_each_buffer_once(
 
 
 class ShortOfMemory(FakeSupervisor):
-    """Its buffers can be mapped up to a size; of others it knows by the watermark, a quarter."""
+    """Offers buffers that can be mapped up to a size, inferred from the watermark (a quarter)."""
 
     def __init__(self, largest: int) -> None:
         super().__init__()

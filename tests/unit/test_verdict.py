@@ -1,4 +1,4 @@
-"""What is wrong with a run makes it degraded or invalid, each with a reason of its own."""
+"""Anything wrong with a run makes it degraded or invalid, each with its own reason."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -62,7 +62,7 @@ def test_an_empty_run_is_complete() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "code", "verdict", "told"),
+    ("wrong", "code", "verdict", "expected"),
     [
         ({"stream": replace(GOOD, received=9_997, lost=3)}, "lost", DEGRADED, "3 of 10000"),
         ({"stream": replace(GOOD, received=9_999)}, "unaccounted", INVALID, "9999 received"),
@@ -78,18 +78,18 @@ def test_an_empty_run_is_complete() -> None:
     ],
 )
 def test_what_is_wrong_is_named(
-    wrong: Mapping[str, Any], code: str, verdict: str, told: str
+    wrong: Mapping[str, Any], code: str, verdict: str, expected: str
 ) -> None:
     found = judged(**wrong)
     assert found.verdict == verdict
     assert codes(found) == [code]
     [text] = found.evidence()["reasons"]
     assert text.startswith(f"{code}: ")
-    assert told in text
+    assert expected in text
 
 
 def test_events_that_cease_make_a_run_invalid() -> None:
-    """The programs may be gone without a word: the kernel's own count tells."""
+    """The programs may be gone without notice; the kernel's own count shows it."""
     ceased = judged(checks=(replace(SWITCHES, ours=4_000),))
     assert ceased.verdict == INVALID
     assert "events_ceased" in codes(ceased)

@@ -1,4 +1,4 @@
-"""Naming the function that a stack waits in, by a table of symbols as the kernel shows it."""
+"""Naming the function that a stack waits in, from a symbol table as the kernel shows it."""
 
 from pathlib import Path
 

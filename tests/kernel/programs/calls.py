@@ -1,4 +1,4 @@
-"""Makes N of each of the five syscalls that evidence names, and of one that it does not.
+"""A workload that makes N calls of each of the five syscalls that evidence names, and of another.
 
 calls.py N FOLDER
 """

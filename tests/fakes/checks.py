@@ -34,7 +34,7 @@ def passing(measure: Callable[[], Json], *names: str) -> Json:
 
 
 def spoilt(evidence: Json) -> bool:
-    """Return whether, by its own account, the evidence lacks events that the machine hid from us.
+    """Return whether events of the run went unseen, as reported by the evidence itself.
 
     A kernel may run no BPF program while a certain task is running. The kernel that these tests
     ran on does this for process 1, which we must not stop. Context switches and request

@@ -1,4 +1,4 @@
-"""A copy of the package in which faults.py injects faults; the original stays unmodified.
+"""A copy of the package into which faults.py injects faults at run time, without editing modules.
 
 In the copy, ``python -m agent`` and the compiler first inject the listed faults into their process.
 """

@@ -210,7 +210,7 @@ def _after_answering(then: Callable[[Any], None]) -> None:
 
 @in_compiler
 def hangs_with_fewer_programs_than(count: int) -> None:
-    """Have the compiler hang, with its programs loaded, when it loaded fewer than ``count``."""
+    """Have the compiler hang, with its programs loaded, if they are fewer than ``count``."""
 
     def hang(message: Any) -> None:
         if len(message["programs"]) < count:
@@ -234,7 +234,7 @@ def wrong_kernel_function(mark: str) -> None:
 
 @in_compiler
 def registers_at_two_distances() -> None:
-    """Report different offsets of the saved registers for two tasks."""
+    """Have the saved registers of two tasks appear at different distances from their stacks."""
     stacks = struct.pack("=4Q", 0x1000, 0x1001, 0x2000, 0x2002)
     replace(module("shared.bpf"), "run_iterator", lambda fd: stacks)
 

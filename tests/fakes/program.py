@@ -2,7 +2,7 @@
 
 A program (tests/kernel/programs) describes itself in a line of JSON. It then waits for a line,
 does its work and reports the result, and so on until the end of its standard input. It waits in
-``select``, so the blocking calls of its work are the only entries under their own reasons.
+``select``, so that no other wait is counted under the reason of a call in which its work blocks.
 """
 
 import contextlib

@@ -47,12 +47,12 @@ def _part_of_text(part: ast.expr) -> str:
 
 
 def first_arguments(function: str) -> set[str]:
-    """Return the first arguments of all calls of a function whose text is in the source."""
+    """Return the first arguments in all calls of a function, if they are strings in the source."""
     return {text for call, module in calls(function) if (text := text_of(call.args[0], module))}
 
 
 def keyword_arguments(keyword: str, function: str) -> set[str]:
-    """Return a function's arguments for this keyword, in all calls whose text is in the source."""
+    """Return a function's arguments for this keyword, if they are strings in the source."""
     return {
         text
         for call, module in calls(function)

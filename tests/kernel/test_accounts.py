@@ -2,7 +2,7 @@
 
 The scheduler's accounting is exact only by its own definition. Each test here runs either a load
 for which it is off by more than the bound, for a reason that is determined wait by wait, or an
-agent that is off.
+agent with wrong figures.
 """
 
 import os
@@ -90,7 +90,7 @@ def test_where_a_task_does_not_lead_to_its_run_queue_nothing_is_explained(copy: 
 
 
 def test_waits_for_a_disk_on_a_cpu_that_idles(agent: RealAgent, tool: Any, tmp_path: Path) -> None:
-    """The scheduler's clock may stop for the whole of such a wait, which it then counts as zero."""
+    """The scheduler's clock may not advance during such a wait, which then counts as zero."""
     file = f"of={tmp_path / 'written'}"
     dd = (tool("dd"), "if=/dev/zero", file, "bs=4k", f"count={WRITES}", "oflag=dsync")
     evidence = of_a_tree(agent, *dd, "status=none")

@@ -117,7 +117,7 @@ def test_a_storm_within_a_scope(agent: RealAgent) -> None:
 
 
 def test_checks_stand_in_every_evidence(agent: RealAgent) -> None:
-    """Even if next to nothing happened in the run, or if it has a single section."""
+    """Evidence has checks even if next to nothing happened, or if the run has a single section."""
     with program("trees") as tree, agent.run(scope=tree.scope) as run:
         tree.work(json.dumps({"how": "itself", "marks": 1}))
     assert checks_of(run.evidence).keys() == {*OF_TASKS, "cpu_time"}

@@ -1,4 +1,4 @@
-"""Every way in which the agent's processes can end: nothing stays attached or is invented."""
+"""Every way in which the agent's processes can end: nothing stays attached, no data is invented."""
 
 import json
 import os
@@ -218,7 +218,7 @@ def test_sigterm_before_the_agent_is_up_leaves_no_process() -> None:
 
 
 def test_a_full_disk_stops_nothing() -> None:
-    """Nothing can be written: the log is full, and there is no folder for temporary files."""
+    """The agent can write neither its log, which is full, nor temporary files."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -98,7 +98,7 @@ def test_waits_agree_with_the_schedulers_own_account(agent: RealAgent, tool: Any
     assert ours_us == pytest.approx(sum(delays.values()), rel=0.02)
     assert adds_up(run.evidence)
     rows = waits_of(run.evidence, tids)
-    # no program runs for a wait that ended in a switch from process 1
+    # a wait is missing if it ended in a switch from process 1: no program runs for that switch
     seen = {tid: row for tid, row in rows.items() if row["count"] == came[tid]}
     assert len(seen) > len(rows) / 2
     for tid, row in seen.items():

@@ -359,8 +359,8 @@ def test_the_agents_own_activity_is_left_out(agent: RealAgent) -> None:
     """Under a load of requests, the agent shows neither in the waiting threads nor in the calls.
 
     Other processes on this machine wait for events in the same way. So a second agent, to which the
-    first is an ordinary process, counts at the same time. Its excess over the first is the first
-    one's own activity.
+    first is an ordinary process, counts at the same time. What it counts in excess of the first is
+    the activity of the first.
     """
     count = 1_000
     threads = {

@@ -1,4 +1,4 @@
-"""Softirqs: each is counted once, by vector, and attributed to the task that it interrupted."""
+"""Softirqs: each counts once, by vector; those on top of a task in scope are reported apart."""
 
 import pytest
 from fakes.checks import checks_of

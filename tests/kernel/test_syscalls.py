@@ -68,7 +68,7 @@ def test_the_agents_own_calls_are_none_of_the_machines(agent: RealAgent) -> None
 
 @needs_32_bit_calls
 def test_calls_of_the_32_bit_table_stand_apart(agent: RealAgent) -> None:
-    """Even if a 64-bit program makes them, since the same numbers have other meanings there."""
+    """They do so even if a 64-bit program makes them; the same numbers mean other calls there."""
     with program("compat", CALLS) as compat, agent.run(scope=compat.scope) as run:
         compat.work()
     counts = run.evidence["syscall_counts"]["all"]

@@ -216,7 +216,7 @@ async def test_a_wakeup_that_nobody_waited_for_is_not_lost(
 
 @pytest.mark.parametrize("part", [0, 1])
 def test_buffers_are_as_large_as_the_limit_on_locked_memory_allows(part: int) -> None:
-    """``perf_event_mlock_kb`` for each CPU is added to it. One page holds the positions."""
+    """Each CPU adds ``perf_event_mlock_kb`` to the limit. One page holds the positions."""
     with locked_memory_limit(part) as limit, running(["--transport", "perf"]) as agent:
         [pid] = [p["pid"] for p in agent.status()["processes"] if p["role"] == "agent"]
         mapped = perf_mappings(pid)

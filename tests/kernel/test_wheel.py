@@ -1,4 +1,4 @@
-"""The wheel, installed in an empty directory: it contains its C files and headers, and works."""
+"""The wheel, installed in an empty directory: it has its C files and headers, and collects."""
 
 import os
 import shutil

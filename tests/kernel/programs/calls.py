@@ -1,4 +1,4 @@
-"""A workload that makes N calls of each of the five syscalls that evidence names, and of another.
+"""A workload of N calls each of the five syscalls that evidence names, and of one other syscall.
 
 calls.py N FOLDER
 """

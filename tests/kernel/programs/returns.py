@@ -1,4 +1,4 @@
-"""A workload of calls that fail, are interrupted, or return in another task.
+"""A workload of calls that fail, are interrupted, or return elsewhere.
 
 Command: WAY COUNT
 """
@@ -39,8 +39,7 @@ def interrupted(count: int) -> None:
 
 
 def children(count: int) -> None:
-    """Fork children: they return from the call that created them, never from the one that ends
-    them."""
+    """Fork children: these return from the call that made them, not from the one that ends them."""
     for _ in range(count):
         child = os.fork()
         if child == 0:

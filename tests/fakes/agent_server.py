@@ -1,4 +1,4 @@
-"""An agent of a few lines that speaks the contract and remembers what it was asked."""
+"""A minimal agent that implements the contract and records the requests it received."""
 
 import contextlib
 import json
@@ -45,7 +45,7 @@ class FakeAgent:
 
 @contextlib.contextmanager
 def serving(agent: FakeAgent) -> Iterator[FakeAgent]:
-    """Serves on a free port of this machine until left."""
+    """Serve the agent on a free local port until the context is left."""
 
     class Handler(BaseHTTPRequestHandler):
         def handle_any(self) -> None:

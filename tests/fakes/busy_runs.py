@@ -1,4 +1,4 @@
-"""Runs in which everything happened, for tests of what a run can give."""
+"""Runs in which every kind of event happened, for tests of everything that a run can return."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -28,18 +28,18 @@ EVENTS = {
     "exec": [[7, 0x6C73, 0, 1]],
     "softirq": [1_500 | 3 << layout.LATENCY_BITS],
 }
-"""One of each section's stream."""
+"""One event of each section's stream."""
 
 COUNTS = {"biolatency": {"read_0:259": 1}, "softirq": {"net_rx": 1}}
-"""What the kernel itself counted."""
+"""The kernel's own counts."""
 
 
 class Busy(FakeCollector):
-    """One event of each stream, and something in every table."""
+    """A collector with one event in each stream and an entry in every table."""
 
     async def start(self, request: StartRequest, sink: Any) -> observed.Arming:
         arming = await super().start(request, sink)
-        # the collector's own words for a scope: a made-up one would show nothing
+        # the real collector's description of the scope: an invented one would test nothing
         arming = replace(
             arming,
             scope=described_scope(request.scope, 1),
@@ -86,13 +86,13 @@ class Busy(FakeCollector):
 
 
 def edge(counts: SectionCounts) -> Edge:
-    """The kernel's counts at one end of a run; before it, none."""
+    """Return an edge of a run with these kernel counts; a count that is not given is zero."""
     none = {section: dict.fromkeys(found, 0) for section, found in COUNTS.items()}
     return Edge(KernelCounts(1, 1), 0, 0, 0, "0", {**none, **counts})
 
 
 async def finished(collector: FakeCollector, **request: Any) -> tuple[Json, Json, Recorder]:
-    """The answer to the start, the evidence, and the recorder, of one run."""
+    """Return one run's answer to the start, its evidence, and its recorder."""
     recorder = Recorder(collector, "box", SeriesStore())
     async with trio.open_nursery() as nursery:
         await nursery.start(recorder.run)
@@ -104,7 +104,7 @@ async def finished(collector: FakeCollector, **request: Any) -> tuple[Json, Json
 
 
 async def every_run() -> list[tuple[Json, Json]]:
-    """Whole, of a scope, without one section, and one in which nothing could be measured."""
+    """Return a complete run, one without a section, one that measured nothing, and scoped runs."""
     lacking, failing = Busy(), Busy()
     lacking.unavailable = {"biolatency": "no tracepoint"}
     failing.arming = raising(cannot("no_btf", "gone"))
@@ -126,11 +126,11 @@ DYNAMIC = {
     "completeness.streams": "<stream>",
     "overhead.events_by_stream": "<stream>",
 }
-"""Objects whose keys are data, by what stands for the key."""
+"""Objects whose keys are data, each with the placeholder for its keys."""
 
 
 def paths(value: Any, at: str = "") -> Iterator[str]:
-    """Where the values of a JSON document stand: ``a.b[].c``. What is empty holds none."""
+    """Yield the path of each value in a JSON document (``a.b[].c``); empty containers have none."""
     if isinstance(value, dict):
         for key, inner in value.items():
             name = DYNAMIC.get(at, str(key))

@@ -1,4 +1,4 @@
-"""What an evidence says of itself, on loads of one's own."""
+"""The checks that evidence contains, measured on the tests' own loads."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,7 @@ FIELDS = {"name", "unit", "ours", "kernel", "explained", "difference", "bound", 
 
 
 def checks_of(evidence: Json) -> dict[str, Json]:
-    """By name."""
+    """Return the evidence's checks by name."""
     checks = {check["name"]: check for check in evidence["checks"]}
     assert len(checks) == len(evidence["checks"])
     assert all(check.keys() >= FIELDS for check in evidence["checks"])
@@ -20,10 +20,10 @@ def checks_of(evidence: Json) -> dict[str, Json]:
 
 
 def passing(measure: Callable[[], Json], *names: str) -> Json:
-    """Evidence in which these checks pass; of two measurements where the first was spoilt.
+    """Return evidence in which these checks pass; measure again if the first run was disturbed.
 
-    On a machine where others were at work too, one of 50 storms in a scope did not pass (their
-    lifetimes, with 4 unseen switches of 759), and none of 50 runs each of the other loads.
+    On a machine that was busy with other work, one of 50 storms in a scope failed (the lifetimes,
+    with 4 unseen switches of 759). No other load failed in 50 runs each.
     """
     evidence = measure()
     if spoilt(evidence) and not all(checks_of(evidence)[name]["pass"] for name in names):
@@ -34,28 +34,29 @@ def passing(measure: Callable[[], Json], *names: str) -> Json:
 
 
 def spoilt(evidence: Json) -> bool:
-    """Whether the machine kept something from us, by what the evidence itself says.
+    """Return whether events of the run went unseen, as reported by the evidence itself.
 
-    A kernel may run no program while a certain task does: the one that these tests ran on does so
-    for process 1, which is not ours to stop. What is switched or completed then goes unseen. And a
-    hypervisor may take a CPU away, or stop the machine for a while.
+    A kernel may run no BPF program while a certain task is running. The kernel that these tests
+    ran on does this for process 1, which we must not stop. Context switches and request
+    completions in that time go unseen. A hypervisor may also take a CPU away or suspend the machine
+    for a while.
     """
     codes = {reason.partition(":")[0] for reason in evidence["completeness"]["reasons"]}
     return unseen(evidence) > 0 or bool(codes & {"cpus_changed", "suspended"})
 
 
 def unseen(evidence: Json) -> int:
-    """Switches that no program was run for."""
+    """Return the number of context switches for which no program ran."""
     return int(evidence["completeness"]["unseen_switches"])
 
 
 def unexplained(check: Json) -> float:
-    """What is left of the difference, as a part of the kernel's."""
+    """Return the unexplained difference as a fraction of the kernel's figure."""
     return float(abs(check["ours"] + check["explained"] - check["kernel"]) / check["kernel"])
 
 
 def of_a_tree(agent: RealAgent, *command: object, **body: Any) -> Json:
-    """Evidence of a command and its children."""
+    """Return evidence for a command and its children."""
     with (
         program("launch", *command) as launcher,
         agent.run(scope=launcher.scope, **body) as run,

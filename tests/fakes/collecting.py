@@ -1,5 +1,7 @@
-"""A collector in the test's own process, beside a real supervisor: buffers of any size, CPUs
-that come and go by the test's word."""
+"""A collector in the test's own process, connected to a real supervisor.
+
+The test chooses the buffers' sizes and decides which CPUs are online.
+"""
 
 import os
 import socket
@@ -34,13 +36,16 @@ AnswerT = TypeVar("AnswerT")
 
 
 class KeepingClient:
-    """Passes everything on, and keeps duplicates of the buffers' fds for the test to break."""
+    """A client that forwards every request and keeps duplicates of the buffers' fds.
+
+    With these a test can break a buffer.
+    """
 
     def __init__(self, client: SupervisorClient) -> None:
         self._client = client
         self.fds: list[int] = []
         self.offered = trio.Event()
-        """Set when there are further ones; a test that waits for the next makes a new one."""
+        """Set when more buffers arrive; a test that waits for the next ones replaces it first."""
 
     async def ask(self, request: Request[AnswerT]) -> Reply[AnswerT]:
         reply = await self._client.ask(request)
@@ -56,12 +61,12 @@ class Collecting:
     client: KeepingClient
     online: Path
     waits: Counter[int] = field(default_factory=Counter)
-    """Run-queue latencies that arrived, by the thread they are about."""
+    """Number of run-queue latencies received, by thread id."""
     folding_s: float = 0.0
-    """How long the sink takes over what it is handed, with nothing else going on meanwhile."""
+    """How long the sink takes for each block of events; the event loop is blocked for that time."""
 
     async def start(self, pid: int, transport: str) -> Arming:
-        """A run about one tree of processes, of run-queue latency alone."""
+        """Start a run that measures the run-queue latency of one process tree."""
         self.waits.clear()
         request = StartRequest(
             sections=("runqlat",), scope=Scope("pid", pid=pid), transport=transport
@@ -99,7 +104,7 @@ async def collecting(
     finally:
         for fd in keeping.fds:
             os.close(fd)
-        # the end of the channel is what ends it
+        # the supervisor exits once the channel is closed
         with trio.CancelScope(shield=True):
             await trio.to_thread.run_sync(process.wait)
 

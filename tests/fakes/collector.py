@@ -1,4 +1,4 @@
-"""A collector without a kernel: events that a test says have happened, and hooks to hold it up."""
+"""A collector without a kernel: the test supplies its events and can block it with hooks."""
 
 import os
 from collections.abc import Awaitable, Callable
@@ -20,18 +20,21 @@ EDGE = Edge(KernelCounts(), 0, 0, 0, "0-1")
 
 
 def stopped_with(observed: Observed) -> Stopped:
-    """The end of a run of one second in which this was observed."""
+    """Return the result of a one-second run in which ``observed`` was collected."""
     return Stopped(10**9, observed, (EDGE, EDGE), task_summaries.none())
 
 
 async def at_once() -> None:
-    """The default hook: one checkpoint, as any real work would have."""
+    """Execute one checkpoint, as any real work would: the default hook."""
     await trio.lowlevel.checkpoint()
 
 
 class FakeCollector:
-    """Hooks: set ``preparing``, ``arming``, ``refreshing``, ``stopping`` to coroutine functions
-    that wait or raise. Set ``lost`` and it is the collector of an agent without its supervisor."""
+    """A collector with hooks.
+
+    Set ``preparing``, ``arming``, ``refreshing`` or ``stopping`` to a coroutine function that
+    waits or raises. Set ``lost`` to simulate an agent that lost its supervisor.
+    """
 
     def __init__(self) -> None:
         self.lost = trio.Event()
@@ -41,7 +44,7 @@ class FakeCollector:
         self.stopping: Callable[[], Awaitable[None]] = at_once
         self.calls: list[str] = []
         self.faults: dict[str, str] = {}
-        """What goes wrong on the way of every run."""
+        """Faults that occur during every run."""
         self.unavailable: dict[str, str] = {}
         self.pids = {"agent": os.getpid()}
         self._sink: Sink | None = None
@@ -49,7 +52,7 @@ class FakeCollector:
         self._received = 0
 
     def happen(self, *waits_ns: int) -> None:
-        """Waits on a run queue that wait in the kernel's buffers until somebody looks."""
+        """Put run-queue waits into the kernel's buffers, where they stay until the next drain."""
         assert self._sink is not None, "nothing is attached"
         self._in_flight += waits_ns
 
@@ -122,7 +125,7 @@ class FakeCollector:
 
 
 def raising(error: Exception) -> Callable[[], Awaitable[None]]:
-    """A hook that fails."""
+    """Return a hook that raises ``error``."""
 
     async def hook() -> None:
         await trio.lowlevel.checkpoint()

@@ -1,6 +1,6 @@
-"""The package in a folder of its own, free to be broken: by faults.py, and without a change of it.
+"""A copy of the package into which faults.py injects faults at run time, without editing modules.
 
-In the copy, ``python -m agent`` and the compiler put the listed faults into their process first.
+In the copy, ``python -m agent`` and the compiler first inject the listed faults into their process.
 """
 
 import json
@@ -53,7 +53,7 @@ class Copy:
         self.mend()
 
     def inject(self, fault: Callable[..., None], *arguments: object) -> None:
-        """A fault of faults.py, in the processes that start from now on."""
+        """Inject a fault of faults.py into all processes that are started from now on."""
         self._faults.append((fault.__name__, arguments))
         self._write()
 

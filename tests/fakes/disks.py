@@ -1,4 +1,4 @@
-"""A folder on a disk that takes requests, and what /proc/diskstats says of that disk."""
+"""A folder on a disk that takes block requests, and that disk's figures in /proc/diskstats."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -22,10 +22,10 @@ class Requests:
 class Disk:
     folder: Path
     device: str
-    """major:minor of the whole disk that the folder is on."""
+    """``major:minor`` of the whole disk that holds the folder."""
 
     def stats(self) -> dict[str, Requests]:
-        """Since boot, by operation."""
+        """Return the completed requests since boot, by operation."""
         for line in Path("/proc/diskstats").read_text().splitlines():
             row = line.split()
             if f"{row[0]}:{row[1]}" == self.device:
@@ -37,7 +37,7 @@ class Disk:
 
 
 def disk_for(folder: Path) -> Disk:
-    """The folder, or another one where it has no such disk; skips where there is none."""
+    """Return the folder, or another one on such a disk; skip the test if there is none."""
     candidates = [folder, Path("/var/tmp"), Path(__file__).parent]
     for candidate in candidates:
         device = whole_disk(candidate)
@@ -47,7 +47,7 @@ def disk_for(folder: Path) -> Disk:
 
 
 def whole_disk(folder: Path) -> str | None:
-    """The disk below a folder, if it takes requests: a tmpfs or a device mapper has none."""
+    """Return a folder's disk, or None if that takes no requests (tmpfs, device mapper)."""
     number = folder.stat().st_dev
     node = Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}")
     if not node.exists():
@@ -59,7 +59,7 @@ def whole_disk(folder: Path) -> str | None:
 
 
 def interrupted_cpu(work: Callable[[], object]) -> int:
-    """The CPU that took the interrupts of what ``work`` had a disk do."""
+    """Return the CPU that took the interrupts for the disk I/O that ``work`` caused."""
     before = interrupts()
     work()
     grown = {where: now - before.get(where, 0) for where, now in interrupts().items()}
@@ -68,13 +68,13 @@ def interrupted_cpu(work: Callable[[], object]) -> int:
 
 
 def interrupts() -> dict[tuple[str, int], int]:
-    """How many came from each device to each CPU since boot."""
+    """Return the number of interrupts since boot, by device and CPU."""
     header, *rows = Path("/proc/interrupts").read_text().splitlines()
     cpus = [int(name.removeprefix("CPU")) for name in header.split()]
     return {
         (name, cpu): int(count)
         for name, *counts in map(str.split, rows)
-        # the others are not of devices, and the last of them have one count only
+        # other rows are not device interrupts, and the last of them have a single count
         if name.removesuffix(":").isdigit()
         for cpu, count in zip(cpus, counts, strict=False)
     }
@@ -82,7 +82,7 @@ def interrupts() -> dict[tuple[str, int], int]:
 
 @contextmanager
 def pinned(cpu: int) -> Iterator[None]:
-    """This process and those it starts run on one CPU."""
+    """Pin this process and those that it starts to one CPU."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {cpu})
     try:

@@ -1,11 +1,11 @@
-"""How long something lasted by our account, beside a clock that saw it from outside."""
+"""Comparison of a duration that we measured with one taken from an independent clock."""
 
 import time
 from typing import Any
 
 WITHIN = 0.02
-"""Measured for half a second: 0.1 % by our clock; 0.8 % by the scheduler's, which may be one tick
-(4 ms) old."""
+"""Relative tolerance. Over half a second we measured a deviation of 0.1 % with our clock, and of
+0.8 % with the scheduler's, which may be one tick (4 ms) old."""
 
 
 def now_ms() -> float:
@@ -13,7 +13,7 @@ def now_ms() -> float:
 
 
 def waited_ms(evidence: Any) -> float:
-    """What the tasks of a run waited for a CPU."""
+    """Return the total time that a run's tasks waited for a CPU."""
     runqlat = evidence["runqlat"]
     return float(runqlat["count"] * (runqlat["mean_us"] or 0) / 1000)
 
@@ -21,10 +21,12 @@ def waited_ms(evidence: Any) -> float:
 def assert_lasted(
     ours_ms: float, evidence: Any, least_ms: float, most_ms: float | None = None
 ) -> None:
-    """Ours is what a clock saw, or between two values where it could not be read at the very edge.
+    """Assert that our duration equals the clock's, or lies between two readings of it.
 
-    Whoever reads that clock once its block is over has waited for a CPU first. That is no part of
-    the block, and in the same evidence; a busy machine makes it long.
+    There are two readings where the clock could not be read exactly at the start and the end.
+
+    A task that reads the clock after it was blocked has waited for a CPU first. This wait does not
+    belong to the block, and the same evidence contains it; on a busy machine it is long.
     """
     shortest = least_ms * (1 - WITHIN) - waited_ms(evidence)
     longest = (least_ms if most_ms is None else most_ms) * (1 + WITHIN)

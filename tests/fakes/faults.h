@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
- * Faults of the C programs, each compiled in by -D in the compiler of a copied package (faults.py).
- * This file comes ahead of all others. A macro takes the place of a function once that is defined,
- * in whatever is defined after it; or a program is defined that is attached instead of another.
+ * Faults of the C programs, each enabled by -D in the compiler of a copied package (faults.py).
+ * This file is included before all others. A fault is either a macro, defined after a function and
+ * replacing it in all code that follows, or a program that is attached instead of another one.
  */
 #ifdef TEST_FAULT_DOES_NOT_COMPILE
 #error broken on purpose
@@ -36,7 +36,7 @@
 #define enter_state(slot, tag, now) enter_state(slot, tag, (now) - ((tag) & SLOT_PRIMED ? 0 : 500000))
 #endif
 
-/* As where a kernel runs no program for some events. */
+/* As if the kernel ran no program for some events. */
 #ifdef TEST_FAULT_ARRIVALS_UNSEEN
 inline_always void sometimes_switched_in(void *ctx, u64 next, u64 now)
 {
@@ -47,7 +47,7 @@ inline_always void sometimes_switched_in(void *ctx, u64 next, u64 now)
 #endif
 
 #ifdef TEST_FAULT_WAKEUPS_UNSEEN
-inline_always int on_sched_wakeup(u64 *ctx); /* no program by itself then */
+inline_always int on_sched_wakeup(u64 *ctx); /* no longer a program in its own right */
 
 int on_some_sched_wakeups(u64 *ctx)
 {

@@ -1,9 +1,10 @@
 """Faults of the agent, by name, for the processes of a copied package (copied_package.py).
 
-A fault replaces something of the package by its name, and fails if there is no such name. It is
-put into the process that becomes supervisor and agent, before these part, or into the compiler.
-Those of the C programs are in faults.h. The compiler's interpreter runs this file too: standard
-library and Python 3.9, and nothing of the package before it is needed.
+A fault replaces an object of the package by its name and raises an error if no such name exists. It
+is injected into the process that becomes supervisor and agent, before it forks, or into the
+compiler. The faults of the C programs are in faults.h. The compiler's interpreter runs this file
+too. It must therefore work with Python 3.9 and the standard library alone, and import parts of the
+package only when they are needed.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def in_compiler(fault: Fault) -> Fault:
 
 
 def break_agent() -> None:
-    """Put the listed faults into this process, which starts as supervisor and agent."""
+    """Inject the listed faults into this process, which becomes supervisor and agent."""
     attribute("agent.streams.supervisor.compilation", "COMPILER", COMPILER)
     _break(OF_AGENT)
 
@@ -60,18 +61,18 @@ def module(name: str) -> Any:
 
 
 def replace(owner: Any, name: str, value: Any) -> Any:
-    """Replace an attribute, and return what it was. Raises AttributeError if there is none."""
+    """Replace an attribute and return its old value. Raise AttributeError if it does not exist."""
     intact = getattr(owner, name)
     setattr(owner, name, value)
     return intact
 
 
-# --- of the supervisor and the agent
+# --- faults of the supervisor and the agent
 
 
 @in_agent
 def attribute(owner: str, name: str, value: Any) -> None:
-    """A module's constant has another value, for whoever looks at it there."""
+    """Give a module's constant another value, for code that looks it up in that module."""
     replace(importlib.import_module(owner), name, value)
 
 
@@ -84,7 +85,7 @@ def small_ring(ring_bytes: int) -> None:
 
 @in_agent
 def requests_in_flight(places: int) -> None:
-    """Room for so many block requests at a time."""
+    """Limit the table of block requests in flight to this many entries."""
     probe = importlib.import_module("agent.sections.biolatency.probe")
     replace(probe, "MAX_REQUESTS", places)
     probe.CONSTANTS["MAX_REQUESTS"] = places
@@ -92,7 +93,7 @@ def requests_in_flight(places: int) -> None:
 
 @in_agent
 def lets_go_on_sigusr1() -> None:
-    """The supervisor detaches everything, and says nothing."""
+    """Have the supervisor silently detach everything on SIGUSR1."""
     supervisor = module("supervisor.supervisor").Supervisor
 
     def serve(self: Any) -> None:
@@ -104,7 +105,7 @@ def lets_go_on_sigusr1() -> None:
 
 @in_agent
 def root_ends_early() -> None:
-    """The root of a run's scope is ended after it was found, and before anything is attached."""
+    """Kill the root process of a scope after it was found and before anything is attached."""
     scopes = module("supervisor.scopes")
 
     def root_of(scope: Any) -> Any:
@@ -118,7 +119,7 @@ def root_ends_early() -> None:
 
 @in_agent
 def suspended_for_bytes_of(path: str) -> None:
-    """The machine seems to have been suspended for a second for each byte of a file."""
+    """Make the machine appear to have been suspended for one second per byte of a file."""
     observer = module("collect.observer").Observer
 
     def edge(self: Any, message: Any) -> Any:
@@ -129,12 +130,12 @@ def suspended_for_bytes_of(path: str) -> None:
     intact = replace(observer, "edge", edge)
 
 
-# --- of the compiler
+# --- faults of the compiler
 
 
 @in_compiler
 def in_c(name: str) -> None:
-    """One of faults.h."""
+    """Enable a fault of faults.h."""
     compiler, specs = module("compiler.compiler"), module("shared.specs")
     constant = f"TEST_FAULT_{name}"
     assert f"#ifdef {constant}\n" in (compiler.PROBES / "faults.h").read_text()
@@ -161,7 +162,7 @@ def _change_programs(chosen: Callable[[Any], bool], **changes: str) -> None:
 
 @in_compiler
 def runs_instead(function: str, other: str) -> None:
-    """Wherever a program is attached, another function of the C files is."""
+    """Attach another function of the C files wherever this program would be attached."""
     _change_programs(lambda program: program.function == function, function=other)
 
 
@@ -172,7 +173,7 @@ def attached_elsewhere(hook: str, other: str) -> None:
 
 @in_compiler
 def kernel_lacks(*beginnings: str) -> None:
-    """The kernel seems to have no type (``NAME``) or field (``STRUCT.FIELD``) that begins so."""
+    """Hide the kernel's types (``NAME``) and fields (``STRUCT.FIELD``) with these prefixes."""
     types = module("compiler.btf").KernelTypes
     unasked = set(beginnings)
 
@@ -209,7 +210,7 @@ def _after_answering(then: Callable[[Any], None]) -> None:
 
 @in_compiler
 def hangs_with_fewer_programs_than(count: int) -> None:
-    """It keeps what it has loaded."""
+    """Have the compiler hang, with its programs loaded, if they are fewer than ``count``."""
 
     def hang(message: Any) -> None:
         if len(message["programs"]) < count:
@@ -220,7 +221,7 @@ def hangs_with_fewer_programs_than(count: int) -> None:
 
 @in_compiler
 def wrong_kernel_function(mark: str) -> None:
-    """Where a mark stands, another type of the kernel is called than the function wanted."""
+    """Resolve a mark in the code to the wrong type of the kernel instead of the function."""
     number = getattr(module("compiler.linking"), mark)
     newer = module("compiler.newer_kernels").Newer
 
@@ -233,14 +234,14 @@ def wrong_kernel_function(mark: str) -> None:
 
 @in_compiler
 def registers_at_two_distances() -> None:
-    """Saved registers lie elsewhere for one task than for another."""
+    """Have the saved registers of two tasks appear at different distances from their stacks."""
     stacks = struct.pack("=4Q", 0x1000, 0x1001, 0x2000, 0x2002)
     replace(module("shared.bpf"), "run_iterator", lambda fd: stacks)
 
 
 @in_compiler
 def broken_types() -> None:
-    """What is said of the types of callbacks ends too early."""
+    """Truncate the type information of the callbacks."""
     callbacks = module("compiler.callbacks")
     intact = callbacks._types
     replace(callbacks, "_types", lambda: intact()[:-1])
@@ -248,5 +249,5 @@ def broken_types() -> None:
 
 @in_compiler
 def awaited_tasks(places: int) -> None:
-    """Room for so many tasks at a time."""
+    """Limit the table of awaited tasks to this many entries."""
     replace(module("compiler.callbacks"), "PLACES", places)

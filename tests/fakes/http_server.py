@@ -1,4 +1,4 @@
-"""The real server around a fake recorder, in a thread with a Trio loop of its own."""
+"""The real server with a fake recorder, in a thread with its own Trio loop."""
 
 import socket
 import threading
@@ -18,7 +18,7 @@ from agent.http.settings import HttpSettings
 
 
 class RunningServer:
-    """A served agent, to be used from the tests' own thread."""
+    """A running server, to be used from the test's own thread."""
 
     def __init__(self, recorder: FakeRecorder, port: int) -> None:
         self.recorder = recorder
@@ -37,13 +37,13 @@ class RunningServer:
         return trio.Event()
 
     def shut_down(self, timeout: float) -> bool:
-        """Ask for a graceful end; whether it came within ``timeout`` seconds."""
+        """Request a graceful shutdown; return whether it finished within ``timeout`` seconds."""
         if not self._ended.is_set():
             self.call(self._shutdown.set)
         return self._ended.wait(timeout)
 
     def connect(self, receive_buffer: int | None = None) -> socket.socket:
-        """A raw client."""
+        """Return the socket of a new connection to the server."""
         sock = socket.socket()
         if receive_buffer is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -54,7 +54,7 @@ class RunningServer:
 
 @contextmanager
 def running_server(settings: HttpSettings | None = None) -> Iterator[RunningServer]:
-    """Serve on an ephemeral port of 127.0.0.1; re-raises what the server raised."""
+    """Serve on an ephemeral port of 127.0.0.1; fail if the server raised an error."""
     started: SimpleQueue[outcome.Outcome[RunningServer]] = SimpleQueue()
     failures: list[BaseException] = []
 
@@ -77,7 +77,7 @@ def running_server(settings: HttpSettings | None = None) -> Iterator[RunningServ
     def run() -> None:
         try:
             trio.run(main)
-        except BaseException as error:  # noqa: BLE001  handed on to the test's thread
+        except BaseException as error:  # noqa: BLE001  passed on to the test's thread
             failures.append(error)
             started.put(outcome.Error(error))
 
@@ -87,6 +87,6 @@ def running_server(settings: HttpSettings | None = None) -> Iterator[RunningServ
     try:
         yield server
     finally:
-        assert server.shut_down(timeout=10), "the server does not end"
+        assert server.shut_down(timeout=10), "the server does not shut down"
         thread.join(timeout=10)
     assert not failures, failures

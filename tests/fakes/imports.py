@@ -1,4 +1,4 @@
-"""Which modules of the package import which, read from the source."""
+"""The imports between the package's modules, read from the source."""
 
 import ast
 from collections.abc import Iterator
@@ -22,7 +22,8 @@ def imported(path: Path) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: a relative import"
             assert node.module is not None
-            # "from agent.streams import bpf" names a module, "from agent.model import Labels" not
+            # "from agent.streams import bpf" imports a module,
+            # "from agent.model import Labels" does not
             for alias in node.names:
                 full = f"{node.module}.{alias.name}"
                 yield full if is_module(full) else node.module
@@ -39,7 +40,7 @@ def source_of(module: str) -> Path:
 
 
 def reachable(first: str) -> dict[str, set[str]]:
-    """By module of the package what it imports: of ``first`` and of all that it needs."""
+    """Return the imports of ``first`` and of every module of the package that it depends on."""
     todo, found = {first}, dict[str, set[str]]()
     while todo:
         module = todo.pop()

@@ -1,4 +1,7 @@
-"""What probes/batch.h does, one store at a time, so that a reader can look between any two."""
+"""A model of probes/batch.h that executes one store at a time.
+
+A reader can thus read between any two stores.
+"""
 
 import mmap
 import os
@@ -12,7 +15,7 @@ from agent.streams.shared.layout import BATCH_WORDS, STREAM_WORDS, Geometry, mac
 
 
 class KernelBatches:
-    """The batches of every CPU and stream, in memory that `OpenBatches` maps, and a transport."""
+    """The batches of all CPUs and streams, in memory that `OpenBatches` maps, with a transport."""
 
     def __init__(self, cpus: int = 2, room: int = 4) -> None:
         self.geometry: Geometry = machine_geometry(cpus, 1024)
@@ -23,15 +26,15 @@ class KernelBatches:
         self.rows = np.frombuffer(self._memory, BATCH_DTYPE)
         self.rows["id"] = [row // STREAMS << 8 | row % STREAMS for row in range(len(self.rows))]
         self.room = room
-        """Records that the transport holds; more are refused."""
+        """Capacity of the transport in records; further records are refused."""
         self.records: list[np.void] = []
         self.produced: dict[int, list[int]] = {row: [] for row in range(len(self.rows))}
-        """First word of each event that a batch took, by row."""
+        """First word of each event that was written into a batch, by row."""
         self._events = 0
         self._doing: dict[int, Iterator[None]] = {}
 
     def step(self, row: int) -> None:
-        """One store of the program that writes this row."""
+        """Execute one store of the program that writes this row."""
         doing = self._doing.get(row)
         if doing is None:
             doing = self._doing[row] = self._event(row)
@@ -39,7 +42,7 @@ class KernelBatches:
             del self._doing[row]
 
     def finish(self) -> None:
-        """Let every program run to its end, as waiting after the detaching does."""
+        """Run every program to its end, as is guaranteed by the wait that follows detaching."""
         for row in list(self._doing):
             self._finish(row)
 
@@ -48,19 +51,19 @@ class KernelBatches:
             pass
 
     def events_left(self, row: int) -> int:
-        """Events that the open batch still takes."""
+        """Return how many more events fit into the open batch."""
         left = BATCH_WORDS - int(self.rows[row]["words"])
         return left // STREAM_WORDS[row % STREAMS]
 
     def event(self, row: int, count: int = 1) -> None:
-        """Whole events, after the one that was under way."""
+        """Write ``count`` whole events, after finishing one that is in progress."""
         self._finish(row)
         for _ in range(count):
             for _ in self._event(row):
                 pass
 
     def _event(self, row: int) -> Iterator[None]:
-        """event_room() and event_done(); each yield is between two stores."""
+        """Execute event_room() and event_done(); each yield is between two stores."""
         batch = self.rows[row]
         words = STREAM_WORDS[row % STREAMS]
         if batch["words"] >= BATCH_WORDS:
@@ -83,7 +86,7 @@ class KernelBatches:
         self.produced[row].append(event)
 
     def take(self, limit: int) -> Records | None:
-        """What a reader would hand over of the records there are."""
+        """Return up to ``limit`` of the submitted records, as a reader would."""
         taken, self.records = self.records[:limit], self.records[limit:]
         if not taken:
             return None
@@ -101,7 +104,7 @@ class KernelBatches:
 
 
 class RacedBatches(OpenBatches):
-    """Open batches of which every field is read at another moment: ``meanwhile`` runs before."""
+    """Open batches whose fields are all read at different times: each read calls ``meanwhile``."""
 
     def __init__(self, kernel: KernelBatches, meanwhile: Callable[[], None]) -> None:
         super().__init__(kernel.fd, kernel.geometry)

@@ -1,12 +1,12 @@
-"""What libseccomp knows of system calls, on machines other than this one too."""
+"""System call names from libseccomp, for this and for other architectures."""
 
 import ctypes
 import ctypes.util
 
 import pytest
 
-# AUDIT_ARCH_* of include/uapi/linux/audit.h, which is what libseccomp calls a token. Without
-# loongarch64, which it has from 2.6 on.
+# AUDIT_ARCH_* of include/uapi/linux/audit.h, which libseccomp calls architecture tokens.
+# loongarch64 is missing: libseccomp supports it only since 2.6.
 ARCHITECTURES = {
     "x86_64": 0xC000003E,
     "aarch64": 0xC00000B7,
@@ -17,7 +17,7 @@ ARCHITECTURES = {
 
 
 def libseccomp() -> ctypes.CDLL:
-    """The library; skips the test where there is none."""
+    """Load the library; skip the test if it is not installed."""
     path = ctypes.util.find_library("seccomp")
     if path is None:
         pytest.skip("no libseccomp")
@@ -27,6 +27,6 @@ def libseccomp() -> ctypes.CDLL:
 
 
 def name_of(library: ctypes.CDLL, machine: str, number: int) -> str | None:
-    """The name of a syscall; None where the library knows none."""
+    """Return the name of a syscall, or None if the library does not know its number."""
     found = library.seccomp_syscall_resolve_num_arch(ARCHITECTURES[machine], number)
     return ctypes.string_at(found).decode() if found else None

@@ -1,4 +1,4 @@
-"""Lines of another process, with a limit to how long one waits for them."""
+"""Reading lines from another process, with a timeout."""
 
 import os
 import select
@@ -6,14 +6,14 @@ import time
 
 
 class LineReader:
-    """Reads a pipe without a buffer that hides what select() should see."""
+    """A pipe reader that buffers nothing that select() would have to see."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._rest = b""
 
     def read(self, seconds: float) -> str:
-        """The next line, without its end. Raises TimeoutError, or EOFError at the end."""
+        """Return the next line without its newline. Raise TimeoutError, or EOFError at the end."""
         deadline = time.monotonic() + seconds
         while b"\n" not in self._rest:
             left = deadline - time.monotonic()
@@ -21,7 +21,7 @@ class LineReader:
                 raise TimeoutError(f"no line in {seconds:g} s")
             piece = os.read(self._fd, 65_536)
             if not piece:
-                raise EOFError("the other side ended without a further line")
+                raise EOFError("the other process closed the pipe without another line")
             self._rest += piece
         line, _, self._rest = self._rest.partition(b"\n")
         return line.decode()

@@ -1,4 +1,4 @@
-"""What a test needs of the machine, beside a kernel that runs eBPF."""
+"""Requirements on the machine that some tests have, in addition to a kernel that runs eBPF."""
 
 import os
 import platform
@@ -11,7 +11,7 @@ from agent.streams.compiler.callbacks import SCHEDULE
 
 needs_two_cpus = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one CPU only")
 
-# the sysctl is there where the kernel is built with CONFIG_IA32_EMULATION
+# the sysctl exists if the kernel was built with CONFIG_IA32_EMULATION
 needs_32_bit_calls = pytest.mark.skipif(
     platform.machine() != "x86_64" or not Path("/proc/sys/abi/vsyscall32").exists(),
     reason="this kernel has no 32-bit calls",
@@ -26,7 +26,7 @@ def _calls_back() -> bool:
 
 
 needs_callbacks = pytest.mark.skipif(
-    not _calls_back(), reason="this kernel (before 6.18) calls no program back"
+    not _calls_back(), reason="this kernel (before 6.18) has no task-work callbacks"
 )
 
 
@@ -38,5 +38,5 @@ def _delays_dequeues() -> bool:
 
 
 needs_delayed_dequeues = pytest.mark.skipif(
-    not _delays_dequeues(), reason="this kernel (before 6.12) keeps nobody queued who sleeps"
+    not _delays_dequeues(), reason="this kernel (before 6.12) has no delayed dequeues"
 )

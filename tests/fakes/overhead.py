@@ -1,4 +1,4 @@
-"""A simulated clock, and a workload and configurations that only move it."""
+"""A simulated clock, with a workload and configurations whose only effect is to advance it."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,7 +26,7 @@ MACHINE = Machine(
 
 @dataclass
 class World:
-    """What is attached now, how late it is, and everything that happened, in order."""
+    """The simulated time, the current slowdown, and a log of everything that happened."""
 
     now: float = 0.0
     factor: float = 1.0
@@ -38,7 +38,7 @@ class World:
 
 @dataclass
 class FakeWorkload:
-    """Takes 10 seconds an operation, times what is attached, times the noise of that run."""
+    """A workload of 10 seconds per run, times the current slowdown, times that run's noise."""
 
     world: World
     name: str = "fake"
@@ -65,7 +65,7 @@ class FakeWorkload:
 
 @dataclass
 class FakeConfiguration:
-    """Slows the world by ``factor``; ``fails_at`` are the numbers of the armings that fail."""
+    """A slowdown by ``factor``; ``fails_at`` holds the numbers (from 0) of armings that fail."""
 
     world: World
     name: str
@@ -99,7 +99,7 @@ class FakeConfiguration:
 
 
 class FakeAgent:
-    """Answers ``/stop`` with what it is given, ``/start`` with an error when it has one."""
+    """An agent that answers ``/stop`` with evidence and ``/start`` with an error, if it has one."""
 
     def __init__(self, evidence: dict[str, Any], error: Exception | None = None) -> None:
         self.evidence = evidence

@@ -1,4 +1,4 @@
-"""The documents as tests read them: names stand in backticks in the first column of a table."""
+"""The documentation as tests read it: names in backticks in the first column of a table."""
 
 import re
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ Row = list[str]
 
 
 def rows(page: Path, heading: str) -> list[Row]:
-    """The cells of every table between a heading and the next one, less the tables' heads."""
+    """Return the cells of all tables from a heading to the next one, without the header rows."""
     lines = iter(page.read_text().splitlines())
     assert any(line.lstrip("# ") == heading and line.startswith("#") for line in lines), (
         f"{page.name} has no heading {heading!r}"
@@ -33,23 +33,21 @@ def quoted(cell: str) -> list[str]:
 
 
 def names(page: Path, heading: str) -> list[str]:
-    """What the table is about: the first column. Each stands there once."""
+    """Return the names in a table's first column; fail if one occurs twice."""
     found = [name for row in rows(page, heading) for name in quoted(row[0])]
-    assert len(found) == len(set(found)), f"{page.name}, {heading}: a name stands there twice"
+    assert len(found) == len(set(found)), f"{page.name}, {heading}: a name occurs twice"
     return found
 
 
 def hold(page: Path, heading: str, in_code: Iterable[str], documented: Iterable[str]) -> None:
-    """Both say the same; if not, say what is missing where."""
+    """Assert that code and documentation list the same names; report those that one lacks."""
     code, docs = set(in_code), set(documented)
     where = f"{page.relative_to(ROOT)}, {heading!r}"
     assert not code - docs, f"{where}: not documented: {sorted(code - docs)}"
-    assert not docs - code, (
-        f"{where}: documented, but there is no such thing: {sorted(docs - code)}"
-    )
+    assert not docs - code, f"{where}: documented, but not in the code: {sorted(docs - code)}"
 
 
 def anchors(page: Path) -> set[str]:
-    """As code hosts make them of headings."""
+    """Return the anchors that code hosts generate for a page's headings."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}

@@ -1,4 +1,4 @@
-"""What /proc says of tasks, as tests compare it with evidence."""
+"""Figures about tasks in /proc that tests compare with evidence."""
 
 from pathlib import Path
 
@@ -6,28 +6,28 @@ from fakes.processes import status_field
 
 
 def switches(tid: int) -> int:
-    """Times this thread left a CPU, of its own will or not (proc(5))."""
+    """Return a thread's voluntary and involuntary context switches (proc(5))."""
     lines = Path(f"/proc/{tid}/status").read_text().splitlines()
     return sum(int(line.split()[1]) for line in lines if "ctxt_switches" in line)
 
 
 def run_delay_us(tid: int) -> float:
-    """What this thread has waited on run queues, by the scheduler's own account."""
+    """Return a thread's total wait on run queues, by the scheduler's own accounting."""
     return int(Path(f"/proc/{tid}/schedstat").read_text().split()[1]) / 1e3
 
 
 def arrivals(tid: int) -> int:
-    """How often this thread has come to a CPU, by the scheduler's own account."""
+    """Return how often a thread was switched in, by the scheduler's own accounting."""
     return int(Path(f"/proc/{tid}/schedstat").read_text().split()[2])
 
 
 def state(tid: int) -> str:
-    """One letter, such as R, S or T."""
+    """Return a task's state: one letter, such as R, S or T."""
     return _fields(tid)[0]
 
 
 def tasks_of_session(session: int) -> list[int]:
-    """Leaders of all processes of a session."""
+    """Return the thread group leaders of all processes in a session."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -39,10 +39,10 @@ def tasks_of_session(session: int) -> list[int]:
 
 
 def _fields(pid: int) -> list[str]:
-    """Of stat, what follows the name, which may hold anything."""
+    """Return the fields of ``stat`` after the name, which may contain any characters."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
 def resident_kib(pid: int) -> int:
-    """Physical memory that a process has in use."""
+    """Return the physical memory that a process uses."""
     return int(status_field(pid, "VmRSS").split()[0])

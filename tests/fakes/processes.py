@@ -1,4 +1,4 @@
-"""An agent of one's own to do harm to, and what its processes hold and leave behind."""
+"""An agent that a test may kill, and the BPF objects that its processes hold and leave behind."""
 
 import contextlib
 import json
@@ -19,12 +19,12 @@ from agent.client.interpreter import Invocation, own_module
 from agent.client.spawn import RunningAgent, running_agent
 
 GONE_SECONDS = 1.0
-"""How soon nothing of ours is attached, whatever became of the agent."""
+"""Time limit for all our programs to be detached, no matter how the agent ended."""
 ENDING_SECONDS = 20.0
 
 
 def state_of(pid: int) -> str:
-    """As in /proc/PID/stat; empty once the process is gone, or waits for its parent only."""
+    """Return the state in /proc/PID/stat; empty once the process is gone or a zombie."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
@@ -34,7 +34,7 @@ def state_of(pid: int) -> str:
 
 
 def children(pid: int) -> set[int]:
-    """Needs CONFIG_PROC_CHILDREN."""
+    """Return the children of a process's main thread (needs CONFIG_PROC_CHILDREN)."""
     try:
         return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
     except OSError:
@@ -42,13 +42,13 @@ def children(pid: int) -> set[int]:
 
 
 def status_field(pid: int, name: str) -> str:
-    """A line of /proc/PID/status."""
+    """Return the value of a line of /proc/PID/status."""
     [line] = [x for x in Path(f"/proc/{pid}/status").read_text().splitlines() if x.startswith(name)]
     return line.split(":", 1)[1].strip()
 
 
 def held(pid: int, kind: str) -> set[int]:
-    """Ids of the BPF objects (``prog``, ``link``, ``map``) that a process has open."""
+    """Return the ids of the BPF objects (``prog``, ``link``, ``map``) that a process has open."""
     ids = set()
     for path in Path(f"/proc/{pid}/fdinfo").iterdir():
         with contextlib.suppress(OSError):
@@ -60,8 +60,10 @@ def held(pid: int, kind: str) -> set[int]:
 
 
 class Bpftool:
-    """What the kernel has loaded and attached. Other agents may be at work on this machine: ours
-    is what uses our maps."""
+    """The programs that the kernel has loaded and attached.
+
+    Other agents may be running on this machine. The programs that use our maps are ours.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -70,7 +72,7 @@ class Bpftool:
         for _ in range(20):
             command = [self._path, "--json", what, "show"]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
-            # fails where an object goes away while it is looked at
+            # fails if an object disappears while bpftool examines it
             with contextlib.suppress(ValueError):
                 shown = json.loads(done.stdout)
                 if isinstance(shown, list):
@@ -78,16 +80,16 @@ class Bpftool:
         raise AssertionError(done.stdout + done.stderr)
 
     def programs(self, maps: set[int]) -> dict[int, str]:
-        """Names by id of the programs that use any of these maps."""
+        """Return the names, by id, of the programs that use any of these maps."""
         shown = self._show("prog")
         return {p["id"]: p["name"] for p in shown if maps & set(p.get("map_ids", ()))}
 
     def linked(self, programs: Sequence[int] | Mapping[int, str]) -> set[int]:
-        """Which of these programs are attached."""
+        """Return those of the given programs that are attached."""
         return {link["prog_id"] for link in self._show("link")} & set(programs)
 
     def gone(self, maps: set[int]) -> bool:
-        """Whether no program that uses these maps is there a second from now at the latest."""
+        """Return whether all programs that use these maps disappear within a second."""
         deadline = time.monotonic() + GONE_SECONDS
         while self.programs(maps):
             if time.monotonic() > deadline:
@@ -96,7 +98,7 @@ class Bpftool:
 
 
 class Launched(RealAgent):
-    """An agent that may be ended in any way."""
+    """An agent that a test may terminate in any way."""
 
     def __init__(self, agent: RunningAgent) -> None:
         super().__init__(agent)
@@ -116,7 +118,7 @@ class Launched(RealAgent):
         return children(self.supervisor) - {self.pid}
 
     def catch_compiler(self) -> int:
-        """Stop the compiler as soon as there is one."""
+        """Stop the compiler (SIGSTOP) as soon as there is one, and return its pid."""
 
         def caught() -> int | None:
             for pid in self.compilers():
@@ -128,15 +130,15 @@ class Launched(RealAgent):
         return eventually(caught)
 
     def settle(self) -> None:
-        """Wait until its first compilation is over, whatever came of it."""
+        """Wait until the agent's first compilation has finished, successfully or not."""
         eventually(lambda: self.status()["ebpf"]["available"] is not None)
 
     def exit_status(self, seconds: float = ENDING_SECONDS) -> int:
-        """Raises TimeoutExpired."""
+        """Wait for the agent to exit and return its status. Raise TimeoutExpired."""
         return self.process.wait(seconds)
 
     def kill_whatever_is_left(self) -> None:
-        """Of an agent that was killed, a process may outlive the other."""
+        """Kill the remaining process of an agent, if one of the two outlived the other."""
         for pid in (self.supervisor, self.pid):
             if state_of(pid):
                 with contextlib.suppress(ProcessLookupError):
@@ -150,7 +152,7 @@ def launched(
     before: Sequence[str] = (),
     invocation: Invocation | None = None,
 ) -> Iterator[Launched]:
-    """An agent that logs to a file, started through the command ``before`` if there is one."""
+    """Start an agent that logs to a file, with the command ``before`` as a prefix, if given."""
     started = invocation or own_module("agent")
     started = replace(started, command=(*before, *started.command))
     leftovers = ExitStack()

@@ -1,8 +1,8 @@
-"""Small programs that do one thing when told to: the workloads of tests of the real kernel.
+"""Small programs that do one thing on command: the workloads for tests with the real kernel.
 
-A program (tests/kernel/programs) says what it is in a line of JSON, waits for a line, works,
-says how it went, and so on until its standard input ends. While it waits it is in ``select``,
-so that what it blocks in while it works stands alone under its own reason.
+A program (tests/kernel/programs) describes itself in a line of JSON. It then waits for a line,
+does its work and reports the result, and so on until the end of its standard input. It waits in
+``select``, so that no other wait is counted under the reason of a call in which its work blocks.
 """
 
 import contextlib
@@ -32,10 +32,10 @@ class Program:
         self._lines = LineReader(process.stdout.fileno())
         self.pid = process.pid
         self.ready = self.hear()
-        """What it said of itself at first."""
+        """The program's description of itself: its first line."""
 
     def hear(self) -> Json:
-        """Its next line."""
+        """Return the program's next line."""
         facts = json.loads(self._lines.read(ANSWER_SECONDS))
         assert isinstance(facts, dict)
         return facts
@@ -45,20 +45,20 @@ class Program:
         self._stdin.flush()
 
     def work(self, line: str = "go") -> Json:
-        """Have it do its work, and return how that went."""
+        """Have the program do its work, and return its report."""
         self.tell(line)
         return self.hear()
 
     @property
     def scope(self) -> Json:
-        """The ``scope`` of a run that is about this program and its children alone."""
+        """The ``scope`` of a run that covers only this program and its children."""
         return {"pid": self.pid}
 
 
 @contextlib.contextmanager
 def program(name: str, *arguments: object) -> Iterator[Program]:
-    """Runs ``programs/NAME.py`` until left; it ends at the end of its standard input."""
-    # -E and -S spare the start-up what these programs do not need.
+    """Run ``programs/NAME.py``; on leaving, close its standard input, which ends it."""
+    # -E and -S skip parts of the interpreter's startup that these programs do not need.
     command = [sys.executable, "-ES", str(PROGRAMS / f"{name}.py"), *map(str, arguments)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdin is not None
@@ -77,7 +77,7 @@ def program(name: str, *arguments: object) -> Iterator[Program]:
 
 
 def true_as(folder: Path, name: bytes) -> str:
-    """Path of the command ``true`` under a name of one's own, of any bytes."""
+    """Return the path of a symlink to ``true`` with the given name, which may be any bytes."""
     command = shutil.which("true")
     assert command is not None
     path = os.path.join(os.fsencode(folder), name)

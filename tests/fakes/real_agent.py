@@ -1,4 +1,4 @@
-"""The agent as its users run it: a process of its own, spoken to over HTTP."""
+"""The agent as its users run it: a separate process, used over HTTP."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -15,19 +15,19 @@ ANSWER_SECONDS = ANSWER_TIMEOUT_S
 
 @dataclass
 class Run:
-    """One bracketed workload. ``evidence`` is there once the ``with`` is left."""
+    """One bracketed workload. ``evidence`` is set when the ``with`` block ends."""
 
     started: Json
     evidence: Json = field(default_factory=dict)
 
 
 def hooks(evidence: Json) -> list[str]:
-    """Where the programs of a run were attached."""
+    """Return the hooks that a run's programs were attached to."""
     return [row["hook"] for row in evidence["overhead"]["programs"]]
 
 
 class RealAgent:
-    """The routes by name. They raise `AgentRefused` and `AgentUnreachable`."""
+    """An agent's routes as methods. They raise `AgentRefused` and `AgentUnreachable`."""
 
     def __init__(self, client: AgentClient) -> None:
         self._client = client
@@ -47,23 +47,23 @@ class RealAgent:
 
     @contextlib.contextmanager
     def run(self, **body: Any) -> Iterator[Run]:
-        """Start before the workload and stop after it, also when it fails."""
+        """Start a run before the workload and stop it afterwards, even if the workload fails."""
         run = Run(self.start(**body))
         try:
             yield run
         finally:
             run.evidence = self.stop()
-        # What could not be measured must not pass for a test that measured nothing wrong.
+        # A test must not pass because something could not be measured.
         assert run.evidence["available"], run.evidence.get("reason")
         assert "unavailable" not in run.evidence, run.evidence["unavailable"]
 
 
 @contextlib.contextmanager
 def running(arguments: Sequence[str] = (), *, ready: bool = True) -> Iterator[RealAgent]:
-    """An agent whose diagnostics go where ours go.
+    """Start an agent that shares our standard error.
 
-    ``ready`` waits for its programs to be loaded too, so that a test's first start is no
-    compilation.
+    With ``ready``, also wait until its programs are loaded, so that a test's first start does not
+    have to compile them.
     """
     with running_agent(arguments, stderr=None, timeout_s=STARTING_SECONDS) as started:
         agent = RealAgent(started)

@@ -1,4 +1,4 @@
-"""A recorder without a kernel: the same promises, kept in memory, with hooks for the tests."""
+"""A recorder without a kernel: the same guarantees, implemented in memory, with hooks for tests."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -25,13 +25,16 @@ EVIDENCE: dict[str, Any] = {
 
 
 async def at_once() -> None:
-    """The default hook: one checkpoint, as any real work would have."""
+    """Execute one checkpoint, as any real work would: the default hook."""
     await trio.lowlevel.checkpoint()
 
 
 class FakeRecorder:
-    """Hooks: set ``arming``, ``stopping``, ``refreshing`` to coroutine functions to hold the
-    recorder's own task (or the refresh) there; they may raise."""
+    """A recorder with hooks.
+
+    Set ``arming``, ``stopping`` or ``refreshing`` to a coroutine function to block the recorder's
+    own task (or the refresh) at that point; it may also raise.
+    """
 
     def __init__(self, owner: trio.Nursery) -> None:
         self._owner = owner

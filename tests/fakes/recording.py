@@ -1,4 +1,4 @@
-"""What the tests of the recorder start, and where it shows on /metrics."""
+"""The run that tests of the recorder start, and the series under which /metrics shows it."""
 
 from fakes.totals import Shown
 
@@ -15,7 +15,7 @@ NO_PROBES = CannotCollect("CAP_BPF is missing", code="no_capability")
 
 
 def waits(recorder: Recorder) -> int:
-    """Run-queue waits that /metrics shows."""
+    """Return the number of run-queue waits that /metrics shows."""
     series = recorder.series.get(SERIES)
     shown = Shown(series).runqlat if series is not None else None
     return shown.count if shown is not None else 0

@@ -1,4 +1,4 @@
-"""Evidence and status as an agent gives them, for whatever reads evidence."""
+"""Sample evidence and status of an agent, for tests of code that reads evidence."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What stands in the package's source, for tests that compare it with something else."""
+"""Strings and calls in the package's source, for tests that compare them with something else."""
 
 import ast
 from collections.abc import Iterator
@@ -10,23 +10,23 @@ PACKAGE = Path(agent.__path__[0])
 
 
 def nodes() -> Iterator[tuple[ast.AST, ast.Module]]:
-    """Everything that stands in the package's modules."""
+    """Yield every syntax node of the package, with its module."""
     for path in PACKAGE.rglob("*.py"):
         module = ast.parse(path.read_text())
         yield from ((node, module) for node in ast.walk(module))
 
 
 def calls(*functions: str) -> Iterator[tuple[ast.Call, ast.Module]]:
-    """Every call of a function of this name."""
+    """Yield every call of functions with these names."""
     for node, module in nodes():
         if isinstance(node, ast.Call) and getattr(node.func, "id", None) in functions:
             yield node, module
 
 
 def text_of(node: ast.expr, module: ast.Module) -> str | None:
-    """The string that an expression stands for: a literal, or a constant of its module.
+    """Return the string value of an expression: of a literal, or of a constant of its module.
 
-    What is formatted into it stands in angle brackets.
+    Expressions in an f-string appear in angle brackets.
     """
     if isinstance(node, ast.Constant):
         return node.value if isinstance(node.value, str) else None
@@ -47,12 +47,12 @@ def _part_of_text(part: ast.expr) -> str:
 
 
 def first_arguments(function: str) -> set[str]:
-    """What a function is called with first, as far as it stands in the source."""
+    """Return the first arguments in all calls of a function, if they are strings in the source."""
     return {text for call, module in calls(function) if (text := text_of(call.args[0], module))}
 
 
 def keyword_arguments(keyword: str, function: str) -> set[str]:
-    """What a function is called with under this keyword, as far as it stands in the source."""
+    """Return a function's arguments for this keyword, if they are strings in the source."""
     return {
         text
         for call, module in calls(function)
@@ -62,7 +62,7 @@ def keyword_arguments(keyword: str, function: str) -> set[str]:
 
 
 def keys_assigned_in(mapping: str) -> set[str]:
-    """``x.mapping["key"] = ...``, anywhere."""
+    """Return the keys of all assignments ``x.mapping["key"] = ...`` in the package."""
     return {
         key
         for node, module in nodes()

@@ -1,4 +1,4 @@
-"""A supervisor without a kernel: tables that stay empty, and perf buffers that a test fills."""
+"""A supervisor without a kernel: its tables stay empty, and the test fills its perf buffer."""
 
 import os
 from collections.abc import Callable
@@ -33,7 +33,10 @@ AnswerT = TypeVar("AnswerT")
 
 
 class FakeSupervisor:
-    """Takes the place of the client, with one CPU. Set ``answering`` to fail, or to look on."""
+    """A replacement for the client, with one CPU.
+
+    Set ``answering`` to a function that raises, or that observes the requests.
+    """
 
     def __init__(self) -> None:
         self.supervisor_pid = os.getpid()
@@ -52,7 +55,7 @@ class FakeSupervisor:
 
     async def ask(self, request: Request[AnswerT]) -> Reply[AnswerT]:
         await trio.lowlevel.checkpoint()
-        # the real one would have to take it
+        # the real supervisor would have to accept it
         assert decode_request(encode_request(request)) == request
         self.requests.append(request)
         reply = self._answer(request)

@@ -1,4 +1,4 @@
-"""Summaries on tasks as the kernel side would make them."""
+"""Task summaries as the kernel side would write them."""
 
 from typing import Any
 
@@ -24,11 +24,11 @@ GOOD = {
     "kernel_runtime": 3_000_000,
     "kernel_pcount": 10,
 }
-"""A task of which everything agrees with what the kernel says, and adds up to its life."""
+"""A task whose times all agree with the kernel's figures and add up to its lifetime."""
 
 
 def summaries(*rows: dict[str, Any]) -> Summaries:
-    """One row for each, with what differs from GOOD."""
+    """Return one summary per row; a row lists the fields that differ from GOOD."""
     made = np.zeros(len(rows), SUMMARY_DTYPE)
     for row, changes in zip(made, rows, strict=True):
         for name, value in {**GOOD, **changes}.items():

@@ -1,4 +1,4 @@
-"""A run's totals by the contract's families, as tests write them."""
+"""A run's totals by metric family of the contract, in a form that is short to write in tests."""
 
 from collections.abc import Mapping
 from typing import TypeVar
@@ -21,7 +21,7 @@ def run_totals(
     exec_count: int | None = None,
     syscalls: Mapping[str, int] | None = None,
 ) -> dict[str, Total]:
-    """None: not measured."""
+    """Return a run's totals; None means not measured."""
     found: dict[str, Total | None] = {
         RUNQLAT.name: runqlat,
         BIOLATENCY.name: biolatency,
@@ -38,7 +38,7 @@ def only(kind: type[T], total: Total | None) -> T | None:
 
 
 class Shown:
-    """What a label set shows, by the same words; None where it shows nothing."""
+    """The totals of a label set's series, under the same names; None if it has no such total."""
 
     def __init__(self, series: Series) -> None:
         self.series = series

@@ -1,4 +1,4 @@
-"""The memory of both transports, written as the kernel writes it."""
+"""The memory of the two transports, written in the way the kernel does."""
 
 import mmap
 import os
@@ -25,12 +25,12 @@ def batch_id(cpu: int, stream: int) -> int:
 
 
 def events_of(seq: int, words: int = BATCH_WORDS) -> list[int]:
-    """Words that tell which batch they are from."""
+    """Return event words that identify the batch they belong to."""
     return [seq * 1000 + i for i in range(words)]
 
 
 class FakeWakeups(Wakeups):
-    """For memory that is a file, which epoll does not take."""
+    """Wakeups for memory in a regular file, which epoll does not accept."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class TransportMemory:
     """A file laid out as the kernel maps a transport: pages with two positions, then the data."""
 
     stride: int
-    """Of a batch's record."""
+    """Bytes from one batch's record to the next."""
 
     def __init__(
         self, size: int, *, head_at: int, tail_at: int, data_at: int, copies: int = 1
@@ -67,16 +67,16 @@ class TransportMemory:
 
     @property
     def head(self) -> int:
-        """How much was written, ever."""
+        """The producer's position: bytes written so far."""
         return self._position(self._head_at)
 
     @property
     def tail(self) -> int:
-        """How much of it the reader gave back."""
+        """The consumer's position: bytes that the reader has released."""
         return self._position(self._tail_at)
 
     def submit(self, seq: int, ident: int = 0) -> bool:
-        """Write a batch's record, as a program does; False where there is no room."""
+        """Write a batch's record as a program does; return False if there is no room."""
         raise NotImplementedError
 
     def close(self) -> None:
@@ -114,7 +114,7 @@ class RingMemory(TransportMemory):
     def record(
         self, seq: int, ident: int = 0, *, flags: int = 0, length: int = RECORD_SIZE
     ) -> int | None:
-        """Write one and return its position, or None where there is no room."""
+        """Write a record and return its position, or None if there is no room."""
         stride = 8 + (length + 7) // 8 * 8
         if not self._has_room(stride):
             return None
@@ -126,7 +126,7 @@ class RingMemory(TransportMemory):
         return position
 
     def commit(self, position: int, length: int = RECORD_SIZE) -> None:
-        """A record that was busy is there now."""
+        """Commit a record that was written with the busy bit set."""
         self._put(position, struct.pack("=I", length))
 
 
@@ -142,7 +142,7 @@ class PerfMemory(TransportMemory):
             struct.pack_into("=Q", self._memory, offset, start)
 
     def submit(self, seq: int, ident: int = 0) -> bool:
-        """What bpf_perf_event_output() does: refuse where there is no room, and say so later."""
+        """Do what bpf_perf_event_output() does: refuse without room, report the loss later."""
         lost = (
             struct.pack("=IHHQQ", 2, 0, PERF_LOST_SIZE, 77, self._unreported)
             if self._unreported
@@ -158,13 +158,13 @@ class PerfMemory(TransportMemory):
         return True
 
     def other(self, kind: int, size: int, body: Sequence[int] = ()) -> None:
-        """A record of another type."""
+        """Write a record of another type."""
         header = struct.pack("=IHH", kind, 0, size)
         self._append(header + bytes(body).ljust(max(0, size - 8), b"\0"))
 
 
 def drained(reader: Reader, limit: int = 100) -> list[list[int]]:
-    """The sequence numbers of each block of records that a reader hands out."""
+    """Return the sequence numbers in each block of records that a reader returns."""
     blocks = []
     while (records := reader.read(limit)) is not None:
         blocks.append(records.seqs.tolist())

@@ -1,4 +1,4 @@
-"""Waiting for what is outside of us."""
+"""Waiting for conditions outside the test's process."""
 
 import time
 from collections.abc import Callable
@@ -10,9 +10,9 @@ POLL_SECONDS = 0.01
 
 
 def eventually(look: Callable[[], T | None], seconds: float = 60.0) -> T:
-    """What ``look`` returns once that is true of something; fails where it never is."""
+    """Return the first true value that ``look`` returns; fail if there is none in time."""
     deadline = time.monotonic() + seconds
     while not (found := look()):
-        assert time.monotonic() < deadline, "it never came to be"
+        assert time.monotonic() < deadline, "the condition did not become true in time"
         time.sleep(POLL_SECONDS)
     return found

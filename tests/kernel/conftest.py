@@ -1,4 +1,4 @@
-"""Agents for the tests of the real kernel."""
+"""Fixtures for tests with the real kernel."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,21 +11,21 @@ from fakes.real_agent import RealAgent, running
 
 from agent.model import TRANSPORTS
 
-# Where the transport is not the subject, one of them shows what there is to see.
+# One transport is enough for tests whose subject is not the transport.
 BY_DEFAULT, *OTHERS = TRANSPORTS
 EACH = [BY_DEFAULT, *(pytest.param(other, marks=pytest.mark.thorough) for other in OTHERS)]
 
 
 @pytest.fixture(scope="session", params=EACH)
 def agent(request: pytest.FixtureRequest) -> Iterator[RealAgent]:
-    """One for all the tests that need none of their own, on each transport."""
+    """An agent, one per transport, shared by all tests that do not need a separate one."""
     with running(["--transport", request.param]) as agent:
         yield agent
 
 
 @pytest.fixture
 def own_agent(tmp_path: Path) -> Iterator[Launched]:
-    """One of the test's own, ready to arm."""
+    """A separate agent for one test, with its programs loaded."""
     with launched(tmp_path / "log") as agent:
         agent.settle()
         yield agent
@@ -38,7 +38,7 @@ def disk(tmp_path: Path) -> Disk:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Copy:
-    """The package, free to be broken."""
+    """A copy of the package in which a test can inject faults."""
     return Copy(tmp_path)
 
 

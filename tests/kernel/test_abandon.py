@@ -1,4 +1,4 @@
-"""A run that is given up, against the real supervisor."""
+"""Runs that are abandoned, with the real supervisor."""
 
 from pathlib import Path
 
@@ -37,7 +37,7 @@ async def test_an_arming_that_fails_on_this_side_can_be_abandoned(
                 patch.setattr(collector_module, "read_arming", broken)
                 with pytest.raises(RuntimeError, match="a bug"):
                     await here.start(players.pid, "ring")
-            # the supervisor did what it was asked to do
+            # the supervisor did attach the programs, as requested
             assert links(here)
             await here.collector.abandon()
             assert not links(here)

@@ -1,7 +1,8 @@
-"""Waits beside the scheduler's own account of them: 1 % or 1 µs a wait, task by task.
+"""Our waits compared with the scheduler's own accounting: within 1 % or 1 µs per wait, by task.
 
-That account is right about what it says of itself only: each test here is of a load in which it is
-off by more than that, for a reason that is found wait by wait; or of an agent that is.
+The scheduler's accounting is exact only by its own definition. Each test here runs either a load
+for which it is off by more than the bound, for a reason that is determined wait by wait, or an
+agent with wrong figures.
 """
 
 import os
@@ -40,7 +41,7 @@ def of_players(agent: RealAgent, **body: Any) -> Json:
 
 
 def assert_within_the_bound(evidence: Json) -> None:
-    """The sum, and the tasks each for itself."""
+    """Assert that the total, and each task by itself, is within the bound."""
     checks = checks_of(evidence)
     tasks, waits = checks["tasks_with_run_queue_wait"], checks["run_queue_wait"]
     assert tasks["pass"], evidence["checks"]
@@ -60,7 +61,10 @@ def test_with_real_queueing_there_is_next_to_nothing_to_explain(
 
 @pytest.mark.parametrize("sections", [["runqlat"], ["runqlat", "offcpu"]], ids="+".join)
 def test_short_waits_are_explained_one_by_one(agent: RealAgent, sections: list[str]) -> None:
-    """Each takes 1 to 3 µs, by the scheduler up to 10 % less. Within 0.01 % in all of 60 runs."""
+    """Each wait takes 1 to 3 µs; the scheduler's figure is up to 10 % lower.
+
+    The unexplained rest was within 0.01 % in all of 60 runs.
+    """
     checks = [
         checks_of(of_players(agent, sections=sections))["run_queue_wait"] for _ in range(REPEATED)
     ]
@@ -76,7 +80,7 @@ def test_on_a_kernel_without_casts_as_well(copy: Copy) -> None:
 
 
 def test_where_a_task_does_not_lead_to_its_run_queue_nothing_is_explained(copy: Copy) -> None:
-    """A kernel without CONFIG_FAIR_GROUP_SCHED."""
+    """Simulate a kernel without CONFIG_FAIR_GROUP_SCHED."""
     copy.inject(faults.kernel_lacks, "cfs_rq.rq")
     with copy.launched() as agent:
         agent.settle()
@@ -86,7 +90,7 @@ def test_where_a_task_does_not_lead_to_its_run_queue_nothing_is_explained(copy: 
 
 
 def test_waits_for_a_disk_on_a_cpu_that_idles(agent: RealAgent, tool: Any, tmp_path: Path) -> None:
-    """The scheduler's clock may stand still over all of such a wait: accounted as none."""
+    """The scheduler's clock may not advance during such a wait, which then counts as zero."""
     file = f"of={tmp_path / 'written'}"
     dd = (tool("dd"), "if=/dev/zero", file, "bs=4k", f"count={WRITES}", "oflag=dsync")
     evidence = of_a_tree(agent, *dd, "status=none")
@@ -97,14 +101,15 @@ def test_waits_for_a_disk_on_a_cpu_that_idles(agent: RealAgent, tool: Any, tmp_p
 
 
 def test_cpu_time_of_a_task_that_has_exited(agent: RealAgent) -> None:
-    """The scheduler brings it up to date with the tick: up to 4 ms at 250 Hz would be missing.
+    """The scheduler updates it at each tick: up to 4 ms at 250 Hz would be missing.
 
-    Of 50 ms, so that one run in eight would be within the bound by chance. 23 of 30 were, and the
-    rest up to 9 % off, on a virtual machine whose CPUs others used too; seven of 15 have to be.
+    The task runs for 50 ms, so one run in eight would be within the bound by chance. On a virtual
+    machine with shared CPUs, 23 of 30 runs were within the bound and the rest up to 9 % off. The
+    test requires seven of 15.
     """
     count = "i=0; while [ $i -lt 50000 ]; do i=$((i+1)); done"
     runs = [of_a_tree(agent, "/bin/sh", "-c", count) for _ in range(CPU_RUNS)]
-    # whose switches were not all seen is not compared
+    # a task with unseen switches is not compared
     compared = [checks_of(run)["cpu_time"] for run in runs if not unseen(run)]
     assert compared
     assert min(check["kernel"] for check in compared) > 20e6
@@ -114,11 +119,11 @@ def test_cpu_time_of_a_task_that_has_exited(agent: RealAgent) -> None:
 
 @needs_two_cpus
 def test_waits_that_begin_on_another_cpu(agent: RealAgent) -> None:
-    """sched_wakeup comes after that CPU was sent an interrupt: 6 µs on a nested virtual machine."""
+    """sched_wakeup fires after that CPU was sent an interrupt: 6 µs on a nested virtual machine."""
     with program("pingpong", REMOTE_TURNS) as players:
         other = max(os.sched_getaffinity(0))
         os.sched_setaffinity(players.ready["tids"][1], {other})
-        # one that idles is left to do its own wakeups (ttwu_queue_wakelist())
+        # an idle CPU would be left to do its own wakeups (ttwu_queue_wakelist())
         with busy(other), agent.run(scope=players.scope) as run:
             players.work()
     assert run.evidence["runqlat"]["count"] > REMOTE_TURNS
@@ -139,9 +144,9 @@ def busy(cpu: int) -> Iterator[None]:
 @needs_delayed_dequeues
 @needs_two_cpus
 def test_sleeps_that_the_scheduler_takes_for_waits(agent: RealAgent, tool: Any) -> None:
-    """Of a task that goes to sleep and is moved to another CPU before it leaves the run queue.
+    """A task that goes to sleep may be moved to another CPU before it leaves the run queue.
 
-    8 of 15 runs had enough of them; every run is held to the bound.
+    8 of 15 runs had enough such sleeps. Every run must be within the bound.
     """
     crowd = (tool("stress-ng"), *CROWD)
     for _ in range(ATTEMPTS):
@@ -150,7 +155,7 @@ def test_sleeps_that_the_scheduler_takes_for_waits(agent: RealAgent, tool: Any) 
         if check["explained"] > 0.01 * check["ours"]:
             break
     else:
-        pytest.fail(f"none in {ATTEMPTS} runs")
+        pytest.fail(f"no such sleeps in {ATTEMPTS} runs")
 
 
 @pytest.mark.parametrize("events", ["arrivals", "wakeups"])
@@ -162,7 +167,7 @@ def test_sleeps_that_the_scheduler_takes_for_waits(agent: RealAgent, tool: Any) 
 def test_tasks_with_unseen_switches_are_compared_as_well(
     copy: Copy, tool: Any, sections: list[str], events: str
 ) -> None:
-    """A kernel may run no program for some: for those of process 1, here for one in twenty."""
+    """A kernel may run no program for some events: those of process 1, here one in twenty."""
     copy.inject(faults.in_c, f"{events.upper()}_UNSEEN")
     if events == "wakeups":
         copy.inject(faults.runs_instead, "on_sched_wakeup", "on_some_sched_wakeups")
@@ -177,11 +182,11 @@ def test_tasks_with_unseen_switches_are_compared_as_well(
     if "offcpu" in sections:
         assert checks["cpu_time"]["kernel"] > 0
         assert checks["cpu_time"]["pass"], checks["cpu_time"]
-    # That switches were missed is told all the same.
+    # The evidence still reports that switches were missed.
     assert "unseen" in {reason.partition(":")[0] for reason in completeness["reasons"]}
 
 
-# --- an agent that is wrong
+# --- an agent with wrong figures
 
 
 @pytest.mark.parametrize(

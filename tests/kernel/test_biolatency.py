@@ -1,4 +1,4 @@
-"""Block I/O latency against what the kernel and fio say of the same requests."""
+"""Block I/O latency compared with the figures of the kernel and of fio for the same requests."""
 
 import json
 import os
@@ -18,15 +18,16 @@ from fakes.real_agent import RealAgent
 WRITES = 2_000
 
 ROUNDING_MS = 1.0
-"""diskstats shows whole milliseconds of each operation, rounded down."""
+"""diskstats shows whole milliseconds per operation, rounded down."""
 ENDING_MS = 0.005
-"""The kernel reads its clock for diskstats behind the tracepoint where we read ours: first it
-ends the bios, which wakes who waits for them. Measured for each request: 0.4 to 1.1 µs where who
-waits is on the CPU that was interrupted, and 11 to 15 µs where that has to interrupt another. So
-who waits is pinned here. A disk takes 20 µs and more."""
+"""Allowance per request for the kernel's later clock reading. For diskstats the kernel reads its
+clock after the tracepoint where we read ours. In between it ends the bios, which wakes the task
+that waits for them. Measured per request: 0.4 to 1.1 µs if that task is on the interrupted CPU, and
+11 to 15 µs if that CPU has to interrupt another one. So the waiting task is pinned here. A disk
+takes 20 µs or more."""
 SEEN = 0.99
-"""A kernel may keep programs from running while certain tasks do (one that these tests ran on
-does so for pid 1), so that a completion in the middle of those is not seen."""
+"""Fraction of the requests that we must see. A kernel may run no program while certain tasks run
+(one that these tests ran on does this for pid 1). A completion that interrupts them is not seen."""
 
 
 def ours(evidence: Any, device: str) -> dict[str, Requests]:
@@ -40,10 +41,10 @@ def ours(evidence: Any, device: str) -> dict[str, Requests]:
 
 @dataclass
 class Comparison:
-    """Ours beside diskstats, which is read on both sides of both edges of the run.
+    """Our figures and those of diskstats, which is read before and after both edges of the run.
 
-    Others use the disk too. What they do between two readings of an edge may be in the run or
-    not, so that there is a least and a most that our figures can be.
+    Others use the disk too. Their requests between the two readings at an edge may or may not be
+    in the run, so diskstats gives a lower and an upper bound for our figures.
     """
 
     least: dict[str, Requests] = field(default_factory=dict)
@@ -85,11 +86,11 @@ def differences(comparison: Comparison) -> list[str]:
 
 
 def agreeing(measure: Callable[[], Comparison]) -> Comparison:
-    """One without differences, of two where the first was spoilt.
+    """Return a comparison without differences; measure again if the first run was disturbed.
 
-    Where others wrote to the disk too, 1 of 40 runs of direct writes differed (1 % went unseen, and
-    the run's own check said so), none of 60 of flushes, and 5 of 30 of synced writes: their times
-    were up to 18 % off, for a reason not found yet.
+    While others wrote to the disk too, 1 of 40 runs of direct writes differed: 1 % went unseen, and
+    the run's own check reported it. None of 60 runs of flushes differed, but 5 of 30 of synced
+    writes did: their times were up to 18 % off, for a reason that we have not found yet.
     """
     comparison = measure()
     if differences(comparison) and spoilt(comparison.evidence):
@@ -105,7 +106,7 @@ def overwrite(tool: Callable[[str], str], file: Path, flags: str) -> None:
 
 def compared_writes(agent: RealAgent, disk: Disk, tool: Any, flags: str) -> Comparison:
     file = disk.folder / "written"
-    # what it takes to give the file its blocks is another kind of request
+    # written once before the run: allocating the file's blocks causes other kinds of requests
     cpu = interrupted_cpu(lambda: overwrite(tool, file, "direct"))
     with pinned(cpu), compared(agent, disk) as comparison:
         overwrite(tool, file, flags)
@@ -120,7 +121,7 @@ def test_direct_writes_agree_with_diskstats(agent: RealAgent, disk: Disk, tool: 
     with_queue = biolatency["with_queue"]
     assert with_queue["count"] == biolatency["count"] >= SEEN * WRITES
     assert with_queue["mean_us"] >= biolatency["mean_us"]
-    # One stretch of time and the other are the same requests, which the rows add up to.
+    # Device and queue times are of the same requests, and the rows add up to their total.
     total_ms = sum(row["device_ms"] + row["queue_ms"] for row in biolatency["by_operation"])
     assert with_queue["count"] * with_queue["mean_us"] / 1e3 == pytest.approx(total_ms, rel=0.01)
 
@@ -128,10 +129,10 @@ def test_direct_writes_agree_with_diskstats(agent: RealAgent, disk: Disk, tool: 
 def test_writes_that_carry_a_flush_agree_with_diskstats(
     agent: RealAgent, disk: Disk, tool: Any
 ) -> None:
-    """They complete twice, once without bytes, and diskstats counts them twice."""
+    """Such writes complete twice, once without bytes, and diskstats counts both completions."""
     comparison = agreeing(lambda: compared_writes(agent, disk, tool, "direct,dsync"))
     assert comparison.ours["write"].count >= SEEN * WRITES
-    # The second completion is the flush's: it has rows of its own.
+    # The second completion is that of the flush, which has separate rows.
     rows = comparison.evidence["biolatency"]["by_operation"]
     empty = sum(row["count"] for row in rows if row["empty"])
     written = sum(row["count"] for row in rows if row["operation"] == "write" and row["bytes"])
@@ -141,7 +142,7 @@ def test_writes_that_carry_a_flush_agree_with_diskstats(
 
 
 def test_flushes_agree_with_diskstats(agent: RealAgent, disk: Disk) -> None:
-    """A flush completes without ever having been issued."""
+    """A flush completes without an issue event."""
     file = disk.folder / "flushed"
 
     def flush() -> None:
@@ -166,7 +167,7 @@ def has_volatile_cache(disk: Disk) -> bool:
 
 
 FIO_PRECISION = 1.02
-"""fio's own histogram has 64 buckets to a power of two, and names the middle of one."""
+"""fio's histogram has 64 buckets per power of two, and fio reports the middle of a bucket."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,7 @@ class Fio:
     evidence: Any
     reads: int
     foreign: int
-    """Requests of others on the same disk."""
+    """Requests of other processes on the same disk."""
     p50_us: float
     p99_us: float
     queues: bool
@@ -211,20 +212,21 @@ def fio(agent: RealAgent, disk: Disk, tool: Any, engine: str, depth: int) -> Fio
 
 NEARLY_ALL = 0.8
 CPU_WORK_US = 200.0
-"""Between a request's life and what fio calls completion latency lie the way down to the block
-layer, the interrupt and the way up: some 10 µs of work, 50 with a queue of 8 to be reaped."""
+"""Allowed excess of fio's completion latency over a request's lifetime. The excess is the way down
+to the block layer, the interrupt and the way up: some 10 µs of work, 50 with a queue of 8 to reap.
+"""
 
 
 def fio_agrees(measured: Fio) -> bool:
-    """Ours are below fio's, by no more than the work around a request and the wait for a CPU.
+    """Return whether ours are below fio's by at most the work around a request and the CPU wait.
 
-    The wait is in the same evidence: the run-queue latency of fio's own threads.
+    The wait for a CPU is in the same evidence: the run-queue latency of fio's own threads.
     """
     biolatency = measured.evidence["biolatency"]
     with_queue = biolatency["with_queue"]
     allowed_us = CPU_WORK_US + measured.evidence["runqlat"]["p999_us"]
     pairs = ((with_queue["p50_us"], measured.p50_us), (with_queue["p99_us"], measured.p99_us))
-    # One request at a time does not wait in a queue, unless others use this disk a lot.
+    # A single request at a time does not queue, unless others use this disk heavily.
     if not measured.queues and biolatency["p50_us"] < NEARLY_ALL * with_queue["p50_us"]:
         return False
     return all(
@@ -234,9 +236,9 @@ def fio_agrees(measured: Fio) -> bool:
 
 
 def disturbed(measured: Fio) -> bool:
-    """Whether others had as many requests as can move a 99th percentile, or something went unseen.
+    """Return whether others made enough requests to move a 99th percentile, or events went unseen.
 
-    None of 15 measurements with either engine disagreed while others were at work.
+    None of 15 measurements with either engine disagreed while others used the machine.
     """
     return measured.foreign > 0.01 * measured.reads or spoilt(measured.evidence)
 
@@ -251,5 +253,5 @@ def test_latencies_are_within_those_of_fio(
     biolatency = measured.evidence["biolatency"]
     assert fio_agrees(measured), (biolatency, measured.p50_us, measured.p99_us)
     assert biolatency["p50_us"] <= biolatency["with_queue"]["p50_us"]
-    # In scope are fio's own reads, all of them, and what it read of its own files to begin with.
+    # The scope contains all of fio's reads, and those of its own files at startup.
     assert biolatency["count"] == pytest.approx(measured.reads, rel=1 - SEEN, abs=100)

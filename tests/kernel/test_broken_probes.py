@@ -1,6 +1,6 @@
-"""Programs that do not compile, that the verifier refuses, that have no hook; a compiler that dies.
+"""Programs that do not compile, are rejected by the verifier or lack a hook; a compiler that dies.
 
-Each agent here runs from a copy of the package in which one thing is broken.
+Each agent here runs from a copy of the package with one fault.
 """
 
 import os
@@ -26,7 +26,7 @@ Broken = tuple[Any, ...]
 
 
 def refused(function: str) -> list[Broken]:
-    """The verifier refuses the program of this function."""
+    """Return the faults that make the verifier reject the program of this function."""
     return [(faults.in_c, "OUT_OF_BOUNDS"), (faults.runs_instead, function, "out_of_bounds")]
 
 
@@ -76,7 +76,8 @@ def test_one_section_is_missing_and_the_others_run(
         assert started["armed"] == OTHERS
         assert told in started["unavailable"]["biolatency"]
         for _ in range(20):
-            time.sleep(0.001)  # each ends in a wakeup: nothing else may happen in so short a run
+            # each sleep ends in a wakeup, and a run this short may have no other events
+            time.sleep(0.001)
         evidence = agent.stop()
         assert evidence["available"]
         assert evidence["unavailable"] == started["unavailable"]
@@ -101,7 +102,7 @@ def test_one_section_is_missing_and_the_others_run(
 def test_reasons_are_known_without_what_newer_kernels_have(
     copy: Copy, fault: Broken, told: str
 ) -> None:
-    """A kernel that lacks it is nothing to tell of; one that refuses it is."""
+    """A missing kernel feature is not logged; a feature that the kernel refuses is."""
     copy.inject(*fault)
     with (
         copy.launched() as agent,
@@ -117,7 +118,7 @@ def test_reasons_are_known_without_what_newer_kernels_have(
 
 
 def test_without_the_schedulers_account_what_does_not_need_it_runs(copy: Copy) -> None:
-    """A kernel without CONFIG_SCHED_INFO."""
+    """Simulate a kernel without CONFIG_SCHED_INFO."""
     copy.inject(faults.kernel_lacks, "task_struct.sched_info.")
     with copy.launched() as agent:
         started = agent.start()
@@ -137,12 +138,12 @@ def test_a_refused_program_that_every_section_needs(copy: Copy, bpftool: Bpftool
         assert not bpftool.programs(held(agent.supervisor, "map"))
 
 
-# --- the compiling process itself
+# --- the compiler process itself
 
 
 @pytest.fixture
 def impatient(copy: Copy) -> Iterator[Launched]:
-    """An agent that waits two seconds for a compilation, the first of which is over."""
+    """An agent that allows two seconds for a compilation, and has finished its first one."""
     copy.inject(faults.attribute, "agent.streams.supervisor.compilation", "DEADLINE_S", 2.0)
     with copy.launched() as agent:
         agent.settle()

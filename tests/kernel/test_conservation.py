@@ -1,4 +1,4 @@
-"""What we counted against what the kernel accounts for itself, on loads of every kind."""
+"""Our counts compared with the kernel's own accounting, for all kinds of loads."""
 
 import json
 import subprocess
@@ -51,13 +51,13 @@ def test_forks_of_a_storm(agent: RealAgent) -> None:
         lambda: of_the_machine(agent, "sh", "-c", script), "context_switches", "forks"
     )
     assert checks_of(evidence)["forks"]["ours"] >= 500
-    # of the machine: who was born before the run may exec in it, so neither bounds the other
+    # a process that was forked before the run may exec in it, so neither count bounds the other
     assert min(evidence["exec"]["forks"], evidence["exec"]["exec_count"]) >= 500
     assert_rows_add_up(evidence)
 
 
 def written(agent: RealAgent, disk: Disk, dd: str) -> Json:
-    """Reads, direct writes, and writes that carry a flush: these complete twice."""
+    """Make reads, direct writes, and writes with a flush, which complete twice."""
     file = disk.folder / "conserved"
     commands = [
         f"{dd} if=/dev/zero of={file} bs=4k count={DIRECT} oflag=direct status=none",
@@ -75,7 +75,7 @@ def test_requests_by_disk_and_operation(agent: RealAgent, disk: Disk, tool: Any)
     names = [f"block_{operation}_{disk.device}" for operation in ("read", "write")]
     evidence = passing(lambda: written(agent, disk, dd), *names)
     checks = checks_of(evidence)
-    # ours is held to it by the check; what happens while process 1 runs may go unseen here
+    # the check compares ours with this; ours may lack what happens while process 1 runs
     assert checks[names[0]]["kernel"] >= DIRECT
     assert checks[names[1]]["kernel"] >= DIRECT + SYNCED
     for name, check in checks.items():
@@ -96,7 +96,7 @@ def test_tasks_of_a_scope_are_accounted_for(agent: RealAgent, tool: Any) -> None
         assert check["kernel"] > 0
         assert unexplained(check) < 0.01
     assert checks["tasks_with_run_queue_wait"]["kernel"] > 100
-    # what is on the disks is not told apart by whose it is
+    # the kernel's disk statistics do not distinguish between tasks
     assert not [name for name in checks if name.startswith("block_")]
     assert_rows_add_up(evidence)
 
@@ -117,7 +117,7 @@ def test_a_storm_within_a_scope(agent: RealAgent) -> None:
 
 
 def test_checks_stand_in_every_evidence(agent: RealAgent) -> None:
-    """Also in that of a run in which next to nothing happened, or of one section."""
+    """Evidence has checks even if next to nothing happened, or if the run has a single section."""
     with program("trees") as tree, agent.run(scope=tree.scope) as run:
         tree.work(json.dumps({"how": "itself", "marks": 1}))
     assert checks_of(run.evidence).keys() == {*OF_TASKS, "cpu_time"}
@@ -172,7 +172,7 @@ def assert_blocked_time_adds_up(offcpu: Json) -> None:
 
 
 def runs(agent: RealAgent) -> dict[str, float]:
-    """By verdict; and by verdict and reason."""
+    """Return the number of runs by verdict, and by verdict and reason."""
     found = {}
     for line in agent.metrics().splitlines():
         if line.startswith(("chainbench_agent_runs_total{", "chainbench_agent_run_reasons_total{")):

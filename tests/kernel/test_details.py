@@ -1,4 +1,4 @@
-"""What a run adds on request: times and errors of syscalls, failed execs, functions of waits."""
+"""Optional details of a run: times and errors of syscalls, failed execs, functions of waits."""
 
 import json
 import time
@@ -80,7 +80,7 @@ def test_an_interrupted_call_is_no_error(agent: RealAgent) -> None:
 
 @pytest.mark.parametrize("way", ["children", "spawned"])
 def test_calls_of_tasks_that_come_and_go_all_return(agent: RealAgent, way: str) -> None:
-    """Made, less those that cannot return, is what returned and what is open at the end."""
+    """Calls made, less those that never return, are those that returned plus those still open."""
     with program("returns") as returns:
         evidence = details_of(agent, returns, f"{way} 20")
     counts = evidence["syscall_counts"]["all"]
@@ -92,7 +92,7 @@ def test_calls_of_tasks_that_come_and_go_all_return(agent: RealAgent, way: str) 
 
 
 def test_an_exec_by_a_thread_returns_from_its_call(agent: RealAgent) -> None:
-    """Under another number than it made the call with, that of the leader."""
+    """It returns with the thread id of the leader, not with the one that made the call."""
     with program("execs") as execs:
         order = json.dumps({"how": "thread", "path": "/bin/true", "count": 5})
         evidence = details_of(agent, execs, order)
@@ -104,7 +104,10 @@ def test_an_exec_by_a_thread_returns_from_its_call(agent: RealAgent) -> None:
 
 
 def waits_in(evidence: Any, prefix: str) -> float:
-    """ms in functions whose names begin so: kernels rename them (futex_wait_queue, pipe_read)."""
+    """Return the ms in functions with this prefix.
+
+    Kernels rename functions (futex_wait_queue, pipe_read).
+    """
     rows = evidence["offcpu"]["wait_functions"]
     return float(sum(row["ms"] for row in rows if row["function"].startswith(prefix)))
 
@@ -144,7 +147,7 @@ def test_a_wait_that_goes_on_at_the_stop_is_named_too(agent: RealAgent) -> None:
 
 
 def test_sampled_and_unsampled_waits_add_up(agent: RealAgent) -> None:
-    """Of a program that blocks far more often than stacks are taken."""
+    """The program blocks far more often than stacks are sampled."""
     with (
         program("pingpong", 20_000) as pingpong,
         agent.run(scope=pingpong.scope, details=["wait_functions"]) as run,

@@ -1,4 +1,4 @@
-"""Execs: every success counts once, under the name it ran as, and nothing else counts."""
+"""Execs: each success counts once, under the name of the new program; nothing else counts."""
 
 import json
 from collections.abc import Callable
@@ -16,7 +16,7 @@ RUNS = 200
 
 @pytest.fixture
 def alias(tmp_path: Path) -> Callable[[bytes], str]:
-    """``alias(b"name")``: ``true`` under another name."""
+    """``alias(b"name")`` makes ``true`` available under another name."""
     return partial(true_as, tmp_path)
 
 
@@ -39,7 +39,7 @@ def test_200_runs_of_a_command_are_200(agent: RealAgent, alias: Callable[[bytes]
 def test_other_ways_to_exec_count_once(
     agent: RealAgent, alias: Callable[[bytes], str], how: str
 ) -> None:
-    """execveat(2), and an exec by a thread that is not the leader, whose number changes by it."""
+    """execveat(2), and an exec by a thread that is not the leader, which changes its thread id."""
     path = alias(b"cba-other-way")
     with program("execs") as execs, agent.run(scope=execs.scope) as run:
         result = execs.work(json.dumps({"how": how, "path": path, "count": 20}))
@@ -67,7 +67,7 @@ def test_failures_and_forks_are_no_execs(agent: RealAgent, tmp_path: Path) -> No
         (b"\xff\xfe\x80", "\ufffd\ufffd\ufffd"),
         (b"new\nline\ttab", "new\nline\ttab"),
         (b"\x1b[31m\x7f\x01", "\x1b[31m\x7f\x01"),
-        # 15 bytes are kept: the last letter is cut in two
+        # the kernel keeps 15 bytes, so the last letter is cut in half
         ("ääääääää".encode(), "äääääää\ufffd"),
         (b"<img onerror=1>", "<img onerror=1>"),
     ],

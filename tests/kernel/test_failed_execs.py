@@ -1,4 +1,4 @@
-"""Execs that failed, by errno: told by the kernel where it can call back, else by sys_exit."""
+"""Failed execs by errno: from a kernel callback where there is one, otherwise from sys_exit."""
 
 import json
 import os
@@ -19,7 +19,7 @@ STORM = 2_000
 
 
 def orders(folder: Path) -> list[dict[str, Any]]:
-    """What fails as EXPECTED, with five that succeed."""
+    """Return orders whose execs fail as in EXPECTED, and five that succeed."""
     denied, garbage = folder / "denied", folder / "garbage"
     denied.write_bytes(b"")
     garbage.write_bytes(b"\0" * 64)
@@ -86,7 +86,7 @@ def test_where_the_kernel_cannot_call_back_they_are_known_on_request(
 @needs_callbacks
 @needs_two_cpus
 def test_an_attempt_that_could_not_be_awaited_is_told(tmp_path: Path) -> None:
-    """With one place for all, of two tasks that fail at the same time one is missed."""
+    """With room for one task, one of two tasks that fail at the same time is missed."""
     copy = Copy(tmp_path)
     copy.inject(faults.awaited_tasks, 1)
     order = json.dumps({"how": "plain", "path": str(tmp_path / "missing"), "count": STORM})

@@ -1,4 +1,4 @@
-"""Faults of the kernel side, provoked: what is lost is counted, and what is wrong is said."""
+"""Injected faults of the kernel side: losses are counted, and errors are reported."""
 
 import os
 import signal
@@ -23,12 +23,13 @@ from agent.model import Json
 TURNS = 5_000
 READS = 2_000
 TOLD_OF = 0.5
-"""Some that lie side by side become one request. And one interrupt completes 32: where it hits
-process 1, there are kernels that run no program (352 were missing once)."""
+"""Fraction of the reads that must be reported. Adjacent reads may be merged into one request. One
+interrupt also completes 32 requests, and if it interrupts process 1, some kernels run no program
+(352 were missing once)."""
 
 STORM = 2_500
 STORM_ALLOWANCE_KIB = 4 * 1024
-"""Measured: 2 MiB, the same for 9,000 tasks. An entry of 1 KiB for each would add 2.5."""
+"""Measured: 2 MiB, and the same for 9,000 tasks. An entry of 1 KiB per task would add 2.5 MiB."""
 
 EXECS = 5
 
@@ -43,7 +44,7 @@ def stream(evidence: Json, name: str = "runqlat") -> Json:
 
 
 def reasons(evidence: Json) -> set[str]:
-    """Their codes."""
+    """Return the codes of the evidence's reasons."""
     return {reason.partition(":")[0] for reason in evidence["completeness"]["reasons"]}
 
 
@@ -62,7 +63,7 @@ def stopped(pid: int) -> Iterator[None]:
 
 
 def test_a_full_ring_loses_what_it_counts(copy: Copy) -> None:
-    """A tiny ring, and a reader that does not come."""
+    """A tiny ring, and a reader that is stopped."""
     copy.inject(faults.small_ring, 16 << 10)
     with copy.launched() as agent:
         agent.settle()
@@ -78,17 +79,17 @@ def test_a_full_ring_loses_what_it_counts(copy: Copy) -> None:
         assert evidence["completeness"]["verdict"] == "degraded"
         lost = f'chainbench_agent_events_lost_total{{stream="runqlat"}} {counts["lost"]}'
         assert lost in agent.metrics()
-        # nothing of it is left to the next run
+        # the loss does not carry over to the next run
         with agent.run(sections=["runqlat"]) as run:
             pass
         assert stream(run.evidence)["lost"] == 0
 
 
 def test_a_program_that_comes_upon_itself_is_skipped_and_counted(copy: Copy) -> None:
-    """One that is attached to the page faults of the kernel, and causes one; an exec the first.
+    """A program attached to kernel page faults causes one itself; an exec causes the first.
 
-    (bpf_trace_printk() would do as well, but leaves its event enabled until the machine is
-    restarted, and with it a probe of ftrace's on every context switch.)
+    (bpf_trace_printk() would also work, but it leaves its trace event enabled until the next
+    reboot, and with it an ftrace probe on every context switch.)
     """
     copy.inject(faults.in_c, "PAGE_FAULT")
     copy.inject(faults.attached_elsewhere, "block_rq_requeue", "page_fault_kernel")
@@ -107,7 +108,7 @@ def test_a_program_that_comes_upon_itself_is_skipped_and_counted(copy: Copy) -> 
 
 
 def test_events_that_cease_without_a_word_make_a_run_invalid(copy: Copy) -> None:
-    """The holder of the links is there and answers, but let go of them in the middle."""
+    """The supervisor still runs and answers, but released its links in the middle of the run."""
     copy.inject(faults.lets_go_on_sigusr1)
     with copy.launched() as agent:
         agent.settle()
@@ -123,7 +124,7 @@ def test_events_that_cease_without_a_word_make_a_run_invalid(copy: Copy) -> None
 
 
 def test_clocks_that_step_back_are_clamped_and_counted(copy: Copy) -> None:
-    """Every difference is made negative."""
+    """The fault makes every time difference negative."""
     copy.inject(faults.in_c, "CLOCK_STEPS_BACK")
     with copy.launched() as agent:
         agent.settle()
@@ -136,8 +137,10 @@ def test_clocks_that_step_back_are_clamped_and_counted(copy: Copy) -> None:
 
 
 def test_a_suspended_machine_is_recorded(copy: Copy) -> None:
-    """A real suspend would suspend this test too: a file says how long it was, in a folder that
-    anybody can enter."""
+    """A real suspend would suspend this test too, so the size of a file simulates its length.
+
+    The file is in a folder that any user can enter.
+    """
     with tempfile.NamedTemporaryFile(dir="/tmp") as seconds:
         copy.inject(faults.suspended_for_bytes_of, seconds.name)
         with copy.launched() as agent:
@@ -172,7 +175,7 @@ def test_a_fork_storm_is_counted_and_kept_within_bounds(own_agent: Launched) -> 
 def test_a_full_table_of_requests_is_counted(
     copy: Copy, disk: Disk, tool: Callable[[str], str]
 ) -> None:
-    """Room for one request, and 32 under way at a time."""
+    """The table has room for one request, and 32 are in flight at a time."""
     copy.inject(faults.requests_in_flight, 1)
     with copy.launched() as agent:
         agent.settle()
@@ -182,7 +185,7 @@ def test_a_full_table_of_requests_is_counted(
     assert counts["collided"] > 0
     assert "collided" in reasons(run.evidence)
     assert run.evidence["completeness"]["verdict"] == "degraded"
-    # those whose issue was not kept are timed from their allocation: none is missing
+    # requests whose issue time was not stored are timed from their allocation: none is missing
     assert counts["unmatched"] > 0
     assert counts["produced"] >= READS * TOLD_OF
 
@@ -195,7 +198,7 @@ def test_a_table_with_room_tells_the_queue_from_the_device(
     assert stream(run.evidence, "biolatency")["collided"] == 0
     rows = [r for r in run.evidence["biolatency"]["by_operation"] if r["operation"] == "read"]
     assert sum(row["count"] for row in rows) >= READS * TOLD_OF
-    # 32 are allocated before the first is issued
+    # 32 requests are allocated before the first is issued
     assert sum(row["queue_ms"] for row in rows) > 0
 
 
@@ -229,7 +232,7 @@ def test_a_cpu_that_goes_offline_in_the_middle(own_agent: Launched, transport: s
 
 
 def test_a_process_that_ends_while_its_run_is_about_to_begin(copy: Copy) -> None:
-    """Better no run than one about nobody."""
+    """The run is refused: its scope would be empty."""
     copy.inject(faults.root_ends_early)
     with copy.launched() as agent, subprocess.Popen(["sleep", "60"]) as process:
         reaper = threading.Thread(target=process.wait)

@@ -1,4 +1,4 @@
-"""However often a run is started and stopped, and however much happens in it: nothing grows."""
+"""No resource grows, however many runs are made and however many events they have."""
 
 import os
 from collections import Counter
@@ -11,19 +11,20 @@ from fakes.processes import Bpftool, Launched, children, held, status_field
 from fakes.program import program
 
 WARM_UP = 20
-"""Cycles until everything that is kept is full: the last runs' evidence (16), caches, pools."""
+"""Cycles until all that is kept has its final size: the last runs' evidence (16), caches, pools."""
 
 AGENT_ALLOWANCE_KIB = 12 * 1024
-"""The collector of cycles lets some hundred runs' objects gather first (measured: 6 MiB in all,
-then back). Keeping each run's histograms would be 0.7 MiB a run, its evidence 50 KiB."""
+"""The cyclic garbage collector lets the objects of some hundred runs accumulate first (measured:
+6 MiB in total, then released). Keeping each run's histograms would take 0.7 MiB per run, its
+evidence 50 KiB."""
 SUPERVISOR_ALLOWANCE_KIB = 1024
 
 EVENTS_ALLOWANCE_KIB = 3 * 1024
-"""For 800,000 events, which at 8 bytes each would take 6 MiB to keep."""
+"""For 800,000 events; keeping them would take 6 MiB at 8 bytes each."""
 
 
 def holdings(pid: int) -> Counter[str]:
-    """What a process has that it should have given back."""
+    """Return the counts of resources that a process must release after each run."""
     return Counter(
         fds=len(os.listdir(f"/proc/{pid}/fd")),
         mappings=files_mapped(pid),
@@ -35,7 +36,10 @@ def holdings(pid: int) -> Counter[str]:
 
 
 def files_mapped(pid: int) -> int:
-    """Mappings of files and of BPF maps; the allocator's own come and go with the heap."""
+    """Return the number of mapped files and BPF maps, without the allocator's own mappings.
+
+    Those come and go with the heap.
+    """
     rows = (line.split() for line in Path(f"/proc/{pid}/maps").read_text().splitlines())
     return sum(len(row) > 5 and not row[5].startswith("[") for row in rows)
 
@@ -49,7 +53,7 @@ def test_nothing_grows_with_the_number_of_runs(
         return holdings(own_agent.supervisor), holdings(own_agent.pid), Counter(loaded.values())
 
     def has_grown(before: tuple[Counter[str], ...]) -> list[Counter[str]]:
-        """What is there now and was not before."""
+        """Return what exists now and did not before."""
         pairs = zip(measured(), before, strict=True)
         return [more for now, then in pairs if (more := now - then)]
 
@@ -58,7 +62,7 @@ def test_nothing_grows_with_the_number_of_runs(
             assert client.post(f"{own_agent.url}/start").json()["available"]
             assert client.post(f"{own_agent.url}/stop").json()["available"]
 
-    # one connection for all, or the number of descriptors would depend on when one is closed
+    # one connection for all: otherwise the number of fds would depend on when one is closed
     with requests.Session() as client:
         cycle(WARM_UP)
         before = measured()
@@ -72,7 +76,7 @@ def test_nothing_grows_with_the_number_of_runs(
 
 
 def test_no_event_is_kept(own_agent: Launched) -> None:
-    """One load after another in one run, the second four times as long."""
+    """Two loads in one run, the second four times as long as the first."""
     with own_agent.run(sections=["runqlat"]):
         few, resident = after_turns(own_agent, 100_000)
         many, resident_later = after_turns(own_agent, 400_000)
@@ -82,7 +86,7 @@ def test_no_event_is_kept(own_agent: Launched) -> None:
 
 
 def after_turns(agent: Launched, turns: int) -> tuple[int, int]:
-    """Events received so far and resident memory, after so many turns of two processes."""
+    """Return the events received so far and the resident memory, after turns of two processes."""
     with program("pingpong", turns) as pingpong:
         pingpong.work()
     received = events_received(agent.metrics())

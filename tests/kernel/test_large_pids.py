@@ -1,4 +1,4 @@
-"""Thread ids beyond the slots: right figures, and two tasks that share a slot are told apart."""
+"""Thread ids above the number of slots: correct figures, and no mixing of tasks in one slot."""
 
 import json
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ PID_MAX = Path("/proc/sys/kernel/pid_max")
 NS_LAST_PID = Path("/proc/sys/kernel/ns_last_pid")
 
 LARGEST_PID_MAX = 4_194_304
-"""PID_MAX_LIMIT of include/linux/threads.h: what distributions ship on 64 bits."""
+"""PID_MAX_LIMIT of include/linux/threads.h, the value that 64-bit distributions set."""
 LARGE = 3_000_000
 SLOTS = 65_536
 TURNS = 20_000
@@ -25,7 +25,7 @@ ATTEMPTS = 20
 
 @pytest.fixture(scope="module")
 def large_pids() -> Iterator[None]:
-    """New processes get numbers from LARGE on; afterwards everything is as it was."""
+    """Give new processes pids from LARGE upwards; restore the settings afterwards."""
     if not NS_LAST_PID.exists():
         pytest.skip("this kernel has no ns_last_pid (CONFIG_CHECKPOINT_RESTORE)")
     largest, last = PID_MAX.read_text(), NS_LAST_PID.read_text()
@@ -40,13 +40,13 @@ def large_pids() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def large_agent(large_pids: None) -> Iterator[RealAgent]:
-    """One that was started since: the agent looks at pid_max when it creates its tables."""
+    """An agent started after pid_max was raised: it reads pid_max when it creates its tables."""
     with running() as agent:
         yield agent
 
 
 def waits_of(evidence: Any, tids: list[int]) -> dict[int, int]:
-    """Waits of threads on run queues; where the slot was lost, what is left of them."""
+    """Return run-queue waits by thread; a thread that lost its slot has fewer or no waits."""
     rows = evidence["runqlat"]["by_thread"]["top"]
     return {row["tid"]: row["count"] for row in rows if row["tid"] in tids}
 
@@ -75,7 +75,7 @@ def test_execs_of_large_thread_ids_are_all_there(large_agent: RealAgent, tmp_pat
 
 
 def test_tasks_that_share_a_slot_are_counted_and_told_apart(large_agent: RealAgent) -> None:
-    """Each takes the slot over from the other: waits are given up, and none is made up."""
+    """Each task takes the slot over from the other: waits are dropped, but none is invented."""
     with program("pingpong", TURNS, SLOTS) as players:
         first, second = tids = players.ready["tids"]
         assert second - first == SLOTS
@@ -93,10 +93,10 @@ def test_tasks_that_share_a_slot_are_counted_and_told_apart(large_agent: RealAge
 
 
 def test_who_waits_while_another_has_its_slot_is_given_no_wait(large_agent: RealAgent) -> None:
-    """Each preempts the other, and finds in the slot since when the other has been waiting.
+    """Each task preempts the other, and finds in the slot the start of the other's wait.
 
-    A third task that comes in between leaves the slot to who had it, which has a wait then: up to
-    28 % of the switches, of 18 measurements on a machine where others were at work.
+    If a third task runs in between, the slot stays with its owner, for which a wait is counted: for
+    up to 28 % of the switches in 18 measurements, on a machine that was busy with other work.
     """
     with program("pingpong", TURNS, SLOTS) as players:
         tids = players.ready["tids"]
@@ -110,7 +110,7 @@ def test_who_waits_while_another_has_its_slot_is_given_no_wait(large_agent: Real
 
 
 def test_a_scope_ends_where_its_thread_ids_do(large_agent: RealAgent, tmp_path: Path) -> None:
-    """A stranger whose number has the same lower 16 bits is no member."""
+    """A process outside the scope whose pid has the same lower 16 bits is no member."""
     with (
         program("calls", CALLS, tmp_path) as calls,
         numbered(calls.pid + SLOTS, "calls", CALLS, tmp_path) as stranger,
@@ -124,11 +124,11 @@ def test_a_scope_ends_where_its_thread_ids_do(large_agent: RealAgent, tmp_path: 
 
 @contextmanager
 def numbered(pid: int, name: str, *arguments: object) -> Iterator[Program]:
-    """A program with this process id; other forks of the machine may come in between."""
+    """Run a program with this pid; retry if another fork on the machine took the pid first."""
     for _ in range(ATTEMPTS):
         NS_LAST_PID.write_text(str(pid - 1))
         with program(name, *arguments) as found:
             if found.pid == pid:
                 yield found
                 return
-    pytest.fail(f"no process ever got to be {pid}")
+    pytest.fail(f"no process got pid {pid}")

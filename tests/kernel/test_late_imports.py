@@ -1,4 +1,4 @@
-"""After privileges are gone nothing may be imported: the library may lie in a private directory."""
+"""No imports after privileges are dropped: the library may be in a private directory."""
 
 import os
 import re
@@ -34,7 +34,7 @@ def url(stderr: IO[str]) -> Iterator[str]:
 
 
 def everything(url: str) -> None:
-    """Each route, answers and refusals, a run with all kinds of events."""
+    """Use each route, provoke refusals, and make runs with all kinds of events."""
     labels = {"scenario": "baseline", "impl": "python"}
     while requests.get(f"{url}/status", timeout=30).json()["ebpf"]["available"] is None:
         time.sleep(0.05)
@@ -46,7 +46,7 @@ def everything(url: str) -> None:
         for kind in ("text/plain", "application/openmetrics-text; version=1.0.0"):
             page = requests.get(f"{url}/metrics", headers={"Accept": kind}, timeout=30)
             page.raise_for_status()
-        requests.post(f"{url}/start", json={}, timeout=30)  # refused: a run is on
+        requests.post(f"{url}/start", json={}, timeout=30)  # refused: a run is in progress
         requests.post(f"{url}/stop", timeout=30).raise_for_status()
     report = {"baseline_ms": 2.0, "optimized_ms": 1.0, "gain_pct": 50.0}
     requests.post(f"{url}/report", json=labels | report, timeout=30).raise_for_status()

@@ -1,4 +1,4 @@
-"""Off-CPU time: as long as the blocked task's own clock says, under the reason it blocks for."""
+"""Off-CPU time: equal to what the blocked task's own clock shows, under the right reason."""
 
 import os
 import signal
@@ -13,10 +13,10 @@ from fakes.real_agent import RealAgent
 LITTLE = 0.05
 SECONDS = 0.5
 LEAST_MS = 250.0
-"""Who ends a block may have begun to wait before the block itself began."""
+"""Lower bound on a block: the task that ends it may start its delay before the block begins."""
 
 BETWEEN_WORDS = ("select", "pselect6")
-"""What a program is in while it waits for a word: not what is measured."""
+"""Syscalls that a program blocks in while it waits for a word; they are not measured."""
 
 REASONS = {
     "futex": "futex",
@@ -32,7 +32,7 @@ def blocked_ms(evidence: Any, reason: str) -> float:
 
 
 def all_blocked_ms(evidence: Any) -> float:
-    """By whatever reason, less the waiting for words."""
+    """Return the off-CPU time for all reasons, without the waits for a word."""
     offcpu = evidence["offcpu"]
     return float(offcpu["total_ms"]) - sum(blocked_ms(evidence, name) for name in BETWEEN_WORDS)
 
@@ -46,7 +46,7 @@ def test_a_block_is_as_long_as_its_own_clock_says(agent: RealAgent, way: str) ->
 
 
 def hold(blocked: Program) -> float:
-    """Have it block in read() until further notice; returns since when, in ms."""
+    """Have the program block in read() until further notice; return the start time in ms."""
     return blocked.work("hold")["since"] / 1e6
 
 
@@ -92,7 +92,7 @@ def test_a_block_longer_than_the_run_counts_as_long_as_the_run(agent: RealAgent)
 
 
 def test_of_the_whole_machine_who_slept_all_the_time_does_not_count(agent: RealAgent) -> None:
-    """It would be daemons mostly. In a scope it is what the run was about."""
+    """Those tasks are mostly daemons. In a scope they are what the run is to measure."""
     with program("blocked") as blocked:
         blocked.work("sigwait")
         with agent.run() as everything:
@@ -113,7 +113,7 @@ def test_a_stopped_task_does_not_block(agent: RealAgent) -> None:
 
 
 def test_tasks_that_have_exited_do_not_block(agent: RealAgent) -> None:
-    """Twenty of them, and each would add as much as we slept."""
+    """There are twenty, each of which would add the time that we slept."""
     with program("blocked") as blocked, agent.run(scope=blocked.scope) as run:
         own_ms = blocked.work(f"exited {SECONDS}")["ms"]
     assert run.evidence["exec"]["exits"] == 20
@@ -124,7 +124,7 @@ def test_nor_do_they_among_all_tasks_of_the_machine(agent: RealAgent) -> None:
     with program("blocked") as blocked, agent.run() as run:
         own_ms = blocked.work(f"exited {SECONDS}")["ms"]
     assert run.evidence["exec"]["exits"] >= 20
-    # exit_group() itself may wait for this and that, but not for as long as one of them is gone
+    # exit_group() may block briefly, but not for as long as one of these tasks has been dead
     assert blocked_ms(run.evidence, "exit_group") < own_ms
 
 

@@ -1,4 +1,4 @@
-"""Who may do what: the process that serves has nothing, and little is needed to collect at all."""
+"""Privileges: the serving process has none, and few are needed to collect."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ from agent.streams.shared.machines import MACHINES
 from agent.streams.supervisor.compilation import interpreters
 
 SOMEBODY = 64_321
-"""An ordinary user: nobody's number."""
+"""The uid of an ordinary user, which no account has."""
 
 BOTH = "+bpf,+perfmon"
 SECURITY = Path("/sys/kernel/security")
@@ -39,7 +39,7 @@ def pids(agent: RealAgent) -> dict[str, int]:
 
 
 def nothing(pid: int) -> bool:
-    """No capability in any set, and no way to one."""
+    """Return whether a process has no capability in any set and no way to gain one."""
     capabilities = {name: int(status_field(pid, name), 16) for name in CAPABILITY_SETS}
     return not any(capabilities.values()) and status_field(pid, "NoNewPrivs") == "1"
 
@@ -106,7 +106,7 @@ def test_whom_it_becomes_can_be_chosen(tmp_path: Path) -> None:
 
 @pytest.fixture
 def readable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder that anybody can enter, to mount this environment on."""
+    """A folder that any user can enter, as the mount point for this environment."""
     folder = Path(
         subprocess.check_output(["mktemp", "-d", "/tmp/chainbench-XXXXXX"], text=True)[:-1]
     )
@@ -116,8 +116,10 @@ def readable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def as_somebody(readable: Path, *options: str) -> list[str]:
-    """A command that runs another as an ordinary user, with this environment where it can be
-    read: the checkout may be under somebody's home."""
+    """Return a command that runs another one as an ordinary user.
+
+    It mounts this environment where that user can read it: the checkout may be in a home folder.
+    """
     mounted = 'mount --bind "$1" "$2" && shift 2 && exec "$@"'
     user = [f"--reuid={SOMEBODY}", f"--regid={SOMEBODY}", "--clear-groups"]
     here = ["unshare", "--mount", "sh", "-c", mounted, "sh", sys.prefix, str(readable)]
@@ -125,7 +127,7 @@ def as_somebody(readable: Path, *options: str) -> list[str]:
 
 
 def installed(readable: Path) -> Invocation:
-    """The agent as it is found there, since this package's own folder may be out of reach."""
+    """Return the agent as installed in that environment; the package's folder may be unreadable."""
     python = readable / Path(sys.executable).relative_to(sys.prefix)
     return Invocation((str(python), "-I", "-m", "agent"), os.environ)
 
@@ -140,12 +142,12 @@ def test_two_capabilities_are_enough(tmp_path: Path, readable: Path) -> None:
             assert nothing_effective(agent)
         assert run.evidence["completeness"]["verdict"] != "invalid"
         assert run.evidence["runqlat"]["count"] > 0
-        # that takes CAP_SYS_ADMIN
+        # measuring the programs takes CAP_SYS_ADMIN
         assert not measured(run.evidence)
 
 
 def measured(evidence: dict[str, Any]) -> dict[str, int]:
-    """How often each program ran, of those of which it is known."""
+    """Return how often each program ran, for those whose run count is known."""
     programs = evidence["overhead"]["programs"]
     assert programs
     assert all((p["runs"] is None) == (p["run_ns"] is None) for p in programs)
@@ -162,7 +164,10 @@ def test_what_programs_take_is_measured_when_asked_for(agent: RealAgent) -> None
 
 
 def nothing_effective(agent: Launched) -> bool:
-    """Without CAP_SETPCAP the bounding set stays; with no_new_privs it is of no use."""
+    """Return whether all capability sets but the bounding set are empty.
+
+    Without CAP_SETPCAP the bounding set cannot be cleared; with no_new_privs it has no effect.
+    """
     sets = [int(status_field(agent.pid, name), 16) for name in CAPABILITY_SETS if name != "CapBnd"]
     return not any(sets) and status_field(agent.pid, "NoNewPrivs") == "1"
 
@@ -182,7 +187,7 @@ def test_without_capabilities_every_route_works(tmp_path: Path, readable: Path) 
 
 
 def assert_unavailable(agent: Launched, code: str, told: str) -> None:
-    """/status, /start and the evidence give the same reason."""
+    """Assert that /status, /start and the evidence give the same reason."""
     ebpf = agent.status()["ebpf"]
     assert (ebpf["available"], ebpf["code"]) == (False, code)
     assert told in ebpf["reason"]
@@ -193,11 +198,11 @@ def assert_unavailable(agent: Launched, code: str, told: str) -> None:
     assert evidence["completeness"]["verdict"] == "invalid"
 
 
-# --- on a system that lacks something
+# --- on a system with a missing requirement
 
 
 def without(*paths: str | Path) -> list[str]:
-    """A command that runs another where these folders are empty."""
+    """Return a command that runs another one with these folders empty."""
     script = (
         'while [ "$1" != -- ]; do mount -t tmpfs none "$1" || exit; shift; done; shift; exec "$@"'
     )
@@ -206,7 +211,7 @@ def without(*paths: str | Path) -> list[str]:
 
 
 def bcc_folders() -> Sequence[str]:
-    """Where the interpreters that the agent would ask have their bcc."""
+    """Return the bcc folders of the interpreters that the agent would try."""
     look = "import bcc; print(bcc.__path__[0])"
     found = (
         subprocess.run([python, "-I", "-c", look], capture_output=True, text=True, check=False)
@@ -221,7 +226,10 @@ def refused_calls() -> list[str]:
 
 
 def locked_down() -> list[str]:
-    """Where bpf(2) is refused and the kernel says why. The real one cannot be turned off again."""
+    """Return a command that runs another one with bpf(2) refused and lockdown as the reason.
+
+    Lockdown is simulated: the real one cannot be turned off again.
+    """
     script = (
         'mount -t tmpfs none "$1"; echo "none integrity [confidentiality]" >"$1/lockdown"; '
         'shift; exec "$@"'
@@ -267,7 +275,7 @@ def test_neither_headers_nor_tracefs_are_needed(tmp_path: Path) -> None:
 
 
 def test_a_kernel_without_ring_buffers(copy: Copy) -> None:
-    """Asked for a kind of map that it does not know, this one answers as one before 5.8 would."""
+    """For an unknown map type, this kernel returns the same error as one before 5.8 would."""
     copy.inject(faults.attribute, "agent.streams.shared.bpf", "MAP_TYPE_RINGBUF", 127)
     with copy.launched() as agent:
         agent.settle()
@@ -283,7 +291,7 @@ def test_a_kernel_without_ring_buffers(copy: Copy) -> None:
 
 
 def test_a_kernel_without_typed_tracepoints(copy: Copy) -> None:
-    """Its types tell nothing of tracepoints, as those before 5.5."""
+    """The kernel's BTF has no tracepoint types, as before 5.5."""
     copy.inject(faults.kernel_lacks, "btf_trace_")
     with copy.launched() as agent:
         agent.settle()

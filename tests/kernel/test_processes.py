@@ -1,4 +1,4 @@
-"""The agent's processes end in every way there is: nothing stays attached, nothing is made up."""
+"""Every way in which the agent's processes can end: nothing stays attached, no data is invented."""
 
 import json
 import os
@@ -23,7 +23,7 @@ from agent.client.http_client import AgentClient, AgentUnreachable
 from agent.client.interpreter import own_module
 
 TERM_SECONDS = 5.0
-"""How soon the agent is gone after SIGTERM, with anybody connected."""
+"""Time limit for the agent to exit after SIGTERM, whatever clients are connected."""
 
 PARTIAL = "stopped in the middle of a run; its evidence: "
 
@@ -64,7 +64,7 @@ def test_killing_a_process_detaches_everything(
 
 @pytest.fixture
 def hesitant(tmp_path: Path) -> Iterator[Launched]:
-    """Its compiler keeps what it has loaded for a run of one section, as if it hung."""
+    """An agent whose compiler hangs, with its programs loaded, when compiling a single section."""
     copy = Copy(tmp_path)
     copy.inject(faults.hangs_with_fewer_programs_than, 8)
     with copy.launched() as agent:
@@ -87,7 +87,7 @@ def test_killing_a_process_during_a_compilation_leaves_no_program(
     os.kill(pids[victim], signal.SIGKILL)
     if victim != "compiler":
         assert bpftool.gone(maps)
-        # its programs go before its last turn on a CPU is over
+        # its programs are freed before the process is gone
         eventually(lambda: not state_of(compiler))
     else:
         assert "killed by SIGKILL" in answer.result()["reason"]
@@ -99,7 +99,7 @@ def test_killing_a_process_during_a_compilation_leaves_no_program(
 
 
 def test_a_start_that_failed_late_does_not_spoil_the_next(tmp_path: Path) -> None:
-    """The maps went with the answer that was never given."""
+    """The maps were in the answer that was never sent."""
     with launched(tmp_path / "log") as agent:
         os.kill(agent.catch_compiler(), signal.SIGKILL)
         agent.settle()
@@ -128,7 +128,7 @@ def test_without_its_supervisor_the_agent_tells_and_goes_on_serving(
     evidence = own_agent.stop()
     assert evidence["completeness"]["verdict"] == "invalid"
     assert "supervisor_lost" in str(evidence["completeness"]["reasons"])
-    # what came until then is still worth something
+    # what was received until then is still valid
     assert evidence["runqlat"]["count"] > 0
     assert requests.get(f"{own_agent.url}/evidence/{started['run_id']}").json() == evidence
     again = own_agent.start()
@@ -141,14 +141,14 @@ def test_without_its_supervisor_the_agent_tells_and_goes_on_serving(
 
 
 def partial_evidence(log: str) -> str:
-    """The evidence that a log tells of."""
+    """Return the evidence in a log."""
     [line] = [line for line in log.splitlines() if PARTIAL in line]
     return line.split(PARTIAL)[1]
 
 
 @contextmanager
 def hostile_clients(url: str) -> Iterator[None]:
-    """Silent, with half a request, with half a body, never reading: none ends by itself."""
+    """Connect clients that never finish: silent, half a request, half a body, and never reading."""
     port = urlsplit(url).port
     host = f"Host: 127.0.0.1:{port}\r\n".encode()
     get = b"GET /metrics HTTP/1.1\r\n" + host
@@ -183,7 +183,7 @@ def test_sigterm_in_the_middle_of_a_run_keeps_the_evidence(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_to_every_process_ends_it_as_well(own_agent: Launched, number: int) -> None:
-    """systemd signals them all, as a terminal does; and the supervisor passes its own on."""
+    """systemd and terminals signal all processes, and the supervisor forwards its own signal."""
     own_agent.start()
     for pid in (own_agent.supervisor, own_agent.pid, own_agent.supervisor):
         os.kill(pid, number)
@@ -218,7 +218,7 @@ def test_sigterm_before_the_agent_is_up_leaves_no_process() -> None:
 
 
 def test_a_full_disk_stops_nothing() -> None:
-    """Whatever it writes to is full: its log, and where temporary files would go."""
+    """The agent can write neither its log, which is full, nor temporary files."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

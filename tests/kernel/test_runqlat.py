@@ -1,4 +1,4 @@
-"""Run-queue latency: one sample for each context switch, as long as the scheduler says."""
+"""Run-queue latency: one sample per context switch, equal to the scheduler's figures."""
 
 import os
 import signal
@@ -42,7 +42,7 @@ def test_ping_pong_gives_a_sample_for_each_context_switch(agent: RealAgent) -> N
     assert adds_up(run.evidence)
     runqlat, stream = run.evidence["runqlat"], run.evidence["completeness"]["streams"]["runqlat"]
     assert stream["produced"] >= 2 * TURNS
-    # Both live on one CPU, whose clock does not step back; below zero would wrap to 600 years.
+    # Both run on one CPU, whose clock does not step back; a negative wait would wrap to 600 years.
     assert stream["clamped"] == 0
     assert runqlat["overflow"] == 0
     assert runqlat["max_us"] <= run.evidence["duration_s"] * 1e6
@@ -69,7 +69,7 @@ def killed_at_last() -> Iterator[list[int]]:
 
 
 def stopped(session: int) -> list[int]:
-    """All processes of a session, none of which runs any more."""
+    """Stop all processes of a session, and return them once none of them runs."""
     os.killpg(session, signal.SIGSTOP)
     tids = tasks_of_session(session)
     eventually(lambda: all(state(tid) == "T" for tid in tids))
@@ -77,10 +77,10 @@ def stopped(session: int) -> list[int]:
 
 
 def test_waits_agree_with_the_schedulers_own_account(agent: RealAgent, tool: Any) -> None:
-    """160 processes on all CPUs. They are stopped before the reading, or they would be gone.
+    """160 processes on all CPUs, stopped before they are read, since they would be gone otherwise.
 
-    All of them are born within the run, so what the scheduler has counted is what we saw; the
-    launcher, which is older, hardly waits.
+    All of them are forked during the run, so the scheduler's totals cover the same time as ours.
+    The launcher is older, but it hardly waits.
     """
     arguments = ("-g", 4, "-l", 1_000_000_000)
     with program("launch", tool("hackbench"), *arguments) as launcher, killed_at_last() as sessions:
@@ -98,10 +98,10 @@ def test_waits_agree_with_the_schedulers_own_account(agent: RealAgent, tool: Any
     assert ours_us == pytest.approx(sum(delays.values()), rel=0.02)
     assert adds_up(run.evidence)
     rows = waits_of(run.evidence, tids)
-    # a wait that ended in a switch from process 1 is one that no program is told of
+    # a wait is missing if it ended in a switch from process 1: no program runs for that switch
     seen = {tid: row for tid, row in rows.items() if row["count"] == came[tid]}
     assert len(seen) > len(rows) / 2
     for tid, row in seen.items():
-        # rq_clock is not renewed between a wakeup and its switch: up to 1 µs a wait
+        # rq_clock is not updated between a wakeup and its switch: up to 1 µs per wait
         bound = max(0.02 * delays[tid], row["count"])
         assert row["total_us"] == pytest.approx(delays[tid], abs=bound)

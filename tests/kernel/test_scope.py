@@ -1,7 +1,6 @@
-"""Whose activity a run covers: all of it, from the first instruction to the last, and no other's.
+"""The scope of a run: all activity of its tasks, from first to last instruction, and no other.
 
-Tasks prove their presence by marks, calls that nothing else makes: so many were made, so many
-must be counted.
+Tasks make marks: calls that nothing else makes. The run must count exactly as many as were made.
 """
 
 import json
@@ -39,7 +38,7 @@ def marks(evidence: Any) -> int:
 
 @contextmanager
 def busy(path: Path) -> Iterator[dict[str, int]]:
-    """A neighbour that makes noise while the ``with`` lasts; then, how much of each kind."""
+    """Run a noisy neighbor during the block; afterwards the dict says how much of what it made."""
     made: dict[str, int] = {}
     with program("neighbour", path) as neighbour:
         neighbour.work()
@@ -62,7 +61,7 @@ def busy(path: Path) -> Iterator[dict[str, int]]:
         ("forks_of_threads", {"count": 8}, 16),
         ("daemon", {}, 2),
         ("storm", {"count": 150}, 300),
-        # of each: the child, and the thread that execs
+        # two each: the child, and its thread that execs
         ("exec_of_a_thread", {"count": 5}, 10),
     ],
 )
@@ -82,7 +81,7 @@ def test_a_tree_is_covered_whatever_it_does(
 def test_what_is_alive_already_belongs_to_it_too(
     agent: RealAgent, before: str, then: str, count: int
 ) -> None:
-    """Threads, and children of children, that were there before the run."""
+    """Threads and descendants that existed before the run."""
     with program("trees") as tree:
         tree.work(order(before, count=count))
         with agent.run(scope=tree.scope) as run:
@@ -122,7 +121,7 @@ def test_others_are_not_counted(agent: RealAgent) -> None:
 
 
 def test_a_number_that_is_used_again_means_somebody_else(agent: RealAgent) -> None:
-    """A stranger gets the number of a member that has died, and a member that of a stranger."""
+    """A non-member gets the pid of a dead member, and a member the pid of a dead non-member."""
     with (
         program("trees") as tree,
         program("trees") as other,
@@ -136,7 +135,7 @@ def test_a_number_that_is_used_again_means_somebody_else(agent: RealAgent) -> No
         tree.hear()
         assert other.work(order("reborn", pid=members))["marks"] == MARKS
         assert tree.work(order("reborn", pid=strangers))["marks"] == MARKS
-    # of the member that died, and of the one that has a stranger's number
+    # those of the member that died, and of the one with a non-member's former pid
     assert marks(run.evidence) == 2 * MARKS
 
 
@@ -149,7 +148,7 @@ def test_a_run_knows_nothing_of_the_members_of_the_last(agent: RealAgent) -> Non
     assert marks(run.evidence) == 0
 
 
-# --- neighbours
+# --- noisy neighbors
 
 
 def counted_calls(agent: RealAgent, folder: Path) -> dict[str, int]:
@@ -159,8 +158,8 @@ def counted_calls(agent: RealAgent, folder: Path) -> dict[str, int]:
 
 
 def test_neighbours_change_nothing(agent: RealAgent, tmp_path: Path, disk: Disk) -> None:
-    """Exactly as many as were made, and what the interpreter needs: the same every time."""
-    # to be told to go is a read, and to say how it went a write
+    """The counts are exactly the calls made, plus the interpreter's own: the same every time."""
+    # receiving the order takes one read, and reporting the result one write
     expected = {"futex": CALLS, "fsync": CALLS, "openat": CALLS}
     expected |= {"read": CALLS + 1, "write": CALLS + 1}
     quiet = [counted_calls(agent, tmp_path) for _ in range(2)]
@@ -171,7 +170,7 @@ def test_neighbours_change_nothing(agent: RealAgent, tmp_path: Path, disk: Disk)
 
 
 def test_a_small_tree_beside_a_busy_neighbour_costs_little(agent: RealAgent, disk: Disk) -> None:
-    """What is out of scope is left out before it is emitted, and the check still sees all."""
+    """Events out of scope are dropped before they are emitted, yet the check counts them all."""
     with (
         program("trees") as tree,
         agent.run(scope=tree.scope) as run,
@@ -215,7 +214,7 @@ def test_io_belongs_to_whoever_issued_it(agent: RealAgent, disk: Disk) -> None:
 def test_what_its_io_uring_workers_issue_is_a_programs_own(
     agent: RealAgent, disk: Disk, tool: Callable[[str], str], options: dict[str, Any]
 ) -> None:
-    """They are threads of it that come without sched_process_fork."""
+    """The workers are threads of the program, created without sched_process_fork."""
     disabled = Path("/proc/sys/kernel/io_uring_disabled")
     if not disabled.exists() or disabled.read_text().strip() != "0":
         pytest.skip("io_uring cannot be used here")
@@ -237,7 +236,7 @@ def test_what_its_io_uring_workers_issue_is_a_programs_own(
     rows = run.evidence["biolatency"]["by_operation"]
     reads = sum(row["count"] for row in rows if row["operation"] == "read" and row["by"] == "tasks")
     assert made == 256
-    # fio itself may have to be read from the disk, too
+    # the fio binary itself may have to be read from the disk, too
     assert reads >= made
     if "offcpu" in run.evidence:
         assert "io_worker" in {row["reason"] for row in run.evidence["offcpu"]["top_reasons"]}
@@ -246,8 +245,8 @@ def test_what_its_io_uring_workers_issue_is_a_programs_own(
 def test_write_back_stands_apart(agent: RealAgent, disk: Disk) -> None:
     file = disk.folder / "written"
     file.write_bytes(b"." * 4096 * 500)
-    # or the writer's own sync(2) would write what others have changed in the file system: its
-    # metadata are written by who asks for it (2.7 MB once)
+    # otherwise the writer's own sync(2) would also write what others changed in the file system:
+    # metadata is written by the task that calls sync(2) (2.7 MB once)
     os.sync()
     write = {"how": "left_to_the_kernel", "path": str(file), "count": 500}
     with program("disk") as writer, agent.run(scope=writer.scope) as run:
@@ -285,7 +284,7 @@ def test_a_caller_is_known_by_its_connection(agent: RealAgent, way: str) -> None
     assert marks(evidence) == 2 * MARKS
 
 
-# --- what cannot be
+# --- invalid scopes
 
 
 @pytest.mark.parametrize(
@@ -310,7 +309,7 @@ def test_a_scope_that_is_not_there_is_refused(
 
 @contextmanager
 def zombie() -> Iterator[int]:
-    """A process that has ended, and whose parent has not asked for its status."""
+    """Yield the pid of a process that has exited and has not been reaped."""
     with subprocess.Popen(["/bin/true"]) as process:
         eventually(lambda: status_field(process.pid, "State").startswith("Z"))
         yield process.pid
@@ -324,7 +323,7 @@ def test_what_has_ended_cannot_be_the_scope(agent: RealAgent) -> None:
 
 
 def test_the_agent_itself_cannot_be_the_scope(agent: RealAgent) -> None:
-    """What it does is left out of every run: there would be nothing but zeros."""
+    """Its activity is excluded from every run, so all figures would be zero."""
     for process in agent.status()["processes"]:
         body = {"scope": {"pid": process["pid"]}}
         answer = requests.post(f"{agent.url}/start", json=body, timeout=ANSWER_SECONDS)
@@ -333,7 +332,7 @@ def test_the_agent_itself_cannot_be_the_scope(agent: RealAgent) -> None:
 
 
 def address_of_this_machine() -> str:
-    """One that others could use, too."""
+    """Return an address of this machine that other machines can use."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_route:
         try:
             any_route.connect(("192.0.2.1", 9))
@@ -357,10 +356,11 @@ def test_a_caller_by_way_of_the_network_cannot_be_told() -> None:
 
 
 def test_the_agents_own_activity_is_left_out(agent: RealAgent) -> None:
-    """Hammered with requests, it shows neither in the threads that waited nor in the calls.
+    """Under a load of requests, the agent shows neither in the waiting threads nor in the calls.
 
-    Others on this machine wait for events as it does. So a second agent, which the first is
-    nothing special to, counts at the same time: what it sees more are the first one's.
+    Other processes on this machine wait for events in the same way. So a second agent, to which the
+    first is an ordinary process, counts at the same time. What it counts in excess of the first is
+    the activity of the first.
     """
     count = 1_000
     threads = {
@@ -381,9 +381,9 @@ def test_the_agents_own_activity_is_left_out(agent: RealAgent) -> None:
     calls, all_calls = (
         Counter(each.evidence["syscall_counts"]["all"]) for each in (run, seen_by_other)
     )
-    # for an answer, it waits at least once
+    # it waits at least once per answer
     assert all_calls["epoll_wait"] - calls["epoll_wait"] > 0.8 * count
-    # it is switched in as often as out, give or take what goes on around the edges
+    # it is switched in as often as out, apart from switches around the start and the stop
     assert own > count / 2
     assert run.evidence["completeness"]["streams"]["runqlat"]["excluded"] > own / 2
     assert not {row["tid"] for row in run.evidence["runqlat"]["by_thread"]["top"]} & threads

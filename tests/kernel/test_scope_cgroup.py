@@ -1,4 +1,4 @@
-"""A cgroup as the scope: who is in it, when it came, and until when."""
+"""A cgroup as the scope: its tasks count from when they enter it until they leave it."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from fakes.real_agent import RealAgent
 
 MARKS = 100
 NOTICED_SECONDS = 1.0
-"""Far longer than the agent takes to notice that tasks were moved (FOLLOW_INTERVAL_S)."""
+"""Far longer than the agent needs to notice that tasks were moved (FOLLOW_INTERVAL_S)."""
 
 
 def mount_point() -> Path | None:
@@ -36,7 +36,7 @@ class Cgroup:
 
 @pytest.fixture
 def cgroup() -> Iterator[Callable[[str], Cgroup]]:
-    """``cgroup("name")`` makes one; what is still in it at the end goes to the root."""
+    """``cgroup("name")`` creates one; its remaining processes are moved to the root at the end."""
     mount = mount_point()
     if mount is None:
         pytest.skip("no cgroup v2 hierarchy is mounted here")
@@ -134,7 +134,7 @@ def test_all_threads_of_who_is_moved_in_come_along(
 def test_who_is_moved_out_counts_until_then(
     agent: RealAgent, cgroup: Callable[[str], Cgroup]
 ) -> None:
-    """Also as far as it sleeps: what goes on sleeping elsewhere is nobody's off-CPU time here."""
+    """This includes sleep: once moved, a sleeping task adds no off-CPU time to the run."""
     group, elsewhere = cgroup(""), cgroup("-elsewhere")
     with program("trees") as leaver:
         group.take(leaver.pid)
@@ -147,7 +147,7 @@ def test_who_is_moved_out_counts_until_then(
             leaver.work(order("child"))
             time.sleep(2 * NOTICED_SECONDS)
     assert marks(run.evidence) == 4 * MARKS
-    # five tasks slept for three seconds and more, nearly all of it outside
+    # five tasks slept for more than three seconds, nearly all of that outside the cgroup
     assert run.evidence["offcpu"]["total_ms"] < run.evidence["duration_s"] * 1e3 / 2
 
 

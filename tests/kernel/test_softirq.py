@@ -1,4 +1,4 @@
-"""Softirqs: each counted once, by vector, and told apart by what they ran on top of."""
+"""Softirqs: each counts once, by vector; those on top of a task in scope are reported apart."""
 
 import pytest
 from fakes.checks import checks_of
@@ -30,7 +30,7 @@ def test_they_are_measured_by_name_only(agent: RealAgent) -> None:
 
 @pytest.mark.parametrize("timing", ["clock", "accounting"])
 def test_counts_agree_with_the_kernels(agent: RealAgent, timing: str) -> None:
-    """Between what /proc/softirqs says inside of the run and around it."""
+    """They lie between the growth of /proc/softirqs within the run and around it."""
     around = softirqs_run()
     with (
         program("datagrams") as sender,
@@ -68,7 +68,7 @@ def test_rows_add_up(agent: RealAgent) -> None:
 
 
 def test_what_ran_on_top_of_the_scope_is_told(agent: RealAgent) -> None:
-    """Loopback receives a datagram as it is sent, on top of the sender."""
+    """Loopback receives a datagram while it is being sent, in a softirq on top of the sender."""
     with program("datagrams") as sender, program("datagrams") as other:
         with agent.run(sections=["softirq"], scope=sender.scope) as mine:
             sender.work(str(DATAGRAMS))

@@ -1,4 +1,4 @@
-"""Syscall counts: every call of a program in scope, no more than it made."""
+"""Syscall counts: every call of a program in scope, and no more than it made."""
 
 from pathlib import Path
 
@@ -11,10 +11,10 @@ REQUESTS = 500
 NAMED = ("futex", "fsync", "openat", "read", "write")
 
 WAIT_MS = 20
-"""How long tests/kernel/programs/compat.py waits in one of them."""
+"""How long tests/kernel/programs/compat.py waits in one of its calls."""
 
 OWN = 200
-"""What the interpreter may add of its own: waiting for the word, saying that it is done."""
+"""Calls that the interpreter may add: waiting for the word and reporting the end."""
 
 
 def test_each_of_the_five_grows_by_what_was_made(agent: RealAgent, tmp_path: Path) -> None:
@@ -26,7 +26,7 @@ def test_each_of_the_five_grows_by_what_was_made(agent: RealAgent, tmp_path: Pat
 
 
 def test_in_a_scope_the_counts_are_its_own(agent: RealAgent, tmp_path: Path) -> None:
-    """Nobody else's: a second program makes the same calls meanwhile."""
+    """A second program makes the same calls at the same time; they are not counted."""
     with (
         program("calls", CALLS, tmp_path) as calls,
         program("calls", CALLS, tmp_path) as others,
@@ -68,7 +68,7 @@ def test_the_agents_own_calls_are_none_of_the_machines(agent: RealAgent) -> None
 
 @needs_32_bit_calls
 def test_calls_of_the_32_bit_table_stand_apart(agent: RealAgent) -> None:
-    """Also where a 64-bit program makes them; the same numbers mean something else there."""
+    """They do so even if a 64-bit program makes them; the same numbers mean other calls there."""
     with program("compat", CALLS) as compat, agent.run(scope=compat.scope) as run:
         compat.work()
     counts = run.evidence["syscall_counts"]["all"]

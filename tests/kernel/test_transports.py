@@ -1,4 +1,4 @@
-"""Ring and perf buffers: the same events by either, and every loss counted by either."""
+"""Ring and perf buffers: both deliver the same events, and both count every loss."""
 
 import fcntl
 import os
@@ -24,13 +24,13 @@ from agent.streams.shared.layout import BATCH_WORDS
 TURNS = 50_000
 PAGE = resource.getpagesize()
 ONE_RECORD = PAGE
-"""A buffer of a page holds one record: a batch that comes before it is read has no room."""
+"""A buffer of one page holds one record: until that is read, there is no room for another batch."""
 
 PERF_EVENT_IOC_DISABLE = 0x2401
 
 
 async def play(players: Program) -> int:
-    """Ping-pong; returns how often its two processes were switched."""
+    """Play ping-pong, and return the number of switches of its two processes."""
     tids = players.ready["tids"]
     before = sum(map(switches, tids))
     await trio.to_thread.run_sync(players.work)
@@ -46,7 +46,7 @@ def assert_adds_up(here: Collecting, stopped: Stopped, players: Program) -> Stre
 
 
 def test_both_give_the_same_counts(agent: RealAgent) -> None:
-    """Samples for each context switch, by the kernel's own count of these."""
+    """Samples per context switch, relative to the kernel's own count of switches."""
     ratios = {}
     with program("pingpong", TURNS) as players:
         tids = players.ready["tids"]
@@ -78,7 +78,7 @@ async def test_what_a_small_buffer_loses_is_counted_exactly(tmp_path: Path, tran
                 assert counts.lost > TURNS // 10
                 assert counts.received > BATCH_WORDS
                 assert counts.produced == pytest.approx(made, rel=0.01)
-                # each event that found the batch full was one attempt to hand it over
+                # each event that found the batch full made one attempt to submit it
                 refused = stopped.refused_records
                 assert refused == (counts.lost if transport == "perf" else None)
 
@@ -132,7 +132,7 @@ async def test_auto_takes_the_ring_where_there_is_one(
 
 @pytest.fixture
 async def first_cpu_only(tmp_path: Path) -> AsyncIterator[Collecting]:
-    """As far as the agent and its supervisor can tell, the other CPUs are offline."""
+    """A collector and a supervisor to which all CPUs but the first appear to be offline."""
     async with collecting(tmp_path) as here:
         here.online.write_text("0\n")
         yield here
@@ -156,13 +156,13 @@ async def test_a_cpu_that_comes_online_during_a_run_is_followed(first_cpu_only: 
     counts = assert_adds_up(here, stopped, players)
     assert counts.lost == pytest.approx(unseen, rel=0.05)
     assert counts.received == pytest.approx(seen, rel=0.05)
-    # there was no buffer to refuse them
+    # without a buffer nothing can be refused
     assert stopped.refused_records == 0
 
 
 @needs_two_cpus
 async def test_a_cpu_that_was_offline_between_runs_gets_a_new_buffer(tmp_path: Path) -> None:
-    """A disabled event stands still and refuses records, as it does for good after its CPU."""
+    """A disabled event refuses records, as an event does permanently once its CPU went offline."""
     async with collecting(tmp_path) as here:
         with program("pingpong", TURNS // 10) as players:
             await here.start(players.pid, "perf")
@@ -182,21 +182,21 @@ async def test_a_cpu_that_was_offline_between_runs_gets_a_new_buffer(tmp_path: P
 async def test_the_kernel_wakes_the_reader_of_a_buffer_that_fills(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Many times over, and without the timer."""
+    """The buffer fills many times, and the timer is disabled."""
     monkeypatch.setattr("agent.streams.collect.running.DRAIN_INTERVAL_S", 3600)
     async with collecting(tmp_path, perf_bytes=256 << 10) as here:
         with program("pingpong", 10 * TURNS) as players:
             await here.start(players.pid, "perf")
             made = await play(players)
             counts = assert_adds_up(here, await here.collector.stop(), players)
-    # left unread, the buffer would hold a thirtieth of them
+    # without wakeups the buffer would hold a thirtieth of them
     assert counts.received > made / 2
 
 
 async def test_a_wakeup_that_nobody_waited_for_is_not_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The kernel tells of it once, and epoll asks twice."""
+    """The kernel reports a wakeup once, and epoll polls twice."""
     monkeypatch.setattr("agent.streams.collect.running.DRAIN_INTERVAL_S", 3600)
     async with collecting(tmp_path, perf_bytes=64 << 10, wakeups=FakeWakeups()) as here:
         with program("pingpong", TURNS) as players, closing(Wakeups()) as wakeups:
@@ -216,7 +216,7 @@ async def test_a_wakeup_that_nobody_waited_for_is_not_lost(
 
 @pytest.mark.parametrize("part", [0, 1])
 def test_buffers_are_as_large_as_the_limit_on_locked_memory_allows(part: int) -> None:
-    """Beyond it there is ``perf_event_mlock_kb`` for each CPU. A page holds the positions."""
+    """Each CPU adds ``perf_event_mlock_kb`` to the limit. One page holds the positions."""
     with locked_memory_limit(part) as limit, running(["--transport", "perf"]) as agent:
         [pid] = [p["pid"] for p in agent.status()["processes"] if p["role"] == "agent"]
         mapped = perf_mappings(pid)
@@ -230,7 +230,7 @@ def test_buffers_are_as_large_as_the_limit_on_locked_memory_allows(part: int) ->
 
 @contextmanager
 def locked_memory_limit(part: int) -> Iterator[int]:
-    """Nothing or all of what there is, for the processes that are started meanwhile."""
+    """Set the limit to nothing (0) or to the maximum (1), for processes started in this block."""
     soft, hard = resource.getrlimit(resource.RLIMIT_MEMLOCK)
     limit = part * (1 << 40 if hard == resource.RLIM_INFINITY else hard)
     resource.setrlimit(resource.RLIMIT_MEMLOCK, (limit, hard))
@@ -241,7 +241,7 @@ def locked_memory_limit(part: int) -> Iterator[int]:
 
 
 def perf_mappings(pid: int) -> list[int]:
-    """Bytes of each perf buffer that a process has mapped."""
+    """Return the size in bytes of each perf buffer that a process has mapped."""
     rows = Path(f"/proc/{pid}/maps").read_text().splitlines()
     ranges = [row.split()[0].split("-") for row in rows if "[perf_event]" in row]
     return [int(end, 16) - int(start, 16) for start, end in ranges]

@@ -1,4 +1,4 @@
-"""The wheel, installed where nothing else is: it has its C files and headers, and collects."""
+"""The wheel, installed in an empty directory: it has its C files and headers, and collects."""
 
 import os
 import shutil
@@ -25,7 +25,7 @@ def pip(*arguments: object) -> None:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a copy: building leaves folders behind beside the sources."""
+    """The wheel, built from a copy of the sources: a build leaves folders next to them."""
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
     for name in BUILT_FROM:
         if (ROOT / name).is_dir():

@@ -1,7 +1,9 @@
-"""Blocks in one way or another, and times it with its own clock. Told so: WAY [SECONDS].
+"""A workload that blocks in a given way and times the block with its own clock.
 
-Who ends a block is a thread that sleeps meanwhile, except for what times out by itself; its
-sleep stands under another reason.
+Command: WAY [SECONDS]
+
+A block that does not time out by itself is ended by a thread, which sleeps until then. That sleep
+is accounted under another reason.
 """
 
 import contextlib
@@ -63,7 +65,7 @@ def sleep(seconds: float) -> int:
 
 
 def page_fault(seconds: float) -> int:
-    """A page of which we are the pager ourselves, and a slow one (userfaultfd(2))."""
+    """Fault on a page that we supply ourselves, after a delay (userfaultfd(2))."""
     page = mmap.mmap(-1, mmap.PAGESIZE)
     address = ctypes.addressof(ctypes.c_char.from_buffer(page))
     handler = LIBC.syscall(USERFAULTFD, os.O_CLOEXEC)
@@ -72,24 +74,24 @@ def page_fault(seconds: float) -> int:
     ioctl(handler, UFFDIO_REGISTER, area + struct.pack("=QQ", REGISTER_MODE_MISSING, 0))
     fill = area + struct.pack("=QQ", 0, 0)
     with after(seconds, lambda: ioctl(handler, UFFDIO_ZEROPAGE, fill)):
-        # ctypes lets go of the interpreter's lock meanwhile, or nobody could end it
+        # ctypes releases the interpreter lock during the call, so the other thread can end it
         return timed(lambda: ctypes.memset(address, 1, 1))
 
 
 def hold(seconds: float) -> int:
-    """Until the test says a further word."""
+    """Block until the test sends another word."""
     say(since=time.monotonic_ns())
     return timed(lambda: os.read(0, 4096))
 
 
 def sigwait(seconds: float) -> int:
-    """Until SIGUSR1 comes, in a syscall that hardly anybody else is in."""
+    """Block until SIGUSR1, in a syscall that hardly any other task uses."""
     say(since=time.monotonic_ns())
     return timed(lambda: signal.sigwaitinfo({signal.SIGUSR1}))
 
 
 def stopped(seconds: float) -> int:
-    """Not blocked: stopped, until a child lets us go on. It spins, which is no wait either."""
+    """Be stopped, not blocked, until a child continues us. The child spins, so it does not wait."""
     child = os.fork()
     if child == 0:
         end = time.monotonic() + seconds
@@ -103,7 +105,7 @@ def stopped(seconds: float) -> int:
 
 
 def exited(seconds: float) -> int:
-    """Children that are gone, and not even waited for, while we sleep."""
+    """Sleep while our children are zombies: exited, and not yet waited for."""
     children = []
     for _ in range(CHILDREN):
         children.append(os.fork())

@@ -1,8 +1,8 @@
-"""A runner that scopes a run to itself with one word, in one of the ways a client may connect.
+"""A runner that uses the scope "caller", with one of the ways in which a client may connect.
 
     caller.py WAY URL MARKS
 
-Prints the evidence, and its own pid, as one line of JSON.
+Prints the evidence and its own pid as one line of JSON.
 """
 
 import json
@@ -26,7 +26,7 @@ def in_child(work):
 
 
 def plain(url, marks):
-    """A connection a request, closed by the time the run goes on."""
+    """Use one connection per request, closed before the run continues."""
     begin(requests, url)
     mark(marks)
     in_child(lambda: mark(marks))
@@ -34,7 +34,7 @@ def plain(url, marks):
 
 
 def session(url, marks):
-    """One connection for everything, in use before the start."""
+    """Use one connection for all requests, opened before the start."""
     with requests.Session() as client:
         client.get(f"{url}/status", timeout=60).raise_for_status()
         begin(client, url)
@@ -44,7 +44,7 @@ def session(url, marks):
 
 
 def forked(url, marks):
-    """The start is made by a child, over the connection that it shares with its parent."""
+    """Have a child send the start, over a connection that it shares with its parent."""
     with requests.Session() as client:
         client.get(f"{url}/status", timeout=60).raise_for_status()
         in_child(lambda: (begin(client, url), mark(marks)))

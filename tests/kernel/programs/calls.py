@@ -1,4 +1,4 @@
-"""Makes N of each of the five syscalls that evidence names, and of one that it does not.
+"""A workload of N calls each of the five syscalls that evidence names, and of one other syscall.
 
 calls.py N FOLDER
 """

@@ -1,7 +1,9 @@
-"""Makes calls of the 32-bit table from a 64-bit program, by ``int $0x80`` (x86-64).
+"""A 64-bit program that makes calls of the 32-bit table with ``int $0x80`` (x86-64).
 
-compat.py CALLS: that many of getpid (20 there, writev in the 64-bit table), and then one of poll
-(168; swapon) without a descriptor, which waits 20 ms.
+    compat.py CALLS
+
+For each order it calls getpid CALLS times (number 20, which is writev in the 64-bit table). Then it
+calls poll once (168; swapon in the 64-bit table) without a descriptor, which waits 20 ms.
 """
 
 import ctypes

@@ -1,6 +1,6 @@
-"""Sends datagrams to itself over loopback, each of which the kernel receives in a softirq.
+"""A workload that sends datagrams to itself over loopback; the kernel receives each in a softirq.
 
-For each order, a number of datagrams; says how many were sent.
+An order is the number of datagrams; the answer says how many were sent.
 """
 
 import socket

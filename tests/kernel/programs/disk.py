@@ -1,4 +1,4 @@
-"""Writes to a file in one way or another. Told so in JSON: how, path, count."""
+"""A workload that writes to a file in a given way. An order is JSON: how, path, count."""
 
 import json
 import mmap
@@ -18,7 +18,7 @@ def direct(path, count):
 
 
 def left_to_the_kernel(path, count):
-    """Dirty pages that nobody but a kernel thread writes: sync(2) has the flushers do it."""
+    """Leave dirty pages that only kernel threads write: sync(2) has the flushers do it."""
     file = os.open(path, os.O_WRONLY)
     for i in range(count):
         os.pwrite(file, b"." * BLOCK, i * BLOCK)

@@ -1,4 +1,4 @@
-"""Runs a command in the ways there are to run one. Told so in JSON: how, path, count."""
+"""A workload that runs a command in a given way. An order is JSON: how, path, count."""
 
 import ctypes
 import json

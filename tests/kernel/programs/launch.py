@@ -1,8 +1,9 @@
-"""Waits for a word, then runs a command: its tree can be the scope of a run that begins earlier.
+"""A launcher that waits for a word and then runs a command.
 
     launch.py COMMAND ARGUMENT...
 
-The command has a session of its own, so that all of it can be signalled at once.
+A run can thus have the launcher's tree as its scope and start before the command does. The command
+runs in its own session, so that all of its processes can be signaled at once.
 """
 
 import os
@@ -11,7 +12,7 @@ import sys
 from protocol import say, wait
 
 NO_INPUT = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
-# Standard output is where we speak with the test.
+# Standard output carries our messages to the test.
 OUTPUT_TO_ERRORS = (os.POSIX_SPAWN_DUP2, 2, 1)
 
 

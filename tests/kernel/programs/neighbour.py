@@ -1,8 +1,9 @@
-"""Makes noise of every kind until its input says something: syscalls, forks, switches, I/O.
+"""A workload that makes syscalls, forks, switches and I/O until it receives a line.
 
     neighbour.py FILE
 
-Switches are those of two threads that hand a byte to each other. Says how much of each it made.
+The switches are those of two threads that pass a byte back and forth. The program reports how many
+of each kind it made.
 """
 
 import mmap

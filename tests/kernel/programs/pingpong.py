@@ -1,10 +1,10 @@
-"""Two processes on one CPU: told to "go", they hand a byte to each other, two context switches
-a turn; told to "spin", they both want the CPU for a while.
+"""Two processes on one CPU that pass a byte back and forth, or compete for the CPU.
 
     pingpong.py TURNS [OFFSET]
 
-With OFFSET the second process gets the number of the first plus OFFSET (needs the right to
-write ns_last_pid, CONFIG_CHECKPOINT_RESTORE).
+On "go" they pass the byte, with two context switches per turn. On "spin" both use the CPU for a
+while. With OFFSET the second process gets the pid of the first plus OFFSET. This needs
+permission to write ns_last_pid, and CONFIG_CHECKPOINT_RESTORE.
 """
 
 import os
@@ -37,7 +37,8 @@ def spin() -> None:
 def fork_answering(source: int, target: int, keep: int) -> int:
     child = os.fork()
     if child == 0:
-        # Both ends of the first pipe are open here too; ours of it is all that ends the loop.
+        # The child inherits the parent's end of its input pipe. While that copy is open, the
+        # loop in answer() never sees the end of the pipe.
         os.close(keep)
         answer(source, target)
         os._exit(0)
@@ -45,7 +46,7 @@ def fork_answering(source: int, target: int, keep: int) -> int:
 
 
 def fork_numbered(offset: int, source: int, target: int, keep: int) -> int:
-    """Other forks of the machine come in between now and then; those are tried again."""
+    """Fork a child with a given pid; retry if another fork on the machine took it first."""
     wanted = os.getpid() + offset
     for _ in range(ATTEMPTS):
         NS_LAST_PID.write_text(str(wanted - 1))
@@ -54,7 +55,7 @@ def fork_numbered(offset: int, source: int, target: int, keep: int) -> int:
             return child
         os.kill(child, 9)
         os.waitpid(child, 0)
-    raise SystemExit(f"never got to be {wanted}")
+    raise SystemExit(f"no child got pid {wanted}")
 
 
 def main() -> None:

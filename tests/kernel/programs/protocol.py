@@ -1,4 +1,4 @@
-"""How a program speaks with the test that started it (fakes/program.py)."""
+"""The protocol between a program and the test that started it (fakes/program.py)."""
 
 import json
 import os
@@ -12,9 +12,9 @@ def say(**facts: object) -> None:
 
 
 def wait() -> str:
-    """The next word from the test, which may say no more than "go". Ends us when it is gone.
+    """Return the next line from the test, which may be just "go"; exit if the test has ended.
 
-    The wait is in select(), never in the read() that follows it.
+    The program blocks in select(), never in the read() that follows.
     """
     select.select([0], [], [])
     line = os.read(0, 4096)

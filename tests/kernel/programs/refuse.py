@@ -1,4 +1,4 @@
-"""Runs a command for which the kernel refuses one system call, as a container's filter would.
+"""A launcher of a command for which the kernel refuses one syscall, as a container's filter would.
 
 refuse.py NUMBER COMMAND...
 """
@@ -41,7 +41,7 @@ def refuse(number: int) -> None:
     program = Program(len(instructions), instructions)
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(program), 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "the filter was refused")
+        raise OSError(ctypes.get_errno(), "the kernel refused the seccomp filter")
 
 
 refuse(int(sys.argv[1]))

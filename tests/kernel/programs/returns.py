@@ -1,4 +1,7 @@
-"""Calls that fail, are interrupted, or return somewhere else. Told so: WAY COUNT."""
+"""A workload of calls that fail, are interrupted, or return elsewhere.
+
+Command: WAY COUNT
+"""
 
 import contextlib
 import os
@@ -20,7 +23,7 @@ def failing_opens(count: int) -> None:
 
 
 def interrupted(count: int) -> None:
-    """Each wait is ended by a signal, whose handler has nothing to do."""
+    """Wait, and have each wait ended by a signal whose handler does nothing."""
     main_thread = threading.get_ident()
 
     def interrupt() -> None:
@@ -36,7 +39,7 @@ def interrupted(count: int) -> None:
 
 
 def children(count: int) -> None:
-    """They return from the call that made them, and never from the one that ends them."""
+    """Fork children: these return from the call that made them, not from the one that ends them."""
     for _ in range(count):
         child = os.fork()
         if child == 0:
@@ -45,7 +48,7 @@ def children(count: int) -> None:
 
 
 def spawned(count: int) -> None:
-    """By vfork, and an exec that succeeds."""
+    """Start children by vfork and a successful exec."""
     for _ in range(count):
         subprocess.run(["/bin/true"], check=True)
 

@@ -1,4 +1,4 @@
-"""A fork storm: children that live as briefly as can be, each with a name of its own.
+"""A fork storm: children that live as briefly as possible, each with a different name.
 
 storm.py CHILDREN
 """
@@ -25,7 +25,7 @@ def main() -> None:
     say()
     wait()
     for first in range(0, children, AT_ONCE):
-        # forked together, so that the table of tasks is full of them at times
+        # forked together, so that many of them exist at the same time
         for pid in [child(first + i) for i in range(AT_ONCE)]:
             os.waitpid(pid, 0)
     say(children=children)

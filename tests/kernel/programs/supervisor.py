@@ -1,8 +1,8 @@
-"""A supervisor by itself, for tests that take the agent's place.
+"""A supervisor without an agent, for tests that act as the agent.
 
     supervisor.py CHANNEL_FD RING_BYTES ONLINE_FILE [without-ring]
 
-ONLINE_FILE stands for /sys/devices/system/cpu/online, so that a test can have CPUs come and go.
+ONLINE_FILE replaces /sys/devices/system/cpu/online, so that a test can add and remove CPUs.
 """
 
 import dataclasses

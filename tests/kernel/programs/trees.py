@@ -1,7 +1,8 @@
-"""Grows a tree of tasks in one way or another; each makes ``marks`` calls that nothing else makes.
+"""A workload that grows a tree of tasks, each of which makes ``marks`` calls of a unique kind.
 
-Told so in JSON: how, marks, and what the way needs. Says how many marks were made in all, and by
-whom where that is of interest. The mark is getpgid(2), which no interpreter calls by itself.
+An order is JSON: how, marks, and the parameters of that way. The program reports the total number
+of marks, and the pid that made them where a test needs it. A mark is a call of getpgid(2), which
+the interpreter itself never makes.
 """
 
 import ctypes
@@ -52,7 +53,7 @@ def child(order):
 
 
 def shortly(order):
-    """Children that are there for about a millisecond, one after the other."""
+    """Start children that live for about a millisecond, one after the other."""
 
     def live():
         until = time.monotonic() + 0.001
@@ -75,7 +76,7 @@ def threads(order):
 
 
 def forks_of_threads(order):
-    """Each child is of another thread, none of which is the leader."""
+    """Fork each child from a different thread, none of which is the leader."""
 
     def work():
         gone(in_child(mark, order["marks"]))
@@ -89,7 +90,7 @@ def forks_of_threads(order):
 
 
 def daemon(order):
-    """A double fork: by the time of its marks the grandchild belongs to init, or to a subreaper."""
+    """Fork twice: the grandchild makes its marks after init or a subreaper has adopted it."""
     done, tell = os.pipe()
     middle = os.getpid()
 
@@ -114,7 +115,7 @@ def daemon(order):
 
 
 def storm(order):
-    """A tree two forks deep and ``count`` wide, all at once."""
+    """Fork a tree that is two levels deep and ``count`` wide, all at once."""
 
     def branch():
         leaf = in_child(mark, order["marks"])
@@ -128,7 +129,7 @@ def storm(order):
 
 
 def exec_of_a_thread(order):
-    """The thread takes the leader's number over, and marks under it as another program."""
+    """Exec from a thread, which takes over the leader's pid; the new program makes the marks."""
     path = os.path.abspath(__file__)
     command = [sys.executable, "-ES", path, "leaf", str(order["marks"])]
 
@@ -143,7 +144,7 @@ def exec_of_a_thread(order):
 
 
 def die(order):
-    """Leaves a free number behind."""
+    """Start a child that exits, and report its pid, which is free again."""
     pid = in_child(mark, order["marks"])
     gone(pid)
     say(pid=pid)
@@ -151,7 +152,7 @@ def die(order):
 
 
 def reborn(order):
-    """A child with the number that is asked for."""
+    """Fork a child with the requested pid."""
 
     def work():
         if os.getpid() == order["pid"]:
@@ -167,7 +168,7 @@ def reborn(order):
 
 
 def into_cgroup(order):
-    """clone3(2) with CLONE_INTO_CGROUP: the child is there from the beginning."""
+    """Create a child directly in a cgroup, by clone3(2) with CLONE_INTO_CGROUP."""
     folder = os.open(order["folder"], os.O_RDONLY)
     arguments = (ctypes.c_uint64 * 11)(CLONE_INTO_CGROUP, 0, 0, 0, SIGCHLD, 0, 0, 0, 0, 0, folder)
     pid = LIBC.syscall(CLONE3, arguments, ctypes.sizeof(arguments))
@@ -184,7 +185,7 @@ CHAIN = []
 
 
 def stand(order):
-    """Threads that stay, and mark whenever ``again`` is said."""
+    """Start threads that stay, and make their marks on each ``again``."""
     for _ in range(order["count"]):
         begin, finished = threading.Semaphore(0), threading.Semaphore(0)
 
@@ -208,7 +209,7 @@ def again(order):
 
 
 def descend(order):
-    """A child, its child, and so on; each marks once ``reach`` is said, and ends with us."""
+    """Fork a child, its child, and so on; each makes its marks on ``reach`` and exits with us."""
     pipes = [os.pipe() for _ in range(order["count"])]
     heard, tell = os.pipe()
 

@@ -141,7 +141,7 @@ def bpf(command: int, attr: ctypes.Structure) -> int:
     """Make one bpf(2) call and return its result. Raises OSError with the kernel's errno."""
     machine = this_machine()
     if machine is None:
-        raise OSError(errno.ENOSYS, f"unknown syscall number of bpf(2) on {platform.machine()}")
+        raise OSError(errno.ENOSYS, f"no known bpf(2) number on {platform.machine()}")
     result = int(_libc.syscall(machine.bpf, command, ctypes.byref(attr), ctypes.sizeof(attr)))
     if result < 0:
         code = ctypes.get_errno()

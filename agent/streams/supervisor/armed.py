@@ -21,7 +21,7 @@ CLOCK_PAUSE_S = 0.0005
 
 MAX_PASSES = 8
 """The search for members ends with a pass that finds no new one. A fork storm can hide children
-from a pass; the next one finds them."""
+from one pass; a later one finds them."""
 
 
 class Armed:

@@ -77,7 +77,7 @@ class Maps:
         self._empty_batches = _empty_batches(geometry)
 
     def of_programs(self, transport: str, details: Collection[str] = ()) -> dict[str, int]:
-        """Return one transport's and all other fds, by their names in the C files less ``_FD``."""
+        """Return the fds that programs use, by their names in the C files without ``_FD``."""
         fds = {**self.fds, "events": self.buffers.events_fd(transport)}
         if "wait_functions" in details:
             fds["stacks"] = self.wait_stacks().fd

@@ -119,7 +119,7 @@ class OutputEvents:
         return [self._events[cpu] for cpu in online if cpu in self._events]
 
     def refused(self) -> int | None:
-        """Return how many records ever found no room; None before 6.0, which has no count."""
+        """Records that ever found no room; None on kernels that do not count them (before 6.0)."""
         if not self._read_format & FORMAT_LOST:
             return None
         return self._lost_by_closed + sum(map(self._lost_by, self._events.values()))

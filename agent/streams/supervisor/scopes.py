@@ -1,7 +1,7 @@
 """Resolve a run's scope, from the request to the root of a process tree. Privileged side.
 
 A scope arrives as numbers and addresses only. Finding the process at the other end of a connection
-takes the privilege to look into other processes, so it is done here.
+requires the privilege to inspect other processes, so it is done here.
 """
 
 import ipaddress

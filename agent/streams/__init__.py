@@ -1,1 +1,1 @@
-"""From kernel events to arrays: probes, the privileged side, readers. Knows nothing of folding."""
+"""The path from kernel events to arrays: probes, the privileged side, readers. No folding here."""

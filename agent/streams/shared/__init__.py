@@ -1,1 +1,1 @@
-"""What the agent, its supervisor and the compiling process all need. Standard library only."""
+"""Code shared by the agent, its supervisor and the compiler process. Standard library only."""

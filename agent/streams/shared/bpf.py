@@ -1,8 +1,8 @@
-"""The bpf(2) system call, as much of it as is needed. Standard library only.
+"""The bpf(2) commands that the agent needs. Standard library only.
 
-bcc compiles; it is not used to load or attach, because that would keep it (and LLVM's 100 MB)
+bcc only compiles. It is not used to load or attach, because that would keep it (and LLVM's 100 MB)
 in the process that holds the programs, and because it cannot load BTF-typed raw tracepoints.
-Layouts are ``union bpf_attr`` of include/uapi/linux/bpf.h.
+The structures follow ``union bpf_attr`` in include/uapi/linux/bpf.h.
 """
 
 import ctypes
@@ -138,10 +138,10 @@ class ProgInfo(ctypes.Structure):
 
 
 def bpf(command: int, attr: ctypes.Structure) -> int:
-    """One bpf(2) call; returns what the kernel returned. Raises OSError with the kernel's errno."""
+    """Make one bpf(2) call and return its result. Raises OSError with the kernel's errno."""
     machine = this_machine()
     if machine is None:
-        raise OSError(errno.ENOSYS, f"bpf(2) has no known number on {platform.machine()}")
+        raise OSError(errno.ENOSYS, f"no known bpf(2) number on {platform.machine()}")
     result = int(_libc.syscall(machine.bpf, command, ctypes.byref(attr), ctypes.sizeof(attr)))
     if result < 0:
         code = ctypes.get_errno()
@@ -161,7 +161,7 @@ def create_map(
 ) -> int:
     """Create a map and return its fd (close-on-exec is set by the kernel).
 
-    ``types``: the fd of a BTF, and the ids of the key's and the value's type in it.
+    ``types``: the fd of a BTF object, and the ids in it of the key's and the value's type.
     """
     name_bytes = name.encode()[:15]
     return bpf(
@@ -170,7 +170,7 @@ def create_map(
 
 
 def load_types(blob: bytes) -> int:
-    """Load a BTF and return its fd."""
+    """Load a BTF object and return its fd."""
     buffer = ctypes.create_string_buffer(blob, len(blob))
     return bpf(BTF_LOAD, BtfLoad(btf=ctypes.addressof(buffer), size=len(blob)))
 
@@ -182,13 +182,13 @@ def update_element(map_fd: int, key: int, value: bytes) -> None:
 
 
 def update_from_address(map_fd: int, key: int, address: int) -> None:
-    """Set the element with a u32 key from memory holding a value's size of bytes."""
+    """Set the element with a u32 key from a full-size value in memory at ``address``."""
     key_buffer = ctypes.c_uint32(key)
     bpf(MAP_UPDATE_ELEM, MapElement(map_fd, 0, ctypes.addressof(key_buffer), address, 0))
 
 
 def take_element(map_fd: int, key: int, size: int) -> Optional[bytes]:
-    """The value of a u32 key, which is deleted; None where there is none."""
+    """Delete the element with a u32 key and return its value, or None if there is none."""
     key_buffer, value = ctypes.c_uint32(key), ctypes.create_string_buffer(size)
     key_address = ctypes.addressof(key_buffer)
     try:
@@ -200,7 +200,7 @@ def take_element(map_fd: int, key: int, size: int) -> Optional[bytes]:
 
 
 def map_bytes(map_fd: int) -> int:
-    """The kernel memory of a map, as its fdinfo tells it (bpf_map_show_fdinfo)."""
+    """Return a map's kernel memory in bytes, as its fdinfo reports it (bpf_map_show_fdinfo)."""
     with open(f"/proc/self/fdinfo/{map_fd}") as fdinfo:
         for line in fdinfo:
             if line.startswith("memlock:"):
@@ -218,7 +218,7 @@ class LoadFailed(Exception):
 
 
 FUNCTION_SIZE = 8
-"""Of one ``struct bpf_func_info``."""
+"""Size of ``struct bpf_func_info`` in bytes."""
 
 
 def load_tracing(
@@ -230,9 +230,9 @@ def load_tracing(
     functions: bytes = b"",
     log_lines: int = 12,
 ) -> int:
-    """Load a BPF_PROG_TYPE_TRACING program; returns its fd or raises LoadFailed.
+    """Load a BPF_PROG_TYPE_TRACING program and return its fd. Raises LoadFailed.
 
-    A program of several functions brings the BTF of their types, and a ``struct bpf_func_info``
+    A program with several functions needs the BTF of their types and a ``struct bpf_func_info``
     for each.
     """
     instructions = ctypes.create_string_buffer(code, len(code))
@@ -254,7 +254,7 @@ def load_tracing(
     try:
         return bpf(PROG_LOAD, attr)
     except OSError as error:
-        # Only now with a log: writing it takes longer than the verification.
+        # Request a log only now: writing it takes longer than the verification itself.
         log = ctypes.create_string_buffer(1 << 20)
         attr.log_level, attr.log_size, attr.log_buf = 1, len(log), ctypes.addressof(log)
         try:
@@ -265,12 +265,12 @@ def load_tracing(
 
 
 def attach_raw_tracepoint(prog_fd: int) -> int:
-    """Attach a BTF-typed raw tracepoint (it knows its own name); closing the fd detaches."""
+    """Attach a program to its BTF-typed raw tracepoint; closing the returned fd detaches it."""
     return bpf(RAW_TRACEPOINT_OPEN, RawTracepoint(prog_fd=prog_fd))
 
 
 def run_iterator(prog_fd: int) -> bytes:
-    """Run an iterator program once over everything it iterates; returns what it wrote."""
+    """Run an iterator program once over all its objects and return what it wrote."""
     output = bytearray()
     link = bpf(LINK_CREATE, LinkCreate(prog_fd=prog_fd, attach_type=ATTACH_TRACE_ITER))
     try:
@@ -286,12 +286,12 @@ def run_iterator(prog_fd: int) -> bytes:
 
 
 def enable_run_time_stats() -> int:
-    """Have the kernel time every BPF program until the returned fd is closed (CAP_SYS_ADMIN)."""
+    """Have the kernel time all BPF programs until the returned fd is closed (CAP_SYS_ADMIN)."""
     return bpf(ENABLE_STATS, EnableStats(0))
 
 
 def program_info(prog_fd: int) -> ProgInfo:
-    """The kernel's own account of a program: runs, time, and runs skipped by recursion."""
+    """Return the kernel's statistics of a program: runs, run time, recursion misses."""
     info = ProgInfo()
     bpf(OBJ_GET_INFO_BY_FD, InfoByFd(prog_fd, ctypes.sizeof(info), ctypes.addressof(info)))
     return info

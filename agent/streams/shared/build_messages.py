@@ -1,4 +1,4 @@
-"""What the supervisor and the compiling process say to each other.
+"""Messages between the supervisor and the compiler process.
 
 Standard library only, Python 3.9.
 """
@@ -6,20 +6,20 @@ Standard library only, Python 3.9.
 from dataclasses import dataclass
 
 AWAITED_EXECS = "awaited_execs"
-"""Names the map of the execs that are awaited. Somebody has to hold it: the kernel calls nobody
-back otherwise."""
+"""Name of the fd for the map of awaited execs. Some process must keep the map open: the kernel
+runs no callback otherwise."""
 
 
 @dataclass(frozen=True)
 class BuildRequest:
     sections: tuple[str, ...]
     constants: dict[str, int]
-    """By the name that the C files know them by."""
+    """Values of the ``-D`` constants, by name."""
 
 
 @dataclass(frozen=True)
 class ProgramName:
-    """A loaded program; its file descriptor bears the name of its hook."""
+    """A loaded program; its file descriptor is sent under the name of its hook."""
 
     name: str
     hook: str
@@ -27,11 +27,11 @@ class ProgramName:
 
 @dataclass(frozen=True)
 class BuildAnswer:
-    """Comes with the programs, and with AWAITED_EXECS where this kernel can await execs."""
+    """Sent with the programs' fds, and with AWAITED_EXECS if this kernel can await execs."""
 
     programs: tuple[ProgramName, ...]
     unavailable: dict[str, str]
-    """Why, for each section that could not be built."""
+    """The sections that could not be built, and why."""
     bcc: str
     newer_refused: str
-    """Why the programs do without what a newer kernel offers; empty where they do not."""
+    """Why no newer kernel features are used although this kernel has some; otherwise empty."""

@@ -13,26 +13,26 @@ LOCKDOWN = Path("/sys/kernel/security/lockdown")
 CURES = {
     "not_linux": "eBPF needs Linux; this is {detail}. Run the agent on the Linux machine that "
     "runs the benchmark.",
-    "no_bcc": "no Python interpreter here can import bcc ({detail}). Install it: "
+    "no_bcc": "no Python interpreter on this machine can import bcc ({detail}). Install it: "
     "apt-get install python3-bpfcc (Debian, Ubuntu) or dnf install python3-bcc (Fedora); "
-    "the package called bcc on PyPI is something else.",
+    "the package named bcc on PyPI is an unrelated library.",
     "no_capability": "CAP_BPF and CAP_PERFMON are missing ({detail}). Run the agent as root, or "
     "give it both: setpriv --ambient-caps +bpf,+perfmon --inh-caps +bpf,+perfmon "
     "chainbench-agent.",
-    "no_btf": "the kernel's types cannot be read ({detail}). It needs a kernel built with "
-    "CONFIG_DEBUG_INFO_BTF=y, as those of current distributions are.",
-    "kernel_refused": "the kernel refuses eBPF although the capabilities are there: {detail}. "
-    "Lockdown (/sys/kernel/security/lockdown), a security module or a container's seccomp "
-    "filter can do that.",
+    "no_btf": "the kernel's BTF cannot be read ({detail}). The agent needs a kernel built with "
+    "CONFIG_DEBUG_INFO_BTF=y, like those of current distributions.",
+    "kernel_refused": "the kernel refuses eBPF although the capabilities are present: {detail}. "
+    "Possible causes are lockdown (/sys/kernel/security/lockdown), a security module or a "
+    "container's seccomp filter.",
     "kernel_too_old": "{detail}. The agent needs Linux 5.8 or later.",
-    "compile_failed": "the probes do not compile here: {detail}",
+    "compile_failed": "the probes do not compile on this machine: {detail}",
     "load_failed": "the kernel's verifier refused a program: {detail}",
-    "compiler_crashed": "the compiling process ended early: {detail}. The next start tries again.",
-    "compiler_timeout": "the compiling process did not answer in time: {detail}. "
+    "compiler_crashed": "the compiler process failed: {detail}. The next start tries again.",
+    "compiler_timeout": "the compiler process did not answer in time: {detail}. "
     "The next start tries again.",
-    "no_buffer_memory": "the kernel grants no memory for perf buffers: {detail}. Raise the limit "
+    "no_buffer_memory": "the kernel refuses memory for perf buffers: {detail}. Raise the limit "
     "on locked memory (ulimit -l) or kernel.perf_event_mlock_kb, or use --transport ring.",
-    "supervisor_lost": "the privileged process of the agent is gone: {detail}. "
+    "supervisor_lost": "the agent's privileged process is gone: {detail}. "
     "Restart the agent to collect again.",
 }
 
@@ -42,12 +42,12 @@ class CannotCollect(AgentError):
 
 
 def cannot(code: str, detail: str) -> CannotCollect:
-    """A cause with its cure around the detail."""
+    """Return the error for a cause, with its cure and the detail."""
     return CannotCollect(CURES[code].format(detail=detail), code=code)
 
 
 def check_platform() -> None:
-    """Raises CannotCollect for what can be told without trying."""
+    """Check what can be checked without trying to load a program. Raises CannotCollect."""
     if platform.system() != "Linux":
         raise cannot("not_linux", platform.system())
     if not privileges.can_load_programs():
@@ -57,7 +57,7 @@ def check_platform() -> None:
 
 
 def refused(what: str, error: OSError) -> CannotCollect:
-    """The cause behind the kernel's refusal of a bpf(2) call."""
+    """Return the error for a bpf(2) call that the kernel refused."""
     detail = f"{what}: {error.strerror}{_lockdown()}"
     if error.errno in (1, 13):  # EPERM, EACCES
         return cannot("kernel_refused", detail)

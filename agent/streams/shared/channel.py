@@ -1,8 +1,9 @@
 """Typed messages over a socket pair, with file descriptors by name.
 
 Each message is a frozen dataclass, sent as one JSON object per packet of a SOCK_SEQPACKET pair.
-The receiver says which message it expects and takes exactly that: every field present, none
-unknown, each of its type. Standard library only, Python 3.9: all three processes import this.
+The receiver states which message it expects and accepts nothing else: every field must be present,
+none may be unknown, and each must have its type. Standard library only, Python 3.9: all three
+processes import this module.
 """
 
 import json
@@ -17,13 +18,13 @@ MAX_MESSAGE = 128 * 1024
 MAX_FDS = 64
 
 UNIONS = (Union, getattr(types, "UnionType", Union))
-"""``Optional[X]``, and ``X | None`` since Python 3.10."""
+"""The origins of ``Optional[X]`` and, since Python 3.10, of ``X | None``."""
 
 T = TypeVar("T")
 
 
 class Malformed(ValueError):
-    """A packet that is not the message it should be."""
+    """A packet that is not a valid message of the expected type."""
 
 
 @dataclass(frozen=True)
@@ -41,26 +42,26 @@ class Failure:
     code: str
     message: str
     of_scope: bool = False
-    """A ScopeError: the request is at fault, and eBPF may well be available."""
+    """Whether it is a ScopeError: the request is at fault, and eBPF may well be available."""
 
 
 def pair() -> tuple[socket.socket, socket.socket]:
-    """The two ends of a channel."""
+    """Return the two ends of a channel."""
     return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
 
 def encode(message: Any) -> bytes:
-    """A dataclass as a packet."""
+    """Encode a dataclass as a packet."""
     return to_json(asdict(message))
 
 
 def decode(kind: type[T], packet: bytes) -> T:
-    """The message of this kind in a packet. Raises Malformed."""
+    """Decode a packet as a message of this kind. Raises Malformed."""
     return taken(kind, from_json(packet))
 
 
 def send_answer(channel: socket.socket, answer: Any, fds: Mapping[str, int]) -> None:
-    """Send an answer; the message names the file descriptors in their order."""
+    """Send an answer. The message lists the names of the file descriptors in order."""
     message = {"answer": asdict(answer), "fds": list(fds)}
     socket.send_fds(channel, [to_json(message)], list(fds.values()))
 
@@ -70,7 +71,7 @@ def send_failure(channel: socket.socket, failure: Failure) -> None:
 
 
 def decode_answer(kind: type[T], packet: bytes, fds: Sequence[int]) -> Union[Reply[T], Failure]:
-    """What came of a request. Raises Malformed, with the file descriptors closed."""
+    """Decode the answer to a request. Closes the file descriptors before it raises Malformed."""
     try:
         message = from_json(packet)
         if set(message) == {"failure"} and not fds:
@@ -90,12 +91,12 @@ def close_all(fds: Iterable[int]) -> None:
 
 
 def to_json(message: dict[str, Any]) -> bytes:
-    """A JSON object as bytes."""
+    """Encode a JSON object as bytes."""
     return json.dumps(message, separators=(",", ":")).encode()
 
 
 def from_json(packet: bytes) -> dict[str, Any]:
-    """Raises Malformed."""
+    """Decode bytes as a JSON object. Raises Malformed."""
     try:
         message = json.loads(packet)
     except (ValueError, RecursionError) as error:
@@ -106,7 +107,7 @@ def from_json(packet: bytes) -> dict[str, Any]:
 
 
 def taken(kind: type[T], value: Any) -> T:
-    """A JSON value as a value of this type. Raises Malformed."""
+    """Convert a JSON value to this type. Raises Malformed."""
     return cast("T", _taken(kind, value))
 
 
@@ -114,7 +115,7 @@ def _taken(kind: Any, value: Any) -> Any:
     origin, arguments = get_origin(kind), get_args(kind)
     if is_dataclass(kind):
         return _message(kind, value)
-    if origin in UNIONS:  # with None, the only ones in use
+    if origin in UNIONS:  # only unions with None are in use
         return None if value is None else _taken(arguments[0], value)
     if origin is tuple:
         return _tuple(arguments, value)
@@ -132,7 +133,7 @@ def _message(kind: Any, value: Any) -> Any:
     hints = get_type_hints(kind)
     try:
         return kind(**{name: _taken(hints[name], given) for name, given in value.items()})
-    except ValueError as error:  # the message's own checks are among them
+    except ValueError as error:  # includes the message's own checks
         raise Malformed(f"{kind.__name__}: {error}") from error
 
 
@@ -141,12 +142,12 @@ def _tuple(arguments: tuple[Any, ...], value: Any) -> tuple[Any, ...]:
     if arguments[-1] is Ellipsis:
         arguments = arguments[:1] * len(items)
     if len(items) != len(arguments):
-        raise Malformed(f"{len(items)} values where {len(arguments)} were expected")
+        raise Malformed(f"expected {len(arguments)} values, not {len(items)}")
     return tuple(map(_taken, arguments, items))
 
 
 def _key(kind: Any, text: str) -> Any:
-    """JSON's keys are strings."""
+    """Convert the key of a JSON object, which is always a string."""
     if kind is str:
         return text
     try:
@@ -157,11 +158,11 @@ def _key(kind: Any, text: str) -> Any:
 
 def _is_a(kind: Any, value: Any) -> Any:
     if type(value) is not kind:
-        raise Malformed(f"{type(value).__name__} where {kind.__name__} was expected")
+        raise Malformed(f"expected {kind.__name__}, not {type(value).__name__}")
     return value
 
 
 def _named(names: Sequence[str], fds: Sequence[int]) -> dict[str, int]:
     if len(set(names)) != len(fds) or len(names) != len(fds):
-        raise Malformed(f"{len(fds)} file descriptors named {', '.join(names)}")
+        raise Malformed(f"{len(fds)} file descriptors for the names {', '.join(names)}")
     return dict(zip(names, fds))

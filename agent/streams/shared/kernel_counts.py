@@ -1,6 +1,6 @@
-"""The kernel's own counts of what we count, read at the edges of a run for comparison.
+"""The kernel's own counts of what we count, read at both edges of a run for comparison.
 
-Standard library only: the supervisor reads those of the sections as well.
+Standard library only: the supervisor also reads the counts of the sections.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,12 +10,12 @@ from pathlib import Path
 from agent.sections.probes import probes_of
 
 SectionCounts = Mapping[str, Mapping[str, int]]
-"""By section, what its probe.py names the kernel's counts."""
+"""The kernel's counts by section, then by the name that the section's ``probe.py`` gives them."""
 
 
 @dataclass(frozen=True, slots=True)
 class KernelCounts:
-    """Totals since boot, from /proc/stat; what cannot be read counts as 0."""
+    """Totals since boot from /proc/stat; 0 for what cannot be read."""
 
     context_switches: int = 0
     forks: int = 0
@@ -23,7 +23,7 @@ class KernelCounts:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """One edge of a run: the kernel's counts and ours, taken together."""
+    """One edge of a run: the kernel's counts and ours, read together."""
 
     kernel: KernelCounts
     switches: int
@@ -33,33 +33,33 @@ class Edge:
     online_cpus: str
     sections: SectionCounts = field(default_factory=dict)
     outer: SectionCounts = field(default_factory=dict)
-    """The same beyond the edge: before attaching, after detaching. What happened between here and
-    there may be among ours."""
+    """The same, read outside the edge: before attaching or after detaching. Our counts may include
+    what happened between the two readings."""
 
 
 def read_kernel_counts() -> KernelCounts:
-    """Context switches and forks since boot."""
+    """Return the context switches and forks since boot."""
     stat = _fields(Path("/proc/stat"), ("ctxt", "processes"))
     return KernelCounts(stat.get("ctxt", 0), stat.get("processes", 0))
 
 
 def read_section_counts(sections: Iterable[str]) -> dict[str, dict[str, int]]:
-    """The kernel's counts for those of these sections that it keeps counts for."""
+    """Return the kernel's counts for each of these sections that has any."""
     counts = {probe.name: probe.kernel_counts() for probe in probes_of(sections)}
     return {section: found for section, found in counts.items() if found}
 
 
 def growth(edges: tuple[Edge, Edge], section: str, *, outer: bool = False) -> dict[str, int]:
-    """By how much the kernel's counts of a section grew; without those that were not there twice.
+    """Return how much the kernel's counts of a section grew, for counts present at both edges.
 
-    ``outer``: as counted around the edges.
+    ``outer``: use the readings from outside the edges.
     """
     before, after = ((e.outer if outer else e.sections).get(section, {}) for e in edges)
     return {name: count - before[name] for name, count in after.items() if name in before}
 
 
 def online_cpus() -> str:
-    """The CPUs that are online, as a list of ranges."""
+    """Return the online CPUs as a list of ranges."""
     try:
         return Path("/sys/devices/system/cpu/online").read_text().strip()
     except OSError:

@@ -1,7 +1,7 @@
-"""The numbers that the C programs and Python agree on, stated once.
+"""Numbers shared by the C programs and the Python code, defined once.
 
-They reach the C files as ``-D`` constants; ``layout.h`` asserts its own sizes against them when
-it is compiled. Standard library only: the supervisor and the compiler import this module.
+The C files receive them as ``-D`` constants; ``layout.h`` asserts its own sizes against them at
+compile time. Standard library only: the supervisor and the compiler import this module.
 """
 
 from collections.abc import Collection
@@ -12,24 +12,24 @@ from agent.sections.spec import Stream
 from agent.sections.syscall_counts.layout import SYSCALLS
 
 BATCH_WORDS = 256
-"""Words (u64) of events in a batch: one ring record for 256 one-word events."""
+"""Event words (u64) in a batch: one ring record for 256 one-word events."""
 
 SUMMARY_WORDS = 16
 STREAMS = (
     *(stream for probe in PROBES for stream in probe.streams),
-    # of each task that exits, whichever section it is for
+    # one event for each exiting task, whichever sections are measured
     Stream("exit", SUMMARY_WORDS),
 )
 STREAM_NAMES = tuple(stream.name for stream in STREAMS)
 STREAM_WORDS = tuple(stream.words for stream in STREAMS)
-"""Words of one event, by stream."""
+"""Words per event, by stream."""
 STREAM_NUMBERS = {name: number for number, name in enumerate(STREAM_NAMES)}
 STREAM_RUNQLAT = STREAM_NUMBERS["runqlat"]
-"""Written at every switch, also where run-queue latency is not measured."""
+"""Updated at every context switch, even if run-queue latency is not measured."""
 
 LATENCY_BITS = 37
 LATENCY_MAX = (1 << LATENCY_BITS) - 1
-"""137 s in ns: a longer latency arrives as this, and counts as overflow of the histogram."""
+"""137 s in ns. Longer latencies are reported as this value and count as histogram overflow."""
 LATENCY_UNKNOWN = (1 << 64) - 1
 TID_BITS = 22
 """``pid_max`` cannot exceed 4,194,304 (PID_MAX_LIMIT, include/linux/threads.h)."""
@@ -38,17 +38,18 @@ EVENT_PREEMPTED_BIT = LATENCY_BITS + TID_BITS
 SLOT_RUNNING, SLOT_RUNNABLE, SLOT_PREEMPTED, SLOT_INTERRUPTIBLE, SLOT_UNINTERRUPTIBLE = range(5)
 SLOT_STOPPED, SLOT_EXITED = 5, 6
 RUNTIME_UNKNOWN = (1 << 64) - 1
-"""Not to be compared: a turn went unseen, or what the kernel had not added up yet as it exited."""
+"""The kernel's runtime is not comparable: a turn was not seen, or the task exited before the kernel
+had accounted its last turn."""
 SLOT_STATE = 0xFF
 SLOT_PRIMED = 0x100
 SLOT_DEQUEUE_DELAYED = 0x200
-"""Went to sleep and stayed on the run queue."""
+"""The task went to sleep but stayed on the run queue."""
 SLOT_REMOTE = 0x400
-"""Woken on another CPU than the one it is to run on."""
+"""The wakeup came from a CPU other than the one that the task is to run on."""
 SLOT_REASON_SHIFT = 16
 
 ERRNOS = 256
-"""Errors of exec that are told apart; the kernel's own table ends at 133."""
+"""Exec errors counted separately; the kernel's own table ends at 133."""
 
 REASON_PAGE_FAULT = 512
 REASON_KERNEL_THREAD = 513
@@ -69,9 +70,9 @@ SLOT_SIZE = 64
 ORIGIN_SIZE = 40
 SUMMARY_SIZE = 8 * SUMMARY_WORDS
 BATCH_HEAD = 8
-"""Where a batch's record begins; its first word is not part of it."""
+"""Offset in bytes of a batch's record, which leaves out the batch's first word."""
 RECORD_SIZE = 16 + 8 * BATCH_WORDS
-"""Bytes of one record in the ring, without the kernel's own header."""
+"""Size of one ring record in bytes, without the kernel's own header."""
 BATCH_LOST_OFFSET = BATCH_HEAD + RECORD_SIZE
 BATCH_TAIL = ("lost", "unmatched", "clamped", "collided", "in_flight", "excluded")
 BATCH_SIZE = BATCH_LOST_OFFSET + 8 * len(BATCH_TAIL) + 56
@@ -94,7 +95,8 @@ CONFIG_SIZE = 32
 
 
 DEFAULT_RING_BYTES = 4 << 20
-"""Half of it, where the reader is woken early, holds 250,000 events: a second at full load."""
+"""Half of it, the level at which the reader is woken early, holds 250,000 events: one second at
+full load."""
 
 
 SHARED_CONSTANTS = (
@@ -136,9 +138,9 @@ SHARED_CONSTANTS = (
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """Sizes that depend on the machine; sent along with the map fds instead of asked for.
+    """Sizes that depend on the machine, sent along with the map fds.
 
-    Asking (``BPF_OBJ_GET_INFO_BY_FD``) is refused to an unprivileged process before 5.19.
+    Before 5.19 an unprivileged process may not query them (``BPF_OBJ_GET_INFO_BY_FD``).
     """
 
     cpus: int
@@ -148,7 +150,7 @@ class Geometry:
     ring_bytes: int
 
     def map_sizes(self) -> dict[str, int]:
-        """Bytes of the value of each directly addressed map."""
+        """Return the value size in bytes of each directly addressed map."""
         return {
             "slots": self.slots * SLOT_SIZE,
             "origins": self.slots * ORIGIN_SIZE,
@@ -161,12 +163,12 @@ class Geometry:
         }
 
     def detail_sizes(self, details: Collection[str]) -> dict[str, int]:
-        """Bytes of the value of each map that is only there for these details of a run."""
+        """Return the value size in bytes of each map that only these details of a run need."""
         tables = (table for detail in details_of(details) for table in detail.tables)
         return {table.name: table.size(self) for table in tables}
 
     def constants(self) -> dict[str, int]:
-        """The ``-D`` constants of layout.h and kernel.h, and those of the sections."""
+        """Return the ``-D`` constants for layout.h, kernel.h and the sections."""
         constants = {name: globals()[name] for name in SHARED_CONSTANTS}
         for probe in PROBES:
             constants |= probe.constants
@@ -183,17 +185,17 @@ class Geometry:
 
 
 def power_of_two(at_least: int) -> int:
-    """The smallest power of two that is not below ``at_least``."""
+    """Return the smallest power of two that is not less than ``at_least``."""
     return 1 << max(0, at_least - 1).bit_length()
 
 
 def machine_geometry(
     possible_cpus: int, pid_max: int, ring_bytes: int = DEFAULT_RING_BYTES
 ) -> Geometry:
-    """Sizes for this machine: a slot for each thread id while there are at most 65,536.
+    """Return the sizes for this machine: one slot per thread id, but at most 65,536 slots.
 
-    ``pid_max`` may be raised at any time. Two tasks that share a slot tell themselves apart, those
-    that shared a member's byte could not: so there is one for each id that there can ever be.
+    ``pid_max`` may be raised at any time. Two tasks that share a slot can be told apart, but two
+    tasks that shared a member byte could not, so every possible thread id has its own byte.
     """
     return Geometry(
         cpus=power_of_two(possible_cpus),

@@ -1,7 +1,7 @@
-"""What depends on the machine's architecture. Standard library only, Python 3.9.
+"""Architecture-specific numbers and properties. Standard library only, Python 3.9.
 
-``tests/unit/test_machines.py`` holds the numbers against the tables of names, and against
-libseccomp for ppc64le and s390x, of which there is no table here.
+``tests/unit/test_machines.py`` checks the numbers against the tables of names and against
+libseccomp, the only source for ppc64le and s390x, which have no table here.
 """
 
 import platform
@@ -13,14 +13,14 @@ from agent.streams.shared.syscall_tables import GENERIC, X86_64
 
 @dataclass(frozen=True)
 class Machine:
-    """One architecture as the kernel defines it."""
+    """One architecture, as the kernel defines it."""
 
     bpf: int
-    """The number of the system call, as with the two below."""
+    """The system call's number, as for the two fields below."""
     perf_event_open: int
     membarrier: int
     syscalls: str = ""
-    """The table of names; empty where there is none, and syscalls then have numbers only."""
+    """The table of syscall names; if it is empty, syscalls only have numbers."""
     strongly_ordered: bool = False
     """Whether an earlier load is ordered before later loads and stores without a fence."""
 
@@ -37,9 +37,9 @@ MACHINES = {
     "ppc64le": Machine(bpf=361, perf_event_open=319, membarrier=365),
     "s390x": Machine(bpf=351, perf_event_open=331, membarrier=356, strongly_ordered=True),
 }
-"""By what ``uname -m`` prints."""
+"""Keyed by the output of ``uname -m``."""
 
 
 def this_machine() -> Optional[Machine]:
-    """The machine that this runs on; None where nothing is known of it."""
+    """Return the machine that this runs on, or None if it is not a known one."""
     return MACHINES.get(platform.machine())

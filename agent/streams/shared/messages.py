@@ -1,7 +1,7 @@
-"""What the agent and its supervisor say to each other. Standard library only.
+"""Messages between the agent and its supervisor. Standard library only.
 
 The verbs are a closed set and carry names and numbers only: never C text, never a path. The
-agent is unprivileged, so the supervisor takes nothing from it that is not checked here.
+agent is unprivileged, so the supervisor accepts nothing from it that is not checked here.
 """
 
 import ipaddress
@@ -21,14 +21,14 @@ TABLES = (
     "slots",
     *(table.name for probe in PROBES for table in probe.tables),
 )
-"""The maps that the agent gets besides the transport's buffers. With a program or a link it could
-attach."""
+"""The maps that the agent gets besides the transport's buffers. It gets no program and no link,
+since it could attach with one."""
 
 SUMMARIES = "summaries"
-"""Names the file of struct task_summary that comes with the answer to ``disarm``."""
+"""Name of the fd for the file of struct task_summary sent with the answer to ``disarm``."""
 
 BUFFERS_AT_ONCE = 60
-"""In one answer; a machine with more CPUs takes several."""
+"""Limit per answer; a machine with more CPUs needs several answers."""
 
 LARGEST_U32, LARGEST_U64 = (1 << 32) - 1, (1 << 64) - 1
 
@@ -38,20 +38,20 @@ AnswerT = TypeVar("AnswerT")
 
 @dataclass(frozen=True)
 class Request(Generic[AnswerT]):
-    """A message of the agent, to be answered by an ``AnswerT``."""
+    """A message from the agent, answered with an ``AnswerT``."""
 
     verb: ClassVar[str]
     answer: ClassVar[type[Any]]
-    """``AnswerT`` again, where it can be decoded by."""
+    """``AnswerT`` again, available at run time for decoding."""
 
 
 @dataclass(frozen=True)
 class Buffer:
-    """One buffer of a transport; its file descriptor bears the name ``fd_name``."""
+    """One buffer of a transport; its file descriptor is sent under the name ``fd_name``."""
 
     cpu: int
     serial: int
-    """Never used twice, so it tells a buffer from an earlier one of the same CPU."""
+    """Never reused, so it distinguishes a buffer from an earlier one of the same CPU."""
 
     @property
     def fd_name(self) -> str:
@@ -61,20 +61,20 @@ class Buffer:
 @dataclass(frozen=True)
 class BuffersAnswer:
     transport: str
-    """``ring`` or ``perf``: ``auto`` is decided."""
+    """``ring`` or ``perf``; never ``auto``, which has been resolved."""
     buffers: tuple[Buffer, ...]
     more: bool
-    """There are further ones; ask again."""
+    """Whether there are more buffers to ask for."""
     ring_bytes: int
 
 
 @dataclass(frozen=True)
 class BuffersRequest(Request[BuffersAnswer]):
-    """Asks for the buffers of a transport that the agent does not have."""
+    """Request the buffers of a transport that the agent does not have."""
 
     transport: str
     have: tuple[int, ...]
-    """Serials."""
+    """Serials of the buffers that the agent has."""
     watermark: int
     """Bytes after which a perf buffer's reader is woken."""
 
@@ -82,22 +82,22 @@ class BuffersRequest(Request[BuffersAnswer]):
     answer = BuffersAnswer
 
     def __post_init__(self) -> None:
-        _check(self.transport in TRANSPORT_CHOICES, f"no such transport: {self.transport}")
-        _check(0 <= self.watermark <= LARGEST_U32, f"no such watermark: {self.watermark}")
+        _check(self.transport in TRANSPORT_CHOICES, f"unknown transport: {self.transport}")
+        _check(0 <= self.watermark <= LARGEST_U32, f"invalid watermark: {self.watermark}")
 
 
 @dataclass(frozen=True)
 class PrepareAnswer:
-    """Comes with the file descriptors of TABLES where they were asked for."""
+    """Sent with the file descriptors of TABLES if they were requested."""
 
     geometry: Geometry
     newer_refused: str
-    """Why the programs do without what a newer kernel offers; empty where they do not."""
+    """Why no newer kernel features are used although this kernel has some; otherwise empty."""
 
 
 @dataclass(frozen=True)
 class PrepareRequest(Request[PrepareAnswer]):
-    """Has the programs of a plan compiled and loaded."""
+    """Have the programs of a plan compiled and loaded."""
 
     plan: Plan
     wants_tables: bool
@@ -111,7 +111,7 @@ class PrepareRequest(Request[PrepareAnswer]):
 
 @dataclass(frozen=True)
 class ScopeNumbers:
-    """A run's scope as numbers and addresses; which of them count depends on the kind."""
+    """A run's scope as numbers and addresses; the kind determines which of them are used."""
 
     kind: str
     pid: int = 0
@@ -120,8 +120,8 @@ class ScopeNumbers:
     server: Address = ("", 0)
 
     def __post_init__(self) -> None:
-        _check(self.kind in SCOPES, f"no such scope: {self.kind}")
-        _check(0 <= self.cgroup_id <= LARGEST_U64, f"no such cgroup: {self.cgroup_id}")
+        _check(self.kind in SCOPES, f"unknown scope: {self.kind}")
+        _check(0 <= self.cgroup_id <= LARGEST_U64, f"invalid cgroup id: {self.cgroup_id}")
         if self.kind == "caller":
             for host, _ in (self.client, self.server):
                 ipaddress.ip_address(host)
@@ -129,7 +129,7 @@ class ScopeNumbers:
 
 @dataclass(frozen=True)
 class ArmAnswer:
-    """Comes with the tables of the plan's details, and those of TABLES where asked for."""
+    """Sent with the tables of the plan's details, and with TABLES if they were requested."""
 
     start_ns: int
     """CLOCK_MONOTONIC."""
@@ -137,11 +137,11 @@ class ArmAnswer:
     """The process at the root of the scope's tree; 0 for a cgroup."""
     geometry: Geometry
     unavailable: dict[str, str]
-    """Why, for each section or detail that could not be built."""
+    """The sections and details that could not be built, and why."""
     refused: dict[str, str]
-    """Why, for each hook that the kernel refused to attach to."""
+    """The hooks that the kernel refused to attach to, and why."""
     awaits_execs: bool
-    """Failed execs are counted, asked for or not."""
+    """Whether failed execs are counted even if not requested."""
     bcc: str
     map_bytes: int
     """Kernel memory of the maps that this run uses."""
@@ -151,7 +151,7 @@ class ArmAnswer:
 
 @dataclass(frozen=True)
 class ArmRequest(Request[ArmAnswer]):
-    """Begins a run: resets the tables, attaches, and looks at every task."""
+    """Begin a run: reset the tables, attach, and look at every task."""
 
     plan: Plan
     scope: ScopeNumbers
@@ -167,19 +167,19 @@ class ArmRequest(Request[ArmAnswer]):
 
 @dataclass(frozen=True)
 class ProgramStats:
-    """What the kernel counted of a program since the run began."""
+    """The kernel's statistics of a program since the run began."""
 
     name: str
     hook: str
     runs: int | None
     run_ns: int | None
-    """None of both unless the run measures its probes."""
+    """This and ``runs`` are None unless the run measures its probes."""
     recursion_misses: int
 
 
 @dataclass(frozen=True)
 class DisarmAnswer:
-    """Comes with the file SUMMARIES unless nothing was armed."""
+    """Sent with the file SUMMARIES unless nothing was armed."""
 
     stop_ns: int
     """CLOCK_MONOTONIC."""
@@ -187,14 +187,14 @@ class DisarmAnswer:
     kernel_counts: dict[str, dict[str, int]] = field(default_factory=dict)
     """The kernel's own counts by section, read just after detaching."""
     wait_functions: dict[str, tuple[int, ...]] | None = None
-    """Numbers of the stacks taken, by the kernel function that waits; of a run that took some."""
+    """Numbers of the stacks taken, by the kernel function that waits; None if not requested."""
     refused_records: int | None = None
-    """Submits that found no room, by the kernel's own count, where it has one."""
+    """Submits that found no room, by the kernel's own count; None if it has no such count."""
 
 
 @dataclass(frozen=True)
 class DisarmRequest(Request[DisarmAnswer]):
-    """Ends a run."""
+    """End a run."""
 
     verb = "disarm"
     answer = DisarmAnswer
@@ -207,7 +207,7 @@ class RescopeAnswer:
 
 @dataclass(frozen=True)
 class RescopeRequest(Request[RescopeAnswer]):
-    """Has the members looked up again: tasks were moved between cgroups."""
+    """Determine the members again, after tasks were moved between cgroups."""
 
     verb = "rescope"
     answer = RescopeAnswer
@@ -226,20 +226,20 @@ def encode_request(request: Request[Any]) -> bytes:
 
 
 def decode_request(packet: bytes) -> AnyRequest:
-    """Raises Malformed for an unknown verb, and for a field that is unknown, missing or odd."""
+    """Decode a request. Raises Malformed if a verb or field is unknown, missing or invalid."""
     message = channel.from_json(packet)
     if set(message) != {"verb", "request"}:
         raise Malformed(f"not a request: {sorted(message)}")
     verb = channel.taken(str, message["verb"])
     if verb not in REQUESTS:
-        raise Malformed(f"no such verb: {verb}")
+        raise Malformed(f"unknown verb: {verb}")
     return channel.taken(REQUESTS[verb], message["request"])
 
 
 def _check_plan(plan: Plan) -> None:
-    _check(plan.timing in TIMINGS, f"no such timing: {plan.timing}")
-    _check(plan.transport in TRANSPORTS, f"no such transport: {plan.transport}")
-    _check(plan == plan.possible(), f"no such plan: {plan}")
+    _check(plan.timing in TIMINGS, f"unknown timing: {plan.timing}")
+    _check(plan.transport in TRANSPORTS, f"unknown transport: {plan.transport}")
+    _check(plan == plan.possible(), f"invalid plan: {plan}")
 
 
 def _check(holds: bool, otherwise: str) -> None:

@@ -1,7 +1,7 @@
-"""What a set of programs is compiled for. Standard library only.
+"""The choices that a set of programs is compiled for. Standard library only.
 
-Everything that changes the code is here, so that it costs nothing at run time; everything else
-of a run (whose tree, which cgroup) is written into the ``config`` map.
+Everything that changes the code is here, so that it costs nothing at run time. The rest of a run's
+configuration (which process tree, which cgroup) is written to the ``config`` map.
 """
 
 from dataclasses import dataclass, replace
@@ -13,18 +13,18 @@ from agent.streams.shared.syscall_names import syscall_names
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Two runs with equal plans share their programs."""
+    """A run's compile-time choices. Runs with equal plans share their programs."""
 
     sections: tuple[str, ...] = DEFAULT_SECTIONS
     scoped: bool = False
-    """Only members of a tree or cgroup are in scope; else everything but the agent is."""
+    """Whether only members of a tree or cgroup are in scope, or everything but the agent."""
     timing: str = "clock"
     transport: str = "ring"
     details: tuple[str, ...] = ()
-    """Some of DETAILS: those whose sections are among ``sections``, and fit the scope."""
+    """A subset of DETAILS: their sections are in ``sections``, and they fit the scope."""
 
     def possible(self) -> "Plan":
-        """The same in the model's order, without what is unknown and what cannot be measured."""
+        """Return the plan in the registry's order, without what is unknown or not measurable."""
         sections = tuple(s for s in SECTIONS if s in self.sections)
         details = tuple(
             detail
@@ -36,7 +36,7 @@ class Plan:
         return replace(self, sections=sections, details=details)
 
     def constants(self) -> dict[str, int]:
-        """The -D constants that choose the code."""
+        """Return the ``-D`` constants that select the code."""
         numbers = {name: number for number, name in syscall_names().items()}
         exec_numbers = {
             f"{name.upper()}_NUMBER": numbers[name]

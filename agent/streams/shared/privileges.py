@@ -1,4 +1,4 @@
-"""Dropping privileges, and telling which are there. Standard library only, Linux only."""
+"""Drop privileges, and check which ones this process has. Standard library only, Linux only."""
 
 import ctypes
 import os
@@ -13,7 +13,7 @@ PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 24, 38
 PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 CAPABILITY_VERSION_3 = 0x20080522
 
-# systemd's range for dynamic users (systemd.exec(5)): nobody in it outlives its service
+# systemd's range for dynamic users (systemd.exec(5)): no user in it outlives its service
 DYNAMIC_UIDS = range(61184, 65520)
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -31,17 +31,17 @@ def name_process(name: str) -> None:
 
 
 def die_with_parent(signal_number: int) -> None:
-    """Have the kernel send us this signal when our parent ends."""
+    """Have the kernel send us this signal when our parent exits."""
     _prctl(PR_SET_PDEATHSIG, signal_number)
 
 
 def hide_from_same_user() -> None:
-    """Refuse ptrace and /proc/PID/fd to other processes of our own user."""
+    """Deny other processes of our own user ptrace and access to /proc/PID/fd."""
     _prctl(PR_SET_DUMPABLE, 0)
 
 
 def effective_capabilities() -> int:
-    """The effective set of this process as a bit mask."""
+    """Return the effective capabilities of this process as a bit mask."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("CapEff:"):
             return int(line.split()[1], 16)
@@ -49,21 +49,21 @@ def effective_capabilities() -> int:
 
 
 def can_load_programs() -> bool:
-    """Whether this process has CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN, which means both."""
+    """Whether this process has CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN, which implies both."""
     have = effective_capabilities()
     both = 1 << CAP_BPF | 1 << CAP_PERFMON
     return have & both == both or bool(have >> CAP_SYS_ADMIN & 1)
 
 
 def uid_of(user: str) -> int:
-    """A user's number, by name or as digits. Raises KeyError for an unknown name."""
+    """Return the uid of a user given by name or number. Raises KeyError for an unknown name."""
     return int(user) if user.isdecimal() else pwd.getpwnam(user).pw_uid
 
 
 def unused_uid() -> int:
-    """A uid of the dynamic range that nobody runs as, so that nobody else may signal us.
+    """Return a uid of the dynamic range that no process runs as, so that no other may signal us.
 
-    Raises LookupError where all are taken.
+    Raises LookupError if all are taken.
     """
     taken = {entry.pw_uid for entry in pwd.getpwall()}
     for path in Path("/proc").iterdir():
@@ -74,20 +74,20 @@ def unused_uid() -> int:
                 continue
     unused = [uid for uid in DYNAMIC_UIDS if uid not in taken]
     if not unused:
-        raise LookupError("every uid for services is taken")
-    # any of them: another agent that starts at this moment sees what we see
+        raise LookupError("every uid for dynamic users is taken")
+    # choose at random: another agent that starts at this moment sees the same unused uids
     return unused[int.from_bytes(os.urandom(4), "big") % len(unused)]
 
 
 def drop_everything(uid: int | None) -> None:
-    """Become ``uid`` (None: stay who we are) without any capability, for good.
+    """Switch to ``uid`` (None: keep the current one) and drop all capabilities, for good.
 
-    Everything must be imported before: an interpreter in a private home directory cannot read
-    its own library afterwards. Raises OSError where the kernel refuses.
+    Everything must be imported before this: an interpreter in a private home directory cannot
+    read its own library afterwards. Raises OSError if the kernel refuses.
     """
     _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
     for capability in range(LAST_CAPABILITY + 1):
-        _prctl(PR_CAPBSET_DROP, capability)  # refused without CAP_SETPCAP: then it does not matter
+        _prctl(PR_CAPBSET_DROP, capability)  # refused without CAP_SETPCAP; harmless then
     if uid is not None:
         os.setgroups([])
         os.setresgid(uid, uid, uid)
@@ -99,4 +99,4 @@ def drop_everything(uid: int | None) -> None:
     if _prctl(PR_SET_NO_NEW_PRIVS, 1) != 0:
         raise OSError(ctypes.get_errno(), "no_new_privs was refused")
     if effective_capabilities() != 0:
-        raise OSError(1, "capabilities are still there after dropping them")
+        raise OSError(1, "capabilities remain after dropping them")

@@ -1,7 +1,7 @@
-"""Which programs a run needs, and what they need of the kernel: its sections' part and the rest.
+"""The programs that a run needs, and what they need from the kernel.
 
-What belongs to a section is in ``agent/sections/NAME/probe.py``; here is what every run needs, to
-know which tasks it is about. Standard library only; Python 3.9.
+Each section states its own needs in ``agent/sections/NAME/probe.py``. Here is what every run needs
+to know which tasks are in scope. Standard library only; Python 3.9.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ SOURCES = (
     "streams/probes/tasks.c",
     *(f"sections/{source}" for probe in PROBES for source in probe.sources),
 )
-"""The C files below ``agent``: one translation unit."""
+"""The C files, relative to ``agent``. Together they form one translation unit."""
 
 SWITCHES = {probe.name: probe.switch for probe in PROBES}
-"""The constant that compiles a section in."""
+"""The constant that compiles in each section."""
 DETAIL_SWITCHES = {detail.name: detail.switch for probe in PROBES for detail in probe.details}
-"""The constant that compiles a detail in."""
+"""The constant that compiles in each detail."""
 
 BASE_PROGRAMS = (
     Program("on_sched_process_fork", "sched_process_fork"),
     Program("on_sched_process_exit", "sched_process_exit"),
-    # without its section too: an exec by a thread changes who is a member
+    # even without its section: an exec by a thread changes who is a member
     ON_EXEC,
     Program("on_cgroup_attach_task", "cgroup_attach_task", when=(("SCOPED", 1),)),
     Program("on_iter_prime", f"{ITERATOR}/prime"),
     Program("on_iter_summary", f"{ITERATOR}/summary"),
 )
-"""Attached by every run."""
+"""Used by every run."""
 
 BASE_FIELDS = (
     Field("TASK_PID", (("task_struct", "pid"),)),
@@ -45,7 +45,7 @@ BASE_FIELDS = (
     Field("TASK_FLAGS", (("task_struct", "flags"),)),
     Field("TASK_EXIT_STATE", (("task_struct", "exit_state"),)),
     Field("TASK_COMM", (("task_struct", "comm"),)),
-    # for a scope that is a cgroup
+    # for cgroup scopes
     Field("TASK_CGROUPS", (("task_struct", "cgroups"),), optional=True),
     Field("CSS_SET_DFL_CGRP", (("css_set", "dfl_cgrp"),), optional=True),
     Field("CGROUP_KN", (("cgroup", "kn"),), optional=True),
@@ -70,7 +70,7 @@ PROGRAMS = _unique(
         *(p for probe in PROBES for detail in probe.details for p in detail.programs),
     )
 )
-"""All that there are, each once."""
+"""All programs, without duplicates."""
 
 FIELDS = tuple(dict.fromkeys((*BASE_FIELDS, *(f for probe in PROBES for f in probe.fields))))
 ARGUMENTS = tuple(dict.fromkeys(a for probe in PROBES for a in probe.arguments))
@@ -79,7 +79,7 @@ AWAITING_HOOKS = tuple(program.hook for program in PROGRAMS if program.callback)
 
 
 def programs_for(sections: Iterable[str], constants: Mapping[str, int]) -> tuple[Program, ...]:
-    """The programs that a run with these sections attaches, in the order of attaching."""
+    """Return the programs that a run with these sections uses, in the order of attaching."""
     chosen = probes_of(sections)
     programs = (
         *BASE_PROGRAMS,
@@ -106,19 +106,19 @@ def _needs_programs(detail: Detail, constants: Mapping[str, int]) -> bool:
 
 
 def needs_of(section: str) -> tuple[Need, ...]:
-    """Fields and arguments without which a section cannot be measured."""
+    """Return the fields and arguments without which a section cannot be measured."""
     (probe,) = probes_of((section,))
     needs: tuple[Need, ...] = (*BASE_FIELDS, *probe.fields, *probe.arguments)
     return tuple(need for need in needs if not need.optional)
 
 
 def attached_hooks(section: str, constants: Mapping[str, int]) -> tuple[str, ...]:
-    """The hooks that a section's own programs are attached to."""
+    """Return the hooks that a section's own programs are attached to."""
     (probe,) = probes_of((section,))
     programs = programs_for((section,), constants)
     return tuple(p.hook for p in programs if p in probe.programs and not p.iterates)
 
 
 def hooks_of_detail(name: str) -> tuple[str, ...]:
-    """Those of the programs that a detail has for itself."""
+    """Return the hooks of a detail's own programs."""
     return tuple(program.hook for detail in details_of((name,)) for program in detail.programs)

@@ -1,4 +1,4 @@
-"""Names of syscalls by number, by the machine's own table. Standard library only."""
+"""Names of syscalls by number, from the machine's own table. Standard library only."""
 
 import platform
 
@@ -7,7 +7,7 @@ from agent.streams.shared.machines import MACHINES
 
 
 def syscall_names(machine: str | None = None) -> dict[int, str]:
-    """Names by number for a machine, this one by default; empty where its table is not known."""
+    """Return names by number for a machine (default: this one); empty if its table is not known."""
     known = MACHINES.get(machine or platform.machine())
     names: dict[int, str] = {}
     number = 0
@@ -24,7 +24,7 @@ _NAMES = syscall_names()
 
 
 def syscall_name(number: int) -> str:
-    """The name of a number that syscalls are counted under: ``compat`` for the 32-bit table."""
+    """Return the name for a number that syscalls are counted under (``compat``: 32-bit table)."""
     if number == SYSCALL_COMPAT:
         return "compat"
     return _NAMES.get(number, f"syscall_{number}")

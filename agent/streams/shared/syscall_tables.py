@@ -1,7 +1,7 @@
-"""Names of syscalls in the order of their numbers.
+"""Names of syscalls in numerical order.
 
-Generated from the kernel's arch/x86/entry/syscalls/syscall_64.tbl and, for the machines that
-share one table, include/uapi/asm-generic/unistd.h (Linux 6.18). ``@N`` sets the next number.
+Generated from the kernel's arch/x86/entry/syscalls/syscall_64.tbl and, for the architectures
+that share one table, include/uapi/asm-generic/unistd.h (Linux 6.18). ``@N`` sets the next number.
 """
 
 X86_64 = """

@@ -1,1 +1,1 @@
-"""The privileged process: holds maps, programs and links. Standard library only."""
+"""The privileged process, which holds maps, programs and links. Standard library only."""

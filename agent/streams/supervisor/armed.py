@@ -1,4 +1,4 @@
-"""One run's attachments, on the privileged side: closing them is what detaching means."""
+"""One run's attachments, on the privileged side. Closing their fds detaches them."""
 
 import contextlib
 import ctypes
@@ -17,14 +17,15 @@ GRACE_WITHOUT_MEMBARRIER_S = 0.05
 
 CLOCK_SAMPLES = 3
 CLOCK_PAUSE_S = 0.0005
-"""Long enough to be switched out."""
+"""Long enough for this process to be switched out."""
 
 MAX_PASSES = 8
-"""A pass that adds no member ends the search; each finds children that a fork storm hid."""
+"""The search for members ends with a pass that finds no new one. A fork storm can hide children
+from one pass; a later one finds them."""
 
 
 class Armed:
-    """Attached programs; everything stays attached for as long as this process lives."""
+    """One run's programs. They stay attached until ``detach`` or until this process exits."""
 
     def __init__(self, built: Built) -> None:
         self.built = built
@@ -35,9 +36,9 @@ class Armed:
         self._before = {fd: bpf.program_info(fd) for _, _, fd in self._attachable()}
 
     def attach(self, measure_probes: bool) -> None:
-        """Attach every program; a refusal costs the sections that need it, no more."""
+        """Attach every program. A refusal costs the sections that need the program, not the run."""
         if measure_probes:
-            # refused without CAP_SYS_ADMIN: the run goes on, and what is not measured is absent
+            # refused without CAP_SYS_ADMIN: the run continues, without these measurements
             with contextlib.suppress(OSError):
                 self._stats_fd = bpf.enable_run_time_stats()
                 self._measures = True
@@ -48,10 +49,10 @@ class Armed:
                 self.refused[hook] = str(error.strerror)
 
     def clock_offset(self) -> int:
-        """rq_clock - CLOCK_MONOTONIC in ns, where this run is timed by the kernel's accounting.
+        """Return rq_clock - CLOCK_MONOTONIC in ns; 0 unless the kernel's accounting times this run.
 
-        We were last switched in at a time of the former; the iterator reads the latter a moment
-        later. The largest of a few differences had the shortest moment.
+        The time of our last switch-in is known by rq_clock; the iterator reads CLOCK_MONOTONIC a
+        moment later. The largest of several differences had the shortest delay.
         """
         if not self._has("clock"):
             return 0
@@ -62,7 +63,7 @@ class Armed:
         return int(max(offsets))
 
     def prime(self) -> int:
-        """Find the members and note what every task is doing; returns how many were found."""
+        """Find the members, note what every task is doing, and return how many were found."""
         found = 0
         for _ in range(MAX_PASSES):
             # the iterator writes a byte for each task whose membership it changed
@@ -73,7 +74,7 @@ class Armed:
         return found
 
     def summarize(self) -> bytes:
-        """struct task_summary of every task in scope that is alive."""
+        """Return a struct task_summary for each living task in scope."""
         return bpf.run_iterator(self._iterator("summary"))
 
     def detach(self) -> None:
@@ -84,7 +85,7 @@ class Armed:
             self._stats_fd = None
 
     def program_stats(self) -> list[ProgramStats]:
-        """Since the start: runs skipped by recursion; runs and ns where the kernel counted them."""
+        """Return each program's recursion misses since the start; runs and ns only if measured."""
         stats = []
         for name, hook, fd in self._attachable():
             now, before = bpf.program_info(fd), self._before[fd]
@@ -111,10 +112,10 @@ class Armed:
 
 
 def wait_for_running_programs() -> None:
-    """Return once no program that was attached before can still be running.
+    """Wait until no program that was attached before can still be running.
 
     Detaching does not wait. MEMBARRIER_CMD_GLOBAL is a synchronize_rcu() (kernel/sched/
-    membarrier.c), and tracepoint programs run inside an RCU read section.
+    membarrier.c), and tracepoint programs run inside an RCU read-side critical section.
     """
     machine = this_machine()
     libc = ctypes.CDLL(None, use_errno=True)

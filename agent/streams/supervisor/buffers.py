@@ -1,4 +1,4 @@
-"""The kernel's side of both transports, created when first asked for. Privileged side."""
+"""The kernel side of both transports, created on first use. Privileged side."""
 
 import errno
 import os
@@ -10,11 +10,11 @@ from agent.streams.shared.layout import Geometry
 from agent.streams.supervisor.perf_events import OutputEvents, online_cpus
 
 ALL_CPUS = -1
-"""Whose buffer the ring is."""
+"""The ``cpu`` of the ring, which all CPUs share."""
 
 
 class Buffer(NamedTuple):
-    """What the agent maps."""
+    """One buffer that the agent maps."""
 
     cpu: int
     serial: int
@@ -22,7 +22,7 @@ class Buffer(NamedTuple):
 
 
 class Buffers:
-    """Both transports' maps, of which a run uses one."""
+    """The maps of both transports. A run uses one of them."""
 
     def __init__(self, geometry: Geometry, online: Callable[[], list[int]] = online_cpus) -> None:
         self._geometry = geometry
@@ -33,32 +33,32 @@ class Buffers:
         self._refused_before = 0
 
     def chosen(self, wanted: str) -> str:
-        """``ring`` or ``perf``: for ``auto`` the ring where the kernel has one, found by trying.
+        """Return ``ring`` or ``perf``. For ``auto``, try to create a ring and fall back to perf.
 
-        Raises CannotCollect where the kernel refuses for any other reason.
+        Raises CannotCollect if the kernel has ring buffers but refuses to create one.
         """
         if wanted != "auto":
             return wanted
         try:
             self._create("ring")
         except OSError as error:
-            # what an unknown type of map is answered with (find_and_alloc_map)
+            # what the kernel returns for an unknown map type (find_and_alloc_map)
             if error.errno == errno.EINVAL:
                 return "perf"
             raise causes.refused("creating a ring buffer", error) from error
         return "ring"
 
     def events_fd(self, transport: str) -> int:
-        """The map that programs write to. Raises CannotCollect."""
+        """Return the fd of the map that programs write to. Raises CannotCollect."""
         try:
             return self._create(transport)
         except OSError as error:
             raise causes.refused(f"creating a {transport} buffer", error) from error
 
     def offered(self, transport: str, have: Collection[int], watermark: int) -> list[Buffer]:
-        """The buffers there are now, less those with these serials. Raises CannotCollect.
+        """Return the current buffers, except those with a serial in ``have``. Raises CannotCollect.
 
-        A perf buffer's reader is woken after each ``watermark`` bytes.
+        A perf buffer's reader is woken each time ``watermark`` bytes have been written.
         """
         fd = self.events_fd(transport)
         if transport == "ring":
@@ -69,12 +69,12 @@ class Buffers:
         return [buffer for buffer in buffers if buffer.serial not in have]
 
     def begin(self, transport: str) -> None:
-        """A run begins: count from here."""
+        """Start counting for a new run."""
         self._counting = transport == "perf"
         self._refused_before = self._refused() or 0
 
     def refused(self) -> int | None:
-        """Submits of this run that found no room, by the kernel's own count, where it has one."""
+        """Return this run's submits that found no room; None if the kernel does not count them."""
         refused = self._refused()
         return None if refused is None else refused - self._refused_before
 

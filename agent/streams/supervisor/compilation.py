@@ -1,6 +1,6 @@
-"""Running the compiling process and reading its answer. Privileged side.
+"""Run the compiler process and read its answer. Privileged side.
 
-Whatever happens to that process, the supervisor comes back with programs or with a cause.
+Whatever happens to that process, the supervisor ends up with either programs or a cause.
 """
 
 import contextlib
@@ -24,31 +24,31 @@ from agent.streams.shared.channel import Failure, Malformed, Reply
 
 COMPILER = Path(__file__).parents[1] / "compiler" / "compiler.py"
 DEADLINE_S = 20.0
-"""A compilation takes 0.3 s; a machine under full load has been seen to need ten times that."""
+"""A compilation takes 0.3 s; on a machine under full load, ten times that has been observed."""
 LOG_LINES = 12
 LOG_BYTES = 16 * 1024
-"""The end of the log that is looked at, so that the message to the agent stays a message."""
+"""Bytes read from the end of the log, so that the answer to the agent still fits in a message."""
 
 DISTRIBUTION_PYTHON = "/usr/bin/python3"
-"""Where Debian, Ubuntu and Fedora install bcc's Python package for."""
+"""The interpreter for which Debian, Ubuntu and Fedora install bcc's Python package."""
 
 
 class Abandoned(Exception):
-    """The agent went away while a compilation was under way."""
+    """The agent went away during a compilation."""
 
 
 @dataclass(frozen=True)
 class Built:
-    """Programs that are loaded and not attached, with what could not be built."""
+    """Programs that are loaded but not attached, and the sections that could not be built."""
 
     programs: tuple[tuple[str, str, int], ...]
     """(name, hook, fd)"""
     unavailable: dict[str, str]
     bcc: str
     awaited_fd: int | None = None
-    """The map of execs that are awaited; failed ones are known then, asked for or not."""
+    """The map of awaited execs. With it, failed execs are known even if not requested."""
     newer_refused: str = ""
-    """Why the programs do without what this kernel makes cheaper; empty where they do not."""
+    """Why no newer kernel features are used although this kernel has some; otherwise empty."""
 
     def close(self) -> None:
         for _, _, fd in self.programs:
@@ -58,23 +58,23 @@ class Built:
 
 
 def interpreters() -> list[str]:
-    """Interpreters that may have bcc, most likely first."""
+    """Return the interpreters that may have bcc, most likely first."""
     candidates = (DISTRIBUTION_PYTHON, sys.executable)
     found = [path for path in candidates if os.access(path, os.X_OK)]
     return list(dict.fromkeys(found))
 
 
 class Compiler:
-    """Starts one process for each compilation, and knows its pid while it lives."""
+    """Starter of one process per compilation; ``pid`` is set while the process is running."""
 
     def __init__(self, agent: socket.socket) -> None:
         self._agent = agent
         self.pid: int | None = None
 
     def build(self, request: BuildRequest, map_fds: list[int]) -> Built:
-        """Compile and load. Raises CannotCollect, or Abandoned when the agent is gone.
+        """Compile and load. Raises CannotCollect, or Abandoned if the agent is gone.
 
-        ``map_fds``: inherited, since the constants name them by number.
+        ``map_fds``: inherited by the process, since the constants refer to them by number.
         """
         cause = cannot("no_bcc", "no interpreter found")
         for interpreter in interpreters():
@@ -89,7 +89,7 @@ class Compiler:
     def _run(self, interpreter: str, request: BuildRequest, map_fds: list[int]) -> Built:
         with self._process(interpreter, map_fds) as (process, compiler, log):
             packet, fds = b"", list[int]()
-            # it may end without having read the request, or before all of its answer is out
+            # it may exit before it has read the request, or before it has sent all of its answer
             with contextlib.suppress(ConnectionError):
                 compiler.send(channel.encode(request))
                 if not self._answered(compiler):
@@ -116,10 +116,10 @@ class Compiler:
                 process.wait()
 
     def _answered(self, compiler: socket.socket) -> bool:
-        """Wait for an answer or the end of the process; False when the time is up."""
+        """Wait for an answer or the end of the process; return False once the time is up."""
         poller = select.poll()
         poller.register(compiler, select.POLLIN)
-        # only its end: a request that comes meanwhile waits its turn
+        # only for a hangup: a request that arrives now waits its turn
         poller.register(self._agent, 0)
         deadline = time.monotonic() + DEADLINE_S
         while (left := deadline - time.monotonic()) > 0:
@@ -131,7 +131,7 @@ class Compiler:
 
 
 def _log() -> IO[bytes]:
-    """Takes what the compiler says, however much and also when the disk is full."""
+    """Return a file for the compiler's output, of any length and even if the disk is full."""
     return os.fdopen(os.memfd_create("cba-compiler-log"), "w+b")
 
 
@@ -146,7 +146,7 @@ def _start(
             stdout=log,
             stderr=log,
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"},
-            # It holds programs before it hands them over, and must not outlive us with them.
+            # It holds programs until it hands them over, and must not outlive us while it does.
             preexec_fn=partial(privileges.die_with_parent, signal.SIGKILL),
         )
     except (OSError, subprocess.SubprocessError) as error:
@@ -157,7 +157,7 @@ def _how_it_ended(process: subprocess.Popen[bytes]) -> str:
     try:
         code = process.wait(1)
     except subprocess.TimeoutExpired:
-        return "it closed its channel and went on"
+        return "it closed its channel and kept running"
     if code < 0:
         return f"killed by {signal.Signals(-code).name}"
     return f"exit status {code}"
@@ -184,7 +184,7 @@ def _with_programs(reply: Reply[BuildAnswer]) -> Built:
     awaited_fd = fds.pop(AWAITED_EXECS, None)
     if sorted(fds) != sorted(program.hook for program in answer.programs):
         channel.close_all(reply.fds.values())
-        raise Malformed(f"programs of {', '.join(fds)}")
+        raise Malformed(f"file descriptors that do not match the programs: {', '.join(fds)}")
     return Built(
         tuple((program.name, program.hook, fds[program.hook]) for program in answer.programs),
         answer.unavailable,

@@ -1,4 +1,4 @@
-"""The kernel maps of the agent: created once, shared by every set of programs. Privileged side."""
+"""The agent's kernel maps, created once and shared by all sets of programs. Privileged side."""
 
 import mmap
 import os
@@ -22,7 +22,7 @@ from agent.streams.supervisor.wait_stacks import WaitStacks
 
 
 def possible_cpus() -> int:
-    """One more than the highest CPU number that can ever come online."""
+    """Return one more than the highest CPU number that can ever come online."""
     ranges = Path("/sys/devices/system/cpu/possible").read_text().strip()
     return int(ranges.replace("-", ",").split(",")[-1]) + 1
 
@@ -33,7 +33,7 @@ def this_machine() -> Geometry:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """struct run_config of layout.h: what is told to the programs at run time."""
+    """struct run_config of layout.h: the programs' configuration at run time."""
 
     start_ns: int
     cgroup_id: int
@@ -53,11 +53,11 @@ class RunConfig:
 
 
 BATCH_ID = BATCH_HEAD + 4
-"""Offset of batch.id: behind the count of words."""
+"""Offset of batch.id, which follows the word count."""
 
 
 class Maps:
-    """All maps by name. Raises CannotCollect where the kernel refuses to create them."""
+    """All maps by name. Raises CannotCollect if the kernel refuses to create them."""
 
     def __init__(self, geometry: Geometry, buffers: Buffers | None = None) -> None:
         self.geometry = geometry
@@ -72,19 +72,19 @@ class Maps:
         except OSError as error:
             self.close()
             raise causes.refused("creating maps", error) from error
-        # never written, so it stays the kernel's one page of zeros
+        # never written, so it stays mapped to the kernel's zero page
         self._zeros = mmap.mmap(-1, max(sizes.values()), flags=mmap.MAP_PRIVATE)
         self._empty_batches = _empty_batches(geometry)
 
     def of_programs(self, transport: str, details: Collection[str] = ()) -> dict[str, int]:
-        """The fds as the C files name them, less ``_FD``; with the buffers of one transport."""
+        """Return the fds that programs use, by their names in the C files without ``_FD``."""
         fds = {**self.fds, "events": self.buffers.events_fd(transport)}
         if "wait_functions" in details:
             fds["stacks"] = self.wait_stacks().fd
         return fds | self.of_details(details)
 
     def of_details(self, details: Collection[str]) -> dict[str, int]:
-        """The tables of what a run adds on request, created when first asked for.
+        """Return the tables of a run's details, created on first use.
 
         Raises CannotCollect.
         """
@@ -97,13 +97,13 @@ class Maps:
         return {name: self._detail_fds[name] for name in sizes}
 
     def wait_stacks(self) -> WaitStacks:
-        """Created when first asked for. Raises CannotCollect."""
+        """Return the map of wait stacks, created on first use. Raises CannotCollect."""
         if self._wait_stacks is None:
             self._wait_stacks = WaitStacks()
         return self._wait_stacks
 
     def reset(self, config: RunConfig) -> None:
-        """Empty every table and write the configuration of the next run. Nothing is attached."""
+        """Empty every table and write the next run's configuration, while nothing is attached."""
         section_tables = (table.name for probe in PROBES for table in probe.tables)
         for name in ("slots", "counters", "members", *section_tables):
             self._clear(self.fds[name])
@@ -113,7 +113,7 @@ class Maps:
         self.configure(config)
 
     def configure(self, config: RunConfig) -> None:
-        """Write the configuration alone."""
+        """Write only the configuration."""
         bpf.update_element(self.fds["config"], 0, config.packed())
 
     def close(self) -> None:
@@ -130,7 +130,7 @@ class Maps:
 
 
 def _table(name: str, size: int) -> int:
-    """An array of one large element, which both sides map."""
+    """Create an array of one large element, which user space can map."""
     return bpf.create_map(
         f"cba_{name}", bpf.MAP_TYPE_ARRAY, key=4, value=size, flags=bpf.MAP_FLAG_MMAPABLE
     )

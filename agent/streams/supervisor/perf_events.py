@@ -1,6 +1,6 @@
 """The perf events whose buffers carry batches. Privileged side; standard library only.
 
-Opening one takes CAP_PERFMON; mapping its buffer takes no privilege, so that is the agent's.
+Opening one requires CAP_PERFMON. Mapping its buffer requires no privilege, so the agent does it.
 """
 
 import contextlib
@@ -24,18 +24,18 @@ FORMAT_TOTAL_TIME_RUNNING, FORMAT_LOST = 1 << 1, 1 << 4
 FLAG_BIT_WATERMARK = 1 << 14
 FLAG_FD_CLOEXEC = 1 << 3
 ATTRIBUTE_SIZE = 64
-"""PERF_ATTR_SIZE_VER0, which every kernel takes."""
+"""PERF_ATTR_SIZE_VER0, which every kernel accepts."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def online_cpus() -> list[int]:
-    """The CPUs that run at this moment."""
+    """Return the CPUs that are online now."""
     return parse_cpus(Path("/sys/devices/system/cpu/online").read_text())
 
 
 def parse_cpus(text: str) -> list[int]:
-    """The numbers in a list like ``0-3,6``."""
+    """Return the numbers in a list like ``0-3,6``."""
     cpus: list[int] = []
     for part in text.strip().split(","):
         first, _, last = part.partition("-")
@@ -44,15 +44,15 @@ def parse_cpus(text: str) -> list[int]:
 
 
 def open_output(cpu: int, read_format: int, watermark: int) -> int:
-    """An event of a CPU that programs write records to; returns its fd. Raises OSError.
+    """Open a CPU's event that programs write records to and return its fd. Raises OSError.
 
-    A reader is woken each time that ``watermark`` bytes have been written.
+    A reader is woken each time ``watermark`` bytes have been written.
 
-    ENODEV: the CPU is offline. EINVAL: there is none, or the kernel lacks the read format.
+    ENODEV: the CPU is offline. EINVAL: no such CPU, or the kernel lacks the read format.
     """
     machine = this_machine()
     if machine is None:
-        raise OSError(errno.ENOSYS, f"perf_event_open has no known number on {platform.machine()}")
+        raise OSError(errno.ENOSYS, f"no known perf_event_open number on {platform.machine()}")
     sample_period = 1
     attributes = struct.pack(
         "=IIQQQQQI",
@@ -75,20 +75,20 @@ def open_output(cpu: int, read_format: int, watermark: int) -> int:
 
 @dataclass(frozen=True)
 class OutputEvent:
-    """The open event of one CPU."""
+    """One CPU's open event."""
 
     cpu: int
     serial: int
-    """Never used twice, so it tells an event from another of the same CPU."""
+    """Never reused, so it distinguishes an event from others of the same CPU."""
     watermark: int
     fd: int
 
 
 class OutputEvents:
-    """One event for each CPU that is online, in its place in the map that programs write to.
+    """One event per online CPU, each at its index in the map that programs write to.
 
-    The fd of that map stays open here: the kernel drops the entries when the file that was used
-    for the update is closed.
+    The map's fd must stay open in this process: the kernel drops the entries when the file that
+    was used for the update is closed.
     """
 
     def __init__(self, array_fd: int, online: Callable[[], list[int]] = online_cpus) -> None:
@@ -100,11 +100,11 @@ class OutputEvents:
         self._read_format = FORMAT_TOTAL_TIME_RUNNING | FORMAT_LOST
 
     def renew(self, watermark: int) -> list[OutputEvent]:
-        """Open what is missing, and again what is of no use; returns all that run.
+        """Open missing events, reopen stale ones, and return all that are running.
 
-        Of no use is an event with another watermark, and one whose CPU was offline meanwhile.
+        An event is stale if it has another watermark, or if its CPU has been offline since.
 
-        Raises OSError where the kernel refuses other than because the CPU is offline.
+        Raises OSError if the kernel refuses for any reason other than an offline CPU.
         """
         online = self._online()
         for cpu in online:
@@ -119,7 +119,7 @@ class OutputEvents:
         return [self._events[cpu] for cpu in online if cpu in self._events]
 
     def refused(self) -> int | None:
-        """Records that found no room, ever; None where the kernel cannot tell (before 6.0)."""
+        """Records that ever found no room; None on kernels that do not count them (before 6.0)."""
         if not self._read_format & FORMAT_LOST:
             return None
         return self._lost_by_closed + sum(map(self._lost_by, self._events.values()))
@@ -152,14 +152,14 @@ class OutputEvents:
         return self._open(cpu, watermark)
 
     def _runs(self, event: OutputEvent) -> bool:
-        """Whether its clock does. It stands still for good once the CPU has been offline."""
+        """Whether the event's clock runs. It stops for good once the CPU has been offline."""
         return self._read(event, 1) != self._read(event, 1)
 
     def _lost_by(self, event: OutputEvent) -> int:
         return self._read(event, 2) if self._read_format & FORMAT_LOST else 0
 
     def _read(self, event: OutputEvent, position: int) -> int:
-        """One of value, time running in ns, lost."""
+        """Read the field at a position: value, time running in ns, lost."""
         values = os.read(event.fd, 3 * 8)
         return int.from_bytes(values[8 * position : 8 * position + 8], sys.byteorder)
 

@@ -1,7 +1,7 @@
-"""Whose activity a run is about: from a request to the root of a tree. Privileged side.
+"""Resolve a run's scope, from the request to the root of a process tree. Privileged side.
 
-A scope arrives as numbers and addresses only. Whose socket is at the other end of a connection
-takes the privilege to look into other processes, so it is found out here.
+A scope arrives as numbers and addresses only. Finding the process at the other end of a connection
+requires the privilege to inspect other processes, so it is done here.
 """
 
 import ipaddress
@@ -15,7 +15,7 @@ from agent.streams.shared.messages import Address, ScopeNumbers
 
 
 def root_of(scope: ScopeNumbers) -> tuple[int, int]:
-    """(root tgid, cgroup id) of a scope; without one, the agent's own tree. Raises ScopeError.
+    """Return a scope's (root tgid, cgroup id); without one, the agent's own. Raises ScopeError.
 
     The root is 0 for a cgroup.
     """
@@ -32,24 +32,24 @@ def _living(pid: int) -> int:
     tgid = _status(pid, "Tgid")
     if tgid is None:
         raise ScopeError(
-            f"there is no process {pid} on this machine (seen from the agent)",
+            f"there is no process {pid} on this machine (as seen by the agent)",
             code="no_such_process",
         )
     return tgid
 
 
 def _not_ours(tgid: int) -> int:
-    """The agent is left out of every run, so one about itself would say nothing but zeros."""
+    """Refuse the agent: it is excluded from every run, so its own run would show only zeros."""
     if os.getpid() in (tgid, _status(tgid, "PPid")):
         raise ScopeError(
-            f"{tgid} is a process of the agent, which is left out of every run",
+            f"process {tgid} belongs to the agent, which is excluded from every run",
             code="scope_is_the_agent",
         )
     return tgid
 
 
 def _status(pid: int, name: str) -> int | None:
-    """A number of /proc/PID/status; None where there is no such process."""
+    """Return a number from /proc/PID/status; None if there is no such process."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
@@ -58,15 +58,15 @@ def _status(pid: int, name: str) -> int | None:
 
 
 def pid_behind(client: Address, server: Address) -> int:
-    """The process at the client's end of a loopback connection. Raises ScopeError."""
+    """Return the process at the client's end of a loopback connection. Raises ScopeError."""
     inode = _socket_inode(_packed(client), _packed(server))
     holders = _holders(f"socket:[{inode}]") if inode else []
     if not holders:
         raise ScopeError(
-            'the process that made this request cannot be told; use {"pid": N} for the scope',
+            'the process that made this request cannot be identified; use {"pid": N} for the scope',
             code="caller_unknown",
         )
-    # forked children may share the connection: the eldest made it
+    # forked children may share the connection: the oldest process made it
     return min(holders, key=lambda pid: (_start_time(pid), pid))
 
 
@@ -79,7 +79,7 @@ def _packed(end: Address) -> tuple[bytes, int]:
 
 
 def _socket_inode(local: tuple[bytes, int], remote: tuple[bytes, int]) -> int | None:
-    """From /proc/net/tcp and tcp6, whose addresses are 32-bit words in the machine's order."""
+    """Search /proc/net/tcp and tcp6, whose addresses are 32-bit words in host byte order."""
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:
             rows = Path(table).read_text().splitlines()[1:]
@@ -110,7 +110,7 @@ def _holders(target: str) -> list[int]:
             if any(os.readlink(fd) == target for fd in (process / "fd").iterdir()):
                 holders.append(int(process.name))
         except OSError:
-            continue  # gone, or not ours to look at
+            continue  # gone, or access denied
     return holders
 
 
@@ -123,7 +123,7 @@ def _start_time(pid: int) -> int:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address is one that only this machine can have at its other end."""
+    """Whether only this machine itself can be at the other end of a connection from ``host``."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:

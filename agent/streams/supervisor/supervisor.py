@@ -1,8 +1,8 @@
-"""The privileged process: holds programs, links and maps, and answers a closed set of verbs.
+"""The privileged process, which holds programs, links and maps and serves a closed set of verbs.
 
-No network, no numpy, no Trio: it waits in one poll() and takes one request at a time, so there
-is nothing to schedule. What keeps probes attached is an open fd of this process; when it ends,
-however it ends, the kernel detaches them. End of file from the agent ends it.
+No network, no numpy, no Trio: it waits in one recv() and handles one request at a time, so there
+is nothing to schedule. What keeps a probe attached is an open fd of this process. When the process
+exits for any reason, the kernel detaches all probes. It exits on end of file from the agent.
 """
 
 import contextlib
@@ -44,17 +44,17 @@ from agent.streams.supervisor.maps import Maps, RunConfig, this_machine
 from agent.streams.supervisor.wait_stacks import HIDDEN, addresses_are_hidden
 
 KEPT_PROGRAM_SETS = 4
-"""Sets of loaded programs kept for the next run that asks for the same."""
+"""Sets of loaded programs kept for later runs that ask for the same."""
 
 KILLED_BY = 128
-"""As shells say it: this plus the number of the signal that ended the agent."""
+"""Exit status as in shells: this plus the number of the signal that killed the agent."""
 
 Answer = tuple[Any, dict[str, int]]
-"""A message, and the file descriptors that go with it by name."""
+"""A message, and the file descriptors sent with it, by name."""
 
 
 class Supervisor:
-    """Serves the agent at the other end of a channel until it is gone."""
+    """The server of the agent at the other end of a channel, until that agent is gone."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class Supervisor:
     def serve(self) -> None:
         """Answer requests until the agent closes its end or dies.
 
-        Raises Malformed for a request that no agent of ours sends: whoever sends it gets nothing.
+        Raises Malformed for a request that our agent never sends; its sender gets no answer.
         """
         try:
             while packet := self._channel.recv(channel.MAX_MESSAGE):
@@ -134,7 +134,7 @@ class Supervisor:
         return answer, _tables(maps) if request.wants_tables else {}
 
     def _arm(self, request: ArmRequest) -> Answer:
-        """Reset the tables, attach, and note what is already going on."""
+        """Reset the tables, attach, and note what every task is already doing."""
         maps, plan = self._ready_maps(), request.plan
         built = self._programs(plan)
         self._detach()
@@ -167,15 +167,15 @@ class Supervisor:
             raise ScopeError(f"process {root} ended before the run began", code="no_such_process")
 
     def _rescope(self) -> Answer:
-        """Look again who is a member: tasks were moved between cgroups."""
+        """Determine the members again, after tasks were moved between cgroups."""
         if self._armed is not None:
             self._armed.prime()
         return RescopeAnswer(), {}
 
     def _disarm(self) -> Answer:
-        """Report on every task, detach, and answer once the last program has run to its end.
+        """Summarize every task, detach, and answer once no program is still running.
 
-        The summaries go as a file: there are as many as there are tasks.
+        The summaries are sent as a file, since there are as many as there are tasks.
         """
         stop_ns = time.monotonic_ns()
         if self._armed is None or self._maps is None:
@@ -194,7 +194,7 @@ class Supervisor:
         return answer, {messages.SUMMARIES: _as_file(summaries)}
 
     def _programs(self, plan: Plan) -> Built:
-        """Loaded programs for this plan, compiled if there are none yet."""
+        """Return the loaded programs for this plan, compiled if there are none yet."""
         maps = self._ready_maps()
         if plan not in self._built:
             fds = maps.of_programs(plan.transport, plan.details)
@@ -224,7 +224,7 @@ def _tables(maps: Maps) -> dict[str, int]:
 
 
 def _reset(maps: Maps, config: RunConfig, built: Built, transport: str) -> Armed:
-    """Empty every table, and configure a run that is to be attached."""
+    """Empty every table, and configure the run that is about to be attached."""
     maps.reset(config)
     maps.buffers.begin(transport)
     armed = Armed(built)
@@ -233,7 +233,7 @@ def _reset(maps: Maps, config: RunConfig, built: Built, transport: str) -> Armed
 
 
 def _map_bytes(maps: Maps, plan: Plan, built: Built) -> int:
-    """Kernel memory of every map that this run uses."""
+    """Return the kernel memory in bytes of all maps that this run uses."""
     fds = set(maps.of_programs(plan.transport, plan.details).values())
     if built.awaited_fd is not None:
         fds.add(built.awaited_fd)
@@ -245,7 +245,7 @@ def _wait_functions(maps: Maps) -> dict[str, tuple[int, ...]]:
 
 
 def _as_file(content: bytes) -> int:
-    """The fd of an anonymous file with this content, to be read from its beginning."""
+    """Return the fd of an anonymous file with this content, positioned at its beginning."""
     fd = os.memfd_create("cba-summaries", os.MFD_CLOEXEC)
     with open(fd, "wb", closefd=False) as file:
         file.write(content)
@@ -254,7 +254,7 @@ def _as_file(content: bytes) -> int:
 
 
 def run(agent: socket.socket, agent_pid: int) -> int:
-    """Be the supervisor of the agent ``agent_pid``; returns the exit status to end with."""
+    """Run as the supervisor of the agent ``agent_pid`` and return the exit status."""
     privileges.name_process("cba-supervisor")
     privileges.hide_from_same_user()
 
@@ -262,8 +262,8 @@ def run(agent: socket.socket, agent_pid: int) -> int:
         with contextlib.suppress(ProcessLookupError):
             os.kill(agent_pid, signal.SIGTERM)
 
-    # The agent stops its run and closes the channel; that is what ends us. A Ctrl-C of the
-    # terminal reaches the agent by itself.
+    # The agent stops its run and closes the channel, which makes us exit. Ctrl-C in the terminal
+    # reaches the agent directly.
     signal.signal(signal.SIGTERM, forward)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))

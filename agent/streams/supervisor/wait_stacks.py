@@ -1,6 +1,6 @@
-"""Kernel stacks of waits, and the functions that they name. Privileged side, standard library.
+"""Kernel stacks of waits, and the functions that wait. Privileged side, standard library only.
 
-Addresses stay here: the agent could do nothing with them, and they are nobody's business.
+Addresses stay here: the agent has no use for them, and they must not be exposed.
 """
 
 import bisect
@@ -18,23 +18,23 @@ KALLSYMS = Path("/proc/kallsyms")
 STACK_SIZE = 8 * STACK_DEPTH
 
 HIDDEN = (
-    "the kernel hides its addresses from the agent (/proc/kallsyms): it needs CAP_SYSLOG and "
-    "kernel.kptr_restrict below 2"
+    "the kernel hides its addresses from the agent (/proc/kallsyms): reading them needs "
+    "CAP_SYSLOG and kernel.kptr_restrict below 2"
 )
 UNKNOWN = "unknown"
 
 SCHEDULES = re.compile(
     r"_*schedule(_.*)?|schedule_.*|preempt_schedule.*|io_schedule_timeout|__cond_resched.*"
 )
-"""Functions that say no more than that a task waits. Of these, ``io_schedule`` says for what."""
+"""Functions that only say that a task waits. ``io_schedule`` is not one: it says for what."""
 SWITCHES = "__schedule"
-"""Calls the tracepoint: what comes before it in a stack is the tracing itself."""
+"""The function that calls the tracepoint: frames before it in a stack belong to the tracing."""
 SUFFIX = re.compile(r"\.(isra|constprop|part|cold|llvm)\b.*")
-"""Of copies that the compiler makes of a function."""
+"""The suffix of a copy that the compiler made of a function."""
 
 
 class WaitStacks:
-    """The map that stacks are taken to. Raises CannotCollect where the kernel refuses it."""
+    """The map that stores the stacks. Raises CannotCollect if the kernel refuses it."""
 
     def __init__(self) -> None:
         try:
@@ -49,7 +49,7 @@ class WaitStacks:
             raise causes.refused("creating maps", error) from error
 
     def take(self) -> dict[str, list[int]]:
-        """Numbers of the stacks taken since the last time, by the function that waits."""
+        """Return the numbers of the stacks taken since the last call, by waiting function."""
         stacks = dict(self._taken())
         names: dict[int, str] = {}
         with contextlib.suppress(OSError):
@@ -71,14 +71,14 @@ class WaitStacks:
 
 
 def wait_function(stack: list[str]) -> str:
-    """The first function of a stack, innermost first, that is not the scheduler's."""
+    """Return the innermost function that is not the scheduler's; ``stack`` is innermost first."""
     if SWITCHES in stack:
         stack = stack[stack.index(SWITCHES) + 1 :]
     return next((name for name in stack if not SCHEDULES.fullmatch(name)), UNKNOWN)
 
 
 def addresses_are_hidden(kallsyms: Path = KALLSYMS) -> bool:
-    """Whether all addresses read 0, as they do for whoever may not see them (kallsyms.c)."""
+    """Whether addresses read as 0, as they do for a process that may not see them (kallsyms.c)."""
     try:
         with kallsyms.open() as lines:
             return int(next(lines, "0").split()[0], 16) == 0
@@ -87,7 +87,7 @@ def addresses_are_hidden(kallsyms: Path = KALLSYMS) -> bool:
 
 
 def symbols(addresses: Iterable[int], kallsyms: Path = KALLSYMS) -> dict[int, str]:
-    """The function that each address is in. One pass over a hundred thousand lines, 0.1 s."""
+    """Return the function that each address is in: one pass over 100,000 lines, 0.1 s."""
     wanted = sorted(addresses)
     if not wanted:
         return {}
@@ -98,7 +98,7 @@ def symbols(addresses: Iterable[int], kallsyms: Path = KALLSYMS) -> dict[int, st
             if kind not in "tTwW":
                 continue
             begin = int(address, 16)
-            # what begins between two of them is the nearest for the second alone, so far
+            # note it only for the first address at or above it; the loop below passes it on
             position = bisect.bisect_left(wanted, begin)
             if position < len(wanted) and begins[position] < begin:
                 begins[position], names[position] = begin, name

@@ -1,4 +1,4 @@
-"""The command line: arguments become settings, and a subcommand runs."""
+"""The command line: turns arguments into settings and runs a subcommand."""
 
 import argparse
 import sys
@@ -12,9 +12,9 @@ COMMANDS = ("serve", "demo", "show", "overhead")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a subcommand and return its exit status; without one it is ``serve``."""
+    """Run a subcommand and return its exit status; the default is ``serve``."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    # chainbench-agent --port 9090 has always meant serve
+    # chainbench-agent --port 9090, without a subcommand, has always meant serve
     if not arguments or (arguments[0] not in COMMANDS and arguments[0] not in TOP_LEVEL):
         arguments.insert(0, "serve")
     command: list[str] = []
@@ -34,62 +34,71 @@ def build_parser() -> argparse.ArgumentParser:
     defaults = Settings()
     parser = argparse.ArgumentParser(
         prog="chainbench-agent",
-        description="Kernel-level evidence for benchmark runs, from eBPF, over HTTP.",
+        description="Kernel-level evidence for benchmark runs: eBPF probes, controlled over HTTP.",
     )
     parser.add_argument("--version", action="version", version=f"chainbench-agent {__version__}")
     commands = parser.add_subparsers(dest="subcommand", metavar="COMMAND", required=True)
 
     serve = commands.add_parser("serve", help="run the agent (the default)")
-    serve.add_argument("--port", type=_port, default=defaults.port, help="default: %(default)s")
-    serve.add_argument("--host", default=defaults.host, help="address to bind (%(default)s)")
-    serve.add_argument("--machine", default=defaults.machine, help="the machine label (host name)")
-    serve.add_argument("--user", help="whom the HTTP process becomes (an unused uid of its own)")
+    serve.add_argument(
+        "--port",
+        type=_port,
+        default=defaults.port,
+        help="port to listen on; 0 picks a free one (default: %(default)s)",
+    )
+    serve.add_argument(
+        "--host", default=defaults.host, help="address or name to bind (default: %(default)s)"
+    )
+    serve.add_argument(
+        "--machine", default=defaults.machine, help="machine label (default: the host name)"
+    )
+    serve.add_argument("--user", help="user for the HTTP process (default: an unused uid)")
     serve.add_argument(
         "--label-sets",
         type=_positive,
         default=defaults.label_sets,
-        help="how many different label sets /metrics keeps (%(default)s)",
+        help="number of different label sets that /metrics keeps (default: %(default)s)",
     )
     serve.add_argument(
         "--allow-host",
         action="append",
         default=[],
         metavar="NAME",
-        help="a further name that the Host header may carry; may be repeated",
+        help="additional name to accept in the Host header; may be repeated",
     )
     serve.add_argument(
         "--timing",
         choices=TIMINGS,
         default=defaults.timing,
-        help="time by the clock, or by the scheduler's own accounting (%(default)s)",
+        help="time by the clock or by the scheduler's own accounting (default: %(default)s)",
     )
     serve.add_argument(
         "--transport",
         choices=TRANSPORT_CHOICES,
         default=defaults.transport,
-        help="ring buffer, perf buffers, or the ring where the kernel has one (%(default)s)",
+        help="ring buffer, perf buffers, or auto: the ring if available (default: %(default)s)",
     )
     serve.set_defaults(run=_serve)
 
-    demo = commands.add_parser("demo", help="bracket a bundled workload and print the evidence")
-    demo.add_argument("--agent", metavar="URL", help="an agent that runs already (one of its own)")
+    demo = commands.add_parser("demo", help="run a bundled workload and print its evidence")
+    demo.add_argument("--agent", metavar="URL", help="URL of a running agent (default: start one)")
     demo.set_defaults(run=_demo)
 
-    show = commands.add_parser("show", help="print saved evidence for a person")
-    show.add_argument("file", help="a file holding evidence as JSON, - for standard input")
+    show = commands.add_parser("show", help="print saved evidence in readable form")
+    show.add_argument("file", help="file with evidence as JSON; - for standard input")
     show.set_defaults(run=_show)
 
     overhead = commands.add_parser(
-        "overhead", help="what each section costs a workload here: overhead [-- COMMAND]"
+        "overhead", help="measure what each section costs a workload: overhead [-- COMMAND]"
     )
     overhead.add_argument(
-        "--rounds", type=_positive, default=10, help="pairs of runs for each section (%(default)s)"
+        "--rounds", type=_positive, default=10, help="pairs of runs per section (%(default)s)"
     )
     overhead.set_defaults(run=_overhead, workload=[])
     return parser
 
 
-# Each subcommand imports what it needs when it runs: the serving process stays small.
+# Each subcommand imports what it needs when it runs, to keep the serving process small.
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -135,5 +144,5 @@ def _port(text: str) -> int:
 
 def _positive(text: str) -> int:
     if not (text.isdecimal() and int(text) >= 1):
-        raise argparse.ArgumentTypeError("a number, at least 1")
+        raise argparse.ArgumentTypeError("must be a number of at least 1")
     return int(text)

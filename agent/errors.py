@@ -1,4 +1,4 @@
-"""Errors that are meant to be read: a stable code, and what to do about it.
+"""Errors for people to read: a stable code, and what to do about it.
 
 Standard library only, Python 3.9: every process of the agent imports this.
 """
@@ -7,7 +7,7 @@ from typing import Optional
 
 
 class AgentError(Exception):
-    """The base of all: a stable ``code``, a ``message`` saying what to do, maybe a ``field``."""
+    """The base class: a stable ``code``, a ``message`` saying what to do, maybe a ``field``."""
 
     code = "internal_error"
 
@@ -21,13 +21,13 @@ class AgentError(Exception):
 
 
 class InvalidRequest(AgentError):
-    """The request was understood but one of its fields cannot be taken."""
+    """The request was understood, but one of its fields was not accepted."""
 
     code = "invalid_field"
 
 
 class ScopeError(InvalidRequest):
-    """The run cannot be about what it was asked to be about."""
+    """The run cannot cover the requested scope."""
 
     def __init__(self, message: str, *, code: str) -> None:
         super().__init__(message, code=code, field="scope")
@@ -44,7 +44,7 @@ class RunInProgress(AgentError):
 
 
 class NotRunning(AgentError):
-    """``/stop`` while nothing is running."""
+    """``/stop`` while no run is in progress."""
 
     code = "not_running"
 

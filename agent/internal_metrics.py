@@ -1,4 +1,4 @@
-"""What the agent says of itself on ``/metrics``. Imports nothing of ours."""
+"""The agent's metrics about itself on ``/metrics``. Imports no other module of the agent."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,7 +9,7 @@ class InternalMetric:
     """One ``chainbench_agent_*`` metric family.
 
     ``samples`` are pairs of a label set and a value. A counter's ``name`` ends in ``_total``,
-    as both text formats want it; anything else raises `ValueError`.
+    as both text formats expect. Any other name raises `ValueError`.
     """
 
     name: str
@@ -21,4 +21,4 @@ class InternalMetric:
         if not self.name.startswith("chainbench_agent_"):
             raise ValueError(f"{self.name}: the agent's own metrics are named chainbench_agent_*")
         if self.type == "counter" and not self.name.endswith("_total"):
-            raise ValueError(f"{self.name}: a counter's name ends in _total")
+            raise ValueError(f"{self.name}: a counter's name must end in _total")

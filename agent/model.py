@@ -1,4 +1,4 @@
-"""The words every other module speaks in: labels, scopes, requests."""
+"""The types that all other modules share: labels, scopes, requests."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +11,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """What a runner says about its run. Each may be empty."""
+    """A runner's labels for its run. Each may be empty."""
 
     scenario: str = ""
     impl: str = ""
@@ -21,19 +21,19 @@ class Labels:
 
 
 TIMINGS = ("clock", "accounting")
-"""By the clock, read at each event; or by what the scheduler accounts for itself (± 1 µs)."""
+"""By the clock, read at each event, or by the scheduler's own accounting (± 1 µs)."""
 
 TRANSPORTS = ("ring", "perf")
 """BPF ring buffer (since 5.8), or per-CPU perf buffers."""
 TRANSPORT_CHOICES = (*TRANSPORTS, "auto")
-"""``auto``: the ring where the kernel has one."""
+"""``auto``: the ring if the kernel has one."""
 
 SCOPES = ("system", "pid", "cgroup", "caller")
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Whose activity a run covers: everything but the agent, or a tree of processes.
+    """The tasks that a run covers: all but the agent's, or those of a process tree or a cgroup.
 
     ``pid`` is the root of the tree for kind ``pid``, ``cgroup`` a cgroup v2 path for ``cgroup``.
     """
@@ -42,13 +42,14 @@ class Scope:
     pid: int = 0
     cgroup: str = ""
     client: tuple[str, int] = ("", 0)
-    """For ``caller``: the connection whose other end is the root; the client's address, ours."""
+    """For ``caller``: the client's address on the connection; that process is the root."""
     server: tuple[str, int] = ("", 0)
+    """For ``caller``: our address on the same connection."""
 
 
 @dataclass(frozen=True, slots=True)
 class StartRequest:
-    """A validated body of ``POST /start``. None: as the agent was started with."""
+    """A validated body of ``POST /start``. None stands for the agent's own setting."""
 
     labels: Labels = field(default_factory=Labels)
     sections: tuple[str, ...] = DEFAULT_SECTIONS
@@ -61,7 +62,7 @@ class StartRequest:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A validated body of ``POST /report``; durations in milliseconds, the gain in percent."""
+    """A validated body of ``POST /report``: durations in milliseconds, the gain in percent."""
 
     labels: Labels
     baseline_ms: float

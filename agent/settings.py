@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Defaults are the contract's; see ``chainbench-agent serve --help`` for what each means."""
+    """Settings with the contract's defaults; ``chainbench-agent serve --help`` explains each."""
 
     host: str = "127.0.0.1"
     port: int = 9090

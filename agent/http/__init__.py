@@ -1,5 +1,5 @@
-"""The HTTP face of the agent: contract routes, metrics page, and the server under them.
+"""The agent's HTTP side: the contract's routes, the metrics page, and the server.
 
-Importing this package costs nothing; `agent.http.app` and `agent.http.server` bring in Quart
-and Hypercorn, which have to be imported before privileges are dropped.
+Importing this package is cheap. `agent.http.app` and `agent.http.server` import Quart and
+Hypercorn, which must happen before privileges are dropped.
 """

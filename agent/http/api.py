@@ -1,4 +1,4 @@
-"""What the HTTP side asks of the recorder; ``agent.recording.recorder`` satisfies it."""
+"""The recorder as the HTTP side sees it; ``agent.recording.recorder`` implements it."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -9,15 +9,15 @@ from agent.model import Json, Report, StartRequest
 
 
 class RecorderAPI(Protocol):
-    """The owner of the run. Its work is done in a task of its own: a cancelled caller of `start`
-    or `stop` only stops waiting."""
+    """The owner of the run. It works in its own tasks, so cancelling a caller of `start` or
+    `stop` only ends the caller's wait."""
 
     async def start(self, request: StartRequest) -> Json:
-        """Arm and answer ``{"status": "started", "run_id": ...}``; raises `RunInProgress`."""
+        """Arm and return ``{"status": "started", "run_id": ...}``; raises `RunInProgress`."""
         ...
 
     async def stop(self) -> Json:
-        """End the run and answer its evidence; raises `NotRunning`."""
+        """End the run and return its evidence; raises `NotRunning`."""
         ...
 
     def status(self) -> Json: ...
@@ -25,7 +25,7 @@ class RecorderAPI(Protocol):
     def report(self, report: Report) -> None: ...
 
     async def refresh(self) -> None:
-        """Fold what is in flight, so that `series` shows it."""
+        """Fold the events in flight, so that `series` includes them."""
         ...
 
     def last_evidence(self) -> Json | None: ...
@@ -34,7 +34,7 @@ class RecorderAPI(Protocol):
 
     @property
     def series(self) -> SeriesStore:
-        """What has been counted, by label set."""
+        """The counts so far, by label set."""
         ...
 
     def internal_metrics(self) -> Sequence[InternalMetric]: ...

@@ -1,4 +1,4 @@
-"""The application: routes, the checks before them, JSON errors around them."""
+"""The Quart application: routes, the checks before them, and errors as JSON."""
 
 from quart import g, request
 from quart_trio import QuartTrio
@@ -12,14 +12,14 @@ from agent.http.settings import HttpSettings
 
 
 def create_app(recorder: RecorderAPI, settings: HttpSettings) -> QuartTrio:
-    """An application over ``recorder``. It holds no state of its own beyond a rendered page."""
+    """Create the application for ``recorder``. Its only state is a cache of rendered pages."""
     app = QuartTrio("agent.http", static_folder=None, template_folder=None)
     app.config["PROPAGATE_EXCEPTIONS"] = False
-    # body.py bounds the body itself, so that it can drain one that is too long.
+    # body.py enforces the limit instead, so that it can drain a body that is too large.
     app.config["MAX_CONTENT_LENGTH"] = None
-    # The server bounds each write instead; this one would cut a long page off in the middle.
+    # The server limits each write instead; this timeout would truncate a long page.
     app.config["RESPONSE_TIMEOUT"] = None
-    # Else //status is answered with an HTML redirect.
+    # Otherwise //status would be answered with an HTML redirect.
     app.url_map.merge_slashes = False
 
     @app.before_request

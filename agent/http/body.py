@@ -1,4 +1,4 @@
-"""From the bytes of a request to a JSON object."""
+"""Request bodies: reading them within limits, and parsing them as JSON objects."""
 
 import json
 
@@ -9,20 +9,20 @@ from agent.errors import AgentError
 from agent.http.settings import HttpSettings
 
 DRAIN_LIMIT = 16 * 1024 * 1024
-"""How much of an over-long body is read and thrown away before the answer. Closing on a client
-that is still sending makes its kernel drop the answer (RST), so it would never see the 413."""
+"""How much of an oversized body is read and discarded before the answer. If we close while the
+client is still sending, its kernel drops the answer (RST), and it never sees the 413."""
 
 
 async def read_body(request: Request, settings: HttpSettings) -> bytes:
-    """The whole body. Raises `AgentError` (``body_too_large``, ``body_timeout``).
+    """Return the whole body. Raises `AgentError` (``body_too_large``, ``body_timeout``).
 
-    Reads it for every route, also for those that take none: an answer sent while the client
-    is still sending can be lost, see `DRAIN_LIMIT`.
+    The body is read for every route, even for those that take none: an answer sent while the
+    client is still sending can be lost; see `DRAIN_LIMIT`.
     """
     with trio.move_on_after(settings.body_timeout):
         return await _read_all(request, settings.max_body)
     raise AgentError(
-        f"the body was not complete after {settings.body_timeout:g} s", code="body_timeout"
+        f"the body did not arrive within {settings.body_timeout:g} s", code="body_timeout"
     )
 
 
@@ -36,18 +36,18 @@ async def _read_all(request: Request, max_body: int) -> bytes:
         elif received > DRAIN_LIMIT:
             break
     if received > max_body:
-        raise AgentError(f"the body is longer than {max_body} bytes", code="body_too_large")
+        raise AgentError(f"the body is larger than {max_body} bytes", code="body_too_large")
     return bytes(body)
 
 
 def parse_object(body: bytes, content_type: str | None) -> dict[str, object]:
-    """The JSON object in ``body``; no body is the same as ``{}``.
+    """Return the JSON object in ``body``; no body is the same as ``{}``.
 
-    A Content-Type that is not JSON is refused even without a body: it is what a web page's
-    form sends, and forms are the one kind of POST that needs no leave from the server.
+    A Content-Type that is not JSON is refused even without a body: a web page's form sends
+    one, and a form is the one kind of POST that needs no permission from the server.
 
     Raises `AgentError`: ``unsupported_media_type``, ``invalid_json``, ``not_an_object``.
-    NaN and infinities pass here, so that validation can name the field they stand in.
+    NaN and infinities are accepted here, so that validation can name the field they are in.
     """
     if content_type is not None:
         _check_media_type(content_type)
@@ -70,7 +70,7 @@ def _check_media_type(content_type: str) -> None:
     if media_type.startswith("application/") and media_type.endswith("+json"):
         return
     raise AgentError(
-        "send JSON as Content-Type: application/json (or leave out body and Content-Type)",
+        "send JSON with Content-Type: application/json (or omit both body and Content-Type)",
         code="unsupported_media_type",
     )
 

@@ -1,8 +1,8 @@
-"""One connection: Hypercorn's, with the limits and the JSON errors that it lacks.
+"""One client connection: Hypercorn's, plus the limits and JSON errors that Hypercorn lacks.
 
-Built from Hypercorn's parts rather than through ``hypercorn.trio.serve``, because of what that
-leaves open (0.18): no limit on connections, a send that a client can hold for ever (it is
-shielded, so shutdown hangs with it), and errors with an empty body.
+Built from Hypercorn's parts instead of ``hypercorn.trio.serve``, which has three problems (as of
+0.18): no limit on connections, a send that a client can block forever (it is shielded from
+cancellation, so shutdown hangs too), and errors with an empty body.
 """
 
 import logging
@@ -29,17 +29,18 @@ from agent.http.responses import encode, error_body
 LOGGER = logging.getLogger("agent.http")
 
 PIECE = 64 * 1024
-"""A long answer is sent in pieces of this size, so that a slow reader is told from none at all."""
+"""A long answer is sent in pieces of this size, to distinguish a client that reads slowly from one
+that does not read at all."""
 
 LINGER_SECONDS = 1.0
-"""How long to read on after refusing a request that was not read to its end: closing at once makes
-the kernel reset the connection, and the client may never see the refusal."""
+"""How long to keep reading after refusing a request that was not read to its end. Closing at once
+makes the kernel reset the connection, and the client may never see the refusal."""
 
 Phase = Literal["waiting", "uploading", "downloading", "working"]
 
 
 class ClientStream:
-    """A `trio.SocketStream` whose sends end: with an error if nobody reads for a while."""
+    """A `trio.SocketStream` with a timeout on sends: they fail if the client stops reading."""
 
     def __init__(self, stream: trio.SocketStream, send_timeout: float) -> None:
         self.socket = stream.socket
@@ -48,18 +49,18 @@ class ClientStream:
         self._send_timeout = send_timeout
 
     async def send_all(self, data: bytes) -> None:
-        """Send ``data``. Raises `trio.BrokenResourceError` once a piece takes too long."""
+        """Send ``data``. Raises `trio.BrokenResourceError` if a piece takes too long."""
         view = memoryview(data)
         self.sending = True
         try:
             for start in range(0, len(view), PIECE):
-                # Hypercorn shields its sends from cancellation, but not from what is inside.
+                # Hypercorn shields its sends from cancellation; this scope is inside the shield.
                 with trio.fail_after(self._send_timeout):
                     await self._stream.send_all(view[start : start + PIECE])
         except trio.TooSlowError:
-            # Closed as well, for there is a task that reads from this stream.
+            # Also end the read of the task that receives from this stream.
             self.close()
-            raise trio.BrokenResourceError("the client does not read") from None
+            raise trio.BrokenResourceError("the client is not reading") from None
         finally:
             self.sending = False
 
@@ -73,11 +74,11 @@ class ClientStream:
         await self._stream.aclose()
 
     def close(self) -> None:
-        """Close without waiting; whoever reads or sends gets `trio.ClosedResourceError`."""
+        """Close without waiting; pending reads and sends raise `trio.ClosedResourceError`."""
         self.socket.close()
 
     async def linger(self) -> None:
-        """Say that no more will come, then throw away what does, for `LINGER_SECONDS`."""
+        """Send EOF, then discard what the client sends, for at most `LINGER_SECONDS`."""
         with trio.move_on_after(LINGER_SECONDS):
             try:
                 await self._stream.send_eof()
@@ -88,14 +89,14 @@ class ClientStream:
 
 
 class Refused(Event):
-    """A request was refused before its end: read on for a while before closing."""
+    """A request was refused before its end: keep reading for a while before closing."""
 
 
 class JsonH11Protocol(H11Protocol):
-    """HTTP/1.1 and nothing else: no upgrade to HTTP/2 or WebSockets, errors as JSON."""
+    """HTTP/1.1 only: no upgrade to HTTP/2 or WebSockets, and errors as JSON."""
 
     async def _check_protocol(self, event: h11.Request) -> None:
-        """Hypercorn turns to HTTP/2 here where a client asks for it in clear text."""
+        """Do nothing. Hypercorn switches to HTTP/2 here if a client requests it in cleartext."""
 
     async def _create_stream(self, request: h11.Request) -> None:
         if _is_acceptable(request):
@@ -107,7 +108,7 @@ class JsonH11Protocol(H11Protocol):
     async def _send_error_response(self, status_code: int) -> None:
         status = HTTPStatus(status_code)
         error = AgentError(
-            f"{status.phrase}: this is not a request that HTTP/1.1 allows, or it is too long",
+            f"{status.phrase}: this is not a valid HTTP/1.1 request, or it is too long",
             code=status.name.lower(),
         )
         body = encode(error_body(error))
@@ -124,7 +125,7 @@ class JsonH11Protocol(H11Protocol):
 
 
 def _is_acceptable(request: h11.Request) -> bool:
-    """Whether the application can tell a path from the target, and no other protocol is wanted."""
+    """Return whether the target contains a path and no upgrade to WebSockets is requested."""
     if any(name == b"upgrade" and value.lower() == b"websocket" for name, value in request.headers):
         return False
     if request.target.startswith(b"/"):
@@ -136,7 +137,7 @@ def _is_acceptable(request: h11.Request) -> bool:
 
 
 class Connection(TCPServer):
-    """Serves one client until it or the server has had enough."""
+    """One client's connection, served until either side ends it."""
 
     def __init__(
         self,
@@ -146,12 +147,12 @@ class Connection(TCPServer):
         stream: ClientStream,
     ) -> None:
         state = ConnectionState({})
-        # Of a stream it uses what ClientStream has, and do_handshake only where there is one.
+        # Apart from run(), which is overridden, TCPServer uses only what ClientStream has.
         super().__init__(
             app, config, context, state, cast("trio.SSLStream[trio.SocketStream]", stream)
         )
         self.since = trio.current_time()
-        """When it began to wait for a request, or to serve one."""
+        """When the connection began to wait for a request, or to serve one."""
         self._client_stream = stream
         self._http: JsonH11Protocol | None = None
         self._left = False
@@ -159,7 +160,7 @@ class Connection(TCPServer):
 
     @property
     def phase(self) -> Phase:
-        """What keeps this connection busy."""
+        """What the connection is doing."""
         if self._client_stream.sending:
             return "downloading"
         if self._http is None:
@@ -171,12 +172,12 @@ class Connection(TCPServer):
         return "working" if answer_is_owed else "waiting"
 
     def abort(self) -> None:
-        """End now, whatever it is doing."""
+        """End the connection immediately, in any phase."""
         self._scope.cancel()
         self._client_stream.close()
 
     async def run(self) -> None:
-        """Serve. Raises nothing: a connection that fails must not take the others with it."""
+        """Serve the client. Raises nothing: a failing connection must not end the others."""
         try:
             with self._scope:
                 await self._serve()
@@ -188,7 +189,7 @@ class Connection(TCPServer):
             self._client_stream.close()
 
     async def protocol_send(self, event: Event) -> None:
-        """What the protocol wants done: Hypercorn's way, with a few additions."""
+        """Handle an event of the protocol as Hypercorn does, with a few additions."""
         if isinstance(event, Refused):
             await self._client_stream.linger()
             return
@@ -196,14 +197,14 @@ class Connection(TCPServer):
             self.since = trio.current_time()
             if self._left:
                 return
-        # The end of an answer comes from the handler's task, which Quart-Trio cancels about then.
-        # Without a shield "Connection: close" would close nothing, and the keep-alive timeout of
-        # other connections would not begin. Sends are bounded by ClientStream, the rest is quick.
+        # The end of an answer is sent by the handler's task, which Quart-Trio cancels at about that
+        # time. Without a shield, "Connection: close" would close nothing, and on other connections
+        # the keep-alive timeout would not start. ClientStream limits sends; the rest is quick.
         with trio.CancelScope(shield=True):
             await super().protocol_send(event)
 
     async def _serve(self) -> None:
-        """`TCPServer.run` for plain TCP, with our protocol in place of Hypercorn's choice."""
+        """Do what `TCPServer.run` does for plain TCP, but with our own protocol class."""
         socket = self._client_stream.socket
         client = parse_socket_addr(socket.family, socket.getpeername())
         server = parse_socket_addr(socket.family, socket.getsockname())
@@ -221,11 +222,11 @@ class Connection(TCPServer):
                     server,
                     self.protocol_send,
                 )
-                # Hypercorn's wrapper would only add the choice of HTTP/2.
+                # Hypercorn's wrapper would only add the choice between HTTP/1.1 and HTTP/2.
                 self.protocol = cast(ProtocolWrapper, self._http)
                 await self.idle_task.restart(task_group, self._idle_timeout)
                 await self._read_data()
-                # The client is gone, and must not keep its descriptor till the keep-alive timeout.
+                # The client is gone: do not hold its descriptor until the keep-alive timeout.
                 self._left = True
                 await self.idle_task.stop()
         finally:

@@ -1,15 +1,17 @@
 """The metrics page: Prometheus text 0.0.4 and OpenMetrics 1.0.
 
-The two differ in headers only: OpenMetrics names a counter's family without ``_total``, and ends
-with ``# EOF``. Sample lines are the same (bounds are written ``1.0`` in both, or a server that
-changes formats would take them for different series), so they are rendered once for both.
+The formats differ only in two places: OpenMetrics names a counter's family without ``_total`` in
+the headers, and it ends with ``# EOF``. Sample lines are identical, so they are rendered once for
+both. Bounds are written ``1.0`` in both; otherwise a server that switches formats would see
+different series.
 
 Rendering runs on the event loop, so it must not take long. A page of 200 label sets has 12,000
-lines; only those of the running run change between two scrapes. The lines of each label set are
-therefore kept as bytes until its `Series.version` moves.
+lines; only those of the run in progress change between two scrapes. The lines of each label set
+are therefore cached as bytes until its `Series.version` changes.
 
-``chainbench_offcpu_milliseconds_total`` is a gauge by contract. Both formats, their parsers and
-Prometheus itself take a gauge of that name; only ``promtool check metrics`` dislikes it.
+``chainbench_offcpu_milliseconds_total`` is a gauge because the contract says so. Both formats,
+their parsers and Prometheus itself accept a gauge with that name; only ``promtool check metrics``
+complains.
 """
 
 import math
@@ -39,7 +41,7 @@ HELP_ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n"})
 
 
 class LabelText(NamedTuple):
-    """The inside of the braces, escaped."""
+    """The text between the braces, escaped."""
 
     all: str
     without_scenario: str
@@ -58,7 +60,7 @@ def _by_label(name: str, inside: str, label: str, values: Mapping[str, float]) -
 
 
 def _total_lines(family: Family, inside: str, total: Total) -> Iterator[str]:
-    """The samples of one family for one label set."""
+    """Yield the samples of one family for one label set."""
     if isinstance(total, LatencyTotals):
         yield from _histogram_lines(family.name, inside, total)
     elif isinstance(total, Counts):
@@ -78,11 +80,11 @@ GAIN = Family(
 RUNS = Family("chainbench_runs_total", "counter", "Runs stopped, by result.", label="result")
 
 FAMILIES = (*SECTION_FAMILIES, DURATION, GAIN, RUNS)
-"""The families of runs, in the order of the page."""
+"""The metric families of runs, in page order."""
 
 
 def _lines(family: Family, labels: LabelText, series: Series) -> Iterator[str]:
-    """What a label set shows of a family."""
+    """Yield the lines of one family for one label set; none if it was never measured."""
     if family is DURATION:
         if series.duration_ms is not None:
             yield f"{family.name}{{{labels.all}}} {number(series.duration_ms)}\n"
@@ -105,14 +107,14 @@ class _Rendered:
 
 
 class Exposition:
-    """Renders one store, and remembers what it rendered."""
+    """A renderer for one store, with a cache of rendered lines."""
 
     def __init__(self, store: SeriesStore) -> None:
         self._store = store
         self._rendered: dict[LabelSet, _Rendered] = {}
 
     def render(self, internal: Iterable[InternalMetric], page_format: PageFormat) -> bytes:
-        """The whole page: the contract's metrics, then the agent's own."""
+        """Return the whole page: the contract's metrics, then the agent's own."""
         sets = [self._lines_of(labels, series) for labels, series in self._store]
         page = []
         for index, family in enumerate(FAMILIES):
@@ -142,12 +144,12 @@ class Exposition:
 
 
 def escape(value: str) -> str:
-    """A label value as both formats want it between quotes."""
+    """Escape a label value for use between quotes, as both formats require."""
     return value.translate(ESCAPES)
 
 
 def number(value: float) -> str:
-    """A sample value as both formats want it."""
+    """Format a sample value as both formats require."""
     if math.isnan(value):
         return "NaN"
     if math.isinf(value):
@@ -177,11 +179,11 @@ def _braces(labels: dict[str, str]) -> str:
 def _header(name: str, kind: str, text: str, page_format: PageFormat) -> bytes:
     if page_format is PageFormat.OPENMETRICS and kind == "counter":
         name = name.removesuffix("_total")
-    # OpenMetrics escapes quotes here as well, text 0.0.4 does not know that: so none is written.
+    # OpenMetrics escapes quotes here too, text 0.0.4 does not: so avoid them.
     text = text.translate(HELP_ESCAPES).replace('"', "'")
     return _encode(f"# HELP {name} {text}\n# TYPE {name} {kind}\n")
 
 
 def _encode(text: str) -> bytes:
-    # One lone surrogate, from wherever it came, must not cost the whole page.
+    # A single lone surrogate, however it got here, must not break the whole page.
     return text.encode("utf-8", "replace")

@@ -1,13 +1,13 @@
-"""Keeps web pages out: the API starts kernel probes, and a browser runs anybody's JavaScript.
+"""Protection against web pages: the API starts kernel probes, and browsers run any JavaScript.
 
-Three ways lead from a foreign page to a server on loopback, each closed by one check:
+A foreign page can reach a server on loopback in three ways, each blocked by one check:
 
-* DNS rebinding: the page's own name is made to resolve to 127.0.0.1. The request then is
-  same-origin to the browser, but its ``Host`` is a name we never had.
+* DNS rebinding: the page's own name is made to resolve to 127.0.0.1. The request is then
+  same-origin to the browser, but its ``Host`` is not one of the agent's names.
 * A cross-origin ``fetch`` or form post: the browser says so in ``Origin``.
 * The same without ``Origin``: newer browsers say so in ``Sec-Fetch-Site``.
 
-Clients that are no browsers send neither ``Origin`` nor ``Sec-Fetch-Site``.
+Clients other than browsers send neither ``Origin`` nor ``Sec-Fetch-Site``.
 """
 
 import ipaddress
@@ -19,29 +19,29 @@ from agent.errors import AgentError
 
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 FOREIGN_SITES = frozenset({"cross-site", "same-site"})
-"""``same-site`` is another port of this host: another program, so foreign as well."""
+"""``same-site`` is another port on this host, hence another program, so it is foreign too."""
 
 LONGEST_QUOTED_NAME = 100
 
 
 def check_request(method: str, headers: Headers, allowed_hosts: frozenset[str]) -> None:
-    """Raise `AgentError` (``forbidden_host``, ``forbidden_origin``) for a web page's request."""
+    """Raise `AgentError` (``forbidden_host``, ``forbidden_origin``) for a foreign web page."""
     host = headers.get("Host", "")
     _check_host(host, allowed_hosts)
     _check_origin(headers.get("Origin"), host)
     site = headers.get("Sec-Fetch-Site", "").strip().lower()
     if site in FOREIGN_SITES and method not in SAFE_METHODS:
-        raise AgentError("a web page of another site may not do this", code="forbidden_origin")
+        raise AgentError("web pages from other sites may not do this", code="forbidden_origin")
 
 
 def _check_host(host: str, allowed: frozenset[str]) -> None:
-    # Only HTTP/1.0 may leave Host out (h11 holds 1.1 to it), and no browser speaks 1.0.
+    # Only HTTP/1.0 may omit Host (h11 enforces it for 1.1), and no browser speaks 1.0.
     if not host:
         return
     name = name_of(host)
     if name is None or not (name in allowed or _is_address(name)):
         quoted = host[:LONGEST_QUOTED_NAME]
-        message = f"Host {quoted!r} is not a name of this agent; use its address, or localhost"
+        message = f"Host {quoted!r} is not a name of this agent; use its address or localhost"
         raise AgentError(message, code="forbidden_host")
 
 
@@ -58,7 +58,10 @@ def _check_origin(origin: str | None, host: str) -> None:
 
 
 def name_of(netloc: str) -> str | None:
-    """The lower-case host of ``host``, ``host:port``, ``[v6]`` or ``[v6]:port``; else None."""
+    """Return the host in ``host``, ``host:port``, ``[v6]`` or ``[v6]:port`` in lower case.
+
+    Return None for anything else.
+    """
     if netloc.startswith("["):
         name, bracket, rest = netloc[1:].partition("]")
         if not bracket:

@@ -3,18 +3,18 @@
 import socket
 
 BACKLOG = 1024
-"""Connections the kernel keeps for us; it takes the lesser of this and net.core.somaxconn."""
+"""Length of the accept queue; the kernel limits it to net.core.somaxconn."""
 
 USER_TIMEOUT_MS = 10_000
-"""How long sent data may stay unacknowledged, or a full window of the peer's stay full, before the
-kernel gives the connection up (TCP_USER_TIMEOUT, tcp(7)). Accepted sockets inherit it."""
+"""How long sent data may remain unacknowledged, or unsent because the peer's window is full, before
+the kernel closes the connection (TCP_USER_TIMEOUT, tcp(7)). Accepted sockets inherit it."""
 
 
 def open_listener(host: str, port: int) -> socket.socket:
-    """A socket listening on the first address of ``host``; port 0 takes a free one.
+    """Return a socket listening on the first address of ``host``; port 0 picks a free port.
 
-    Raises `OSError` with ``host:port`` in its text: address in use, not ours, not permitted,
-    name unknown.
+    Raises `OSError` with ``host:port`` in its text: address in use, address not local, not
+    permitted, or unknown name.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(

@@ -1,4 +1,4 @@
-"""Which of the two text formats a scraper gets."""
+"""Choice of the text format that a scraper gets."""
 
 from enum import Enum
 
@@ -14,10 +14,10 @@ class PageFormat(Enum):
 
 
 def choose_format(accept: str) -> PageFormat:
-    """OpenMetrics where ``accept`` names it no less than plain text, else text 0.0.4.
+    """Return OpenMetrics if ``accept`` gives it at least the weight of plain text, else text 0.0.4.
 
-    Nothing in an Accept header is an error: scrapers that ask for something else altogether
-    (Protobuf, HTML) get text too, as from any other exporter.
+    An Accept header is never an error: scrapers that ask only for something else (Protobuf,
+    HTML) get text too, as from any other exporter.
     """
     openmetrics = text = 0.0
     for media_range in accept.lower().split(","):
@@ -35,7 +35,7 @@ def choose_format(accept: str) -> PageFormat:
 
 
 def _quality(text: str) -> float:
-    """A weight from 0 to 1; what is none of that counts as 0, as if it were not there."""
+    """Return a weight from 0 to 1; an invalid weight is 0, as if the media range were absent."""
     try:
         quality = float(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""JSON answers, errors included: the libraries' own error pages are HTML or empty."""
+"""JSON answers, including errors: the libraries' own error pages are HTML or empty."""
 
 import json
 import logging
@@ -34,7 +34,7 @@ LONGEST_QUOTED_PATH = 100
 
 
 def encode(data: Json) -> bytes:
-    """``data`` as one line of ASCII JSON. Raises `ValueError` for NaN and infinities."""
+    """Return ``data`` as one line of ASCII JSON. Raises `ValueError` for NaN and infinities."""
     return (json.dumps(data, allow_nan=False) + "\n").encode("ascii")
 
 
@@ -59,7 +59,7 @@ def error_response(error: AgentError) -> Response:
 
 
 def register_error_handlers(app: QuartTrio) -> None:
-    """Make every failure inside ``app`` a JSON object with ``error`` and ``message``."""
+    """Turn every failure inside ``app`` into a JSON object with ``error`` and ``message``."""
 
     async def refused(error: AgentError) -> Response:
         return error_response(error)
@@ -67,12 +67,12 @@ def register_error_handlers(app: QuartTrio) -> None:
     async def not_found(_: NotFound) -> Response:
         known = sorted(_route_names(app))
         path = request.path[:LONGEST_QUOTED_PATH]
-        message = f"no route {path}; there are: {', '.join(known)}"
+        message = f"no route {path}; the routes are: {', '.join(known)}"
         return error_response(AgentError(message, code="not_found"))
 
     async def method_not_allowed(error: MethodNotAllowed) -> Response:
         allowed = ", ".join(sorted(error.valid_methods or ()))
-        message = f"{request.method} is not allowed here, use {allowed}"
+        message = f"{request.method} is not allowed here; use {allowed}"
         response = json_response({"error": "method_not_allowed", "message": message}, 405)
         response.headers["Allow"] = allowed
         return response
@@ -84,7 +84,7 @@ def register_error_handlers(app: QuartTrio) -> None:
 
     async def crashed(error: Exception) -> Response:
         LOGGER.error("%s %s failed", request.method, request.path, exc_info=error)
-        message = f"the agent failed to answer ({type(error).__name__}); its log says more"
+        message = f"the agent failed to answer ({type(error).__name__}); see its log"
         return error_response(AgentError(message))
 
     app.register_error_handler(AgentError, refused)

@@ -1,4 +1,4 @@
-"""The routes of the contract, and those beside it."""
+"""The contract's routes and the additional ones."""
 
 from dataclasses import replace
 from ipaddress import ip_address
@@ -18,8 +18,8 @@ from agent.model import Json, Scope
 
 
 class Routes:
-    """One method a route. A client that goes away cancels its handler, so none of them does
-    anything after the recorder has answered except answering."""
+    """Handlers, one method per route. A client that disconnects cancels its handler, so once the
+    recorder has answered, no handler does anything except answer."""
 
     def __init__(self, recorder: RecorderAPI) -> None:
         self._recorder = recorder
@@ -75,7 +75,7 @@ class Routes:
     async def evidence(self, run_id: str) -> Response:
         evidence = self._recorder.evidence(run_id)
         if evidence is None:
-            raise AgentError("no evidence is kept under this run id", code="no_such_run")
+            raise AgentError("no evidence is kept for this run id", code="no_such_run")
         return json_response(evidence)
 
 
@@ -84,12 +84,12 @@ def _json_body() -> dict[str, object]:
 
 
 def _caller() -> Scope:
-    """The connection this request came by; its other end must be on this machine."""
+    """Return the scope of this request's connection; its other end must be on this machine."""
     client, server = request.scope.get("client"), request.scope.get("server")
     if not client or not server or not ip_address(client[0]).is_loopback:
         raise InvalidRequest(
-            'a scope of "caller" works over the loopback interface only; '
-            'from elsewhere use {"pid": N} or {"cgroup": "/path"}',
+            'a scope of "caller" works only over the loopback interface; '
+            'otherwise use {"pid": N} or {"cgroup": "/path"}',
             code="caller_not_local",
             field="scope",
         )

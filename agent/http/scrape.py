@@ -1,4 +1,4 @@
-"""One snapshot for all who scrape at the same time."""
+"""One snapshot for all simultaneous scrapes."""
 
 import trio
 
@@ -8,8 +8,8 @@ from agent.http.negotiation import PageFormat
 
 
 class SharedScrape:
-    """Pages of ``/metrics``. A scrape that arrives while another is being prepared gets that one,
-    so a storm of scrapes costs one refresh and one rendering for each format."""
+    """Pages of ``/metrics``. A scrape that arrives while a page is being prepared gets that page,
+    so a storm of scrapes costs one refresh, and one rendering for each format."""
 
     def __init__(self, recorder: RecorderAPI) -> None:
         self._recorder = recorder
@@ -19,10 +19,10 @@ class SharedScrape:
         self._pages: dict[PageFormat, bytes] = {}
 
     async def page(self, page_format: PageFormat) -> bytes:
-        """The page as of now, or as of a moment after the call at the latest."""
+        """Return the page, as of the call or shortly after it."""
         prepared_on_arrival = self._prepared
         async with self._preparing:
-            # Whoever was preparing may have been cancelled (its client gone): then it is on us.
+            # If the scrape that was preparing was cancelled (its client left), prepare here.
             if self._prepared == prepared_on_arrival:
                 await self._recorder.refresh()
                 self._pages.clear()

@@ -1,7 +1,7 @@
-"""The server: accepts, bounds the number of connections, and ends in time.
+"""The server: accepts connections, limits their number, and shuts down in bounded time.
 
-Resources: two descriptors a listener, one a connection, at most `HttpSettings.max_connections`
-(fewer where the process may not open twice as many files).
+Resources: two descriptors per listener, and one per connection for at most
+`HttpSettings.max_connections` (fewer if the process may not open twice as many files).
 """
 
 import errno
@@ -22,14 +22,15 @@ from agent.http.settings import HttpSettings
 LOGGER = logging.getLogger("agent.http")
 
 OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
-"""Errors of accept(2) that pass. The connection stays in the backlog, so it is not lost."""
+"""Transient errors of accept(2). The connection stays in the backlog, so it is not lost."""
 
 RETRY_SECONDS = 0.1
-"""Between attempts to accept, or to make room; as long as trio's own serve_listeners waits."""
+"""Delay between attempts to accept or to make room, the same as in trio's serve_listeners."""
 
 FIRST_TO_GO: tuple[Phase, ...] = ("waiting", "uploading", "downloading")
-"""Whom a newcomer replaces, the longest at it first. Never one whose request is being worked on:
-that may be the runner waiting for its evidence."""
+"""Phases in which a connection may be closed for a new one, in this order; within a phase, the one
+that has been in it longest goes first. A connection whose request is being worked on is never
+closed: it may be the runner waiting for its evidence."""
 
 Address = tuple[str, int]
 
@@ -42,9 +43,10 @@ async def serve(
     shutdown_trigger: Callable[[], Awaitable[object]],
     task_status: trio.TaskStatus[list[Address]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve ``app`` until ``shutdown_trigger`` returns, then end within ``settings.grace``.
+    """Serve ``app`` until ``shutdown_trigger`` returns, then finish within ``settings.grace``.
 
-    Takes over the ``listeners`` and closes them. Starts with the addresses they are bound to.
+    Takes ownership of the ``listeners`` and closes them. Passes their addresses to
+    ``task_status.started()``.
     """
     server = _Server(app, settings)
     async with trio.open_nursery() as nursery:
@@ -97,12 +99,12 @@ class _Server:
 
     async def _make_room(self) -> None:
         while len(self._connections) >= self._limit and not self._close_one():
-            # Nobody may be closed: until somebody leaves, or begins to wait for a request.
+            # None may be closed: wait until a client leaves, or retry in case one becomes idle.
             with trio.move_on_after(RETRY_SECONDS):
                 await self._left.park()
 
     def _close_one(self) -> bool:
-        """Close the connection that is missed least; False where none may be closed."""
+        """Close the first connection by `FIRST_TO_GO`; return False if none may be closed."""
         candidates = [
             (FIRST_TO_GO.index(phase), connection.since, connection)
             for connection in self._connections
@@ -129,8 +131,8 @@ class _Server:
             self._left.unpark_all()
 
     async def finish(self) -> None:
-        """Let the requests in flight end, for ``settings.grace`` at most."""
-        # Connections that wait for a request close themselves on this, the others after theirs.
+        """Let the requests in flight finish, for at most ``settings.grace``."""
+        # On this event, idle connections close themselves; the others do so after their request.
         await self._context.terminated.set()
         with trio.move_on_after(self._settings.grace):
             while self._connections:
@@ -151,7 +153,7 @@ def _hypercorn_config(settings: HttpSettings) -> Config:
 
 
 def _connection_limit(settings: HttpSettings) -> int:
-    """Half of the files that may be open are for the rest of the agent."""
+    """Return the limit on connections; half of the open files are for the rest of the agent."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return settings.max_connections

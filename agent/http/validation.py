@@ -1,4 +1,4 @@
-"""From a JSON object to a request, by tables of fields: a new field is a new row."""
+"""Validation of request bodies by tables of fields: a new field is a new row."""
 
 import math
 import unicodedata
@@ -18,15 +18,15 @@ from agent.model import (
 from agent.sections.probes import DEFAULT_SECTIONS, DETAILS, SCOPED_DETAILS, SECTIONS
 
 MAX_LABEL_LENGTH = 256
-"""Characters in a label. A commit or a SHA-256 in hex has 64 and less; each label is repeated in
-some sixty lines of every scrape."""
+"""Characters in a label. A commit or a SHA-256 in hex has at most 64; each label is repeated in
+about sixty lines of every scrape."""
 
 LARGEST_COUNT = 2**63 - 1
 LARGEST_PID = 1 << 22
-"""PID_MAX_LIMIT of include/linux/threads.h."""
+"""PID_MAX_LIMIT in include/linux/threads.h."""
 
 FORBIDDEN_CATEGORIES = frozenset({"Cc", "Cs"})
-"""Control characters (newline and NUL among them) and lone surrogates, which no UTF-8 can hold."""
+"""Control characters (including newline and NUL) and lone surrogates, which UTF-8 cannot encode."""
 
 MAX_IGNORED_NAMES = 20
 LONGEST_QUOTED_NAME = 64
@@ -36,7 +36,7 @@ Parser = Callable[[str, object], Any]
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """How one field is read. ``parse(name, value)`` raises `InvalidRequest` naming the field."""
+    """How to parse one field. ``parse(name, value)`` raises `InvalidRequest` naming the field."""
 
     parse: Parser
     default: object = None
@@ -44,17 +44,17 @@ class Field:
 
 
 def label(name: str, value: object) -> str:
-    """A string of at most `MAX_LABEL_LENGTH` characters, none of them a control character."""
+    """Parse a string of at most `MAX_LABEL_LENGTH` characters, none of `FORBIDDEN_CATEGORIES`."""
     if not isinstance(value, str):
         raise InvalidRequest(f"{name} must be a string, not {json_type(value)}", field=name)
     if len(value) > MAX_LABEL_LENGTH:
         raise InvalidRequest(
-            f"{name} has {len(value)} characters, {MAX_LABEL_LENGTH} are allowed", field=name
+            f"{name} has {len(value)} characters; the limit is {MAX_LABEL_LENGTH}", field=name
         )
     for position, character in enumerate(value):
         if unicodedata.category(character) in FORBIDDEN_CATEGORIES:
             raise InvalidRequest(
-                f"{name} holds U+{ord(character):04X} at position {position}: "
+                f"{name} contains U+{ord(character):04X} at position {position}: "
                 "control characters and lone surrogates are not allowed",
                 field=name,
             )
@@ -62,7 +62,7 @@ def label(name: str, value: object) -> str:
 
 
 def finite(name: str, value: object) -> float:
-    """A finite number. ``true`` is not one, though Python would say so."""
+    """Parse a finite number. Python's ``True`` is an `int`, but ``true`` is refused."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise InvalidRequest(f"{name} must be a number, not {json_type(value)}", field=name)
     try:
@@ -75,7 +75,7 @@ def finite(name: str, value: object) -> float:
 
 
 def milliseconds(name: str, value: object) -> float:
-    """A duration: finite, not negative."""
+    """Parse a duration: finite and not negative."""
     number = finite(name, value)
     if number < 0:
         raise InvalidRequest(f"{name} must not be negative", field=name)
@@ -83,7 +83,7 @@ def milliseconds(name: str, value: object) -> float:
 
 
 def count(name: str, value: object) -> int | None:
-    """A whole number from 0 to 2⁶³ - 1; ``null`` is the same as leaving it out."""
+    """Parse a whole number from 0 to 2⁶³ - 1; ``null`` is the same as omitting it."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int):
@@ -100,7 +100,7 @@ def boolean(name: str, value: object) -> bool:
 
 
 def one_of(choices: Sequence[str]) -> Parser:
-    """One of these strings; ``null`` is the same as leaving it out."""
+    """Return a parser for one of these strings; ``null`` is the same as omitting the field."""
 
     def parse(name: str, value: object) -> str | None:
         if value is not None and value not in choices:
@@ -111,23 +111,23 @@ def one_of(choices: Sequence[str]) -> Parser:
 
 
 def sections(name: str, value: object) -> tuple[str, ...]:
-    """A list of sections, in the registry's order, each once; not empty."""
+    """Parse a nonempty list of sections; return each once, in the registry's order."""
     chosen = value if isinstance(value, list) else []
     unknown = [item for item in chosen if item not in SECTIONS]
     if not chosen or unknown:
-        raise InvalidRequest(f"{name} must be a list of some of {', '.join(SECTIONS)}", field=name)
+        raise InvalidRequest(f"{name} must list one or more of {', '.join(SECTIONS)}", field=name)
     return tuple(section for section in SECTIONS if section in chosen)
 
 
 def details(name: str, value: object) -> tuple[str, ...]:
-    """A list of details, each once; it may be empty."""
+    """Parse a list of details, which may be empty; return each once."""
     if not isinstance(value, list) or [item for item in value if item not in tuple(DETAILS)]:
-        raise InvalidRequest(f"{name} must be a list of some of {', '.join(DETAILS)}", field=name)
+        raise InvalidRequest(f"{name} must be a list of any of {', '.join(DETAILS)}", field=name)
     return tuple(detail for detail in DETAILS if detail in value)
 
 
 def scope(name: str, value: object) -> Scope:
-    """``"system"``, ``"caller"``, ``{"pid": N}`` or ``{"cgroup": "/path"}``."""
+    """Parse ``"system"``, ``"caller"``, ``{"pid": N}`` or ``{"cgroup": "/path"}``."""
     if value in ("system", "caller"):
         return Scope(str(value))
     if isinstance(value, dict) and len(value) == 1:
@@ -154,7 +154,7 @@ START_FIELDS: Mapping[str, Field] = {
     "measure_probes": Field(boolean, default=False),
     "details": Field(details, default=()),
 }
-"""Labels, and further attributes of `StartRequest` by name."""
+"""Labels, and the other attributes of `StartRequest`, by name."""
 
 REPORT_FIELDS: Mapping[str, Field] = {
     **dict.fromkeys(REPORT_LABELS, LABEL),
@@ -167,33 +167,36 @@ REPORT_FIELDS: Mapping[str, Field] = {
 
 
 def parse_start(body: Mapping[str, object]) -> StartRequest:
-    """A body of ``POST /start``. Raises `AgentError` (``invalid_field``) naming the field."""
+    """Parse a body of ``POST /start``. Raises `AgentError` (``invalid_field``) with the field."""
     values = _take(body, START_FIELDS)
     for detail in values["details"]:
         if DETAILS[detail] not in values["sections"]:
-            text = f"{detail} is a detail of {DETAILS[detail]}, which sections leaves out"
+            text = f"{detail} is a detail of {DETAILS[detail]}, which is not in sections"
             raise InvalidRequest(text, field="details")
         if detail in SCOPED_DETAILS and values["scope"].kind == "system":
-            text = f'{detail} can be had of a part of the machine only: give a "scope"'
+            text = f'{detail} needs a "scope" other than "system"'
             raise InvalidRequest(text, field="details")
     return StartRequest(labels=_labels(values, RUN_LABELS), **values)
 
 
 def parse_report(body: Mapping[str, object]) -> Report:
-    """A body of ``POST /report``. Raises `AgentError` (``invalid_field``, ``missing_field``)."""
+    """Parse a body of ``POST /report``.
+
+    Raises `AgentError` (``invalid_field``, ``missing_field``).
+    """
     values = _take(body, REPORT_FIELDS)
     return Report(labels=_labels(values, REPORT_LABELS), **values)
 
 
 def ignored(body: Mapping[str, object], fields: Mapping[str, Field]) -> list[str]:
-    """Names in ``body`` that mean nothing here, cut to a bounded answer. Runners may send more
-    than this agent knows; saying so helps whoever misspelt one."""
+    """Return the unknown names in ``body``, limited in number and length. Runners may send fields
+    that this agent does not know; listing them helps to find a misspelled one."""
     unknown = sorted(name[:LONGEST_QUOTED_NAME] for name in body.keys() - fields.keys())
     return unknown[:MAX_IGNORED_NAMES]
 
 
 def json_type(value: object) -> str:
-    """What a JSON author calls the type of ``value``."""
+    """Return the JSON name of the type of ``value``."""
     names = {dict: "an object", list: "an array", str: "a string", bool: "a boolean"}
     return "null" if value is None else names.get(type(value), "a number")
 

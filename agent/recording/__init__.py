@@ -1,1 +1,1 @@
-"""The run: its states, its owner, and the document that comes of it."""
+"""The run: its states, its owner, and the document that it produces."""

@@ -1,7 +1,6 @@
-"""One run's distributions: takes the streams' words, keeps aggregates only.
+"""One run's distributions: takes the streams' words and keeps only aggregates.
 
-This is where the two sides meet that do not know each other: ``streams`` delivers words,
-``sections`` fold them.
+Delivery and folding meet only here: ``streams`` delivers words, ``sections`` fold them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -39,7 +38,7 @@ class Collection:
         }
 
     def take(self, stream: int, words: Words) -> None:
-        """Fold a stream's words, of whatever shape; see layout.py for what they hold."""
+        """Fold a stream's words, in any shape; see layout.py for their contents."""
         if stream == STREAM_NUMBERS["exit"]:
             self.take_summaries(task_summaries.from_words(words))
         else:
@@ -47,37 +46,37 @@ class Collection:
             taker(fold, words)
 
     def take_summaries(self, rows: task_summaries.Summaries) -> None:
-        """Add tasks whose account is final: exits as they come, the living at the stop."""
+        """Add tasks whose account is final: exited ones as they arrive, living ones at the stop."""
         self.tasks.take(rows)
         self.accounts.take(rows)
 
     def evidence(self, stopped: Stopped, armed: Sequence[str]) -> Json:
-        """The sections that were armed, by name, and what stands next to them."""
+        """Return the sections that were armed, by name, and their further top-level fields."""
         built: Json = {name: self.folds[name].evidence(stopped, armed) for name in armed}
         for name in armed:
             built |= self.folds[name].further_evidence(stopped.observed)
         return built
 
     def checks(self, edges: tuple[Edge, Edge], armed: Iterable[str]) -> list[Check]:
-        """Every check that the armed sections allow, each once."""
+        """Return every check that the armed sections allow, each once."""
         found = [forks_check(edges)]
         for name in armed:
             found += self.folds[name].checks(edges, self.accounts)
         return list({check.name: check for check in found}.values())
 
     def streams(self, observed: Observed, armed: Iterable[str]) -> dict[str, StreamCounts]:
-        """The account of every stream of the run."""
+        """Return the counts of every stream of the run."""
         streams = {**observed.streams, "offcpu": observed.blocked_counts}
         for name in armed:
             streams |= self.folds[name].streams(observed)
         return streams
 
     def overflow(self) -> dict[str, int]:
-        """Latencies beyond the histogram's range, by section that has one."""
+        """Return the latencies beyond the histogram's range, for each section that has one."""
         return {name: fold.overflow for name, fold in self.folds.items() if fold.has_histogram}
 
     def totals(self, observed: Observed, armed: Iterable[str]) -> dict[str, Total]:
-        """The same run as ``/metrics`` counts it."""
+        """Return the run's totals, as ``/metrics`` counts them."""
         totals: dict[str, Total] = {}
         for name in armed:
             totals |= REGISTRY[name].totals(self.folds[name], observed)

@@ -1,4 +1,4 @@
-"""What the recorder needs of a collector: the kernel's, or a fake of it."""
+"""What the recorder needs from a collector."""
 
 from typing import Protocol
 
@@ -10,7 +10,7 @@ from agent.streams.drain.batches import Sink
 
 
 class Collector(Protocol):
-    """Where events come from: the kernel, or a fake of it."""
+    """The source of events: the kernel, or a fake of it."""
 
     @property
     def lost(self) -> trio.Event:
@@ -26,8 +26,8 @@ class Collector(Protocol):
     async def stop(self) -> Stopped: ...
 
     async def abandon(self) -> None:
-        """Detach and forget the run, whatever state it is in. Raises nothing."""
+        """Detach and forget the run, in any state. Raises nothing."""
 
     def processes(self) -> dict[str, int]:
-        """Pids by role, of this process and those it needs."""
+        """Return the pids, by role, of this process and of those it needs."""
         ...

@@ -1,4 +1,4 @@
-"""The whole document of a run: the sections, and everything that says how far to trust them."""
+"""A run's evidence document: the sections, and everything that says how far to trust them."""
 
 import time
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ from agent.streams.collect.observed import Stopped
 
 
 def started(run: Run) -> Json:
-    """The answer to ``/start``."""
+    """Return the answer to ``/start``."""
     answer: Json = {"status": "started", "run_id": run.id, "available": run.failure is None}
     if run.failure is not None:
         answer |= {"code": run.failure.code, "reason": run.failure.message}
@@ -21,7 +21,7 @@ def started(run: Run) -> Json:
 
 
 def build(run: Run, stopped: Stopped | None, verdict: Verdict) -> Json:
-    """The evidence, as the contract shapes it."""
+    """Return the evidence in the contract's format."""
     stop_ns = stopped.stop_ns if stopped else time.monotonic_ns()
     built: Json = {
         "available": stopped is not None,

@@ -16,15 +16,15 @@ VERDICTS = (COMPLETE, DEGRADED, INVALID)
 FIELDS = ("received", "lost", "unmatched", "clamped", "collided")
 HELP = {
     "received": "Events received and folded.",
-    "lost": "Events that the kernel side had to drop.",
-    "unmatched": "Ends of an interval whose beginning was not seen.",
+    "lost": "Events that the BPF programs had to drop.",
+    "unmatched": "Ends of intervals whose beginning was not seen.",
     "clamped": "Negative time differences, taken as 0.",
     "collided": "Intervals given up because another task took their slot.",
 }
 
 
 class InternalTotals:
-    """Finished runs and the running one, added up; never goes down."""
+    """Sums over the finished runs and the one in progress; they never go down."""
 
     def __init__(self) -> None:
         self._base: Counter[tuple[str, str]] = Counter()
@@ -32,16 +32,16 @@ class InternalTotals:
         self._runs: Counter[tuple[str, str]] = Counter()
 
     def advance(self, observed: Observed, collection: Collection) -> None:
-        """What the running run has come to."""
+        """Replace the counts of the run in progress."""
         self._live = _counts(observed, collection)
 
     def finish(self, observed: Observed, collection: Collection) -> None:
-        """The run has ended with this."""
+        """Add the final counts of a run that has ended."""
         self._base.update(_counts(observed, collection))
         self._live = Counter()
 
     def count_run(self, verdict: Verdict) -> None:
-        """Count a run once, and once more for each kind of reason that it has."""
+        """Count a run once, and once more for each reason code that it has."""
         self._runs[verdict.verdict, ""] += 1
         for code in {reason.code for reason in verdict.reasons}:
             self._runs[verdict.verdict, code] += 1
@@ -49,13 +49,13 @@ class InternalTotals:
     def metrics(
         self, armed: Mapping[str, bool], available: bool, processes: Mapping[str, int]
     ) -> list[InternalMetric]:
-        # update(), not +: adding drops the entries that are 0
+        # update() rather than +, which drops entries that are 0
         shown = Counter(self._base)
         shown.update(self._live)
         streams = sorted({stream for kind, stream in shown if kind in FIELDS})
         return [
             _metric("build_info", "gauge", "Version of the agent.", {"version": __version__}, 1),
-            _metric("ebpf_available", "gauge", "Whether eBPF can be had.", {}, float(available)),
+            _metric("ebpf_available", "gauge", "Whether eBPF is available.", {}, float(available)),
             InternalMetric(
                 "chainbench_agent_probe_armed",
                 "Whether a section's probes are attached.",
@@ -105,7 +105,7 @@ class InternalTotals:
                 shown["drain_us", ""] / 1e6,
             ),
             _metric(
-                "drains_total", "counter", "Looks at the event buffer.", {}, shown["drains", ""]
+                "drains_total", "counter", "Reads of the event buffer.", {}, shown["drains", ""]
             ),
             InternalMetric(
                 "chainbench_agent_cpu_seconds_total",
@@ -125,7 +125,7 @@ def _counts(observed: Observed, collection: Collection) -> Counter[tuple[str, st
     streams = dict(observed.streams) | {"offcpu": observed.blocked_counts}
     for stream, own in streams.items():
         for kind in FIELDS:
-            # an entry of 0 too: the series of a stream exist from its first run on
+            # keep zeros: the series of a stream exist from its first run on
             counts[kind, stream] = getattr(own, kind)
     for section, overflow in collection.overflow().items():
         counts["overflow", section] = overflow

@@ -1,8 +1,8 @@
-"""The states of the agent's one run, and the only ways between them.
+"""The states of the agent's single run, and the only transitions between them.
 
-Two rules: there is one run at a time, and every run that was started is also stopped, if not by
-``/stop`` then by the agent's own shutdown. Everything that changes the state goes through
-``Lifecycle.fire``, which refuses what the table does not list.
+Two rules: there is one run at a time, and every run that is started is also stopped, by ``/stop``
+or by the agent's own shutdown. Every change of state goes through ``Lifecycle.fire``, which
+refuses any transition that the table does not list.
 """
 
 from enum import Enum
@@ -42,13 +42,13 @@ class IllegalTransition(Exception):
 
 
 class Lifecycle:
-    """Where the run stands."""
+    """The current state of the run."""
 
     def __init__(self) -> None:
         self.state = State.IDLE
 
     def fire(self, event: Event) -> None:
-        """Move on. Raises IllegalTransition, and stays."""
+        """Move to the next state. Raises IllegalTransition, without moving, if there is none."""
         try:
             self.state = TRANSITIONS[self.state, event]
         except KeyError:

@@ -1,7 +1,7 @@
-"""The owner of the run: arms, feeds a collection, stops, and keeps what came of it.
+"""The owner of the run: arms it, feeds its collection, stops it, and keeps the evidence.
 
-Every start and stop is carried out by a task of the recorder's own nursery. Whoever asked only
-waits for it, so a client that goes away in the middle changes nothing.
+Every start and stop is carried out by a task in the recorder's own nursery. The caller only waits
+for it, so a client that disconnects early changes nothing.
 """
 
 import gc
@@ -28,7 +28,7 @@ from agent.streams.collect.observed import Observed, Stopped
 from agent.streams.shared.causes import CannotCollect
 
 KEPT_EVIDENCE = 16
-"""Runs whose evidence can still be fetched, for a client that was gone when it was answered."""
+"""Runs whose evidence can be fetched later, for clients that were gone when it was sent."""
 
 INTERNAL_ERROR = "internal_error"
 
@@ -36,7 +36,7 @@ LOGGER = logging.getLogger("agent.recording.recorder")
 
 
 class Recorder:
-    """Implements what the HTTP side asks for (`agent.http.api.RecorderAPI`)."""
+    """The implementation of `agent.http.api.RecorderAPI`."""
 
     def __init__(self, collector: Collector, machine: str, series: SeriesStore) -> None:
         self._collector = collector
@@ -52,14 +52,14 @@ class Recorder:
         self._refreshing: trio.Event | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Carry out starts and stops until cancelled; the first thing is to load the programs."""
+        """Carry out starts and stops until cancelled. Begins by loading the programs."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             nursery.start_soon(self._prepare)
             task_status.started()
             await trio.sleep_forever()
 
-    # --- what the routes ask for
+    # --- called by the routes
 
     async def start(self, request: StartRequest) -> Json:
         """Begin a run. Raises RunInProgress, or InvalidRequest for a scope that does not exist."""
@@ -113,7 +113,7 @@ class Recorder:
         self._series.report(LabelSet.of(report.labels, self._machine), report)
 
     async def refresh(self) -> None:
-        """Fold what is in flight, so that the series show it; concurrent callers share one."""
+        """Fold the events in flight into the series; concurrent callers share one refresh."""
         if self._refreshing is not None:
             await self._refreshing.wait()
             return
@@ -123,7 +123,7 @@ class Recorder:
         self._refreshing = trio.Event()
         try:
             observed = await self._collector.refresh()
-            # it may have been stopped meanwhile: then the series have its final numbers already
+            # if the run was stopped in the meantime, the series already have its final numbers
             if run is self._run and not run.finished.is_set():
                 self._show(run, observed)
         finally:
@@ -145,12 +145,12 @@ class Recorder:
         return self._totals.metrics(self._armed(), available, self._collector.processes())
 
     def _armed(self) -> dict[str, bool]:
-        """Which sections have probes attached; none without the process that holds them."""
+        """Return which sections have probes attached; none once the supervisor is gone."""
         lost = self._collector.lost.is_set()
         armed = [] if self._run is None or lost else self._run.sections
         return {section: section in armed for section in SECTIONS}
 
-    # --- the work behind it
+    # --- tasks that carry out the requests, and their helpers
 
     def _spawn(self, work: Any, run: Run) -> None:
         assert self._nursery is not None
@@ -167,7 +167,7 @@ class Recorder:
         try:
             await self._attach(run)
         except InvalidRequest as error:
-            # a run that cannot be about what it was asked to be about never began
+            # a run that cannot cover the requested scope never began
             run.refusal = error
             self._run = None
             self._lifecycle.fire(Event.REFUSED)
@@ -179,11 +179,11 @@ class Recorder:
         run.armed.set()
 
     async def _attach(self, run: Run) -> None:
-        """Attach what can be attached; where nothing can, the run goes on with a failure."""
+        """Attach what can be attached; if nothing can, the run goes on with a failure."""
         try:
             run.arming = await self._collector.start(run.request, run.collection.take)
             run.started_ns = run.arming.start_ns
-            # from here: compiling for a plan that is new is no cost of the run
+            # start the meter only now: compiling a new plan is not a cost of the run
             run.meter = CpuMeter(self._collector.processes())
         except CannotCollect as error:
             run.failure = error
@@ -200,7 +200,7 @@ class Recorder:
             verdict, totals = self._conclude(run, stopped)
             run.evidence = document.build(run, stopped, verdict)
         except Exception as error:
-            # Whatever it is: the run ends and says so, nothing stays attached, the agent goes on.
+            # On any error the run ends and reports it, nothing stays attached, the agent goes on.
             LOGGER.exception("run %s could not be concluded", run.id)
             await self._give_up(run, error)
             verdict, totals = self._conclude(run, None)
@@ -213,12 +213,12 @@ class Recorder:
         self._run = None
         self._lifecycle.fire(Event.STOPPED)
         run.finished.set()
-        # A run leaves 700 KiB of histograms in cycles of the histogram library's, which the
-        # collector would find only after many more; with the modules frozen it takes a millisecond.
+        # The histogram library leaves 700 KiB per run in reference cycles, which the garbage
+        # collector would not find for many runs. With the modules frozen this takes a millisecond.
         gc.collect()
 
     async def _give_up(self, run: Run, error: Exception) -> None:
-        """The agent itself failed: nothing stays attached, and the run says so."""
+        """Detach everything after a failure of the agent itself, and note it in the run."""
         await self._collector.abandon()
         run.failure = CannotCollect(f"{type(error).__name__}: {error}", code=INTERNAL_ERROR)
 
@@ -259,7 +259,7 @@ class Recorder:
             self._kept.popitem(last=False)
 
     def _note(self, failure: CannotCollect | None) -> None:
-        """Remember whether eBPF can be had, for /status."""
+        """Remember whether eBPF is available, for /status."""
         self._failure = failure
         self._available = failure is None
         if failure is not None:
@@ -278,6 +278,6 @@ class Recorder:
 
 
 SUPERVISOR_LOST = (
-    "the privileged process of the agent is gone, and with it every probe; "
+    "the agent's privileged process is gone, and every probe with it; "
     "restart the agent to collect again"
 )

@@ -1,4 +1,4 @@
-"""One run from its start to its evidence. Data only: the recorder changes it."""
+"""One run, from its start to its evidence. Data only: the recorder changes it."""
 
 import time
 import uuid
@@ -19,7 +19,7 @@ from agent.streams.shared.causes import CannotCollect
 
 
 class Run:
-    """What was asked for, what came of it so far, and who is to be told."""
+    """A run's request, its results so far, and the events that callers wait for."""
 
     def __init__(self, request: StartRequest, machine: str) -> None:
         self.id = str(uuid.uuid4())
@@ -29,9 +29,9 @@ class Run:
         self.collection = Collection(self.scoped, request.sections)
         self.arming: Arming | None = None
         self.failure: CannotCollect | None = None
-        """Why nothing can be measured; the run goes on without."""
+        """Why nothing can be measured; the run goes on all the same."""
         self.refusal: InvalidRequest | None = None
-        """Why it never began."""
+        """Why the run never began."""
         self.meter = CpuMeter({})
         self.stalls = StallMeter()
         self.checks: list[Check] = []

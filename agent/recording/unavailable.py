@@ -1,4 +1,4 @@
-"""A collector for where there is no privileged side at all, as on a system that is not Linux."""
+"""A collector for systems without a privileged side, which are those other than Linux."""
 
 import os
 from typing import NoReturn
@@ -11,7 +11,7 @@ from agent.streams.shared.causes import CannotCollect
 
 
 class UnavailableCollector:
-    """Refuses every run with one cause."""
+    """A collector that refuses every run with the same cause."""
 
     def __init__(self, cause: CannotCollect) -> None:
         self._cause = cause
@@ -30,7 +30,7 @@ class UnavailableCollector:
         raise self._cause
 
     async def abandon(self) -> None:
-        """There is nothing to detach."""
+        """Do nothing: there is nothing to detach."""
 
     def processes(self) -> dict[str, int]:
         return {"agent": os.getpid()}

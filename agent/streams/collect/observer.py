@@ -55,7 +55,7 @@ class Observer:
         details: tuple[str, ...],
         detail_tables: Mapping[str, mmap.mmap],
     ) -> None:
-        """``details``: those measured; ``detail_tables``: those of the plan, mapped for this run."""
+        """``details``: those measured; ``detail_tables``: the plan's, mapped for this run."""
         self.batches = mapped.batches
         self.tables = mapped.tables
         self._plan = plan

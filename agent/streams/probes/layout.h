@@ -8,7 +8,7 @@
 #include <linux/types.h>
 
 /*
- * One task's state, since when it is in it, and the time spent in each state since the run's
+ * One task's state, when it entered that state, and the time spent in each state since the run's
  * start or the task's birth. Indexed by tid & SLOT_MASK; one cache line. With timing by the
  * kernel's accounting the marked fields hold something else (timing.h).
  */

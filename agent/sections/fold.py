@@ -64,5 +64,5 @@ def latency(histogram: LatencyHistogram) -> Json:
 
 
 def milliseconds(nanoseconds: Any) -> float:
-    """Convert an integer, numpy's or Python's."""
+    """Convert integer nanoseconds, numpy's or Python's, to milliseconds."""
     return int(nanoseconds) / 1e6

@@ -83,7 +83,7 @@ def wait_functions(observed: Observed) -> Json:
 
 
 def rows(waits: WaitFunctions) -> Json:
-    """Return the longest sampled waits; with the other and the unsampled ones they are complete."""
+    """Return the longest sampled waits; the other and the unsampled ones make up the total."""
     by_time = sorted(waits.sampled.items(), key=lambda item: (-item[1].ns, item[0]))
     rest = [of for _, of in by_time[TOP_FUNCTIONS:]]
     return {

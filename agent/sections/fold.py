@@ -1,4 +1,4 @@
-"""What one section folds of one run, and what it says about it: the interface of evidence.py."""
+"""The interface of a section's evidence.py: fold one run's events and report on them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,47 +14,47 @@ from agent.streams.drain.batches import Words
 from agent.streams.shared.kernel_counts import Edge
 
 Taker = Callable[[Any, Words], None]
-"""A method of a fold, taken from its class: an object that holds its own methods is a cycle, and
-its histograms would wait for the garbage collector."""
+"""An unbound method of a fold class. An object that holds its own bound methods is a reference
+cycle, so its histograms would stay until the garbage collector runs."""
 
 
 class SectionFold(ABC):
-    """One section of one run. Subclasses override what they have something to say to."""
+    """One section of one run. Subclasses override what applies to them."""
 
     takes: ClassVar[Mapping[str, Taker]] = {}
     """The methods that fold the words of the section's streams, by stream."""
     has_histogram: ClassVar[bool] = False
-    """Whether ``overflow`` can be anything but 0."""
+    """Whether ``overflow`` can be nonzero."""
 
     def __init__(self, scoped: bool, tasks: TaskTable) -> None:
-        """``tasks``: the run's tasks, which several sections describe."""
+        """``tasks``: the run's tasks, shared by the sections that report on them."""
         self.scoped = scoped
         self.tasks = tasks
 
     @abstractmethod
     def evidence(self, stopped: Stopped, armed: Sequence[str]) -> Json:
-        """The section's object, as docs/reference/evidence.md has it; ``armed``: all sections."""
+        """Return the section's object, see docs/reference/evidence.md. ``armed``: all sections."""
 
     def further_evidence(self, observed: Observed) -> Json:
-        """Objects that stand next to the section's own, by name."""
+        """Return further objects, by name, to be placed next to the section's own."""
         return {}
 
     def checks(self, edges: tuple[Edge, Edge], accounts: Accounts) -> Iterable[Check]:
-        """What the section counted against what the kernel counts itself."""
+        """Compare what the section counted with the kernel's own counts."""
         return ()
 
     def streams(self, observed: Observed) -> Mapping[str, StreamCounts]:
-        """Accounts of streams that take more than ``observed`` to know, by stream."""
+        """Return accounts, by stream, that ``observed.streams`` lacks or has incomplete."""
         return {}
 
     @property
     def overflow(self) -> int:
-        """Latencies beyond the histogram's range."""
+        """Number of latencies beyond the histogram's range."""
         return 0
 
 
 def latency(histogram: LatencyHistogram) -> Json:
-    """The fields of a latency distribution; times in µs, None where nothing was measured."""
+    """Return the fields of a latency distribution; times in µs, None where nothing was measured."""
     return {
         "histogram": histogram.power_of_two_buckets(),
         **histogram.summary(),
@@ -64,5 +64,5 @@ def latency(histogram: LatencyHistogram) -> Json:
 
 
 def milliseconds(nanoseconds: Any) -> float:
-    """Of an integer, numpy's or Python's."""
+    """Convert integer nanoseconds, numpy's or Python's, to milliseconds."""
     return int(nanoseconds) / 1e6

@@ -1,6 +1,6 @@
 """The registry of sections for the kernel side, in the order of the evidence.
 
-Standard library only, Python 3.9: the supervisor and the compiling process read it as well.
+Standard library only, Python 3.9: the supervisor and the compiling process import it too.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from agent.sections.syscall_counts.probe import PROBE as SYSCALL_COUNTS
 PROBES = (RUNQLAT, BIOLATENCY, OFFCPU, EXEC, SYSCALL_COUNTS, SOFTIRQ)
 
 SECTIONS = tuple(probe.name for probe in PROBES)
-"""Every section that a run may have."""
+"""Every section that a run may include."""
 DEFAULT_SECTIONS = tuple(probe.name for probe in PROBES if not probe.on_request)
-"""Those of a run that names none: the contract's five."""
+"""The sections of a run that names none: the contract's five."""
 
 DETAILS = {detail.name: probe.name for probe in PROBES for detail in probe.details}
-"""What a run adds on request only; by the section that it belongs to."""
+"""What a run measures on request only: each detail, with the section that it belongs to."""
 SCOPED_DETAILS = tuple(d.name for probe in PROBES for d in probe.details if d.scoped_only)
-"""Not available of the whole machine."""
+"""The details that whole-machine runs cannot have."""
 
 
 def probes_of(sections: Iterable[str]) -> tuple[Probe, ...]:
-    """The probes of these sections, in the registry's order."""
+    """Return the probes of these sections, in the registry's order."""
     chosen = set(sections)
     return tuple(probe for probe in PROBES if probe.name in chosen)
 
 
 def details_of(names: Iterable[str]) -> tuple[Detail, ...]:
-    """The details of these names, in the registry's order."""
+    """Return the details with these names, in the registry's order."""
     chosen = set(names)
     return tuple(d for probe in PROBES for d in probe.details if d.name in chosen)

@@ -29,7 +29,7 @@ class Section:
     fold: type[SectionFold]
     families: tuple[Family, ...]
     totals: Callable[[Any, Observed], Mapping[str, Total]]
-    """From the section's fold: the value of each of its families."""
+    """Return the value of each of its families, given the section's fold."""
 
 
 REGISTRY: Mapping[str, Section] = {

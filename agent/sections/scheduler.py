@@ -1,4 +1,4 @@
-"""What run-queue latency and off-CPU time share: both are told by switches and wakeups."""
+"""What run-queue latency and off-CPU time share: both follow from switches and wakeups."""
 
 from agent.sections.spec import ITERATOR, Argument, Field, Program
 
@@ -24,19 +24,19 @@ FIELDS = (
     Field("TASK_LAST_ARRIVAL", (("task_struct", "sched_info.last_arrival"),)),
     Field("TASK_LAST_QUEUED", (("task_struct", "sched_info.last_queued"),)),
     Field("TASK_EXEC_START", (("task_struct", "se.exec_start"),)),
-    # a task's run queue, by whose clock the scheduler times waits; CONFIG_FAIR_GROUP_SCHED
+    # a task's run queue, whose clock the scheduler times waits by; CONFIG_FAIR_GROUP_SCHED
     Field("TASK_CFS_RQ", (("task_struct", "se.cfs_rq"),), optional=True),
     Field("CFS_RQ_RQ", (("cfs_rq", "rq"),), optional=True),
     Field("RQ_CLOCK", (("rq", "clock"),), optional=True),
-    # the same less interrupts and stolen time, and as of when a task's CPU time is up to date
+    # the same without interrupts and stolen time: the clock by which CPU time is accounted
     Field("RQ_CLOCK_TASK", (("rq", "clock_task"),), optional=True),
-    # since 6.12: asleep, and still on the run queue
+    # since 6.12: asleep but still on the run queue
     Field("TASK_DELAYED", (("task_struct", "se.sched_delayed"),), optional=True),
 )
 
 ARGUMENTS = (
     Argument("SWITCH_PREV", "sched_switch", "task_struct", 0),
     Argument("SWITCH_NEXT", "sched_switch", "task_struct", 1),
-    # since 5.18; before, the state is read from the task
+    # since 5.18; on older kernels the state is read from the task
     Argument("SWITCH_PREV_STATE", "sched_switch", "unsigned int", 0, optional=True),
 )

@@ -1,4 +1,4 @@
-"""The registry of sections for people: each one's title and lines, in the order of the evidence."""
+"""The registry of sections for terminal output: titles and lines, in the order of the evidence."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from agent.sections.softirq import show as softirq
 from agent.sections.syscall_counts import show as syscall_counts
 
 Lines = Callable[[Mapping[str, Any], int], list[str]]
-"""From a section's object and the columns there are."""
+"""Return the lines for a section's object, given the number of columns."""
 
 SHOWN: Mapping[str, tuple[str, Lines]] = {
     "runqlat": (runqlat.TITLE, runqlat.lines),

@@ -1,4 +1,4 @@
-"""What a section can say of itself to the kernel side. Standard library only; Python 3.9."""
+"""How a section describes itself to the kernel side. Standard library only; Python 3.9."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Callable, Protocol
 
 ITERATOR = "iter/task"
-"""The hook of programs that are not attached, but run over all tasks when asked."""
+"""The hook of programs that are not attached but run over all tasks on request."""
 
 
 class Sizes(Protocol):
-    """What the size of a table may depend on; see ``agent.streams.shared.layout.Geometry``."""
+    """What a table's size may depend on; see ``agent.streams.shared.layout.Geometry``."""
 
     @property
     def cpus(self) -> int: ...
@@ -27,11 +27,11 @@ class Program:
     function: str
     hook: str
     when: tuple[tuple[str, int], ...] = ()
-    """Attached only where the constants that choose the code have these values (plan.py)."""
+    """Attached only if the constants that select the code have these values (plan.py)."""
     optional: bool = False
-    """Left out where the kernel has no such hook; HAVE_<HOOK> says so to the C files."""
+    """Left out if the kernel has no such hook; the C files test HAVE_<HOOK>."""
     callback: str = ""
-    """A function that the kernel calls on its behalf, where failed execs are counted that way."""
+    """A function that the kernel calls back for it, if failed execs are counted that way."""
 
     @property
     def iterates(self) -> bool:
@@ -39,7 +39,7 @@ class Program:
 
     @property
     def name(self) -> str:
-        """The name shown by ``bpftool prog``: ours start with ``cba_``, 15 characters at most."""
+        """The name shown by ``bpftool prog``: at most 15 characters, starting with ``cba_``."""
         short = self.hook.replace("/", "_")
         for prefix in ("sched_process_", "sched_", "block_"):
             short = short.removeprefix(prefix)
@@ -48,12 +48,12 @@ class Program:
 
 @dataclass(frozen=True)
 class Field:
-    """A constant that holds a field's offset in bytes; the first path that exists is taken."""
+    """A constant that holds a field's offset in bytes; the first path that exists is used."""
 
     constant: str
     paths: tuple[tuple[str, str], ...]
     optional: bool = False
-    """A section can do without it; the constant is then not defined."""
+    """The section works without the field; the constant is then not defined."""
 
 
 @dataclass(frozen=True)
@@ -85,22 +85,22 @@ class Table:
 
     name: str
     size: Callable[[Sizes], int]
-    """Bytes, by the number of CPUs and of task slots."""
+    """Size in bytes, given the number of CPUs and of task slots."""
 
 
 @dataclass(frozen=True)
 class Detail:
-    """What a run adds to a section on request, because it costs more."""
+    """What a run adds to a section only on request, because it costs more."""
 
     name: str
     switch: str
     """The constant that compiles it in."""
     programs: tuple[Program, ...] = ()
-    """Attached for the detail alone."""
+    """Attached only for this detail."""
     tables: tuple[Table, ...] = ()
-    """Created when first asked for, mapped for the run only."""
+    """Created when first requested; mapped only for the run."""
     scoped_only: bool = False
-    """Not available of the whole machine."""
+    """Not available for whole-machine runs."""
 
 
 def _no_counts() -> dict[str, int]:
@@ -115,7 +115,7 @@ class Probe:
     switch: str
     """The constant that compiles it in."""
     programs: tuple[Program, ...]
-    """Those it cannot do without; sections may share them."""
+    """The programs it needs; sections may share them."""
     sources: tuple[str, ...] = ()
     """Its own C files, below ``agent/sections``."""
     fields: tuple[Field, ...] = ()
@@ -129,4 +129,4 @@ class Probe:
     """Measured only by runs that ask for it by name."""
     kernel_counts: Callable[[], dict[str, int]] = _no_counts
     """The kernel's own counts of what the section counts, since boot, by name. Read at both edges
-    of a run: before attaching and after detaching by the supervisor, in between by the agent."""
+    of a run: by the supervisor before attaching and after detaching, by the agent in between."""

@@ -1,24 +1,24 @@
-"""What sections share that look at syscalls: the registers saved on entry, the two tracepoints."""
+"""What sections that look at syscalls share: the registers saved on entry, the two tracepoints."""
 
 from agent.sections.spec import Field, Program
 
 ON_SYS_ENTER = Program("on_sys_enter", "sys_enter", callback="on_exec_returned")
 ON_SYS_EXIT = Program("on_sys_exit", "sys_exit")
-"""Paid for by every syscall of the machine: attached for details only."""
+"""Slows down every syscall on the machine, so it is attached only for details."""
 
 SYSCALL_REGISTER = (("pt_regs", "orig_ax"), ("pt_regs", "syscallno"))
-"""Where the number of the syscall that a task is in was saved, by architecture."""
+"""The saved register with the number of a task's current syscall, by architecture."""
 RESULT_REGISTER = (("pt_regs", "ax"), ("pt_regs", "regs"))
-"""Where its result is found as the task returns to user space."""
+"""The saved register with its result as the task returns to user space."""
 
 REGISTERS = (
-    # x86, arm64; elsewhere blocked time has no reason
+    # x86, arm64; on other architectures blocked time has no reason
     Field("REGS_SYSCALL", SYSCALL_REGISTER, optional=True),
     Field("REGS_RESULT", RESULT_REGISTER, optional=True),
-    # x86: by which instruction a syscall was made
+    # x86: which instruction made the syscall
     Field("REGS_CX", (("pt_regs", "cx"),), optional=True),
     Field("REGS_IP", (("pt_regs", "ip"),), optional=True),
     Field("TASK_STACK", (("task_struct", "stack"),), optional=True),
-    # x86: whether a syscall is of the 32-bit table
+    # x86: whether a syscall is from the 32-bit table
     Field("TASK_ABI_STATUS", (("task_struct", "thread_info.status"),), optional=True),
 )

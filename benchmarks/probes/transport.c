@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
- * Run-queue latency as simply as it can be timed, handed to userspace in five ways; only these
- * differ. Slots are found by the task's address (tasks are 64-byte aligned), so that no offset
- * into a kernel struct is needed; a preempted task is not timed.
+ * The simplest way to time run-queue latency, with five ways of submitting it to user space;
+ * nothing else differs. Slots are indexed by the task's address (tasks are 64-byte aligned), so
+ * that no offset into a kernel struct is needed; preempted tasks are not timed.
  *
- * SUBMIT: 0 batches of 256 in one ring record, 1 one ring record an event without a wakeup,
- * 2 the same with a wakeup each, 3 ring record and 4 perf record for BCC's own callbacks.
+ * SUBMIT: 0: batches of 256 events in one ring record; 1: one ring record per event, no wakeup;
+ * 2: the same with a wakeup per record; 3: a ring record, 4: a perf record, per event, for BCC's
+ * own callbacks.
  */
 #define SLOTS 65536
 #define BATCH 256

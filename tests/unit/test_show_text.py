@@ -51,7 +51,7 @@ def test_a_section_absent_without_a_reason_is_not_shown_as_zero() -> None:
 def test_failed_execs_are_told_by_their_errors() -> None:
     failing = evidence()
     failing["exec"]["failures"] = {"EACCES": 3, "ENOENT": 1200}
-    assert "12 execs, and failed ones: 1,200 ENOENT, 3 EACCES\n" in render(failing)
+    assert "12 execs; failed: 1,200 ENOENT, 3 EACCES\n" in render(failing)
     failing["exec"]["failures"] = {}
     assert "12 execs\n" in render(failing)
 

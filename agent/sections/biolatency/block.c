@@ -8,8 +8,8 @@
 
 /* A block request between its allocation or issue and its completion. */
 struct issued_request {
-	u64 key; /* of its address (block.c); 0: the entry is free */
-	u64 since; /* of the issue; 0: not issued yet */
+	u64 key; /* from its address, by key_of(); 0: the entry is free */
+	u64 since; /* time of the issue; 0: not issued yet */
 	u64 kind; /* BLOCK_BY_KERNEL, or 0 */
 };
 
@@ -20,7 +20,7 @@ _Static_assert(sizeof(struct issued_request) == REQUEST_SIZE, "issued_request");
 /*
  * Requests in flight are in one table without a lock, since no two CPUs handle the same request
  * between its issue and its completion. Two CPUs may take the same empty entry at the same moment;
- * the request that loses it is timed from its allocation and counted as unmatched.
+ * the request that loses the entry is timed from its allocation and counted as unmatched.
  */
 inline_always struct issued_request *request_at(u32 index)
 {
@@ -46,7 +46,7 @@ inline_always u32 first_index(u64 key)
 	return key * 0x9E3779B97F4A7C15ULL >> 40;
 }
 
-/* The first of a request's possible entries that it holds or, with `or_free`, is free; or NULL. */
+/* The first of a request's possible entries that it owns or, with `or_free`, is free; else NULL. */
 inline_always struct issued_request *place_of(u64 key, bool or_free)
 {
 	u32 first = first_index(key);
@@ -68,9 +68,9 @@ inline_always struct issued_request *find_request(u64 request)
 }
 
 /*
- * An entry for the request; it may be a stale one with the same address, whose completion was not
- * seen. A second stale one further on does no harm: this one is found first. NULL: all possible
- * entries are in use.
+ * Return an entry for the request, or NULL if all its possible entries are in use. The entry may
+ * be a stale one with the same address, whose completion was not seen. A second stale one further
+ * on does no harm: this one is found first.
  */
 inline_always struct issued_request *room_for_request(u64 request)
 {
@@ -107,7 +107,7 @@ inline_always void remember(u64 request, u64 since)
 	entry->kind = by_kernel ? BLOCK_BY_KERNEL : 0;
 }
 
-/* On the whole machine every task is in scope, so the context of the issue is good enough. */
+/* In a run of the whole machine every task is in scope, so the issue's context is good enough. */
 #if SCOPED && defined(HAVE_BLOCK_IO_START)
 #define KNOWN_BEFORE_ISSUE 1
 #else
@@ -115,7 +115,7 @@ inline_always void remember(u64 request, u64 since)
 #endif
 
 #if KNOWN_BEFORE_ISSUE
-/* Runs in the submitter's context; with a queue, the issue may run in any task's. */
+/* Runs in the submitter's context; with a queue, the issue may run in any context. */
 int on_block_io_start(u64 *ctx)
 {
 	remember(ctx[0], 0);
@@ -149,7 +149,7 @@ int on_block_rq_requeue(u64 *ctx)
 	return 0;
 }
 
-/* REQ_OP_* are the low 8 bits of cmd_flags (include/linux/blk_types.h); odd ones write. */
+/* REQ_OP_* are the low 8 bits of cmd_flags (include/linux/blk_types.h); odd ones are writes. */
 inline_always u32 operation(u32 flags)
 {
 	u32 op = flags & 0xff;
@@ -173,7 +173,7 @@ int on_block_rq_complete(u64 *ctx)
 	u32 remaining = LOAD32(request, REQUEST_DATA_LEN);
 	u32 flags = LOAD32(request, REQUEST_CMD_FLAGS);
 
-	/* Fires once per part; the request is done when all bytes are. */
+	/* Fires once per part; the request is complete when all its bytes are. */
 	if (bytes < remaining) {
 		counters()->partial++;
 		return 0;

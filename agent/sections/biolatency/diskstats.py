@@ -6,16 +6,16 @@ from pathlib import Path
 
 DISKSTATS = Path("/proc/diskstats")
 COLUMNS = {"read": 3, "write": 7, "discard": 14, "flush": 18}
-"""Of Documentation/admin-guide/iostats.rst: discards since 4.18, flushes since 5.5."""
+"""Columns (Documentation/admin-guide/iostats.rst): discards since 4.18, flushes since 5.5."""
 FIELDS = 20
 MAX_DISKS = 512
-"""Each takes some 100 bytes of the supervisor's answer (channel.MAX_MESSAGE)."""
+"""Each disk takes about 100 bytes of the supervisor's answer (channel.MAX_MESSAGE)."""
 
 
 def completed_requests() -> dict[str, int]:
-    """Requests completed since boot, by ``operation_major:minor``; of 512 disks at most.
+    """Return requests completed since boot, by ``operation_major:minor``, for at most 512 disks.
 
-    What cannot be read is not there.
+    Counts that cannot be read are left out.
     """
     try:
         lines = DISKSTATS.read_text().splitlines()

@@ -1,4 +1,4 @@
-"""Block I/O latency: distributions of device time and of the time with the queue in it."""
+"""Block I/O latency: distributions of device time, and of total time including the queue."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -26,9 +26,9 @@ from agent.streams.shared.kernel_counts import Edge, growth
 from agent.streams.shared.layout import LATENCY_BITS, LATENCY_MAX
 
 EVENTS_AT_ONCE = 2_048
-"""64 KiB: temporaries of this size are reused; larger ones are mapped and faulted in anew."""
+"""64 KiB: temporaries of this size are reused; larger ones are mapped and faulted in each time."""
 DISK_SLACK = 8
-"""Requests between reading our count and the kernel's, at either edge of a run."""
+"""Requests that may complete between reading our count and the kernel's, at each edge of a run."""
 
 REQUEST_DTYPE = np.dtype(
     {
@@ -42,16 +42,17 @@ REQUEST_DTYPE = np.dtype(
 
 
 class BiolatencyFold(SectionFold):
-    """Events of four words: device time and kind, time with the queue, device, bytes (block.c)."""
+    """Fold of 4-word events: device time and kind, total time, device, bytes (block.c)."""
 
     has_histogram = True
 
     def __init__(self, scoped: bool, tasks: TaskTable) -> None:
         super().__init__(scoped, tasks)
-        # What stands apart is in the table only: the second completion of a write that carried a
-        # flush, and in a scoped run the write-back of kernel threads.
-        apart = BLOCK_IN_FLIGHT | BLOCK_EMPTY | (BLOCK_BY_KERNEL if scoped else 0)
-        self._kept_apart = np.uint64(apart)
+        # These are counted in the table only, not in the distributions: requests issued before the
+        # run, the second completion of a write that carried a flush, and in a scoped run the
+        # write-back of kernel threads.
+        table_only = BLOCK_IN_FLIGHT | BLOCK_EMPTY | (BLOCK_BY_KERNEL if scoped else 0)
+        self._table_only = np.uint64(table_only)
         self.device = LatencyHistogram()
         """Issue to completion."""
         self.with_queue = LatencyHistogram()
@@ -74,7 +75,7 @@ class BiolatencyFold(SectionFold):
         }
 
     def checks(self, edges: tuple[Edge, Edge], accounts: Accounts) -> Iterator[Check]:
-        """Completions by device and operation; /proc/diskstats knows the whole machine only."""
+        """Compare completions by device and operation; /proc/diskstats is for the whole machine."""
         if self.scoped:
             return
         inner = growth(edges, "biolatency")
@@ -103,9 +104,9 @@ class BiolatencyFold(SectionFold):
     def _take_some(self, events: Words) -> None:
         kinds = events[:, 0] >> np.uint64(LATENCY_BITS)
         self.table.take(events, kinds)
-        apart = (kinds & self._kept_apart) != 0
-        if apart.any():
-            events = events[~apart]
+        table_only = (kinds & self._table_only) != 0
+        if table_only.any():
+            events = events[~table_only]
         self.device.fold(events[:, 0], LATENCY_MAX)
         with_queue = events[:, 1]
         unknown = with_queue > LATENCY_MAX

@@ -1,22 +1,22 @@
-"""The numbers that block.c and the Python side agree on. Standard library only."""
+"""Constants shared by block.c and the Python side. Standard library only."""
 
 BLOCK_READ, BLOCK_WRITE, BLOCK_FLUSH, BLOCK_DISCARD, BLOCK_OTHER = range(5)
 BLOCK_OPERATIONS = ("read", "write", "flush", "discard", "other")
 BLOCK_OPERATION = 0x7
 BLOCK_EMPTY = 0x8
-"""Completion without bytes of a write that carried a flush (it completes twice)."""
+"""The completion without data of a write that carried a flush; such a write completes twice."""
 BLOCK_UNISSUED = 0x10
-"""Completed without having been issued, as flushes do: timed from its allocation."""
+"""Completed without having been issued, as flushes may be: timed from allocation."""
 BLOCK_BY_KERNEL = 0x20
-"""Submitted by a kernel thread, as write-back is."""
+"""Submitted by a kernel thread, such as write-back."""
 BLOCK_IN_FLIGHT = 0x40
 """Allocated and issued before the run began: counted, not timed."""
 
 REQUEST_SIZE = 24
 MAX_REQUESTS = 16_384
-"""Block requests in flight at a time; a power of two."""
+"""Block requests that can be in flight at a time; a power of two."""
 REQUEST_PROBES = 8
-"""Places where one may be (docs/decisions/0008-requests-in-flight.md)."""
+"""Entries where a request may be stored (docs/decisions/0008-requests-in-flight.md)."""
 
 CONSTANTS = {
     "BLOCK_READ": BLOCK_READ,
@@ -32,4 +32,4 @@ CONSTANTS = {
     "MAX_REQUESTS": MAX_REQUESTS,
     "REQUEST_PROBES": REQUEST_PROBES,
 }
-"""As ``-D`` constants."""
+"""Passed to the compiler as ``-D`` constants."""

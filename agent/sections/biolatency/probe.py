@@ -1,4 +1,4 @@
-"""Block I/O latency: one event for each request that completed."""
+"""Block I/O latency: one event per completed request."""
 
 from agent.sections.biolatency.diskstats import completed_requests
 from agent.sections.biolatency.layout import CONSTANTS, MAX_REQUESTS, REQUEST_SIZE
@@ -23,7 +23,7 @@ PROBE = Probe(
         Field("DISK_MAJOR", (("gendisk", "major"),)),
         Field("DISK_FIRST_MINOR", (("gendisk", "first_minor"),)),
     ),
-    # (queue, request) before 5.11
+    # before 5.11 the arguments were (queue, request)
     arguments=(Argument("BLOCK_ISSUE_REQUEST", "block_rq_issue", "request"),),
     streams=(Stream("biolatency", words=4),),
     tables=(Table("requests", lambda sizes: MAX_REQUESTS * REQUEST_SIZE),),

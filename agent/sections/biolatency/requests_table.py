@@ -1,4 +1,4 @@
-"""Block I/O by device and operation, queue time and device time apart."""
+"""Block I/O by device and operation, with separate queue time and device time."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ FLAGS = BLOCK_EMPTY | BLOCK_BY_KERNEL | BLOCK_IN_FLIGHT
 MINOR_BITS = 20
 
 Key = tuple[int, int]
-"""(device number, operation with those of the flags that keep rows apart)"""
+"""(device number, operation and those FLAGS that are set)"""
 
 
 @dataclass(slots=True)
@@ -36,14 +36,14 @@ class _Row:
 
 @dataclass(slots=True)
 class BlockTable:
-    """Completed requests, summed. Bounded: a machine has only so many disks."""
+    """Sums over completed requests. Beyond MAX_ROWS rows, further devices are added up as one."""
 
     rows: dict[Key, _Row] = field(default_factory=dict)
 
     def take(self, events: Words, kinds: Words) -> None:
         """Add events of 4 words (layout.py); ``kinds`` is the upper part of the first.
 
-        At most 65,536 at once: their sums are exact as float64, being below 2**53.
+        At most 65,536 events at once: their sums are then below 2**53, and so exact as float64.
         """
         devices = events[:, 2]
         rows = (kinds & np.uint64(FLAGS | BLOCK_OPERATION)).view(np.int64)
@@ -70,10 +70,10 @@ class BlockTable:
             row.bytes += int(sums[2][kind])
 
     def completed(self, device: int) -> dict[str, int]:
-        """Completions of one device by operation, as /proc/diskstats counts them.
+        """Return one device's completions by operation, as /proc/diskstats counts them.
 
-        A write that carried a flush completes twice there, and its second completion is a flush
-        that never was a request of its own.
+        A write that carried a flush completes twice there; the second completion is the flush,
+        which was never a request itself.
         """
         counts = dict.fromkeys(BLOCK_OPERATIONS, 0)
         for (number, kind), row in self.rows.items():
@@ -85,7 +85,7 @@ class BlockTable:
         return sorted({device for device, _ in self.rows})
 
     def evidence(self) -> list[dict[str, Any]]:
-        """One row a device, operation and kind of owner; times in ms."""
+        """Return one row per device, operation and set of flags; times in ms."""
         return [
             {
                 "device": device_name(device),
@@ -108,7 +108,7 @@ class BlockTable:
 
 
 def _distinct(values: Words) -> Iterator[int]:
-    """Each value once. There are a handful: looking for one after the other beats sorting."""
+    """Yield each distinct value. There are only a handful, so one scan for each beats sorting."""
     while len(values):
         first = values[0]
         yield int(first)
@@ -116,7 +116,7 @@ def _distinct(values: Words) -> Iterator[int]:
 
 
 def device_name(device: int) -> str:
-    """major:minor, as /proc/diskstats numbers them."""
+    """Return the device's major:minor, as in /proc/diskstats."""
     if device == OTHER_DEVICE:
         return "other"
     return f"{device >> MINOR_BITS}:{device & ((1 << MINOR_BITS) - 1)}"

@@ -1,4 +1,4 @@
-"""Block I/O latency for a person."""
+"""Terminal output for block I/O latency."""
 
 from agent.terminal.latency import latency as lines
 

@@ -16,12 +16,12 @@ from agent.streams.drain.batches import Words
 EXEC_SYSCALLS = ("execve", "execveat")
 TOP_COMMANDS = 10
 MAX_COMMANDS = 1_000
-"""Distinct command names kept; any process may choose its own, so they are bounded."""
+"""Distinct command names kept. A process may choose any name, so there must be a limit."""
 OTHER_COMMANDS = "(other)"
 
 
 class ExecFold(SectionFold):
-    """Events of four words: thread ids, the command's name in two words, the time (process.c)."""
+    """Fold of 4-word events: thread ids, the command's name in two words, time (process.c)."""
 
     def __init__(self, scoped: bool, tasks: TaskTable) -> None:
         super().__init__(scoped, tasks)

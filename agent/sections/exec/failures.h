@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
  * Failed execs, by errno. Only the syscall's result shows a failure, but a program on sys_exit
- * slows down every syscall of the machine: that is for kernels before 6.18, on request. Since then
- * a program can have itself called as a task returns to user space: the attempt's sys_enter asks
- * for that, and no other syscall pays.
+ * slows down every syscall on the machine, so it is attached only on request and on kernels before
+ * 6.18. Since then a program can schedule a callback that runs as the task returns to user space:
+ * the attempt's sys_enter does so, and no other syscall pays for it.
  */
 #pragma once
 #include "results.h"
@@ -28,13 +28,13 @@ inline_always void count_failed_exec(s64 result)
 #endif
 
 #if WITH_EXEC_RETURNS
-/* A task whose exec is awaited: the kernel keeps its scheduled work in the word. */
+/* A task whose exec is awaited; the kernel keeps its scheduled work in `work`. */
 struct awaited {
 	u64 unused;
 	u64 work;
 };
 
-/* The address becomes that of on_exec_returned(), appended to the caller (linking.py). */
+/* linking.py appends on_exec_returned() to the caller and puts its address here. */
 #define schedule_on_return(task, work, map) \
 	(((long (*)(u64, void *, void *, u64, u64))MARK_SCHEDULE)( \
 		task, work, map, bpf_pseudo_fd(4, 0), 0))

@@ -1,4 +1,4 @@
-"""Execs: one event for each that succeeded, and failed ones counted by errno."""
+"""Execs: one event per successful exec; failed ones are counted by errno."""
 
 from agent.sections import syscalls
 from agent.sections.spec import Detail, Probe, Program, Stream
@@ -6,9 +6,9 @@ from agent.sections.spec import Detail, Probe, Program, Stream
 ON_EXEC = Program("on_sched_process_exec", "sched_process_exec")
 
 EXEC_FAILURES = Detail("exec_failures", "WITH_EXEC_FAILURES", programs=(syscalls.ON_SYS_EXIT,))
-"""Failed execs by errno: needs no program of its own where the kernel can call one back."""
+"""Failed execs by errno. Attaches no extra program where the kernel can call one back."""
 FAILURES_NEED = ("exec", "syscall_counts")
-"""Sections that a run must have for failed execs to be known at no extra cost (callbacks.py)."""
+"""Sections that a run must include to count failed execs at no extra cost (callbacks.py)."""
 
 PROBE = Probe(
     name="exec",

@@ -1,4 +1,4 @@
-"""Execs for a person."""
+"""Terminal output for execs."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ TITLE = "Execs: programs started"
 
 
 def lines(section: Mapping[str, Any], width: int) -> list[str]:
-    """How many programs were started, the most frequent, and how many failed to, by error."""
+    """Show how many programs were started, the most frequent ones, and failures by error."""
     bars = []
     for row in objects(section.get("top_commands"))[:TOP]:
         times = number(row.get("count"))
@@ -22,5 +22,5 @@ def lines(section: Mapping[str, Any], width: int) -> list[str]:
     )
     if failures:
         listed = (f"{count(n)} {printable(error, LONGEST_NAME)}" for error, n in failures[:TOP])
-        line += f", and failed ones: {', '.join(listed)}"
+        line += f"; failed: {', '.join(listed)}"
     return [line, *chart(bars, width)]

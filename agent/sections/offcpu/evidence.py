@@ -17,7 +17,7 @@ TOP_REASONS = 10
 
 
 class OffcpuFold(SectionFold):
-    """Folds nothing: the kernel side adds blocked intervals up (struct cpu_counters)."""
+    """Fold without events: the kernel side sums blocked intervals (struct cpu_counters)."""
 
     def evidence(self, stopped: Stopped, armed: Sequence[str]) -> Json:
         observed = stopped.observed
@@ -53,7 +53,7 @@ class OffcpuFold(SectionFold):
 
 
 def _rows(blocked: Blocked) -> list[Json]:
-    """A row for each reason that user tasks were blocked for, the longest first."""
+    """Return one row per reason why user tasks were blocked, longest time first."""
     by_reason = blocked.ns.sum(axis=0)
     counts = blocked.count.sum(axis=0)
     reasons = [r for r in by_reason.argsort()[::-1].tolist() if r != REASON_KERNEL_THREAD]
@@ -71,5 +71,5 @@ def _rows(blocked: Blocked) -> list[Json]:
 
 
 def reason_name(reason: int) -> str:
-    """The syscall's name, or one of those that stand for no syscall."""
+    """Return the syscall's name, or the name of a reason that is not a syscall."""
     return REASON_NAMES.get(reason) or syscall_name(reason)

@@ -1,4 +1,4 @@
-"""Off-CPU time for a person."""
+"""Terminal output for off-CPU time."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ TITLE = "Off-CPU time: blocked, by reason"
 
 
 def lines(section: Mapping[str, Any], width: int) -> list[str]:
-    """Blocked time and its reasons, each with its share of the total."""
+    """Show blocked time and its reasons, each with its share of the total."""
     total = section.get("total_ms")
     bars = []
     for row in objects(section.get("top_reasons"))[:TOP]:

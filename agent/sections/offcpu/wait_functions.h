@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
- * The kernel function that a task blocks in, from its stack. A stack costs more than everything
- * else at a context switch together, so on each CPU one is due every WAIT_SAMPLE_NS, and up to
- * WAIT_BURST may be taken ahead of time. That bounds the cost however often tasks block, and
+ * The kernel function that a task blocks in, from its stack. Taking a stack costs more than
+ * everything else at a context switch, so on each CPU one is due every WAIT_SAMPLE_NS, and up to
+ * WAIT_BURST may be taken ahead of schedule. That bounds the cost however often tasks block, and
  * if they block rarely, every block is sampled. (Sampling one block in N would miss a few long
  * waits, and would fall into step with tasks that take turns.)
  */
 #pragma once
 #include "kernel.h"
 
-/* Blocked time by sampled stack, one per CPU. */
+/* Blocked time by sampled stack, one set per CPU. */
 struct wait_counters {
 	struct interval_sum sites[WAIT_SITES]; /* 0: not sampled; n: stack n - 1 */
-	u64 due_ns; /* of the next stack */
+	u64 due_ns; /* when the next stack is due */
 	u64 refused;
 	u64 padding[4];
 };
@@ -21,7 +21,7 @@ _Static_assert(sizeof(struct wait_counters) == WAITS_SIZE, "wait_counters");
 
 #if WITH_WAIT_FUNCTIONS
 
-/* A name of our own, since bcc rewrites calls of the helper's usual one. */
+/* Our own name for the helper, since bcc rewrites calls to the usual one. */
 static long (*stack_number)(void *ctx, void *map, u64 flags) = (void *)BPF_FUNC_get_stackid;
 
 inline_always struct wait_counters *wait_counters(void)
@@ -30,7 +30,7 @@ inline_always struct wait_counters *wait_counters(void)
 								      sizeof(struct wait_counters));
 }
 
-/* For the block that a task is in: 1 + the number of its stack; 0: not sampled. */
+/* A task's current block: 1 + the number of its stack; 0: not sampled. */
 inline_always u32 *wait_site_of(u32 tid)
 {
 	return (u32 *)(MAP_VALUE(WAIT_SITES_FD) + (tid & SLOT_MASK) * sizeof(u32));

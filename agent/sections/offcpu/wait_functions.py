@@ -35,21 +35,21 @@ class Waits:
 
 @dataclass(frozen=True, slots=True)
 class WaitFunctions:
-    """Blocked time by kernel function: of the waits that were sampled, and of the others."""
+    """Blocked time by kernel function: for sampled waits, and in total for the others."""
 
     sampled: Mapping[str, Waits]
     unsampled: Waits
     refused: int
-    """Stacks that found no room in the kernel's table; their waits are among the unsampled."""
+    """Stacks that did not fit in the kernel's table; their waits count as unsampled."""
 
 
 def read_wait_functions(
     waits: NDArray[np.void], wait_sites: NDArray[np.uint32], stacks: WaitStacks
 ) -> WaitFunctions:
-    """Of a run that has ended.
+    """Read the tables of a run that has ended.
 
-    ``waits``: WAITS_DTYPE, one row per CPU; ``wait_sites``: u32 per slot, 0 (not sampled) or one
-    more than a stack's number.
+    ``waits``: WAITS_DTYPE, one row per CPU; ``wait_sites``: u32 per slot, 0 (not sampled) or a
+    stack's number plus 1.
     """
     ns = waits["sites"]["ns"].sum(axis=0)
     count = waits["sites"]["count"].sum(axis=0)
@@ -70,7 +70,7 @@ def read_wait_functions(
 
 
 def wait_functions(observed: Observed) -> Json:
-    """What the section adds where the detail was measured and the run has ended."""
+    """Return what the section adds if the detail was measured and the run has ended."""
     if observed.wait_stacks is None:
         return {}
     return rows(
@@ -83,7 +83,7 @@ def wait_functions(observed: Observed) -> Json:
 
 
 def rows(waits: WaitFunctions) -> Json:
-    """The longest of the sampled waits; with the rest and those not sampled they add up."""
+    """Return the longest sampled waits; the other and the unsampled ones make up the total."""
     by_time = sorted(waits.sampled.items(), key=lambda item: (-item[1].ns, item[0]))
     rest = [of for _, of in by_time[TOP_FUNCTIONS:]]
     return {

@@ -1,4 +1,4 @@
-"""Run-queue latency: the distribution of waits, and who waited."""
+"""Run-queue latency: the distribution of waits, and which tasks waited."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
@@ -16,7 +16,7 @@ from agent.streams.shared.layout import LATENCY_MAX
 
 
 class RunqlatFold(SectionFold):
-    """Events of one word, with the latency in its lower bits (layout.py)."""
+    """Fold of 1-word events with the latency in the low bits (layout.py)."""
 
     has_histogram = True
 

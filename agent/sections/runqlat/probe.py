@@ -1,4 +1,4 @@
-"""Run-queue latency: one event for each wait that ended."""
+"""Run-queue latency: one event per completed wait."""
 
 from agent.sections import scheduler
 from agent.sections.spec import Probe, Stream

@@ -1,4 +1,4 @@
-"""Run-queue latency for a person."""
+"""Terminal output for run-queue latency."""
 
 from agent.terminal.latency import latency as lines
 

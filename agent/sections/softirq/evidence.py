@@ -46,7 +46,7 @@ class Vector:
 
 
 class SoftirqFold(SectionFold):
-    """Events of one word: latency, vector, whether it ran on top of a task in scope (softirq.c)."""
+    """Fold of 1-word events: latency, vector, whether on top of a task in scope (softirq.c)."""
 
     has_histogram = True
 
@@ -78,7 +78,7 @@ class SoftirqFold(SectionFold):
         }
 
     def checks(self, edges: tuple[Edge, Edge], accounts: Accounts) -> Iterator[Check]:
-        """Softirqs by vector against /proc/softirqs."""
+        """Compare softirqs by vector with /proc/softirqs."""
         outer = growth(edges, "softirq", outer=True)
         for name, kernel in growth(edges, "softirq").items():
             ours = self._count(name)
@@ -109,7 +109,7 @@ class SoftirqFold(SectionFold):
 
 
 def _row(name: str, vector: Vector, kernel: int | None) -> Json:
-    """One vector; ``unseen`` is what the kernel counted and we did not, None where unknown."""
+    """Return one vector's row; ``unseen``: counted by the kernel but not by us, None if unknown."""
     distribution = latency(vector.histogram)
     return {
         "vector": name,

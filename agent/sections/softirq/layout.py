@@ -1,4 +1,4 @@
-"""The numbers that softirq.c and the Python side agree on. Standard library only."""
+"""Constants shared by softirq.c and the Python side. Standard library only."""
 
 VECTORS = (
     "hi",
@@ -12,10 +12,10 @@ VECTORS = (
     "hrtimer",
     "rcu",
 )
-"""By number (include/linux/interrupt.h; the order has not changed since 4.5)."""
+"""Names by number (include/linux/interrupt.h; the order has not changed since 4.5)."""
 
 SOFTIRQ_VECTORS = 16
-"""What four bits can tell apart; the kernel has ten."""
+"""As many as four bits can distinguish; the kernel has ten."""
 SOFTIRQ_VECTOR_BITS = 4
 SOFTIRQ_STATE_SIZE = 16
 
@@ -24,9 +24,9 @@ CONSTANTS = {
     "SOFTIRQ_VECTOR_BITS": SOFTIRQ_VECTOR_BITS,
     "SOFTIRQ_STATE_SIZE": SOFTIRQ_STATE_SIZE,
 }
-"""As ``-D`` constants."""
+"""Passed to the compiler as ``-D`` constants."""
 
 
 def vector_name(number: int) -> str:
-    """The vector's name, or ``vector_N`` for one that a later kernel may have added."""
+    """Return the vector's name, or ``vector_N`` for one that a later kernel may have added."""
     return VECTORS[number] if number < len(VECTORS) else f"vector_{number}"

@@ -1,4 +1,4 @@
-"""Softirqs: one event for each that ended. Measured by name only."""
+"""Softirqs: one event per completed softirq. Measured only when requested by name."""
 
 from agent.sections.softirq.layout import CONSTANTS, SOFTIRQ_STATE_SIZE
 from agent.sections.softirq.proc_softirqs import softirqs_run

@@ -8,9 +8,9 @@ SOFTIRQS = Path("/proc/softirqs")
 
 
 def softirqs_run() -> dict[str, int]:
-    """Softirqs run since boot by vector, in lower case, summed over CPUs.
+    """Return softirqs run since boot by vector, in lower case, summed over CPUs.
 
-    What cannot be read is not there.
+    Empty if they cannot be read.
     """
     try:
         lines = SOFTIRQS.read_text().splitlines()[1:]

@@ -1,4 +1,4 @@
-"""Softirqs for a person."""
+"""Terminal output for softirqs."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ TITLE = "Softirqs: time by vector, on all CPUs"
 
 
 def lines(section: Mapping[str, Any], width: int) -> list[str]:
-    """How many ran, for how long, and how much of it on top of the run's tasks; then by vector."""
+    """Show how many ran, for how long, how much of it on top of tasks in scope; then by vector."""
     bars = []
     for row in objects(section.get("by_vector"))[:TOP]:
         ms = number(row.get("total_ms"))

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
  * Time in softirqs: from softirq_entry to softirq_exit of one vector (handle_softirqs() in
- * kernel/softirq.c). A CPU runs one softirq at a time, and they do not nest: a hardware interrupt
- * that comes meanwhile leaves those that it raises for later, and its own time is part of ours. So
- * the state of a CPU is one entry, and the exit's program is the only one that writes the stream.
+ * kernel/softirq.c). A CPU runs one softirq at a time, and they do not nest: softirqs raised by a
+ * hardware interrupt during one are run later, and the interrupt's own time is included in ours.
+ * So each CPU needs one entry of state, and only the exit's program writes to the stream.
  */
 #include "batch.h"
 
@@ -13,7 +13,7 @@
 struct softirq_state {
 	u64 since; /* 0: none */
 	u32 vector;
-	u32 seen; /* an entry or exit has been, so later ones have a beginning */
+	u32 seen; /* an entry or exit was seen, so later exits have a beginning */
 };
 
 _Static_assert(sizeof(struct softirq_state) == SOFTIRQ_STATE_SIZE, "softirq_state");
@@ -25,7 +25,7 @@ inline_always struct softirq_state *softirq_state(void)
 						sizeof(struct softirq_state));
 }
 
-/* Whether it runs on top of a task of the run: not of the idle task, whose number is 0. */
+/* Whether it runs on top of a task in scope, which the idle task (tid 0) never is. */
 inline_always u64 runs_in_scope(void)
 {
 	u64 task = (u64)bpf_get_current_task_btf();
@@ -41,7 +41,7 @@ int on_softirq_entry(u64 *ctx)
 
 	batch->seen++;
 	if (rarely(state->since != 0))
-		batch->unmatched++; /* the last one's exit went unseen */
+		batch->unmatched++; /* the last one's exit was not seen */
 	state->vector = (u32)ctx[SOFTIRQ_ENTRY_VECTOR];
 	state->seen = 1;
 	state->since = bpf_ktime_get_ns();

@@ -10,7 +10,7 @@ from agent.streams.collect.observed import Observed, Stopped, StreamCounts
 
 
 class SyscallCountsFold(SectionFold):
-    """Folds nothing: the kernel side counts calls by number (struct cpu_counters)."""
+    """Fold without events: the kernel side counts calls by number (struct cpu_counters)."""
 
     def evidence(self, stopped: Stopped, armed: Sequence[str]) -> Json:
         observed = stopped.observed

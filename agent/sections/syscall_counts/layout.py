@@ -1,10 +1,10 @@
-"""The numbers that syscalls.c, times.h and the Python side agree on. Standard library only."""
+"""Constants shared by syscalls.c, times.h and the Python side. Standard library only."""
 
 COUNTED = ("futex", "fsync", "openat", "read", "write")
 """The syscalls that the contract names; ``/metrics`` sums the rest under ``other``."""
 
 SYSCALLS = 512
-"""Numbers that are told apart; the last two stand for the 32-bit table and for higher numbers."""
+"""Numbers counted separately; the last two are for the 32-bit table and for higher numbers."""
 SYSCALL_COMPAT = 510
 SYSCALL_OTHER = 511
 
@@ -27,4 +27,4 @@ CONSTANTS = {
     "ENTRY_PRIMED": ENTRY_PRIMED,
     "TIMES_SIZE": TIMES_SIZE,
 }
-"""As ``-D`` constants."""
+"""Passed to the compiler as ``-D`` constants."""

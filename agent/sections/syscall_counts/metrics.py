@@ -13,7 +13,7 @@ FAMILIES = (CALLS,)
 
 
 def totals(fold: SyscallCountsFold, observed: Observed) -> dict[str, Total]:
-    """The contract's five by name, and the rest as one."""
+    """Return the contract's five by name, and the rest as one."""
     named = {name: observed.syscalls.get(name, 0) for name in COUNTED}
     other = sum(observed.syscalls.values()) - sum(named.values())
     return {CALLS.name: Counts({**named, "other": other})}

@@ -1,4 +1,4 @@
-"""Syscalls for a person."""
+"""Terminal output for syscalls."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ TITLE = "Syscalls: calls made"
 
 
 def lines(section: Mapping[str, Any], width: int) -> list[str]:
-    """The contract's five, then the most frequent of the others where they are known by name."""
+    """Show the contract's five, then the most frequent others if they are known by name."""
     others = {
         name: calls
         for name, value in mapping(section.get("all")).items()

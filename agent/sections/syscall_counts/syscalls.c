@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* Syscalls by number: one increment each. They are too frequent to be streamed. */
+/* Syscalls by number: one increment per call. They are too frequent to be streamed. */
 #include "sections/exec/failures.h"
 #include "sections/syscall_counts/times.h"
 #include "slots.h"
@@ -67,7 +67,7 @@ int on_exec_returned(void *map)
 #endif
 
 #if WITH_SYSCALL_TIMES || EXECS_BY_SYS_EXIT
-/* (regs, result). Signals are handled later: a call that one interrupted returns here, too. */
+/* (regs, result). Signals are handled later, so an interrupted call returns here, too. */
 int on_sys_exit(u64 *ctx)
 {
 	u64 task = (u64)bpf_get_current_task_btf();

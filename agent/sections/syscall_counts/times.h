@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* Times and errors of syscalls: compiled, and paid for, only on request. */
+/* Times and errors of syscalls: compiled in only on request, because of their cost. */
 #pragma once
 #include "results.h"
 
-/* The syscall that a task is in, where syscalls are timed. Indexed by tid & SLOT_MASK. */
+/* A task's current syscall, if syscalls are timed. Indexed by tid & SLOT_MASK. */
 struct syscall_entry {
-	u64 since; /* 0: in none */
+	u64 since; /* 0: in no syscall */
 	u32 tid;
-	u32 number; /* index into the counters, maybe with ENTRY_PRIMED */
+	u32 number; /* index into the counters, possibly with ENTRY_PRIMED */
 };
 
 _Static_assert(sizeof(struct syscall_entry) == ENTRY_SIZE, "syscall_entry");
@@ -17,14 +17,14 @@ struct syscall_sum {
 	u64 ns;
 	u64 returned;
 	u64 errors;
-	u64 interrupted; /* by a signal: to be started again, or EINTR */
+	u64 interrupted; /* by a signal: to be restarted, or EINTR */
 };
 
 /* Times of all syscalls, one per CPU. */
 struct syscall_times {
 	struct syscall_sum syscalls[SYSCALLS];
 	u64 syscalls_in_flight; /* entered before the run began */
-	u64 syscalls_unmatched; /* returned, but nobody saw it enter */
+	u64 syscalls_unmatched; /* returned, but not seen to enter */
 	u64 syscalls_clamped;
 	u64 syscalls_collided;
 	u64 padding[4];
@@ -91,7 +91,7 @@ inline_always void syscall_returned(u32 tid, s64 result)
 		sum->errors++;
 }
 
-/* A task that is in a call as the run begins: time the call from here on. */
+/* A task that is in a call as the run begins: time the call from now on. */
 inline_always void prime_entry(u64 task, u32 tid, u64 now)
 {
 #ifdef HAVE_TASK_PT_REGS

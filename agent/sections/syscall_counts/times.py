@@ -44,30 +44,30 @@ ENTRY_DTYPE = np.dtype(
 
 @dataclass(frozen=True, slots=True)
 class SyscallTimes:
-    """One syscall within the run; calls that were open at its edges are clipped to it."""
+    """One syscall's calls within the run; calls open at either edge are clipped to the run."""
 
     ns: int
     errors: int
-    """Returned an error, those interrupted left out."""
+    """Calls that returned an error, without interrupted ones."""
     interrupted: int
-    """Ended by a signal: started again by the kernel, or EINTR to the program."""
+    """Calls ended by a signal: restarted by the kernel, or failed with EINTR."""
     in_flight: int
-    """Not returned at the end."""
+    """Calls that had not returned at the end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """What the detail's tables say as of one moment."""
+    """A snapshot of the detail's tables."""
 
     syscalls: Mapping[str, SyscallTimes]
-    """By name, only those that returned or were open."""
+    """By name; only syscalls with calls that returned or are open."""
     counts: StreamCounts
 
 
 def read_times(
     times: NDArray[np.void], entries: NDArray[np.void], until_ns: int, with_primed: bool
 ) -> Times:
-    """As of ``until_ns`` (CLOCK_MONOTONIC), calls that are still open included.
+    """Return times as of ``until_ns`` (CLOCK_MONOTONIC), including calls that are still open.
 
     ``times``: TIMES_DTYPE, one row per CPU; ``entries``: ENTRY_DTYPE, one row per slot.
     ``with_primed`` adds calls that were entered before the run and have not returned yet.
@@ -90,8 +90,8 @@ def read_times(
 def _open(
     entries: NDArray[np.void], until_ns: int, with_primed: bool
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """Time and number of the calls that are open, by syscall."""
-    # a copy: the programs go on writing to the table
+    """Return time and number of the open calls, by syscall number."""
+    # a copy: the programs keep writing to the table
     entries = entries[entries["since"] != 0]
     chosen = entries["since"] != 0
     if not with_primed:
@@ -119,7 +119,7 @@ def _counts(times: NDArray[np.void], returned: int, still_open: int) -> StreamCo
 
 
 def times_of(observed: Observed) -> Times | None:
-    """None where the detail is not measured."""
+    """Read the detail's tables; return None if the detail is not measured."""
     if TIMES.name not in observed.details:
         return None
     return read_times(
@@ -131,7 +131,7 @@ def times_of(observed: Observed) -> Times | None:
 
 
 def rows(times: Mapping[str, SyscallTimes], calls: Mapping[str, int]) -> Json:
-    """By name, the longest first. ``count`` is of calls that were made within the run."""
+    """Return rows by name, longest time first. ``count``: calls made within the run."""
     names = sorted(times, key=lambda name: (-times[name].ns, name))
     return {
         name: {

@@ -1,1 +1,1 @@
-"""A run as the unprivileged side conducts it: arming, observing, stopping."""
+"""The unprivileged side of a run: arming, observing, stopping."""

@@ -1,4 +1,4 @@
-"""The supervisor's answer to arming, read; and a run's scope, on its way there and back."""
+"""Conversion of a run's scope for the supervisor, and of its answer to arming."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -15,7 +15,7 @@ from agent.streams.shared.plan import Plan
 
 
 def read_arming(answer: ArmAnswer, plan: Plan, scope: Scope) -> Arming:
-    """What is armed, and why the rest is not."""
+    """Return what is armed, and why the rest is not."""
     unavailable, refused = dict(answer.unavailable), answer.refused
     hooks: dict[str, tuple[str, ...]] = {}
     for section in plan.sections:
@@ -48,7 +48,7 @@ def _armed_details(
     refused: Mapping[str, str],
     unavailable: dict[str, str],
 ) -> dict[str, tuple[str, ...]]:
-    """Hooks of the details whose sections are armed; adds to ``unavailable`` what was refused."""
+    """Return the hooks of details whose sections are armed; add refused ones to ``unavailable``."""
     armed = {}
     for detail, needed in measured.items():
         missing = [f"{hook}: {refused[hook]}" for hook in needed if hook in refused]
@@ -60,14 +60,14 @@ def _armed_details(
 
 
 def scope_numbers(scope: Scope) -> ScopeNumbers:
-    """Numbers and addresses only: a path never reaches the privileged side."""
+    """Return the scope as numbers and addresses only: a path never reaches the privileged side."""
     if scope.kind == "cgroup":
         return ScopeNumbers(scope.kind, cgroup_id=cgroups.cgroup_id(scope.cgroup))
     return ScopeNumbers(scope.kind, pid=scope.pid, client=scope.client, server=scope.server)
 
 
 def described_scope(scope: Scope, root: int) -> dict[str, Any]:
-    """The scope as the evidence tells it."""
+    """Return the scope as it appears in the evidence."""
     described: dict[str, Any] = {"kind": scope.kind}
     if scope.kind == "cgroup":
         described["cgroup"] = scope.cgroup

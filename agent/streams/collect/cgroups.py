@@ -1,4 +1,4 @@
-"""A cgroup v2 path to the number by which the kernel knows it."""
+"""Conversion of a cgroup v2 path to the kernel's id for it."""
 
 import os
 from pathlib import Path
@@ -7,20 +7,20 @@ from agent.errors import ScopeError
 
 
 def cgroup_id(path: str) -> int:
-    """The id of a cgroup, given as a path below the v2 hierarchy's root, or below its mount.
+    """Return the id of a cgroup, given its path from the v2 root or from below the mount point.
 
     The id is the inode number of its directory (kernfs). Raises ScopeError.
     """
     mount = _mount_point()
     if mount is None:
         raise ScopeError(
-            "there is no cgroup v2 hierarchy mounted here; use a pid for the scope",
+            "no cgroup v2 hierarchy is mounted; give the scope as a pid instead",
             code="no_cgroup_v2",
         )
     below = path.removeprefix(str(mount)) if Path(path).is_relative_to(mount) else path
     directory = Path(os.path.normpath(f"{mount}/{below}"))
     if not directory.is_relative_to(mount) or not (directory / "cgroup.procs").exists():
-        raise ScopeError(f"there is no cgroup {path} below {mount}", code="no_such_cgroup")
+        raise ScopeError(f"no cgroup {path} below {mount}", code="no_such_cgroup")
     return directory.stat().st_ino
 
 

@@ -1,4 +1,4 @@
-"""Collecting through eBPF: the supervisor attaches, this process drains and reads the tables."""
+"""Collection through eBPF: the supervisor attaches, this process drains and reads the tables."""
 
 import logging
 import os
@@ -38,11 +38,11 @@ from agent.streams.shared.plan import Plan
 LOGGER = logging.getLogger("agent.collector")
 
 FOLLOW_INTERVAL_S = 0.05
-"""Between two looks at whether tasks were moved between cgroups."""
+"""Interval between checks for tasks moved between cgroups."""
 
 
 class Supervisor(Asks, Protocol):
-    """What is needed of `agent.streams.drain.client.SupervisorClient`."""
+    """What the collector needs of `agent.streams.drain.client.SupervisorClient`."""
 
     supervisor_pid: int
     lost: trio.Event
@@ -88,7 +88,7 @@ class KernelCollector:
     async def start(self, request: StartRequest, sink: Sink) -> Arming:
         """Attach, and begin to feed the sink. Raises CannotCollect, ScopeError.
 
-        After either, nothing is attached; after anything else it takes `abandon`.
+        After either error nothing is attached; after any other, call `abandon`.
         """
         wanted = request.transport or self._default.transport
         transport, reader = await self._transports.open(wanted)
@@ -112,11 +112,11 @@ class KernelCollector:
         return arming
 
     async def refresh(self) -> Observed:
-        """Everything that has happened up to now, folded."""
+        """Fold and return everything up to now."""
         return await self._current().observed()
 
     async def stop(self) -> Stopped:
-        """Detach and take the rest. Works without the supervisor too: its maps are still here."""
+        """Detach and take the rest. Works without the supervisor too: its maps are still mapped."""
         running = self._current()
         ended = running.observer.edge({})
         answer, alive = await self._disarm(running)
@@ -134,12 +134,12 @@ class KernelCollector:
             reply = await self._client.ask(DisarmRequest())
             close_all(reply.fds.values())
         except CannotCollect:
-            pass  # it detached everything, or is gone and the kernel did
+            pass  # it detached everything, or it is gone and the kernel did
         except Exception:
-            LOGGER.exception("a run could not be abandoned properly")
+            LOGGER.exception("failed to abandon a run cleanly")
 
     def processes(self) -> dict[str, int]:
-        """Pids by role: this process, the supervisor, and the compiler while there is one."""
+        """Return pids by role: this process, the supervisor, and the compiler if one is running."""
         supervisor = self._client.supervisor_pid
         processes = {"agent": os.getpid()}
         if not self._client.lost.is_set():
@@ -171,7 +171,7 @@ class KernelCollector:
         return self._running
 
     async def _disarm(self, running: Running) -> tuple[DisarmAnswer, Summaries]:
-        """The supervisor's last word on a run, with the tasks that were alive."""
+        """Disarm; return the supervisor's answer and the summaries of tasks still alive."""
         try:
             reply = await self._client.ask(DisarmRequest())
         except CannotCollect as error:
@@ -182,7 +182,7 @@ class KernelCollector:
         return reply.answer, task_summaries.from_file(reply.fds[messages.SUMMARIES])
 
     async def _follow_cgroup(self, tables: Tables) -> None:
-        """Have the members looked up anew whenever tasks were moved between cgroups."""
+        """Have membership determined again whenever tasks were moved between cgroups."""
         seen = 0
         while True:
             moves = tables.count("cgroup_moves")
@@ -191,11 +191,11 @@ class KernelCollector:
                 try:
                     await self._client.ask(RescopeRequest())
                 except CannotCollect:
-                    return  # the stop will say so
+                    return  # `stop` will report it
             await trio.sleep(FOLLOW_INTERVAL_S)
 
     def _adopt(self, reply: Reply[PrepareAnswer] | Reply[ArmAnswer]) -> Mapped:
-        """Map the tables that came with the first answer; they stay the same for good."""
+        """Map the tables that came with the first answer; they never change after that."""
         if self._mapped is None:
             self._mapped = Mapped(reply.answer.geometry, reply.fds)
         return self._mapped
@@ -211,7 +211,7 @@ def _observer(mapped: Mapped, fds: Mapping[str, int], plan: Plan, arming: Arming
 
 
 def _children(pid: int) -> set[int]:
-    """Children of another process (CONFIG_PROC_CHILDREN); empty where that cannot be told."""
+    """Return another process's children (CONFIG_PROC_CHILDREN); empty if they cannot be read."""
     try:
         return {
             int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()

@@ -1,4 +1,4 @@
-"""What a collector tells the recorder: how the run was armed, and what was observed in it."""
+"""What a collector reports to the recorder: how a run was armed, and what was observed."""
 
 import mmap
 from collections.abc import Mapping, Sequence
@@ -21,21 +21,21 @@ class Arming:
     hooks: Mapping[str, tuple[str, ...]]
     """Attached hooks by section; a section that is not here could not be armed."""
     unavailable: Mapping[str, str]
-    """Why, for each section that was asked for and could not be armed."""
+    """The reason for each requested section or detail that could not be armed."""
     transport: str
     timing: str
     scope: Mapping[str, Any]
-    """As asked for, with the root of the tree that came of it."""
+    """As requested, with the root of the tree that it resolved to."""
     versions: Mapping[str, str]
     map_bytes: int = 0
     """Kernel memory of the maps that the run uses."""
     details: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """By detail that is measured, the hooks that measure it."""
+    """Attached hooks by detail; only details that are measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamCounts:
-    """One stream's account of itself, in events."""
+    """One stream's account, in events."""
 
     produced: int = 0
     received: int = 0
@@ -51,40 +51,40 @@ class StreamCounts:
 
 @dataclass(frozen=True, slots=True)
 class WaitStacks:
-    """Kernel stacks in which tasks waited, of a run that has ended."""
+    """Kernel stacks that tasks waited in, for a run that has ended."""
 
     functions: Mapping[str, Sequence[int]]
-    """Numbers of the sampled stacks by the function that waits."""
+    """Numbers of the sampled stacks, by the function that waits."""
     open_slots: NDArray[np.int64]
-    """Positions of the slots of the tasks that were blocked at the stop."""
+    """Indexes of the slots whose tasks were blocked at the stop."""
     open_ns: NDArray[np.uint64]
-    """For how long, within the run."""
+    """How long each had been blocked, within the run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """Everything but the distributions, which the sink has. Of a running run: as far as it got."""
+    """Everything but the distributions, which the sink has. During a run: everything so far."""
 
     blocked: Blocked
     syscalls: Mapping[str, int]
-    """Calls by name, only those that were made."""
+    """Calls by name; only syscalls that were made."""
     streams: Mapping[str, StreamCounts]
     blocked_counts: StreamCounts
-    """Off-CPU intervals: they are summed by the kernel side, so none is ever lost on the way."""
+    """Off-CPU intervals. The kernel side sums them, so none is ever lost in transit."""
     counters: Mapping[str, int]
     drains: int
     drain_seconds: float
     until_ns: int = 0
-    """The moment up to which open intervals count (CLOCK_MONOTONIC)."""
+    """The time up to which open intervals count (CLOCK_MONOTONIC)."""
     scoped: bool = False
     details: tuple[str, ...] = ()
-    """What is measured on request."""
+    """The details that are measured."""
     tables: Mapping[str, mmap.mmap | bytes] = field(default_factory=dict)
     """Memory of the sections' own tables by name, which the programs write to during a run."""
     wait_stacks: WaitStacks | None = None
-    """Known at the end of a run only."""
+    """Known only at the end of a run."""
     exec_failures: Mapping[str, int] | None = None
-    """By the error's name; None where they are not known."""
+    """Counts by error name; None if they are not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +94,12 @@ class Stopped:
     stop_ns: int
     observed: Observed
     edges: tuple[Edge, Edge]
-    """The kernel's counts and ours as the run began and as it ended."""
+    """The kernel's counts and ours, at the beginning and at the end of the run."""
     summaries: Summaries
     """Tasks alive at the stop."""
     programs: tuple[Mapping[str, Any], ...] = ()
-    """Per program: runs and their ns where the kernel counts them, runs skipped by recursion."""
+    """Per program: runs and their ns if the kernel counts them; runs skipped due to recursion."""
     faults: Mapping[str, str] = field(default_factory=dict)
-    """What went wrong on the way, by a stable code."""
+    """What went wrong during the run, by stable code."""
     refused_records: int | None = None
-    """Attempts to submit to a full buffer, by the kernel's own count where it has one: perf."""
+    """Attempts to submit to a full buffer, as the kernel counts them for perf buffers."""

@@ -1,4 +1,4 @@
-"""What the kernel side's tables say of a run, and of its edges."""
+"""What the kernel side's tables show of a run, and of its edges."""
 
 import mmap
 import time
@@ -25,15 +25,15 @@ from agent.streams.shared.syscall_names import syscall_name
 
 
 def monotonic_ns() -> int:
-    """Now, on the clock of bpf_ktime_get_ns()."""
+    """Return the current time on the clock of bpf_ktime_get_ns()."""
     return time.monotonic_ns()
 
 
 class Mapped:
-    """The maps of the privileged side, as this process sees them; mapped once, for all runs."""
+    """The privileged side's maps, mapped into this process once for all runs."""
 
     def __init__(self, geometry: Geometry, fds: Mapping[str, int]) -> None:
-        """``fds``: of messages.TABLES, by name."""
+        """``fds``: those of messages.TABLES, by name."""
         self.geometry = geometry
         self.batches = OpenBatches(fds["batches"], geometry)
         self.tables = Tables(fds["counters"], fds["slots"], geometry)
@@ -46,7 +46,7 @@ class Mapped:
 
 
 class Observer:
-    """What the maps say of one run."""
+    """What the maps show of one run."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Observer:
         details: tuple[str, ...],
         detail_tables: Mapping[str, mmap.mmap],
     ) -> None:
-        """``details``: those that are measured; ``detail_tables``: the plan's, for this run."""
+        """``details``: those measured; ``detail_tables``: the plan's, mapped for this run."""
         self.batches = mapped.batches
         self.tables = mapped.tables
         self._plan = plan
@@ -64,7 +64,7 @@ class Observer:
         self._streams = reported_streams(plan.sections)
 
     def edge(self, outer: SectionCounts) -> Edge:
-        """One edge of the run; ``outer``: the sections' kernel counts that the supervisor read."""
+        """Read the counts at one edge of the run; ``outer``: the supervisor's kernel counts."""
         return Edge(
             kernel=read_kernel_counts(),
             switches=self.batches.seen(STREAM_RUNQLAT),
@@ -76,7 +76,7 @@ class Observer:
         )
 
     def observed(self, drain: Drain, until_ns: int | None) -> Observed:
-        """Everything up to now, or to the stop; what is still open counts up to then."""
+        """Return everything up to now, or to the stop; open intervals count up to then."""
         tables = self.tables
         now_ns = until_ns or monotonic_ns()
         ended = tables.blocked()
@@ -99,7 +99,7 @@ class Observer:
     def with_wait_stacks(
         self, observed: Observed, functions: Mapping[str, Sequence[int]]
     ) -> Observed:
-        """The same of a run that has ended, with its stacks by function."""
+        """Return ``observed``, of a run that has ended, with its stacks by function added."""
         slots, ns = self.tables.open_waits(observed.until_ns)
         return replace(observed, wait_stacks=WaitStacks(functions, slots, ns))
 
@@ -127,8 +127,10 @@ class Observer:
 
 
 def reported_streams(sections: Collection[str]) -> frozenset[str]:
-    """The streams that a run with these sections accounts for: all but those of other sections
-    that are measured on request only."""
+    """Return the streams that a run with these sections accounts for.
+
+    That is all of them, except those of on-request sections that the run does not include.
+    """
     silent = {
         stream.name
         for probe in PROBES

@@ -1,4 +1,4 @@
-"""One run while it collects: its drain, its view of the tables, and what went wrong so far."""
+"""A run in progress: its drain, its view of the tables, and what went wrong so far."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -14,8 +14,8 @@ from agent.streams.shared.kernel_counts import Edge
 from agent.streams.shared.messages import DisarmAnswer
 
 DRAIN_INTERVAL_S = 1.0
-"""Between two looks at the buffer; when it fills faster than that, the kernel wakes us. A scrape
-folds what is there, so nobody waits for this."""
+"""Interval between drains; if the buffer fills faster, the kernel wakes us. A scrape folds what
+is there, so no client waits for this."""
 
 DRAINING_FAILED = "draining_failed"
 
@@ -25,18 +25,18 @@ Work = Callable[[], Awaitable[None]]
 
 
 class Running:
-    """Begins once everything is attached, and ends with `stopped` or by being forgotten."""
+    """A run from when everything is attached until `stopped`, or until it is abandoned."""
 
     def __init__(self, observer: Observer, drain: Drain, began: Edge) -> None:
         self.observer = observer
         self.faults: dict[str, str] = {}
-        """What went wrong, by a stable code."""
+        """What went wrong, by stable code."""
         self._drain = drain
         self._began = began
         self._scope = trio.CancelScope()
 
     async def work(self, *others: Work) -> None:
-        """Drain, and do what else goes on during the run. Until it is cancelled."""
+        """Drain, and do the run's other work, until cancelled."""
         try:
             with self._scope:
                 async with trio.open_nursery() as nursery:
@@ -44,7 +44,7 @@ class Running:
                     for other in others:
                         nursery.start_soon(other)
         except* Exception as errors:
-            # A run whose events cannot be read is invalid; the agent goes on.
+            # A run whose events cannot be read is invalid; the agent carries on.
             LOGGER.exception("draining failed")
             self.faults[DRAINING_FAILED] = "; ".join(str(e) for e in errors.exceptions)
 
@@ -53,12 +53,12 @@ class Running:
         self._scope.cancel()
 
     async def observed(self) -> Observed:
-        """Everything up to now, folded."""
+        """Fold and return everything up to now."""
         await self._take()
         return self.observer.observed(self._drain, until_ns=None)
 
     async def stopped(self, ended: Edge, answer: DisarmAnswer, alive: Summaries) -> Stopped:
-        """Everything up to the stop. Nothing is attached any more."""
+        """Return everything up to the stop, once nothing is attached any more."""
         await self._take()
         observed = self.observer.observed(self._drain, until_ns=answer.stop_ns)
         if answer.wait_functions is not None:
@@ -76,7 +76,7 @@ class Running:
         )
 
     async def _take(self) -> None:
-        """Take every event there is; what cannot be read stays so, and is not tried again."""
+        """Take every event there is. Once that has failed, it is not tried again."""
         if DRAINING_FAILED in self.faults:
             return
         try:

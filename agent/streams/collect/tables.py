@@ -1,4 +1,4 @@
-"""What the programs only count, and what each task was doing last: mapped tables as arrays."""
+"""Mapped tables as arrays: what the programs only count, and each task's latest state."""
 
 import errno
 import mmap
@@ -70,7 +70,7 @@ class Blocked:
         return Blocked(self.ns + other.ns, self.count + other.count)
 
     def of_user_tasks_ns(self) -> int:
-        """All of it, less what kernel threads slept."""
+        """Return the total without the sleep of kernel threads."""
         return int(self.ns.sum()) - int(self.ns[:, REASON_KERNEL_THREAD].sum())
 
 
@@ -85,16 +85,16 @@ class Tables:
         self._slots = np.frombuffer(self._slots_memory, SLOT_DTYPE)
 
     def count(self, field: str) -> int:
-        """One counter, summed over CPUs."""
+        """Return one counter, summed over CPUs."""
         return int(self._counters[field].sum())
 
     def syscalls(self) -> NDArray[np.uint64]:
-        """Calls by number, summed over CPUs: (SYSCALLS,)"""
+        """Return calls by number, summed over CPUs; shape (SYSCALLS,)."""
         summed: NDArray[np.uint64] = self._counters["syscalls"].sum(axis=0)
         return summed
 
     def exec_failures(self) -> dict[str, int]:
-        """Execs that failed by the error's name, only those there were, summed over CPUs."""
+        """Return failed execs by error name, summed over CPUs; only errors that occurred."""
         counts = enumerate(self._counters["exec_failures"].sum(axis=0).tolist())
         return {
             errno.errorcode.get(code, "other" if code == 0 else f"errno_{code}"): count
@@ -103,17 +103,17 @@ class Tables:
         }
 
     def blocked(self) -> Blocked:
-        """Intervals that have ended, summed over CPUs."""
+        """Return intervals that have ended, summed over CPUs."""
         sums = self._counters["blocked"]
         return Blocked(sums["ns"].sum(axis=0), sums["count"].sum(axis=0))
 
     def still_blocked(self, until_ns: int, with_primed: bool) -> Blocked:
-        """Intervals that are open, as far as ``until_ns`` (CLOCK_MONOTONIC).
+        """Return intervals that are still open, up to ``until_ns`` (CLOCK_MONOTONIC).
 
         ``with_primed`` adds tasks that have been blocked since before the run began.
         """
         slots = self._slots[_are_blocked(self._slots["tag"], with_primed)]
-        # the table goes on: until it was copied, a slot may have turned into something else
+        # programs keep writing to the table: a slot may have changed before it was copied
         slots = slots[_are_blocked(slots["tag"], with_primed)]
         since = np.minimum(slots["since"], np.uint64(until_ns))
         blocked = Blocked(np.zeros((2, REASONS), np.uint64), np.zeros((2, REASONS), np.uint64))
@@ -124,13 +124,13 @@ class Tables:
         return blocked
 
     def open_waits(self, until_ns: int) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
-        """Positions of the slots of blocked tasks, and ns up to then. Of a run that has ended."""
+        """Return slot indexes of blocked tasks and ns until then, for a run that has ended."""
         positions = np.flatnonzero(_are_blocked(self._slots["tag"], with_primed=True))
         since = np.minimum(self._slots["since"][positions], np.uint64(until_ns))
         return positions, np.uint64(until_ns) - since
 
     def waiting_for_a_cpu(self) -> int:
-        """Tasks that are runnable and have not run yet."""
+        """Count the tasks that are runnable and have not run yet."""
         states = self._slots["tag"] & SLOT_STATE
         runnable = (states >= SLOT_RUNNABLE) & (states < SLOT_INTERRUPTIBLE)
         return int(np.count_nonzero(runnable))
@@ -150,5 +150,5 @@ def _are_blocked(tags: NDArray[np.uint32], with_primed: bool) -> NDArray[np.bool
 
 
 def mapped_table(fd: int, size: int) -> mmap.mmap:
-    """A table's memory, read-only; the mapping outlives the fd."""
+    """Map a table read-only; the mapping outlives the fd."""
     return mmap.mmap(fd, size, mmap.MAP_SHARED, mmap.PROT_READ)

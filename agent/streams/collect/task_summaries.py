@@ -1,4 +1,4 @@
-"""Summaries of single tasks: sent at their exit, or at the stop for those still alive."""
+"""Summaries of individual tasks: sent when a task exits, or at the stop for those still alive."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,18 +28,18 @@ _FIELDS = (
 )
 
 SUMMARY_DTYPE = np.dtype(list(_FIELDS))
-"""struct task_summary of layout.h; docs/explanation/task-accounts.md says what equals what."""
+"""struct task_summary of layout.h; docs/explanation/task-accounts.md says which sums are equal."""
 
 Summaries = NDArray[np.void]
 
 
 def from_words(words: NDArray[np.uint64]) -> Summaries:
-    """The summaries in a stream's words; a copy."""
+    """Copy the summaries out of a stream's words."""
     return np.ascontiguousarray(words).reshape(-1).view(SUMMARY_DTYPE)
 
 
 def from_file(fd: int) -> Summaries:
-    """The summaries in a file that the supervisor sent; closes it."""
+    """Read the summaries from a file that the supervisor sent, and close it."""
     with open(fd, "rb") as file:
         content = file.read()
     return np.frombuffer(content[: len(content) - len(content) % SUMMARY_SIZE], SUMMARY_DTYPE)
@@ -50,5 +50,5 @@ def none() -> Summaries:
 
 
 def command(comm: bytes) -> str:
-    """A task's name as text; any process may choose any bytes for it."""
+    """Return a task's name as text; a process may choose any bytes for it."""
     return comm.decode(errors="replace")

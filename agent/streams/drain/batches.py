@@ -1,8 +1,8 @@
-"""From batches to events: every event is handed over exactly once, whichever way it came.
+"""From batches to events: every event is delivered exactly once, whichever way it arrives.
 
-Full batches come as records of the transport. What sits in a batch that is still open is taken
-in place, at the end of a run and for a look in the middle of one; its record, when it comes, is
-then read from where the look left off.
+Full batches arrive as records of the transport. Events in a batch that is still open are read in
+place, at the end of a run and whenever a run in progress is inspected. When the record of that
+batch arrives later, it is read from where the inspection left off.
 """
 
 import mmap
@@ -26,12 +26,12 @@ from agent.streams.shared.layout import (
 STREAMS = len(STREAM_NAMES)
 NOT_FRESH = 0xFFFF
 RECORDS_COPIED = 32
-"""64 KiB at a time: memory of that size is used again, more would be mapped and faulted in anew."""
+"""64 KiB at a time: memory of that size is reused; more is mapped and faulted in each time."""
 
 Words = NDArray[np.uint64]
 _NOTHING: Words = np.empty(0, np.uint64)
 Sink = Callable[[int, Words], None]
-"""Takes a stream's number and events as words: (records, words) or (words,). It keeps no view."""
+"""Takes a stream's number and events as words: (records, words) or (words,). Keeps no view."""
 
 BATCH_DTYPE = np.dtype(
     {
@@ -46,10 +46,10 @@ BATCH_DTYPE = np.dtype(
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """Records as they lie in the transport's memory: views, valid until they are released."""
+    """Records in the transport's memory: views, valid until they are released."""
 
     ids: NDArray[np.uint32]
-    """cpu << 8 | stream, one a record."""
+    """cpu << 8 | stream, one per record."""
     seqs: NDArray[np.uint64]
     events: Words
     """(records, BATCH_WORDS)"""
@@ -66,10 +66,10 @@ class OpenBatches:
         self._fence = acquire_fence()
 
     def unread(self, row: int, seq: int, start: int) -> Words:
-        """A copy of the words from ``start`` on, of the batch numbered ``seq`` of a row.
+        """Copy the words from ``start`` on of a row's open batch, if its number is ``seq``.
 
-        Empty when it has been handed over: its record brings them. A batch is emptied before it
-        is numbered anew, so a count that is read after the number belongs to it.
+        Empty if that batch has been submitted: its record delivers the words. A batch is emptied
+        before it is renumbered, so a count that is read after the number belongs to it.
         """
         batch = self.rows[row]
         if int(batch["seq"]) != seq:
@@ -82,15 +82,15 @@ class OpenBatches:
         return words if int(batch["seq"]) == seq else _NOTHING
 
     def totals(self, field: str) -> list[int]:
-        """A counter of the batches' tail, summed over CPUs, by stream."""
+        """Return a counter of the batches' tail, summed over CPUs, by stream."""
         return [int(self.rows[field][stream::STREAMS].sum()) for stream in range(STREAMS)]
 
     def seen(self, stream: int) -> int:
-        """Everything that passed the stream's program, kept or not."""
+        """Count all calls of the stream's program, whether or not they produced an event."""
         return int(self.rows["seen"][stream::STREAMS].sum())
 
     def produced(self) -> list[int]:
-        """Events that the programs wrote or had to drop, by stream."""
+        """Return events that the programs wrote or had to drop, by stream."""
         words = self.rows["seq"] * np.uint64(BATCH_WORDS) + self.rows["words"]
         return [
             int(words[stream::STREAMS].sum()) // STREAM_WORDS[stream] + lost
@@ -98,13 +98,13 @@ class OpenBatches:
         ]
 
     def close(self) -> None:
-        """Raises BufferError while anybody still holds a view of the events."""
+        """Unmap the batches. Raises BufferError while a view of the events is still held."""
         self.rows = np.empty(0, BATCH_DTYPE)
         self._memory.close()
 
 
 def _together(events: Words, positions: NDArray[np.intp]) -> Iterator[Words]:
-    """The records at these positions: as they lie where no other is between them, else copied."""
+    """Yield the records at these positions: as one view if they are contiguous, else copied."""
     if not len(positions):
         return
     first, last = int(positions[0]), int(positions[-1])
@@ -116,17 +116,17 @@ def _together(events: Words, positions: NDArray[np.intp]) -> Iterator[Words]:
 
 
 class Ledger:
-    """What has been taken of each CPU's stream, for one run."""
+    """How much of each CPU's streams has been taken, for one run."""
 
     def __init__(self, rows: int) -> None:
         self._next_seq = [0] * rows
         self._taken = [0] * rows
-        """Words already taken of the batch that is open."""
+        """Words already taken from the open batch."""
         self.received = [0] * STREAMS
         """Events handed to the sink, by stream."""
 
     def take_records(self, records: Records, sink: Sink) -> None:
-        """Hand over every event of these records that was not taken before."""
+        """Hand over every event of these records that has not been taken yet."""
         rows = (records.ids >> 8) * STREAMS + (records.ids & 0xFF)
         fresh = np.ones(len(rows), np.bool_)
         for row in set(rows.tolist()):
@@ -141,14 +141,14 @@ class Ledger:
         self._take_whole(records, fresh, sink)
 
     def take_open(self, batches: OpenBatches, sink: Sink) -> None:
-        """Hand over what is in the open batches and was not taken before."""
+        """Hand over events in the open batches that have not been taken yet."""
         for row in np.flatnonzero(batches.rows["words"]).tolist():
             events = batches.unread(row, self._next_seq[row], self._taken[row])
             self._take(row, events, sink)
             self._taken[row] += len(events)
 
     def _take_whole(self, records: Records, fresh: NDArray[np.bool_], sink: Sink) -> None:
-        """Stream by stream: a call of the sink costs as much as the events of some ten records."""
+        """Hand over stream by stream: a call of the sink costs as much as about ten records."""
         streams = np.where(fresh, records.ids & 0xFF, NOT_FRESH)
         for stream in range(STREAMS):
             positions = np.flatnonzero(streams == stream)

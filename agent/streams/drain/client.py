@@ -21,7 +21,7 @@ class _Received(NamedTuple):
 
 
 class SupervisorClient:
-    """Asks one thing at a time, and knows when the supervisor is gone."""
+    """A client that sends one request at a time and notices when the supervisor is gone."""
 
     def __init__(self, supervisor: socket.socket, supervisor_pid: int) -> None:
         self._socket = trio.socket.from_stdlib_socket(supervisor)
@@ -29,10 +29,10 @@ class SupervisorClient:
         self._replies, self._received = trio.open_memory_channel[_Received](1)
         self.supervisor_pid = supervisor_pid
         self.lost = trio.Event()
-        """Set once the supervisor has closed its end, which only its death does."""
+        """Set once the supervisor has closed its end, which happens only when it dies."""
 
     async def run(self) -> None:
-        """Receive until the supervisor is gone. Ends by itself then; cancel it to end earlier."""
+        """Receive until the supervisor is gone, then return. Cancel to end earlier."""
         try:
             async with self._replies:
                 while (reply := await self._receive()) is not None:
@@ -44,7 +44,7 @@ class SupervisorClient:
     async def ask(self, request: Request[AnswerT]) -> Reply[AnswerT]:
         """Send a request and wait for its answer. Raises CannotCollect, ScopeError.
 
-        Shielded: an answer brings fds and changes what is attached, so it must be received.
+        Shielded: an answer carries fds and changes what is attached, so it must be received.
         """
         with trio.CancelScope(shield=True):
             async with self._asking:

@@ -1,4 +1,4 @@
-"""Keeping loads from memory that the kernel writes in the order in which they were meant."""
+"""Keeping loads in program order, from memory that the kernel writes."""
 
 import ctypes
 from collections.abc import Callable
@@ -7,10 +7,10 @@ from agent.streams.shared.machines import this_machine
 
 
 def acquire_fence() -> Callable[[], object]:
-    """What to call between reading a position and reading (or giving back) what it vouches for.
+    """Return the fence for between reading a position and reading (or releasing) what it covers.
 
     It orders earlier loads before later loads and stores. x86-64 and s390x do so by themselves;
-    elsewhere it is libatomic's. Raises OSError where that library is needed and missing.
+    elsewhere the fence is libatomic's. Raises OSError if that library is needed and missing.
     """
     machine = this_machine()
     if machine is not None and machine.strongly_ordered:

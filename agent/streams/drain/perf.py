@@ -1,16 +1,17 @@
 """Reading per-CPU perf buffers without a syscall and without a callback per record.
 
-The kernel maps each as one page of positions (struct perf_event_mmap_page, of
-include/uapi/linux/perf_event.h) and a power of two of pages of data:
+The kernel maps each buffer as one page of positions (struct perf_event_mmap_page in
+include/uapi/linux/perf_event.h) and a power-of-two number of data pages:
 
     offset 1024         the kernel's position: everything before it is complete
-    offset 1032         ours: everything before it may be written over
+    offset 1032         ours: everything before it may be overwritten
     offset page         the data, once; mapping it twice is refused, so records wrap
 
-A record is a header (u32 type, u16 misc, u16 size). In those of our programs a u32 length and a
-batch follow, which puts the events at a multiple of 8. All of ours have one size, so a run of
-them is an array with a stride, as with the ring; only the one that wraps is copied. Between
-them the kernel puts records of its own: PERF_RECORD_LOST ahead of the first that found room again.
+A record starts with a header (u32 type, u16 misc, u16 size). In our programs' records a u32 length
+and a batch follow, which puts the events at a multiple of 8. Our records all have the same size,
+so consecutive ones form an array with a stride, as in the ring; only a record that wraps is
+copied. The kernel inserts its own records: PERF_RECORD_LOST before the first record that found
+room again.
 """
 
 import contextlib
@@ -32,11 +33,11 @@ RECORD_LOST, RECORD_SAMPLE = 2, 9
 
 HEADER = 8
 STRIDE = HEADER + RECORD_SIZE
-"""The u32 length stands where a ring record has the batch's u32 count of words."""
+"""The u32 length takes the place of a ring record's u32 count of the batch's words."""
 
 _HEADER = struct.Struct("=IHH")
 _LOST = struct.Struct("=8x8xQ")
-"""PERF_RECORD_LOST: header, the event's id, how many."""
+"""PERF_RECORD_LOST: header, the event's id, number of lost records."""
 _RECORD = np.dtype(
     {
         "names": ["type", "size", "id", "seq", "events"],
@@ -53,11 +54,11 @@ class CorruptBuffer(Exception):
 
 @dataclass(frozen=True, slots=True)
 class PerfEvent:
-    """A CPU's buffer, as the privileged side offers it."""
+    """A CPU's buffer, as offered by the privileged side."""
 
     cpu: int
     serial: int
-    """Tells it from an earlier one of the same CPU, which has been offline since."""
+    """Distinguishes it from an earlier one of the same CPU, if that was offline in between."""
     fd: int
 
 
@@ -74,10 +75,10 @@ class PerfBuffer:
         self._tail = np.frombuffer(memory, np.uint64, 1, TAIL_OFFSET)
         self._position = int(self._tail[0])
         self.lost = 0
-        """Submits that found no room, as far as the kernel has told: up to the last record."""
+        """Submits that found no room, as far as the kernel has reported: up to the last record."""
 
     def read(self, limit: int) -> Records | None:
-        """At most ``limit`` records, or None; to be released before the next read.
+        """Return at most ``limit`` records, or None; release them before the next read.
 
         Raises CorruptBuffer for a sample of another size.
         """
@@ -92,27 +93,27 @@ class PerfBuffer:
         return None
 
     def release(self) -> None:
-        """Give what was read back to the kernel; every view of it is void from here on."""
+        """Return the space of what was read to the kernel; every view of it becomes invalid."""
         self._fence()
         self._tail[0] = self._position
 
     def discard(self) -> None:
-        """Leave unread whatever there is."""
+        """Skip everything that is unread."""
         self._position = int(self._head[0])
         self.release()
 
     def close(self) -> None:
-        """Raises BufferError while anybody still holds a view of a record."""
+        """Unmap. Raises BufferError while a view of a record is still held."""
         self._head = self._tail = np.empty(0, np.uint64)
         self._memory.close()
 
     def _offset(self) -> int:
-        """Where the next record begins in the mapping. A header never wraps: sizes are 8n."""
+        """Return the next record's offset in the mapping. Headers never wrap: sizes are 8n."""
         return self._data + self._position % self.size
 
     def _samples(self, size: int, limit: int) -> Records:
         if size != STRIDE:
-            raise CorruptBuffer(f"a record of {size} bytes where {STRIDE} were expected")
+            raise CorruptBuffer(f"a record of {size} bytes, expected {STRIDE}")
         start = self._offset()
         unwrapped = (len(self._memory) - start) // STRIDE
         if unwrapped == 0:
@@ -133,14 +134,14 @@ class PerfBuffer:
         self._position += size
 
     def _bytes(self, count: int) -> bytes:
-        """A copy of what comes next, put together where it wraps."""
+        """Copy the next ``count`` bytes, joining the two parts if they wrap."""
         start = self._offset()
         found = self._memory[start : start + count]
         return found + self._memory[self._data : self._data + count - len(found)]
 
 
 class PerfReader:
-    """All CPUs' buffers; mapping them takes no privilege but locked memory."""
+    """All CPUs' buffers; mapping them needs locked memory but no privilege."""
 
     def __init__(self, wakeups: Wakeups | None = None) -> None:
         self._wakeups = wakeups or Wakeups()
@@ -150,13 +151,13 @@ class PerfReader:
 
     @property
     def serials(self) -> list[int]:
-        """Which events' buffers are mapped."""
+        """Serials of the events whose buffers are mapped."""
         return [event.serial for event in self._buffers]
 
     def add(self, events: Sequence[PerfEvent], size: int) -> None:
-        """Map further buffers of ``size`` bytes, or none. Raises OSError where that is too much.
+        """Map further buffers of ``size`` bytes, all or none. Raises OSError if that is too much.
 
-        A CPU's earlier buffer stays ahead of its new one until what it still holds is read.
+        A CPU's earlier buffer stays ahead of its new one until its remaining records are read.
         """
         self._buffers |= _mapped(events, size)
         for event in events:
@@ -167,7 +168,7 @@ class PerfReader:
         await self._wakeups.wait()
 
     def read(self, limit: int) -> Records | None:
-        """At most ``limit`` records of one CPU, or None; to be released before the next read.
+        """Return at most ``limit`` records of one CPU, or None; release them before the next read.
 
         Raises CorruptBuffer for a record of another size.
         """
@@ -179,12 +180,12 @@ class PerfReader:
         return None
 
     def release(self) -> None:
-        """Give what was read back to the kernel; every view of it is void from here on."""
+        """Return the space of what was read to the kernel; every view of it becomes invalid."""
         assert self._reading is not None
         self._reading.release()
 
     def discard(self) -> None:
-        """Leave unread what an earlier run left, and let go of buffers that were replaced."""
+        """Skip what an earlier run left unread, and unmap buffers that were replaced."""
         newest = {event.cpu: event for event in self._buffers}
         for event in list(self._buffers):
             if newest[event.cpu] is event:
@@ -194,11 +195,11 @@ class PerfReader:
                 self._buffers.pop(event).close()
 
     def refused(self) -> int:
-        """Submits that found no room, ever, as far as the kernel has told."""
+        """Count all submits ever that found no room, as far as the kernel has reported."""
         return self._refused_by_closed + sum(b.lost for b in self._buffers.values())
 
     def close(self) -> None:
-        """Raises BufferError while anybody still holds a view of a record."""
+        """Unmap. Raises BufferError while a view of a record is still held."""
         for buffer in self._buffers.values():
             buffer.close()
         self._buffers.clear()
@@ -206,7 +207,7 @@ class PerfReader:
 
 
 def _mapped(events: Sequence[PerfEvent], size: int) -> dict[PerfEvent, PerfBuffer]:
-    """All of them or none. The mapping keeps a duplicate of the fd (as Python's mmap does)."""
+    """Map all of them or none. A mapping keeps a duplicate of its fd, as Python's mmap does."""
     with contextlib.ExitStack() as undo:
         mapped = {}
         for event in events:

@@ -1,4 +1,4 @@
-"""The tasks that move events from the kernel's buffers to the sink while a run is on."""
+"""The tasks that move events from the kernel's buffers to the sink during a run."""
 
 import time
 from typing import Protocol
@@ -8,29 +8,29 @@ import trio
 from agent.streams.drain.batches import Ledger, OpenBatches, Records, Sink
 
 RECORDS_AT_ONCE = 1024
-"""262,144 events: 0.5 ms to fold from a warm cache and 2 ms from a cold one, which is what the
-event loop waits at the most."""
+"""262,144 events: 0.5 ms to fold from a warm cache and 2 ms from a cold one, which is the
+longest that the event loop waits."""
 
 
 class Reader(Protocol):
-    """A transport: where records come from. Reading is apart from releasing."""
+    """A transport, as a source of records. Reading and releasing are separate steps."""
 
     async def wait(self) -> None:
-        """Return when there is reason to look before the timer does."""
+        """Return when there is a reason to read before the timer expires."""
 
     def read(self, limit: int) -> Records | None: ...
 
     def release(self) -> None: ...
 
     def discard(self) -> None:
-        """Leave unread what an earlier run left behind."""
+        """Skip what an earlier run left unread."""
 
     def refused(self) -> int | None:
-        """Submits that found no room, ever, as far as the records tell; None: they do not."""
+        """Count all submits ever that found no room, if records show them; otherwise None."""
 
 
 class Drain:
-    """One run's way from a reader to a sink."""
+    """The transfer of one run's events from a reader to a sink."""
 
     def __init__(self, reader: Reader, batches: OpenBatches, sink: Sink) -> None:
         self._reader = reader
@@ -45,14 +45,15 @@ class Drain:
 
     @property
     def refused(self) -> int | None:
-        """Submits of this run that found no room, as far as the transport's records tell."""
+        """Submits of this run that found no room, as far as the transport's records show."""
         refused = self._reader.refused()
         return None if refused is None else refused - (self._refused_before or 0)
 
     async def run(self, interval: float) -> None:
-        """Drain every ``interval`` seconds, or earlier when the buffer is filling. Until cancelled.
+        """Drain every ``interval`` seconds, or earlier if the buffer is filling, until cancelled.
 
-        Most records come without a wakeup, which costs the traced program more than the record.
+        Most records come without a wakeup, which would cost the traced program more than the
+        record itself.
         """
         while True:
             with trio.move_on_after(interval):
@@ -67,7 +68,7 @@ class Drain:
                 await trio.lowlevel.checkpoint()
 
     async def drain_all(self) -> None:
-        """Take every record, then what sits in the batches that are still open."""
+        """Take every record, then the events in batches that are still open."""
         await self.drain()
         started = time.perf_counter()
         self.ledger.take_open(self._batches, self._sink)

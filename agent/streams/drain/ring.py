@@ -2,17 +2,17 @@
 
 The kernel maps it as three parts (kernel/bpf/ringbuf.c, ringbuf_map_mmap_kern):
 
-    offset 0            one page: the consumer's position, ours to write
+    offset 0            one page: the consumer's position, which we write
     offset page         one page: the producer's position
     offset 2 * page     the data, twice in a row, so that no record wraps
 
 A record is a header of two u32 (length, with BUSY and DISCARD in its upper bits, and the page
-offset), then its payload, padded to 8 bytes. All of ours have one size, so a run of them is an
-array with a stride, and its headers are checked in one comparison.
+offset), then its payload, padded to 8 bytes. Our records all have the same size, so consecutive
+ones form an array with a stride, and their headers are checked in one comparison.
 
-Ordering: the producer stores the header's length last (smp_store_release by commit), and we
-look at the producer's position before the headers, and at the headers before the payload.
-x86-64 keeps loads in order; elsewhere a fence stands between (libatomic's).
+Ordering: the producer stores the header's length last (smp_store_release at commit). We read the
+producer's position before the headers, and the headers before the payload. x86-64 keeps loads in
+order; elsewhere a fence separates them (libatomic's).
 """
 
 import mmap
@@ -43,7 +43,7 @@ class CorruptRing(Exception):
 
 
 class RingReader:
-    """One ring, mapped by whoever has its fd: that takes no privilege."""
+    """One ring. Mapping it takes its fd, but no privilege."""
 
     def __init__(self, fd: int, ring_bytes: int) -> None:
         page = mmap.PAGESIZE
@@ -63,7 +63,7 @@ class RingReader:
         await trio.lowlevel.wait_readable(self._fd)
 
     def read(self, limit: int) -> Records | None:
-        """At most ``limit`` records, or None; to be released before the next read.
+        """Return at most ``limit`` records, or None; release them before the next read.
 
         Raises CorruptRing for a record of another size.
         """
@@ -73,10 +73,10 @@ class RingReader:
             return None
         self._fence()
         start = mmap.PAGESIZE + (self._position & self._mask)
-        # the second mapping of the data ends what fits behind it
+        # no record may extend beyond the second mapping of the data
         count = min(count, (len(self._data) - start) // STRIDE)
         records = np.frombuffer(self._data, _RECORD, count, start)
-        # loaded once: a record that is being written may be committed between two looks
+        # loaded once: a record that is being written may be committed between two loads
         headers = records["length"].copy()
         whole = headers == RECORD_SIZE
         if not whole.all():
@@ -90,28 +90,26 @@ class RingReader:
         return Records(records["id"], records["seq"], records["events"])
 
     def release(self) -> None:
-        """Give what was read back to the kernel; every view of it is void from here on."""
+        """Return the space of what was read to the kernel; every view of it becomes invalid."""
         self._fence()
         self._consumer[0] = self._position
 
     def discard(self) -> None:
-        """Leave unread what an earlier run left behind. Nothing is attached meanwhile."""
+        """Skip what an earlier run left unread. Call only while nothing is attached."""
         self._position = int(self._producer[0])
         self.release()
 
     def refused(self) -> None:
-        """A ring keeps no account of what it refuses."""
+        """Return None: a ring does not count what it refuses."""
 
     def close(self) -> None:
-        """Raises BufferError while anybody still holds a view of a record."""
+        """Unmap the ring. Raises BufferError while a view of a record is still held."""
         self._consumer = self._producer = np.empty(0, np.uint64)
         self._data.close()
         self._consumer_page.close()
 
     def _check_odd_header(self, header: int) -> None:
-        # being written: it will be there the next time
+        # still being written: it will be there the next time
         if header & BUSY:
             return
-        raise CorruptRing(
-            f"a record of {header & ~DISCARD} bytes where {RECORD_SIZE} were expected"
-        )
+        raise CorruptRing(f"a record of {header & ~DISCARD} bytes, expected {RECORD_SIZE}")

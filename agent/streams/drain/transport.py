@@ -1,4 +1,4 @@
-"""The agent's ends of the transports: asks for their buffers, maps them, follows the CPUs."""
+"""The agent's end of the transports: request their buffers, map them, follow CPU hotplug."""
 
 import contextlib
 import logging
@@ -23,24 +23,24 @@ LOGGER = logging.getLogger("agent.streams")
 
 ONLINE = Path("/sys/devices/system/cpu/online")
 FOLLOW_INTERVAL_S = 1.0
-"""Between two looks at which CPUs run. What a new one streams until then is lost and counted."""
+"""Interval between checks for new CPUs. What one streams until then is lost, and counted."""
 
 LARGEST_BUFFER = 2 << 20
-"""For each CPU: 250,000 events, a second at full load."""
+"""Per CPU: 250,000 events, one second at full load."""
 GRANTED_BUFFER = 512 << 10
-"""What perf_event_mlock_kb grants each CPU by default, whatever the limit on locked memory."""
+"""Granted to each CPU by the default perf_event_mlock_kb, regardless of RLIMIT_MEMLOCK."""
 SHARED_BYTES = 32 << 20
-"""Above this, buffers are no larger than GRANTED_BUFFER."""
+"""Above this total, buffers are smaller, but no smaller than GRANTED_BUFFER."""
 
 
 class Asks(Protocol):
-    """What is needed of `agent.streams.drain.client.SupervisorClient`."""
+    """What the transports need of `agent.streams.drain.client.SupervisorClient`."""
 
     async def ask(self, request: Request[AnswerT]) -> Reply[AnswerT]: ...
 
 
 class Transports:
-    """Each transport is mapped when it is first asked for, and stays mapped."""
+    """The transports; each is mapped when first requested, and stays mapped."""
 
     def __init__(
         self,
@@ -58,9 +58,9 @@ class Transports:
         self._online_then = ""
 
     async def open(self, wanted: str) -> tuple[str, Reader]:
-        """Have every buffer of a transport mapped; returns its name, ``auto`` decided, and reader.
+        """Map every buffer of a transport; return its name, with ``auto`` resolved, and reader.
 
-        To be done before programs are attached: what they submit to a buffer that is not mapped
+        Call this before programs are attached: what they submit to a buffer that is not mapped
         is lost. Raises CannotCollect.
         """
         async with self._opening:
@@ -69,7 +69,7 @@ class Transports:
     async def _open(self, wanted: str) -> tuple[str, Reader]:
         self._online_then = self._online.read_text()
         while True:
-            # a mapping keeps a duplicate of its own
+            # a mapping keeps its own duplicate of the fd
             with contextlib.ExitStack() as received:
                 name, events = await self._offers(wanted, received)
                 if name == "ring":
@@ -85,7 +85,7 @@ class Transports:
     async def _offers(
         self, wanted: str, received: contextlib.ExitStack
     ) -> tuple[str, list[PerfEvent]]:
-        """The transport's name, and which perf buffers there are to be mapped."""
+        """Return the transport's name, and the perf buffers to be mapped."""
         events: list[PerfEvent] = []
         while True:
             reply = await self._client.ask(
@@ -107,7 +107,7 @@ class Transports:
                 return "perf", events
 
     async def follow_cpus(self, name: str) -> None:
-        """Map the buffers of CPUs that come online, where they have their own. Until cancelled."""
+        """Map the buffers of CPUs that come online, if each has its own, until cancelled."""
         while name == "perf":
             await trio.sleep(FOLLOW_INTERVAL_S)
             if self._online.read_text() == self._online_then:
@@ -118,9 +118,9 @@ class Transports:
                 LOGGER.warning("events of a CPU that came online are lost: %s", error.message)
 
     def _ask_for_less(self, error: OSError) -> None:
-        # one size for all: those that are mapped keep theirs
+        # all buffers have the same size, and those already mapped keep theirs
         if self._perf.serials or self._perf_bytes <= mmap.PAGESIZE:
-            detail = f"{self._perf_bytes} bytes a CPU asked for: {error.strerror}"
+            detail = f"{self._perf_bytes} bytes per CPU requested: {error.strerror}"
             raise cannot("no_buffer_memory", detail) from error
         self._perf_bytes //= 2
 
@@ -133,7 +133,7 @@ class Transports:
 
 
 def buffer_size(cpus: int) -> int:
-    """Bytes of each CPU's buffer, to begin with; halved until the kernel grants it."""
+    """Return the initial size of each CPU's buffer in bytes; halved until the kernel grants it."""
     size = LARGEST_BUFFER
     while size > GRANTED_BUFFER and size * cpus > SHARED_BYTES:
         size //= 2

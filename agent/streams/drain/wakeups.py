@@ -1,14 +1,15 @@
-"""Being woken by perf buffers.
+"""Wakeups from perf buffers.
 
-``perf_poll()`` (kernel/events/core.c) tells of a wakeup once: asking takes it back. epoll asks
-twice, when it is armed and when it delivers, so a wakeup that comes before the arming is taken by
-the first question and denied at the second. Trio arms anew for each wait. Who waits, drains and
-waits again can so miss the wakeup of a buffer that is full by then, and which wakes nobody again.
+``perf_poll()`` (kernel/events/core.c) reports a wakeup once: polling clears it. epoll polls twice,
+when it is armed and when it delivers, so a wakeup that comes before the arming is consumed by the
+first poll and missing from the second. Trio rearms for each wait. A task that waits, drains and
+waits again can therefore miss the wakeup of a buffer that is full by then, and that buffer never
+causes another.
 
-What this means for us: the buffers stay armed in an epoll of our own. There a wakeup is queued
-until we ask for it, and asked for once. Trio waits until that epoll has something to tell. What is
-left is a wakeup in the microseconds between our asking and Trio's arming; the next comes with the
-next quarter of the buffer, and the drain has a timer besides.
+What this means for us: the buffers stay armed in our own epoll instance. There a wakeup is queued
+until we poll for it, and is polled once. Trio waits until that epoll is readable. What remains is
+a wakeup in the microseconds between our poll and Trio's arming; the next one comes with the next
+quarter of the buffer, and the drain also has a timer.
 """
 
 import select
@@ -17,18 +18,18 @@ import trio
 
 
 class Wakeups:
-    """Wakes one task for any of a set of buffers."""
+    """Wakeups of one task by any of a set of buffers."""
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
 
     def add(self, fd: int) -> None:
-        """A buffer that is mapped: before, it reports EPOLLHUP. Its fd need not stay open."""
-        # edge-triggered: a buffer that reports EPOLLHUP for good does so once
+        """Add a mapped buffer; an unmapped one reports EPOLLHUP. Its fd need not stay open."""
+        # edge-triggered: a buffer that reports EPOLLHUP permanently does so only once
         self._epoll.register(fd, select.EPOLLIN | select.EPOLLET)
 
     async def wait(self) -> None:
-        """Return once there was a wakeup that no earlier call has returned for."""
+        """Return once there has been a wakeup that no earlier call returned for."""
         if not self._epoll.poll(0):
             await trio.lowlevel.wait_readable(self._epoll.fileno())
             self._epoll.poll(0)

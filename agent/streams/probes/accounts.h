@@ -2,7 +2,7 @@
 /*
  * What the scheduler accounts for each wait that we time, and the difference.
  *
- * For a task whose waits were all seen, at the end of each wait, to within 1 µs a wait:
+ * For a task whose waits were all seen, at the end of each wait, to within 1 µs per wait:
  *
  *	wait_ns + scheduler_excess_ns + 1000 * sleep_as_wait_us == run_delay - origin->run_delay
  *	kernel_seen == (u32)run_delay
@@ -14,7 +14,7 @@
 #pragma once
 #include "timing.h"
 
-/* Where waits are timed, and a task leads to its run queue's clock (CONFIG_FAIR_GROUP_SCHED). */
+/* Needs timed waits, and a path from a task to its run queue's clock (CONFIG_FAIR_GROUP_SCHED). */
 #if !TIMING_ACCOUNTING && WITH_TASK_TIMES && defined(TASK_CFS_RQ) && defined(CFS_RQ_RQ) && \
 	defined(RQ_CLOCK) && defined(RQ_CLOCK_TASK)
 #define WITH_WAIT_ACCOUNT 1
@@ -29,8 +29,8 @@
 
 /*
  * The run queue of this CPU, where `next` has come to run. A task points to it, but through cold
- * memory (60 ns a switch under PostgreSQL), so the address is cached if the kernel lets us read at
- * it: in a map that only programs can see, since kernel addresses must not leak.
+ * memory (60 ns per switch under PostgreSQL), so the address is cached if the kernel lets us read
+ * through it: in a map that only programs can see, since kernel addresses must not leak.
  */
 inline_always u64 run_queue_of(u64 next)
 {
@@ -83,7 +83,7 @@ inline_always void discount_untimed_wait(struct task_slot *slot, u64 next)
 	origin_of(slot->tid)->run_delay += upcoming_run_delay(slot, next);
 }
 
-/* Whether a task that was waiting when last seen has been on a CPU meanwhile. */
+/* Whether a task that was waiting when last seen has been on a CPU since. */
 inline_always bool has_run(const struct task_slot *slot, u64 task)
 {
 	return (u32)LOAD64(task, TASK_RUN_DELAY) != slot->kernel_seen;
@@ -92,7 +92,7 @@ inline_always bool has_run(const struct task_slot *slot, u64 task)
 /*
  * Take waits that ended earlier and were not seen, up to 2 s in all, off the scheduler's side, and
  * return their length. Looked at from another CPU, a task may be just about to run: its wait is
- * attributed already but not in run_delay yet, so the difference may be below zero.
+ * attributed already but not in run_delay yet, so the difference may be negative.
  */
 inline_always u32 discount_unseen_waits(struct task_slot *slot, u64 task)
 {

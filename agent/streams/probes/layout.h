@@ -8,7 +8,7 @@
 #include <linux/types.h>
 
 /*
- * One task's state, since when it is in it, and the time spent in each state since the run's
+ * One task's state, when it entered that state, and the time spent in each state since the run's
  * start or the task's birth. Indexed by tid & SLOT_MASK; one cache line. With timing by the
  * kernel's accounting the marked fields hold something else (timing.h).
  */
@@ -34,7 +34,7 @@ _Static_assert(sizeof(struct task_slot) == SLOT_SIZE, "task_slot");
 struct task_origin {
 	u64 run_delay; /* and what the scheduler accounted since for waits that we did not time */
 	u64 runtime;
-	u32 pcount;	      /* low 32 bits; and arrivals since that ended no wait of ours */
+	u32 pcount;	      /* low 32 bits; and arrivals since that ended no wait we timed */
 	u32 sleep_as_wait_us; /* sleep that the scheduler accounted as waits since */
 	u64 born_ns; /* later by all time excluded since; 0: taken over in mid-life, not compared */
 	u32 remote_waits; /* waits that began with a wakeup on another CPU */

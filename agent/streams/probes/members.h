@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
  * Whether a task belongs to the run's tree or cgroup, by its ancestors or its cgroup. That walk is
- * for rare moments: the iterator, and changes of cgroup. Otherwise a fork copies the parent's byte.
+ * done only by the iterator and on changes of cgroup. Otherwise a fork copies the parent's byte.
  */
 #pragma once
 #include "kernel.h"

@@ -4,7 +4,7 @@
 #include "members.h"
 #include "summaries.h"
 
-/* Before the child can run: sched_process_fork comes ahead of wake_up_new_task(). */
+/* Runs before the child can: sched_process_fork fires before wake_up_new_task(). */
 int on_sched_process_fork(u64 *ctx)
 {
 	u32 parent = LOAD32(ctx[0], TASK_PID);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* Telling errors and interruptions from results of syscalls. */
+/* Telling errors and interruptions apart from other results of syscalls. */
 #pragma once
 #include "kernel.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
- * Run-queue latency (streamed) and blocked time (summed), both also by task.
+ * Run-queue latency (streamed) and blocked time (summed), both also per task.
  *
- * A task is runnable from its wakeup, or from being switched out while it could go on, until it is
+ * A task is runnable from its wakeup, or from being switched out while still runnable, until it is
  * switched in; after any other switch-out it is blocked until its wakeup. So the two never
  * overlap. Events of one task are ordered by its run queue's lock, even when they happen on
  * different CPUs, so its slot needs no atomics.

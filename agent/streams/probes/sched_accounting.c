@@ -3,7 +3,7 @@
  * The same as sched.c, with neither a clock nor wakeups: the scheduler itself keeps each task's
  * run-queue delay, last arrival and CPU time (CONFIG_SCHED_INFO). At switch-out these say how long
  * the task waited for this turn, how long it ran, and so how long it had been blocked before.
- * Resolution: about 1 µs a wait, that of rq_clock (kernel/sched/stats.h).
+ * Resolution: about 1 µs per wait, that of rq_clock (kernel/sched/stats.h).
  *
  * What a slot's fields hold in this mode, and the steps from one arrival to the next: timing.h.
  */
@@ -16,7 +16,7 @@ inline_always void adopt(struct batch *batch, struct task_slot *slot, u64 task, 
 			 bool runnable)
 {
 	if (LOAD32(task, TASK_FLAGS) & PF_EXITING)
-		return; /* its account was closed; it remains a task for a while */
+		return; /* its account was closed; the task exists for a while longer */
 	take_slot(slot, tid, 0);
 	slot->wait_ns = LOAD64(task, TASK_RUN_DELAY);
 	slot->oncpu_ns = LOAD64(task, TASK_RUNTIME);

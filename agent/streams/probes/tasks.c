@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
  * Task iterators (bpf_iter, since 5.8): one looks at every task once everything is attached, one
- * reports on every task before it is detached. Two more find numbers of this kernel that the
- * programs need.
+ * reports on every task before everything is detached. Two more find numbers of this kernel that
+ * the programs need.
  */
 #include "sections/syscall_counts/times.h"
 #include "members.h"
 #include "summaries.h"
 
 /*
- * Mark the task as a member, or as none. A tree's members remain members when their parent dies; a
+ * Mark the task as a member or not. A tree's members remain members when their parent dies; a
  * cgroup's are members only while they are in it.
  */
 inline_always void update_membership(u64 *ctx, u64 task, u32 tid)
@@ -69,8 +69,8 @@ inline_always void prime_slot(u64 task, u32 tid)
 	if (slot->tid == tid && origin_of(tid)->born_ns != 0)
 		return;
 	/*
-	 * Another task's: this one takes it when it runs, and has no account until then. That is
-	 * counted only if the run is about a few tasks.
+	 * The slot is another task's: this one takes it when it runs, and has no account until then.
+	 * That is counted only in scoped runs, which are about few tasks.
 	 */
 	if (slot->tid != 0 && slot->tid != tid) {
 		if (SCOPED)
@@ -96,7 +96,7 @@ int on_iter_prime(u64 *ctx)
 {
 	u64 task = ctx[1];
 
-	/* a zombie, which stays until its parent asks for its status, does nothing any more */
+	/* a zombie, which stays until its parent reaps it, does nothing any more */
 	if (!task || LOAD32(task, TASK_EXIT_STATE) != 0)
 		return 0;
 

@@ -10,7 +10,7 @@
  *               bits (accounts.h)
  *
  * By accounting, the kernel's totals as last seen are both the running sums (less the origin's)
- * and what the next totals are compared with, so a switch touches one cache line of ours.
+ * and what the next totals are compared with, so a switch touches only one of our cache lines.
  */
 #pragma once
 #include "slots.h"
@@ -127,7 +127,7 @@ inline_always void count_wait(void *ctx, struct task_slot *slot, u32 tag, u64 wa
 
 	if (tag & SLOT_PRIMED && is_waiting(tag)) {
 		batch->in_flight++;
-		origin_of(tid)->pcount++; /* an arrival that ended no wait of ours */
+		origin_of(tid)->pcount++; /* an arrival that ended no wait we timed */
 		return;
 	}
 	slot->waits++;

@@ -108,7 +108,7 @@ inline_always bool wait_is_timed(struct batch *batch, struct task_slot *slot, u3
 	if (rarely(tag & SLOT_PRIMED)) {
 		exclude_open_interval(slot, now);
 		batch->in_flight++;
-		origin_of(tid)->pcount++; /* an arrival that ended no wait of ours */
+		origin_of(tid)->pcount++; /* an arrival that ended no wait we timed */
 		return false;
 	}
 	return true;

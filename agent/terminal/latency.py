@@ -20,7 +20,7 @@ QUANTILES = (
 
 
 def latency(section: Mapping[str, Any], width: int) -> list[str]:
-    """Percentiles and the chart of a latency section; distributions nested in it in one line."""
+    """Return the percentiles and chart of a latency section, and a line per nested distribution."""
     lines = [f"{count(section.get('count'))} samples, {count(section.get('lost'))} lost"]
     lines += wrapped([f"{name} {duration(section.get(key))}" for name, key in QUANTILES], width)
     lines += histogram(objects(section.get("histogram")), width)
@@ -31,7 +31,7 @@ def latency(section: Mapping[str, Any], width: int) -> list[str]:
 
 
 def beside(name: str, nested: Mapping[str, Any]) -> list[str]:
-    """A second distribution of the same events, such as a latency with the queue in it."""
+    """Return a line for a second distribution of the same events, such as latency with queueing."""
     shown = ("p50_us", "p95_us", "p99_us", "max_us")
     values = [f"{label} {duration(nested.get(key))}" for label, key in QUANTILES if key in shown]
     return [f"{printable(name, LONGEST_NAME)}: " + "   ".join(values)]

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
- * Floors: raw tracepoints that do nothing (CLOCK 0), or read the clock where timing by it has to
- * (CLOCK 1). RUNQUEUE: the three events of any run-queue latency probe. SYSCALLS: that of counting
- * syscalls. BLOCK: those of block I/O. TASKS: births, execs and ends.
+ * Floors: raw tracepoint programs that do nothing (CLOCK 0), or only read the clock where
+ * clock-based timing has to (CLOCK 1). RUNQUEUE: the three events of any run-queue latency probe.
+ * SYSCALLS: the event needed to count syscalls. BLOCK: block I/O events. TASKS: forks, execs and
+ * exits.
  */
 #if CLOCK
 #define READ_THE_CLOCK bpf_ktime_get_ns()

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
- * Run-queue latency as simply as it can be timed, handed to userspace in five ways; only these
- * differ. Slots are found by the task's address (tasks are 64-byte aligned), so that no offset
- * into a kernel struct is needed; a preempted task is not timed.
+ * Minimal run-queue latency probe that passes events to userspace in five ways; everything else is
+ * the same. The slot index comes from the task's address (tasks are 64-byte aligned), so that no
+ * offset into a kernel struct is needed. Waits after preemption are not timed.
  *
- * SUBMIT: 0 batches of 256 in one ring record, 1 one ring record an event without a wakeup,
- * 2 the same with a wakeup each, 3 ring record and 4 perf record for BCC's own callbacks.
+ * SUBMIT: 0 batches of 256 events in one ring record, 1 one ring record per event without a wakeup,
+ * 2 the same with a wakeup per event, 3 ring records and 4 perf records for BCC's own callbacks.
  */
 #define SLOTS 65536
 #define BATCH 256

@@ -26,11 +26,11 @@ def latency(section: Mapping[str, Any], width: int) -> list[str]:
     lines += histogram(objects(section.get("histogram")), width)
     for name, nested in section.items():
         if isinstance(nested, dict) and "histogram" in nested:
-            lines += beside(name, nested)
+            lines += nested_summary(name, nested)
     return lines
 
 
-def beside(name: str, nested: Mapping[str, Any]) -> list[str]:
+def nested_summary(name: str, nested: Mapping[str, Any]) -> list[str]:
     """Return a line for a second distribution of the same events, such as latency with queueing."""
     shown = ("p50_us", "p95_us", "p99_us", "max_us")
     values = [f"{label} {duration(nested.get(key))}" for label, key in QUANTILES if key in shown]

@@ -1,18 +1,18 @@
-# Two commands on a fresh machine: `make run` and `make test`.
+# On a new machine, start with `make run` or `make test`.
 .DEFAULT_GOAL := help
 .PHONY: help run test bench clean
 
 help:
-	@echo 'make run    set up, start the agent, bracket a real workload, print the evidence'
-	@echo 'make test   set up, then lint, types, unit, HTTP and kernel tests'
-	@echo 'make bench  set up, then a quick measurement of what collecting costs'
-	@echo 'make clean  remove what these made here (installed packages stay)'
+	@echo 'make run    set up, start the agent, run a real workload under it, print the evidence'
+	@echo 'make test   set up, then lint, type checks, unit, HTTP and kernel tests'
+	@echo 'make bench  set up, then a quick measurement of the overhead of collecting'
+	@echo 'make clean  remove what these targets created here (installed packages stay)'
 
 run:
 	@tools/setup run
 	@.venv/bin/chainbench-agent demo
 
-# A build/ left behind would put modules that are gone into the wheel.
+# A stale build/ would put deleted modules into the wheel.
 test:
 	@tools/setup test
 	@rm -rf build

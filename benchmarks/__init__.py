@@ -1,6 +1,6 @@
-"""The overhead suite: workloads, configurations and peers on top of ``agent.overhead``."""
+"""The benchmark suite: workloads, configurations and peer tools for ``agent.overhead``."""
 
 from pathlib import Path
 
 CHECKOUT = Path(__file__).parents[1]
-"""The checkout that is measured, unless a second one is as well (`benchmarks.against`)."""
+"""The checkout under test; `benchmarks.against` measures a second one as well."""

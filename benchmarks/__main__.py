@@ -51,31 +51,33 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     commands = parser.add_subparsers(required=True)
-    overhead = commands.add_parser("overhead", help="what each configuration costs a workload")
+    overhead = commands.add_parser("overhead", help="measure the overhead of each configuration")
     length = overhead.add_mutually_exclusive_group()
     length.add_argument("--quick", action="store_true", help="two minutes (the default)")
-    length.add_argument("--full", action="store_true", help=f"everything; writes {PAGE}")
+    length.add_argument("--full", action="store_true", help=f"measure everything and write {PAGE}")
     overhead.add_argument(
-        "--rounds", type=int, help="pairs of each configuration; of fio and pgbench thrice as many"
+        "--rounds",
+        type=int,
+        help="pairs per configuration (three times as many for fio and pgbench)",
     )
     overhead.add_argument(
         "--only", nargs="+", default=[], metavar="NAME", help="workloads or configurations"
     )
-    overhead.add_argument("--out", type=Path, help="write JSON here, and an SVG beside it")
+    overhead.add_argument("--out", type=Path, help="write JSON to this file, and SVGs next to it")
     _add_against(overhead)
     overhead.set_defaults(run=_overhead)
-    parts = commands.add_parser("micro", help="the parts: fold, start, stop, memory, losses")
-    parts.add_argument("--full", action="store_true", help=f"longer; writes its part of {PAGE}")
-    parts.add_argument("--out", type=Path, help="write JSON here")
+    parts = commands.add_parser("micro", help="measure fold, start, stop, memory and losses")
+    parts.add_argument("--full", action="store_true", help=f"measure longer and update {PAGE}")
+    parts.add_argument("--out", type=Path, help="write JSON to this file")
     _add_against(parts)
     parts.add_argument(
         "--rounds",
         type=int,
         default=ENOUGH_ROUNDS,
-        help="with --against: measurements of each (%(default)s)",
+        help="with --against: measurements per checkout (default: %(default)s)",
     )
     parts.set_defaults(run=_micro)
-    joined = commands.add_parser("merge", help="several results of one machine as one")
+    joined = commands.add_parser("merge", help="combine several results from one machine")
     joined.add_argument("files", nargs="+", type=Path)
     joined.add_argument("--out", type=Path)
     joined.set_defaults(run=_merge)
@@ -87,7 +89,7 @@ def _add_against(command: argparse.ArgumentParser) -> None:
         "--against",
         type=Path,
         metavar="PATH",
-        help="another checkout, whose agent is measured in turns with this one's",
+        help="another checkout; its agent and this one are measured alternately",
     )
 
 
@@ -95,7 +97,7 @@ def _overhead(options: argparse.Namespace) -> int:
     against = checkout(options.against) if options.against else None
     unknown = unknown_names(options.only, against)
     if unknown:
-        print(f"no workload or configuration is called {', '.join(unknown)}", file=sys.stderr)
+        print(f"unknown workload or configuration: {', '.join(unknown)}", file=sys.stderr)
         return 2
     rounds = options.rounds or (FULL_ROUNDS if options.full else QUICK_ROUNDS)
     selection = Selection(options.full, rounds, frozenset(options.only), against)
@@ -117,7 +119,7 @@ def _micro(options: argparse.Namespace) -> int:
     machine = read_machine(versions())
     figures = measure_parts(options.full, _tell)
     rows = [(row.text, row.limit, row.found, row.verdict) for row in part_rows(figures)]
-    print("\n".join(columns([("", "at most", "found", ""), *rows])))
+    print("\n".join(columns([("", "limit", "measured", ""), *rows])))
     text = json.dumps({"machine": asdict(machine), "figures": figures}, indent=1) + "\n"
     if options.out:
         options.out.write_text(text)
@@ -156,11 +158,11 @@ def _merge(options: argparse.Namespace) -> int:
 def _show(result: Result) -> None:
     print(render(result))
     rows = [(row.text, row.limit, row.found, row.verdict) for row in ratio_rows(result)]
-    print("\n".join(columns([("", "at most", "found", ""), *rows])))
+    print("\n".join(columns([("", "limit", "measured", ""), *rows])))
 
 
 def _show_comparison(result: Result, other: Checkout) -> int:
-    """Returns the exit status, 1 where nothing could be compared."""
+    """Print a comparison and return the exit status: 1 if nothing could be compared."""
     compared = [found for workload in result.workloads for found in compare_slowdowns(workload)]
     print(render(result))
     print(_sides(other))
@@ -174,7 +176,7 @@ def _sides(other: Checkout) -> str:
 
 
 def _write(result: Result, path: Path) -> None:
-    """The JSON, and one picture a workload beside it."""
+    """Write the JSON, and one picture per workload next to it."""
     path.write_text(json.dumps(result.to_json(), indent=1) + "\n")
     for workload in result.workloads:
         _picture(path, workload.name).write_text(draw(result, workload))
@@ -185,7 +187,7 @@ def _picture(data: Path, workload: str) -> Path:
 
 
 def page() -> str:
-    """RESULTS.md, from the last full run of each command."""
+    """Return the text of RESULTS.md, made from the last full run of each command."""
     data, figures = _read(DATA), _read(FIGURES)
     result = Result.from_json(data) if data else None
     names = [workload.name for workload in result.workloads] if result else []
@@ -194,7 +196,7 @@ def page() -> str:
 
 
 def _read(name: str) -> dict[str, Any]:
-    """Empty before the first run."""
+    """Return the data of a full run, or an empty dict before the first one."""
     path = FOLDER / name
     return dict(json.loads(path.read_text())) if path.exists() else {}
 

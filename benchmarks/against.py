@@ -1,9 +1,9 @@
-"""``--against PATH``: the agent of another checkout and this one's, in turns in one session.
+"""``--against PATH``: measure another checkout's agent and this one alternately in one session.
 
-Of the other checkout only ``python -m agent`` and the HTTP contract are relied on: its agent is
-run by this interpreter, with that checkout before what is installed (`own_module`), so both have
-the same Python and the same dependencies. What is measured inside of a process, the fold, its own
-``benchmarks`` measure in a child process.
+The comparison relies only on the other checkout's ``python -m agent`` and the HTTP contract. This
+interpreter runs both agents, with the checkout ahead of site-packages (`own_module`), so they have
+the same Python and dependencies. The fold is the only part measured in-process: each checkout's
+own ``benchmarks`` does so, in a child process.
 """
 
 import json
@@ -35,12 +35,12 @@ json.dump(fold_alone(), sys.stdout)
 
 
 class NotACheckout(Exception):
-    """A path that holds no agent; the text says what is missing."""
+    """Raised for a path without an agent; the text says what is missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checkout:
-    """A folder with ``agent/`` and ``benchmarks/`` in it, and its commit."""
+    """A folder that contains ``agent/`` and ``benchmarks/``, and its commit."""
 
     path: Path
     commit: str
@@ -51,10 +51,10 @@ class Checkout:
 
 
 def checkout(path: Path = CHECKOUT) -> Checkout:
-    """Look at what is there. Raises `NotACheckout`."""
+    """Return the checkout at a path. Raises `NotACheckout`."""
     path = path.resolve()
     if not (path / "agent" / "__main__.py").is_file():
-        raise NotACheckout(f"{path} is no checkout of the agent: no agent/__main__.py in it")
+        raise NotACheckout(f"{path} is not a checkout of the agent: it has no agent/__main__.py")
     return Checkout(path, _commit(path))
 
 
@@ -71,14 +71,14 @@ def _commit(path: Path) -> str:
 
 
 class NothingAgain(Nothing):
-    """Against `Nothing` in the same round: how far a ratio is from 1 by chance."""
+    """A second `Nothing` in the same round, which shows how far a ratio is from 1 by chance."""
 
     name = Nothing.name + OTHER
     label = "nothing again"
 
 
 class IdleAgent:
-    """One more agent that has loaded its programs and attached none."""
+    """An additional agent that has loaded its programs and attached none."""
 
     def __init__(self, name: str, label: str, invocation: Invocation) -> None:
         self.name = name
@@ -90,7 +90,7 @@ class IdleAgent:
 
     @contextmanager
     def armed(self) -> Iterator[None]:
-        """Raises `CannotMeasure` where it does not start, or cannot collect."""
+        """Raises `CannotMeasure` if the agent does not start or cannot collect."""
         try:
             with running_agent(invocation=self._invocation) as agent:
                 agent.post("/start", {})
@@ -108,7 +108,7 @@ class IdleAgent:
 def pairs(
     this: Client | Missing, other: Client | Missing, this_is: Checkout, other_is: Checkout
 ) -> list[Configuration]:
-    """Each run of the agent under the same name twice, the other checkout's with `OTHER`."""
+    """Return each configuration for both checkouts, with `OTHER` after the names of the other's."""
     note = f", {other_is.commit}"
     return [
         Nothing(),
@@ -126,9 +126,9 @@ def pairs(
 def measure_both(
     this: Checkout, other: Checkout, full: bool, rounds: int, tell: Callable[[str], None]
 ) -> tuple[list[Figures], list[Figures]]:
-    """All figures of both, round by round; each round starts with the one that ended the last.
+    """Return all figures of both checkouts, by round. The order alternates between rounds.
 
-    One agent at a time, since two would share pages and each look smaller than it is.
+    Only one agent runs at a time: two would share pages, and each would appear too small.
     """
     of_this: list[Figures] = []
     of_other: list[Figures] = []
@@ -142,6 +142,6 @@ def measure_both(
 
 
 def fold_of(path: Path) -> Figures:
-    """`fold_alone` of the ``benchmarks`` in a checkout. Raises `WorkloadFailed`."""
+    """Run `fold_alone` from a checkout's own ``benchmarks``. Raises `WorkloadFailed`."""
     figures = json.loads(run_for_output([sys.executable, "-I", "-c", FOLD, str(path)]))
     return {name: float(value) for name, value in figures.items()}

@@ -1,7 +1,7 @@
-"""The picture: a dot with whiskers for each configuration, and the noise floor as a band.
+"""SVG chart: a dot with whiskers for each configuration, and the noise floor as a band.
 
-Written by hand, for a README on a light or a dark page: its own colours for both, no script, no
-font of its own.
+The SVG is generated directly, for a README on a light or dark page. It has colors for both, and no
+script or embedded font.
 """
 
 import math
@@ -18,7 +18,7 @@ ROW = 24
 TOP = 66
 BOTTOM = 46
 FURTHEST = 1.0
-"""The scale ends at this overhead at most; what costs more is an arrow at the edge."""
+"""Upper limit of the scale; a larger overhead is drawn as an arrow at the edge."""
 LEGEND = (("ours", "the agent"), ("other", "peers and experiments"), ("floor", "floor and noise"))
 OURS = ("runqlat", "biolatency", "offcpu", "exec", "syscall_counts", "all")
 
@@ -48,7 +48,7 @@ text { fill: #e6edf3 }
 
 
 class Scale:
-    """Overhead (slowdown less 1) to pixels, linear from ``low`` to ``high``."""
+    """Linear mapping of overheads (slowdown - 1) from ``low`` to ``high`` to pixels."""
 
     def __init__(self, low: float, high: float) -> None:
         self.low, self.high = low, high
@@ -64,7 +64,7 @@ class Scale:
 
 
 def draw(result: Result, workload: WorkloadResult) -> str:
-    """One workload as an SVG document."""
+    """Return the chart of one workload as an SVG document."""
     rows = sorted(
         ((measured, measured.estimate()) for measured in workload.measured),
         key=lambda row: (row[0].name != "nothing", row[1].middle),
@@ -91,17 +91,17 @@ def draw(result: Result, workload: WorkloadResult) -> str:
 
 
 def _title(workload: WorkloadResult) -> str:
-    return f"What collecting costs: {workload.name}"
+    return f"Overhead of collecting: {workload.name}"
 
 
 def _heading(result: Result, workload: WorkloadResult) -> list[str]:
     machine = result.machine
     pairs = max((len(measured.pairs) for measured in workload.measured), default=0)
-    told = (
+    subtitle = (
         f"overhead per {workload.operation}, median of {pairs} pairs, bootstrap 95 % interval;"
         f" {machine.cpus} CPUs, kernel {machine.kernel}"
     )
-    return [_text(16, 24, _title(workload), "title"), _text(16, 44, told, "small"), *_legend()]
+    return [_text(16, 24, _title(workload), "title"), _text(16, 44, subtitle, "small"), *_legend()]
 
 
 def _legend() -> list[str]:
@@ -143,18 +143,18 @@ def _row(
     y = TOP + ROW * index + ROW / 2
     kind = _kind(measured.name)
     overhead = estimate.middle - 1
-    told = f"{overhead:+.1%}" if is_difference(estimate, floor) else "no difference"
+    verdict = f"{overhead:+.1%}" if is_difference(estimate, floor) else "no difference"
     low, middle, high = (scale.x(value - 1) for value in _ends(estimate))
     return [
         _text(LABELS - 12, y + 4, measured.label, "end"),
         _line(low, y, high, y, f"whisker {kind}"),
         _mark(middle, y, kind, beyond=overhead > scale.high),
-        _text(high + 9, y + 4, told, f"{kind} small"),
+        _text(high + 9, y + 4, verdict, f"{kind} small"),
     ]
 
 
 def _mark(x: float, y: float, kind: str, *, beyond: bool) -> str:
-    """A dot, or an arrow for what lies beyond the scale."""
+    """Return a dot, or an arrow for a value beyond the scale."""
     if beyond:
         return f'<path class="{kind}" d="M{x - 4:.1f} {y - 5:.1f} l9 5 l-9 5 z"/>'
     return f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="3.5"/>'
@@ -178,7 +178,7 @@ def _scale(estimates: Sequence[Estimate], floor: float) -> Scale:
 
 
 def _tick_step(width: float) -> float:
-    """1, 2 or 5 times a power of ten, giving between four and ten ticks."""
+    """Return 1, 2 or 5 times a power of ten, such that there are four to ten ticks."""
     size = 10.0 ** math.floor(math.log10(max(width, 1e-6) / 4))
     return next(step * size for step in (1, 2, 5, 10) if width / (step * size) <= 10)
 

@@ -1,4 +1,4 @@
-"""One checkout's numbers over another's, with what a ratio differs from 1 by chance. No I/O."""
+"""Ratios of two checkouts' numbers, and how far a ratio is from 1 by chance. No I/O."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,23 +8,23 @@ from agent.overhead.results import WorkloadResult
 from agent.overhead.stats import Estimate, is_difference, median_estimate, noise_floor
 
 OTHER = "@other"
-"""Ends the names of the other checkout's configurations."""
+"""Suffix of the names of the other checkout's configurations."""
 
 ENOUGH_ROUNDS = 6
-"""The widest interval that n values give for their median, from the least to the greatest, misses
-it in 2 of 2^n cases: 6 % with five values, 3 % with six. Fewer bear no 95 % interval."""
+"""The widest interval for the median of n values, from the smallest to the largest, misses it in 2
+of 2^n cases: 6 % with five values, 3 % with six. Fewer than six allow no 95 % interval."""
 
 HEADERS = ("new / old", "old", "new", "ratio", "95 % interval", "rounds", "")
 
 
 def plain(name: str) -> str:
-    """The name that both of a pair share."""
+    """Return the name without the suffix, which both checkouts' configurations share."""
     return name.removesuffix(OTHER)
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One quantity of both checkouts; ``floor`` is how far from 1 a ratio is by chance."""
+    """One quantity for both checkouts; ``floor`` is how far from 1 a ratio is by chance."""
 
     what: str
     old: float
@@ -47,9 +47,9 @@ class Comparison:
 
 
 def round_ratios(new: Mapping[int, float], old: Mapping[int, float]) -> list[float]:
-    """New over old of each round that has both; none at all where an old one is 0.
+    """Return new / old for each round that has both, or an empty list if any old value is 0.
 
-    Rounds are not mixed: what disturbs one of a pair disturbs its neighbor too.
+    Rounds are not mixed, because a disturbance in a round affects both values of the pair.
     """
     shared = sorted(new.keys() & old.keys())
     if not all(old[number] > 0 for number in shared):
@@ -58,7 +58,7 @@ def round_ratios(new: Mapping[int, float], old: Mapping[int, float]) -> list[flo
 
 
 def compare_slowdowns(workload: WorkloadResult) -> list[Comparison]:
-    """The slowdown under each pair of configurations, and what two nothings differ by."""
+    """Compare the slowdowns under each pair of configurations; the two nothings give the floor."""
     found = {measured.name: measured.by_round() for measured in workload.measured}
     chance = round_ratios(found.get(Nothing.name, {}), found.get(Nothing.name + OTHER, {}))
     floor = noise_floor(chance) if chance else None
@@ -73,10 +73,10 @@ def compare_slowdowns(workload: WorkloadResult) -> list[Comparison]:
 def compare_figures(
     new: Sequence[Mapping[str, float]], old: Sequence[Mapping[str, float]]
 ) -> list[Comparison]:
-    """Each figure that both have, from the figures of each round.
+    """Compare each figure that both checkouts have, from the figures of each round.
 
-    There is no A/A run here. The noise floor comes from how far an agent is from itself, one round
-    to the next.
+    There is no A/A run here. The noise floor is how much the same agent varies from one round to
+    the next.
     """
     comparisons = []
     for name in dict.fromkeys(name for figures in new for name in figures):
@@ -94,7 +94,7 @@ def _by_round(rounds: Sequence[Mapping[str, float]], name: str) -> dict[int, flo
 
 
 def _from_round_to_round(side: Mapping[int, float]) -> list[float]:
-    """The ratio of each round to the one before it."""
+    """Return the ratio of each round to the one before it."""
     return round_ratios(side, {number + 1: value for number, value in side.items()})
 
 
@@ -113,7 +113,7 @@ def _comparison(
 
 
 def comparison_table(comparisons: Sequence[Comparison]) -> list[tuple[str, ...]]:
-    """A table of them, the headers first."""
+    """Return the rows of the table, headers first."""
     return [HEADERS, *map(_row, comparisons)]
 
 

@@ -1,4 +1,4 @@
-"""What is attached meanwhile: the table of everything that a workload can be measured under."""
+"""The table of all configurations that a workload can be measured under."""
 
 from contextlib import ExitStack
 from typing import Any
@@ -10,7 +10,7 @@ from benchmarks.peers import PEERS, Peer
 from benchmarks.probes import probes
 
 KTHREADD = 2
-"""The parent of all kernel threads: what a workload does is out of its scope."""
+"""The parent of all kernel threads; a scope of its descendants excludes any workload."""
 
 AGENT_RUNS: tuple[tuple[str, str, tuple[str, ...], dict[str, Any]], ...] = (
     *((section, f"{section} alone", (section,), {}) for section in SECTIONS),
@@ -25,17 +25,17 @@ AGENT_RUNS: tuple[tuple[str, str, tuple[str, ...], dict[str, Any]], ...] = (
     ("runqlat-perf", "runqlat, perf transport", ("runqlat",), {"transport": "perf"}),
     (
         "all-elsewhere",
-        "all five, scoped to a tree that is not the workload's",
+        "all five, scoped to an unrelated process tree",
         DEFAULT_SECTIONS,
         {"scope": {"pid": KTHREADD}},
     ),
     ("all-perf", "all five, perf transport", DEFAULT_SECTIONS, {"transport": "perf"}),
 )
-"""Name, label, sections, options of ``/start``. Without options: clock and ring, the defaults."""
+"""Name, label, sections and ``/start`` options. The defaults are clock timing and a ring."""
 
 
 def configurations(agent: Client | Missing, stack: ExitStack) -> list[Configuration]:
-    """All of them; ``stack`` ends children."""
+    """Return all configurations; closing ``stack`` ends their child processes."""
     peers = [Peer(tool, stack) for tool in PEERS]
     return [Nothing(), *probes(stack), *agent_runs(agent), *peers]
 
@@ -43,7 +43,7 @@ def configurations(agent: Client | Missing, stack: ExitStack) -> list[Configurat
 def agent_runs(
     agent: Client | Missing, name_suffix: str = "", label_suffix: str = ""
 ) -> list[Configuration]:
-    """All `AGENT_RUNS` of an agent; absent ones where it is missing."""
+    """Return all `AGENT_RUNS` of an agent, as `Absent` if the agent is missing."""
     return [
         Absent(name + name_suffix, label + label_suffix, agent)
         if isinstance(agent, Missing)

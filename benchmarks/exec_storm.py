@@ -1,6 +1,6 @@
-"""``python -m benchmarks.exec_storm N``: N processes, one after the other, each exec'ing true.
+"""``python -m benchmarks.exec_storm N``: run N processes in sequence, each of which execs true.
 
-Prints the seconds of one, from spawning to having been waited for.
+Prints the seconds per process, from the spawn to the end of the wait.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Kernel headers for bcc's own tools, which will not compile without; ours do."""
+"""Kernel headers for bcc's own tools, which do not compile without them; ours do."""
 
 import os
 import platform
@@ -9,7 +9,7 @@ from pathlib import Path
 SOURCES = Path("/usr/src")
 MODULES = Path("/lib/modules")
 MINIMAL = Path(__file__).parent.parent / "agent/streams/probes/include"
-"""The agent's own tree, enough for programs that read no kernel struct by name."""
+"""The agent's own headers, enough for programs that do not access kernel structs by name."""
 VARIABLE = "BCC_KERNEL_SOURCE"
 
 
@@ -18,7 +18,7 @@ def installed_for_this_kernel() -> bool:
 
 
 def any_debian() -> tuple[Path, Path] | None:
-    """Debian's pair of trees of any version: the common one and the architecture's."""
+    """Return any version of Debian's two header trees: common and architecture-specific."""
     for common in sorted(SOURCES.glob("linux-headers-*-common"), reverse=True):
         stem = common.name.removesuffix("common")
         for tree in SOURCES.glob(f"{stem}*"):
@@ -32,11 +32,11 @@ def available() -> bool:
 
 
 def environment(stack: ExitStack) -> dict[str, str]:
-    """What to add to the environment of a bcc tool, good until ``stack`` is closed.
+    """Return the variables that a bcc tool needs, valid until ``stack`` is closed.
 
-    Where the running kernel has no headers, those of another one serve tools that read no more
-    than task_struct's oldest fields through its tracepoints; bcc takes one tree, so Debian's two
-    are linked into one.
+    If there are no headers for the running kernel, those of another kernel work for tools that only
+    read task_struct's oldest fields in tracepoints. bcc accepts a single tree, so Debian's two are
+    linked into one.
     """
     trees = any_debian()
     if VARIABLE in os.environ or installed_for_this_kernel() or trees is None:
@@ -49,7 +49,7 @@ def environment(stack: ExitStack) -> dict[str, str]:
 
 
 def _link(source: Path, target: Path) -> None:
-    """``cp -rs``: folders made anew, files linked."""
+    """Copy like ``cp -rs``: create folders, symlink files."""
     for folder, _, files in os.walk(source):
         made = target / Path(folder).relative_to(source)
         made.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,8 @@
-"""``python -m benchmarks.load RATE SECONDS``: about RATE run-queue waits a second on one CPU.
+"""``python -m benchmarks.load RATE SECONDS``: about RATE run-queue waits per second on one CPU.
 
-A ping-pong in bursts: each turn is two switches, so two waits; what is left of each 10 ms is
-slept. Pin it, or the two players never wait for each other. Prints the waits it made.
+It plays ping-pong in bursts. Each turn is two switches, and so two waits; it sleeps for the rest of
+each 10 ms period. Pin it to one CPU, or the two processes never wait for each other. Prints the
+number of waits that it caused.
 """
 
 import os
@@ -12,7 +13,7 @@ PERIOD = 0.01
 
 
 def make_waits(rate: int, seconds: float) -> int:
-    """Returns the number made, fewer where this machine cannot go that fast."""
+    """Return the number of waits, which is lower if this machine cannot reach the rate."""
     to_child, from_child = os.pipe(), os.pipe()
     if os.fork() == 0:
         os.close(to_child[1])
@@ -27,7 +28,7 @@ def make_waits(rate: int, seconds: float) -> int:
             os.write(to_child[1], b".")
             os.read(from_child[0], 1)
         made += 2 * turns
-        # A period that was missed is not made up for: that would be another rate.
+        # Do not make up for a missed period, because that would raise the rate.
         due = max(due + PERIOD, now)
         time.sleep(max(0.0, due - time.monotonic()))
     os.close(to_child[1])

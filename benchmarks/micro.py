@@ -1,7 +1,7 @@
-"""``python -m benchmarks micro``: the parts one by one, as numbers with a name and a unit in it.
+"""``python -m benchmarks micro``: the agent's parts, measured one by one.
 
-Everything but the fold is asked of a running agent over HTTP and of /proc, like any stranger
-could.
+Each figure's name includes its unit. Everything except the fold is measured from outside a running
+agent, over HTTP and from /proc.
 """
 
 import statistics
@@ -30,14 +30,14 @@ Figures = dict[str, float]
 def milliseconds(
     connection: Connection, method: str, path: str, body: Mapping[str, Any] | None = None
 ) -> float:
-    """Milliseconds until the whole answer was there. Raises as `Connection.send`."""
+    """Return the milliseconds until the answer is complete. Raises like `Connection.send`."""
     began = time.perf_counter()
     connection.send(method, path, body)
     return (time.perf_counter() - began) * 1000
 
 
 def fold_alone(values: int = 10**6, repeat: int = 15) -> Figures:
-    """ns a value of folding ``values`` latencies between 0.5 µs and 100 ms, as they come."""
+    """Measure the fold of ``values`` unsorted latencies between 0.5 µs and 100 ms, ns per value."""
     random = np.random.default_rng(1)
     latencies = np.exp(random.uniform(np.log(500), np.log(1e8), values)).astype(np.uint64)
     histogram = LatencyHistogram()
@@ -50,7 +50,7 @@ def fold_alone(values: int = 10**6, repeat: int = 15) -> Figures:
 
 
 def starts_and_stops(agent: RunningAgent, cycles: int) -> Figures:
-    """Call it before any other run: the first start compiles."""
+    """Measure starts and stops. Must precede any other run, because the first start compiles."""
     with agent.connection() as connection:
         first = milliseconds(connection, "POST", "/start", {})
         stops, starts = [milliseconds(connection, "POST", "/stop")], []
@@ -66,7 +66,7 @@ def starts_and_stops(agent: RunningAgent, cycles: int) -> Figures:
 
 
 def idle(agent: RunningAgent, seconds: float) -> Figures:
-    """CPU, memory and attachments between two runs, the programs loaded."""
+    """Measure CPU, memory and attachments between two runs, with the programs loaded."""
     pids = procfs.tree(agent.pid)
     before = procfs.cpu_ns(pids)
     time.sleep(seconds)
@@ -78,10 +78,10 @@ def idle(agent: RunningAgent, seconds: float) -> Figures:
 
 
 def under_load(agent: RunningAgent, rate: int, seconds: float) -> Figures:
-    """What userspace pays for ``rate`` events a second, and how long its loop kept others waiting.
+    """Measure the userspace cost of ``rate`` events per second, and the longest event-loop stall.
 
-    The load is pinned to the last CPU. CPU time is counted between the answer to ``/start`` and
-    the ``/stop``, events over the whole run, which is the load and nothing more.
+    The load is pinned to the last CPU. CPU time is counted from the answer to ``/start`` to the
+    ``/stop``. Events are counted over the whole run, which contains only the load.
     """
     pids = procfs.tree(agent.pid)
     agent.post("/start", {})
@@ -104,9 +104,10 @@ def under_load(agent: RunningAgent, rate: int, seconds: float) -> Figures:
 
 
 def asked_all_the_time(agent: RunningAgent, rate: int, seconds: float) -> Figures:
-    """The same run with a client that asks every 2 ms: how long it waits, and the longest stall.
+    """Measure the same run with a client that asks every 2 ms: its waits, and the longest stall.
 
-    Load, client and agent share the CPUs then, so the agent's own wait for one is in both.
+    The load, the client and the agent share the CPUs, so both figures include the agent's own wait
+    for a CPU.
     """
     agent.post("/start", {})
     load = start_load(rate, seconds)
@@ -125,14 +126,14 @@ def asked_all_the_time(agent: RunningAgent, rate: int, seconds: float) -> Figure
 
 
 def start_load(rate: int, seconds: float) -> "Popen[bytes]":
-    """`benchmarks.load` on the last CPU."""
+    """Start `benchmarks.load` on the last CPU."""
     load = own_module("benchmarks.load", str(rate), str(seconds), folder=CHECKOUT)
     with pinned(last_cpu()):
         return Popen(load.command, env=dict(load.environment), stdout=PIPE)
 
 
 def growth_with_rate(agent: RunningAgent, seconds: float) -> Figures:
-    """ns an event at a quarter, half and all of `RATE`."""
+    """Measure ns per event at a quarter, half and all of `RATE`."""
     return {
         f"userspace_ns_per_event_at_{rate}": under_load(agent, rate, seconds)[
             "userspace_ns_per_event"
@@ -142,7 +143,7 @@ def growth_with_rate(agent: RunningAgent, seconds: float) -> Figures:
 
 
 def scrape(agent: RunningAgent, repeat: int = 50) -> Figures:
-    """``/metrics`` with as many label sets as are kept, each with runs of its own."""
+    """Measure ``/metrics`` with the maximum number of label sets, each from its own run."""
     memory: Figures = {}
     with agent.connection() as connection:
         for number in range(LABEL_SETS):
@@ -156,7 +157,7 @@ def scrape(agent: RunningAgent, repeat: int = 50) -> Figures:
 
 
 def many_tasks(agent: RunningAgent) -> Figures:
-    """Memory while 1,000 tasks (25 groups of hackbench) are tracked."""
+    """Measure memory while 1,000 tasks (25 groups of hackbench) are tracked."""
     agent.post("/start", {})
     with Popen(["hackbench", "-g", "25", "-l", "500"], stdout=PIPE) as hackbench:
         time.sleep(1)
@@ -167,7 +168,7 @@ def many_tasks(agent: RunningAgent) -> Figures:
 
 
 def full_load(agent: RunningAgent, seconds: float) -> Figures:
-    """hackbench on all CPUs: what was lost, and whether the books balance."""
+    """Run hackbench on all CPUs, and return the lost and unaccounted events."""
     agent.post("/start", {})
     until = time.monotonic() + seconds
     while time.monotonic() < until:
@@ -177,7 +178,7 @@ def full_load(agent: RunningAgent, seconds: float) -> Figures:
 
 
 def losses(evidence: Mapping[str, Any]) -> Figures:
-    """Lost and unaccounted events over all streams of ``completeness``."""
+    """Return the lost and unaccounted events over all streams of ``completeness``."""
     streams = evidence["completeness"]["streams"].values()
     produced = sum(stream["produced"] for stream in streams)
     received = sum(stream["received"] for stream in streams)
@@ -190,7 +191,7 @@ def losses(evidence: Mapping[str, Any]) -> Figures:
 
 
 def event_count(evidence: Mapping[str, Any]) -> int:
-    """All events of ``overhead``, whichever the stream."""
+    """Return the total of ``overhead.events`` over all streams."""
     events = evidence["overhead"]["events"]
     return int(sum(events.values()) if isinstance(events, Mapping) else events)
 
@@ -201,7 +202,7 @@ def measure_parts(
     invocation: Invocation | None = None,
     fold: Callable[[], Figures] = fold_alone,
 ) -> Figures:
-    """Return every figure that can be measured, and report each as it comes.
+    """Return every figure that can be measured, and report each one immediately.
 
     A part that fails is reported and left out. ``invocation`` and ``fold`` are for measuring the
     agent of another checkout. Raises `AgentDidNotStart`.

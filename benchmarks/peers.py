@@ -1,7 +1,7 @@
-"""Other people's tools that answer the same questions. Adding one is one entry in `PEERS`.
+"""Third-party tools that measure the same things. To add one, add an entry to `PEERS`.
 
-They run in a mount namespace of their own with tracefs and debugfs mounted, which several of them
-need: nothing is mounted, and nothing stays mounted, on the machine itself.
+Each runs in a private mount namespace with tracefs and debugfs mounted, which several of them need.
+The host's own mounts do not change.
 """
 
 import os
@@ -19,7 +19,7 @@ from benchmarks import headers
 from benchmarks.processes import Interruptible
 
 SETTLE_SECONDS = 0.5
-"""From the last word at its start to all probes attached: none of them says when that is done."""
+"""Time from a tool's last startup message until its probes are attached, which no tool reports."""
 READY_SECONDS = 60.0
 
 BPFTRACE = (
@@ -41,8 +41,8 @@ IN_NAMESPACE = (
 
 @dataclass(frozen=True, slots=True)
 class PeerTool:
-    """``ready`` is what it says once it is about to trace (empty: nothing), ``proof`` what its
-    output has when it really did."""
+    """A tool. ``ready`` matches its output when it is about to trace (empty: no such output);
+    ``proof`` matches its output if it did trace."""
 
     name: str
     label: str
@@ -65,7 +65,7 @@ PEERS = (
     ),
     PeerTool(
         name="bpftrace",
-        label="bpftrace, run-queue latency in one line",
+        label="bpftrace one-liner for run-queue latency",
         command=("bpftrace", "-B", "line", "-e", BPFTRACE),
         package="bpftrace",
         ready="^ready",
@@ -92,7 +92,7 @@ PEERS = (
 
 
 class Peer:
-    """A `PeerTool` as a configuration: started before the workload, interrupted after it."""
+    """A configuration that starts a `PeerTool` before the workload and interrupts it afterwards."""
 
     def __init__(self, tool: PeerTool, stack: ExitStack) -> None:
         self._tool = tool
@@ -109,14 +109,14 @@ class Peer:
             return Missing(f"{tool.command[0]} needs root", "run the suite with sudo")
         if tool.wants_headers and not headers.available():
             return Missing(
-                "bcc's tools want kernel headers, of any version",
+                "bcc's tools need kernel headers (any version)",
                 "apt-get install linux-headers-amd64",
             )
         return None
 
     @contextmanager
     def armed(self) -> Iterator[None]:
-        """Raises `CannotMeasure` when it did not start, or saw nothing."""
+        """Raises `CannotMeasure` if the tool does not start or sees nothing."""
         with tempfile.TemporaryDirectory(prefix="chainbench-peer-") as folder:
             child = self._start(Path(folder))
             try:
@@ -126,7 +126,7 @@ class Peer:
             finally:
                 output = child.end()
         if not re.search(self._tool.proof, output):
-            raise CannotMeasure(f"it saw nothing: {output.strip()[-200:]}")
+            raise CannotMeasure(f"the tool saw nothing: {output.strip()[-200:]}")
 
     def remarks(self) -> tuple[str, ...]:
         return ()
@@ -134,7 +134,7 @@ class Peer:
     def _start(self, folder: Path) -> Interruptible:
         if self._environment is None:
             wanted = headers.environment(self._stack) if self._tool.wants_headers else {}
-            # Without it a Python tool keeps its first words until it ends.
+            # Otherwise a Python tool would buffer its output until it exits.
             self._environment = {"PYTHONUNBUFFERED": "1", **wanted}
         namespace = ("unshare", "--mount", "--propagation", "private")
         command = (*namespace, "sh", "-c", IN_NAMESPACE, str(folder), *self._tool.command)

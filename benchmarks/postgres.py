@@ -1,4 +1,4 @@
-"""pgbench on a PostgreSQL of its own: thrown away afterwards, fsync on, no TCP."""
+"""pgbench on a temporary PostgreSQL cluster, with fsync and without TCP."""
 
 import os
 import pwd
@@ -17,7 +17,7 @@ INSTALLED = Path("/usr/lib/postgresql")
 SETTINGS = {
     "listen_addresses": "",
     "fsync": "on",
-    # A checkpoint in the middle of one of a pair's runs would be taken for a cost.
+    # A checkpoint during one run of a pair would look like overhead.
     "checkpoint_timeout": "1h",
     "max_wal_size": "4GB",
     "autovacuum": "off",
@@ -28,7 +28,7 @@ START_SECONDS = 60
 
 
 class Pgbench:
-    """TPC-B-like transactions (pgbench's default) of 4 clients over a unix socket."""
+    """TPC-B-like transactions (pgbench's default) from 4 clients over a Unix socket."""
 
     name = "pgbench"
     operation = "transaction"
@@ -47,7 +47,7 @@ class Pgbench:
 
     @contextmanager
     def prepared(self) -> Iterator[None]:
-        """Creates the cluster and its tables, serves it, removes it. Raises `WorkloadFailed`."""
+        """Create a cluster with its tables, run it, and remove it. Raises `WorkloadFailed`."""
         account = _account()
         with tempfile.TemporaryDirectory(prefix="chainbench-pg-", dir=DISK) as folder:
             shutil.chown(folder, account.pw_uid, account.pw_gid)
@@ -70,7 +70,7 @@ class Pgbench:
         output = self._pgbench("-n", "-c", "4", "-j", "2", "-T", str(self._seconds))
         tps = TPS.search(output)
         if tps is None:
-            raise WorkloadFailed(f"pgbench said {output[-200:]!r}")
+            raise WorkloadFailed(f"unexpected output of pgbench: {output[-200:]!r}")
         return 1 / float(tps[1])
 
     def _pgbench(self, *arguments: str) -> str:
@@ -78,7 +78,7 @@ class Pgbench:
 
 
 def _bin() -> Path | None:
-    """The newest version's programs; Debian keeps them off the path."""
+    """Return the folder of the newest version's programs, which Debian keeps off the path."""
     found = sorted(INSTALLED.glob("*/bin/initdb"), key=lambda path: float(path.parts[-3]))
     if found:
         return found[-1].parent
@@ -87,7 +87,7 @@ def _bin() -> Path | None:
 
 
 def _account() -> pwd.struct_passwd:
-    """Whom the server runs as: PostgreSQL refuses root."""
+    """Return the user to run the server as, because PostgreSQL refuses to run as root."""
     if os.geteuid() != 0:
         return pwd.getpwuid(os.geteuid())
     for name in ("postgres", "nobody"):
@@ -95,7 +95,7 @@ def _account() -> pwd.struct_passwd:
             return pwd.getpwnam(name)
         except KeyError:
             continue
-    raise WorkloadFailed("PostgreSQL refuses root, and there is no user postgres or nobody")
+    raise WorkloadFailed("PostgreSQL does not run as root, and there is no user postgres or nobody")
 
 
 def _as(account: pwd.struct_passwd, program: str, *arguments: str, cwd: str) -> None:
@@ -107,7 +107,7 @@ def _as(account: pwd.struct_passwd, program: str, *arguments: str, cwd: str) -> 
 
 
 def _output(command: Sequence[str], **options: object) -> str:
-    """Through a file: the server inherits what pg_ctl writes to, and a pipe would never end."""
+    """Return a command's output, through a file: the server would keep a pipe from pg_ctl open."""
     with tempfile.TemporaryFile("w+") as file:
         done = subprocess.run(  # type: ignore[call-overload]
             command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, **options

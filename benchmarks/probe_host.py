@@ -1,13 +1,13 @@
-"""Holds one of ``probes/*.c`` for the suite: ``probe_host.py FILE READER [-DNAME=VALUE ...]``.
+"""Host process for one of ``probes/*.c``: ``probe_host.py FILE READER [-DNAME=VALUE ...]``.
 
-A process of its own, run by the interpreter that has bcc (the distribution's), so it uses bcc and
-the standard library only. Reads lines: ``attach`` is answered ``attached``, ``detach`` with
-``detached N``, N > 0 when anything arrived in the buffer (bytes, or events with callbacks);
-end of file ends it. Between the two nothing of it is attached, and compiling
-is paid once.
+It is run by the distribution's interpreter, the one that has bcc, and uses only bcc and the
+standard library. It reads commands from standard input, one per line. ``attach`` is answered with
+``attached``, ``detach`` with ``detached N``, where N > 0 if anything arrived in the buffer (in
+bytes, or in events for ``callback``). It exits at end of file. It compiles once and attaches
+nothing between ``detach`` and the next ``attach``.
 
-READER says who empties the buffer: ``none`` (there is none), ``timer`` (every 100 ms, by moving
-the consumer's position: what userspace does with the events is not this experiment's question),
+READER selects how the buffer is emptied: ``none`` (there is no buffer), ``timer`` (every 100 ms, by
+advancing the consumer position, because this experiment excludes the processing of events),
 ``wakeup`` (the same at each wakeup), ``callback`` (BCC calls a Python function for each event).
 """
 
@@ -26,7 +26,7 @@ PAGE = mmap.PAGESIZE
 
 
 class NoReader:
-    """For programs without a buffer."""
+    """A reader for programs without a buffer."""
 
     fds: tuple[int, ...] = ()
     arrived = 0
@@ -36,7 +36,7 @@ class NoReader:
 
 
 class RingPosition:
-    """Empties a ring by moving its consumer position (page 0) to the producer's (page 1)."""
+    """A reader that advances a ring's consumer position (page 0) to the producer's (page 1)."""
 
     def __init__(self, table: Any) -> None:
         fd = table.map_fd
@@ -53,7 +53,7 @@ class RingPosition:
 
 
 class WokenRing(RingPosition):
-    """The same, woken by the kernel for each record."""
+    """A `RingPosition` that the kernel wakes for each record."""
 
     def __init__(self, table: Any) -> None:
         super().__init__(table)
@@ -61,7 +61,7 @@ class WokenRing(RingPosition):
 
 
 class Callback:
-    """BCC's own way. A callback that returns None costs BCC a swallowed TypeError: return 0."""
+    """A reader with BCC's callbacks. They return 0, since None costs BCC a swallowed TypeError."""
 
     def __init__(self, bpf: BPF) -> None:
         self.arrived = 0
@@ -82,7 +82,7 @@ class Callback:
 
 
 def _perf_fds() -> Iterator[int]:
-    """The perf buffers' fds, which BCC keeps to itself."""
+    """Find the perf buffers' fds, which BCC does not expose."""
     for name in os.listdir("/proc/self/fd"):
         try:
             if "perf_event" in os.readlink(f"/proc/self/fd/{name}"):
@@ -137,7 +137,7 @@ def serve(bpf: BPF, tracepoints: Sequence[bytes], reader: Any) -> None:
 
 def main(path: str, kind: str, *defines: str) -> None:
     bpf = BPF(src_file=path, cflags=list(defines))
-    # BCC attaches by the functions' names while compiling; we attach when told.
+    # BCC attaches by function name while compiling; detach until the first `attach`.
     tracepoints = tuple(bpf.raw_tracepoint_fds)
     detach(bpf, tracepoints)
     reader = make_reader(kind, bpf)

@@ -1,4 +1,4 @@
-"""Small bcc programs as configurations: the floor, and ways to hand events over, side by side."""
+"""Configurations that are small bcc programs: the floors, and ways to pass events to userspace."""
 
 import shutil
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ SYSTEM_PYTHON = "/usr/bin/python3"
 
 @dataclass(frozen=True, slots=True)
 class ProbeProgram:
-    """A file of ``probes/``, its constants, and who empties its buffer (`probe_host`)."""
+    """A file in ``probes/``, its constants, and the reader of its buffer (`probe_host`)."""
 
     name: str
     label: str
@@ -33,38 +33,38 @@ PROGRAMS = (
     ProbeProgram("floor-empty", "floor: empty raw tracepoints", "floor.c", "none", ("RUNQUEUE=1",)),
     ProbeProgram(
         "floor-clock",
-        "floor: the same reading the clock",
+        "floor: raw tracepoints reading the clock",
         "floor.c",
         "none",
         ("RUNQUEUE=1", "CLOCK=1"),
     ),
     ProbeProgram(
-        "floor-syscalls", "floor: an empty one on sys_enter", "floor.c", "none", ("SYSCALLS=1",)
+        "floor-syscalls", "floor: empty program on sys_enter", "floor.c", "none", ("SYSCALLS=1",)
     ),
     ProbeProgram(
         "floor-all",
-        "floor: on all events of the five sections, reading the clock",
+        "floor: all events of the five sections, reading the clock",
         "floor.c",
         "none",
         (*EVENTS_OF_ALL, "CLOCK=1"),
     ),
     ProbeProgram("batched", "experiment: batches of 256", "transport.c", "timer", ("SUBMIT=0",)),
     ProbeProgram(
-        "record", "experiment: one record an event", "transport.c", "timer", ("SUBMIT=1",)
+        "record", "experiment: one record per event", "transport.c", "timer", ("SUBMIT=1",)
     ),
     ProbeProgram(
-        "wakeup", "experiment: a wakeup for each event", "transport.c", "wakeup", ("SUBMIT=2",)
+        "wakeup", "experiment: one wakeup per event", "transport.c", "wakeup", ("SUBMIT=2",)
     ),
     ProbeProgram(
         "ring-callback",
-        "bcc ring buffer, a callback an event",
+        "bcc ring buffer, one callback per event",
         "transport.c",
         "callback",
         ("SUBMIT=3",),
     ),
     ProbeProgram(
         "perf-callback",
-        "bcc perf buffer, a callback an event",
+        "bcc perf buffer, one callback per event",
         "transport.c",
         "callback",
         ("SUBMIT=4",),
@@ -73,7 +73,7 @@ PROGRAMS = (
 
 
 class Probe:
-    """Compiled when first armed, by a child that stays until ``stack`` is closed."""
+    """A program, compiled when first armed by a child that lives until ``stack`` is closed."""
 
     def __init__(self, program: ProbeProgram, stack: ExitStack) -> None:
         self._program = program
@@ -118,13 +118,13 @@ class Probe:
 
 
 def probes(stack: ExitStack) -> list[Configuration]:
-    """All `PROGRAMS`; their children end when ``stack`` is closed."""
+    """Return all `PROGRAMS`; their child processes end when ``stack`` is closed."""
     return [Probe(program, stack) for program in PROGRAMS]
 
 
 @cache
 def _system_python_has_bcc() -> bool:
-    """Asked of a child: importing bcc here would keep LLVM's 100 MB."""
+    """Check in a child process, because importing bcc here would keep LLVM's 100 MB in memory."""
     if shutil.which(SYSTEM_PYTHON) is None:
         return False
     command = [SYSTEM_PYTHON, "-I", "-c", "from bcc import BPF"]

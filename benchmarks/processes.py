@@ -1,4 +1,4 @@
-"""Child processes that are told to begin and to end, their output kept in a file meanwhile."""
+"""Child processes that are started and stopped on demand, with their output in a file."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from agent.overhead.protocols import CannotMeasure
 
 POLL_SECONDS = 0.02
 END_SECONDS = 30.0
-"""``perf record`` writes what it has buffered before it goes."""
+"""``perf record`` writes its buffered data before it exits."""
 
 
 class Interruptible:
@@ -31,15 +31,15 @@ class Interruptible:
         )
 
     def wait_until_said(self, pattern: str, seconds: float) -> None:
-        """Returns once the output matches. Raises `CannotMeasure` when it ends or takes longer."""
+        """Wait until the output matches. Raises `CannotMeasure` on exit or timeout."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if re.search(pattern, self.output(), re.MULTILINE):
                 return
             if self._process.poll() is not None:
-                raise CannotMeasure(f"ended at its start: {self.last_line()}")
+                raise CannotMeasure(f"exited during startup: {self.last_line()}")
             time.sleep(POLL_SECONDS)
-        raise CannotMeasure(f"not ready in {seconds:.0f} s: {self.last_line()}")
+        raise CannotMeasure(f"not ready within {seconds:.0f} s: {self.last_line()}")
 
     def output(self) -> str:
         return Path(self._log.name).read_text(errors="replace")
@@ -49,7 +49,7 @@ class Interruptible:
         return lines[-1].strip() if lines else "no output"
 
     def end(self) -> str:
-        """Interrupts it, waits for it, and returns all of its output."""
+        """Interrupt the tool, wait for it, and return all of its output."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
         try:
@@ -63,7 +63,7 @@ class Interruptible:
 
 
 class Conversation:
-    """A child that answers each line it is told with one of its own."""
+    """A child that answers each line of input with one line of output."""
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         self._complaints = tempfile.NamedTemporaryFile(prefix="chainbench-probe-")  # noqa: SIM115 (closed by end)
@@ -77,7 +77,7 @@ class Conversation:
         )
 
     def say(self, line: str) -> str:
-        """Its answer. Raises `CannotMeasure` when it has died."""
+        """Send a line and return the answer. Raises `CannotMeasure` if the child has exited."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(line + "\n")
@@ -87,7 +87,7 @@ class Conversation:
         return self.listen()
 
     def listen(self) -> str:
-        """Its next line. Raises `CannotMeasure` when it has died."""
+        """Return the next line of output. Raises `CannotMeasure` if the child has exited."""
         assert self._process.stdout is not None
         answer = self._process.stdout.readline()
         if not answer:
@@ -95,7 +95,7 @@ class Conversation:
         return answer.strip()
 
     def end(self) -> None:
-        """End of file is its signal to go."""
+        """Close the child's standard input, which makes it exit, and wait for it."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with suppress(BrokenPipeError):
@@ -110,4 +110,4 @@ class Conversation:
 
     def _last_words(self) -> str:
         lines = Path(self._complaints.name).read_text(errors="replace").split("\n")
-        return "; ".join([line.strip() for line in lines if line.strip()][-2:]) or "it ended"
+        return "; ".join([line.strip() for line in lines if line.strip()][-2:]) or "it exited"

@@ -1,4 +1,4 @@
-"""What /proc tells of a process and its children. Readings of what has gone meanwhile are 0."""
+"""Readings from /proc for a process and its descendants; 0 for processes that have exited."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ PROC = Path("/proc")
 
 
 def tree(pid: int) -> list[int]:
-    """``pid`` and all its descendants."""
+    """Return ``pid`` and all its descendants."""
     children: dict[int, list[int]] = {}
     for path in PROC.glob("[0-9]*"):
         children.setdefault(_parent(path), []).append(int(path.name))
@@ -18,7 +18,7 @@ def tree(pid: int) -> list[int]:
 
 
 def cpu_ns(pids: Sequence[int]) -> int:
-    """CPU time of all threads so far (first field of schedstat)."""
+    """Return the CPU time of all threads so far (first field of schedstat)."""
     return sum(
         int((_read(task / "schedstat").split() or ["0"])[0])
         for pid in pids
@@ -27,19 +27,19 @@ def cpu_ns(pids: Sequence[int]) -> int:
 
 
 def pss_bytes(pids: Sequence[int]) -> int:
-    """Proportional set size: shared pages divided among those who share them."""
+    """Return the proportional set size, which divides shared pages among the sharers."""
     return sum(1024 * _field(PROC / str(pid) / "smaps_rollup", "Pss:") for pid in pids)
 
 
 def map_bytes(pids: Sequence[int]) -> int:
-    """Memory the kernel accounts for the BPF maps these processes hold, each map once."""
+    """Return the memory of the BPF maps that these processes hold, counting each map once."""
     maps = {_field(info, "map_id:"): _field(info, "memlock:") for info in _fdinfos(pids)}
     maps.pop(0, None)
     return sum(maps.values())
 
 
 def attached(pids: Sequence[int]) -> int:
-    """BPF links these processes hold: what of theirs is attached now."""
+    """Return the number of BPF links that these processes hold: their current attachments."""
     links = {_field(info, "link_id:") for info in _fdinfos(pids)}
     return len(links - {0})
 
@@ -54,7 +54,7 @@ def _parent(path: Path) -> int:
 
 
 def _field(path: Path, name: str) -> int:
-    """The number behind ``name``; 0 without one."""
+    """Return the number after ``name``, or 0 if there is none."""
     for line in _read(path).splitlines():
         if line.startswith(name):
             return int(line.split()[1])

@@ -1,4 +1,4 @@
-"""What ``--quick`` and ``--full`` measure, and the walk through it."""
+"""The contents of ``--quick`` and ``--full``, and the function that runs them."""
 
 import re
 import shutil
@@ -40,14 +40,14 @@ SHOWN: dict[str, tuple[str, ...]] = {
         *("all", "all-accounting", *RUNQUEUE_PEERS),
     ),
 }
-"""Which configurations mean something for a workload; the pipe is measured under all of them."""
+"""The configurations that are meaningful for a workload; pipe is measured under all of them."""
 
 AGAINST = ("nothing", "idle", "runqlat", "all")
-"""What two checkouts are compared under, unless there are names."""
+"""The configurations that two checkouts are compared under by default."""
 
 MORE_ROUNDS = {"fio": 3, "pgbench": 3}
-"""How many times as many rounds. One run of these differs from the next by 2.5 and 5 %, whether it
-lasts one second or four, so they are short and many."""
+"""Multipliers of the number of rounds. Consecutive runs of these workloads differ by 2.5 and 5 %,
+whether they last one second or four, so there are many short runs."""
 
 TOOLS = {
     "perf": ("perf", "--version"),
@@ -60,7 +60,7 @@ TOOLS = {
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What was asked for on the command line; empty ``only`` means everything of the mode."""
+    """The command line's selection; an empty ``only`` selects everything in the mode."""
 
     full: bool
     rounds: int
@@ -78,7 +78,7 @@ class Selection:
     def configurations(
         self, workload: str, offered: Sequence[Configuration]
     ) -> list[Configuration]:
-        """Those that mean something for ``workload``; with names, these and the A/A pair."""
+        """Return those to measure ``workload`` under: the named ones and A/A, or the defaults."""
         named = self.only & {plain(configuration.name) for configuration in offered}
         if named:
             wanted = {"nothing", *named}
@@ -92,8 +92,8 @@ class Selection:
 
 
 def unknown_names(only: Sequence[str], against: Checkout | None = None) -> list[str]:
-    """Those of ``only`` that name neither a workload nor a configuration."""
-    missing = Missing("not asked for")
+    """Return those of ``only`` that name neither a workload nor a configuration."""
+    missing = Missing("not requested")
     known = {workload.name for workload in [*workloads.full(), *workloads.quick()]}
     with ExitStack() as stack:
         offered = (
@@ -108,7 +108,7 @@ def unknown_names(only: Sequence[str], against: Checkout | None = None) -> list[
 def measure_all(
     selection: Selection, on_progress: OnProgress, tell: Callable[[str], None]
 ) -> Result:
-    """Runs the selection. What cannot run is in ``skipped``, never an exception."""
+    """Run the selection. A workload that cannot run is listed in ``skipped``; none raises."""
     started, began, load = datetime.now(UTC), time.monotonic(), load_average()
     with ExitStack() as stack:
         offered = _offered(selection, stack)
@@ -157,7 +157,7 @@ def _offered(selection: Selection, stack: ExitStack) -> list[Configuration]:
 
 
 def _agent(stack: ExitStack, invocation: Invocation | None = None) -> RunningAgent | Missing:
-    """An agent for the whole session, or why it does not start."""
+    """Start an agent for the whole session, or return why it does not start."""
     try:
         return stack.enter_context(running_agent(invocation=invocation))
     except AgentDidNotStart as error:
@@ -165,7 +165,7 @@ def _agent(stack: ExitStack, invocation: Invocation | None = None) -> RunningAge
 
 
 def versions(against: Checkout | None = None) -> dict[str, str]:
-    """Of what is installed of `TOOLS`; with two checkouts, their commits."""
+    """Return the versions of the installed `TOOLS`, and the commits if there are two checkouts."""
     tools = {name: command for name, command in TOOLS.items() if shutil.which(command[0])}
     commits = {"new": checkout().commit, "old": against.commit} if against else {}
     return {name: _version(command) for name, command in tools.items()} | commits

@@ -1,4 +1,4 @@
-"""What the suite must show, and whether a result shows it."""
+"""The targets of the suite, and whether a result meets them."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from agent.overhead.stats import Estimate
 
 PASS, FAIL, UNKNOWN = "pass", "FAIL", "not measured"
 WITHIN = 0.02
-"""pgbench and fio: the slowdown that all five sections may cost, or the noise floor."""
+"""The overhead that all five sections may add to pgbench and fio, unless the floor is higher."""
 
 
 @dataclass(frozen=True, slots=True)
 class RatioTarget:
-    """Overhead of one configuration over another's, on the pipe ping-pong."""
+    """A limit on the ratio of two configurations' overheads, on the pipe ping-pong."""
 
     text: str
     numerator: str
@@ -23,7 +23,7 @@ class RatioTarget:
 
 @dataclass(frozen=True, slots=True)
 class PartTarget:
-    """A figure of ``python -m benchmarks micro`` and its limit."""
+    """A limit on a figure of ``python -m benchmarks micro``."""
 
     text: str
     figure: str
@@ -32,7 +32,7 @@ class PartTarget:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table: what was asked, the limit, what was found, the verdict."""
+    """One row of the table: the quantity, its limit, its measured value, the verdict."""
 
     text: str
     limit: str
@@ -44,39 +44,39 @@ RATIOS = (
     RatioTarget("runqlat alone / floor reading the clock", "runqlat", "floor-clock", 1.5),
     RatioTarget("runqlat alone / bcc runqlat", "runqlat", "bcc-runqlat", 0.42),
     RatioTarget("all five / bcc runqlat", "all", "bcc-runqlat", 0.70),
-    RatioTarget("all five / bpftrace's one line", "all", "bpftrace", 0.60),
+    RatioTarget("all five / bpftrace one-liner", "all", "bpftrace", 0.60),
     RatioTarget("all five by accounting / bcc runqlat", "all-accounting", "bcc-runqlat", 0.56),
     RatioTarget("all five, perf transport / ring transport", "all-perf", "all", 1.15),
 )
 
 PARTS = (
-    PartTarget("userspace, ns an event at 200,000 events/s", "userspace_ns_per_event", 12),
-    PartTarget("fold alone, 10⁶ values, ns a value", "fold_ns_per_value", 7),
+    PartTarget("userspace, ns per event at 200,000 events/s", "userspace_ns_per_event", 12),
+    PartTarget("fold alone, 10⁶ values, ns per value", "fold_ns_per_value", 7),
     PartTarget("lost events, hackbench on all CPUs", "lost_events", 0),
-    PartTarget("produced less received, hackbench on all CPUs", "unaccounted_events", 0),
+    PartTarget("unaccounted events, hackbench on all CPUs", "unaccounted_events", 0),
     PartTarget("PSS of all processes, idle, MB", "pss_idle_mb", 72),
     PartTarget("PSS of all processes, during a run, MB", "pss_running_mb", 80),
     PartTarget("kernel memory of maps, MB", "map_memory_mb", 16),
-    PartTarget("/start answered, first, ms", "start_first_ms", 1000),
-    PartTarget("/start answered, later, median ms", "start_later_ms", 10),
-    PartTarget("/stop answered, median ms", "stop_ms", 25),
+    PartTarget("first /start, ms", "start_first_ms", 1000),
+    PartTarget("later /start, median ms", "start_later_ms", 10),
+    PartTarget("/stop, median ms", "stop_ms", 25),
     PartTarget("/metrics with 200 label sets, median ms", "metrics_ms", 4),
     PartTarget("longest stall of the event loop, ms", "longest_stall_ms", 5),
-    PartTarget("the same, a client asking every 2 ms, ms", "longest_stall_ms_asked", 5),
+    PartTarget("the same with a client asking every 2 ms, ms", "longest_stall_ms_asked", 5),
     PartTarget("idle agent, % of one CPU", "idle_cpu_percent", 0.1),
     PartTarget("idle agent, programs attached", "idle_attached", 0),
 )
 
 
 def ratio_rows(result: Result | None) -> list[Row]:
-    """The rows of `RATIOS`, and of pgbench and fio."""
+    """Return the rows of `RATIOS`, and those of pgbench and fio."""
     pipe = result.workload("pipe") if result else None
     rows = [_ratio_row(target, pipe) for target in RATIOS]
     return rows + [_within_row(name, result) for name in ("pgbench", "fio")]
 
 
 def part_rows(figures: Mapping[str, float]) -> list[Row]:
-    """The rows of `PARTS`."""
+    """Return the rows of `PARTS`."""
     return [_part_row(target, figures.get(target.figure)) for target in PARTS]
 
 
@@ -114,7 +114,7 @@ def _part_row(target: PartTarget, found: float | None) -> Row:
 
 
 def interval(estimate: Estimate, digits: int = 2) -> str:
-    """``0.41 (0.38 – 0.44)``."""
+    """Return an estimate as text: ``0.41 (0.38 – 0.44)``."""
     middle, low, high = (
         f"{value:.{digits}f}" for value in (estimate.middle, estimate.low, estimate.high)
     )

@@ -1,4 +1,4 @@
-"""What is slowed down: each workload one entry, each tool with the command that installs it."""
+"""The workloads of the suite, and the packages that their tools come from."""
 
 import json
 import os
@@ -17,11 +17,11 @@ from benchmarks import CHECKOUT
 from benchmarks.postgres import Pgbench
 
 DISK = Path("/var/tmp")
-"""On the root disk; /tmp is memory on many systems."""
+"""A folder on the root disk; /tmp is a tmpfs on many systems."""
 
 
 def missing_tool(tool: str, package: str) -> Missing | None:
-    """None when ``tool`` is on the path, else how Debian and Ubuntu install it."""
+    """Return None if ``tool`` is on the path, else how to install it on Debian and Ubuntu."""
     if shutil.which(tool):
         return None
     return Missing(f"{tool} is not installed", f"apt-get install {package}")
@@ -29,7 +29,7 @@ def missing_tool(tool: str, package: str) -> Missing | None:
 
 @dataclass(frozen=True)
 class ToolWorkload:
-    """A command that does ``operations`` and whose output tells the seconds it took."""
+    """A command that performs ``operations`` and whose output contains the time it took."""
 
     name: str
     operation: str
@@ -51,45 +51,50 @@ class ToolWorkload:
         try:
             return self.seconds(output) / self.operations
         except (ValueError, AttributeError) as error:
-            raise WorkloadFailed(f"{self.command[0]} said {output[-200:]!r}") from error
+            raise WorkloadFailed(
+                f"unexpected output of {self.command[0]}: {output[-200:]!r}"
+            ) from error
 
 
 def _hackbench_seconds(output: str) -> float:
     match = re.search(r"^Time: ([\d.]+)", output, re.MULTILINE)
     if match is None:
-        raise ValueError("no time in it")
+        raise ValueError("no time in the output")
     return float(match[1])
 
 
 def _perf_seconds_per_operation(output: str) -> float:
-    """From the default format: ``-f simple`` rounds the total to a millisecond."""
+    """Parse the default format, because ``-f simple`` rounds the total to a millisecond."""
     match = re.search(r"([\d.]+) usecs/op", output)
     if match is None:
-        raise ValueError("no usecs/op in it")
+        raise ValueError("no usecs/op in the output")
     return float(match[1]) * 1e-6
 
 
 def perf_bench(name: str, operation: str, arguments: str, operations: int) -> ToolWorkload:
-    """One of ``perf bench`` that tells microseconds per operation, pinned to one CPU."""
+    """Return a ``perf bench`` that reports microseconds per operation, pinned to one CPU."""
     command = ["perf", "bench", *arguments.split(), "-l", str(operations)]
     per_operation = _perf_seconds_per_operation
     return ToolWorkload(name, operation, last_cpu(), "linux-perf", command, 1, per_operation)
 
 
 def pipe(turns: int) -> Workload:
-    """``perf bench sched pipe``, or the ping-pong of our own where perf is missing."""
+    """Return ``perf bench sched pipe``, or our own ping-pong if perf is not installed."""
     return perf_bench("pipe", "turn", "sched pipe", turns) if shutil.which("perf") else PingPong()
 
 
 def messaging(groups: int, loops: int) -> Workload:
-    """hackbench's pattern as perf has it: 20 senders and 20 receivers a group, on all CPUs."""
+    """Return perf's version of hackbench on all CPUs: 20 senders and receivers per group."""
     command = f"perf bench -f simple sched messaging -g {groups} -l {loops}".split()
     messages = groups * 20 * 20 * loops
     return ToolWorkload("messaging", "message", None, "linux-perf", command, messages, float)
 
 
 def hackbench(groups: int, loops: int) -> Workload:
-    """20 senders and 20 receivers a group, each pair ``loops`` messages, on all CPUs."""
+    """Return hackbench on all CPUs, with 20 senders and 20 receivers per group.
+
+    Each pair of them exchanges ``loops`` messages.
+    """
     command = f"hackbench -g {groups} -l {loops}".split()
     messages = groups * 20 * 20 * loops
     return ToolWorkload(
@@ -98,7 +103,7 @@ def hackbench(groups: int, loops: int) -> Workload:
 
 
 def exec_storm(count: int) -> Workload:
-    """One process after the other, each an exec of true."""
+    """Return a sequence of ``count`` processes, each an exec of true."""
     storm = own_module("benchmarks.exec_storm", str(count), folder=CHECKOUT)
     return ToolWorkload(
         name="exec-storm",
@@ -113,7 +118,7 @@ def exec_storm(count: int) -> Workload:
 
 
 class Fio:
-    """Direct random reads of 4 KiB, 16 in flight, from a file of our own."""
+    """Direct random reads of 4 KiB, 16 in flight, from a temporary file."""
 
     name = "fio"
     operation = "read"
@@ -129,8 +134,7 @@ class Fio:
 
     @contextmanager
     def prepared(self) -> Iterator[None]:
-        """Writes the file first, so that no read is answered from a hole. Raises
-        `WorkloadFailed`."""
+        """Write the file first, so that no read hits a hole. Raises `WorkloadFailed`."""
         with tempfile.TemporaryDirectory(prefix="chainbench-fio-", dir=DISK) as folder:
             self._file = os.path.join(folder, "data")
             self._fio("--rw=write", "--bs=1m")
@@ -143,7 +147,7 @@ class Fio:
         try:
             return 1 / float(json.loads(output)["jobs"][0]["read"]["iops"])
         except (ValueError, LookupError, ZeroDivisionError) as error:
-            raise WorkloadFailed(f"fio said {output[-200:]!r}") from error
+            raise WorkloadFailed(f"unexpected output of fio: {output[-200:]!r}") from error
 
     def _fio(self, *arguments: str) -> str:
         common = f"--name=bench --size={self._megabytes}m --direct=1 --ioengine=libaio"
@@ -154,12 +158,12 @@ class Fio:
 
 
 def quick() -> list[Workload]:
-    """Runs of a third of a second: two minutes for the configurations that matter most."""
+    """Return the workload for ``--quick``: runs of a third of a second, two minutes in all."""
     return [pipe(60_000)]
 
 
 def full() -> list[Workload]:
-    """Everything, runs of one to three seconds."""
+    """Return all workloads, with runs of one to three seconds."""
     return [
         pipe(200_000),
         PingPong(60_000),

@@ -1,1 +1,1 @@
-"""Starting an agent and talking to it, for programs that are not the agent."""
+"""A client for the agent: start one as a child process and call its HTTP API."""

@@ -1,7 +1,7 @@
-"""The agent's HTTP API for Python, with the standard library only.
+"""A Python client for the agent's HTTP API, using only the standard library.
 
-It never goes through a proxy, whatever the environment says: ``http.client`` knows none. An
-agent is on this machine or next to it, and a proxy would see the evidence.
+It ignores proxy settings in the environment, because ``http.client`` does not read them. The
+agent runs on this machine or nearby, and a proxy would see the evidence.
 """
 
 import contextlib
@@ -18,11 +18,11 @@ ANSWER_TIMEOUT_S = 60.0
 
 
 class AgentUnreachable(Exception):
-    """No answer, or none that an agent would give."""
+    """No answer, or one that an agent would not send."""
 
 
 class AgentRefused(Exception):
-    """An answer that is not 2xx: its ``status``, and the agent's ``code`` and ``message``."""
+    """A non-2xx answer: its HTTP ``status``, and the agent's ``code`` and ``message``."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(f"{status} {code}: {message}" if code else f"{status}: {message}")
@@ -32,12 +32,12 @@ class AgentRefused(Exception):
 
 
 class Connection:
-    """One connection to an agent, for one thread; it is opened by the first request."""
+    """One connection to an agent, opened by the first request. Not thread-safe."""
 
     def __init__(self, url: str, timeout_s: float) -> None:
         address = urlsplit(url)
         if address.scheme != "http" or not address.hostname:
-            raise ValueError(f"{url} is not the URL of an agent: http://HOST:PORT")
+            raise ValueError(f"{url} is not the URL of an agent (expected http://HOST:PORT)")
         self._url = url
         self._prefix = address.path.rstrip("/")
         self._http = http.client.HTTPConnection(address.hostname, address.port, timeout=timeout_s)
@@ -81,7 +81,7 @@ class AgentClient:
         return self._json("POST", path, body)
 
     def get_text(self, path: str) -> str:
-        """Return the answer as it is. Raises `AgentRefused` or `AgentUnreachable`."""
+        """Return the body of the answer as text. Raises `AgentRefused` or `AgentUnreachable`."""
         return self.send("GET", path).decode(errors="replace")
 
     def send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> bytes:
@@ -91,7 +91,7 @@ class AgentClient:
 
     @contextlib.contextmanager
     def connection(self) -> Iterator[Connection]:
-        """One connection for many requests, for measuring the agent rather than TCP."""
+        """Yield one connection for many requests, to measure the agent rather than TCP setup."""
         connection = Connection(self.url, self._timeout_s)
         try:
             yield connection
@@ -105,7 +105,7 @@ class AgentClient:
         except ValueError:
             decoded = None
         if not isinstance(decoded, dict):
-            raise AgentUnreachable(f"{self.url}{path} answered no JSON object")
+            raise AgentUnreachable(f"{self.url}{path} did not answer with a JSON object")
         return decoded
 
 

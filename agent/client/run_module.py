@@ -1,8 +1,8 @@
 """Run a module of a package in a given folder: ``python -I -S run_module.py FOLDER MODULE ...``.
 
-What `agent.client.interpreter` has an interpreter run; it says why. The folder comes after the
-standard library, so that nothing in it hides a module of that, and before what is installed, so
-that its package is the one that runs.
+`agent.client.interpreter` starts this script and explains why it is needed. The folder comes after
+the standard library on the path, so that it cannot shadow a standard module, and before
+site-packages, so that its copy of the package takes precedence.
 """
 
 import runpy
@@ -13,7 +13,7 @@ import sys
 def main() -> None:
     _, folder, module, *arguments = sys.argv
     sys.path.append(folder)
-    # What -S left out: the environment's site-packages, never the user's because of -I.
+    # Add the environment's site-packages, which -S left out; -I still excludes the user's.
     site.main()
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)

@@ -1,4 +1,4 @@
-"""An agent as a child process, for as long as it is needed."""
+"""Run an agent as a child process for as long as it is needed."""
 
 import contextlib
 import re
@@ -14,20 +14,20 @@ from agent.client.interpreter import Invocation, own_module
 
 READY = re.compile(r"^listening on (http://\S+)\n", re.MULTILINE)
 START_TIMEOUT_S = 30.0
-"""Importing and binding take a second; a machine under full load takes many."""
+"""Importing and binding take a second, but many seconds on a fully loaded machine."""
 STOP_TIMEOUT_S = 20.0
-"""Ending in the middle of a run, it first makes that run's evidence."""
+"""An agent stopped in the middle of a run first produces that run's evidence."""
 POLL_S = 0.02
 LAST_WORDS = 5
-"""Lines of the log that are quoted."""
+"""Number of log lines quoted in an error."""
 
 
 class AgentDidNotStart(Exception):
-    """The agent ended, or was silent, before it listened; the text has its last words."""
+    """The agent exited or timed out before it listened; the text quotes the end of its log."""
 
 
 class RunningAgent(AgentClient):
-    """A client of an agent that is a child of this process."""
+    """A client of an agent that runs as a child of this process."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
         super().__init__(url)
@@ -40,11 +40,11 @@ class RunningAgent(AgentClient):
 
     @property
     def log(self) -> str:
-        """What it has printed so far."""
+        """The agent's output so far."""
         return _text(self._log)
 
     def send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> bytes:
-        """As `AgentClient.send`; where the agent does not answer, its last words are added."""
+        """Do as `AgentClient.send`, and quote the end of the agent's log if it does not answer."""
         try:
             return super().send(method, path, body)
         except AgentUnreachable as error:
@@ -63,9 +63,9 @@ def running_agent(
     """Start an agent on a free port, yield it once it listens, and end it.
 
     ``invocation`` replaces the installed agent; ``--port 0`` and ``arguments`` are added to its
-    command. What the agent prints goes to the file ``log``, or to a temporary one: a pipe that
-    nobody empties while a workload runs would stop the agent. ``stderr`` is Popen's; None leaves
-    the agent's diagnostics on this process's. Raises `AgentDidNotStart`.
+    command. The agent's output goes to the file ``log`` or to a temporary file: a pipe that nobody
+    reads while a workload runs would fill up and block the agent. ``stderr`` is passed to Popen;
+    None sends the agent's diagnostics to this process's stderr. Raises `AgentDidNotStart`.
     """
     started = invocation or own_module("agent")
     with _log_file(log) as output:
@@ -87,7 +87,7 @@ def running_agent(
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Ask a process to end, and kill it where it does not."""
+    """Terminate a process, and kill it if it does not exit in time."""
     process.terminate()
     try:
         process.wait(STOP_TIMEOUT_S)
@@ -112,7 +112,7 @@ def _wait_for_url(process: "subprocess.Popen[bytes]", log: Path, timeout_s: floa
     if status is None:
         complaint = f"the agent did not listen within {timeout_s:g} s"
     else:
-        complaint = f"the agent ended with status {status} before it listened"
+        complaint = f"the agent exited with status {status} before it listened"
     raise AgentDidNotStart(f"{complaint}\n{_last_words(log)}".strip())
 
 

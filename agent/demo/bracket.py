@@ -1,4 +1,4 @@
-"""The plain client that a benchmark runner has: start, the workload, stop."""
+"""A minimal client, as a benchmark runner would write it: start, run the workload, stop."""
 
 import hashlib
 import subprocess
@@ -16,7 +16,7 @@ TIMEOUT_S = 60
 
 @dataclass(frozen=True, slots=True)
 class Bracketed:
-    """A run: what the workload says it did, the agent's evidence of it, its status afterwards."""
+    """One run: the workload's own counts, the evidence, and the agent's status afterwards."""
 
     work: dict[str, int]
     evidence: dict[str, Any]
@@ -24,12 +24,12 @@ class Bracketed:
 
 
 def bracket(agent: str, seconds: float = workload.SECONDS) -> Bracketed:
-    """Runs the bundled workload between ``/start`` and ``/stop`` of the agent at a base URL.
+    """Run the bundled workload between ``/start`` and ``/stop`` of the agent at a base URL.
 
-    Raises requests.RequestException where the agent refuses or cannot be reached.
+    Raises requests.RequestException if the agent refuses or cannot be reached.
     """
     with requests.Session() as session:
-        # A proxy that the environment names is for the world outside, not for this machine.
+        # A proxy named in the environment is for external hosts, not for this machine.
         session.trust_env = False
         started = session.post(
             f"{agent}/start",
@@ -54,7 +54,7 @@ def bracket(agent: str, seconds: float = workload.SECONDS) -> Bracketed:
 
 
 def commit() -> str:
-    """The commit of the checkout that this runs from; empty where there is none."""
+    """Return the commit of the checkout that this runs from, or an empty string."""
     command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
     try:
         found = subprocess.run(command, capture_output=True, text=True, check=False)

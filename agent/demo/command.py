@@ -1,4 +1,4 @@
-"""``chainbench-agent demo``: brackets the bundled workload and prints the evidence."""
+"""``chainbench-agent demo``: run the bundled workload under an agent and print the evidence."""
 
 import contextlib
 import subprocess
@@ -12,10 +12,10 @@ from agent.terminal.values import count, printable
 
 
 def run_demo(agent_url: str | None = None) -> int:
-    """Prints evidence of one run, from the agent given or from one of its own; an exit status.
+    """Print the evidence of one run and return an exit status. By default, start an agent for it.
 
-    0 also where nothing could be measured: the evidence then says why. 1 where the agent does not
-    start or refuses, 2 where the client's library is missing.
+    The status is 0 even if nothing could be measured, because the evidence then says why. It is 1
+    if the agent does not start or refuses, and 2 if the client's library is not installed.
     """
     try:
         import requests
@@ -33,13 +33,13 @@ def run_demo(agent_url: str | None = None) -> int:
 
 @contextlib.contextmanager
 def own_agent() -> Iterator[str]:
-    """The base URL of an agent that lives as long as it is needed; its complaints are shown."""
+    """Start an agent and yield its base URL; its diagnostics go to this process's stderr."""
     with running_agent(stderr=None) as agent:
         yield agent.url
 
 
 def demonstrate(url: str) -> None:
-    """Brackets the workload with the agent at ``url`` and prints what came of it."""
+    """Run the workload under the agent at ``url`` and print the result."""
     from agent.demo.bracket import bracket
 
     say(f"agent at {url}, running the bundled workload")
@@ -51,7 +51,7 @@ def demonstrate(url: str) -> None:
 
 
 def explain(error: Exception) -> str:
-    """The error, with the agent's own words where it was the agent that refused."""
+    """Return the error's text, with the agent's answer appended if there was one."""
     response = getattr(error, "response", None)
     return str(error) if response is None else f"{error}: {response.text}"
 

@@ -1,7 +1,7 @@
-"""A real workload of about two seconds that shows in every section of evidence.
+"""A real workload of about two seconds that shows up in every section of the evidence.
 
-Its parts run at once, each in a process of its own: one more of the computing kind than there
-are CPUs, so that tasks queue for them.
+Its parts run concurrently, each in its own process. The number of CPU-bound processes exceeds the
+number of CPUs by one, so that tasks have to queue.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from agent.client.interpreter import own_module
 
 SECONDS = 2.0
 DATASET = bytes(range(256)) * 256
-"""What is hashed and written: 64 KiB, the same in every run."""
+"""The data that is hashed and written: 64 KiB, the same in every run."""
 
 BLOCK = 4096
 WRITES_A_FSYNC = 16
@@ -28,7 +28,7 @@ COMMANDS = (["true"], ["date"], ["ls", "/"])
 
 
 def before(deadline: float) -> Iterator[int]:
-    """Numbers the turns until the monotonic clock passes ``deadline``."""
+    """Count iterations from 0 until the monotonic clock passes ``deadline``."""
     turn = 0
     while time.monotonic() < deadline:
         yield turn
@@ -36,7 +36,7 @@ def before(deadline: float) -> Iterator[int]:
 
 
 def compute(deadline: float) -> int:
-    """Hashes; returns how many times the data set was hashed."""
+    """Hash the data set repeatedly, and return how many times."""
     digest = hashlib.sha256()
     turns = 0
     for _ in before(deadline):
@@ -46,8 +46,8 @@ def compute(deadline: float) -> int:
 
 
 def write_blocks(deadline: float) -> int:
-    """Writes blocks past the page cache, with an fsync now and then; returns how many."""
-    # O_DIRECT wants memory aligned to the device's blocks; a mapping begins on a page.
+    """Write blocks bypassing the page cache, with occasional fsyncs, and return how many."""
+    # O_DIRECT needs memory aligned to the device's blocks; a mapping is page-aligned.
     block = mmap.mmap(-1, BLOCK)
     block.write(DATASET[:BLOCK])
     written = 0
@@ -61,9 +61,9 @@ def write_blocks(deadline: float) -> int:
 
 @contextlib.contextmanager
 def scratch_file() -> Iterator[int]:
-    """A file that is gone afterwards, opened with O_DIRECT where the file system takes it.
+    """Yield a temporary file, opened with O_DIRECT if the file system supports it.
 
-    In /var/tmp, since /tmp is often in memory and would never reach a block device.
+    The file is in /var/tmp, since /tmp is often a tmpfs and would never reach a block device.
     """
     folder = "/var/tmp" if os.access("/var/tmp", os.W_OK) else None
     with tempfile.NamedTemporaryFile(prefix="chainbench-demo-", dir=folder) as file:
@@ -78,7 +78,7 @@ def scratch_file() -> Iterator[int]:
 
 
 def play_ping_pong(deadline: float) -> int:
-    """Two processes hand one byte back and forth over pipes; returns the number of turns."""
+    """Pass one byte back and forth between two processes, and return the number of turns."""
     there_out, there_in = os.pipe()
     back_out, back_in = os.pipe()
     if os.fork() == 0:
@@ -96,7 +96,7 @@ def play_ping_pong(deadline: float) -> int:
 
 
 def contend(deadline: float) -> int:
-    """Threads fight over one lock; returns how often it was taken."""
+    """Let several threads contend for one lock, and return how often it was taken."""
     lock = threading.Lock()
     taken = 0
 
@@ -105,7 +105,7 @@ def contend(deadline: float) -> int:
         for _ in before(deadline):
             with lock:
                 taken += 1
-                # Held across a wait, so that the others block on the lock's futex.
+                # Sleep with the lock held, so that the others block on its futex.
                 time.sleep(0.0002)
 
     threads = [threading.Thread(target=take) for _ in range(THREADS)]
@@ -117,7 +117,7 @@ def contend(deadline: float) -> int:
 
 
 def run_commands(deadline: float) -> int:
-    """Starts small programs one after the other; returns how many."""
+    """Run small programs one after another, and return how many."""
     started = 0
     for turn in before(deadline):
         subprocess.run(COMMANDS[turn % len(COMMANDS)], stdout=subprocess.DEVNULL, check=False)
@@ -129,16 +129,16 @@ PARTS: dict[str, tuple[Callable[[float], int], str]] = {
     "compute": (compute, "hashes of 64 KiB"),
     "disk": (write_blocks, "direct writes of 4 KiB"),
     "pipes": (play_ping_pong, "turns of ping-pong over pipes"),
-    "threads": (contend, "turns with a contended lock"),
+    "threads": (contend, "acquisitions of a contended lock"),
     "commands": (run_commands, "commands started"),
 }
-"""What each part does, and the unit of what it returns."""
+"""Each part's function and the unit of its count."""
 
 
 def run(seconds: float = SECONDS) -> dict[str, int]:
-    """Runs all parts at once for ``seconds``; returns what was done, by what it counts.
+    """Run all parts concurrently for ``seconds``, and return the counts by unit.
 
-    Raises subprocess.CalledProcessError where a part fails.
+    Raises subprocess.CalledProcessError if a part fails.
     """
     extra = os.cpu_count() or 1
     processes = [(name, start_part(name, seconds)) for name in ["compute"] * extra + list(PARTS)]

@@ -1,5 +1,5 @@
-"""Measures what collecting costs a workload; knows nothing of the agent's inside, only its HTTP.
+"""Measurement of the overhead of collecting. It uses the agent's HTTP API, not its internals.
 
-A workload is run bare, with a configuration armed, and bare again, round by round; every figure
-is a median over such pairs with a bootstrap interval, and none below the noise floor counts.
+In each round, a workload runs bare, with a configuration armed, and bare again. Every figure is a
+median over such pairs with a bootstrap interval. Differences below the noise floor do not count.
 """

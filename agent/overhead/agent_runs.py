@@ -1,4 +1,4 @@
-"""Runs of the agent as configurations: started before the workload, stopped after it."""
+"""Configurations that are runs of the agent: started before the workload, stopped after it."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -11,13 +11,13 @@ from agent.sections.probes import SECTIONS
 
 
 class Client(Protocol):
-    """Of `AgentClient`, what a run needs."""
+    """The part of `AgentClient` that a run needs."""
 
     def post(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]: ...
 
 
 class AgentRun:
-    """A run with ``body`` as its ``/start``; its evidence must have every one of ``sections``."""
+    """A run of exactly ``sections``, with ``options`` added to the body of its ``/start``."""
 
     def __init__(
         self,
@@ -35,13 +35,13 @@ class AgentRun:
         self._reasons: dict[str, int] = {}
 
     def check(self) -> Missing | None:
-        """Always worth trying; why it cannot collect is what its evidence says."""
+        """Return None: if the agent cannot collect, the evidence of the run says why."""
         return None
 
     @contextmanager
     def armed(self) -> Iterator[None]:
-        """Raises `CannotMeasure` when what was collected is not what was asked for: a section left
-        out would pass for a cheap one."""
+        """Raises `CannotMeasure` if the run did not collect exactly what was requested: a section
+        that was left out would look cheap."""
         try:
             self._agent.post("/start", {"sections": list(self._sections), **self._options})
         except (AgentRefused, AgentUnreachable) as error:
@@ -53,8 +53,8 @@ class AgentRun:
         self._judge(evidence)
 
     def remarks(self) -> tuple[str, ...]:
-        """Why runs were not complete, each reason with the number of runs."""
-        return tuple(f"{reason} ({count} runs)" for reason, count in self._reasons.items())
+        """Return the reasons why runs were incomplete, each with the number of runs."""
+        return tuple(f"{reason} (runs: {count})" for reason, count in self._reasons.items())
 
     def _stop(self) -> dict[str, Any]:
         try:
@@ -69,12 +69,12 @@ class AgentRun:
         for option, wanted in self._options.items():
             found = evidence.get(option, evidence.get("manifest", {}).get(option))
             if not _is_in(wanted, found):
-                raise CannotMeasure(f"{option} {wanted} asked for, {found} in evidence")
+                raise CannotMeasure(f"requested {option} {wanted}, but evidence says {found}")
         completeness = evidence.get("completeness", {})
         if completeness.get("verdict") == "invalid":
             raise CannotMeasure(f"invalid run: {completeness.get('reasons')}")
         for reason in completeness.get("reasons", ()):
-            # Counts differ from run to run; what happened is the same.
+            # Ignore the counts, which differ from run to run, to group equal reasons.
             text = re.sub(r"\d+", "N", reason)
             self._reasons[text] = self._reasons.get(text, 0) + 1
 
@@ -84,11 +84,11 @@ class AgentRun:
             if section in self._sections and section not in evidence:
                 raise CannotMeasure(f"{section}: {unavailable.get(section, 'not in evidence')}")
             if section not in self._sections and section in evidence:
-                raise CannotMeasure(f"{section} was collected too, though not asked for")
+                raise CannotMeasure(f"{section} was collected but not requested")
 
 
 def _is_in(wanted: object, found: object) -> bool:
-    """Whether evidence says what was asked for; of an object it may say more."""
+    """Return whether evidence has the requested value; an object may have additional fields."""
     if isinstance(wanted, Mapping) and isinstance(found, Mapping):
         return wanted.items() <= found.items()
     return wanted == found

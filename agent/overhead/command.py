@@ -1,4 +1,4 @@
-"""``chainbench-agent overhead [-- COMMAND]``: what each section costs this workload, here."""
+"""``chainbench-agent overhead [-- COMMAND]``: measure what each section costs a workload here."""
 
 import sys
 import time
@@ -28,11 +28,11 @@ def run_overhead(
     out: TextIO | None = None,
     progress: TextIO | None = None,
 ) -> int:
-    """Measures and prints a table; returns the exit status, 1 when nothing could be measured.
+    """Measure, print a table, and return the exit status: 1 if nothing could be measured.
 
-    ``command`` is the user's workload, None the built-in ping-pong. Starts an agent of its own
-    with ``agent_arguments``; a running one is left alone. Standard output gets the table,
-    standard error the progress and complaints, unless told otherwise.
+    ``command`` is the user's workload, or None for the built-in ping-pong. This starts a separate
+    agent with ``agent_arguments`` and leaves any running one alone. By default, the table goes to
+    standard output, and progress and errors go to standard error.
     """
     out, progress = out or sys.stdout, progress or sys.stderr
     workload: Workload = Command(command) if command else PingPong()
@@ -47,13 +47,13 @@ def run_overhead(
 
 
 def section_runs(agent: Client) -> list[Configuration]:
-    """Nothing, each section alone, and those that a run has by default."""
+    """Return the A/A configuration, each section alone, and all default sections together."""
     alone = [AgentRun(section, section, agent, (section,), {}) for section in SECTIONS]
     return [Nothing(), *alone, AgentRun("all", "all five sections", agent, DEFAULT_SECTIONS, {})]
 
 
 class ProgressLine:
-    """One line that is rewritten on a terminal, and left out where nobody watches."""
+    """A progress line that is rewritten in place on a terminal, and omitted elsewhere."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

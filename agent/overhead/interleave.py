@@ -1,4 +1,4 @@
-"""The order in which things are run: bare, one configuration, bare, the next one, bare, ..."""
+"""The order of runs: bare, one configuration, bare, the next configuration, bare, ..."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from agent.overhead.stats import SEED
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How often to go round; warm-up rounds are run and thrown away."""
+    """The number of rounds. Warm-up rounds are run first and discarded."""
 
     rounds: int
     warmup: int = 1
@@ -18,7 +18,7 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One run of the workload: bare when ``configuration`` is None. Warm-ups have rounds < 0."""
+    """One run of the workload, bare if ``configuration`` is None. Warm-up rounds are negative."""
 
     round: int
     configuration: str | None
@@ -29,10 +29,10 @@ class Step:
 
 
 def interleave(configurations: Sequence[str], schedule: Schedule) -> Iterator[Step]:
-    """Every configuration once a round between two bare runs, in an order of its own each round.
+    """Yield each configuration once per round, between two bare runs, in random order.
 
-    The bare run after one configuration is the one before the next. The order changes so that no
-    configuration always follows the same neighbour and inherits its caches.
+    The bare run after one configuration is also the one before the next. The order changes from
+    round to round so that no configuration always follows the same one and inherits its caches.
     """
     random = Random(schedule.seed)
     for number in range(-schedule.warmup, schedule.rounds):

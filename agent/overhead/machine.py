@@ -1,4 +1,4 @@
-"""What a result depends on besides the code: the machine, and the software measured with it."""
+"""The environment of a result: the machine, and the versions of the software involved."""
 
 import os
 import platform
@@ -17,15 +17,15 @@ BOOT_FLAGS = (
     "cpuidle_haltpoll.force", "intel_pstate", "amd_pstate", "clocksource", "tsc", "nospectre_v2",
     "spectre_v2", "retbleed", "pti", "nopti", "psi", "transparent_hugepage", "threadirqs",
 )  # fmt: skip
-"""The words of the kernel's command line that change what a context switch costs."""
+"""Kernel command-line parameters that affect the cost of a context switch."""
 
 SYSCTLS = ("net/core/bpf_jit_enable", "kernel/bpf_stats_enabled", "kernel/sched_schedstats")
-"""Settings that change what a BPF program or a switch costs."""
+"""Sysctls that affect the cost of a BPF program or a context switch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Read once per session. A field that this machine does not tell is an empty string."""
+    """A machine, read once per session. An unknown field is an empty string."""
 
     host: str
     kernel: str
@@ -41,7 +41,7 @@ class Machine:
     versions: Mapping[str, str]
 
     def differences(self, other: "Machine") -> str:
-        """What differs, as "field: this / that; ..."; empty for the same machine and software."""
+        """Return the differences as "field: this / that; ...", empty if there are none."""
         mine, theirs = asdict(self), asdict(other)
         return "; ".join(
             f"{field}: {mine[field]} / {theirs[field]}"
@@ -55,7 +55,7 @@ class Machine:
 
 
 def read_machine(versions: Mapping[str, str] | None = None) -> Machine:
-    """This machine; ``versions`` of further tools are added to the agent's and Python's."""
+    """Describe this machine. ``versions`` of more tools are added to the agent's and Python's."""
     cpu = SYS / "devices/system/cpu"
     return Machine(
         host=platform.node(),
@@ -76,12 +76,12 @@ def read_machine(versions: Mapping[str, str] | None = None) -> Machine:
 
 
 def load_average() -> float:
-    """Of the last minute."""
+    """Return the load average of the last minute."""
     return os.getloadavg()[0]
 
 
 def boot_flags(command_line: str) -> tuple[str, ...]:
-    """The `BOOT_FLAGS` among the words of the kernel's command line."""
+    """Return the words of the kernel's command line that set one of `BOOT_FLAGS`."""
     return tuple(word for word in command_line.split() if word.partition("=")[0] in BOOT_FLAGS)
 
 

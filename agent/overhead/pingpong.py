@@ -1,7 +1,7 @@
 """Two processes that pass a byte through two pipes: ``python -m agent.overhead.pingpong TURNS``.
 
-A turn is two context switches and four syscalls, the worst case there is for probes on
-either. Prints the seconds of one turn. For where ``perf bench sched pipe`` is missing.
+A turn is two context switches and four syscalls, the worst case for probes on either. The script
+prints the seconds per turn. It replaces ``perf bench sched pipe`` where that is not installed.
 """
 
 import os
@@ -10,7 +10,7 @@ import time
 
 
 def seconds_per_turn(turns: int) -> float:
-    """Forks the other player, so call it from a process that has one thread."""
+    """Return the time per turn. It forks, so call it from a single-threaded process."""
     to_child, from_child = os.pipe(), os.pipe()
     child = os.fork()
     if child == 0:

@@ -1,4 +1,4 @@
-"""What the engine measures: a workload, slowed down by a configuration."""
+"""Interfaces of the measurement: a workload, and a configuration that slows it down."""
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -7,14 +7,14 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Why something cannot be measured here, and the command that would mend it (may be empty)."""
+    """Why something cannot be measured here, and the command that fixes it (may be empty)."""
 
     reason: str
     cure: str = ""
 
 
 class CannotMeasure(Exception):
-    """Raised by a configuration that turns out not to work; carries a `Missing`."""
+    """Raised by a configuration that does not work after all; carries a `Missing`."""
 
     def __init__(self, reason: str, cure: str = "") -> None:
         super().__init__(reason)
@@ -22,62 +22,62 @@ class CannotMeasure(Exception):
 
 
 class WorkloadFailed(Exception):
-    """Raised by a workload that turns out not to work; its text says why."""
+    """Raised by a workload that does not work after all; its text says why."""
 
 
 class Workload(Protocol):
-    """Something to be slowed down."""
+    """A workload whose slowdown is measured."""
 
     @property
     def name(self) -> str: ...
 
     @property
     def operation(self) -> str:
-        """What one operation is, for the table: "turn", "message", "transaction"."""
+        """The name of one operation in the table: "turn", "message", "transaction"."""
 
     @property
     def cpus(self) -> frozenset[int] | None:
-        """The CPUs to pin it to; None lets it use them all."""
+        """The CPUs to pin it to, or None for no pinning."""
 
     def check(self) -> Missing | None:
-        """None when it can run here."""
+        """Return None if it can run here."""
 
     def prepared(self) -> AbstractContextManager[None]:
-        """Sets up what outlives a single run (a server, a file), and removes it afterwards.
+        """Set up what several runs share (a server, a file), and remove it afterwards.
 
         Raises `WorkloadFailed`.
         """
 
     def run(self) -> float:
-        """Runs it once. Returns seconds per operation. Raises `WorkloadFailed`."""
+        """Run once and return the seconds per operation. Raises `WorkloadFailed`."""
 
 
 class Configuration(Protocol):
-    """Something that is attached while the workload runs."""
+    """Something attached while the workload runs."""
 
     @property
     def name(self) -> str: ...
 
     @property
     def label(self) -> str:
-        """One line for people."""
+        """A one-line description for people."""
 
     def check(self) -> Missing | None:
-        """None when it can be armed here."""
+        """Return None if it can be armed here."""
 
     def armed(self) -> AbstractContextManager[None]:
-        """Attached within, detached after. Raises `CannotMeasure`, also when it collected nothing:
-        a probe that was never attached must not pass for a cheap one."""
+        """Attach on entry and detach on exit. Raises `CannotMeasure`, including when it collected
+        nothing: a probe that was never attached must not look cheap."""
 
     def remarks(self) -> tuple[str, ...]:
-        """What a reader should know about the runs so far (lost events, say)."""
+        """Return what a reader should know about the runs so far, such as lost events."""
 
 
 class Nothing:
-    """The A/A configuration: nothing against nothing, which gives the noise floor."""
+    """The A/A configuration: nothing compared with nothing, which gives the noise floor."""
 
     name = "nothing"
-    label = "nothing (A/A: the noise floor)"
+    label = "nothing (A/A noise floor)"
 
     def check(self) -> Missing | None:
         return None
@@ -91,7 +91,7 @@ class Nothing:
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """A configuration that cannot be had at all here: it is listed, with the reason."""
+    """A configuration that is unavailable here; it is listed with the reason."""
 
     name: str
     label: str

@@ -1,4 +1,4 @@
-"""What was measured: frozen, to JSON and back, merged only where it can be compared."""
+"""Immutable results, which convert to and from JSON and merge only if comparable."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -13,7 +13,7 @@ NOTHING = "nothing"
 
 
 class Incomparable(Exception):
-    """Results that must not be merged; the message names what differs."""
+    """Raised for results that must not be merged; the message names the difference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class WorkloadResult:
-    """One workload under every configuration that could be armed; ``skipped`` says why not."""
+    """One workload under each configuration that worked; ``skipped`` has the others' reasons."""
 
     name: str
     operation: str
@@ -65,17 +65,17 @@ class WorkloadResult:
         return next((measured for measured in self.measured if measured.name == name), None)
 
     def noise_floor(self) -> float | None:
-        """From the A/A pairs; None when there were none."""
+        """Return the noise floor from the A/A pairs, or None if there are none."""
         nothing = self.configuration(NOTHING)
         return noise_floor([pair.slowdown for pair in nothing.pairs]) if nothing else None
 
     def bare_seconds(self) -> float | None:
-        """Median seconds of one operation with nothing attached."""
+        """Return the median seconds per operation with nothing attached."""
         bare = [pair.before for measured in self.measured for pair in measured.pairs]
         return median_estimate(bare).middle if bare else None
 
     def ratio(self, numerator: str, denominator: str) -> Estimate | None:
-        """Overhead of one configuration over that of another, None unless both were measured."""
+        """Return the ratio of two configurations' overheads, or None unless both were measured."""
         over, under = self.configuration(numerator), self.configuration(denominator)
         return overhead_ratio(over.by_round(), under.by_round()) if over and under else None
 
@@ -92,7 +92,7 @@ class WorkloadResult:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One session of measuring on one machine. ``started`` is ISO 8601, load averages are 1 min."""
+    """One session on one machine. ``started`` is in ISO 8601; loads are 1-minute averages."""
 
     machine: Machine
     started: str
@@ -112,7 +112,7 @@ class Result:
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Raises `Incomparable` for another schema."""
         if data.get("schema") != SCHEMA:
-            raise Incomparable(f"result has schema {data.get('schema')}, this is for {SCHEMA}")
+            raise Incomparable(f"result has schema {data.get('schema')}, expected {SCHEMA}")
         return cls(
             machine=Machine.from_json(data["machine"]),
             started=data["started"],
@@ -125,14 +125,14 @@ class Result:
 
 
 def merge(first: Result, second: Result) -> Result:
-    """Both results as one, pairs of the same workload and configuration joined.
+    """Combine two results, joining the pairs of the same workload and configuration.
 
-    Raises `Incomparable` when they come from different machines or software: a median over both
-    would describe neither.
+    Raises `Incomparable` if they come from different machines or software: a median over both would
+    describe neither.
     """
     differences = first.machine.differences(second.machine)
     if differences:
-        raise Incomparable("results of different machines cannot be merged: " + differences)
+        raise Incomparable("results from different machines cannot be merged: " + differences)
     return replace(
         first,
         seconds=first.seconds + second.seconds,
@@ -158,7 +158,7 @@ def _merge_workloads(first: Result, second: Result) -> tuple[WorkloadResult, ...
 def _merge_workload(mine: WorkloadResult, theirs: WorkloadResult) -> WorkloadResult:
     if (mine.operation, mine.cpus) != (theirs.operation, theirs.cpus):
         raise Incomparable(f"{mine.name} was run on different CPUs or in different units")
-    # Rounds stay apart: the joint bootstrap takes configurations of one round together.
+    # Keep rounds distinct: the bootstrap resamples all configurations of a round jointly.
     offset = 1 + max((p.round for m in mine.measured for p in m.pairs), default=-1)
     shifted = [_shift(measured, offset) for measured in theirs.measured]
     by_name = {measured.name: measured for measured in shifted}

@@ -1,4 +1,4 @@
-"""Runs a workload bare and under each configuration, in turns, and collects the pairs."""
+"""Measurement rounds: a workload run alternately bare and under each configuration."""
 
 import os
 import time
@@ -13,7 +13,7 @@ from agent.overhead.results import Measured, Pair, WorkloadResult
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Told after every run. ``remaining`` is in seconds, None before anything is known."""
+    """Progress after a run. ``remaining`` is in seconds, or None while unknown."""
 
     workload: str
     step: Step
@@ -32,10 +32,10 @@ def measure(
     on_progress: OnProgress = lambda _progress: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> WorkloadResult:
-    """Measures ``workload`` under each configuration. Seconds per operation come from its `run`.
+    """Measure ``workload`` under each configuration. Its `run` returns the seconds per operation.
 
-    A configuration that never worked is in ``skipped`` with its reason; one that failed in a later
-    round lacks that pair and has a remark. Raises `WorkloadFailed`.
+    A configuration that never worked is listed in ``skipped`` with the reason. One that failed in a
+    later round lacks that pair and has a remark. Raises `WorkloadFailed`.
     """
     missing = {c.name: reason for c in configurations if (reason := c.check())}
     session = _Session(workload, [c for c in configurations if c.name not in missing], missing)
@@ -50,7 +50,7 @@ def measure(
 
 
 class _Session:
-    """The state of one `measure`: what is still usable, and the pairs so far."""
+    """The state of one `measure`: the usable configurations, and the pairs so far."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class _Session:
         return list(self._usable)
 
     def take(self, step: Step) -> None:
-        """Does one step of the schedule; the bare run after an armed one completes the pair."""
+        """Perform one step of the schedule. The bare run after an armed one completes the pair."""
         if step.configuration is not None:
             seconds = self._run_armed(step.configuration)
             self._armed = None if seconds is None else (step.configuration, seconds)
@@ -106,7 +106,7 @@ class _Session:
             return self._workload.run()
 
     def _run_armed(self, name: str) -> float | None:
-        """Seconds per operation, None when the configuration failed now or has been dropped."""
+        """Return seconds per operation, or None if the configuration failed or was dropped."""
         configuration = self._usable.get(name)
         if configuration is None:
             return None
@@ -129,7 +129,7 @@ class _Session:
 
 @contextmanager
 def pinned(cpus: frozenset[int] | None) -> Iterator[None]:
-    """This thread, and so every process it starts within, runs on ``cpus`` only."""
+    """Pin this thread, and every process that it starts in the meantime, to ``cpus``."""
     if cpus is None:
         yield
         return

@@ -1,4 +1,4 @@
-"""Statistics over pairs: medians, bootstrap intervals, the noise floor. No time, no I/O.
+"""Statistics over pairs: medians, bootstrap intervals, the noise floor. No clock, no I/O.
 
 The bootstrap is the percentile method (Efron, Tibshirani: An Introduction to the Bootstrap, 1993,
 chapter 13), with a fixed seed: the same pairs always give the same interval.
@@ -17,7 +17,7 @@ SEED = 20240229
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A median and the ends of its 95 % interval."""
+    """A median and the bounds of its 95 % interval."""
 
     low: float
     middle: float
@@ -25,15 +25,15 @@ class Estimate:
 
 
 def slowdown(before: float, armed: float, after: float) -> float:
-    """Time with a configuration over the mean of the bare times on both sides of it.
+    """Return the armed time divided by the mean of the bare times before and after it.
 
-    Taking both sides cancels a drift that is linear over the three runs.
+    Using both cancels any drift that is linear over the three runs.
     """
     return armed / ((before + after) / 2)
 
 
 def median_estimate(values: Sequence[float], seed: int = SEED) -> Estimate:
-    """The median of ``values`` and its bootstrap interval. Raises ValueError without values."""
+    """Return the median and its bootstrap interval. Raises ValueError without values."""
     sample = np.asarray(values, dtype=np.float64)
     if sample.size == 0:
         raise ValueError("no pairs to estimate from")
@@ -44,11 +44,11 @@ def median_estimate(values: Sequence[float], seed: int = SEED) -> Estimate:
 def overhead_ratio(
     numerator: Mapping[int, float], denominator: Mapping[int, float], seed: int = SEED
 ) -> Estimate | None:
-    """(median slowdown - 1) of one configuration over that of another.
+    """Return the ratio of two configurations' overheads (median slowdown - 1).
 
-    Both map a round to a slowdown. Rounds are resampled jointly, since what disturbs one
-    configuration in a round disturbs its neighbour too. None when they share no round or the
-    denominator shows no overhead at all; a resample without one counts as infinite.
+    Both arguments map a round to a slowdown. Rounds are resampled jointly, because a disturbance in
+    a round affects both configurations. Return None if they share no round or the denominator has
+    no overhead. A resample whose denominator has no overhead counts as infinite.
     """
     rounds = sorted(set(numerator) & set(denominator))
     if not rounds:
@@ -65,13 +65,13 @@ def overhead_ratio(
 
 
 def noise_floor(nothing: Sequence[float]) -> float:
-    """How far from 1 the interval of nothing against nothing reaches."""
+    """Return how far from 1 the interval of the A/A slowdowns reaches."""
     estimate = median_estimate(nothing)
     return max(abs(estimate.low - 1), abs(estimate.high - 1))
 
 
 def is_difference(estimate: Estimate, floor: float) -> bool:
-    """Whether a slowdown may be called one: outside the floor, its interval clear of 1."""
+    """Return whether a slowdown is significant: beyond the floor, with 1 outside its interval."""
     return abs(estimate.middle - 1) > floor and not estimate.low <= 1 <= estimate.high
 
 
@@ -81,6 +81,6 @@ def _resamples(size: int, seed: int) -> NDArray[np.int64]:
 
 def _estimate(middle: float, resampled: NDArray[np.float64]) -> Estimate:
     tail = (1 - CONFIDENCE) / 2
-    # Order statistics rather than interpolation: inf - inf between two infinite ones is nan.
+    # Use order statistics: interpolation between two infinite values gives inf - inf, a nan.
     low, high = np.quantile(resampled, [tail, 1 - tail], method="inverted_cdf")
     return Estimate(float(low), middle, float(high))

@@ -1,4 +1,4 @@
-"""Results as text for a terminal. Says "no difference" where the noise floor covers one."""
+"""Results as text for a terminal. A difference within the noise floor is "no difference"."""
 
 from collections.abc import Iterable, Sequence
 
@@ -11,7 +11,7 @@ HEADERS = ("configuration", "slowdown", "95 % interval", "pairs", "overhead")
 
 
 def render(result: Result) -> str:
-    """All workloads of a result, with the machine first and what was skipped last."""
+    """Return the whole result as text: the machine, all workloads, and what was skipped."""
     parts = [render_machine(result.machine), *map(render_workload, result.workloads)]
     if result.skipped:
         parts.append("\n".join(_skipped_lines("not run", result.skipped.items())))
@@ -21,8 +21,8 @@ def render(result: Result) -> str:
 
 
 def render_machine(machine: Machine) -> str:
-    """Kernel, CPUs and what of their settings changes a cost."""
-    governor = machine.governor or "none told"
+    """Return the kernel, the CPUs, and the settings that affect costs."""
+    governor = machine.governor or "unknown"
     mitigated = [name for name, state in machine.mitigations.items() if "Mitigation" in state]
     return "\n".join(
         [
@@ -36,7 +36,7 @@ def render_machine(machine: Machine) -> str:
 
 
 def render_workload(workload: WorkloadResult) -> str:
-    """One workload: a row for each configuration, the noise floor above them."""
+    """Return one workload: the noise floor, then a row for each configuration."""
     floor = workload.noise_floor()
     rows = [_row(measured, floor) for measured in workload.measured]
     lines = [_title(workload, floor), *columns([HEADERS, *rows])]
@@ -47,7 +47,7 @@ def render_workload(workload: WorkloadResult) -> str:
 
 
 def overhead_text(measured: Measured, floor: float | None) -> str:
-    """The overhead in percent, or that there is none to be told from noise."""
+    """Return the overhead in percent, or "no difference" if it is indistinguishable from noise."""
     estimate = measured.estimate()
     if measured.name == "nothing":
         return "the noise floor" if floor is None else f"noise floor ±{floor:.1%}"
@@ -57,7 +57,7 @@ def overhead_text(measured: Measured, floor: float | None) -> str:
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows of text as aligned lines, the first column to the left, the others to the right."""
+    """Return aligned lines: the first column flush left, the others flush right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(
@@ -95,7 +95,7 @@ def _seconds(seconds: float) -> str:
 
 
 def _skipped_lines(word: str, skipped: Iterable[tuple[str, Missing]]) -> list[str]:
-    """One line for each reason, with all that share it."""
+    """Return one line for each reason, with all the names that share it."""
     names: dict[str, list[str]] = {}
     for name, missing in skipped:
         names.setdefault(missing_text(missing), []).append(name)
@@ -103,6 +103,6 @@ def _skipped_lines(word: str, skipped: Iterable[tuple[str, Missing]]) -> list[st
 
 
 def missing_text(missing: Missing) -> str:
-    """Of a reason of many lines (a log, a traceback) the last one; then the cure."""
+    """Return the last line of the reason, which may be a log or a traceback, and the cure."""
     lines = missing.reason.strip().splitlines() or ["no reason given"]
     return lines[-1].strip() + (f" ({missing.cure})" if missing.cure else "")

@@ -1,4 +1,4 @@
-"""The two workloads that need nothing installed: the ping-pong, and the user's own command."""
+"""The two workloads that need no extra tools: the ping-pong, and the user's own command."""
 
 import os
 import subprocess
@@ -12,11 +12,11 @@ from agent.overhead.protocols import Missing, WorkloadFailed
 
 PINGPONG_TURNS = 40_000
 SHORTEST_RUN_SECONDS = 0.3
-"""A command that ends sooner is repeated: starting it once would drown in noise."""
+"""A command that runs for less is repeated: a single run would be lost in noise."""
 
 
 def last_cpu() -> frozenset[int]:
-    """One CPU to pin to; the last, since interrupts and everything else gather on the first."""
+    """Return the last usable CPU: interrupts and other activity concentrate on the first."""
     return frozenset({max(os.sched_getaffinity(0))})
 
 
@@ -25,7 +25,7 @@ def run_for_output(
     environment: Mapping[str, str] | None = None,
     timeout: float = 600.0,
 ) -> str:
-    """Standard output of a command. Raises `WorkloadFailed` with the last line of its complaint."""
+    """Return a command's standard output. Raises `WorkloadFailed` with its last line of error."""
     try:
         done = subprocess.run(
             command,
@@ -39,12 +39,14 @@ def run_for_output(
         raise WorkloadFailed(f"{command[0]}: {error}") from error
     if done.returncode != 0:
         complaint = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
-        raise WorkloadFailed(f"{command[0]} ended with {done.returncode}: {''.join(complaint)}")
+        raise WorkloadFailed(
+            f"{command[0]} exited with status {done.returncode}: {''.join(complaint)}"
+        )
     return done.stdout
 
 
 class PingPong:
-    """Two Python processes on one CPU, a byte back and forth."""
+    """Two Python processes on one CPU that pass a byte back and forth."""
 
     name = "pingpong"
     operation = "turn"
@@ -65,8 +67,8 @@ class PingPong:
 
 
 class Command:
-    """Any command of the user's, timed from outside, its output thrown away. Not pinned: how its
-    threads share the CPUs is part of what is measured."""
+    """The user's command, timed externally, with its output discarded. It is not pinned, because
+    the way its threads share the CPUs is part of the measurement."""
 
     name = "command"
     cpus = None
@@ -80,7 +82,7 @@ class Command:
         return None
 
     def prepared(self) -> AbstractContextManager[None]:
-        """Runs it once to find out how often a short one has to be repeated."""
+        """Run the command once to determine how often to repeat it."""
         self._repeat = max(1, round(SHORTEST_RUN_SECONDS / self._once()))
         return nullcontext()
 
@@ -101,6 +103,6 @@ class Command:
         if done.returncode != 0:
             words = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
             raise WorkloadFailed(
-                f"{self._arguments[0]} ended with {done.returncode}: {''.join(words)}"
+                f"{self._arguments[0]} exited with status {done.returncode}: {''.join(words)}"
             )
         return time.perf_counter() - began

@@ -1,1 +1,1 @@
-"""Evidence for a person: rendered as text, and a demonstration that makes some."""
+"""Evidence rendered as text for people."""

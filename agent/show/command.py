@@ -1,4 +1,4 @@
-"""``chainbench-agent show FILE``: saved evidence, printed for a person."""
+"""``chainbench-agent show FILE``: print saved evidence in readable form."""
 
 import json
 import sys
@@ -10,14 +10,14 @@ from agent.terminal.values import printable
 
 
 def show(path: str) -> int:
-    """Prints the evidence in a file (``-`` is standard input); 0, or 1 where it cannot be read."""
+    """Print the evidence in a file (``-``: standard input). Return 0, or 1 if it is unreadable."""
     try:
         source = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
         evidence = json.loads(source)
     except (OSError, ValueError, RecursionError) as error:
         return refuse(path, str(error))
     if not isinstance(evidence, dict):
-        return refuse(path, "evidence is a JSON object, this is not one")
+        return refuse(path, "not a JSON object")
     color = terminal.wants_color(sys.stdout)
     terminal.write(render(evidence, width=terminal.columns(), color=color))
     return 0

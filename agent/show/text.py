@@ -1,7 +1,8 @@
-"""Evidence as text for a person. Pure: a JSON object in, a string out.
+"""Evidence as text for people. Pure: a JSON object in, a string out.
 
-Evidence read from a file may be anybody's and of any age: every field may be absent, null or of
-another type, unknown ones are passed over, and nothing in it reaches the terminal unescaped.
+Evidence read from a file may come from any source and any version of the agent. Every field may be
+absent, null or of another type; unknown fields are ignored, and everything is escaped before it
+reaches the terminal.
 """
 
 from collections.abc import Iterable, Mapping
@@ -26,7 +27,7 @@ from agent.terminal.values import rows as objects
 NARROWEST, WIDEST = 60, 120
 MARGIN = "  "
 LABELS = ("scenario", "impl", "variant", "commit", "dataset")
-ALWAYS_TOLD = ("produced", "received", "lost")
+ALWAYS_SHOWN = ("produced", "received", "lost")
 
 
 def render(
@@ -35,7 +36,7 @@ def render(
     width: int = 80,
     color: bool = False,
 ) -> str:
-    """The whole report, at most ``width`` columns where its names allow it, ending in a newline."""
+    """Return the whole report, within ``width`` columns if names permit, ending in a newline."""
     style = Style(color)
     columns = min(max(width, NARROWEST), WIDEST) - len(MARGIN)
     parts = [header(evidence, mapping(status), style), hooks(evidence, columns, style)]
@@ -52,18 +53,18 @@ def titled(title: str, lines: Iterable[str], style: Style) -> list[str]:
 
 
 def table(pairs: Iterable[tuple[str, str]]) -> list[str]:
-    """Two columns; rows without a value are left out."""
+    """Return two columns, without the rows that have no value."""
     return [f"{name:<10}{value}" for name, value in pairs if value]
 
 
 def named(name: str, items: list[str], columns: int) -> list[str]:
-    """The items beside their name, in as many lines as it takes."""
+    """Return the items next to their name, wrapped over as many lines as necessary."""
     first, *rest = wrapped(items, columns - 16, ", ")
     return [f"{printable(name, 15):<16}{first}", *(" " * 16 + line for line in rest)]
 
 
 def header(evidence: Mapping[str, Any], status: Mapping[str, Any], style: Style) -> list[str]:
-    """Which run, of what, where and when."""
+    """Return what identifies the run: machine, kernel, run id, labels, time."""
     manifest = mapping(evidence.get("manifest"))
     pairs = [
         ("machine", text(evidence.get("machine") or status.get("machine"))),
@@ -83,7 +84,7 @@ def label(evidence: Mapping[str, Any], name: str) -> object:
 
 
 def text(value: object) -> str:
-    """Printable, and nothing where there is nothing."""
+    """Return the value made printable, or an empty string for an absent one."""
     return "" if value is None or value == "" else printable(value)
 
 
@@ -100,13 +101,13 @@ def unavailable(evidence: Mapping[str, Any], style: Style) -> list[str]:
 
 
 def listed(evidence: Mapping[str, Any]) -> list[str]:
-    """The sections to speak of: the contract's, and of the others those that were asked for."""
+    """Return the sections to show: the default ones, and any others that were requested."""
     asked_for = {*evidence, *mapping(evidence.get("unavailable"))}
     return [name for name in SHOWN if name in DEFAULT_SECTIONS or name in asked_for]
 
 
 def section(evidence: Mapping[str, Any], name: str, columns: int, style: Style) -> list[str]:
-    """One section, or why it is not there."""
+    """Return one section, or the reason why it is missing."""
     title, lines_of = SHOWN[name]
     content = evidence.get(name)
     if isinstance(content, dict):
@@ -116,7 +117,7 @@ def section(evidence: Mapping[str, Any], name: str, columns: int, style: Style) 
 
 
 def hooks(evidence: Mapping[str, Any], columns: int, style: Style) -> list[str]:
-    """Where the kernel was listened to, and with what."""
+    """Return the hooks that programs were attached to, and the versions in use."""
     manifest = mapping(evidence.get("manifest"))
     lines: list[str] = []
     for name, used in mapping(manifest.get("hooks")).items():
@@ -130,7 +131,7 @@ def hooks(evidence: Mapping[str, Any], columns: int, style: Style) -> list[str]:
 
 
 def verdict(evidence: Mapping[str, Any], columns: int, style: Style) -> list[str]:
-    """Whether the run may be relied on, and why not. Of a stream's counts most are 0: not shown."""
+    """Return the verdict, its reasons and each stream's counts; most counts are 0 and not shown."""
     completeness = mapping(evidence.get("completeness"))
     word = completeness.get("verdict")
     if word is None:
@@ -140,13 +141,13 @@ def verdict(evidence: Mapping[str, Any], columns: int, style: Style) -> list[str
     lines = [f"- {printable(r, 1000)}" for r in reasons] if isinstance(reasons, list) else []
     for name, stream in mapping(completeness.get("streams")).items():
         known = {k: v for k, v in mapping(stream).items() if number(v) is not None}
-        counts = [f"{printable(k)} {count(v)}" for k, v in known.items() if v or k in ALWAYS_TOLD]
+        counts = [f"{printable(k)} {count(v)}" for k, v in known.items() if v or k in ALWAYS_SHOWN]
         lines += named(name, counts, columns) if counts else []
     return titled(f"Verdict: {tone(printable(word))}", lines, style)
 
 
 def checks(evidence: Mapping[str, Any], style: Style) -> list[str]:
-    """What we say beside what the kernel says of the same, and by how much of it they differ."""
+    """Return our figures next to the kernel's own, with the differences in percent."""
     listed = objects(evidence.get("checks"))
     if not listed:
         return []
@@ -163,13 +164,13 @@ def checks(evidence: Mapping[str, Any], style: Style) -> list[str]:
 
 
 def _explained(check: Mapping[str, Any]) -> str:
-    """How much of the difference is the kernel's own doing."""
+    """Return the part of the difference due to the kernel's known excess, in percent of it all."""
     explained = number(check.get("explained"))
     return percent(-explained, check.get("kernel")) if explained else ""
 
 
 def cost(evidence: Mapping[str, Any], style: Style) -> list[str]:
-    """What collecting took of the machine, beside what the hooks themselves cost."""
+    """Return the resources that the agent used, which excludes the cost of the hooks."""
     overhead = mapping(evidence.get("overhead"))
     if not overhead:
         return []
@@ -179,8 +180,8 @@ def cost(evidence: Mapping[str, Any], style: Style) -> list[str]:
         f"{milliseconds(cpu)} of CPU in the agent's processes, {percent(cpu, wall)} of one CPU",
     ]
     if cpu is not None and events:
-        lines[1] += f", {duration(cpu * 1000 / events)} an event"
+        lines[1] += f", {duration(cpu * 1000 / events)} per event"
     for process in objects(overhead.get("processes")):
         role, pid = printable(process.get("role"), 15), printable(process.get("pid"), 10)
         lines.append(f"{role:<16}pid {pid:<10}{milliseconds(process.get('cpu_ms'))}")
-    return titled("What collecting cost", lines, style)
+    return titled("Cost of collecting", lines, style)

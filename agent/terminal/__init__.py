@@ -1,1 +1,1 @@
-"""Text for a person at a terminal: values made safe to print, charts, styles."""
+"""Text for people at a terminal: values made safe to print, charts, styles."""

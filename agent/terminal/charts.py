@@ -1,4 +1,4 @@
-"""Bars and columns in plain characters."""
+"""Bar charts and columns in plain characters."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ FULL = "█"
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One row of a chart: a label, what its bar is proportional to, and what stands behind it."""
+    """One row of a chart: its label, the size that its bar represents, and a note."""
 
     label: str
     size: float
@@ -19,7 +19,7 @@ class Bar:
 
 
 def bar(size: float, largest: float, width: int) -> str:
-    """A bar of ``width`` cells for the largest; whatever is not zero shows as something."""
+    """Return a bar, ``width`` cells long for the largest size, never empty for a size above 0."""
     if size <= 0 or largest <= 0 or width <= 0:
         return ""
     eighths = max(1, round(min(size / largest, 1) * width * 8))
@@ -28,7 +28,7 @@ def bar(size: float, largest: float, width: int) -> str:
 
 
 def chart(bars: Sequence[Bar], width: int) -> list[str]:
-    """The rows of a chart, in ``width`` columns."""
+    """Return the rows of a chart that is ``width`` columns wide."""
     if not bars:
         return []
     labels = max(len(row.label) for row in bars)
@@ -42,7 +42,10 @@ def chart(bars: Sequence[Bar], width: int) -> list[str]:
 
 
 def histogram(buckets: Sequence[Mapping[str, object]], width: int) -> list[str]:
-    """A chart of evidence's buckets: lower bounds in µs, powers of two, 0 for what is below 1."""
+    """Return a chart of an evidence histogram.
+
+    A bucket's lower bound is in µs, a power of two, or 0 for values below 1.
+    """
     counts: dict[float, float] = {}
     for bucket in buckets:
         lower, size = number(bucket.get("bucket_us")), number(bucket.get("count"))
@@ -55,9 +58,9 @@ def histogram(buckets: Sequence[Mapping[str, object]], width: int) -> list[str]:
 
 
 def with_gaps(lowers: Sequence[float]) -> list[float]:
-    """The bounds and the empty buckets between them, which evidence leaves out.
+    """Return the bounds with those of the empty buckets between them, which evidence omits.
 
-    Without them two neighbouring rows could be a thousandfold apart.
+    Without them, two adjacent rows could differ by a factor of a thousand.
     """
     every = [0.0, *(float(2**power) for power in range(40))]
     if not lowers or not set(lowers) <= set(every):
@@ -71,7 +74,7 @@ def range_of(lower_us: float) -> str:
 
 
 def wrapped(items: list[str], width: int, gap: str = "   ") -> list[str]:
-    """The items side by side, in as many lines as it takes."""
+    """Return the items side by side, wrapped over as many lines as necessary."""
     lines: list[str] = []
     for item in items:
         if lines and len(lines[-1]) + len(gap) + len(item) <= width:

@@ -20,18 +20,18 @@ QUANTILES = (
 
 
 def latency(section: Mapping[str, Any], width: int) -> list[str]:
-    """Percentiles and the chart of a latency section; distributions nested in it in one line."""
+    """Return the percentiles and chart of a latency section, and a line per nested distribution."""
     lines = [f"{count(section.get('count'))} samples, {count(section.get('lost'))} lost"]
     lines += wrapped([f"{name} {duration(section.get(key))}" for name, key in QUANTILES], width)
     lines += histogram(objects(section.get("histogram")), width)
     for name, nested in section.items():
         if isinstance(nested, dict) and "histogram" in nested:
-            lines += beside(name, nested)
+            lines += nested_summary(name, nested)
     return lines
 
 
-def beside(name: str, nested: Mapping[str, Any]) -> list[str]:
-    """A second distribution of the same events, such as a latency with the queue in it."""
+def nested_summary(name: str, nested: Mapping[str, Any]) -> list[str]:
+    """Return a line for a second distribution of the same events, such as latency with queueing."""
     shown = ("p50_us", "p95_us", "p99_us", "max_us")
     values = [f"{label} {duration(nested.get(key))}" for label, key in QUANTILES if key in shown]
     return [f"{printable(name, LONGEST_NAME)}: " + "   ".join(values)]

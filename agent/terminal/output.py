@@ -1,18 +1,18 @@
-"""Writing a report to whatever standard output is."""
+"""Output of a report to a terminal, pipe or file."""
 
 import os
 import shutil
 import sys
 from typing import TextIO
 
-# Blocks by how full they are, for terminals and files that cannot take them.
+# ASCII substitutes for terminals and files that cannot encode these characters.
 ASCII = str.maketrans(
     {"█": "#", "–": "-", "·": "|", "µ": "u", "…": "~"} | dict.fromkeys("▉▊▋▌▍▎▏", "+")
 )
 
 
 def wants_color(stream: TextIO) -> bool:
-    """Colour is for a person at a terminal who has not declined it (https://no-color.org)."""
+    """Return whether to use color: on a terminal, unless NO_COLOR is set (https://no-color.org)."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
@@ -21,7 +21,7 @@ def columns() -> int:
 
 
 def write(text: str, stream: TextIO | None = None) -> None:
-    """Writes text, spelled in ASCII where the stream's encoding cannot carry it."""
+    """Write text, replaced with ASCII substitutes if the stream's encoding cannot represent it."""
     stream = stream or sys.stdout
     encoding = stream.encoding or "ascii"
     try:

@@ -1,11 +1,11 @@
-"""Emphasis, in ANSI colours or in nothing at all."""
+"""Emphasis in ANSI colors, or none."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How a text marks what matters. Without colour the words alone have to do."""
+    """Text styles. Without color, they return the text unchanged."""
 
     color: bool = False
 

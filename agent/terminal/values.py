@@ -1,4 +1,4 @@
-"""What comes from evidence, made safe to print: any value may be null, absent or hostile."""
+"""Values from evidence, made safe to print: any of them may be null, absent or hostile."""
 
 import math
 from collections.abc import Mapping
@@ -6,35 +6,35 @@ from typing import Any
 
 ABSENT = "–"
 LONGEST_NAME = 24
-"""Characters shown of a name."""
+"""Maximum number of characters shown of a name."""
 TOP = 10
-"""Rows shown of a table."""
+"""Maximum number of rows shown of a table."""
 
 
 def number(value: object) -> float | None:
-    """The value where it is a finite number, else None (null, text, NaN, a truth value)."""
+    """Return the value if it is a finite number, else None (for null, text, NaN, a boolean)."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    # An int may be too large for a float; such a number is no measurement.
+    # An int may be too large for a float; such a number is not a measurement.
     if isinstance(value, int) and value.bit_length() > 1000:
         return None
     return value if math.isfinite(value) else None
 
 
 def mapping(value: object) -> Mapping[str, Any]:
-    """The value where it is an object, else an empty one."""
+    """Return the value if it is an object, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 
 def rows(value: object) -> list[Mapping[str, Any]]:
-    """The objects of a list; an empty list where the value is none."""
+    """Return the objects in a list, or an empty list if the value is not a list."""
     return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
 
 
 def printable(value: object, limit: int = 200) -> str:
-    """Text without anything that a terminal would act upon.
+    """Return the value as text that contains nothing a terminal would interpret.
 
-    A task may call itself what it likes: control bytes, bidirectional overrides and lone
+    A task can choose any name for itself. Control bytes, bidirectional overrides and lone
     surrogates are shown as escapes.
     """
     text = ABSENT if value is None else str(value)
@@ -43,13 +43,13 @@ def printable(value: object, limit: int = 200) -> str:
 
 
 def count(value: object) -> str:
-    """``1234567`` → ``1,234,567``."""
+    """Return a count with thousands separators: ``1,234,567``."""
     amount = number(value)
     return ABSENT if amount is None else f"{amount:,.0f}"
 
 
 def duration(microseconds: object) -> str:
-    """A time given in µs in the unit that a person would choose: ``1.25 ms``."""
+    """Return a time given in µs, in the most readable unit: ``1.25 ms``."""
     us = number(microseconds)
     if us is None:
         return ABSENT
@@ -60,19 +60,19 @@ def duration(microseconds: object) -> str:
 
 
 def milliseconds(value: object) -> str:
-    """A time given in ms in the unit that a person would choose."""
+    """Return a time given in ms, in the most readable unit."""
     ms = number(value)
     return ABSENT if ms is None else duration(ms * 1000)
 
 
 def nanoseconds(value: object) -> str:
-    """A time given in ns in the unit that a person would choose."""
+    """Return a time given in ns, in the most readable unit."""
     ns = number(value)
     return ABSENT if ns is None else duration(ns / 1000)
 
 
 def significant(value: float) -> str:
-    """Three digits, never in scientific notation: ``1.25``, ``12.5``, ``125``, ``12,500``."""
+    """Return three digits, without scientific notation: ``1.25``, ``12.5``, ``125``, ``12,500``."""
     magnitude = abs(value)
     decimals = 2 if magnitude < 10 else 1 if magnitude < 100 else 0
     text = f"{value:,.{decimals}f}"
@@ -81,7 +81,7 @@ def significant(value: float) -> str:
 
 
 def percent(part: object, whole: object) -> str:
-    """``part`` of ``whole``; an absent value where there is no whole."""
+    """Return ``part`` as a percentage of ``whole``, or `ABSENT` without a positive whole."""
     share, total = number(part), number(whole)
     if share is None or not total or total < 0:
         return ABSENT

@@ -163,7 +163,7 @@ def test_a_path_without_an_agent(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([command, "--against", str(tmp_path)]) == 2
-    assert f"{tmp_path} is no checkout of the agent" in capsys.readouterr().err
+    assert f"{tmp_path} is not a checkout of the agent" in capsys.readouterr().err
     with pytest.raises(NotACheckout):
         checkout(tmp_path / "nowhere")
 

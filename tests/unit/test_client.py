@@ -74,7 +74,7 @@ def test_nobody_there() -> None:
 def test_somebody_else_there() -> None:
     with (
         serving(FakeAgent(evidence=["not", "ours"])) as other,  # type: ignore[arg-type]
-        pytest.raises(AgentUnreachable, match="/stop answered no JSON object"),
+        pytest.raises(AgentUnreachable, match="/stop did not answer with a JSON object"),
     ):
         AgentClient(other.url).post("/stop")
 
@@ -115,7 +115,7 @@ def test_arguments_come_after_a_free_port(tmp_path: Path) -> None:
 def test_an_agent_that_ends_at_its_start_leaves_its_last_words() -> None:
     failing = shell("echo no such module >&2; exit 3")
     with (
-        pytest.raises(AgentDidNotStart, match=r"ended with status 3 .*\nno such module"),
+        pytest.raises(AgentDidNotStart, match=r"exited with status 3 .*\nno such module"),
         running_agent(invocation=failing),
     ):
         pass

@@ -110,7 +110,7 @@ def test_an_agent_that_does_not_start(
     assert demo.run_demo() == 1
     complaints = capfd.readouterr().err
     assert "no luck\n" in complaints
-    assert "demo: the agent ended with status 3 before it listened" in complaints
+    assert "demo: the agent exited with status 3 before it listened" in complaints
 
 
 @pytest.mark.parametrize("part", workload.PARTS)

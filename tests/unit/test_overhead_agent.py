@@ -38,8 +38,8 @@ def test_a_run_starts_with_its_options_and_stops() -> None:
             },
             "supervisor gone",
         ),
-        ({**GOOD, "biolatency": {}}, "biolatency was collected too"),
-        ({**GOOD, "timing": "clock"}, "timing accounting asked for, clock in evidence"),
+        ({**GOOD, "biolatency": {}}, "biolatency was collected but not requested"),
+        ({**GOOD, "timing": "clock"}, "requested timing accounting, but evidence says clock"),
     ],
 )
 def test_what_was_not_collected_cannot_pass_for_cheap(evidence: dict[str, Any], why: str) -> None:
@@ -62,4 +62,4 @@ def test_losses_are_remarks_counted_over_the_runs() -> None:
         agent.evidence["completeness"] = {"verdict": "degraded", "reasons": reasons}
         with configuration.armed():
             pass
-    assert configuration.remarks() == ("runqlat: N of N events lost (2 runs)",)
+    assert configuration.remarks() == ("runqlat: N of N events lost (runs: 2)",)

@@ -1,0 +1,1 @@
+"""A bundled workload with a run around it, and the evidence printed."""

@@ -1,1 +1,1 @@
-"""The compiling process, which runs under the interpreter that has bcc (Python 3.9 or later)."""
+"""The compiler process, which runs under the interpreter that has bcc (Python 3.9 or later)."""

@@ -1,7 +1,7 @@
 """Types of the running kernel, read through libbpf's BTF functions. Standard library only.
 
-``libbcc_bpf.so.0`` comes with bcc and exports them; a lookup costs 14 ms for the whole of
-vmlinux, where parsing it in Python would cost half a second.
+``libbcc_bpf.so.0`` comes with bcc and exports them. Looking up everything that is needed
+takes 14 ms; parsing all of vmlinux's BTF in Python would take half a second.
 """
 
 import ctypes
@@ -17,7 +17,7 @@ LIBRARIES = ("libbcc_bpf.so.0", "libbpf.so.1", "libbpf.so.0")
 
 
 class NoBtf(Exception):
-    """The kernel has no BTF, or there is no library to read it with."""
+    """The kernel has no BTF, or no library is available to read it."""
 
 
 class _Type(ctypes.Structure):
@@ -39,7 +39,7 @@ class _Type(ctypes.Structure):
 
 
 class _Member(ctypes.Structure):
-    """struct btf_member; a bit field keeps its width in the offset's upper byte."""
+    """struct btf_member; a bit field's width is in the upper byte of ``offset``."""
 
     _fields_ = [
         ("name_off", ctypes.c_uint32),
@@ -76,24 +76,24 @@ def _load_library() -> ctypes.CDLL:
 
 
 class KernelTypes:
-    """Lookups in vmlinux's BTF. Raises NoBtf where there is none."""
+    """Lookups in vmlinux's BTF. Raises NoBtf if there is none."""
 
     def __init__(self) -> None:
         self._library = _load_library()
         self._btf = self._library.btf__load_vmlinux_btf()
-        # libbpf before 1.0 returns an error pointer, later ones NULL
+        # libbpf before 1.0 returns an error pointer, later versions NULL
         if not self._btf or self._btf > (1 << 64) - 4096:
             raise NoBtf("/sys/kernel/btf/vmlinux cannot be read")
 
     def type_id(self, name: str, kind: int) -> Optional[int]:
-        """The id of a named type, or None."""
+        """Return the id of a named type, or None."""
         found = self._library.btf__find_by_name_kind(self._btf, name.encode(), kind)
         return found if found > 0 else None
 
     def offset_of(self, struct: str, field: str) -> Optional[int]:
-        """Offset in bytes of ``field`` or ``field.of.its``, or None.
+        """Return the offset in bytes of ``field`` or ``field.of.its``, or None.
 
-        Fields of anonymous structs and unions are found as C finds them.
+        Fields of anonymous structs and unions are found as in C.
         """
         type_id = self.type_id(struct, KIND_STRUCT)
         offset = 0
@@ -105,11 +105,11 @@ class KernelTypes:
         return offset
 
     def tracepoint_id(self, name: str) -> Optional[int]:
-        """The id to attach a BTF-typed raw tracepoint to, or None: no such tracepoint."""
+        """Return the type id for attaching to a BTF-typed raw tracepoint; None if there is none."""
         return self.type_id(f"btf_trace_{name}", KIND_TYPEDEF)
 
     def argument_position(self, tracepoint: str, type_name: str, nth: int) -> Optional[int]:
-        """Position of the nth argument of a type (see specs.Argument), or None."""
+        """Return the position of the nth argument of a type (see spec.Argument), or None."""
         positions = [
             position
             for position, name in enumerate(self.argument_types(tracepoint))
@@ -118,7 +118,7 @@ class KernelTypes:
         return positions[nth] if nth < len(positions) else None
 
     def argument_types(self, tracepoint: str) -> list[str]:
-        """Names of what a tracepoint's arguments are, or point to."""
+        """Return the type names of a tracepoint's arguments, or of what they point to."""
         type_id = self.tracepoint_id(tracepoint)
         if type_id is None:
             return []
@@ -127,7 +127,7 @@ class KernelTypes:
         return [self._describe(p.type) for p in self._items(prototype[0], _Param)][1:]
 
     def has_enumerator(self, enum: str, name: str) -> bool:
-        """Whether an enum has this name: how the kernel's helpers are found."""
+        """Whether an enum has this enumerator. Used to find the kernel's helpers."""
         type_id = self.type_id(enum, KIND_ENUM)
         if type_id is None:
             return False
@@ -159,7 +159,7 @@ class KernelTypes:
         return self._name(found.name_off)
 
     def _member(self, type_id: int, field: str) -> Optional[tuple[int, int]]:
-        """The type of a field and its offset in bytes, or None."""
+        """Return the type id of a field and its offset in bytes, or None."""
         is_bitfield_struct = self._type(type_id).info >> 31
         for member in self._items(type_id, _Member):
             bits = member.offset & 0xFFFFFF if is_bitfield_struct else member.offset

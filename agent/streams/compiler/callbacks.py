@@ -1,9 +1,9 @@
-"""Programs that the kernel calls back: what is needed for one beyond what bcc compiles.
+"""What a program with a kernel callback needs beyond what bcc compiles.
 
-``bpf_task_work_schedule_resume_impl()`` (kernel 6.18) has a function of the program called as a
-task returns to user space. The verifier wants that function among the program's own
-instructions, a type for each function, and a map whose value holds a ``struct bpf_task_work`` by
-its type. bcc makes none of these types. Standard library only.
+``bpf_task_work_schedule_resume_impl()`` (kernel 6.18) has a function of the program called when a
+task returns to user space. The verifier requires that function among the program's own
+instructions, a type for each function, and a map whose value type contains a
+``struct bpf_task_work``. bcc generates none of these types. Standard library only.
 """
 
 import os
@@ -23,20 +23,20 @@ from agent.streams.shared import bpf
 
 SCHEDULE = "bpf_task_work_schedule_resume_impl"
 PLACES = 256
-"""Tasks that may be awaited at a time; a power of two. Two that share a place: one is missed."""
+"""Tasks that can be awaited at a time; a power of two. Of two that share a place, one is missed."""
 PLACE_SIZE = 16
 
 
 @dataclass(frozen=True)
 class Callbacks:
-    """The types and the map of tasks that are awaited, which loaded programs keep alive."""
+    """The types and the map of awaited tasks. Loaded programs keep both alive."""
 
     types_fd: int
     awaited_fd: int
     schedule_id: int
 
     def constants(self) -> dict[str, int]:
-        """The ``-D`` constants of what is compiled to use them."""
+        """Return the ``-D`` constants for the code that uses the callbacks."""
         return {
             "WITH_EXEC_RETURNS": 1,
             "AWAITED_FD": self.awaited_fd,
@@ -44,7 +44,7 @@ class Callbacks:
         }
 
     def functions(self, main: bytes) -> bytes:
-        """``struct bpf_func_info`` of a program and of the callback behind it."""
+        """Return the ``struct bpf_func_info`` of a program and of the callback that follows it."""
         return struct.pack("=IIII", 0, _MAIN, len(main) // INSTRUCTION.size, _CALLBACK)
 
     def close(self) -> None:
@@ -53,7 +53,7 @@ class Callbacks:
 
 
 def open_callbacks(types: KernelTypes) -> Optional[Callbacks]:
-    """None where the kernel has no such function. Raises OSError where it refuses."""
+    """Create the types and the map; None if the kernel lacks the function. Raises OSError."""
     schedule_id = types.type_id(SCHEDULE, KIND_FUNC)
     if schedule_id is None:
         return None
@@ -77,7 +77,7 @@ _KEY, _WORD, _INT, _WORK, _PLACE, _PROTOTYPE, _MAIN, _CALLBACK = range(1, 9)
 
 
 def _types() -> bytes:
-    """A BTF blob (Documentation/bpf/btf.rst) with the types numbered above."""
+    """Return a BTF blob (Documentation/bpf/btf.rst) with the types numbered above."""
     names = bytearray(b"\0")
     types = bytearray()
 

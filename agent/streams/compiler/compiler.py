@@ -1,10 +1,10 @@
-"""The compiling process: imports bcc, compiles probes/*.c, loads them, hands the fds over, exits.
+"""The compiler process: imports bcc, compiles the C files, loads the programs, sends fds, exits.
 
-It lives for one compilation, so that LLVM's 100 MB and its crashes go with it. It runs under
-whichever interpreter has bcc (the distribution's, as a rule), as a script, with nothing but bcc
-and the standard library; keep it to Python 3.9.
+It lives for one compilation, so that LLVM's 100 MB and LLVM's crashes go away with it. It runs as a
+script under an interpreter that has bcc (usually the distribution's), and imports only bcc and the
+standard library. Keep it compatible with Python 3.9.
 
-Request and answer are one message each on the inherited socket ``argv[1]``
+The request and the answer are one message each on the inherited socket ``argv[1]``
 (agent/streams/shared/build_messages.py). Clang's messages go to stderr.
 """
 
@@ -41,14 +41,14 @@ Loaded = list[tuple[Program, int]]
 
 
 class Build(NamedTuple):
-    """What came of a request."""
+    """The outcome of a request."""
 
     loaded: Loaded
     unavailable: dict[str, str]
     newer: Newer
-    """What of a newer kernel they use."""
+    """The newer kernel features that the programs use."""
     refused: str = ""
-    """Why they do without all of it, where this kernel has some."""
+    """Why they use none although this kernel has some; otherwise empty."""
 
 
 LOG_LINES = 12
@@ -56,11 +56,11 @@ LOG_BYTES = 16 * 1024
 
 
 class BuildFailed(AgentError):
-    """Nothing was loaded; ``code`` names the kind of cause, the message holds the last lines."""
+    """Nothing was loaded. ``code`` names the cause; the message has the log's last lines."""
 
 
 def optional_helpers(types: KernelTypes) -> dict[str, int]:
-    """What this kernel has beyond what is needed, found by name and never by its version."""
+    """Return the constants for this kernel's optional features, found by name, not version."""
     constants = {
         f"HAVE_{program.hook.upper()}": 1
         for program in specs.PROGRAMS
@@ -74,7 +74,7 @@ def optional_helpers(types: KernelTypes) -> dict[str, int]:
 
 
 def kernel_constants(types: KernelTypes) -> tuple[dict[str, int], dict[str, str]]:
-    """Offsets and positions as ``-D`` constants, and what this kernel lacks, by constant."""
+    """Return offsets and positions as ``-D`` constants, and what this kernel lacks, by constant."""
     constants = optional_helpers(types)
     missing: dict[str, str] = {}
     for field in specs.FIELDS:
@@ -96,7 +96,7 @@ def kernel_constants(types: KernelTypes) -> tuple[dict[str, int], dict[str, str]
 def available_programs(
     types: KernelTypes, constants: dict[str, int], sections: tuple[str, ...]
 ) -> list[Program]:
-    """The programs of these sections, less optional ones that this kernel has no hook for."""
+    """Return these sections' programs, without optional ones for which this kernel has no hook."""
     programs = specs.programs_for(sections, constants)
     return [p for p in programs if not (p.optional and types.tracepoint_id(p.hook) is None)]
 
@@ -104,7 +104,7 @@ def available_programs(
 def unsupported(
     types: KernelTypes, constants: dict[str, int], missing: dict[str, str], section: str
 ) -> Optional[str]:
-    """Why the kernel cannot support a section, or None if it can."""
+    """Return why the kernel cannot support a section, or None if it can."""
     for program in available_programs(types, constants, (section,)):
         if not program.iterates and types.tracepoint_id(program.hook) is None:
             return f"this kernel has no tracepoint {program.hook}"
@@ -115,8 +115,8 @@ def unsupported(
 
 
 def compile_source(constants: dict[str, int], sections: tuple[str, ...]) -> Any:
-    """All C files as one translation unit (0.2 s). Raises BuildFailed."""
-    from bcc import BPF  # the only place that imports it
+    """Compile all C files as one translation unit (0.2 s). Raises BuildFailed."""
+    from bcc import BPF  # not at the top: this interpreter may lack it
 
     switches = {switch: int(s in sections) for s, switch in specs.SWITCHES.items()}
     text = "".join(f'#line 1 "{name}"\n{(PACKAGE / name).read_text()}' for name in specs.SOURCES)
@@ -128,20 +128,20 @@ def compile_source(constants: dict[str, int], sections: tuple[str, ...]) -> Any:
             for n, v in {**constants, **switches}.items()
         ),
     ]
-    said_before = stderr_size()
+    position = stderr_size()
     try:
         return BPF(text=text.encode(), cflags=cflags)
-    except Exception as error:  # bcc raises bare Exceptions, with no word of clang's in them
-        raise BuildFailed(stderr_since(said_before) or str(error), code="compile_failed") from error
+    except Exception as error:  # bcc raises bare Exceptions, without clang's messages
+        raise BuildFailed(stderr_since(position) or str(error), code="compile_failed") from error
 
 
 def stderr_size() -> int:
-    """Bytes written to stderr so far; 0 where it is no file. The supervisor makes it one."""
+    """Return the bytes written to stderr so far; 0 if it is not a file (the supervisor's is)."""
     return os.fstat(2).st_size
 
 
 def stderr_since(position: int) -> str:
-    """The last lines of what came after, which is how clang tells what is wrong."""
+    """Return the last lines written after ``position``: clang reports errors there."""
     start = max(position, stderr_size() - LOG_BYTES)
     try:
         text = os.pread(2, LOG_BYTES, start).decode(errors="replace")
@@ -190,7 +190,7 @@ def attempt(
             loaded.append((program, fd))
     except bpf.LoadFailed as error:
         close_all(loaded)
-        refused = error.errno in (1, 13)  # EPERM, EACCES without a verifier's word
+        refused = error.errno in (1, 13)  # EPERM, EACCES; the verifier would leave a log
         code = "not_permitted" if refused and not error.log else "load_failed"
         raise BuildFailed(f"{hook}: {error}", code=code) from error
     except OSError as error:
@@ -213,7 +213,7 @@ def attempt_best(
     sections: tuple[str, ...],
     unavailable: dict[str, str],
 ) -> Build:
-    """The same with what this kernel makes cheaper, and without where that fails."""
+    """Try with this kernel's newer features, then without them if that fails."""
     newer = Newer()
     try:
         newer = newer_kernel(types, constants, sections)
@@ -226,10 +226,10 @@ def attempt_best(
 
 
 def build(sections: tuple[str, ...], constants: dict[str, int]) -> Build:
-    """The programs of every section that can be had, and why the others cannot.
+    """Build every section that can be built, and report why the others cannot.
 
-    Sections are built together; only where that fails is each built alone to find the one at
-    fault. Raises BuildFailed where none can be had.
+    Sections are built together. Only if that fails is each built alone, to find the one at fault.
+    Raises BuildFailed if none can be built.
     """
     types = KernelTypes()
     offsets, missing = kernel_constants(types)
@@ -259,7 +259,7 @@ def build(sections: tuple[str, ...], constants: dict[str, int]) -> Build:
 
 
 def answer(request: BuildRequest) -> tuple[Union[BuildAnswer, Failure], dict[str, int]]:
-    """What came of a request, and the file descriptors that go with it, by name."""
+    """Carry out a request. Returns the message to send and its file descriptors by name."""
     os.environ["BCC_KERNEL_SOURCE"] = str(PROBES / "include")
     try:
         import bcc
@@ -286,7 +286,7 @@ def main() -> None:
             channel.send_failure(supervisor, message)
         else:
             channel.send_answer(supervisor, message, fds)
-    # not exit(): bcc's and LLVM's own clean-up is slow and has crashed
+    # not exit(): the cleanup of bcc and LLVM is slow and has crashed
     sys.stderr.flush()
     os._exit(0)
 

@@ -1,15 +1,15 @@
-"""What bcc leaves open in a program's instructions, filled in before they are loaded.
+"""Fill in what bcc leaves open in a program's instructions, before they are loaded.
 
-bcc compiles each function alone: it knows no calls of kernel functions, no address of another
-function of ours, and nothing that is found out only once there is something to run. Where one
-belongs, the C files put a number that means nothing else. Standard library only.
+bcc compiles each function separately. It does not support calls of kernel functions, and it does
+not know the addresses of our other functions or values that only a running program can find. In
+place of each, the C files put a number that means nothing else. Standard library only.
 """
 
 import struct
 from collections.abc import Mapping
 
 MARK_SCHEDULE, MARK_CAST, MARK_REGISTERS = 0x7F000001, 0x7F000002, 0x7F000003
-"""Calls of two kernel functions (no helper has such a number); a number that is moved."""
+"""Calls of two kernel functions (no helper has such a number), and the immediate of a move."""
 
 MARKS = {
     "MARK_SCHEDULE": MARK_SCHEDULE,
@@ -22,14 +22,15 @@ MARKS = {
 OP_CALL, OP_LOAD_64, OP_MOVE = 0x85, 0x18, 0xB7
 PSEUDO_KFUNC_CALL, PSEUDO_FUNC = 2, 4
 INSTRUCTION = struct.Struct("=BBhi")
-"""Operation; destination and source registers, 4 bits each; offset; number."""
+"""Opcode; destination and source registers, 4 bits each; offset; immediate."""
 
 
 def link(code: bytes, marks: Mapping[int, int], callback: bytes = b"") -> bytes:
-    """The instructions with every mark replaced, and with the callback, if any, behind them.
+    """Return the instructions with every mark replaced, followed by the callback, if any.
 
-    A called mark becomes the call of the kernel function with that BTF id, a moved one the number;
-    the address of a function (``bpf_pseudo_fd(4, 0)``) becomes that of the callback.
+    ``marks`` gives the BTF id of the kernel function for a mark that is called, and the number for
+    one that is moved. The address of a function (``bpf_pseudo_fd(4, 0)``) becomes that of the
+    callback.
     """
     linked = bytearray()
     for index in range(len(code) // INSTRUCTION.size):

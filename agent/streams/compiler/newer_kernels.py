@@ -1,7 +1,7 @@
-"""What newer kernels make cheaper, found by name; what they lack, the programs do without.
+"""Features of newer kernels that reduce cost, found by name; programs also work without them.
 
-Nothing that was asked for fails by it: where the kernel refuses, all of it is left out. Used by
-the compiling process. Standard library only.
+No request fails because of them: if the kernel refuses, all of them are left out. Used by the
+compiler process. Standard library only.
 """
 
 import os
@@ -17,17 +17,17 @@ from agent.streams.compiler.linking import MARK_CAST, MARK_REGISTERS, MARK_SCHED
 from agent.streams.shared import bpf
 
 CAST = "bpf_rdonly_cast"
-"""Since 6.2: no call, but the verifier's leave to read at an address what lies there."""
+"""Since 6.2. A move, not a call: it makes the verifier allow reads of a type at an address."""
 
 AWAITING_NEEDS = ("REGS_RESULT", "HAVE_TASK_PT_REGS", "EXECVE_NUMBER", "EXECVEAT_NUMBER")
 REGISTERS_NEED = ("TASK_STACK", "HAVE_TASK_PT_REGS")
-"""Constants that a kernel which can do this has on x86 and arm64, and may lack elsewhere."""
+"""Constants that a kernel with this feature has on x86 and arm64, and may lack elsewhere."""
 RUN_QUEUE_NEEDS = ("TASK_CFS_RQ", "CFS_RQ_RQ", "RQ_CLOCK")
 
 
 @dataclass(frozen=True)
 class Newer:
-    """What this kernel has; by default nothing."""
+    """The newer features that this kernel has; by default none."""
 
     callbacks: Optional[Callbacks] = None
     cast_id: Optional[int] = None
@@ -35,7 +35,7 @@ class Newer:
     run_queue_type: int = 0
 
     def constants(self) -> dict[str, int]:
-        """The ``-D`` constants that choose the code."""
+        """Return the ``-D`` constants that select the code."""
         return {
             **MARKS,
             "DIRECT_REGISTERS": int(bool(self.registers_type)),
@@ -47,9 +47,9 @@ class Newer:
         }
 
     def marks(self, types: KernelTypes, module: Any) -> dict[int, int]:
-        """What stands for each mark in the programs of a compiled module.
+        """Return what replaces each mark in the programs of a compiled module.
 
-        Raises bpf.LoadFailed, or OSError where not every task's registers lie at one distance.
+        Raises bpf.LoadFailed, or OSError if the distance to the registers differs between tasks.
         """
         marks = {}
         if self.callbacks:
@@ -66,7 +66,7 @@ class Newer:
 
 
 def newer_kernel(types: KernelTypes, constants: dict[str, int], sections: tuple[str, ...]) -> Newer:
-    """What this kernel has of what a run of these sections can use. Raises OSError."""
+    """Return the features of this kernel that a run of these sections can use. Raises OSError."""
     awaits = set(FAILURES_NEED) <= set(sections) and constants.keys() >= set(AWAITING_NEEDS)
     cast_id = types.type_id(CAST, KIND_FUNC)
 
@@ -84,10 +84,10 @@ def newer_kernel(types: KernelTypes, constants: dict[str, int], sections: tuple[
 
 
 def _registers_distance(types: KernelTypes, module: Any) -> int:
-    """Bytes from the bottom of a task's stack to the registers that it saved.
+    """Return the bytes from the bottom of a task's stack to its saved registers.
 
-    The same for all tasks, by THREAD_SIZE and what an architecture leaves free at the top; asked
-    of the kernel, which knows both.
+    The distance is the same for all tasks. It depends on THREAD_SIZE and on what the architecture
+    leaves free at the top of the stack, so an iterator asks the kernel, which knows both.
     """
     iterator_type = types.type_id("bpf_iter_task", KIND_FUNC)
     code = module.dump_func(b"on_iter_registers")
@@ -97,7 +97,7 @@ def _registers_distance(types: KernelTypes, module: Any) -> int:
     finally:
         os.close(fd)
     pairs: list[tuple[int, int]] = list(struct.iter_unpack("=QQ", found))
-    # a task that has ended has no stack any more
+    # a task that has exited no longer has a stack
     distances = {registers - stack for stack, registers in pairs if stack}
     if len(distances) != 1:
         raise OSError(f"{len(distances)} distances from the stack to the registers")

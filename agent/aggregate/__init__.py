@@ -1,4 +1,4 @@
-"""Values into distributions and counters.
+"""Aggregation of values into distributions and counters.
 
-Knows nothing of Trio, of HTTP or of where a value came from.
+Knows nothing about Trio, HTTP or the source of the values.
 """

@@ -1,4 +1,4 @@
-"""Metric families of runs, as data: how a family is rendered follows from its totals' type."""
+"""Metric families of runs, as data: the type of a family's totals decides how it is rendered."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,10 +6,10 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One family that has a sample (or a histogram's samples) for each label set."""
+    """One metric family, with a sample (or a histogram's samples) for each label set."""
 
     name: str
     type: Literal["histogram", "gauge", "counter"]
     help: str
     label: str = ""
-    """A label beyond those of the run, of families whose totals are `Counts`."""
+    """A label in addition to those of the run, for families whose totals are `Counts`."""

@@ -1,4 +1,4 @@
-"""The one place that touches the HdrHistogram library, which ships no type information."""
+"""The only module that uses the HdrHistogram library, which ships no type information."""
 
 import zlib
 from typing import Any, Protocol, cast
@@ -12,7 +12,7 @@ SIGNIFICANT_DIGITS = 3
 
 
 class Hdr(Protocol):
-    """What we use of ``hdrh.histogram.HdrHistogram``."""
+    """The part of ``hdrh.histogram.HdrHistogram`` that we use."""
 
     lowest_trackable_value: int
     highest_trackable_value: int
@@ -25,18 +25,18 @@ class Hdr(Protocol):
         """A ctypes array of unsigned 64-bit counts, one per bin."""
 
     def encode(self) -> bytes:
-        """V2, zlib-compressed, base64."""
+        """Return the V2 encoding, zlib-compressed, in base64."""
 
 
 def new_hdr() -> Hdr:
-    """An empty histogram of 1 ns to 100 s at three significant digits (28,672 bins, 224 KiB)."""
+    """Return an empty histogram: 1 ns to 100 s, three significant digits (28,672 bins, 224 KiB)."""
     return cast(Hdr, HdrHistogram(LOWEST_NS, HIGHEST_NS, SIGNIFICANT_DIGITS))
 
 
 def decode_hdr(encoded: str) -> Hdr:
-    """The histogram in a V2 base64 string.
+    """Return the histogram in a V2 base64 string.
 
-    Raises ValueError where the string is none, or its range or precision differ from ours.
+    Raises ValueError if the string is not one, or if its range or precision differs from ours.
     """
     try:
         hdr = cast(Hdr, HdrHistogram.decode(encoded.encode("ascii")))
@@ -44,5 +44,5 @@ def decode_hdr(encoded: str) -> Hdr:
         raise ValueError(f"not an encoded HdrHistogram: {error!r}") from error
     found = (hdr.lowest_trackable_value, hdr.highest_trackable_value, hdr.significant_figures)
     if found != (LOWEST_NS, HIGHEST_NS, SIGNIFICANT_DIGITS):
-        raise ValueError(f"lowest, highest value and digits are {found}, not our range")
+        raise ValueError(f"lowest value, highest value and digits are {found}, not our range")
     return hdr

@@ -1,9 +1,9 @@
-"""Latency distributions: HdrHistogram's counts, filled and read by numpy.
+"""Latency distributions: HdrHistogram's counts, filled and read with numpy.
 
-Error: a bin of width w begins at 1024 w or above (or w is 1), and its middle stands for all of
+Error: a bin of width w begins at 1024 w or above (or w is 1), and its middle represents all of
 its values, so a percentile is off by less than 1/2048 = 0.05 % of itself. Counts, sum, minimum
-and maximum are exact. Memory: 224 KiB of counts, whatever is folded, and 256 KiB of scratch for
-each thread that folds (``agent.aggregate.fold``).
+and maximum are exact. Memory: 224 KiB of counts, however many values are folded, and 256 KiB of
+scratch for each thread that folds (``agent.aggregate.fold``).
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ SUMMARY_QUANTILES = {"p50_us": 0.5, "p90_us": 0.9, "p95_us": 0.95, "p99_us": 0.9
 _ONE = np.array(1, np.uint64)
 _POWERS_OF_TWO_US = [2**k for k in range((hdr.HIGHEST_NS // 1000).bit_length())]
 _FIRST_BINS = np.array([bin_of(1000 * us) for us in _POWERS_OF_TWO_US])
-"""Where each power of two microseconds begins: 1000 * 2**k is always the first value of a bin."""
+"""The bin at which each power of two microseconds begins: 1000 * 2**k always begins a bin."""
 
 
 class LatencyHistogram:
@@ -34,9 +34,9 @@ class LatencyHistogram:
     def __init__(self) -> None:
         self._adopt(hdr.new_hdr())
         self.total_count = 0
-        """Values folded, less the overflow."""
+        """Values folded, without the overflow."""
         self.sum_ns = 0
-        """Exact, of the same values."""
+        """The exact sum of the same values."""
         self.overflow = 0
         """Values above ``HIGHEST``: counted here and nowhere else."""
         self._min_ns = self.HIGHEST
@@ -55,10 +55,10 @@ class LatencyHistogram:
         return self._max_ns if self.total_count else None
 
     def fold(self, values: Latencies, mask: int = ALL_BITS) -> None:
-        """Count every ``value & mask``, in nanoseconds; keeps no reference to ``values``.
+        """Count every ``value & mask``, in nanoseconds; keep no reference to ``values``.
 
-        Takes any shape and strides, read-only or not. Values above ``HIGHEST`` go to
-        ``overflow``, and so do negative ones. Raises TypeError for other types than 64-bit
+        Accepts any shape and strides, read-only or not. Values above ``HIGHEST`` go to
+        ``overflow``, and so do negative ones. Raises TypeError for types other than 64-bit
         integers.
         """
         for chunk in chunks(values, mask):
@@ -94,20 +94,21 @@ class LatencyHistogram:
         self._widen(other._min_ns, other._max_ns)
 
     def copy(self) -> "LatencyHistogram":
-        """A histogram of its own with the same content: what is folded later does not show."""
+        """Return an independent copy: values folded later do not appear in it."""
         twin = LatencyHistogram()
         twin.merge(self)
         return twin
 
     def percentiles_ns(self, quantiles: Sequence[float]) -> list[int | None]:
-        """The nearest-rank percentile of each quantile (0 to 1), within 0.05 %; None of nothing.
+        """Return the nearest-rank percentile of each quantile (0 to 1), within 0.05 %.
 
-        Rank ``ceil(q * count)``, at least 1; the first and the last rank are exact. ``q`` means
-        its shortest decimal form: 0.07 of 100 samples is rank 7, which floats would make 8.
+        It is None if there are no values. The rank is ``ceil(q * count)``, at least 1; the first
+        and the last rank are exact. ``q`` stands for its shortest decimal form: 0.07 of 100 samples
+        is rank 7, which floating point would make 8.
         Raises ValueError for a quantile outside 0 to 1.
         """
         if not all(0 <= q <= 1 for q in quantiles):
-            raise ValueError(f"quantiles go from 0 to 1: {list(quantiles)}")
+            raise ValueError(f"quantiles must be from 0 to 1: {list(quantiles)}")
         if not self.total_count:
             return [None] * len(quantiles)
         ranks = [max(1, ceil(Fraction(str(q)) * self.total_count)) for q in quantiles]
@@ -117,7 +118,7 @@ class LatencyHistogram:
         ]
 
     def percentile_ns(self, quantile: float) -> int | None:
-        """One of ``percentiles_ns``."""
+        """Return the percentile of one quantile; see ``percentiles_ns``."""
         return self.percentiles_ns([quantile])[0]
 
     def _middles_at(self, ranks: list[int]) -> list[int]:
@@ -136,9 +137,9 @@ class LatencyHistogram:
         return min(max(middle, self._min_ns), self._max_ns)
 
     def power_of_two_buckets(self) -> list[dict[str, int]]:
-        """Counts by power of two microseconds, under the lower bound; empty ones left out.
+        """Return counts by power of two microseconds, by lower bound, without empty buckets.
 
-        ``bucket_us`` n holds n to 2 n microseconds, 0 what is below 1. The bounds are exact.
+        ``bucket_us`` n holds n to 2 n microseconds; 0 holds values below 1. The bounds are exact.
         """
         edges = np.concatenate(([0], _FIRST_BINS))
         counts = np.add.reduceat(self.counts, edges).tolist()
@@ -149,17 +150,17 @@ class LatencyHistogram:
         ]
 
     def totals(self) -> LatencyTotals:
-        """The exported buckets: values up to and including each bound, at bin resolution.
+        """Return the exported buckets: values up to and including each bound, at bin resolution.
 
-        A value that is above a bound by less than 0.1 % may share the bound's bin, and is then
-        counted as up to it.
+        A value that is above a bound by less than 0.1 % may share the bound's bin; it is then
+        counted as if it were at the bound.
         """
         past_bounds = _FIRST_BINS[: len(LATENCY_BOUNDS_US)] + 1
         counts = np.add.reduceat(self.counts, np.concatenate(([0], past_bounds)))
         return LatencyTotals(tuple(counts.tolist()), self.sum_ns / 1000, self.total_count)
 
     def summary(self) -> dict[str, Any]:
-        """Count, extremes, mean and percentiles in microseconds; None for those of nothing."""
+        """Return count, extremes, mean and percentiles in microseconds; None if no values."""
         quantiles = self.percentiles_ns(tuple(SUMMARY_QUANTILES.values()))
         mean_ns = self.sum_ns / self.total_count if self.total_count else None
         return {
@@ -171,17 +172,17 @@ class LatencyHistogram:
         }
 
     def encode(self) -> str:
-        """HdrHistogram V2 in base64; the overflow is not in it, and neither is the sum."""
+        """Return HdrHistogram V2 in base64; it contains neither the overflow nor the sum."""
         self._hdr.total_count = self.total_count
-        # The library encodes the bins up to that of its maximum, and no more.
+        # The library encodes the bins up to the one that holds its maximum, and no more.
         self._hdr.max_value = self._max_ns
         return self._hdr.encode().decode("ascii")
 
     @classmethod
     def decode(cls, encoded: str) -> Self:
-        """What ``encode`` made: the same counts, but sum, minimum and maximum from bin middles.
+        """Return what ``encode`` encoded; sum, minimum and maximum come from bin middles.
 
-        Raises ValueError for anything else, and for another range or precision.
+        Raises ValueError for anything else, and for a different range or precision.
         """
         histogram = cls()
         histogram._adopt(hdr.decode_hdr(encoded))

@@ -1,8 +1,8 @@
 """What ``/metrics`` shows: counters that never go down, for a bounded number of label sets.
 
-What a run has counted so far is its *live* part; when the run ends, it joins the *base*, the sum
-of the finished runs with these labels. Shown is base + live. Everything here belongs to one
-thread, and every value handed out is frozen.
+What a run has counted so far is the *live* part; when the run ends, it is added to the *base*, the
+sum of the finished runs with these labels. The page shows base + live. Everything here belongs to
+one thread, and every value handed out is frozen.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ Result = Literal["success", "fail"]
 
 
 class LabelSet(NamedTuple):
-    """The labels of a series; the agent adds ``machine`` to what the runner said."""
+    """The labels of a series; the agent adds ``machine`` to the runner's labels."""
 
     scenario: str
     impl: str
@@ -39,22 +39,22 @@ class LabelSet(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Everything shown for one label set. Absent or None: never measured, so not shown."""
+    """Everything shown for one label set. Absent or None means never measured."""
 
     totals: RunTotals = field(default_factory=dict)
-    """By metric family. A gauge is of the running run, or else of the last one."""
+    """By metric family. A gauge is that of the run in progress, or else of the last run."""
     runs: Mapping[str, int] = field(default_factory=dict)
-    """Finished runs by result, ``success`` and ``fail``; empty where there never was a run."""
+    """Finished runs by result, ``success`` and ``fail``; empty if there was never a run."""
     duration_ms: float | None = None
     """From the last report; ``scenario`` is ``baseline`` or ``optimized``."""
     gain_pct: float | None = None
-    """From the last report; ``scenario`` is empty, and not to be rendered."""
+    """From the last report; ``scenario`` is empty, and must not be rendered."""
     version: int = 0
-    """Grows with every change of the above, so that what was rendered can be kept."""
+    """Incremented at every change of the above, so that rendered lines can be cached."""
 
 
 class _Entry:
-    """One label set: the sum of its finished runs, the running one, and what is shown of both."""
+    """One label set: the sum of its finished runs, the run in progress, and the series shown."""
 
     def __init__(self) -> None:
         self.shown = Series()
@@ -67,7 +67,7 @@ class _Entry:
         self.publish(replace(self.shown, totals=added(self._base, self._live), runs=runs))
 
     def settle(self) -> None:
-        """The running run is over: what it counted stays."""
+        """Add the counts of the run in progress to the finished runs: it is over."""
         self._base = added(self._base, self._live)
         self._live = {}
 
@@ -82,17 +82,17 @@ class _Entry:
 
 
 class SeriesStore:
-    """The series of up to ``cap`` label sets. A set once admitted stays while the process lives."""
+    """The series of up to ``cap`` label sets. An admitted set stays for the life of the process."""
 
     def __init__(self, cap: int = 200) -> None:
         self.label_sets_refused = 0
-        """Runs and reports whose numbers are not shown, because the cap was reached."""
+        """Runs and reports whose numbers are not shown because the cap was reached."""
         self._cap = cap
         self._entries: dict[LabelSet, _Entry] = {}
         self._running: LabelSet | None = None
 
     def __iter__(self) -> Iterator[tuple[LabelSet, Series]]:
-        """The label sets in the order of their admission, with what is shown of each."""
+        """Iterate over the label sets, in order of admission, with the series of each."""
         return ((labels, entry.shown) for labels, entry in self._entries.items())
 
     def __len__(self) -> int:
@@ -103,10 +103,10 @@ class SeriesStore:
         return None if entry is None else entry.shown
 
     def set_live(self, labels: LabelSet, totals: RunTotals) -> None:
-        """What the running run has counted so far, in place of what was said of it before.
+        """Replace the counts of the run in progress.
 
-        A run that is replaced by one with other labels before it was committed is not counted as
-        a run, but its numbers stay.
+        A run that is replaced by one with other labels before it is committed is not counted as a
+        run, but its numbers stay.
         """
         if labels != self._running:
             self._begin(labels)
@@ -114,7 +114,7 @@ class SeriesStore:
             entry.advance(totals)
 
     def commit(self, labels: LabelSet, totals: RunTotals, result: Result) -> None:
-        """The run has ended, with these final totals."""
+        """End the run in progress, with these final totals."""
         self.set_live(labels, totals)
         self._running = None
         if (entry := self._entries.get(labels)) is not None:
@@ -122,7 +122,7 @@ class SeriesStore:
             entry.count_run(result)
 
     def report(self, labels: LabelSet, report: Report) -> None:
-        """A runner's own figures: a duration for each scenario, and the gain for none."""
+        """Publish a runner's own figures: a duration for each scenario, the gain without one."""
         baseline = labels._replace(scenario="baseline")
         optimized = labels._replace(scenario="optimized")
         gain = labels._replace(scenario="")
@@ -144,7 +144,7 @@ class SeriesStore:
         entry.publish(replace(entry.shown, duration_ms=duration_ms))
 
     def _admit(self, *wanted: LabelSet) -> bool:
-        """Make room for all of ``wanted`` or, past the cap, for none; counted once a call."""
+        """Admit all of ``wanted`` or, if that would exceed the cap, none and count one refusal."""
         new = [labels for labels in wanted if labels not in self._entries]
         if len(self._entries) + len(new) > self._cap:
             self.label_sets_refused += 1

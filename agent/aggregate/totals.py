@@ -1,4 +1,4 @@
-"""What a run has counted, in the numbers that ``/metrics`` exports: added up, and never falling."""
+"""Totals of runs, as ``/metrics`` exports them: they are added up, and never go down."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -6,22 +6,22 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 LATENCY_BOUNDS_US = tuple(2**k for k in range(20))
-"""Upper bounds of the exported latency buckets, less the last one, which is infinite."""
+"""Upper bounds of the exported latency buckets, except the last, which is infinite."""
 
 
 class Total(ABC):
     """The value of one metric family for one label set. Immutable."""
 
     outlives_its_run: ClassVar[bool] = True
-    """Whether it still stands where a later run with the same labels did not measure it."""
+    """Whether the value stays if a later run with the same labels did not measure it."""
 
     @abstractmethod
     def plus(self, later: Self) -> Self:
-        """The value after a later run as well."""
+        """Return the value that includes a later run."""
 
     @abstractmethod
     def not_below(self, earlier: Self) -> Self:
-        """This value, or ``earlier`` where any number in this one is below what it was then."""
+        """Return this value, or ``earlier`` if any number in it has gone down since then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Counts(Total):
 
 @dataclass(frozen=True, slots=True)
 class Gauge(Total):
-    """A value of the last run alone."""
+    """A value of the last run only."""
 
     outlives_its_run: ClassVar[bool] = False
     value: float
@@ -90,11 +90,11 @@ class Gauge(Total):
 
 
 RunTotals = Mapping[str, Total]
-"""What one run counted, by the name of the metric family; what it did not measure is absent."""
+"""One run's totals by metric family name; families that it did not measure are absent."""
 
 
 def added(base: RunTotals, later: RunTotals) -> dict[str, Total]:
-    """The totals of both; what the later run did not measure stays, but for gauges."""
+    """Return the sum of both; what the later run did not measure stays, except gauges."""
     kept = {name: total for name, total in base.items() if total.outlives_its_run or name in later}
     return kept | {
         name: kept[name].plus(total) if name in kept else total for name, total in later.items()
@@ -102,9 +102,9 @@ def added(base: RunTotals, later: RunTotals) -> dict[str, Total]:
 
 
 def not_below(now: RunTotals, earlier: RunTotals) -> dict[str, Total]:
-    """The totals of a run as of now, but a family that fell since ``earlier`` as it was then.
+    """Return a run's totals as of now, but the earlier total of any family that has gone down.
 
-    A run's counts only grow, so nothing falls unless something was miscounted; even then
+    A run's counts only grow, so nothing goes down unless something was miscounted; even then
     the reader of a counter must not take it for a restart.
     """
     kept = {name: total for name, total in earlier.items() if total.outlives_its_run}

@@ -1,5 +1,4 @@
-"""What a run comes to: its events folded, its sections, and how far they can be trusted.
+"""The evidence around a run's sections: task accounts, checks against the kernel, verdict, cost.
 
-Between the two sides that do not know each other: ``agent.streams`` delivers, ``agent.aggregate``
-folds. Nothing here waits for anything, so nothing here knows Trio's tasks.
+Nothing here waits for anything, so nothing here is async.
 """

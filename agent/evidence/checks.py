@@ -1,4 +1,4 @@
-"""Conservation checks: what we counted against what the kernel accounts for itself. Pure."""
+"""Conservation checks: our counts against the kernel's own accounting. Pure functions."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -14,21 +14,21 @@ from agent.model import Json
 from agent.streams.shared.kernel_counts import Edge
 
 SLACK = 50
-"""Events between reading our count and the kernel's, at either edge of a run."""
+"""Events that may occur between reading our count and the kernel's, at either edge of a run."""
 LIFETIME_BOUND = 0.005
 TASKS_BOUND = 0.05
-"""Tasks whose waits may be off: a hypervisor may take the CPU away at any time."""
+"""Fraction of tasks whose waits may be off: a hypervisor may take the CPU away at any time."""
 CEASED = 0.5
-"""Less than this part of the kernel's context switches seen: events have ceased."""
+"""If less than this fraction of the kernel's context switches was seen, events have ceased."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """``ours`` and ``kernel`` in ``unit``; passes within ``bound`` (relative) or ``slack``.
+    """A comparison of two figures in ``unit``; passes within ``bound`` (relative) or ``slack``.
 
-    Ours may also be above the kernel's by ``excess``, which the kernel is known not to count.
-    ``explained`` is what the kernel's is known to have more, and is none of the difference that
-    is judged.
+    Ours may also exceed the kernel's by ``excess``, which the kernel is known not to count.
+    ``explained`` is the known excess of the kernel's figure over ours; it is subtracted before
+    judging.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Check:
 
     @property
     def difference(self) -> float | None:
-        """Relative to the kernel's; None where that is 0."""
+        """Difference relative to the kernel's figure; None if that is 0."""
         return (self.ours - self.kernel) / self.kernel if self.kernel else None
 
     @property
@@ -55,14 +55,14 @@ class Check:
 
 
 def forks_check(edges: tuple[Edge, Edge]) -> Check:
-    """Forks of the whole machine; every run counts them."""
+    """Compare the forks of the whole machine; every run counts them."""
     before, after = edges
     kernel = after.kernel.forks - before.kernel.forks
     return Check("forks", "forks", after.forks - before.forks, kernel, RELATIVE_BOUND, SLACK)
 
 
 def scheduler_checks(edges: tuple[Edge, Edge], accounts: Accounts) -> list[Check]:
-    """Of every section that is told by switches: switches seen, and waits."""
+    """Return the checks of any section based on context switches: switches seen, and waits."""
     before, after = edges
     kernel = after.kernel.context_switches - before.kernel.context_switches
     ours = after.switches - before.switches
@@ -83,7 +83,7 @@ def _waits(accounts: Accounts) -> Check:
 
 
 def _waits_by_task(accounts: Accounts) -> Check:
-    """In a sum, errors of tasks may make up for each other; of one task alone the sum tells."""
+    """Compare task by task: in the sum, errors may cancel out; a single one shows there."""
     return Check(
         "tasks_with_run_queue_wait",
         "tasks",
@@ -107,7 +107,7 @@ def cpu_check(accounts: Accounts) -> Check:
 
 
 def lifetimes_check(accounts: Accounts) -> Check:
-    """On-CPU + run-queue + off-CPU time of every task against how long it lived in the run."""
+    """Compare on-CPU + run-queue + off-CPU time of all tasks with their lifetimes in the run."""
     return Check(
         "lifetimes",
         "ns",
@@ -119,7 +119,7 @@ def lifetimes_check(accounts: Accounts) -> Check:
 
 
 def events_ceased(checks: Sequence[Check]) -> bool:
-    """Whether the programs stopped running in the middle of the run."""
+    """Return whether the programs stopped running in the middle of the run."""
     return any(
         c.name == "context_switches" and c.kernel > 10 * SLACK and c.ours < CEASED * c.kernel
         for c in checks

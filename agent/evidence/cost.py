@@ -1,4 +1,4 @@
-"""What collecting cost: CPU time and memory of the agent's processes. Reads /proc."""
+"""What collecting cost: CPU time of the agent's processes. Reads /proc."""
 
 import os
 from collections.abc import Mapping
@@ -9,10 +9,10 @@ TICK_MS = 1000 / os.sysconf("SC_CLK_TCK")
 
 
 def cpu_ms(pid: int) -> float | None:
-    """CPU time of a process and its ended children in ms, or None if it is gone.
+    """Return the CPU time of a process's main thread and ended children in ms; None if gone.
 
-    The main thread's own part comes from schedstat (ns; proc(5)), since ticks are too coarse
-    for what an agent uses in a short run.
+    The thread's part comes from schedstat (ns; proc(5)), because ticks are too coarse for what an
+    agent uses in a short run.
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
@@ -25,14 +25,14 @@ def cpu_ms(pid: int) -> float | None:
 
 
 class CpuMeter:
-    """CPU time of a fixed set of processes since the meter was made."""
+    """CPU time of a fixed set of processes since the meter was created."""
 
     def __init__(self, processes: Mapping[str, int]) -> None:
         self._processes = dict(processes)
         self._before = {role: cpu_ms(pid) for role, pid in self._processes.items()}
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row a process: role, pid, cpu_ms (None once it is gone)."""
+        """Return one row per process: role, pid, cpu_ms (None once it is gone)."""
         return [
             {"role": role, "pid": pid, "cpu_ms": _difference(cpu_ms(pid), self._before[role])}
             for role, pid in self._processes.items()

@@ -1,4 +1,4 @@
-"""With what a run was measured: kernel, hooks, versions."""
+"""A description of how a run was measured: kernel, hooks, versions."""
 
 import os
 import platform
@@ -15,7 +15,7 @@ _VERSIONS = {"chainbench-agent": __version__, "python": platform.python_version(
 
 
 def manifest(arming: Arming | None) -> dict[str, Any]:
-    """Kernel and versions; hooks, transport and timing where something was armed."""
+    """Return kernel and versions; also hooks, transport and timing if anything was armed."""
     kernel = os.uname()
     described: dict[str, Any] = {
         "kernel": f"{kernel.sysname} {kernel.release} {kernel.version} {kernel.machine}",

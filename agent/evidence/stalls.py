@@ -1,4 +1,4 @@
-"""How long the event loop was held by one step of one task. Wall time: what a client feels."""
+"""How long one step of one task held the event loop. Wall time, because clients wait for it."""
 
 import math
 import time
@@ -7,7 +7,7 @@ import trio
 
 
 class StallMeter(trio.abc.Instrument):
-    """Installed for a run's time only; costs two clock reads a step."""
+    """A Trio instrument, installed only during a run; costs two clock reads per step."""
 
     def __init__(self) -> None:
         self.longest_s = 0.0

@@ -1,4 +1,4 @@
-"""Who waited: run-queue latency by thread and by command, bounded, and summing up to the total."""
+"""Run-queue latency by thread and by command, bounded in size, and adding up to the total."""
 
 import heapq
 from collections import Counter
@@ -30,14 +30,14 @@ class _Thread:
 
 @dataclass(slots=True)
 class TaskTable:
-    """Folds task summaries; keeps the threads that waited longest and a sum for every command."""
+    """Folded task summaries: the threads that waited longest, and a sum for every command."""
 
     commands: dict[str, Waited] = field(default_factory=dict)
     _top: list[tuple[int, int, _Thread]] = field(default_factory=list)
     _order: int = 0
 
     def take(self, summaries: Summaries) -> None:
-        """Add tasks whose account is final: they have exited, or the run has."""
+        """Add tasks whose account is final: they have exited, or the run has ended."""
         waited = summaries[summaries["waits"] > 0]
         columns = ("tid", "comm", "wait_ns", "waits", "preempted_ns")
         for row in zip(*(waited[name].tolist() for name in columns), strict=True):
@@ -45,13 +45,13 @@ class TaskTable:
             self._add(tid, command(comm), Waited(ns, count, preempted_ns))
 
     def by_thread(self, total: Waited) -> Json:
-        """The threads that waited longest, and the rest of ``total``."""
+        """Return the threads that waited longest, and the rest of ``total``."""
         chosen = sorted(self._top, reverse=True)
         rows = [{"tid": t.tid, **_row(t.command, t.waited)} for _, _, t in chosen]
         return {"top": rows, "other": _rest(total, [t.waited for _, _, t in chosen])}
 
     def by_command(self, total: Waited) -> Json:
-        """The commands that waited longest, and the rest of ``total``."""
+        """Return the commands that waited longest, and the rest of ``total``."""
         chosen = heapq.nlargest(TOP, self.commands.items(), key=lambda item: item[1].ns)
         rows = [_row(name, waited) for name, waited in chosen]
         return {"top": rows, "other": _rest(total, [waited for _, waited in chosen])}
@@ -86,10 +86,10 @@ def _row(name: str, waited: Waited) -> Json:
 
 
 def _rest(total: Waited, shown: list[Waited]) -> Json:
-    """What the rows leave of the total: tasks further down, and those that were not reported.
+    """Return the total less the rows: tasks further down, and those that were not reported.
 
-    The rows are the kernel side's own sums, complete even where events were lost on the way to the
-    total: there is then nothing left of it, rather than less than nothing.
+    The rows are sums kept in the kernel, complete even if events were lost on the way to the total.
+    In that case the rest is 0 rather than negative.
     """
     sums: Counter[str] = Counter()
     for waited in shown:

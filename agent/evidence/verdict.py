@@ -1,4 +1,4 @@
-"""What is missing from a run, and what that makes of it: complete, degraded or invalid. Pure."""
+"""The verdict on a run (complete, degraded or invalid) and the reasons for it. Pure functions."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -11,9 +11,9 @@ from agent.streams.shared.kernel_counts import Edge
 
 COMPLETE, DEGRADED, INVALID = "complete", "degraded", "invalid"
 MAX_UNMATCHED = 0.01
-"""Ends without a beginning that a run may have. The kernel of the virtual machine this was built
-on runs no BPF program while process 1 is current, whoever attached it, and counts no miss; what
-goes unseen there shows in ``context_switches`` and ``unseen_switches``."""
+"""Fraction of ends without a beginning that a run may have. The kernel of the virtual machine on
+which this was built runs no BPF program while process 1 is current, no matter who attached it, and
+counts no miss; what goes unseen there shows in ``context_switches`` and ``unseen_switches``."""
 MAX_UNSEEN = 0.01
 UNMATCHED_SLACK = 20
 SUSPENDED_NS = 1_000_000
@@ -21,7 +21,7 @@ SUSPENDED_NS = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One thing that is wrong; ``code`` is stable, and a label of a metric."""
+    """One thing that is wrong; ``code`` is stable, and also used as a metric label."""
 
     code: str
     text: str
@@ -49,13 +49,13 @@ class Verdict:
 
 
 def unavailable(code: str, message: str) -> Verdict:
-    """Of a run in which nothing could be measured."""
+    """Return the verdict on a run in which nothing could be measured."""
     return Verdict((Reason(code, message, INVALID),))
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """Everything that a verdict on a run is drawn from."""
+    """Everything that the verdict on a run is based on."""
 
     streams: Mapping[str, StreamCounts]
     edges: tuple[Edge, Edge]
@@ -63,16 +63,16 @@ class Findings:
     unseen_switches: int = 0
     """Arrivals on a CPU that the kernel counted and we did not see."""
     faults: Mapping[str, str] = field(default_factory=dict)
-    """What went wrong on the way, by a stable code."""
+    """What went wrong during the run, by a stable code."""
     missing_sections: Mapping[str, str] = field(default_factory=dict)
-    """Why a section that was asked for was not measured."""
+    """Why a requested section was not measured, by section."""
     programs: Sequence[Mapping[str, Any]] = ()
     overflow: Mapping[str, int] = field(default_factory=dict)
     """Latencies beyond the histogram's range, by section."""
 
 
 def judge(found: Findings) -> Verdict:
-    """The verdict on a run that was measured."""
+    """Return the verdict on a run that was measured."""
     reasons = [Reason(code, message, INVALID) for code, message in found.faults.items()]
     reasons += (
         Reason("section_unavailable", f"{section}: {why}")

@@ -160,7 +160,7 @@ class Connection(TCPServer):
 
     @property
     def phase(self) -> Phase:
-        """What the connection is doing."""
+        """The current activity of the connection."""
         if self._client_stream.sending:
             return "downloading"
         if self._http is None:

@@ -1,1 +1,1 @@
-"""The two processes of a serving agent: one privileged, one that serves."""
+"""The two processes of ``chainbench-agent serve``: one is privileged, the other serves."""

@@ -1,9 +1,9 @@
-"""Starting the processes: one stays privileged and small, the other serves and has nothing.
+"""Process startup: one process stays privileged and small, the other serves without privileges.
 
     chainbench-agent      the supervisor: holds programs and links, compiles, no network
-     └─ agent             no capability, not root: Trio, HTTP, folding
+     └─ cba-agent         no capability, not root: Trio, HTTP, folding
 
-Both are one fork apart, so they share the interpreter's memory.
+They are one fork apart, so they share the interpreter's memory.
 """
 
 import os
@@ -20,11 +20,11 @@ from agent.streams.shared import channel, privileges
 
 
 class _CannotServe(Exception):
-    """The settings cannot be had here; the text is for whoever gave them."""
+    """The settings cannot be used on this machine; the text is for the user."""
 
 
 def serve(settings: Settings) -> int:
-    """Run the agent until SIGTERM or SIGINT; returns the exit status."""
+    """Run the agent until SIGTERM or SIGINT; return the exit status."""
     try:
         uid, listener = _uid_to_become(settings), _listener(settings)
     except _CannotServe as error:
@@ -40,7 +40,7 @@ def serve(settings: Settings) -> int:
 def _fork(settings: Settings, listener: socket.socket, uid: int | None) -> int:
     supervisor_end, agent_end = channel.pair()
     supervisor_pid = os.getpid()
-    # Until its handlers stand, a signal would end the supervisor and leave the agent behind.
+    # Until its handlers are set, a signal would end the supervisor and leave the agent behind.
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
     agent_pid = os.fork()
     if agent_pid == 0:
@@ -60,9 +60,9 @@ def _be_the_agent(
     supervisor_pid: int,
     uid: int | None,
 ) -> NoReturn:
-    """Never returns, whatever happens: the supervisor's stack is no business of this process."""
+    """Run the agent and exit, even on errors: the stack below belongs to the supervisor."""
     try:
-        # Ends it quietly while it imports; later its own tasks take these signals.
+        # During the imports these signals end the process quietly; later its tasks handle them.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
         from agent.processes.serving import serve_beside_supervisor
@@ -81,7 +81,7 @@ def _listener(settings: Settings) -> socket.socket:
 
 
 def _uid_to_become(settings: Settings) -> int | None:
-    """None: stay the user that we are, which is not root."""
+    """Return the uid for the agent; None means to stay the current user, which is not root."""
     if settings.user is None:
         return privileges.unused_uid() if os.getuid() == 0 else None
     try:
@@ -89,5 +89,5 @@ def _uid_to_become(settings: Settings) -> int | None:
     except KeyError as error:
         raise _CannotServe(f"--user {settings.user}: there is no such user") from error
     if uid == 0:
-        raise _CannotServe(f"--user {settings.user}: the process that serves must not be root")
+        raise _CannotServe(f"--user {settings.user}: the serving process must not be root")
     return uid

@@ -1,7 +1,7 @@
-"""The serving process: drops everything, then runs collector, recorder and server as Trio tasks."""
+"""The serving process: drops privileges, runs collector, recorder and server as Trio tasks."""
 
-# Everything is imported before privileges go: afterwards an interpreter in a private home
-# directory cannot read its own library. idna is what the first name look-up would import.
+# Everything is imported before privileges are dropped: afterwards an interpreter in a private home
+# directory cannot read its own library. The first name lookup would import idna.
 import contextlib
 import encodings.idna  # noqa: F401
 import gc
@@ -32,8 +32,8 @@ from agent.streams.shared.plan import Plan
 LOGGER = logging.getLogger("agent")
 
 STOP_SECONDS = 1.5
-"""How long shutdown waits for the evidence of a run that is still on. With the grace of the HTTP
-side after it there is room to the 5 s in which the agent has promised to be gone."""
+"""How long shutdown waits for the evidence of a run in progress. The grace period of the HTTP side
+follows; both fit well within the 5 s in which the agent promises to exit."""
 
 
 def serve_beside_supervisor(
@@ -43,7 +43,7 @@ def serve_beside_supervisor(
     supervisor_pid: int,
     uid: int | None,
 ) -> int:
-    """Drop privileges and serve; returns the exit status."""
+    """Drop privileges and serve; return the exit status."""
     privileges.name_process("cba-agent")
     try:
         privileges.drop_everything(uid)
@@ -64,7 +64,7 @@ def serve_beside_supervisor(
 
 
 def serve_without_supervisor(settings: Settings, listener: socket.socket) -> int:
-    """Serve where there is no eBPF to be had at all; returns the exit status."""
+    """Serve on a platform without eBPF; return the exit status."""
     try:
         causes.check_platform()
     except causes.CannotCollect as error:
@@ -79,13 +79,14 @@ def serve_without_supervisor(settings: Settings, listener: socket.socket) -> int
 
 def _run(main: Callable[[], Awaitable[None]]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", stream=sys.stderr)
-    # The modules live as long as we do: the collector need not look at them for 20 ms at a time.
+    # The modules live as long as the process: the garbage collector need not spend 20 ms on them
+    # each time.
     gc.collect()
     gc.freeze()
     try:
         trio.run(main, strict_exception_groups=True)
     except BaseExceptionGroup:
-        LOGGER.exception("the agent ends because of an error of its own")
+        LOGGER.exception("the agent exits: internal error")
         return 1
     return 0
 
@@ -93,10 +94,11 @@ def _run(main: Callable[[], Awaitable[None]]) -> int:
 async def _serve(
     nursery: trio.Nursery, settings: Settings, listener: socket.socket, collector: Collector
 ) -> None:
-    """Serve until a signal ends it; then cancel the nursery, with everything in it.
+    """Serve until a signal arrives; then cancel the nursery and everything in it.
 
-    All at once: a request to the supervisor is shielded, and ends early only with the task that
-    holds the channel. A recorder cancelled before that task would wait for a compilation.
+    Everything is cancelled at once because a request to the supervisor is shielded, and ends early
+    only with the task that holds the channel. A recorder cancelled before that task would wait for
+    a compilation.
     """
     recorder = Recorder(collector, settings.machine, SeriesStore(settings.label_sets))
     hosts = local_host_names(settings.host, settings.allowed_hosts)
@@ -107,7 +109,7 @@ async def _serve(
 
 
 async def _serve_http(recorder: Recorder, http: HttpSettings, listener: socket.socket) -> None:
-    """Serve until a signal has come and the run that was on has been stopped."""
+    """Serve until a signal has arrived and the run in progress, if any, has been stopped."""
     app = create_app(recorder, http)
     ending = trio.Event()
     async with trio.open_nursery() as nursery:
@@ -121,9 +123,9 @@ async def _serve_http(recorder: Recorder, http: HttpSettings, listener: socket.s
 
 
 def _announce(host: str, port: int) -> None:
-    """Say on stdout where we listen: whoever started us with port 0 reads it there."""
+    """Print the listening address on stdout, where a parent that chose port 0 reads it."""
     name = f"[{host}]" if ":" in host else host
-    with contextlib.suppress(OSError):  # nobody reads it, or the disk is full: no reason to end
+    with contextlib.suppress(OSError):  # nobody reads it, or the disk is full: no reason to exit
         sys.stdout.write(f"listening on http://{name}:{port}\n")
         sys.stdout.flush()
 
@@ -139,14 +141,14 @@ async def _end_on_signal(
         await anext(signals)
         await _keep_partial_evidence(recorder)
         ending.set()
-        # More may come: systemd signals every process, and the supervisor passes its own on.
-        # Leaving the receiver with one of them unread would raise it again, and kill us.
+        # More may arrive: systemd signals every process, and the supervisor forwards its own.
+        # Leaving the receiver with one of them unread would raise it again and kill us.
         async for _ in signals:
             pass
 
 
 async def _keep_partial_evidence(recorder: Recorder) -> None:
-    """A run that is on ends with us; what it came to is worth a line of the log."""
+    """Stop the run in progress, if any, and log its evidence."""
     with trio.move_on_after(STOP_SECONDS) as patience:
         try:
             evidence = await recorder.stop()
@@ -154,4 +156,4 @@ async def _keep_partial_evidence(recorder: Recorder) -> None:
             return
         LOGGER.warning("stopped in the middle of a run; its evidence: %s", json.dumps(evidence))
     if patience.cancelled_caught:
-        LOGGER.warning("stopped in the middle of a run, which did not end in time")
+        LOGGER.warning("stopped in the middle of a run that did not end in time")

@@ -1,4 +1,4 @@
-"""What the recorder needs from a collector."""
+"""The interface between the recorder and a collector."""
 
 from typing import Protocol
 

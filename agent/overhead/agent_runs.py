@@ -32,7 +32,7 @@ class AgentRun:
         self._agent = agent
         self._sections = sections
         self._options = options
-        self._reasons: dict[str, int] = {}
+        self._reasons: dict[str, tuple[str, int]] = {}
 
     def check(self) -> Missing | None:
         """Return None: if the agent cannot collect, the evidence of the run says why."""
@@ -54,7 +54,7 @@ class AgentRun:
 
     def remarks(self) -> tuple[str, ...]:
         """Return the reasons why runs were incomplete, each with the number of runs."""
-        return tuple(f"{reason} (runs: {count})" for reason, count in self._reasons.items())
+        return tuple(f"{reason} (runs: {count})" for reason, count in self._reasons.values())
 
     def _stop(self) -> dict[str, Any]:
         try:
@@ -74,9 +74,10 @@ class AgentRun:
         if completeness.get("verdict") == "invalid":
             raise CannotMeasure(f"invalid run: {completeness.get('reasons')}")
         for reason in completeness.get("reasons", ()):
-            # Ignore the counts, which differ from run to run, to group equal reasons.
-            text = re.sub(r"\d+", "N", reason)
-            self._reasons[text] = self._reasons.get(text, 0) + 1
+            # Group equal reasons by what does not differ from run to run; quote the last one.
+            kind = re.sub(r"\d+", "N", reason)
+            _, count = self._reasons.get(kind, ("", 0))
+            self._reasons[kind] = reason, count + 1
 
     def _judge_sections(self, evidence: Mapping[str, Any]) -> None:
         unavailable = evidence.get("unavailable", {})

@@ -44,6 +44,7 @@ def render(
         parts.append(unavailable(evidence, style))
     else:
         parts += [section(evidence, name, columns, style) for name in listed(evidence)]
+        parts.append(absent(evidence))
     parts += [verdict(evidence, columns, style), checks(evidence, style), cost(evidence, style)]
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
 
@@ -67,7 +68,7 @@ def header(evidence: Mapping[str, Any], status: Mapping[str, Any], style: Style)
     """Return what identifies the run: machine, kernel, run id, labels, time."""
     manifest = mapping(evidence.get("manifest"))
     pairs = [
-        ("machine", text(evidence.get("machine") or status.get("machine"))),
+        ("machine", text(label(evidence, "machine") or status.get("machine"))),
         ("kernel", text(manifest.get("kernel"))),
         ("run", text(evidence.get("run_id"))),
         *((name, text(label(evidence, name))) for name in LABELS),
@@ -101,9 +102,15 @@ def unavailable(evidence: Mapping[str, Any], style: Style) -> list[str]:
 
 
 def listed(evidence: Mapping[str, Any]) -> list[str]:
-    """Return the sections to show: the default ones, and any others that were requested."""
-    asked_for = {*evidence, *mapping(evidence.get("unavailable"))}
-    return [name for name in SHOWN if name in DEFAULT_SECTIONS or name in asked_for]
+    """Return the sections that were measured or that the evidence gives a reason for missing."""
+    mentioned = {*evidence, *mapping(evidence.get("unavailable"))}
+    return [name for name in SHOWN if name in mentioned]
+
+
+def absent(evidence: Mapping[str, Any]) -> list[str]:
+    """Return one line for the default sections that the evidence does not mention."""
+    missing = [name for name in DEFAULT_SECTIONS if name not in listed(evidence)]
+    return [f"Not in this evidence: {', '.join(missing)}"] if missing else []
 
 
 def section(evidence: Mapping[str, Any], name: str, columns: int, style: Style) -> list[str]:
@@ -112,7 +119,9 @@ def section(evidence: Mapping[str, Any], name: str, columns: int, style: Style) 
     content = evidence.get(name)
     if isinstance(content, dict):
         return titled(title, lines_of(content, columns), style)
-    why = mapping(evidence.get("unavailable")).get(name, "absent from this evidence")
+    if name in evidence:
+        return titled(title, [style.warning("malformed in this evidence")], style)
+    why = mapping(evidence.get("unavailable")).get(name)
     return titled(title, [style.warning("not measured: ") + printable(why, 1000)], style)
 
 

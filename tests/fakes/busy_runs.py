@@ -13,7 +13,6 @@ from agent.model import Json, Scope, StartRequest
 from agent.recording.recorder import Recorder
 from agent.sections.offcpu.wait_functions import WAITS_DTYPE
 from agent.sections.probes import SECTIONS
-from agent.sections.softirq.layout import SOFTIRQ_STATE_SIZE
 from agent.sections.syscall_counts.times import ENTRY_DTYPE, TIMES_DTYPE
 from agent.streams.collect import observed, task_summaries
 from agent.streams.collect.arming import described_scope
@@ -70,8 +69,6 @@ class Busy(FakeCollector):
             "syscall_times": times.tobytes(),
             "entries": np.ones(1, ENTRY_DTYPE).tobytes(),
             "waits": waits.tobytes(),
-            "wait_sites": bytes(4),
-            "softirqs": bytes(SOFTIRQ_STATE_SIZE),
         }
         nothing_open = np.empty(0, np.int64), np.empty(0, np.uint64)
         return replace(

@@ -7,15 +7,22 @@ import numpy as np
 import trio
 
 from agent.model import StartRequest
-from agent.sections.biolatency.layout import REQUEST_SIZE
+from agent.sections.probes import PROBES
 from agent.streams.collect import task_summaries
 from agent.streams.collect.observed import Arming, Observed, Stopped, StreamCounts
 from agent.streams.collect.tables import Blocked
 from agent.streams.drain.batches import Sink
 from agent.streams.shared.causes import CannotCollect
 from agent.streams.shared.kernel_counts import Edge, KernelCounts
-from agent.streams.shared.layout import COUNTER_FIELDS, REASONS, STREAM_NAMES, STREAM_RUNQLAT
+from agent.streams.shared.layout import (
+    COUNTER_FIELDS,
+    REASONS,
+    STREAM_NAMES,
+    STREAM_RUNQLAT,
+    machine_geometry,
+)
 
+GEOMETRY = machine_geometry(1, 1_024)
 EDGE = Edge(KernelCounts(), 0, 0, 0, "0-1")
 
 
@@ -116,7 +123,12 @@ class FakeCollector:
             counters=dict.fromkeys(COUNTER_FIELDS, 0),
             drains=1,
             drain_seconds=0.0,
-            tables={"requests": bytes(REQUEST_SIZE)},
+            tables={
+                table.name: bytes(table.size(GEOMETRY))
+                for probe in PROBES
+                for tables in (probe.tables, *(detail.tables for detail in probe.details))
+                for table in tables
+            },
         )
 
     def _streams(self) -> dict[str, StreamCounts]:

@@ -1,5 +1,7 @@
 """Softirqs: each counts once, by vector; those on top of a task in scope are reported apart."""
 
+import os
+
 import pytest
 from fakes.checks import checks_of
 from fakes.program import program
@@ -9,6 +11,7 @@ from agent.model import Json
 from agent.sections.softirq.proc_softirqs import softirqs_run
 
 DATAGRAMS = 5_000
+CPUS = os.cpu_count() or 1
 HOOKS = {"softirq_entry", "softirq_exit"}
 
 
@@ -80,6 +83,20 @@ def test_what_ran_on_top_of_the_scope_is_told(agent: RealAgent) -> None:
     received = by_vector(others.evidence)["net_rx"]
     assert received["count"] >= DATAGRAMS * 0.99
     assert received["in_scope_count"] == 0
+
+
+def test_the_edges_of_a_run_leave_nothing_unmatched(agent: RealAgent) -> None:
+    """Entries and exits are not attached at one moment, while softirqs go on."""
+    with program("datagrams") as sender:
+        sender.tell(str(100 * DATAGRAMS))
+        for _ in range(20):
+            with agent.run(sections=["softirq"]) as run:
+                pass
+            stream = run.evidence["completeness"]["streams"]["softirq"]
+            assert stream["unmatched"] == 0
+            assert stream["in_flight_at_start"] <= CPUS
+            assert stream["in_flight_at_stop"] <= CPUS
+        sender.hear()
 
 
 def test_they_are_on_the_page_of_metrics(agent: RealAgent) -> None:

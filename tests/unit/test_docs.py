@@ -89,6 +89,17 @@ def test_every_field_of_a_body(heading: str, fields: Iterable[str]) -> None:
     hold(HTTP, heading, fields, names(HTTP, heading))
 
 
+def test_every_section_can_be_asked_for_as_documented() -> None:
+    (row,) = (row for row in rows(HTTP, "Fields of a start") if "`sections`" in row[0])
+    hold(HTTP, "sections", SECTIONS, set(quoted(row[3])) & set(SECTIONS))
+
+
+def test_the_streams_that_evidence_accounts_for() -> None:
+    page = EVIDENCE.read_text()
+    sentence = page[page.index("\nThe streams are ") :].split("\n\n")[0]
+    assert {*layout.STREAM_NAMES, "offcpu"} <= set(quoted(sentence))
+
+
 def test_every_detail() -> None:
     assert {quoted(row[0])[0]: quoted(row[1])[0] for row in rows(HTTP, "Details")} == DETAILS
 

@@ -62,4 +62,4 @@ def test_losses_are_remarks_counted_over_the_runs() -> None:
         agent.evidence["completeness"] = {"verdict": "degraded", "reasons": reasons}
         with configuration.armed():
             pass
-    assert configuration.remarks() == ("runqlat: N of N events lost (runs: 2)",)
+    assert configuration.remarks() == ("runqlat: 5 of 100 events lost (runs: 2)",)

@@ -24,6 +24,12 @@ def test_each_folder_is_registered() -> None:
     assert folders == set(SECTIONS)
 
 
+def test_every_folder_with_code_is_a_package() -> None:
+    """What has no __init__.py is not in the wheel."""
+    folders = {path.parent for path in FOLDER.parent.rglob("*.py")}
+    assert [folder for folder in folders if not (folder / "__init__.py").exists()] == []
+
+
 def test_by_default_a_run_has_the_sections_of_the_contract() -> None:
     assert DEFAULT_SECTIONS == ("runqlat", "biolatency", "offcpu", "exec", "syscall_counts")
 

@@ -44,8 +44,16 @@ def test_a_section_that_could_not_be_measured_says_why() -> None:
 def test_a_section_absent_without_a_reason_is_not_shown_as_zero() -> None:
     without = evidence()
     del without["exec"]
-    assert "not measured: absent from this evidence" in render(without)
-    assert "0 execs" not in render(without)
+    assert "Not in this evidence: exec\n" in render(without)
+    assert "Execs" not in render(without)
+
+
+def test_a_section_that_was_not_asked_for_is_not_mentioned() -> None:
+    assert "softirq" not in render(evidence())
+
+
+def test_a_section_that_is_no_object_is_malformed() -> None:
+    assert "malformed in this evidence" in render(evidence() | {"exec": [1]})
 
 
 def test_failed_execs_are_told_by_their_errors() -> None:

@@ -25,9 +25,9 @@ from agent.streams.shared.layout import LATENCY_BITS, LATENCY_MAX
 
 STATE_DTYPE = np.dtype(
     {
-        "names": ["since", "vector", "seen"],
-        "formats": ["u8", "u4", "u4"],
-        "offsets": [0, 8, 12],
+        "names": ["since", "vector", "exit_seen", "missed"],
+        "formats": ["u8", "u4", "u4", "u4"],
+        "offsets": [0, 8, 12, 16],
         "itemsize": SOFTIRQ_STATE_SIZE,
     }
 )

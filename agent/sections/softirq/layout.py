@@ -17,7 +17,7 @@ VECTORS = (
 SOFTIRQ_VECTORS = 16
 """As many as four bits can distinguish; the kernel has ten."""
 SOFTIRQ_VECTOR_BITS = 4
-SOFTIRQ_STATE_SIZE = 16
+SOFTIRQ_STATE_SIZE = 24
 
 CONSTANTS = {
     "SOFTIRQ_VECTORS": SOFTIRQ_VECTORS,

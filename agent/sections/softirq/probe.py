@@ -8,6 +8,7 @@ PROBE = Probe(
     name="softirq",
     switch="WITH_SOFTIRQ",
     programs=(
+        # in this order: softirq.c says why
         Program("on_softirq_entry", "softirq_entry"),
         Program("on_softirq_exit", "softirq_exit"),
     ),

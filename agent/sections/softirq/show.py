@@ -4,19 +4,31 @@ from collections.abc import Mapping
 from typing import Any
 
 from agent.terminal.charts import Bar, chart
-from agent.terminal.values import LONGEST_NAME, TOP, count, milliseconds, number, printable
+from agent.terminal.values import (
+    LONGEST_NAME,
+    TOP,
+    count,
+    duration,
+    milliseconds,
+    number,
+    printable,
+)
 from agent.terminal.values import rows as objects
 
 TITLE = "Softirqs: time by vector, on all CPUs"
 
 
 def lines(section: Mapping[str, Any], width: int) -> list[str]:
-    """Show how many ran, for how long, how much of it on top of tasks in scope; then by vector."""
+    """Show how many ran, for how long, how much while a task in scope was current; by vector."""
     bars = []
     for row in objects(section.get("by_vector"))[:TOP]:
         ms = number(row.get("total_ms"))
-        note = f"{count(row.get('count'))} in {milliseconds(ms)}"
+        p99 = duration(row.get("p99_us"))
+        note = f"{count(row.get('count'))} in {milliseconds(ms)}, p99 {p99:>7}"
         bars.append(Bar(printable(row.get("vector"), LONGEST_NAME), ms or 0, note))
     total = f"{count(section.get('count'))} softirqs in {milliseconds(section.get('total_ms'))}"
     in_scope = milliseconds(section.get("in_scope_ms"))
-    return [f"{total}, {in_scope} of it on top of tasks in scope", *chart(bars, width)]
+    line = f"{total}, {in_scope} of it while a task in scope was current"
+    if number(section.get("unseen")):
+        line += f"; {count(section.get('unseen'))} more not seen"
+    return [line, *chart(bars, width)]

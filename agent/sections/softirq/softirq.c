@@ -9,11 +9,18 @@
 
 #if WITH_SOFTIRQ
 
-/* The softirq that a CPU is running. */
+/*
+ * The softirq that a CPU is running. The two programs are not attached at one moment: the entry's is
+ * attached first and detached last. Entries seen outside of the exit's time have no exit that we
+ * could see, and say nothing of what was missed; so an exit that was missed counts only when a later
+ * one is seen.
+ */
 struct softirq_state {
 	u64 since; /* 0: none */
 	u32 vector;
-	u32 seen; /* an entry or exit was seen, so later exits have a beginning */
+	u32 exit_seen; /* whether the exit's program has run here */
+	u32 missed; /* exits that were not seen, since the last one that was */
+	u32 padding;
 };
 
 _Static_assert(sizeof(struct softirq_state) == SOFTIRQ_STATE_SIZE, "softirq_state");
@@ -37,13 +44,11 @@ inline_always u64 runs_in_scope(void)
 int on_softirq_entry(u64 *ctx)
 {
 	struct softirq_state *state = softirq_state();
-	struct batch *batch = batch_of(STREAM_SOFTIRQ);
 
-	batch->seen++;
+	batch_of(STREAM_SOFTIRQ)->seen++;
 	if (rarely(state->since != 0))
-		batch->unmatched++; /* the last one's exit was not seen */
+		state->missed++;
 	state->vector = (u32)ctx[SOFTIRQ_ENTRY_VECTOR];
-	state->seen = 1;
 	state->since = bpf_ktime_get_ns();
 	return 0;
 }
@@ -54,15 +59,18 @@ int on_softirq_exit(u64 *ctx)
 	struct batch *batch = batch_of(STREAM_SOFTIRQ);
 	u32 vector = (u32)ctx[SOFTIRQ_EXIT_VECTOR];
 	u64 since = state->since;
+	u32 known = state->exit_seen;
 
+	if (known)
+		batch->unmatched += state->missed;
+	state->exit_seen = 1;
+	state->missed = 0;
 	state->since = 0;
-	if (rarely(!state->seen)) {
-		state->seen = 1;
-		batch->in_flight++;
-		return 0;
-	}
 	if (rarely(since == 0 || state->vector != vector)) {
-		batch->unmatched++;
+		if (known)
+			batch->unmatched++;
+		else
+			batch->in_flight++;
 		return 0;
 	}
 

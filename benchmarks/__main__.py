@@ -48,6 +48,12 @@ def main(arguments: list[str] | None = None) -> int:
     return status
 
 
+def _positive(text: str) -> int:
+    if not (text.isdecimal() and int(text) >= 1):
+        raise argparse.ArgumentTypeError("must be a whole number, at least 1")
+    return int(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     commands = parser.add_subparsers(required=True)
@@ -57,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     length.add_argument("--full", action="store_true", help=f"measure everything and write {PAGE}")
     overhead.add_argument(
         "--rounds",
-        type=int,
+        type=_positive,
         help="pairs per configuration (three times as many for fio and pgbench)",
     )
     overhead.add_argument(
@@ -72,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_against(parts)
     parts.add_argument(
         "--rounds",
-        type=int,
+        type=_positive,
         default=ENOUGH_ROUNDS,
         help="with --against: measurements per checkout (default: %(default)s)",
     )

@@ -141,7 +141,12 @@ def scope(name: str, value: object) -> Scope:
     )
 
 
-LABEL = Field(label, default="")
+def label_or_null(name: str, value: object) -> str:
+    """Parse a label; ``null`` is the same as omitting it."""
+    return "" if value is None else label(name, value)
+
+
+LABEL = Field(label_or_null, default="")
 RUN_LABELS = ("scenario", "impl", "variant", "commit", "dataset")
 REPORT_LABELS = ("impl", "variant", "commit", "dataset")
 

@@ -162,6 +162,10 @@ class Recorder:
             self._note(None)
         except CannotCollect as error:
             self._note(error)
+        except Exception as error:
+            # Whatever it is, the agent goes on: the next start tries again and says more.
+            LOGGER.exception("programs could not be prepared")
+            self._note(_internal_error(error))
 
     async def _arm(self, run: Run) -> None:
         try:
@@ -220,7 +224,7 @@ class Recorder:
     async def _give_up(self, run: Run, error: Exception) -> None:
         """Detach everything after a failure of the agent itself, and note it in the run."""
         await self._collector.abandon()
-        run.failure = CannotCollect(f"{type(error).__name__}: {error}", code=INTERNAL_ERROR)
+        run.failure = _internal_error(error)
 
     def _conclude(self, run: Run, stopped: Stopped | None) -> tuple[Verdict, RunTotals]:
         if stopped is None:
@@ -275,6 +279,10 @@ class Recorder:
                 "reason": self._failure.message,
             }
         return {"available": self._available, "reason": None}
+
+
+def _internal_error(error: Exception) -> CannotCollect:
+    return CannotCollect(f"{type(error).__name__}: {error}", code=INTERNAL_ERROR)
 
 
 SUPERVISOR_LOST = (

@@ -63,7 +63,14 @@ async def test_a_run_from_start_to_evidence(client: TrioClient, recorder: FakeRe
 
 
 @pytest.mark.parametrize(
-    "kwargs", [{}, {"json": {}}, {"headers": JSON}, {"data": b" \n", "headers": JSON}]
+    "kwargs",
+    [
+        {},
+        {"json": {}},
+        {"json": dict.fromkeys(LABELS)},
+        {"headers": JSON},
+        {"data": b" \n", "headers": JSON},
+    ],
 )
 async def test_start_without_labels(
     client: TrioClient, recorder: FakeRecorder, kwargs: dict[str, Any]
@@ -130,7 +137,7 @@ async def test_the_list_of_ignored_fields_is_bounded(client: TrioClient) -> None
 
 @pytest.mark.parametrize(
     "value",
-    [5, None, True, ["x"], {"a": 1}, float("nan"), "a\nb", "\0", "\x7f", "\x85", "\ud800",
+    [5, True, ["x"], {"a": 1}, float("nan"), "a\nb", "\0", "\x7f", "\x85", "\ud800",
      "x" * (MAX_LABEL_LENGTH + 1)],
 )  # fmt: skip
 @pytest.mark.parametrize("name", LABELS)

@@ -167,6 +167,7 @@ def test_a_packet_that_arms_is_taken() -> None:
         {"plan__scoped": "yes"},
         {"plan__sections": "runqlat"},
         {"plan__sections": ["runqlat", 1]},
+        {"plan__sections": []},
         {"plan__sections": ["files"]},
         {"plan__sections": ["exec", "runqlat"]},
         {"plan__details": ["files"]},

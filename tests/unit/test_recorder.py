@@ -277,6 +277,19 @@ async def test_what_is_missing_shows_before_the_first_run(
     assert recorder.status()["ebpf"]["reason"] == NO_PROBES.message
 
 
+async def test_an_unexpected_error_while_preparing_does_not_end_the_agent(
+    collector: FakeCollector, nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    collector.preparing = raising(OSError(24, "Too many open files"))
+    recorder = Recorder(collector, "machine", SeriesStore())
+    await nursery.start(recorder.run)
+    await trio.testing.wait_all_tasks_blocked()
+    assert recorder.status()["ebpf"]["code"] == "internal_error"
+    assert "Too many open files" in recorder.status()["ebpf"]["reason"]
+    assert (await recorder.start(REQUEST))["available"]
+    assert recorder.status()["ebpf"]["available"]
+
+
 async def test_one_section_less(recorder: Recorder, collector: FakeCollector) -> None:
     collector.unavailable = {"biolatency": "no tracepoint block_rq_issue"}
     started = await recorder.start(REQUEST)

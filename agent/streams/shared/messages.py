@@ -239,7 +239,7 @@ def decode_request(packet: bytes) -> AnyRequest:
 def _check_plan(plan: Plan) -> None:
     _check(plan.timing in TIMINGS, f"unknown timing: {plan.timing}")
     _check(plan.transport in TRANSPORTS, f"unknown transport: {plan.transport}")
-    _check(plan == plan.possible(), f"invalid plan: {plan}")
+    _check(bool(plan.sections) and plan == plan.possible(), f"invalid plan: {plan}")
 
 
 def _check(holds: bool, otherwise: str) -> None:

@@ -80,10 +80,6 @@ class AgentClient:
         """Return the JSON answer. Raises `AgentRefused` or `AgentUnreachable`."""
         return self._json("POST", path, body)
 
-    def get_text(self, path: str) -> str:
-        """Return the body of the answer as text. Raises `AgentRefused` or `AgentUnreachable`."""
-        return self.send("GET", path).decode(errors="replace")
-
     def send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> bytes:
         """Return the body of the answer. Raises `AgentRefused` or `AgentUnreachable`."""
         with self.connection() as connection:

@@ -69,15 +69,11 @@ class Bpftool:
         self._path = path
 
     def _show(self, what: str) -> list[dict[str, Any]]:
-        for _ in range(20):
-            command = [self._path, "--json", what, "show"]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            # fails if an object disappears while bpftool examines it
-            with contextlib.suppress(ValueError):
-                shown = json.loads(done.stdout)
-                if isinstance(shown, list):
-                    return shown
-        raise AssertionError(done.stdout + done.stderr)
+        command = [self._path, "--json", what, "show"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        shown = json.loads(done.stdout)
+        assert isinstance(shown, list), done.stdout + done.stderr
+        return shown
 
     def programs(self, maps: set[int]) -> dict[int, str]:
         """Return the names, by id, of the programs that use any of these maps."""

@@ -43,7 +43,7 @@ class RealAgent:
         return self._client.get("/status")
 
     def metrics(self) -> str:
-        return self._client.get_text("/metrics")
+        return self._client.send("GET", "/metrics").decode()
 
     @contextlib.contextmanager
     def run(self, **body: Any) -> Iterator[Run]:

@@ -51,7 +51,7 @@ def test_what_does_not_compile_is_told_and_tried_again(copy: Copy, bpftool: Bpft
 
 
 @pytest.mark.parametrize(
-    ("broken", "told"),
+    ("broken", "expected"),
     [
         ([(faults.in_c, "BIOLATENCY_DOES_NOT_COMPILE")], "on purpose"),
         (refused("on_block_rq_issue"), "unbounded"),
@@ -67,14 +67,14 @@ def test_what_does_not_compile_is_told_and_tried_again(copy: Copy, bpftool: Bpft
     ids=["does not compile", "refused by the verifier", "no tracepoint", "no field"],
 )
 def test_one_section_is_missing_and_the_others_run(
-    copy: Copy, bpftool: Bpftool, broken: list[Broken], told: str
+    copy: Copy, bpftool: Bpftool, broken: list[Broken], expected: str
 ) -> None:
     for fault in broken:
         copy.inject(*fault)
     with copy.launched() as agent:
         started = agent.start()
         assert started["armed"] == OTHERS
-        assert told in started["unavailable"]["biolatency"]
+        assert expected in started["unavailable"]["biolatency"]
         for _ in range(20):
             # each sleep ends in a wakeup, and a run this short may have no other events
             time.sleep(0.001)
@@ -91,7 +91,7 @@ def test_one_section_is_missing_and_the_others_run(
 
 
 @pytest.mark.parametrize(
-    ("fault", "told"),
+    ("fault", "expected"),
     [
         ((faults.kernel_lacks, "bpf_rdonly_cast"), ""),
         ((faults.wrong_kernel_function, "MARK_CAST"), "Invalid argument"),
@@ -100,7 +100,7 @@ def test_one_section_is_missing_and_the_others_run(
     ids=["an older kernel", "refused by the verifier", "fails"],
 )
 def test_reasons_are_known_without_what_newer_kernels_have(
-    copy: Copy, fault: Broken, told: str
+    copy: Copy, fault: Broken, expected: str
 ) -> None:
     """A missing kernel feature is not logged; a feature that the kernel refuses is."""
     copy.inject(*fault)
@@ -111,8 +111,8 @@ def test_reasons_are_known_without_what_newer_kernels_have(
     ):
         own_ms = blocked.work("sleep 0.5")["ms"]
         log = agent.log
-    assert ("optional kernel features disabled" in log) == bool(told)
-    assert told in log
+    assert ("optional kernel features disabled" in log) == bool(expected)
+    assert expected in log
     [row] = [r for r in run.evidence["offcpu"]["top_reasons"] if r["reason"] == "clock_nanosleep"]
     assert row["ms"] == pytest.approx(own_ms, rel=0.1)
 
@@ -151,7 +151,7 @@ def impatient(copy: Copy) -> Iterator[Launched]:
 
 
 @pytest.mark.parametrize(
-    ("number", "code", "told"),
+    ("number", "code", "expected"),
     [
         (signal.SIGSEGV, "compiler_crashed", "killed by SIGSEGV"),
         (None, "compiler_timeout", "2 s"),
@@ -159,7 +159,7 @@ def impatient(copy: Copy) -> Iterator[Launched]:
     ids=["crashes", "hangs"],
 )
 def test_a_compiler_that_fails_is_told_and_tried_again(
-    impatient: Launched, bpftool: Bpftool, number: int | None, code: str, told: str
+    impatient: Launched, bpftool: Bpftool, number: int | None, code: str, expected: str
 ) -> None:
     agent = impatient
     with ThreadPoolExecutor() as pool:
@@ -171,7 +171,7 @@ def test_a_compiler_that_fails_is_told_and_tried_again(
             os.kill(compiler, signal.SIGCONT)
         started = answer.result()
     assert (started["available"], started["code"]) == (False, code)
-    assert told in started["reason"]
+    assert expected in started["reason"]
     assert "tries again" in started["reason"]
     assert nothing_is_attached(agent, bpftool)
     assert agent.stop()["completeness"]["verdict"] == "invalid"

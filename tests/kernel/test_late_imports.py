@@ -28,8 +28,8 @@ def stderr(tmp_path: Path) -> Iterator[IO[str]]:
 def url(stderr: IO[str]) -> Iterator[str]:
     installed = own_module("agent")
     python, *rest = installed.command
-    told = replace(installed, command=(python, "-X", "importtime", *rest))
-    with running_agent(invocation=told, stderr=stderr) as agent:
+    traced = replace(installed, command=(python, "-X", "importtime", *rest))
+    with running_agent(invocation=traced, stderr=stderr) as agent:
         yield agent.url
 
 

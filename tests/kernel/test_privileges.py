@@ -186,11 +186,11 @@ def test_without_capabilities_every_route_works(tmp_path: Path, readable: Path) 
         assert requests.get(f"{agent.url}/evidence").json()["available"] is False
 
 
-def assert_unavailable(agent: Launched, code: str, told: str) -> None:
+def assert_unavailable(agent: Launched, code: str, expected: str) -> None:
     """Assert that /status, /start and the evidence give the same reason."""
     ebpf = agent.status()["ebpf"]
     assert (ebpf["available"], ebpf["code"]) == (False, code)
-    assert told in ebpf["reason"]
+    assert expected in ebpf["reason"]
     started = agent.start()
     assert (started["available"], started["code"]) == (False, code)
     evidence = agent.stop()
@@ -245,14 +245,14 @@ def test_lockdown_is_named_where_it_is_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "told"),
+    ("code", "expected"),
     [
         ("no_btf", "CONFIG_DEBUG_INFO_BTF"),
         ("no_bcc", "python3-bpfcc"),
         ("kernel_refused", "Operation not permitted"),
     ],
 )
-def test_the_reason_names_what_is_missing(tmp_path: Path, code: str, told: str) -> None:
+def test_the_reason_names_what_is_missing(tmp_path: Path, code: str, expected: str) -> None:
     systems = {
         "no_btf": without("/sys/kernel/btf"),
         "no_bcc": without(*bcc_folders()),
@@ -260,7 +260,7 @@ def test_the_reason_names_what_is_missing(tmp_path: Path, code: str, told: str) 
     }
     with launched(tmp_path / "log", before=systems[code]) as agent:
         agent.settle()
-        assert_unavailable(agent, code, told)
+        assert_unavailable(agent, code, expected)
 
 
 def test_neither_headers_nor_tracefs_are_needed(tmp_path: Path) -> None:

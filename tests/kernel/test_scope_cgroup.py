@@ -88,18 +88,18 @@ def test_the_path_may_be_that_of_the_folder(
 def test_a_subtree_belongs_to_it(agent: RealAgent, cgroup: Callable[[str], Cgroup]) -> None:
     top = cgroup("")
     below = cgroup("/below")
-    beside = cgroup("-beside")
+    sibling = cgroup("-sibling")
     with program("trees") as member, program("trees") as other:
         below.take(member.pid)
-        beside.take(other.pid)
+        sibling.take(other.pid)
         with agent.run(scope=top.scope) as run:
             member.work(order("child"))
             other.work(order("child"))
         with agent.run(scope=below.scope) as of_below:
             member.work(order("child"))
-        with agent.run(scope=beside.scope) as of_beside:
+        with agent.run(scope=sibling.scope) as of_sibling:
             member.work(order("child"))
-    assert (marks(run.evidence), marks(of_below.evidence), marks(of_beside.evidence)) == (
+    assert (marks(run.evidence), marks(of_below.evidence), marks(of_sibling.evidence)) == (
         MARKS,
         MARKS,
         0,

@@ -33,7 +33,7 @@ def test_bodies_and_answers_are_json(fake: FakeAgent) -> None:
     assert client.post("/start", {"scenario": "ü"}) == {"status": "started"}
     assert client.post("/stop") == fake.evidence
     assert client.get("/status")["machine"]
-    assert json.loads(client.get_text("/status")) == client.get("/status")
+    assert json.loads(client.send("GET", "/status")) == client.get("/status")
     start, stop, *_ = fake.requests
     assert (json.loads(start.body), start.content_type) == ({"scenario": "ü"}, "application/json")
     assert (stop.body, stop.content_type) == (b"", None)

@@ -149,8 +149,8 @@ def test_a_suspended_machine_is_recorded(copy: Copy) -> None:
                 os.truncate(seconds.name, 3)
             with agent.run() as next_run:
                 pass
-    reasons = run.evidence["completeness"]["reasons"]
-    assert "suspended: the machine was suspended for 3.0 s" in reasons
+    found = run.evidence["completeness"]["reasons"]
+    assert "suspended: the machine was suspended for 3.0 s" in found
     assert run.evidence["completeness"]["verdict"] == "degraded"
     assert "suspended" not in reasons(next_run.evidence)
 

@@ -140,6 +140,7 @@ def test_the_table_says_what_was_found() -> None:
 def other(tmp_path: Path) -> Checkout:
     """A checkout with another layout, which has nothing but ``python -m agent``."""
     (tmp_path / "agent").mkdir()
+    (tmp_path / "agent" / "__init__.py").touch()
     (tmp_path / "agent" / "__main__.py").write_text(LISTENS)
     return checkout(tmp_path)
 

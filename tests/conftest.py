@@ -1,7 +1,8 @@
 """Selection of the tests that run on this machine.
 
-CHAINBENCH_REQUIRE_KERNEL=1 turns skips of kernel tests, and skips for a missing program, into
-failures. Tests marked ``thorough`` run with CHAINBENCH_THOROUGH=1 and are deselected otherwise.
+CHAINBENCH_REQUIRE_KERNEL=1 turns skips of kernel tests, and skips for a missing program or
+library, into failures. Tests marked ``thorough`` run with CHAINBENCH_THOROUGH=1 and are deselected
+otherwise.
 
 Everything under tests/kernel carries the marker ``kernel``. Helpers that several tests share are
 modules in tests/fakes (``from fakes.name import thing``).

@@ -3,6 +3,7 @@
 import mmap
 import os
 import struct
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import numpy as np
@@ -48,7 +49,7 @@ class FakeWakeups(Wakeups):
         self._woken = trio.Event()
 
 
-class TransportMemory:
+class TransportMemory(ABC):
     """A file laid out as the kernel maps a transport: pages with two positions, then the data."""
 
     stride: int
@@ -75,9 +76,9 @@ class TransportMemory:
         """The consumer's position: bytes that the reader has released."""
         return self._position(self._tail_at)
 
+    @abstractmethod
     def submit(self, seq: int, ident: int = 0) -> bool:
         """Write a batch's record as a program does; return False if there is no room."""
-        raise NotImplementedError
 
     def close(self) -> None:
         self._memory.close()

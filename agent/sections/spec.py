@@ -41,7 +41,7 @@ class Program:
     def name(self) -> str:
         """The name shown by ``bpftool prog``: at most 15 characters, starting with ``cba_``."""
         short = self.hook.replace("/", "_")
-        for prefix in ("sched_process_", "sched_", "block_"):
+        for prefix in ("sched_process_", "sched_", "block_", "task_"):
             short = short.removeprefix(prefix)
         return f"cba_{short}"[:15]
 

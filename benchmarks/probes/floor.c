@@ -39,7 +39,7 @@ TIMED(block_rq_complete)
 #endif
 
 #if TASKS
-TIMED(sched_process_fork)
+TIMED(task_newtask)
 NOTHING(sched_process_exec)
 NOTHING(sched_process_exit)
 #endif

@@ -40,3 +40,13 @@ def _delays_dequeues() -> bool:
 needs_delayed_dequeues = pytest.mark.skipif(
     not _delays_dequeues(), reason="this kernel (before 6.12) has no delayed dequeues"
 )
+
+
+def _io_uring_works() -> bool:
+    try:
+        return Path("/proc/sys/kernel/io_uring_disabled").read_text().strip() == "0"
+    except OSError:
+        return False
+
+
+needs_io_uring = pytest.mark.skipif(not _io_uring_works(), reason="io_uring cannot be used here")

@@ -128,7 +128,7 @@ def test_without_the_schedulers_account_what_does_not_need_it_runs(copy: Copy) -
 
 
 def test_a_refused_program_that_every_section_needs(copy: Copy, bpftool: Bpftool) -> None:
-    for fault in refused("on_sched_process_fork"):
+    for fault in refused("on_task_newtask"):
         copy.inject(*fault)
     with copy.launched() as agent:
         agent.settle()

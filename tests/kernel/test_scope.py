@@ -16,12 +16,16 @@ from typing import Any
 
 import pytest
 import requests
+from fakes.checks import checks_of
 from fakes.disks import Disk
+from fakes.needs import needs_io_uring
 from fakes.proc import switches
 from fakes.processes import status_field
 from fakes.program import PROGRAMS, program
 from fakes.real_agent import ANSWER_SECONDS, RealAgent, running
 from fakes.waiting import eventually
+
+from agent.model import TIMINGS
 
 MARKS = 100
 CALLS = 500
@@ -87,6 +91,28 @@ def test_what_is_alive_already_belongs_to_it_too(
         with agent.run(scope=tree.scope) as run:
             assert tree.work(order(then))["marks"] == count * MARKS
     assert marks(run.evidence) == count * MARKS
+
+
+@needs_io_uring
+@pytest.mark.parametrize("timing", TIMINGS)
+def test_threads_that_the_kernel_creates_belong_to_it(agent: RealAgent, timing: str) -> None:
+    """Workers of io_uring, and a thread that polls a ring: from their creation to their exit."""
+    with program("workers", 100) as workers, agent.run(scope=workers.scope, timing=timing) as run:
+        created = workers.work()["created"]
+    assert created == 102
+    assert run.evidence["exec"]["forks"] == run.evidence["exec"]["exits"] == created
+    assert "io_worker" in {row["reason"] for row in run.evidence["offcpu"]["top_reasons"]}
+
+
+@needs_io_uring
+def test_threads_that_the_kernel_creates_are_forks_as_the_kernel_counts_them(
+    agent: RealAgent,
+) -> None:
+    with program("workers", 200) as workers, agent.run() as run:
+        created = workers.work()["created"]
+    forks = checks_of(run.evidence)["forks"]
+    assert forks["kernel"] >= created
+    assert forks["pass"], forks
 
 
 def test_a_long_line_of_descent_is_followed_to_its_end(agent: RealAgent) -> None:
@@ -210,14 +236,12 @@ def test_io_belongs_to_whoever_issued_it(agent: RealAgent, disk: Disk) -> None:
     assert noise["writes"] > 0
 
 
+@needs_io_uring
 @pytest.mark.parametrize("options", [{}, {"sections": ["biolatency"]}, {"timing": "accounting"}])
 def test_what_its_io_uring_workers_issue_is_a_programs_own(
     agent: RealAgent, disk: Disk, tool: Callable[[str], str], options: dict[str, Any]
 ) -> None:
-    """The workers are threads of the program, created without sched_process_fork."""
-    disabled = Path("/proc/sys/kernel/io_uring_disabled")
-    if not disabled.exists() or disabled.read_text().strip() != "0":
-        pytest.skip("io_uring cannot be used here")
+    """The workers are threads of the program, created by the kernel."""
     file, result = disk.folder / "ring", disk.folder / "ring.json"
     file.write_bytes(b"." * 4096 * 256)
     subprocess.run(["sync", file], check=True)

@@ -88,7 +88,7 @@ inline_always void remember(u64 request, u64 since)
 	u32 tid = LOAD32(task, TASK_PID);
 	bool by_kernel = LOAD32(task, TASK_FLAGS) & PF_KTHREAD;
 
-	if (!by_kernel && !in_scope(tid) && !is_worker_in_scope(task)) {
+	if (!by_kernel && !in_scope(tid)) {
 		struct issued_request *known = find_request(request);
 
 		/* A request that was merged into another never completes, and its address is reused. */

@@ -35,10 +35,9 @@ inline_always struct softirq_state *softirq_state(void)
 /* Whether it runs on top of a task in scope, which the idle task (tid 0) never is. */
 inline_always u64 runs_in_scope(void)
 {
-	u64 task = (u64)bpf_get_current_task_btf();
-	u32 tid = LOAD32(task, TASK_PID);
+	u32 tid = LOAD32((u64)bpf_get_current_task_btf(), TASK_PID);
 
-	return tid != 0 && (in_scope(tid) || is_worker_in_scope(task));
+	return tid != 0 && in_scope(tid);
 }
 
 int on_softirq_entry(u64 *ctx)

@@ -152,19 +152,3 @@ inline_always bool in_scope(u32 tid)
 {
 	return SCOPED ? *member(tid) != 0 : *member(tid) == 0;
 }
-
-/*
- * io_uring's workers are threads for which sched_process_fork does not fire
- * (create_io_thread()). Whether a task that is not a member yet is one of a process in scope.
- */
-inline_always bool is_worker_in_scope(u64 task)
-{
-#if SCOPED
-	u32 flags = LOAD32(task, TASK_FLAGS);
-
-	return (flags & (PF_IO_WORKER | PF_EXITING)) == PF_IO_WORKER &&
-	       *member(LOAD32(task, TASK_TGID)) != 0;
-#else
-	return false;
-#endif
-}

@@ -4,18 +4,24 @@
 #include "members.h"
 #include "summaries.h"
 
-/* Runs before the child can: sched_process_fork fires before wake_up_new_task(). */
-int on_sched_process_fork(u64 *ctx)
+/*
+ * Runs before the task can, in the task that creates it. It fires in copy_process(), where
+ * /proc/stat counts forks too, so also for threads that the kernel creates for a process: workers
+ * of io_uring and vhost, of which sched_process_fork says nothing (create_io_thread(),
+ * vhost_task_create()).
+ */
+int on_task_newtask(u64 *ctx)
 {
-	u32 parent = LOAD32(ctx[0], TASK_PID);
-	u32 child = LOAD32(ctx[1], TASK_PID);
+	u32 creator = (u32)bpf_get_current_pid_tgid();
+	u32 child = LOAD32(ctx[0], TASK_PID);
 	struct cpu_counters *c = counters();
 
-	*member(child) = *member(parent);
+	*member(child) = *member(creator);
 #if SCOPED && defined(TASK_CGROUPS)
 	/* CLONE_INTO_CGROUP: the child is in its own cgroup by now (cgroup_post_fork()) */
-	if (run_config()->cgroup_id && LOAD64(ctx[0], TASK_CGROUPS) != LOAD64(ctx[1], TASK_CGROUPS))
-		*member(child) = belongs(ctx[1], run_config());
+	if (run_config()->cgroup_id &&
+	    read_pointer(bpf_get_current_task() + TASK_CGROUPS) != LOAD64(ctx[0], TASK_CGROUPS))
+		*member(child) = belongs(ctx[0], run_config());
 #endif
 	c->all_forks++;
 	if (!in_scope(child)) {

@@ -67,12 +67,8 @@ int on_sched_wakeup(u64 *ctx)
 	u32 tid = LOAD32(task, TASK_PID);
 	struct task_slot *slot = slot_of(tid);
 
-	if (!in_scope_by_slot(slot, tid)) {
-		if (!is_worker_in_scope(task))
-			return 0;
-		*member(tid) = 1;
-		begin_life(tid, bpf_ktime_get_ns());
-	}
+	if (!in_scope_by_slot(slot, tid))
+		return 0;
 
 	u32 tag = slot->tag;
 	bool own = slot->tid == tid;

@@ -57,11 +57,8 @@ int on_sched_switch(u64 *ctx)
 	struct task_slot *slot = slot_of(tid);
 
 	if (!in_scope_by_slot(slot, tid)) {
-		if (!is_worker_in_scope(prev)) {
-			batch->excluded++;
-			return 0;
-		}
-		*member(tid) = 1;
+		batch->excluded++;
+		return 0;
 	}
 
 	u32 state = switched_out_state(ctx, prev);

@@ -28,7 +28,7 @@ DETAIL_SWITCHES = {detail.name: detail.switch for probe in PROBES for detail in 
 """The constant that compiles in each detail."""
 
 BASE_PROGRAMS = (
-    Program("on_sched_process_fork", "sched_process_fork"),
+    Program("on_task_newtask", "task_newtask"),
     Program("on_sched_process_exit", "sched_process_exit"),
     # even without its section: an exec by a thread changes who is a member
     ON_EXEC,

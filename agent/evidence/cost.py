@@ -5,15 +5,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from agent.streams.shared.namespaces import proc_is_ours
+
 TICK_MS = 1000 / os.sysconf("SC_CLK_TCK")
 
 
 def cpu_ms(pid: int) -> float | None:
-    """Return the CPU time of a process's main thread and ended children in ms; None if gone.
+    """Return the CPU time of a process's main thread and ended children in ms; None if not known.
 
-    The thread's part comes from schedstat (ns; proc(5)), because ticks are too coarse for what an
-    agent uses in a short run.
+    That is if the process is gone, or if /proc would show another one under its number. The
+    thread's part comes from schedstat (ns; proc(5)), because ticks are too coarse for what an agent
+    uses in a short run.
     """
+    if not proc_is_ours():
+        return None
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
         exact = int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e6

@@ -24,6 +24,7 @@ class Waited:
 @dataclass(slots=True)
 class _Thread:
     tid: int
+    local_tid: int
     command: str
     waited: Waited
 
@@ -39,15 +40,16 @@ class TaskTable:
     def take(self, summaries: Summaries) -> None:
         """Add tasks whose account is final: they have exited, or the run has ended."""
         waited = summaries[summaries["waits"] > 0]
-        columns = ("tid", "comm", "wait_ns", "waits", "preempted_ns")
+        columns = ("tid", "local_tid", "comm", "wait_ns", "waits", "preempted_ns")
         for row in zip(*(waited[name].tolist() for name in columns), strict=True):
-            tid, comm, ns, count, preempted_ns = row
-            self._add(tid, command(comm), Waited(ns, count, preempted_ns))
+            tid, local_tid, comm, ns, count, preempted_ns = row
+            waits = Waited(ns, count, preempted_ns)
+            self._add(_Thread(tid, local_tid, command(comm), waits))
 
     def by_thread(self, total: Waited) -> Json:
         """Return the threads that waited longest, and the rest of ``total``."""
         chosen = sorted(self._top, reverse=True)
-        rows = [{"tid": t.tid, **_row(t.command, t.waited)} for _, _, t in chosen]
+        rows = [{**_numbers(t), **_row(t.command, t.waited)} for _, _, t in chosen]
         return {"top": rows, "other": _rest(total, [t.waited for _, _, t in chosen])}
 
     def by_command(self, total: Waited) -> Json:
@@ -59,7 +61,8 @@ class TaskTable:
     def preempted_ns(self) -> int:
         return sum(waited.preempted_ns for waited in self.commands.values())
 
-    def _add(self, tid: int, name: str, waited: Waited) -> None:
+    def _add(self, thread: _Thread) -> None:
+        name, waited = thread.command, thread.waited
         known = self.commands.get(name)
         if known is None:
             name = name if len(self.commands) < MAX_COMMANDS else OTHER
@@ -68,11 +71,18 @@ class TaskTable:
         known.count += waited.count
         known.preempted_ns += waited.preempted_ns
         self._order += 1
-        entry = (waited.ns, self._order, _Thread(tid, name, waited))
+        entry = (waited.ns, self._order, thread)
         if len(self._top) < TOP:
             heapq.heappush(self._top, entry)
         else:
             heapq.heappushpop(self._top, entry)
+
+
+def _numbers(thread: _Thread) -> Json:
+    """Return a thread's number, and if it has another one in our pid namespace, that too."""
+    if thread.local_tid == thread.tid:
+        return {"tid": thread.tid}
+    return {"tid": thread.tid, "namespace_tid": thread.local_tid or None}
 
 
 def _row(name: str, waited: Waited) -> Json:

@@ -64,6 +64,8 @@ class Findings:
     """Arrivals on a CPU that the kernel counted and we did not see."""
     faults: Mapping[str, str] = field(default_factory=dict)
     """What went wrong during the run, by a stable code."""
+    gaps: Sequence[str] = ()
+    """What the run could not see of the tasks in its scope, in words."""
     missing_sections: Mapping[str, str] = field(default_factory=dict)
     """Why a requested section was not measured, by section."""
     programs: Sequence[Mapping[str, Any]] = ()
@@ -74,6 +76,7 @@ class Findings:
 def judge(found: Findings) -> Verdict:
     """Return the verdict on a run that was measured."""
     reasons = [Reason(code, message, INVALID) for code, message in found.faults.items()]
+    reasons += (Reason("scope_incomplete", text) for text in found.gaps)
     reasons += (
         Reason("section_unavailable", f"{section}: {why}")
         for section, why in found.missing_sections.items()

@@ -1,7 +1,6 @@
 """A run's evidence document: the sections, and everything that says how far to trust them."""
 
-import time
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 
 from agent.evidence.manifest import manifest
 from agent.evidence.verdict import Verdict
@@ -17,19 +16,24 @@ def started(run: Run) -> Json:
         answer |= {"code": run.failure.code, "reason": run.failure.message}
     if run.arming is not None:
         answer |= {"armed": run.sections, "unavailable": dict(run.arming.unavailable)}
+        answer["scope"] = dict(run.arming.scope)
     return answer
 
 
 def build(run: Run, stopped: Stopped | None, verdict: Verdict) -> Json:
     """Return the evidence in the contract's format."""
-    stop_ns = stopped.stop_ns if stopped else time.monotonic_ns()
+    elapsed_ns = run.elapsed_ns()
+    duration_ns = elapsed_ns
+    if stopped is not None and run.arming is not None:
+        # by the kernel's clock, which in a time namespace is not one that this process can read
+        duration_ns = stopped.stop_ns - run.arming.start_ns
     built: Json = {
         "available": stopped is not None,
         "run_id": run.id,
         "labels": run.label_set._asdict(),
         "started_at": run.started_at.isoformat(timespec="milliseconds"),
-        "stopped_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "duration_s": (stop_ns - run.started_ns) / 1e9,
+        "stopped_at": _later(run.started_at, elapsed_ns).isoformat(timespec="milliseconds"),
+        "duration_s": duration_ns / 1e9,
     }
     if run.failure is not None:
         built |= {"code": run.failure.code, "reason": run.failure.message}
@@ -37,20 +41,24 @@ def build(run: Run, stopped: Stopped | None, verdict: Verdict) -> Json:
         built |= run.collection.evidence(stopped, run.sections)
         if run.arming.unavailable:
             built["unavailable"] = dict(run.arming.unavailable)
-        built["scope"] = dict(run.arming.scope)
+        built["scope"] = {**run.arming.scope, **stopped.scope}
     return built | {
         "manifest": manifest(run.arming),
         "completeness": verdict.evidence()
         | {"refused_records": stopped.refused_records if stopped else None},
         "checks": [check.evidence() for check in run.checks],
-        "overhead": _overhead(run, stopped, stop_ns),
+        "overhead": _overhead(run, stopped, duration_ns),
     }
 
 
-def _overhead(run: Run, stopped: Stopped | None, stop_ns: int) -> Json:
+def _later(moment: datetime, ns: int) -> datetime:
+    return moment + timedelta(microseconds=ns / 1e3)
+
+
+def _overhead(run: Run, stopped: Stopped | None, duration_ns: int) -> Json:
     rows = run.meter.rows()
     cost: Json = {
-        "wall_ms": (stop_ns - run.started_ns) / 1e6,
+        "wall_ms": duration_ns / 1e6,
         "agent_cpu_ms": round(sum(row["cpu_ms"] or 0 for row in rows), 3),
         "processes": rows,
         "longest_stall_ms": round(run.stalls.longest_s * 1000, 3),

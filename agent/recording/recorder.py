@@ -186,7 +186,6 @@ class Recorder:
         """Attach what can be attached; if nothing can, the run goes on with a failure."""
         try:
             run.arming = await self._collector.start(run.request, run.collection.take)
-            run.started_ns = run.arming.start_ns
             # start the meter only now: compiling a new plan is not a cost of the run
             run.meter = CpuMeter(self._collector.processes())
         except CannotCollect as error:
@@ -246,6 +245,7 @@ class Recorder:
                 checks=run.checks,
                 unseen_switches=run.collection.accounts.unseen,
                 faults=stopped.faults,
+                gaps=(*run.arming.gaps, *stopped.gaps),
                 missing_sections=run.arming.unavailable,
                 programs=stopped.programs,
                 overflow=run.collection.overflow(),

@@ -18,6 +18,11 @@ from agent.streams.collect.observed import Arming
 from agent.streams.shared.causes import CannotCollect
 
 
+def elapsing_ns() -> int:
+    """Return the time by a clock that is never set, and goes on while the machine is suspended."""
+    return time.clock_gettime_ns(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
 class Run:
     """A run's request, its results so far, and the events that callers wait for."""
 
@@ -36,10 +41,17 @@ class Run:
         self.stalls = StallMeter()
         self.checks: list[Check] = []
         self.started_at = datetime.now(UTC)
-        self.started_ns = time.monotonic_ns()
+        self.requested_ns = elapsing_ns()
         self.armed = trio.Event()
         self.finished = trio.Event()
         self.evidence: Json = {}
+
+    def elapsed_ns(self) -> int:
+        """Return the time since the start was requested, with the time that was slept through.
+
+        Not by the wall clock, which may be set in the middle of a run.
+        """
+        return elapsing_ns() - self.requested_ns
 
     @property
     def sections(self) -> list[str]:

@@ -73,6 +73,7 @@ def header(evidence: Mapping[str, Any], status: Mapping[str, Any], style: Style)
         ("run", text(evidence.get("run_id"))),
         *((name, text(label(evidence, name))) for name in LABELS),
         ("time", when(evidence)),
+        ("scope", covered(mapping(evidence.get("scope")))),
     ]
     lines = table(pairs)
     if evidence.get("mock"):
@@ -94,6 +95,21 @@ def when(evidence: Mapping[str, Any]) -> str:
     span = " – ".join(time for time in times if time)
     seconds = number(evidence.get("duration_s"))
     return ", ".join(filter(None, [span, "" if seconds is None else duration(seconds * 1e6)]))
+
+
+def covered(scope: Mapping[str, Any]) -> str:
+    """Return which tasks the run covers; a process's name shows whom its number was taken for."""
+    if scope.get("pid") is not None:
+        command, started = text(scope.get("command")), text(scope.get("process_started_at"))
+        named = f"process {text(scope.get('pid'))}" + (f" ({command})" if command else "")
+        return named + (f", started {started}" if started else "")
+    if scope.get("cgroup") is not None:
+        named = f"cgroup {text(scope.get('cgroup'))}"
+        ids = scope.get("cgroup_ids")
+        if isinstance(ids, list) and len(ids) > 1:
+            named += f", made again, ids {', '.join(map(text, ids))}"
+        return named + (", removed before the stop" if scope.get("cgroup_removed") else "")
+    return "the whole machine" if scope.get("kind") == "system" else text(scope.get("kind"))
 
 
 def unavailable(evidence: Mapping[str, Any], style: Style) -> list[str]:

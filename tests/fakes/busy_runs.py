@@ -15,11 +15,12 @@ from agent.sections.offcpu.wait_functions import WAITS_DTYPE
 from agent.sections.probes import SECTIONS
 from agent.sections.syscall_counts.times import ENTRY_DTYPE, TIMES_DTYPE
 from agent.streams.collect import observed, task_summaries
-from agent.streams.collect.arming import described_scope
+from agent.streams.collect.scopes import cgroup_at_stop, described
 from agent.streams.collect.tables import Blocked
 from agent.streams.shared import layout
 from agent.streams.shared.causes import cannot
 from agent.streams.shared.kernel_counts import Edge, KernelCounts, SectionCounts
+from agent.streams.shared.messages import DisarmAnswer, ScopeProcess
 
 EVENTS = {
     "runqlat": [1_500 | 7 << layout.LATENCY_BITS],
@@ -39,9 +40,11 @@ class Busy(FakeCollector):
     async def start(self, request: StartRequest, sink: Any) -> observed.Arming:
         arming = await super().start(request, sink)
         # the real collector's description of the scope: an invented one would test nothing
+        root = ScopeProcess(1, 1, "init", 10**9) if request.scope.kind == "pid" else None
+        self._cgroup = request.scope.cgroup
         arming = replace(
             arming,
-            scope=described_scope(request.scope, 1),
+            scope=described(request.scope, 1, root),
             details={"syscalls": ("tp_btf/sys_exit",)},
         )
         summary = np.zeros(1, task_summaries.SUMMARY_DTYPE)
@@ -57,9 +60,13 @@ class Busy(FakeCollector):
         program: Json = {"name": "cba_switch", "hook": "sched_switch"}
         program |= dict.fromkeys(("runs", "run_ns", "recursion_misses"), 1)
         edges = edge({}), edge(COUNTS)
-        return observed.Stopped(
+        ended = observed.Stopped(
             stopped.stop_ns, self._observed(), edges, task_summaries.none(), (program,)
         )
+        if not self._cgroup:
+            return ended
+        scope, gaps = cgroup_at_stop(self._cgroup, DisarmAnswer(1, cgroups=(1, 2)), 2)
+        return replace(ended, scope=scope, gaps=gaps)
 
     def _observed(self) -> observed.Observed:
         empty = super()._observed()

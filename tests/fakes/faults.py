@@ -108,11 +108,11 @@ def root_ends_early() -> None:
     """Kill the root process of a scope after it was found and before anything is attached."""
     scopes = module("supervisor.scopes")
 
-    def root_of(scope: Any) -> Any:
-        root, cgroup_id = intact(scope)
-        os.kill(root, signal.SIGTERM)
+    def root_of(*asked: Any) -> Any:
+        root = intact(*asked)
+        os.kill(root.local_tgid, signal.SIGTERM)
         time.sleep(0.2)
-        return root, cgroup_id
+        return root
 
     intact = replace(scopes, "root_of", root_of)
 

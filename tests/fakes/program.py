@@ -11,7 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fakes.lines import LineReader
@@ -56,10 +56,13 @@ class Program:
 
 
 @contextlib.contextmanager
-def program(name: str, *arguments: object) -> Iterator[Program]:
-    """Run ``programs/NAME.py``; on leaving, close its standard input, which ends it."""
+def program(name: str, *arguments: object, before: Sequence[str] = ()) -> Iterator[Program]:
+    """Run ``programs/NAME.py``; on leaving, close its standard input, which ends it.
+
+    ``before``: a command that runs it, given as a prefix.
+    """
     # -E and -S skip parts of the interpreter's startup that these programs do not need.
-    command = [sys.executable, "-ES", str(PROGRAMS / f"{name}.py"), *map(str, arguments)]
+    command = [*before, sys.executable, "-ES", str(PROGRAMS / f"{name}.py"), *map(str, arguments)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdin is not None
     assert process.stdout is not None

@@ -96,7 +96,9 @@ class FakeSupervisor:
     def _armed(self) -> ArmAnswer:
         return ArmAnswer(
             start_ns=0,
-            root=1,
+            clock_offset_ns=0,
+            pid_level=0,
+            root=None,
             geometry=self.batches.geometry,
             unavailable={},
             refused={},

@@ -11,7 +11,7 @@ LIFE_NS = 10_000_000
 
 GOOD = {
     "tid": 7,
-    "tgid": 7,
+    "local_tid": 7,
     "comm": b"python3",
     "state": SLOT_EXITED,
     "now_ns": LIFE_NS + 1,

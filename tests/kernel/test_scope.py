@@ -76,7 +76,7 @@ def test_a_tree_is_covered_whatever_it_does(
         made = tree.work(order(how, **details))["marks"]
     assert marks(run.evidence) == made > 0
     assert run.evidence["exec"]["forks"] == run.evidence["exec"]["exits"] == forks
-    assert run.evidence["scope"] == {"kind": "pid", "pid": tree.pid}
+    assert (run.evidence["scope"]["kind"], run.evidence["scope"]["pid"]) == ("pid", tree.pid)
 
 
 @pytest.mark.parametrize(
@@ -304,7 +304,7 @@ def called(agent: RealAgent, way: str) -> tuple[int, Any]:
 @pytest.mark.parametrize("way", ["plain", "session", "forked"])
 def test_a_caller_is_known_by_its_connection(agent: RealAgent, way: str) -> None:
     pid, evidence = called(agent, way)
-    assert evidence["scope"] == {"kind": "caller", "pid": pid}
+    assert (evidence["scope"]["kind"], evidence["scope"]["pid"]) == ("caller", pid)
     assert marks(evidence) == 2 * MARKS
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import faults
+from fakes.copied_package import Copy
 from fakes.program import program
 from fakes.real_agent import RealAgent
 
@@ -30,6 +32,10 @@ class Cgroup:
         self.scope = {"cgroup": f"/{name}"}
         self.path.mkdir()
 
+    @property
+    def id(self) -> int:
+        return self.path.stat().st_ino
+
     def take(self, pid: int) -> None:
         (self.path / "cgroup.procs").write_text(str(pid))
 
@@ -47,7 +53,7 @@ def cgroup() -> Iterator[Callable[[str], Cgroup]]:
         return made[-1]
 
     yield make
-    for each in reversed(made):
+    for each in (each for each in reversed(made) if each.path.exists()):
         for pid in (each.path / "cgroup.procs").read_text().split():
             (mount / "cgroup.procs").write_text(pid)
         each.path.rmdir()
@@ -71,7 +77,12 @@ def test_members_count_and_others_do_not(agent: RealAgent, cgroup: Callable[[str
                 other.work(order(how))
             member.work(order("storm", count=20))
     assert marks(run.evidence) == (3 + 40) * MARKS
-    assert run.evidence["scope"] == {"kind": "cgroup", **group.scope}
+    assert run.evidence["scope"] == {
+        "kind": "cgroup",
+        **group.scope,
+        "cgroup_ids": [group.id],
+        "cgroup_removed": False,
+    }
 
 
 def test_the_path_may_be_that_of_the_folder(
@@ -163,3 +174,84 @@ def test_a_child_may_be_born_into_it_and_out_of_it(
                 other.work(order("into_cgroup", folder=str(group.path)))
             member.work(order("into_cgroup", folder=str(elsewhere.path)))
     assert marks(run.evidence) == 3 * MARKS
+
+
+# --- a cgroup that is removed, and made again under its path
+
+
+def remake(*groups: Cgroup) -> None:
+    """Remove cgroups and make them again under their paths; ``groups``: from the outermost in."""
+    for group in reversed(groups):
+        group.path.rmdir()
+    for group in groups:
+        group.path.mkdir()
+
+
+def codes(evidence: Any) -> set[str]:
+    return {reason.partition(":")[0] for reason in evidence["completeness"]["reasons"]}
+
+
+def test_a_path_is_followed_when_its_cgroup_is_made_again(
+    agent: RealAgent, cgroup: Callable[[str], Cgroup]
+) -> None:
+    """As when a service restarts; from the first instruction of the first task in the new one."""
+    group = cgroup("")
+    ids = [group.id]
+    with program("trees") as manager, agent.run(scope=group.scope) as run:
+        manager.work(order("into_cgroup", folder=str(group.path)))
+        for _ in range(3):
+            remake(group)
+            ids.append(group.id)
+            manager.work(order("into_cgroup", folder=str(group.path)))
+    assert marks(run.evidence) == 4 * MARKS
+    assert len(set(ids)) == 4
+    assert run.started["scope"]["cgroup_ids"] == ids[:1]
+    assert run.evidence["scope"] == {
+        **group.scope,
+        "kind": "cgroup",
+        "cgroup_ids": ids,
+        "cgroup_removed": False,
+    }
+    assert "scope_incomplete" not in codes(run.evidence)
+
+
+def test_a_path_is_followed_when_a_part_of_it_is_made_again(
+    agent: RealAgent, cgroup: Callable[[str], Cgroup]
+) -> None:
+    top, below = cgroup(""), cgroup("/below")
+    with program("trees") as manager, agent.run(scope=below.scope) as run:
+        remake(top, below)
+        manager.work(order("into_cgroup", folder=str(below.path)))
+        manager.work(order("into_cgroup", folder=str(top.path)))
+    assert marks(run.evidence) == MARKS
+    assert len(run.evidence["scope"]["cgroup_ids"]) == 2
+
+
+def test_another_cgroup_does_not_take_its_place(
+    agent: RealAgent, cgroup: Callable[[str], Cgroup]
+) -> None:
+    """Neither one with another name, nor one with the same name elsewhere."""
+    cgroup("")
+    group = cgroup("/below")
+    with program("trees") as manager, agent.run(scope=group.scope) as run:
+        group.path.rmdir()
+        for other in (cgroup("/other"), cgroup("/other/below")):
+            manager.work(order("into_cgroup", folder=str(other.path)))
+    assert marks(run.evidence) == 0
+    assert run.evidence["scope"]["cgroup_removed"]
+    assert len(run.evidence["scope"]["cgroup_ids"]) == 1
+
+
+def test_a_cgroup_that_is_not_followed_is_said(copy: Copy, cgroup: Callable[[str], Cgroup]) -> None:
+    copy.inject(faults.runs_instead, "on_cgroup_mkdir", "on_cgroup_rmdir")
+    group = cgroup("")
+    with (
+        copy.launched() as agent,
+        program("trees") as manager,
+        agent.run(scope=group.scope) as run,
+    ):
+        remake(group)
+        manager.work(order("into_cgroup", folder=str(group.path)))
+    assert marks(run.evidence) == 0
+    assert run.evidence["completeness"]["verdict"] == "degraded"
+    assert "scope_incomplete" in codes(run.evidence)

@@ -30,6 +30,7 @@ from agent.streams.shared.messages import (
     RescopeAnswer,
     RescopeRequest,
     ScopeNumbers,
+    ScopeProcess,
     decode_request,
     encode_request,
 )
@@ -44,13 +45,15 @@ EXCHANGES: list[tuple[Request[Any], Any]] = [
     (
         ArmRequest(Plan(scoped=True, details=("syscalls",)), CALLER, True, False),
         ArmAnswer(
-            1, 2, GEOMETRY, {"exec": "why"}, {"hook": "EPERM"}, True, "0.1", 5, {"exec": {"r": 1}}
+            *(1, 2, 3, ScopeProcess(4, 5, "six", 7), GEOMETRY, {"exec": "why"}, {"hook": "EPERM"}),
+            *(True, "0.1", 5, {"exec": {"r": 1}}),
         ),
     ),
     (
         DisarmRequest(),
         DisarmAnswer(
-            1, (ProgramStats("a", "b", 1, 2, 3),), {"exec": {"r": 1}}, {"futex": (4, 5)}, 6
+            *(1, (ProgramStats("a", "b", 1, 2, 3),), {"exec": {"r": 1}}, {"futex": (4, 5)}, 6),
+            (7, 8),
         ),
     ),
     (DisarmRequest(), DisarmAnswer(1)),
@@ -179,8 +182,8 @@ def test_a_packet_that_arms_is_taken() -> None:
         {"scope__pid": "1"},
         {"scope__pid": True},
         {"scope__pid": 1.0},
-        {"scope__cgroup_id": -1},
-        {"scope__cgroup_id": 1 << 64},
+        {"scope__cgroups": [1]},  # the scope is not a cgroup
+        {"scope__cgroups": "/a"},
         {"scope__client": ["/run/socket", 1]},
         {"scope__client": ["::1"]},
         {"scope__client": ["::1", 1, 2]},
@@ -191,6 +194,13 @@ def test_a_packet_that_arms_is_taken() -> None:
 def test_a_field_that_is_not_as_stated_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(Malformed):
         decode_request(arming(**change))
+
+
+@pytest.mark.parametrize("ids", [[], [0], [-1], [1 << 64], [1] * 33, ["/a"]], ids=str)
+def test_a_cgroup_is_a_chain_of_ids(ids: list[Any]) -> None:
+    assert decode_request(arming(scope__kind="cgroup", scope__cgroups=[1, 2]))
+    with pytest.raises(Malformed):
+        decode_request(arming(scope__kind="cgroup", scope__cgroups=ids))
 
 
 @pytest.mark.parametrize(

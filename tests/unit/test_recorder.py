@@ -1,6 +1,7 @@
 """The owner of the run: concurrent clients, clients that leave midway, and their answers."""
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -384,3 +385,14 @@ async def test_evidence_is_kept_for_the_last_runs(recorder: Recorder) -> None:
     assert [recorder.evidence(run["run_id"]) for run in runs] == [None] * 5 + runs[5:]
     assert recorder.last_evidence() == runs[-1]
     assert recorder.evidence("no such run") is None
+
+
+async def test_a_wall_clock_that_is_set_does_not_show(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stop is as much later than the start as a clock says that is never set."""
+    times_ns = iter([1_000, 1_000 + 5 * 10**9])
+    monkeypatch.setattr("agent.recording.run.elapsing_ns", lambda: next(times_ns))
+    evidence = await one_run(recorder)
+    began, ended = (datetime.fromisoformat(evidence[name]) for name in ("started_at", "stopped_at"))
+    assert (ended - began).total_seconds() == 5

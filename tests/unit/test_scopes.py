@@ -4,14 +4,18 @@ import os
 import socket
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from agent.errors import ScopeError
 from agent.streams.collect import cgroups
-from agent.streams.shared.messages import Address, ScopeNumbers
-from agent.streams.supervisor import scopes
+from agent.streams.collect.scopes import cgroup_at_stop
+from agent.streams.shared import layout, namespaces
+from agent.streams.shared.messages import Address, DisarmAnswer, ScopeNumbers
+from agent.streams.supervisor import cgroup_chain, identities, scopes
+from agent.streams.supervisor.identities import Identify, Identity
 
 linux = pytest.mark.skipif(
     not Path("/proc/net/tcp").exists(), reason="no /proc/net/tcp on this machine"
@@ -39,9 +43,13 @@ def ends(client: socket.socket) -> tuple[Address, Address]:
     return client.getsockname()[:2], client.getpeername()[:2]
 
 
-def refusal(scope: ScopeNumbers) -> str:
+def nobody(number: int) -> None:
+    """Identify no process."""
+
+
+def refusal(scope: ScopeNumbers, identify: Identify = nobody) -> str:
     with pytest.raises(ScopeError) as refused:
-        scopes.root_of(scope)
+        scopes.root_of(scope, identify)
     assert refused.value.field == "scope"
     return refused.value.code
 
@@ -91,34 +99,77 @@ def test_a_connection_that_nobody_holds(connection: tuple[socket.socket, socket.
 
 @linux
 def test_a_connection_that_is_not_there() -> None:
-    nobody = ScopeNumbers("caller", client=("127.0.0.1", 1), server=("127.0.0.1", 2))
-    assert refusal(nobody) == "caller_unknown"
+    nowhere = ScopeNumbers("caller", client=("127.0.0.1", 1), server=("127.0.0.1", 2))
+    assert refusal(nowhere) == "caller_unknown"
 
 
-@linux
-def test_a_pid() -> None:
-    assert scopes.root_of(ScopeNumbers("pid", os.getppid())) == (os.getppid(), 0)
-    assert refusal(ScopeNumbers("pid", 2**22)) == "no_such_process"
+OURSELVES = os.getpid()
 
 
-@linux
+def identity(number: int, parent: int = 1) -> Identity:
+    """Return a process of a namespace in which each is known by another number."""
+    host = 1_000 + number
+    return Identity(host, host, number, number, 1_000 + parent, 1, 0, 0, b"")
+
+
+def known(*processes: Identity) -> Identify:
+    everybody = {found.local_tid: found for found in (identity(OURSELVES), *processes)}
+    return everybody.get
+
+
+def test_a_pid_is_the_process_that_the_kernel_says() -> None:
+    found = identity(7)
+    assert scopes.root_of(ScopeNumbers("pid", 7), known(found)) == found
+    assert refusal(ScopeNumbers("pid", 8), known(found)) == "no_such_process"
+
+
 def test_the_agents_own_processes_are_no_scope() -> None:
     """The supervisor does this check, and the agent is its child."""
-    child = subprocess.Popen(["sleep", "60"])
-    try:
-        for pid in (os.getpid(), child.pid):
-            assert refusal(ScopeNumbers("pid", pid)) == "scope_is_the_agent"
-    finally:
-        child.kill()
-        child.wait()
+    identify = known(identity(OURSELVES + 1, parent=OURSELVES), identity(OURSELVES + 2))
+    for pid in (OURSELVES, OURSELVES + 1):
+        assert refusal(ScopeNumbers("pid", pid), identify) == "scope_is_the_agent"
+    assert scopes.root_of(ScopeNumbers("pid", OURSELVES + 2), identify) is not None
 
 
-def test_the_system_is_all_but_this_tree() -> None:
-    assert scopes.root_of(ScopeNumbers("system")) == (os.getpid(), 0)
+def test_the_system_and_a_cgroup_have_no_root() -> None:
+    assert scopes.root_of(ScopeNumbers("system"), known()) is None
+    assert scopes.root_of(ScopeNumbers("cgroup", cgroups=(1, 42)), known()) is None
 
 
-def test_a_cgroup_is_a_number() -> None:
-    assert scopes.root_of(ScopeNumbers("cgroup", cgroup_id=42)) == (0, 42)
+@linux
+def test_in_a_foreign_proc_nobody_is_looked_for(
+    connection: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its numbers mean others."""
+    monkeypatch.setattr(scopes, "proc_is_ours", lambda: False)
+    client, server = ends(connection[0])
+    assert refusal(ScopeNumbers("caller", client=client, server=server)) == "caller_unknown"
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [("Name:\tx\nNSpid:\t7\n", True), ("Name:\tx\nNSpid:\t700\t7\n", False), ("Name:\tx\n", True)],
+)
+def test_whose_numbers_proc_has(
+    monkeypatch: pytest.MonkeyPatch, status: str, expected: bool
+) -> None:
+    monkeypatch.setattr(Path, "read_text", lambda self: status)
+    assert namespaces.proc_is_ours() == expected
+
+
+def test_the_clock_of_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The closest of several readings decides, and 0 is exact where there is no namespace."""
+    ours, ahead = iter([0, 900, 1_000, 1_010] + [2_000, 2_900] * 3), 0
+
+    def identify(number: int) -> Identity:
+        return replace(identity(number), now_ns=readings.pop(0))
+
+    monkeypatch.setattr(identities.time, "monotonic_ns", lambda: next(ours))
+    readings = [ahead + 450, ahead + 1_005, *[ahead + 2_450] * 3]
+    assert identities.clock_offset(identify) == 0
+    ours, ahead = iter([0, 900, 1_000, 1_010] + [2_000, 2_900] * 3), -(10**14)
+    readings = [ahead + 850, ahead + 1_005, *[ahead + 2_050] * 3]
+    assert identities.clock_offset(identify) == ahead
 
 
 # --- cgroups
@@ -136,25 +187,63 @@ def hierarchy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("path", ["/a/b", "/a/b/", "/a/./b", "/a/c/../b"])
 def test_a_path_below_the_root_of_the_hierarchy(hierarchy: Path, path: str) -> None:
-    assert cgroups.cgroup_id(path) == (hierarchy / "a" / "b").stat().st_ino
+    folders = (hierarchy, hierarchy / "a", hierarchy / "a" / "b")
+    assert cgroups.chain(path) == tuple(folder.stat().st_ino for folder in folders)
+    assert cgroups.id_at(path) == folders[-1].stat().st_ino
 
 
 def test_a_path_of_the_file_system_and_the_root(hierarchy: Path) -> None:
-    assert cgroups.cgroup_id(f"{hierarchy}/a") == (hierarchy / "a").stat().st_ino
-    assert cgroups.cgroup_id("/") == hierarchy.stat().st_ino
+    assert cgroups.id_at(f"{hierarchy}/a") == (hierarchy / "a").stat().st_ino
+    assert cgroups.chain("/") == (hierarchy.stat().st_ino,)
 
 
 @pytest.mark.parametrize("path", ["/c", "/..", "/a/../../", "/a/b/cgroup.procs", "/a\0b"])
 def test_what_is_no_cgroup(hierarchy: Path, path: str) -> None:
     with pytest.raises(ScopeError) as refused:
-        cgroups.cgroup_id(path)
+        cgroups.chain(path)
     assert (refused.value.code, refused.value.field) == ("no_such_cgroup", "scope")
+
+
+def test_of_a_long_path_the_end_is_kept(hierarchy: Path) -> None:
+    below = hierarchy
+    for _ in range(2 * layout.CGROUP_CHAIN):
+        below = below / "a"
+        below.mkdir(exist_ok=True)
+        (below / "cgroup.procs").touch()
+    ids = cgroups.chain(str(below))
+    assert len(ids) == layout.CGROUP_CHAIN
+    assert ids[-2:] == (below.parent.stat().st_ino, below.stat().st_ino)
+
+
+def test_threads_outside_the_namespace_are_listed_as_0(hierarchy: Path) -> None:
+    (hierarchy / "a" / "cgroup.threads").write_text("17\n")
+    (hierarchy / "a" / "b" / "cgroup.threads").write_text("10\n")
+    assert not cgroups.has_strangers("/a")
+    (hierarchy / "a" / "b" / "cgroup.threads").write_text("10\n0\n")
+    assert cgroups.has_strangers("/a")
+    assert not cgroups.has_strangers("/gone")
+
+
+def test_the_ids_that_a_cgroup_had() -> None:
+    table = cgroup_chain.packed((1, 2, 3))
+    assert cgroup_chain.ids_of(table) == (3,)
+    assert cgroup_chain.ids_of(cgroup_chain.packed(())) == ()
+
+
+def test_a_cgroup_that_was_not_followed_is_said() -> None:
+    answer = DisarmAnswer(1, cgroups=(3, 4))
+    assert cgroup_at_stop("/a", answer, 4) == ({"cgroup_removed": False, "cgroup_ids": [3, 4]}, ())
+    assert cgroup_at_stop("/a", answer, None)[0]["cgroup_removed"]
+    _, [gap] = cgroup_at_stop("/a", answer, 5)
+    assert "id 5" in gap
+    # without the supervisor, nothing is known about what was measured
+    assert cgroup_at_stop("/a", DisarmAnswer(1), 5) == ({"cgroup_removed": False}, ())
 
 
 def test_without_a_hierarchy_that_is_what_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     mounts = "cgroup /sys/fs/cgroup/cpu cgroup rw 0 0\nproc /proc proc rw 0 0\n"
     monkeypatch.setattr(Path, "read_text", lambda self: mounts)
     with pytest.raises(ScopeError) as refused:
-        cgroups.cgroup_id("/a")
+        cgroups.chain("/a")
     assert (refused.value.code, refused.value.field) == ("no_cgroup_v2", "scope")
     assert "pid" in refused.value.message

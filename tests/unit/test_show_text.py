@@ -96,6 +96,28 @@ def test_of_a_streams_counts_what_is_zero_is_left_out_but_for_what_was_lost() ->
     assert "unmatched" not in text
 
 
+@pytest.mark.parametrize(
+    ("scope", "expected"),
+    [
+        ({"kind": "system"}, "the whole machine"),
+        (
+            {"kind": "pid", "pid": 2, "command": "kthreadd", "process_started_at": "noon"},
+            "process 2 (kthreadd), started noon",
+        ),
+        (
+            {"kind": "cgroup", "cgroup": "/a", "cgroup_ids": [7], "cgroup_removed": False},
+            "cgroup /a",
+        ),
+        (
+            {"kind": "cgroup", "cgroup": "/a", "cgroup_ids": [7, 8], "cgroup_removed": True},
+            "cgroup /a, made again, ids 7, 8, removed before the stop",
+        ),
+    ],
+)
+def test_whom_the_run_covers_is_said(scope: dict[str, Any], expected: str) -> None:
+    assert f"\n  scope     {expected}\n" in render(evidence() | {"scope": scope})
+
+
 def test_synthetic_numbers_are_marked() -> None:
     assert "mock: synthetic" in render(evidence(mock=True))
     assert "mock" not in render(evidence())

@@ -102,3 +102,10 @@ def test_tasks_of_one_name_are_one_row_and_threads_stay_apart() -> None:
     (row,) = made.by_command(summed(rows))["top"]
     assert (row["command"], row["count"], row["total_us"], row["mean_us"]) == ("python3", 5, 6, 1.2)
     assert [row["tid"] for row in made.by_thread(summed(rows))["top"]] == [1, 2]
+
+
+def test_a_thread_with_another_number_in_the_agents_namespace_has_both() -> None:
+    rows = [{"tid": 7, "local_tid": 7}, {"tid": 8, "local_tid": 3}, {"tid": 9, "local_tid": 0}]
+    found = table(rows).by_thread(Waited())["top"]
+    numbers = {row["tid"]: row.get("namespace_tid", "absent") for row in found}
+    assert numbers == {7: "absent", 8: 3, 9: None}

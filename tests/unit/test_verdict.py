@@ -33,6 +33,7 @@ def judged(
     misses: int = 0,
     after: Edge = EDGE,
     overflow: int = 0,
+    gaps: tuple[str, ...] = (),
 ) -> Verdict:
     return judge(
         Findings(
@@ -40,6 +41,7 @@ def judged(
             edges=(EDGE, after),
             checks=checks,
             faults=faults or {},
+            gaps=gaps,
             missing_sections=missing or {},
             programs=[{"hook": "sched_switch", "recursion_misses": misses}],
             overflow={"runqlat": overflow},
@@ -72,6 +74,7 @@ def test_an_empty_run_is_complete() -> None:
         ({"overflow": 2}, "overflow", DEGRADED, "2 latencies"),
         ({"missing": {"exec": "why"}}, "section_unavailable", DEGRADED, "exec: why"),
         ({"faults": {"supervisor_lost": "gone"}}, "supervisor_lost", INVALID, "gone"),
+        ({"gaps": ("outside",)}, "scope_incomplete", DEGRADED, "outside"),
         ({"after": replace(EDGE, suspended_ns=3 * 10**9)}, "suspended", DEGRADED, "3.0 s"),
         ({"after": replace(EDGE, online_cpus="0")}, "cpus_changed", DEGRADED, "0-1, then 0"),
         ({"checks": (replace(PASSED, ours=50),)}, "check_failed", DEGRADED, "forks: 50"),

@@ -1,21 +1,20 @@
-"""Conversion of a run's scope for the supervisor, and of its answer to arming."""
+"""Conversion of the supervisor's answer to arming."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
 
 from agent.model import Scope
 from agent.sections.exec.probe import EXEC_FAILURES
 from agent.sections.probes import DETAILS
-from agent.streams.collect import cgroups
+from agent.streams.collect import scopes
 from agent.streams.collect.observed import Arming
 from agent.streams.shared import specs
-from agent.streams.shared.messages import ArmAnswer, ScopeNumbers
+from agent.streams.shared.messages import ArmAnswer
 from agent.streams.shared.plan import Plan
 
 
-def read_arming(answer: ArmAnswer, plan: Plan, scope: Scope) -> Arming:
-    """Return what is armed, and why the rest is not."""
+def read_arming(answer: ArmAnswer, plan: Plan, scope: Scope, cgroup_id: int) -> Arming:
+    """Return what is armed, and why the rest is not. ``cgroup_id``: the scope's, or 0."""
     unavailable, refused = dict(answer.unavailable), answer.refused
     hooks: dict[str, tuple[str, ...]] = {}
     for section in plan.sections:
@@ -35,7 +34,8 @@ def read_arming(answer: ArmAnswer, plan: Plan, scope: Scope) -> Arming:
         unavailable=MappingProxyType(unavailable),
         transport=plan.transport,
         timing=plan.timing,
-        scope=described_scope(scope, answer.root),
+        scope=scopes.described(scope, cgroup_id, answer.root),
+        gaps=scopes.out_of_sight(scope, answer.pid_level),
         versions=MappingProxyType({"bcc": answer.bcc}),
         map_bytes=answer.map_bytes,
         details=MappingProxyType(details),
@@ -57,20 +57,3 @@ def _armed_details(
         elif DETAILS[detail] in hooks and detail not in unavailable:
             armed[detail] = tuple(f"tp_btf/{hook}" for hook in needed)
     return armed
-
-
-def scope_numbers(scope: Scope) -> ScopeNumbers:
-    """Return the scope as numbers and addresses only: a path never reaches the privileged side."""
-    if scope.kind == "cgroup":
-        return ScopeNumbers(scope.kind, cgroup_id=cgroups.cgroup_id(scope.cgroup))
-    return ScopeNumbers(scope.kind, pid=scope.pid, client=scope.client, server=scope.server)
-
-
-def described_scope(scope: Scope, root: int) -> dict[str, Any]:
-    """Return the scope as it appears in the evidence."""
-    described: dict[str, Any] = {"kind": scope.kind}
-    if scope.kind == "cgroup":
-        described["cgroup"] = scope.cgroup
-    elif scope.kind != "system":
-        described["pid"] = root
-    return described

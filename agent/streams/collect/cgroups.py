@@ -1,16 +1,56 @@
-"""Conversion of a cgroup v2 path to the kernel's id for it."""
+"""Cgroup v2 paths, and the kernel's ids for them: the inode numbers of directories (kernfs)."""
 
 import os
 from pathlib import Path
 
 from agent.errors import ScopeError
+from agent.streams.shared.layout import CGROUP_CHAIN
 
 
-def cgroup_id(path: str) -> int:
-    """Return the id of a cgroup, given its path from the v2 root or from below the mount point.
+def chain(path: str) -> tuple[int, ...]:
+    """Return the ids of the cgroups from the root down to a path; the last is the path's own.
 
-    The id is the inode number of its directory (kernfs). Raises ScopeError.
+    ``path``: from the v2 root, or with its mount point. Of a path with more parts than
+    CGROUP_CHAIN, the last ones. Raises ScopeError.
     """
+    mount, directory = _found(path)
+    above = [folder for folder in directory.parents if folder.is_relative_to(mount)]
+    folders = [*reversed(above), directory][-CGROUP_CHAIN:]
+    try:
+        return tuple(folder.stat().st_ino for folder in folders)
+    except OSError as error:
+        raise _missing(path, mount) from error
+
+
+def id_at(path: str) -> int | None:
+    """Return the id of the cgroup at a path; None if there is none."""
+    try:
+        return chain(path)[-1]
+    except ScopeError:
+        return None
+
+
+def has_strangers(path: str) -> bool:
+    """Whether threads of a cgroup, or of one below it, are outside our pid namespace.
+
+    The kernel lists those as 0 (cgroup_procs_show()). False if the cgroup is gone.
+    """
+    try:
+        _, directory = _found(path)
+    except ScopeError:
+        return False
+    return any("0" in _threads(Path(folder)) for folder, _, _ in os.walk(directory))
+
+
+def _threads(directory: Path) -> list[str]:
+    try:
+        return (directory / "cgroup.threads").read_text().split()
+    except OSError:
+        return []  # gone meanwhile; its tasks are
+
+
+def _found(path: str) -> tuple[Path, Path]:
+    """Return the mount point and the cgroup's directory. Raises ScopeError."""
     mount = _mount_point()
     if mount is None:
         raise ScopeError(
@@ -20,8 +60,12 @@ def cgroup_id(path: str) -> int:
     below = path.removeprefix(str(mount)) if Path(path).is_relative_to(mount) else path
     directory = Path(os.path.normpath(f"{mount}/{below}"))
     if not directory.is_relative_to(mount) or not (directory / "cgroup.procs").exists():
-        raise ScopeError(f"no cgroup {path} below {mount}", code="no_such_cgroup")
-    return directory.stat().st_ino
+        raise _missing(path, mount)
+    return mount, directory
+
+
+def _missing(path: str, mount: Path) -> ScopeError:
+    return ScopeError(f"no cgroup {path} below {mount}", code="no_such_cgroup")
 
 
 def _mount_point() -> Path | None:

@@ -2,7 +2,6 @@
 
 import logging
 import os
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,11 +10,12 @@ from typing import Protocol
 import trio
 
 from agent.model import StartRequest
-from agent.streams.collect import task_summaries
-from agent.streams.collect.arming import read_arming, scope_numbers
+from agent.streams.collect import cgroups, task_summaries
+from agent.streams.collect.arming import read_arming
 from agent.streams.collect.observed import Arming, Observed, Stopped
-from agent.streams.collect.observer import Mapped, Observer, monotonic_ns
+from agent.streams.collect.observer import Mapped, Observer
 from agent.streams.collect.running import Running, Work
+from agent.streams.collect.scopes import cgroup_at_stop, scope_numbers
 from agent.streams.collect.tables import Tables, mapped_table
 from agent.streams.collect.task_summaries import Summaries
 from agent.streams.drain.batches import Sink
@@ -33,6 +33,7 @@ from agent.streams.shared.messages import (
     PrepareRequest,
     RescopeRequest,
 )
+from agent.streams.shared.namespaces import proc_is_ours
 from agent.streams.shared.plan import Plan
 
 LOGGER = logging.getLogger("agent.collector")
@@ -94,21 +95,22 @@ class KernelCollector:
         transport, reader = await self._transports.open(wanted)
         # an arming that failed half-way may have left records
         reader.discard()
-        plan = self._plan(request, transport)
+        plan, numbers = self._plan(request, transport), scope_numbers(request.scope)
         reply = await self._client.ask(
             ArmRequest(
                 plan,
-                scope_numbers(request.scope),
+                numbers,
                 request.measure_probes,
                 wants_tables=self._mapped is None,
             )
         )
         mapped = self._adopt(reply)
-        arming = read_arming(reply.answer, plan, request.scope)
-        observer = _observer(mapped, reply.fds, plan, arming)
+        cgroup_id = numbers.cgroups[-1] if numbers.cgroups else 0
+        arming = read_arming(reply.answer, plan, request.scope, cgroup_id)
+        observer = _observer(mapped, reply, plan, arming)
         drain = Drain(reader, observer.batches, sink)
         began = observer.edge(reply.answer.kernel_counts)
-        self._begin(Running(observer, drain, began), plan, request)
+        self._begin(Running(observer, drain, began, request.scope.cgroup), plan, request)
         return arming
 
     async def refresh(self) -> Observed:
@@ -119,9 +121,13 @@ class KernelCollector:
         """Detach and take the rest. Works without the supervisor too: its maps are still mapped."""
         running = self._current()
         ended = running.observer.edge({})
+        found = cgroups.id_at(running.cgroup) if running.cgroup else None
         answer, alive = await self._disarm(running)
         running.cancel()
         stopped = await running.stopped(ended, answer, alive)
+        if running.cgroup:
+            scope, gaps = cgroup_at_stop(running.cgroup, answer, found)
+            stopped = replace(stopped, scope=scope, gaps=gaps)
         self._running = None
         return stopped
 
@@ -176,7 +182,7 @@ class KernelCollector:
             reply = await self._client.ask(DisarmRequest())
         except CannotCollect as error:
             running.faults[error.code] = error.message
-            return DisarmAnswer(monotonic_ns()), task_summaries.none()
+            return DisarmAnswer(running.observer.now_ns()), task_summaries.none()
         if messages.SUMMARIES not in reply.fds:
             return reply.answer, task_summaries.none()
         return reply.answer, task_summaries.from_file(reply.fds[messages.SUMMARIES])
@@ -201,17 +207,20 @@ class KernelCollector:
         return self._mapped
 
 
-def _observer(mapped: Mapped, fds: Mapping[str, int], plan: Plan, arming: Arming) -> Observer:
-    sizes = mapped.geometry.detail_sizes(plan.details)
+def _observer(mapped: Mapped, reply: Reply[ArmAnswer], plan: Plan, arming: Arming) -> Observer:
+    fds, sizes = reply.fds, mapped.geometry.detail_sizes(plan.details)
     try:
         tables = {name: mapped_table(fds[name], size) for name, size in sizes.items()}
     finally:
         close_all(fds[name] for name in sizes)
-    return Observer(mapped, plan, tuple(arming.details), tables)
+    offset_ns = reply.answer.clock_offset_ns
+    return Observer(mapped, plan, tuple(arming.details), tables, offset_ns)
 
 
 def _children(pid: int) -> set[int]:
     """Return another process's children (CONFIG_PROC_CHILDREN); empty if they cannot be read."""
+    if not proc_is_ours():
+        return set()
     try:
         return {
             int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()

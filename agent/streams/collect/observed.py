@@ -25,12 +25,14 @@ class Arming:
     transport: str
     timing: str
     scope: Mapping[str, Any]
-    """As requested, with the root of the tree that it resolved to."""
+    """As requested, with the process that it resolved to."""
     versions: Mapping[str, str]
     map_bytes: int = 0
     """Kernel memory of the maps that the run uses."""
     details: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Attached hooks by detail; only details that are measured."""
+    gaps: tuple[str, ...] = ()
+    """What the run cannot see of the tasks in its scope, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,3 +105,7 @@ class Stopped:
     """What went wrong during the run, by stable code."""
     refused_records: int | None = None
     """Attempts to submit to a full buffer, as the kernel counts them for perf buffers."""
+    scope: Mapping[str, Any] = field(default_factory=dict)
+    """What is known of the scope only at the stop."""
+    gaps: tuple[str, ...] = ()
+    """What the run did not see of the tasks in its scope, in words."""

@@ -24,11 +24,6 @@ from agent.streams.shared.plan import Plan
 from agent.streams.shared.syscall_names import syscall_name
 
 
-def monotonic_ns() -> int:
-    """Return the current time on the clock of bpf_ktime_get_ns()."""
-    return time.monotonic_ns()
-
-
 class Mapped:
     """The privileged side's maps, mapped into this process once for all runs."""
 
@@ -54,14 +49,23 @@ class Observer:
         plan: Plan,
         details: tuple[str, ...],
         detail_tables: Mapping[str, mmap.mmap],
+        clock_offset_ns: int = 0,
     ) -> None:
-        """``details``: those measured; ``detail_tables``: the plan's, mapped for this run."""
+        """``details``: those measured; ``detail_tables``: the plan's, mapped for this run.
+
+        ``clock_offset_ns``: bpf_ktime_get_ns() - CLOCK_MONOTONIC as this process reads it.
+        """
         self.batches = mapped.batches
         self.tables = mapped.tables
         self._plan = plan
         self._details = details
+        self._clock_offset_ns = clock_offset_ns
         self._section_tables = {**mapped.section_tables, **detail_tables}
         self._streams = reported_streams(plan.sections)
+
+    def now_ns(self) -> int:
+        """Return the current time on the clock of bpf_ktime_get_ns()."""
+        return time.monotonic_ns() + self._clock_offset_ns
 
     def edge(self, outer: SectionCounts) -> Edge:
         """Read the counts at one edge of the run; ``outer``: the supervisor's kernel counts."""
@@ -69,7 +73,7 @@ class Observer:
             kernel=read_kernel_counts(),
             switches=self.batches.seen(STREAM_RUNQLAT),
             forks=self.tables.count("all_forks"),
-            suspended_ns=time.clock_gettime_ns(time.CLOCK_BOOTTIME) - monotonic_ns(),
+            suspended_ns=time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.monotonic_ns(),
             online_cpus=online_cpus(),
             sections=read_section_counts(self._plan.sections),
             outer=outer,
@@ -78,7 +82,7 @@ class Observer:
     def observed(self, drain: Drain, until_ns: int | None) -> Observed:
         """Return everything up to now, or to the stop; open intervals count up to then."""
         tables = self.tables
-        now_ns = until_ns or monotonic_ns()
+        now_ns = until_ns or self.now_ns()
         ended = tables.blocked()
         still = tables.still_blocked(now_ns, with_primed=self._plan.scoped)
         return Observed(

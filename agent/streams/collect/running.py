@@ -27,8 +27,10 @@ Work = Callable[[], Awaitable[None]]
 class Running:
     """A run from when everything is attached until `stopped`, or until it is abandoned."""
 
-    def __init__(self, observer: Observer, drain: Drain, began: Edge) -> None:
+    def __init__(self, observer: Observer, drain: Drain, began: Edge, cgroup: str = "") -> None:
+        """``cgroup``: the path of the scope, if that is a cgroup."""
         self.observer = observer
+        self.cgroup = cgroup
         self.faults: dict[str, str] = {}
         """What went wrong, by stable code."""
         self._drain = drain

@@ -7,7 +7,7 @@ from agent.streams.shared.layout import SUMMARY_SIZE
 
 _FIELDS = (
     ("tid", "u4"),
-    ("tgid", "u4"),
+    ("local_tid", "u4"),
     ("comm", "S16"),
     ("state", "u4"),
     ("kernel_thread", "u4"),

@@ -152,3 +152,20 @@ inline_always bool in_scope(u32 tid)
 {
 	return SCOPED ? *member(tid) != 0 : *member(tid) == 0;
 }
+
+/* For addresses that the verifier does not know the type of. */
+inline_always u64 read_pointer(u64 address)
+{
+	u64 value = 0;
+
+	bpf_probe_read_kernel(&value, sizeof(value), (void *)address);
+	return value;
+}
+
+inline_always u32 read_number(u64 address)
+{
+	u32 value = 0;
+
+	bpf_probe_read_kernel(&value, sizeof(value), (void *)address);
+	return value;
+}

@@ -50,7 +50,7 @@ _Static_assert(sizeof(struct task_origin) == ORIGIN_SIZE, "task_origin");
  */
 struct task_summary {
 	u32 tid;
-	u32 tgid;
+	u32 local_tid; /* in the pid namespace of the agent; 0: it has none there */
 	char comm[16];
 	u32 state; /* the slot's, or SLOT_EXITED */
 	u32 kernel_thread;
@@ -125,13 +125,28 @@ struct cpu_counters {
 
 _Static_assert(sizeof(struct cpu_counters) == COUNTERS_SIZE, "cpu_counters");
 
+/* What an iterator says about a task, and about its process, to the process that runs it. */
+struct task_identity {
+	u32 tid; /* in the initial pid namespace, as everywhere else */
+	u32 tgid;
+	u32 local_tid; /* in the namespace of the process that runs the iterator */
+	u32 local_tgid;
+	u32 parent_tgid;
+	u32 level;  /* how deep that namespace is nested; 0: it is the initial one */
+	u64 now_ns; /* the time at which this was written */
+	u64 age_ns; /* since the process was created, with the time that the machine was suspended */
+	char comm[16]; /* of the process's main thread */
+};
+
+_Static_assert(sizeof(struct task_identity) == IDENTITY_SIZE, "task_identity");
+
 /* Written by the supervisor before anything is attached; read-only here. */
 struct run_config {
 	u64 start_ns;
-	u64 cgroup_id; /* 0: the scope is the tree below root_tgid */
-	u32 root_tgid;
+	u32 root_tgid; /* of the tree that is the scope, unless that is a cgroup (cgroups.h) */
 	u32 agent_tgid; /* the supervisor, whose tree (with the agent) is never in scope */
 	u64 clock_offset; /* rq_clock - bpf_ktime_get_ns(), for timing by accounting */
+	u64 pid_level; /* how deep the agent's pid namespace is nested; 0: it is the initial one */
 };
 
 _Static_assert(sizeof(struct run_config) == CONFIG_SIZE, "run_config");

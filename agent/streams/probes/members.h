@@ -4,7 +4,7 @@
  * done only by the iterator and on changes of cgroup. Otherwise a fork copies the parent's byte.
  */
 #pragma once
-#include "kernel.h"
+#include "cgroups.h"
 
 #define MAX_ANCESTORS 64
 #define MAX_CGROUP_DEPTH 32
@@ -26,14 +26,6 @@ inline_always bool descends_from(u64 task, u32 root)
 }
 
 #ifdef TASK_CGROUPS
-inline_always u64 read_pointer(u64 address)
-{
-	u64 value = 0;
-
-	bpf_probe_read_kernel(&value, sizeof(value), (void *)address);
-	return value;
-}
-
 /* Whether the task is in the cgroup v2 with this id, or in one below it. */
 inline_always bool in_cgroup(u64 task, u64 wanted)
 {
@@ -42,12 +34,9 @@ inline_always bool in_cgroup(u64 task, u64 wanted)
 	for (int depth = 0; depth < MAX_CGROUP_DEPTH; depth++) {
 		if (!cgroup)
 			return false;
-		if (read_pointer(read_pointer(cgroup + CGROUP_KN) + KERNFS_NODE_ID) == wanted)
+		if (cgroup_id(cgroup) == wanted)
 			return true;
-
-		u64 parent = read_pointer(cgroup + CGROUP_SELF + CSS_PARENT);
-
-		cgroup = parent ? parent - CGROUP_SELF : 0;
+		cgroup = parent_cgroup(cgroup);
 	}
 	return false;
 }
@@ -59,8 +48,8 @@ inline_always bool belongs(u64 task, const struct run_config *config)
 	if (descends_from(task, config->agent_tgid))
 		return false;
 #ifdef TASK_CGROUPS
-	if (config->cgroup_id)
-		return in_cgroup(task, config->cgroup_id);
+	if (scope_cgroup())
+		return in_cgroup(task, scope_cgroup());
 #endif
 #endif
 	/* A task deeper than MAX_ANCESTORS is found through its parent, already marked as a member. */

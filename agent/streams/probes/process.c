@@ -19,7 +19,7 @@ int on_task_newtask(u64 *ctx)
 	*member(child) = *member(creator);
 #if SCOPED && defined(TASK_CGROUPS)
 	/* CLONE_INTO_CGROUP: the child is in its own cgroup by now (cgroup_post_fork()) */
-	if (run_config()->cgroup_id &&
+	if (scope_cgroup() &&
 	    read_pointer(bpf_get_current_task() + TASK_CGROUPS) != LOAD64(ctx[0], TASK_CGROUPS))
 		*member(child) = belongs(ctx[0], run_config());
 #endif
@@ -137,11 +137,30 @@ int on_cgroup_attach_task(u64 *ctx)
 	u32 tid = LOAD32(ctx[2], TASK_PID);
 
 	counters()->cgroup_moves++;
-	if (!config->cgroup_id)
+	if (!scope_cgroup())
 		return 0;
 	*member(tid) = belongs(ctx[2], config);
 	if (WITH_TASK_TIMES && !*member(tid))
 		leave_scope(tid);
+	return 0;
+}
+
+/* (cgroup, path) */
+int on_cgroup_rmdir(u64 *ctx)
+{
+#ifdef TASK_CGROUPS
+	if (is_version_2(ctx[0]))
+		cgroup_removed(ctx[0]);
+#endif
+	return 0;
+}
+
+int on_cgroup_mkdir(u64 *ctx)
+{
+#ifdef TASK_CGROUPS
+	if (is_version_2(ctx[0]))
+		cgroup_made(ctx[0]);
+#endif
 	return 0;
 }
 #endif

@@ -2,6 +2,7 @@
 /* The report on one task: our account, and the kernel's since the same moment. */
 #pragma once
 #include "accounts.h"
+#include "identity.h"
 
 #if WITH_TASK_TIMES
 
@@ -45,7 +46,8 @@ inline_always void summarize_task(struct task_summary *summary, u64 task,
 	struct task_origin *origin = origin_of(slot->tid);
 
 	summarize_slot(summary, slot, origin, now);
-	summary->tgid = LOAD32(task, TASK_TGID);
+	summary->local_tid =
+		rarely(run_config()->pid_level) ? number_at(task, run_config()->pid_level) : slot->tid;
 	summary->kernel_thread = (LOAD32(task, TASK_FLAGS) & PF_KTHREAD) != 0;
 	summary->kernel_run_delay = LOAD64(task, TASK_RUN_DELAY) - origin->run_delay;
 	summary->kernel_runtime =

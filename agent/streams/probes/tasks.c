@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
  * Task iterators (bpf_iter, since 5.8): one looks at every task once everything is attached, one
- * reports on every task before everything is detached. Two more find numbers of this kernel that
- * the programs need.
+ * reports on every task before everything is detached. One finds the process that a number means;
+ * two more find numbers of this kernel that the programs need.
+ *
+ * An iterator visits the tasks of the pid namespace of the process that runs it, and of those below
+ * (init_seq_pidns() in kernel/bpf/task_iter.c).
  */
 #include "sections/syscall_counts/times.h"
+#include "identity.h"
 #include "members.h"
 #include "summaries.h"
 
@@ -17,7 +21,7 @@ inline_always void update_membership(u64 *ctx, u64 task, u32 tid)
 	const struct run_config *config = run_config();
 	u8 wanted = belongs(task, config);
 
-	if (*member(tid) == wanted || (!wanted && !config->cgroup_id))
+	if (*member(tid) == wanted || (!wanted && !scope_cgroup()))
 		return;
 	*member(tid) = wanted;
 	forget_current_scope(task);
@@ -131,6 +135,22 @@ int on_iter_summary(u64 *ctx)
 	summarize_task(&summary, task, slot, bpf_ktime_get_ns());
 	bpf_seq_write((void *)LOAD64(meta, ITER_META_SEQ), &summary, sizeof(summary));
 #endif
+	return 0;
+}
+
+/*
+ * Identify the tasks that this iterator visits: since 6.1 just the one whose number the reader asked
+ * for (bpf_iter_link_info.task.tid), on older kernels every one.
+ */
+int on_iter_identify(u64 *ctx)
+{
+	u64 meta = ctx[0], task = ctx[1];
+	struct task_identity found = {};
+
+	if (!task)
+		return 0;
+	identify(&found, task, bpf_get_current_task());
+	bpf_seq_write((void *)LOAD64(meta, ITER_META_SEQ), &found, sizeof(found));
 	return 0;
 }
 

@@ -106,7 +106,10 @@ class LinkCreate(ctypes.Structure):
         ("target_fd", ctypes.c_uint32),
         ("attach_type", ctypes.c_uint32),
         ("flags", ctypes.c_uint32),
-        ("rest", ctypes.c_uint64 * 4),
+        ("iter_info", ctypes.c_uint64),
+        ("iter_info_len", ctypes.c_uint32),
+        ("padding", ctypes.c_uint32),
+        ("rest", ctypes.c_uint64 * 2),
     ]
 
 
@@ -187,16 +190,23 @@ def update_from_address(map_fd: int, key: int, address: int) -> None:
     bpf(MAP_UPDATE_ELEM, MapElement(map_fd, 0, ctypes.addressof(key_buffer), address, 0))
 
 
+def element(map_fd: int, key: int, size: int) -> bytes:
+    """Return the value of the element with a u32 key. Raises OSError if there is none."""
+    key_buffer, value = ctypes.c_uint32(key), ctypes.create_string_buffer(size)
+    addresses = ctypes.addressof(key_buffer), ctypes.addressof(value)
+    bpf(MAP_LOOKUP_ELEM, MapElement(map_fd, 0, *addresses, 0))
+    return value.raw
+
+
 def take_element(map_fd: int, key: int, size: int) -> Optional[bytes]:
     """Delete the element with a u32 key and return its value, or None if there is none."""
-    key_buffer, value = ctypes.c_uint32(key), ctypes.create_string_buffer(size)
-    key_address = ctypes.addressof(key_buffer)
+    key_buffer = ctypes.c_uint32(key)
     try:
-        bpf(MAP_LOOKUP_ELEM, MapElement(map_fd, 0, key_address, ctypes.addressof(value), 0))
-        bpf(MAP_DELETE_ELEM, MapElement(map_fd, 0, key_address, 0, 0))
+        value = element(map_fd, key, size)
+        bpf(MAP_DELETE_ELEM, MapElement(map_fd, 0, ctypes.addressof(key_buffer), 0, 0))
     except FileNotFoundError:
         return None
-    return value.raw
+    return value
 
 
 def map_bytes(map_fd: int) -> int:
@@ -269,10 +279,18 @@ def attach_raw_tracepoint(prog_fd: int) -> int:
     return bpf(RAW_TRACEPOINT_OPEN, RawTracepoint(prog_fd=prog_fd))
 
 
-def run_iterator(prog_fd: int) -> bytes:
-    """Run an iterator program once over all its objects and return what it wrote."""
+def run_iterator(prog_fd: int, tid: int = 0) -> bytes:
+    """Run an iterator program once over all its objects and return what it wrote.
+
+    ``tid``: visit only the task with this number in our pid namespace (``bpf_iter_link_info``,
+    since 6.1; ignored by older kernels, which visit every task).
+    """
     output = bytearray()
-    link = bpf(LINK_CREATE, LinkCreate(prog_fd=prog_fd, attach_type=ATTACH_TRACE_ITER))
+    only = ctypes.c_uint32(tid)
+    attr = LinkCreate(prog_fd=prog_fd, attach_type=ATTACH_TRACE_ITER)
+    if tid:
+        attr.iter_info, attr.iter_info_len = ctypes.addressof(only), ctypes.sizeof(only)
+    link = bpf(LINK_CREATE, attr)
     try:
         iterator = bpf(ITER_CREATE, IterCreate(link_fd=link))
         try:

@@ -69,6 +69,7 @@ MAX_SLOTS = 65_536
 SLOT_SIZE = 64
 ORIGIN_SIZE = 40
 SUMMARY_SIZE = 8 * SUMMARY_WORDS
+IDENTITY_SIZE = 56
 BATCH_HEAD = 8
 """Offset in bytes of a batch's record, which leaves out the batch's first word."""
 RECORD_SIZE = 16 + 8 * BATCH_WORDS
@@ -93,6 +94,12 @@ COUNTER_FIELDS = (
 COUNTERS_SIZE = 2 * REASONS * 16 + SYSCALLS * 8 + ERRNOS * 8 + len(COUNTER_FIELDS) * 8 + 32
 CONFIG_SIZE = 32
 
+CGROUP_CHAIN = 32
+"""Cgroups on the path to a scope that are known by id, from the root on."""
+CGROUPS_KEPT = 16
+"""Earlier ids of a scope that are kept while its cgroup is made anew again and again."""
+CGROUPS_SIZE = 8 + CGROUP_CHAIN * (8 + 4) + 8 + CGROUPS_KEPT * 8
+
 
 DEFAULT_RING_BYTES = 4 << 20
 """Half of it, the level at which the reader is woken early, holds 250,000 events: one second at
@@ -108,9 +115,13 @@ SHARED_CONSTANTS = (
     "SUMMARY_WORDS",
     "SUMMARY_SIZE",
     "ORIGIN_SIZE",
+    "IDENTITY_SIZE",
     "BATCH_HEAD",
     "RECORD_SIZE",
     "CONFIG_SIZE",
+    "CGROUP_CHAIN",
+    "CGROUPS_KEPT",
+    "CGROUPS_SIZE",
     "ERRNOS",
     "SLOT_STOPPED",
     "SLOT_EXITED",
@@ -158,6 +169,7 @@ class Geometry:
             "counters": self.cpus * COUNTERS_SIZE,
             "members": self.members,
             "config": CONFIG_SIZE,
+            "cgroups": CGROUPS_SIZE,
             "run_queues": self.cpus * 8,
             **{table.name: table.size(self) for probe in PROBES for table in probe.tables},
         }

@@ -12,7 +12,7 @@ from agent.model import SCOPES, TIMINGS, TRANSPORT_CHOICES, TRANSPORTS
 from agent.sections.probes import PROBES
 from agent.streams.shared import channel
 from agent.streams.shared.channel import Malformed
-from agent.streams.shared.layout import Geometry
+from agent.streams.shared.layout import CGROUP_CHAIN, Geometry
 from agent.streams.shared.plan import Plan
 
 TABLES = (
@@ -115,16 +115,33 @@ class ScopeNumbers:
 
     kind: str
     pid: int = 0
-    cgroup_id: int = 0
+    cgroups: tuple[int, ...] = ()
+    """Ids of the cgroups from the root down to the one that is the scope."""
     client: Address = ("", 0)
     server: Address = ("", 0)
 
     def __post_init__(self) -> None:
         _check(self.kind in SCOPES, f"unknown scope: {self.kind}")
-        _check(0 <= self.cgroup_id <= LARGEST_U64, f"invalid cgroup id: {self.cgroup_id}")
+        _check(bool(self.cgroups) == (self.kind == "cgroup"), "cgroups: for that scope only")
+        _check(len(self.cgroups) <= CGROUP_CHAIN, f"too many cgroups: {len(self.cgroups)}")
+        for number in self.cgroups:
+            _check(0 < number <= LARGEST_U64, f"invalid cgroup id: {number}")
         if self.kind == "caller":
             for host, _ in (self.client, self.server):
                 ipaddress.ip_address(host)
+
+
+@dataclass(frozen=True)
+class ScopeProcess:
+    """The process at the root of a scope's tree."""
+
+    pid: int
+    """In the agent's own pid namespace."""
+    host_pid: int
+    """In the initial one."""
+    command: str
+    age_ns: int
+    """Since it was created, with the time that the machine was suspended."""
 
 
 @dataclass(frozen=True)
@@ -132,9 +149,13 @@ class ArmAnswer:
     """Sent with the tables of the plan's details, and with TABLES if they were requested."""
 
     start_ns: int
-    """CLOCK_MONOTONIC."""
-    root: int
-    """The process at the root of the scope's tree; 0 for a cgroup."""
+    """By the clock of bpf_ktime_get_ns()."""
+    clock_offset_ns: int
+    """That clock - CLOCK_MONOTONIC as we read it: 0 except in a time namespace."""
+    pid_level: int
+    """How deep the agent's pid namespace is nested; 0: it is the initial one."""
+    root: ScopeProcess | None
+    """The process at the root of the scope's tree; None if the scope has none."""
     geometry: Geometry
     unavailable: dict[str, str]
     """The sections and details that could not be built, and why."""
@@ -182,7 +203,7 @@ class DisarmAnswer:
     """Sent with the file SUMMARIES unless nothing was armed."""
 
     stop_ns: int
-    """CLOCK_MONOTONIC."""
+    """By the clock of bpf_ktime_get_ns()."""
     programs: tuple[ProgramStats, ...] = ()
     kernel_counts: dict[str, dict[str, int]] = field(default_factory=dict)
     """The kernel's own counts by section, read just after detaching."""
@@ -190,6 +211,8 @@ class DisarmAnswer:
     """Numbers of the stacks taken, by the kernel function that waits; None if not requested."""
     refused_records: int | None = None
     """Submits that found no room, by the kernel's own count; None if it has no such count."""
+    cgroups: tuple[int, ...] = ()
+    """The ids that the scope's cgroup had in the run, the oldest first; empty for other scopes."""
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,11 @@ BASE_PROGRAMS = (
     # even without its section: an exec by a thread changes who is a member
     ON_EXEC,
     Program("on_cgroup_attach_task", "cgroup_attach_task", when=(("SCOPED", 1),)),
+    Program("on_cgroup_rmdir", "cgroup_rmdir", when=(("SCOPED", 1),)),
+    Program("on_cgroup_mkdir", "cgroup_mkdir", when=(("SCOPED", 1),)),
     Program("on_iter_prime", f"{ITERATOR}/prime"),
     Program("on_iter_summary", f"{ITERATOR}/summary"),
+    Program("on_iter_identify", f"{ITERATOR}/identify"),
 )
 """Used by every run."""
 
@@ -45,11 +48,22 @@ BASE_FIELDS = (
     Field("TASK_FLAGS", (("task_struct", "flags"),)),
     Field("TASK_EXIT_STATE", (("task_struct", "exit_state"),)),
     Field("TASK_COMM", (("task_struct", "comm"),)),
+    # to tell which process a number means
+    Field("TASK_GROUP_LEADER", (("task_struct", "group_leader"),)),
+    Field("TASK_START_BOOTTIME", (("task_struct", "start_boottime"),)),
+    Field("TASK_THREAD_PID", (("task_struct", "thread_pid"),)),
+    Field("PID_LEVEL", (("pid", "level"),)),
+    Field("PID_NUMBERS", (("pid", "numbers"),)),
+    Field("UPID_NR", (("upid", "nr"),)),
+    Field("UPID_NS", (("upid", "ns"),)),
     # for cgroup scopes
     Field("TASK_CGROUPS", (("task_struct", "cgroups"),), optional=True),
     Field("CSS_SET_DFL_CGRP", (("css_set", "dfl_cgrp"),), optional=True),
     Field("CGROUP_KN", (("cgroup", "kn"),), optional=True),
     Field("CGROUP_SELF", (("cgroup", "self"),), optional=True),
+    Field("CGROUP_ROOT", (("cgroup", "root"),), optional=True),
+    Field("ROOT_HIERARCHY_ID", (("cgroup_root", "hierarchy_id"),), optional=True),
+    Field("KERNFS_NODE_HASH", (("kernfs_node", "hash"),), optional=True),
     Field("CSS_PARENT", (("cgroup_subsys_state", "parent"),), optional=True),
     Field("KERNFS_NODE_ID", (("kernfs_node", "id"),), optional=True),
     Field("ITER_META_SEQ", (("bpf_iter_meta", "seq"),)),

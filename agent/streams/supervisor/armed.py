@@ -11,6 +11,7 @@ from agent.streams.shared import bpf
 from agent.streams.shared.machines import this_machine
 from agent.streams.shared.messages import ProgramStats
 from agent.streams.supervisor.compilation import Built
+from agent.streams.supervisor.identities import Identity, identify
 
 MEMBARRIER_CMD_GLOBAL = 1
 GRACE_WITHOUT_MEMBARRIER_S = 0.05
@@ -61,6 +62,10 @@ class Armed:
             time.sleep(CLOCK_PAUSE_S)
             offsets.append(struct.unpack("=q", bpf.run_iterator(self._iterator("clock")))[0])
         return int(max(offsets))
+
+    def identify(self, number: int) -> Identity | None:
+        """Return the task with this number in our pid namespace, or None."""
+        return identify(self._iterator("identify"), number)
 
     def prime(self) -> int:
         """Find the members, note what every task is doing, and return how many were found."""

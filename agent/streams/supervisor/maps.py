@@ -3,7 +3,7 @@
 import mmap
 import os
 import struct
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from ctypes import addressof, c_char
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +13,12 @@ from agent.streams.shared import bpf, causes
 from agent.streams.shared.layout import (
     BATCH_HEAD,
     BATCH_SIZE,
+    CGROUPS_SIZE,
     STREAM_NAMES,
     Geometry,
     machine_geometry,
 )
+from agent.streams.supervisor import cgroup_chain
 from agent.streams.supervisor.buffers import Buffers
 from agent.streams.supervisor.wait_stacks import WaitStacks
 
@@ -36,19 +38,20 @@ class RunConfig:
     """struct run_config of layout.h: the programs' configuration at run time."""
 
     start_ns: int
-    cgroup_id: int
     root_tgid: int
     agent_tgid: int
+    pid_level: int = 0
     clock_offset: int = 0
+    """Of the run queue's clock."""
 
     def packed(self) -> bytes:
         return struct.pack(
-            "=QQIIq",
+            "=QIIqQ",
             self.start_ns,
-            self.cgroup_id,
             self.root_tgid,
             self.agent_tgid,
             self.clock_offset,
+            self.pid_level,
         )
 
 
@@ -102,15 +105,23 @@ class Maps:
             self._wait_stacks = WaitStacks()
         return self._wait_stacks
 
-    def reset(self, config: RunConfig) -> None:
-        """Empty every table and write the next run's configuration, while nothing is attached."""
+    def reset(self, config: RunConfig, cgroups: Sequence[int]) -> None:
+        """Empty every table and write the next run's configuration, while nothing is attached.
+
+        ``cgroups``: the chain of ids down to the scope, if that is a cgroup.
+        """
         section_tables = (table.name for probe in PROBES for table in probe.tables)
         for name in ("slots", "counters", "members", *section_tables):
             self._clear(self.fds[name])
         for fd in self._detail_fds.values():
             self._clear(fd)
         bpf.update_element(self.fds["batches"], 0, self._empty_batches)
+        bpf.update_element(self.fds["cgroups"], 0, cgroup_chain.packed(cgroups))
         self.configure(config)
+
+    def cgroup_ids(self) -> tuple[int, ...]:
+        """Return the ids that the run's cgroup has had, the oldest first."""
+        return cgroup_chain.ids_of(bpf.element(self.fds["cgroups"], 0, CGROUPS_SIZE))
 
     def configure(self, config: RunConfig) -> None:
         """Write only the configuration."""

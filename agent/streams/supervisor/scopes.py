@@ -1,7 +1,8 @@
 """Resolve a run's scope, from the request to the root of a process tree. Privileged side.
 
 A scope arrives as numbers and addresses only. Finding the process at the other end of a connection
-requires the privilege to inspect other processes, so it is done here.
+requires the privilege to inspect other processes, so it is done here. Whom a number means is asked
+of the kernel, not of /proc, which may belong to another pid namespace than this process.
 """
 
 import ipaddress
@@ -12,58 +13,55 @@ from pathlib import Path
 
 from agent.errors import ScopeError
 from agent.streams.shared.messages import Address, ScopeNumbers
+from agent.streams.shared.namespaces import proc_is_ours
+from agent.streams.supervisor.identities import Identify, Identity, ourselves
 
 
-def root_of(scope: ScopeNumbers) -> tuple[int, int]:
-    """Return a scope's (root tgid, cgroup id); without one, the agent's own. Raises ScopeError.
-
-    The root is 0 for a cgroup.
-    """
-    if scope.kind == "cgroup":
-        return 0, scope.cgroup_id
+def root_of(scope: ScopeNumbers, identify: Identify) -> Identity | None:
+    """Return the process at the root of a scope's tree; None if it has none. Raises ScopeError."""
     if scope.kind == "pid":
-        return _not_ours(_living(scope.pid)), 0
+        return _not_ours(_living(scope.pid, identify), identify)
     if scope.kind == "caller":
-        return pid_behind(scope.client, scope.server), 0
-    return os.getpid(), 0
+        return _living(pid_behind(scope.client, scope.server), identify)
+    return None
 
 
-def _living(pid: int) -> int:
-    tgid = _status(pid, "Tgid")
-    if tgid is None:
+def _living(pid: int, identify: Identify) -> Identity:
+    found = identify(pid)
+    if found is None:
         raise ScopeError(
-            f"there is no process {pid} on this machine (as seen by the agent)",
+            f"there is no process {pid} on this machine (as seen by the agent, in its own pid "
+            "namespace)",
             code="no_such_process",
         )
-    return tgid
+    return found
 
 
-def _not_ours(tgid: int) -> int:
+def _not_ours(root: Identity, identify: Identify) -> Identity:
     """Refuse the agent: it is excluded from every run, so its own run would show only zeros."""
-    if os.getpid() in (tgid, _status(tgid, "PPid")):
+    if ourselves(identify).tgid in (root.tgid, root.parent_tgid):
         raise ScopeError(
-            f"process {tgid} belongs to the agent, which is excluded from every run",
+            f"process {root.local_tgid} belongs to the agent, which is excluded from every run",
             code="scope_is_the_agent",
         )
-    return tgid
-
-
-def _status(pid: int, name: str) -> int | None:
-    """Return a number from /proc/PID/status; None if there is no such process."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
-        return None
-    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
+    return root
 
 
 def pid_behind(client: Address, server: Address) -> int:
     """Return the process at the client's end of a loopback connection. Raises ScopeError."""
+    if not proc_is_ours():
+        raise ScopeError(
+            "the process that made this request cannot be identified: /proc belongs to another "
+            'pid namespace than the agent; use {"pid": N} for the scope, or mount a /proc of the '
+            "agent's own (unshare --mount-proc)",
+            code="caller_unknown",
+        )
     inode = _socket_inode(_packed(client), _packed(server))
     holders = _holders(f"socket:[{inode}]") if inode else []
     if not holders:
         raise ScopeError(
-            'the process that made this request cannot be identified; use {"pid": N} for the scope',
+            "the process that made this request cannot be identified, for example because it is "
+            'outside the pid namespace of the agent; use {"pid": N} for the scope',
             code="caller_unknown",
         )
     # forked children may share the connection: the oldest process made it

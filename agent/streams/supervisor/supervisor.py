@@ -35,11 +35,13 @@ from agent.streams.shared.messages import (
     PrepareRequest,
     RescopeAnswer,
     RescopeRequest,
+    ScopeProcess,
 )
 from agent.streams.shared.plan import Plan
 from agent.streams.supervisor import scopes
 from agent.streams.supervisor.armed import Armed, wait_for_running_programs
 from agent.streams.supervisor.compilation import Abandoned, Built, Compiler
+from agent.streams.supervisor.identities import Identity, clock_offset, ourselves
 from agent.streams.supervisor.maps import Maps, RunConfig, this_machine
 from agent.streams.supervisor.wait_stacks import HIDDEN, addresses_are_hidden
 
@@ -69,6 +71,7 @@ class Supervisor:
         self._armed: Armed | None = None
         self._sections: tuple[str, ...] = ()
         self._names_waits = False
+        self._clock_offset = 0
 
     def serve(self) -> None:
         """Answer requests until the agent closes its end or dies.
@@ -141,30 +144,41 @@ class Supervisor:
         fds = maps.of_details(plan.details)
         if request.wants_tables:
             fds |= _tables(maps)
-        root, cgroup_id = scopes.root_of(request.scope)
-        config = RunConfig(time.monotonic_ns(), cgroup_id, root, os.getpid())
-        self._armed = _reset(maps, config, built, plan.transport)
+        armed = Armed(built)
+        own, root = ourselves(armed.identify), scopes.root_of(request.scope, armed.identify)
+        self._clock_offset = clock_offset(armed.identify)
+        config = RunConfig(
+            self._kernel_now_ns(),
+            root.tgid if root else own.tgid,
+            own.tgid,
+            own.level,
+        )
+        self._armed = armed
+        _reset(maps, config, armed, request)
         self._sections = plan.sections
         counts = read_section_counts(plan.sections)
-        self._attach(self._armed, request, root)
+        self._attach(armed, request, root)
         self._names_waits = "wait_functions" in plan.details
         hidden = self._names_waits and addresses_are_hidden()
         return ArmAnswer(
             start_ns=config.start_ns,
-            root=root,
+            clock_offset_ns=self._clock_offset,
+            pid_level=own.level,
+            root=_described(root) if root else None,
             geometry=maps.geometry,
             unavailable=built.unavailable | ({"wait_functions": HIDDEN} if hidden else {}),
-            refused=self._armed.refused,
+            refused=armed.refused,
             awaits_execs=built.awaited_fd is not None,
             bcc=built.bcc,
             map_bytes=_map_bytes(maps, plan, built),
             kernel_counts=counts,
         ), fds
 
-    def _attach(self, armed: Armed, request: ArmRequest, root: int) -> None:
+    def _attach(self, armed: Armed, request: ArmRequest, root: Identity | None) -> None:
         armed.attach(request.measure_probes)
-        if not armed.prime() and request.scope.kind in ("pid", "caller"):
-            raise ScopeError(f"process {root} ended before the run began", code="no_such_process")
+        if not armed.prime() and root is not None:
+            text = f"process {root.local_tgid} ended before the run began"
+            raise ScopeError(text, code="no_such_process")
 
     def _rescope(self) -> Answer:
         """Determine the members again, after tasks were moved between cgroups."""
@@ -177,7 +191,7 @@ class Supervisor:
 
         The summaries are sent as a file, since there are as many as there are tasks.
         """
-        stop_ns = time.monotonic_ns()
+        stop_ns = self._kernel_now_ns()
         if self._armed is None or self._maps is None:
             return DisarmAnswer(stop_ns), {}
         armed, maps = self._armed, self._maps
@@ -190,8 +204,13 @@ class Supervisor:
             read_section_counts(self._sections),
             _wait_functions(maps) if self._names_waits else None,
             maps.buffers.refused(),
+            maps.cgroup_ids(),
         )
         return answer, {messages.SUMMARIES: _as_file(summaries)}
+
+    def _kernel_now_ns(self) -> int:
+        """Return the time on the clock of the programs, which no time namespace changes."""
+        return time.monotonic_ns() + self._clock_offset
 
     def _programs(self, plan: Plan) -> Built:
         """Return the loaded programs for this plan, compiled if there are none yet."""
@@ -223,13 +242,15 @@ def _tables(maps: Maps) -> dict[str, int]:
     return {name: maps.fds[name] for name in messages.TABLES}
 
 
-def _reset(maps: Maps, config: RunConfig, built: Built, transport: str) -> Armed:
+def _reset(maps: Maps, config: RunConfig, armed: Armed, request: ArmRequest) -> None:
     """Empty every table, and configure the run that is about to be attached."""
-    maps.reset(config)
-    maps.buffers.begin(transport)
-    armed = Armed(built)
+    maps.reset(config, request.scope.cgroups)
+    maps.buffers.begin(request.plan.transport)
     maps.configure(replace(config, clock_offset=armed.clock_offset()))
-    return armed
+
+
+def _described(root: Identity) -> ScopeProcess:
+    return ScopeProcess(root.local_tgid, root.tgid, root.command, root.age_ns)
 
 
 def _map_bytes(maps: Maps, plan: Plan, built: Built) -> int:

@@ -16,9 +16,10 @@ from agent.streams.shared.plan import Plan
 def read_arming(answer: ArmAnswer, plan: Plan, scope: Scope, cgroup_id: int) -> Arming:
     """Return what is armed, and why the rest is not. ``cgroup_id``: the scope's, or 0."""
     unavailable, refused = dict(answer.unavailable), answer.refused
+    constants = plan.constants()
     hooks: dict[str, tuple[str, ...]] = {}
     for section in plan.sections:
-        needed = specs.attached_hooks(section, plan.constants())
+        needed = specs.attached_hooks(section, constants)
         missing = [f"{hook}: {refused[hook]}" for hook in needed if hook in refused]
         if missing:
             unavailable.setdefault(section, "cannot attach to " + ", ".join(missing))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from agent.sections.probes import DEFAULT_SECTIONS, DETAILS, SCOPED_DETAILS, SECTIONS
 from agent.streams.shared.specs import DETAIL_SWITCHES
-from agent.streams.shared.syscall_names import syscall_names
+from agent.streams.shared.syscall_names import syscall_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +37,10 @@ class Plan:
 
     def constants(self) -> dict[str, int]:
         """Return the ``-D`` constants that select the code."""
-        numbers = {name: number for number, name in syscall_names().items()}
         exec_numbers = {
-            f"{name.upper()}_NUMBER": numbers[name]
+            f"{name.upper()}_NUMBER": number
             for name in ("execve", "execveat")
-            if name in numbers
+            if (number := syscall_number(name)) is not None
         }
         return exec_numbers | {
             "SCOPED": int(self.scoped),

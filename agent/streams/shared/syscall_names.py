@@ -23,6 +23,11 @@ def syscall_names(machine: str | None = None) -> dict[int, str]:
 _NAMES = syscall_names()
 
 
+def syscall_number(name: str) -> int | None:
+    """Return this machine's number of a syscall; None if its table is not known or lacks it."""
+    return next((number for number, known in _NAMES.items() if known == name), None)
+
+
 def syscall_name(number: int) -> str:
     """Return the name for a number that syscalls are counted under (``compat``: 32-bit table)."""
     if number == SYSCALL_COMPAT:

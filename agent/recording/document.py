@@ -45,7 +45,8 @@ def build(run: Run, stopped: Stopped | None, verdict: Verdict) -> Json:
     return built | {
         "manifest": manifest(run.arming),
         "completeness": verdict.evidence()
-        | {"refused_records": stopped.refused_records if stopped else None},
+        | {"refused_records": stopped.refused_records if stopped else None}
+        | _uncounted_calls(stopped),
         "checks": [check.evidence() for check in run.checks],
         "overhead": _overhead(run, stopped, duration_ns),
     }
@@ -53,6 +54,12 @@ def build(run: Run, stopped: Stopped | None, verdict: Verdict) -> Json:
 
 def _later(moment: datetime, ns: int) -> datetime:
     return moment + timedelta(microseconds=ns / 1e3)
+
+
+def _uncounted_calls(stopped: Stopped | None) -> Json:
+    """Return how many tasks may have done what no syscall count shows; None if not known."""
+    names = ("seccomp_tasks", "io_uring_tasks")
+    return {name: stopped.observed.counters[name] if stopped else None for name in names}
 
 
 def _overhead(run: Run, stopped: Stopped | None, duration_ns: int) -> Json:

@@ -1,6 +1,6 @@
 """What run-queue latency and off-CPU time share: both follow from switches and wakeups."""
 
-from agent.sections.spec import ITERATOR, Argument, Field, Program
+from agent.sections.spec import ITERATOR, Argument, Bit, Field, Program
 
 BY_CLOCK = (("TIMING_ACCOUNTING", 0),)
 BY_ACCOUNTING = (("TIMING_ACCOUNTING", 1),)
@@ -32,6 +32,16 @@ FIELDS = (
     Field("RQ_CLOCK_TASK", (("rq", "clock_task"),), optional=True),
     # since 6.12: asleep but still on the run queue
     Field("TASK_DELAYED", (("task_struct", "se.sched_delayed"),), optional=True),
+    # below 0 for deadline tasks
+    Field("TASK_PRIO", (("task_struct", "prio"),), optional=True),
+    # since 6.6: the state that a frozen sleep returns to
+    Field("TASK_SAVED_STATE", (("task_struct", "saved_state"),), optional=True),
+    Field("TASK_JOBCTL", (("task_struct", "jobctl"),), optional=True),
+)
+
+BITS = (
+    # a deadline task that has called sched_yield() and awaits its next period
+    Bit("TASK_DL_YIELDED", "task_struct", "dl.dl_yielded"),
 )
 
 ARGUMENTS = (

@@ -57,6 +57,16 @@ class Field:
 
 
 @dataclass(frozen=True)
+class Bit:
+    """Constants for a bit field of one bit, where the kernel has it: ``constant`` holds the offset
+    of its byte, and ``<constant>_MASK`` the bit."""
+
+    constant: str
+    struct: str
+    field: str
+
+
+@dataclass(frozen=True)
 class Argument:
     """A constant that holds the position of a tracepoint's argument, found by its type.
 
@@ -119,6 +129,7 @@ class Probe:
     sources: tuple[str, ...] = ()
     """Its own C files, below ``agent/sections``."""
     fields: tuple[Field, ...] = ()
+    bits: tuple[Bit, ...] = ()
     arguments: tuple[Argument, ...] = ()
     streams: tuple[Stream, ...] = ()
     tables: tuple[Table, ...] = ()

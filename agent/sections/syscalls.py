@@ -18,6 +18,9 @@ REGISTERS = (
     # x86: which instruction made the syscall
     Field("REGS_CX", (("pt_regs", "cx"),), optional=True),
     Field("REGS_IP", (("pt_regs", "ip"),), optional=True),
+    Field("REGS_ARGUMENT", (("pt_regs", "di"), ("pt_regs", "orig_x0")), optional=True),
+    # what restart_syscall() goes on with
+    Field("TASK_RESTART_FN", (("task_struct", "restart_block.fn"),), optional=True),
     Field("TASK_STACK", (("task_struct", "stack"),), optional=True),
     # x86: whether a syscall is from the 32-bit table
     Field("TASK_ABI_STATUS", (("task_struct", "thread_info.status"),), optional=True),

@@ -16,7 +16,7 @@ from agent.sections.probes import SECTIONS
 from agent.sections.syscall_counts.times import ENTRY_DTYPE, TIMES_DTYPE
 from agent.streams.collect import observed, task_summaries
 from agent.streams.collect.scopes import cgroup_at_stop, described
-from agent.streams.collect.tables import Blocked
+from agent.streams.collect.tables import Blocked, OpenWait, OpenWaits
 from agent.streams.shared import layout
 from agent.streams.shared.causes import cannot
 from agent.streams.shared.kernel_counts import Edge, KernelCounts, SectionCounts
@@ -81,6 +81,7 @@ class Busy(FakeCollector):
         return replace(
             empty,
             blocked=Blocked(ones, ones),
+            waiting=OpenWaits(1, 0, 1, OpenWait(7, 1, older=False)),
             syscalls={"read": 1},
             details=("syscalls", "wait_functions"),
             tables={**empty.tables, **tables},

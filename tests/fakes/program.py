@@ -49,6 +49,14 @@ class Program:
         self.tell(line)
         return self.hear()
 
+    def kill(self) -> None:
+        """Kill the program in the middle of its work."""
+        self._process.kill()
+
+    def ended(self) -> None:
+        """Wait for the program to end by itself."""
+        self._process.wait(ENDING_SECONDS)
+
     @property
     def scope(self) -> Json:
         """The ``scope`` of a run that covers only this program and its children."""

@@ -78,6 +78,14 @@ def test_an_interrupted_call_is_no_error(agent: RealAgent) -> None:
     assert (row["count"], row["interrupted"], row["errors"]) == (10, 10, 0)
 
 
+def test_nor_is_one_that_says_so_itself(agent: RealAgent) -> None:
+    """epoll_wait() is never restarted: it returns EINTR, by itself."""
+    with program("returns") as returns:
+        evidence = details_of(agent, returns, "woken 10")
+    row = evidence["syscall_details"]["epoll_wait"]
+    assert (row["count"], row["interrupted"], row["errors"]) == (10, 10, 0)
+
+
 @pytest.mark.parametrize("way", ["children", "spawned"])
 def test_calls_of_tasks_that_come_and_go_all_return(agent: RealAgent, way: str) -> None:
     """Calls made, less those that never return, are those that returned plus those still open."""

@@ -34,11 +34,11 @@ from agent.streams.collect.tables import COUNTERS_DTYPE, Tables
 from agent.streams.shared import specs
 from agent.streams.shared.layout import Geometry
 from agent.streams.shared.plan import Plan
-from agent.streams.shared.syscall_names import syscall_name, syscall_names
+from agent.streams.shared.syscall_names import syscall_names
 
 GEOMETRY = Geometry(cpus=2, slots=8, members=8, ring_bytes=4096)
 NUMBERS = {name: number for number, name in syscall_names().items()}
-READ, OPENAT, FUTEX = NUMBERS["read"], NUMBERS["openat"], NUMBERS["futex"]
+READ, OPENAT, FUTEX, KILL = (NUMBERS[name] for name in ("read", "openat", "futex", "kill"))
 
 
 def file_of(array: NDArray[np.void] | NDArray[np.uint8]) -> int:
@@ -50,8 +50,9 @@ def file_of(array: NDArray[np.void] | NDArray[np.uint8]) -> int:
 def times(*, with_primed: bool) -> Times:
     """Return times as read at 1,000 ns from two CPUs, with two tasks inside a syscall."""
     counters = np.zeros(GEOMETRY.cpus, TIMES_DTYPE)
-    counters["syscalls"][0, READ] = (100, 3, 1, 1)
-    counters["syscalls"][1, READ] = (50, 2, 1, 0)
+    counters["syscalls"][0, READ] = (100, 3, 1, 1, 0)
+    counters["syscalls"][1, READ] = (50, 2, 1, 0, 4)
+    counters["syscalls"][1, KILL] = (0, 0, 0, 0, 6)
     counters["syscalls_in_flight"][1] = 1
     entries = np.zeros(GEOMETRY.slots, ENTRY_DTYPE)
     entries[1] = (400, 1, READ)
@@ -63,15 +64,17 @@ def times(*, with_primed: bool) -> Times:
 def test_calls_that_returned_and_those_that_are_open_are_added_up() -> None:
     found = times(with_primed=True)
     assert found.syscalls == {
-        syscall_name(READ): SyscallTimes(ns=150 + 600, errors=2, interrupted=1, in_flight=1),
-        syscall_name(OPENAT): SyscallTimes(ns=900, errors=0, interrupted=0, in_flight=1),
+        "read": SyscallTimes(ns=150 + 600, errors=2, interrupted=1, refused=4, in_flight=1),
+        "openat": SyscallTimes(ns=900, errors=0, interrupted=0, refused=0, in_flight=1),
+        # never entered: refused only
+        "kill": SyscallTimes(ns=0, errors=0, interrupted=0, refused=6, in_flight=0),
     }
     counts = found.counts
     assert (counts.received, counts.in_flight_at_start, counts.in_flight_at_stop) == (5, 1, 2)
 
 
 def test_of_the_whole_machine_who_never_returned_does_not_count() -> None:
-    assert times(with_primed=False).syscalls.keys() == {syscall_name(READ)}
+    assert times(with_primed=False).syscalls.keys() == {"read", "kill"}
 
 
 def test_failed_execs_have_the_names_of_their_errors() -> None:
@@ -134,8 +137,8 @@ async def test_evidence_shows_what_was_asked_for_and_nothing_else() -> None:
     assert of_run(replace(plain, syscalls={}))["exec"]["attempts"] == 0
 
     times = np.zeros(1, TIMES_DTYPE)
-    times["syscalls"][0, FUTEX] = (10**6, 1, 1, 2)
-    times["syscalls"][0, READ] = (2 * 10**6, 1, 0, 0)
+    times["syscalls"][0, FUTEX] = (10**6, 1, 1, 2, 5)
+    times["syscalls"][0, READ] = (2 * 10**6, 1, 0, 0, 0)
     entries = np.zeros(3, ENTRY_DTYPE)
     entries["since"], entries["number"] = plain.until_ns, FUTEX
     entries["since"] += 1
@@ -149,7 +152,7 @@ async def test_evidence_shows_what_was_asked_for_and_nothing_else() -> None:
             "entries": entries.tobytes(),
         },
         exec_failures={"ENOENT": 1},
-        counters={**plain.counters, "execs_not_awaited": 2},
+        counters={**plain.counters, "execs_not_awaited": 2, "execs_refused": 3},
     )
     built = of_run(detailed)
     assert list(built["syscall_details"]) == ["read", "futex"]
@@ -157,11 +160,13 @@ async def test_evidence_shows_what_was_asked_for_and_nothing_else() -> None:
         "count": 7,
         "errors": 1,
         "interrupted": 2,
+        "refused": 5,
         "in_flight": 3,
         "total_ms": 1.0,
     }
     assert built["exec"]["failures"] == {"ENOENT": 1}
     assert built["exec"]["failures_missed"] == 2
+    assert built["exec"]["attempts"] == 3
     assert built["syscall_counts"]["all"] == {"futex": 7}
     assert "wait_functions" not in built["offcpu"]
 

@@ -15,7 +15,8 @@ from agent.sections.exec.evidence import TOP_COMMANDS, ExecFold
 from agent.sections.offcpu.evidence import TOP_REASONS
 from agent.sections.syscall_counts.layout import COUNTED as COUNTED_SYSCALLS
 from agent.streams.collect.observed import Observed
-from agent.streams.collect.tables import Blocked
+from agent.streams.collect.tables import Blocked, OpenWait, OpenWaits, Stops
+from agent.streams.collect.task_summaries import SUMMARY_DTYPE, Summaries, none
 from agent.streams.shared.layout import REASON_KERNEL_THREAD, REASONS
 
 
@@ -56,6 +57,36 @@ def test_off_cpu_reasons_add_up(given_: dict[tuple[int, int], tuple[int, int]]) 
     assert [row["ms"] for row in rows] == sorted((row["ms"] for row in rows), reverse=True)
     apart = section["kernel_threads"]
     assert apart["count"] == int(count[:, REASON_KERNEL_THREAD].sum())
+
+
+def test_a_stop_is_no_block_and_has_a_field_for_its_kind() -> None:
+    stops = Stops(np.array([1, 2, 4, 0], np.uint64) * 10**6, np.array([1, 1, 5, 0], np.uint64))
+    section = of_run("offcpu", replace(observed(), stops=stops))
+    assert section["total_ms"] == 0
+    assert section["stopped_ms"] == 7
+    assert section["stopped"] == {
+        "count": 7,
+        "by_signal_ms": 1,
+        "traced_ms": 2,
+        "frozen_ms": 4,
+    }
+
+
+def test_the_longest_open_wait_has_the_name_of_its_task() -> None:
+    waits = OpenWaits(3, 1, 5 * 10**6, OpenWait(7, 4 * 10**6, older=True))
+    stopped = stopped_with(replace(observed(), waiting=waits))
+    alive = np.zeros(2, SUMMARY_DTYPE)
+    alive["tid"], alive["comm"] = (6, 7), (b"other", b"hungry")
+
+    def waiting(summaries: Summaries) -> Any:
+        named = replace(stopped, summaries=summaries)
+        return Collection().evidence(named, ["runqlat"])["runqlat"]["waiting_at_stop"]
+
+    longest = {"tid": 7, "command": "hungry", "ms": 4.0, "began_before_run": True}
+    whole = {"count": 3, "began_before_run": 1, "total_ms": 5.0, "longest": longest}
+    assert waiting(alive) == whole
+    # without a supervisor there are no summaries
+    assert waiting(none())["longest"] == {**longest, "command": None}
 
 
 def execs(names: list[bytes]) -> Any:

@@ -71,6 +71,25 @@ def test_no_evidence_at_all_says_why_and_shows_no_section() -> None:
     assert "machine   x" in text
 
 
+def test_time_stopped_is_told_apart_from_time_blocked() -> None:
+    assert "stopped" not in render(evidence())
+    stopped = evidence()
+    stopped["offcpu"]["stopped_ms"] = 1_500.0
+    assert "1.25 s blocked, summed over tasks; besides, 1.5 s stopped" in render(stopped)
+
+
+def test_waits_that_had_not_ended_are_told() -> None:
+    longest = {"tid": 7, "command": "make", "ms": 550.0, "began_before_run": True}
+    waiting = {"count": 3, "began_before_run": 1, "total_ms": 600.0, "longest": longest}
+    text = render(evidence(runqlat=latency(waiting_at_stop=waiting)))
+    line = "3 still waiting at the stop, the longest make, 550 ms"
+    assert f"{line} and before the run\n" in text
+    longest["began_before_run"] = False
+    assert f"{line}\n" in render(evidence(runqlat=latency(waiting_at_stop=waiting)))
+    none = {"count": 0, "began_before_run": 0, "total_ms": 0.0, "longest": None}
+    assert "still waiting" not in render(evidence(runqlat=latency(waiting_at_stop=none)))
+
+
 def test_percentiles_of_nothing_are_absent_not_zero() -> None:
     nothing = dict.fromkeys(("min_us", "p50_us", "p95_us", "p99_us", "max_us"))
     text = render(evidence(runqlat=latency(histogram=[], count=0, **nothing)))

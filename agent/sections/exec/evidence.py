@@ -54,5 +54,6 @@ class ExecFold(SectionFold):
             built["failures"] = dict(observed.exec_failures)
             built["failures_missed"] = observed.counters["execs_not_awaited"]
         if "syscall_counts" in armed:
-            built["attempts"] = sum(observed.syscalls.get(name, 0) for name in EXEC_SYSCALLS)
+            entered = sum(observed.syscalls.get(name, 0) for name in EXEC_SYSCALLS)
+            built["attempts"] = entered + observed.counters["execs_refused"]
         return built

@@ -10,22 +10,35 @@
 
 #define EXECS_BY_SYS_EXIT (WITH_EXEC_FAILURES && !WITH_EXEC_RETURNS)
 
-#if WITH_EXEC_RETURNS || EXECS_BY_SYS_EXIT
 inline_always bool is_exec(u64 number)
 {
+#if defined(EXECVE_NUMBER) && defined(EXECVEAT_NUMBER)
 	return number == EXECVE_NUMBER || number == EXECVEAT_NUMBER;
+#else
+	return false;
+#endif
 }
 
+#if WITH_EXEC_RETURNS || EXECS_BY_SYS_EXIT
 inline_always void count_failed_exec(s64 result)
 {
 	u32 code = -result;
 
-	if (!is_error(result) || was_interrupted(result))
+	if (!is_error(result) || may_restart(result))
 		return;
 	__sync_fetch_and_add(
 		&counters()->exec_failures[code < ERRNOS ? code & (ERRNOS - 1) : 0], 1);
 }
 #endif
+
+/* An exec that never entered the kernel; with a program on sys_exit its failure counts there. */
+inline_always void exec_refused(s64 result)
+{
+	counters()->execs_refused++;
+#if WITH_EXEC_RETURNS
+	count_failed_exec(result);
+#endif
+}
 
 #if WITH_EXEC_RETURNS
 /* A task whose exec is awaited; the kernel keeps its scheduled work in `work`. */

@@ -8,9 +8,15 @@ from agent.model import Json
 from agent.sections.fold import SectionFold, milliseconds
 from agent.sections.offcpu.wait_functions import wait_functions
 from agent.streams.collect.observed import Stopped
-from agent.streams.collect.tables import Blocked
+from agent.streams.collect.tables import Blocked, Stops
 from agent.streams.shared.kernel_counts import Edge
-from agent.streams.shared.layout import REASON_KERNEL_THREAD, REASON_NAMES
+from agent.streams.shared.layout import (
+    REASON_KERNEL_THREAD,
+    REASON_NAMES,
+    STOP_FROZEN,
+    STOP_SIGNAL,
+    STOP_TRACED,
+)
 from agent.streams.shared.syscall_names import syscall_name
 
 TOP_REASONS = 10
@@ -39,6 +45,7 @@ class OffcpuFold(SectionFold):
                 "uninterruptible_ms": milliseconds(blocked.ns[1].sum() - blocked.ns[1, kernel]),
                 "preempted_ms": self.tasks.preempted_ns() / 1e6,
             },
+            **_stopped(observed.stops),
             "kernel_threads": {
                 "ms": milliseconds(by_reason[kernel]),
                 "count": int(counts[kernel]),
@@ -68,6 +75,20 @@ def _rows(blocked: Blocked) -> list[Json]:
         for reason in reasons
         if counts[reason]
     ]
+
+
+def _stopped(stops: Stops) -> Json:
+    """Return the time that tasks were stopped, in all and by what stopped them."""
+    by_kind = [milliseconds(ns) for ns in stops.ns]
+    return {
+        "stopped_ms": milliseconds(stops.ns.sum()),
+        "stopped": {
+            "count": int(stops.count.sum()),
+            "by_signal_ms": by_kind[STOP_SIGNAL],
+            "traced_ms": by_kind[STOP_TRACED],
+            "frozen_ms": by_kind[STOP_FROZEN],
+        },
+    }
 
 
 def reason_name(reason: int) -> str:

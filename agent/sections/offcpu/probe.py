@@ -20,6 +20,7 @@ PROBE = Probe(
     switch="WITH_OFFCPU",
     programs=scheduler.PROGRAMS,
     fields=(*scheduler.FIELDS, *syscalls.REGISTERS),
+    bits=scheduler.BITS,
     arguments=scheduler.ARGUMENTS,
     constants=CONSTANTS,
     details=(WAIT_FUNCTIONS,),

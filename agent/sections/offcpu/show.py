@@ -18,4 +18,7 @@ def lines(section: Mapping[str, Any], width: int) -> list[str]:
         ms = number(row.get("ms"))
         note = f"{milliseconds(ms)}  {percent(ms, total):>6}"
         bars.append(Bar(printable(row.get("reason"), LONGEST_NAME), ms or 0, note))
-    return [f"{milliseconds(total)} blocked, summed over tasks", *chart(bars, width)]
+    line = f"{milliseconds(total)} blocked, summed over tasks"
+    if stopped := number(section.get("stopped_ms")):
+        line += f"; besides, {milliseconds(stopped)} stopped, traced or frozen"
+    return [line, *chart(bars, width)]

@@ -8,8 +8,10 @@ from agent.evidence.accounts import Accounts
 from agent.evidence.checks import Check, scheduler_checks
 from agent.evidence.tasks import TaskTable, Waited
 from agent.model import Json
-from agent.sections.fold import SectionFold, Taker, latency
+from agent.sections.fold import SectionFold, Taker, latency, milliseconds
 from agent.streams.collect.observed import Stopped
+from agent.streams.collect.tables import OpenWaits
+from agent.streams.collect.task_summaries import Summaries, command
 from agent.streams.drain.batches import Words
 from agent.streams.shared.kernel_counts import Edge
 from agent.streams.shared.layout import LATENCY_MAX
@@ -37,6 +39,7 @@ class RunqlatFold(SectionFold):
             "by_command": self.tasks.by_command(total),
             "by_thread": self.tasks.by_thread(total),
             "preempted_ms": self.tasks.preempted_ns() / 1e6,
+            "waiting_at_stop": _waiting(observed.waiting, stopped.summaries),
         }
 
     def checks(self, edges: tuple[Edge, Edge], accounts: Accounts) -> Iterable[Check]:
@@ -45,3 +48,27 @@ class RunqlatFold(SectionFold):
     @property
     def overflow(self) -> int:
         return self.histogram.overflow
+
+
+def _waiting(waits: OpenWaits, alive: Summaries) -> Json:
+    """Return the waits that had not ended at the stop; none of them is in the histogram."""
+    longest = waits.longest
+    return {
+        "count": waits.count,
+        "began_before_run": waits.older,
+        "total_ms": milliseconds(waits.ns),
+        "longest": None
+        if longest is None
+        else {
+            "tid": longest.tid,
+            "command": _command_of(longest.tid, alive),
+            "ms": milliseconds(longest.ns),
+            "began_before_run": longest.older,
+        },
+    }
+
+
+def _command_of(tid: int, alive: Summaries) -> str | None:
+    """Return a living task's name; None if it has not been reported."""
+    names = alive["comm"][alive["tid"] == tid].tolist()
+    return command(names[0]) if names else None

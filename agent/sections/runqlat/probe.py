@@ -8,6 +8,7 @@ PROBE = Probe(
     switch="WITH_RUNQLAT",
     programs=scheduler.PROGRAMS,
     fields=scheduler.FIELDS,
+    bits=scheduler.BITS,
     arguments=scheduler.ARGUMENTS,
     streams=(Stream("runqlat", words=1),),
 )

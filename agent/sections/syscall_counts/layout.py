@@ -11,13 +11,15 @@ SYSCALL_OTHER = 511
 ENTRY_SIZE = 16
 ENTRY_PRIMED = 0x80000000
 """Entered before the run began."""
+ENTRY_NEW = 0x40000000
+"""A new task, which has not returned from the call that created it."""
 TIMES_FIELDS = (
     "syscalls_in_flight",
     "syscalls_unmatched",
     "syscalls_clamped",
     "syscalls_collided",
 )
-TIMES_SIZE = SYSCALLS * 32 + len(TIMES_FIELDS) * 8 + 32
+TIMES_SIZE = SYSCALLS * 40 + len(TIMES_FIELDS) * 8 + 32
 
 CONSTANTS = {
     "SYSCALLS": SYSCALLS,
@@ -25,6 +27,7 @@ CONSTANTS = {
     "SYSCALL_OTHER": SYSCALL_OTHER,
     "ENTRY_SIZE": ENTRY_SIZE,
     "ENTRY_PRIMED": ENTRY_PRIMED,
+    "ENTRY_NEW": ENTRY_NEW,
     "TIMES_SIZE": TIMES_SIZE,
 }
 """Passed to the compiler as ``-D`` constants."""

@@ -81,7 +81,7 @@ int on_sys_exit(u64 *ctx)
 		count_failed_exec(result);
 #endif
 #if WITH_SYSCALL_TIMES
-	syscall_returned(tid, result);
+	syscall_returned(task, tid, LOAD32(ctx[0], REGS_SYSCALL), result);
 #endif
 	return 0;
 }

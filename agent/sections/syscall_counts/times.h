@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* Times and errors of syscalls: compiled in only on request, because of their cost. */
 #pragma once
-#include "results.h"
+#include "sections/exec/failures.h"
 
 /* A task's current syscall, if syscalls are timed. Indexed by tid & SLOT_MASK. */
 struct syscall_entry {
 	u64 since; /* 0: in no syscall */
 	u32 tid;
-	u32 number; /* index into the counters, possibly with ENTRY_PRIMED */
+	u32 number; /* index into the counters, possibly with ENTRY_PRIMED; or ENTRY_NEW */
 };
 
 _Static_assert(sizeof(struct syscall_entry) == ENTRY_SIZE, "syscall_entry");
@@ -18,6 +18,7 @@ struct syscall_sum {
 	u64 returned;
 	u64 errors;
 	u64 interrupted; /* by a signal: to be restarted, or EINTR */
+	u64 refused;	 /* returned without having been entered (syscall_refused()) */
 };
 
 /* Times of all syscalls, one per CPU. */
@@ -57,21 +58,52 @@ inline_always void syscall_entered(u32 tid, u32 number)
 }
 
 /*
+ * A call that returns and was not entered: a seccomp filter, or what watches for it, has answered
+ * it before sys_enter. A tracer that has a call skipped replaces its number by -1.
+ */
+inline_always void syscall_refused(u64 task, u32 number, s64 result)
+{
+	if ((s32)number < 0)
+		return;
+	if (in_compat_syscall(task))
+		number = SYSCALL_COMPAT;
+	if (number >= SYSCALL_OTHER)
+		number = SYSCALL_OTHER;
+	syscall_times()->syscalls[number & (SYSCALLS - 1)].refused++;
+	if (is_exec(number))
+		exec_refused(result);
+}
+
+/* The return of a task that has no entry of its own. */
+inline_always void returned_unmatched(struct syscall_entry *entry, u32 tid)
+{
+	syscall_times()->syscalls_unmatched++;
+	if (entry->since != 0)
+		return; /* another task's call */
+	entry->tid = tid;
+	entry->number = 0;
+}
+
+/*
  * The number is the one noted at the entry, since rt_sigreturn overwrites the saved one. A child
  * returns from a clone() that only its parent entered; its own entry is empty (new_entry()).
  */
-inline_always void syscall_returned(u32 tid, s64 result)
+inline_always void syscall_returned(u64 task, u32 tid, u32 saved_number, s64 result)
 {
 	struct syscall_entry *entry = entry_of(tid);
 	struct syscall_times *d = syscall_times();
 	u64 since = entry->since;
 
-	if (entry->tid != tid) {
-		d->syscalls_unmatched++;
+	if (rarely(entry->tid != tid)) {
+		returned_unmatched(entry, tid);
 		return;
 	}
-	if (since == 0)
+	if (rarely(since == 0)) {
+		if (entry->number != ENTRY_NEW)
+			syscall_refused(task, saved_number, result);
+		entry->number = 0;
 		return;
+	}
 	entry->since = 0;
 
 	struct syscall_sum *sum = &d->syscalls[entry->number & (SYSCALLS - 1)];
@@ -105,6 +137,7 @@ inline_always void prime_entry(u64 task, u32 tid, u64 now)
 	s32 number = LOAD32(saved_registers(task), REGS_SYSCALL);
 
 	entry->tid = tid;
+	entry->number = 0;
 	if (number < 0)
 		return;
 	if (in_compat_syscall(task))
@@ -132,6 +165,7 @@ inline_always void new_entry(u32 tid)
 	if (entry->tid != tid && entry->since != 0)
 		syscall_times()->syscalls_collided++;
 	entry->tid = tid;
+	entry->number = ENTRY_NEW;
 	entry->since = 0;
 }
 

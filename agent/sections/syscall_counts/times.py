@@ -19,7 +19,7 @@ from agent.sections.syscall_counts.probe import TIMES
 from agent.streams.collect.observed import Observed, StreamCounts
 from agent.streams.shared.syscall_names import syscall_name
 
-_SUM = np.dtype([("ns", "u8"), ("returned", "u8"), ("errors", "u8"), ("interrupted", "u8")])
+_SUM = np.dtype([(name, "u8") for name in ("ns", "returned", "errors", "interrupted", "refused")])
 _TAIL = SYSCALLS * _SUM.itemsize
 TIMES_DTYPE = np.dtype(
     {
@@ -51,6 +51,8 @@ class SyscallTimes:
     """Calls that returned an error, without interrupted ones."""
     interrupted: int
     """Calls ended by a signal: restarted by the kernel, or failed with EINTR."""
+    refused: int
+    """Calls that a seccomp filter answered before they entered the kernel."""
     in_flight: int
     """Calls that had not returned at the end."""
 
@@ -60,7 +62,7 @@ class Times:
     """A snapshot of the detail's tables."""
 
     syscalls: Mapping[str, SyscallTimes]
-    """By name; only syscalls with calls that returned or are open."""
+    """By name; only syscalls with calls that returned, are open, or were refused."""
     counts: StreamCounts
 
 
@@ -74,12 +76,13 @@ def read_times(
     """
     open_ns, open_calls = _open(entries, until_ns, with_primed)
     sums = {name: times["syscalls"][name].sum(axis=0) for name in _SUM.names or ()}
-    numbers = np.flatnonzero(sums["returned"] + open_calls).tolist()
+    numbers = np.flatnonzero(sums["returned"] + sums["refused"] + open_calls).tolist()
     by_name = {
         syscall_name(number): SyscallTimes(
             ns=int(sums["ns"][number] + open_ns[number]),
             errors=int(sums["errors"][number]),
             interrupted=int(sums["interrupted"][number]),
+            refused=int(sums["refused"][number]),
             in_flight=int(open_calls[number]),
         )
         for number in numbers
@@ -138,6 +141,7 @@ def rows(times: Mapping[str, SyscallTimes], calls: Mapping[str, int]) -> Json:
             "count": calls.get(name, 0),
             "errors": times[name].errors,
             "interrupted": times[name].interrupted,
+            "refused": times[name].refused,
             "in_flight": times[name].in_flight,
             "total_ms": milliseconds(times[name].ns),
         }

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.streams.collect.tables import Blocked
+from agent.streams.collect.tables import Blocked, OpenWaits, Stops
 from agent.streams.collect.task_summaries import Summaries
 from agent.streams.shared.kernel_counts import Edge
 
@@ -76,6 +76,9 @@ class Observed:
     counters: Mapping[str, int]
     drains: int
     drain_seconds: float
+    stops: Stops = field(default_factory=Stops.none)
+    waiting: OpenWaits = field(default_factory=OpenWaits)
+    """Run-queue waits that are still open: in no histogram."""
     until_ns: int = 0
     """The time up to which open intervals count (CLOCK_MONOTONIC)."""
     scoped: bool = False

@@ -84,17 +84,21 @@ class Observer:
         tables = self.tables
         now_ns = until_ns or self.now_ns()
         ended = tables.blocked()
-        still = tables.still_blocked(now_ns, with_primed=self._plan.scoped)
+        scoped = self._plan.scoped
+        still = tables.still_blocked(now_ns, with_primed=scoped)
+        waiting = tables.waiting_for_a_cpu(now_ns)
         return Observed(
             blocked=ended + still,
+            stops=tables.stops() + tables.open_stops(now_ns, with_primed=scoped),
+            waiting=waiting,
             syscalls=_syscalls(tables),
-            streams=self._stream_counts(drain),
+            streams=self._stream_counts(drain, waiting.count),
             blocked_counts=_blocked_counts(tables, int(ended.count.sum()), int(still.count.sum())),
             counters=MappingProxyType({name: tables.count(name) for name in COUNTER_FIELDS}),
             drains=drain.drains,
             drain_seconds=drain.seconds,
             until_ns=now_ns,
-            scoped=self._plan.scoped,
+            scoped=scoped,
             details=self._details,
             tables=self._section_tables,
             exec_failures=tables.exec_failures() if EXEC_FAILURES.name in self._details else None,
@@ -107,12 +111,11 @@ class Observer:
         slots, ns = self.tables.open_waits(observed.until_ns)
         return replace(observed, wait_stacks=WaitStacks(functions, slots, ns))
 
-    def _stream_counts(self, drain: Drain) -> dict[str, StreamCounts]:
+    def _stream_counts(self, drain: Drain, waiting: int) -> dict[str, StreamCounts]:
         batches = self.batches
         fields = {name: batches.totals(name) for name in ("lost", "unmatched", "clamped")}
         produced, collided = batches.produced(), batches.totals("collided")
         in_flight, excluded = batches.totals("in_flight"), batches.totals("excluded")
-        waiting = self.tables.waiting_for_a_cpu()
         return {
             name: StreamCounts(
                 produced=produced[i],

@@ -15,24 +15,29 @@ from agent.streams.shared.layout import (
     REASON_KERNEL_THREAD,
     REASONS,
     SLOT_INTERRUPTIBLE,
+    SLOT_PREEMPTED,
     SLOT_PRIMED,
     SLOT_REASON_SHIFT,
     SLOT_RUNNABLE,
     SLOT_SIZE,
     SLOT_STATE,
+    SLOT_STOPPED,
     SLOT_UNINTERRUPTIBLE,
+    STOP_KINDS,
     Geometry,
 )
 
 _SUM = np.dtype([("ns", "u8"), ("count", "u8")])
 _BLOCKED_END = 2 * REASONS * 16
-_SYSCALLS_END = _BLOCKED_END + SYSCALLS * 8
+_STOPPED_END = _BLOCKED_END + STOP_KINDS * 16
+_SYSCALLS_END = _STOPPED_END + SYSCALLS * 8
 _FAILURES_END = _SYSCALLS_END + ERRNOS * 8
 COUNTERS_DTYPE = np.dtype(
     {
-        "names": ["blocked", "syscalls", "exec_failures", *COUNTER_FIELDS],
+        "names": ["blocked", "stopped", "syscalls", "exec_failures", *COUNTER_FIELDS],
         "formats": [
             (_SUM, (2, REASONS)),
+            (_SUM, STOP_KINDS),
             ("u8", SYSCALLS),
             ("u8", ERRNOS),
             *("u8" for _ in COUNTER_FIELDS),
@@ -40,6 +45,7 @@ COUNTERS_DTYPE = np.dtype(
         "offsets": [
             0,
             _BLOCKED_END,
+            _STOPPED_END,
             _SYSCALLS_END,
             *(_FAILURES_END + 8 * i for i in range(len(COUNTER_FIELDS))),
         ],
@@ -72,6 +78,44 @@ class Blocked:
     def of_user_tasks_ns(self) -> int:
         """Return the total without the sleep of kernel threads."""
         return int(self.ns.sum()) - int(self.ns[:, REASON_KERNEL_THREAD].sum())
+
+
+@dataclass(frozen=True, slots=True)
+class Stops:
+    """Time that tasks were stopped, by kind (``STOP_SIGNAL`` and so on): arrays (STOP_KINDS,)."""
+
+    ns: NDArray[np.uint64]
+    count: NDArray[np.uint64]
+
+    @classmethod
+    def none(cls) -> "Stops":
+        return cls(np.zeros(STOP_KINDS, np.uint64), np.zeros(STOP_KINDS, np.uint64))
+
+    def __add__(self, other: "Stops") -> "Stops":
+        return Stops(self.ns + other.ns, self.count + other.count)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenWait:
+    """The wait of one task that is still waiting for a CPU."""
+
+    tid: int
+    ns: int
+    """Its length within the run."""
+    older: bool
+    """Whether it began before the run."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenWaits:
+    """The waits of all tasks that are still waiting for a CPU."""
+
+    count: int = 0
+    older: int = 0
+    """How many of them began before the run."""
+    ns: int = 0
+    """The sum of their lengths within the run."""
+    longest: OpenWait | None = None
 
 
 class Tables:
@@ -112,28 +156,52 @@ class Tables:
 
         ``with_primed`` adds tasks that have been blocked since before the run began.
         """
-        slots = self._slots[_are_blocked(self._slots["tag"], with_primed)]
-        # programs keep writing to the table: a slot may have changed before it was copied
-        slots = slots[_are_blocked(slots["tag"], with_primed)]
-        since = np.minimum(slots["since"], np.uint64(until_ns))
+        slots = self._in_states(SLOT_INTERRUPTIBLE, SLOT_UNINTERRUPTIBLE, with_primed=with_primed)
         blocked = Blocked(np.zeros((2, REASONS), np.uint64), np.zeros((2, REASONS), np.uint64))
         row = (slots["tag"] & SLOT_STATE) - SLOT_INTERRUPTIBLE
         reason = slots["tag"] >> SLOT_REASON_SHIFT
-        np.add.at(blocked.ns, (row, reason), np.uint64(until_ns) - since)
+        np.add.at(blocked.ns, (row, reason), _lengths(slots, until_ns))
         np.add.at(blocked.count, (row, reason), np.uint64(1))
         return blocked
 
+    def stops(self) -> Stops:
+        """Return stops that have ended, summed over CPUs."""
+        sums = self._counters["stopped"]
+        return Stops(sums["ns"].sum(axis=0), sums["count"].sum(axis=0))
+
+    def open_stops(self, until_ns: int, with_primed: bool) -> Stops:
+        """Return stops that are still open, up to ``until_ns``; arguments as in still_blocked."""
+        slots = self._in_states(SLOT_STOPPED, SLOT_STOPPED, with_primed=with_primed)
+        stops = Stops.none()
+        kind = slots["tag"] >> SLOT_REASON_SHIFT
+        np.add.at(stops.ns, kind, _lengths(slots, until_ns))
+        np.add.at(stops.count, kind, np.uint64(1))
+        return stops
+
     def open_waits(self, until_ns: int) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
         """Return slot indexes of blocked tasks and ns until then, for a run that has ended."""
-        positions = np.flatnonzero(_are_blocked(self._slots["tag"], with_primed=True))
+        blocked = _are_in(self._slots["tag"], SLOT_INTERRUPTIBLE, SLOT_UNINTERRUPTIBLE, True)
+        positions = np.flatnonzero(blocked)
         since = np.minimum(self._slots["since"][positions], np.uint64(until_ns))
         return positions, np.uint64(until_ns) - since
 
-    def waiting_for_a_cpu(self) -> int:
-        """Count the tasks that are runnable and have not run yet."""
-        states = self._slots["tag"] & SLOT_STATE
-        runnable = (states >= SLOT_RUNNABLE) & (states < SLOT_INTERRUPTIBLE)
-        return int(np.count_nonzero(runnable))
+    def waiting_for_a_cpu(self, until_ns: int) -> OpenWaits:
+        """Return the tasks that are runnable and have not run yet, up to ``until_ns``."""
+        slots = self._in_states(SLOT_RUNNABLE, SLOT_PREEMPTED, with_primed=True)
+        if not len(slots):
+            return OpenWaits()
+        ns = _lengths(slots, until_ns)
+        older = (slots["tag"] & SLOT_PRIMED) != 0
+        # among equals, one whose beginning is not known has waited longer
+        last = np.lexsort((older, ns))[-1]
+        longest = OpenWait(int(slots["tid"][last]), int(ns[last]), bool(older[last]))
+        return OpenWaits(len(slots), int(np.count_nonzero(older)), int(ns.sum()), longest)
+
+    def _in_states(self, first: int, last: int, *, with_primed: bool) -> NDArray[np.void]:
+        """Return a copy of the slots in these states."""
+        slots = self._slots[_are_in(self._slots["tag"], first, last, with_primed)]
+        # programs keep writing to the table: a slot may have changed before it was copied
+        return slots[_are_in(slots["tag"], first, last, with_primed)]
 
     def close(self) -> None:
         del self._counters, self._slots
@@ -141,12 +209,22 @@ class Tables:
         self._slots_memory.close()
 
 
-def _are_blocked(tags: NDArray[np.uint32], with_primed: bool) -> NDArray[np.bool_]:
+def _are_in(
+    tags: NDArray[np.uint32], first: int, last: int, with_primed: bool
+) -> NDArray[np.bool_]:
     states = tags & SLOT_STATE
-    chosen: NDArray[np.bool_] = (states == SLOT_INTERRUPTIBLE) | (states == SLOT_UNINTERRUPTIBLE)
+    chosen: NDArray[np.bool_] = (states >= first) & (states <= last)
     if not with_primed:
         chosen &= (tags & SLOT_PRIMED) == 0
     return chosen
+
+
+def _lengths(slots: NDArray[np.void], until_ns: int) -> NDArray[np.uint64]:
+    """Return how long each slot has been in its state, in ns."""
+    lengths: NDArray[np.uint64] = np.uint64(until_ns) - np.minimum(
+        slots["since"], np.uint64(until_ns)
+    )
+    return lengths
 
 
 def mapped_table(fd: int, size: int) -> mmap.mmap:

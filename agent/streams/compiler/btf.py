@@ -5,6 +5,7 @@ takes 14 ms; parsing all of vmlinux's BTF in Python would take half a second.
 """
 
 import ctypes
+import sys
 from collections.abc import Iterator
 from typing import Optional
 
@@ -95,14 +96,27 @@ class KernelTypes:
 
         Fields of anonymous structs and unions are found as in C.
         """
+        bits = self._position(struct, field)
+        return None if bits is None else bits // 8
+
+    def bit_of(self, struct: str, field: str) -> Optional[tuple[int, int]]:
+        """Return where a bit field of one bit is: the offset of its byte, and its mask; or None."""
+        bits = self._position(struct, field)
+        if bits is None:
+            return None
+        place = bits % 8
+        return bits // 8, 1 << (place if sys.byteorder == "little" else 7 - place)
+
+    def _position(self, struct: str, field: str) -> Optional[int]:
+        """Return the position in bits of ``field`` or ``field.of.its``, or None."""
         type_id = self.type_id(struct, KIND_STRUCT)
-        offset = 0
+        bits = 0
         for name in field.split("."):
             found = None if type_id is None else self._member(type_id, name)
             if found is None:
                 return None
-            type_id, offset = found[0], offset + found[1]
-        return offset
+            type_id, bits = found[0], bits + found[1]
+        return bits
 
     def tracepoint_id(self, name: str) -> Optional[int]:
         """Return the type id for attaching to a BTF-typed raw tracepoint; None if there is none."""
@@ -159,15 +173,15 @@ class KernelTypes:
         return self._name(found.name_off)
 
     def _member(self, type_id: int, field: str) -> Optional[tuple[int, int]]:
-        """Return the type id of a field and its offset in bytes, or None."""
+        """Return the type id of a field and its position in bits, or None."""
         is_bitfield_struct = self._type(type_id).info >> 31
         for member in self._items(type_id, _Member):
             bits = member.offset & 0xFFFFFF if is_bitfield_struct else member.offset
             if self._name(member.name_off) == field:
-                return self._resolve(member.type)[0], int(bits // 8)
+                return self._resolve(member.type)[0], int(bits)
             inner_id, inner = self._resolve(member.type)
             if member.name_off == 0 and inner.kind in (KIND_STRUCT, KIND_UNION):
                 nested = self._member(inner_id, field)
                 if nested is not None:
-                    return nested[0], int(bits // 8) + nested[1]
+                    return nested[0], int(bits) + nested[1]
         return None

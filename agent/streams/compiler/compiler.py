@@ -73,6 +73,16 @@ def optional_helpers(types: KernelTypes) -> dict[str, int]:
     return constants
 
 
+def bit_constants(types: KernelTypes) -> dict[str, int]:
+    """Return the constants for those bit fields that this kernel has."""
+    constants = {}
+    for bit in specs.BITS:
+        found = types.bit_of(bit.struct, bit.field)
+        if found is not None:
+            constants[bit.constant], constants[f"{bit.constant}_MASK"] = found
+    return constants
+
+
 def kernel_constants(types: KernelTypes) -> tuple[dict[str, int], dict[str, str]]:
     """Return offsets and positions as ``-D`` constants, and what this kernel lacks, by constant."""
     constants = optional_helpers(types)
@@ -84,6 +94,7 @@ def kernel_constants(types: KernelTypes) -> tuple[dict[str, int], dict[str, str]
             constants[field.constant] = offset
         elif not field.optional:
             missing[field.constant] = "no field " + " or ".join(".".join(p) for p in field.paths)
+    constants |= bit_constants(types)
     for argument in specs.ARGUMENTS:
         position = types.argument_position(argument.tracepoint, argument.type_name, argument.nth)
         if position is not None:

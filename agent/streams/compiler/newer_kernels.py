@@ -6,8 +6,8 @@ compiler process. Standard library only.
 
 import os
 import struct
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Optional
 
 from agent.sections.exec.probe import FAILURES_NEED
@@ -22,6 +22,18 @@ CAST = "bpf_rdonly_cast"
 AWAITING_NEEDS = ("REGS_RESULT", "HAVE_TASK_PT_REGS", "EXECVE_NUMBER", "EXECVEAT_NUMBER")
 REGISTERS_NEED = ("TASK_STACK", "HAVE_TASK_PT_REGS")
 """Constants that a kernel with this feature has on x86 and arm64, and may lack elsewhere."""
+RESTARTS = {
+    "do_restart_poll": "POLL_NUMBER",
+    # what futex_wait_restart() sets before it waits; no other call waits with it
+    "do_no_restart_syscall": "FUTEX_NUMBER",
+    "hrtimer_nanosleep_restart": "NANOSLEEP_NUMBER",
+    "posix_cpu_nsleep_restart": "CLOCK_NANOSLEEP_NUMBER",
+    "alarm_timer_nsleep_restart": "CLOCK_NANOSLEEP_NUMBER",
+}
+"""Functions that go on with an interrupted call, with the constant for the call. Since 6.0 the
+kernel fills in the address of a function (``BPF_PSEUDO_BTF_ID``). No type says so, and 6.2 is the
+next version that one knows by a type: the cast's."""
+RESTARTS_NEED = ("TASK_RESTART_FN", "RESTART_SYSCALL_NUMBER", "REGS_ARGUMENT")
 RUN_QUEUE_NEEDS = ("TASK_CFS_RQ", "CFS_RQ_RQ", "RQ_CLOCK")
 
 
@@ -33,6 +45,8 @@ class Newer:
     cast_id: Optional[int] = None
     registers_type: int = 0
     run_queue_type: int = 0
+    restarts: Mapping[str, int] = field(default_factory=dict)
+    """BTF ids of functions of RESTARTS."""
 
     def constants(self) -> dict[str, int]:
         """Return the ``-D`` constants that select the code."""
@@ -43,6 +57,7 @@ class Newer:
             "DIRECT_RUN_QUEUE": int(bool(self.run_queue_type)),
             "RQ_TYPE": self.run_queue_type,
             "WITH_EXEC_RETURNS": int(self.callbacks is not None),
+            **{f"FN_{function.upper()}": number for function, number in self.restarts.items()},
             **(self.callbacks.constants() if self.callbacks else {}),
         }
 
@@ -80,7 +95,19 @@ def newer_kernel(types: KernelTypes, constants: dict[str, int], sections: tuple[
         cast_id,
         castable("pt_regs", REGISTERS_NEED),
         castable("rq", RUN_QUEUE_NEEDS),
+        _restarts(types, constants) if cast_id is not None else {},
     )
+
+
+def _restarts(types: KernelTypes, constants: dict[str, int]) -> dict[str, int]:
+    if not constants.keys() >= set(RESTARTS_NEED):
+        return {}
+    functions = {
+        function: types.type_id(function, KIND_FUNC)
+        for function, call in RESTARTS.items()
+        if call in constants
+    }
+    return {function: found for function, found in functions.items() if found is not None}
 
 
 def _registers_distance(types: KernelTypes, module: Any) -> int:

@@ -18,14 +18,21 @@
 #define LOAD32(base, offset) (*(volatile u32 *)((base) + (offset)))
 #define LOAD64(base, offset) (*(volatile u64 *)((base) + (offset)))
 
-/* Bits of task_struct.__state and .flags (include/linux/sched.h; unchanged since 4.14). */
+/*
+ * Bits of task_struct.__state, .flags and .jobctl (include/linux/sched.h, sched/jobctl.h). Those
+ * without a version are unchanged since 4.14; the others meant nothing before.
+ */
 #define TASK_INTERRUPTIBLE 0x0001
 #define TASK_UNINTERRUPTIBLE 0x0002
-#define TASK_STOPPED_OR_TRACED (0x0004 | 0x0008)
+#define TASK_STOPPED 0x0004
+#define TASK_TRACED 0x0008
 #define TASK_GONE (0x0010 | 0x0020 | 0x0080) /* EXIT_DEAD, EXIT_ZOMBIE, TASK_DEAD */
+#define TASK_FROZEN 0x8000 /* since 6.1 */
 #define PF_KTHREAD 0x00200000
 #define PF_EXITING 0x00000004
 #define PF_IO_WORKER 0x00000010
+#define PF_SIGNALED 0x00000400 /* killed by a signal */
+#define JOBCTL_TRAP_FREEZE 0x00800000 /* since 5.2 */
 
 /* A bit of x86's thread_info.status (arch/x86/include/asm/thread_info.h). */
 #define TS_COMPAT 0x0002

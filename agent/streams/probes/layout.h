@@ -14,7 +14,7 @@
  */
 struct task_slot {
 	u32 tid; /* 0: free */
-	u32 tag; /* state, flags << 8, reason << 16 */
+	u32 tag; /* state, flags << 8, reason (of a stop: its kind) << 16 */
 	u64 since;
 	u64 wait_ns;	  /* on a run queue (timing.h) */
 	u64 preempted_ns; /* the part of it that followed a preemption */
@@ -105,6 +105,7 @@ struct interval_sum {
 /* Counters, one set per CPU. */
 struct cpu_counters {
 	struct interval_sum blocked[2][REASONS]; /* interruptible, uninterruptible */
+	struct interval_sum stopped[STOP_KINDS];
 	u64 syscalls[SYSCALLS];
 	u64 exec_failures[ERRNOS]; /* 0: an error beyond the table */
 	u64 blocked_unmatched; /* woken, but not seen going to sleep */
@@ -119,8 +120,10 @@ struct cpu_counters {
 	u64 partial; /* completions of a part of a request */
 	u64 excluded_syscalls;
 	u64 execs_not_awaited; /* attempts whose result is not known */
+	u64 execs_refused;     /* before they entered the kernel */
+	u64 seccomp_tasks;     /* tasks under a seccomp filter, counted as they exit or at the stop */
+	u64 io_uring_tasks;    /* tasks with an io_uring context, counted likewise */
 	u64 current_scope; /* not a count: whether the task that runs here is in scope (kernel.h) */
-	u64 padding[3];
 };
 
 _Static_assert(sizeof(struct cpu_counters) == COUNTERS_SIZE, "cpu_counters");

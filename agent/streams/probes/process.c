@@ -78,6 +78,7 @@ int on_sched_process_exit(u64 *ctx)
 	}
 	*member(tid) = 0;
 	counters()->exits++;
+	count_what_hides_calls(task);
 #if WITH_SYSCALL_TIMES
 	forget_entry(tid); /* exit() never returns */
 #endif

@@ -48,7 +48,7 @@ inline_always void end_sleep(struct task_slot *slot, u64 task, u32 tag, u64 now)
 	} else if (is_blocked(tag)) {
 		close_blocked(slot, tag, now);
 	} else {
-		exclude_stopped_time(slot, tag, now);
+		exclude_time_away(slot, tag, now);
 	}
 }
 

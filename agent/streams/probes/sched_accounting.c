@@ -22,7 +22,7 @@ inline_always void adopt(struct batch *batch, struct task_slot *slot, u64 task, 
 	slot->oncpu_ns = LOAD64(task, TASK_RUNTIME);
 	slot->kernel_seen = (u32)LOAD64(task, TASK_PCOUNT);
 	batch->unmatched++;
-	slot->tag = runnable ? SLOT_PREEMPTED : SLOT_STOPPED;
+	slot->tag = runnable ? SLOT_PREEMPTED : SLOT_ABSENT;
 }
 
 /* The turn is over: add it to the sums, and note what the task does from here on. */
@@ -31,7 +31,7 @@ inline_always void end_turn(u64 *ctx, struct task_slot *slot, u64 prev, u32 stat
 	bool runnable = stays_runnable(ctx, state);
 
 	if (!WITH_OFFCPU) {
-		slot->tag = runnable ? SLOT_PREEMPTED : SLOT_STOPPED;
+		slot->tag = runnable ? runnable_tag(prev, SLOT_PREEMPTED) : SLOT_ABSENT;
 		return;
 	}
 
@@ -39,7 +39,7 @@ inline_always void end_turn(u64 *ctx, struct task_slot *slot, u64 prev, u32 stat
 
 	slot->since += runtime - slot->oncpu_ns;
 	slot->oncpu_ns = runtime;
-	slot->tag = runnable ? SLOT_PREEMPTED : blocked_tag(prev, state);
+	slot->tag = runnable ? runnable_tag(prev, SLOT_PREEMPTED) : blocked_tag(prev, state);
 	if (is_blocked(slot->tag))
 		wait_began(ctx, slot->tid, slot->since);
 }

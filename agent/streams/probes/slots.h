@@ -83,11 +83,25 @@ inline_always void exclude_open_interval(struct task_slot *slot, u64 until)
 		origin->born_ns += until - slot->since;
 }
 
-/* Exclude time spent stopped, by a signal or a tracer: it is neither a wait nor a block. */
-inline_always void exclude_stopped_time(struct task_slot *slot, u32 tag, u64 until)
+/* The end of a stop: add it to the CPU's sum for its kind. */
+inline_always void count_stop(const struct task_slot *slot, u32 tag, u64 until)
 {
-	if (rarely((tag & SLOT_STATE) == SLOT_STOPPED))
-		exclude_open_interval(slot, until);
+	u32 kind = tag >> SLOT_REASON_SHIFT;
+	struct interval_sum *sum = &counters()->stopped[kind & (STOP_KINDS - 1)];
+	s64 ns = until - slot->since;
+
+	sum->ns += ns < 0 ? 0 : ns;
+	sum->count++;
+}
+
+/* Time that a task was stopped, or not there, is neither a wait nor a block: exclude it. */
+inline_always void exclude_time_away(struct task_slot *slot, u32 tag, u64 until)
+{
+	if (!rarely(is_away(tag)))
+		return;
+	exclude_open_interval(slot, until);
+	if ((tag & SLOT_STATE) == SLOT_STOPPED)
+		count_stop(slot, tag, until);
 }
 
 /* Make the task the owner of the slot, with empty sums. */
@@ -105,7 +119,7 @@ inline_always void begin_life(u32 tid, u64 now)
 	struct task_origin *origin = origin_of(tid);
 
 	take_slot(slot, tid, now);
-	enter_state(slot, SLOT_STOPPED, now); /* until wake_up_new_task() */
+	enter_state(slot, SLOT_ABSENT, now); /* until wake_up_new_task() */
 	origin->run_delay = 0;
 	origin->runtime = 0;
 	origin->pcount = 0;
@@ -134,15 +148,18 @@ inline_always void close_blocked(struct task_slot *slot, u32 tag, u64 now)
 	wait_ended(slot->tid, ns);
 }
 
-/* A task that leaves the scope: its block counts up to now. */
+/* A task that leaves the scope: its block, or stop, counts up to now. */
 inline_always void leave_scope(u32 tid)
 {
 	struct task_slot *slot = slot_of(tid);
+	u64 now = bpf_ktime_get_ns();
 
 	if (slot->tid != tid)
 		return;
 	if (is_blocked(slot->tag))
-		close_blocked(slot, slot->tag, bpf_ktime_get_ns());
+		close_blocked(slot, slot->tag, now);
+	else
+		exclude_time_away(slot, slot->tag, now);
 	disown(tid);
 }
 

@@ -4,6 +4,25 @@
 #include "accounts.h"
 #include "identity.h"
 
+/*
+ * Count a task that may do what no syscall count shows: a seccomp filter refuses calls before
+ * sys_enter fires, and what an io_uring is asked to do is no call. Called once for each task, as it
+ * exits or at the stop; atomic, because the iterator may be interrupted by an exit.
+ */
+inline_always void count_what_hides_calls(u64 task)
+{
+	if (LOAD32(task, TASK_FLAGS) & PF_IO_WORKER)
+		return; /* makes no calls itself */
+#ifdef TASK_SECCOMP_MODE
+	if (rarely(LOAD32(task, TASK_SECCOMP_MODE)))
+		__sync_fetch_and_add(&counters()->seccomp_tasks, 1);
+#endif
+#ifdef TASK_IO_URING
+	if (rarely(LOAD64(task, TASK_IO_URING)))
+		__sync_fetch_and_add(&counters()->io_uring_tasks, 1);
+#endif
+}
+
 #if WITH_TASK_TIMES
 
 /* Add the state that the task is in now to the sum it belongs to; an open wait stays open. */
@@ -12,7 +31,7 @@ inline_always void add_open_interval(struct task_summary *summary, u32 tag, u64 
 	u32 state = tag & SLOT_STATE;
 
 	summary->open_ns = open;
-	if (state == SLOT_STOPPED && summary->born_ns != 0)
+	if (is_away(tag) && summary->born_ns != 0)
 		summary->born_ns += open;
 	else if (state == SLOT_RUNNING)
 		summary->oncpu_ns += open;

@@ -33,14 +33,32 @@ inline_always void update_membership(u64 *ctx, u64 task, u32 tid)
 
 #if WITH_TASK_TIMES
 
+/*
+ * The state of a task that does not run. The freezer of cgroup v1 turns some sleeps into
+ * TASK_FROZEN without an event, and back, so to us such a task sleeps on. What it returns to is
+ * saved (since 6.6); TASK_RUNNING if it was not asleep.
+ */
+inline_always u32 current_state(u64 task)
+{
+	u32 state = LOAD32(task, TASK_STATE);
+#ifdef TASK_SAVED_STATE
+	u32 saved = LOAD32(task, TASK_SAVED_STATE);
+
+	if (state & TASK_FROZEN && saved != 0)
+		return saved;
+#endif
+	return state;
+}
+
 /* The tag of a task that no tracepoint has seen yet. */
 inline_always u32 current_tag(u64 task)
 {
-	u32 state = LOAD32(task, TASK_STATE);
+	u32 state = current_state(task);
 
 	if (LOAD32(task, TASK_ON_CPU))
 		return SLOT_RUNNING;
-	return state == 0 ? SLOT_RUNNABLE : blocked_tag(task, state) | dequeue_delayed(task);
+	return state == 0 ? runnable_tag(task, SLOT_RUNNABLE) :
+			    blocked_tag(task, state) | dequeue_delayed(task);
 }
 
 /* Start the task's account now, in the middle of its life. */
@@ -118,17 +136,22 @@ int on_iter_prime(u64 *ctx)
 /* Report on a task in scope. */
 int on_iter_summary(u64 *ctx)
 {
-#if WITH_TASK_TIMES
 	u64 meta = ctx[0], task = ctx[1];
-	struct task_summary summary = {};
 
 	if (!task)
 		return 0;
 
 	u32 tid = LOAD32(task, TASK_PID);
+
+	if (!in_scope(tid))
+		return 0;
+	if (!(LOAD32(task, TASK_FLAGS) & PF_EXITING))
+		count_what_hides_calls(task);
+#if WITH_TASK_TIMES
+	struct task_summary summary = {};
 	struct task_slot *slot = slot_of(tid);
 
-	if (!in_scope(tid) || slot->tid != tid)
+	if (slot->tid != tid)
 		return 0;
 	settle_stop(slot, task);
 	discount_unseen_waits(slot, task);

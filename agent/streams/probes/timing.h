@@ -104,6 +104,11 @@ inline_always bool take_arrival(struct task_slot *slot, u64 task, u64 *wait)
 	*wait = delay - slot->wait_ns;
 	slot->wait_ns = delay;
 	slot->kernel_seen = pcount;
+	if (rarely(slot->tag & SLOT_YIELDED)) {
+		/* it did not wait, though the scheduler accounts that it did */
+		origin_of(slot->tid)->run_delay += *wait;
+		*wait = 0;
+	}
 	if (WITH_OFFCPU) {
 		u64 arrival = to_ktime(LOAD64(task, TASK_LAST_ARRIVAL));
 		u32 tag = slot->tag;
@@ -111,11 +116,17 @@ inline_always bool take_arrival(struct task_slot *slot, u64 task, u64 *wait)
 		if (is_blocked(tag))
 			close_blocked(slot, tag, arrival - *wait);
 		else
-			exclude_stopped_time(slot, tag, arrival - *wait);
+			exclude_time_away(slot, tag, arrival - *wait);
 		slot->since = arrival;
 	}
 	slot->tag = SLOT_RUNNING;
 	return true;
+}
+
+/* Whether an arrival ends a wait that began within the run. */
+inline_always bool was_timed(u32 tag)
+{
+	return !(tag & SLOT_YIELDED) && !(tag & SLOT_PRIMED && is_waiting(tag));
 }
 
 /* Count and stream a wait that has ended; `tag` is what the task was doing before. */
@@ -125,8 +136,8 @@ inline_always void count_wait(void *ctx, struct task_slot *slot, u32 tag, u64 wa
 	bool preempted = (tag & SLOT_STATE) == SLOT_PREEMPTED;
 	u32 tid = slot->tid;
 
-	if (tag & SLOT_PRIMED && is_waiting(tag)) {
-		batch->in_flight++;
+	if (rarely(!was_timed(tag))) {
+		batch->in_flight += is_waiting(tag);
 		origin_of(tid)->pcount++; /* an arrival that ended no wait we timed */
 		return;
 	}
@@ -149,21 +160,38 @@ inline_always void settle_exit(void *ctx, struct task_slot *slot, u64 task)
 		count_wait(ctx, slot, tag, wait);
 }
 
+/* A task that waits for a CPU at the stop: what it did before ended when it was queued. */
+inline_always void settle_waiting(struct task_slot *slot, u64 queued)
+{
+	u32 tag = slot->tag;
+
+	if (is_blocked(tag))
+		close_blocked(slot, tag, queued);
+	else
+		exclude_time_away(slot, tag, queued);
+	slot->since = queued;
+	if (!is_waiting(tag))
+		slot->tag = SLOT_RUNNABLE;
+}
+
 /* The same at the stop, for every living task; a wait that is still open is in flight. */
 inline_always void settle_stop(struct task_slot *slot, u64 task)
 {
+	u32 tag = slot->tag;
 	u64 wait = 0;
 
 	if (LOAD32(task, TASK_ON_CPU)) {
-		if (take_arrival(slot, task, &wait))
+		if (take_arrival(slot, task, &wait) && was_timed(tag))
 			slot->waits++;
-	} else if (is_blocked(slot->tag) && LOAD32(task, TASK_STATE) == 0) {
-		u64 woken = to_ktime(LOAD64(task, TASK_LAST_QUEUED));
-
-		close_blocked(slot, slot->tag, woken);
-		slot->since = woken;
-		slot->tag = SLOT_RUNNABLE;
+		return;
 	}
+
+	u64 queued = LOAD64(task, TASK_LAST_QUEUED);
+	/* a wait that switches show has its beginning; without `offcpu` none is kept */
+	bool known = is_waiting(tag) && (WITH_OFFCPU || tag & SLOT_PRIMED);
+
+	if (LOAD32(task, TASK_STATE) == 0 && queued != 0 && !known && !(tag & SLOT_YIELDED))
+		settle_waiting(slot, to_ktime(queued));
 }
 
 #endif

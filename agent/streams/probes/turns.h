@@ -16,7 +16,7 @@ inline_always void turn_began_unseen(struct task_slot *slot, u32 tag, u64 waited
 {
 	struct task_origin *origin = origin_of(slot->tid);
 
-	if (is_blocked(tag) || waited == 0 || waited > slot->oncpu_ns) {
+	if (is_blocked(tag) || is_away(tag) || waited == 0 || waited > slot->oncpu_ns) {
 		origin->turns_unseen++;
 		return;
 	}
@@ -37,6 +37,8 @@ inline_always void end_turn(struct task_slot *slot, u64 now)
 {
 	if (rarely(is_blocked(slot->tag)))
 		woken_unseen(slot, now);
+	else if (rarely(is_away(slot->tag)))
+		exclude_time_away(slot, slot->tag, now);
 	else
 		slot->oncpu_ns += now - slot->since;
 }
@@ -45,7 +47,7 @@ inline_always void end_turn(struct task_slot *slot, u64 now)
 inline_always u32 switched_out_tag(u64 prev, bool runnable, u32 state)
 {
 	if (runnable)
-		return SLOT_PREEMPTED;
+		return runnable_tag(prev, SLOT_PREEMPTED);
 	if (!WITH_OFFCPU)
 		return SLOT_RUNNING | SLOT_DEQUEUE_DELAYED; /* this run does not time blocks */
 	return blocked_tag(prev, state) | dequeue_delayed(prev);
@@ -94,12 +96,19 @@ inline_always bool wait_is_timed(struct batch *batch, struct task_slot *slot, u3
 		return false;
 	}
 	if (rarely(!is_waiting(tag))) {
+		if (tag & SLOT_YIELDED) {
+			close_blocked(slot, tag, now);
+			origin_of(tid)->pcount++; /* an arrival that ended no wait */
+			return false;
+		}
 		/*
 		 * Before 6.12.33 prev_state could be stale for a task with a signal pending: it seemed
 		 * to go to sleep but did not, and no wakeup follows.
 		 */
 		if (is_blocked(tag))
 			woken_unseen(slot, now);
+		else if (is_away(tag))
+			exclude_time_away(slot, tag, now);
 		else
 			turn_ended_unseen(slot, now);
 		batch->unmatched++;

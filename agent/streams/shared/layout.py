@@ -36,7 +36,8 @@ TID_BITS = 22
 EVENT_PREEMPTED_BIT = LATENCY_BITS + TID_BITS
 
 SLOT_RUNNING, SLOT_RUNNABLE, SLOT_PREEMPTED, SLOT_INTERRUPTIBLE, SLOT_UNINTERRUPTIBLE = range(5)
-SLOT_STOPPED, SLOT_EXITED = 5, 6
+SLOT_STOPPED, SLOT_EXITED, SLOT_ABSENT = 5, 6, 7
+"""Stopped, frozen or traced; reported at its exit; not running yet, or no longer."""
 RUNTIME_UNKNOWN = (1 << 64) - 1
 """The kernel's runtime is not comparable: a turn was not seen, or the task exited before the kernel
 had accounted its last turn."""
@@ -46,6 +47,8 @@ SLOT_DEQUEUE_DELAYED = 0x200
 """The task went to sleep but stayed on the run queue."""
 SLOT_REMOTE = 0x400
 """The wakeup came from a CPU other than the one that the task is to run on."""
+SLOT_YIELDED = 0x800
+"""Blocked, as a deadline task that gave the CPU away until its next period: no wakeup follows."""
 SLOT_REASON_SHIFT = 16
 
 ERRNOS = 256
@@ -56,6 +59,7 @@ REASON_KERNEL_THREAD = 513
 REASON_COMPAT = 514
 REASON_IO_WORKER = 515
 REASON_UNKNOWN = 516
+REASON_KILLED = 517
 REASONS = 520
 REASON_NAMES = {
     REASON_PAGE_FAULT: "page_fault",
@@ -63,7 +67,13 @@ REASON_NAMES = {
     REASON_COMPAT: "compat_syscall",
     REASON_IO_WORKER: "io_worker",
     REASON_UNKNOWN: "unknown",
+    REASON_KILLED: "killed",
 }
+
+STOP_SIGNAL, STOP_TRACED, STOP_FROZEN = range(3)
+"""In place of a reason in the tag of a stopped task."""
+STOP_KINDS = 4
+"""More than there are: a power of two."""
 
 MAX_SLOTS = 65_536
 SLOT_SIZE = 64
@@ -90,8 +100,13 @@ COUNTER_FIELDS = (
     "partial",
     "excluded_syscalls",
     "execs_not_awaited",
+    "execs_refused",
+    "seccomp_tasks",
+    "io_uring_tasks",
 )
-COUNTERS_SIZE = 2 * REASONS * 16 + SYSCALLS * 8 + ERRNOS * 8 + len(COUNTER_FIELDS) * 8 + 32
+COUNTERS_SIZE = (
+    (2 * REASONS + STOP_KINDS) * 16 + SYSCALLS * 8 + ERRNOS * 8 + len(COUNTER_FIELDS) * 8 + 8
+)
 CONFIG_SIZE = 32
 
 CGROUP_CHAIN = 32
@@ -125,6 +140,7 @@ SHARED_CONSTANTS = (
     "ERRNOS",
     "SLOT_STOPPED",
     "SLOT_EXITED",
+    "SLOT_ABSENT",
     "RUNTIME_UNKNOWN",
     "LATENCY_BITS",
     "EVENT_PREEMPTED_BIT",
@@ -137,13 +153,19 @@ SHARED_CONSTANTS = (
     "SLOT_PRIMED",
     "SLOT_DEQUEUE_DELAYED",
     "SLOT_REMOTE",
+    "SLOT_YIELDED",
     "SLOT_REASON_SHIFT",
     "REASON_PAGE_FAULT",
     "REASON_KERNEL_THREAD",
     "REASON_COMPAT",
     "REASON_IO_WORKER",
     "REASON_UNKNOWN",
+    "REASON_KILLED",
     "REASONS",
+    "STOP_SIGNAL",
+    "STOP_TRACED",
+    "STOP_FROZEN",
+    "STOP_KINDS",
 )
 
 

@@ -10,6 +10,13 @@ from agent.sections.probes import DEFAULT_SECTIONS, DETAILS, SCOPED_DETAILS, SEC
 from agent.streams.shared.specs import DETAIL_SWITCHES
 from agent.streams.shared.syscall_names import syscall_number
 
+KNOWN_IN_C = (
+    *("execve", "execveat"),
+    # what can be interrupted, and how the kernel restarts it
+    *("restart_syscall", "poll", "futex", "nanosleep", "clock_nanosleep"),
+)
+"""Syscalls whose numbers the C files know, where this machine has them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -37,12 +44,12 @@ class Plan:
 
     def constants(self) -> dict[str, int]:
         """Return the ``-D`` constants that select the code."""
-        exec_numbers = {
+        chosen = {
             f"{name.upper()}_NUMBER": number
-            for name in ("execve", "execveat")
+            for name in KNOWN_IN_C
             if (number := syscall_number(name)) is not None
         }
-        return exec_numbers | {
+        return chosen | {
             "SCOPED": int(self.scoped),
             "TIMING_ACCOUNTING": int(self.timing == "accounting"),
             "TRANSPORT_PERF": int(self.transport == "perf"),

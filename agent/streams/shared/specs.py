@@ -67,6 +67,9 @@ BASE_FIELDS = (
     Field("CSS_PARENT", (("cgroup_subsys_state", "parent"),), optional=True),
     Field("KERNFS_NODE_ID", (("kernfs_node", "id"),), optional=True),
     Field("ITER_META_SEQ", (("bpf_iter_meta", "seq"),)),
+    # nonzero under a seccomp filter
+    Field("TASK_SECCOMP_MODE", (("task_struct", "seccomp.mode"),), optional=True),
+    Field("TASK_IO_URING", (("task_struct", "io_uring"),), optional=True),
 )
 
 
@@ -87,6 +90,7 @@ PROGRAMS = _unique(
 """All programs, without duplicates."""
 
 FIELDS = tuple(dict.fromkeys((*BASE_FIELDS, *(f for probe in PROBES for f in probe.fields))))
+BITS = tuple(dict.fromkeys(bit for probe in PROBES for bit in probe.bits))
 ARGUMENTS = tuple(dict.fromkeys(a for probe in PROBES for a in probe.arguments))
 
 AWAITING_HOOKS = tuple(program.hook for program in PROGRAMS if program.callback)

@@ -20,7 +20,10 @@ from fcntl import ioctl
 
 from protocol import say, wait
 
-FUTEX, USERFAULTFD = {"x86_64": (202, 323), "aarch64": (98, 282)}.get(platform.machine(), (-1, -1))
+FUTEX, USERFAULTFD, NANOSLEEP, CLOCK_NANOSLEEP = {
+    "x86_64": (202, 323, 35, 230),
+    "aarch64": (98, 282, 101, 115),
+}.get(platform.machine(), (-1, -1, -1, -1))
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 # include/uapi/linux/userfaultfd.h
@@ -48,10 +51,38 @@ def timed(action: Callable[[], object]) -> int:
     return time.monotonic_ns() - began
 
 
+def timespec(seconds: float) -> bytes:
+    return struct.pack("=qq", int(seconds), int(seconds % 1 * 1e9))
+
+
 def futex(seconds: float) -> int:
-    word = ctypes.c_uint32(0)
-    timeout = struct.pack("=qq", int(seconds), int(seconds % 1 * 1e9))
+    word, timeout = ctypes.c_uint32(0), timespec(seconds)
     return timed(lambda: LIBC.syscall(FUTEX, ctypes.byref(word), 0, 0, timeout, None, 0))
+
+
+def poll(seconds: float) -> int:
+    return timed(lambda: LIBC.poll(None, 0, int(seconds * 1000)))
+
+
+def nanosleep(seconds: float) -> int:
+    return timed(lambda: LIBC.syscall(NANOSLEEP, timespec(seconds), None))
+
+
+def clock_nanosleep(seconds: float) -> int:
+    """Sleep for a relative time, unlike ``time.sleep()``, which the kernel restarts as it was."""
+    clock = time.CLOCK_MONOTONIC
+    return timed(lambda: LIBC.syscall(CLOCK_NANOSLEEP, clock, 0, timespec(seconds), None))
+
+
+def spin(seconds: float) -> int:
+    """Compute: be in no call, and not blocked."""
+    end = time.monotonic() + seconds
+
+    def compute() -> None:
+        while time.monotonic() < end:
+            pass
+
+    return timed(compute)
 
 
 def read(seconds: float) -> int:
@@ -117,8 +148,22 @@ def exited(seconds: float) -> int:
     return length
 
 
+def crashed(seconds: float) -> int:
+    """Wait for a child that dumps core; how long that takes is up to who reads the dump."""
+    child = os.fork()
+    if child == 0:
+        memory = mmap.mmap(-1, 1 << 20)
+        memory.write(b"." * len(memory))
+        os.abort()
+    return timed(lambda: os.waitpid(child, 0))
+
+
 WAYS = {
-    way.__name__: way for way in (futex, read, sleep, page_fault, hold, sigwait, stopped, exited)
+    way.__name__: way
+    for way in (
+        *(futex, poll, nanosleep, clock_nanosleep, sleep),
+        *(read, page_fault, hold, sigwait, stopped, exited, spin, crashed),
+    )
 }
 
 

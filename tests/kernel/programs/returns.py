@@ -5,6 +5,7 @@ Command: WAY COUNT
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import threading
@@ -38,6 +39,24 @@ def interrupted(count: int) -> None:
     thread.join()
 
 
+class Woken(Exception):
+    """Raised by a signal's handler, as the interpreter would repeat an interrupted call."""
+
+
+def woken(count: int) -> None:
+    """Wait in epoll_wait(), which the kernel never restarts, until a signal ends the wait."""
+
+    def wake(number: int, frame: object) -> None:
+        raise Woken
+
+    signal.signal(signal.SIGALRM, wake)
+    with select.epoll() as nothing:
+        for _ in range(count):
+            signal.setitimer(signal.ITIMER_REAL, PAUSE)
+            with contextlib.suppress(Woken):
+                nothing.poll(timeout=60)
+
+
 def children(count: int) -> None:
     """Fork children: these return from the call that made them, not from the one that ends them."""
     for _ in range(count):
@@ -54,7 +73,7 @@ def spawned(count: int) -> None:
 
 
 WAYS: dict[str, Callable[[int], None]] = {
-    way.__name__: way for way in (failing_opens, interrupted, children, spawned)
+    way.__name__: way for way in (failing_opens, interrupted, woken, children, spawned)
 }
 
 

@@ -1,0 +1,92 @@
+"""Cgroups for tests: one that freezes its tasks, one that limits their CPU time."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from fakes.waiting import eventually
+
+PERIOD_US = 1_000_000
+
+
+def mounted(kind: str, controller: str = "") -> Path | None:
+    """Return where a hierarchy (``cgroup`` or ``cgroup2``) is mounted, the one with a controller.
+
+    ``controller`` is for version 1, which has a hierarchy for each.
+    """
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        _, point, found, options, *_ = line.split()
+        if found == kind and (not controller or controller in options.split(",")):
+            return Path(point)
+    return None
+
+
+class Group:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def write(self, file: str, text: object) -> None:
+        (self.path / file).write_text(str(text))
+
+    def read(self, file: str) -> str:
+        return (self.path / file).read_text()
+
+    def take(self, pid: int) -> None:
+        self.write("cgroup.procs", pid)
+
+
+class Freezer(Group):
+    """A group of either version of the freezer."""
+
+    @property
+    def _is_v1(self) -> bool:
+        return (self.path / "freezer.state").exists()
+
+    def freeze(self) -> None:
+        """Freeze the group's tasks, and return once they are frozen."""
+        self._set(frozen=True)
+        eventually(self._is_frozen)
+
+    def thaw(self) -> None:
+        self._set(frozen=False)
+
+    def _set(self, *, frozen: bool) -> None:
+        if self._is_v1:
+            self.write("freezer.state", "FROZEN" if frozen else "THAWED")
+        else:
+            self.write("cgroup.freeze", int(frozen))
+
+    def _is_frozen(self) -> bool:
+        if self._is_v1:
+            return self.read("freezer.state").strip() == "FROZEN"
+        return "frozen 1" in self.read("cgroup.events")
+
+
+class Quota(Group):
+    """A group whose tasks get so many µs of CPU time in each second."""
+
+    def limit(self, quota_us: int) -> None:
+        if (self.path / "cpu.cfs_quota_us").exists():
+            self.write("cpu.cfs_period_us", PERIOD_US)
+            self.write("cpu.cfs_quota_us", quota_us)
+        else:
+            self.write("cpu.max", f"{quota_us} {PERIOD_US}")
+
+    def lift(self) -> None:
+        self.limit(PERIOD_US * (os.cpu_count() or 1))
+
+
+@contextlib.contextmanager
+def made(mount: Path) -> Iterator[Path]:
+    """Create a cgroup; at the end its remaining processes are moved to the root, and it goes."""
+    path = mount / f"cba-{os.getpid()}"
+    path.mkdir()
+    try:
+        yield path
+    finally:
+        for pid in (path / "cgroup.procs").read_text().split():
+            with contextlib.suppress(ProcessLookupError):
+                (mount / "cgroup.procs").write_text(pid)
+        eventually(lambda: not (path / "cgroup.procs").read_text().split())
+        path.rmdir()

@@ -117,5 +117,5 @@ def test_nobody_waits(agent: RealAgent) -> None:
         "count": 0,
         "began_before_run": 0,
         "total_ms": 0,
-        "longest": None,
+        "longest": dict.fromkeys(("tid", "command", "ms", "began_before_run")),
     }

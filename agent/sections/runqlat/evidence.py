@@ -10,7 +10,7 @@ from agent.evidence.tasks import TaskTable, Waited
 from agent.model import Json
 from agent.sections.fold import SectionFold, Taker, latency, milliseconds
 from agent.streams.collect.observed import Stopped
-from agent.streams.collect.tables import OpenWaits
+from agent.streams.collect.tables import OpenWait, OpenWaits
 from agent.streams.collect.task_summaries import Summaries, command
 from agent.streams.drain.batches import Words
 from agent.streams.shared.kernel_counts import Edge
@@ -52,19 +52,22 @@ class RunqlatFold(SectionFold):
 
 def _waiting(waits: OpenWaits, alive: Summaries) -> Json:
     """Return the waits that had not ended at the stop; none of them is in the histogram."""
-    longest = waits.longest
     return {
         "count": waits.count,
         "began_before_run": waits.older,
         "total_ms": milliseconds(waits.ns),
-        "longest": None
-        if longest is None
-        else {
-            "tid": longest.tid,
-            "command": _command_of(longest.tid, alive),
-            "ms": milliseconds(longest.ns),
-            "began_before_run": longest.older,
-        },
+        "longest": _described(waits.longest, alive),
+    }
+
+
+def _described(wait: OpenWait | None, alive: Summaries) -> Json:
+    if wait is None:
+        return dict.fromkeys(("tid", "command", "ms", "began_before_run"))
+    return {
+        "tid": wait.tid,
+        "command": _command_of(wait.tid, alive),
+        "ms": milliseconds(wait.ns),
+        "began_before_run": wait.older,
     }
 
 

@@ -86,7 +86,7 @@ def test_waits_that_had_not_ended_are_told() -> None:
     assert f"{line} and before the run\n" in text
     longest["began_before_run"] = False
     assert f"{line}\n" in render(evidence(runqlat=latency(waiting_at_stop=waiting)))
-    none = {"count": 0, "began_before_run": 0, "total_ms": 0.0, "longest": None}
+    none = {"count": 0, "began_before_run": 0, "total_ms": 0.0, "longest": {}}
     assert "still waiting" not in render(evidence(runqlat=latency(waiting_at_stop=none)))
 
 

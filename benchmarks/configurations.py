@@ -3,9 +3,11 @@
 from contextlib import ExitStack
 from typing import Any
 
+from agent.client.spawn import RunningAgent
 from agent.overhead.agent_runs import AgentRun, Client
 from agent.overhead.protocols import Absent, Configuration, Missing, Nothing
 from agent.sections.probes import DEFAULT_SECTIONS, SECTIONS
+from benchmarks.folded_run import FoldedRun
 from benchmarks.peers import PEERS, Peer
 from benchmarks.probes import probes
 
@@ -34,10 +36,17 @@ AGENT_RUNS: tuple[tuple[str, str, tuple[str, ...], dict[str, Any]], ...] = (
 """Name, label, sections and ``/start`` options. The defaults are clock timing and a ring."""
 
 
-def configurations(agent: Client | Missing, stack: ExitStack) -> list[Configuration]:
+def configurations(agent: RunningAgent | Missing, stack: ExitStack) -> list[Configuration]:
     """Return all configurations; closing ``stack`` ends their child processes."""
     peers = [Peer(tool, stack) for tool in PEERS]
-    return [Nothing(), *probes(stack), *agent_runs(agent), *peers]
+    return [Nothing(), *probes(stack), *agent_runs(agent), folded_run(agent), *peers]
+
+
+def folded_run(agent: RunningAgent | Missing) -> Configuration:
+    """Return run-queue latency alone with a full buffer, so that each wait is folded."""
+    if isinstance(agent, Missing):
+        return Absent(FoldedRun.name, FoldedRun.label, agent)
+    return FoldedRun(agent)
 
 
 def agent_runs(

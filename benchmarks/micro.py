@@ -19,7 +19,7 @@ from agent.client.spawn import RunningAgent, running_agent
 from agent.overhead.protocols import WorkloadFailed
 from agent.overhead.rounds import pinned
 from agent.overhead.workloads import last_cpu
-from benchmarks import CHECKOUT, procfs
+from benchmarks import CHECKOUT, highest_rate, procfs
 
 RATE = 200_000
 MEGA = 1e6
@@ -167,29 +167,6 @@ def many_tasks(agent: RunningAgent) -> Figures:
     return {"pss_mb_with_1000_tasks": pss / MEGA}
 
 
-def full_load(agent: RunningAgent, seconds: float) -> Figures:
-    """Run hackbench on all CPUs, and return the lost and unaccounted events."""
-    agent.post("/start", {})
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        with Popen(["hackbench", "-g", "10", "-l", "500"], stdout=PIPE) as hackbench:
-            hackbench.communicate()
-    return losses(agent.post("/stop"))
-
-
-def losses(evidence: Mapping[str, Any]) -> Figures:
-    """Return the lost and unaccounted events over all streams of ``completeness``."""
-    streams = evidence["completeness"]["streams"].values()
-    produced = sum(stream["produced"] for stream in streams)
-    received = sum(stream["received"] for stream in streams)
-    lost = sum(stream["lost"] for stream in streams)
-    return {
-        "lost_events": lost,
-        "unaccounted_events": abs(produced - received - lost),
-        "hackbench_events": received,
-    }
-
-
 def event_count(evidence: Mapping[str, Any]) -> int:
     """Return the total of ``overhead.events`` over all streams."""
     events = evidence["overhead"]["events"]
@@ -218,11 +195,13 @@ def measure_parts(
             "asked all the time": lambda: asked_all_the_time(agent, RATE, seconds),
             "growth with the rate": lambda: growth_with_rate(agent, seconds),
             "many tasks": lambda: many_tasks(agent),
-            "full load": lambda: full_load(agent, 60.0 if full else 5.0),
             "scrape": lambda: scrape(agent),
         }
         for name, part in parts.items():
             figures |= _part(name, part, tell)
+    figures |= _part(
+        "highest rate", lambda: highest_rate.measure(60.0 if full else 5.0, tell, invocation), tell
+    )
     return figures
 
 

@@ -93,6 +93,23 @@ class LatencyHistogram:
         self.overflow += other.overflow
         self._widen(other._min_ns, other._max_ns)
 
+    def add(
+        self, counts: NDArray[np.uint64], sum_ns: int, lowest: int, highest: int, overflow: int = 0
+    ) -> None:
+        """Add latencies that were folded elsewhere, into the same bins.
+
+        ``counts``: latencies by bin, shape (28672,). ``sum_ns`` is their sum; ``lowest`` and
+        ``highest`` are their extremes, or those of a larger set that this histogram will contain in
+        the end. They are without meaning if there are none.
+        """
+        added = int(counts.sum())
+        self.overflow += overflow
+        self.sum_ns += sum_ns
+        if added:
+            self.counts += counts
+            self.total_count += added
+            self._widen(lowest, highest)
+
     def copy(self) -> "LatencyHistogram":
         """Return an independent copy: values folded later do not appear in it."""
         twin = LatencyHistogram()

@@ -1,4 +1,4 @@
-"""What collecting cost: CPU time of the agent's processes. Reads /proc."""
+"""What collecting cost: CPU time of the agent's processes, and their waits. Reads /proc."""
 
 import os
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ def cpu_ms(pid: int) -> float | None:
         return None
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
-        exact = int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e6
+        exact = _schedstat(pid)[0] / 1e6
     except OSError:
         return None
     fields = stat[stat.rindex(")") + 2 :].split()
@@ -29,18 +29,39 @@ def cpu_ms(pid: int) -> float | None:
     return exact + children
 
 
+def run_delay_ms(pid: int) -> float | None:
+    """Return how long a process's main thread has waited for a CPU, in ms; None if not known."""
+    if not proc_is_ours():
+        return None
+    try:
+        return _schedstat(pid)[1] / 1e6
+    except OSError:
+        return None
+
+
+def _schedstat(pid: int) -> list[int]:
+    """Return time on a CPU and waiting for one in ns, and the number of turns."""
+    return [int(field) for field in Path(f"/proc/{pid}/schedstat").read_text().split()]
+
+
+MEASURED = {"cpu_ms": cpu_ms, "run_delay_ms": run_delay_ms}
+
+
 class CpuMeter:
-    """CPU time of a fixed set of processes since the meter was created."""
+    """CPU time of a fixed set of processes since the meter was created, and their waits for it."""
 
     def __init__(self, processes: Mapping[str, int]) -> None:
-        self._processes = dict(processes)
-        self._before = {role: cpu_ms(pid) for role, pid in self._processes.items()}
+        self._before = {
+            (role, pid): {name: measure(pid) for name, measure in MEASURED.items()}
+            for role, pid in processes.items()
+        }
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return one row per process: role, pid, cpu_ms (None once it is gone)."""
+        """Return one row per process: role, pid, cpu_ms, run_delay_ms (None once it is gone)."""
         return [
-            {"role": role, "pid": pid, "cpu_ms": _difference(cpu_ms(pid), self._before[role])}
-            for role, pid in self._processes.items()
+            {"role": role, "pid": pid}
+            | {name: _difference(measure(pid), before[name]) for name, measure in MEASURED.items()}
+            for (role, pid), before in self._before.items()
         ]
 
 

@@ -71,6 +71,8 @@ class Findings:
     programs: Sequence[Mapping[str, Any]] = ()
     overflow: Mapping[str, int] = field(default_factory=dict)
     """Latencies beyond the histogram's range, by section."""
+    folded_without: Mapping[str, str] = field(default_factory=dict)
+    """What a stream's events lose when they are folded in the kernel, for streams that lose any."""
 
 
 def judge(found: Findings) -> Verdict:
@@ -82,6 +84,7 @@ def judge(found: Findings) -> Verdict:
         for section, why in found.missing_sections.items()
     )
     reasons += _stream_reasons(found.streams)
+    reasons += _folded_reasons(found)
     reasons += _program_reasons(found.programs)
     reasons += _check_reasons(found.checks)
     reasons += _machine_reasons(found.edges)
@@ -107,6 +110,14 @@ def _stream_reasons(streams: Mapping[str, StreamCounts]) -> Iterator[Reason]:
             yield Reason("collided", f"{name}: {counts.collided} intervals shared a slot")
         if counts.unmatched > MAX_UNMATCHED * counts.produced + UNMATCHED_SLACK:
             yield Reason("unmatched", f"{name}: {counts.unmatched} ends without a beginning")
+
+
+def _folded_reasons(found: Findings) -> Iterator[Reason]:
+    for name, what in found.folded_without.items():
+        counts = found.streams.get(name, StreamCounts())
+        if counts.folded:
+            text = f"{name}: {counts.folded} of {counts.produced} events without their {what}"
+            yield Reason("folded", f"{text}, since the agent did not read its buffer in time")
 
 
 def _program_reasons(programs: Sequence[Mapping[str, Any]]) -> Iterator[Reason]:

@@ -16,12 +16,13 @@ from agent.sections.registry import REGISTRY
 from agent.streams.collect import task_summaries
 from agent.streams.collect.observed import Observed, Stopped, StreamCounts
 from agent.streams.drain.batches import Words
+from agent.streams.drain.folded import Growth
 from agent.streams.shared.kernel_counts import Edge
 from agent.streams.shared.layout import STREAM_NUMBERS
 
 
 class Collection:
-    """Everything folded so far. ``take`` is the sink of the streams; it keeps no view."""
+    """Everything folded so far: the `agent.streams.drain.poller.Receiver` of a run's events."""
 
     def __init__(self, scoped: bool = False, sections: Sequence[str] = DEFAULT_SECTIONS) -> None:
         self.tasks = TaskTable()
@@ -44,6 +45,11 @@ class Collection:
         else:
             taker, fold = self._takers[stream]
             taker(fold, words)
+
+    def take_folded(self, stream: int, growths: Sequence[Growth]) -> None:
+        """Add events of a stream that the kernel side folded."""
+        _, fold = self._takers[stream]
+        fold.take_folded(growths)
 
     def take_summaries(self, rows: task_summaries.Summaries) -> None:
         """Add tasks whose account is final: exited ones as they arrive, living ones at the stop."""
@@ -70,6 +76,14 @@ class Collection:
         for name in armed:
             streams |= self.folds[name].streams(observed)
         return streams
+
+    def folded_without(self) -> dict[str, str]:
+        """Return what events of a stream lose when they are folded in the kernel, by stream."""
+        return {
+            stream: what
+            for fold in self.folds.values()
+            for stream, what in fold.folded_without.items()
+        }
 
     def overflow(self) -> dict[str, int]:
         """Return the latencies beyond the histogram's range, for each section that has one."""

@@ -6,7 +6,7 @@ import trio
 
 from agent.model import StartRequest
 from agent.streams.collect.observed import Arming, Observed, Stopped
-from agent.streams.drain.batches import Sink
+from agent.streams.drain.poller import Receiver
 
 
 class Collector(Protocol):
@@ -19,7 +19,7 @@ class Collector(Protocol):
 
     async def prepare(self) -> None: ...
 
-    async def start(self, request: StartRequest, sink: Sink) -> Arming: ...
+    async def start(self, request: StartRequest, receiver: Receiver) -> Arming: ...
 
     async def refresh(self) -> Observed: ...
 

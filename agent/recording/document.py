@@ -77,6 +77,7 @@ def _overhead(run: Run, stopped: Stopped | None, duration_ns: int) -> Json:
             "events_by_stream": {n: c.received for n, c in observed.streams.items()},
             "drains": observed.drains,
             "drain_ms": round(observed.drain_seconds * 1000, 3),
+            "longest_drain_gap_ms": round(observed.longest_drain_gap_s * 1000, 3),
             "map_bytes": run.arming.map_bytes if run.arming else 0,
             "programs": list(stopped.programs),
         }

@@ -13,9 +13,10 @@ from agent.streams.collect.observed import Observed
 
 VERDICTS = (COMPLETE, DEGRADED, INVALID)
 
-FIELDS = ("received", "lost", "unmatched", "clamped", "collided")
+FIELDS = ("received", "folded", "lost", "unmatched", "clamped", "collided")
 HELP = {
     "received": "Events received and folded.",
+    "folded": "Events received that the BPF programs had folded, for want of room in the buffer.",
     "lost": "Events that the BPF programs had to drop.",
     "unmatched": "Ends of intervals whose beginning was not seen.",
     "clamped": "Negative time differences, taken as 0.",

@@ -32,6 +32,9 @@ KEPT_EVIDENCE = 16
 
 INTERNAL_ERROR = "internal_error"
 
+STARVING_MS = 2_000
+"""Twice the interval between two drains."""
+
 LOGGER = logging.getLogger("agent.recording.recorder")
 
 
@@ -185,7 +188,7 @@ class Recorder:
     async def _attach(self, run: Run) -> None:
         """Attach what can be attached; if nothing can, the run goes on with a failure."""
         try:
-            run.arming = await self._collector.start(run.request, run.collection.take)
+            run.arming = await self._collector.start(run.request, run.collection)
             # start the meter only now: compiling a new plan is not a cost of the run
             run.meter = CpuMeter(self._collector.processes())
         except CannotCollect as error:
@@ -202,6 +205,7 @@ class Recorder:
             stopped = await self._collector.stop() if run.arming else None
             verdict, totals = self._conclude(run, stopped)
             run.evidence = document.build(run, stopped, verdict)
+            _tell_of_starvation(run.evidence)
         except Exception as error:
             # On any error the run ends and reports it, nothing stays attached, the agent goes on.
             LOGGER.exception("run %s could not be concluded", run.id)
@@ -249,6 +253,7 @@ class Recorder:
                 missing_sections=run.arming.unavailable,
                 programs=stopped.programs,
                 overflow=run.collection.overflow(),
+                folded_without=run.collection.folded_without(),
             )
         )
 
@@ -279,6 +284,21 @@ class Recorder:
                 "reason": self._failure.message,
             }
         return {"available": self._available, "reason": None}
+
+
+def _tell_of_starvation(evidence: Json) -> None:
+    """Log that the agent got no CPU for much longer than the interval between two drains."""
+    overhead = evidence["overhead"]
+    gap_ms = overhead.get("longest_drain_gap_ms", 0)
+    waited_ms = sum(p["run_delay_ms"] or 0 for p in overhead["processes"] if p["role"] == "agent")
+    if gap_ms > STARVING_MS and waited_ms > gap_ms / 2:
+        LOGGER.warning(
+            "the agent was runnable for %.1f s of the run without getting a CPU, and did not read "
+            "its buffer for %.1f s at a time; its session or cgroup needs more weight "
+            "(CPUWeight= of a service; docs/explanation/full-buffers.md)",
+            waited_ms / 1000,
+            gap_ms / 1000,
+        )
 
 
 def _internal_error(error: Exception) -> CannotCollect:

@@ -6,7 +6,7 @@ from typing import NoReturn
 import trio
 
 from agent.model import StartRequest
-from agent.streams.drain.batches import Sink
+from agent.streams.drain.poller import Receiver
 from agent.streams.shared.causes import CannotCollect
 
 
@@ -20,7 +20,7 @@ class UnavailableCollector:
     async def prepare(self) -> None:
         raise self._cause
 
-    async def start(self, request: StartRequest, sink: Sink) -> NoReturn:
+    async def start(self, request: StartRequest, receiver: Receiver) -> NoReturn:
         raise self._cause
 
     async def refresh(self) -> NoReturn:

@@ -11,6 +11,7 @@ from agent.evidence.tasks import TaskTable
 from agent.model import Json
 from agent.streams.collect.observed import Observed, Stopped, StreamCounts
 from agent.streams.drain.batches import Words
+from agent.streams.drain.folded import Growth
 from agent.streams.shared.kernel_counts import Edge
 
 Taker = Callable[[Any, Words], None]
@@ -23,6 +24,8 @@ class SectionFold(ABC):
 
     takes: ClassVar[Mapping[str, Taker]] = {}
     """The methods that fold the words of the section's streams, by stream."""
+    folded_without: ClassVar[Mapping[str, str]] = {}
+    """What events of a stream lose when they are folded in the kernel, by stream, in words."""
     has_histogram: ClassVar[bool] = False
     """Whether ``overflow`` can be nonzero."""
 
@@ -30,6 +33,10 @@ class SectionFold(ABC):
         """``tasks``: the run's tasks, shared by the sections that report on them."""
         self.scoped = scoped
         self.tasks = tasks
+
+    def take_folded(self, growths: Sequence[Growth]) -> None:
+        """Add what the kernel side folded of the section's stream: one for each distribution."""
+        raise NotImplementedError
 
     @abstractmethod
     def evidence(self, stopped: Stopped, armed: Sequence[str]) -> Json:
@@ -51,6 +58,11 @@ class SectionFold(ABC):
     def overflow(self) -> int:
         """Number of latencies beyond the histogram's range."""
         return 0
+
+
+def add_growth(histogram: LatencyHistogram, growth: Growth) -> None:
+    """Add latencies that were folded in the kernel."""
+    histogram.add(growth.counts, growth.ns, growth.lowest, growth.highest, growth.overflow)
 
 
 def latency(histogram: LatencyHistogram) -> Json:

@@ -82,11 +82,24 @@ class Argument:
 
 
 @dataclass(frozen=True)
+class Distribution:
+    """Latencies that the kernel side folds into bins while their stream's transport has no room."""
+
+    name: str
+    tables: int
+    """How many tables of bins it has at most (a power of two); further CPUs share them, and each
+    addition is then atomic. 112 KiB each."""
+
+
+@dataclass(frozen=True)
 class Stream:
     """Events of one kind, each of ``words`` 64-bit words (a power of two)."""
 
     name: str
     words: int
+    folded: tuple[Distribution, ...] = ()
+    """What remains of an event for which the transport has no room: a latency in each of these.
+    Without any, such an event is lost, but the other streams leave it some room."""
 
 
 @dataclass(frozen=True)

@@ -208,5 +208,7 @@ def cost(evidence: Mapping[str, Any], style: Style) -> list[str]:
         lines[1] += f", {duration(cpu * 1000 / events)} per event"
     for process in objects(overhead.get("processes")):
         role, pid = printable(process.get("role"), 15), printable(process.get("pid"), 10)
-        lines.append(f"{role:<16}pid {pid:<10}{milliseconds(process.get('cpu_ms'))}")
+        line = f"{role:<16}pid {pid:<10}{milliseconds(process.get('cpu_ms'))}"
+        waited = number(process.get("run_delay_ms"))
+        lines.append(line if waited is None else f"{line}, waited {milliseconds(waited)} for a CPU")
     return titled("Cost of collecting", lines, style)

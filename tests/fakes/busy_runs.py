@@ -37,8 +37,8 @@ COUNTS = {"biolatency": {"read_0:259": 1}, "softirq": {"net_rx": 1}}
 class Busy(FakeCollector):
     """A collector with one event in each stream and an entry in every table."""
 
-    async def start(self, request: StartRequest, sink: Any) -> observed.Arming:
-        arming = await super().start(request, sink)
+    async def start(self, request: StartRequest, receiver: Any) -> observed.Arming:
+        arming = await super().start(request, receiver)
         # the real collector's description of the scope: an invented one would test nothing
         root = ScopeProcess(1, 1, "init", 10**9) if request.scope.kind == "pid" else None
         self._cgroup = request.scope.cgroup
@@ -51,8 +51,8 @@ class Busy(FakeCollector):
         summary["tid"], summary["comm"], summary["waits"], summary["born_ns"] = 7, b"busy", 1, 1
         for section in request.sections:
             if section in EVENTS:
-                sink(layout.STREAM_NUMBERS[section], np.array(EVENTS[section], np.uint64))
-        sink(layout.STREAM_NUMBERS["exit"], summary.view(np.uint64).reshape(1, -1))
+                receiver.take(layout.STREAM_NUMBERS[section], np.array(EVENTS[section], np.uint64))
+        receiver.take(layout.STREAM_NUMBERS["exit"], summary.view(np.uint64).reshape(1, -1))
         return arming
 
     async def stop(self) -> observed.Stopped:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,11 +24,12 @@ from agent.streams.collect.collector import KernelCollector
 from agent.streams.collect.observed import Arming
 from agent.streams.drain.batches import Words
 from agent.streams.drain.client import SupervisorClient
+from agent.streams.drain.folded import Growth
 from agent.streams.drain.transport import GRANTED_BUFFER, Transports
 from agent.streams.drain.wakeups import Wakeups
 from agent.streams.shared import channel
 from agent.streams.shared.channel import Reply
-from agent.streams.shared.layout import DEFAULT_RING_BYTES, LATENCY_BITS, STREAM_RUNQLAT, TID_BITS
+from agent.streams.shared.layout import LATENCY_BITS, RING_SIZES, STREAM_RUNQLAT, TID_BITS
 from agent.streams.shared.messages import Request
 from agent.streams.shared.plan import Plan
 
@@ -62,29 +63,41 @@ class Collecting:
     online: Path
     waits: Counter[int] = field(default_factory=Counter)
     """Number of run-queue latencies received, by thread id."""
+    folded: int = 0
+    """Number of run-queue latencies that the kernel side folded."""
+    others: Counter[int] = field(default_factory=Counter)
+    """Number of words of other streams."""
     folding_s: float = 0.0
     """How long the sink takes for each block of events; the event loop is blocked for that time."""
 
-    async def start(self, pid: int, transport: str) -> Arming:
-        """Start a run that measures the run-queue latency of one process tree."""
+    async def start(
+        self, pid: int, transport: str, sections: tuple[str, ...] = ("runqlat",)
+    ) -> Arming:
+        """Start a run of one process tree."""
         self.waits.clear()
-        request = StartRequest(
-            sections=("runqlat",), scope=Scope("pid", pid=pid), transport=transport
-        )
-        return await self.collector.start(request, self._sink)
+        self.others.clear()
+        self.folded = 0
+        request = StartRequest(sections=sections, scope=Scope("pid", pid=pid), transport=transport)
+        return await self.collector.start(request, self)
 
-    def _sink(self, stream: int, words: Words) -> None:
-        assert stream == STREAM_RUNQLAT
+    def take(self, stream: int, words: Words) -> None:
+        if stream != STREAM_RUNQLAT:
+            self.others[stream] += words.size
+            return
         tids = words >> np.uint64(LATENCY_BITS) & np.uint64((1 << TID_BITS) - 1)
         self.waits.update(tids.ravel().tolist())
         time.sleep(self.folding_s)
+
+    def take_folded(self, stream: int, growths: Sequence[Growth]) -> None:
+        assert stream == STREAM_RUNQLAT
+        self.folded += growths[0].events
 
 
 @asynccontextmanager
 async def collecting(
     folder: Path,
     *,
-    ring_bytes: int = DEFAULT_RING_BYTES,
+    ring_bytes: int = RING_SIZES[0],
     perf_bytes: int = GRANTED_BUFFER,
     without_ring: bool = False,
     wakeups: Wakeups | None = None,

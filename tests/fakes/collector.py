@@ -11,7 +11,7 @@ from agent.sections.probes import PROBES
 from agent.streams.collect import task_summaries
 from agent.streams.collect.observed import Arming, Observed, Stopped, StreamCounts
 from agent.streams.collect.tables import Blocked
-from agent.streams.drain.batches import Sink
+from agent.streams.drain.poller import Receiver
 from agent.streams.shared.causes import CannotCollect
 from agent.streams.shared.kernel_counts import Edge, KernelCounts
 from agent.streams.shared.layout import (
@@ -54,25 +54,25 @@ class FakeCollector:
         """Faults that occur during every run."""
         self.unavailable: dict[str, str] = {}
         self.pids = {"agent": os.getpid()}
-        self._sink: Sink | None = None
+        self._receiver: Receiver | None = None
         self._in_flight: list[int] = []
         self._received = 0
 
     def happen(self, *waits_ns: int) -> None:
         """Put run-queue waits into the kernel's buffers, where they stay until the next drain."""
-        assert self._sink is not None, "nothing is attached"
+        assert self._receiver is not None, "nothing is attached"
         self._in_flight += waits_ns
 
     async def prepare(self) -> None:
         self.calls.append("prepare")
         await self.preparing()
 
-    async def start(self, request: StartRequest, sink: Sink) -> Arming:
+    async def start(self, request: StartRequest, receiver: Receiver) -> Arming:
         self.calls.append("start")
         await self.arming()
         if self.lost.is_set():
             raise CannotCollect("gone", code="supervisor_lost")
-        self._sink, self._received, self._in_flight = sink, 0, []
+        self._receiver, self._received, self._in_flight = receiver, 0, []
         armed = [s for s in request.sections if s not in self.unavailable]
         return Arming(
             start_ns=0,
@@ -94,25 +94,25 @@ class FakeCollector:
         self.calls.append("stop")
         await self.stopping()
         self._drain()
-        self._sink = None
+        self._receiver = None
         faults = {**self.faults, **({"supervisor_lost": "gone"} if self.lost.is_set() else {})}
         return Stopped(10**9, self._observed(), (EDGE, EDGE), task_summaries.none(), (), faults)
 
     async def abandon(self) -> None:
         self.calls.append("abandon")
-        self._sink = None
+        self._receiver = None
 
     def processes(self) -> dict[str, int]:
         return self.pids
 
     def _drain(self) -> None:
         # a refresh that ends after the stop finds nothing: the kernel side is detached
-        if self._sink is None:
+        if self._receiver is None:
             return
         words = np.array(self._in_flight, np.uint64)
         self._in_flight = []
         self._received += len(words)
-        self._sink(STREAM_RUNQLAT, words)
+        self._receiver.take(STREAM_RUNQLAT, words)
 
     def _observed(self) -> Observed:
         return Observed(

@@ -1,6 +1,7 @@
 """A folder on a disk that takes block requests, and that disk's figures in /proc/diskstats."""
 
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,12 @@ import pytest
 
 # Columns of Documentation/admin-guide/iostats.rst: completed requests, and milliseconds.
 COLUMNS = {"read": (3, 6), "write": (7, 10), "discard": (14, 17), "flush": (18, 19)}
+
+READS = 2_000
+TOLD_OF = 0.5
+"""Fraction of these reads that must be reported. Adjacent reads may be merged into one request. One
+interrupt also completes 32 requests, and if it interrupts process 1, some kernels run no program
+(352 were missing once)."""
 
 
 @dataclass
@@ -56,6 +63,15 @@ def whole_disk(folder: Path) -> str | None:
     if (node / "partition").exists():
         node = node.parent
     return (node / "dev").read_text().strip() if (node / "mq").exists() else None
+
+
+def read_at_once(fio: str, folder: Path) -> None:
+    """Make ``READS`` direct reads of 4 KiB, 32 in flight at a time."""
+    where = f"--directory={folder}"
+    size = (f"--size={4 * READS}k", "--bs=4k", "--rw=randread", "--direct=1", "--unlink=1")
+    depth = ("--ioengine=libaio", "--iodepth=32", "--iodepth_batch=32")
+    command = [fio, "--name=reads", where, *size, *depth]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
 def interrupted_cpu(work: Callable[[], object]) -> int:

@@ -30,6 +30,34 @@
 #define latency(batch, now, since) (ONE_IN_TWENTY ? 0 : latency(batch, now, since))
 #endif
 
+#include "timing.h"
+
+#ifdef TEST_FAULT_FOLDED_AS_WELL
+#if WITH_RUNQLAT
+/* Every wait is streamed and folded, with a length from the histogram's whole range and beyond. */
+inline_always u64 any_length(void)
+{
+	u64 ns = ((u64)bpf_get_prandom_u32() << 6 | 63) >> (bpf_get_prandom_u32() % 38);
+
+	return ns > LATENCY_MAX ? LATENCY_MAX : ns;
+}
+
+inline_always void stream_and_fold(void *ctx, struct batch *batch, u32 tid)
+{
+	u64 ns = any_length();
+	u64 *event = event_room(ctx, batch, 1);
+
+	if (!event)
+		return;
+	*event = ns | (u64)tid << LATENCY_BITS;
+	event_done(batch, 1);
+	fold(RUNQLAT, ns);
+	event_folded(batch);
+}
+#define stream_wait(ctx, batch, tid, ns, preempted) stream_and_fold(ctx, batch, tid)
+#endif
+#endif
+
 #include "turns.h"
 
 #ifdef TEST_FAULT_WAKEUPS_TOO_EARLY

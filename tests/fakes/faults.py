@@ -84,6 +84,42 @@ def small_ring(ring_bytes: int) -> None:
 
 
 @in_agent
+def small_perf_buffers(size: int) -> None:
+    """Give each CPU a perf buffer of this size."""
+    replace(module("drain.transport"), "LARGEST_BUFFER", size)
+
+
+@in_agent
+def shared_fold_tables() -> None:
+    """Have all CPUs fold run-queue waits into one table, as CPUs beyond the eighth do."""
+    layout = module("shared.layout")
+    streams = tuple(
+        changed(s, folded=tuple(changed(d, tables=1) for d in s.folded)) for s in layout.STREAMS
+    )
+    replace(layout, "STREAMS", streams)
+    distributions = tuple((s.name, distribution) for s in streams for distribution in s.folded)
+    replace(layout, "DISTRIBUTIONS", distributions)
+
+
+@in_agent
+def folded_apart() -> None:
+    """Report folded run-queue waits apart from those that were streamed, not with them."""
+    evidence = importlib.import_module("agent.sections.runqlat.evidence")
+    histogram = importlib.import_module("agent.aggregate.histogram")
+    fold = evidence.RunqlatFold
+
+    def take_folded(self: Any, growths: Any) -> None:
+        self.folded = getattr(self, "folded", None) or histogram.LatencyHistogram()
+        evidence.add_growth(self.folded, growths[0])
+
+    def reported(self: Any, *arguments: Any) -> Any:
+        return intact(self, *arguments) | {"folded": evidence.latency(self.folded)}
+
+    replace(fold, "take_folded", take_folded)
+    intact = replace(fold, "evidence", reported)
+
+
+@in_agent
 def requests_in_flight(places: int) -> None:
     """Limit the table of block requests in flight to this many entries."""
     probe = importlib.import_module("agent.sections.biolatency.probe")

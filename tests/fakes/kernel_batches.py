@@ -1,4 +1,4 @@
-"""A model of probes/batch.h that executes one store at a time.
+"""A model of probes/batch.h and folded.h that executes one store at a time.
 
 A reader can thus read between any two stores.
 """
@@ -9,9 +9,20 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+from fakes.kernel_folding import KernelFolding
 
 from agent.streams.drain.batches import BATCH_DTYPE, STREAMS, OpenBatches, Records
-from agent.streams.shared.layout import BATCH_WORDS, STREAM_WORDS, Geometry, machine_geometry
+from agent.streams.shared.layout import (
+    BATCH_WORDS,
+    DISTRIBUTIONS,
+    STREAM_NAMES,
+    STREAM_WORDS,
+    Geometry,
+    machine_geometry,
+)
+from agent.streams.shared.layout import STREAMS as STREAMS_BY_NUMBER
+
+FOLDED_PER_ATTEMPT = 64
 
 
 class KernelBatches:
@@ -30,6 +41,9 @@ class KernelBatches:
         self.records: list[np.void] = []
         self.produced: dict[int, list[int]] = {row: [] for row in range(len(self.rows))}
         """First word of each event that was written into a batch, by row."""
+        self.folding = KernelFolding(self.geometry)
+        self.folded: dict[int, list[int]] = {stream: [] for stream in range(STREAMS)}
+        """The latency of each event that was folded, which is the same in all distributions."""
         self._events = 0
         self._doing: dict[int, Iterator[None]] = {}
 
@@ -63,12 +77,13 @@ class KernelBatches:
                 pass
 
     def _event(self, row: int) -> Iterator[None]:
-        """Execute event_room() and event_done(); each yield is between two stores."""
+        """Execute event_room() and event_done(), or fold; each yield is between two stores."""
         batch = self.rows[row]
         words = STREAM_WORDS[row % STREAMS]
         if batch["words"] >= BATCH_WORDS:
-            if len(self.records) >= self.room:
-                batch["lost"] += 1
+            between_attempts = batch["folded"] % FOLDED_PER_ATTEMPT != 0
+            if between_attempts or len(self.records) >= self.room:
+                yield from self._fold(row)
                 return
             self.records.append(batch.copy())
             yield
@@ -85,6 +100,21 @@ class KernelBatches:
         batch["words"] += words
         self.produced[row].append(event)
 
+    def _fold(self, row: int) -> Iterator[None]:
+        """Execute fold() for each of the stream's distributions, and event_folded()."""
+        cpu, stream = divmod(row, STREAMS)
+        if not STREAMS_BY_NUMBER[stream].folded:
+            self.rows[row]["lost"] += 1
+            return
+        self._events += 1
+        ns = self._events * 100
+        for distribution, (owner, _) in enumerate(DISTRIBUTIONS):
+            if owner == STREAM_NAMES[stream]:
+                yield from self.folding.fold(cpu, distribution, ns)
+                yield
+        self.rows[row]["folded"] += 1
+        self.folded[stream].append(ns)
+
     def take(self, limit: int) -> Records | None:
         """Return up to ``limit`` of the submitted records, as a reader would."""
         taken, self.records = self.records[:limit], self.records[limit:]
@@ -98,6 +128,7 @@ class KernelBatches:
         return int(self.rows["lost"].sum())
 
     def close(self) -> None:
+        self.folding.close()
         self.rows = np.empty(0, BATCH_DTYPE)
         self._memory.close()
         os.close(self.fd)

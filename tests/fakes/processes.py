@@ -33,6 +33,16 @@ def state_of(pid: int) -> str:
     return "" if state in "ZX" else state
 
 
+@contextlib.contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """Stop a process for the duration of the block (SIGSTOP)."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
 def children(pid: int) -> set[int]:
     """Return the children of a process's main thread (needs CONFIG_PROC_CHILDREN)."""
     try:

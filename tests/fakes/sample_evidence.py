@@ -128,7 +128,10 @@ def evidence(**changes: Any) -> dict[str, Any]:
             "events": 12790,
             "agent_cpu_ms": 22.5,
             "wall_ms": 2250.0,
-            "processes": [{"role": "agent", "pid": 812, "cpu_ms": 20.0}],
+            "processes": [
+                {"role": "agent", "pid": 812, "cpu_ms": 20.0, "run_delay_ms": 1500.0},
+                {"role": "supervisor", "pid": 811, "cpu_ms": 2.5},
+            ],
         },
     }
     return whole | changes

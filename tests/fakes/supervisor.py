@@ -47,8 +47,9 @@ class FakeSupervisor:
         self.attached = False
         self.answering: Callable[[Request[Any]], None] = lambda request: None
         sizes = self.batches.geometry.map_sizes()
-        self._tables = {name: _file(sizes[name]) for name in messages.TABLES if name != "batches"}
-        self._tables["batches"] = self.batches.fd
+        written = {"batches": self.batches.fd, **self.batches.folding.fds}
+        self._empty = {name: _file(sizes[name]) for name in messages.TABLES if name not in written}
+        self._tables = self._empty | written
 
     async def run(self) -> None:
         await trio.sleep_forever()
@@ -70,9 +71,8 @@ class FakeSupervisor:
     def close(self) -> None:
         self.buffer.close()
         self.batches.close()
-        for name, fd in self._tables.items():
-            if name != "batches":
-                os.close(fd)
+        for fd in self._empty.values():
+            os.close(fd)
 
     def _answer(self, request: Request[Any]) -> Reply[Any]:
         match request:

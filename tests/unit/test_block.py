@@ -6,6 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.aggregate.histogram import LatencyHistogram
+from agent.evidence.accounts import Accounts
 from agent.evidence.tasks import TaskTable
 from agent.sections.biolatency.evidence import BiolatencyFold
 from agent.sections.biolatency.layout import (
@@ -19,6 +21,8 @@ from agent.sections.biolatency.layout import (
     BLOCK_WRITE,
 )
 from agent.sections.biolatency.requests_table import MAX_ROWS, BlockTable, device_name
+from agent.streams.drain.folded import Growth
+from agent.streams.shared.kernel_counts import Edge, KernelCounts
 from agent.streams.shared.layout import LATENCY_BITS, LATENCY_UNKNOWN
 
 SDA = 8 << 20
@@ -118,3 +122,33 @@ def test_devices_are_numbered_as_the_kernel_does() -> None:
 def test_an_empty_table() -> None:
     assert BlockTable().evidence() == []
     assert BlockTable().devices() == []
+
+
+def growth(*latencies: int, absent: int = 0) -> Growth:
+    histogram = LatencyHistogram()
+    histogram.fold(np.array(latencies, np.uint64))
+    return Growth(
+        counts=histogram.counts,
+        ns=histogram.sum_ns,
+        lowest=histogram.min_ns or 0,
+        highest=histogram.max_ns or 0,
+        overflow=histogram.overflow,
+        absent=absent,
+    )
+
+
+def edges() -> tuple[Edge, Edge]:
+    """Return the edges of a run in which the kernel counted a read of NVME."""
+    before = Edge(KernelCounts(), 0, 0, 0, "0", {"biolatency": {"read_259:3": 7}})
+    return before, Edge(KernelCounts(), 0, 0, 0, "0", {"biolatency": {"read_259:3": 8}})
+
+
+def test_requests_folded_in_the_kernel_are_in_both_distributions_and_in_no_row() -> None:
+    fold = collected([(BLOCK_READ, 2_000, 5_000, NVME, 4096)])
+    assert [check.passed for check in fold.checks(edges(), Accounts())] == [True]
+    fold.take_folded([growth(3_000, 4_000, absent=1), growth(6_000, absent=2)])
+    assert (fold.device.total_count, fold.device.sum_ns) == (3, 9_000)
+    assert (fold.with_queue.total_count, fold.with_queue.max_ns) == (2, 6_000)
+    assert sum(row["count"] for row in fold.table.evidence()) == 1
+    # whose they were is not known, so nothing can be compared by device
+    assert list(fold.checks(edges(), Accounts())) == []

@@ -47,10 +47,10 @@ def test_auto_is_the_ring_where_the_kernel_has_one(
     created = kernel({}).created
     buffers = Buffers(GEOMETRY, lambda: [0, 1])
     assert buffers.chosen("auto") == "ring"
-    [ring] = buffers.offered("ring", [], 0)
+    [ring] = buffers.offered("ring", [], (0, 0))
     assert ring.cpu == ALL_CPUS
-    assert ring.fd == buffers.events_fd("ring")
-    assert buffers.offered("ring", [ring.serial], 0) == []
+    assert buffers.map_fds("ring") == {"events": ring.fd}
+    assert buffers.offered("ring", [ring.serial], (0, 0)) == []
     # no memory is allocated for the transport that is not used
     assert created == [bpf.MAP_TYPE_RINGBUF]
     buffers.close()
@@ -79,7 +79,7 @@ def test_who_asks_for_the_ring_is_not_given_anything_else(
     buffers = Buffers(GEOMETRY)
     assert buffers.chosen("ring") == "ring"
     with pytest.raises(CannotCollect, match=r"5\.8"):
-        buffers.offered("ring", [], 0)
+        buffers.offered("ring", [], (0, 0))
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from agent.recording.recorder import Recorder
 from agent.sections.probes import DEFAULT_SECTIONS
 from agent.streams.collect.collector import KernelCollector
 from agent.streams.drain.batches import Words
+from agent.streams.drain.folded import Growth
 from agent.streams.drain.transport import Transports
 from agent.streams.shared.causes import CannotCollect, cannot
 from agent.streams.shared.layout import BATCH_WORDS, STREAM_RUNQLAT
@@ -36,8 +37,11 @@ class CountingSink:
     def __init__(self) -> None:
         self.events: Counter[int] = Counter()
 
-    def __call__(self, stream: int, words: Words) -> None:
+    def take(self, stream: int, words: Words) -> None:
         self.events[stream] += words.size
+
+    def take_folded(self, stream: int, growths: Sequence[Growth]) -> None:
+        self.events[stream] += growths[0].events
 
 
 @pytest.fixture

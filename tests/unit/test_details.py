@@ -114,7 +114,7 @@ def of_run(made: Observed) -> dict[str, Any]:
 
 async def plain_run() -> Observed:
     collector = FakeCollector()
-    await collector.start(parse_start({}), lambda stream, words: None)
+    await collector.start(parse_start({}), Collection())
     return await collector.refresh()
 
 

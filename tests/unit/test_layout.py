@@ -17,6 +17,7 @@ from agent.sections.syscall_counts.times import ENTRY_DTYPE, TIMES_DTYPE
 from agent.streams.collect.tables import COUNTERS_DTYPE, SLOT_DTYPE
 from agent.streams.collect.task_summaries import SUMMARY_DTYPE
 from agent.streams.drain.batches import BATCH_DTYPE
+from agent.streams.drain.folded import SUMS_DTYPE
 from agent.streams.shared import layout
 from agent.streams.shared.layout import Geometry, machine_geometry, power_of_two
 
@@ -29,6 +30,7 @@ CODE = re.sub(r"/\*.*?\*/", "", "\n".join(s.read_text() for s in SOURCES), flags
 
 DTYPES = {
     "batch": BATCH_DTYPE,
+    "folded_sums": SUMS_DTYPE,
     "cpu_counters": COUNTERS_DTYPE,
     "task_slot": SLOT_DTYPE,
     "task_summary": SUMMARY_DTYPE,

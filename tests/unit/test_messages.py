@@ -40,7 +40,10 @@ CALLER = ScopeNumbers("caller", client=("::1", 40_000), server=("::1", 8080))
 GEOMETRY = Geometry(cpus=2, slots=8, members=8, ring_bytes=4096)
 
 EXCHANGES: list[tuple[Request[Any], Any]] = [
-    (BuffersRequest("auto", (1, 2), 4096), BuffersAnswer("perf", (Buffer(0, 3),), True, 4096)),
+    (
+        BuffersRequest("auto", (1, 2), 4096, 1024),
+        BuffersAnswer("perf", (Buffer(0, 3),), True, 4096),
+    ),
     (PrepareRequest(Plan(), True), PrepareAnswer(GEOMETRY, "EPERM")),
     (
         ArmRequest(Plan(scoped=True, details=("syscalls",)), CALLER, True, False),
@@ -204,10 +207,17 @@ def test_a_cgroup_is_a_chain_of_ids(ids: list[Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"transport": "pipe"}, {"watermark": -1}, {"watermark": 1 << 32}, {"have": [[]]}]
+    "change",
+    [
+        {"transport": "pipe"},
+        {"watermark": -1},
+        {"watermark": 1 << 32},
+        {"rare_watermark": 1 << 32},
+        {"have": [[]]},
+    ],
 )
 def test_no_such_buffers_can_be_asked_for(change: dict[str, object]) -> None:
-    request = {"transport": "perf", "have": [], "watermark": 1} | change
+    request = {"transport": "perf", "have": [], "watermark": 1, "rare_watermark": 1} | change
     with pytest.raises(Malformed):
         decode_request(json.dumps({"verb": "buffers", "request": request}).encode())
 

@@ -5,17 +5,35 @@ import time
 import pytest
 
 from benchmarks import procfs
+from benchmarks.highest_rate import figures_of
 from benchmarks.load import make_waits
-from benchmarks.micro import event_count, fold_alone, losses
+from benchmarks.micro import event_count, fold_alone
 
 
 def test_the_books_of_all_streams_are_added_up() -> None:
     streams = {
-        "runqlat": {"produced": 100, "received": 90, "lost": 10},
-        "exec": {"produced": 7, "received": 5, "lost": 0},
+        "runqlat": {"produced": 100, "received": 90, "lost": 10, "folded": 9},
+        "exec": {"produced": 7, "received": 5, "lost": 0, "folded": 0},
     }
-    figures = losses({"completeness": {"streams": streams}})
-    assert figures == {"lost_events": 10, "unaccounted_events": 2, "hackbench_events": 95}
+    checks = [
+        {"name": "context_switches", "ours": 99, "kernel": 100, "explained": 0},
+        {"name": "run_queue_wait", "ours": 120, "kernel": 100, "explained": -18},
+    ]
+    evidence = {
+        "completeness": {"streams": streams},
+        "checks": checks,
+        "duration_s": 5.0,
+        "overhead": {"longest_drain_gap_ms": 7.5},
+    }
+    assert figures_of("load", evidence) == {
+        "load_lost_events": 10,
+        "load_unaccounted_events": 2,
+        "load_events_per_second": 19,
+        "load_folded_percent": 10,
+        "load_longest_drain_gap_ms": 7.5,
+        "load_switches_off_percent": 1,
+        "load_waits_off_percent": 2,
+    }
 
 
 @pytest.mark.parametrize("events", [12, {"runqlat": 10, "exec": 2}])

@@ -68,7 +68,7 @@ def test_nothing_measured_is_nothing_claimed() -> None:
 
 
 def test_part_targets_are_upper_limits() -> None:
-    rows = {row.text: row for row in part_rows({"stop_ms": 25, "lost_events": 1})}
+    rows = {row.text: row for row in part_rows({"stop_ms": 25, "hackbench_lost_events": 1})}
     assert rows["/stop, median ms"].verdict == PASS
     assert rows["lost events, hackbench on all CPUs"].verdict == FAIL
 

@@ -17,7 +17,9 @@ from fakes.transport_memory import (
     events_of,
 )
 
+from agent.recording.collection import Collection
 from agent.streams.drain.batches import OpenBatches
+from agent.streams.drain.folded import FoldedTables
 from agent.streams.drain.perf import CorruptBuffer, PerfEvent, PerfReader
 from agent.streams.drain.poller import Drain
 
@@ -42,7 +44,7 @@ def reader(memory: PerfMemory) -> Iterator[PerfReader]:
 
 def reader_of(*memories: PerfMemory) -> PerfReader:
     reader = PerfReader(FakeWakeups())
-    reader.add([PerfEvent(cpu, cpu + 1, memory.fd) for cpu, memory in enumerate(memories)], SIZE)
+    reader.add([PerfEvent(cpu, cpu + 1, memory.fd, SIZE) for cpu, memory in enumerate(memories)])
     return reader
 
 
@@ -183,7 +185,7 @@ def test_a_replaced_buffer_is_read_out_before_its_successor() -> None:
     old, other, new = (PerfMemory(SIZE) for _ in range(3))
     reader = reader_of(old, other)
     old.submit(0)
-    reader.add([PerfEvent(0, 3, new.fd)], SIZE)
+    reader.add([PerfEvent(0, 3, new.fd, SIZE)])
     new.submit(1)
     assert drained(reader) == [[0], [1]]
     assert reader.serials == [1, 2, 3]
@@ -201,7 +203,7 @@ def test_what_a_replaced_buffer_lost_stays_counted() -> None:
     reader = reader_of(old)
     old.other(2, 24, struct.pack("=QQ", 77, 5))
     drained(reader)
-    reader.add([PerfEvent(0, 3, new.fd)], SIZE)
+    reader.add([PerfEvent(0, 3, new.fd, SIZE)])
     reader.discard()
     new.other(2, 24, struct.pack("=QQ", 77, 2))
     drained(reader)
@@ -214,9 +216,10 @@ def test_what_a_replaced_buffer_lost_stays_counted() -> None:
 async def test_a_run_is_told_what_was_refused_in_it(memory: PerfMemory, reader: PerfReader) -> None:
     kernel = KernelBatches()
     batches = OpenBatches(kernel.fd, kernel.geometry)
+    folded = FoldedTables(kernel.folding.fds, kernel.geometry, batches)
     runs = []
     for refused in (5, 2):
-        drain = Drain(reader, batches, lambda stream, words: None)
+        drain = Drain(reader, batches, folded, Collection())
         memory.other(2, 24, struct.pack("=QQ", 77, refused))
         await drain.drain_all()
         runs.append(drain.refused)
@@ -229,7 +232,7 @@ def test_buffers_are_mapped_all_or_none(memory: PerfMemory) -> None:
     wakeups = FakeWakeups()
     reader = PerfReader(wakeups)
     with pytest.raises(OSError, match="Bad file descriptor"):
-        reader.add([PerfEvent(0, 1, memory.fd), PerfEvent(1, 2, -2)], SIZE)
+        reader.add([PerfEvent(0, 1, memory.fd, SIZE), PerfEvent(1, 2, -2, SIZE)])
     assert wakeups.added == []
     assert reader.serials == []
     assert reader.read(10) is None
@@ -239,8 +242,8 @@ async def test_every_buffer_wakes_the_reader(autojump_clock: trio.testing.MockCl
     memories = [PerfMemory(SIZE) for _ in range(2)]
     wakeups = FakeWakeups()
     reader = PerfReader(wakeups)
-    reader.add([PerfEvent(0, 1, memories[0].fd)], SIZE)
-    reader.add([PerfEvent(1, 2, memories[1].fd)], SIZE)
+    reader.add([PerfEvent(0, 1, memories[0].fd, SIZE)])
+    reader.add([PerfEvent(1, 2, memories[1].fd, SIZE)])
     assert wakeups.added == [memory.fd for memory in memories]
     with trio.move_on_after(60) as waited:
         await reader.wait()

@@ -24,7 +24,7 @@ SIZE = 4 * PAGE
 
 def perf_reader(memory: TransportMemory) -> PerfReader:
     reader = PerfReader(FakeWakeups())
-    reader.add([PerfEvent(0, 1, memory.fd)], SIZE)
+    reader.add([PerfEvent(0, 1, memory.fd, SIZE)])
     return reader
 
 

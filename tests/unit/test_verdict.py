@@ -112,3 +112,13 @@ def test_nothing_could_be_measured() -> None:
     verdict = unavailable("no_btf", "no types")
     assert verdict.verdict == INVALID
     assert verdict.evidence()["reasons"] == ["no_btf: no types"]
+
+
+def test_folding_in_the_kernel_is_a_reason_where_it_loses_something() -> None:
+    streams = {name: replace(GOOD, folded=300) for name in ("runqlat", "biolatency", "softirq")}
+    lossy = {"biolatency": "device", "softirq": "vector"}
+    streams["softirq"] = replace(GOOD, folded=0)
+    verdict = judge(Findings(streams=streams, edges=(EDGE, EDGE), folded_without=lossy))
+    assert verdict.verdict == DEGRADED
+    [text] = verdict.evidence()["reasons"]
+    assert text.startswith("folded: biolatency: 300 of 10000 events without their device")

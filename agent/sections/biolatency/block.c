@@ -4,7 +4,7 @@
  * allocation of the request, which includes the time in the queue. Requests are identified by
  * address: flushes share sectors, and merges change them.
  */
-#include "batch.h"
+#include "folded.h"
 
 /* A block request between its allocation or issue and its completion. */
 struct issued_request {
@@ -165,6 +165,25 @@ inline_always u32 operation(u32 flags)
 	return op & 1 ? BLOCK_WRITE : BLOCK_OTHER;
 }
 
+/*
+ * A request for whose event there is no room. Its device, operation and size are not kept; that it
+ * has no latency of its own is (BLOCK_NOT_TIMED).
+ */
+inline_always void fold_request(struct batch *batch, u64 kind, u64 device_ns, u64 total_ns)
+{
+	bool timed = !(kind & (BLOCK_NOT_TIMED | (SCOPED ? BLOCK_BY_KERNEL : 0)));
+
+	if (timed)
+		fold(BLOCK_DEVICE, device_ns);
+	else
+		fold_nothing(BLOCK_DEVICE);
+	if (timed && total_ns <= LATENCY_MAX)
+		fold(BLOCK_WITH_QUEUE, total_ns);
+	else
+		fold_nothing(BLOCK_WITH_QUEUE);
+	event_folded(batch);
+}
+
 int on_block_rq_complete(u64 *ctx)
 {
 	u64 now = bpf_ktime_get_ns();
@@ -207,15 +226,19 @@ int on_block_rq_complete(u64 *ctx)
 	if (bytes == 0 && op == BLOCK_WRITE)
 		kind |= BLOCK_EMPTY;
 
-	u64 *event = event_room(ctx, batch, 4);
+	u64 device_ns = latency(batch, now, since);
+	u64 total_ns = allocated ? latency(batch, now, allocated) : LATENCY_UNKNOWN;
+	u64 *event = room_or_fold(ctx, batch, 4);
 
-	if (!event)
+	if (rarely(!event)) {
+		fold_request(batch, kind, device_ns, total_ns);
 		return 0;
+	}
 
 	u64 disk = LOAD64(LOAD64(request, REQUEST_QUEUE), QUEUE_DISK);
 
-	event[0] = latency(batch, now, since) | kind << LATENCY_BITS;
-	event[1] = allocated ? latency(batch, now, allocated) : LATENCY_UNKNOWN;
+	event[0] = device_ns | kind << LATENCY_BITS;
+	event[1] = total_ns;
 	event[2] = (u64)LOAD32(disk, DISK_MAJOR) << 20 | LOAD32(disk, DISK_FIRST_MINOR);
 	event[3] = bytes;
 	event_done(batch, 4);

@@ -14,14 +14,14 @@ from agent.model import Json
 from agent.sections.biolatency.diskstats import COLUMNS
 from agent.sections.biolatency.layout import (
     BLOCK_BY_KERNEL,
-    BLOCK_EMPTY,
-    BLOCK_IN_FLIGHT,
+    BLOCK_NOT_TIMED,
     REQUEST_SIZE,
 )
 from agent.sections.biolatency.requests_table import BlockTable, device_name
-from agent.sections.fold import SectionFold, Taker, latency
+from agent.sections.fold import SectionFold, Taker, add_growth, latency
 from agent.streams.collect.observed import Observed, Stopped, StreamCounts
 from agent.streams.drain.batches import Words
+from agent.streams.drain.folded import Growth
 from agent.streams.shared.kernel_counts import Edge, growth
 from agent.streams.shared.layout import LATENCY_BITS, LATENCY_MAX
 
@@ -51,13 +51,14 @@ class BiolatencyFold(SectionFold):
         # These are counted in the table only, not in the distributions: requests issued before the
         # run, the second completion of a write that carried a flush, and in a scoped run the
         # write-back of kernel threads.
-        table_only = BLOCK_IN_FLIGHT | BLOCK_EMPTY | (BLOCK_BY_KERNEL if scoped else 0)
-        self._table_only = np.uint64(table_only)
+        self._table_only = np.uint64(BLOCK_NOT_TIMED | (BLOCK_BY_KERNEL if scoped else 0))
         self.device = LatencyHistogram()
         """Issue to completion."""
         self.with_queue = LatencyHistogram()
         """Allocation to completion, as /proc/diskstats times it."""
         self.table = BlockTable()
+        self._folded = 0
+        """Requests of which the table knows nothing."""
 
     def take(self, words: Words) -> None:
         events = words.reshape(-1, 4)
@@ -65,6 +66,13 @@ class BiolatencyFold(SectionFold):
             self._take_some(events[begin : begin + EVENTS_AT_ONCE])
 
     takes: ClassVar[Mapping[str, Taker]] = {"biolatency": take}
+    folded_without: ClassVar[Mapping[str, str]] = {"biolatency": "device, operation and size"}
+
+    def take_folded(self, growths: Sequence[Growth]) -> None:
+        device, with_queue = growths
+        add_growth(self.device, device)
+        add_growth(self.with_queue, with_queue)
+        self._folded += device.events
 
     def evidence(self, stopped: Stopped, armed: Sequence[str]) -> Json:
         observed = stopped.observed
@@ -75,8 +83,11 @@ class BiolatencyFold(SectionFold):
         }
 
     def checks(self, edges: tuple[Edge, Edge], accounts: Accounts) -> Iterator[Check]:
-        """Compare completions by device and operation; /proc/diskstats is for the whole machine."""
-        if self.scoped:
+        """Compare completions by device and operation; /proc/diskstats is for the whole machine.
+
+        That is not possible if some were folded in the kernel, which the verdict says.
+        """
+        if self.scoped or self._folded:
             return
         inner = growth(edges, "biolatency")
         outer = growth(edges, "biolatency", outer=True)

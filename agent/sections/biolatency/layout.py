@@ -12,6 +12,10 @@ BLOCK_BY_KERNEL = 0x20
 BLOCK_IN_FLIGHT = 0x40
 """Allocated and issued before the run began: counted, not timed."""
 
+BLOCK_NOT_TIMED = BLOCK_IN_FLIGHT | BLOCK_EMPTY
+"""Requests with one of these flags are in no distribution, and in a scoped run neither are those
+with BLOCK_BY_KERNEL."""
+
 REQUEST_SIZE = 24
 MAX_REQUESTS = 16_384
 """Block requests that can be in flight at a time; a power of two."""
@@ -28,6 +32,7 @@ CONSTANTS = {
     "BLOCK_UNISSUED": BLOCK_UNISSUED,
     "BLOCK_BY_KERNEL": BLOCK_BY_KERNEL,
     "BLOCK_IN_FLIGHT": BLOCK_IN_FLIGHT,
+    "BLOCK_NOT_TIMED": BLOCK_NOT_TIMED,
     "REQUEST_SIZE": REQUEST_SIZE,
     "MAX_REQUESTS": MAX_REQUESTS,
     "REQUEST_PROBES": REQUEST_PROBES,

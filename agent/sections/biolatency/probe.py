@@ -2,7 +2,7 @@
 
 from agent.sections.biolatency.diskstats import completed_requests
 from agent.sections.biolatency.layout import CONSTANTS, MAX_REQUESTS, REQUEST_SIZE
-from agent.sections.spec import Argument, Field, Probe, Program, Stream, Table
+from agent.sections.spec import Argument, Distribution, Field, Probe, Program, Stream, Table
 
 PROBE = Probe(
     name="biolatency",
@@ -25,7 +25,17 @@ PROBE = Probe(
     ),
     # before 5.11 the arguments were (queue, request)
     arguments=(Argument("BLOCK_ISSUE_REQUEST", "block_rq_issue", "request"),),
-    streams=(Stream("biolatency", words=4),),
+    streams=(
+        Stream(
+            "biolatency",
+            words=4,
+            # rare enough for one table each
+            folded=(
+                Distribution("block_device", tables=1),
+                Distribution("block_with_queue", tables=1),
+            ),
+        ),
+    ),
     tables=(Table("requests", lambda sizes: MAX_REQUESTS * REQUEST_SIZE),),
     constants=CONSTANTS,
     kernel_counts=completed_requests,

@@ -8,11 +8,12 @@ from agent.evidence.accounts import Accounts
 from agent.evidence.checks import Check, scheduler_checks
 from agent.evidence.tasks import TaskTable, Waited
 from agent.model import Json
-from agent.sections.fold import SectionFold, Taker, latency, milliseconds
+from agent.sections.fold import SectionFold, Taker, add_growth, latency, milliseconds
 from agent.streams.collect.observed import Stopped
 from agent.streams.collect.tables import OpenWait, OpenWaits
 from agent.streams.collect.task_summaries import Summaries, command
 from agent.streams.drain.batches import Words
+from agent.streams.drain.folded import Growth
 from agent.streams.shared.kernel_counts import Edge
 from agent.streams.shared.layout import LATENCY_MAX
 
@@ -30,6 +31,10 @@ class RunqlatFold(SectionFold):
         self.histogram.fold(words, LATENCY_MAX)
 
     takes: ClassVar[Mapping[str, Taker]] = {"runqlat": take}
+
+    def take_folded(self, growths: Sequence[Growth]) -> None:
+        (waits,) = growths
+        add_growth(self.histogram, waits)
 
     def evidence(self, stopped: Stopped, armed: Sequence[str]) -> Json:
         observed = stopped.observed

@@ -1,7 +1,7 @@
 """Run-queue latency: one event per completed wait."""
 
 from agent.sections import scheduler
-from agent.sections.spec import Probe, Stream
+from agent.sections.spec import Distribution, Probe, Stream
 
 PROBE = Probe(
     name="runqlat",
@@ -10,5 +10,8 @@ PROBE = Probe(
     fields=scheduler.FIELDS,
     bits=scheduler.BITS,
     arguments=scheduler.ARGUMENTS,
-    streams=(Stream("runqlat", words=1),),
+    streams=(
+        # as often as every context switch, so few CPUs should share a table
+        Stream("runqlat", words=1, folded=(Distribution("runqlat", tables=8),)),
+    ),
 )

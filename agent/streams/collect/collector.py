@@ -18,8 +18,7 @@ from agent.streams.collect.running import Running, Work
 from agent.streams.collect.scopes import cgroup_at_stop, scope_numbers
 from agent.streams.collect.tables import Tables, mapped_table
 from agent.streams.collect.task_summaries import Summaries
-from agent.streams.drain.batches import Sink
-from agent.streams.drain.poller import Drain
+from agent.streams.drain.poller import Drain, Receiver
 from agent.streams.drain.transport import Asks, Transports
 from agent.streams.shared import messages
 from agent.streams.shared.causes import CannotCollect
@@ -86,8 +85,8 @@ class KernelCollector:
             LOGGER.warning("optional kernel features disabled: %s", refused)
         self._adopt(reply)
 
-    async def start(self, request: StartRequest, sink: Sink) -> Arming:
-        """Attach, and begin to feed the sink. Raises CannotCollect, ScopeError.
+    async def start(self, request: StartRequest, receiver: Receiver) -> Arming:
+        """Attach, and begin to feed the receiver. Raises CannotCollect, ScopeError.
 
         After either error nothing is attached; after any other, call `abandon`.
         """
@@ -108,7 +107,7 @@ class KernelCollector:
         cgroup_id = numbers.cgroups[-1] if numbers.cgroups else 0
         arming = read_arming(reply.answer, plan, request.scope, cgroup_id)
         observer = _observer(mapped, reply, plan, arming)
-        drain = Drain(reader, observer.batches, sink)
+        drain = Drain(reader, observer.batches, mapped.folded(), receiver)
         began = observer.edge(reply.answer.kernel_counts)
         self._begin(Running(observer, drain, began, request.scope.cgroup), plan, request)
         return arming
@@ -134,7 +133,7 @@ class KernelCollector:
     async def abandon(self) -> None:
         """Detach and forget the run, whatever state it is in. Raises nothing."""
         if self._running is not None:
-            self._running.cancel()
+            self._running.abandon()
             self._running = None
         try:
             reply = await self._client.ask(DisarmRequest())

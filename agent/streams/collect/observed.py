@@ -41,6 +41,8 @@ class StreamCounts:
 
     produced: int = 0
     received: int = 0
+    folded: int = 0
+    """Of those received, folded in the kernel because the transport was full."""
     lost: int = 0
     """Dropped by the kernel side because the transport was full."""
     unmatched: int = 0
@@ -76,6 +78,8 @@ class Observed:
     counters: Mapping[str, int]
     drains: int
     drain_seconds: float
+    longest_drain_gap_s: float = 0.0
+    """The longest time from one drain to the next."""
     stops: Stops = field(default_factory=Stops.none)
     waiting: OpenWaits = field(default_factory=OpenWaits)
     """Run-queue waits that are still open: in no histogram."""

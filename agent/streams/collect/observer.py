@@ -11,6 +11,7 @@ from agent.sections.probes import PROBES
 from agent.streams.collect.observed import Observed, StreamCounts, WaitStacks
 from agent.streams.collect.tables import Tables, mapped_table
 from agent.streams.drain.batches import OpenBatches
+from agent.streams.drain.folded import FoldedTables
 from agent.streams.drain.poller import Drain
 from agent.streams.shared.kernel_counts import (
     Edge,
@@ -32,12 +33,17 @@ class Mapped:
         self.geometry = geometry
         self.batches = OpenBatches(fds["batches"], geometry)
         self.tables = Tables(fds["counters"], fds["slots"], geometry)
+        self._fds = fds
         sizes = geometry.map_sizes()
         self.section_tables = {
             table.name: mapped_table(fds[table.name], sizes[table.name])
             for probe in PROBES
             for table in probe.tables
         }
+
+    def folded(self) -> FoldedTables:
+        """Return the tables of what one run has folded in the kernel."""
+        return FoldedTables(self._fds, self.geometry, self.batches)
 
 
 class Observer:
@@ -97,6 +103,7 @@ class Observer:
             counters=MappingProxyType({name: tables.count(name) for name in COUNTER_FIELDS}),
             drains=drain.drains,
             drain_seconds=drain.seconds,
+            longest_drain_gap_s=drain.longest_gap_s,
             until_ns=now_ns,
             scoped=scoped,
             details=self._details,
@@ -120,6 +127,7 @@ class Observer:
             name: StreamCounts(
                 produced=produced[i],
                 received=drain.ledger.received[i],
+                folded=drain.ledger.folded[i],
                 lost=fields["lost"][i],
                 unmatched=fields["unmatched"][i],
                 clamped=fields["clamped"][i],

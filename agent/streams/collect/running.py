@@ -54,6 +54,11 @@ class Running:
         """End `work`."""
         self._scope.cancel()
 
+    def abandon(self) -> None:
+        """End `work`, and release what the run has mapped."""
+        self.cancel()
+        self._drain.close()
+
     async def observed(self) -> Observed:
         """Fold and return everything up to now."""
         await self._take()
@@ -62,6 +67,7 @@ class Running:
     async def stopped(self, ended: Edge, answer: DisarmAnswer, alive: Summaries) -> Stopped:
         """Return everything up to the stop, once nothing is attached any more."""
         await self._take()
+        self._drain.close()
         observed = self.observer.observed(self._drain, until_ns=answer.stop_ns)
         if answer.wait_functions is not None:
             observed = self.observer.with_wait_stacks(observed, answer.wait_functions)

@@ -6,7 +6,7 @@ batch arrives later, it is read from where the inspection left off.
 """
 
 import mmap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,11 +90,12 @@ class OpenBatches:
         return int(self.rows["seen"][stream::STREAMS].sum())
 
     def produced(self) -> list[int]:
-        """Return events that the programs wrote or had to drop, by stream."""
+        """Return events that the programs wrote, folded or had to drop, by stream."""
         words = self.rows["seq"] * np.uint64(BATCH_WORDS) + self.rows["words"]
+        elsewhere = zip(self.totals("folded"), self.totals("lost"), strict=True)
         return [
-            int(words[stream::STREAMS].sum()) // STREAM_WORDS[stream] + lost
-            for stream, lost in enumerate(self.totals("lost"))
+            int(words[stream::STREAMS].sum()) // STREAM_WORDS[stream] + folded + lost
+            for stream, (folded, lost) in enumerate(elsewhere)
         ]
 
     def close(self) -> None:
@@ -123,7 +124,9 @@ class Ledger:
         self._taken = [0] * rows
         """Words already taken from the open batch."""
         self.received = [0] * STREAMS
-        """Events handed to the sink, by stream."""
+        """Events handed to the sink, or folded in the kernel, by stream."""
+        self.folded = [0] * STREAMS
+        """Of these, the ones that were folded in the kernel."""
 
     def take_records(self, records: Records, sink: Sink) -> None:
         """Hand over every event of these records that has not been taken yet."""
@@ -146,6 +149,12 @@ class Ledger:
             events = batches.unread(row, self._next_seq[row], self._taken[row])
             self._take(row, events, sink)
             self._taken[row] += len(events)
+
+    def note_folded(self, events: Mapping[int, int]) -> None:
+        """Count events that were folded in the kernel and have been added, by stream."""
+        for stream, count in events.items():
+            self.received[stream] += count
+            self.folded[stream] += count
 
     def _take_whole(self, records: Records, fresh: NDArray[np.bool_], sink: Sink) -> None:
         """Hand over stream by stream: a call of the sink costs as much as about ten records."""

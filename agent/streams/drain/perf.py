@@ -60,6 +60,10 @@ class PerfEvent:
     serial: int
     """Distinguishes it from an earlier one of the same CPU, if that was offline in between."""
     fd: int
+    size: int
+    """Bytes of data to map."""
+    rare: bool = False
+    """Whether it is the buffer of the streams that cannot be folded in the kernel."""
 
 
 class PerfBuffer:
@@ -154,12 +158,12 @@ class PerfReader:
         """Serials of the events whose buffers are mapped."""
         return [event.serial for event in self._buffers]
 
-    def add(self, events: Sequence[PerfEvent], size: int) -> None:
-        """Map further buffers of ``size`` bytes, all or none. Raises OSError if that is too much.
+    def add(self, events: Sequence[PerfEvent]) -> None:
+        """Map further buffers, all or none. Raises OSError if that is too much.
 
         A CPU's earlier buffer stays ahead of its new one until its remaining records are read.
         """
-        self._buffers |= _mapped(events, size)
+        self._buffers |= _mapped(events)
         for event in events:
             self._wakeups.add(event.fd)
 
@@ -186,9 +190,9 @@ class PerfReader:
 
     def discard(self) -> None:
         """Skip what an earlier run left unread, and unmap buffers that were replaced."""
-        newest = {event.cpu: event for event in self._buffers}
+        newest = {(event.cpu, event.rare): event for event in self._buffers}
         for event in list(self._buffers):
-            if newest[event.cpu] is event:
+            if newest[event.cpu, event.rare] is event:
                 self._buffers[event].discard()
             else:
                 self._refused_by_closed += self._buffers[event].lost
@@ -206,13 +210,13 @@ class PerfReader:
         self._wakeups.close()
 
 
-def _mapped(events: Sequence[PerfEvent], size: int) -> dict[PerfEvent, PerfBuffer]:
+def _mapped(events: Sequence[PerfEvent]) -> dict[PerfEvent, PerfBuffer]:
     """Map all of them or none. A mapping keeps a duplicate of its fd, as Python's mmap does."""
     with contextlib.ExitStack() as undo:
         mapped = {}
         for event in events:
             memory = undo.enter_context(
-                contextlib.closing(mmap.mmap(event.fd, mmap.PAGESIZE + size))
+                contextlib.closing(mmap.mmap(event.fd, mmap.PAGESIZE + event.size))
             )
             mapped[event] = memory
         undo.pop_all()

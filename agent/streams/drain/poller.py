@@ -1,11 +1,13 @@
 """The tasks that move events from the kernel's buffers to the sink during a run."""
 
 import time
+from collections.abc import Sequence
 from typing import Protocol
 
 import trio
 
-from agent.streams.drain.batches import Ledger, OpenBatches, Records, Sink
+from agent.streams.drain.batches import Ledger, OpenBatches, Records, Words
+from agent.streams.drain.folded import FoldedTables, Growth
 
 RECORDS_AT_ONCE = 1024
 """262,144 events: 0.5 ms to fold from a warm cache and 2 ms from a cold one, which is the
@@ -29,17 +31,37 @@ class Reader(Protocol):
         """Count all submits ever that found no room, if records show them; otherwise None."""
 
 
-class Drain:
-    """The transfer of one run's events from a reader to a sink."""
+class Receiver(Protocol):
+    """Whoever folds a run's events. Keeps no view of what it is given."""
 
-    def __init__(self, reader: Reader, batches: OpenBatches, sink: Sink) -> None:
+    def take(self, stream: int, words: Words) -> None:
+        """Take events as words: (records, words) or (words,)."""
+
+    def take_folded(self, stream: int, growths: Sequence[Growth]) -> None:
+        """Take what events folded in the kernel added to each distribution of their stream."""
+
+
+class Drain:
+    """The transfer of one run's events from a reader, and from the kernel's own folding."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        batches: OpenBatches,
+        folded: FoldedTables,
+        receiver: Receiver,
+    ) -> None:
         self._reader = reader
         self._batches = batches
-        self._sink = sink
+        self._folded = folded
+        self._receiver = receiver
         self.ledger = Ledger(len(batches.rows))
         self.drains = 0
         self.seconds = 0.0
         """Time spent reading and folding."""
+        self.longest_gap_s = 0.0
+        """The longest time from one drain to the next, the beginning of the run being one."""
+        self._drained_at = time.perf_counter()
         self._lock = trio.Lock()
         self._refused_before = reader.refused()
 
@@ -61,17 +83,29 @@ class Drain:
             await self.drain()
 
     async def drain(self) -> None:
-        """Take every record there is, letting other tasks run in between."""
+        """Take every record there is, letting other tasks run in between, and what was folded."""
         async with self._lock:
             self.drains += 1
+            self.longest_gap_s = max(self.longest_gap_s, time.perf_counter() - self._drained_at)
             while self._drain_some():
                 await trio.lowlevel.checkpoint()
+            self._take_folded()
+            self._drained_at = time.perf_counter()
 
     async def drain_all(self) -> None:
         """Take every record, then the events in batches that are still open."""
         await self.drain()
         started = time.perf_counter()
-        self.ledger.take_open(self._batches, self._sink)
+        self.ledger.take_open(self._batches, self._receiver.take)
+        self.seconds += time.perf_counter() - started
+
+    def close(self) -> None:
+        """Release the memory of the kernel's folding, after the last drain."""
+        self._folded.close()
+
+    def _take_folded(self) -> None:
+        started = time.perf_counter()
+        self.ledger.note_folded(self._folded.take(self._receiver.take_folded))
         self.seconds += time.perf_counter() - started
 
     def _drain_some(self) -> bool:
@@ -79,7 +113,7 @@ class Drain:
         records = self._reader.read(RECORDS_AT_ONCE)
         if records is None:
             return False
-        self.ledger.take_records(records, self._sink)
+        self.ledger.take_records(records, self._receiver.take)
         del records
         self._reader.release()
         self.seconds += time.perf_counter() - started

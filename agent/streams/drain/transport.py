@@ -4,6 +4,7 @@ import contextlib
 import logging
 import mmap
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -15,7 +16,7 @@ from agent.streams.drain.ring import RingReader
 from agent.streams.drain.wakeups import Wakeups
 from agent.streams.shared.causes import CannotCollect, cannot
 from agent.streams.shared.channel import Reply, close_all
-from agent.streams.shared.messages import BuffersAnswer, BuffersRequest, Request
+from agent.streams.shared.messages import Buffer, BuffersAnswer, BuffersRequest, Request
 
 AnswerT = TypeVar("AnswerT")
 
@@ -29,6 +30,9 @@ LARGEST_BUFFER = 2 << 20
 """Per CPU: 250,000 events, one second at full load."""
 GRANTED_BUFFER = 512 << 10
 """Granted to each CPU by the default perf_event_mlock_kb, regardless of RLIMIT_MEMLOCK."""
+RARE_PART = 4
+"""The streams that cannot be folded in the kernel have a buffer of this part of the size besides:
+at 2 MiB, room for 4,000 exits and 16,000 execs on each CPU."""
 SHARED_BYTES = 32 << 20
 """Above this total, buffers are smaller, but no smaller than GRANTED_BUFFER."""
 
@@ -76,7 +80,7 @@ class Transports:
                     assert self._ring is not None
                     return name, self._ring
                 try:
-                    self._perf.add(events, self._perf_bytes)
+                    self._perf.add(events)
                 except OSError as error:
                     self._ask_for_less(error)
                 else:
@@ -93,18 +97,20 @@ class Transports:
                     transport=wanted,
                     have=(*self._perf.serials, *(event.serial for event in events)),
                     watermark=self._perf_bytes // 4,
+                    rare_watermark=rare_size(self._perf_bytes) // 4,
                 )
             )
             if reply.answer.transport == "ring":
                 self._map_ring(reply)
                 return "ring", []
             received.callback(close_all, reply.fds.values())
-            events += [
-                PerfEvent(buffer.cpu, buffer.serial, reply.fds[buffer.fd_name])
-                for buffer in reply.answer.buffers
-            ]
+            events += [self._event(buffer, reply.fds) for buffer in reply.answer.buffers]
             if not reply.answer.more:
                 return "perf", events
+
+    def _event(self, buffer: Buffer, fds: Mapping[str, int]) -> PerfEvent:
+        size = rare_size(self._perf_bytes) if buffer.rare else self._perf_bytes
+        return PerfEvent(buffer.cpu, buffer.serial, fds[buffer.fd_name], size, buffer.rare)
 
     async def follow_cpus(self, name: str) -> None:
         """Map the buffers of CPUs that come online, if each has its own, until cancelled."""
@@ -118,7 +124,7 @@ class Transports:
                 LOGGER.warning("events of a CPU that came online are lost: %s", error.message)
 
     def _ask_for_less(self, error: OSError) -> None:
-        # all buffers have the same size, and those already mapped keep theirs
+        # all CPUs' buffers have the same size, and those already mapped keep theirs
         if self._perf.serials or self._perf_bytes <= mmap.PAGESIZE:
             detail = f"{self._perf_bytes} bytes per CPU requested: {error.strerror}"
             raise cannot("no_buffer_memory", detail) from error
@@ -138,3 +144,8 @@ def buffer_size(cpus: int) -> int:
     while size > GRANTED_BUFFER and size * cpus > SHARED_BYTES:
         size //= 2
     return size
+
+
+def rare_size(size: int) -> int:
+    """Return the size of the second buffer next to one of ``size`` bytes, both powers of two."""
+    return max(mmap.PAGESIZE, size // RARE_PART)

@@ -9,20 +9,47 @@
 #include "kernel.h"
 
 /*
- * Hand over a full batch. There is no wakeup per record, since wakeups cost more than the data:
- * the reader has a timer, and is woken only if the buffer fills faster than that.
+ * Whose events may fill the transport. Those that can be folded in the kernel instead (folded.h)
+ * leave a quarter of it to all others. Perf buffers do not say how full they are, so there the
+ * others have buffers of their own.
  */
-inline_always bool submit(void *ctx, struct batch *batch)
+#define FOLDABLE true
+#define RARE false
+
+/* One in so many of the events that are folded tries to hand the full batch over. */
+#define FOLDED_PER_ATTEMPT 64
+
+/*
+ * Submit a full batch. There is no wakeup per record, since wakeups cost more than the data: the
+ * reader has a timer, and is woken only if the buffer fills faster than that.
+ */
+inline_always bool submit(void *ctx, struct batch *batch, bool foldable)
 {
 #if TRANSPORT_PERF
-	return bpf_perf_event_output(ctx, MAP(EVENTS_FD), BPF_F_CURRENT_CPU, &batch->id,
+	void *events = foldable ? MAP(EVENTS_FD) : MAP(RARE_EVENTS_FD);
+
+	return bpf_perf_event_output(ctx, events, BPF_F_CURRENT_CPU, &batch->id,
 				     sizeof(batch->id) + sizeof(batch->seq) + sizeof(batch->events)) == 0;
 #else
 	u64 waiting = bpf_ringbuf_query(MAP(EVENTS_FD), BPF_RB_AVAIL_DATA);
 
+	if (foldable && waiting + RECORD_SIZE > RING_SIZE / 4 * 3)
+		return false;
 	return bpf_ringbuf_output(MAP(EVENTS_FD), &batch->words, RECORD_SIZE,
 				  waiting > RING_SIZE / 2 ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP) == 0;
 #endif
+}
+
+/* Hand over a full batch and begin the next one; return whether there was room. */
+inline_always bool hand_over(void *ctx, struct batch *batch, bool foldable)
+{
+	if (!submit(ctx, batch, foldable))
+		return false;
+	/* Emptied before it is renumbered: a reader of the new number never sees the old count. */
+	batch->words = 0;
+	__asm__ volatile("" ::: "memory");
+	batch->seq++;
+	return true;
 }
 
 /*
@@ -35,14 +62,23 @@ inline_always u64 *event_room(void *ctx, struct batch *batch, u32 words)
 	u32 used = batch->words;
 
 	if (rarely(used >= BATCH_WORDS)) {
-		if (!submit(ctx, batch)) {
+		if (!hand_over(ctx, batch, RARE)) {
 			batch->lost++;
 			return NULL;
 		}
-		/* Emptied before it is renumbered: a reader of the new number never sees the old count. */
-		batch->words = 0;
-		__asm__ volatile("" ::: "memory");
-		batch->seq++;
+		used = 0;
+	}
+	return &batch->events[used & (BATCH_WORDS - words)];
+}
+
+/* The same for an event of a stream that can be folded; after NULL the caller has to do that. */
+inline_always u64 *room_or_fold(void *ctx, struct batch *batch, u32 words)
+{
+	u32 used = batch->words;
+
+	if (rarely(used >= BATCH_WORDS)) {
+		if (batch->folded % FOLDED_PER_ATTEMPT != 0 || !hand_over(ctx, batch, FOLDABLE))
+			return NULL;
 		used = 0;
 	}
 	return &batch->events[used & (BATCH_WORDS - words)];

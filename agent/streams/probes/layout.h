@@ -89,12 +89,30 @@ struct batch {
 	u64 collided;	/* intervals dropped because another task took the slot */
 	u64 in_flight;	/* intervals already open at the start, so not timed */
 	u64 excluded;	/* events of tasks out of scope, the agent's included */
-	u64 padding[7]; /* no two batches share a cache line */
+	u64 folded;	/* events folded here because the transport was full (folded.h) */
+	u64 padding[6]; /* no two batches share a cache line */
 };
 
 _Static_assert(sizeof(struct batch) == BATCH_SIZE, "batch");
 _Static_assert(__builtin_offsetof(struct batch, words) == BATCH_HEAD, "batch.words");
 _Static_assert(__builtin_offsetof(struct batch, lost) == BATCH_LOST_OFFSET, "batch.lost");
+
+/*
+ * What the bins of latencies folded in the kernel leave open, by CPU and distribution. The bins are
+ * u32, one table of FOLD_BINS after the other.
+ */
+struct folded_sums {
+	u64 count; /* in the bins */
+	u64 ns;
+	u64 lowest; /* valid if count is not 0 */
+	u64 highest;
+	u64 overflow; /* latencies above FOLD_HIGHEST, counted nowhere else */
+	u64 absent;   /* folded events that have no such latency */
+	u64 padding[2];
+};
+
+_Static_assert(sizeof(struct folded_sums) == FOLD_SUMS_SIZE, "folded_sums");
+_Static_assert(FOLD_TABLE_SIZE == FOLD_BINS * sizeof(u32), "folded bins");
 
 /* Total length and number of closed intervals. */
 struct interval_sum {

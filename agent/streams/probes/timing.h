@@ -13,6 +13,7 @@
  * and what the next totals are compared with, so a switch touches only one of our cache lines.
  */
 #pragma once
+#include "folded.h"
 #include "slots.h"
 
 /* The sums of a task as they are reported: since the run's start, or the task's birth. */
@@ -26,14 +27,20 @@ inline_always u64 ran_ns(const struct task_slot *slot, const struct task_origin 
 	return TIMING_ACCOUNTING ? slot->oncpu_ns - origin->runtime : slot->oncpu_ns;
 }
 
-/* Stream one wait as an event. */
+/*
+ * Stream one wait as an event, or fold it. That loses nothing: whose wait it was, and whether the
+ * task had been preempted, is also in the sums of the task's slot.
+ */
 inline_always void stream_wait(void *ctx, struct batch *batch, u32 tid, u64 ns, bool preempted)
 {
 #if WITH_RUNQLAT
-	u64 *event = event_room(ctx, batch, 1);
+	u64 *event = room_or_fold(ctx, batch, 1);
 
-	if (!event)
+	if (rarely(!event)) {
+		fold(RUNQLAT, ns);
+		event_folded(batch);
 		return;
+	}
 	*event = ns | (u64)tid << LATENCY_BITS | (u64)preempted << EVENT_PREEMPTED_BIT;
 	event_done(batch, 1);
 #endif

@@ -27,6 +27,11 @@ STREAM_NUMBERS = {name: number for number, name in enumerate(STREAM_NAMES)}
 STREAM_RUNQLAT = STREAM_NUMBERS["runqlat"]
 """Updated at every context switch, even if run-queue latency is not measured."""
 
+DISTRIBUTIONS = tuple(
+    (stream.name, distribution) for stream in STREAMS for distribution in stream.folded
+)
+"""Latencies that can be folded in the kernel, each with the name of its stream."""
+
 LATENCY_BITS = 37
 LATENCY_MAX = (1 << LATENCY_BITS) - 1
 """137 s in ns. Longer latencies are reported as this value and count as histogram overflow."""
@@ -85,8 +90,8 @@ BATCH_HEAD = 8
 RECORD_SIZE = 16 + 8 * BATCH_WORDS
 """Size of one ring record in bytes, without the kernel's own header."""
 BATCH_LOST_OFFSET = BATCH_HEAD + RECORD_SIZE
-BATCH_TAIL = ("lost", "unmatched", "clamped", "collided", "in_flight", "excluded")
-BATCH_SIZE = BATCH_LOST_OFFSET + 8 * len(BATCH_TAIL) + 56
+BATCH_TAIL = ("lost", "unmatched", "clamped", "collided", "in_flight", "excluded", "folded")
+BATCH_SIZE = BATCH_LOST_OFFSET + 8 * len(BATCH_TAIL) + 48
 COUNTER_FIELDS = (
     "blocked_unmatched",
     "blocked_collided",
@@ -115,10 +120,19 @@ CGROUPS_KEPT = 16
 """Earlier ids of a scope that are kept while its cgroup is made anew again and again."""
 CGROUPS_SIZE = 8 + CGROUP_CHAIN * (8 + 4) + 8 + CGROUPS_KEPT * 8
 
+FOLD_BINS = 28_672
+FOLD_HIGHEST = 10**11
+"""The bins of an HdrHistogram from 1 ns to 100 s with three digits, as agent.aggregate has them."""
+FOLD_TABLE_SIZE = 4 * FOLD_BINS
+FOLD_SUMS_SIZE = 64
 
-DEFAULT_RING_BYTES = 4 << 20
-"""Half of it, the level at which the reader is woken early, holds 250,000 events: one second at
-full load."""
+RING_SIZES = (4 << 20, 2 << 20, 1 << 20)
+"""Half of the largest, the level at which the reader is woken early, holds 250,000 events: one
+second at full load. Smaller ones keep the maps of larger machines within MAPS_BYTES."""
+MAPS_BYTES = 16_000_000
+"""For all maps of a run, up to 64 CPUs."""
+MAP_OVERHEAD = 4096
+"""What the kernel adds to each map (array_map_mem_usage(): a page for struct bpf_array)."""
 
 
 SHARED_CONSTANTS = (
@@ -137,6 +151,10 @@ SHARED_CONSTANTS = (
     "CGROUP_CHAIN",
     "CGROUPS_KEPT",
     "CGROUPS_SIZE",
+    "FOLD_BINS",
+    "FOLD_HIGHEST",
+    "FOLD_TABLE_SIZE",
+    "FOLD_SUMS_SIZE",
     "ERRNOS",
     "SLOT_STOPPED",
     "SLOT_EXITED",
@@ -193,8 +211,26 @@ class Geometry:
             "config": CONFIG_SIZE,
             "cgroups": CGROUPS_SIZE,
             "run_queues": self.cpus * 8,
+            "folded_bins": sum(len(tables) for tables in self.fold_tables()) * FOLD_TABLE_SIZE,
+            "folded_sums": self.cpus * len(DISTRIBUTIONS) * FOLD_SUMS_SIZE,
             **{table.name: table.size(self) for probe in PROBES for table in probe.tables},
         }
+
+    def fold_tables(self) -> list[range]:
+        """Return the numbers of each distribution's tables.
+
+        CPU n uses the n-th of them, modulo their number.
+        """
+        first, tables = 0, []
+        for _, distribution in DISTRIBUTIONS:
+            tables.append(range(first, first + min(distribution.tables, self.cpus)))
+            first = tables[-1].stop
+        return tables
+
+    def maps_bytes(self) -> int:
+        """Return the kernel memory of the maps of a run without details, with a ring."""
+        tables = self.map_sizes().values()
+        return sum(size + MAP_OVERHEAD for size in (*tables, self.ring_bytes))
 
     def detail_sizes(self, details: Collection[str]) -> dict[str, int]:
         """Return the value size in bytes of each map that only these details of a run need."""
@@ -215,7 +251,18 @@ class Geometry:
             "SLOT_MASK": self.slots - 1,
             "MEMBER_MASK": self.members - 1,
             "RING_SIZE": self.ring_bytes,
+            **self._fold_constants(),
         }
+
+    def _fold_constants(self) -> dict[str, int]:
+        constants = {"FOLDS": len(DISTRIBUTIONS)}
+        numbered = enumerate(zip(DISTRIBUTIONS, self.fold_tables(), strict=True))
+        for number, ((_, distribution), tables) in numbered:
+            name = f"FOLD_{distribution.name.upper()}"
+            constants[name] = number
+            constants[f"{name}_TABLE"] = tables.start
+            constants[f"{name}_MASK"] = len(tables) - 1
+        return constants
 
 
 def power_of_two(at_least: int) -> int:
@@ -223,17 +270,21 @@ def power_of_two(at_least: int) -> int:
     return 1 << max(0, at_least - 1).bit_length()
 
 
-def machine_geometry(
-    possible_cpus: int, pid_max: int, ring_bytes: int = DEFAULT_RING_BYTES
-) -> Geometry:
+def machine_geometry(possible_cpus: int, pid_max: int, ring_bytes: int | None = None) -> Geometry:
     """Return the sizes for this machine: one slot per thread id, but at most 65,536 slots.
 
     ``pid_max`` may be raised at any time. Two tasks that share a slot can be told apart, but two
     tasks that shared a member byte could not, so every possible thread id has its own byte.
+
+    The ring is the largest with which the maps take no more than MAPS_BYTES, or else the smallest.
     """
-    return Geometry(
-        cpus=power_of_two(possible_cpus),
-        slots=min(power_of_two(pid_max), MAX_SLOTS),
-        members=1 << TID_BITS,
-        ring_bytes=ring_bytes,
-    )
+    choices = [
+        Geometry(
+            cpus=power_of_two(possible_cpus),
+            slots=min(power_of_two(pid_max), MAX_SLOTS),
+            members=1 << TID_BITS,
+            ring_bytes=size,
+        )
+        for size in ([ring_bytes] if ring_bytes else RING_SIZES)
+    ]
+    return next((g for g in choices if g.maps_bytes() <= MAPS_BYTES), choices[-1])

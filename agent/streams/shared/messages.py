@@ -19,6 +19,8 @@ TABLES = (
     "batches",
     "counters",
     "slots",
+    "folded_bins",
+    "folded_sums",
     *(table.name for probe in PROBES for table in probe.tables),
 )
 """The maps that the agent gets besides the transport's buffers. It gets no program and no link,
@@ -52,6 +54,8 @@ class Buffer:
     cpu: int
     serial: int
     """Never reused, so it distinguishes a buffer from an earlier one of the same CPU."""
+    rare: bool = False
+    """Whether it is the perf buffer of the streams that cannot be folded in the kernel."""
 
     @property
     def fd_name(self) -> str:
@@ -77,13 +81,16 @@ class BuffersRequest(Request[BuffersAnswer]):
     """Serials of the buffers that the agent has."""
     watermark: int
     """Bytes after which a perf buffer's reader is woken."""
+    rare_watermark: int
+    """The same for the buffers of the streams that cannot be folded in the kernel."""
 
     verb = "buffers"
     answer = BuffersAnswer
 
     def __post_init__(self) -> None:
         _check(self.transport in TRANSPORT_CHOICES, f"unknown transport: {self.transport}")
-        _check(0 <= self.watermark <= LARGEST_U32, f"invalid watermark: {self.watermark}")
+        for watermark in (self.watermark, self.rare_watermark):
+            _check(0 <= watermark <= LARGEST_U32, f"invalid watermark: {watermark}")
 
 
 @dataclass(frozen=True)

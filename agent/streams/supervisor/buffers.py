@@ -1,6 +1,7 @@
 """The kernel side of both transports, created on first use. Privileged side."""
 
 import errno
+import itertools
 import os
 from collections.abc import Callable, Collection
 from typing import NamedTuple
@@ -11,6 +12,8 @@ from agent.streams.supervisor.perf_events import OutputEvents, online_cpus
 
 ALL_CPUS = -1
 """The ``cpu`` of the ring, which all CPUs share."""
+RARE_PERF = "rare_perf"
+"""The perf buffers of the streams that cannot be folded in the kernel, apart from the others."""
 
 
 class Buffer(NamedTuple):
@@ -19,6 +22,8 @@ class Buffer(NamedTuple):
     cpu: int
     serial: int
     fd: int
+    rare: bool = False
+    """For the streams that cannot be folded in the kernel."""
 
 
 class Buffers:
@@ -28,7 +33,8 @@ class Buffers:
         self._geometry = geometry
         self._online = online
         self._maps: dict[str, int] = {}
-        self._outputs: OutputEvents | None = None
+        self._serials = itertools.count(1)
+        self._outputs: dict[str, OutputEvents] = {}
         self._counting = False
         self._refused_before = 0
 
@@ -48,24 +54,36 @@ class Buffers:
             raise causes.refused("creating a ring buffer", error) from error
         return "ring"
 
-    def events_fd(self, transport: str) -> int:
-        """Return the fd of the map that programs write to. Raises CannotCollect."""
+    def map_fds(self, transport: str) -> dict[str, int]:
+        """Return the fds of the maps that programs write to, by their names in the C files.
+
+        Raises CannotCollect.
+        """
+        names = {"events": transport}
+        if transport == "perf":
+            names["rare_events"] = RARE_PERF
         try:
-            return self._create(transport)
+            return {name: self._create(map_name) for name, map_name in names.items()}
         except OSError as error:
             raise causes.refused(f"creating a {transport} buffer", error) from error
 
-    def offered(self, transport: str, have: Collection[int], watermark: int) -> list[Buffer]:
+    def offered(
+        self, transport: str, have: Collection[int], watermarks: tuple[int, int]
+    ) -> list[Buffer]:
         """Return the current buffers, except those with a serial in ``have``. Raises CannotCollect.
 
-        A perf buffer's reader is woken each time ``watermark`` bytes have been written.
+        A perf buffer's reader is woken each time ``watermarks`` bytes have been written: the first
+        is for the streams that can be folded in the kernel, the second for all others.
         """
-        fd = self.events_fd(transport)
+        fds = self.map_fds(transport)
         if transport == "ring":
-            buffers = [Buffer(ALL_CPUS, 0, fd)]
+            buffers = [Buffer(ALL_CPUS, 0, fds["events"])]
         else:
-            events = self._perf_outputs(fd).renew(watermark)
-            buffers = [Buffer(event.cpu, event.serial, event.fd) for event in events]
+            buffers = [
+                Buffer(event.cpu, event.serial, event.fd, name == RARE_PERF)
+                for name, watermark in zip(("perf", RARE_PERF), watermarks, strict=True)
+                for event in self._perf_outputs(name).renew(watermark)
+            ]
         return [buffer for buffer in buffers if buffer.serial not in have]
 
     def begin(self, transport: str) -> None:
@@ -79,33 +97,37 @@ class Buffers:
         return None if refused is None else refused - self._refused_before
 
     def close(self) -> None:
-        if self._outputs is not None:
-            self._outputs.close()
+        for outputs in self._outputs.values():
+            outputs.close()
         for fd in self._maps.values():
             os.close(fd)
         self._maps.clear()
 
     def _refused(self) -> int | None:
-        return self._outputs.refused() if self._counting and self._outputs else None
+        if not self._counting:
+            return None
+        counts = [outputs.refused() for outputs in self._outputs.values()]
+        known = [count for count in counts if count is not None]
+        return sum(known) if known else None
 
-    def _create(self, transport: str) -> int:
-        if transport not in self._maps:
-            if transport == "ring":
+    def _create(self, name: str) -> int:
+        if name not in self._maps:
+            if name == "ring":
                 fd = bpf.create_map(
                     "cba_events", bpf.MAP_TYPE_RINGBUF, entries=self._geometry.ring_bytes
                 )
             else:
                 fd = bpf.create_map(
-                    "cba_perf_events",
+                    f"cba_{name}_events",
                     bpf.MAP_TYPE_PERF_EVENT_ARRAY,
                     key=4,
                     value=4,
                     entries=self._geometry.cpus,
                 )
-            self._maps[transport] = fd
-        return self._maps[transport]
+            self._maps[name] = fd
+        return self._maps[name]
 
-    def _perf_outputs(self, array_fd: int) -> OutputEvents:
-        if self._outputs is None:
-            self._outputs = OutputEvents(array_fd, self._online)
-        return self._outputs
+    def _perf_outputs(self, name: str) -> OutputEvents:
+        if name not in self._outputs:
+            self._outputs[name] = OutputEvents(self._maps[name], self._online, self._serials)
+        return self._outputs[name]

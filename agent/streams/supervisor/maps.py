@@ -81,7 +81,7 @@ class Maps:
 
     def of_programs(self, transport: str, details: Collection[str] = ()) -> dict[str, int]:
         """Return the fds that programs use, by their names in the C files without ``_FD``."""
-        fds = {**self.fds, "events": self.buffers.events_fd(transport)}
+        fds = {**self.fds, **self.buffers.map_fds(transport)}
         if "wait_functions" in details:
             fds["stacks"] = self.wait_stacks().fd
         return fds | self.of_details(details)
@@ -111,7 +111,7 @@ class Maps:
         ``cgroups``: the chain of ids down to the scope, if that is a cgroup.
         """
         section_tables = (table.name for probe in PROBES for table in probe.tables)
-        for name in ("slots", "counters", "members", *section_tables):
+        for name in ("slots", "counters", "members", "folded_bins", "folded_sums", *section_tables):
             self._clear(self.fds[name])
         for fd in self._detail_fds.values():
             self._clear(fd)

@@ -10,7 +10,7 @@ import os
 import platform
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,11 +91,14 @@ class OutputEvents:
     was used for the update is closed.
     """
 
-    def __init__(self, array_fd: int, online: Callable[[], list[int]] = online_cpus) -> None:
+    def __init__(
+        self, array_fd: int, online: Callable[[], list[int]], serials: Iterator[int]
+    ) -> None:
+        """``serials``: the numbers of the events to come, shared with other such objects."""
         self._array_fd = array_fd
         self._online = online
+        self._serials = serials
         self._events: dict[int, OutputEvent] = {}
-        self._serial = 0
         self._lost_by_closed = 0
         self._read_format = FORMAT_TOTAL_TIME_RUNNING | FORMAT_LOST
 
@@ -136,8 +139,7 @@ class OutputEvents:
         except OSError:
             os.close(fd)
             raise
-        self._serial += 1
-        return OutputEvent(cpu, self._serial, watermark, fd)
+        return OutputEvent(cpu, next(self._serials), watermark, fd)
 
     def _open(self, cpu: int, watermark: int) -> int:
         try:

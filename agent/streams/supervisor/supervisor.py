@@ -40,6 +40,7 @@ from agent.streams.shared.messages import (
 from agent.streams.shared.plan import Plan
 from agent.streams.supervisor import scopes
 from agent.streams.supervisor.armed import Armed, wait_for_running_programs
+from agent.streams.supervisor.autogroup import Autogroup
 from agent.streams.supervisor.compilation import Abandoned, Built, Compiler
 from agent.streams.supervisor.identities import Identity, clock_offset, ourselves
 from agent.streams.supervisor.maps import Maps, RunConfig, this_machine
@@ -69,6 +70,7 @@ class Supervisor:
         self._maps: Maps | None = None
         self._built: OrderedDict[Plan, Built] = OrderedDict()
         self._armed: Armed | None = None
+        self._autogroup = Autogroup()
         self._sections: tuple[str, ...] = ()
         self._names_waits = False
         self._clock_offset = 0
@@ -121,9 +123,11 @@ class Supervisor:
     def _buffers(self, request: BuffersRequest) -> Answer:
         maps = self._ready_maps()
         transport = maps.buffers.chosen(request.transport)
-        offered = maps.buffers.offered(transport, request.have, request.watermark)
+        offered = maps.buffers.offered(
+            transport, request.have, (request.watermark, request.rare_watermark)
+        )
         now = {
-            Buffer(buffer.cpu, buffer.serial): buffer.fd
+            Buffer(buffer.cpu, buffer.serial, buffer.rare): buffer.fd
             for buffer in offered[: messages.BUFFERS_AT_ONCE]
         }
         more = len(offered) > len(now)
@@ -156,6 +160,7 @@ class Supervisor:
         self._armed = armed
         _reset(maps, config, armed, request)
         self._sections = plan.sections
+        self._autogroup.favour()
         counts = read_section_counts(plan.sections)
         self._attach(armed, request, root)
         self._names_waits = "wait_functions" in plan.details
@@ -236,6 +241,7 @@ class Supervisor:
         if self._armed is not None:
             self._armed.detach()
             self._armed = None
+            self._autogroup.put_back()
 
 
 def _tables(maps: Maps) -> dict[str, int]:

@@ -1,0 +1,220 @@
+"""No event is lost while the agent does not run: waits are folded in the kernel, and exec and exit
+find the room that the others leave."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from fakes import faults
+from fakes.copied_package import Copy
+from fakes.disks import READS, TOLD_OF, Disk, read_at_once
+from fakes.processes import Launched, launched, stopped
+from fakes.program import program
+
+from agent.aggregate.histogram import LatencyHistogram
+from agent.model import TIMINGS, TRANSPORTS, Json
+
+TURNS = 50_000
+SMALL = 64 << 10
+"""Bytes: 31 records of 256 waits, of which a quarter is left to others."""
+EXECS = 300
+RESERVING = 256 << 10
+"""Bytes: a quarter of it holds 31 records, each of 16 exits or 64 execs."""
+TINY = 8 << 10
+"""Bytes: two records of 64 requests, and one that is left to others."""
+
+
+@pytest.fixture
+def small(copy: Copy) -> Iterator[Launched]:
+    """An agent with small buffers."""
+    copy.inject(faults.small_ring, SMALL)
+    copy.inject(faults.small_perf_buffers, SMALL)
+    with copy.launched() as agent:
+        agent.settle()
+        yield agent
+
+
+def counts_of(evidence: Json, stream: str = "runqlat") -> Json:
+    counts: Json = evidence["completeness"]["streams"][stream]
+    assert counts["produced"] == counts["received"] + counts["lost"]
+    return counts
+
+
+def reasons(evidence: Json) -> set[str]:
+    """Return the codes of the evidence's reasons."""
+    return {reason.partition(":")[0] for reason in evidence["completeness"]["reasons"]}
+
+
+def check(evidence: Json, name: str) -> Json:
+    [found] = [check for check in evidence["checks"] if check["name"] == name]
+    return dict(found)
+
+
+@pytest.mark.parametrize("timing", TIMINGS)
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_stopped_agent_loses_no_wait(small: Launched, transport: str, timing: str) -> None:
+    with program("pingpong", TURNS) as players:
+        body = {"scope": players.scope, "transport": transport, "timing": timing}
+        with small.run(sections=["runqlat", "offcpu"], **body) as run:
+            players.work()
+            with stopped(small.pid):
+                players.work()
+            players.work()
+    evidence = run.evidence
+    counts = counts_of(evidence)
+    assert counts["lost"] == 0
+    assert counts["folded"] > TURNS
+    # what was streamed before and after is more than the buffers hold
+    assert counts["received"] - counts["folded"] > TURNS
+    assert evidence["runqlat"]["count"] == counts["received"]
+    assert evidence["overhead"]["events_by_stream"]["runqlat"] == counts["received"]
+    for breakdown in (evidence["runqlat"]["by_thread"], evidence["runqlat"]["by_command"]):
+        rows = [*breakdown["top"], breakdown["other"]]
+        assert sum(row["count"] for row in rows) == counts["received"]
+        total_us = sum(row["total_us"] for row in rows)
+        assert total_us == pytest.approx(counts["received"] * evidence["runqlat"]["mean_us"])
+    assert check(evidence, "run_queue_wait")["pass"]
+    assert "lost" not in reasons(evidence)
+    assert "unaccounted" not in reasons(evidence)
+
+
+def test_the_verdict_on_a_run_with_a_stopped_agent_is_complete(small: Launched) -> None:
+    def measured() -> Json:
+        with program("pingpong", TURNS) as players:
+            with small.run(scope=players.scope) as run:
+                players.work()
+                with stopped(small.pid):
+                    players.work()
+            return run.evidence
+
+    evidence = measured()
+    assert counts_of(evidence)["folded"] > 0
+    assert evidence["completeness"]["verdict"] == "complete", evidence["completeness"]
+
+
+def test_how_long_the_agent_did_not_run_is_told(small: Launched) -> None:
+    seconds = 1.5
+    with small.run(sections=["runqlat"]) as run, stopped(small.pid):
+        time.sleep(seconds)
+    overhead = run.evidence["overhead"]
+    assert overhead["longest_drain_gap_ms"] >= seconds * 1000
+    for process in overhead["processes"]:
+        assert process["run_delay_ms"] >= 0
+
+
+def test_metrics_in_the_middle_have_what_was_folded(small: Launched) -> None:
+    with program("pingpong", TURNS) as players, small.run(scope=players.scope):
+        with stopped(small.pid):
+            players.work()
+        page = small.metrics()
+        [folded] = numbers(page, 'chainbench_agent_events_folded_total{stream="runqlat"}')
+        [received] = numbers(page, 'chainbench_agent_events_received_total{stream="runqlat"}')
+        [count] = numbers(page, "chainbench_runqlat_microseconds_count")
+    assert folded > TURNS
+    assert received >= 2 * TURNS
+    assert count == received
+
+
+def numbers(page: str, name: str) -> list[float]:
+    return [float(line.split()[-1]) for line in page.splitlines() if line.startswith(name)]
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["a table a CPU", "one table"])
+def test_folded_is_streamed_slot_by_slot(copy: Copy, shared: bool) -> None:
+    """The same waits are streamed and folded, from 0 ns to beyond the histogram's range."""
+    copy.inject(faults.in_c, "FOLDED_AS_WELL")
+    copy.inject(faults.folded_apart)
+    if shared:
+        copy.inject(faults.shared_fold_tables)
+    with copy.launched() as agent:
+        agent.settle()
+        with (
+            program("pingpong", TURNS) as players,
+            agent.run(sections=["runqlat"]) as run,
+        ):
+            players.work()
+    streamed, folded = run.evidence["runqlat"], run.evidence["runqlat"]["folded"]
+    assert folded["count"] > TURNS
+    assert folded["overflow"] > 0
+    slots = [LatencyHistogram.decode(latency["hdr"]).counts for latency in (streamed, folded)]
+    assert (slots[0] == slots[1]).all()
+    assert (slots[0] > 0).sum() > 10_000
+    for exact in ("count", "overflow", "min_us", "max_us", "mean_us"):
+        assert folded[exact] == streamed[exact]
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_execs_and_exits_find_room_in_full_buffers(copy: Copy, transport: str) -> None:
+    copy.inject(faults.small_ring, RESERVING)
+    copy.inject(faults.small_perf_buffers, RESERVING)
+    with copy.launched() as agent:
+        agent.settle()
+        with (
+            agent.run(transport=transport, scope={"pid": os.getpid()}) as run,
+            program("pingpong", TURNS) as players,
+            program("execs") as execs,
+            stopped(agent.pid),
+        ):
+            players.work()
+            execs.work(json.dumps({"how": "plain", "path": "/bin/true", "count": EXECS}))
+            players.work()
+    for stream in ("exec", "exit"):
+        counts = counts_of(run.evidence, stream)
+        assert counts["lost"] == 0
+        assert counts["received"] >= EXECS
+    assert counts_of(run.evidence)["folded"] > TURNS
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_block_requests_are_folded_without_their_device(
+    copy: Copy, disk: Disk, tool: Callable[[str], str], transport: str
+) -> None:
+    """Buffers of a few records of 64 requests, and an agent that is stopped meanwhile."""
+    copy.inject(faults.small_ring, TINY)
+    copy.inject(faults.small_perf_buffers, TINY)
+    with copy.launched() as agent:
+        agent.settle()
+        with agent.run(sections=["biolatency"], transport=transport) as run, stopped(agent.pid):
+            read_at_once(tool("fio"), disk.folder)
+    evidence = run.evidence
+    counts = counts_of(evidence, "biolatency")
+    assert counts["lost"] == 0
+    assert counts["folded"] > READS / 4
+    assert counts["produced"] >= READS * TOLD_OF
+    assert "folded" in reasons(evidence)
+    assert evidence["completeness"]["verdict"] == "degraded"
+    assert not [check for check in evidence["checks"] if check["name"].startswith("block_")]
+    # they are in the distributions, and in no row of the table
+    in_rows = sum(row["count"] for row in evidence["biolatency"]["by_operation"])
+    assert in_rows + counts["folded"] == counts["received"]
+    for distribution in (evidence["biolatency"], evidence["biolatency"]["with_queue"]):
+        assert in_rows < distribution["count"] <= counts["received"]
+
+
+def nice_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/autogroup").read_text().split()[-1]
+
+
+needs_autogroups = pytest.mark.skipif(
+    not Path("/proc/self/autogroup").exists(), reason="this kernel has no autogroups"
+)
+
+
+@needs_autogroups
+def test_a_session_of_its_own_is_favoured_during_a_run(tmp_path: Path) -> None:
+    with launched(tmp_path / "log", before=("setsid",)) as agent:
+        agent.settle()
+        Path(f"/proc/{agent.supervisor}/autogroup").write_text("3")
+        with agent.run():
+            assert nice_of(agent.supervisor) == nice_of(agent.pid) == "-20"
+        assert nice_of(agent.supervisor) == "3"
+
+
+@needs_autogroups
+def test_the_session_of_a_workload_is_not_favoured(own_agent: Launched) -> None:
+    before = nice_of(own_agent.supervisor)
+    with own_agent.run():
+        assert nice_of(own_agent.supervisor) == before

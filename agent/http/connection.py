@@ -1,20 +1,22 @@
 """One client connection: Hypercorn's, plus the limits and JSON errors that Hypercorn lacks.
 
-Built from Hypercorn's parts instead of ``hypercorn.trio.serve``, which has three problems (as of
+Built from Hypercorn's parts instead of ``hypercorn.trio.serve``, which has four problems (as of
 0.18): no limit on connections, a send that a client can block forever (it is shielded from
-cancellation, so shutdown hangs too), and errors with an empty body.
+cancellation, so shutdown hangs too), errors with an empty body, and requests that are carried out
+although what follows them has the client get an error, or no answer at all.
 """
 
+import contextlib
 import logging
 from http import HTTPStatus
-from typing import Literal, cast
+from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
 import h11
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
-from hypercorn.events import Closed, Event, Updated
+from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol import ProtocolWrapper
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.trio.task_group import TaskGroup
@@ -24,6 +26,7 @@ from hypercorn.typing import ConnectionState
 from hypercorn.utils import parse_socket_addr
 
 from agent.errors import AgentError
+from agent.http.parser import RequestParser
 from agent.http.responses import encode, error_body
 
 LOGGER = logging.getLogger("agent.http")
@@ -32,9 +35,11 @@ PIECE = 64 * 1024
 """A long answer is sent in pieces of this size, to distinguish a client that reads slowly from one
 that does not read at all."""
 
+MAX_RECEIVE = 64 * 1024
+
 LINGER_SECONDS = 1.0
-"""How long to keep reading after refusing a request that was not read to its end. Closing at once
-makes the kernel reset the connection, and the client may never see the refusal."""
+"""How long to keep reading after an answer to a client that may still be sending. Closing at once
+makes the kernel reset the connection, and the client may never see the answer."""
 
 Phase = Literal["waiting", "uploading", "downloading", "working"]
 
@@ -68,7 +73,9 @@ class ClientStream:
         return bytes(await self._stream.receive_some(max_bytes))
 
     async def send_eof(self) -> None:
-        await self._stream.send_eof()
+        """Send EOF if the connection still stands."""
+        with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            await self._stream.send_eof()
 
     async def aclose(self) -> None:
         await self._stream.aclose()
@@ -77,23 +84,25 @@ class ClientStream:
         """Close without waiting; pending reads and sends raise `trio.ClosedResourceError`."""
         self.socket.close()
 
-    async def linger(self) -> None:
-        """Send EOF, then discard what the client sends, for at most `LINGER_SECONDS`."""
-        with trio.move_on_after(LINGER_SECONDS):
-            try:
-                await self._stream.send_eof()
-                while await self._stream.receive_some(PIECE):
-                    pass
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                pass
-
-
-class Refused(Event):
-    """A request was refused before its end: keep reading for a while before closing."""
-
 
 class JsonH11Protocol(H11Protocol):
     """HTTP/1.1 only: no upgrade to HTTP/2 or WebSockets, and errors as JSON."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        parser = RequestParser(self.config.h11_max_incomplete_size)
+        self.connection = cast(h11.Connection, parser)
+
+    @property
+    def answer_is_owed(self) -> bool:
+        """Whether a request has arrived whose answer has not been sent to its end."""
+        return self.connection.our_state in (h11.SEND_RESPONSE, h11.SEND_BODY)
+
+    @property
+    def client_may_send_more(self) -> bool:
+        """Whether bytes may arrive that nobody will read: the rest of a body or of what was
+        refused, or anything at all after the last request of the connection."""
+        return self.connection.their_state in (h11.SEND_BODY, h11.MUST_CLOSE, h11.ERROR)
 
     async def _check_protocol(self, event: h11.Request) -> None:
         """Do nothing. Hypercorn switches to HTTP/2 here if a client requests it in cleartext."""
@@ -121,7 +130,6 @@ class JsonH11Protocol(H11Protocol):
         await self._send_h11_event(h11.Response(status_code=status_code, headers=headers))
         await self._send_h11_event(h11.Data(data=body))
         await self._send_h11_event(h11.EndOfMessage())
-        await self.send(Refused())
 
 
 def _is_acceptable(request: h11.Request) -> bool:
@@ -156,6 +164,7 @@ class Connection(TCPServer):
         self._client_stream = stream
         self._http: JsonH11Protocol | None = None
         self._left = False
+        self._winding_down = False
         self._scope = trio.CancelScope()
 
     @property
@@ -165,11 +174,9 @@ class Connection(TCPServer):
             return "downloading"
         if self._http is None:
             return "waiting"
-        connection = self._http.connection
-        if connection.their_state is h11.SEND_BODY:
+        if self._http.connection.their_state is h11.SEND_BODY:
             return "uploading"
-        answer_is_owed = connection.our_state in (h11.SEND_RESPONSE, h11.SEND_BODY)
-        return "working" if answer_is_owed else "waiting"
+        return "working" if self._http.answer_is_owed else "waiting"
 
     def abort(self) -> None:
         """End the connection immediately, in any phase."""
@@ -190,9 +197,6 @@ class Connection(TCPServer):
 
     async def protocol_send(self, event: Event) -> None:
         """Handle an event of the protocol as Hypercorn does, with a few additions."""
-        if isinstance(event, Refused):
-            await self._client_stream.linger()
-            return
         if isinstance(event, Updated):
             self.since = trio.current_time()
             if self._left:
@@ -201,7 +205,42 @@ class Connection(TCPServer):
         # time. Without a shield, "Connection: close" would close nothing, and on other connections
         # the keep-alive timeout would not start. ClientStream limits sends; the rest is quick.
         with trio.CancelScope(shield=True):
-            await super().protocol_send(event)
+            if isinstance(event, Closed) and self._http and self._http.client_may_send_more:
+                await self._wind_down()
+            else:
+                await super().protocol_send(event)
+
+    async def _wind_down(self) -> None:
+        """Send EOF, then have the task that reads discard what arrives until the client closes.
+
+        That takes `LINGER_SECONDS` at most.
+        """
+        self._winding_down = True
+        await self._client_stream.send_eof()
+        await self.protocol.handle(Closed())
+        if not self._left:
+            await self.idle_task.restart(self._task_group, self._close_later)
+
+    async def _close_later(self) -> None:
+        await trio.sleep(LINGER_SECONDS)
+        self._client_stream.close()
+
+    async def _read_data(self) -> None:
+        """Read until the client leaves, or has sent its last request and EOF.
+
+        EOF says only that the client sends nothing more: it may be waiting for its answer, as
+        ``printf … | nc -N`` does. A client that has closed its socket looks the same until it is
+        sent something; until then its handler goes on.
+        """
+        at_end = False
+        with contextlib.suppress(trio.ClosedResourceError, trio.BrokenResourceError):
+            while not at_end:
+                data = await self._client_stream.receive_some(MAX_RECEIVE)
+                at_end = not data
+                if not self._winding_down:
+                    await self.protocol.handle(RawData(data))
+        if not (at_end and self.phase == "working"):
+            await self.protocol.handle(Closed())
 
     async def _serve(self) -> None:
         """Do what `TCPServer.run` does for plain TCP, but with our own protocol class."""

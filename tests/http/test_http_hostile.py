@@ -140,6 +140,141 @@ def test_pipelined_requests_are_answered_in_turn(server: RunningServer) -> None:
     assert [answer[:3] for answer in answers] == [b"200", b"409", b"404"]
 
 
+LAST_REQUESTS = (
+    b"POST /%s HTTP/1.0\r\n\r\n",
+    b"POST /%s HTTP/1.0\nHost: localhost\n\n",
+    b"POST /%s HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n",
+    b"POST /%s HTTP/1.1\r\n" + HOST + b"Connection: close\r\nContent-Length: 2\r\n"
+    b"Content-Type: application/json\r\n\r\n{}",
+)
+"""Requests that are their connection's last."""
+
+FOLLOWING = (b"\n", b"\r\n", b"\r\n\r\n", b"\0", b"garbage\r\n\r\n", b"{}", b"x" * 1_000_000)
+
+
+@pytest.mark.parametrize("following", FOLLOWING, ids=lambda sent: repr(sent[:9]))
+@pytest.mark.parametrize("last", LAST_REQUESTS)
+def test_what_follows_the_last_request_does_not_spoil_its_answer(
+    server: RunningServer, last: bytes, following: bytes
+) -> None:
+    """A client that is told 400 must be able to rely on nothing having been done."""
+    for route, key in ((b"start", "status"), (b"stop", "runqlat")):
+        with server.connect() as sock:
+            sock.sendall(last % route + following)
+            head, _, body = read_to_end(sock).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200")
+        assert key in json.loads(body)
+
+
+def test_what_arrives_after_the_answer_does_not_take_it_back(server: RunningServer) -> None:
+    """Had the server closed, the kernel would reset the connection and drop what was not read."""
+    with server.connect() as sock:
+        sock.sendall(b"GET /status HTTP/1.0\r\n\r\n")
+        eventually(lambda: has_arrived(sock))
+        for _ in range(5):
+            sock.sendall(b"x" * 1000)
+            time.sleep(0.01)
+        assert read_to_end(sock).startswith(b"HTTP/1.1 200")
+
+
+def has_arrived(sock: socket.socket) -> bool:
+    return bool(sock.recv(1, socket.MSG_PEEK))
+
+
+def test_a_client_that_never_closes_does_not_keep_its_connection(server: RunningServer) -> None:
+    before = descriptors()
+    with server.connect() as sock:
+        sock.sendall(b"GET /status HTTP/1.0\r\n\r\n")
+        eventually(lambda: descriptors() == before + 1)
+
+
+@pytest.mark.parametrize("empty", [b"\n", b"\r\n", b"\r\n\r\n\n\r\n"])
+def test_empty_lines_before_a_request_are_ignored(server: RunningServer, empty: bytes) -> None:
+    """RFC 9112, section 2.2; old clients end a body with a CRLF that is not part of it."""
+    start, stop = (
+        b"POST /%s HTTP/1.1\r\n" % route + HOST + b"\r\n" for route in (b"start", b"stop")
+    )
+    with server.connect() as sock:
+        sock.sendall(empty + start + empty + stop + empty)
+        sock.sendall(empty)
+        sock.sendall(empty + b"GET /x HTTP/1.0\r\n\r\n")
+        answers = read_to_end(sock).split(b"HTTP/1.1 ")[1:]
+    assert [answer[:3] for answer in answers] == [b"200", b"200", b"404"]
+
+
+def test_empty_lines_one_byte_at_a_time(server: RunningServer) -> None:
+    with server.connect() as sock:
+        for byte in b"\r\n\r\n" + ASKS_STATUS + b"\r\n" + ASKS_STATUS[:-2]:
+            sock.sendall(bytes([byte]))
+        assert reads_status(sock)
+        sock.sendall(b"\r\n")
+        assert reads_status(sock)
+
+
+def test_endless_empty_lines_keep_no_connection() -> None:
+    with running_server(HttpSettings(keep_alive_timeout=0.3)) as server, server.connect() as sock:
+
+        def is_closed() -> bool:
+            try:
+                sock.sendall(b"\r\n")
+            except OSError:
+                return True
+            return False
+
+        eventually(is_closed)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"POST /start HTTP/1.0\r\n\r\n",
+        b"POST /start HTTP/1.1\r\n" + HOST + b"\r\n",
+        b"POST /start HTTP/1.1\r\n" + HOST + b"\r\n" + ASKS_STATUS,
+    ],
+)
+def test_a_client_that_has_finished_sending_gets_its_answers(
+    server: RunningServer, request_: bytes
+) -> None:
+    """It half-closes, as ``printf … | nc -N`` does."""
+    release = hold(server, "arming")
+    with server.connect() as sock:
+        sock.sendall(request_)
+        sock.shutdown(socket.SHUT_WR)
+        eventually(lambda: bool(server.recorder.requests))
+        assert is_served(server)
+        release()
+        answer = read_to_end(sock)
+    assert answer.count(b"HTTP/1.1 200") == request_.count(b" HTTP/")
+
+
+@pytest.mark.parametrize(
+    ("start", "status"),
+    [
+        (b"Content-Length: 9\r\n\r\n{}", 400),
+        (b"Content-Length: x\r\n\r\n{}", 400),
+        (b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{} ", 400),
+        (b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\nzz\r\n", 400),
+        (b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}xx0\r\n\r\n", 400),
+        (b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nbad trailer\r\n\r\n", 400),
+        (b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n", 400),
+        (b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501),
+        (b"Bad Header: x\r\n\r\n", 400),
+        (b"Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n", 400),
+    ],
+)
+@pytest.mark.parametrize("close", [b"", b"Connection: close\r\n"])
+def test_what_is_refused_has_not_been_carried_out(
+    server: RunningServer, start: bytes, status: int, close: bytes
+) -> None:
+    with server.connect() as sock:
+        content = b"Content-Type: application/json\r\n"
+        sock.sendall(b"POST /start HTTP/1.1\r\n" + HOST + close + content + start)
+        sock.shutdown(socket.SHUT_WR)
+        assert status_and_error(read_to_end(sock))[0] == status
+    assert is_served(server)
+    assert server.recorder.requests == []
+
+
 @pytest.mark.parametrize("version", [b"1.0", b"1.1"])
 def test_a_connection_to_be_closed_is_closed(server: RunningServer, version: bytes) -> None:
     with server.connect() as sock:

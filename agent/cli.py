@@ -1,30 +1,75 @@
 """The command line: turns arguments into settings and runs a subcommand."""
 
 import argparse
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from agent import __version__
-from agent.model import TIMINGS, TRANSPORT_CHOICES
+from agent.http.host_names import host_to_allow, host_to_bind
+from agent.model import TIMINGS, TRANSPORT_CHOICES, wrong_with_label
 from agent.settings import Settings
 
 COMMANDS = ("serve", "demo", "show", "overhead")
+LONGEST_QUOTED = 100
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand and return its exit status; the default is ``serve``."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    # chainbench-agent --port 9090, without a subcommand, has always meant serve
-    if not arguments or (arguments[0] not in COMMANDS and arguments[0] not in TOP_LEVEL):
-        arguments.insert(0, "serve")
     command: list[str] = []
-    if arguments[0] == "overhead" and "--" in arguments:
+    if arguments[:1] == ["overhead"] and "--" in arguments:
         split = arguments.index("--")
         arguments, command = arguments[:split], arguments[split + 1 :]
-    options = build_parser().parse_args(arguments)
+    options = _parse(_with_command(arguments))
     if options.subcommand == "overhead":
         options.workload = command
     return int(options.run(options))
+
+
+def _with_command(arguments: Sequence[str]) -> list[str]:
+    """Return arguments that begin with a command, or with an option that needs none."""
+    first = arguments[0] if arguments else ""
+    if first == "help":
+        return [*arguments[1:2], "--help"]
+    # chainbench-agent --port 9090, without a subcommand, has always meant serve
+    if not first or (first.startswith("-") and first not in TOP_LEVEL):
+        return ["serve", *arguments]
+    return list(arguments)
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Parse arguments. Exits with a hint for a command or an option that does not exist."""
+    parser = build_parser()
+    if arguments[0] not in (*COMMANDS, *TOP_LEVEL):
+        parser.error(_no_such_command(arguments[0]))
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        options.parser.error(_not_understood(unknown[0], options.parser.format_usage()))
+    return options
+
+
+def _no_such_command(name: str) -> str:
+    quoted = repr(name[:LONGEST_QUOTED])
+    if name.isdecimal():
+        return f"there is no command {quoted}; a port is given as --port {name[:LONGEST_QUOTED]}"
+    hint = _did_you_mean(name, COMMANDS)
+    return f"there is no command {quoted}{hint}; the commands are {', '.join(COMMANDS)}"
+
+
+def _not_understood(argument: str, usage: str) -> str:
+    if argument in COMMANDS:
+        return f"the command {argument} must come first"
+    hint = _did_you_mean(argument.partition("=")[0], re.findall(r"--[a-z-]+", usage))
+    return f"unrecognized argument {argument[:LONGEST_QUOTED]!r}{hint}"
+
+
+def _did_you_mean(name: str, known: Sequence[str]) -> str:
+    # Imported here because only mistakes need it.
+    from difflib import get_close_matches
+
+    nearest = get_close_matches(name, known, n=1)
+    return f"; did you mean {nearest[0]}?" if nearest else ""
 
 
 TOP_LEVEL = ("-h", "--help", "--version")
@@ -42,15 +87,22 @@ def build_parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="run the agent (the default)")
     serve.add_argument(
         "--port",
+        "-p",
         type=_port,
         default=defaults.port,
         help="port to listen on; 0 picks a free one (default: %(default)s)",
     )
     serve.add_argument(
-        "--host", default=defaults.host, help="address or name to bind (default: %(default)s)"
+        "--host",
+        type=_host,
+        default=defaults.host,
+        help="address or name to bind (default: %(default)s)",
     )
     serve.add_argument(
-        "--machine", default=defaults.machine, help="machine label (default: the host name)"
+        "--machine",
+        type=_label,
+        default=defaults.machine,
+        help="machine label (default: the host name)",
     )
     serve.add_argument("--user", help="user for the HTTP process (default: an unused uid)")
     serve.add_argument(
@@ -61,6 +113,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     serve.add_argument(
         "--allow-host",
+        type=_allowed_host,
         action="append",
         default=[],
         metavar="NAME",
@@ -78,15 +131,15 @@ def build_parser() -> argparse.ArgumentParser:
         default=defaults.transport,
         help="ring buffer, perf buffers, or auto: the ring if available (default: %(default)s)",
     )
-    serve.set_defaults(run=_serve)
+    serve.set_defaults(parser=serve, run=_serve)
 
     demo = commands.add_parser("demo", help="run a bundled workload and print its evidence")
     demo.add_argument("--agent", metavar="URL", help="URL of a running agent (default: start one)")
-    demo.set_defaults(run=_demo)
+    demo.set_defaults(parser=demo, run=_demo)
 
     show = commands.add_parser("show", help="print saved evidence in readable form")
     show.add_argument("file", help="file with evidence as JSON; - for standard input")
-    show.set_defaults(run=_show)
+    show.set_defaults(parser=show, run=_show)
 
     overhead = commands.add_parser(
         "overhead", help="measure what each section costs a workload: overhead [-- COMMAND]"
@@ -94,7 +147,7 @@ def build_parser() -> argparse.ArgumentParser:
     overhead.add_argument(
         "--rounds", type=_positive, default=10, help="pairs of runs per section (%(default)s)"
     )
-    overhead.set_defaults(run=_overhead, workload=[])
+    overhead.set_defaults(parser=overhead, run=_overhead, workload=[])
     return parser
 
 
@@ -137,12 +190,37 @@ def _overhead(options: argparse.Namespace) -> int:
 
 
 def _port(text: str) -> int:
-    if not (text.isdecimal() and int(text) <= 65535):
-        raise argparse.ArgumentTypeError("a port is a number from 0 to 65535")
-    return int(text)
+    return _whole_number(text, 0, 65535, "a port is a number from 0 to 65535")
 
 
 def _positive(text: str) -> int:
-    if not (text.isdecimal() and int(text) >= 1):
-        raise argparse.ArgumentTypeError("must be a number of at least 1")
+    return _whole_number(text, 1, 10**9, "must be a number of at least 1")
+
+
+def _whole_number(text: str, least: int, most: int, wrong: str) -> int:
+    # int() also takes "1_000", " 1" and the digits of other scripts.
+    is_number = text.isascii() and text.isdecimal() and len(text) <= len(str(most))
+    if not (is_number and least <= int(text) <= most):
+        raise argparse.ArgumentTypeError(f"{wrong}, not {text[:LONGEST_QUOTED]!r}")
     return int(text)
+
+
+def _host(text: str) -> str:
+    return _host_by(host_to_bind, text)
+
+
+def _allowed_host(text: str) -> str:
+    return _host_by(host_to_allow, text)
+
+
+def _host_by(parse: Callable[[str], str], text: str) -> str:
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _label(text: str) -> str:
+    if wrong := wrong_with_label(text):
+        raise argparse.ArgumentTypeError(f"the machine label {wrong}")
+    return text

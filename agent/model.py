@@ -1,5 +1,6 @@
 """The types that all other modules share: labels, scopes, requests."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -7,6 +8,30 @@ from agent.sections.probes import DEFAULT_SECTIONS
 
 Json = dict[str, Any]
 """A JSON object: finite numbers, strings without lone surrogates, plain Python types only."""
+
+
+EVIDENCE_SCHEMA = 1
+"""The version of the evidence's format. It grows when a field is removed or means something else;
+a field that is added does not change it."""
+
+LONGEST_LABEL = 256
+"""Characters in a label. A commit or a SHA-256 in hex has at most 64; each label is repeated in
+about sixty lines of every scrape."""
+
+NOT_IN_LABELS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Control characters (including newline and NUL) and lone surrogates, which UTF-8 cannot encode."""
+
+
+def wrong_with_label(text: str) -> str | None:
+    """Return what keeps a text from being a label, as the end of a sentence; None if nothing."""
+    if len(text) > LONGEST_LABEL:
+        return f"has {len(text)} characters; the limit is {LONGEST_LABEL}"
+    if found := NOT_IN_LABELS.search(text):
+        return (
+            f"contains U+{ord(found[0]):04X} at position {found.start()}: "
+            "control characters and lone surrogates are not allowed"
+        )
+    return None
 
 
 @dataclass(frozen=True, slots=True)

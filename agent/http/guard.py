@@ -10,12 +10,12 @@ A foreign page can reach a server on loopback in three ways, each blocked by one
 Clients other than browsers send neither ``Origin`` nor ``Sec-Fetch-Site``.
 """
 
-import ipaddress
 from urllib.parse import urlsplit
 
 from werkzeug.datastructures import Headers
 
 from agent.errors import AgentError
+from agent.http.host_names import is_address, is_host_name, split_netloc
 
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 FOREIGN_SITES = frozenset({"cross-site", "same-site"})
@@ -38,10 +38,13 @@ def _check_host(host: str, allowed: frozenset[str]) -> None:
     # Only HTTP/1.0 may omit Host (h11 enforces it for 1.1), and no browser speaks 1.0.
     if not host:
         return
-    name = name_of(host)
-    if name is None or not (name in allowed or _is_address(name)):
+    split = split_netloc(host)
+    name = "" if split is None else split[0]
+    if not (name in allowed or is_address(name)):
         quoted = host[:LONGEST_QUOTED_NAME]
-        message = f"Host {quoted!r} is not a name of this agent; use its address or localhost"
+        message = f"Host {quoted!r} is not a name of this agent: use its address or localhost"
+        if is_host_name(name):
+            message += f", or start the agent with --allow-host {name}"
         raise AgentError(message, code="forbidden_host")
 
 
@@ -55,28 +58,3 @@ def _check_origin(origin: str | None, host: str) -> None:
     if not netloc or netloc != host.lower():
         quoted = origin[:LONGEST_QUOTED_NAME]
         raise AgentError(f"web pages of {quoted!r} may not use this agent", code="forbidden_origin")
-
-
-def name_of(netloc: str) -> str | None:
-    """Return the host in ``host``, ``host:port``, ``[v6]`` or ``[v6]:port`` in lower case.
-
-    Return None for anything else.
-    """
-    if netloc.startswith("["):
-        name, bracket, rest = netloc[1:].partition("]")
-        if not bracket:
-            return None
-        colon, port = rest[:1], rest[1:]
-    else:
-        name, colon, port = netloc.partition(":")
-    if colon not in ("", ":") or (port and not port.isdecimal()) or not name:
-        return None
-    return name.lower().removesuffix(".")
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True

@@ -57,13 +57,168 @@ def test_every_setting_reaches_the_agent(served: list[Settings]) -> None:
     ]
 
 
-@pytest.mark.parametrize("port", ["http", "-1", "65536", "1.5", ""])
+def test_p_is_port(served: list[Settings]) -> None:
+    assert main(["-p", "9191"]) == main(["serve", "-p9191"]) == 0
+    assert served == [Settings(port=9191)] * 2
+
+
+@pytest.mark.parametrize(
+    "port",
+    ["http", "-1", "65536", "1.5", "", "٣", "۴۵", "²", "1_0", "+1", " 1", "0x50", "9" * 5000],
+)
 def test_a_bad_port_is_told(
     served: list[Settings], capsys: pytest.CaptureFixture[str], port: str
 ) -> None:
     assert exit_status([f"--port={port}"]) == 2
-    assert "a port is a number from 0 to 65535" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"a port is a number from 0 to 65535, not {port[:20]!r}"[:-1] in told
+    assert len(told) < 1500
     assert served == []
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "٣", "1_0", "1e3", "", "9" * 5000])
+@pytest.mark.parametrize("option", [["--label-sets"], ["overhead", "--rounds"]])
+def test_a_bad_number_is_told(
+    option: list[str], number: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    *command, name = option
+    assert exit_status([*command, f"{name}={number}"]) == 2
+    assert f"argument {name}: must be a number of at least 1, not" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("written", "bound"),
+    [
+        ("[::1]", "::1"),
+        ("::1", "::1"),
+        ("::", "::"),
+        ("0.0.0.0", "0.0.0.0"),
+        ("LocalHost.", "localhost"),
+        ("bench-7", "bench-7"),
+    ],
+)
+def test_the_address_to_bind_may_be_written_as_in_a_url(
+    served: list[Settings], written: str, bound: str
+) -> None:
+    assert main(["--host", written]) == 0
+    assert served == [Settings(host=bound)]
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("", "use 0.0.0.0 (IPv4) or :: (IPv6)"),
+        ("*", "use 0.0.0.0 (IPv4) or :: (IPv6)"),
+        ("localhost:9191", "give it separately: --host localhost --port 9191"),
+        ("[::1]:9191", "give it separately: --host ::1 --port 9191"),
+        ("http://localhost:9191/", "is not an address or a name"),
+        ("[::1", "is not an address or a name"),
+        ("[localhost]", "is not an address or a name"),
+        ("a..b", "is not an address or a name"),
+        ("x" * 64, "is not an address or a name"),
+        ("\udcff", "is not an address or a name"),
+    ],
+)
+def test_what_cannot_be_bound_is_told(
+    served: list[Settings], capsys: pytest.CaptureFixture[str], written: str, told: str
+) -> None:
+    assert exit_status(["--host", written]) == 2
+    assert told in capsys.readouterr().err
+    assert served == []
+
+
+@pytest.mark.parametrize(
+    ("written", "allowed"),
+    [
+        ("bench.example", "bench.example"),
+        ("Bench.Example.", "bench.example"),
+        ("bench.example:21114", "bench.example"),
+        ("http://bench.example:21114/metrics", "bench.example"),
+        ("https://bench.example", "bench.example"),
+        ("bücher.example", "xn--bcher-kva.example"),
+        ("my_container", "my_container"),
+        ("::1", "::1"),
+        ("[::1]:80", "::1"),
+        ("192.0.2.7", "192.0.2.7"),
+    ],
+)
+def test_a_host_to_allow_is_what_a_browser_sends(
+    served: list[Settings], written: str, allowed: str
+) -> None:
+    assert main(["--allow-host", written]) == 0
+    assert served == [Settings(allowed_hosts=(allowed,))]
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("*", "wildcards are not supported"),
+        ("*.example", "wildcards are not supported"),
+        ("", "is not a host name"),
+        ("a,b", "is not a host name; give one name per option"),
+        ("a b", "is not a host name"),
+        ("http://", "is not a host name"),
+        ("a/b", "is not a host name"),
+        ("-a", "is not a host name"),
+        ("a..b", "is not a host name"),
+        ("host:port", "is not a host name"),
+    ],
+)
+def test_a_host_that_could_never_match_is_told(
+    served: list[Settings], capsys: pytest.CaptureFixture[str], written: str, told: str
+) -> None:
+    assert exit_status([f"--allow-host={written}"]) == 2
+    assert told in capsys.readouterr().err
+    assert served == []
+
+
+@pytest.mark.parametrize(
+    ("machine", "told"),
+    [("x" * 257, "has 257 characters"), ("a\nb", "U+000A"), ("\udcff", "U+DCFF")],
+)
+def test_a_machine_label_is_a_label(
+    served: list[Settings], capsys: pytest.CaptureFixture[str], machine: str, told: str
+) -> None:
+    assert exit_status(["--machine", machine]) == 2
+    assert told in capsys.readouterr().err
+    assert served == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["sho", "x"], "there is no command 'sho'; did you mean show?"),
+        (["sho", "x"], "the commands are serve, demo, show, overhead"),
+        (["server"], "did you mean serve?"),
+        (["zzz"], "there is no command 'zzz'; the commands are"),
+        (["help", "sho"], "did you mean show?"),
+        (["9090"], "a port is given as --port 9090"),
+        (["--prot", "9090"], "unrecognized argument '--prot'; did you mean --port?"),
+        (["--prot=9090"], "did you mean --port?"),
+        (["--zzz"], "unrecognized argument '--zzz'\n"),
+        (["--port", "9090", "demo"], "the command demo must come first"),
+        (["show", "a", "b"], "unrecognized argument 'b'"),
+    ],
+)
+def test_a_name_that_does_not_exist_gets_the_nearest(
+    served: list[Settings],
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    told: str,
+) -> None:
+    assert exit_status(arguments) == 2
+    assert told in capsys.readouterr().err
+    assert served == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_is_a_command_too(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_status(["help"]) == 0
+    listed = capsys.readouterr().out
+    assert exit_status(["--help"]) == 0
+    assert capsys.readouterr().out == listed
+    assert exit_status(["help", command]) == 0
+    assert f"usage: chainbench-agent {command}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ of the kernel, not of /proc, which may belong to another pid namespace than this
 
 import ipaddress
 import os
-import socket
 import struct
 from pathlib import Path
 
@@ -118,14 +117,3 @@ def _start_time(pid: int) -> int:
     except OSError:
         return 1 << 63
     return int(stat[stat.rindex(")") + 2 :].split()[19])
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine itself can be at the other end of a connection from ``host``."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host == socket.AF_UNIX.name
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-        return address.ipv4_mapped.is_loopback
-    return address.is_loopback

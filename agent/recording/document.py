@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from agent.evidence.manifest import manifest
 from agent.evidence.verdict import Verdict
-from agent.model import Json
+from agent.model import EVIDENCE_SCHEMA, Json
 from agent.recording.run import Run
 from agent.streams.collect.observed import Stopped
 
@@ -29,6 +29,7 @@ def build(run: Run, stopped: Stopped | None, verdict: Verdict) -> Json:
         duration_ns = stopped.stop_ns - run.arming.start_ns
     built: Json = {
         "available": stopped is not None,
+        "schema": EVIDENCE_SCHEMA,
         "run_id": run.id,
         "labels": run.label_set._asdict(),
         "started_at": run.started_at.isoformat(timespec="milliseconds"),

@@ -8,6 +8,7 @@ reaches the terminal.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from agent.model import EVIDENCE_SCHEMA
 from agent.sections.probes import DEFAULT_SECTIONS
 from agent.sections.shown import SHOWN
 from agent.terminal.charts import wrapped
@@ -76,6 +77,10 @@ def header(evidence: Mapping[str, Any], status: Mapping[str, Any], style: Style)
         ("scope", covered(mapping(evidence.get("scope")))),
     ]
     lines = table(pairs)
+    schema = number(evidence.get("schema"))
+    if schema is not None and schema > EVIDENCE_SCHEMA:
+        newer = f"schema {schema:g} is newer than this program's {EVIDENCE_SCHEMA}"
+        lines.append(style.warning(f"{newer}: what follows may be incomplete"))
     if evidence.get("mock"):
         lines.append(style.warning("mock: synthetic events; no number here was measured"))
     return titled("Kernel evidence", lines, style)

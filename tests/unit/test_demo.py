@@ -138,19 +138,22 @@ def test_show_prints_saved_evidence(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_show_reads_standard_input(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(evidence())))
+    typed = io.BytesIO(json.dumps(evidence()).encode())
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(typed))
     assert show("-") == 0
     assert "Run-queue latency" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("content", [b"[]", b"{", b"\xff", b"[" * 200_000])
+@pytest.mark.parametrize("content", [b"[]", b"{", b"\xff", b"[" * 200_000, b"", b"{}"])
 def test_show_refuses_what_is_no_evidence(
     content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     broken = tmp_path / "broken.json"
     broken.write_bytes(content)
     assert show(str(broken)) == 1
-    assert "cannot read evidence from" in capsys.readouterr().err
+    printed = capsys.readouterr()
+    assert printed.err.startswith(f"cannot read evidence from {broken}: it ")
+    assert printed.out == ""
 
 
 def test_show_refuses_a_file_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:

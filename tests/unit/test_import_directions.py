@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 from fakes.imports import PACKAGE, SOURCES, imported, module_name, reachable
 
-WORDS = {"agent", "agent.model", "agent.errors", "agent.internal_metrics", "agent.settings"}
+WORDS = {
+    *("agent", "agent.model", "agent.errors", "agent.internal_metrics", "agent.settings"),
+    "agent.json_text",
+}
 """Modules that every part may import."""
 WIRING = {"agent.__main__", "agent.cli"}
 """The command line. The processes, which connect the parts, are in agent/processes."""

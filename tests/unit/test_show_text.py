@@ -6,6 +6,7 @@ from fakes.sample_evidence import evidence, latency, status
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.model import EVIDENCE_SCHEMA
 from agent.sections.probes import SECTIONS
 from agent.sections.shown import SHOWN
 from agent.show.text import render
@@ -54,6 +55,18 @@ def test_a_section_that_was_not_asked_for_is_not_mentioned() -> None:
 
 def test_a_section_that_is_no_object_is_malformed() -> None:
     assert "malformed in this evidence" in render(evidence() | {"exec": [1]})
+
+
+@pytest.mark.parametrize("schema", [EVIDENCE_SCHEMA, 0, None, "2", [2], True])
+def test_evidence_of_a_known_version_needs_no_remark(schema: object) -> None:
+    assert render(evidence(schema=schema)) == render(evidence())
+
+
+@pytest.mark.parametrize("schema", [EVIDENCE_SCHEMA + 1, 10**6, 10**20, 2.5])
+def test_evidence_of_a_newer_agent_says_so(schema: float) -> None:
+    (line,) = (line for line in render(evidence(schema=schema)).splitlines() if "newer" in line)
+    assert f"schema {schema:g} is newer than this program's {EVIDENCE_SCHEMA}" in line
+    assert len(line) <= 80
 
 
 def test_failed_execs_are_told_by_their_errors() -> None:

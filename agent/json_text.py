@@ -1,0 +1,50 @@
+"""JSON from outside: more is accepted than Python's parser accepts, and the errors are our own.
+
+Standard library only.
+"""
+
+import codecs
+import json
+
+LONGEST_INTEGER = 300
+"""Characters of an integer that is kept exact; a double can hold each of them approximately."""
+
+LARGEST_WHOLE = 2.0**63
+"""Beyond this a number with a fraction or an exponent stays a float."""
+
+LONGEST_EXCERPT = 20
+
+
+class NotJson(Exception):
+    """The text says what is wrong, and completes a sentence: "the body is not JSON at line 1"."""
+
+
+def parse(data: bytes) -> object:
+    """Return the value of a JSON text in UTF-8. Raises `NotJson`.
+
+    A byte order mark is skipped (RFC 8259, section 8.1). JSON has one type of number: ``10.0`` and
+    ``1e1`` are the integer 10. Numbers may have any length. NaN and infinities, which are not JSON,
+    are accepted, so that whoever validates can name their place.
+    """
+    try:
+        text = data.removeprefix(codecs.BOM_UTF8).decode("utf-8")
+        return json.loads(text, parse_int=_integer, parse_float=_real)
+    except UnicodeDecodeError as error:
+        wrong = f"is not UTF-8 at byte {error.start} (0x{error.object[error.start]:02x})"
+    except RecursionError:
+        wrong = "is nested too deeply"
+    except json.JSONDecodeError as error:
+        found = error.doc[error.pos :][:LONGEST_EXCERPT]
+        where = f"line {error.lineno}, column {error.colno}"
+        wrong = f"is not JSON at {where}: {found!r}" if found.strip() else f"ends early, at {where}"
+    raise NotJson(wrong)
+
+
+def _real(text: str) -> int | float:
+    number = float(text)
+    return int(number) if number.is_integer() and abs(number) <= LARGEST_WHOLE else number
+
+
+def _integer(text: str) -> int | float:
+    """Parse an integer; Python refuses those of more than 4,300 digits."""
+    return int(text) if len(text) <= LONGEST_INTEGER else float(text)

@@ -1,0 +1,65 @@
+"""Evidence from a file, or what the file holds instead."""
+
+import codecs
+
+from agent import json_text
+from agent.model import Json
+from agent.sections.probes import SECTIONS
+
+BEGINNINGS = (
+    (b"HTTP/", "it begins with HTTP headers: save the body alone (curl without -i)"),
+    (b"<", "it is HTML or XML, so something other than the agent answered"),
+    (b"# HELP ", "it is a page of /metrics; POST /stop and GET /evidence return evidence"),
+    (b"\x1f\x8b", "it is compressed: decompress it first (gunzip)"),
+)
+"""What files that are not JSON begin with."""
+
+
+class NotEvidence(Exception):
+    """The text says what was read instead."""
+
+
+def evidence_in(data: bytes) -> Json:
+    """Return the evidence in what was read. Raises `NotEvidence`.
+
+    Evidence is recognized by ``available`` or a section; it may be of any version, and be changed.
+    """
+    if not data.strip():
+        raise NotEvidence("it is empty")
+    for beginning, what in BEGINNINGS:
+        if data.lstrip().startswith(beginning):
+            raise NotEvidence(what)
+    try:
+        value = json_text.parse(_utf8(data))
+    except json_text.NotJson as error:
+        raise NotEvidence(f"it {error}") from None
+    if not isinstance(value, dict):
+        raise NotEvidence("it is JSON, but not one object, as evidence is")
+    if other := _other_answer(value):
+        raise NotEvidence(other)
+    return value
+
+
+def _utf8(data: bytes) -> bytes:
+    """Return UTF-16 with a byte order mark, which Windows shells write, as UTF-8."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16", "replace").encode("utf-8")
+    return data
+
+
+def _other_answer(value: Json) -> str | None:
+    """Return what an object is that is not evidence; None for evidence."""
+    if "error" in value:
+        return f"it is an error that was answered: {value['error']}: {value.get('message')}"
+    if value.get("status") == "started":
+        return "it is the answer to POST /start; POST /stop returns the evidence"
+    if value.get("status") == "metrics_reported":
+        return "it is the answer to POST /report; POST /stop returns evidence"
+    if "running" in value:
+        return "it is the answer to GET /status; POST /stop and GET /evidence return evidence"
+    if "available" in value or any(section in value for section in SECTIONS):
+        return None
+    if not value:
+        return "it is an empty object"
+    names = ", ".join(sorted(value)[:5])
+    return f"it has neither available nor a section, as evidence has, but {names}"

@@ -1,0 +1,88 @@
+"""What `show` takes for evidence, and what it says of anything else."""
+
+import contextlib
+import json
+
+import pytest
+from fakes.collector import FakeCollector
+from fakes.sample_evidence import evidence
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.aggregate.series import SeriesStore
+from agent.errors import AgentError, RunInProgress
+from agent.http.responses import encode, error_body
+from agent.recording.recorder import Recorder
+from agent.show.reading import NotEvidence, evidence_in
+
+
+def refusal(data: bytes) -> str:
+    with pytest.raises(NotEvidence) as refused:
+        evidence_in(data)
+    return str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [
+        evidence(),
+        {"available": True},
+        {"available": False, "reason": "no capability"},
+        {"runqlat": {"histogram": [], "p95_us": None}},
+        {"exec": None, "unknown": 1},
+    ],
+)
+def test_evidence_of_any_version_is_taken(whole: dict[str, object]) -> None:
+    assert evidence_in(json.dumps(whole).encode()) == whole
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_encodings_that_shells_write(encoding: str) -> None:
+    text = json.dumps(evidence(machine="späß"), ensure_ascii=False)
+    assert evidence_in(text.encode(encoding)) == evidence(machine="späß")
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"", "it is empty"),
+        (b" \n", "it is empty"),
+        (b"{}", "it is an empty object"),
+        (b"[]", "it is JSON, but not one object"),
+        (b"null", "it is JSON, but not one object"),
+        (b"5", "it is JSON, but not one object"),
+        (b"evidence", "it is not JSON at line 1, column 1: 'evidence'"),
+        (b'{"available": tr', "it is not JSON at line 1, column 15: 'tr'"),
+        (b'{"available": true,', "it ends early, at line 1, column 20"),
+        (b"\xff\x00\x80", "it is not UTF-8 at byte 0 (0xff)"),
+        (b"\x1f\x8b\x08\x00", "it is compressed"),
+        (b"[" * 100_000, "it is nested too deeply"),
+        (b"HTTP/1.1 200 OK\r\n\r\n{}", "it begins with HTTP headers"),
+        (b"<!doctype html><title>502", "it is HTML or XML"),
+        (b"# HELP chainbench_runs_total", "it is a page of /metrics"),
+        (b'{"status": "started", "available": true}', "it is the answer to POST /start"),
+        (b'{"status": "metrics_reported"}', "it is the answer to POST /report"),
+        (b'{"a": 1, "b": 2}', "it has neither available nor a section, as evidence has, but a, b"),
+    ],
+)
+def test_anything_else_is_named(data: bytes, what: str) -> None:
+    assert refusal(data).startswith(what)
+
+
+def test_an_error_saved_by_curl_is_repeated() -> None:
+    for error in (RunInProgress("r-1"), AgentError("no run has ended yet", code="no_such_run")):
+        told = refusal(encode(error_body(error)))
+        assert told.startswith("it is an error")
+        assert error.code in told
+        assert error.message in told
+
+
+async def test_a_real_status_is_recognized() -> None:
+    status = Recorder(FakeCollector(), "box", SeriesStore()).status()
+    assert refusal(encode(status)).startswith("it is the answer to GET /status")
+
+
+@given(st.binary() | st.text().map(str.encode))
+def test_any_bytes_are_refused_or_taken(data: bytes) -> None:
+    with contextlib.suppress(NotEvidence):
+        assert isinstance(evidence_in(data), dict)

@@ -26,8 +26,8 @@ from benchmarks.suite import (
     FULL_ROUNDS,
     QUICK_ROUNDS,
     Selection,
+    known_names,
     measure_all,
-    unknown_names,
     versions,
 )
 from benchmarks.targets import part_rows, ratio_rows
@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _positive(text: str) -> int:
-    if not (text.isdecimal() and int(text) >= 1):
+    if not (text.isascii() and text.isdecimal() and int(text) >= 1):
         raise argparse.ArgumentTypeError("must be a whole number, at least 1")
     return int(text)
 
@@ -101,9 +101,8 @@ def _add_against(command: argparse.ArgumentParser) -> None:
 
 def _overhead(options: argparse.Namespace) -> int:
     against = checkout(options.against) if options.against else None
-    unknown = unknown_names(options.only, against)
-    if unknown:
-        print(f"unknown workload or configuration: {', '.join(unknown)}", file=sys.stderr)
+    if refusal := known_names(against).refuse(options.only, options.full):
+        print(refusal, file=sys.stderr)
         return 2
     rounds = options.rounds or (FULL_ROUNDS if options.full else QUICK_ROUNDS)
     selection = Selection(options.full, rounds, frozenset(options.only), against)

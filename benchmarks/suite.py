@@ -91,18 +91,44 @@ class Selection:
         return [configuration for configuration in offered if plain(configuration.name) in wanted]
 
 
-def unknown_names(only: Sequence[str], against: Checkout | None = None) -> list[str]:
-    """Return those of ``only`` that name neither a workload nor a configuration."""
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The names that ``--only`` may give."""
+
+    quick: tuple[str, ...]
+    full: tuple[str, ...]
+    """Workloads of ``--full`` alone."""
+    configurations: tuple[str, ...]
+
+    def refuse(self, only: Sequence[str], full: bool) -> str:
+        """Return why these names cannot be measured, in one line or more; empty if they can."""
+        known = {*self.quick, *self.full, *self.configurations}
+        if unknown := [name for name in only if name not in known]:
+            return "\n".join(
+                (
+                    f"unknown workload or configuration: {', '.join(unknown)}",
+                    f"workloads: {', '.join(self.quick)}; with --full also {', '.join(self.full)}",
+                    f"configurations: {', '.join(self.configurations)}",
+                )
+            )
+        if not full and (left_out := [name for name in only if name in self.full]):
+            return f"only with --full: {', '.join(left_out)}"
+        return ""
+
+
+def known_names(against: Checkout | None = None) -> Names:
+    """Return the names of all workloads, and of the configurations to measure them under."""
     missing = Missing("not requested")
-    known = {workload.name for workload in [*workloads.full(), *workloads.quick()]}
+    quick = tuple(workload.name for workload in workloads.quick())
+    full = tuple(workload.name for workload in workloads.full())
     with ExitStack() as stack:
         offered = (
             pairs(missing, missing, checkout(), against)
             if against
             else configurations(missing, stack)
         )
-        known |= {plain(configuration.name) for configuration in offered}
-    return [name for name in only if name not in known]
+        offered_names = dict.fromkeys(plain(configuration.name) for configuration in offered)
+    return Names(quick, tuple(n for n in full if n not in quick), tuple(offered_names))
 
 
 def measure_all(

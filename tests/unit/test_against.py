@@ -22,7 +22,7 @@ from benchmarks.comparison import (
     round_ratios,
 )
 from benchmarks.configurations import AGENT_RUNS
-from benchmarks.suite import AGAINST, Selection, unknown_names
+from benchmarks.suite import AGAINST, Selection, known_names
 
 ROUNDS = 11
 LISTENS = "import time; print('listening on http://127.0.0.1:1', flush=True); time.sleep(60)"
@@ -184,8 +184,8 @@ def test_names_choose_pairs(other: Checkout) -> None:
     assert {c.name for c in by_default} == {n + end for n in AGAINST for end in ("", OTHER)}
     named = Selection(True, 3, frozenset({"fio", "exec"}), other).configurations("fio", offered)
     assert {c.name for c in named} == {"nothing", "nothing@other", "exec", "exec@other"}
-    assert unknown_names(["pipe", "idle", "all"], other) == []
-    assert unknown_names(["idle"]) == ["idle"]
+    assert not known_names(other).refuse(["pipe", "idle", "all"], full=False)
+    assert "configuration: idle\n" in known_names().refuse(["idle"], full=False)
 
 
 def test_an_idle_agent_that_does_not_answer_is_no_measurement(other: Checkout) -> None:

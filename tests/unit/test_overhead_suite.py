@@ -8,10 +8,11 @@ import pytest
 
 from agent.overhead.protocols import Absent, CannotMeasure, Missing
 from agent.overhead.results import Measured, Pair, Result, WorkloadResult
+from benchmarks.__main__ import main as benchmarks
 from benchmarks.chart import draw
 from benchmarks.configurations import configurations
 from benchmarks.results_page import write_page
-from benchmarks.suite import MORE_ROUNDS, SHOWN, Selection, unknown_names
+from benchmarks.suite import MORE_ROUNDS, SHOWN, Selection, known_names
 from benchmarks.targets import FAIL, PASS, RATIOS, UNKNOWN, failed, part_rows, ratio_rows
 from tests.fakes.overhead import MACHINE
 
@@ -115,14 +116,34 @@ def test_the_page_has_targets_tables_pictures_and_what_did_not_run() -> None:
 
 
 def test_names_on_the_command_line_are_checked() -> None:
-    assert unknown_names(["pipe", "fio", "runqlat", "bpftrace", "all-perf"]) == []
-    assert unknown_names(["pipe", "runqlatt"]) == ["runqlatt"]
+    known = known_names()
+    assert not known.refuse(["pipe", "fio", "runqlat", "bpftrace", "all-perf"], full=True)
+    refusal = known.refuse(["pipe", "runqlatt", "nonsense"], full=True)
+    assert refusal.startswith("unknown workload or configuration: runqlatt, nonsense\n")
+    for name in ("pipe", "pgbench", "all-accounting", "bpftrace"):
+        assert name in refusal
+
+
+def test_a_workload_of_the_full_mode_is_not_silently_replaced() -> None:
+    assert known_names().refuse(["pipe", "fio"], full=False) == "only with --full: fio"
+    assert not known_names().refuse(["pipe"], full=False)
+
+
+@pytest.mark.parametrize("full", [[], ["--full"]])
+def test_a_name_that_does_not_exist_lists_those_that_do(
+    full: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert benchmarks(["overhead", *full, "--only", "nonsense"]) == 2
+    told = capsys.readouterr().err
+    assert "unknown workload or configuration: nonsense" in told
+    assert "workloads: pipe" in told
+    assert "configurations: nothing" in told
 
 
 def test_every_name_in_the_plan_exists() -> None:
     names = {name for shown in SHOWN.values() for name in shown}
     targets = {name for target in RATIOS for name in (target.numerator, target.denominator)}
-    assert unknown_names([*SHOWN, *MORE_ROUNDS, *names, *targets]) == []
+    assert not known_names().refuse([*SHOWN, *MORE_ROUNDS, *names, *targets], full=True)
 
 
 def test_only_chooses_workloads_and_configurations_and_keeps_the_noise_floor() -> None:

@@ -12,6 +12,10 @@ class PageFormat(Enum):
     TEXT = "text/plain; version=0.0.4; charset=utf-8"
     OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
+    @property
+    def media_type(self) -> str:
+        return self.value.partition(";")[0]
+
 
 def choose_format(accept: str) -> PageFormat:
     """Return OpenMetrics if ``accept`` gives it at least the weight of plain text, else text 0.0.4.

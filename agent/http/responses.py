@@ -28,6 +28,11 @@ STATUS_BY_CODE = {
     "forbidden_origin": HTTPStatus.FORBIDDEN,
     "not_found": HTTPStatus.NOT_FOUND,
     "no_such_run": HTTPStatus.NOT_FOUND,
+    "internal_error": HTTPStatus.INTERNAL_SERVER_ERROR,
+    # Sent by the protocol layer.
+    "bad_request": HTTPStatus.BAD_REQUEST,
+    "request_header_fields_too_large": HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    "not_implemented": HTTPStatus.NOT_IMPLEMENTED,
 }
 
 LONGEST_QUOTED_PATH = 100
@@ -51,10 +56,14 @@ def json_response(data: Json, status: int = HTTPStatus.OK) -> Response:
     return Response(encode(data), status=status, content_type="application/json")
 
 
+def status_of(code: str, *, is_refusal: bool) -> HTTPStatus:
+    """Return the status of an error; a refusal is the client's fault unless listed otherwise."""
+    other = HTTPStatus.UNPROCESSABLE_ENTITY if is_refusal else HTTPStatus.INTERNAL_SERVER_ERROR
+    return STATUS_BY_CODE.get(code, other)
+
+
 def error_response(error: AgentError) -> Response:
-    refused = isinstance(error, InvalidRequest)
-    other = HTTPStatus.UNPROCESSABLE_ENTITY if refused else HTTPStatus.INTERNAL_SERVER_ERROR
-    status = STATUS_BY_CODE.get(error.code, other)
+    status = status_of(error.code, is_refusal=isinstance(error, InvalidRequest))
     return json_response(error_body(error), status)
 
 

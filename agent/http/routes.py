@@ -1,7 +1,7 @@
 """The contract's routes and the additional ones."""
 
 from dataclasses import replace
-from ipaddress import ip_address
+from typing import Any
 
 from quart import g, request
 from quart.wrappers import Response
@@ -9,47 +9,106 @@ from quart_trio import QuartTrio
 
 from agent.errors import AgentError, InvalidRequest
 from agent.http import validation
+from agent.http.answers import Evidence, Reported, Started, Status
 from agent.http.api import RecorderAPI
 from agent.http.body import parse_object
-from agent.http.negotiation import choose_format
+from agent.http.host_names import is_loopback
+from agent.http.negotiation import PageFormat, choose_format
+from agent.http.openapi import document
+from agent.http.requests import ReportBody, StartBody
 from agent.http.responses import json_response
+from agent.http.route import JSON, Route
 from agent.http.scrape import SharedScrape
 from agent.model import Json, Scope
 
+OF_A_SCOPE = (
+    *("no_such_process", "scope_is_the_agent", "no_such_cgroup", "no_cgroup_v2"),
+    *("caller_not_local", "caller_unknown"),
+)
+"""Codes of scopes that cannot be covered."""
+
 
 class Routes:
-    """Handlers, one method per route. A client that disconnects cancels its handler, so once the
-    recorder has answered, no handler does anything except answer."""
+    """Handlers, one method per route, and their declarations. A client whose connection is reset
+    cancels its handler, so once the recorder has answered, no handler does anything except answer.
+    """
 
     def __init__(self, recorder: RecorderAPI) -> None:
         self._recorder = recorder
         self._scrape = SharedScrape(recorder)
+        self.declared = (
+            Route(
+                *("POST", "/start", self.start),
+                summary="Begin a run; the answer comes once every probe that can be armed is.",
+                body=StartBody,
+                answers={JSON: Started},
+                errors=("run_in_progress", *OF_A_SCOPE),
+            ),
+            Route(
+                *("POST", "/stop", self.stop),
+                summary="End the run and return its evidence.",
+                answers={JSON: Evidence},
+                errors=("not_running", "invalid_json", "not_an_object", "unsupported_media_type"),
+            ),
+            Route(
+                *("GET", "/status", self.status),
+                summary="Say what the agent is doing.",
+                answers={JSON: Status},
+            ),
+            Route(
+                *("POST", "/report", self.report),
+                summary="Take a runner's own result, to be exported on /metrics.",
+                body=ReportBody,
+                answers={JSON: Reported},
+                errors=("missing_field",),
+            ),
+            Route(
+                *("GET", "/metrics", self.metrics),
+                summary="Return the metrics, in the format that Accept prefers.",
+                answers={page_format.media_type: str for page_format in PageFormat},
+            ),
+            Route(
+                *("GET", "/evidence", self.last_evidence),
+                summary="Return the evidence of the most recent run that has ended.",
+                answers={JSON: Evidence},
+                errors=("no_such_run",),
+            ),
+            Route(
+                *("GET", "/evidence/<run_id>", self.evidence),
+                summary="Return the evidence of one run.",
+                answers={JSON: Evidence},
+                errors=("no_such_run", "not_found"),
+            ),
+            Route(
+                *("GET", "/openapi.json", self.openapi),
+                summary="Describe the routes, as OpenAPI.",
+                answers={JSON: dict[str, Any]},
+            ),
+        )
+        self._description = document(self.declared)
 
     def add_to(self, app: QuartTrio) -> None:
-        for method, path, handler in (
-            ("POST", "/start", self.start),
-            ("POST", "/stop", self.stop),
-            ("GET", "/status", self.status),
-            ("POST", "/report", self.report),
-            ("GET", "/metrics", self.metrics),
-            ("GET", "/evidence", self.last_evidence),
-            ("GET", "/evidence/<run_id>", self.evidence),
-        ):
+        for route in self.declared:
             # Quart's automatic OPTIONS would answer a browser's preflight with 200.
             app.add_url_rule(
-                path, view_func=handler, methods=[method], provide_automatic_options=False
+                route.path,
+                view_func=route.handler,
+                methods=[route.method],
+                provide_automatic_options=False,
             )
 
     async def start(self) -> Response:
         body = _json_body()
-        start = validation.parse_start(body)
+        start = validation.parse(body, StartBody).request()
         if start.scope.kind == "caller":
             start = replace(start, scope=_caller())
         answer = await self._recorder.start(start)
-        return _with_ignored(answer, validation.ignored(body, validation.START_FIELDS))
+        return _with_ignored(answer, validation.ignored(body, StartBody))
 
     async def stop(self) -> Response:
-        _json_body()
+        # Without a body its type says nothing: curl -d '' sends one, for example.
+        if g.body.strip():
+            _json_body()
         return json_response(await self._recorder.stop())
 
     async def status(self) -> Response:
@@ -57,8 +116,8 @@ class Routes:
 
     async def report(self) -> Response:
         body = _json_body()
-        self._recorder.report(validation.parse_report(body))
-        names = validation.ignored(body, validation.REPORT_FIELDS)
+        self._recorder.report(validation.parse(body, ReportBody).report())
+        names = validation.ignored(body, ReportBody)
         return _with_ignored({"status": "metrics_reported"}, names)
 
     async def metrics(self) -> Response:
@@ -78,6 +137,9 @@ class Routes:
             raise AgentError("no evidence is kept for this run id", code="no_such_run")
         return json_response(evidence)
 
+    async def openapi(self) -> Response:
+        return json_response(self._description)
+
 
 def _json_body() -> dict[str, object]:
     return parse_object(g.body, request.headers.get("Content-Type"))
@@ -86,7 +148,7 @@ def _json_body() -> dict[str, object]:
 def _caller() -> Scope:
     """Return the scope of this request's connection; its other end must be on this machine."""
     client, server = request.scope.get("client"), request.scope.get("server")
-    if not client or not server or not ip_address(client[0]).is_loopback:
+    if not client or not server or not is_loopback(client[0]):
         raise InvalidRequest(
             'a scope of "caller" works only over the loopback interface; '
             'otherwise use {"pid": N} or {"cgroup": "/path"}',

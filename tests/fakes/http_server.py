@@ -3,7 +3,7 @@
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from queue import SimpleQueue
 from typing import Any
 
@@ -53,14 +53,18 @@ class RunningServer:
 
 
 @contextmanager
-def running_server(settings: HttpSettings | None = None) -> Iterator[RunningServer]:
-    """Serve on an ephemeral port of 127.0.0.1; fail if the server raised an error."""
+def running_server(
+    settings: HttpSettings | None = None,
+    host: str = "127.0.0.1",
+    open_recorder: Callable[[], AbstractAsyncContextManager[Any]] = FakeRecorder.open,
+) -> Iterator[RunningServer]:
+    """Serve on an ephemeral port; fail if the server raised an error."""
     started: SimpleQueue[outcome.Outcome[RunningServer]] = SimpleQueue()
     failures: list[BaseException] = []
 
     async def main() -> None:
-        listener = open_listener("127.0.0.1", 0)
-        async with FakeRecorder.open() as recorder:
+        listener = open_listener(host, 0)
+        async with open_recorder() as recorder:
             server = RunningServer(recorder, listener.getsockname()[1])
             app = create_app(recorder, settings or HttpSettings())
             started.put(outcome.Value(server))

@@ -11,10 +11,11 @@ import trio
 from agent.aggregate.series import SeriesStore
 from agent.errors import NotRunning, RunInProgress
 from agent.internal_metrics import InternalMetric
-from agent.model import Labels, Report, StartRequest
+from agent.model import EVIDENCE_SCHEMA, Labels, Report, StartRequest
 
 EVIDENCE: dict[str, Any] = {
     "available": True,
+    "schema": EVIDENCE_SCHEMA,
     "runqlat": {"histogram": [{"bucket_us": 1, "count": 150}], "p95_us": 45.0},
     "biolatency": {"histogram": [{"bucket_us": 64, "count": 45}], "p95_us": 680.0},
     "offcpu": {"total_ms": 1250.0, "top_reasons": [{"reason": "futex", "ms": 450.0}]},
@@ -66,7 +67,7 @@ class FakeRecorder:
 
         async def work() -> dict[str, Any]:
             await self.arming()
-            return {"status": "started", "run_id": run_id}
+            return {"status": "started", "run_id": run_id, "available": True}
 
         return await self._by_owner(work)
 

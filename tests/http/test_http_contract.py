@@ -1,8 +1,11 @@
 """What a runner sees: real clients over real sockets against the real server."""
 
+import json
+import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -55,6 +58,20 @@ def test_of_many_starts_exactly_one_wins(server: RunningServer) -> None:
     lost = [answer for answer in answers if answer.status_code == 409]
     assert (len(won), len(lost)) == (1, 19)
     assert {answer.json()["run_id"] for answer in lost} == {won[0].json()["run_id"]}
+
+
+@pytest.mark.parametrize(
+    ("bound", "used"),
+    [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]"), ("::", "[::1]"), ("::", "127.0.0.1")],
+)
+def test_a_caller_over_loopback_is_local_however_it_is_seen(bound: str, used: str) -> None:
+    """A dual-stack socket sees the client 127.0.0.1 as ::ffff:127.0.0.1."""
+    with running_server(host=bound) as server:
+        url = f"http://{used}:{server.port}"
+        answer = requests.post(f"{url}/start", json={"scope": "caller"})
+        assert answer.status_code == 200, answer.text
+        (request,) = server.recorder.requests
+        assert (request.scope.kind, request.scope.server[1]) == ("caller", server.port)
 
 
 @pytest.mark.parametrize("size", [64 * 1024 + 1, 1_000_000, 8_000_000])
@@ -120,14 +137,68 @@ def test_a_foreign_page_is_refused(
     assert not requests.get(f"{shared.url}/status").json()["running"]
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"data": {}},
+        {"data": {"scenario": "x"}},
+        {"data": {'{"scenario": "x"}': ""}},
+        {"data": {'{"scenario": "': '"}'}},
+        {"files": {"{}": "{}"}},
+        {"data": '{"scenario": "x"}', "headers": {"Content-Type": "text/plain"}},
+    ],
+)
 def test_a_form_post_starts_nothing_even_from_a_browser_that_tells_nothing(
-    shared: RunningServer,
+    shared: RunningServer, form: dict[str, Any]
 ) -> None:
-    for body in ({}, {"scenario": "x"}):
-        headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        answer = requests.post(f"{shared.url}/start", data=body, headers=headers)
-        assert answer.status_code == 415
+    """These are what the three types of form make of their fields."""
+    if "data" in form and isinstance(form["data"], dict):
+        form = {"headers": {"Content-Type": "application/x-www-form-urlencoded"}, **form}
+    for route in ("/start", "/report"):
+        answer = requests.post(shared.url + route, **form)
+        assert (answer.status_code, answer.json()["error"]) == (415, "unsupported_media_type")
     assert not requests.get(f"{shared.url}/status").json()["running"]
+
+
+@pytest.mark.parametrize("header", [{"Origin": "http://evil.example"}, {"Origin": "null"},
+                                    {"Sec-Fetch-Site": "cross-site"}])  # fmt: skip
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "text/plain", None])
+def test_json_that_a_script_of_another_site_sends_is_refused(
+    server: RunningServer, kind: str | None, header: dict[str, str]
+) -> None:
+    """With fetch and no-cors a script may send any body under these types, without asking."""
+    headers = {**header, "Content-Type": kind} if kind else header
+    for route, body in (("/start", "{}"), ("/report", "{}"), ("/stop", ""), ("/start", "")):
+        answer = requests.post(server.url + route, data=body, headers=headers)
+        assert (answer.status_code, answer.json()["error"]) == (403, "forbidden_origin")
+    assert server.recorder.requests == []
+
+
+def test_the_documented_calls_of_curl(
+    server: RunningServer, tool: Callable[[str], str], tmp_path: Path
+) -> None:
+    (tmp_path / "metrics.json").write_text(
+        '{\n "baseline_ms": 1500.0,\n "optimized_ms": 1200.0,\n "gain_pct": 20.0\n}\n'
+    )
+
+    def curl(route: str, *arguments: str) -> dict[str, Any]:
+        command = [tool("curl"), "-sS", "-X", "POST", f"{server.url}{route}", *arguments]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
+        answer: dict[str, Any] = json.loads(done.stdout)
+        return answer
+
+    assert curl("/start", "-d", '{"scenario": "x"}')["status"] == "started"
+    assert curl("/stop", "-d", "")["available"] is True
+    assert curl("/report", "-d", "@metrics.json") == {"status": "metrics_reported"}
+    assert curl("/report", "--data-binary", "@metrics.json") == {"status": "metrics_reported"}
+    assert server.recorder.reports[0].gain_pct == 20.0
+
+
+def test_a_foreign_host_is_told_which_option_admits_it(shared: RunningServer) -> None:
+    answer = requests.get(f"{shared.url}/status", headers={"Host": "bench-8:80"})
+    assert "--allow-host bench-8" in answer.json()["message"]
+    answer = requests.get(f"{shared.url}/status", headers={"Host": "x y"})
+    assert "--allow-host" not in answer.json()["message"]
 
 
 @pytest.mark.parametrize(

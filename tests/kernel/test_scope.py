@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -294,8 +295,8 @@ def test_write_back_stands_apart(agent: RealAgent, disk: Disk) -> None:
 # --- the caller
 
 
-def called(agent: RealAgent, way: str) -> tuple[int, Any]:
-    command = [sys.executable, PROGRAMS / "caller.py", way, agent.url, str(MARKS)]
+def called(url: str, way: str) -> tuple[int, Any]:
+    command = [sys.executable, PROGRAMS / "caller.py", way, url, str(MARKS)]
     done = subprocess.run(command, stdout=subprocess.PIPE, timeout=ANSWER_SECONDS, check=True)
     said = json.loads(done.stdout)
     return said["pid"], said["evidence"]
@@ -303,9 +304,19 @@ def called(agent: RealAgent, way: str) -> tuple[int, Any]:
 
 @pytest.mark.parametrize("way", ["plain", "session", "forked"])
 def test_a_caller_is_known_by_its_connection(agent: RealAgent, way: str) -> None:
-    pid, evidence = called(agent, way)
+    pid, evidence = called(agent.url, way)
     assert (evidence["scope"]["kind"], evidence["scope"]["pid"]) == ("caller", pid)
     assert marks(evidence) == 2 * MARKS
+
+
+def test_a_caller_by_ipv4_is_known_to_an_agent_on_every_address() -> None:
+    """Its socket is in /proc/net/tcp, the agent's end of the connection in tcp6."""
+    with running(["--host", "::"]) as agent:
+        port = urlsplit(agent.url).port
+        for host in ("127.0.0.1", "[::1]"):
+            pid, evidence = called(f"http://{host}:{port}", "plain")
+            assert (evidence["scope"]["kind"], evidence["scope"]["pid"]) == ("caller", pid)
+            assert marks(evidence) == 2 * MARKS
 
 
 # --- invalid scopes

@@ -8,7 +8,6 @@ import re
 import runpy
 import subprocess
 from collections.abc import Iterable
-from http import HTTPStatus
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +26,9 @@ from agent.errors import AgentError, InvalidRequest
 from agent.http.app import create_app
 from agent.http.exposition import Exposition
 from agent.http.negotiation import PageFormat
-from agent.http.responses import STATUS_BY_CODE
+from agent.http.requests import ReportBody, StartBody
+from agent.http.responses import status_of
 from agent.http.settings import HttpSettings
-from agent.http.validation import REPORT_FIELDS, START_FIELDS
 from agent.model import Labels, Report
 from agent.recording.lifecycle import TRANSITIONS
 from agent.recording.recorder import Recorder
@@ -55,12 +54,7 @@ def codes_of_errors() -> dict[str, int]:
     for kind in ("AgentError", "InvalidRequest", "ScopeError"):
         for code in keyword_arguments("code", kind):
             found.setdefault(code, set()).add(kind != "AgentError")
-    return {code: _status(code, True in refusals) for code, refusals in found.items()}
-
-
-def _status(code: str, is_refusal: bool) -> int:
-    other = HTTPStatus.UNPROCESSABLE_ENTITY if is_refusal else HTTPStatus.INTERNAL_SERVER_ERROR
-    return int(STATUS_BY_CODE.get(code, other))
+    return {code: status_of(code, is_refusal=True in kinds) for code, kinds in found.items()}
 
 
 def routes() -> set[str]:
@@ -83,7 +77,10 @@ def test_the_readme_names_every_route() -> None:
 
 @pytest.mark.parametrize(
     ("heading", "fields"),
-    [("Fields of a start", START_FIELDS), ("Fields of a report", REPORT_FIELDS)],
+    [
+        ("Fields of a start", StartBody.__struct_fields__),
+        ("Fields of a report", ReportBody.__struct_fields__),
+    ],
 )
 def test_every_field_of_a_body(heading: str, fields: Iterable[str]) -> None:
     hold(HTTP, heading, fields, names(HTTP, heading))

@@ -1,0 +1,154 @@
+"""The answers, declared for ``/openapi.json``. Tests hold what is answered to these declarations.
+
+Answers are not validated when they are sent: an answer that differs from its declaration is better
+than none. Those that only the HTTP side and the recorder make are declared in full. Of evidence,
+the part that stays is declared; sections may have more fields, and there may be more sections.
+"""
+
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+Optional = UnsetType
+"""A field that may be absent, and is then not null: ``name: str | Optional = UNSET``."""
+
+
+class Error(Struct, forbid_unknown_fields=True):
+    """What was wrong and what to do."""
+
+    error: Annotated[str, Meta(description="A stable code.")]
+    message: Annotated[str, Meta(description="For people; not stable.")]
+    field: Annotated[str, Meta(description="The field that was wrong.")] | Optional = UNSET
+    run_id: Annotated[str, Meta(description="The run that is in progress.")] | Optional = UNSET
+
+
+class Started(Struct, forbid_unknown_fields=True):
+    """A run has begun. Every probe that can be armed is armed."""
+
+    status: Literal["started"]
+    run_id: str
+    available: Annotated[bool, Meta(description="Whether anything is measured.")]
+    armed: list[str] | Optional = UNSET
+    unavailable: (
+        Annotated[dict[str, str], Meta(description="Why sections and details are not armed.")]
+        | Optional
+    ) = UNSET
+    code: Annotated[str, Meta(description="Why nothing is measured.")] | Optional = UNSET
+    reason: Annotated[str, Meta(description="The same in words.")] | Optional = UNSET
+    ignored: Annotated[list[str], Meta(description="Unknown fields.")] | Optional = UNSET
+
+
+class Reported(Struct, forbid_unknown_fields=True):
+    """The result is on ``/metrics``."""
+
+    status: Literal["metrics_reported"]
+    ignored: Annotated[list[str], Meta(description="Unknown fields.")] | Optional = UNSET
+
+
+class Ebpf(Struct, forbid_unknown_fields=True):
+    """Whether eBPF is available; null until it has been tried."""
+
+    available: bool | None
+    reason: str | None
+    code: str | Optional = UNSET
+
+
+class Process(Struct, forbid_unknown_fields=True):
+    """One of the agent's processes."""
+
+    role: str
+    pid: int
+
+
+class Status(Struct, forbid_unknown_fields=True):
+    """What the agent is doing. Labels and ids are empty while no run is in progress."""
+
+    running: bool
+    state: Literal["idle", "arming", "running", "stopping"]
+    scenario: str
+    impl: str
+    variant: str
+    commit: str
+    dataset: str
+    machine: str
+    run_id: str
+    ebpf: Ebpf
+    armed: Annotated[dict[str, bool], Meta(description="Whether a section's programs run now.")]
+    transport: str
+    processes: list[Process]
+
+
+class Bucket(Struct):
+    """Latencies from ``bucket_us`` up to twice that; those below 1 µs are under 0."""
+
+    bucket_us: float
+    count: int
+
+
+class Latency(Struct):
+    """A distribution of latencies. Percentiles of nothing are null."""
+
+    histogram: list[Bucket]
+    p95_us: float | None
+
+
+class Reason(Struct):
+    """Blocked time under one reason."""
+
+    reason: str
+    ms: float
+
+
+class OffCpu(Struct):
+    """Blocked time."""
+
+    total_ms: float
+    top_reasons: list[Reason]
+
+
+class Command(Struct):
+    """Execs of one program."""
+
+    command: str
+    count: int
+
+
+class Exec(Struct):
+    """Successful execs."""
+
+    exec_count: int
+    top_commands: list[Command]
+
+
+class SyscallCounts(Struct):
+    """Syscalls, counted on entry to the kernel."""
+
+    futex: int
+    fsync: int
+    openat: int
+    read: int
+    write: int
+
+
+class Completeness(Struct):
+    """How far to trust the evidence."""
+
+    verdict: Literal["complete", "degraded", "invalid"]
+    reasons: list[Any]
+
+
+class Evidence(Struct):
+    """What the kernel did during a run. A section that was not measured is absent."""
+
+    available: Annotated[bool, Meta(description="Whether anything was measured.")]
+    schema: Annotated[int, Meta(description="Version of this format.")]
+    run_id: str
+    completeness: Completeness
+    code: Annotated[str, Meta(description="Why nothing was measured.")] | Optional = UNSET
+    reason: Annotated[str, Meta(description="The same in words.")] | Optional = UNSET
+    unavailable: dict[str, str] | Optional = UNSET
+    runqlat: Latency | Optional = UNSET
+    biolatency: Latency | Optional = UNSET
+    offcpu: OffCpu | Optional = UNSET
+    exec: Exec | Optional = UNSET
+    syscall_counts: SyscallCounts | Optional = UNSET

@@ -1,0 +1,29 @@
+"""A route, declared: what the server registers, and what ``/openapi.json`` says of it."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from quart.wrappers import Response
+
+from agent.http.requests import Declared
+
+JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """``handler`` takes the parameters that ``path`` has, as in ``/evidence/<run_id>``."""
+
+    method: str
+    path: str
+    handler: Callable[..., Awaitable[Response]]
+    summary: str
+    answers: Mapping[str, Any]
+    """The type of a successful answer, by media type."""
+
+    body: type[Declared] | None = None
+    """The declaration of the request's body; None if it takes none."""
+
+    errors: tuple[str, ...] = ()
+    """Codes of errors, besides those that every route has and those of a body."""

@@ -33,6 +33,7 @@ class Started(Struct, forbid_unknown_fields=True):
         Annotated[dict[str, str], Meta(description="Why sections and details are not armed.")]
         | Optional
     ) = UNSET
+    scope: Annotated[dict[str, Any], Meta(description="The tasks covered.")] | Optional = UNSET
     code: Annotated[str, Meta(description="Why nothing is measured.")] | Optional = UNSET
     reason: Annotated[str, Meta(description="The same in words.")] | Optional = UNSET
     ignored: Annotated[list[str], Meta(description="Unknown fields.")] | Optional = UNSET

@@ -18,21 +18,24 @@ from fakes.pages import ROOT, anchors, hold, names, quoted, rows
 from fakes.real_agent import running
 from fakes.sample_evidence import evidence as sample_evidence
 from fakes.source_text import first_arguments, keys_assigned_in, keyword_arguments
+from msgspec.structs import fields
 
 from agent import cli
 from agent.aggregate.histogram import LatencyHistogram
 from agent.aggregate.series import SeriesStore
 from agent.errors import AgentError, InvalidRequest
+from agent.http.answers import Evidence, Started, Status
 from agent.http.app import create_app
 from agent.http.exposition import Exposition
 from agent.http.negotiation import PageFormat
 from agent.http.requests import ReportBody, StartBody
 from agent.http.responses import status_of
+from agent.http.routes import OF_A_SCOPE
 from agent.http.settings import HttpSettings
 from agent.model import Labels, Report
 from agent.recording.lifecycle import TRANSITIONS
 from agent.recording.recorder import Recorder
-from agent.sections.probes import DETAILS, SECTIONS
+from agent.sections.probes import DEFAULT_SECTIONS, DETAILS, SECTIONS
 from agent.streams.shared import layout, messages
 from agent.streams.shared.causes import CURES
 from benchmarks.__main__ import page
@@ -105,6 +108,22 @@ async def test_every_field_of_the_answer_to_a_start() -> None:
     answers = [path for started, _ in await every_run() for path in paths(started)]
     # routes.py adds the fields that it was sent and does not know
     hold(HTTP, "Answer to a start", {*answers, "ignored[]"}, names(HTTP, "Answer to a start"))
+
+
+async def test_every_answer_is_declared() -> None:
+    """/openapi.json is made of the declarations; generated requests hold it to the types."""
+    recorder = Recorder(Busy(), "box", SeriesStore())
+    for started, evidence in await every_run():
+        assert set(started) <= set(Started.__struct_fields__)
+        assert {f.name for f in fields(Evidence) if f.required} <= set(evidence)
+        contract = {field.name for field in fields(Evidence)} & set(SECTIONS)
+        assert contract == set(DEFAULT_SECTIONS)
+    assert set(recorder.status()) == set(Status.__struct_fields__)
+
+
+def test_every_error_of_a_scope_is_declared() -> None:
+    in_code = keyword_arguments("code", "ScopeError") | keyword_arguments("code", "InvalidRequest")
+    assert in_code == set(OF_A_SCOPE)
 
 
 async def test_every_field_of_the_status() -> None:

@@ -154,6 +154,14 @@ def root_ends_early() -> None:
 
 
 @in_agent
+def iterators_visit_every_task() -> None:
+    """Have the kernel ignore which task an iterator is to visit, as it does before 6.1."""
+    bpf = module("shared.bpf")
+    intact = bpf.run_iterator
+    replace(bpf, "run_iterator", lambda fd, tid=0: intact(fd))
+
+
+@in_agent
 def suspended_for_bytes_of(path: str) -> None:
     """Make the machine appear to have been suspended for one second per byte of a file."""
     observer = module("collect.observer").Observer

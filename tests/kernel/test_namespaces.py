@@ -15,12 +15,14 @@ from typing import Any
 
 import pytest
 import requests
+from fakes import faults
+from fakes.copied_package import Copy
 from fakes.processes import children, status_field
 from fakes.program import PROGRAMS, Program, program
 from fakes.real_agent import ANSWER_SECONDS, STARTING_SECONDS, RealAgent
 from fakes.waiting import eventually
 
-from agent.client.interpreter import own_module
+from agent.client.interpreter import PACKAGE_FOLDER, own_module
 from agent.client.spawn import running_agent
 from agent.model import TIMINGS, Json
 
@@ -46,8 +48,8 @@ class Namespaced:
 
 
 @contextmanager
-def agent_in(*namespace: str) -> Iterator[Namespaced]:
-    started = own_module("agent")
+def agent_in(*namespace: str, folder: Path = PACKAGE_FOLDER) -> Iterator[Namespaced]:
+    started = own_module("agent", folder=folder)
     wrapper = (sys.executable, "-ES", str(PROGRAMS / "namespaced.py"), *namespace)
     invocation = replace(started, command=(*wrapper, *started.command))
     with running_agent(invocation=invocation, timeout_s=STARTING_SECONDS) as running:
@@ -160,6 +162,25 @@ def test_a_proc_of_another_namespace_is_not_read() -> None:
             tree.work(order("child"))
         assert marks(run.evidence) == MARKS
         assert {row["cpu_ms"] for row in run.evidence["overhead"]["processes"]} == {None}
+
+
+@pytest.mark.parametrize("namespace", ["pid", "time"])
+def test_where_an_iterator_visits_every_task_the_right_one_is_chosen(
+    copy: Copy, namespace: str
+) -> None:
+    """Before 6.1 the kernel ignores which one is asked for."""
+    copy.inject(faults.iterators_visit_every_task)
+    arguments = [namespace, *(["100000"] if namespace == "time" else [])]
+    with (
+        agent_in(*arguments, folder=copy.folder) as nested,
+        nested.program("trees") as tree,
+        nested.agent.run(scope={"pid": tree.ready["pid"]}) as run,
+    ):
+        tree.work(order("child"))
+        host_pid = host_pid_of(tree)
+    assert marks(run.evidence) == MARKS
+    assert run.evidence["scope"]["host_pid"] == host_pid
+    assert run.evidence["offcpu"]["total_ms"] < 2_000 * run.evidence["duration_s"]
 
 
 def test_whom_a_number_meant_is_said(agent: RealAgent) -> None:

@@ -70,11 +70,12 @@ class Collection:
             found += self.folds[name].checks(edges, self.accounts)
         return list({check.name: check for check in found}.values())
 
-    def streams(self, observed: Observed, armed: Iterable[str]) -> dict[str, StreamCounts]:
+    def streams(self, stopped: Stopped, armed: Iterable[str]) -> dict[str, StreamCounts]:
         """Return the counts of every stream of the run."""
+        observed = stopped.observed
         streams = {**observed.streams, "offcpu": observed.blocked_counts}
         for name in armed:
-            streams |= self.folds[name].streams(observed)
+            streams |= self.folds[name].streams(stopped)
         return streams
 
     def folded_without(self) -> dict[str, str]:

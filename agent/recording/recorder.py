@@ -244,7 +244,7 @@ class Recorder:
         run.checks = run.collection.checks(stopped.edges, run.sections)
         return judge(
             Findings(
-                streams=run.collection.streams(stopped.observed, run.sections),
+                streams=run.collection.streams(stopped, run.sections),
                 edges=stopped.edges,
                 checks=run.checks,
                 unseen_switches=run.collection.accounts.unseen,

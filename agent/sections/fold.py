@@ -50,7 +50,7 @@ class SectionFold(ABC):
         """Compare what the section counted with the kernel's own counts."""
         return ()
 
-    def streams(self, observed: Observed) -> Mapping[str, StreamCounts]:
+    def streams(self, stopped: Stopped) -> Mapping[str, StreamCounts]:
         """Return accounts, by stream, that ``observed.streams`` lacks or has incomplete."""
         return {}
 

@@ -34,6 +34,11 @@ def probes_of(sections: Iterable[str]) -> tuple[Probe, ...]:
     return tuple(probe for probe in PROBES if probe.name in chosen)
 
 
+def needed_details(sections: Iterable[str]) -> tuple[str, ...]:
+    """Return the details of these sections without which this machine would not be covered."""
+    return tuple(d.name for p in probes_of(sections) for d in p.details if d.is_needed())
+
+
 def details_of(names: Iterable[str]) -> tuple[Detail, ...]:
     """Return the details with these names, in the registry's order."""
     chosen = set(names)

@@ -92,6 +92,16 @@ class Distribution:
 
 
 @dataclass(frozen=True)
+class Flag:
+    """A constant with one bit set, whose number is the value of an enumerator."""
+
+    constant: str
+    enumerator: str
+    before: int
+    """The bit's number on kernels that define it without an enum, which BTF does not describe."""
+
+
+@dataclass(frozen=True)
 class Stream:
     """Events of one kind, each of ``words`` 64-bit words (a power of two)."""
 
@@ -111,9 +121,13 @@ class Table:
     """Size in bytes, given the number of CPUs and of task slots."""
 
 
+def _never() -> bool:
+    return False
+
+
 @dataclass(frozen=True)
 class Detail:
-    """What a run adds to a section only on request, because it costs more."""
+    """What a run adds to a section only on request, or where needed, because it costs more."""
 
     name: str
     switch: str
@@ -122,8 +136,11 @@ class Detail:
     """Attached only for this detail."""
     tables: tuple[Table, ...] = ()
     """Created when first requested; mapped only for the run."""
+    streams: tuple[Stream, ...] = ()
     scoped_only: bool = False
     """Not available for whole-machine runs."""
+    is_needed: Callable[[], bool] = _never
+    """Whether this machine now has what only the detail measures: then every run includes it."""
 
 
 def _no_counts() -> dict[str, int]:
@@ -144,6 +161,7 @@ class Probe:
     fields: tuple[Field, ...] = ()
     bits: tuple[Bit, ...] = ()
     arguments: tuple[Argument, ...] = ()
+    flags: tuple[Flag, ...] = ()
     streams: tuple[Stream, ...] = ()
     tables: tuple[Table, ...] = ()
     constants: Mapping[str, int] = field(default_factory=dict)

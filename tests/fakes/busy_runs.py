@@ -11,6 +11,10 @@ from fakes.collector import FakeCollector, raising
 from agent.aggregate.series import SeriesStore
 from agent.model import Json, Scope, StartRequest
 from agent.recording.recorder import Recorder
+from agent.sections.biolatency.diskstats import COLUMNS
+from agent.sections.biolatency.layout import BLOCK_IN_DISKSTATS
+from agent.sections.biolatency.open_requests import REQUEST_DTYPE
+from agent.sections.biolatency.stacking import Below, Stacking
 from agent.sections.offcpu.wait_functions import WAITS_DTYPE
 from agent.sections.probes import SECTIONS
 from agent.sections.syscall_counts.times import ENTRY_DTYPE, TIMES_DTYPE
@@ -24,14 +28,25 @@ from agent.streams.shared.messages import DisarmAnswer, ScopeProcess
 
 EVENTS = {
     "runqlat": [1_500 | 7 << layout.LATENCY_BITS],
-    "biolatency": [[40_000, 50_000, 259, 4096]],
+    "biolatency": [[40_000 | BLOCK_IN_DISKSTATS << layout.LATENCY_BITS, 50_000, 259, 4096]],
     "exec": [[7, 0x6C73, 0, 1]],
     "softirq": [1_500 | 3 << layout.LATENCY_BITS],
 }
 """One event of each section's stream."""
 
-COUNTS = {"biolatency": {"read_0:259": 1}, "softirq": {"net_rx": 1}}
+BELOW: dict[str, Below] = {"0:259": ("0:1",), "0:260": None}
+COUNTS = {
+    "biolatency": {f"{name}_{disk}": 1 for disk in BELOW for name in (*COLUMNS, "in_flight_read")},
+    "softirq": {"net_rx": 1},
+}
 """The kernel's own counts."""
+
+
+class Stacked(Stacking):
+    """Disks that lie on another one, or on something unknown."""
+
+    def below(self, device: str) -> Below:
+        return BELOW[device]
 
 
 class Busy(FakeCollector):
@@ -49,6 +64,7 @@ class Busy(FakeCollector):
         )
         summary = np.zeros(1, task_summaries.SUMMARY_DTYPE)
         summary["tid"], summary["comm"], summary["waits"], summary["born_ns"] = 7, b"busy", 1, 1
+        receiver.folds["biolatency"].stacking = Stacked()
         for section in request.sections:
             if section in EVENTS:
                 receiver.take(layout.STREAM_NUMBERS[section], np.array(EVENTS[section], np.uint64))
@@ -72,7 +88,10 @@ class Busy(FakeCollector):
         empty = super()._observed()
         ones = np.ones((2, layout.REASONS), np.uint64)
         times, waits = np.ones(1, TIMES_DTYPE), np.ones(1, WAITS_DTYPE)
+        in_flight = np.zeros(1, REQUEST_DTYPE)
+        in_flight["key"], in_flight["since"], in_flight["device"] = 1, 1, 259
         tables = {
+            "requests": in_flight.tobytes(),
             "syscall_times": times.tobytes(),
             "entries": np.ones(1, ENTRY_DTYPE).tobytes(),
             "waits": waits.tobytes(),
@@ -130,6 +149,7 @@ DYNAMIC = {
     "syscall_details": "<name>",
     "completeness.streams": "<stream>",
     "overhead.events_by_stream": "<stream>",
+    "biolatency.devices[].in_flight": "<direction>",
 }
 """Objects whose keys are data, each with the placeholder for its keys."""
 

@@ -16,7 +16,7 @@ from agent.evidence.checks import SLACK, Check, events_ceased
 from agent.evidence.verdict import Findings, judge
 from agent.recording.collection import Collection
 from agent.sections.biolatency.evidence import DISK_SLACK, BiolatencyFold
-from agent.sections.biolatency.layout import BLOCK_READ, BLOCK_WRITE
+from agent.sections.biolatency.layout import BLOCK_IN_DISKSTATS, BLOCK_READ, BLOCK_WRITE
 from agent.sections.biolatency.requests_table import BlockTable
 from agent.sections.probes import DEFAULT_SECTIONS
 from agent.streams.collect.observed import StreamCounts
@@ -50,7 +50,7 @@ def block(reads: int = READS, writes: int = WRITES) -> BlockTable:
     for kind, count in ((BLOCK_READ, reads), (BLOCK_WRITE, writes)):
         events = np.zeros((count, 4), np.uint64)
         events[:, 2] = DEVICE
-        table.take(events, np.full(count, kind, np.uint64))
+        table.take(events, np.full(count, kind | BLOCK_IN_DISKSTATS, np.uint64))
     return table
 
 

@@ -177,7 +177,7 @@ def test_without_details_no_program_and_no_table_is_theirs() -> None:
     hooks = [p.hook for p in specs.programs_for(plain.sections, plain.constants())]
     assert "sys_exit" not in hooks
     more = [p.hook for p in specs.programs_for(detailed.sections, detailed.constants())]
-    assert set(more) - set(hooks) == {"sys_exit"}
+    assert set(more) - set(hooks) == {"sys_exit", "block_bio_queue", "block_bio_complete"}
     assert GEOMETRY.detail_sizes(()) == {}
 
 

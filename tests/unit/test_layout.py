@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import agent
-from agent.sections.biolatency.evidence import REQUEST_DTYPE
+from agent.sections.biolatency.open_requests import REQUEST_DTYPE
 from agent.sections.offcpu.wait_functions import WAITS_DTYPE
 from agent.sections.softirq.evidence import STATE_DTYPE
 from agent.sections.syscall_counts.times import ENTRY_DTYPE, TIMES_DTYPE

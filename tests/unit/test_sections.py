@@ -44,7 +44,8 @@ def test_what_a_probe_names_is_there(probe: Probe) -> None:
     for program in probe.programs:
         assert f"int {program.function}(u64 *ctx)" in functions
     taken = REGISTRY[probe.name].fold.takes
-    assert taken.keys() == {stream.name for stream in probe.streams}
+    details = (stream for detail in probe.details for stream in detail.streams)
+    assert taken.keys() == {stream.name for stream in (*probe.streams, *details)}
 
 
 def test_names_are_used_once() -> None:

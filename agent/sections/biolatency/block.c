@@ -5,106 +5,23 @@
  * address: flushes share sectors, and merges change them.
  */
 #include "folded.h"
-
-/* A block request between its allocation or issue and its completion. */
-struct issued_request {
-	u64 key; /* from its address, by key_of(); 0: the entry is free */
-	u64 since; /* time of the issue; 0: not issued yet */
-	u64 kind; /* BLOCK_BY_KERNEL, or 0 */
-};
-
-_Static_assert(sizeof(struct issued_request) == REQUEST_SIZE, "issued_request");
+#include "sections/biolatency/requests.h"
 
 #if WITH_BIOLATENCY
 
-/*
- * Requests in flight are in one table without a lock, since no two CPUs handle the same request
- * between its issue and its completion. Two CPUs may take the same empty entry at the same moment;
- * the request that loses the entry is timed from its allocation and counted as unmatched.
- */
-inline_always struct issued_request *request_at(u32 index)
+inline_always u64 disk_of(u64 request)
 {
-	return (struct issued_request *)(MAP_VALUE(REQUESTS_FD) +
-					 (index & (MAX_REQUESTS - 1)) * sizeof(struct issued_request));
+	return LOAD64(LOAD64(request, REQUEST_QUEUE), QUEUE_DISK);
 }
 
-/*
- * A request's address as a number. The only number that the verifier lets a program derive from a
- * pointer is its distance from another (adjust_reg_min_max_vals()): here, from the table.
- */
-inline_always u64 key_of(u64 request)
+inline_always void remember_request(u64 request, u64 since)
 {
-	u64 key = request - MAP_VALUE(REQUESTS_FD);
-
-	__asm__ volatile("" : "+r"(key)); /* keep the compiler from distributing the multiplication */
-	return key;
-}
-
-/* Fibonacci hashing (Knuth, TAOCP 6.4): requests are adjacent in memory. */
-inline_always u32 first_index(u64 key)
-{
-	return key * 0x9E3779B97F4A7C15ULL >> 40;
-}
-
-/* The first of a request's possible entries that it owns or, with `or_free`, is free; else NULL. */
-inline_always struct issued_request *place_of(u64 key, bool or_free)
-{
-	u32 first = first_index(key);
-
-#pragma unroll
-	for (u32 step = 0; step < REQUEST_PROBES; step++) {
-		struct issued_request *entry = request_at(first + step);
-
-		if (entry->key == key || (or_free && entry->key == 0))
-			return entry;
-	}
-	return NULL;
-}
-
-/* The request's entry; NULL if it has none. */
-inline_always struct issued_request *find_request(u64 request)
-{
-	return place_of(key_of(request), false);
-}
-
-/*
- * Return an entry for the request, or NULL if all its possible entries are in use. The entry may
- * be a stale one with the same address, whose completion was not seen. A second stale one further
- * on does no harm: this one is found first.
- */
-inline_always struct issued_request *room_for_request(u64 request)
-{
-	u64 key = key_of(request);
-	struct issued_request *entry = place_of(key, true);
+	struct batch *batch = batch_of(STREAM_BIOLATENCY);
+	u32 op = operation(LOAD32(request, REQUEST_CMD_FLAGS));
+	struct issued_request *entry = remember(batch, request, since, op);
 
 	if (entry)
-		entry->key = key;
-	return entry;
-}
-
-inline_always void remember(u64 request, u64 since)
-{
-	u64 task = (u64)bpf_get_current_task_btf();
-	u32 tid = LOAD32(task, TASK_PID);
-	bool by_kernel = LOAD32(task, TASK_FLAGS) & PF_KTHREAD;
-
-	if (!by_kernel && !in_scope(tid)) {
-		struct issued_request *known = find_request(request);
-
-		/* A request that was merged into another never completes, and its address is reused. */
-		if (known)
-			known->key = 0;
-		return;
-	}
-
-	struct issued_request *entry = room_for_request(request);
-
-	if (!entry) {
-		batch_of(STREAM_BIOLATENCY)->collided++;
-		return;
-	}
-	entry->since = since;
-	entry->kind = by_kernel ? BLOCK_BY_KERNEL : 0;
+		entry->device = device_number(disk_of(request));
 }
 
 /* In a run of the whole machine every task is in scope, so the issue's context is good enough. */
@@ -118,7 +35,7 @@ inline_always void remember(u64 request, u64 since)
 /* Runs in the submitter's context; with a queue, the issue may run in any context. */
 int on_block_io_start(u64 *ctx)
 {
-	remember(ctx[0], 0);
+	remember_request(ctx[0], 0);
 	return 0;
 }
 #endif
@@ -133,7 +50,7 @@ int on_block_rq_issue(u64 *ctx)
 	if (known)
 		known->since = now;
 #else
-	remember(request, now);
+	remember_request(request, now);
 #endif
 	return 0;
 }
@@ -149,20 +66,47 @@ int on_block_rq_requeue(u64 *ctx)
 	return 0;
 }
 
-/* REQ_OP_* are the low 8 bits of cmd_flags (include/linux/blk_types.h); odd ones are writes. */
-inline_always u32 operation(u32 flags)
+/*
+ * Whether /proc/diskstats counts this completion: blk_account_io_done() for requests,
+ * blk_account_io_flush() for flushes. A write that is part of a flush sequence completes twice,
+ * first its data and then, without data, the sequence (block/blk-flush.c). The kernel counts the
+ * second completion, when the request is no longer marked.
+ */
+inline_always bool is_in_diskstats(u32 op, u32 rq_flags)
 {
-	u32 op = flags & 0xff;
+	return op == BLOCK_FLUSH || (rq_flags & (RQF_IO_STAT | RQF_FLUSH_SEQ)) == RQF_IO_STAT;
+}
 
-	if (op == 0)
-		return BLOCK_READ;
-	if (op == 2)
-		return BLOCK_FLUSH;
-	if (op == 3)
-		return BLOCK_DISCARD;
-	if (op >= 34) /* REQ_OP_DRV_IN and _OUT: passthrough, not in diskstats */
-		return BLOCK_OTHER;
-	return op & 1 ? BLOCK_WRITE : BLOCK_OTHER;
+/* The error of a completion as a part of the event's kind; 0 if it succeeded. */
+inline_always u64 error_of(u64 *ctx)
+{
+#ifdef BLOCK_COMPLETE_STATUS
+	return (ctx[BLOCK_COMPLETE_STATUS] & 0xff) << BLOCK_ERROR_SHIFT; /* a blk_status_t */
+#else
+	s32 error = ctx[BLOCK_COMPLETE_ERRNO]; /* negative */
+
+	return error ? (u64)(-error & 0xff) << BLOCK_ERROR_SHIFT | BLOCK_ERRNO : 0;
+#endif
+}
+
+/*
+ * Date the beginning of a completed request whose issue was not seen: flags for the event's kind,
+ * and the time in `since`.
+ */
+inline_always u64 unseen_issue(struct batch *batch, u64 allocated, u64 now, bool has_data, u64 *since)
+{
+	*since = now;
+	if (allocated && allocated < run_config()->attached_ns) {
+		batch->in_flight++;
+		return BLOCK_IN_FLIGHT;
+	}
+	/* Flushes may complete without having been issued; requests with data do not. */
+	if (has_data)
+		batch->unmatched++;
+	if (!allocated) /* the queue keeps no statistics (queue/iostats is 0) */
+		return BLOCK_UNTIMED;
+	*since = allocated;
+	return BLOCK_UNISSUED;
 }
 
 /*
@@ -171,7 +115,7 @@ inline_always u32 operation(u32 flags)
  */
 inline_always void fold_request(struct batch *batch, u64 kind, u64 device_ns, u64 total_ns)
 {
-	bool timed = !(kind & (BLOCK_NOT_TIMED | (SCOPED ? BLOCK_BY_KERNEL : 0)));
+	bool timed = !(kind & (SCOPED ? BLOCK_NOT_TIMED_IN_SCOPE : BLOCK_NOT_TIMED));
 
 	if (timed)
 		fold(BLOCK_DEVICE, device_ns);
@@ -190,10 +134,15 @@ int on_block_rq_complete(u64 *ctx)
 	u64 request = ctx[0];
 	u32 bytes = (u32)ctx[2];
 	u32 remaining = LOAD32(request, REQUEST_DATA_LEN);
-	u32 flags = LOAD32(request, REQUEST_CMD_FLAGS);
+	u32 rq_flags = LOAD32(request, REQUEST_RQ_FLAGS);
+	u32 op = operation(LOAD32(request, REQUEST_CMD_FLAGS));
+	bool is_last = bytes >= remaining;
+	u64 kind = op | error_of(ctx), since = 0;
 
+	if (is_attaching())
+		return 0;
 	/* Fires once per part; the request is complete when all its bytes are. */
-	if (bytes < remaining) {
+	if (rarely(!is_last && !(kind >> BLOCK_ERROR_SHIFT))) {
 		counters()->partial++;
 		return 0;
 	}
@@ -201,28 +150,31 @@ int on_block_rq_complete(u64 *ctx)
 	struct issued_request *known = find_request(request);
 	struct batch *batch = batch_of(STREAM_BIOLATENCY);
 	u64 allocated = LOAD64(request, REQUEST_START_TIME);
-	u32 op = operation(flags);
-	u64 kind = op, since = 0;
 
+	/* A completion that no program saw left the entry, and the address was allocated again. */
+	if (known && rarely(known->since && known->since < allocated)) {
+		known->key = 0;
+		known = NULL;
+	}
 	if (known) {
 		since = known->since;
-		kind |= known->kind;
-		known->key = 0;
+		kind |= known->kind & BLOCK_BY_KERNEL;
+		/* A part that failed, or the data of a flush sequence: the request completes once more. */
+		if (rarely(!is_last || (op != BLOCK_FLUSH && rq_flags & RQF_FLUSH_SEQ)))
+			known->since = is_last ? 0 : since;
+		else
+			known->key = 0;
 	} else if (SCOPED) {
-		return 0; /* submitted out of scope */
+		/* Submitted out of scope, or before the run: nobody knows whose it is. */
+		if (!allocated || allocated >= run_config()->attached_ns)
+			return 0;
+		kind |= BLOCK_BY_UNKNOWN;
 	}
-	if (!since && allocated >= run_config()->start_ns) {
-		/* Flushes may complete without having been issued; requests with data do not. */
-		if (bytes)
-			batch->unmatched++;
-		since = allocated;
-		kind |= BLOCK_UNISSUED;
-	} else if (!since) {
-		since = now;
-		kind |= BLOCK_IN_FLIGHT;
-		batch->in_flight++;
-	}
-	/* The second completion of a write that carried a flush; the flush was never issued. */
+	if (!since)
+		kind |= unseen_issue(batch, allocated, now, bytes != 0, &since);
+	if (is_last && is_in_diskstats(op, rq_flags))
+		kind |= BLOCK_IN_DISKSTATS;
+	/* The end of a flush sequence after its data, or a flush that a task asked for. */
 	if (bytes == 0 && op == BLOCK_WRITE)
 		kind |= BLOCK_EMPTY;
 
@@ -234,12 +186,9 @@ int on_block_rq_complete(u64 *ctx)
 		fold_request(batch, kind, device_ns, total_ns);
 		return 0;
 	}
-
-	u64 disk = LOAD64(LOAD64(request, REQUEST_QUEUE), QUEUE_DISK);
-
 	event[0] = device_ns | kind << LATENCY_BITS;
 	event[1] = total_ns;
-	event[2] = (u64)LOAD32(disk, DISK_MAJOR) << 20 | LOAD32(disk, DISK_FIRST_MINOR);
+	event[2] = device_number(disk_of(request));
 	event[3] = bytes;
 	event_done(batch, 4);
 	return 0;

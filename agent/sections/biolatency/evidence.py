@@ -11,34 +11,23 @@ from agent.evidence.accounts import RELATIVE_BOUND, Accounts
 from agent.evidence.checks import Check
 from agent.evidence.tasks import TaskTable
 from agent.model import Json
-from agent.sections.biolatency.diskstats import COLUMNS
-from agent.sections.biolatency.layout import (
-    BLOCK_BY_KERNEL,
-    BLOCK_NOT_TIMED,
-    REQUEST_SIZE,
-)
-from agent.sections.biolatency.requests_table import BlockTable, device_name
+from agent.sections.biolatency import open_requests
+from agent.sections.biolatency.devices import device_rows
+from agent.sections.biolatency.disk_readings import DiskReadings, disk_readings
+from agent.sections.biolatency.layout import BLOCK_STACKED
+from agent.sections.biolatency.requests_table import BlockTable, device_name, distinct, table_only
+from agent.sections.biolatency.stacking import Stacking
 from agent.sections.fold import SectionFold, Taker, add_growth, latency
-from agent.streams.collect.observed import Observed, Stopped, StreamCounts
+from agent.streams.collect.observed import Stopped, StreamCounts
 from agent.streams.drain.batches import Words
 from agent.streams.drain.folded import Growth
-from agent.streams.shared.kernel_counts import Edge, growth
+from agent.streams.shared.kernel_counts import Edge
 from agent.streams.shared.layout import LATENCY_BITS, LATENCY_MAX
 
 EVENTS_AT_ONCE = 2_048
 """64 KiB: temporaries of this size are reused; larger ones are mapped and faulted in each time."""
 DISK_SLACK = 8
 """Requests that may complete between reading our count and the kernel's, at each edge of a run."""
-
-REQUEST_DTYPE = np.dtype(
-    {
-        "names": ["key", "since"],
-        "formats": ["u8", "u8"],
-        "offsets": [0, 8],
-        "itemsize": REQUEST_SIZE,
-    }
-)
-"""struct issued_request of block.c."""
 
 
 class BiolatencyFold(SectionFold):
@@ -48,15 +37,13 @@ class BiolatencyFold(SectionFold):
 
     def __init__(self, scoped: bool, tasks: TaskTable) -> None:
         super().__init__(scoped, tasks)
-        # These are counted in the table only, not in the distributions: requests issued before the
-        # run, the second completion of a write that carried a flush, and in a scoped run the
-        # write-back of kernel threads.
-        self._table_only = np.uint64(BLOCK_NOT_TIMED | (BLOCK_BY_KERNEL if scoped else 0))
+        self._table_only = np.uint64(table_only(scoped))
         self.device = LatencyHistogram()
         """Issue to completion."""
         self.with_queue = LatencyHistogram()
         """Allocation to completion, as /proc/diskstats times it."""
         self.table = BlockTable()
+        self.stacking = Stacking()
         self._folded = 0
         """Requests of which the table knows nothing."""
 
@@ -65,7 +52,7 @@ class BiolatencyFold(SectionFold):
         for begin in range(0, len(events), EVENTS_AT_ONCE):
             self._take_some(events[begin : begin + EVENTS_AT_ONCE])
 
-    takes: ClassVar[Mapping[str, Taker]] = {"biolatency": take}
+    takes: ClassVar[Mapping[str, Taker]] = {"biolatency": take, "bios": take}
     folded_without: ClassVar[Mapping[str, str]] = {"biolatency": "device, operation and size"}
 
     def take_folded(self, growths: Sequence[Growth]) -> None:
@@ -75,10 +62,14 @@ class BiolatencyFold(SectionFold):
         self._folded += device.events
 
     def evidence(self, stopped: Stopped, armed: Sequence[str]) -> Json:
-        observed = stopped.observed
+        disks = disk_readings(stopped.edges)
+        still_open = _still_open(stopped, disks)
+        streams = stopped.observed.streams
         return latency(self.device) | {
-            "lost": observed.streams["biolatency"].lost,
-            "by_operation": self.table.evidence(),
+            "lost": sum(streams[name].lost for name in self.takes if name in streams),
+            "by_operation": self.table.evidence(self.scoped),
+            "devices": list(device_rows(disks, self.table, self.stacking)),
+            "open_at_stop": open_requests.evidence(still_open, stopped.stop_ns),
             "with_queue": latency(self.with_queue),
         }
 
@@ -89,38 +80,71 @@ class BiolatencyFold(SectionFold):
         """
         if self.scoped or self._folded:
             return
-        inner = growth(edges, "biolatency")
-        outer = growth(edges, "biolatency", outer=True)
-        for number in self.table.devices():
-            device, completed = device_name(number), self.table.completed(number)
-            for operation in COLUMNS:
-                kernel = inner.get(f"{operation}_{device}")
-                ours = completed[operation]
-                if kernel is None or not (kernel or ours):
-                    continue
-                excess = max(0, outer.get(f"{operation}_{device}", kernel) - kernel)
-                bounds = (RELATIVE_BOUND, DISK_SLACK, excess)
-                yield Check(f"block_{operation}_{device}", "requests", ours, kernel, *bounds)
+        ours = {device_name(number): number for number in self.table.devices()}
+        for device, readings in disk_readings(edges).items():
+            number = ours.get(device)
+            if self._is_comparable(readings, device, number):
+                yield from _checks_of(device, readings, self.table.completed(number))
 
-    def streams(self, observed: Observed) -> Mapping[str, StreamCounts]:
-        requests = np.frombuffer(observed.tables["requests"], REQUEST_DTYPE)
-        issued = (requests["key"] != 0) & (requests["since"] != 0)
-        counts = observed.streams["biolatency"]
-        return {"biolatency": replace(counts, in_flight_at_stop=int(np.count_nonzero(issued)))}
+    def streams(self, stopped: Stopped) -> Mapping[str, StreamCounts]:
+        still_open = _still_open(stopped, disk_readings(stopped.edges))
+        counts = stopped.observed.streams["biolatency"]
+        return {"biolatency": replace(counts, in_flight_at_stop=len(still_open))}
 
     @property
     def overflow(self) -> int:
         return self.device.overflow
 
+    def _is_comparable(self, readings: DiskReadings, device: str, number: int | None) -> bool:
+        """Whether the kernel's counts of a disk should be ours.
+
+        Drivers that take bios count them each in its own way, so of those it is only checked that
+        none goes without being measured. What has disks below is measured there.
+        """
+        if readings.takes_bios:
+            return number is None and not self.stacking.below(device)
+        return True
+
     def _take_some(self, events: Words) -> None:
         kinds = events[:, 0] >> np.uint64(LATENCY_BITS)
+        if not self.scoped:
+            self._mark_stacked(events, kinds)
         self.table.take(events, kinds)
-        table_only = (kinds & self._table_only) != 0
-        if table_only.any():
-            events = events[~table_only]
+        left_out = (kinds & self._table_only) != 0
+        if left_out.any():
+            events = events[~left_out]
         self.device.fold(events[:, 0], LATENCY_MAX)
         with_queue = events[:, 1]
         unknown = with_queue > LATENCY_MAX
         if unknown.any():
             with_queue = with_queue[~unknown]
         self.with_queue.fold(with_queue)
+
+    def _mark_stacked(self, events: Words, kinds: Words) -> None:
+        """Mark requests on disks that lie on others, where the same I/O is seen again.
+
+        In a scoped run it is not: kernel threads submit it there.
+        """
+        devices = events[:, 2]
+        for device in distinct(devices):
+            if self.stacking.below(device_name(device)):
+                kinds[devices == device] |= np.uint64(BLOCK_STACKED)
+
+
+def _still_open(stopped: Stopped, disks: Mapping[str, DiskReadings]) -> open_requests.Requests:
+    table = stopped.observed.tables["requests"]
+    return open_requests.open_requests(table, stopped.stop_ns, disks)
+
+
+def _checks_of(
+    device: str, readings: DiskReadings, completed: Mapping[str, int]
+) -> Iterator[Check]:
+    growth, outer = readings.growth(), readings.outer_growth()
+    if growth is None or outer is None:
+        return
+    for operation, kernel in growth.items():
+        ours = completed[operation]
+        if kernel or ours:
+            excess = max(0, outer[operation] - kernel)
+            bounds = (RELATIVE_BOUND, DISK_SLACK, excess)
+            yield Check(f"block_{operation}_{device}", "requests", ours, kernel, *bounds)

@@ -1,30 +1,77 @@
 """Block I/O latency: one event per completed request."""
 
-from agent.sections.biolatency.diskstats import completed_requests
+from agent.sections.biolatency.diskstats import disk_figures, has_disks_without_requests
 from agent.sections.biolatency.layout import CONSTANTS, MAX_REQUESTS, REQUEST_SIZE
-from agent.sections.spec import Argument, Distribution, Field, Probe, Program, Stream, Table
+from agent.sections.spec import (
+    Argument,
+    Detail,
+    Distribution,
+    Field,
+    Flag,
+    Probe,
+    Program,
+    Stream,
+    Table,
+)
+
+BIOS = Detail(
+    name="bios",
+    switch="WITH_BIOS",
+    programs=(
+        Program("on_block_bio_queue", "block_bio_queue"),
+        Program("on_block_bio_complete", "block_bio_complete"),
+    ),
+    streams=(Stream("bios", words=4),),
+    is_needed=has_disks_without_requests,
+)
 
 PROBE = Probe(
     name="biolatency",
     switch="WITH_BIOLATENCY",
+    # detached in reverse order: no completion is seen of a request whose issue went by unseen
     programs=(
         Program("on_block_rq_issue", "block_rq_issue"),
         Program("on_block_rq_requeue", "block_rq_requeue"),
         Program("on_block_rq_complete", "block_rq_complete"),
         Program("on_block_io_start", "block_io_start", when=(("SCOPED", 1),), optional=True),
     ),
-    sources=("biolatency/block.c",),
+    sources=("biolatency/block.c", "biolatency/bios.c"),
     fields=(
         Field("REQUEST_DATA_LEN", (("request", "__data_len"),)),
         Field("REQUEST_CMD_FLAGS", (("request", "cmd_flags"),)),
+        Field("REQUEST_RQ_FLAGS", (("request", "rq_flags"),)),
         Field("REQUEST_START_TIME", (("request", "start_time_ns"),)),
         Field("REQUEST_QUEUE", (("request", "q"),)),
         Field("QUEUE_DISK", (("request_queue", "disk"),)),
         Field("DISK_MAJOR", (("gendisk", "major"),)),
         Field("DISK_FIRST_MINOR", (("gendisk", "first_minor"),)),
+        # for bios
+        Field("BIO_OPF", (("bio", "bi_opf"),)),
+        Field("BIO_SIZE", (("bio", "bi_iter.bi_size"),)),
+        Field("BIO_STATUS", (("bio", "bi_status"),)),
+        Field("BIO_BDEV", (("bio", "bi_bdev"),), optional=True),
+        Field("BIO_DISK", (("bio", "bi_disk"),), optional=True),
+        Field("BDEV_DISK", (("block_device", "bd_disk"),)),
+        Field("DISK_QUEUE", (("gendisk", "queue"),)),
+        Field("QUEUE_MQ_OPS", (("request_queue", "mq_ops"),)),
+        Field("DISK_SLAVES", (("gendisk", "slave_dir"),), optional=True),
+        Field("KOBJECT_NODE", (("kobject", "sd"),), optional=True),
+        Field("KERNFS_NODE_CHILDREN", (("kernfs_node", "dir.children.rb_node"),), optional=True),
     ),
-    # before 5.11 the arguments were (queue, request)
-    arguments=(Argument("BLOCK_ISSUE_REQUEST", "block_rq_issue", "request"),),
+    arguments=(
+        # before 5.11 the arguments were (queue, request)
+        Argument("BLOCK_ISSUE_REQUEST", "block_rq_issue", "request"),
+        # the error: a blk_status_t (u8), on older kernels an errno
+        Argument("BLOCK_COMPLETE_STATUS", "block_rq_complete", "unsigned char", optional=True),
+        Argument("BLOCK_COMPLETE_ERRNO", "block_rq_complete", "int", optional=True),
+        Argument("BIO_QUEUE_BIO", "block_bio_queue", "bio"),
+        Argument("BIO_COMPLETE_BIO", "block_bio_complete", "bio"),
+    ),
+    # an enum since 6.11; macros before
+    flags=(
+        Flag("RQF_FLUSH_SEQ", "__RQF_FLUSH_SEQ", before=4),
+        Flag("RQF_IO_STAT", "__RQF_IO_STAT", before=13),
+    ),
     streams=(
         Stream(
             "biolatency",
@@ -37,6 +84,7 @@ PROBE = Probe(
         ),
     ),
     tables=(Table("requests", lambda sizes: MAX_REQUESTS * REQUEST_SIZE),),
+    details=(BIOS,),
     constants=CONSTANTS,
-    kernel_counts=completed_requests,
+    kernel_counts=disk_figures,
 )

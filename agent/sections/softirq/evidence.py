@@ -18,7 +18,7 @@ from agent.sections.softirq.layout import (
     SOFTIRQ_VECTORS,
     vector_name,
 )
-from agent.streams.collect.observed import Observed, Stopped, StreamCounts
+from agent.streams.collect.observed import Stopped, StreamCounts
 from agent.streams.drain.batches import Words
 from agent.streams.shared.kernel_counts import Edge, growth
 from agent.streams.shared.layout import LATENCY_BITS, LATENCY_MAX
@@ -87,10 +87,10 @@ class SoftirqFold(SectionFold):
                 bounds = (RELATIVE_BOUND, SLACK, excess)
                 yield Check(f"softirq_{name}", "softirqs", ours, kernel, *bounds)
 
-    def streams(self, observed: Observed) -> Mapping[str, StreamCounts]:
-        states = np.frombuffer(observed.tables["softirqs"], STATE_DTYPE)
+    def streams(self, stopped: Stopped) -> Mapping[str, StreamCounts]:
+        states = np.frombuffer(stopped.observed.tables["softirqs"], STATE_DTYPE)
         still_open = int(np.count_nonzero(states["since"]))
-        counts = observed.streams["softirq"]
+        counts = stopped.observed.streams["softirq"]
         return {"softirq": replace(counts, in_flight_at_stop=still_open)}
 
     @property

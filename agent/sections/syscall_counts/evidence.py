@@ -21,6 +21,6 @@ class SyscallCountsFold(SectionFold):
         times = times_of(observed)
         return {} if times is None else {"syscall_details": rows(times.syscalls, observed.syscalls)}
 
-    def streams(self, observed: Observed) -> Mapping[str, StreamCounts]:
-        times = times_of(observed)
+    def streams(self, stopped: Stopped) -> Mapping[str, StreamCounts]:
+        times = times_of(stopped.observed)
         return {} if times is None else {"syscalls": times.counts}

@@ -10,6 +10,7 @@ from typing import Protocol
 import trio
 
 from agent.model import StartRequest
+from agent.sections.probes import needed_details
 from agent.streams.collect import cgroups, task_summaries
 from agent.streams.collect.arming import read_arming
 from agent.streams.collect.observed import Arming, Observed, Stopped
@@ -79,7 +80,7 @@ class KernelCollector:
     async def prepare(self) -> None:
         """Compile and load ahead of the first run. Raises CannotCollect."""
         transport, _ = await self._transports.open(self._default.transport)
-        plan = replace(self._default, transport=transport)
+        plan = _with_needed_details(replace(self._default, transport=transport))
         reply = await self._client.ask(PrepareRequest(plan, wants_tables=self._mapped is None))
         if refused := reply.answer.newer_refused:
             LOGGER.warning("optional kernel features disabled: %s", refused)
@@ -154,13 +155,14 @@ class KernelCollector:
         return processes
 
     def _plan(self, request: StartRequest, transport: str) -> Plan:
-        return Plan(
+        plan = Plan(
             request.sections,
             request.scope.kind != "system",
             request.timing or self._default.timing,
             transport,
             request.details,
-        ).possible()
+        )
+        return _with_needed_details(plan)
 
     def _begin(self, running: Running, plan: Plan, request: StartRequest) -> None:
         assert self._nursery is not None
@@ -204,6 +206,11 @@ class KernelCollector:
         if self._mapped is None:
             self._mapped = Mapped(reply.answer.geometry, reply.fds)
         return self._mapped
+
+
+def _with_needed_details(plan: Plan) -> Plan:
+    needed = needed_details(plan.sections)
+    return replace(plan, details=(*plan.details, *needed)).possible()
 
 
 def _observer(mapped: Mapped, reply: Reply[ArmAnswer], plan: Plan, arming: Arming) -> Observer:

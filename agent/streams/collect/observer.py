@@ -67,7 +67,7 @@ class Observer:
         self._details = details
         self._clock_offset_ns = clock_offset_ns
         self._section_tables = {**mapped.section_tables, **detail_tables}
-        self._streams = reported_streams(plan.sections)
+        self._streams = reported_streams(plan.sections, details)
 
     def now_ns(self) -> int:
         """Return the current time on the clock of bpf_ktime_get_ns()."""
@@ -141,16 +141,23 @@ class Observer:
         }
 
 
-def reported_streams(sections: Collection[str]) -> frozenset[str]:
-    """Return the streams that a run with these sections accounts for.
+def reported_streams(sections: Collection[str], details: Collection[str]) -> frozenset[str]:
+    """Return the streams that a run with these sections and details accounts for.
 
-    That is all of them, except those of on-request sections that the run does not include.
+    That is all of them, except those of details and of on-request sections that it lacks.
     """
     silent = {
         stream.name
         for probe in PROBES
         for stream in probe.streams
         if probe.on_request and probe.name not in sections
+    }
+    silent |= {
+        stream.name
+        for probe in PROBES
+        for detail in probe.details
+        for stream in detail.streams
+        if detail.name not in details
     }
     return frozenset(STREAM_NAMES) - silent
 

@@ -5,8 +5,10 @@ takes 14 ms; parsing all of vmlinux's BTF in Python would take half a second.
 """
 
 import ctypes
+import struct
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Optional
 
 KIND_INT, KIND_PTR, KIND_STRUCT, KIND_UNION, KIND_ENUM = 1, 2, 4, 5, 6
@@ -14,6 +16,7 @@ KIND_TYPEDEF, KIND_VOLATILE, KIND_CONST, KIND_RESTRICT, KIND_FUNC = 8, 9, 10, 11
 KIND_FUNC_PROTO, KIND_ENUM64 = 13, 19
 _MODIFIERS = (KIND_TYPEDEF, KIND_VOLATILE, KIND_CONST, KIND_RESTRICT, 18)
 
+VMLINUX = Path("/sys/kernel/btf/vmlinux")
 LIBRARIES = ("libbcc_bpf.so.0", "libbpf.so.1", "libbpf.so.0")
 
 
@@ -84,7 +87,8 @@ class KernelTypes:
         self._btf = self._library.btf__load_vmlinux_btf()
         # libbpf before 1.0 returns an error pointer, later versions NULL
         if not self._btf or self._btf > (1 << 64) - 4096:
-            raise NoBtf("/sys/kernel/btf/vmlinux cannot be read")
+            raise NoBtf(f"{VMLINUX} cannot be read")
+        self._raw: Optional[RawBtf] = None
 
     def type_id(self, name: str, kind: int) -> Optional[int]:
         """Return the id of a named type, or None."""
@@ -147,6 +151,15 @@ class KernelTypes:
             return False
         return any(self._name(item.name_off) == name for item in self._items(type_id, _Param))
 
+    def enumerator(self, name: str) -> Optional[int]:
+        """Return the value of an enumerator of an enum that counts up from 0, or None.
+
+        The enum may be anonymous, so libbpf cannot find it.
+        """
+        if self._raw is None:
+            self._raw = RawBtf(VMLINUX.read_bytes())
+        return self._raw.enumerator(name)
+
     def _type(self, type_id: int) -> _Type:
         return _Type.from_address(self._library.btf__type_by_id(self._btf, type_id))
 
@@ -185,3 +198,44 @@ class KernelTypes:
                 if nested is not None:
                     return nested[0], int(bits) + nested[1]
         return None
+
+
+class RawBtf:
+    """BTF as the kernel stores it (Documentation/bpf/btf.rst), searched without parsing it all."""
+
+    def __init__(self, content: bytes) -> None:
+        (_, _, _, header, types, types_size, strings, strings_size) = struct.unpack_from(
+            "=HBB5I", content
+        )
+        self._types = content[header + types : header + types + types_size]
+        self._strings = content[header + strings : header + strings + strings_size]
+
+    def enumerator(self, name: str) -> Optional[int]:
+        """Return the value of an enumerator of an enum that counts up from 0, or None."""
+        found = self._strings.find(b"\0" + name.encode() + b"\0")
+        if found < 0:
+            return None
+        name_off = struct.pack("=I", found + 1)
+        at = self._types.find(name_off)
+        while at >= 0:
+            if self._is_enumerator(at):
+                return int(self._number(at + 4))
+            at = self._types.find(name_off, at + 1)
+        return None
+
+    def _is_enumerator(self, at: int) -> bool:
+        """Whether a struct btf_enum is here: then its value leads back to that of its enum.
+
+        A struct btf_type begins with the name and the info, and ends 12 bytes further on.
+        """
+        if at % 4 or at + 8 > len(self._types):
+            return False
+        value = self._number(at + 4)
+        head = at - 8 * value - 12
+        if head < 0:
+            return False
+        info, size = self._number(head + 4), self._number(head + 8)
+        return info >> 24 & 0x1F == KIND_ENUM and info & 0xFFFF > value and size == 4
+
+    def _number(self, at: int) -> int:
+        return int(struct.unpack_from("=I", self._types, at)[0])

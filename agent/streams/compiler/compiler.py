@@ -101,6 +101,9 @@ def kernel_constants(types: KernelTypes) -> tuple[dict[str, int], dict[str, str]
             constants[argument.constant] = position
         elif not argument.optional:
             missing[argument.constant] = f"no {argument.type_name} in {argument.tracepoint}"
+    for flag in specs.FLAGS:
+        number = types.enumerator(flag.enumerator)
+        constants[flag.constant] = 1 << (flag.before if number is None else number)
     return constants, missing
 
 

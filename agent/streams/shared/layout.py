@@ -17,6 +17,7 @@ BATCH_WORDS = 256
 SUMMARY_WORDS = 16
 STREAMS = (
     *(stream for probe in PROBES for stream in probe.streams),
+    *(stream for probe in PROBES for detail in probe.details for stream in detail.streams),
     # one event for each exiting task, whichever sections are measured
     Stream("exit", SUMMARY_WORDS),
 )
@@ -112,7 +113,7 @@ COUNTER_FIELDS = (
 COUNTERS_SIZE = (
     (2 * REASONS + STOP_KINDS) * 16 + SYSCALLS * 8 + ERRNOS * 8 + len(COUNTER_FIELDS) * 8 + 8
 )
-CONFIG_SIZE = 32
+CONFIG_SIZE = 40
 
 CGROUP_CHAIN = 32
 """Cgroups on the path to a scope that are known by id, from the root on."""

@@ -92,6 +92,7 @@ PROGRAMS = _unique(
 FIELDS = tuple(dict.fromkeys((*BASE_FIELDS, *(f for probe in PROBES for f in probe.fields))))
 BITS = tuple(dict.fromkeys(bit for probe in PROBES for bit in probe.bits))
 ARGUMENTS = tuple(dict.fromkeys(a for probe in PROBES for a in probe.arguments))
+FLAGS = tuple(flag for probe in PROBES for flag in probe.flags)
 
 AWAITING_HOOKS = tuple(program.hook for program in PROGRAMS if program.callback)
 

@@ -33,6 +33,10 @@ def this_machine() -> Geometry:
     return machine_geometry(possible_cpus(), int(Path("/proc/sys/kernel/pid_max").read_text()))
 
 
+NOT_YET = (1 << 64) - 1
+"""``attached_ns`` between the end of attaching and the time that is then read."""
+
+
 @dataclass(frozen=True)
 class RunConfig:
     """struct run_config of layout.h: the programs' configuration at run time."""
@@ -43,15 +47,17 @@ class RunConfig:
     pid_level: int = 0
     clock_offset: int = 0
     """Of the run queue's clock."""
+    attached_ns: int = 0
 
     def packed(self) -> bytes:
         return struct.pack(
-            "=QIIqQ",
+            "=QIIqQQ",
             self.start_ns,
             self.root_tgid,
             self.agent_tgid,
             self.clock_offset,
             self.pid_level,
+            self.attached_ns,
         )
 
 

@@ -43,7 +43,7 @@ from agent.streams.supervisor.armed import Armed, wait_for_running_programs
 from agent.streams.supervisor.autogroup import Autogroup
 from agent.streams.supervisor.compilation import Abandoned, Built, Compiler
 from agent.streams.supervisor.identities import Identity, clock_offset, ourselves
-from agent.streams.supervisor.maps import Maps, RunConfig, this_machine
+from agent.streams.supervisor.maps import NOT_YET, Maps, RunConfig, this_machine
 from agent.streams.supervisor.wait_stacks import HIDDEN, addresses_are_hidden
 
 KEPT_PROGRAM_SETS = 4
@@ -158,11 +158,11 @@ class Supervisor:
             own.level,
         )
         self._armed = armed
-        _reset(maps, config, armed, request)
+        config = _reset(maps, config, armed, request)
         self._sections = plan.sections
         self._autogroup.favour()
         counts = read_section_counts(plan.sections)
-        self._attach(armed, request, root)
+        self._attach(maps, config, request.measure_probes, root)
         self._names_waits = "wait_functions" in plan.details
         hidden = self._names_waits and addresses_are_hidden()
         return ArmAnswer(
@@ -179,9 +179,14 @@ class Supervisor:
             kernel_counts=counts,
         ), fds
 
-    def _attach(self, armed: Armed, request: ArmRequest, root: Identity | None) -> None:
-        armed.attach(request.measure_probes)
-        if not armed.prime() and root is not None:
+    def _attach(
+        self, maps: Maps, config: RunConfig, measure_probes: bool, root: Identity | None
+    ) -> None:
+        assert self._armed is not None
+        self._armed.attach(measure_probes)
+        maps.configure(replace(config, attached_ns=NOT_YET))
+        maps.configure(replace(config, attached_ns=self._kernel_now_ns()))
+        if not self._armed.prime() and root is not None:
             text = f"process {root.local_tgid} ended before the run began"
             raise ScopeError(text, code="no_such_process")
 
@@ -248,11 +253,13 @@ def _tables(maps: Maps) -> dict[str, int]:
     return {name: maps.fds[name] for name in messages.TABLES}
 
 
-def _reset(maps: Maps, config: RunConfig, armed: Armed, request: ArmRequest) -> None:
+def _reset(maps: Maps, config: RunConfig, armed: Armed, request: ArmRequest) -> RunConfig:
     """Empty every table, and configure the run that is about to be attached."""
     maps.reset(config, request.scope.cgroups)
     maps.buffers.begin(request.plan.transport)
-    maps.configure(replace(config, clock_offset=armed.clock_offset()))
+    config = replace(config, clock_offset=armed.clock_offset())
+    maps.configure(config)
+    return config
 
 
 def _described(root: Identity) -> ScopeProcess:

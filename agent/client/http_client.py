@@ -52,7 +52,7 @@ class Connection:
             answer = response.read()
         except (OSError, http.client.HTTPException) as error:
             self._http.close()
-            raise AgentUnreachable(f"no answer from {self._url}: {error!r}") from error
+            raise AgentUnreachable(f"no answer from {self._url}: {in_words(error)}") from error
         if not 200 <= response.status < 300:
             raise _refusal(response.status, answer)
         return answer
@@ -103,6 +103,11 @@ class AgentClient:
         if not isinstance(decoded, dict):
             raise AgentUnreachable(f"{self.url}{path} did not answer with a JSON object")
         return decoded
+
+
+def in_words(error: BaseException) -> str:
+    """Return the system's words for an error, such as "Connection refused", or the error's own."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def _refusal(status: int, body: bytes) -> AgentRefused:

@@ -1,22 +1,23 @@
 """Run an agent as a child process for as long as it is needed."""
 
 import contextlib
+import os
 import re
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
+from agent.client.children import child
 from agent.client.http_client import AgentClient, AgentUnreachable
 from agent.client.interpreter import Invocation, own_module
 
 READY = re.compile(r"^listening on (http://\S+)\n", re.MULTILINE)
 START_TIMEOUT_S = 30.0
 """Importing and binding take a second, but many seconds on a fully loaded machine."""
-STOP_TIMEOUT_S = 20.0
-"""An agent stopped in the middle of a run first produces that run's evidence."""
 POLL_S = 0.02
 LAST_WORDS = 5
 """Number of log lines quoted in an error."""
@@ -29,7 +30,7 @@ class AgentDidNotStart(Exception):
 class RunningAgent(AgentClient):
     """A client of an agent that runs as a child of this process."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", url: str, log: IO[bytes]) -> None:
         super().__init__(url)
         self.process = process
         self._log = log
@@ -63,46 +64,31 @@ def running_agent(
     """Start an agent on a free port, yield it once it listens, and end it.
 
     ``invocation`` replaces the installed agent; ``--port 0`` and ``arguments`` are added to its
-    command. The agent's output goes to the file ``log`` or to a temporary file: a pipe that nobody
-    reads while a workload runs would fill up and block the agent. ``stderr`` is passed to Popen;
-    None sends the agent's diagnostics to this process's stderr. Raises `AgentDidNotStart`.
+    command. The agent's output goes to the file ``log`` or to one without a name: a pipe that
+    nobody reads while a workload runs would fill up and block the agent. ``stderr`` is passed to
+    Popen; None sends the agent's diagnostics to this process's stderr. Raises `AgentDidNotStart`.
     """
     started = invocation or own_module("agent")
-    with _log_file(log) as output:
-        path = Path(output.name)
+    started = replace(started, command=(*started.command, "--port", "0", *arguments))
+    with contextlib.ExitStack() as stack:
+        output = stack.enter_context(_log_file(log))
         try:
-            process = subprocess.Popen(
-                [*started.command, "--port", "0", *arguments],
-                env=dict(started.environment),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=stderr,
+            process = stack.enter_context(
+                child(started, stdin=subprocess.DEVNULL, stdout=output, stderr=stderr)
             )
         except OSError as error:
             raise AgentDidNotStart(str(error)) from error
-        try:
-            yield RunningAgent(process, _wait_for_url(process, path, timeout_s), path)
-        finally:
-            _end(process)
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Terminate a process, and kill it if it does not exit in time."""
-    process.terminate()
-    try:
-        process.wait(STOP_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+        yield RunningAgent(process, wait_for_url(process, output, timeout_s), output)
 
 
 def _log_file(path: Path | None) -> IO[bytes]:
     if path is not None:
-        return path.open("wb")
-    return tempfile.NamedTemporaryFile(prefix="chainbench-agent-", suffix=".log")
+        return path.open("w+b")
+    return tempfile.TemporaryFile()  # has no name, so it is gone with the last process that has it
 
 
-def _wait_for_url(process: "subprocess.Popen[bytes]", log: Path, timeout_s: float) -> str:
+def wait_for_url(process: "subprocess.Popen[bytes]", log: IO[bytes], timeout_s: float) -> str:
+    """Return the URL that an agent prints to its log. Raises `AgentDidNotStart`."""
     deadline = time.monotonic() + timeout_s
     while process.poll() is None and time.monotonic() < deadline:
         if ready := READY.search(_text(log)):
@@ -116,9 +102,10 @@ def _wait_for_url(process: "subprocess.Popen[bytes]", log: Path, timeout_s: floa
     raise AgentDidNotStart(f"{complaint}\n{_last_words(log)}".strip())
 
 
-def _text(log: Path) -> str:
-    return log.read_text(errors="replace")
+def _text(log: IO[bytes]) -> str:
+    """Return the log so far. The agent writes at the file's position, so this must not move it."""
+    return os.pread(log.fileno(), os.fstat(log.fileno()).st_size, 0).decode(errors="replace")
 
 
-def _last_words(log: Path) -> str:
+def _last_words(log: IO[bytes]) -> str:
     return "\n".join(_text(log).splitlines()[-LAST_WORDS:])

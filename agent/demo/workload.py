@@ -5,6 +5,7 @@ number of CPUs by one, so that tasks have to queue.
 """
 
 import contextlib
+import fcntl
 import hashlib
 import mmap
 import os
@@ -14,7 +15,9 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 
+from agent.client.children import child
 from agent.client.interpreter import own_module
 
 SECONDS = 2.0
@@ -61,20 +64,17 @@ def write_blocks(deadline: float) -> int:
 
 @contextlib.contextmanager
 def scratch_file() -> Iterator[int]:
-    """Yield a temporary file, opened with O_DIRECT if the file system supports it.
+    """Yield a temporary file without a name, with O_DIRECT if the file system supports it.
 
     The file is in /var/tmp, since /tmp is often a tmpfs and would never reach a block device.
     """
     folder = "/var/tmp" if os.access("/var/tmp", os.W_OK) else None
-    with tempfile.NamedTemporaryFile(prefix="chainbench-demo-", dir=folder) as file:
-        try:
-            fd = os.open(file.name, os.O_RDWR | getattr(os, "O_DIRECT", 0))
-        except OSError:
-            fd = os.open(file.name, os.O_RDWR)
-        try:
-            yield fd
-        finally:
-            os.close(fd)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        fd = file.fileno()
+        flags = fcntl.fcntl(fd, fcntl.F_GETFL)
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(fd, fcntl.F_SETFL, flags | getattr(os, "O_DIRECT", 0))
+        yield fd
 
 
 def play_ping_pong(deadline: float) -> int:
@@ -140,28 +140,31 @@ def run(seconds: float = SECONDS) -> dict[str, int]:
 
     Raises subprocess.CalledProcessError if a part fails.
     """
-    extra = os.cpu_count() or 1
-    processes = [(name, start_part(name, seconds)) for name in ["compute"] * extra + list(PARTS)]
+    names = ["compute"] * (os.cpu_count() or 1) + list(PARTS)
     done: dict[str, int] = {}
-    for name, process in processes:
-        output, _ = process.communicate()
-        if process.returncode:
-            raise subprocess.CalledProcessError(process.returncode, f"workload {name}")
-        unit = PARTS[name][1]
-        done[unit] = done.get(unit, 0) + int(output)
+    with contextlib.ExitStack() as running:
+        processes = [running.enter_context(part(name, seconds)) for name in names]
+        for name, process in zip(names, processes, strict=True):
+            output, _ = process.communicate()
+            if process.returncode:
+                raise subprocess.CalledProcessError(process.returncode, f"workload {name}")
+            unit = PARTS[name][1]
+            done[unit] = done.get(unit, 0) + int(output)
     return done
 
 
-def start_part(name: str, seconds: float) -> "subprocess.Popen[str]":
-    part = own_module("agent.demo.workload", name, str(seconds))
-    return subprocess.Popen(
-        part.command, env=dict(part.environment), stdout=subprocess.PIPE, text=True
+def part(name: str, seconds: float) -> AbstractContextManager["subprocess.Popen[bytes]"]:
+    """Start a part as a child, which prints its count."""
+    return child(
+        own_module("agent.demo.workload", name, str(seconds)),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
     )
 
 
 def main(name: str, seconds: str) -> None:
-    part, _ = PARTS[name]
-    sys.stdout.write(f"{part(time.monotonic() + float(seconds))}\n")
+    work, _ = PARTS[name]
+    sys.stdout.write(f"{work(time.monotonic() + float(seconds))}\n")
 
 
 if __name__ == "__main__":

@@ -14,20 +14,23 @@ def seconds_per_turn(turns: int) -> float:
     to_child, from_child = os.pipe(), os.pipe()
     child = os.fork()
     if child == 0:
-        _echo(to_child[0], from_child[1], turns)
+        # of its own pipes it holds no write end, so it ends when its parent does
+        os.close(to_child[1])
+        os.close(from_child[0])
+        _echo(to_child[0], from_child[1])
         os._exit(0)
     began = time.perf_counter()
     for _ in range(turns):
         os.write(to_child[1], b".")
         os.read(from_child[0], 1)
     took = time.perf_counter() - began
+    os.close(to_child[1])
     os.waitpid(child, 0)
     return took / turns
 
 
-def _echo(source: int, sink: int, turns: int) -> None:
-    for _ in range(turns):
-        os.read(source, 1)
+def _echo(source: int, sink: int) -> None:
+    while os.read(source, 1):
         os.write(sink, b".")
 
 

@@ -2,12 +2,14 @@
 
 import os
 import subprocess
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from agent.client.interpreter import own_module
+from agent.client.children import child, foreign_child
+from agent.client.interpreter import Invocation, own_module
 from agent.overhead.protocols import Missing, WorkloadFailed
 
 PINGPONG_TURNS = 40_000
@@ -26,23 +28,21 @@ def run_for_output(
     timeout: float = 600.0,
 ) -> str:
     """Return a command's standard output. Raises `WorkloadFailed` with its last line of error."""
+    invocation = Invocation(tuple(command), environment or os.environ)
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     try:
-        done = subprocess.run(
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-        )
+        with child(invocation, **streams) as process:
+            output, errors = process.communicate(timeout=timeout)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise WorkloadFailed(f"{command[0]}: {error}") from error
-    if done.returncode != 0:
-        complaint = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
-        raise WorkloadFailed(
-            f"{command[0]} exited with status {done.returncode}: {''.join(complaint)}"
-        )
-    return done.stdout
+    if process.returncode != 0:
+        raise _failed(command[0], process.returncode, errors.strip() or output)
+    return output.decode(errors="replace")
+
+
+def _failed(command: str, status: int, output: bytes) -> WorkloadFailed:
+    words = output.decode(errors="replace").strip().splitlines()[-1:]
+    return WorkloadFailed(f"{command} exited with status {status}: {''.join(words)}")
 
 
 class PingPong:
@@ -90,19 +90,17 @@ class Command:
         return sum(self._once() for _ in range(self._repeat)) / self._repeat
 
     def _once(self) -> float:
-        began = time.perf_counter()
-        try:
-            done = subprocess.run(
-                self._arguments,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-            )
-        except OSError as error:
-            raise WorkloadFailed(str(error)) from error
-        if done.returncode != 0:
-            words = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
-            raise WorkloadFailed(
-                f"{self._arguments[0]} exited with status {done.returncode}: {''.join(words)}"
-            )
-        return time.perf_counter() - began
+        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+        # not a pipe for the errors, which a daemon that the command starts would keep open
+        with tempfile.TemporaryFile() as errors:
+            began = time.perf_counter()
+            try:
+                with foreign_child(self._arguments, stderr=errors, **streams) as process:
+                    process.wait()
+                    took = time.perf_counter() - began
+            except (OSError, subprocess.SubprocessError) as error:
+                raise WorkloadFailed(str(error)) from error
+            if process.returncode != 0:
+                errors.seek(0)
+                raise _failed(self._arguments[0], process.returncode, errors.read())
+        return took

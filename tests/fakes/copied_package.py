@@ -23,8 +23,9 @@ import faults
 faults.break_agent()
 
 from agent.cli import main
+from agent.terminal.streams import run_command
 
-sys.exit(main())
+sys.exit(run_command(main))
 """
 
 COMPILER = """\

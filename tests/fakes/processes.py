@@ -16,7 +16,7 @@ from fakes.real_agent import STARTING_SECONDS, RealAgent
 from fakes.waiting import eventually
 
 from agent.client.interpreter import Invocation, own_module
-from agent.client.spawn import RunningAgent, running_agent
+from agent.client.spawn import RunningAgent, running_agent, wait_for_url
 
 GONE_SECONDS = 1.0
 """Time limit for all our programs to be detached, no matter how the agent ended."""
@@ -49,6 +49,28 @@ def children(pid: int) -> set[int]:
         return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
     except OSError:
         return set()
+
+
+def command_of(pid: int) -> str:
+    """Return a process's command line; empty once the process is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
+
+
+def name_of(pid: int) -> str:
+    """Return the name that ``ps`` shows for a process; empty once the process is gone."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
+def descendants(pid: int) -> set[int]:
+    """Return a process's children, their children, and so on."""
+    found = children(pid)
+    return found.union(*map(descendants, found))
 
 
 def status_field(pid: int, name: str) -> str:
@@ -171,3 +193,42 @@ def launched(
         agent = Launched(running)
         leftovers.callback(agent.kill_whatever_is_left)
         yield agent
+
+
+@contextlib.contextmanager
+def service(
+    log: Path,
+    *arguments: str,
+    before: Sequence[str] = (),
+    invocation: Invocation | None = None,
+    **options: Any,
+) -> Iterator[Launched]:
+    """Start an agent as a service manager would: in a session of its own, as nobody's child.
+
+    Unlike `launched`, it gets every signal that is sent to it. ``options`` are those of Popen.
+    """
+    started = invocation or own_module("agent")
+    with log.open("w+b") as output:
+        process = subprocess.Popen(
+            [*before, *started.command, "--port", "0", *arguments],
+            env=dict(started.environment),
+            **{
+                "stdin": subprocess.DEVNULL,
+                "stdout": output,
+                "stderr": subprocess.STDOUT,
+                "start_new_session": True,
+                **options,
+            },
+        )
+        try:
+            url = wait_for_url(process, output, STARTING_SECONDS)
+            yield Launched(RunningAgent(process, url, output))
+        finally:
+            kill_session(process)
+
+
+def kill_session(process: "subprocess.Popen[bytes]") -> None:
+    """Kill what is left of a session that a test started, and reap its first process."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

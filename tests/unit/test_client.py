@@ -67,7 +67,7 @@ def test_no_proxy_is_asked(fake: FakeAgent, monkeypatch: pytest.MonkeyPatch, var
 def test_nobody_there() -> None:
     with serving(FakeAgent()) as gone:
         pass
-    with pytest.raises(AgentUnreachable, match=f"no answer from {gone.url}: ConnectionRefused"):
+    with pytest.raises(AgentUnreachable, match=f"no answer from {gone.url}: Connection refused"):
         AgentClient(gone.url).get("/status")
 
 
@@ -194,8 +194,8 @@ def test_an_agent_runs_nothing_else(trap: Path) -> None:
 
 
 def test_a_part_of_the_demo_runs_nothing_else(trap: Path) -> None:
-    process = workload.start_part("compute", 0.05)
-    output, _ = process.communicate()
+    with workload.part("compute", 0.05) as process:
+        output, _ = process.communicate()
     assert int(output) > 0
     assert not trap.exists()
 

@@ -11,7 +11,7 @@ from fakes.imports import PACKAGE, SOURCES, imported, module_name, reachable
 
 WORDS = {
     *("agent", "agent.model", "agent.errors", "agent.internal_metrics", "agent.settings"),
-    "agent.json_text",
+    *("agent.json_text", "agent.parent_death"),
 }
 """Modules that every part may import."""
 WIRING = {"agent.__main__", "agent.cli"}
@@ -65,7 +65,7 @@ MAY_IMPORT = {
     "show": {"shown", "terminal", "probes"},
     "client": set[str](),
     "demo": {"client", "show", "terminal"},
-    "overhead": {"client", "probes"},
+    "overhead": {"client", "probes", "terminal"},
     "wiring": {
         *("recording", "streams", "aggregate", "http", "show", "demo", "overhead", "client"),
         "terminal",

@@ -17,7 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-from agent.streams.shared import channel, privileges
+from agent.parent_death import end_with_parent
+from agent.streams.shared import channel
 from agent.streams.shared.build_messages import AWAITED_EXECS, BuildAnswer, BuildRequest
 from agent.streams.shared.causes import CURES, CannotCollect, cannot
 from agent.streams.shared.channel import Failure, Malformed, Reply
@@ -28,6 +29,9 @@ DEADLINE_S = 20.0
 LOG_LINES = 12
 LOG_BYTES = 16 * 1024
 """Bytes read from the end of the log, so that the answer to the agent still fits in a message."""
+
+OURS_TO_HANDLE = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
+"""Signals that end the agent, and with it the compiler."""
 
 DISTRIBUTION_PYTHON = "/usr/bin/python3"
 """The interpreter for which Debian, Ubuntu and Fedora install bcc's Python package."""
@@ -146,11 +150,17 @@ def _start(
             stdout=log,
             stderr=log,
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"},
-            # It holds programs until it hands them over, and must not outlive us while it does.
-            preexec_fn=partial(privileges.die_with_parent, signal.SIGKILL),
+            preexec_fn=partial(_before_exec, os.getpid()),
         )
     except (OSError, subprocess.SubprocessError) as error:
         raise cannot("compiler_crashed", f"{interpreter} cannot be started: {error}") from error
+
+
+def _before_exec(supervisor: int) -> None:
+    # It holds programs until it hands them over, and must not outlive us while it does.
+    end_with_parent(supervisor, signal.SIGKILL)
+    # A signal to all of the agent's processes must not look like a compiler that crashed.
+    signal.pthread_sigmask(signal.SIG_BLOCK, OURS_TO_HANDLE)
 
 
 def _how_it_ended(process: subprocess.Popen[bytes]) -> str:

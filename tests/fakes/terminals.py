@@ -1,0 +1,72 @@
+"""A pseudo-terminal that a test types on, with a command in its foreground."""
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from fakes.processes import kill_session
+from fakes.program import PROGRAMS
+from fakes.waiting import eventually
+
+CTRL_C = b"\x03"
+CTRL_BACKSLASH = b"\x1c"
+ON_TERMINAL = str(PROGRAMS / "on_terminal.py")
+
+
+class Terminal:
+    """The user's end of the terminal."""
+
+    def __init__(self, master: int, process: "subprocess.Popen[bytes]") -> None:
+        self._master: int | None = master
+        self.process = process
+        self._shown = b""
+
+    def type(self, keys: bytes) -> None:
+        assert self._master is not None
+        os.write(self._master, keys)
+
+    def shown(self) -> str:
+        """Return everything that has been shown so far."""
+        while self._master is not None:
+            try:
+                self._shown += os.read(self._master, 65536)
+            except BlockingIOError:
+                break
+            except OSError:  # EIO: no process has the terminal open any more
+                break
+        return self._shown.decode().replace("\r\n", "\n")
+
+    def wait_for(self, text: str) -> None:
+        eventually(lambda: text in self.shown())
+
+    def close(self) -> None:
+        """Take the terminal away, as when its window is closed or a connection breaks."""
+        if self._master is not None:
+            os.close(self._master)
+            self._master = None
+
+
+@contextlib.contextmanager
+def on_terminal(
+    command: Sequence[str], environment: Mapping[str, str] | None = None, **streams: Any
+) -> Iterator[Terminal]:
+    """Run a command in a new session with a terminal. ``streams``: its stdout and stderr."""
+    master, slave = os.openpty()
+    os.set_blocking(master, False)
+    with open(slave, "rb") as theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-IS", ON_TERMINAL, *command],
+            env=None if environment is None else dict(environment),
+            stdin=theirs,
+            start_new_session=True,
+            **{"stdout": slave, "stderr": slave, **streams},
+        )
+    terminal = Terminal(master, process)
+    try:
+        yield terminal
+    finally:
+        terminal.close()
+        kill_session(process)

@@ -1,0 +1,142 @@
+"""The command line itself takes no code from its caller's directory, variables or user site."""
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes.copied_package import Copy
+from fakes.waiting import eventually
+
+import agent as package
+
+START = "import sys\nfrom agent.__main__ import main\nsys.exit(main())\n"
+"""A console script, as installers write it."""
+
+CLI = """
+import json, os, sys
+def main():
+    print(json.dumps({
+        "isolated": sys.flags.isolated, "path": sys.path, "arguments": sys.argv[1:],
+        "variables": [name for name in os.environ if name.startswith("PYTHON")],
+    }))
+    return 3
+"""
+
+USER_SITE = f".local/lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
+
+
+@dataclass
+class Installed:
+    """A package whose command line prints how it was started, and a script that starts it."""
+
+    folder: Path
+    home: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def started(self, *command: str, cwd: Path) -> dict[str, Any]:
+        python = getattr(sys, "_base_executable", sys.executable)  # venvs have no user site
+        inherited = {n: v for n, v in os.environ.items() if not n.startswith("PYTHON")}
+        done = subprocess.run(
+            [python, *command, "a", "--b"],
+            cwd=cwd,
+            env={**inherited, "HOME": str(self.home), **self.environment},
+            stdout=subprocess.PIPE,
+            check=False,
+        )
+        assert done.returncode == 3
+        shown = json.loads(done.stdout)
+        assert shown["arguments"] == ["a", "--b"]
+        assert isinstance(shown, dict)
+        return shown
+
+    @property
+    def script(self) -> str:
+        return str(self.folder / "chainbench-agent")
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Installed:
+    folder, home = tmp_path / "installed", tmp_path / "home"
+    for path in (folder, home):
+        path.mkdir()
+    Copy(folder)
+    main = Path(package.__path__[0]) / "__main__.py"
+    (folder / "agent/__main__.py").write_bytes(main.read_bytes())
+    (folder / "agent/cli.py").write_text(CLI)
+    (folder / "chainbench-agent").write_text(START)
+    return Installed(folder, home)
+
+
+def test_a_caller_that_chooses_nothing_costs_nothing(installed: Installed, tmp_path: Path) -> None:
+    assert not installed.started(installed.script, cwd=tmp_path)["isolated"]
+
+
+def test_the_working_directory(installed: Installed) -> None:
+    shown = installed.started("-m", "agent", cwd=installed.folder)
+    assert shown["isolated"]
+    # it is on the path for the package, but hides no module of the standard library
+    standard = str(Path(os.__file__).parent)
+    assert shown["path"].index(standard) < shown["path"].index(str(installed.folder))
+
+
+@pytest.mark.parametrize("name", ["PYTHONPATH", "PYTHONINSPECT", "PYTHONPLATLIBDIR"])
+def test_variables(installed: Installed, tmp_path: Path, name: str) -> None:
+    values = {"PYTHONPATH": str(tmp_path / "chosen"), "PYTHONINSPECT": "", "PYTHONPLATLIBDIR": ""}
+    installed.environment[name] = values[name]
+    shown = installed.started(installed.script, cwd=tmp_path)
+    assert shown["isolated"]
+    assert str(tmp_path / "chosen") not in shown["path"]
+    # a workload that it runs for the caller finds its environment unchanged
+    assert shown["variables"] == [name]
+
+
+def test_the_users_site(installed: Installed, tmp_path: Path) -> None:
+    users = installed.home / USER_SITE
+    users.mkdir(parents=True)
+    shown = installed.started(installed.script, cwd=tmp_path)
+    assert shown["isolated"]
+    assert str(users) not in shown["path"]
+
+
+def test_a_directory_that_is_gone(installed: Installed, tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    script = 'rmdir "$PWD" && exec "$0" "$@"'
+    done = subprocess.run(
+        ["sh", "-c", script, sys.executable, installed.script],
+        cwd=gone,
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (3, b"")
+
+
+def test_what_is_installed_here_serves_with_hostile_modules_on_the_path(tmp_path: Path) -> None:
+    """The console script of this environment; every module would be imported while it starts."""
+    sprung, hostile = tmp_path / "sprung", tmp_path / "hostile"
+    hostile.mkdir()
+    code = f"open({str(sprung)!r}, 'a').write(__file__ + chr(10))\nraise SystemExit\n"
+    for name in ("queue", "numpy", "trio", "argparse", "socket", "json"):
+        (hostile / f"{name}.py").write_text(code)
+    log = tmp_path / "log"
+    script = Path(sysconfig.get_path("scripts")) / "chainbench-agent"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [script, "--port", "0"],
+            cwd=hostile,
+            env={**os.environ, "PYTHONPATH": str(hostile)},
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        eventually(lambda: "listening on" in log.read_text())
+    finally:
+        process.terminate()
+        process.wait(20)
+    assert not sprung.exists()

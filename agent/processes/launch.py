@@ -11,13 +11,14 @@ import os
 import platform
 import signal
 import socket
-import sys
 import traceback
 from typing import NoReturn
 
 from agent.http.listener import open_listener
+from agent.processes.signals import ending_signals
 from agent.settings import Settings
 from agent.streams.shared import channel, privileges
+from agent.terminal.output import complain
 
 
 class _CannotServe(Exception):
@@ -25,20 +26,25 @@ class _CannotServe(Exception):
 
 
 def serve(settings: Settings) -> int:
-    """Run the agent until SIGTERM or SIGINT; return the exit status."""
+    """Run the agent until a signal ends it; return the exit status."""
     try:
         uid, listener = _uid_to_become(settings), _listener(settings)
     except _CannotServe as error:
-        sys.stderr.write(f"chainbench-agent: {error}\n")
+        complain(f"chainbench-agent: {error}\n")
         return 1
+    # The directory that it was started in may be removed, or be unreadable to the other user.
+    os.chdir("/")
+    ending = ending_signals()
     if platform.system() != "Linux":
         from agent.processes.serving import serve_without_supervisor
 
-        return serve_without_supervisor(settings, listener)
-    return _fork(settings, listener, uid)
+        return serve_without_supervisor(settings, listener, ending)
+    return _fork(settings, listener, uid, ending)
 
 
-def _fork(settings: Settings, listener: socket.socket, uid: int | None) -> int:
+def _fork(
+    settings: Settings, listener: socket.socket, uid: int | None, ending: frozenset[int]
+) -> int:
     supervisor_end, agent_end = channel.pair()
     supervisor_pid = os.getpid()
     # Collecting garbage writes to every object that was there before the fork, which would copy the
@@ -46,16 +52,19 @@ def _fork(settings: Settings, listener: socket.socket, uid: int | None) -> int:
     gc.collect()
     gc.freeze()
     # Until its handlers are set, a signal would end the supervisor and leave the agent behind.
-    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ending)
     agent_pid = os.fork()
     if agent_pid == 0:
         supervisor_end.close()
-        _be_the_agent(settings, listener, agent_end, supervisor_pid, uid)
+        # During the imports a signal ends the process quietly; later its tasks handle it.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        _be_the_agent(settings, listener, agent_end, supervisor_pid, uid, ending)
     agent_end.close()
     listener.close()
     from agent.streams.supervisor.supervisor import run
 
-    return run(supervisor_end, agent_pid)
+    return run(supervisor_end, agent_pid, ending, mask)
 
 
 def _be_the_agent(
@@ -64,15 +73,13 @@ def _be_the_agent(
     channel: socket.socket,
     supervisor_pid: int,
     uid: int | None,
+    ending: frozenset[int],
 ) -> NoReturn:
     """Run the agent and exit, even on errors: the stack below belongs to the supervisor."""
     try:
-        # During the imports these signals end the process quietly; later its tasks handle them.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
         from agent.processes.serving import serve_beside_supervisor
 
-        os._exit(serve_beside_supervisor(settings, listener, channel, supervisor_pid, uid))
+        os._exit(serve_beside_supervisor(settings, listener, channel, supervisor_pid, uid, ending))
     except BaseException:  # noqa: BLE001  the last frame of this process
         traceback.print_exc()
         os._exit(1)
@@ -87,10 +94,12 @@ def _listener(settings: Settings) -> socket.socket:
 
 def _uid_to_become(settings: Settings) -> int | None:
     """Return the uid for the agent; None means to stay the current user, which is not root."""
-    if settings.user is None:
-        return privileges.unused_uid() if os.getuid() == 0 else None
     try:
+        if settings.user is None:
+            return privileges.unused_uid() if os.getuid() == 0 else None
         uid = privileges.uid_of(settings.user)
+    except privileges.NoUnusedUid as error:
+        raise _CannotServe(f"{error}; choose one with --user") from error
     except KeyError as error:
         raise _CannotServe(f"--user {settings.user}: there is no such user") from error
     if uid == 0:

@@ -10,7 +10,7 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 
 import trio
@@ -28,12 +28,17 @@ from agent.streams.collect.collector import KernelCollector
 from agent.streams.drain.client import SupervisorClient
 from agent.streams.shared import causes, privileges
 from agent.streams.shared.plan import Plan
+from agent.terminal.output import OutputFailed, complain, write
 
 LOGGER = logging.getLogger("agent")
 
 STOP_SECONDS = 1.5
 """How long shutdown waits for the evidence of a run in progress. The grace period of the HTTP side
-follows; both fit well within the 5 s in which the agent promises to exit."""
+follows (2 s); both fit well within the 5 s in which the agent promises to exit."""
+
+LAST_SECONDS = 1.5
+"""How long the agent serves what it has once its supervisor is gone, for a runner that is about to
+fetch its evidence."""
 
 
 def serve_beside_supervisor(
@@ -42,28 +47,31 @@ def serve_beside_supervisor(
     channel: socket.socket,
     supervisor_pid: int,
     uid: int | None,
+    ending: Collection[int],
 ) -> int:
-    """Drop privileges and serve; return the exit status."""
+    """Drop privileges and serve until one of the signals ``ending``; return the exit status."""
     privileges.name_process("cba-agent")
     try:
         privileges.drop_everything(uid)
-    except OSError as error:
-        sys.stderr.write(f"chainbench-agent: cannot become uid {uid}: {error.strerror}\n")
+    except privileges.CannotDrop as error:
+        complain(f"chainbench-agent: {error}\n")
         return 1
+    client = SupervisorClient(channel, supervisor_pid)
 
     async def main() -> None:
-        collector = KernelCollector(
-            SupervisorClient(channel, supervisor_pid),
-            Plan(timing=settings.timing, transport=settings.transport),
-        )
+        plan = Plan(timing=settings.timing, transport=settings.transport)
+        collector = KernelCollector(client, plan)
         async with trio.open_nursery() as nursery:
             await nursery.start(collector.run)
-            await _serve(nursery, settings, listener, collector)
+            await _serve(nursery, settings, listener, collector, ending)
 
-    return _run(main)
+    status = _run(main)
+    return 1 if client.lost.is_set() else status
 
 
-def serve_without_supervisor(settings: Settings, listener: socket.socket) -> int:
+def serve_without_supervisor(
+    settings: Settings, listener: socket.socket, ending: Collection[int]
+) -> int:
     """Serve on a platform without eBPF; return the exit status."""
     try:
         causes.check_platform()
@@ -72,7 +80,7 @@ def serve_without_supervisor(settings: Settings, listener: socket.socket) -> int
 
     async def main() -> None:
         async with trio.open_nursery() as nursery:
-            await _serve(nursery, settings, listener, UnavailableCollector(cause))
+            await _serve(nursery, settings, listener, UnavailableCollector(cause), ending)
 
     return _run(main)
 
@@ -92,9 +100,13 @@ def _run(main: Callable[[], Awaitable[None]]) -> int:
 
 
 async def _serve(
-    nursery: trio.Nursery, settings: Settings, listener: socket.socket, collector: Collector
+    nursery: trio.Nursery,
+    settings: Settings,
+    listener: socket.socket,
+    collector: Collector,
+    ending: Collection[int],
 ) -> None:
-    """Serve until a signal arrives; then cancel the nursery and everything in it.
+    """Serve until the agent is to end; then cancel the nursery and everything in it.
 
     Everything is cancelled at once because a request to the supervisor is shielded, and ends early
     only with the task that holds the channel. A recorder cancelled before that task would wait for
@@ -104,47 +116,60 @@ async def _serve(
     hosts = local_host_names(settings.host, settings.allowed_hosts)
     http = HttpSettings(allowed_hosts=hosts)
     await nursery.start(recorder.run)
-    await _serve_http(recorder, http, listener)
+    asked = trio.Event()
+    await nursery.start(_watch_signals, ending, asked)
+    nursery.start_soon(_watch_supervisor, collector.lost, asked)
+    await _serve_http(recorder, http, listener, asked)
     nursery.cancel_scope.cancel()
 
 
-async def _serve_http(recorder: Recorder, http: HttpSettings, listener: socket.socket) -> None:
-    """Serve until a signal has arrived and the run in progress, if any, has been stopped."""
+async def _serve_http(
+    recorder: Recorder, http: HttpSettings, listener: socket.socket, asked: trio.Event
+) -> None:
+    """Serve until the agent is ``asked`` to end and the run in progress, if any, is stopped."""
     app = create_app(recorder, http)
-    ending = trio.Event()
-    async with trio.open_nursery() as nursery:
-        await nursery.start(_end_on_signal, recorder, ending)
-        async with trio.open_nursery() as serving:
-            addresses = await serving.start(
-                partial(serve_http, app, [listener], http, shutdown_trigger=ending.wait)
-            )
-            _announce(*addresses[0])
-        nursery.cancel_scope.cancel()
+
+    async def stopped() -> None:
+        await asked.wait()
+        await _keep_partial_evidence(recorder)
+
+    async with trio.open_nursery() as serving:
+        addresses = await serving.start(
+            partial(serve_http, app, [listener], http, shutdown_trigger=stopped)
+        )
+        _announce(*addresses[0])
 
 
 def _announce(host: str, port: int) -> None:
     """Print the listening address on stdout, where a parent that chose port 0 reads it."""
     name = f"[{host}]" if ":" in host else host
-    with contextlib.suppress(OSError):  # nobody reads it, or the disk is full: no reason to exit
-        sys.stdout.write(f"listening on http://{name}:{port}\n")
-        sys.stdout.flush()
+    with contextlib.suppress(OutputFailed):  # nobody reads it: no reason to exit
+        write(f"listening on http://{name}:{port}\n")
 
 
-async def _end_on_signal(
-    recorder: Recorder,
-    ending: trio.Event,
+async def _watch_signals(
+    ending: Collection[int],
+    asked: trio.Event,
     *,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    with trio.open_signal_receiver(*ending) as signals:
         task_status.started()
-        await anext(signals)
-        await _keep_partial_evidence(recorder)
-        ending.set()
-        # More may arrive: systemd signals every process, and the supervisor forwards its own.
-        # Leaving the receiver with one of them unread would raise it again and kill us.
-        async for _ in signals:
-            pass
+        try:
+            async for _ in signals:
+                asked.set()
+        finally:
+            # More may arrive, now or until we are done: systemd signals every process, and the
+            # supervisor forwards its own. Without the receiver, each of them would kill us.
+            signal.pthread_sigmask(signal.SIG_BLOCK, ending)
+
+
+async def _watch_supervisor(lost: trio.Event, asked: trio.Event) -> None:
+    """Ask the agent to end once its supervisor is gone: half an agent only holds the port."""
+    await lost.wait()
+    LOGGER.error("the privileged process is gone; the agent exits in %g s", LAST_SECONDS)
+    await trio.sleep(LAST_SECONDS)
+    asked.set()
 
 
 async def _keep_partial_evidence(recorder: Recorder) -> None:

@@ -15,7 +15,7 @@ import pytest
 import requests
 from fakes import faults
 from fakes.copied_package import Copy
-from fakes.processes import Bpftool, Launched, children, held, launched, state_of
+from fakes.processes import Bpftool, Launched, held, launched, service, state_of
 from fakes.real_agent import RealAgent
 from fakes.waiting import eventually
 
@@ -111,9 +111,19 @@ def test_a_start_that_failed_late_does_not_spoil_the_next(tmp_path: Path) -> Non
             pass
 
 
-def test_without_its_supervisor_the_agent_tells_and_goes_on_serving(
-    own_agent: Launched, bpftool: Bpftool
+@pytest.fixture
+def lasting(copy: Copy) -> Iterator[Launched]:
+    """An agent that takes its time once its supervisor is gone."""
+    copy.inject(faults.attribute, "agent.processes.serving", "LAST_SECONDS", 60.0)
+    with copy.launched() as agent:
+        agent.settle()
+        yield agent
+
+
+def test_without_its_supervisor_the_agent_tells_and_serves_what_it_has(
+    lasting: Launched,
 ) -> None:
+    own_agent = lasting
     with own_agent.run():
         pass
     started = own_agent.start(scenario="baseline")
@@ -182,13 +192,15 @@ def test_sigterm_in_the_middle_of_a_run_keeps_the_evidence(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_to_every_process_ends_it_as_well(own_agent: Launched, number: int) -> None:
+def test_a_signal_to_every_process_ends_it_as_well(tmp_path: Path, number: int) -> None:
     """systemd and terminals signal all processes, and the supervisor forwards its own signal."""
-    own_agent.start()
-    for pid in (own_agent.supervisor, own_agent.pid, own_agent.supervisor):
-        os.kill(pid, number)
-    assert own_agent.exit_status(TERM_SECONDS) == 0
-    assert json.loads(partial_evidence(own_agent.log))["available"]
+    with service(tmp_path / "log") as agent:
+        agent.settle()
+        agent.start()
+        for pid in (agent.supervisor, agent.pid, agent.supervisor):
+            os.kill(pid, number)
+        assert agent.exit_status(TERM_SECONDS) == 0
+        assert json.loads(partial_evidence(agent.log))["available"]
 
 
 def test_sigterm_while_the_compiler_hangs(
@@ -203,15 +215,6 @@ def test_sigterm_while_the_compiler_hangs(
     assert bpftool.gone(maps)
     assert "did not end in time" in own_agent.log
     assert answer.exception() is not None
-
-
-def test_sigterm_before_the_agent_is_up_leaves_no_process() -> None:
-    command = [*own_module("agent").command, "--port", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    [child] = eventually(lambda: children(process.pid))
-    process.terminate()
-    assert process.wait(TERM_SECONDS) in (0, 128 + signal.SIGTERM)
-    assert not state_of(child)
 
 
 # --- resources of the machine

@@ -37,8 +37,8 @@ class SupervisorClient:
             async with self._replies:
                 while (reply := await self._receive()) is not None:
                     await self._replies.send(reply)
+                self.lost.set()
         finally:
-            self.lost.set()
             self._socket.close()
 
     async def ask(self, request: Request[AnswerT]) -> Reply[AnswerT]:
@@ -48,15 +48,23 @@ class SupervisorClient:
         """
         with trio.CancelScope(shield=True):
             async with self._asking:
-                try:
-                    await self._socket.send(encode_request(request))
-                    received = await self._received.receive()
-                except (OSError, trio.ClosedResourceError, trio.EndOfChannel) as error:
-                    raise cannot("supervisor_lost", f"pid {self.supervisor_pid}") from error
+                received = await self._exchange(encode_request(request))
+        if received is None:
+            # if `run` was cancelled, so are we: the agent ends, and nothing was lost
+            await trio.lowlevel.checkpoint_if_cancelled()
+            raise cannot("supervisor_lost", f"pid {self.supervisor_pid}")
         reply = channel.decode_answer(request.answer, received.packet, received.fds)
         if isinstance(reply, Failure):
             raise _error(reply)
         return reply
+
+    async def _exchange(self, packet: bytes) -> _Received | None:
+        """Send a packet and return the one that answers it; None if the channel is closed."""
+        try:
+            await self._socket.send(packet)
+            return await self._received.receive()
+        except (OSError, trio.ClosedResourceError, trio.EndOfChannel):
+            return None
 
     async def _receive(self) -> _Received | None:
         fd_bytes = channel.MAX_FDS * array.array("i").itemsize

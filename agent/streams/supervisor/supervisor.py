@@ -11,8 +11,9 @@ import signal
 import socket
 import sys
 import time
+import traceback
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
@@ -48,6 +49,10 @@ from agent.streams.supervisor.wait_stacks import HIDDEN, addresses_are_hidden
 
 KEPT_PROGRAM_SETS = 4
 """Sets of loaded programs kept for later runs that ask for the same."""
+
+PATIENCE_S = 4.5
+"""Time for the agent to end after a signal: it needs 3.5 s at most (`agent.processes.serving`), and
+all its processes are to be gone after 5 s."""
 
 KILLED_BY = 128
 """Exit status as in shells: this plus the number of the signal that killed the agent."""
@@ -91,10 +96,15 @@ class Supervisor:
     def _answer(self, request: AnyRequest) -> None:
         try:
             answer, fds = self._carry_out(request)
+        except Abandoned:
+            raise
         except (CannotCollect, ScopeError) as error:
             self._refuse(request, error)
         except OSError as error:
             self._refuse(request, causes.refused(request.verb, error))
+        except Exception as error:  # noqa: BLE001  the request fails, the service goes on
+            _complain(traceback.format_exc())
+            self._refuse(request, _internal_error(error))
         else:
             channel.send_answer(self._channel, answer, fds)
             if messages.SUMMARIES in fds:
@@ -249,6 +259,10 @@ class Supervisor:
             self._autogroup.put_back()
 
 
+def _internal_error(error: Exception) -> CannotCollect:
+    return CannotCollect(f"{type(error).__name__}: {error}", code="internal_error")
+
+
 def _tables(maps: Maps) -> dict[str, int]:
     return {name: maps.fds[name] for name in messages.TABLES}
 
@@ -287,25 +301,54 @@ def _as_file(content: bytes) -> int:
     return fd
 
 
-def run(agent: socket.socket, agent_pid: int) -> int:
-    """Run as the supervisor of the agent ``agent_pid`` and return the exit status."""
+def run(
+    agent: socket.socket, agent_pid: int, ending: Collection[int], mask: Collection[int]
+) -> int:
+    """Run as the supervisor of the agent ``agent_pid`` and return the exit status.
+
+    ``ending``: the signals that end the agent, blocked until they can be handled; ``mask``: those
+    that stay blocked.
+    """
     privileges.name_process("cba-supervisor")
     privileges.hide_from_same_user()
-
-    def forward(number: int, frame: object) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(agent_pid, signal.SIGTERM)
-
-    # The agent stops its run and closes the channel, which makes us exit. Ctrl-C in the terminal
-    # reaches the agent directly.
-    signal.signal(signal.SIGTERM, forward)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
     with agent:
+        _pass_on(ending, agent, agent_pid)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         try:
             Supervisor(agent).serve()
         except Malformed as error:
-            sys.stderr.write(f"chainbench-agent: the supervisor stops serving: {error}\n")
+            _complain(f"chainbench-agent: the supervisor stops serving: {error}\n")
     _, status = os.waitpid(agent_pid, 0)
     code = os.waitstatus_to_exitcode(status)
     return code if code >= 0 else KILLED_BY - code
+
+
+def _pass_on(ending: Collection[int], agent: socket.socket, agent_pid: int) -> None:
+    """Have each of these signals end the agent, which closes the channel, which ends us.
+
+    An agent that does not end, because it was stopped or is stuck, is killed.
+    """
+
+    def kill(number: int, frame: object) -> None:
+        with contextlib.suppress(OSError):
+            os.kill(agent_pid, signal.SIGKILL)
+
+    def forward(number: int, frame: object) -> None:
+        if not any(signal.getitimer(signal.ITIMER_REAL)):  # the first signal starts the clock
+            signal.signal(signal.SIGALRM, kill)
+            signal.setitimer(signal.ITIMER_REAL, PATIENCE_S)
+        try:
+            os.kill(agent_pid, signal.SIGTERM)
+        except ProcessLookupError:
+            pass
+        except PermissionError:  # root without CAP_KILL: end of file ends the agent as well
+            agent.shutdown(socket.SHUT_RDWR)
+
+    for number in ending:
+        signal.signal(number, forward)
+
+
+def _complain(text: str) -> None:
+    """Write a diagnostic; that standard error is full or gone ends nothing."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(text)

@@ -1,0 +1,12 @@
+"""Run a command whose controlling terminal is standard input: ``on_terminal.py COMMAND ...``.
+
+The caller must have started this in a session of its own.
+"""
+
+import fcntl
+import os
+import sys
+import termios
+
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])

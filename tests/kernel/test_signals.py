@@ -1,0 +1,254 @@
+"""Every signal that ends the agent ends all of it, in time, with the evidence logged."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import requests
+from fakes.processes import (
+    Bpftool,
+    Launched,
+    children,
+    held,
+    launched,
+    service,
+    state_of,
+    status_field,
+)
+from fakes.real_agent import RealAgent
+from fakes.terminals import CTRL_BACKSLASH, CTRL_C, on_terminal
+from fakes.waiting import eventually
+
+from agent.client.http_client import AgentClient
+from agent.client.interpreter import own_module
+from agent.processes.signals import ending_signals
+
+END_SECONDS = 5.0
+"""Time limit for all of the agent's processes to be gone after a signal."""
+
+PARTIAL = "stopped in the middle of a run; its evidence: "
+
+
+def partial_evidence(log: str) -> dict[str, object]:
+    [line] = [line for line in log.splitlines() if PARTIAL in line]
+    evidence = json.loads(line.split(PARTIAL)[1])
+    assert isinstance(evidence, dict)
+    return evidence
+
+
+def assert_ended_with_evidence(agent: Launched, run_id: str) -> None:
+    agent.exit_status(END_SECONDS)
+    eventually(lambda: not state_of(agent.pid), END_SECONDS)
+    evidence = partial_evidence(agent.log)
+    assert evidence["run_id"] == run_id
+    assert evidence["available"]
+
+
+SENT_BY_PEOPLE = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+OTHERS = tuple(
+    pytest.param(number, marks=pytest.mark.thorough)
+    for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGRTMIN)
+)
+
+
+@pytest.mark.parametrize("number", [*SENT_BY_PEOPLE, *OTHERS])
+@pytest.mark.parametrize("target", ["supervisor", "agent", "group"])
+def test_a_signal_ends_all_of_the_agent(tmp_path: Path, target: str, number: int) -> None:
+    with service(tmp_path / "log") as agent:
+        agent.settle()
+        run_id = agent.start(sections=["exec"])["run_id"]
+        if target == "group":
+            os.killpg(agent.supervisor, number)
+        else:
+            os.kill(agent.processes()[target], number)
+        assert_ended_with_evidence(agent, run_id)
+        assert agent.exit_status() == 0
+        assert "Traceback" not in agent.log
+
+
+def test_no_signal_that_ends_a_process_is_left_out() -> None:
+    """Faults, and what Python ignores, are; SIGHUP depends on the terminal."""
+    by_default_harmless = {signal.SIGCHLD, signal.SIGCONT, signal.SIGURG, signal.SIGWINCH}
+    stopping = {signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
+    faults = {
+        *(signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT),
+        *(signal.SIGTRAP, signal.SIGSYS),
+    }
+    left_out = signal.valid_signals() - ending_signals()
+    assert left_out <= by_default_harmless | stopping | faults | {
+        *(signal.SIGKILL, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGHUP)
+    }
+
+
+def test_a_killed_supervisor_takes_the_agent_with_it(tmp_path: Path, bpftool: Bpftool) -> None:
+    with service(tmp_path / "log") as agent:
+        agent.settle()
+        maps = held(agent.supervisor, "map")
+        run_id = agent.start()["run_id"]
+        agent.process.kill()
+        assert bpftool.gone(maps)
+        assert_ended_with_evidence(agent, run_id)
+        assert partial_evidence(agent.log)["completeness"]["verdict"] == "invalid"  # type: ignore[index]
+        assert "the privileged process is gone" in agent.log
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_an_agent_that_was_stopped_ends_as_well(tmp_path: Path, number: int) -> None:
+    """It cannot log anything, but it must not keep the port and the probes."""
+    with service(tmp_path / "log") as agent:
+        agent.settle()
+        agent.start(sections=["exec"])
+        os.kill(agent.pid, signal.SIGSTOP)
+        os.kill(agent.pid if number == signal.SIGKILL else agent.supervisor, number)
+        assert agent.exit_status(END_SECONDS) == 128 + signal.SIGKILL
+        assert not state_of(agent.pid)
+
+
+# --- SIGHUP and the terminal
+
+
+@pytest.mark.parametrize("target", ["supervisor", "agent", "group"])
+def test_without_a_terminal_a_hangup_is_ignored(tmp_path: Path, target: str) -> None:
+    with service(tmp_path / "log") as agent:
+        agent.settle()
+        agent.start(sections=["exec"])
+        if target == "group":
+            os.killpg(agent.supervisor, signal.SIGHUP)
+        else:
+            os.kill(agent.processes()[target], signal.SIGHUP)
+        evidence = agent.stop()
+        assert evidence["completeness"]["verdict"] == "complete"
+        assert agent.process.poll() is None
+
+
+def url_in(log: Path) -> str | None:
+    found = re.search(r"^listening on (\S+)$", log.read_text(), re.MULTILINE)
+    return found and found[1]
+
+
+@pytest.mark.parametrize("how", ["to the supervisor", "to the agent", "terminal gone"])
+def test_with_a_terminal_a_hangup_ends_it(tmp_path: Path, how: str) -> None:
+    log = tmp_path / "log"
+    started = own_module("agent", "--port", "0")
+    with (
+        log.open("wb") as file,
+        on_terminal(started.command, started.environment, stdout=file, stderr=file) as shown,
+    ):
+        agent = RealAgent(AgentClient(eventually(lambda: url_in(log))))
+        eventually(lambda: agent.status()["ebpf"]["available"])
+        run_id = agent.start(sections=["exec"])["run_id"]
+        pids = {p["role"]: p["pid"] for p in agent.status()["processes"]}
+        if how == "terminal gone":
+            shown.close()
+        else:
+            os.kill(pids[how.removeprefix("to the ")], signal.SIGHUP)
+        assert shown.process.wait(END_SECONDS) == 0
+        eventually(lambda: not state_of(pids["agent"]), END_SECONDS)
+    assert partial_evidence(log.read_text())["run_id"] == run_id
+
+
+@pytest.mark.parametrize("keys", [CTRL_C, CTRL_BACKSLASH])
+def test_keys_of_the_terminal_end_it(tmp_path: Path, keys: bytes) -> None:
+    started = own_module("agent", "--port", "0")
+    with on_terminal(started.command, started.environment) as shown:
+        shown.wait_for("listening on http://")
+        shown.type(keys)
+        assert shown.process.wait(END_SECONDS) == 0
+        assert "Traceback" not in shown.shown()
+
+
+def test_nohup_keeps_it_from_ending_with_the_terminal(
+    tmp_path: Path, tool: Callable[[str], str]
+) -> None:
+    log = tmp_path / "log"
+    started = own_module("agent", "--port", "0")
+    command = [tool("nohup"), *started.command]
+    with (
+        log.open("wb") as file,
+        on_terminal(command, started.environment, stdout=file, stderr=file) as shown,
+    ):
+        agent = AgentClient(eventually(lambda: url_in(log)))
+        shown.close()
+        assert not agent.get("/status")["running"]
+        shown.process.terminate()
+        assert shown.process.wait(END_SECONDS) == 0
+
+
+# --- the end of an agent that has hardly begun
+
+
+def test_an_early_end_is_no_loss_of_the_supervisor(tmp_path: Path) -> None:
+    """The programs are still being compiled."""
+    with service(tmp_path / "log") as agent:
+        compiler = agent.catch_compiler()
+        agent.process.terminate()
+        assert agent.exit_status(END_SECONDS) == 0
+        eventually(lambda: not state_of(compiler))
+        assert agent.log.splitlines() == [f"listening on {agent.url}"]
+
+
+@pytest.mark.parametrize("number", SENT_BY_PEOPLE)
+def test_a_signal_to_all_of_it_during_a_compilation_is_no_crash(
+    tmp_path: Path, number: int
+) -> None:
+    with service(tmp_path / "log") as agent:
+        eventually(agent.compilers)
+        os.killpg(agent.supervisor, number)
+        assert agent.exit_status(END_SECONDS) == 0
+        assert agent.log.splitlines() == [f"listening on {agent.url}"]
+
+
+@pytest.mark.parametrize("number", SENT_BY_PEOPLE)
+def test_a_signal_before_the_agent_is_up_leaves_no_process(number: int) -> None:
+    started = own_module("agent", "--port", "0")
+    process = subprocess.Popen(
+        started.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    [child] = eventually(lambda: children(process.pid))
+    process.send_signal(number)
+    assert process.wait(END_SECONDS) in (0, 128 + signal.SIGTERM)
+    assert not state_of(child)
+
+
+# --- where it was started
+
+
+def test_the_directory_that_it_was_started_in_may_go(tmp_path: Path) -> None:
+    """Each choice of sections is compiled anew."""
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    with service(tmp_path / "log", cwd=folder) as agent:
+        agent.settle()
+        folder.rmdir()
+        with agent.run(sections=["exec"]):
+            pass
+        assert {Path(f"/proc/{pid}/cwd").readlink() for pid in (agent.supervisor, agent.pid)} == {
+            Path("/")
+        }
+
+
+def test_it_starts_in_a_directory_that_is_gone(tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    vanish = ["sh", "-c", 'rmdir "$PWD" && exec "$@"', "sh"]
+    with service(tmp_path / "log", cwd=folder, before=vanish) as agent:
+        agent.settle()
+        with agent.run(sections=["exec"]):
+            pass
+
+
+# --- an agent that somebody else started ends with that process
+
+
+def test_an_agent_of_ours_leaves_the_terminal_to_its_parent(tmp_path: Path) -> None:
+    with launched(tmp_path / "log") as agent:
+        blocked = int(status_field(agent.supervisor, "SigBlk"), 16)
+        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+            assert blocked >> (number - 1) & 1
+            os.kill(agent.supervisor, number)
+        assert requests.get(f"{agent.url}/status").ok

@@ -4,11 +4,13 @@ import argparse
 import re
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from agent import __version__
 from agent.http.host_names import host_to_allow, host_to_bind
 from agent.model import TIMINGS, TRANSPORT_CHOICES, wrong_with_label
 from agent.settings import Settings
+from agent.terminal import output as terminal
 
 COMMANDS = ("serve", "demo", "show", "overhead")
 LONGEST_QUOTED = 100
@@ -75,9 +77,20 @@ def _did_you_mean(name: str, known: Sequence[str]) -> str:
 TOP_LEVEL = ("-h", "--help", "--version")
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose help and complaints survive a stream that cannot take them."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        # argparse's own raises OSError before Python 3.12
+        if file is sys.stdout:
+            terminal.write(message)
+        else:
+            terminal.complain(message)
+
+
 def build_parser() -> argparse.ArgumentParser:
     defaults = Settings()
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="chainbench-agent",
         description="Kernel-level evidence for benchmark runs: eBPF probes, controlled over HTTP.",
     )

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
 from agent.client.http_client import AgentRefused, AgentUnreachable
@@ -48,9 +48,12 @@ class AgentRun:
             raise CannotMeasure(str(error)) from error
         try:
             yield
-        finally:
-            evidence = self._stop()
-        self._judge(evidence)
+        except BaseException:
+            # what went wrong, or Ctrl-C, matters more than the evidence
+            with suppress(CannotMeasure):
+                self._stop()
+            raise
+        self._judge(self._stop())
 
     def remarks(self) -> tuple[str, ...]:
         """Return the reasons why runs were incomplete, each with the number of runs."""

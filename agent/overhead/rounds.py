@@ -25,6 +25,14 @@ class Progress:
 OnProgress = Callable[[Progress], None]
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C during a measurement. ``result`` has what had been measured by then."""
+
+    def __init__(self, result: WorkloadResult) -> None:
+        super().__init__()
+        self.result = result
+
+
 def measure(
     workload: Workload,
     configurations: Sequence[Configuration],
@@ -35,17 +43,20 @@ def measure(
     """Measure ``workload`` under each configuration. Its `run` returns the seconds per operation.
 
     A configuration that never worked is listed in ``skipped`` with the reason. One that failed in a
-    later round lacks that pair and has a remark. Raises `WorkloadFailed`.
+    later round lacks that pair and has a remark. Raises `WorkloadFailed` or `Interrupted`.
     """
     missing = {c.name: reason for c in configurations if (reason := c.check())}
     session = _Session(workload, [c for c in configurations if c.name not in missing], missing)
-    with workload.prepared():
-        steps = list(interleave(session.names(), schedule))
-        began = clock()
-        for done, step in enumerate(steps, start=1):
-            session.take(step)
-            remaining = (clock() - began) / done * (len(steps) - done)
-            on_progress(Progress(workload.name, step, done, len(steps), remaining))
+    steps = list(interleave(session.names(), schedule))
+    try:
+        with workload.prepared():
+            began = clock()
+            for done, step in enumerate(steps, start=1):
+                session.take(step)
+                remaining = (clock() - began) / done * (len(steps) - done)
+                on_progress(Progress(workload.name, step, done, len(steps), remaining))
+    except KeyboardInterrupt as error:
+        raise Interrupted(session.result()) from error
     return session.result()
 
 

@@ -11,6 +11,8 @@ from agent.terminal.values import printable
 
 def show(path: str) -> int:
     """Print the evidence in a file (``-``: standard input). Return 0, or 1 if there is none."""
+    if path == "-" and sys.stdin is None:
+        return refuse(path, "standard input is closed")
     try:
         evidence = evidence_in(sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes())
     except OSError as error:
@@ -23,7 +25,6 @@ def show(path: str) -> int:
 
 
 def refuse(path: str, why: str) -> int:
-    terminal.write(
-        f"cannot read evidence from {printable(path)}: {printable(why, 500)}\n", sys.stderr
-    )
+    terminal.complain(f"cannot read evidence from {printable(path)}: {printable(why, 500)}
+")
     return 1

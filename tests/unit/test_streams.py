@@ -1,0 +1,156 @@
+"""Standard streams that are closed, full or gone, with real processes."""
+
+import json
+import os
+import shlex
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fakes.agent_server import FakeAgent, serving
+from fakes.sample_evidence import evidence
+from fakes.waiting import eventually
+
+from agent.client.http_client import AgentClient, AgentUnreachable
+from agent.client.interpreter import own_module
+
+SIGPIPE_STATUS = 141
+"""Exit status as in shells, 128 + SIGPIPE: what ``cat`` has there."""
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    path = tmp_path / "evidence.json"
+    path.write_text(json.dumps(evidence()))
+    return path
+
+
+def in_shell(script: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
+    """Run a script of bash's, in which ``agent`` is the command line with these arguments."""
+    started = own_module("agent", *map(str, arguments))
+    define = f'agent() {{ {shlex.join(started.command)} "$@"; }}\n'
+    return subprocess.run(
+        ["bash", "-c", define + script],
+        env=dict(started.environment),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["show", "FILE"], ["demo", "--help"]]
+)
+def test_a_reader_that_has_gone_ends_a_command_quietly(saved: Path, arguments: list[str]) -> None:
+    arguments = [str(saved) if argument == "FILE" else argument for argument in arguments]
+    done = in_shell("{ sleep 0.5; agent; echo $? >&2; } | true", *arguments)
+    assert done.stderr == f"{SIGPIPE_STATUS}\n"
+
+
+def test_the_demo_ends_quietly_when_its_reader_has_gone() -> None:
+    with serving(FakeAgent()) as fake:
+        done = in_shell("{ sleep 0.5; agent; echo $? >&2; } | true", "demo", "--agent", fake.url)
+        assert fake.routes[-2:] == ["POST /stop", "GET /status"]
+    said = done.stderr.splitlines()
+    assert said == [said[0], str(SIGPIPE_STATUS)]
+    assert said[0].startswith("demo: agent at ")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["show", "FILE"]])
+def test_a_full_disk_is_one_line(saved: Path, arguments: list[str]) -> None:
+    arguments = [str(saved) if argument == "FILE" else argument for argument in arguments]
+    done = in_shell("agent >/dev/full", *arguments)
+    assert done.returncode == 1
+    assert done.stderr == "chainbench-agent: cannot write the output: No space left on device\n"
+
+
+def test_a_closed_output_is_one_line(saved: Path) -> None:
+    done = in_shell("agent >&-", "show", saved)
+    assert done.returncode == 1
+    assert done.stderr == "chainbench-agent: cannot write the output: standard output is closed\n"
+
+
+def test_a_closed_input_is_one_line() -> None:
+    done = in_shell("agent <&-", "show", "-")
+    assert done.returncode == 1
+    assert done.stderr == "cannot read evidence from -: standard input is closed\n"
+
+
+@pytest.mark.parametrize("stderr", ["2>&-", "2>/dev/full"])
+def test_diagnostics_that_nobody_gets_change_nothing(stderr: str) -> None:
+    done = in_shell(f"agent {stderr}", "show", "/no/such/file")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
+
+
+@pytest.mark.parametrize("stderr", ["2>&-", "2>/dev/full"])
+def test_a_mistake_that_nobody_is_told_of_has_its_status(stderr: str) -> None:
+    done = in_shell(f"agent {stderr}", "--nonsense")
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "")
+
+
+STREAMS = ["", "<&-", ">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-", ">/dev/full 2>/dev/full"]
+
+
+@pytest.fixture(params=STREAMS)
+def served(request: pytest.FixtureRequest, unused_port: int) -> Iterator[tuple[int, int]]:
+    """The pid and port of an agent whose streams are closed or full."""
+    started = own_module("agent", "--port", str(unused_port))
+    process = subprocess.Popen(
+        ["bash", "-c", f'exec "$@" {request.param}', "bash", *started.command],
+        env=dict(started.environment),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield process.pid, unused_port
+    finally:
+        process.terminate()
+        status = process.wait(20)
+    assert status == 0
+
+
+@pytest.fixture
+def unused_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def test_a_service_needs_none_of_its_streams(served: tuple[int, int]) -> None:
+    pid, port = served
+    client = AgentClient(f"http://127.0.0.1:{port}")
+
+    def answers() -> bool:
+        try:
+            return "running" in client.get("/status")
+        except AgentUnreachable:
+            return False
+
+    eventually(answers)
+    client.post("/start", {})
+    assert "completeness" in client.post("/stop")
+    # no socket or file of the agent's took the place of a stream
+    pids = [process["pid"] for process in client.get("/status")["processes"]]
+    assert pid in pids or len(pids) == 1
+    for each in pids:
+        streams = [os.readlink(f"/proc/{each}/fd/{number}") for number in range(3)]
+        assert set(streams) <= {"/dev/null", "/dev/full"}
+
+
+def test_an_interrupted_command_says_so_in_one_line(tmp_path: Path) -> None:
+    waiting = tmp_path / "pipe"
+    os.mkfifo(waiting)
+    started = own_module("agent", "show", str(waiting))
+    process = subprocess.Popen(
+        started.command, env=dict(started.environment), stderr=subprocess.PIPE, text=True
+    )
+    state = Path(f"/proc/{process.pid}/wchan")
+    eventually(lambda: "fifo" in state.read_text() or "wait_for_partner" in state.read_text())
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate()
+    assert (process.returncode, said) == (130, "chainbench-agent: interrupted\n")

@@ -2,16 +2,26 @@
 
 import hashlib
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import requests
 
+from agent.client.http_client import in_words
 from agent.demo import workload
 
 TIMEOUT_S = 60
 """Longer than the slowest start, which compiles the probes."""
+
+
+class NoAgent(Exception):
+    """What was to be an agent does not answer, or is none; the text says which."""
+
+
+class Refused(Exception):
+    """The agent refused a request; the text has its own words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,34 +33,70 @@ class Bracketed:
     status: dict[str, Any]
 
 
-def bracket(agent: str, seconds: float = workload.SECONDS) -> Bracketed:
+def bracket(
+    agent: str,
+    seconds: float = workload.SECONDS,
+    *,
+    on_connected: Callable[[], None] = lambda: None,
+) -> Bracketed:
     """Run the bundled workload between ``/start`` and ``/stop`` of the agent at a base URL.
 
-    Raises requests.RequestException if the agent refuses or cannot be reached.
+    Calls ``on_connected`` once an agent has answered there. Raises `NoAgent` or `Refused`.
     """
     with requests.Session() as session:
         # A proxy named in the environment is for external hosts, not for this machine.
         session.trust_env = False
-        started = session.post(
-            f"{agent}/start",
-            json={
-                "scenario": "baseline",
-                "impl": "python",
-                "variant": "demo",
-                "commit": commit(),
-                "dataset": hashlib.sha256(workload.DATASET).hexdigest(),
-            },
-            timeout=TIMEOUT_S,
-        )
-        started.raise_for_status()
+        if "running" not in _ask(session, "GET", f"{agent}/status"):
+            raise NoAgent(f"what answers at {agent} is not a chainbench-agent")
+        on_connected()
+        labels = {
+            "scenario": "baseline",
+            "impl": "python",
+            "variant": "demo",
+            "commit": commit(),
+            "dataset": hashlib.sha256(workload.DATASET).hexdigest(),
+        }
+        _ask(session, "POST", f"{agent}/start", labels)
         try:
             work = workload.run(seconds)
         finally:
-            stopped = session.post(f"{agent}/stop", timeout=TIMEOUT_S)
-        stopped.raise_for_status()
-        status = session.get(f"{agent}/status", timeout=TIMEOUT_S)
-        status.raise_for_status()
-        return Bracketed(work, stopped.json(), status.json())
+            evidence = _ask(session, "POST", f"{agent}/stop")
+        return Bracketed(work, evidence, _ask(session, "GET", f"{agent}/status"))
+
+
+def _ask(
+    session: requests.Session, method: str, url: str, body: dict[str, str] | None = None
+) -> dict[str, Any]:
+    """Return the JSON object that the agent answers. Raises `NoAgent` or `Refused`."""
+    try:
+        response = session.request(method, url, json=body, timeout=TIMEOUT_S, allow_redirects=False)
+    except requests.RequestException as error:
+        raise NoAgent(f"no answer from {url}: {_cause(error)}") from error
+    try:
+        answer = response.json()
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict) or not (response.ok or "error" in answer):
+        raise NoAgent(
+            f"what answers at {url} is not a chainbench-agent (status {response.status_code})"
+        )
+    if not response.ok:
+        raise Refused(f"the agent refused {method} {url}: {answer.get('message', answer)}")
+    return answer
+
+
+def _cause(error: requests.RequestException) -> str:
+    """Return the system's words for what went wrong, from inside the libraries' exceptions."""
+    if isinstance(error, requests.Timeout):
+        return f"timed out after {TIMEOUT_S} s"
+    if isinstance(error, ValueError):
+        return "not the URL of an agent (expected http://HOST:PORT)"
+    inner: BaseException | None = error
+    while inner is not None:
+        if isinstance(inner, OSError) and inner.strerror:
+            return in_words(inner)
+        inner = inner.__cause__ or inner.__context__
+    return "the connection failed or was not HTTP"
 
 
 def commit() -> str:

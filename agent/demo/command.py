@@ -15,18 +15,21 @@ def run_demo(agent_url: str | None = None) -> int:
     """Print the evidence of one run and return an exit status. By default, start an agent for it.
 
     The status is 0 even if nothing could be measured, because the evidence then says why. It is 1
-    if the agent does not start or refuses, and 2 if the client's library is not installed.
+    if the agent does not start, does not answer or refuses, and 2 if the client's library is not
+    installed. Raises OutputFailed.
     """
     try:
-        import requests
+        import requests  # noqa: F401  bracket.py needs it
     except ImportError:
         say("needs requests: pip install 'chainbench-agent[demo]'")
         return 2
+    from agent.demo.bracket import NoAgent, Refused
+
     try:
         with contextlib.nullcontext(agent_url) if agent_url else own_agent() as url:
             demonstrate(url.rstrip("/"))
-    except (AgentDidNotStart, requests.RequestException, subprocess.CalledProcessError) as error:
-        say(explain(error))
+    except (AgentDidNotStart, NoAgent, Refused, subprocess.CalledProcessError) as error:
+        say(str(error))
         return 1
     return 0
 
@@ -42,19 +45,15 @@ def demonstrate(url: str) -> None:
     """Run the workload under the agent at ``url`` and print the result."""
     from agent.demo.bracket import bracket
 
-    say(f"agent at {url}, running the bundled workload")
-    run = bracket(url)
+    def connected() -> None:
+        say(f"agent at {url}, running the bundled workload")
+
+    run = bracket(url, on_connected=connected)
     done = "".join(f"  {count(amount):>10} {unit}\n" for unit, amount in run.work.items())
     terminal.write(f"The workload did\n{done}\n")
     color = terminal.wants_color(sys.stdout)
     terminal.write(render(run.evidence, run.status, terminal.columns(), color))
 
 
-def explain(error: Exception) -> str:
-    """Return the error's text, with the agent's answer appended if there was one."""
-    response = getattr(error, "response", None)
-    return str(error) if response is None else f"{error}: {response.text}"
-
-
 def say(text: str) -> None:
-    terminal.write(f"demo: {printable(text, 2000)}\n", sys.stderr)
+    terminal.complain(f"demo: {printable(text, 2000)}\n")

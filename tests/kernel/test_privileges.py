@@ -11,11 +11,11 @@ import pytest
 import requests
 from fakes import faults
 from fakes.copied_package import Copy
-from fakes.processes import Launched, held, launched, status_field
+from fakes.processes import Launched, held, launched, service, status_field
 from fakes.program import PROGRAMS
 from fakes.real_agent import RealAgent
 
-from agent.client.interpreter import Invocation
+from agent.client.interpreter import Invocation, own_module
 from agent.sections.probes import DEFAULT_SECTIONS
 from agent.streams.shared.machines import MACHINES
 from agent.streams.supervisor.compilation import interpreters
@@ -248,6 +248,7 @@ def test_lockdown_is_named_where_it_is_on(tmp_path: Path) -> None:
     ("code", "expected"),
     [
         ("no_btf", "CONFIG_DEBUG_INFO_BTF"),
+        ("no_sysfs", "mount -t sysfs"),
         ("no_bcc", "python3-bpfcc"),
         ("kernel_refused", "Operation not permitted"),
     ],
@@ -255,12 +256,58 @@ def test_lockdown_is_named_where_it_is_on(tmp_path: Path) -> None:
 def test_the_reason_names_what_is_missing(tmp_path: Path, code: str, expected: str) -> None:
     systems = {
         "no_btf": without("/sys/kernel/btf"),
+        "no_sysfs": without("/sys"),
         "no_bcc": without(*bcc_folders()),
         "kernel_refused": refused_calls(),
     }
     with launched(tmp_path / "log", before=systems[code]) as agent:
         agent.settle()
         assert_unavailable(agent, code, expected)
+
+
+def test_without_proc_it_serves_and_gives_a_reason(tmp_path: Path) -> None:
+    with service(tmp_path / "log", before=without("/proc")) as agent:
+        agent.settle()
+        started = agent.start()
+        assert (started["available"], started["code"]) == (False, "no_procfs")
+        assert agent.stop()["completeness"]["verdict"] == "invalid"
+        assert "chainbench_agent_ebpf_available 0" in agent.metrics()
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        (["--bounding-set=-setuid"], "setresuid: Operation not permitted: CAP_SETUID missing"),
+        (["--bounding-set=-setgid"], "setgroups: Operation not permitted: CAP_SETGID missing"),
+    ],
+)
+def test_root_that_may_not_change_user_is_told_why(before: list[str], expected: str) -> None:
+    started = own_module("agent", "--port", "0")
+    done = subprocess.run(
+        ["setpriv", *before, "--", *started.command],
+        env=dict(started.environment),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    [said] = done.stderr.splitlines()
+    assert expected in said
+    assert "CAP_BPF" in said
+
+
+def test_root_of_a_user_namespace_without_other_users_is_told_why() -> None:
+    started = own_module("agent", "--port", "0")
+    done = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "--", *started.command],
+        env=dict(started.environment),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    [said] = done.stderr.splitlines()
+    assert "user namespace" in said
 
 
 def test_neither_headers_nor_tracefs_are_needed(tmp_path: Path) -> None:

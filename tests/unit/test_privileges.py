@@ -20,7 +20,7 @@ def test_a_uid_in_use_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(privileges, "DYNAMIC_UIDS", [0, os.getuid(), 64_000])
     assert {unused_uid() for _ in range(20)} == {64_000}
     monkeypatch.setattr(privileges, "DYNAMIC_UIDS", [0])
-    with pytest.raises(LookupError):
+    with pytest.raises(privileges.NoUnusedUid):
         unused_uid()
 
 

@@ -71,7 +71,7 @@ class Transports:
             return await self._open(wanted)
 
     async def _open(self, wanted: str) -> tuple[str, Reader]:
-        self._online_then = self._online.read_text()
+        self._online_then = self._online_now()
         while True:
             # a mapping keeps its own duplicate of the fd
             with contextlib.ExitStack() as received:
@@ -116,12 +116,19 @@ class Transports:
         """Map the buffers of CPUs that come online, if each has its own, until cancelled."""
         while name == "perf":
             await trio.sleep(FOLLOW_INTERVAL_S)
-            if self._online.read_text() == self._online_then:
+            if self._online_now() == self._online_then:
                 continue
             try:
                 await self.open(name)
             except CannotCollect as error:
                 LOGGER.warning("events of a CPU that came online are lost: %s", error.message)
+
+    def _online_now(self) -> str:
+        """Return the CPUs that are online, or what was last known if that cannot be read."""
+        try:
+            return self._online.read_text()
+        except OSError:
+            return self._online_then
 
     def _ask_for_less(self, error: OSError) -> None:
         # all CPUs' buffers have the same size, and those already mapped keep theirs

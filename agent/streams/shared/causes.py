@@ -7,6 +7,8 @@ from pathlib import Path
 from agent.errors import AgentError
 from agent.streams.shared import privileges
 
+PID_MAX = Path("/proc/sys/kernel/pid_max")
+SYSFS = Path("/sys/kernel")
 BTF = Path("/sys/kernel/btf/vmlinux")
 LOCKDOWN = Path("/sys/kernel/security/lockdown")
 
@@ -19,6 +21,10 @@ CURES = {
     "no_capability": "CAP_BPF and CAP_PERFMON are missing ({detail}). Run the agent as root, or "
     "give it both: setpriv --ambient-caps +bpf,+perfmon --inh-caps +bpf,+perfmon "
     "chainbench-agent.",
+    "no_procfs": "{detail}. The agent reads there what the kernel is set to. Mount /proc, or, "
+    "where a service manager hides a part of it, show all of it (systemd: ProcSubset=all).",
+    "no_sysfs": "{detail}. The agent reads there which CPUs and types the kernel has. "
+    "Mount it: mount -t sysfs sysfs /sys.",
     "no_btf": "the kernel's BTF cannot be read ({detail}). The agent needs a kernel built with "
     "CONFIG_DEBUG_INFO_BTF=y, like those of current distributions.",
     "kernel_refused": "the kernel refuses eBPF although the capabilities are present: {detail}. "
@@ -52,6 +58,10 @@ def check_platform() -> None:
         raise cannot("not_linux", platform.system())
     if not privileges.can_load_programs():
         raise cannot("no_capability", f"running as uid {os.getuid()}")
+    if not PID_MAX.exists():
+        raise cannot("no_procfs", f"there is no {PID_MAX}")
+    if not SYSFS.exists():
+        raise cannot("no_sysfs", "/sys is not mounted")
     if not BTF.exists():
         raise cannot("no_btf", f"there is no {BTF}")
 

@@ -1,14 +1,18 @@
 """Drop privileges, and check which ones this process has. Standard library only, Linux only."""
 
 import ctypes
+import errno
 import os
 import pwd
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+CAP_SETGID, CAP_SETUID = 6, 7
 CAP_SYS_ADMIN, CAP_PERFMON, CAP_BPF = 21, 38, 39
 LAST_CAPABILITY = 63
 
-PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NAME = 1, 4, 15
+PR_SET_DUMPABLE, PR_SET_NAME = 4, 15
 PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 24, 38
 PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 CAPABILITY_VERSION_3 = 0x20080522
@@ -17,6 +21,14 @@ CAPABILITY_VERSION_3 = 0x20080522
 DYNAMIC_UIDS = range(61184, 65520)
 
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+class NoUnusedUid(Exception):
+    """Every uid of `DYNAMIC_UIDS` is taken; the text says so."""
+
+
+class CannotDrop(Exception):
+    """Privileges cannot be dropped; the text says why and what to do."""
 
 
 def _prctl(option: int, *arguments: int | bytes) -> int:
@@ -30,22 +42,23 @@ def name_process(name: str) -> None:
     _prctl(PR_SET_NAME, name.encode()[:15])
 
 
-def die_with_parent(signal_number: int) -> None:
-    """Have the kernel send us this signal when our parent exits."""
-    _prctl(PR_SET_PDEATHSIG, signal_number)
-
-
 def hide_from_same_user() -> None:
     """Deny other processes of our own user ptrace and access to /proc/PID/fd."""
     _prctl(PR_SET_DUMPABLE, 0)
 
 
 def effective_capabilities() -> int:
-    """Return the effective capabilities of this process as a bit mask."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("CapEff:"):
-            return int(line.split()[1], 16)
-    return 0
+    """Return the effective capabilities of this process as a bit mask (capget(2))."""
+    words = (ctypes.c_uint32 * 6)()
+    if _libc.capget(_capability_header(), words) != 0:
+        return 0
+    effective_low, _, _, effective_high, _, _ = words
+    return effective_low | effective_high << 32
+
+
+def _capability_header() -> ctypes.Array[ctypes.c_uint32]:
+    """Return struct __user_cap_header_struct for this process."""
+    return (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
 
 
 def can_load_programs() -> bool:
@@ -63,40 +76,83 @@ def uid_of(user: str) -> int:
 def unused_uid() -> int:
     """Return a uid of the dynamic range that no process runs as, so that no other may signal us.
 
-    Raises LookupError if all are taken.
+    Raises NoUnusedUid.
     """
-    taken = {entry.pw_uid for entry in pwd.getpwall()}
-    for path in Path("/proc").iterdir():
-        if path.name.isdigit():
-            try:
-                taken.add(path.stat().st_uid)
-            except OSError:
-                continue
+    taken = {entry.pw_uid for entry in pwd.getpwall()} | _uids_of_processes()
     unused = [uid for uid in DYNAMIC_UIDS if uid not in taken]
     if not unused:
-        raise LookupError("every uid for dynamic users is taken")
+        raise NoUnusedUid("every uid for dynamic users is taken")
     # choose at random: another agent that starts at this moment sees the same unused uids
     return unused[int.from_bytes(os.urandom(4), "big") % len(unused)]
+
+
+def _uids_of_processes() -> set[int]:
+    """Return the uids of all processes that can be seen; none where there is no /proc."""
+    uids: set[int] = set()
+    try:
+        processes = [path for path in Path("/proc").iterdir() if path.name.isdigit()]
+    except OSError:
+        return uids
+    for path in processes:
+        try:
+            uids.add(path.stat().st_uid)
+        except OSError:
+            continue  # gone
+    return uids
 
 
 def drop_everything(uid: int | None) -> None:
     """Switch to ``uid`` (None: keep the current one) and drop all capabilities, for good.
 
     Everything must be imported before this: an interpreter in a private home directory cannot
-    read its own library afterwards. Raises OSError if the kernel refuses.
+    read its own library afterwards. Raises CannotDrop if the kernel refuses.
     """
     _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
     for capability in range(LAST_CAPABILITY + 1):
         _prctl(PR_CAPBSET_DROP, capability)  # refused without CAP_SETPCAP; harmless then
     if uid is not None:
-        os.setgroups([])
-        os.setresgid(uid, uid, uid)
-        os.setresuid(uid, uid, uid)
-    header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
-    empty = (ctypes.c_uint32 * 6)()
-    if _libc.capset(header, empty) != 0:
-        raise OSError(ctypes.get_errno(), "capset failed")
+        _become(uid)
+    if _libc.capset(_capability_header(), (ctypes.c_uint32 * 6)()) != 0:
+        raise CannotDrop(f"cannot drop capabilities: {os.strerror(ctypes.get_errno())}")
     if _prctl(PR_SET_NO_NEW_PRIVS, 1) != 0:
-        raise OSError(ctypes.get_errno(), "no_new_privs was refused")
+        raise CannotDrop(f"cannot set no_new_privs: {os.strerror(ctypes.get_errno())}")
     if effective_capabilities() != 0:
-        raise OSError(1, "capabilities remain after dropping them")
+        raise CannotDrop("capabilities remain after dropping them")
+
+
+def _become(uid: int) -> None:
+    """Change user and group, and leave all other groups. Raises CannotDrop."""
+    steps: dict[str, Callable[[], None]] = {
+        "setgroups": partial(os.setgroups, []),
+        "setresgid": partial(os.setresgid, uid, uid, uid),
+        "setresuid": partial(os.setresuid, uid, uid, uid),
+    }
+    have = effective_capabilities()
+    for name, step in steps.items():
+        try:
+            step()
+        except OSError as error:
+            cure = _cure(error.errno, have)
+            raise CannotDrop(f"cannot become uid {uid}: {name}: {error.strerror}{cure}") from error
+
+
+def _cure(number: int | None, capabilities: int) -> str:
+    """Return why a change of user failed, and what to do, as the rest of a sentence."""
+    needed = {"CAP_SETGID": CAP_SETGID, "CAP_SETUID": CAP_SETUID}
+    missing = [name for name, bit in needed.items() if not capabilities >> bit & 1]
+    if missing:
+        return (
+            f": {' and '.join(missing)} missing, as after a container's --cap-drop. Grant what is "
+            "missing, or start the agent as an ordinary user with CAP_BPF and CAP_PERFMON."
+        )
+    if number == errno.EINVAL:
+        return (
+            ": this user namespace has no such user (/proc/self/uid_map). Choose one that it has "
+            "with --user."
+        )
+    if number == errno.EPERM:
+        return (
+            ": the user namespace forbids it (/proc/self/setgroups). Start the agent outside of "
+            "it, or as an ordinary user."
+        )
+    return ""

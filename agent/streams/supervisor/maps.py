@@ -30,7 +30,7 @@ def possible_cpus() -> int:
 
 
 def this_machine() -> Geometry:
-    return machine_geometry(possible_cpus(), int(Path("/proc/sys/kernel/pid_max").read_text()))
+    return machine_geometry(possible_cpus(), int(causes.PID_MAX.read_text()))
 
 
 NOT_YET = (1 << 64) - 1

@@ -25,6 +25,5 @@ def show(path: str) -> int:
 
 
 def refuse(path: str, why: str) -> int:
-    terminal.complain(f"cannot read evidence from {printable(path)}: {printable(why, 500)}
-")
+    terminal.complain(f"cannot read evidence from {printable(path)}: {printable(why, 500)}\n")
     return 1

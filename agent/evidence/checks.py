@@ -1,17 +1,12 @@
 """Conservation checks: our counts against the kernel's own accounting. Pure functions."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-from agent.evidence.accounts import (
-    INTERRUPTION_NS,
-    NS_PER_SWITCH,
-    RELATIVE_BOUND,
-    TICK_NS,
-    Accounts,
-)
+from agent.evidence.accounts import INTERRUPTION_NS, NS_PER_SWITCH, RELATIVE_BOUND, Accounts
+from agent.evidence.words import amount, percent
 from agent.model import Json
-from agent.streams.shared.kernel_counts import Edge
+from agent.streams.shared.kernel_counts import Edge, stolen_ns
 
 SLACK = 50
 """Events that may occur between reading our count and the kernel's, at either edge of a run."""
@@ -28,7 +23,7 @@ class Check:
 
     Ours may also exceed the kernel's by ``excess``, which the kernel is known not to count.
     ``explained`` is the known excess of the kernel's figure over ours; it is subtracted before
-    judging.
+    judging. ``stolen`` is allowed on top: the time for which a hypervisor had taken CPUs away.
     """
 
     name: str
@@ -39,6 +34,11 @@ class Check:
     slack: float
     excess: float = 0
     explained: float = 0
+    stolen: float = 0
+    because: str = ""
+    """The cause of what is explained, in words."""
+    consequence: str = ""
+    """What to think of the evidence if the check fails; a sentence."""
 
     @property
     def difference(self) -> float | None:
@@ -46,31 +46,104 @@ class Check:
         return (self.ours - self.kernel) / self.kernel if self.kernel else None
 
     @property
+    def allowed(self) -> float:
+        """How far ``unexplained`` may be from 0; above, by ``excess`` more."""
+        return max(self.bound * self.kernel, self.slack) + self.stolen
+
+    @property
+    def unexplained(self) -> float:
+        """What ours has more than the kernel's figure, apart from what is explained."""
+        return self.ours + self.explained - self.kernel
+
+    @property
     def passed(self) -> bool:
-        allowed = max(self.bound * self.kernel, self.slack)
-        return -allowed <= self.ours + self.explained - self.kernel <= allowed + self.excess
+        return -self.allowed <= self.unexplained <= self.allowed + self.excess
+
+    @property
+    def text(self) -> str:
+        """The comparison in sentences, for somebody who knows neither bounds nor causes."""
+        agent, kernel = amount(self.ours, self.unit), amount(self.kernel, self.unit)
+        sentences = [f"{agent} by the agent's account, {kernel} by the kernel's"]
+        if self.explained:
+            way = "more" if self.explained > 0 else "less"
+            by = amount(abs(self.explained), self.unit)
+            sentences.append(f"{by} {way} is expected of the kernel's, because {self.because}")
+        sentences.append(self._rest())
+        if not self.passed:
+            sentences.append(self.consequence)
+        return " ".join(f"{sentence}." for sentence in sentences if sentence)
+
+    def _rest(self) -> str:
+        left = abs(self.unexplained)
+        allowed = self.allowed + (self.excess if self.unexplained > 0 else 0)
+        rest, most = amount(left, self.unit), amount(allowed, self.unit)
+        if rest == most and not self.passed:
+            rest, most = f"{left:,.0f} {self.unit}", f"{allowed:,.0f} {self.unit}"
+        share = f", {percent(left, self.kernel)} of the kernel's figure," if self.kernel else ""
+        reason = (
+            f" ({amount(self.stolen, self.unit)} of it because a hypervisor took CPUs away)"
+            if self.stolen
+            else ""
+        )
+        left_over = "That leaves" if self.explained else "The difference is"
+        verdict = "within" if self.passed else "more than"
+        return f"{left_over} {rest}{share} {verdict} the {most} that is allowed{reason}"
 
     def evidence(self) -> Json:
-        return asdict(self) | {"difference": self.difference, "pass": self.passed}
+        return {
+            "name": self.name,
+            "unit": self.unit,
+            "ours": self.ours,
+            "kernel": self.kernel,
+            "bound": self.bound,
+            "slack": self.slack,
+            "excess": self.excess,
+            "explained": self.explained,
+            "stolen": self.stolen,
+            "difference": self.difference,
+            "unexplained": self.unexplained,
+            "allowed": self.allowed,
+            "pass": self.passed,
+            "text": self.text,
+        }
 
 
 def forks_check(edges: tuple[Edge, Edge]) -> Check:
     """Compare the forks of the whole machine; every run counts them."""
     before, after = edges
-    kernel = after.kernel.forks - before.kernel.forks
-    return Check("forks", "forks", after.forks - before.forks, kernel, RELATIVE_BOUND, SLACK)
+    return Check(
+        "forks",
+        "forks",
+        after.forks - before.forks,
+        after.kernel.forks - before.kernel.forks,
+        RELATIVE_BOUND,
+        SLACK + before.forks_meanwhile + after.forks_meanwhile,
+        consequence="Tasks that were not seen being created are missing from exec.forks, and from"
+        " a run with a scope altogether",
+    )
 
 
 def scheduler_checks(edges: tuple[Edge, Edge], accounts: Accounts) -> list[Check]:
     """Return the checks of any section based on context switches: switches seen, and waits."""
+    stolen = stolen_ns(edges)
+    return [_switches(edges), _waits(accounts, stolen), _waits_by_task(accounts, stolen)]
+
+
+def _switches(edges: tuple[Edge, Edge]) -> Check:
     before, after = edges
-    kernel = after.kernel.context_switches - before.kernel.context_switches
-    ours = after.switches - before.switches
-    seen = Check("context_switches", "switches", ours, kernel, RELATIVE_BOUND, SLACK)
-    return [seen, _waits(accounts), _waits_by_task(accounts)]
+    return Check(
+        "context_switches",
+        "switches",
+        after.switches - before.switches,
+        after.kernel.context_switches - before.kernel.context_switches,
+        RELATIVE_BOUND,
+        SLACK + before.switches_meanwhile + after.switches_meanwhile,
+        consequence="Waits and blocked time that begin or end with a switch that was not seen are"
+        " missing: take runqlat and offcpu as uncertain by that share",
+    )
 
 
-def _waits(accounts: Accounts) -> Check:
+def _waits(accounts: Accounts, stolen: int) -> Check:
     return Check(
         "run_queue_wait",
         "ns",
@@ -79,30 +152,39 @@ def _waits(accounts: Accounts) -> Check:
         RELATIVE_BOUND,
         NS_PER_SWITCH * accounts.waits + INTERRUPTION_NS,
         explained=accounts.waits_explained_ns,
+        stolen=stolen,
+        because="its clock stands still during some waits, and it counts some sleep as waiting",
+        consequence="Take the times of runqlat as uncertain by that share",
     )
 
 
-def _waits_by_task(accounts: Accounts) -> Check:
+def _waits_by_task(accounts: Accounts, stolen: int) -> Check:
     """Compare task by task: in the sum, errors may cancel out; a single one shows there."""
     return Check(
         "tasks_with_run_queue_wait",
         "tasks",
-        accounts.waiting - accounts.waits_failed,
+        accounts.waiting - accounts.waits_failed(stolen),
         accounts.waiting,
         TASKS_BOUND,
         1,
+        consequence="The waits of the tasks that are missing here differ from the kernel's: take"
+        " runqlat.by_thread and runqlat.by_command as uncertain",
     )
 
 
-def cpu_check(accounts: Accounts) -> Check:
+def cpu_check(edges: tuple[Edge, Edge], accounts: Accounts) -> Check:
     return Check(
         "cpu_time",
         "ns",
         accounts.cpu_ns,
         accounts.kernel_cpu_ns,
         RELATIVE_BOUND,
-        accounts.cpu_allowance_ns + TICK_NS + INTERRUPTION_NS,
+        INTERRUPTION_NS,
         explained=accounts.cpu_explained_ns,
+        stolen=stolen_ns(edges),
+        because="it dates the same switches at slightly other moments",
+        consequence="Time on a CPU was taken for waiting or blocked time, or the reverse: take"
+        " runqlat and offcpu as uncertain by that amount",
     )
 
 
@@ -115,6 +197,8 @@ def lifetimes_check(accounts: Accounts) -> Check:
         accounts.lifetimes_ns,
         LIFETIME_BOUND,
         INTERRUPTION_NS,
+        consequence="Time of some tasks is missing from runqlat and offcpu, or is in both: take"
+        " them as uncertain by that amount",
     )
 
 

@@ -132,8 +132,7 @@ def _check_reasons(checks: Sequence[Check]) -> Iterator[Reason]:
         yield Reason("events_ceased", "most context switches of the run were not seen", INVALID)
     for check in checks:
         if not check.passed:
-            text = f"{check.name}: {check.ours:.0f} {check.unit}, the kernel says"
-            yield Reason("check_failed", f"{text} {check.kernel:.0f}")
+            yield Reason("check_failed", f"{check.name}: {check.text}")
 
 
 def _machine_reasons(edges: tuple[Edge, Edge]) -> Iterator[Reason]:

@@ -23,13 +23,10 @@ FIELDS = (
     Field("TASK_RUNTIME", (("task_struct", "se.sum_exec_runtime"),)),
     Field("TASK_LAST_ARRIVAL", (("task_struct", "sched_info.last_arrival"),)),
     Field("TASK_LAST_QUEUED", (("task_struct", "sched_info.last_queued"),)),
-    Field("TASK_EXEC_START", (("task_struct", "se.exec_start"),)),
     # a task's run queue, whose clock the scheduler times waits by; CONFIG_FAIR_GROUP_SCHED
     Field("TASK_CFS_RQ", (("task_struct", "se.cfs_rq"),), optional=True),
     Field("CFS_RQ_RQ", (("cfs_rq", "rq"),), optional=True),
     Field("RQ_CLOCK", (("rq", "clock"),), optional=True),
-    # the same without interrupts and stolen time: the clock by which CPU time is accounted
-    Field("RQ_CLOCK_TASK", (("rq", "clock_task"),), optional=True),
     # since 6.12: asleep but still on the run queue
     Field("TASK_DELAYED", (("task_struct", "se.sched_delayed"),), optional=True),
     # below 0 for deadline tasks

@@ -46,7 +46,11 @@ def render(
     else:
         parts += [section(evidence, name, columns, style) for name in listed(evidence)]
         parts.append(absent(evidence))
-    parts += [verdict(evidence, columns, style), checks(evidence, style), cost(evidence, style)]
+    parts += [
+        verdict(evidence, columns, style),
+        checks(evidence, columns, style),
+        cost(evidence, style),
+    ]
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
 
 
@@ -168,7 +172,11 @@ def verdict(evidence: Mapping[str, Any], columns: int, style: Style) -> list[str
         return []
     tone = {"complete": style.good, "degraded": style.warning}.get(str(word), style.bad)
     reasons = completeness.get("reasons")
-    lines = [f"- {printable(r, 1000)}" for r in reasons] if isinstance(reasons, list) else []
+    lines = [
+        line
+        for reason in (reasons if isinstance(reasons, list) else [])
+        for line in hanging(f"- {_reason(printable(reason, 1000))}", columns)
+    ]
     for name, stream in mapping(completeness.get("streams")).items():
         known = {k: v for k, v in mapping(stream).items() if number(v) is not None}
         counts = [f"{printable(k)} {count(v)}" for k, v in known.items() if v or k in ALWAYS_SHOWN]
@@ -176,27 +184,38 @@ def verdict(evidence: Mapping[str, Any], columns: int, style: Style) -> list[str
     return titled(f"Verdict: {tone(printable(word))}", lines, style)
 
 
-def checks(evidence: Mapping[str, Any], style: Style) -> list[str]:
-    """Return our figures next to the kernel's own, with the differences in percent."""
+def _reason(text: str) -> str:
+    """Return a reason; what a failed check says stands in full among the checks."""
+    code, _, said = text.partition(": ")
+    return f"{code}: {said.partition(':')[0]}" if code == "check_failed" else text
+
+
+def hanging(text: str, columns: int) -> list[str]:
+    """Return words wrapped to the width, all lines but the first indented."""
+    first, *rest = wrapped(text.split(), columns - len(MARGIN), " ")
+    return [first, *(MARGIN + line for line in rest)]
+
+
+def checks(evidence: Mapping[str, Any], columns: int, style: Style) -> list[str]:
+    """Return the names of the checks that passed, and what the others found in full."""
     listed = objects(evidence.get("checks"))
     if not listed:
         return []
-    lines = [f"{'':<26}{'ours':>11}{'the kernel':>14}{'off by':>9}{'explained':>10}"]
+    passed = [printable(check.get("name"), 40) for check in listed if check.get("pass") is True]
+    lines = hanging(f"passed: {', '.join(passed)}", columns) if passed else []
     for check in listed:
-        shown = nanoseconds if check.get("unit") == "ns" else count
-        ours, kernel = shown(check.get("ours")), shown(check.get("kernel"))
-        apart = percent(check.get("difference"), 1)
-        line = f"{printable(check.get('name'), 25):<26}{ours:>11}{kernel:>14}{apart:>9}"
-        line += f"{_explained(check):>10}".rstrip()
-        lines.append(line if check.get("pass") is True else f"{line}  {style.bad('failed')}")
-    passed = sum(check.get("pass") is True for check in listed)
-    return titled(f"Checks: {passed} of {len(listed)} passed", lines, style)
+        if check.get("pass") is not True:
+            lines += hanging(f"{style.bad('failed')}: {_comparison(check)}", columns)
+    return titled(f"Checks: {len(passed)} of {len(listed)} passed", lines, style)
 
 
-def _explained(check: Mapping[str, Any]) -> str:
-    """Return the part of the difference due to the kernel's known excess, in percent of it all."""
-    explained = number(check.get("explained"))
-    return percent(-explained, check.get("kernel")) if explained else ""
+def _comparison(check: Mapping[str, Any]) -> str:
+    """Return a check's name and what it says."""
+    name, said = printable(check.get("name"), 40), check.get("text")
+    if isinstance(said, str):
+        return f"{name}: {printable(said, 1000)}"
+    shown = nanoseconds if check.get("unit") == "ns" else count  # an older agent's
+    return f"{name}: {shown(check.get('ours'))}, the kernel says {shown(check.get('kernel'))}"
 
 
 def cost(evidence: Mapping[str, Any], style: Style) -> list[str]:

@@ -58,7 +58,38 @@ inline_always void stream_and_fold(void *ctx, struct batch *batch, u32 tid)
 #endif
 #endif
 
+/* As if the scheduler accounted more for each wait than its clock says at the switch before. */
+#ifdef TEST_FAULT_CLOCK_RENEWED
+#undef LOAD64
+#define LOAD64(base, offset) (*(volatile u64 *)((base) + (offset)) + more_run_delay(base, offset))
+#define more_run_delay(base, offset) \
+	((offset) == TASK_RUN_DELAY ? 5000 * *(volatile u64 *)((base) + TASK_PCOUNT) : 0)
+#endif
+
+#ifdef TEST_FAULT_TURNS_TOO_LONG
+#define add_turn(slot, ns) add_turn(slot, (ns) * 11 / 10)
+#endif
+
+#ifdef TEST_FAULT_TURNS_MISSED
+#define add_turn(slot, ns) add_turn(slot, ONE_IN_TWENTY ? 0 : (ns))
+#endif
+
 #include "turns.h"
+
+/* As if other tracers' programs ran before ours at each switch. */
+#ifdef TEST_FAULT_OTHER_TRACERS
+inline_always u64 time_after_others(void)
+{
+	u64 began = bpf_ktime_get_ns();
+
+	for (int i = 0; i < 300; i++)
+		if (bpf_ktime_get_ns() - began > 10000)
+			break;
+	return bpf_ktime_get_ns();
+}
+#define switched_out(ctx, prev, runnable, state, now) \
+	switched_out(ctx, prev, runnable, state, now = time_after_others())
+#endif
 
 #ifdef TEST_FAULT_WAKEUPS_TOO_EARLY
 #define enter_state(slot, tag, now) enter_state(slot, tag, (now) - ((tag) & SLOT_PRIMED ? 0 : 500000))

@@ -6,8 +6,10 @@ agent with wrong figures.
 """
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +30,7 @@ TURNS, REMOTE_TURNS, WRITES = 5_000, 5_000, 500
 HACKBENCH = ("-g", "4", "-l", "300")
 CROWD = ("--switch", "2", "--mutex", "2", "--timeout", "1", "--quiet")
 ATTEMPTS, REPEATED = 20, 5
+STARVED_SECONDS = 5.5
 CPU_RUNS, CPU_RUNS_WITHIN = 15, 7
 
 
@@ -117,6 +120,49 @@ def test_cpu_time_of_a_task_that_has_exited(agent: RealAgent) -> None:
     assert within >= CPU_RUNS_WITHIN / CPU_RUNS * len(compared), compared
 
 
+def test_programs_of_other_tracers_are_no_error_of_ours(copy: Copy) -> None:
+    """They run between the scheduler's date of a switch and ours: here for 10 µs."""
+    copy.inject(faults.in_c, "OTHER_TRACERS")
+    with copy.launched() as agent:
+        agent.settle()
+        check = checks_of(of_players(agent))["cpu_time"]
+    assert check["pass"], check["text"]
+    assert unexplained(check) < 0.001
+
+
+def test_a_command_whose_only_turn_was_not_seen_to_begin(copy: Copy) -> None:
+    """Its time was in no state, and `lifetimes` failed."""
+    copy.inject(faults.in_c, "ARRIVALS_UNSEEN")
+    storm = "i=0; while [ $i -lt 300 ]; do /bin/true; i=$((i+1)); done"
+    with copy.launched() as agent:
+        agent.settle()
+        evidence = of_a_tree(agent, "/bin/sh", "-c", storm)
+    assert unseen(evidence) > 10
+    check = checks_of(evidence)["lifetimes"]
+    assert check["pass"], check["text"]
+    assert abs(check["unexplained"]) < 1_000
+
+
+@pytest.mark.thorough
+@needs_two_cpus
+def test_a_wait_of_many_seconds_that_is_accounted_in_parts(agent: RealAgent) -> None:
+    """A task that gets no CPU is moved to another one: 32 bits of ns would be full by then."""
+    first, last = min(os.sched_getaffinity(0)), max(os.sched_getaffinity(0))
+    spin = "sh -c 'while :; do :; done'"
+    hog, starved = f"nice -n -20 taskset -c {last} {spin}", f"taskset -c {last} chrt -i 0 {spin}"
+    with program("launch", "/bin/sh", "-c", f"{hog} & exec {starved}") as launcher:
+        with agent.run(scope=launcher.scope) as run:
+            pid = launcher.work()["pid"]
+            time.sleep(STARVED_SECONDS)
+            os.sched_setaffinity(pid, {first})
+            time.sleep(0.5)
+        os.killpg(pid, signal.SIGKILL)
+        launcher.hear()
+    check = checks_of(run.evidence)["run_queue_wait"]
+    assert run.evidence["runqlat"]["max_us"] > 2**32 / 1e3
+    assert check["pass"], check["text"]
+
+
 @needs_two_cpus
 def test_waits_that_begin_on_another_cpu(agent: RealAgent) -> None:
     """sched_wakeup fires after that CPU was sent an interrupt: 6 µs on a nested virtual machine."""
@@ -201,3 +247,24 @@ def test_waits_that_are_wrong_are_found(copy: Copy, tool: Any, fault: str) -> No
         evidence = of_a_tree(agent, tool("hackbench"), *HACKBENCH)
     assert not checks_of(evidence)["tasks_with_run_queue_wait"]["pass"]
     assert evidence["completeness"]["verdict"] == "degraded"
+
+
+def test_a_kernel_that_accounts_otherwise_is_found(copy: Copy) -> None:
+    """Waits are compared with what the scheduler is about to account, 5 µs less than it will."""
+    copy.inject(faults.in_c, "CLOCK_RENEWED")
+    with copy.launched() as agent:
+        agent.settle()
+        evidence = of_players(agent)
+    assert not checks_of(evidence)["run_queue_wait"]["pass"]
+
+
+@pytest.mark.parametrize(
+    "fault", ["TURNS_TOO_LONG", "TURNS_MISSED"], ids=["a tenth too long", "one in twenty missed"]
+)
+def test_cpu_time_that_is_wrong_is_found(copy: Copy, tool: Any, fault: str) -> None:
+    copy.inject(faults.in_c, fault)
+    with copy.launched() as agent:
+        agent.settle()
+        evidence = of_a_tree(agent, tool("hackbench"), *HACKBENCH)
+    failed = {name for name, check in checks_of(evidence).items() if not check["pass"]}
+    assert "cpu_time" in failed

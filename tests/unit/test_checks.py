@@ -13,14 +13,14 @@ from agent.evidence.accounts import (
     Accounts,
 )
 from agent.evidence.checks import SLACK, Check, events_ceased
-from agent.evidence.verdict import Findings, judge
+from agent.evidence.verdict import Findings, Verdict, judge
 from agent.recording.collection import Collection
 from agent.sections.biolatency.evidence import DISK_SLACK, BiolatencyFold
 from agent.sections.biolatency.layout import BLOCK_IN_DISKSTATS, BLOCK_READ, BLOCK_WRITE
 from agent.sections.biolatency.requests_table import BlockTable
 from agent.sections.probes import DEFAULT_SECTIONS
 from agent.streams.collect.observed import StreamCounts
-from agent.streams.shared.kernel_counts import Edge, KernelCounts
+from agent.streams.shared.kernel_counts import TICK_NS, Edge, KernelCounts
 from agent.streams.shared.layout import SLOT_INTERRUPTIBLE
 
 DEVICE = 254 << 20
@@ -89,9 +89,16 @@ def failed(found: dict[str, Check]) -> set[str]:
 
 
 def reasons(found: dict[str, Check]) -> list[str]:
+    return [reason.code for reason in _verdict(found).reasons]
+
+
+def reasons_in_full(found: dict[str, Check]) -> list[str]:
+    return [reason.text for reason in _verdict(found).reasons]
+
+
+def _verdict(found: dict[str, Check]) -> Verdict:
     streams = {"runqlat": StreamCounts(SWITCHES, SWITCHES)}
-    verdict = judge(Findings(streams, (BEFORE, AFTER), [*found.values()]))
-    return [reason.code for reason in verdict.reasons]
+    return judge(Findings(streams, (BEFORE, AFTER), [*found.values()]))
 
 
 def test_what_agrees_passes() -> None:
@@ -193,7 +200,11 @@ def test_waits_of_tasks_that_make_up_for_each_other() -> None:
 
 @pytest.mark.parametrize("more", [-1_000_000, 1_000_000])
 def test_waits_that_the_scheduler_tells_by_a_clock_that_stood_still(more: int) -> None:
-    explained = {"scheduler_excess_ns": more, "kernel_runtime": 3_000_000 - more}
+    explained = {
+        "scheduler_excess_ns": more,
+        "kernel_runtime": 3_000_000 - more,
+        "turn_excess_us": -more // 1_000,
+    }
     found = checks(accounts_=accounts(kernel_run_delay=2_000_000 + more, **explained))
     assert failed(found) == set()
     # both figures are reported as measured
@@ -243,6 +254,68 @@ def test_what_is_explained_is_no_difference() -> None:
     assert Check("c", "u", 150, 100, 0.01, 0, explained=-50).difference == 0.5
 
 
+def test_stolen_time_is_allowed_on_top() -> None:
+    check = Check("c", "ns", 1_100, 1_000, 0.01, 50, stolen=50)
+    assert check.allowed == 100
+    assert check.passed
+    assert not replace(check, ours=1_101).passed
+    assert not replace(check, stolen=49).passed
+
+
+FAILED = Check(
+    *("run_queue_wait", "ns", 4_000_000, 1_000_000, 0.01, 200_000),
+    explained=-2_500_000,
+    because="its clock stood still",
+    consequence="Take runqlat as uncertain by that share",
+)
+
+
+def test_a_failed_check_says_what_was_explained_and_allowed_and_what_follows() -> None:
+    assert FAILED.text == (
+        "4 ms by the agent's account, 1 ms by the kernel's. 2.5 ms less is expected of the"
+        " kernel's, because its clock stood still. That leaves 500 µs, 50 % of the kernel's figure,"
+        " more than the 200 µs that is allowed. Take runqlat as uncertain by that share."
+    )
+    assert reasons_in_full({FAILED.name: FAILED}) == [f"run_queue_wait: {FAILED.text}"]
+
+
+def test_a_check_that_passed_says_no_consequence() -> None:
+    text = replace(FAILED, explained=-3_000_000).text
+    assert "That leaves 0 ns, 0 % of the kernel's figure, within the 200 µs" in text
+    assert "uncertain" not in text
+
+
+def test_stolen_time_is_said_where_it_is_allowed_for() -> None:
+    text = replace(FAILED, stolen=20_000_000).text
+    assert "the 20.2 ms that is allowed (20 ms of it because a hypervisor took CPUs away)" in text
+
+
+def test_figures_that_look_equal_are_told_apart() -> None:
+    """What is left exceeds what is allowed by 1 ns."""
+    text = replace(FAILED, ours=3_700_001, explained=-2_500_000).text
+    assert "200,001 ns" in text
+    assert "the 200,000 ns that is allowed" in text
+
+
+def test_switches_between_the_readings_of_an_edge_may_be_ours_or_not() -> None:
+    """The agent may lose the CPU between reading its own count and the kernel's."""
+    later = replace(AFTER.kernel, context_switches=AFTER.kernel.context_switches + 3_000)
+    ours = 70 + SWITCHES + 3_000
+    assert failed(checks(replace(AFTER, switches=ours))) == {"context_switches"}
+    assert failed(checks(replace(AFTER, switches=ours, later=later))) == set()
+    assert failed(checks(replace(AFTER, switches=ours + 60, later=later))) == {"context_switches"}
+
+
+def test_stolen_ticks_are_allowed_for_where_clocks_are_compared() -> None:
+    """0.2 s are missing from the waits and the CPU time of one task."""
+    made = accounts(kernel_run_delay=2_200_000, kernel_runtime=3_200_000)
+    assert failed(checks(accounts_=made)) == {*WAITS, "cpu_time"}
+    stolen = replace(AFTER, kernel=replace(AFTER.kernel, stolen_ticks=20))
+    assert failed(checks(stolen, made)) == set()
+    assert checks(stolen, made)["cpu_time"].stolen == 21 * TICK_NS
+    assert checks(stolen, accounts(blocked_ns=5_300_000))["lifetimes"].stolen == 0
+
+
 def test_a_difference_from_nothing_is_no_number() -> None:
     check = Check("c", "u", 3, 0, 0.01, 5)
     assert check.difference is None
@@ -255,8 +328,13 @@ def test_a_difference_from_nothing_is_no_number() -> None:
         "slack": 5,
         "excess": 0,
         "explained": 0,
+        "stolen": 0,
         "difference": None,
+        "unexplained": 3,
+        "allowed": 5,
         "pass": True,
+        "text": "3 u by the agent's account, 0 u by the kernel's. The difference is 3 u within the"
+        " 5 u that is allowed.",
     }
 
 

@@ -44,7 +44,7 @@ DTYPES = {
 CONSTANTS = machine_geometry(2, 32_768).constants()
 """Constants as passed to the compiler."""
 
-INTEGERS = {"u8": 1, "u16": 2, "u32": 4, "u64": 8, "s64": 8, "char": 1}
+INTEGERS = {"u8": 1, "u16": 2, "u32": 4, "u64": 8, "s32": 4, "s64": 8, "char": 1}
 Member = tuple[int, int]
 """Offset and size in bytes."""
 

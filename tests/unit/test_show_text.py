@@ -117,8 +117,24 @@ def test_a_distribution_beside_a_section_stands_in_one_line() -> None:
 def test_a_check_that_failed_is_told_from_one_that_passed() -> None:
     lines = render(evidence()).splitlines()
     assert "Checks: 2 of 3 passed" in lines
-    assert [line.split()[0] for line in lines if line.endswith("failed")] == ["run_queue_wait"]
+    assert "  passed: context_switches, forks" in lines
+    (failed,) = (line for line in lines if "failed:" in line)
+    assert failed.startswith("  failed: run_queue_wait: 2 ms by the agent's account")
     assert "Checks" not in render(evidence(checks=[]))
+
+
+def test_what_a_failed_check_says_is_not_said_twice() -> None:
+    checks = evidence()["checks"]
+    reason = f"check_failed: run_queue_wait: {checks[1]['text']}"
+    text = render(evidence(completeness={"verdict": "degraded", "reasons": [reason]}))
+    assert "  - check_failed: run_queue_wait\n" in text
+    assert " ".join(text.split()).count("Take the times of runqlat") == 1
+
+
+def test_a_failed_check_of_an_older_agent_says_its_figures() -> None:
+    checks = evidence()["checks"]
+    del checks[1]["text"]
+    assert "failed: run_queue_wait: 2 ms, the kernel says 1 ms" in render(evidence(checks=checks))
 
 
 def test_of_a_streams_counts_what_is_zero_is_left_out_but_for_what_was_lost() -> None:

@@ -56,7 +56,7 @@ class OffcpuFold(SectionFold):
         yield from scheduler_checks(edges, accounts)
         yield lifetimes_check(accounts)
         if self.scoped:
-            yield cpu_check(accounts)
+            yield cpu_check(edges, accounts)
 
 
 def _rows(blocked: Blocked) -> list[Json]:

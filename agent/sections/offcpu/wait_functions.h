@@ -56,13 +56,11 @@ inline_always void wait_began(void *ctx, u32 tid, u64 now)
 	*wait_site_of(tid) = site;
 }
 
-inline_always void wait_ended(u32 tid, u64 ns)
+inline_always void wait_ended(u32 tid, u64 ns, bool interruptible)
 {
 	u32 site = *wait_site_of(tid);
-	struct interval_sum *sum = &wait_counters()->sites[site < WAIT_SITES ? site : 0];
 
-	sum->ns += ns;
-	sum->count++;
+	add_interval(&wait_counters()->sites[site < WAIT_SITES ? site : 0], ns, interruptible);
 }
 
 #else
@@ -71,7 +69,7 @@ inline_always void wait_began(void *ctx, u32 tid, u64 now)
 {
 }
 
-inline_always void wait_ended(u32 tid, u64 ns)
+inline_always void wait_ended(u32 tid, u64 ns, bool interruptible)
 {
 }
 

@@ -84,8 +84,17 @@ class SoftirqFold(SectionFold):
             ours = self._count(name)
             if kernel or ours:
                 excess = max(0, outer.get(name, kernel) - kernel)
-                bounds = (RELATIVE_BOUND, SLACK, excess)
-                yield Check(f"softirq_{name}", "softirqs", ours, kernel, *bounds)
+                yield Check(
+                    f"softirq_{name}",
+                    "softirqs",
+                    ours,
+                    kernel,
+                    RELATIVE_BOUND,
+                    SLACK,
+                    excess,
+                    consequence="Take the counts and times of this vector as uncertain by that"
+                    " share",
+                )
 
     def streams(self, stopped: Stopped) -> Mapping[str, StreamCounts]:
         states = np.frombuffer(stopped.observed.tables["softirqs"], STATE_DTYPE)

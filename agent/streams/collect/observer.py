@@ -15,6 +15,7 @@ from agent.streams.drain.folded import FoldedTables
 from agent.streams.drain.poller import Drain
 from agent.streams.shared.kernel_counts import (
     Edge,
+    KernelCounts,
     SectionCounts,
     online_cpus,
     read_kernel_counts,
@@ -23,6 +24,11 @@ from agent.streams.shared.kernel_counts import (
 from agent.streams.shared.layout import COUNTER_FIELDS, STREAM_NAMES, STREAM_RUNQLAT, Geometry
 from agent.streams.shared.plan import Plan
 from agent.streams.shared.syscall_names import syscall_name
+
+EDGE_ATTEMPTS = 3
+EDGE_SWITCHES = 50
+"""Context switches of the machine while its counts are read, which takes 0.1 ms on two CPUs; if
+there are more, the counts are read again."""
 
 
 class Mapped:
@@ -75,15 +81,30 @@ class Observer:
 
     def edge(self, outer: SectionCounts) -> Edge:
         """Read the counts at one edge of the run; ``outer``: the supervisor's kernel counts."""
+        kernel, switches, forks, later = self._counted()
         return Edge(
-            kernel=read_kernel_counts(),
-            switches=self.batches.seen(STREAM_RUNQLAT),
-            forks=self.tables.count("all_forks"),
+            kernel=kernel,
+            switches=switches,
+            forks=forks,
+            later=later,
             suspended_ns=time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.monotonic_ns(),
             online_cpus=online_cpus(),
             sections=read_section_counts(self._plan.sections),
             outer=outer,
         )
+
+    def _counted(self) -> tuple[KernelCounts, int, int, KernelCounts]:
+        """Return our counts of switches and forks between two readings of the kernel's.
+
+        Try again, a few times, if this process lost the CPU between the readings.
+        """
+        for _ in range(EDGE_ATTEMPTS):
+            kernel = read_kernel_counts()
+            ours = self.batches.seen(STREAM_RUNQLAT), self.tables.count("all_forks")
+            later = read_kernel_counts()
+            if later.context_switches - kernel.context_switches <= EDGE_SWITCHES:
+                break
+        return kernel, *ours, later
 
     def observed(self, drain: Drain, until_ns: int | None) -> Observed:
         """Return everything up to now, or to the stop; open intervals count up to then."""

@@ -23,7 +23,7 @@ _FIELDS = (
     ("kernel_run_delay", "u8"),
     ("kernel_runtime", "u8"),
     ("kernel_pcount", "u4"),
-    ("remote_waits", "u4"),
+    ("turn_excess_us", "i4"),
     ("scheduler_excess_ns", "i8"),
 )
 

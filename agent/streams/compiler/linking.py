@@ -8,13 +8,19 @@ place of each, the C files put a number that means nothing else. Standard librar
 import struct
 from collections.abc import Mapping
 
-MARK_SCHEDULE, MARK_CAST, MARK_REGISTERS = 0x7F000001, 0x7F000002, 0x7F000003
-"""Calls of two kernel functions (no helper has such a number), and the immediate of a move."""
+MARK_SCHEDULE, MARK_CAST = 0x7F000001, 0x7F000002
+"""Calls of kernel functions; no helper has such a number."""
+MARK_REGISTERS = 0x7F000003
+"""The immediate of a move."""
+MARK_PREEMPT_DISABLE, MARK_PREEMPT_ENABLE = 0x7F000004, 0x7F000005
+"""Calls of kernel functions."""
 
 MARKS = {
     "MARK_SCHEDULE": MARK_SCHEDULE,
     "MARK_CAST": MARK_CAST,
     "MARK_REGISTERS": MARK_REGISTERS,
+    "MARK_PREEMPT_DISABLE": MARK_PREEMPT_DISABLE,
+    "MARK_PREEMPT_ENABLE": MARK_PREEMPT_ENABLE,
 }
 """As ``-D`` constants."""
 

@@ -13,11 +13,23 @@ from typing import Any, Optional
 from agent.sections.exec.probe import FAILURES_NEED
 from agent.streams.compiler.btf import KIND_FUNC, KIND_STRUCT, KernelTypes
 from agent.streams.compiler.callbacks import Callbacks, open_callbacks
-from agent.streams.compiler.linking import MARK_CAST, MARK_REGISTERS, MARK_SCHEDULE, MARKS
+from agent.streams.compiler.linking import (
+    MARK_CAST,
+    MARK_PREEMPT_DISABLE,
+    MARK_PREEMPT_ENABLE,
+    MARK_REGISTERS,
+    MARK_SCHEDULE,
+    MARKS,
+)
 from agent.streams.shared import bpf
 
 CAST = "bpf_rdonly_cast"
 """Since 6.2. A move, not a call: it makes the verifier allow reads of a type at an address."""
+PREEMPTION = {
+    MARK_PREEMPT_DISABLE: "bpf_preempt_disable",
+    MARK_PREEMPT_ENABLE: "bpf_preempt_enable",
+}
+"""Since 6.10, for programs that run with preemption on."""
 
 AWAITING_NEEDS = ("REGS_RESULT", "HAVE_TASK_PT_REGS", "EXECVE_NUMBER", "EXECVEAT_NUMBER")
 REGISTERS_NEED = ("TASK_STACK", "HAVE_TASK_PT_REGS")
@@ -47,6 +59,8 @@ class Newer:
     run_queue_type: int = 0
     restarts: Mapping[str, int] = field(default_factory=dict)
     """BTF ids of functions of RESTARTS."""
+    preemption: Mapping[int, int] = field(default_factory=dict)
+    """The BTF ids of `PREEMPTION`, by mark; all of them or none."""
 
     def constants(self) -> dict[str, int]:
         """Return the ``-D`` constants that select the code."""
@@ -56,6 +70,7 @@ class Newer:
             "PT_REGS_TYPE": self.registers_type,
             "DIRECT_RUN_QUEUE": int(bool(self.run_queue_type)),
             "RQ_TYPE": self.run_queue_type,
+            "PREEMPTION_CONTROL": int(bool(self.preemption)),
             "WITH_EXEC_RETURNS": int(self.callbacks is not None),
             **{f"FN_{function.upper()}": number for function, number in self.restarts.items()},
             **(self.callbacks.constants() if self.callbacks else {}),
@@ -66,7 +81,7 @@ class Newer:
 
         Raises bpf.LoadFailed, or OSError if the distance to the registers differs between tasks.
         """
-        marks = {}
+        marks = dict(self.preemption)
         if self.callbacks:
             marks[MARK_SCHEDULE] = self.callbacks.schedule_id
         if self.cast_id is not None:
@@ -96,6 +111,7 @@ def newer_kernel(types: KernelTypes, constants: dict[str, int], sections: tuple[
         castable("pt_regs", REGISTERS_NEED),
         castable("rq", RUN_QUEUE_NEEDS),
         _restarts(types, constants) if cast_id is not None else {},
+        _preemption(types),
     )
 
 
@@ -108,6 +124,12 @@ def _restarts(types: KernelTypes, constants: dict[str, int]) -> dict[str, int]:
         if call in constants
     }
     return {function: found for function, found in functions.items() if found is not None}
+
+
+def _preemption(types: KernelTypes) -> dict[int, int]:
+    ids = {mark: types.type_id(name, KIND_FUNC) for mark, name in PREEMPTION.items()}
+    known = {mark: type_id for mark, type_id in ids.items() if type_id is not None}
+    return known if len(known) == len(ids) else {}
 
 
 def _registers_distance(types: KernelTypes, module: Any) -> int:

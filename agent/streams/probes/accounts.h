@@ -1,125 +1,168 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
- * What the scheduler accounts for each wait that we time, and the difference.
+ * What the scheduler accounts for each wait and each turn that we time, and the difference.
  *
- * For a task whose waits were all seen, at the end of each wait, to within 1 µs per wait:
+ * For a task whose waits and turns were all seen, at the end of each, to within 1 µs per wait:
  *
  *	wait_ns + scheduler_excess_ns + 1000 * sleep_as_wait_us == run_delay - origin->run_delay
- *	kernel_seen == (u32)run_delay
+ *	oncpu_ns + origin->turn_excess_ns == sum_exec_runtime - origin->runtime
+ *	kernel_seen == (u32)(run_delay >> RUN_DELAY_SHIFT)
  *
  * where run_delay is the scheduler's account (sched_info.run_delay) as it will be a moment later.
  * docs/explanation/task-accounts.md has the reasons why the two sides differ, and what becomes of
- * waits that were not seen.
+ * what was not seen.
  */
 #pragma once
 #include "timing.h"
 
 /* Needs timed waits, and a path from a task to its run queue's clock (CONFIG_FAIR_GROUP_SCHED). */
 #if !TIMING_ACCOUNTING && WITH_TASK_TIMES && defined(TASK_CFS_RQ) && defined(CFS_RQ_RQ) && \
-	defined(RQ_CLOCK) && defined(RQ_CLOCK_TASK)
+	defined(RQ_CLOCK)
 #define WITH_WAIT_ACCOUNT 1
 #else
 #define WITH_WAIT_ACCOUNT 0
 #endif
 
-#if WITH_WAIT_ACCOUNT
+/* CPU time is compared in runs with a scope only: in others, process 1 may go unseen for long. */
+#define WITH_TURN_ACCOUNT (!TIMING_ACCOUNTING && WITH_OFFCPU && SCOPED)
 
-/* A larger difference is not just a stale rq clock. */
-#define STALE_CLOCK_NS 200000
+inline_always struct run_queue *run_queue(u32 cpu)
+{
+	return (struct run_queue *)(MAP_VALUE(RUN_QUEUES_FD) +
+				    (cpu & CPU_MASK) * sizeof(struct run_queue));
+}
+
+inline_always struct run_queue *this_run_queue(void)
+{
+	return run_queue(bpf_get_smp_processor_id());
+}
 
 /*
- * The run queue of this CPU, where `next` has come to run. A task points to it, but through cold
- * memory (60 ns per switch under PostgreSQL), so the address is cached if the kernel lets us read
- * through it: in a map that only programs can see, since kernel addresses must not leak.
+ * The two clocks are read at different moments of one switch or wakeup: the scheduler's is up to a
+ * few microseconds old, and other tracers' programs may run before ours. A larger difference is
+ * not just that.
  */
-inline_always u64 run_queue_of(u64 next)
+#define STALE_CLOCK_NS 200000
+
+inline_always bool is_stale_clock(s64 excess)
+{
+	return excess < STALE_CLOCK_NS && excess > -STALE_CLOCK_NS;
+}
+
+#if WITH_WAIT_ACCOUNT
+
+/*
+ * The kernel's run queue of this CPU, where `next` has come to run. A task points to it, but
+ * through cold memory (60 ns per switch under PostgreSQL), so the address is cached if the kernel
+ * lets us read through it.
+ */
+inline_always u64 kernel_run_queue(struct run_queue *here, u64 next)
 {
 #if DIRECT_RUN_QUEUE
-	u64 *known = (u64 *)MAP_VALUE(RUN_QUEUES_FD) + (bpf_get_smp_processor_id() & CPU_MASK);
-
-	if (rarely(*known == 0))
-		*known = LOAD64(LOAD64(next, TASK_CFS_RQ), CFS_RQ_RQ);
-	return as_type(*known, RQ_TYPE);
+	if (rarely(here->address == 0))
+		here->address = LOAD64(LOAD64(next, TASK_CFS_RQ), CFS_RQ_RQ);
+	return as_type(here->address, RQ_TYPE);
 #else
 	return LOAD64(LOAD64(next, TASK_CFS_RQ), CFS_RQ_RQ);
 #endif
 }
 
-/* What run_delay is about to gain for the wait that ends here; marked as attributed. */
-inline_always u64 upcoming_run_delay(struct task_slot *slot, u64 next)
+/* What run_delay has gained that is not attributed yet, in ns: negative if it is about to. */
+inline_always s64 run_delay_gained(const struct task_slot *slot, u64 task)
 {
-	u32 so_far = LOAD64(next, TASK_RUN_DELAY);
-	u64 queued = LOAD64(next, TASK_LAST_QUEUED);
-	u64 ns = so_far - slot->kernel_seen;
+	s32 gained = (u32)(LOAD64(task, TASK_RUN_DELAY) >> RUN_DELAY_SHIFT) - slot->kernel_seen;
 
-	if (queued)
-		ns += LOAD64(run_queue_of(next), RQ_CLOCK) - queued;
-	slot->kernel_seen += ns;
-	return ns;
+	return (s64)gained << RUN_DELAY_SHIFT;
 }
 
-/* Whether the scheduler may account 0: its clock stood still, or it did not queue the task. */
-inline_always bool may_account_zero(u32 tag, u64 next)
+/* What the scheduler is about to account for the wait that ends here. */
+inline_always u64 upcoming_run_delay(struct run_queue *here, u64 next, u64 queued)
 {
-	return (tag & SLOT_STATE) == SLOT_PREEMPTED || LOAD64(next, TASK_LAST_QUEUED) != 0;
+	return queued ? LOAD64(kernel_run_queue(here, next), RQ_CLOCK) - queued : 0;
+}
+
+/*
+ * What run_delay will then have gained for the whole wait; marked as attributed. If the task was
+ * moved to another CPU meanwhile, a part has been accounted already.
+ */
+inline_always u64 attribute_run_delay(struct task_slot *slot, u64 next, u64 upcoming)
+{
+	u64 gained = run_delay_gained(slot, next);
+
+	slot->kernel_seen = (LOAD64(next, TASK_RUN_DELAY) + upcoming) >> RUN_DELAY_SHIFT;
+	return gained + upcoming;
 }
 
 /* Compare a wait that we timed. */
-inline_always void compare_wait(struct task_slot *slot, u32 tag, u64 next, u64 ours)
+inline_always void compare_wait(struct task_slot *slot, struct run_queue *here, u32 tag, u64 next,
+				u64 ours)
 {
-	u64 theirs = upcoming_run_delay(slot, next);
-	s64 excess = theirs - ours;
+	u64 queued = LOAD64(next, TASK_LAST_QUEUED);
+	u64 upcoming = upcoming_run_delay(here, next, queued);
+	s64 excess = attribute_run_delay(slot, next, upcoming) - ours;
+	/* its clock stood still, or it did not queue the task */
+	bool may_be_less = upcoming == 0 && (queued || (tag & SLOT_STATE) == SLOT_PREEMPTED);
 
-	if ((excess < STALE_CLOCK_NS && excess > -STALE_CLOCK_NS) ||
-	    (theirs == 0 && may_account_zero(tag, next)))
+	if (is_stale_clock(excess) || (excess < 0 && may_be_less)) {
 		slot->scheduler_excess_ns += excess;
-	else if (tag & SLOT_DEQUEUE_DELAYED && excess > 0)
+		here->wait_excess_ns = excess;
+	} else if (tag & SLOT_DEQUEUE_DELAYED && excess > 0) {
 		origin_of(slot->tid)->sleep_as_wait_us += (u64)excess / 1000;
+	}
+	if (rarely(!queued))
+		origin_of(slot->tid)->pcount--; /* an arrival that the scheduler does not count */
 }
 
 /* Take a wait that ends here, and that we could not time, off the scheduler's side. */
-inline_always void discount_untimed_wait(struct task_slot *slot, u64 next)
+inline_always void discount_untimed_wait(struct task_slot *slot, struct run_queue *here, u64 next)
 {
-	origin_of(slot->tid)->run_delay += upcoming_run_delay(slot, next);
+	u64 upcoming = upcoming_run_delay(here, next, LOAD64(next, TASK_LAST_QUEUED));
+
+	origin_of(slot->tid)->run_delay += attribute_run_delay(slot, next, upcoming);
 }
 
 /* Whether a task that was waiting when last seen has been on a CPU since. */
 inline_always bool has_run(const struct task_slot *slot, u64 task)
 {
-	return (u32)LOAD64(task, TASK_RUN_DELAY) != slot->kernel_seen;
+	return run_delay_gained(slot, task) != 0;
+}
+
+/* Whether the scheduler has counted arrivals of the task that we did not see. */
+inline_always bool arrived_unseen(const struct task_slot *slot, u64 task)
+{
+	u32 counted = (u32)LOAD64(task, TASK_PCOUNT) - origin_of(slot->tid)->pcount;
+
+	return (s32)(counted - slot->waits) > 0;
 }
 
 /*
- * Take waits that ended earlier and were not seen, up to 2 s in all, off the scheduler's side, and
- * return their length. Looked at from another CPU, a task may be just about to run: its wait is
- * attributed already but not in run_delay yet, so the difference may be negative.
+ * Take waits that ended earlier and were not seen off the scheduler's side, and return their
+ * length in ns. If no arrival went unseen, there are none: then the scheduler accounts waits
+ * otherwise than compare_wait() takes it to, and its figure stays as it is, for the check to fail.
  */
-inline_always u32 discount_unseen_waits(struct task_slot *slot, u64 task)
+inline_always u64 discount_unseen_waits(struct task_slot *slot, u64 task)
 {
-	s32 unseen = (u32)LOAD64(task, TASK_RUN_DELAY) - slot->kernel_seen;
+	s64 unseen = run_delay_gained(slot, task);
 
 	if (!rarely(unseen > 0))
 		return 0;
+	slot->kernel_seen += (u64)unseen >> RUN_DELAY_SHIFT;
+	if (!arrived_unseen(slot, task))
+		return 0;
 	origin_of(slot->tid)->run_delay += unseen;
-	slot->kernel_seen += unseen;
 	return unseen;
 }
 
 /*
- * The scheduler updates a task's CPU time at ticks and switches, so at exit the end of its last
- * turn is missing. The scheduler began that turn by the same clock by which it ended the wait.
+ * The part of an open interval that the scheduler has accounted as a wait: the task was moved to
+ * another CPU. Looked at from another CPU, a task may be just about to run: its wait is attributed
+ * already but not in run_delay yet.
  */
-inline_always void complete_runtime(struct task_summary *summary, const struct task_slot *slot,
-				    u64 task)
+inline_always u64 open_run_delay(const struct task_slot *slot, u64 task)
 {
-	u64 rq = run_queue_of(task);
-	u64 updated = LOAD64(task, TASK_EXEC_START) + LOAD64(rq, RQ_CLOCK) - LOAD64(rq, RQ_CLOCK_TASK);
+	s64 gained = run_delay_gained(slot, task);
 
-	/* not if it was running as the run began: then we know only a part of that turn */
-	if (slot->tag == SLOT_RUNNING && summary->kernel_runtime != RUNTIME_UNKNOWN)
-		summary->kernel_runtime += summary->open_ns - (updated - LOAD64(task, TASK_LAST_ARRIVAL));
-	else
-		summary->kernel_runtime = RUNTIME_UNKNOWN;
+	return gained > 0 ? gained : 0;
 }
 
 /* A flag of the tag: whether a task that goes to sleep stays on the run queue for now. */
@@ -132,13 +175,20 @@ inline_always u32 dequeue_delayed(u64 task)
 #endif
 }
 
+/* The same for a task that is asleep: whether it did, and the scheduler still takes it as queued. */
+inline_always u32 sleeps_queued(u64 task)
+{
+	return LOAD64(task, TASK_LAST_QUEUED) ? SLOT_DEQUEUE_DELAYED : dequeue_delayed(task);
+}
+
 #else
 
-inline_always void compare_wait(struct task_slot *slot, u32 tag, u64 next, u64 ours)
+inline_always void compare_wait(struct task_slot *slot, struct run_queue *here, u32 tag, u64 next,
+				u64 ours)
 {
 }
 
-inline_always void discount_untimed_wait(struct task_slot *slot, u64 next)
+inline_always void discount_untimed_wait(struct task_slot *slot, struct run_queue *here, u64 next)
 {
 }
 
@@ -147,20 +197,83 @@ inline_always bool has_run(const struct task_slot *slot, u64 task)
 	return false;
 }
 
-inline_always u32 discount_unseen_waits(struct task_slot *slot, u64 task)
+inline_always u64 discount_unseen_waits(struct task_slot *slot, u64 task)
 {
 	return 0;
 }
 
-inline_always void complete_runtime(struct task_summary *summary, const struct task_slot *slot,
-				    u64 task)
+inline_always u64 open_run_delay(const struct task_slot *slot, u64 task)
 {
-	summary->kernel_runtime = RUNTIME_UNKNOWN;
+	return TIMING_ACCOUNTING ? LOAD64(task, TASK_RUN_DELAY) - slot->wait_ns : 0;
 }
 
 inline_always u32 dequeue_delayed(u64 task)
 {
 	return 0;
+}
+
+inline_always u32 sleeps_queued(u64 task)
+{
+	return 0;
+}
+
+#endif
+
+#if WITH_TURN_ACCOUNT
+
+/* A turn begins: note what the scheduler has accounted to the task before. */
+inline_always void note_arrival(struct run_queue *here, u64 next, u64 now)
+{
+	here->arrived_ns = now;
+	here->runtime = LOAD64(next, TASK_RUNTIME);
+	here->wait_excess_ns = 0;
+}
+
+/* Whether the task that the slot is about came to this CPU last, by what we have seen. */
+inline_always bool is_noted(const struct run_queue *here, const struct task_slot *slot)
+{
+	return here->arrived_ns == slot->since;
+}
+
+/* From here on compare CPU time anew: the turn that ends was not seen from its beginning. */
+inline_always void skip_turn(struct task_slot *slot, u64 task)
+{
+	struct task_origin *origin = origin_of(slot->tid);
+
+	origin->runtime = LOAD64(task, TASK_RUNTIME) - slot->oncpu_ns - origin->turn_excess_ns;
+}
+
+/*
+ * Compare a turn that ends now. Where the scheduler's clock stood still during the wait before,
+ * the turn is longer by the scheduler's account by as much as the wait is shorter.
+ */
+inline_always void compare_turn(struct task_slot *slot, struct run_queue *here, u64 prev, u64 now)
+{
+	if (rarely(slot->tag & SLOT_PRIMED)) {
+		skip_turn(slot, prev); /* it began before the run */
+		return;
+	}
+	if (rarely(!is_noted(here, slot)))
+		return;
+
+	s64 excess = LOAD64(prev, TASK_RUNTIME) - here->runtime - (now - here->arrived_ns);
+
+	if (is_stale_clock(excess) || is_stale_clock(excess + here->wait_excess_ns))
+		origin_of(slot->tid)->turn_excess_ns += excess;
+}
+
+#else
+
+inline_always void note_arrival(struct run_queue *here, u64 next, u64 now)
+{
+}
+
+inline_always void skip_turn(struct task_slot *slot, u64 task)
+{
+}
+
+inline_always void compare_turn(struct task_slot *slot, struct run_queue *here, u64 prev, u64 now)
+{
 }
 
 #endif

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
  * Events are collected in a batch per CPU and stream; one record carries a whole batch.
- * The events of a stream are written by one program only (timing.h has the one exception), and
- * the kernel never runs a program twice at a time on one CPU (it counts recursion_misses
- * instead), so plain stores are enough.
+ * On one CPU, no program comes upon another in the middle of writing the same batch, so plain
+ * stores are enough: the kernel never runs a program twice at a time on one CPU (it counts
+ * recursion_misses instead), and the events of a stream are written by one program only. With
+ * timing by accounting there are two of `runqlat`: at a switch, and as a task exits, where
+ * preemption is off (settle_exit()).
  */
 #pragma once
 #include "kernel.h"

@@ -38,6 +38,18 @@
 #define TS_COMPAT 0x0002
 
 /*
+ * Tracepoint programs have always run with preemption off. Where the kernel leaves that to the
+ * program (kfuncs, since 6.10) they may not, in later versions, so one that needs it says so.
+ */
+#if PREEMPTION_CONTROL
+#define preemption_off() (((void (*)(void))MARK_PREEMPT_DISABLE)())
+#define preemption_on() (((void (*)(void))MARK_PREEMPT_ENABLE)())
+#else
+#define preemption_off()
+#define preemption_on()
+#endif
+
+/*
  * Maps are arrays with one large element, created by the supervisor and addressed directly
  * (BPF_PSEUDO_MAP_VALUE, since 5.2): an access is an AND and an ADD, without a lookup.
  */
@@ -101,6 +113,26 @@ inline_always struct cpu_counters *counters_of(u32 cpu)
 inline_always struct cpu_counters *counters(void)
 {
 	return counters_of(bpf_get_smp_processor_id());
+}
+
+/*
+ * Add to a field of a per-CPU row that other programs add to as well. Plain additions are enough at
+ * switches and wakeups, where interrupts are off. A program that is interruptible must use a single
+ * instruction: an iterator may be preempted, and one that runs in process context may be interrupted
+ * by a wakeup, between loading the field and storing it.
+ */
+inline_always void add_to(u64 *field, u64 amount, bool interruptible)
+{
+	if (interruptible)
+		__sync_fetch_and_add(field, amount);
+	else
+		*field += amount;
+}
+
+inline_always void add_interval(struct interval_sum *sum, u64 ns, bool interruptible)
+{
+	add_to(&sum->ns, ns, interruptible);
+	add_to(&sum->count, 1, interruptible);
 }
 
 inline_always struct batch *batch_of(u32 stream)

@@ -37,11 +37,24 @@ struct task_origin {
 	u32 pcount;	      /* low 32 bits; and arrivals since that ended no wait we timed */
 	u32 sleep_as_wait_us; /* sleep that the scheduler accounted as waits since */
 	u64 born_ns; /* later by all time excluded since; 0: taken over in mid-life, not compared */
-	u32 remote_waits; /* waits that began with a wakeup on another CPU */
-	u32 turns_unseen; /* turns on a CPU whose length is not known */
+	s64 turn_excess_ns; /* by the scheduler's clock the turns since took this much more */
 };
 
 _Static_assert(sizeof(struct task_origin) == ORIGIN_SIZE, "task_origin");
+
+/*
+ * What the scheduler's accounting of a CPU is compared with: one row per CPU. Only programs see this
+ * table, since it holds an address of the kernel's.
+ */
+struct run_queue {
+	u64 address;	/* of the kernel's struct rq; 0: not known yet */
+	u64 arrived_ns; /* when the task that runs here came to this CPU, by our clock */
+	u64 runtime;	/* its se.sum_exec_runtime then */
+	s64 wait_excess_ns; /* by the scheduler's clock its wait before took this much more */
+	u64 padding[4];
+};
+
+_Static_assert(sizeof(struct run_queue) == RUN_QUEUE_SIZE, "run_queue");
 
 /*
  * A task's account next to the kernel's: the event of its exit, and a record of the task iterator
@@ -66,7 +79,7 @@ struct task_summary {
 	u64 kernel_run_delay;
 	u64 kernel_runtime;
 	u32 kernel_pcount;
-	u32 remote_waits;
+	s32 turn_excess_us;
 	s64 scheduler_excess_ns;
 };
 

@@ -3,6 +3,7 @@
 #include "sections/syscall_counts/times.h"
 #include "members.h"
 #include "summaries.h"
+#include "turns.h"
 
 /*
  * Runs before the task can, in the task that creates it. It fires in copy_process(), where
@@ -54,10 +55,8 @@ inline_always void close_account(void *ctx, u64 task, u32 tid)
 
 	struct task_summary *summary = (struct task_summary *)event_room(ctx, batch, SUMMARY_WORDS);
 
-	discount_unseen_waits(slot, task);
 	if (summary) {
 		summarize_task(summary, task, slot, bpf_ktime_get_ns());
-		complete_runtime(summary, slot, task);
 		summary->state = SLOT_EXITED;
 		event_done(batch, SUMMARY_WORDS);
 	}

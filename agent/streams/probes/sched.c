@@ -33,12 +33,6 @@ int on_sched_switch(u64 *ctx)
 	return 0;
 }
 
-/* A flag of the tag: woken from another CPU, which was sent an interrupt before this tracepoint. */
-inline_always u32 woken_from_elsewhere(u64 task)
-{
-	return LOAD32(task, TASK_CPU) == bpf_get_smp_processor_id() ? 0 : SLOT_REMOTE;
-}
-
 /* Add what the owner of the slot did until it was woken. */
 inline_always void end_sleep(struct task_slot *slot, u64 task, u32 tag, u64 now)
 {
@@ -46,9 +40,11 @@ inline_always void end_sleep(struct task_slot *slot, u64 task, u32 tag, u64 now)
 		if (!(tag & SLOT_DEQUEUE_DELAYED))
 			discount_unseen_waits(slot, task);
 	} else if (is_blocked(tag)) {
-		close_blocked(slot, tag, now);
+		close_blocked(slot, tag, now, false);
+	} else if (rarely((tag & SLOT_STATE) == SLOT_RUNNING)) {
+		woken_from_unseen_sleep(slot, task, now);
 	} else {
-		exclude_time_away(slot, tag, now);
+		exclude_time_away(slot, tag, now, false);
 	}
 }
 
@@ -77,9 +73,7 @@ int on_sched_wakeup(u64 *ctx)
 		/* Preempted on its way to sleep, and woken before it got there: it still waits. */
 		if ((tag & SLOT_STATE) == SLOT_PREEMPTED && !has_run(slot, task))
 			return 0;
-		/* It has run since, unseen; what it did until now is not known. */
-		discount_unseen_waits(slot, task);
-		exclude_open_interval(slot, bpf_ktime_get_ns());
+		/* It has run since, and gone to sleep, unseen; what it did until now is not known. */
 		tag = SLOT_RUNNING;
 	}
 
@@ -89,7 +83,7 @@ int on_sched_wakeup(u64 *ctx)
 		take_slot(slot, tid, 0);
 	else
 		end_sleep(slot, task, tag, now);
-	tag = SLOT_RUNNABLE | (tag & SLOT_DEQUEUE_DELAYED) | woken_from_elsewhere(task);
+	tag = SLOT_RUNNABLE | (tag & SLOT_DEQUEUE_DELAYED);
 	enter_state(slot, tag, now);
 	return 0;
 }

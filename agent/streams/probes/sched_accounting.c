@@ -70,7 +70,7 @@ int on_sched_switch(u64 *ctx)
 
 	u32 tag = slot->tag;
 	u64 wait = 0;
-	bool arrived = take_arrival(slot, prev, &wait);
+	bool arrived = take_arrival(slot, prev, &wait, false);
 
 	end_turn(ctx, slot, prev, state);
 	if (arrived)

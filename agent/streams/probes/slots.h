@@ -51,11 +51,11 @@ inline_always void disown(u32 tid)
 inline_always void count_displaced(struct task_slot *slot)
 {
 	if (is_blocked(slot->tag))
-		counters()->blocked_collided++;
+		add_to(&counters()->blocked_collided, 1, true);
 	else if (is_waiting(slot->tag))
-		batch_of(STREAM_RUNQLAT)->collided++;
+		add_to(&batch_of(STREAM_RUNQLAT)->collided, 1, true);
 	if (slot->tid != 0 && origin_of(slot->tid)->born_ns != 0)
-		batch_of(STREAM_EXIT)->collided++;
+		add_to(&batch_of(STREAM_EXIT)->collided, 1, true);
 }
 
 /* Reset the sums. `born` is 0 if they will not cover the task's life or the run. */
@@ -70,8 +70,7 @@ inline_always void begin_account(struct task_slot *slot, u32 tid, u64 born)
 	slot->kernel_seen = 0;
 	origin_of(tid)->born_ns = born;
 	origin_of(tid)->sleep_as_wait_us = 0;
-	origin_of(tid)->remote_waits = 0;
-	origin_of(tid)->turns_unseen = 0;
+	origin_of(tid)->turn_excess_ns = 0;
 }
 
 /* Exclude the open interval from the task's account, as if it had been born that much later. */
@@ -84,24 +83,28 @@ inline_always void exclude_open_interval(struct task_slot *slot, u64 until)
 }
 
 /* The end of a stop: add it to the CPU's sum for its kind. */
-inline_always void count_stop(const struct task_slot *slot, u32 tag, u64 until)
+inline_always void count_stop(const struct task_slot *slot, u32 tag, u64 until, bool interruptible)
 {
 	u32 kind = tag >> SLOT_REASON_SHIFT;
-	struct interval_sum *sum = &counters()->stopped[kind & (STOP_KINDS - 1)];
 	s64 ns = until - slot->since;
 
-	sum->ns += ns < 0 ? 0 : ns;
-	sum->count++;
+	add_interval(&counters()->stopped[kind & (STOP_KINDS - 1)], ns < 0 ? 0 : ns, interruptible);
 }
 
 /* Time that a task was stopped, or not there, is neither a wait nor a block: exclude it. */
-inline_always void exclude_time_away(struct task_slot *slot, u32 tag, u64 until)
+inline_always void exclude_time_away(struct task_slot *slot, u32 tag, u64 until,
+				     bool interruptible)
 {
 	if (!rarely(is_away(tag)))
 		return;
 	exclude_open_interval(slot, until);
 	if ((tag & SLOT_STATE) == SLOT_STOPPED)
-		count_stop(slot, tag, until);
+		count_stop(slot, tag, until, interruptible);
+}
+
+inline_always void add_turn(struct task_slot *slot, u64 ns)
+{
+	slot->oncpu_ns += ns;
 }
 
 /* Make the task the owner of the slot, with empty sums. */
@@ -126,7 +129,7 @@ inline_always void begin_life(u32 tid, u64 now)
 }
 
 /* The end of a block: add it to the task's sum, and to the CPU's by reason. */
-inline_always void close_blocked(struct task_slot *slot, u32 tag, u64 now)
+inline_always void close_blocked(struct task_slot *slot, u32 tag, u64 now, bool interruptible)
 {
 	struct cpu_counters *c = counters();
 	u32 reason = tag >> SLOT_REASON_SHIFT;
@@ -136,16 +139,12 @@ inline_always void close_blocked(struct task_slot *slot, u32 tag, u64 now)
 	if (reason >= REASONS)
 		reason = REASON_UNKNOWN;
 	if (rarely(ns < 0)) {
-		c->blocked_clamped++;
+		add_to(&c->blocked_clamped, 1, interruptible);
 		ns = 0;
 	}
-
-	struct interval_sum *sum = &c->blocked[uninterruptible][reason];
-
-	sum->ns += ns;
-	sum->count++;
+	add_interval(&c->blocked[uninterruptible][reason], ns, interruptible);
 	slot->blocked_ns += ns;
-	wait_ended(slot->tid, ns);
+	wait_ended(slot->tid, ns, interruptible);
 }
 
 /* A task that leaves the scope: its block, or stop, counts up to now. */
@@ -157,17 +156,17 @@ inline_always void leave_scope(u32 tid)
 	if (slot->tid != tid)
 		return;
 	if (is_blocked(slot->tag))
-		close_blocked(slot, slot->tag, now);
+		close_blocked(slot, slot->tag, now, true);
 	else
-		exclude_time_away(slot, slot->tag, now);
+		exclude_time_away(slot, slot->tag, now, true);
 	disown(tid);
 }
 
 /* On a CPU again with no wakeup seen: it was blocked until shortly before now. */
-inline_always void woken_unseen(struct task_slot *slot, u64 now)
+inline_always void woken_unseen(struct task_slot *slot, u64 now, bool interruptible)
 {
-	counters()->wakeup_unseen++;
-	close_blocked(slot, slot->tag, now);
+	add_to(&counters()->wakeup_unseen, 1, interruptible);
+	close_blocked(slot, slot->tag, now, interruptible);
 }
 
 /* A thread that execs takes over the id of its leader; its account moves with it. */

@@ -39,6 +39,11 @@ inline_always void add_open_interval(struct task_summary *summary, u32 tag, u64 
 		summary->blocked_ns += open;
 }
 
+inline_always s32 microseconds(s64 ns)
+{
+	return ns < 0 ? -(s32)((u64)-ns / 1000) : (s32)((u64)ns / 1000);
+}
+
 inline_always void summarize_slot(struct task_summary *summary, const struct task_slot *slot,
 				  const struct task_origin *origin, u64 now)
 {
@@ -54,23 +59,51 @@ inline_always void summarize_slot(struct task_summary *summary, const struct tas
 	summary->blocked_ns = slot->blocked_ns;
 	summary->waits = slot->waits;
 	summary->sleep_as_wait_us = origin->sleep_as_wait_us;
-	summary->remote_waits = origin->remote_waits;
+	summary->turn_excess_us = microseconds(origin->turn_excess_ns);
 	summary->scheduler_excess_ns = slot->scheduler_excess_ns;
 	add_open_interval(summary, slot->tag, open < 0 ? 0 : open);
+}
+
+/*
+ * The scheduler's figure that compares with `oncpu_ns`. It accounts a turn at ticks and at its end,
+ * so the turn that is open is taken from our clock on both sides; `seen` is whether the slot is
+ * right about the task being on a CPU or not.
+ */
+inline_always u64 comparable_runtime(const struct task_slot *slot, const struct task_origin *origin,
+				     u64 task, bool seen, u64 open)
+{
+	if (!seen)
+		return RUNTIME_UNKNOWN;
+	if ((slot->tag & SLOT_STATE) != SLOT_RUNNING)
+		return LOAD64(task, TASK_RUNTIME) - origin->runtime;
+#if TIMING_ACCOUNTING
+	return ran_ns(slot, origin) + open;
+#elif WITH_TURN_ACCOUNT
+	struct run_queue *here = run_queue(LOAD32(task, TASK_CPU));
+	u64 before = *(volatile u64 *)&here->runtime; /* first: a later arrival changes both */
+
+	return is_noted(here, slot) ? before - origin->runtime + open : RUNTIME_UNKNOWN;
+#else
+	return RUNTIME_UNKNOWN;
+#endif
 }
 
 inline_always void summarize_task(struct task_summary *summary, u64 task,
 				  const struct task_slot *slot, u64 now)
 {
 	struct task_origin *origin = origin_of(slot->tid);
+	bool running = (slot->tag & SLOT_STATE) == SLOT_RUNNING;
+	bool on_cpu = LOAD32(task, TASK_ON_CPU) != 0;
 
 	summarize_slot(summary, slot, origin, now);
 	summary->local_tid =
 		rarely(run_config()->pid_level) ? number_at(task, run_config()->pid_level) : slot->tid;
 	summary->kernel_thread = (LOAD32(task, TASK_FLAGS) & PF_KTHREAD) != 0;
 	summary->kernel_run_delay = LOAD64(task, TASK_RUN_DELAY) - origin->run_delay;
+	if (!running || !on_cpu)
+		summary->kernel_run_delay -= open_run_delay(slot, task);
 	summary->kernel_runtime =
-		origin->turns_unseen ? RUNTIME_UNKNOWN : LOAD64(task, TASK_RUNTIME) - origin->runtime;
+		comparable_runtime(slot, origin, task, running == on_cpu, summary->open_ns);
 	summary->kernel_pcount = (u32)LOAD64(task, TASK_PCOUNT) - origin->pcount;
 	*(u64 *)&summary->comm[0] = LOAD64(task, TASK_COMM);
 	*(u64 *)&summary->comm[8] = LOAD64(task, TASK_COMM + 8);

@@ -6,8 +6,8 @@
  * ------------  ------------------------------------  -----------------------------------
  * wait_ns       ns waited since the origin            run_delay as last seen
  * oncpu_ns      ns on a CPU since the origin          sum_exec_runtime as last seen
- * kernel_seen   run_delay already attributed, low 32  pcount as last seen, low 32 bits
- *               bits (accounts.h)
+ * kernel_seen   run_delay already attributed, in      pcount as last seen, low 32 bits
+ *               units of 64 ns, low 32 bits
  *
  * By accounting, the kernel's totals as last seen are both the running sums (less the origin's)
  * and what the next totals are compared with, so a switch touches only one of our cache lines.
@@ -15,6 +15,9 @@
 #pragma once
 #include "folded.h"
 #include "slots.h"
+
+/* Of `kernel_seen` with timing by the clock: 32 bits of 64 ns tell waits apart up to 137 s. */
+#define RUN_DELAY_SHIFT 6
 
 /* The sums of a task as they are reported: since the run's start, or the task's birth. */
 inline_always u64 waited_ns(const struct task_slot *slot, const struct task_origin *origin)
@@ -69,14 +72,10 @@ inline_always bool stays_runnable(u64 *ctx, u32 state)
 /* Start the sums at the origin, after begin_account(). */
 inline_always void start_at_origin(struct task_slot *slot, const struct task_origin *origin)
 {
-	slot->kernel_seen = origin->run_delay;
+	slot->kernel_seen = origin->run_delay >> RUN_DELAY_SHIFT;
 }
 
 /* Events have brought the slot up to date already. */
-inline_always void settle_exit(void *ctx, struct task_slot *slot, u64 task)
-{
-}
-
 inline_always void settle_stop(struct task_slot *slot, u64 task)
 {
 }
@@ -101,7 +100,7 @@ inline_always u64 to_ktime(u64 rq_clock)
  * what the kernel has added. Return whether it has: a task that was preempted after it had set
  * itself to sleep is not counted as it arrives, so it seems not to have.
  */
-inline_always bool take_arrival(struct task_slot *slot, u64 task, u64 *wait)
+inline_always bool take_arrival(struct task_slot *slot, u64 task, u64 *wait, bool interruptible)
 {
 	u64 delay = LOAD64(task, TASK_RUN_DELAY);
 	u32 pcount = (u32)LOAD64(task, TASK_PCOUNT);
@@ -121,9 +120,9 @@ inline_always bool take_arrival(struct task_slot *slot, u64 task, u64 *wait)
 		u32 tag = slot->tag;
 
 		if (is_blocked(tag))
-			close_blocked(slot, tag, arrival - *wait);
+			close_blocked(slot, tag, arrival - *wait, interruptible);
 		else
-			exclude_time_away(slot, tag, arrival - *wait);
+			exclude_time_away(slot, tag, arrival - *wait, interruptible);
 		slot->since = arrival;
 	}
 	slot->tag = SLOT_RUNNING;
@@ -156,15 +155,17 @@ inline_always void count_wait(void *ctx, struct task_slot *slot, u32 tag, u64 wa
 
 /*
  * As a task exits, its last turn has not been switched out yet. The exit's program writes to the
- * same stream as the switch's: no switch can come in between, since preemption is off.
+ * same stream as the switch's, so no switch may come in between.
  */
 inline_always void settle_exit(void *ctx, struct task_slot *slot, u64 task)
 {
 	u32 tag = slot->tag;
 	u64 wait = 0;
 
-	if (take_arrival(slot, task, &wait))
+	preemption_off();
+	if (take_arrival(slot, task, &wait, true))
 		count_wait(ctx, slot, tag, wait);
+	preemption_on();
 }
 
 /* A task that waits for a CPU at the stop: what it did before ended when it was queued. */
@@ -173,9 +174,9 @@ inline_always void settle_waiting(struct task_slot *slot, u64 queued)
 	u32 tag = slot->tag;
 
 	if (is_blocked(tag))
-		close_blocked(slot, tag, queued);
+		close_blocked(slot, tag, queued, true);
 	else
-		exclude_time_away(slot, tag, queued);
+		exclude_time_away(slot, tag, queued, true);
 	slot->since = queued;
 	if (!is_waiting(tag))
 		slot->tag = SLOT_RUNNABLE;
@@ -188,7 +189,7 @@ inline_always void settle_stop(struct task_slot *slot, u64 task)
 	u64 wait = 0;
 
 	if (LOAD32(task, TASK_ON_CPU)) {
-		if (take_arrival(slot, task, &wait) && was_timed(tag))
+		if (take_arrival(slot, task, &wait, true) && was_timed(tag))
 			slot->waits++;
 		return;
 	}

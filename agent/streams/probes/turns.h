@@ -9,38 +9,77 @@
 #if !TIMING_ACCOUNTING && WITH_TASK_TIMES
 
 /*
- * A turn whose beginning was not seen. Of the time since the last event, `waited` was run-queue
- * time, which is excluded; if that is not known, neither is the task's time on the CPU.
+ * The end of a turn whose beginning was not seen: the slot says that the task is not on a CPU. How
+ * much of the time since then was the turn is known only of a wait, by what the scheduler accounted.
  */
-inline_always void turn_began_unseen(struct task_slot *slot, u32 tag, u64 waited)
+inline_always void end_unseen_turn(struct task_slot *slot, u64 task, u64 now, bool interruptible)
 {
-	struct task_origin *origin = origin_of(slot->tid);
+	u64 waited = discount_unseen_waits(slot, task);
+	u64 open = now - slot->since;
 
-	if (is_blocked(tag) || is_away(tag) || waited == 0 || waited > slot->oncpu_ns) {
-		origin->turns_unseen++;
-		return;
+	if (is_blocked(slot->tag)) {
+		woken_unseen(slot, now, interruptible);
+	} else if (is_away(slot->tag)) {
+		exclude_time_away(slot, slot->tag, now, interruptible);
+	} else if (is_waiting(slot->tag) && waited != 0 && waited < open) {
+		exclude_open_interval(slot, slot->since + waited);
+		add_turn(slot, open - waited);
+	} else {
+		exclude_open_interval(slot, now);
 	}
-	slot->oncpu_ns -= waited;
-	if (origin->born_ns != 0)
-		origin->born_ns += waited;
+	skip_turn(slot, task);
 }
 
-/* A turn whose end was not seen, and the wait after it: where one became the other is unknown. */
-inline_always void turn_ended_unseen(struct task_slot *slot, u64 now)
+/* A turn whose end was not seen, and whatever followed it until now. */
+inline_always void exclude_since_unseen_end(struct task_slot *slot, u64 task, u64 now)
 {
-	slot->oncpu_ns += now - slot->since;
-	origin_of(slot->tid)->turns_unseen++;
+	exclude_open_interval(slot, now);
+	skip_turn(slot, task);
 }
 
-/* Add what the owner of the slot did until it was switched out. */
-inline_always void end_turn(struct task_slot *slot, u64 now)
+/* Add what the owner of the slot did until it is switched out. */
+inline_always void end_turn(struct task_slot *slot, u64 prev, u64 now)
 {
-	if (rarely(is_blocked(slot->tag)))
-		woken_unseen(slot, now);
-	else if (rarely(is_away(slot->tag)))
-		exclude_time_away(slot, slot->tag, now);
+	if (!WITH_OFFCPU) {
+		discount_unseen_waits(slot, prev);
+	} else if (rarely((slot->tag & SLOT_STATE) != SLOT_RUNNING)) {
+		end_unseen_turn(slot, prev, now, false);
+	} else if (rarely(discount_unseen_waits(slot, prev))) {
+		exclude_since_unseen_end(slot, prev, now);
+	} else {
+		add_turn(slot, now - slot->since);
+		compare_turn(slot, this_run_queue(), prev, now);
+	}
+}
+
+/*
+ * A task exits: its last turn is still open. If its beginning was not seen, or if it is not the
+ * turn that was seen to begin, the account ends here and a turn of no length is open.
+ */
+inline_always void settle_exit(void *ctx, struct task_slot *slot, u64 task)
+{
+	bool seen = !WITH_OFFCPU || (slot->tag & SLOT_STATE) == SLOT_RUNNING;
+
+	if (seen && (discount_unseen_waits(slot, task) == 0 || !WITH_OFFCPU))
+		return;
+
+	u64 now = bpf_ktime_get_ns();
+
+	if (seen)
+		exclude_since_unseen_end(slot, task, now);
 	else
-		slot->oncpu_ns += now - slot->since;
+		end_unseen_turn(slot, task, now, true);
+	enter_state(slot, SLOT_RUNNING, now);
+	note_arrival(this_run_queue(), task, now);
+}
+
+/* A task is woken, or comes to a CPU, that was not seen leaving it. */
+inline_always void woken_from_unseen_sleep(struct task_slot *slot, u64 task, u64 now)
+{
+	discount_unseen_waits(slot, task);
+	exclude_since_unseen_end(slot, task, now);
+	if (WITH_OFFCPU)
+		counters()->blocked_unmatched++;
 }
 
 /* What a task does once it is switched out. */
@@ -67,26 +106,29 @@ inline_always void switched_out(void *ctx, u64 prev, bool runnable, u32 state, u
 
 	if (rarely(slot->tid != tid))
 		take_slot(slot, tid, 0);
-	else if (WITH_OFFCPU)
-		end_turn(slot, now);
+	else
+		end_turn(slot, prev, now);
 
 	u32 tag = switched_out_tag(prev, runnable, state);
 
 	if (is_blocked(tag))
 		wait_began(ctx, tid, now);
-
-	u32 waited = discount_unseen_waits(slot, prev);
-
-	if (WITH_OFFCPU && rarely((slot->tag & SLOT_STATE) != SLOT_RUNNING))
-		turn_began_unseen(slot, slot->tag, waited);
 	enter_state(slot, tag, now);
+}
+
+/* An arrival that ends no wait we timed. The scheduler counts it if it had queued the task. */
+inline_always void count_untimed_arrival(u64 next, u32 tid)
+{
+	if (LOAD64(next, TASK_LAST_QUEUED))
+		origin_of(tid)->pcount++;
 }
 
 /*
  * Whether `next` comes from a wait whose beginning is known. If not, count that, and settle what
  * the slot says instead.
  */
-inline_always bool wait_is_timed(struct batch *batch, struct task_slot *slot, u32 tid, u64 now)
+inline_always bool wait_is_timed(struct batch *batch, struct task_slot *slot, u64 next, u32 tid,
+				 u64 now)
 {
 	u32 tag = slot->tag;
 
@@ -97,8 +139,8 @@ inline_always bool wait_is_timed(struct batch *batch, struct task_slot *slot, u3
 	}
 	if (rarely(!is_waiting(tag))) {
 		if (tag & SLOT_YIELDED) {
-			close_blocked(slot, tag, now);
-			origin_of(tid)->pcount++; /* an arrival that ended no wait */
+			close_blocked(slot, tag, now, false);
+			count_untimed_arrival(next, tid);
 			return false;
 		}
 		/*
@@ -106,26 +148,26 @@ inline_always bool wait_is_timed(struct batch *batch, struct task_slot *slot, u3
 		 * to go to sleep but did not, and no wakeup follows.
 		 */
 		if (is_blocked(tag))
-			woken_unseen(slot, now);
+			woken_unseen(slot, now, false);
 		else if (is_away(tag))
-			exclude_time_away(slot, tag, now);
+			exclude_time_away(slot, tag, now, false);
 		else
-			turn_ended_unseen(slot, now);
+			exclude_since_unseen_end(slot, next, now);
 		batch->unmatched++;
 		return false;
 	}
 	if (rarely(tag & SLOT_PRIMED)) {
 		exclude_open_interval(slot, now);
 		batch->in_flight++;
-		origin_of(tid)->pcount++; /* an arrival that ended no wait we timed */
+		count_untimed_arrival(next, tid);
 		return false;
 	}
 	return true;
 }
 
 /* Add a wait to the task's account, and stream it. */
-inline_always void count_wait(void *ctx, struct batch *batch, struct task_slot *slot, u32 tag,
-			      u64 next, u64 ns)
+inline_always void count_wait(void *ctx, struct batch *batch, struct task_slot *slot,
+			      struct run_queue *here, u32 tag, u64 next, u64 ns)
 {
 	bool preempted = (tag & SLOT_STATE) == SLOT_PREEMPTED;
 
@@ -133,9 +175,7 @@ inline_always void count_wait(void *ctx, struct batch *batch, struct task_slot *
 	slot->waits++;
 	if (preempted)
 		slot->preempted_ns += ns;
-	compare_wait(slot, tag, next, ns);
-	if (rarely(tag & SLOT_REMOTE))
-		origin_of(slot->tid)->remote_waits++;
+	compare_wait(slot, here, tag, next, ns);
 	stream_wait(ctx, batch, slot->tid, ns, preempted);
 }
 
@@ -159,13 +199,15 @@ inline_always void switched_in(void *ctx, u64 next, u64 now)
 
 	u32 tag = slot->tag;
 	u64 since = slot->since;
-	bool timed = wait_is_timed(batch, slot, tid, now);
+	bool timed = wait_is_timed(batch, slot, next, tid, now);
+	struct run_queue *here = this_run_queue();
 
 	enter_state(slot, SLOT_RUNNING, now);
+	note_arrival(here, next, now);
 	if (rarely(!timed))
-		discount_untimed_wait(slot, next);
+		discount_untimed_wait(slot, here, next);
 	else
-		count_wait(ctx, batch, slot, tag, next, latency(batch, now, since));
+		count_wait(ctx, batch, slot, here, tag, next, latency(batch, now, since));
 }
 
 #endif

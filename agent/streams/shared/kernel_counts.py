@@ -3,11 +3,16 @@
 Standard library only: the supervisor also reads the counts of the sections.
 """
 
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.sections.probes import probes_of
+
+STEAL = 7
+"""Position of the stolen time in the line ``cpu`` (proc_stat(5)); absent before Linux 2.6.11."""
+TICK_NS = 10**9 // os.sysconf("SC_CLK_TCK")
 
 SectionCounts = Mapping[str, Mapping[str, int]]
 """The kernel's counts by section, then by the name that the section's ``probe.py`` gives them."""
@@ -19,6 +24,8 @@ class KernelCounts:
 
     context_switches: int = 0
     forks: int = 0
+    stolen_ticks: int = 0
+    """Time that a hypervisor ran something else instead of a CPU of ours, summed over CPUs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +42,37 @@ class Edge:
     outer: SectionCounts = field(default_factory=dict)
     """The same, read outside the edge: before attaching or after detaching. Our counts may include
     what happened between the two readings."""
+    later: KernelCounts | None = None
+    """``kernel``, read once more after ours."""
+
+    @property
+    def switches_meanwhile(self) -> int:
+        """Return the switches that ours may include or not: those between the kernel's counts."""
+        return self.later.context_switches - self.kernel.context_switches if self.later else 0
+
+    @property
+    def forks_meanwhile(self) -> int:
+        return self.later.forks - self.kernel.forks if self.later else 0
 
 
 def read_kernel_counts() -> KernelCounts:
-    """Return the context switches and forks since boot."""
-    stat = _fields(Path("/proc/stat"), ("ctxt", "processes"))
-    return KernelCounts(stat.get("ctxt", 0), stat.get("processes", 0))
+    """Return the context switches, forks and stolen time since boot."""
+    stat = _fields(Path("/proc/stat"), ("ctxt", "processes", "cpu"))
+    return KernelCounts(
+        _number(stat.get("ctxt", ()), 0),
+        _number(stat.get("processes", ()), 0),
+        _number(stat.get("cpu", ()), STEAL),
+    )
+
+
+def stolen_ns(edges: tuple[Edge, Edge]) -> int:
+    """Return at most how long a hypervisor took CPUs away between the edges; 0 if never.
+
+    The kernel reports it in ticks, so up to one more may have been stolen.
+    """
+    before, after = edges
+    ticks = after.kernel.stolen_ticks - before.kernel.stolen_ticks
+    return (ticks + 1) * TICK_NS if ticks > 0 else 0
 
 
 def read_section_counts(sections: Iterable[str]) -> dict[str, dict[str, int]]:
@@ -66,9 +98,15 @@ def online_cpus() -> str:
         return ""
 
 
-def _fields(path: Path, names: tuple[str, ...]) -> dict[str, int]:
+def _fields(path: Path, names: tuple[str, ...]) -> dict[str, list[str]]:
+    """Return what follows these names at the beginning of a line."""
     rows = (line.split() for line in _lines(path))
-    return {row[0]: int(row[1]) for row in rows if row and row[0] in names}
+    return {row[0]: row[1:] for row in rows if row and row[0] in names}
+
+
+def _number(fields: Sequence[str], position: int) -> int:
+    """Return the number at a position, or 0 if there is none."""
+    return int(fields[position]) if position < len(fields) else 0
 
 
 def _lines(path: Path) -> list[str]:

@@ -45,15 +45,12 @@ SLOT_RUNNING, SLOT_RUNNABLE, SLOT_PREEMPTED, SLOT_INTERRUPTIBLE, SLOT_UNINTERRUP
 SLOT_STOPPED, SLOT_EXITED, SLOT_ABSENT = 5, 6, 7
 """Stopped, frozen or traced; reported at its exit; not running yet, or no longer."""
 RUNTIME_UNKNOWN = (1 << 64) - 1
-"""The kernel's runtime is not comparable: a turn was not seen, or the task exited before the kernel
-had accounted its last turn."""
+"""The kernel's runtime is not comparable: of the turn that is open, the beginning is not known."""
 SLOT_STATE = 0xFF
 SLOT_PRIMED = 0x100
 SLOT_DEQUEUE_DELAYED = 0x200
 """The task went to sleep but stayed on the run queue."""
-SLOT_REMOTE = 0x400
-"""The wakeup came from a CPU other than the one that the task is to run on."""
-SLOT_YIELDED = 0x800
+SLOT_YIELDED = 0x400
 """Blocked, as a deadline task that gave the CPU away until its next period: no wakeup follows."""
 SLOT_REASON_SHIFT = 16
 
@@ -84,6 +81,7 @@ STOP_KINDS = 4
 MAX_SLOTS = 65_536
 SLOT_SIZE = 64
 ORIGIN_SIZE = 40
+RUN_QUEUE_SIZE = 64
 SUMMARY_SIZE = 8 * SUMMARY_WORDS
 IDENTITY_SIZE = 56
 BATCH_HEAD = 8
@@ -146,6 +144,7 @@ SHARED_CONSTANTS = (
     "SUMMARY_SIZE",
     "ORIGIN_SIZE",
     "IDENTITY_SIZE",
+    "RUN_QUEUE_SIZE",
     "BATCH_HEAD",
     "RECORD_SIZE",
     "CONFIG_SIZE",
@@ -171,7 +170,6 @@ SHARED_CONSTANTS = (
     "SLOT_STATE",
     "SLOT_PRIMED",
     "SLOT_DEQUEUE_DELAYED",
-    "SLOT_REMOTE",
     "SLOT_YIELDED",
     "SLOT_REASON_SHIFT",
     "REASON_PAGE_FAULT",
@@ -211,7 +209,7 @@ class Geometry:
             "members": self.members,
             "config": CONFIG_SIZE,
             "cgroups": CGROUPS_SIZE,
-            "run_queues": self.cpus * 8,
+            "run_queues": self.cpus * RUN_QUEUE_SIZE,
             "folded_bins": sum(len(tables) for tables in self.fold_tables()) * FOLD_TABLE_SIZE,
             "folded_sums": self.cpus * len(DISTRIBUTIONS) * FOLD_SUMS_SIZE,
             **{table.name: table.size(self) for probe in PROBES for table in probe.tables},

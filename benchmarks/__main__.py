@@ -1,4 +1,4 @@
-"""``python -m benchmarks overhead|micro|merge``."""
+"""``python -m benchmarks overhead|micro|verdicts|merge``."""
 
 import argparse
 import json
@@ -7,11 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from agent.client.spawn import AgentDidNotStart
+from agent.client.spawn import AgentDidNotStart, running_agent
 from agent.overhead.command import ProgressLine
-from agent.overhead.machine import read_machine
+from agent.overhead.machine import Machine, read_machine
 from agent.overhead.results import Incomparable, Result, merge
-from agent.overhead.table import columns, render
+from agent.overhead.table import columns, render, render_machine
 from benchmarks.against import Checkout, NotACheckout, checkout, measure_both
 from benchmarks.chart import draw
 from benchmarks.comparison import (
@@ -31,11 +31,18 @@ from benchmarks.suite import (
     versions,
 )
 from benchmarks.targets import part_rows, ratio_rows
+from benchmarks.verdict_loads import LOADS
+from benchmarks.verdicts import FULL_RUNS, QUICK_RUNS, Rates, measure_rates
+from benchmarks.verdicts_page import render as render_rates
+from benchmarks.verdicts_page import write_page as write_rates
 
 FOLDER = Path(__file__).parent
 PAGE = "RESULTS.md"
 DATA = "results.json"
 FIGURES = "micro.json"
+RATES = "verdicts.json"
+RATES_PAGE = FOLDER.parent / "docs" / "explanation" / "false-alarms.md"
+LOAD_NAMES = [load.name for load in LOADS]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -83,6 +90,16 @@ def _parser() -> argparse.ArgumentParser:
         help="with --against: measurements per checkout (default: %(default)s)",
     )
     parts.set_defaults(run=_micro)
+    rates = commands.add_parser("verdicts", help="count false alarms beside ordinary loads")
+    rates.add_argument(
+        "--full",
+        action="store_true",
+        help=f"{FULL_RUNS} runs (half an hour); write {RATES_PAGE.name}",
+    )
+    rates.add_argument("--runs", type=_positive, help=f"runs in all (default: {QUICK_RUNS})")
+    rates.add_argument("--only", nargs="+", default=[], metavar="LOAD", choices=LOAD_NAMES)
+    rates.add_argument("--out", type=Path, help="write JSON to this file")
+    rates.set_defaults(run=_verdicts)
     joined = commands.add_parser("merge", help="combine several results from one machine")
     joined.add_argument("files", nargs="+", type=Path)
     joined.add_argument("--out", type=Path)
@@ -145,6 +162,21 @@ def _micro_against(options: argparse.Namespace, other: Checkout) -> int:
     return 0
 
 
+def _verdicts(options: argparse.Namespace) -> int:
+    runs = options.runs or (FULL_RUNS if options.full else QUICK_RUNS)
+    machine = read_machine(versions())
+    with running_agent() as agent:
+        rates = measure_rates(agent, runs, options.only, _tell)
+    print(render_rates(rates), end="")
+    text = json.dumps({"machine": asdict(machine), "rates": rates.to_json()}, indent=1) + "\n"
+    if options.out:
+        options.out.write_text(text)
+    if options.full and not options.only:
+        (FOLDER / RATES).write_text(text)
+        RATES_PAGE.write_text(rates_page())
+    return 0 if rates.rows else 1
+
+
 def _merge(options: argparse.Namespace) -> int:
     try:
         results = [Result.from_json(json.loads(path.read_text())) for path in options.files]
@@ -198,6 +230,12 @@ def page() -> str:
     names = [workload.name for workload in result.workloads] if result else []
     pictures = [_picture(FOLDER / DATA, name).name for name in names]
     return write_page(result, figures.get("figures", {}), pictures)
+
+
+def rates_page() -> str:
+    """Return the text of the page on false alarms, made from the last full run."""
+    data = _read(RATES)
+    return write_rates(Rates.from_json(data["rates"]), render_machine(Machine(**data["machine"])))
 
 
 def _read(name: str) -> dict[str, Any]:

@@ -37,6 +37,8 @@ class Pgbench:
     def __init__(self, seconds: int) -> None:
         self._seconds = seconds
         self._socket = ""
+        self.pid = 0
+        """The server's process, while it is prepared."""
 
     def check(self) -> Missing | None:
         if _bin() is None:
@@ -59,22 +61,27 @@ class Pgbench:
             arguments = ("-l", log, "-o", f"{options} -k {folder}", "start")
             _as(account, "pg_ctl", *control, *arguments, cwd=folder)
             self._socket = folder
+            self.pid = int(Path(data, "postmaster.pid").read_text().split()[0])
             try:
-                self._pgbench("-i", "-s", str(SCALE), "-q")
+                _output(self._command("-i", "-s", str(SCALE), "-q"))
                 yield
             finally:
                 _as(account, "pg_ctl", *control, "-m", "immediate", "stop", cwd=folder)
 
     def run(self) -> float:
         """Raises `WorkloadFailed`."""
-        output = self._pgbench("-n", "-c", "4", "-j", "2", "-T", str(self._seconds))
+        output = _output(self.client(4))
         tps = TPS.search(output)
         if tps is None:
             raise WorkloadFailed(f"unexpected output of pgbench: {output[-200:]!r}")
         return 1 / float(tps[1])
 
-    def _pgbench(self, *arguments: str) -> str:
-        return _output(["pgbench", "-h", self._socket, "-U", "bench", *arguments, "postgres"])
+    def client(self, clients: int) -> Sequence[str]:
+        """Return the command that runs transactions for the whole time."""
+        return self._command("-n", "-c", str(clients), "-j", "2", "-T", str(self._seconds))
+
+    def _command(self, *arguments: str) -> Sequence[str]:
+        return ("pgbench", "-h", self._socket, "-U", "bench", *arguments, "postgres")
 
 
 def _bin() -> Path | None:

@@ -108,6 +108,8 @@ inline_always void compare_wait(struct task_slot *slot, struct run_queue *here, 
 		here->wait_excess_ns = excess;
 	} else if (tag & SLOT_DEQUEUE_DELAYED && excess > 0) {
 		origin_of(slot->tid)->sleep_as_wait_us += (u64)excess / 1000;
+	} else {
+		here->wait_excess_ns = here->wait_unexplained_ns = excess;
 	}
 	if (rarely(!queued))
 		origin_of(slot->tid)->pcount--; /* an arrival that the scheduler does not count */
@@ -227,6 +229,7 @@ inline_always void note_arrival(struct run_queue *here, u64 next, u64 now)
 	here->arrived_ns = now;
 	here->runtime = LOAD64(next, TASK_RUNTIME);
 	here->wait_excess_ns = 0;
+	here->wait_unexplained_ns = 0;
 }
 
 /* Whether the task that the slot is about came to this CPU last, by what we have seen. */
@@ -244,8 +247,9 @@ inline_always void skip_turn(struct task_slot *slot, u64 task)
 }
 
 /*
- * Compare a turn that ends now. Where the scheduler's clock stood still during the wait before,
- * the turn is longer by the scheduler's account by as much as the wait is shorter.
+ * Compare a turn that ends now. If the scheduler's clock was stale as the turn began, the turn is
+ * longer by the scheduler's account by as much as the wait before is shorter. Where the two make up
+ * for each other, the scheduler only dates the switch between them otherwise, which explains both.
  */
 inline_always void compare_turn(struct task_slot *slot, struct run_queue *here, u64 prev, u64 now)
 {
@@ -258,8 +262,12 @@ inline_always void compare_turn(struct task_slot *slot, struct run_queue *here, 
 
 	s64 excess = LOAD64(prev, TASK_RUNTIME) - here->runtime - (now - here->arrived_ns);
 
-	if (is_stale_clock(excess) || is_stale_clock(excess + here->wait_excess_ns))
+	bool made_up = is_stale_clock(excess + here->wait_excess_ns);
+
+	if (is_stale_clock(excess) || made_up)
 		origin_of(slot->tid)->turn_excess_ns += excess;
+	if (rarely(here->wait_unexplained_ns) && made_up)
+		slot->scheduler_excess_ns += here->wait_unexplained_ns;
 }
 
 #else

@@ -51,7 +51,8 @@ struct run_queue {
 	u64 arrived_ns; /* when the task that runs here came to this CPU, by our clock */
 	u64 runtime;	/* its se.sum_exec_runtime then */
 	s64 wait_excess_ns; /* by the scheduler's clock its wait before took this much more */
-	u64 padding[4];
+	s64 wait_unexplained_ns; /* the same if that has not been explained yet, or 0 */
+	u64 padding[3];
 };
 
 _Static_assert(sizeof(struct run_queue) == RUN_QUEUE_SIZE, "run_queue");

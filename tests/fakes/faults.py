@@ -128,6 +128,18 @@ def requests_in_flight(places: int) -> None:
 
 
 @in_agent
+def attaches_slowly(seconds: float) -> None:
+    """Wait before each program is attached."""
+    bpf = module("shared.bpf")
+
+    def attach(fd: int) -> Any:
+        time.sleep(seconds)
+        return intact(fd)
+
+    intact = replace(bpf, "attach_raw_tracepoint", attach)
+
+
+@in_agent
 def lets_go_on_sigusr1() -> None:
     """Have the supervisor silently detach everything on SIGUSR1."""
     supervisor = module("supervisor.supervisor").Supervisor

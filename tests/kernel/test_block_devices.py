@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import faults
 from fakes.block_devices import (
     BLOCK,
     Device,
@@ -25,6 +27,7 @@ from fakes.block_devices import (
     unplug,
     zram_disk,
 )
+from fakes.copied_package import Copy
 from fakes.disks import Disk
 from fakes.real_agent import RealAgent
 from fakes.waiting import eventually
@@ -217,24 +220,34 @@ def test_a_request_from_before_the_run_that_completes_in_it_is_counted(
     assert (in_flight["older_than_run"], in_flight["older_than_run_at_most"]) == (0, 0)
 
 
-def test_requests_while_a_run_begins_are_not_taken_for_unmatched_ones(
-    agent: RealAgent, disk: Disk, tool: Any
+ATTACHING_SECONDS = 0.5
+"""For each of the programs of a run; those at a request's issue and completion are the last."""
+
+
+def test_a_request_issued_while_a_run_is_attached_was_in_flight_at_its_start(
+    copy: Copy, hanging: Hanging, tool: Any
 ) -> None:
-    """Their issue went by before its program was attached, and their completion did not."""
-    where = f"--directory={disk.folder}"
-    job = ("--name=reads", where, "--size=32M", "--bs=4k", "--rw=randread", "--direct=1")
-    how = ("--ioengine=libaio", "--iodepth=8", "--time_based", "--runtime=60", "--unlink=1")
-    with subprocess.Popen([tool("fio"), *job, *how], stdout=subprocess.DEVNULL) as fio:
-        try:
-            time.sleep(1)
-            for _ in range(10):
-                with agent.run(sections=["biolatency"]) as measured:
-                    time.sleep(0.05)
-                counts = measured.evidence["completeness"]["streams"]["biolatency"]
-                assert counts["produced"] > 0
-                assert counts["unmatched"] == 0
-        finally:
-            fio.terminate()
+    """Its issue went by before the program was attached, and its completion did not."""
+    copy.inject(faults.attaches_slowly, ATTACHING_SECONDS)
+    with copy.launched() as agent, writer(hanging.device) as process:
+        agent.settle()
+        with agent.run(sections=["biolatency"]):
+            pass  # its programs are loaded now
+        starting = threading.Thread(target=lambda: agent.start(sections=["biolatency"]))
+        with frozen(tool, hanging.below):
+            starting.start()
+            time.sleep(2 * ATTACHING_SECONDS)
+            assert starting.is_alive()
+            send(process)
+            starting.join()
+            assert hanging.device.in_flight() == [0, 1]
+        process.wait()
+        evidence = agent.stop()
+    (row,) = rows(evidence, hanging.device.number, operation="write")
+    assert (row["count"], row["in_flight_at_start"], row["in_histogram"]) == (1, True, False)
+    counts = evidence["completeness"]["streams"]["biolatency"]
+    assert counts["in_flight_at_start"] >= 1
+    assert counts["unmatched"] == 0
 
 
 # --- devices without requests

@@ -36,7 +36,7 @@ BLOCK_NOT_TIMED_IN_SCOPE = BLOCK_NOT_TIMED | BLOCK_BY_KERNEL | BLOCK_BY_UNKNOWN
 """The same in a scoped run: it also leaves out what kernel threads submit, whoever wrote it."""
 
 REQUEST_SIZE = 48
-MAX_REQUESTS = 16_384
+MAX_REQUESTS = 8_192
 """Block requests that can be in flight at a time; a power of two."""
 REQUEST_PROBES = 8
 """Entries where a request may be stored (docs/decisions/0008-requests-in-flight.md)."""

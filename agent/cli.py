@@ -71,7 +71,7 @@ def _did_you_mean(name: str, known: Sequence[str]) -> str:
     from difflib import get_close_matches
 
     nearest = get_close_matches(name, known, n=1)
-    return f"; did you mean {nearest[0]}?" if nearest else ""
+    return f" (did you mean {nearest[0]}?)" if nearest else ""
 
 
 TOP_LEVEL = ("-h", "--help", "--version")

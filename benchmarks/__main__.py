@@ -61,6 +61,14 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _new_file(text: str) -> Path:
+    """Refuse a path that cannot be written before the measurement rather than after it."""
+    path = Path(text)
+    if path.is_dir() or not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is a directory, or is in one that does not exist")
+    return path
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     commands = parser.add_subparsers(required=True)
@@ -76,12 +84,14 @@ def _parser() -> argparse.ArgumentParser:
     overhead.add_argument(
         "--only", nargs="+", default=[], metavar="NAME", help="workloads or configurations"
     )
-    overhead.add_argument("--out", type=Path, help="write JSON to this file, and SVGs next to it")
+    overhead.add_argument(
+        "--out", type=_new_file, help="write JSON to this file, and SVGs next to it"
+    )
     _add_against(overhead)
     overhead.set_defaults(run=_overhead)
     parts = commands.add_parser("micro", help="measure fold, start, stop, memory and losses")
     parts.add_argument("--full", action="store_true", help=f"measure longer and update {PAGE}")
-    parts.add_argument("--out", type=Path, help="write JSON to this file")
+    parts.add_argument("--out", type=_new_file, help="write JSON to this file")
     _add_against(parts)
     parts.add_argument(
         "--rounds",
@@ -102,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     rates.set_defaults(run=_verdicts)
     joined = commands.add_parser("merge", help="combine several results from one machine")
     joined.add_argument("files", nargs="+", type=Path)
-    joined.add_argument("--out", type=Path)
+    joined.add_argument("--out", type=_new_file)
     joined.set_defaults(run=_merge)
     return parser
 
@@ -179,17 +189,32 @@ def _verdicts(options: argparse.Namespace) -> int:
 
 def _merge(options: argparse.Namespace) -> int:
     try:
-        results = [Result.from_json(json.loads(path.read_text())) for path in options.files]
+        results = [_result(path) for path in options.files]
         result = results[0]
         for other in results[1:]:
             result = merge(result, other)
-    except Incomparable as error:
+    except (Incomparable, _Unreadable) as error:
         print(error, file=sys.stderr)
         return 1
     _show(result)
     if options.out:
         _write(result, options.out)
     return 0
+
+
+class _Unreadable(Exception):
+    """A file holds no results; the text says which file and why."""
+
+
+def _result(path: Path) -> Result:
+    try:
+        return Result.from_json(json.loads(path.read_text()))
+    except OSError as error:
+        raise _Unreadable(f"{path}: {error.strerror}") from error
+    except Incomparable as error:
+        raise _Unreadable(f"{path}: {error}") from error
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise _Unreadable(f"{path} holds no results of overhead --out") from error
 
 
 def _show(result: Result) -> None:

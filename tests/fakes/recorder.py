@@ -47,6 +47,7 @@ class FakeRecorder:
         self.requests: list[StartRequest] = []
         self.reports: list[Report] = []
         self.refreshes = 0
+        self.stops = 0
         self.series = SeriesStore()
         self.metrics: list[InternalMetric] = []
         self._evidence: dict[str, dict[str, Any]] = {}
@@ -81,6 +82,7 @@ class FakeRecorder:
             if self.run_id == run_id:
                 self._evidence[run_id] = {**EVIDENCE, "run_id": run_id}
                 self.run_id, self.labels = None, Labels()
+                self.stops += 1
             return self._evidence[run_id]
 
         return await self._by_owner(work)

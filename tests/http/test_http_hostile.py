@@ -15,6 +15,8 @@ import requests
 from fakes.http_server import RunningServer, running_server
 from fakes.totals import run_totals
 from fakes.waiting import eventually
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agent.aggregate.series import LabelSet
 from agent.http import connection
@@ -185,7 +187,8 @@ def test_a_client_that_never_closes_does_not_keep_its_connection(server: Running
     before = descriptors()
     with server.connect() as sock:
         sock.sendall(b"GET /status HTTP/1.0\r\n\r\n")
-        eventually(lambda: descriptors() == before + 1)
+        assert read_to_end(sock).startswith(b"HTTP/1.1 200")
+        eventually(lambda: descriptors() == before + 1, seconds=10)
 
 
 @pytest.mark.parametrize("empty", [b"\n", b"\r\n", b"\r\n\r\n\n\r\n"])
@@ -273,6 +276,38 @@ def test_what_is_refused_has_not_been_carried_out(
         assert status_and_error(read_to_end(sock))[0] == status
     assert is_served(server)
     assert server.recorder.requests == []
+
+
+PIECES = (
+    *(b"POST /start HTTP/1.1\r\n", b"POST /start HTTP/1.0\r\n", b"POST /stop HTTP/1.1\r\n"),
+    *(HOST, b"Connection: close\r\n", b"Content-Length: 2\r\n", b"Content-Length: 3\r\n"),
+    *(b"Content-Type: application/json\r\n", b"Transfer-Encoding: chunked\r\n"),
+    *(b"Expect: 100-continue\r\n", b"Upgrade: h2c\r\n", b"{}", b"2\r\n{}\r\n0\r\n\r\n"),
+    *(b"\r\n", b"\r\n", b"\n", b"\r", b"\0", b"x", b" "),
+)
+
+
+@pytest.fixture(scope="module")
+def impatient() -> Iterator[RunningServer]:
+    with running_server(HttpSettings(body_timeout=0.3, keep_alive_timeout=0.3)) as server:
+        yield server
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=14), st.booleans())
+@settings(max_examples=200)
+def test_whatever_is_sent_what_was_done_is_what_was_answered(
+    impatient: RunningServer, pieces: list[bytes], half_closes: bool
+) -> None:
+    """As many runs began as were answered "started", and as many ended as got evidence."""
+    recorder = impatient.recorder
+    begun, ended = len(recorder.requests), recorder.stops
+    with impatient.connect() as sock:
+        sock.sendall(b"".join(pieces))
+        if half_closes:
+            sock.shutdown(socket.SHUT_WR)
+        answers = read_to_end(sock)
+    assert answers.count(b'{"status": "started"') == len(recorder.requests) - begun
+    assert answers.count(b'"completeness"') == recorder.stops - ended
 
 
 @pytest.mark.parametrize("version", [b"1.0", b"1.1"])

@@ -187,13 +187,13 @@ def test_a_machine_label_is_a_label(
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["sho", "x"], "there is no command 'sho'; did you mean show?"),
-        (["sho", "x"], "the commands are serve, demo, show, overhead"),
+        (["sho", "x"], "there is no command 'sho' (did you mean show?); the commands are serve"),
+        (["sho", "x"], "the commands are serve, demo, show, overhead\n"),
         (["server"], "did you mean serve?"),
         (["zzz"], "there is no command 'zzz'; the commands are"),
         (["help", "sho"], "did you mean show?"),
         (["9090"], "a port is given as --port 9090"),
-        (["--prot", "9090"], "unrecognized argument '--prot'; did you mean --port?"),
+        (["--prot", "9090"], "unrecognized argument '--prot' (did you mean --port?)"),
         (["--prot=9090"], "did you mean --port?"),
         (["--zzz"], "unrecognized argument '--zzz'\n"),
         (["--port", "9090", "demo"], "the command demo must come first"),

@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -169,3 +170,23 @@ def test_without_an_agent_its_configurations_say_why() -> None:
     assert absent.check() == Missing("it crashed")
     with pytest.raises(CannotMeasure, match="crashed"):
         absent.armed()
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"machine": 1}', "\x00", None])
+def test_files_without_results_are_named(
+    content: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "results.json"
+    if content is not None:
+        file.write_text(content)
+    assert benchmarks(["merge", str(file)]) == 1
+    assert capsys.readouterr().err.startswith(str(file))
+
+
+def test_where_results_cannot_be_written_is_told_before_they_are_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for out in (tmp_path, tmp_path / "no" / "results.json"):
+        with pytest.raises(SystemExit):
+            benchmarks(["overhead", "--out", str(out)])
+        assert f"{out} is a directory, or is in one that does not exist" in capsys.readouterr().err

@@ -9,6 +9,7 @@ package only when they are needed.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import json
 import os
@@ -163,6 +164,26 @@ def root_ends_early() -> None:
         return root
 
     intact = replace(scopes, "root_of", root_of)
+
+
+@in_agent
+def attaching_is_refused(hook: str) -> None:
+    """Have the kernel refuse to attach the program of this hook."""
+    armed, bpf = module("supervisor.armed").Armed, module("shared.bpf")
+    intact, attach_one = armed.attach, bpf.attach_raw_tracepoint
+
+    def attach(self: Any, measure_probes: bool) -> None:
+        refused = {fd for _, found, fd in self._attachable() if found == hook}
+
+        def attach_raw_tracepoint(fd: int) -> Any:
+            if fd in refused:
+                raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+            return attach_one(fd)
+
+        replace(bpf, "attach_raw_tracepoint", attach_raw_tracepoint)
+        intact(self, measure_probes)
+
+    replace(armed, "attach", attach)
 
 
 @in_agent

@@ -138,6 +138,20 @@ def test_a_refused_program_that_every_section_needs(copy: Copy, bpftool: Bpftool
         assert not bpftool.programs(held(agent.supervisor, "map"))
 
 
+def test_without_what_says_who_belongs_to_a_run_it_is_degraded(copy: Copy) -> None:
+    """It is no section's own program, so no section is missing."""
+    copy.inject(faults.attaching_is_refused, "task_newtask")
+    with copy.launched() as agent, agent.run() as run:
+        pass
+    assert run.evidence["completeness"]["verdict"] == "degraded"
+    [reason] = [
+        reason
+        for reason in run.evidence["completeness"]["reasons"]
+        if reason.startswith("scope_incomplete")
+    ]
+    assert "cannot attach to task_newtask: Device or resource busy" in reason
+
+
 # --- the compiler process itself
 
 

@@ -36,7 +36,7 @@ def read_arming(answer: ArmAnswer, plan: Plan, scope: Scope, cgroup_id: int) -> 
         transport=plan.transport,
         timing=plan.timing,
         scope=scopes.described(scope, cgroup_id, answer.root),
-        gaps=scopes.out_of_sight(scope, answer.pid_level),
+        gaps=(*scopes.out_of_sight(scope, answer.pid_level), *_not_followed(refused)),
         versions=MappingProxyType({"bcc": answer.bcc}),
         map_bytes=answer.map_bytes,
         details=MappingProxyType(details),
@@ -58,3 +58,13 @@ def _armed_details(
         elif DETAILS[detail] in hooks and detail not in unavailable:
             armed[detail] = tuple(f"tp_btf/{hook}" for hook in needed)
     return armed
+
+
+def _not_followed(refused: Mapping[str, str]) -> tuple[str, ...]:
+    """Return why it is not known which tasks belong to the run, if those programs are missing."""
+    hooks = (program.hook for program in specs.BASE_PROGRAMS)
+    return tuple(
+        f"cannot attach to {hook}: {refused[hook]}; tasks may be missing, or others included"
+        for hook in hooks
+        if hook in refused
+    )

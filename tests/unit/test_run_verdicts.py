@@ -112,6 +112,30 @@ async def test_a_latency_beyond_the_histogram_is_told_and_counted(
     assert counted(recorder, "histogram_overflow_total")[("runqlat",)] == 1
 
 
+@pytest.mark.parametrize(
+    ("gap_s", "waited_ms", "told"),
+    [(3.0, 2_500.0, True), (3.0, 100.0, False), (1.0, 900.0, False), (3.0, None, False)],
+    ids=["starving", "stopped", "a usual second", "not known"],
+)
+async def test_an_agent_that_got_no_cpu_says_so_in_its_log(
+    recorder: Recorder,
+    collector: Tampered,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    gap_s: float,
+    waited_ms: float | None,
+    told: bool,
+) -> None:
+    def tamper(stopped: Stopped) -> Stopped:
+        return replace(stopped, observed=replace(stopped.observed, longest_drain_gap_s=gap_s))
+
+    collector.tamper = tamper
+    row = {"role": "agent", "pid": 1, "cpu_ms": 1.0, "run_delay_ms": waited_ms}
+    monkeypatch.setattr("agent.recording.recorder.CpuMeter.rows", lambda self: [row])
+    await one_run(recorder)
+    assert ("without getting a CPU" in caplog.text) == told
+
+
 async def test_a_missing_section_is_told_and_counted(
     recorder: Recorder, collector: Tampered
 ) -> None:

@@ -4,16 +4,17 @@ import contextlib
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar, cast
 
 import pytest
 import trio
-from fakes.transport_memory import PAGE, FakeWakeups, PerfMemory, RingMemory
+from fakes.transport_memory import PAGE, FakeWakeups, PerfMemory, RingMemory, drained
 
 from agent.streams.drain.perf import PerfReader
 from agent.streams.drain.ring import RingReader
-from agent.streams.drain.transport import Transports, buffer_size
+from agent.streams.drain.transport import Transports, buffer_size, rare_size
 from agent.streams.shared import messages
 from agent.streams.shared.causes import CannotCollect, cannot
 from agent.streams.shared.channel import Reply, close_all
@@ -149,6 +150,51 @@ async def test_those_who_open_at_once_map_each_buffer_once(
     del records
     reader.release()
     assert reader.read(10) is None
+
+
+class WithRareBuffers(FakeSupervisor):
+    """Offers each CPU a second buffer, for the streams that cannot be folded in the kernel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rare = {cpu: PerfMemory(PAGE) for cpu in self.buffers}
+        self.watermarks: list[tuple[int, int]] = []
+
+    def _offered(self, request: BuffersRequest) -> Reply[BuffersAnswer]:
+        self.watermarks.append((request.watermark, request.rare_watermark))
+        offered = super()._offered(request)
+        rare = {
+            Buffer(cpu, 100 + cpu, rare=True): memory.fd
+            for cpu, memory in self.rare.items()
+            if 100 + cpu not in request.have
+        }
+        answer = replace(offered.answer, buffers=(*offered.answer.buffers, *rare))
+        fds = {buffer.fd_name: os.dup(fd) for buffer, fd in rare.items()}
+        return Reply(answer, {**offered.fds, **fds})
+
+    def close(self) -> None:
+        super().close()
+        for memory in self.rare.values():
+            memory.close()
+
+
+async def test_rare_streams_have_smaller_buffers_of_their_own(online: FakeOnline) -> None:
+    with contextlib.closing(WithRareBuffers()) as supervisor:
+        transports = Transports(supervisor, SIZE, online.path, FakeWakeups())
+        _, reader = await transports.open("perf")
+        # a mapping that is larger than the file could not be read
+        assert rare_size(SIZE) == SIZE // 4 == PAGE
+        assert supervisor.watermarks == [(SIZE // 4, PAGE // 4)]
+        assert isinstance(reader, PerfReader)
+        assert sorted(reader.serials) == [1, 2, 100, 101]
+        supervisor.rare[1].submit(7)
+        # both buffers of a CPU are current: neither replaces the other
+        reader.discard()
+        assert sorted(reader.serials) == [1, 2, 100, 101]
+        for seq, memory in enumerate([supervisor.buffers[0][1], *supervisor.rare.values()]):
+            memory.submit(seq)
+        assert drained(reader) == [[0], [1], [2]]
+        reader.close()
 
 
 class ShortOfMemory(FakeSupervisor):

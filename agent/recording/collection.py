@@ -18,7 +18,7 @@ from agent.streams.collect.observed import Observed, Stopped, StreamCounts
 from agent.streams.drain.batches import Words
 from agent.streams.drain.folded import Growth
 from agent.streams.shared.kernel_counts import Edge
-from agent.streams.shared.layout import STREAM_NUMBERS
+from agent.streams.shared.layout import STREAM_NAMES, STREAM_NUMBERS
 
 
 class Collection:
@@ -49,7 +49,7 @@ class Collection:
     def take_folded(self, stream: int, growths: Sequence[Growth]) -> None:
         """Add events of a stream that the kernel side folded."""
         _, fold = self._takers[stream]
-        fold.take_folded(growths)
+        fold.take_folded(STREAM_NAMES[stream], growths)
 
     def take_summaries(self, rows: task_summaries.Summaries) -> None:
         """Add tasks whose account is final: exited ones as they arrive, living ones at the stop."""

@@ -34,8 +34,8 @@ class SectionFold(ABC):
         self.scoped = scoped
         self.tasks = tasks
 
-    def take_folded(self, growths: Sequence[Growth]) -> None:
-        """Add what the kernel side folded of the section's stream: one for each distribution."""
+    def take_folded(self, stream: str, growths: Sequence[Growth]) -> None:
+        """Add what the kernel side folded of a stream: the growth of each of its distributions."""
         raise NotImplementedError
 
     @abstractmethod

@@ -109,7 +109,7 @@ def folded_apart() -> None:
     histogram = importlib.import_module("agent.aggregate.histogram")
     fold = evidence.RunqlatFold
 
-    def take_folded(self: Any, growths: Any) -> None:
+    def take_folded(self: Any, stream: str, growths: Any) -> None:
         self.folded = getattr(self, "folded", None) or histogram.LatencyHistogram()
         evidence.add_growth(self.folded, growths[0])
 

@@ -23,7 +23,7 @@ class KernelFolding:
         self.bins = np.frombuffer(self._memory["folded_bins"], np.uint32).reshape(-1, FOLD_BINS)
         sums = np.frombuffer(self._memory["folded_sums"], SUMS_DTYPE)
         self.sums = sums.reshape(geometry.cpus, len(DISTRIBUTIONS))
-        self._tables = geometry.fold_tables()
+        self._tables = geometry.tables_of_bins()
 
     def fold(self, cpu: int, distribution: int, ns: int) -> Iterator[None]:
         """Execute fold(); each yield is between two stores."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from fakes import faults
+from fakes.block_devices import Direct, zram_disk
 from fakes.copied_package import Copy
 from fakes.disks import READS, TOLD_OF, Disk, read_at_once
 from fakes.processes import Launched, launched, stopped
@@ -192,6 +193,28 @@ def test_block_requests_are_folded_without_their_device(
     assert in_rows + counts["folded"] == counts["received"]
     for distribution in (evidence["biolatency"], evidence["biolatency"]["with_queue"]):
         assert in_rows < distribution["count"] <= counts["received"]
+
+
+def test_bios_are_folded_without_their_device(copy: Copy) -> None:
+    blocks = 1_000
+    copy.inject(faults.small_ring, TINY)
+    with zram_disk(16) as device, Direct(device.path) as direct, copy.launched() as agent:
+        agent.settle()
+        with agent.run(sections=["biolatency"]) as run, stopped(agent.pid):
+            direct.write(blocks)
+            direct.read(blocks)
+    counts = counts_of(run.evidence, "bios")
+    assert counts["lost"] == 0
+    assert counts["received"] == 2 * blocks
+    assert counts["folded"] > blocks
+    assert "folded" in reasons(run.evidence)
+    biolatency = run.evidence["biolatency"]
+    assert biolatency["count"] >= 2 * blocks
+    assert biolatency["with_queue"]["count"] >= 2 * blocks
+    in_rows = sum(
+        row["count"] for row in biolatency["by_operation"] if row["device"] == device.number
+    )
+    assert in_rows + counts["folded"] == 2 * blocks
 
 
 def nice_of(pid: int) -> str:

@@ -216,9 +216,11 @@ def edge(reads: int) -> Edge:
 def test_requests_folded_in_the_kernel_are_in_both_distributions_and_in_no_row() -> None:
     fold = collected([(BLOCK_READ | BLOCK_IN_DISKSTATS, 2_000, 5_000, NVME, 4096)])
     assert [check.passed for check in fold.checks(edges(), Accounts())] == [True]
-    fold.take_folded([growth(3_000, 4_000, absent=1), growth(6_000, absent=2)])
+    fold.take_folded("biolatency", [growth(3_000, 4_000, absent=1), growth(6_000, absent=2)])
     assert (fold.device.total_count, fold.device.sum_ns) == (3, 9_000)
     assert (fold.with_queue.total_count, fold.with_queue.max_ns) == (2, 6_000)
     assert sum(row["count"] for row in fold.table.evidence(False)) == 1
+    fold.take_folded("bios", [growth(7_000)])
+    assert (fold.device.total_count, fold.with_queue.total_count) == (4, 3)
     # whose they were is not known, so nothing can be compared by device
     assert list(fold.checks(edges(), Accounts())) == []

@@ -131,7 +131,9 @@ def test_tables_are_powers_of_two_and_bounded(cpus: int, pid_max: int, slots: in
     geometry = machine_geometry(cpus, pid_max)
     # pid_max may be raised later, so every possible thread id has its own byte in members
     members = 4_194_304
-    assert geometry == Geometry(power_of_two(cpus), slots, members, geometry.ring_bytes)
+    assert geometry == Geometry(
+        power_of_two(cpus), slots, members, geometry.ring_bytes, geometry.fold_tables
+    )
     assert geometry.cpus >= cpus
     sizes = geometry.map_sizes()
     assert sizes["slots"] == slots * SLOT_DTYPE.itemsize

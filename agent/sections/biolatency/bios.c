@@ -64,15 +64,22 @@ int on_block_bio_complete(u64 *ctx)
 
 	struct batch *batch = batch_of(STREAM_BIOS);
 	u64 kind = known->kind | (u64)LOAD8(bio, BIO_STATUS) << BLOCK_ERROR_SHIFT;
-	u64 *event = event_room(ctx, batch, 4);
+	u64 ns = latency(batch, now, known->since);
+	u64 *event = room_or_fold(ctx, batch, 4);
 
 	known->key = 0;
-	if (!event)
-		return 0;
 	if (known->bytes == 0 && (kind & BLOCK_OPERATION) == BLOCK_WRITE)
 		kind |= BLOCK_EMPTY;
-	event[0] = latency(batch, now, known->since) | kind << LATENCY_BITS;
-	event[1] = event[0] & LATENCY_MAX; /* nothing queues them */
+	if (rarely(!event)) {
+		if (is_timed(kind))
+			fold(BIOS, ns);
+		else
+			fold_nothing(BIOS);
+		event_folded(batch);
+		return 0;
+	}
+	event[0] = ns | kind << LATENCY_BITS;
+	event[1] = ns; /* nothing queues them */
 	event[2] = known->device;
 	event[3] = known->bytes;
 	event_done(batch, 4);

@@ -4,7 +4,6 @@
  * allocation of the request, which includes the time in the queue. Requests are identified by
  * address: flushes share sectors, and merges change them.
  */
-#include "folded.h"
 #include "sections/biolatency/requests.h"
 
 #if WITH_BIOLATENCY
@@ -115,13 +114,11 @@ inline_always u64 unseen_issue(struct batch *batch, u64 allocated, u64 now, bool
  */
 inline_always void fold_request(struct batch *batch, u64 kind, u64 device_ns, u64 total_ns)
 {
-	bool timed = !(kind & (SCOPED ? BLOCK_NOT_TIMED_IN_SCOPE : BLOCK_NOT_TIMED));
-
-	if (timed)
+	if (is_timed(kind))
 		fold(BLOCK_DEVICE, device_ns);
 	else
 		fold_nothing(BLOCK_DEVICE);
-	if (timed && total_ns <= LATENCY_MAX)
+	if (is_timed(kind) && total_ns <= LATENCY_MAX)
 		fold(BLOCK_WITH_QUEUE, total_ns);
 	else
 		fold_nothing(BLOCK_WITH_QUEUE);

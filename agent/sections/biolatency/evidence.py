@@ -53,10 +53,13 @@ class BiolatencyFold(SectionFold):
             self._take_some(events[begin : begin + EVENTS_AT_ONCE])
 
     takes: ClassVar[Mapping[str, Taker]] = {"biolatency": take, "bios": take}
-    folded_without: ClassVar[Mapping[str, str]] = {"biolatency": "device, operation and size"}
+    folded_without: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("biolatency", "bios"), "device, operation and size"
+    )
 
-    def take_folded(self, growths: Sequence[Growth]) -> None:
-        device, with_queue = growths
+    def take_folded(self, stream: str, growths: Sequence[Growth]) -> None:
+        # nothing queues bios, so they have one latency
+        device, with_queue = growths if stream == "biolatency" else (*growths, *growths)
         add_growth(self.device, device)
         add_growth(self.with_queue, with_queue)
         self._folded += device.events

@@ -21,7 +21,7 @@ BIOS = Detail(
         Program("on_block_bio_queue", "block_bio_queue"),
         Program("on_block_bio_complete", "block_bio_complete"),
     ),
-    streams=(Stream("bios", words=4),),
+    streams=(Stream("bios", words=4, folded=(Distribution("bios", tables=1),)),),
     is_needed=has_disks_without_requests,
 )
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* Requests and bios in flight, by address. */
 #pragma once
-#include "batch.h"
+#include "folded.h"
 
 /* A block request between its allocation or issue and its completion, or a bio. */
 struct issued_request {
@@ -97,6 +97,12 @@ inline_always u32 operation(u32 flags)
 	if (op >= 34) /* REQ_OP_DRV_IN and _OUT: passthrough */
 		return op & 1 ? BLOCK_OTHER_WRITE : BLOCK_OTHER_READ;
 	return op & 1 ? BLOCK_WRITE : BLOCK_OTHER_READ;
+}
+
+/* Whether a completion of this kind has latencies that are in the distributions. */
+inline_always bool is_timed(u64 kind)
+{
+	return !(kind & (SCOPED ? BLOCK_NOT_TIMED_IN_SCOPE : BLOCK_NOT_TIMED));
 }
 
 inline_always u32 device_number(u64 disk)

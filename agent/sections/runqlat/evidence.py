@@ -32,7 +32,7 @@ class RunqlatFold(SectionFold):
 
     takes: ClassVar[Mapping[str, Taker]] = {"runqlat": take}
 
-    def take_folded(self, growths: Sequence[Growth]) -> None:
+    def take_folded(self, stream: str, growths: Sequence[Growth]) -> None:
         (waits,) = growths
         add_growth(self.histogram, waits)
 

@@ -111,7 +111,7 @@ class _Mapped:
         self._bins = np.frombuffer(self._memory["folded_bins"], np.uint32).reshape(-1, FOLD_BINS)
         sums = np.frombuffer(self._memory["folded_sums"], SUMS_DTYPE)
         self._sums = sums.reshape(geometry.cpus, len(DISTRIBUTIONS))
-        self._tables = geometry.fold_tables()
+        self._tables = geometry.tables_of_bins()
         self._fence = acquire_fence()
         self._last_bins: dict[int, NDArray[np.uint32]] = {}
         self._last_sums = np.zeros(len(DISTRIBUTIONS), SUMS_DTYPE)

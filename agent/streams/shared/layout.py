@@ -124,6 +124,8 @@ FOLD_HIGHEST = 10**11
 """The bins of an HdrHistogram from 1 ns to 100 s with three digits, as agent.aggregate has them."""
 FOLD_TABLE_SIZE = 4 * FOLD_BINS
 FOLD_SUMS_SIZE = 64
+FOLD_TABLES = (8, 4, 2, 1)
+"""How many CPUs may have a table of bins of their own; fewer where memory is short."""
 
 RING_SIZES = (4 << 20, 2 << 20, 1 << 20)
 """Half of the largest, the level at which the reader is woken early, holds 250,000 events: one
@@ -198,6 +200,8 @@ class Geometry:
     slots: int
     members: int
     ring_bytes: int
+    fold_tables: int = FOLD_TABLES[0]
+    """Most tables of bins that a distribution may have, a power of two (``tables_of_bins``)."""
 
     def map_sizes(self) -> dict[str, int]:
         """Return the value size in bytes of each directly addressed map."""
@@ -210,20 +214,21 @@ class Geometry:
             "config": CONFIG_SIZE,
             "cgroups": CGROUPS_SIZE,
             "run_queues": self.cpus * RUN_QUEUE_SIZE,
-            "folded_bins": sum(len(tables) for tables in self.fold_tables()) * FOLD_TABLE_SIZE,
+            "folded_bins": sum(map(len, self.tables_of_bins())) * FOLD_TABLE_SIZE,
             "folded_sums": self.cpus * len(DISTRIBUTIONS) * FOLD_SUMS_SIZE,
             **{table.name: table.size(self) for probe in PROBES for table in probe.tables},
         }
 
-    def fold_tables(self) -> list[range]:
+    def tables_of_bins(self) -> list[range]:
         """Return the numbers of each distribution's tables.
 
         CPU n uses the n-th of them, modulo their number.
         """
         first, tables = 0, []
         for _, distribution in DISTRIBUTIONS:
-            tables.append(range(first, first + min(distribution.tables, self.cpus)))
-            first = tables[-1].stop
+            number = min(distribution.tables, self.fold_tables, self.cpus)
+            tables.append(range(first, first + number))
+            first += number
         return tables
 
     def maps_bytes(self) -> int:
@@ -255,7 +260,7 @@ class Geometry:
 
     def _fold_constants(self) -> dict[str, int]:
         constants = {"FOLDS": len(DISTRIBUTIONS)}
-        numbered = enumerate(zip(DISTRIBUTIONS, self.fold_tables(), strict=True))
+        numbered = enumerate(zip(DISTRIBUTIONS, self.tables_of_bins(), strict=True))
         for number, ((_, distribution), tables) in numbered:
             name = f"FOLD_{distribution.name.upper()}"
             constants[name] = number
@@ -275,7 +280,8 @@ def machine_geometry(possible_cpus: int, pid_max: int, ring_bytes: int | None = 
     ``pid_max`` may be raised at any time. Two tasks that share a slot can be told apart, but two
     tasks that shared a member byte could not, so every possible thread id has its own byte.
 
-    The ring is the largest with which the maps take no more than MAPS_BYTES, or else the smallest.
+    If the maps would take more than MAPS_BYTES, the ring is smaller, then there are fewer tables
+    of bins; the smallest of both may still be too large.
     """
     choices = [
         Geometry(
@@ -283,7 +289,9 @@ def machine_geometry(possible_cpus: int, pid_max: int, ring_bytes: int | None = 
             slots=min(power_of_two(pid_max), MAX_SLOTS),
             members=1 << TID_BITS,
             ring_bytes=size,
+            fold_tables=tables,
         )
+        for tables in FOLD_TABLES
         for size in ([ring_bytes] if ring_bytes else RING_SIZES)
     ]
     return next((g for g in choices if g.maps_bytes() <= MAPS_BYTES), choices[-1])

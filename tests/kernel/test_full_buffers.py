@@ -17,6 +17,8 @@ from fakes.program import program
 
 from agent.aggregate.histogram import LatencyHistogram
 from agent.model import TIMINGS, TRANSPORTS, Json
+from agent.streams.shared.layout import MAPS_BYTES
+from agent.streams.supervisor.maps import this_machine
 
 TURNS = 50_000
 SMALL = 64 << 10
@@ -215,6 +217,16 @@ def test_bios_are_folded_without_their_device(copy: Copy) -> None:
         row["count"] for row in biolatency["by_operation"] if row["device"] == device.number
     )
     assert in_rows + counts["folded"] == 2 * blocks
+
+
+def test_the_kernel_takes_the_memory_that_the_sizes_say(own_agent: Launched) -> None:
+    with own_agent.run() as run:
+        pass
+    geometry = this_machine()
+    taken = run.evidence["overhead"]["map_bytes"]
+    assert taken == pytest.approx(geometry.maps_bytes(), rel=0.005)
+    if geometry.cpus <= 64:
+        assert taken <= 1.005 * MAPS_BYTES
 
 
 def nice_of(pid: int) -> str:

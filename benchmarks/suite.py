@@ -54,7 +54,7 @@ TOOLS = {
     "bpftrace": ("bpftrace", "--version"),
     "fio": ("fio", "--version"),
     "pgbench": ("pgbench", "--version"),
-    "bcc": ("/usr/bin/python3", "-c", "import bcc; print(bcc.__version__)"),
+    "bcc": ("/usr/bin/python3", "-I", "-c", "import bcc; print(bcc.__version__)"),
 }
 
 

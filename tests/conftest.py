@@ -11,9 +11,10 @@ modules in tests/fakes (``from fakes.name import thing``).
 import functools
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -53,7 +54,9 @@ def may_use_bpf(capabilities: int) -> bool:
 
 def has_bcc(python: str) -> bool:
     """Return whether an interpreter finds the real bcc: PyPI's namesake contains no libbcc."""
-    found = subprocess.run([python, "-c", "import bcc.libbcc"], capture_output=True, check=False)
+    found = subprocess.run(
+        [python, "-I", "-c", "import bcc.libbcc"], capture_output=True, check=False
+    )
     return found.returncode == 0
 
 
@@ -116,3 +119,15 @@ def tool() -> Callable[[str], str]:
         return path
 
     return find
+
+
+@pytest.fixture
+def as_from_a_shell() -> Iterator[None]:
+    """Have children start with the signals of a terminal, even if the tests ignore them (nohup)."""
+    numbers = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
+    ignored = [number for number in numbers if signal.getsignal(number) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, signal.SIG_DFL)
+    yield
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)

@@ -9,7 +9,6 @@ import json
 import logging
 import signal
 import socket
-import sys
 from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 
@@ -20,6 +19,7 @@ from agent.errors import NotRunning
 from agent.http.app import create_app
 from agent.http.server import serve as serve_http
 from agent.http.settings import HttpSettings, local_host_names
+from agent.processes.log import log_to_stderr
 from agent.recording.collector import Collector
 from agent.recording.recorder import Recorder
 from agent.recording.unavailable import UnavailableCollector
@@ -86,7 +86,7 @@ def serve_without_supervisor(
 
 
 def _run(main: Callable[[], Awaitable[None]]) -> int:
-    logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", stream=sys.stderr)
+    log_to_stderr()
     # The modules live as long as the process: the garbage collector need not spend 20 ms on them
     # each time.
     gc.collect()

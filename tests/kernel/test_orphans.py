@@ -14,6 +14,8 @@ from fakes.waiting import eventually
 
 from agent.client.interpreter import own_module
 
+pytestmark = pytest.mark.usefixtures("as_from_a_shell")
+
 WAYS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGKILL)
 
 

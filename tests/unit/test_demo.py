@@ -1,9 +1,12 @@
 """The demonstration, against a fake agent."""
 
+import contextlib
 import io
 import json
 import os
+import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -85,11 +88,66 @@ def test_a_refusal_is_passed_on_in_the_agents_words(capsys: pytest.CaptureFixtur
     assert "run r-1 is in progress" in capsys.readouterr().err
 
 
+def said(capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the demo's only line, without its beginning; nothing else was printed."""
+    shown = capsys.readouterr()
+    [line] = shown.err.splitlines()
+    assert shown.out == ""
+    assert line.startswith("demo: ")
+    return line.removeprefix("demo: ")
+
+
 def test_an_agent_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     with serving(FakeAgent()) as gone:
         pass
     assert demo.run_demo(gone.url) == 1
-    assert "demo: " in capsys.readouterr().err
+    assert said(capsys) == f"no answer from {gone.url}/status: Connection refused"
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:9090", "http://", "http://127.0.0.1:http"])
+def test_a_url_of_no_agent(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert demo.run_demo(url) == 1
+    assert said(capsys).endswith("/status: not the URL of an agent (expected http://HOST:PORT)")
+
+
+ANSWERS = {
+    "HTML": b"HTTP/1.1 404 Not Found\r\nContent-Length: 6\r\n\r\n<html>",
+    "a page": b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>",
+    "a list": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]",
+    "another object": b'HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n{"up": "yes"}',
+    "another error": b'HTTP/1.1 404 No\r\nContent-Length: 14\r\n\r\n{"detail": "x"}',
+    "elsewhere": b"HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n",
+    "SSH": b"SSH-2.0-OpenSSH_9.2\r\n",
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_what_answers_is_no_agent(answer: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with listening(ANSWERS[answer]) as url:
+        assert demo.run_demo(url) == 1
+    words = said(capsys)
+    assert url in words
+    assert "is not a chainbench-agent" in words or "no answer from" in words
+    assert "urllib3" not in words
+    assert "object at 0x" not in words
+
+
+@contextlib.contextmanager
+def listening(answer: bytes) -> Iterator[str]:
+    """Give one client this answer, whatever it asks."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def reply() -> None:
+            client, _ = server.accept()
+            with client:
+                client.recv(65536)
+                client.sendall(answer)
+
+        thread = threading.Thread(target=reply)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        thread.join()
 
 
 def test_without_requests_the_demo_says_what_to_install(

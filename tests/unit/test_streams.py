@@ -1,5 +1,6 @@
 """Standard streams that are closed, full or gone, with real processes."""
 
+import contextlib
 import json
 import os
 import shlex
@@ -19,6 +20,8 @@ from agent.client.interpreter import own_module
 
 SIGPIPE_STATUS = 141
 """Exit status as in shells, 128 + SIGPIPE: what ``cat`` has there."""
+
+pytestmark = pytest.mark.usefixtures("as_from_a_shell")
 
 
 @pytest.fixture
@@ -121,17 +124,17 @@ def unused_port() -> int:
         return int(free.getsockname()[1])
 
 
+def answers(client: AgentClient) -> bool:
+    try:
+        return "running" in client.get("/status")
+    except AgentUnreachable:
+        return False
+
+
 def test_a_service_needs_none_of_its_streams(served: tuple[int, int]) -> None:
     pid, port = served
     client = AgentClient(f"http://127.0.0.1:{port}")
-
-    def answers() -> bool:
-        try:
-            return "running" in client.get("/status")
-        except AgentUnreachable:
-            return False
-
-    eventually(answers)
+    eventually(lambda: answers(client))
     client.post("/start", {})
     assert "completeness" in client.post("/stop")
     # no socket or file of the agent's took the place of a stream
@@ -140,6 +143,34 @@ def test_a_service_needs_none_of_its_streams(served: tuple[int, int]) -> None:
     for each in pids:
         streams = [os.readlink(f"/proc/{each}/fd/{number}") for number in range(3)]
         assert set(streams) <= {"/dev/null", "/dev/full"}
+
+
+def test_a_service_does_not_wait_for_a_reader_of_its_log(unused_port: int) -> None:
+    """The pipe is full and nobody reads it, as when a terminal was stopped with Ctrl-S."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while os.write(writer, bytes(4096)):
+            pass
+    os.set_blocking(writer, True)
+    started = own_module("agent", "--port", str(unused_port))
+    process = subprocess.Popen(
+        started.command, env=dict(started.environment), stdout=subprocess.DEVNULL, stderr=writer
+    )
+    client = AgentClient(f"http://127.0.0.1:{unused_port}")
+    try:
+        eventually(lambda: answers(client))
+        client.post("/start", {"scenario": "x" * 100})
+        client.post("/stop")
+        client.post("/start", {})
+    finally:
+        # in the middle of a run, whose evidence is logged, or would be
+        process.terminate()
+        assert process.wait(20) == 0
+    # it did not write more than there was room for
+    assert len(os.read(reader, 1 << 20)) <= 1 << 16
+    for fd in (reader, writer):
+        os.close(fd)
 
 
 def test_an_interrupted_command_says_so_in_one_line(tmp_path: Path) -> None:

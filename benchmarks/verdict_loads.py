@@ -241,7 +241,9 @@ def journal() -> Iterator[int]:
             with tree(again_and_again(synced.split(), dsync.split())) as root:
                 yield root
         finally:
-            run_for_output(["umount", str(mounted)])
+            # the killed processes may still wait for the disk
+            until = 'until umount "$0" 2>/dev/null; do sleep 0.1; done'
+            subprocess.run(["sh", "-c", until, mounted], timeout=60, check=True)
 
 
 def _needs_root() -> Missing | None:

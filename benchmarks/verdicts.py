@@ -23,7 +23,9 @@ SETTLE_SECONDS = 1.0
 SCOPES = ("scope", "system")
 FULL_RUNS, QUICK_RUNS = 800, 40
 
-COUNTED = frozenset({"lost", "collided", "unmatched", "unseen", "recursion", "unaccounted"})
+COUNTED = frozenset(
+    {"lost", "collided", "unmatched", "unseen", "recursion", "unaccounted", "folded"}
+)
 """Reasons that are counts of events that are missing, by the kernel's account or the programs'."""
 HAPPENED = frozenset({"suspended", "cpus_changed", "overflow", "section_unavailable"})
 """Reasons that name something that happened to the machine or the run."""

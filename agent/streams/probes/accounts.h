@@ -49,6 +49,43 @@ inline_always bool is_stale_clock(s64 excess)
 	return excess < STALE_CLOCK_NS && excess > -STALE_CLOCK_NS;
 }
 
+#if !TIMING_ACCOUNTING && WITH_TASK_TIMES
+/* A turn begins: note what the scheduler has accounted to the task before. */
+inline_always void note_arrival(struct run_queue *here, u64 next, u64 now)
+{
+	here->arrived_ns = now;
+	here->runtime = LOAD64(next, TASK_RUNTIME);
+	here->wait_excess_ns = 0;
+	here->wait_unexplained_ns = 0;
+}
+
+/* Whether the task that the slot is about came to this CPU last, by what we have seen. */
+inline_always bool is_noted(const struct run_queue *here, const struct task_slot *slot)
+{
+	return here->arrived_ns == slot->since;
+}
+
+/* By how much more the scheduler accounts of a turn that was noted and ends now. */
+inline_always s64 turn_excess(const struct run_queue *here, u64 prev, u64 now)
+{
+	return LOAD64(prev, TASK_RUNTIME) - here->runtime - (now - here->arrived_ns);
+}
+
+/*
+ * Look again at a wait that was not explained, as the turn after it ends. If the turn is longer by
+ * the scheduler's account by as much as the wait is shorter, it only dates the switch between them
+ * otherwise: its clock was renewed after it queued the task, and has stood still since.
+ */
+inline_always void explain_wait(struct task_slot *slot, struct run_queue *here, u64 prev, u64 now)
+{
+	s64 unexplained = here->wait_unexplained_ns;
+
+	here->wait_unexplained_ns = 0;
+	if (is_noted(here, slot) && is_stale_clock(turn_excess(here, prev, now) + unexplained))
+		slot->scheduler_excess_ns += unexplained;
+}
+#endif
+
 #if WITH_WAIT_ACCOUNT
 
 /*
@@ -109,7 +146,8 @@ inline_always void compare_wait(struct task_slot *slot, struct run_queue *here, 
 	} else if (tag & SLOT_DEQUEUE_DELAYED && excess > 0) {
 		origin_of(slot->tid)->sleep_as_wait_us += (u64)excess / 1000;
 	} else {
-		here->wait_excess_ns = here->wait_unexplained_ns = excess;
+		note_arrival(here, next, slot->since);
+		here->wait_excess_ns = here->wait_unexplained_ns = excess; /* until the turn ends */
 	}
 	if (rarely(!queued))
 		origin_of(slot->tid)->pcount--; /* an arrival that the scheduler does not count */
@@ -223,21 +261,6 @@ inline_always u32 sleeps_queued(u64 task)
 
 #if WITH_TURN_ACCOUNT
 
-/* A turn begins: note what the scheduler has accounted to the task before. */
-inline_always void note_arrival(struct run_queue *here, u64 next, u64 now)
-{
-	here->arrived_ns = now;
-	here->runtime = LOAD64(next, TASK_RUNTIME);
-	here->wait_excess_ns = 0;
-	here->wait_unexplained_ns = 0;
-}
-
-/* Whether the task that the slot is about came to this CPU last, by what we have seen. */
-inline_always bool is_noted(const struct run_queue *here, const struct task_slot *slot)
-{
-	return here->arrived_ns == slot->since;
-}
-
 /* From here on compare CPU time anew: the turn that ends was not seen from its beginning. */
 inline_always void skip_turn(struct task_slot *slot, u64 task)
 {
@@ -248,8 +271,7 @@ inline_always void skip_turn(struct task_slot *slot, u64 task)
 
 /*
  * Compare a turn that ends now. If the scheduler's clock was stale as the turn began, the turn is
- * longer by the scheduler's account by as much as the wait before is shorter. Where the two make up
- * for each other, the scheduler only dates the switch between them otherwise, which explains both.
+ * longer by the scheduler's account by as much as the wait before is shorter.
  */
 inline_always void compare_turn(struct task_slot *slot, struct run_queue *here, u64 prev, u64 now)
 {
@@ -260,21 +282,13 @@ inline_always void compare_turn(struct task_slot *slot, struct run_queue *here, 
 	if (rarely(!is_noted(here, slot)))
 		return;
 
-	s64 excess = LOAD64(prev, TASK_RUNTIME) - here->runtime - (now - here->arrived_ns);
+	s64 excess = turn_excess(here, prev, now);
 
-	bool made_up = is_stale_clock(excess + here->wait_excess_ns);
-
-	if (is_stale_clock(excess) || made_up)
+	if (is_stale_clock(excess) || is_stale_clock(excess + here->wait_excess_ns))
 		origin_of(slot->tid)->turn_excess_ns += excess;
-	if (rarely(here->wait_unexplained_ns) && made_up)
-		slot->scheduler_excess_ns += here->wait_unexplained_ns;
 }
 
 #else
-
-inline_always void note_arrival(struct run_queue *here, u64 next, u64 now)
-{
-}
 
 inline_always void skip_turn(struct task_slot *slot, u64 task)
 {

@@ -47,8 +47,12 @@ inline_always void end_turn(struct task_slot *slot, u64 prev, u64 now)
 	} else if (rarely(discount_unseen_waits(slot, prev))) {
 		exclude_since_unseen_end(slot, prev, now);
 	} else {
+		struct run_queue *here = this_run_queue();
+
 		add_turn(slot, now - slot->since);
-		compare_turn(slot, this_run_queue(), prev, now);
+		compare_turn(slot, here, prev, now);
+		if (rarely(here->wait_unexplained_ns))
+			explain_wait(slot, here, prev, now);
 	}
 }
 
@@ -203,7 +207,8 @@ inline_always void switched_in(void *ctx, u64 next, u64 now)
 	struct run_queue *here = this_run_queue();
 
 	enter_state(slot, SLOT_RUNNING, now);
-	note_arrival(here, next, now);
+	if (WITH_TURN_ACCOUNT)
+		note_arrival(here, next, now);
 	if (rarely(!timed))
 		discount_untimed_wait(slot, here, next);
 	else

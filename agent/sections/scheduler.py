@@ -21,6 +21,8 @@ FIELDS = (
     Field("TASK_RUN_DELAY", (("task_struct", "sched_info.run_delay"),)),
     Field("TASK_PCOUNT", (("task_struct", "sched_info.pcount"),)),
     Field("TASK_RUNTIME", (("task_struct", "se.sum_exec_runtime"),)),
+    # the same as the task last came to a CPU
+    Field("TASK_PREV_RUNTIME", (("task_struct", "se.prev_sum_exec_runtime"),)),
     Field("TASK_LAST_ARRIVAL", (("task_struct", "sched_info.last_arrival"),)),
     Field("TASK_LAST_QUEUED", (("task_struct", "sched_info.last_queued"),)),
     # a task's run queue, whose clock the scheduler times waits by; CONFIG_FAIR_GROUP_SCHED

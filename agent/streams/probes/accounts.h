@@ -37,6 +37,9 @@ inline_always struct run_queue *this_run_queue(void)
 	return run_queue(bpf_get_smp_processor_id());
 }
 
+/* The most that a tag can say of it (turns.h): the 16 bits of a block's reason. */
+#define EARLIEST_US 65535
+
 /*
  * The two clocks are read at different moments of one switch or wakeup: the scheduler's is up to a
  * few microseconds old, and other tracers' programs may run before ours. A larger difference is
@@ -138,9 +141,12 @@ inline_always void compare_wait(struct task_slot *slot, struct run_queue *here, 
 	u64 upcoming = upcoming_run_delay(here, next, queued);
 	s64 excess = attribute_run_delay(slot, next, upcoming) - ours;
 	/* its clock stood still, or it did not queue the task */
-	bool may_be_less = upcoming == 0 && (queued || (tag & SLOT_STATE) == SLOT_PREEMPTED);
+	bool preempted = (tag & SLOT_STATE) == SLOT_PREEMPTED;
+	bool may_be_less = upcoming == 0 && (queued || preempted);
+	/* by its clock the turn before ended that much earlier */
+	u64 early = preempted ? (u64)(tag >> SLOT_REASON_SHIFT) * 1000 : 0;
 
-	if (is_stale_clock(excess) || (excess < 0 && may_be_less)) {
+	if (is_stale_clock(excess) || is_stale_clock(excess - early) || (excess < 0 && may_be_less)) {
 		slot->scheduler_excess_ns += excess;
 		here->wait_excess_ns = excess;
 	} else if (tag & SLOT_DEQUEUE_DELAYED && excess > 0) {

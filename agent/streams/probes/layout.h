@@ -14,7 +14,7 @@
  */
 struct task_slot {
 	u32 tid; /* 0: free */
-	u32 tag; /* state, flags << 8, reason (of a stop: its kind) << 16 */
+	u32 tag; /* state, flags << 8, reason (of a stop: its kind; of a preemption: turns.h) << 16 */
 	u64 since;
 	u64 wait_ns;	  /* on a run queue (timing.h) */
 	u64 preempted_ns; /* the part of it that followed a preemption */

@@ -86,11 +86,31 @@ inline_always void woken_from_unseen_sleep(struct task_slot *slot, u64 task, u64
 		counters()->blocked_unmatched++;
 }
 
-/* What a task does once it is switched out. */
-inline_always u32 switched_out_tag(u64 prev, bool runnable, u32 state)
+/*
+ * By how much earlier the scheduler dates the end of a turn that a preemption ends, in µs: with lazy
+ * preemption (since 6.13) the wakeup that causes it may be as old as the last tick, and the clock
+ * is not renewed at the switch. Only tasks of the fair class have the time as they arrived.
+ */
+inline_always u32 ended_early_us(const struct task_slot *slot, u64 prev, u64 now)
 {
-	if (runnable)
-		return runnable_tag(prev, SLOT_PREEMPTED);
+	u64 theirs = LOAD64(prev, TASK_RUNTIME) - LOAD64(prev, TASK_PREV_RUNTIME);
+	s64 early = now - slot->since - theirs;
+
+	if ((slot->tag & SLOT_STATE) != SLOT_RUNNING || early < 0 || early > EARLIEST_US * 1000)
+		return 0;
+	return (u64)early / 1000;
+}
+
+/* What a task does once it is switched out. */
+inline_always u32 switched_out_tag(const struct task_slot *slot, u64 prev, bool runnable, u32 state,
+				   u64 now)
+{
+	if (runnable) {
+		u32 tag = runnable_tag(prev, SLOT_PREEMPTED);
+
+		return tag == SLOT_PREEMPTED ? tag | ended_early_us(slot, prev, now) << SLOT_REASON_SHIFT :
+					       tag;
+	}
 	if (!WITH_OFFCPU)
 		return SLOT_RUNNING | SLOT_DEQUEUE_DELAYED; /* this run does not time blocks */
 	return blocked_tag(prev, state) | dequeue_delayed(prev);
@@ -113,7 +133,7 @@ inline_always void switched_out(void *ctx, u64 prev, bool runnable, u32 state, u
 	else
 		end_turn(slot, prev, now);
 
-	u32 tag = switched_out_tag(prev, runnable, state);
+	u32 tag = switched_out_tag(slot, prev, runnable, state, now);
 
 	if (is_blocked(tag))
 		wait_began(ctx, tid, now);

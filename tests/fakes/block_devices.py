@@ -64,9 +64,9 @@ def loop_device(tool: Tool, file: Path, *options: str) -> Iterator[Device]:
 
 
 @contextlib.contextmanager
-def mounted(tool: Tool, device: Path, folder: Path, *options: str) -> Iterator[Path]:
+def mounted(tool: Tool, device: Path, folder: Path) -> Iterator[Path]:
     folder.mkdir(exist_ok=True)
-    run(tool("mount"), *options, device, folder)
+    run(tool("mount"), device, folder)
     try:
         yield folder
     finally:

@@ -58,6 +58,7 @@ def field(must_be: str, description: str, **constraints: Any) -> Meta:
 
 
 def label(description: str) -> Meta:
+    """Describe a string of at most `LONGEST_LABEL` characters, none of which is a control."""
     # Validation looks at the characters itself, to say which one is wrong.
     pattern = {"pattern": f"^{TEXT}$"}
     return field(A_STRING, description, max_length=LONGEST_LABEL, extra_json_schema=pattern)
@@ -68,6 +69,7 @@ def one_of(choices: tuple[str, ...], description: str) -> Meta:
 
 
 def finite(description: str, least: float = -LARGEST_NUMBER) -> Meta:
+    """Describe a number that a double can hold."""
     must_be = "a finite number" if least < 0 else "a finite number that is not negative"
     return field(must_be, description, ge=least, le=LARGEST_NUMBER)
 

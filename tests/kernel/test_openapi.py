@@ -23,7 +23,7 @@ def test_no_request_gets_an_undeclared_answer(agent: RealAgent, tmp_path: Path) 
 
 
 @pytest.mark.thorough
-def test_none_of_a_thousand_requests_gets_an_undeclared_answer(
+def test_none_of_hundreds_of_requests_gets_an_undeclared_answer(
     agent: RealAgent, tmp_path: Path
 ) -> None:
-    assert check_answers(agent.url, tmp_path, 300, THE_MACHINE_DECIDES) > 1000
+    assert check_answers(agent.url, tmp_path, 120, THE_MACHINE_DECIDES) > 500

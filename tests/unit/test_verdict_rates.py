@@ -1,0 +1,64 @@
+"""How alarms are judged and counted, on made-up runs: nothing is run."""
+
+from typing import Any
+
+import pytest
+
+from agent.overhead.protocols import Missing
+from benchmarks.verdicts import Alarm, Bracket, Rates, Row, proof_of
+from benchmarks.verdicts_page import render, write_page
+
+BRACKET = Bracket(around={"context_switches": 1_100}, within={"context_switches": 1_000})
+
+
+def evidence(*reasons: str, **checks: Any) -> dict[str, Any]:
+    failed = [{"name": name, "ours": ours, "pass": False} for name, ours in checks.items()]
+    passed = {"name": "forks", "ours": 1, "pass": True}
+    return {"completeness": {"reasons": list(reasons)}, "checks": [passed, *failed]}
+
+
+@pytest.mark.parametrize("reason", ["lost: 3", "unseen: 200 arrivals", "cpus_changed: 0-1, then 0"])
+def test_what_was_counted_or_happened_is_a_proof(reason: str) -> None:
+    assert proof_of(evidence(reason), BRACKET) == reason
+
+
+@pytest.mark.parametrize(
+    ("ours", "proof"),
+    [
+        (999, "context_switches: 999 of at least 1000"),
+        (1_000, ""),
+        (1_100, ""),
+        (1_101, "context_switches: 1101 of at most 1100"),
+    ],
+)
+def test_a_count_that_the_kernel_contradicts_is_a_proof(ours: int, proof: str) -> None:
+    assert proof_of(evidence("check_failed: …", context_switches=ours), BRACKET) == proof
+
+
+def test_of_a_time_there_is_no_second_account() -> None:
+    assert proof_of(evidence("check_failed: …", cpu_time=5), BRACKET) == ""
+
+
+def alarm(proof: str = "") -> Alarm:
+    reasons = ("check_failed: cpu_time: …", "unseen: 30 arrivals")
+    return Alarm("idle", "scope", reasons, ({"name": "cpu_time"},), proof)
+
+
+def rates(*alarms: Alarm) -> Rates:
+    rows = (Row("idle", "nothing", "scope", 40, alarms), Row("idle", "nothing", "system", 40))
+    return Rates(rows, {"pgbench": Missing("not installed", "apt-get install it")}, 100.0)
+
+
+def test_the_table_counts_alarms_and_those_that_are_false() -> None:
+    text = render(rates(alarm(), alarm("30 unseen")))
+    assert "cpu_time 2, unseen 2" in text
+    assert "80 runs in 100 s, 1 false alarms, at most 1 of one load: pass" in text
+    assert "pgbench not run: not installed" in text
+    assert "at most 2 of one load: FAIL" in render(rates(alarm(), alarm()))
+
+
+def test_the_page_is_made_of_what_was_written() -> None:
+    measured = rates(alarm())
+    again = Rates.from_json(measured.to_json())
+    assert write_page(again, "a machine") == write_page(measured, "a machine")
+    assert "| idle: nothing | tree | 40 | 1 | 1 | cpu_time 1, unseen 1 |" in write_page(again, "")

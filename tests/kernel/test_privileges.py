@@ -3,7 +3,8 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from fakes.real_agent import RealAgent
 
 from agent.client.interpreter import Invocation, own_module
 from agent.sections.probes import DEFAULT_SECTIONS
+from agent.streams.drain.transport import FOLLOW_INTERVAL_S
 from agent.streams.shared.machines import MACHINES
 from agent.streams.supervisor.compilation import interpreters
 
@@ -272,6 +274,29 @@ def test_without_proc_it_serves_and_gives_a_reason(tmp_path: Path) -> None:
         assert (started["available"], started["code"]) == (False, "no_procfs")
         assert agent.stop()["completeness"]["verdict"] == "invalid"
         assert "chainbench_agent_ebpf_available 0" in agent.metrics()
+
+
+@pytest.mark.parametrize("folder", ["/sys", "/proc"])
+def test_what_disappears_during_a_run_ends_nothing(
+    tmp_path: Path, tool: Callable[[str], str], folder: str
+) -> None:
+    """Tasks in the background read there which CPUs are online, and where scheduling stands."""
+    own_mounts = ["unshare", "--mount", "--"]
+    with service(tmp_path / "log", "--transport", "perf", before=own_mounts) as agent:
+        agent.settle()
+        agent.start()
+        inside = [tool("nsenter"), "--mount", "--target", str(agent.supervisor)]
+        subprocess.run([*inside, "mount", "-t", "tmpfs", "none", folder], check=True)
+        # longer than between two looks at the CPUs
+        time.sleep(2.5 * FOLLOW_INTERVAL_S)
+        assert "chainbench_runqlat" in agent.metrics()
+        evidence = agent.stop()
+        assert evidence["available"]
+        assert evidence["runqlat"]["count"] > 0
+        assert "draining_failed" not in str(evidence["completeness"]["reasons"])
+        assert not agent.start()["available"]
+        agent.stop()
+        assert "Traceback" not in agent.log
 
 
 @pytest.mark.parametrize(

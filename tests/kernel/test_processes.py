@@ -111,6 +111,20 @@ def test_a_start_that_failed_late_does_not_spoil_the_next(tmp_path: Path) -> Non
             pass
 
 
+def test_an_error_in_the_supervisor_fails_the_request_only(copy: Copy) -> None:
+    copy.inject(faults.attribute, "agent.streams.supervisor.supervisor", "read_section_counts", 0)
+    with copy.launched() as agent:
+        agent.settle()
+        for _ in range(2):
+            started = agent.start()
+            assert (started["available"], started["code"]) == (False, "internal_error")
+            assert "TypeError" in started["reason"]
+            assert agent.stop()["completeness"]["verdict"] == "invalid"
+        assert agent.process.poll() is None
+        assert "supervisor" in agent.processes()
+        assert agent.log.count("Traceback") == 2
+
+
 @pytest.fixture
 def lasting(copy: Copy) -> Iterator[Launched]:
     """An agent that takes its time once its supervisor is gone."""

@@ -53,6 +53,11 @@ def test_a_disk_that_is_gone_lies_on_nothing(sysfs: Path) -> None:
     assert below(sysfs, "9:9") == ()
 
 
+def test_a_disk_whose_component_goes_meanwhile_lies_on_nothing(sysfs: Path) -> None:
+    (sysfs.parent / "devices/sda/sda3/dev").unlink()
+    assert below(sysfs, "253:0") == ()
+
+
 @pytest.mark.parametrize(
     ("file", "expected"),
     [

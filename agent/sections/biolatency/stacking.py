@@ -50,10 +50,10 @@ class Stacking:
             components = sorted(node.joinpath("slaves").iterdir())
         except OSError:
             return ()  # removed already, or no sysfs
-        if components:
-            disks = {self._whole_disk((c / "dev").read_text().strip()) for c in components}
-            return tuple(sorted(disks))
         try:
+            if components:
+                disks = {self._whole_disk((c / "dev").read_text().strip()) for c in components}
+                return tuple(sorted(disks))
             file = (node / "loop" / "backing_file").read_text(errors="surrogateescape")
         except OSError:
             return ()

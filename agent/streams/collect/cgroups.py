@@ -69,7 +69,11 @@ def _missing(path: str, mount: Path) -> ScopeError:
 
 
 def _mount_point() -> Path | None:
-    for line in Path("/proc/self/mounts").read_text().splitlines():
+    try:
+        lines = Path("/proc/self/mounts").read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
         fields = line.split()
         if fields[2] == "cgroup2":
             return Path(fields[1])

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from agent.overhead.protocols import Missing, WorkloadFailed
 from agent.overhead.workloads import last_cpu, run_for_output
+from benchmarks import procfs
 from benchmarks.peers import PEERS, Peer
 from benchmarks.postgres import Pgbench
 from benchmarks.workloads import DISK, missing_tool
@@ -55,8 +56,13 @@ def tree(command: Sequence[str], cwd: str | Path = "/") -> Iterator[int]:
         if process.poll() is not None:
             raise WorkloadFailed(f"{command[0]} ended with status {process.returncode}")
     finally:
+        # not only its session: fio's jobs have sessions of their own
+        pids = procfs.tree(process.pid)
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         process.wait()
 
 

@@ -1,10 +1,14 @@
 """How alarms are judged and counted, on made-up runs: nothing is run."""
 
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agent.overhead.protocols import Missing
+from benchmarks import procfs
+from benchmarks.verdict_loads import tree
 from benchmarks.verdicts import Alarm, Bracket, Rates, Row, proof_of
 from benchmarks.verdicts_page import render, write_page
 
@@ -62,3 +66,22 @@ def test_the_page_is_made_of_what_was_written() -> None:
     again = Rates.from_json(measured.to_json())
     assert write_page(again, "a machine") == write_page(measured, "a machine")
     assert "| idle: nothing | tree | 40 | 1 | 1 | cpu_time 1, unseen 1 |" in write_page(again, "")
+
+
+def test_a_load_ends_with_all_its_processes() -> None:
+    """Those with a session of their own, as fio's jobs have, are not in its process group."""
+    with tree(("sh", "-c", "setsid sleep 1000 & wait")) as root:
+        while len(pids := procfs.tree(root)) < 2:
+            time.sleep(0.01)
+    deadline = time.monotonic() + 10
+    while any(state_of(pid) not in ("", "Z") for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert {state_of(pid) for pid in pids} <= {"", "Z"}
+
+
+def state_of(pid: int) -> str:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return ""
+    return stat[stat.rindex(")") + 2]

@@ -40,7 +40,10 @@ def end_with_parent(pipe: int) -> None:
         fcntl.fcntl(pipe, fcntl.F_SETOWN, os.getpid())
         fcntl.fcntl(pipe, fcntl.F_SETSIG, signal.SIGTERM)
         fcntl.fcntl(pipe, fcntl.F_SETFL, os.O_ASYNC)
-    if select.select([pipe], [], [], 0)[0]:
+    # not select(), which takes no fd above 1023
+    watched = select.poll()
+    watched.register(pipe, select.POLLIN)
+    if watched.poll(0):
         sys.exit("the process that started this one has ended")
 
 

@@ -6,10 +6,12 @@ import time
 
 
 class LineReader:
-    """A pipe reader that buffers nothing that select() would have to see."""
+    """A pipe reader that buffers nothing that poll() would have to see."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
+        self._readable = select.poll()
+        self._readable.register(fd, select.POLLIN)
         self._rest = b""
 
     def read(self, seconds: float) -> str:
@@ -17,7 +19,7 @@ class LineReader:
         deadline = time.monotonic() + seconds
         while b"\n" not in self._rest:
             left = deadline - time.monotonic()
-            if left <= 0 or not select.select([self._fd], [], [], left)[0]:
+            if left <= 0 or not self._readable.poll(left * 1_000):
                 raise TimeoutError(f"no line in {seconds:g} s")
             piece = os.read(self._fd, 65_536)
             if not piece:

@@ -1,7 +1,9 @@
 """Starting an agent and talking to it."""
 
+import contextlib
 import json
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +14,7 @@ from fakes.agent_server import FakeAgent, serving
 from fakes.copied_package import Copy
 
 import agent as package
+from agent.client.children import child
 from agent.client.http_client import AgentClient, AgentRefused, AgentUnreachable
 from agent.client.interpreter import PACKAGE_FOLDER, Invocation, own_module
 from agent.client.spawn import AgentDidNotStart, running_agent
@@ -139,6 +142,45 @@ def test_a_command_that_is_not_there() -> None:
         running_agent(invocation=missing),
     ):
         pass
+
+
+# --- file descriptors
+
+
+def fds() -> set[str]:
+    return set(os.listdir("/dev/fd"))
+
+
+def test_a_parent_of_many_children_does_not_grow() -> None:
+    before = fds()
+    for _ in range(20):
+        with workload.part("compute", 0.0) as process:
+            process.communicate()
+        assert process.returncode == 0
+    assert fds() == before
+
+
+def test_a_child_that_could_not_be_started_leaves_nothing_open() -> None:
+    before = fds()
+    nothing = Invocation(("/no/such/command",), os.environ)
+    with pytest.raises(FileNotFoundError), child(nothing):
+        pass
+    assert fds() == before
+
+
+def test_a_child_of_a_parent_with_many_files_open() -> None:
+    """The fd that it watches is above 1023, the last one that select() takes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, 2_048), hard), hard))
+    try:
+        with contextlib.ExitStack() as stack:
+            while stack.enter_context(open(os.devnull)).fileno() < 1_100:
+                pass
+            with workload.part("compute", 0.05) as process:
+                output, _ = process.communicate()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert int(output) > 0
 
 
 # --- no code from the working directory or the environment runs

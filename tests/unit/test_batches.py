@@ -195,6 +195,9 @@ def test_any_interleaving_hands_over_each_event_once(seed: int, room: int) -> No
     batches = OpenBatches(kernel.fd, kernel.geometry)
     ledger.take_open(batches, sink)
     assert_each_once(kernel, batches, ledger, sink)
+    batches.close()
+    raced.close()
+    kernel.close()
 
 
 def test_a_batch_that_never_arrives_shows_in_the_sums(

@@ -6,7 +6,6 @@ declarations: a new field is one line here, and a line in ``docs/reference/http.
 Fields with a default are optional, and null is the same as omitting them.
 """
 
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
 
@@ -30,7 +29,12 @@ from agent.sections.probes import DEFAULT_SECTIONS, DETAILS, SCOPED_DETAILS, SEC
 LARGEST_COUNT = 2**63 - 1
 LARGEST_PID = 1 << 22
 """PID_MAX_LIMIT in include/linux/threads.h."""
-LARGEST_NUMBER = sys.float_info.max
+LARGEST_NUMBER = 2**1024 - 2**970 - 1
+"""The largest whole number that has a finite double nearest to it, which is what we take it for.
+
+`sys.float_info.max` is less: numbers beyond it that round to it would be taken, and to a reader of
+JSON that does not round, its decimal digits are another bound.
+"""
 
 MUST_BE = "must be"
 """Key of the words that say what a field must be, in the ``extra`` of its `Meta`."""
@@ -69,7 +73,7 @@ def one_of(choices: tuple[str, ...], description: str) -> Meta:
 
 
 def finite(description: str, least: float = -LARGEST_NUMBER) -> Meta:
-    """Describe a number that a double can hold."""
+    """Describe a number that rounds to a finite double."""
     must_be = "a finite number" if least < 0 else "a finite number that is not negative"
     return field(must_be, description, ge=least, le=LARGEST_NUMBER)
 

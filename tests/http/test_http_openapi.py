@@ -1,5 +1,6 @@
 """``/openapi.json`` describes what the server does: held by many generated requests."""
 
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -54,3 +55,19 @@ def test_the_document_names_every_route_with_the_codes_of_its_errors(url: str) -
     assert start["409"]["description"] == "`run_in_progress`"
     assert "`no_such_cgroup`" in start["422"]["description"]
     assert "422" not in document["paths"]["/status"]["get"]["responses"]
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_bounds_of_a_number_are_the_ones_that_are_declared(url: str, sign: int) -> None:
+    """Declared and taken are whole numbers, so that no reader of the document rounds them."""
+    document = requests.get(f"{url}/openapi.json").json()
+    gain = document["components"]["schemas"]["ReportBody"]["properties"]["gain_pct"]
+    bound = gain["maximum"] if sign > 0 else gain["minimum"]
+    assert isinstance(bound, int)
+
+    def status(number: int) -> int:
+        figures = {"baseline_ms": 1, "optimized_ms": 1, "gain_pct": number}
+        return requests.post(f"{url}/report", json=figures).status_code
+
+    assert float(bound) == sign * sys.float_info.max
+    assert [status(bound - sign), status(bound), status(bound + sign)] == [200, 200, 422]

@@ -122,6 +122,7 @@ def test_without_the_schedulers_account_what_does_not_need_it_runs(copy: Copy) -
     copy.inject(faults.kernel_lacks, "task_struct.sched_info.")
     with copy.launched() as agent:
         started = agent.start()
+        assert started["available"], started["reason"]
         assert started["unavailable"].keys() == {"runqlat", "offcpu"}
         assert started["armed"] == ["biolatency", "exec", "syscall_counts"]
         assert agent.stop()["available"]

@@ -248,10 +248,13 @@ inline_always u64 discount_unseen_waits(struct task_slot *slot, u64 task)
 	return 0;
 }
 
+/* Without task times the kernel may have no such field. */
+#if WITH_TASK_TIMES
 inline_always u64 open_run_delay(const struct task_slot *slot, u64 task)
 {
 	return TIMING_ACCOUNTING ? LOAD64(task, TASK_RUN_DELAY) - slot->wait_ns : 0;
 }
+#endif
 
 inline_always u32 dequeue_delayed(u64 task)
 {

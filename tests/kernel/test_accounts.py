@@ -20,8 +20,10 @@ from fakes import faults
 from fakes.checks import checks_of, of_a_tree, unexplained, unseen
 from fakes.copied_package import Copy
 from fakes.needs import needs_delayed_dequeues, needs_two_cpus
+from fakes.proc import arrivals, state
 from fakes.program import program
 from fakes.real_agent import RealAgent
+from fakes.waiting import eventually
 
 from agent.evidence.accounts import NS_PER_SWITCH, RELATIVE_BOUND
 from agent.model import Json
@@ -30,7 +32,7 @@ TURNS, REMOTE_TURNS, WRITES = 5_000, 5_000, 500
 HACKBENCH = ("-g", "4", "-l", "300")
 CROWD = ("--switch", "2", "--mutex", "2", "--timeout", "1", "--quiet")
 ATTEMPTS, REPEATED = 20, 5
-STARVED_SECONDS = 5.5
+STARVED_SECONDS, STARVING_WITHIN_SECONDS = 2**32 / 1e9 + 0.5, 120.0
 CPU_RUNS, CPU_RUNS_WITHIN = 15, 7
 
 
@@ -143,6 +145,25 @@ def test_a_command_whose_only_turn_was_not_seen_to_begin(copy: Copy) -> None:
     assert abs(check["unexplained"]) < 1_000
 
 
+def until_starved(pid: int) -> None:
+    """Wait until a runnable task has had no CPU for long.
+
+    How soon that begins depends on when the task that takes its CPU has started, and on what else
+    runs there.
+    """
+    seen, since = "", 0.0
+
+    def is_starved() -> bool:
+        nonlocal seen, since
+        # its time on a CPU and its arrivals there: neither changes while it waits
+        now, account = time.monotonic(), Path(f"/proc/{pid}/schedstat").read_text()
+        if account != seen or state(pid) != "R":
+            seen, since = account, now
+        return now - since > STARVED_SECONDS
+
+    eventually(is_starved, STARVING_WITHIN_SECONDS)
+
+
 @pytest.mark.thorough
 @needs_two_cpus
 def test_a_wait_of_many_seconds_that_is_accounted_in_parts(agent: RealAgent) -> None:
@@ -153,9 +174,14 @@ def test_a_wait_of_many_seconds_that_is_accounted_in_parts(agent: RealAgent) -> 
     with program("launch", "/bin/sh", "-c", f"{hog} & exec {starved}") as launcher:
         with agent.run(scope=launcher.scope) as run:
             pid = launcher.work()["pid"]
-            time.sleep(STARVED_SECONDS)
-            os.sched_setaffinity(pid, {first})
-            time.sleep(0.5)
+            try:
+                until_starved(pid)
+                before = arrivals(pid)
+                os.sched_setaffinity(pid, {first})
+                eventually(lambda: arrivals(pid) > before, STARVING_WITHIN_SECONDS)
+            except BaseException:
+                os.killpg(pid, signal.SIGKILL)
+                raise
         os.killpg(pid, signal.SIGKILL)
         launcher.hear()
     check = checks_of(run.evidence)["run_queue_wait"]

@@ -1,9 +1,12 @@
 """The privileged process and its peer, before any eBPF is involved."""
 
+import gc
+
 import pytest
 
 from agent.streams.shared import channel
 from agent.streams.shared.channel import Malformed
+from agent.streams.supervisor.armed import wait_for_running_programs
 from agent.streams.supervisor.maps import Maps
 from agent.streams.supervisor.supervisor import Supervisor
 
@@ -34,3 +37,16 @@ def test_the_end_of_the_agent_ends_it() -> None:
     agent.close()
     with ours:
         Supervisor(ours, no_maps).serve()
+
+
+def test_waiting_for_programs_leaves_nothing_to_the_garbage_collector() -> None:
+    """Each run waits once, and a thousand runs may pass before the supervisor collects."""
+    wait_for_running_programs()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(5):
+            wait_for_running_programs()
+        assert gc.collect() < 5
+    finally:
+        gc.enable()

@@ -24,6 +24,10 @@ MAX_PASSES = 8
 """The search for members ends with a pass that finds no new one. A fork storm can hide children
 from one pass; a later one finds them."""
 
+# once: each CDLL has a class of its own, which only the cyclic garbage collector frees, and that
+# runs every thousand runs or so in a process with as few objects as this one
+_libc = ctypes.CDLL(None, use_errno=True)
+
 
 class Armed:
     """One run's programs. They stay attached until ``detach`` or until this process exits."""
@@ -123,6 +127,5 @@ def wait_for_running_programs() -> None:
     membarrier.c), and tracepoint programs run inside an RCU read-side critical section.
     """
     machine = this_machine()
-    libc = ctypes.CDLL(None, use_errno=True)
-    if machine is None or libc.syscall(machine.membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) != 0:
+    if machine is None or _libc.syscall(machine.membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) != 0:
         time.sleep(GRACE_WITHOUT_MEMBARRIER_S)

@@ -40,7 +40,7 @@ def test_the_end_of_the_agent_ends_it() -> None:
 
 
 def test_waiting_for_programs_leaves_nothing_to_the_garbage_collector() -> None:
-    """Each run waits once, and a thousand runs may pass before the supervisor collects."""
+    """Each run waits once, and many may pass before the supervisor collects."""
     wait_for_running_programs()
     gc.collect()
     gc.disable()

@@ -24,8 +24,8 @@ MAX_PASSES = 8
 """The search for members ends with a pass that finds no new one. A fork storm can hide children
 from one pass; a later one finds them."""
 
-# once: each CDLL has a class of its own, which only the cyclic garbage collector frees, and that
-# runs every thousand runs or so in a process with as few objects as this one
+# once: each CDLL has a class of its own, which only the cyclic garbage collector frees, and it
+# seldom runs in a process that makes as few objects as this one
 _libc = ctypes.CDLL(None, use_errno=True)
 
 

@@ -1,9 +1,10 @@
-"""``python -m benchmarks overhead|micro|verdicts|merge``."""
+"""``python -m benchmarks overhead|targets|micro|verdicts|merge``."""
 
 import argparse
 import json
 import sys
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from agent.overhead.command import ProgressLine
 from agent.overhead.machine import Machine, read_machine
 from agent.overhead.results import Incomparable, Result, merge
 from agent.overhead.table import columns, render, render_machine
+from benchmarks import kept
 from benchmarks.against import Checkout, NotACheckout, checkout, measure_both
 from benchmarks.chart import draw
 from benchmarks.comparison import (
@@ -23,6 +25,7 @@ from benchmarks.comparison import (
 from benchmarks.micro import measure_parts
 from benchmarks.results_page import write_page
 from benchmarks.suite import (
+    FOR_TARGETS,
     FULL_ROUNDS,
     QUICK_ROUNDS,
     Selection,
@@ -30,7 +33,7 @@ from benchmarks.suite import (
     measure_all,
     versions,
 )
-from benchmarks.targets import part_rows, ratio_rows
+from benchmarks.targets import ENOUGH_PAIRS, PASS, held_rows, part_rows, ratio_rows
 from benchmarks.verdict_loads import LOADS
 from benchmarks.verdicts import FULL_RUNS, QUICK_RUNS, Rates, measure_rates
 from benchmarks.verdicts_page import render as render_rates
@@ -38,8 +41,6 @@ from benchmarks.verdicts_page import write_page as write_rates
 
 FOLDER = Path(__file__).parent
 PAGE = "RESULTS.md"
-DATA = "results.json"
-FIGURES = "micro.json"
 RATES = "verdicts.json"
 RATES_PAGE = FOLDER.parent / "docs" / "explanation" / "false-alarms.md"
 LOAD_NAMES = [load.name for load in LOADS]
@@ -89,6 +90,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_against(overhead)
     overhead.set_defaults(run=_overhead)
+    held = commands.add_parser(
+        "targets", help=f"measure the targets that must hold, ten minutes; update {PAGE}"
+    )
+    held.add_argument(
+        "--rounds",
+        type=_positive,
+        default=ENOUGH_PAIRS,
+        help=f"pairs (default: %(default)s; with fewer, {PAGE} stays as it is)",
+    )
+    held.add_argument("--out", type=_new_file, help="write JSON to this file")
+    held.set_defaults(run=_targets)
     parts = commands.add_parser("micro", help="measure fold, start, stop, memory and losses")
     parts.add_argument("--full", action="store_true", help=f"measure longer and update {PAGE}")
     parts.add_argument("--out", type=_new_file, help="write JSON to this file")
@@ -140,23 +152,37 @@ def _overhead(options: argparse.Namespace) -> int:
         return _show_comparison(result, against)
     _show(result)
     if options.full and not options.only:
-        _write(result, FOLDER / DATA)
+        _draw(result, kept.keep(kept.FULL, result))
         (FOLDER / PAGE).write_text(page())
     return 0 if result.workloads else 1
+
+
+def _targets(options: argparse.Namespace) -> int:
+    """Return 0 if all targets are met."""
+    selection = Selection(False, options.rounds, frozenset(FOR_TARGETS))
+    result = measure_all(selection, ProgressLine(sys.stderr), _tell)
+    if options.out:
+        _write(result, options.out)
+    _show(result)
+    rows = held_rows(result)
+    if options.rounds >= ENOUGH_PAIRS and result.workloads:
+        kept.keep(kept.TARGETS, result)
+        (FOLDER / PAGE).write_text(page())
+    return 0 if all(row.verdict == PASS for row in rows) else 1
 
 
 def _micro(options: argparse.Namespace) -> int:
     if options.against:
         return _micro_against(options, checkout(options.against))
-    machine = read_machine(versions())
+    machine, started = read_machine(versions()), datetime.now(UTC).isoformat(timespec="seconds")
     figures = measure_parts(options.full, _tell)
     rows = [(row.text, row.limit, row.found, row.verdict) for row in part_rows(figures)]
     print("\n".join(columns([("", "limit", "measured", ""), *rows])))
-    text = json.dumps({"machine": asdict(machine), "figures": figures}, indent=1) + "\n"
+    parts = kept.Parts(machine, figures, started, checkout().commit)
     if options.out:
-        options.out.write_text(text)
+        options.out.write_text(json.dumps(parts.to_json(), indent=1) + "\n")
     if options.full:
-        (FOLDER / FIGURES).write_text(text)
+        kept.keep(kept.PARTS, parts)
         (FOLDER / PAGE).write_text(page())
     return 0
 
@@ -219,7 +245,8 @@ def _result(path: Path) -> Result:
 
 def _show(result: Result) -> None:
     print(render(result))
-    rows = [(row.text, row.limit, row.found, row.verdict) for row in ratio_rows(result)]
+    targets = held_rows(result) + ratio_rows(result)
+    rows = [(row.text, row.limit, row.found, row.verdict) for row in targets]
     print("\n".join(columns([("", "limit", "measured", ""), *rows])))
 
 
@@ -240,6 +267,11 @@ def _sides(other: Checkout) -> str:
 def _write(result: Result, path: Path) -> None:
     """Write the JSON, and one picture per workload next to it."""
     path.write_text(json.dumps(result.to_json(), indent=1) + "\n")
+    _draw(result, path)
+
+
+def _draw(result: Result, path: Path) -> None:
+    """Write one picture per workload next to the JSON."""
     for workload in result.workloads:
         _picture(path, workload.name).write_text(draw(result, workload))
 
@@ -249,12 +281,14 @@ def _picture(data: Path, workload: str) -> Path:
 
 
 def page() -> str:
-    """Return the text of RESULTS.md, made from the last full run of each command."""
-    data, figures = _read(DATA), _read(FIGURES)
-    result = Result.from_json(data) if data else None
-    names = [workload.name for workload in result.workloads] if result else []
-    pictures = [_picture(FOLDER / DATA, name).name for name in names]
-    return write_page(result, figures.get("figures", {}), pictures)
+    """Return the text of RESULTS.md, made from the last runs on each make of processor."""
+    full, targets = kept.results(kept.FULL), kept.results(kept.TARGETS)
+    pictures = [
+        _picture(file, workload.name).name
+        for file, result in full.items()
+        for workload in result.workloads
+    ]
+    return write_page([*full.values(), *targets.values()], kept.parts(), pictures)
 
 
 def rates_page() -> str:

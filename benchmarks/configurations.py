@@ -8,7 +8,7 @@ from agent.overhead.agent_runs import AgentRun, Client
 from agent.overhead.protocols import Absent, Configuration, Missing, Nothing
 from agent.sections.probes import DEFAULT_SECTIONS, SECTIONS
 from benchmarks.folded_run import FoldedRun
-from benchmarks.peers import PEERS, Peer
+from benchmarks.peers import peers
 from benchmarks.probes import probes
 
 KTHREADD = 2
@@ -38,8 +38,7 @@ AGENT_RUNS: tuple[tuple[str, str, tuple[str, ...], dict[str, Any]], ...] = (
 
 def configurations(agent: RunningAgent | Missing, stack: ExitStack) -> list[Configuration]:
     """Return all configurations; closing ``stack`` ends their child processes."""
-    peers = [Peer(tool, stack) for tool in PEERS]
-    return [Nothing(), *probes(stack), *agent_runs(agent), folded_run(agent), *peers]
+    return [Nothing(), *probes(stack), *agent_runs(agent), folded_run(agent), *peers(stack)]
 
 
 def folded_run(agent: RunningAgent | Missing) -> Configuration:

@@ -1,7 +1,11 @@
 """Third-party tools that measure the same things. To add one, add an entry to `PEERS`.
 
-Each runs in a private mount namespace with tracefs and debugfs mounted, which several of them need.
-The host's own mounts do not change.
+Each runs with tracefs and debugfs mounted, which several of them need. The host's own mounts do not
+change.
+
+A tool that attaches nothing costs nothing, and must not look cheap. No tool reports what it has
+attached, some go on if they could not attach, and most have nothing to print if nothing happened.
+So the kernel is asked for the programs that a tool keeps attached, before the workload and after.
 """
 
 import os
@@ -9,18 +13,19 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.overhead.protocols import CannotMeasure, Missing
+from agent.overhead.protocols import CannotMeasure, Configuration, Missing
 from benchmarks import headers
+from benchmarks.attachments import attached_programs
 from benchmarks.processes import Interruptible
 
-SETTLE_SECONDS = 0.5
-"""Time from a tool's last startup message until its probes are attached, which no tool reports."""
 READY_SECONDS = 60.0
+SETTLE_SECONDS = 0.5
+"""For ``perf``, which attaches no BPF program: time until its events are enabled."""
 
 BPFTRACE = (
     'BEGIN { printf("ready\\n"); } '
@@ -32,7 +37,7 @@ BPFTRACE = (
 )
 """bpftrace's own runqlat.bt, without its banner."""
 
-IN_NAMESPACE = (
+WITH_TRACEFS = (
     "mount -t tracefs nodev /sys/kernel/tracing 2>/dev/null;"
     " mount -t debugfs nodev /sys/kernel/debug 2>/dev/null;"
     ' cd "$0" && exec "$@"'
@@ -41,14 +46,19 @@ IN_NAMESPACE = (
 
 @dataclass(frozen=True, slots=True)
 class PeerTool:
-    """A tool. ``ready`` matches its output when it is about to trace (empty: no such output);
-    ``proof`` matches its output if it did trace."""
+    """A tool, how to tell that it traces, and how to tell that it did.
+
+    ``ready`` matches its output when it is about to trace (empty: no such output). ``programs`` is
+    the number of BPF programs that it attaches (0: it uses none). ``proof`` matches its output if
+    it did trace (empty: it has nothing to report under most workloads).
+    """
 
     name: str
     label: str
     command: tuple[str, ...]
     package: str
     ready: str
+    programs: int
     proof: str
     wants_headers: bool = False
 
@@ -60,6 +70,7 @@ PEERS = (
         command=("runqlat-bpfcc",),
         package="bpfcc-tools",
         ready="Tracing run queue latency",
+        programs=3,
         proof=r"->.*\|",
         wants_headers=True,
     ),
@@ -69,6 +80,7 @@ PEERS = (
         command=("bpftrace", "-B", "line", "-e", BPFTRACE),
         package="bpftrace",
         ready="^ready",
+        programs=3,
         proof=r"@usecs:",
     ),
     PeerTool(
@@ -77,6 +89,7 @@ PEERS = (
         command=("perf", "sched", "record", "-o", "perf.data"),
         package="linux-perf",
         ready="",
+        programs=0,
         proof=r"Captured and wrote",
     ),
     PeerTool(
@@ -85,10 +98,60 @@ PEERS = (
         command=("syscount-bpfcc",),
         package="bpfcc-tools",
         ready="Tracing syscalls",
+        programs=1,
         proof=r"SYSCALL +COUNT\n\S",
         wants_headers=True,
     ),
 )
+
+LIBBPF_TOOLS = (
+    PeerTool(
+        name="libbpf-runqlat",
+        label="libbpf-tools runqlat",
+        command=("runqlat",),
+        package="libbpf-tools",
+        ready="",
+        programs=3,
+        proof=r"->.*\|",
+    ),
+    PeerTool(
+        name="libbpf-offcputime",
+        label="libbpf-tools offcputime",
+        command=("offcputime",),
+        package="libbpf-tools",
+        ready="",
+        programs=1,
+        proof=r"\(\d+\)\n +\d+",
+    ),
+    PeerTool(
+        name="libbpf-syscount",
+        label="libbpf-tools syscount",
+        command=("syscount",),
+        package="libbpf-tools",
+        ready="",
+        programs=1,
+        proof=r"SYSCALL +COUNT\n\S",
+    ),
+    PeerTool(
+        name="libbpf-biolatency",
+        label="libbpf-tools biolatency",
+        command=("biolatency",),
+        package="libbpf-tools",
+        ready="",
+        programs=2,
+        proof="",
+    ),
+    PeerTool(
+        name="libbpf-execsnoop",
+        label="libbpf-tools execsnoop",
+        command=("execsnoop",),
+        package="libbpf-tools",
+        ready="",
+        programs=2,
+        proof=r"^PCOMM.*\n\S",
+    ),
+)
+"""The tools of libbpf-tools that together measure what our five sections do."""
 
 
 class Peer:
@@ -116,17 +179,18 @@ class Peer:
 
     @contextmanager
     def armed(self) -> Iterator[None]:
-        """Raises `CannotMeasure` if the tool does not start or sees nothing."""
+        """Raises `CannotMeasure` if the tool does not start, attaches nothing, or sees nothing."""
         with tempfile.TemporaryDirectory(prefix="chainbench-peer-") as folder:
             child = self._start(Path(folder))
             try:
-                child.wait_until_said(self._tool.ready, READY_SECONDS)
-                time.sleep(SETTLE_SECONDS)
+                self._wait_until_tracing(child)
                 yield
+                if not self._is_attached(child):
+                    raise self._not_attached(child, "after the workload")
             finally:
                 output = child.end()
-        if not re.search(self._tool.proof, output):
-            raise CannotMeasure(f"the tool saw nothing: {output.strip()[-200:]}")
+        if not re.search(self._tool.proof, output, re.MULTILINE):
+            raise CannotMeasure(f"{self.name} saw nothing: {output.strip()[-200:]}")
 
     def remarks(self) -> tuple[str, ...]:
         return ()
@@ -136,6 +200,63 @@ class Peer:
             wanted = headers.environment(self._stack) if self._tool.wants_headers else {}
             # Otherwise a Python tool would buffer its output until it exits.
             self._environment = {"PYTHONUNBUFFERED": "1", **wanted}
-        namespace = ("unshare", "--mount", "--propagation", "private")
-        command = (*namespace, "sh", "-c", IN_NAMESPACE, str(folder), *self._tool.command)
+        command = ("sh", "-c", WITH_TRACEFS, str(folder), *self._tool.command)
         return Interruptible(command, self._environment)
+
+    def _wait_until_tracing(self, child: Interruptible) -> None:
+        """Raises `CannotMeasure` unless the tool is ready and attaches all its programs."""
+        try:
+            in_time = child.wait_until(lambda: self._is_tracing(child), READY_SECONDS)
+        except CannotMeasure as error:
+            raise CannotMeasure(f"{self.name} {error}") from error
+        if not in_time:
+            raise self._not_attached(child, f"after {READY_SECONDS:.0f} s")
+        if not self._tool.programs:
+            time.sleep(SETTLE_SECONDS)
+
+    def _is_tracing(self, child: Interruptible) -> bool:
+        ready = re.search(self._tool.ready, child.output(), re.MULTILINE)
+        return ready is not None and self._is_attached(child)
+
+    def _is_attached(self, child: Interruptible) -> bool:
+        return len(attached_programs(child.pids())) >= self._tool.programs
+
+    def _not_attached(self, child: Interruptible, when: str) -> CannotMeasure:
+        attached = len(attached_programs(child.pids()))
+        return CannotMeasure(
+            f"{self.name} had {attached} of {self._tool.programs} programs attached {when}:"
+            f" {child.last_line()}"
+        )
+
+
+class Together:
+    """A configuration that arms several others at once; it needs all of them."""
+
+    def __init__(self, name: str, label: str, members: Sequence[Configuration]) -> None:
+        self.name = name
+        self.label = label
+        self._members = members
+
+    def check(self) -> Missing | None:
+        return next(filter(None, (member.check() for member in self._members)), None)
+
+    @contextmanager
+    def armed(self) -> Iterator[None]:
+        """Raises `CannotMeasure` if any member does."""
+        with ExitStack() as stack:
+            for member in self._members:
+                stack.enter_context(member.armed())
+            yield
+
+    def remarks(self) -> tuple[str, ...]:
+        return tuple(remark for member in self._members for remark in member.remarks())
+
+
+def peers(stack: ExitStack) -> list[Configuration]:
+    """Return each tool alone, and libbpf-tools' five at once.
+
+    The temporary files that they share are removed when ``stack`` is closed.
+    """
+    libbpf = [Peer(tool, stack) for tool in LIBBPF_TOOLS]
+    together = Together("libbpf-all", "libbpf-tools: all five at once", libbpf)
+    return [*(Peer(tool, stack) for tool in PEERS), *libbpf, together]

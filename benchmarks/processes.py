@@ -1,45 +1,64 @@
 """Child processes that are started and stopped on demand, with their output in a file."""
 
 import os
-import re
 import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from agent.overhead.protocols import CannotMeasure
+from agent.parent_death import end_with_parent
+from benchmarks import procfs
 
 POLL_SECONDS = 0.02
 END_SECONDS = 30.0
 """``perf record`` writes its buffered data before it exits."""
 
 
+NAMESPACES = (
+    *("unshare", "--mount", "--propagation", "private"),
+    *("--pid", "--fork", "--kill-child"),
+)
+
+
 class Interruptible:
-    """A tool that traces until SIGINT and prints what it saw."""
+    """A tool that traces until SIGINT and prints what it saw. Needs root.
+
+    The tool is the first process of a PID namespace: the kernel kills whatever it has started when
+    it ends, even in another session (pid_namespaces(7)). It ends with this process, even by
+    SIGKILL. It sees the mounts of this process, and its own do not change them.
+    """
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         self._log = tempfile.NamedTemporaryFile(prefix="chainbench-peer-")  # noqa: SIM115 (closed by end)
         self._process = subprocess.Popen(
-            command,
+            (*NAMESPACES, *command),
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=subprocess.STDOUT,
             env={**os.environ, **environment},
+            start_new_session=True,
+            preexec_fn=partial(_before_exec, os.getpid()),
         )
 
-    def wait_until_said(self, pattern: str, seconds: float) -> None:
-        """Wait until the output matches. Raises `CannotMeasure` on exit or timeout."""
+    def wait_until(self, is_done: Callable[[], bool], seconds: float) -> bool:
+        """Return whether it was done in time. Raises `CannotMeasure` if the tool exits first."""
         deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            if re.search(pattern, self.output(), re.MULTILINE):
-                return
+        while not is_done():
             if self._process.poll() is not None:
                 raise CannotMeasure(f"exited during startup: {self.last_line()}")
+            if time.monotonic() >= deadline:
+                return False
             time.sleep(POLL_SECONDS)
-        raise CannotMeasure(f"not ready within {seconds:.0f} s: {self.last_line()}")
+        return True
+
+    def pids(self) -> list[int]:
+        """Return the pids of ``unshare``, of the tool, and of what the tool has started."""
+        return procfs.tree(self._process.pid)
 
     def output(self) -> str:
         return Path(self._log.name).read_text(errors="replace")
@@ -49,17 +68,33 @@ class Interruptible:
         return lines[-1].strip() if lines else "no output"
 
     def end(self) -> str:
-        """Interrupt the tool, wait for it, and return all of its output."""
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGINT)
+        """Interrupt the tool as Ctrl-C would, wait for it, and return all of its output."""
         try:
-            self._process.wait(END_SECONDS)
+            if self._process.poll() is None:
+                os.killpg(self._process.pid, signal.SIGINT)
+                self._process.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        output = self.output()
-        self._log.close()
+            pass
+        finally:
+            self._kill()
+            output = self.output()
+            self._log.close()
         return output
+
+    def _kill(self) -> None:
+        """Kill the tool if it is still there. ``unshare`` waits for it, and exits after it."""
+        if self._process.poll() is None:
+            pids = self.pids()
+            for pid in pids[1:] or pids:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        self._process.wait()
+
+
+def _before_exec(parent: int) -> None:
+    end_with_parent(parent, signal.SIGKILL)
+    # Ignored where the suite runs in the background of a script; Python tools would keep that.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Conversation:

@@ -1,5 +1,6 @@
 """Readings from /proc for a process and its descendants; 0 for processes that have exited."""
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -44,6 +45,20 @@ def attached(pids: Sequence[int]) -> int:
     return len(links - {0})
 
 
+def linked_programs(pids: Sequence[int]) -> set[int]:
+    """Return the ids of the BPF programs that the links of these processes keep attached."""
+    links = (info for info in _fdinfos(pids) if _field(info, "link_id:"))
+    return {_field(info, "prog_id:") for info in links} - {0}
+
+
+def perf_events(pids: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yield the pid and the fd of each perf event that these processes hold."""
+    for pid in pids:
+        for path in PROC.glob(f"{pid}/fd/*"):
+            if "perf_event" in _target(path):
+                yield pid, int(path.name)
+
+
 def _fdinfos(pids: Sequence[int]) -> Iterator[Path]:
     for pid in pids:
         yield from PROC.glob(f"{pid}/fdinfo/*")
@@ -59,6 +74,13 @@ def _field(path: Path, name: str) -> int:
         if line.startswith(name):
             return int(line.split()[1])
     return 0
+
+
+def _target(path: Path) -> str:
+    try:
+        return os.readlink(path)
+    except OSError:
+        return ""
 
 
 def _read(path: Path) -> str:

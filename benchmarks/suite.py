@@ -1,4 +1,4 @@
-"""The contents of ``--quick`` and ``--full``, and the function that runs them."""
+"""The contents of ``--quick``, ``--full`` and ``targets``, and the functions that run them."""
 
 import re
 import shutil
@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import reduce
 from subprocess import run
 
 from agent.client.interpreter import Invocation
@@ -14,13 +15,14 @@ from agent.client.spawn import AgentDidNotStart, RunningAgent, running_agent
 from agent.overhead.interleave import Schedule
 from agent.overhead.machine import load_average, read_machine
 from agent.overhead.protocols import Configuration, Missing, Workload, WorkloadFailed
-from agent.overhead.results import Result, WorkloadResult
+from agent.overhead.results import Result, WorkloadResult, merge_workload
 from agent.overhead.rounds import OnProgress, measure
 from agent.overhead.table import missing_text
 from benchmarks import workloads
 from benchmarks.against import Checkout, checkout, pairs
 from benchmarks.comparison import plain
 from benchmarks.configurations import configurations
+from benchmarks.targets import ENOUGH_PAIRS, HELD
 
 QUICK_ROUNDS = 10
 FULL_ROUNDS = 15
@@ -30,17 +32,29 @@ RUNQUEUE_PEERS = ("bcc-runqlat", "bpftrace")
 QUICK = (*COMMON, "all-perf", *RUNQUEUE_PEERS)
 SHOWN: dict[str, tuple[str, ...]] = {
     "pingpong": (*COMMON, "bcc-runqlat"),
-    "hackbench": (*COMMON, "all-perf", *RUNQUEUE_PEERS),
+    "hackbench": (*COMMON, "all-perf", *RUNQUEUE_PEERS, "libbpf-all"),
     "messaging": (*COMMON, "bcc-runqlat"),
-    "syscall": ("nothing", "floor-syscalls", "syscall_counts", "all", "bcc-syscount"),
-    "fio": ("nothing", "floor-all", "biolatency", "all", "all-accounting"),
-    "exec-storm": ("nothing", "exec", "all", "bcc-runqlat"),
+    "syscall": (
+        *("nothing", "floor-syscalls", "syscall_counts", "all"),
+        *("bcc-syscount", "libbpf-syscount"),
+    ),
+    "fio": (
+        *("nothing", "floor-all", "biolatency", "all", "all-accounting"),
+        *("libbpf-biolatency", "libbpf-all"),
+    ),
+    "exec-storm": ("nothing", "exec", "all", "bcc-runqlat", "libbpf-execsnoop", "libbpf-all"),
     "pgbench": (
         *("nothing", "floor-syscalls", "floor-all", "runqlat", "syscall_counts"),
-        *("all", "all-accounting", *RUNQUEUE_PEERS),
+        *("all", "all-accounting", *RUNQUEUE_PEERS, "libbpf-all"),
     ),
 }
 """The configurations that are meaningful for a workload; pipe is measured under all of them."""
+
+FOR_TARGETS = (
+    "nothing",
+    *dict.fromkeys(name for target in HELD for name in (target.numerator, target.denominator)),
+)
+"""The configurations that the targets compare."""
 
 AGAINST = ("nothing", "idle", "runqlat", "all")
 """The configurations that two checkouts are compared under by default."""
@@ -55,6 +69,8 @@ TOOLS = {
     "fio": ("fio", "--version"),
     "pgbench": ("pgbench", "--version"),
     "bcc": ("/usr/bin/python3", "-I", "-c", "import bcc; print(bcc.__version__)"),
+    # its tools report no version of their own
+    "libbpf-tools": ("dpkg-query", "--show", "--showformat", "${Version}", "libbpf-tools"),
 }
 
 
@@ -74,6 +90,21 @@ class Selection:
 
     def schedule(self, workload: str) -> Schedule:
         return Schedule(self.rounds * MORE_ROUNDS.get(workload, 1))
+
+    def stages(
+        self, workload: str, offered: Sequence[Configuration]
+    ) -> list[tuple[list[Configuration], Schedule]]:
+        """Return what to measure ``workload`` under, and for how many rounds, one after another.
+
+        A full run of pipe is continued for the targets, which need more pairs than the rest.
+        """
+        schedule = self.schedule(workload)
+        stages = [(self.configurations(workload, offered), schedule)]
+        everything = self.full and not self.only and self.against is None
+        if everything and workload == "pipe" and schedule.rounds < ENOUGH_PAIRS:
+            more = Schedule(ENOUGH_PAIRS - schedule.rounds)
+            stages.append(([c for c in offered if c.name in FOR_TARGETS], more))
+        return stages
 
     def configurations(
         self, workload: str, offered: Sequence[Configuration]
@@ -147,6 +178,7 @@ def measure_all(
         load_after=load_average(),
         workloads=tuple(measured),
         skipped=skipped,
+        commit=checkout().commit,
     )
 
 
@@ -161,11 +193,10 @@ def _measure_workloads(
     for workload in selection.workloads():
         missing = workload.check()
         if missing is None:
-            chosen = selection.configurations(workload.name, offered)
+            stages = selection.stages(workload.name, offered)
             try:
-                measured.append(
-                    measure(workload, chosen, selection.schedule(workload.name), on_progress)
-                )
+                parts = [measure(workload, *stage, on_progress) for stage in stages]
+                measured.append(reduce(merge_workload, parts))
             except WorkloadFailed as error:
                 missing = Missing(str(error))
         if missing:
@@ -194,10 +225,14 @@ def versions(against: Checkout | None = None) -> dict[str, str]:
     """Return the versions of the installed `TOOLS`, and the commits if there are two checkouts."""
     tools = {name: command for name, command in TOOLS.items() if shutil.which(command[0])}
     commits = {"new": checkout().commit, "old": against.commit} if against else {}
-    return {name: _version(command) for name, command in tools.items()} | commits
+    found = {name: _version(command) for name, command in tools.items()}
+    return {name: version for name, version in found.items() if version is not None} | commits
 
 
-def _version(command: Sequence[str]) -> str:
+def _version(command: Sequence[str]) -> str | None:
+    """Return the version that a command prints, or None if what it asks about is not installed."""
     done = run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        return None
     number = re.search(r"\d+(\.\d+)+", done.stdout)
     return number[0] if number else "unknown"

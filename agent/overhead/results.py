@@ -79,6 +79,11 @@ class WorkloadResult:
         over, under = self.configuration(numerator), self.configuration(denominator)
         return overhead_ratio(over.by_round(), under.by_round()) if over and under else None
 
+    def shared_rounds(self, one: str, other: str) -> int:
+        """Return the number of rounds in which both configurations were measured."""
+        first, second = self.configuration(one), self.configuration(other)
+        return len(first.by_round().keys() & second.by_round().keys()) if first and second else 0
+
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         return cls(
@@ -92,7 +97,11 @@ class WorkloadResult:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One session on one machine. ``started`` is in ISO 8601; loads are 1-minute averages."""
+    """One session on one machine. ``started`` is in ISO 8601; loads are 1-minute averages.
+
+    ``commit`` is that of the checkout that was measured; empty if there was none, or before this
+    was recorded.
+    """
 
     machine: Machine
     started: str
@@ -101,6 +110,7 @@ class Result:
     load_after: float
     workloads: tuple[WorkloadResult, ...]
     skipped: Mapping[str, Missing]
+    commit: str = ""
 
     def workload(self, name: str) -> WorkloadResult | None:
         return next((workload for workload in self.workloads if workload.name == name), None)
@@ -121,18 +131,24 @@ class Result:
             load_after=data["load_after"],
             workloads=tuple(WorkloadResult.from_json(item) for item in data["workloads"]),
             skipped=_missing_from_json(data["skipped"]),
+            commit=data.get("commit", ""),
         )
 
 
 def merge(first: Result, second: Result) -> Result:
     """Combine two results, joining the pairs of the same workload and configuration.
 
-    Raises `Incomparable` if they come from different machines or software: a median over both would
-    describe neither.
+    Raises `Incomparable` if they come from different machines, software or commits: a median over
+    both would describe neither.
     """
     differences = first.machine.differences(second.machine)
     if differences:
         raise Incomparable("results from different machines cannot be merged: " + differences)
+    if first.commit != second.commit:
+        raise Incomparable(
+            "results from different commits cannot be merged: "
+            + " / ".join(result.commit or "not recorded" for result in (first, second))
+        )
     return replace(
         first,
         seconds=first.seconds + second.seconds,
@@ -148,14 +164,15 @@ def merge(first: Result, second: Result) -> Result:
 
 def _merge_workloads(first: Result, second: Result) -> tuple[WorkloadResult, ...]:
     merged = [
-        _merge_workload(mine, theirs) if (theirs := second.workload(mine.name)) else mine
+        merge_workload(mine, theirs) if (theirs := second.workload(mine.name)) else mine
         for mine in first.workloads
     ]
     merged += [theirs for theirs in second.workloads if not first.workload(theirs.name)]
     return tuple(merged)
 
 
-def _merge_workload(mine: WorkloadResult, theirs: WorkloadResult) -> WorkloadResult:
+def merge_workload(mine: WorkloadResult, theirs: WorkloadResult) -> WorkloadResult:
+    """Join the pairs of two measurements of one workload. Raises `Incomparable`."""
     if (mine.operation, mine.cpus) != (theirs.operation, theirs.cpus):
         raise Incomparable(f"{mine.name} was run on different CPUs or in different units")
     # Keep rounds distinct: the bootstrap resamples all configurations of a round jointly.

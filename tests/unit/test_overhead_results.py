@@ -48,6 +48,18 @@ def test_json_round_trip() -> None:
     assert Result.from_json(json.loads(json.dumps(RESULT.to_json()))) == RESULT
 
 
+def test_the_commit_is_kept_and_results_without_one_are_read() -> None:
+    data = replace(RESULT, commit="abc1234").to_json()
+    assert Result.from_json(json.loads(json.dumps(data))).commit == "abc1234"
+    del data["commit"]
+    assert Result.from_json(data).commit == ""
+
+
+def test_different_commits_are_not_merged() -> None:
+    with pytest.raises(Incomparable, match="abc1234 / not recorded"):
+        merge(replace(RESULT, commit="abc1234"), RESULT)
+
+
 def test_another_schema_is_refused() -> None:
     with pytest.raises(Incomparable, match="schema 99"):
         Result.from_json({**RESULT.to_json(), "schema": 99})

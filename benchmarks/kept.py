@@ -1,0 +1,66 @@
+"""The last run of each command on each make of processor, kept in files next to this one.
+
+What a probe costs depends on the processor, so a run on one make replaces no figure of another.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from agent.overhead.machine import Machine
+from agent.overhead.results import Result
+
+FOLDER = Path(__file__).parent
+FULL, TARGETS, PARTS = "results", "targets", "micro"
+"""The beginnings of the files' names: ``overhead --full``, ``targets``, ``micro --full``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The figures of one ``micro --full``, by name; ``started`` and ``commit`` as in `Result`."""
+
+    machine: Machine
+    figures: Mapping[str, float]
+    started: str = ""
+    commit: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def make(machine: Machine) -> str:
+    """Return the make of a processor, for example AMD or Intel, or else the architecture."""
+    words = re.sub(r"\(.*?\)", "", machine.cpu_model).split()
+    return words[0] if words else machine.architecture
+
+
+def path(kind: str, machine: Machine, folder: Path = FOLDER) -> Path:
+    """Return the file for a run of this kind on this make."""
+    return folder / f"{kind}-{re.sub(r'[^a-z0-9]+', '-', make(machine).lower())}.json"
+
+
+def keep(kind: str, kept: Result | Parts, folder: Path = FOLDER) -> Path:
+    """Write a run in place of the last one of its kind on this make, and return the file.
+
+    A full run measures the targets too, so it replaces the last run of the targets as well.
+    """
+    if kind == FULL:
+        path(TARGETS, kept.machine, folder).unlink(missing_ok=True)
+    file = path(kind, kept.machine, folder)
+    file.write_text(json.dumps(kept.to_json(), indent=1) + "\n")
+    return file
+
+
+def results(kind: str, folder: Path = FOLDER) -> dict[Path, Result]:
+    """Return the kept runs of this kind (`FULL` or `TARGETS`), by file."""
+    files = sorted(folder.glob(f"{kind}-*.json"))
+    return {file: Result.from_json(json.loads(file.read_text())) for file in files}
+
+
+def parts(folder: Path = FOLDER) -> list[Parts]:
+    """Return the kept runs of ``micro --full``."""
+    found = [json.loads(file.read_text()) for file in sorted(folder.glob(f"{PARTS}-*.json"))]
+    return [Parts(**{**data, "machine": Machine.from_json(data["machine"])}) for data in found]

@@ -8,6 +8,7 @@ import pytest
 
 from agent.overhead.protocols import Missing
 from benchmarks import procfs
+from benchmarks.__main__ import RATES_PAGE, rates_page
 from benchmarks.verdict_loads import tree
 from benchmarks.verdicts import Alarm, Bracket, Rates, Row, proof_of
 from benchmarks.verdicts_page import render, write_page
@@ -66,6 +67,10 @@ def test_the_page_is_made_of_what_was_written() -> None:
     again = Rates.from_json(measured.to_json())
     assert write_page(again, "a machine") == write_page(measured, "a machine")
     assert "| idle: nothing | tree | 40 | 1 | 1 | cpu_time 1, unseen 1 |" in write_page(again, "")
+
+
+def test_the_page_in_the_docs_is_made_of_the_figures_beside_the_suite() -> None:
+    assert RATES_PAGE.read_text() == rates_page()
 
 
 def test_a_load_ends_with_all_its_processes() -> None:

@@ -151,8 +151,9 @@ def assert_waits_add_up(runqlat: Json) -> None:
 
 
 def assert_requests_add_up(evidence: Json) -> None:
-    rows = evidence["biolatency"]["by_operation"]
-    assert sum(row["count"] for row in rows if row["in_histogram"]) == evidence["biolatency"]["count"]
+    found = evidence["biolatency"]
+    timed = [row["count"] for row in found["by_operation"] if row["in_histogram"]]
+    assert sum(timed) == found["count"]
 
 
 def assert_blocked_time_adds_up(offcpu: Json) -> None:

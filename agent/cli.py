@@ -14,6 +14,9 @@ from agent.terminal import output as terminal
 
 COMMANDS = ("serve", "demo", "show", "overhead")
 LONGEST_QUOTED = 100
+LARGEST_SEED = 10**9 - 1
+MOCK_MACHINE = "mock"
+"""The machine label of synthetic events: no other may be given to them."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -114,7 +117,7 @@ def build_parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--machine",
         type=_label,
-        default=defaults.machine,
+        default=None,
         help="machine label (default: the host name)",
     )
     serve.add_argument("--user", help="user for the HTTP process (default: an unused uid)")
@@ -144,6 +147,19 @@ def build_parser() -> argparse.ArgumentParser:
         default=defaults.transport,
         help="ring buffer, perf buffers, or auto: the ring if available (default: %(default)s)",
     )
+    serve.add_argument(
+        "--mock",
+        action="store_true",
+        help="synthetic events instead of the kernel's, marked as such, with machine=mock: "
+        "for work on a runner or a dashboard without eBPF",
+    )
+    serve.add_argument(
+        "--mock-seed",
+        type=_seed,
+        default=None,
+        metavar="N",
+        help=f"with --mock: number that the events follow from (default: {defaults.mock_seed})",
+    )
     serve.set_defaults(parser=serve, run=_serve)
 
     demo = commands.add_parser("demo", help="run a bundled workload and print its evidence")
@@ -170,16 +186,24 @@ def build_parser() -> argparse.ArgumentParser:
 def _serve(options: argparse.Namespace) -> int:
     from agent.processes.launch import serve
 
+    defaults = Settings()
+    if options.mock and options.machine is not None:
+        options.parser.error("--machine cannot be given with --mock: the label is then mock")
+    if options.mock_seed is not None and not options.mock:
+        options.parser.error("--mock-seed needs --mock")
+    machine = MOCK_MACHINE if options.mock else options.machine
     return serve(
         Settings(
             host=options.host,
             port=options.port,
-            machine=options.machine,
+            machine=defaults.machine if machine is None else machine,
             user=options.user,
             label_sets=options.label_sets,
             allowed_hosts=tuple(options.allow_host),
             timing=options.timing,
             transport=options.transport,
+            mock=options.mock,
+            mock_seed=defaults.mock_seed if options.mock_seed is None else options.mock_seed,
         )
     )
 
@@ -204,6 +228,10 @@ def _overhead(options: argparse.Namespace) -> int:
 
 def _port(text: str) -> int:
     return _whole_number(text, 0, 65535, "a port is a number from 0 to 65535")
+
+
+def _seed(text: str) -> int:
+    return _whole_number(text, 0, LARGEST_SEED, f"a seed is a number from 0 to {LARGEST_SEED}")
 
 
 def _positive(text: str) -> int:

@@ -16,3 +16,5 @@ class Settings:
     allowed_hosts: tuple[str, ...] = ()
     timing: str = "clock"
     transport: str = "auto"
+    mock: bool = False
+    mock_seed: int = 0

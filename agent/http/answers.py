@@ -28,6 +28,7 @@ class Started(Struct, forbid_unknown_fields=True):
     status: Literal["started"]
     run_id: str
     available: Annotated[bool, Meta(description="Whether anything is measured.")]
+    mock: Annotated[bool, Meta(description="Whether all events are synthetic.")] | Optional = UNSET
     armed: list[str] | Optional = UNSET
     unavailable: (
         Annotated[dict[str, str], Meta(description="Why sections and details are not armed.")]
@@ -72,6 +73,7 @@ class Status(Struct, forbid_unknown_fields=True):
     commit: str
     dataset: str
     machine: str
+    mock: Annotated[bool, Meta(description="Whether all events are synthetic.")]
     run_id: str
     ebpf: Ebpf
     armed: Annotated[dict[str, bool], Meta(description="Whether a section's programs run now.")]
@@ -145,6 +147,7 @@ class Evidence(Struct):
     schema: Annotated[int, Meta(description="Version of this format.")]
     run_id: str
     completeness: Completeness
+    mock: Annotated[bool, Meta(description="Whether all events are synthetic.")] | Optional = UNSET
     code: Annotated[str, Meta(description="Why nothing was measured.")] | Optional = UNSET
     reason: Annotated[str, Meta(description="The same in words.")] | Optional = UNSET
     unavailable: dict[str, str] | Optional = UNSET

@@ -35,11 +35,29 @@ def serve(settings: Settings) -> int:
     # The directory that it was started in may be removed, or be unreadable to the other user.
     os.chdir("/")
     ending = ending_signals()
+    if settings.mock:
+        return _serve_mock(settings, listener, uid, ending)
     if platform.system() != "Linux":
         from agent.processes.serving import serve_without_supervisor
 
         return serve_without_supervisor(settings, listener, ending)
     return _fork(settings, listener, uid, ending)
+
+
+def _serve_mock(
+    settings: Settings, listener: socket.socket, uid: int | None, ending: frozenset[int]
+) -> int:
+    """Serve synthetic events from this process, without the privileges that it may have."""
+    from agent.processes.mocking import serve_mock
+
+    if platform.system() == "Linux":
+        privileges.name_process("cba-agent")
+        try:
+            privileges.drop_everything(uid)
+        except privileges.CannotDrop as error:
+            complain(f"chainbench-agent: {error}\n")
+            return 1
+    return serve_mock(settings, listener, ending)
 
 
 def _fork(
@@ -77,7 +95,7 @@ def _be_the_agent(
 ) -> NoReturn:
     """Run the agent and exit, even on errors: the stack below belongs to the supervisor."""
     try:
-        from agent.processes.serving import serve_beside_supervisor
+        from agent.processes.collecting import serve_beside_supervisor
 
         os._exit(serve_beside_supervisor(settings, listener, channel, supervisor_pid, uid, ending))
     except BaseException:  # noqa: BLE001  the last frame of this process

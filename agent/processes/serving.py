@@ -1,4 +1,4 @@
-"""The serving process: drops privileges, runs collector, recorder and server as Trio tasks."""
+"""What every serving process does: recorder and HTTP server as Trio tasks, until a signal."""
 
 # Everything is imported before privileges are dropped: afterwards an interpreter in a private home
 # directory cannot read its own library. The first name lookup would import idna.
@@ -24,11 +24,8 @@ from agent.recording.collector import Collector
 from agent.recording.recorder import Recorder
 from agent.recording.unavailable import UnavailableCollector
 from agent.settings import Settings
-from agent.streams.collect.collector import KernelCollector
-from agent.streams.drain.client import SupervisorClient
-from agent.streams.shared import causes, privileges
-from agent.streams.shared.plan import Plan
-from agent.terminal.output import OutputFailed, complain, write
+from agent.streams.shared import causes
+from agent.terminal.output import OutputFailed, write
 
 LOGGER = logging.getLogger("agent")
 
@@ -39,34 +36,6 @@ follows (2 s); both fit well within the 5 s in which the agent promises to exit.
 LAST_SECONDS = 1.5
 """How long the agent serves what it has once its supervisor is gone, for a runner that is about to
 fetch its evidence."""
-
-
-def serve_beside_supervisor(
-    settings: Settings,
-    listener: socket.socket,
-    channel: socket.socket,
-    supervisor_pid: int,
-    uid: int | None,
-    ending: Collection[int],
-) -> int:
-    """Drop privileges and serve until one of the signals ``ending``; return the exit status."""
-    privileges.name_process("cba-agent")
-    try:
-        privileges.drop_everything(uid)
-    except privileges.CannotDrop as error:
-        complain(f"chainbench-agent: {error}\n")
-        return 1
-    client = SupervisorClient(channel, supervisor_pid)
-
-    async def main() -> None:
-        plan = Plan(timing=settings.timing, transport=settings.transport)
-        collector = KernelCollector(client, plan)
-        async with trio.open_nursery() as nursery:
-            await nursery.start(collector.run)
-            await _serve(nursery, settings, listener, collector, ending)
-
-    status = _run(main)
-    return 1 if client.lost.is_set() else status
 
 
 def serve_without_supervisor(
@@ -80,12 +49,13 @@ def serve_without_supervisor(
 
     async def main() -> None:
         async with trio.open_nursery() as nursery:
-            await _serve(nursery, settings, listener, UnavailableCollector(cause), ending)
+            await serve(nursery, settings, listener, UnavailableCollector(cause), ending)
 
-    return _run(main)
+    return run(main)
 
 
-def _run(main: Callable[[], Awaitable[None]]) -> int:
+def run(main: Callable[[], Awaitable[None]]) -> int:
+    """Run the tasks of this process and return its exit status."""
     log_to_stderr()
     # The modules live as long as the process: the garbage collector need not spend 20 ms on them
     # each time.
@@ -99,7 +69,7 @@ def _run(main: Callable[[], Awaitable[None]]) -> int:
     return 0
 
 
-async def _serve(
+async def serve(
     nursery: trio.Nursery,
     settings: Settings,
     listener: socket.socket,
@@ -112,7 +82,8 @@ async def _serve(
     only with the task that holds the channel. A recorder cancelled before that task would wait for
     a compilation.
     """
-    recorder = Recorder(collector, settings.machine, SeriesStore(settings.label_sets))
+    series = SeriesStore(settings.label_sets)
+    recorder = Recorder(collector, settings.machine, series, mock=settings.mock)
     hosts = local_host_names(settings.host, settings.allowed_hosts)
     http = HttpSettings(allowed_hosts=hosts)
     await nursery.start(recorder.run)

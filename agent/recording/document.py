@@ -12,6 +12,7 @@ from agent.streams.collect.observed import Stopped
 def started(run: Run) -> Json:
     """Return the answer to ``/start``."""
     answer: Json = {"status": "started", "run_id": run.id, "available": run.failure is None}
+    answer |= _mark(run)
     if run.failure is not None:
         answer |= {"code": run.failure.code, "reason": run.failure.message}
     if run.arming is not None:
@@ -30,6 +31,7 @@ def build(run: Run, stopped: Stopped | None, verdict: Verdict) -> Json:
     built: Json = {
         "available": stopped is not None,
         "schema": EVIDENCE_SCHEMA,
+        **_mark(run),
         "run_id": run.id,
         "labels": run.label_set._asdict(),
         "started_at": run.started_at.isoformat(timespec="milliseconds"),
@@ -53,6 +55,10 @@ def build(run: Run, stopped: Stopped | None, verdict: Verdict) -> Json:
     }
 
 
+def _mark(run: Run) -> Json:
+    return {"mock": True} if run.mock else {}
+
+
 def _later(moment: datetime, ns: int) -> datetime:
     return moment + timedelta(microseconds=ns / 1e3)
 
@@ -65,9 +71,10 @@ def _uncounted_calls(stopped: Stopped | None) -> Json:
 
 def _overhead(run: Run, stopped: Stopped | None, duration_ns: int) -> Json:
     rows = run.meter.rows()
+    known = [row["cpu_ms"] for row in rows if row["cpu_ms"] is not None]
     cost: Json = {
         "wall_ms": duration_ns / 1e6,
-        "agent_cpu_ms": round(sum(row["cpu_ms"] or 0 for row in rows), 3),
+        "agent_cpu_ms": round(sum(known), 3) if known else None,
         "processes": rows,
         "longest_stall_ms": round(run.stalls.longest_s * 1000, 3),
     }

@@ -48,7 +48,11 @@ class InternalTotals:
             self._runs[verdict.verdict, code] += 1
 
     def metrics(
-        self, armed: Mapping[str, bool], available: bool, processes: Mapping[str, int]
+        self,
+        armed: Mapping[str, bool],
+        available: bool,
+        processes: Mapping[str, int],
+        mock: bool,
     ) -> list[InternalMetric]:
         # update() rather than +, which drops entries that are 0
         shown = Counter(self._base)
@@ -57,6 +61,7 @@ class InternalTotals:
         return [
             _metric("build_info", "gauge", "Version of the agent.", {"version": __version__}, 1),
             _metric("ebpf_available", "gauge", "Whether eBPF is available.", {}, float(available)),
+            _metric("mock", "gauge", "Whether all events are synthetic.", {}, float(mock)),
             InternalMetric(
                 "chainbench_agent_probe_armed",
                 "Whether a section's probes are attached.",

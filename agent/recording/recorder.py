@@ -41,10 +41,14 @@ LOGGER = logging.getLogger("agent.recording.recorder")
 class Recorder:
     """The implementation of `agent.http.api.RecorderAPI`."""
 
-    def __init__(self, collector: Collector, machine: str, series: SeriesStore) -> None:
+    def __init__(
+        self, collector: Collector, machine: str, series: SeriesStore, *, mock: bool = False
+    ) -> None:
+        """``mock``: the collector's events are synthetic, and everything has to say so."""
         self._collector = collector
         self._machine = machine
         self._series = series
+        self._mock = mock
         self._lifecycle = Lifecycle()
         self._run: Run | None = None
         self._kept: OrderedDict[str, Json] = OrderedDict()
@@ -70,7 +74,7 @@ class Recorder:
             assert self._run is not None
             raise RunInProgress(self._run.id)
         self._lifecycle.fire(Event.START)
-        run = self._run = Run(request, self._machine)
+        run = self._run = Run(request, self._machine, mock=self._mock)
         self._spawn(self._arm, run)
         await run.armed.wait()
         if run.refusal is not None:
@@ -103,6 +107,7 @@ class Recorder:
             "commit": labels.commit,
             "dataset": labels.dataset,
             "machine": self._machine,
+            "mock": self._mock,
             "run_id": run.id if run else "",
             "ebpf": self._ebpf(),
             "armed": self._armed(),
@@ -145,7 +150,9 @@ class Recorder:
 
     def internal_metrics(self) -> list[InternalMetric]:
         available = bool(self._ebpf()["available"])
-        return self._totals.metrics(self._armed(), available, self._collector.processes())
+        return self._totals.metrics(
+            self._armed(), available, self._collector.processes(), self._mock
+        )
 
     def _armed(self) -> dict[str, bool]:
         """Return which sections have probes attached; none once the supervisor is gone."""
@@ -275,6 +282,8 @@ class Recorder:
             LOGGER.warning("cannot collect (%s): %s", failure.code, failure.message)
 
     def _ebpf(self) -> Json:
+        if self._mock:
+            return {"available": None, "reason": None}  # it is not tried
         if self._collector.lost.is_set():
             return {"available": False, "code": "supervisor_lost", "reason": SUPERVISOR_LOST}
         if self._failure is not None:

@@ -26,9 +26,11 @@ def elapsing_ns() -> int:
 class Run:
     """A run's request, its results so far, and the events that callers wait for."""
 
-    def __init__(self, request: StartRequest, machine: str) -> None:
+    def __init__(self, request: StartRequest, machine: str, *, mock: bool = False) -> None:
         self.id = str(uuid.uuid4())
         self.request = request
+        self.mock = mock
+        """Whether the events are synthetic."""
         self.scoped = request.scope.kind != "system"
         self.label_set = LabelSet.of(request.labels, machine)
         self.collection = Collection(self.scoped, request.sections)

@@ -85,9 +85,14 @@ def header(evidence: Mapping[str, Any], status: Mapping[str, Any], style: Style)
     if schema is not None and schema > EVIDENCE_SCHEMA:
         newer = f"schema {schema:g} is newer than this program's {EVIDENCE_SCHEMA}"
         lines.append(style.warning(f"{newer}: what follows may be incomplete"))
-    if evidence.get("mock"):
-        lines.append(style.warning("mock: synthetic events; no number here was measured"))
-    return titled("Kernel evidence", lines, style)
+    return [*banner(evidence, style), *titled("Kernel evidence", lines, style)]
+
+
+def banner(evidence: Mapping[str, Any], style: Style) -> list[str]:
+    """Return what must not be overlooked: that the events are synthetic."""
+    if not evidence.get("mock"):
+        return []
+    return [style.bad("mock: synthetic events; no number here was measured"), ""]
 
 
 def label(evidence: Mapping[str, Any], name: str) -> object:

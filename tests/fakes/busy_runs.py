@@ -115,9 +115,11 @@ def edge(counts: SectionCounts) -> Edge:
     return Edge(KernelCounts(1, 1), 0, 0, 0, "0", {**none, **counts})
 
 
-async def finished(collector: FakeCollector, **request: Any) -> tuple[Json, Json, Recorder]:
+async def finished(
+    collector: FakeCollector, *, mock: bool = False, **request: Any
+) -> tuple[Json, Json, Recorder]:
     """Return one run's answer to the start, its evidence, and its recorder."""
-    recorder = Recorder(collector, "box", SeriesStore())
+    recorder = Recorder(collector, "box", SeriesStore(), mock=mock)
     async with trio.open_nursery() as nursery:
         await nursery.start(recorder.run)
         started = await recorder.start(StartRequest(**{"sections": SECTIONS, **request}))
@@ -128,13 +130,17 @@ async def finished(collector: FakeCollector, **request: Any) -> tuple[Json, Json
 
 
 async def every_run() -> list[tuple[Json, Json]]:
-    """Return a complete run, one without a section, one that measured nothing, and scoped runs."""
+    """Return runs of every kind, with their answers to the start.
+
+    A complete one, one without a section, one that measured nothing, scoped ones, a synthetic one.
+    """
     lacking, failing = Busy(), Busy()
     lacking.unavailable = {"biolatency": "no tracepoint"}
     failing.arming = raising(cannot("no_btf", "gone"))
     scopes = (Scope("pid", pid=1), Scope("cgroup", cgroup="/a"))
     runs = [await finished(c) for c in (Busy(), lacking, failing)]
     runs += [await finished(Busy(), scope=scope) for scope in scopes]
+    runs.append(await finished(Busy(), mock=True))
     return [(started, stopped) for started, stopped, _ in runs]
 
 

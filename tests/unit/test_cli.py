@@ -57,6 +57,33 @@ def test_every_setting_reaches_the_agent(served: list[Settings]) -> None:
     ]
 
 
+def test_synthetic_events_have_a_machine_label_of_their_own(served: list[Settings]) -> None:
+    assert main(["--mock"]) == main(["--mock", "--mock-seed", "7"]) == 0
+    assert served == [
+        Settings(machine="mock", mock=True),
+        Settings(machine="mock", mock=True, mock_seed=7),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--mock", "--machine", "bench-7"], "--machine cannot be given with --mock"),
+        (["--mock", "--machine", "mock"], "--machine cannot be given with --mock"),
+        (["--mock-seed", "7"], "--mock-seed needs --mock"),
+        (["--mock", "--mock-seed", "-1"], "a seed is a number from 0 to 999999999, not '-1'"),
+        (["--mock", "--mock-seed", "x"], "a seed is a number from 0 to 999999999, not 'x'"),
+        (["--mock", "--mock-seed", "1000000000"], "not '1000000000'"),
+    ],
+)
+def test_what_does_not_go_with_synthetic_events(
+    served: list[Settings], arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_status(arguments) == 2
+    assert told in capsys.readouterr().err
+    assert served == []
+
+
 def test_p_is_port(served: list[Settings]) -> None:
     assert main(["-p", "9191"]) == main(["serve", "-p9191"]) == 0
     assert served == [Settings(port=9191)] * 2

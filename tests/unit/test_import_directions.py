@@ -58,6 +58,7 @@ MAY_IMPORT = {
     "evidence": {"streams"},
     "sections": {"evidence", "streams", "aggregate", "probes"},
     "recording": {"sections", "evidence", "streams", "aggregate", "probes"},
+    "mock": {"sections", "streams", "probes"},
     "http": {"sections", "aggregate", "probes"},
     # separate programs, which talk to an agent over HTTP
     "terminal": set[str](),
@@ -68,7 +69,7 @@ MAY_IMPORT = {
     "overhead": {"client", "probes", "terminal"},
     "wiring": {
         *("recording", "streams", "aggregate", "http", "show", "demo", "overhead", "client"),
-        "terminal",
+        *("terminal", "mock"),
     },
 }
 

@@ -50,6 +50,23 @@ def test_where_loads_need_a_fence(
     assert bool(loaded) == fenced
 
 
+def test_elsewhere_than_on_linux_nothing_needs_a_fence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "arm64")
+    monkeypatch.setattr(platform, "system", lambda: "Darwin")
+    monkeypatch.delattr(ordering.ctypes, "CDLL")
+    ordering.acquire_fence()()
+
+
+@pytest.mark.parametrize(
+    ("elsewhere", "here"), [("arm64", "aarch64"), ("amd64", "x86_64"), ("AMD64", "x86_64")]
+)
+def test_syscalls_have_names_where_the_machine_has_another_one(
+    elsewhere: str, here: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: elsewhere)
+    assert syscall_names() == syscall_names(here) != {}
+
+
 def test_an_unknown_machine_has_no_bpf_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "machine", lambda: "vax")
     with pytest.raises(OSError, match="vax") as refused:

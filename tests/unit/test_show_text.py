@@ -167,7 +167,9 @@ def test_whom_the_run_covers_is_said(scope: dict[str, Any], expected: str) -> No
 
 
 def test_synthetic_numbers_are_marked() -> None:
-    assert "mock: synthetic" in render(evidence(mock=True))
+    first, *_ = render(evidence(mock=True), color=True).splitlines()
+    assert "mock: synthetic events; no number here was measured" in first
+    assert render(evidence(mock=True)).startswith("mock: synthetic")
     assert "mock" not in render(evidence())
 
 

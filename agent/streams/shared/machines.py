@@ -37,9 +37,17 @@ MACHINES = {
     "ppc64le": Machine(bpf=361, perf_event_open=319, membarrier=365),
     "s390x": Machine(bpf=351, perf_event_open=331, membarrier=356, strongly_ordered=True),
 }
-"""Keyed by the output of ``uname -m``."""
+"""Keyed by the output of ``uname -m`` on Linux."""
+
+ALIASES = {"arm64": "aarch64", "amd64": "x86_64", "AMD64": "x86_64"}
+"""What ``uname -m`` says elsewhere (macOS, FreeBSD, Windows)."""
+
+
+def machine_name() -> str:
+    """Return the name of this machine's architecture, as Linux has it."""
+    return ALIASES.get(platform.machine(), platform.machine())
 
 
 def this_machine() -> Optional[Machine]:
     """Return the machine that this runs on, or None if it is not a known one."""
-    return MACHINES.get(platform.machine())
+    return MACHINES.get(machine_name())

@@ -1,14 +1,12 @@
 """Names of syscalls by number, from the machine's own table. Standard library only."""
 
-import platform
-
 from agent.sections.syscall_counts.layout import SYSCALL_COMPAT
-from agent.streams.shared.machines import MACHINES
+from agent.streams.shared.machines import MACHINES, machine_name
 
 
 def syscall_names(machine: str | None = None) -> dict[int, str]:
     """Return names by number for a machine (default: this one); empty if its table is not known."""
-    known = MACHINES.get(machine or platform.machine())
+    known = MACHINES.get(machine or machine_name())
     names: dict[int, str] = {}
     number = 0
     for word in known.syscalls.split() if known else ():

@@ -1,0 +1,32 @@
+"""The process of ``--mock``: needs no privilege, no other process, nothing that only Linux has."""
+
+# Whoever calls drops privileges after importing this: see agent.processes.collecting.
+import logging
+import socket
+from collections.abc import Collection
+
+import trio
+
+from agent.mock.collector import MockCollector
+from agent.processes.serving import run, serve
+from agent.settings import Settings
+from agent.terminal.output import complain
+
+LOGGER = logging.getLogger("agent")
+
+
+def serve_mock(settings: Settings, listener: socket.socket, ending: Collection[int]) -> int:
+    """Serve synthetic events until one of the signals ``ending``; return the exit status."""
+    try:
+        collector = MockCollector(settings.mock_seed, settings.timing)
+    except OSError as error:
+        complain(f"chainbench-agent: --mock needs temporary files: {error.strerror}\n")
+        return 1
+
+    async def main() -> None:
+        LOGGER.warning("--mock: every event is synthetic, nothing is measured")
+        async with trio.open_nursery() as nursery:
+            await nursery.start(collector.run)
+            await serve(nursery, settings, listener, collector, ending)
+
+    return run(main)

@@ -2,8 +2,10 @@
 
 import argparse
 import re
+import shlex
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from agent import __version__
@@ -23,10 +25,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand and return its exit status; the default is ``serve``."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     command: list[str] = []
-    if arguments[:1] == ["overhead"] and "--" in arguments:
+    separated = arguments[:1] == ["overhead"] and "--" in arguments
+    if separated:
         split = arguments.index("--")
         arguments, command = arguments[:split], arguments[split + 1 :]
     options = _parse(_with_command(arguments))
+    if separated and not command:
+        options.parser.error("there is no command after --")
     if options.subcommand == "overhead":
         options.workload = command
     return int(options.run(options))
@@ -50,6 +55,8 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         parser.error(_no_such_command(arguments[0]))
     options, unknown = parser.parse_known_args(arguments)
     if unknown:
+        if options.subcommand == "overhead" and not unknown[0].startswith("-"):
+            options.parser.error(_without_separator(unknown))
         options.parser.error(_not_understood(unknown[0], options.parser.format_usage()))
     return options
 
@@ -67,6 +74,11 @@ def _not_understood(argument: str, usage: str) -> str:
         return f"the command {argument} must come first"
     hint = _did_you_mean(argument.partition("=")[0], re.findall(r"--[a-z-]+", usage))
     return f"unrecognized argument {argument[:LONGEST_QUOTED]!r}{hint}"
+
+
+def _without_separator(command: Sequence[str]) -> str:
+    meant = shlex.join(command)[:LONGEST_QUOTED]
+    return f"the command to measure comes after --: chainbench-agent overhead -- {meant}"
 
 
 def _did_you_mean(name: str, known: Sequence[str]) -> str:
@@ -168,13 +180,24 @@ def build_parser() -> argparse.ArgumentParser:
 
     show = commands.add_parser("show", help="print saved evidence in readable form")
     show.add_argument("file", help="file with evidence as JSON; - for standard input")
+    show.add_argument(
+        "--all", action="store_true", help="print every row and field that is in the file"
+    )
     show.set_defaults(parser=show, run=_show)
 
     overhead = commands.add_parser(
-        "overhead", help="measure what each section costs a workload: overhead [-- COMMAND]"
+        "overhead",
+        help="measure what each section costs a workload: overhead [-- COMMAND]",
+        usage="%(prog)s [-h] [--rounds ROUNDS] [--json FILE]\n       [-- COMMAND ...]",
+        description="Measure what each section costs a workload on this machine.",
+        epilog="After --: the command to measure, and its arguments (default: a ping-pong over"
+        " pipes). A pipeline needs a shell: -- sh -c 'LINE'.",
     )
     overhead.add_argument(
         "--rounds", type=_positive, default=10, help="pairs of runs per section (%(default)s)"
+    )
+    overhead.add_argument(
+        "--json", type=Path, metavar="FILE", help="also save the result, with every pair, as JSON"
     )
     overhead.set_defaults(parser=overhead, run=_overhead, workload=[])
     return parser
@@ -217,13 +240,13 @@ def _demo(options: argparse.Namespace) -> int:
 def _show(options: argparse.Namespace) -> int:
     from agent.show.command import show
 
-    return show(options.file)
+    return show(options.file, everything=options.all)
 
 
 def _overhead(options: argparse.Namespace) -> int:
     from agent.overhead.command import run_overhead
 
-    return run_overhead(options.workload or None, rounds=options.rounds)
+    return run_overhead(options.workload or None, rounds=options.rounds, json_file=options.json)
 
 
 def _port(text: str) -> int:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from agent.client.spawn import AgentDidNotStart, running_agent
-from agent.overhead.command import ProgressLine
 from agent.overhead.machine import Machine, read_machine
+from agent.overhead.progress import ProgressLine
 from agent.overhead.results import Incomparable, Result, merge
 from agent.overhead.table import columns, render, render_machine
 from benchmarks import kept

@@ -161,6 +161,9 @@ def _mark(x: float, y: float, kind: str, *, beyond: bool) -> str:
 
 
 def _ends(estimate: Estimate) -> tuple[float, float, float]:
+    """Return the ends of the whisker around the median; without an interval it has no length."""
+    if not estimate.has_interval:
+        return estimate.middle, estimate.middle, estimate.middle
     return estimate.low, estimate.middle, estimate.high
 
 
@@ -171,8 +174,8 @@ def _kind(name: str) -> str:
 
 
 def _scale(estimates: Sequence[Estimate], floor: float) -> Scale:
-    low = min([-floor, *(estimate.low - 1 for estimate in estimates)])
-    high = max([floor, *(estimate.high - 1 for estimate in estimates)])
+    ends = [value - 1 for estimate in estimates for value in _ends(estimate)]
+    low, high = min(-floor, *ends), max(floor, *ends)
     margin = 0.02 * (min(high, FURTHEST) - low) + 0.002
     return Scale(low - margin, min(high + margin, FURTHEST))
 

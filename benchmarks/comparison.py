@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 from agent.overhead.protocols import Nothing
 from agent.overhead.results import WorkloadResult
-from agent.overhead.stats import Estimate, is_difference, median_estimate, noise_floor
+from agent.overhead.stats import FEWEST_PAIRS, Estimate, is_difference, median_estimate, noise_floor
+from agent.overhead.table import interval_text
 
 OTHER = "@other"
 """Suffix of the names of the other checkout's configurations."""
 
-ENOUGH_ROUNDS = 6
+ENOUGH_ROUNDS = FEWEST_PAIRS
 """The widest interval for the median of n values, from the smallest to the largest, misses it in 2
 of 2^n cases: 6 % with five values, 3 % with six. Fewer than six allow no 95 % interval."""
 
@@ -121,6 +122,6 @@ def _row(found: Comparison) -> tuple[str, ...]:
     ratio, interval = "", ""
     if found.ratio is not None:
         ratio = f"{found.ratio.middle:.3f}"
-        interval = f"{found.ratio.low:.3f} - {found.ratio.high:.3f}"
+        interval = interval_text(found.ratio)
     numbers = (f"{found.old:.4g}", f"{found.new:.4g}", ratio, interval, str(found.rounds))
     return (found.what, *numbers, found.verdict)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from agent.overhead.results import Result, WorkloadResult
-from agent.overhead.table import HEADERS, missing_text, overhead_text, render_machine
+from agent.overhead.table import HEADERS, interval_text, missing_text, overhead_text, render_machine
 from benchmarks.kept import Parts, make
 from benchmarks.targets import ENOUGH_PAIRS, Row, held_rows, part_rows, ratio_rows
 
@@ -102,7 +102,7 @@ def _slowdowns(workload: WorkloadResult) -> dict[str, Cells]:
     return {
         measured.label: (
             f"{estimate.middle:.3f}",
-            f"{estimate.low:.3f} – {estimate.high:.3f}",
+            interval_text(estimate, to=" – "),
             str(len(measured.pairs)),
             overhead_text(measured, floor),
         )

@@ -16,7 +16,7 @@ from agent.overhead.interleave import Schedule
 from agent.overhead.machine import load_average, read_machine
 from agent.overhead.protocols import Configuration, Missing, Workload, WorkloadFailed
 from agent.overhead.results import Result, WorkloadResult, merge_workload
-from agent.overhead.rounds import OnProgress, measure
+from agent.overhead.rounds import OnProgress, RunFailed, measure
 from agent.overhead.table import missing_text
 from benchmarks import workloads
 from benchmarks.against import Checkout, checkout, pairs
@@ -193,12 +193,19 @@ def _measure_workloads(
     for workload in selection.workloads():
         missing = workload.check()
         if missing is None:
-            stages = selection.stages(workload.name, offered)
+            parts: list[WorkloadResult] = []
             try:
-                parts = [measure(workload, *stage, on_progress) for stage in stages]
-                measured.append(reduce(merge_workload, parts))
+                for stage in selection.stages(workload.name, offered):
+                    part = measure(workload, *stage, on_progress)
+                    parts.append(part)  # noqa: PERF401 (what precedes a failure is kept)
+            except RunFailed as error:
+                parts += [error.result] if error.result.measured else []
+                missing = None if parts else Missing(str(error))
+                tell(f"{workload.name} ended early: {error}")
             except WorkloadFailed as error:
                 missing = Missing(str(error))
+            if parts and missing is None:
+                measured.append(reduce(merge_workload, parts))
         if missing:
             skipped[workload.name] = missing
             tell(f"{workload.name} not run: {missing_text(missing)}")

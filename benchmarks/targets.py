@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from agent.overhead.results import Result, WorkloadResult
 from agent.overhead.stats import Estimate
+from agent.overhead.table import interval_text
 
 PASS, FAIL, UNKNOWN, REPORTED = "pass", "FAIL", "not measured", "reported"
 ENOUGH_PAIRS = 60
@@ -170,7 +171,5 @@ def _part_row(target: PartTarget, found: float | None) -> Row:
 
 def interval(estimate: Estimate, digits: int = 2) -> str:
     """Return an estimate as text: ``0.41 (0.38 – 0.44)``."""
-    middle, low, high = (
-        f"{value:.{digits}f}" for value in (estimate.middle, estimate.low, estimate.high)
-    )
-    return f"{middle} ({low} – {high})"
+    bounds = interval_text(estimate, digits, " – ") if estimate.has_interval else "no interval"
+    return f"{estimate.middle:.{digits}f} ({bounds})"

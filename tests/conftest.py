@@ -29,6 +29,9 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("untimed")
 
+# What is printed depends on the locale; tests of that choose their own.
+os.environ["LC_ALL"] = "C.UTF-8"
+
 REQUIRED = os.environ.get("CHAINBENCH_REQUIRE_KERNEL") == "1"
 THOROUGH = os.environ.get("CHAINBENCH_THOROUGH") == "1"
 KERNEL_TESTS = Path(__file__).parent / "kernel"

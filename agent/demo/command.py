@@ -52,7 +52,7 @@ def demonstrate(url: str) -> None:
     done = "".join(f"  {count(amount):>10} {unit}\n" for unit, amount in run.work.items())
     terminal.write(f"The workload did\n{done}\n")
     color = terminal.wants_color(sys.stdout)
-    terminal.write(render(run.evidence, run.status, terminal.columns(), color))
+    terminal.write(render(run.evidence, run.status, terminal.columns(sys.stdout), color))
 
 
 def say(text: str) -> None:

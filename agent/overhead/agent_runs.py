@@ -75,7 +75,7 @@ class AgentRun:
                 raise CannotMeasure(f"requested {option} {wanted}, but evidence says {found}")
         completeness = evidence.get("completeness", {})
         if completeness.get("verdict") == "invalid":
-            raise CannotMeasure(f"invalid run: {completeness.get('reasons')}")
+            raise CannotMeasure(f"invalid run: {'; '.join(completeness.get('reasons', ()))}")
         for reason in completeness.get("reasons", ()):
             # Group equal reasons by what does not differ from run to run; quote the last one.
             kind = re.sub(r"\d+", "N", reason)

@@ -1,24 +1,29 @@
 """``chainbench-agent overhead [-- COMMAND]``: measure what each section costs a workload here."""
 
+import json
+import os
 import signal
 import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TextIO
 
 from agent.client.spawn import AgentDidNotStart, running_agent
 from agent.overhead.agent_runs import AgentRun, Client
 from agent.overhead.interleave import Schedule
 from agent.overhead.machine import load_average, read_machine
+from agent.overhead.progress import ProgressLine
 from agent.overhead.protocols import Configuration, Nothing, Workload, WorkloadFailed
 from agent.overhead.results import Result
-from agent.overhead.rounds import Interrupted, Progress, measure
+from agent.overhead.rounds import INTERRUPTED, Interrupted, RunFailed, measure
 from agent.overhead.table import render
 from agent.overhead.workloads import Command, PingPong
 from agent.sections.probes import DEFAULT_SECTIONS, SECTIONS
 from agent.terminal import output as terminal
 from agent.terminal.streams import KILLED_BY
+from agent.terminal.values import printable
 
 ROUNDS = 10
 
@@ -27,35 +32,78 @@ def run_overhead(
     command: Sequence[str] | None,
     *,
     rounds: int = ROUNDS,
+    json_file: Path | None = None,
     agent_arguments: Sequence[str] = (),
     out: TextIO | None = None,
     progress: TextIO | None = None,
 ) -> int:
-    """Measure, print a table, and return the exit status: 1 if nothing could be measured.
+    """Measure, print a table, and return the exit status.
 
-    Ctrl-C ends it with a table of what has been measured so far. Raises OutputFailed.
+    It is 1 if nothing could be measured, the workload failed, or the result could not be saved.
+    Where the measurement ends early, by Ctrl-C or because the workload fails, the table shows what
+    has been measured so far. Raises OutputFailed.
 
     ``command`` is the user's workload, or None for the built-in ping-pong. This starts a separate
     agent with ``agent_arguments`` and leaves any running one alone. By default, the table goes to
-    standard output, and progress and errors go to standard error.
+    standard output, and progress and errors go to standard error. ``json_file`` gets the result
+    with every pair.
     """
     out, progress = out or sys.stdout, progress or sys.stderr
+    line = ProgressLine(progress)
+    if json_file is not None and (why := _cannot_write(json_file)):
+        return _complain(f"cannot write {printable(json_file)}: {why}", line)
     workload: Workload = Command(command) if command else PingPong()
     try:
         with running_agent(agent_arguments) as agent:
-            result, interrupted = _measure(workload, agent, Schedule(rounds), progress)
+            result = _measure(workload, agent, Schedule(rounds), line)
     except (AgentDidNotStart, WorkloadFailed) as error:
-        terminal.complain(f"\nchainbench-agent overhead: {error}\n", progress)
-        return 1
-    measured = any(m.name != Nothing.name for m in result.workloads[0].measured)
-    if not interrupted:
-        terminal.write(render(result), out)
-        return 0 if measured else 1
-    so_far = "measured so far:" if measured else "nothing has been measured yet"
-    terminal.complain(f"\nchainbench-agent overhead: interrupted; {so_far}\n", progress)
-    if measured:
-        terminal.write(render(result), out)
-    return KILLED_BY + signal.SIGINT
+        return _complain(str(error), line)
+    # saved first: printing fails where nobody reads the output any more
+    saved = json_file is None or _save(result, json_file, line)
+    status = _report(result, out, line)
+    return status if saved else status or 1
+
+
+def _report(result: Result, out: TextIO, line: ProgressLine) -> int:
+    """Print the table, unless there is nothing in it, and return the exit status."""
+    workload = result.workloads[0]
+    measured = any(m.name != Nothing.name for m in workload.measured)
+    if workload.ended:
+        so_far = "measured so far:" if measured else "nothing has been measured yet"
+        _complain(f"{workload.ended}; {so_far}", line)
+    if measured or not workload.ended:
+        terminal.write(render(result, terminal.columns(out)), out)
+    if workload.ended == INTERRUPTED:
+        return KILLED_BY + signal.SIGINT
+    return 0 if measured and not workload.ended else 1
+
+
+def _complain(text: str, line: ProgressLine) -> int:
+    line.end()
+    said = "\n".join(printable(part, 2000) for part in text.splitlines())
+    terminal.complain(f"chainbench-agent overhead: {said}\n", line.stream)
+    return 1
+
+
+def _cannot_write(path: Path) -> str | None:
+    """Return why the result could not be saved, before it is measured. Keeps what is there."""
+    try:
+        existed = os.path.lexists(path)
+        path.open("ab").close()
+        if not existed:
+            path.unlink()
+    except OSError as error:
+        return error.strerror
+    return None
+
+
+def _save(result: Result, path: Path, line: ProgressLine) -> bool:
+    try:
+        path.write_text(json.dumps(result.to_json(), indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        _complain(f"cannot write {printable(path)}: {error.strerror}", line)
+        return False
+    return True
 
 
 def section_runs(agent: Client) -> list[Configuration]:
@@ -64,34 +112,14 @@ def section_runs(agent: Client) -> list[Configuration]:
     return [Nothing(), *alone, AgentRun("all", "all five sections", agent, DEFAULT_SECTIONS, {})]
 
 
-class ProgressLine:
-    """A progress line that is rewritten in place on a terminal, and omitted elsewhere."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._watched = stream.isatty()
-
-    def __call__(self, progress: Progress) -> None:
-        if not self._watched:
-            return
-        what = progress.step.configuration or "bare"
-        left = "" if progress.remaining is None else f", {progress.remaining:.0f} s left"
-        text = f"{progress.workload}: {progress.done}/{progress.total}{left}: {what}"
-        end = "\n" if progress.done == progress.total else ""
-        terminal.complain(f"\r\x1b[K{text}{end}", self._stream)
-
-
-def _measure(
-    workload: Workload, agent: Client, schedule: Schedule, stream: TextIO
-) -> tuple[Result, bool]:
-    """Return the result, and whether Ctrl-C cut it short."""
+def _measure(workload: Workload, agent: Client, schedule: Schedule, line: ProgressLine) -> Result:
+    """Return the result, also where Ctrl-C or a run that failed cut it short."""
     started, began, load = datetime.now(UTC), time.monotonic(), load_average()
-    interrupted = False
     try:
-        measured = measure(workload, section_runs(agent), schedule, ProgressLine(stream))
-    except Interrupted as error:
-        measured, interrupted = error.result, True
-    result = Result(
+        measured = measure(workload, section_runs(agent), schedule, line)
+    except (Interrupted, RunFailed) as error:
+        measured = error.result
+    return Result(
         machine=read_machine(),
         started=started.isoformat(timespec="seconds"),
         seconds=time.monotonic() - began,
@@ -100,4 +128,3 @@ def _measure(
         workloads=(measured,),
         skipped={},
     )
-    return result, interrupted

@@ -27,6 +27,16 @@ class Step:
     def counts(self) -> bool:
         return self.round >= 0
 
+    @property
+    def round_text(self) -> str:
+        return f"round {self.round + 1}" if self.counts else "the warm-up"
+
+    @property
+    def text(self) -> str:
+        """Return the round and the configuration: "round 3, with runqlat"."""
+        attached = f"with {self.configuration}" if self.configuration else "bare"
+        return f"{self.round_text}, {attached}"
+
 
 def interleave(configurations: Sequence[str], schedule: Schedule) -> Iterator[Step]:
     """Yield each configuration once per round, between two bare runs, in random order.

@@ -1,5 +1,6 @@
 """Immutable results, which convert to and from JSON and merge only if comparable."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
@@ -53,21 +54,26 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class WorkloadResult:
-    """One workload under each configuration that worked; ``skipped`` has the others' reasons."""
+    """One workload under each configuration that worked; ``skipped`` has the others' reasons.
+
+    ``ended`` says why the measurement ended before its last run; it is empty if it did not.
+    """
 
     name: str
     operation: str
     cpus: tuple[int, ...] | None
     measured: tuple[Measured, ...]
     skipped: Mapping[str, Missing]
+    ended: str = ""
 
     def configuration(self, name: str) -> Measured | None:
         return next((measured for measured in self.measured if measured.name == name), None)
 
     def noise_floor(self) -> float | None:
-        """Return the noise floor from the A/A pairs, or None if there are none."""
+        """Return the noise floor from the A/A pairs, or None if there are too few for one."""
         nothing = self.configuration(NOTHING)
-        return noise_floor([pair.slowdown for pair in nothing.pairs]) if nothing else None
+        floor = noise_floor([pair.slowdown for pair in nothing.pairs]) if nothing else math.inf
+        return floor if math.isfinite(floor) else None
 
     def bare_seconds(self) -> float | None:
         """Return the median seconds per operation with nothing attached."""
@@ -92,6 +98,7 @@ class WorkloadResult:
             cpus=None if data["cpus"] is None else tuple(data["cpus"]),
             measured=tuple(Measured.from_json(item) for item in data["measured"]),
             skipped=_missing_from_json(data["skipped"]),
+            ended=data.get("ended", ""),  # results of earlier versions have none
         )
 
 
@@ -183,7 +190,8 @@ def merge_workload(mine: WorkloadResult, theirs: WorkloadResult) -> WorkloadResu
     joined += [measured for measured in shifted if measured.name in by_name]
     names = {measured.name for measured in joined}
     skipped = {n: m for n, m in {**theirs.skipped, **mine.skipped}.items() if n not in names}
-    return replace(mine, measured=tuple(joined), skipped=skipped)
+    ended = "; ".join(filter(None, [mine.ended, theirs.ended]))
+    return replace(mine, measured=tuple(joined), skipped=skipped, ended=ended)
 
 
 def _shift(measured: Measured, offset: int) -> Measured:

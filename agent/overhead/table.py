@@ -4,20 +4,26 @@ from collections.abc import Iterable, Sequence
 
 from agent.overhead.machine import Machine
 from agent.overhead.protocols import Missing
-from agent.overhead.results import Measured, Result, WorkloadResult
-from agent.overhead.stats import is_difference
+from agent.overhead.results import NOTHING, Measured, Result, WorkloadResult
+from agent.overhead.stats import FEWEST_PAIRS, Estimate, is_difference
+from agent.terminal.values import printable
+from agent.terminal.width import cells, fit, left, right
 
 HEADERS = ("configuration", "slowdown", "95 % interval", "pairs", "overhead")
+QUOTED_LINES = 8
+"""Maximum number of lines quoted of a log."""
+LONGEST_LINE = 500
 
 
-def render(result: Result) -> str:
+def render(result: Result, width: int = 80) -> str:
     """Return the whole result as text: the machine, all workloads, and what was skipped."""
-    parts = [render_machine(result.machine), *map(render_workload, result.workloads)]
+    workloads = [render_workload(workload, width) for workload in result.workloads]
+    parts = [render_machine(result.machine), *workloads]
     if result.skipped:
         parts.append("\n".join(_skipped_lines("not run", result.skipped.items())))
     took = f"{result.started}, {result.seconds:.0f} s"
     load = f"load {result.load_before:.2f} before, {result.load_after:.2f} after"
-    return "\n\n".join([*parts, f"{took}; {load}"]) + "\n"
+    return fit("\n\n".join([*parts, f"{took}; {load}"]) + "\n", width)
 
 
 def render_machine(machine: Machine) -> str:
@@ -35,36 +41,61 @@ def render_machine(machine: Machine) -> str:
     )
 
 
-def render_workload(workload: WorkloadResult) -> str:
+def render_workload(workload: WorkloadResult, width: int = 80) -> str:
     """Return one workload: the noise floor, then a row for each configuration."""
     floor = workload.noise_floor()
     rows = [_row(measured, floor) for measured in workload.measured]
-    lines = [_title(workload, floor), *columns([HEADERS, *rows])]
+    lines = [_title(workload, floor), *_table(rows, width)]
+    lines += _without_interval(workload.measured)
     for measured in workload.measured:
-        lines += [f"  {measured.name}: {remark}" for remark in measured.remarks]
+        lines += [f"  {measured.name}: {missing_text(Missing(r))}" for r in measured.remarks]
     lines += _skipped_lines("skipped", workload.skipped.items())
+    if workload.ended:
+        lines.append(f"  ended early: {missing_text(Missing(workload.ended))}")
     return "\n".join(lines)
 
 
 def overhead_text(measured: Measured, floor: float | None) -> str:
     """Return the overhead in percent, or "no difference" if it is indistinguishable from noise."""
     estimate = measured.estimate()
-    if measured.name == "nothing":
-        return "the noise floor" if floor is None else f"noise floor ±{floor:.1%}"
-    if floor is not None and not is_difference(estimate, floor):
+    if measured.name == NOTHING:
+        return "noise floor not known" if floor is None else f"noise floor {floor:.1%}"
+    if floor is not None and estimate.has_interval and not is_difference(estimate, floor):
         return "no difference"
     return f"{estimate.middle - 1:+.1%}"
 
 
+def interval_text(estimate: Estimate, digits: int = 3, to: str = " - ") -> str:
+    """Return the bounds: ``1.120 - 1.180``; ``none`` if there are too few pairs."""
+    if not estimate.has_interval:
+        return "none"
+    return f"{estimate.low:.{digits}f}{to}{estimate.high:.{digits}f}"
+
+
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return aligned lines: the first column flush left, the others flush right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    widths = [max(map(cells, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(
-            cell.ljust(width) if index == 0 else cell.rjust(width)
+            left(cell, width) if index == 0 else right(cell, width)
             for index, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in rows
+    ]
+
+
+def _table(rows: Sequence[Sequence[str]], width: int) -> list[str]:
+    """Return the rows below their headers, or each as a paragraph if the screen is too narrow."""
+    lines = columns([HEADERS, *rows])
+    if max(map(cells, lines)) <= width:
+        return lines
+    return [
+        line
+        for label, slowdown, interval, pairs, overhead in rows
+        for line in (
+            label,
+            f"  slowdown {slowdown}, {HEADERS[2]} {interval}, {pairs} pairs: {overhead}",
+        )
     ]
 
 
@@ -72,7 +103,7 @@ def _title(workload: WorkloadResult, floor: float | None) -> str:
     bare = workload.bare_seconds()
     speed = "" if bare is None else f", {_seconds(bare)} per {workload.operation} bare"
     where = f", on CPU {','.join(map(str, workload.cpus))}" if workload.cpus else ""
-    noise = "not measured" if floor is None else f"±{floor:.1%}"
+    noise = "not known" if floor is None else f"{floor:.1%}"
     return f"{workload.name}{speed}{where}; noise floor {noise}"
 
 
@@ -81,10 +112,22 @@ def _row(measured: Measured, floor: float | None) -> tuple[str, ...]:
     return (
         measured.label,
         f"{estimate.middle:.3f}",
-        f"{estimate.low:.3f} - {estimate.high:.3f}",
+        interval_text(estimate),
         str(len(measured.pairs)),
         overhead_text(measured, floor),
     )
+
+
+def _without_interval(measured: Iterable[Measured]) -> list[str]:
+    """Return the slowdowns one by one where there are too few of them for an interval."""
+    few = [one for one in measured if not one.estimate().has_interval]
+    if not few:
+        return []
+    why = f"fewer than {FEWEST_PAIRS} pairs have no 95 % interval, so nothing here is a finding:"
+    values = [
+        f"  {one.name}: {', '.join(f'{pair.slowdown:.3f}' for pair in one.pairs)}" for one in few
+    ]
+    return [f"  {why}", *(f"  {line}" for line in values)]
 
 
 def _seconds(seconds: float) -> str:
@@ -103,6 +146,24 @@ def _skipped_lines(word: str, skipped: Iterable[tuple[str, Missing]]) -> list[st
 
 
 def missing_text(missing: Missing) -> str:
-    """Return the last line of the reason, which may be a log or a traceback, and the cure."""
-    lines = missing.reason.strip().splitlines() or ["no reason given"]
-    return lines[-1].strip() + (f" ({missing.cure})" if missing.cure else "")
+    """Return the reason and the cure on one line.
+
+    What failed is said first, and what a log says about it follows; of a traceback only its error.
+    """
+    lines = _without_tracebacks(missing.reason.splitlines()) or ["no reason given"]
+    if len(lines) > QUOTED_LINES:
+        half = QUOTED_LINES // 2
+        lines = [*lines[:half], "...", *lines[-half:]]
+    return "; ".join(lines) + (f" ({missing.cure})" if missing.cure else "")
+
+
+def _without_tracebacks(lines: Iterable[str]) -> list[str]:
+    """Return the lines that say something, without the calls that led to an error."""
+    kept: list[str] = []
+    in_calls = False
+    for line in lines:
+        begins = line.lstrip().startswith("Traceback")
+        in_calls = begins or (in_calls and line.startswith(" "))
+        if line.strip() and not in_calls:
+            kept.append(printable(line.strip(), LONGEST_LINE))
+    return kept

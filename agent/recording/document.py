@@ -41,6 +41,7 @@ def build(run: Run, stopped: Stopped | None, verdict: Verdict) -> Json:
     if run.failure is not None:
         built |= {"code": run.failure.code, "reason": run.failure.message}
     if stopped is not None and run.arming is not None:
+        built |= _measured(run)
         built |= run.collection.evidence(stopped, run.sections)
         if run.arming.unavailable:
             built["unavailable"] = dict(run.arming.unavailable)
@@ -57,6 +58,16 @@ def build(run: Run, stopped: Stopped | None, verdict: Verdict) -> Json:
 
 def _mark(run: Run) -> Json:
     return {"mock": True} if run.mock else {}
+
+
+def _measured(run: Run) -> Json:
+    """Return from when to when everything was attached; a start may compile for seconds first."""
+    times = {"measured_from": run.attached_ns, "measured_to": run.ended_ns}
+    return {
+        name: _later(run.started_at, ns).isoformat(timespec="milliseconds")
+        for name, ns in times.items()
+        if ns is not None
+    }
 
 
 def _later(moment: datetime, ns: int) -> datetime:

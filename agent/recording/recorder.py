@@ -196,6 +196,7 @@ class Recorder:
         """Attach what can be attached; if nothing can, the run goes on with a failure."""
         try:
             run.arming = await self._collector.start(run.request, run.collection)
+            run.attached_ns = run.elapsed_ns()
             # start the meter only now: compiling a new plan is not a cost of the run
             run.meter = CpuMeter(self._collector.processes())
         except CannotCollect as error:
@@ -208,6 +209,7 @@ class Recorder:
             await self._give_up(run, error)
 
     async def _finish(self, run: Run) -> None:
+        run.ended_ns = run.elapsed_ns()
         try:
             stopped = await self._collector.stop() if run.arming else None
             verdict, totals = self._conclude(run, stopped)

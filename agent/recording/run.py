@@ -44,6 +44,10 @@ class Run:
         self.checks: list[Check] = []
         self.started_at = datetime.now(UTC)
         self.requested_ns = elapsing_ns()
+        self.attached_ns: int | None = None
+        """When everything had been attached, since the request; None if nothing was."""
+        self.ended_ns: int | None = None
+        """When the run was asked to stop, since the request."""
         self.armed = trio.Event()
         self.finished = trio.Event()
         self.evidence: Json = {}

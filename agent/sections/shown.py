@@ -1,4 +1,4 @@
-"""The registry of sections for terminal output: titles and lines, in the order of the evidence."""
+"""The registries for terminal output: titles and lines, in the order of the evidence."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -21,3 +21,8 @@ SHOWN: Mapping[str, tuple[str, Lines]] = {
     "syscall_counts": (syscall_counts.TITLE, syscall_counts.lines),
     "softirq": (softirq.TITLE, softirq.lines),
 }
+
+SHOWN_DETAILS: Mapping[str, tuple[str, Lines]] = {
+    "syscall_details": (syscall_counts.DETAILS_TITLE, syscall_counts.details),
+}
+"""What stands in evidence next to the sections."""

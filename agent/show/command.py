@@ -7,9 +7,12 @@ from agent.show.reading import NotEvidence, evidence_in
 from agent.show.text import render
 from agent.terminal import output as terminal
 from agent.terminal.values import printable
+from agent.terminal.width import fit
+
+MORE = "\nThe file holds more: chainbench-agent show --all prints every row and field.\n"
 
 
-def show(path: str) -> int:
+def show(path: str, *, everything: bool = False) -> int:
     """Print the evidence in a file (``-``: standard input). Return 0, or 1 if there is none."""
     if path == "-" and sys.stdin is None:
         return refuse(path, "standard input is closed")
@@ -19,8 +22,9 @@ def show(path: str) -> int:
         return refuse(path, error.strerror or str(error))
     except NotEvidence as error:
         return refuse(path, str(error))
-    color = terminal.wants_color(sys.stdout)
-    terminal.write(render(evidence, width=terminal.columns(), color=color))
+    color, width = terminal.wants_color(sys.stdout), terminal.columns(sys.stdout)
+    report = render(evidence, width=width, color=color, everything=everything)
+    terminal.write(report if everything else report + fit(MORE, width))
     return 0
 
 

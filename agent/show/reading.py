@@ -57,6 +57,8 @@ def _other_answer(value: Json) -> str | None:
         return "it is the answer to POST /report; POST /stop returns evidence"
     if "running" in value:
         return "it is the answer to GET /status; POST /stop and GET /evidence return evidence"
+    if "workloads" in value and "machine" in value:
+        return "it is a result of chainbench-agent overhead --json, not evidence"
     if "available" in value or any(section in value for section in SECTIONS):
         return None
     if not value:

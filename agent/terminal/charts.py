@@ -4,9 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.terminal.values import count, duration, number
+from agent.terminal.width import cells, cut, right
 
 EIGHTHS = " ▏▎▍▌▋▊▉"
 FULL = "█"
+SHORTEST_BAR = 4
+"""With fewer columns, bars are left out."""
+SHORTEST_LABEL = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +32,38 @@ def bar(size: float, largest: float, width: int) -> str:
 
 
 def chart(bars: Sequence[Bar], width: int) -> list[str]:
-    """Return the rows of a chart that is ``width`` columns wide."""
+    """Return the rows of a chart that is ``width`` columns wide.
+
+    Where there is no room, the bars are left out first; then labels are cut.
+    """
     if not bars:
         return []
-    labels = max(len(row.label) for row in bars)
-    notes = max(len(row.note) for row in bars)
+    notes = max(cells(row.note) for row in bars)
+    labels = min(max(cells(row.label) for row in bars), max(width - notes - 2, SHORTEST_LABEL))
     largest = max(row.size for row in bars)
-    room = max(width - labels - notes - 4, 4)
+    room = width - labels - notes - 4
+    drawn = room if room >= SHORTEST_BAR else 0
     return [
-        f"{row.label:>{labels}}  {row.note:>{notes}}  {bar(row.size, largest, room)}".rstrip()
+        f"{right(cut(row.label, labels), labels)}  {right(row.note, notes)}"
+        f"  {bar(row.size, largest, drawn)}".rstrip()
         for row in bars
+    ]
+
+
+def grid(rows: Sequence[Sequence[str]], width: int) -> list[str]:
+    """Return a table, headers first: the first column flush right, as in a chart, like the others.
+
+    Where it takes more than ``width`` columns, the last columns are left out as a whole.
+    """
+    widths = [max(map(cells, column)) for column in zip(*rows, strict=True)]
+    shown = len(widths)
+    while shown > 2 and sum(widths[:shown]) + 2 * (shown - 1) > width:
+        shown -= 1
+    return [
+        "  ".join(
+            right(cell, size) for cell, size in zip(row[:shown], widths, strict=False)
+        ).rstrip()
+        for row in rows
     ]
 
 
@@ -77,7 +103,7 @@ def wrapped(items: list[str], width: int, gap: str = "   ") -> list[str]:
     """Return the items side by side, wrapped over as many lines as necessary."""
     lines: list[str] = []
     for item in items:
-        if lines and len(lines[-1]) + len(gap) + len(item) <= width:
+        if lines and cells(lines[-1]) + cells(gap) + cells(item) <= width:
             lines[-1] += gap + item
         else:
             lines.append(item)

@@ -1,15 +1,22 @@
 """Output of a report to a terminal, pipe or file."""
 
 import contextlib
+import io
 import os
 import shutil
 import sys
 from typing import TextIO
 
+from agent.terminal.width import cut, fit
+
 # ASCII substitutes for terminals and files that cannot encode these characters.
 ASCII = str.maketrans(
-    {"█": "#", "–": "-", "·": "|", "µ": "u", "…": "~"} | dict.fromkeys("▉▊▋▌▍▎▏", "+")
+    {"█": "#", "–": "-", "·": "|", "µ": "u", "…": "~", "±": "+/-"} | dict.fromkeys("▉▊▋▌▍▎▏", "+")
 )
+SIMPLE_TERMINALS = ("dumb", "linux", "vt")
+"""What the value of TERM begins with for terminals whose font lacks eighths of a block."""
+COERCED = ("C.UTF-8", "C.utf8", "UTF-8")
+"""What Python itself sets LC_CTYPE to in a C locale (PEP 538)."""
 
 
 def wants_color(stream: TextIO | None) -> bool:
@@ -19,7 +26,16 @@ def wants_color(stream: TextIO | None) -> bool:
     return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def columns() -> int:
+def rewrites_lines(stream: TextIO) -> bool:
+    """Return whether a line can be erased and written again."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def columns(stream: TextIO | None = None) -> int:
+    """Return the width of the terminal, or 80 where there is none. COLUMNS takes precedence."""
+    if stream is not None and stream.isatty() and not os.environ.get("COLUMNS"):
+        with contextlib.suppress(OSError, io.UnsupportedOperation):
+            return os.get_terminal_size(stream.fileno()).columns or 80
     return shutil.get_terminal_size().columns
 
 
@@ -28,7 +44,7 @@ class OutputFailed(Exception):
 
 
 def write(text: str, stream: TextIO | None = None) -> None:
-    """Write text, replaced with ASCII substitutes if the stream's encoding cannot represent it.
+    """Write text, with ASCII substitutes where the stream or the reader's terminal needs them.
 
     Raises `OutputFailed`.
     """
@@ -36,7 +52,7 @@ def write(text: str, stream: TextIO | None = None) -> None:
     if stream is None:
         raise OutputFailed("standard output is closed")
     try:
-        stream.write(_encodable(text, stream.encoding or "ascii"))
+        stream.write(_encodable(text, _encoding(stream)))
         stream.flush()
     except OSError as error:
         _discard(stream)
@@ -44,12 +60,19 @@ def write(text: str, stream: TextIO | None = None) -> None:
 
 
 def complain(text: str, stream: TextIO | None = None) -> None:
-    """Write a diagnostic, by default to standard error.
+    """Write a diagnostic, by default to standard error, folded to the width of a terminal.
 
     If it cannot be written, there is nobody to tell.
     """
+    stream = stream or sys.stderr
     with contextlib.suppress(OutputFailed):
-        write(text, stream or sys.stderr)
+        write(fit(text, columns(stream)) if stream and stream.isatty() else text, stream)
+
+
+def rewrite(text: str, stream: TextIO) -> None:
+    """Replace the current line of a terminal, cut to its width: what wraps could not be erased."""
+    with contextlib.suppress(OutputFailed):
+        write(f"\r\x1b[K{cut(text, columns(stream) - 1)}", stream)
 
 
 def _discard(stream: TextIO) -> None:
@@ -57,6 +80,23 @@ def _discard(stream: TextIO) -> None:
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, stream.fileno())
     os.close(null)
+
+
+def _encoding(stream: TextIO) -> str:
+    """Return the encoding to keep to: ASCII if locale or terminal say that they know no other.
+
+    Python writes UTF-8 even in a C locale, where nothing promises that it can be read.
+    """
+    simple = stream.isatty() and os.environ.get("TERM", "").startswith(SIMPLE_TERMINALS)
+    return "ascii" if simple or not _locale_is_utf8() else stream.encoding or "ascii"
+
+
+def _locale_is_utf8() -> bool:
+    named = [os.environ.get(name) or "" for name in ("LC_ALL", "LC_CTYPE", "LANG")]
+    if named[1] in COERCED:
+        named[1] = ""  # whether it was Python or the user cannot be told: LANG decides
+    locale = next(filter(None, named), "C")
+    return "utf8" in locale.lower().replace("-", "")
 
 
 def _encodable(text: str, encoding: str) -> str:

@@ -80,6 +80,17 @@ def significant(value: float) -> str:
     return "0" if text == "-0" else text
 
 
+def size(value: object) -> str:
+    """Return a number of bytes, in the most readable unit: ``1.5 MiB``."""
+    amount = number(value)
+    if amount is None:
+        return ABSENT
+    for unit, bytes_ in (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if abs(amount) >= bytes_:
+            return f"{significant(amount / bytes_)} {unit}"
+    return f"{significant(amount)} B"
+
+
 def percent(part: object, whole: object) -> str:
     """Return ``part`` as a percentage of ``whole``, or `ABSENT` without a positive whole."""
     share, total = number(part), number(whole)

@@ -53,8 +53,10 @@ class FakeWorkload:
     @contextmanager
     def prepared(self) -> Iterator[None]:
         self.world.log.append("prepare")
-        yield
-        self.world.log.append("clean up")
+        try:
+            yield
+        finally:
+            self.world.log.append("clean up")
 
     def run(self) -> float:
         seconds = 10 * self.world.factor * self.noise()
@@ -111,3 +113,15 @@ class FakeAgent:
         if path == "/start" and self.error:
             raise self.error
         return {} if path == "/start" else self.evidence
+
+
+class WillingAgent(FakeAgent):
+    """An agent that collects exactly what it is asked for."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+
+    def post(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        if path == "/start":
+            self.evidence = {"available": True, **{name: {} for name in (body or {})["sections"]}}
+        return super().post(path, body)

@@ -143,3 +143,99 @@ def evidence(**changes: Any) -> dict[str, Any]:
 
 def status(**changes: Any) -> dict[str, Any]:
     return {"running": False, "scenario": "", "impl": "", "variant": "", "machine": "x"} | changes
+
+
+CALLS = (
+    "futex",
+    "read",
+    "write",
+    "openat",
+    "close",
+    "mmap",
+    "munmap",
+    "brk",
+    "poll",
+    "ppoll",
+    "lseek",
+    "fstat",
+)
+
+
+def detailed() -> dict[str, Any]:
+    """Return evidence of a run with a scope and with every detail."""
+    whole = evidence(
+        schema=1,
+        measured_from="2026-03-01T10:11:12.050+00:00",
+        measured_to="2026-03-01T10:11:14.240+00:00",
+        scope={
+            "kind": "pid",
+            "pid": 24,
+            "host_pid": 5024,
+            "command": "bench",
+            "process_started_at": "2026-03-01T10:11:01.123+00:00",
+        },
+        unavailable={"bios": "this kernel has no block_bio_queue"},
+        syscall_details={
+            name: {
+                "count": 100 + calls,
+                "errors": calls,
+                "interrupted": 3,
+                "refused": calls // 11,
+                "in_flight": 0,
+                "total_ms": 1000.5 - calls,
+            }
+            for calls, name in enumerate(CALLS)
+        },
+    )
+    commands = [
+        {"command": f"waiter-{n}", "count": 70 - n, "total_us": 9e5 / (n + 1), "mean_us": 11.5 + n}
+        for n in range(7)
+    ]
+    whole["runqlat"] |= {
+        "preempted_ms": 33.25,
+        "by_command": {"top": commands, "other": {"count": 5, "total_us": 77.0}},
+        "by_thread": {"top": [{"tid": 4711, "command": "waiter-0", "count": 9, "total_us": 8.5}]},
+    }
+    whole["biolatency"]["by_operation"] = [
+        {
+            "device": "254:0",
+            "operation": operation,
+            "by": "kernel_threads",
+            "error": error,
+            "in_flight_at_start": False,
+            "empty": operation == "flush",
+            "count": 34 + len(operation),
+            "bytes": size,
+            "device_ms": 12.125,
+            "queue_ms": 0.5,
+        }
+        for operation, error, size in (
+            ("read", None, 1572864),
+            ("write", "EIO", 0),
+            ("flush", None, 0),
+        )
+    ]
+    whole["offcpu"] |= {
+        "other": {"ms": 499.0, "count": 6},
+        "by_state": {"interruptible_ms": 1049.0, "uninterruptible_ms": 201.0, "preempted_ms": 7.0},
+        "stopped_ms": 1500.0,
+        "stopped": {"by_signal_ms": 1400.0, "traced_ms": 100.0, "frozen_ms": 0.0, "count": 2},
+        "kernel_threads": {"ms": 888.0, "count": 44},
+        "wait_functions": [
+            {"function": "folio_wait_bit_common", "samples": 21, "ms": 145.0},
+            {"function": "futex_wait_queue", "samples": 17, "ms": 144.0},
+        ],
+        "wait_functions_unsampled": {"count": 61, "ms": 6.5, "refused": 0},
+    }
+    whole["exec"] |= {"other": 4, "forks": 29, "exits": 28, "attempts": 15, "failures_missed": 2}
+    whole["syscall_counts"]["all"] |= {f"call_{n}": n + 1 for n in range(15)}
+    whole["manifest"] |= {"cpus": 16, "details": {"syscalls": ["tp_btf/sys_exit"]}}
+    whole["completeness"] |= {"unseen_switches": 3, "seccomp_tasks": 8, "io_uring_tasks": 0}
+    whole["overhead"] |= {
+        "map_bytes": 3 * 2**20,
+        "longest_drain_gap_ms": 2500.0,
+        "programs": [
+            {"name": "on_switch", "hook": "sched_switch", "runs": 5150, "run_ns": 2_750_000}
+        ],
+    }
+    return whole

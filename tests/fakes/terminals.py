@@ -4,6 +4,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -42,6 +43,16 @@ class Terminal:
     def wait_for(self, text: str) -> None:
         eventually(lambda: text in self.shown())
 
+    def to_the_end(self) -> str:
+        """Wait until the command has ended, and return everything that it has shown."""
+
+        def ended() -> bool:
+            self.shown()  # a command that fills the terminal waits for somebody to read it
+            return self.process.poll() is not None
+
+        eventually(ended)
+        return self.shown()
+
     def close(self) -> None:
         """Take the terminal away, as when its window is closed or a connection breaks."""
         if self._master is not None:
@@ -51,10 +62,14 @@ class Terminal:
 
 @contextlib.contextmanager
 def on_terminal(
-    command: Sequence[str], environment: Mapping[str, str] | None = None, **streams: Any
+    command: Sequence[str],
+    environment: Mapping[str, str] | None = None,
+    columns: int = 80,
+    **streams: Any,
 ) -> Iterator[Terminal]:
     """Run a command in a new session with a terminal. ``streams``: its stdout and stderr."""
     master, slave = os.openpty()
+    termios.tcsetwinsize(slave, (24, columns))
     os.set_blocking(master, False)
     with open(slave, "rb") as theirs:
         process = subprocess.Popen(

@@ -128,7 +128,7 @@ def test_the_table_says_what_was_found() -> None:
     [found] = compare_figures([{"ns": 3.0}], [{"ns": 2.0}])
     headers, row = comparison_table([found])
     assert len(headers) == len(row)
-    assert row[:6] == ("ns", "2", "3", "1.500", "1.500 - 1.500", "1")
+    assert row[:6] == ("ns", "2", "3", "1.500", "none", "1")
     _, without = comparison_table([Comparison("n", 0.0, 0.0, None, 2, None)])
     assert without[3:] == ("", "", "2", "same")
 

@@ -13,7 +13,7 @@ def test_what_failed_is_told_by_its_error() -> None:
     row = {"device": "7:0", "operation": "write", "error": "EIO", "count": 402}
     text = shown(by_operation=[row, {**row, "error": None, "count": 598}])
     assert "7:0: 402 write requests failed with EIO\n" in text
-    assert "598" not in text
+    assert "598 write requests" not in text
 
 
 def test_the_oldest_open_request_is_named() -> None:
@@ -40,3 +40,30 @@ def test_a_request_that_hung_through_the_whole_run_is_told() -> None:
     text = shown(devices=[{"device": "7:1", "measured_by": "requests", "in_flight": in_flight}])
     assert "7:1: 1 writes hung through the whole run\n" in text
     assert "reads hung" not in text
+
+
+def test_a_disk_that_lies_on_another_one_is_told_and_its_rows_are_apart() -> None:
+    stacked = {"device": "7:0", "measured_by": "requests", "lies_on": ["254:0", "254:16"]}
+    row = {"device": "7:0", "operation": "read", "by": "tasks", "count": 5, "device_ms": 1.0}
+    rows = [
+        {**row, "in_histogram": False},
+        {**row, "device": "254:0", "in_histogram": True},
+        {**row, "device": "8:0", "in_flight_at_start": True, "in_histogram": False},
+    ]
+    lowest = {"device": "254:0", "measured_by": "requests", "lies_on": []}
+    text = shown(by_operation=rows, devices=[stacked, lowest])
+    assert "  7:0: lies on 254:0, 254:16\n" in text
+    assert text.count("lies on") == 1
+    by_device = {line.split()[0]: line for line in text.splitlines() if " tasks " in line}
+    assert by_device["7:0"].endswith("1 ms  not in histogram")
+    assert by_device["254:0"].endswith("  1 ms")
+    assert by_device["8:0"].endswith("  –     issued before")
+
+
+def test_of_many_rows_the_longest_times_are_shown_and_the_rest_is_counted() -> None:
+    row = {"operation": "read", "by": "tasks", "count": 1}
+    rows = [{**row, "device": f"7:{n}", "device_ms": float(n)} for n in range(14)]
+    text = shown(by_operation=rows)
+    assert "7:13 " in text
+    assert "7:3 " not in text
+    assert "  and 4 more rows\n" in text

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -286,3 +287,53 @@ def test_a_port_in_use_is_told(capsys: pytest.CaptureFixture[str]) -> None:
 def test_whom_it_cannot_become(capsys: pytest.CaptureFixture[str], user: str, why: str) -> None:
     assert main(["--port", "0", "--user", user]) == 1
     assert why in capsys.readouterr().err
+
+
+def test_the_help_of_overhead_shows_where_the_command_goes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert exit_status(["overhead", "--help"]) == 0
+    told = capsys.readouterr().out
+    assert "[-- COMMAND ...]" in told
+    assert "--json FILE" in told
+    assert "-- sh -c 'LINE'" in " ".join(told.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["sleep", "1"], "chainbench-agent overhead -- sleep 1\n"),
+        (["--rounds", "3", "ls", "-l", "a b"], "chainbench-agent overhead -- ls -l 'a b'\n"),
+        (["--"], "there is no command after --\n"),
+    ],
+)
+def test_a_command_without_its_separator_gets_a_hint(
+    arguments: list[str], hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_status(["overhead", *arguments]) == 2
+    assert capsys.readouterr().err.endswith(hint)
+
+
+def test_options_reach_the_overhead(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[object] = []
+
+    def run_overhead(command: object, **options: object) -> int:
+        seen.append((command, options))
+        return 0
+
+    monkeypatch.setattr("agent.overhead.command.run_overhead", run_overhead)
+    assert main(["overhead", "--json", "x.json", "--rounds", "7", "--", "a", "--json", "b"]) == 0
+    assert main(["overhead"]) == 0
+    assert seen == [
+        (["a", "--json", "b"], {"rounds": 7, "json_file": Path("x.json")}),
+        (None, {"rounds": 10, "json_file": None}),
+    ]
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])
+def test_no_line_of_the_help_wraps(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert exit_status([*command, "--help"]) == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80

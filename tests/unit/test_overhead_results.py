@@ -13,11 +13,11 @@ from agent.overhead.results import (
     WorkloadResult,
     merge,
 )
-from agent.overhead.table import render
+from agent.overhead.table import missing_text, render
 from tests.fakes.overhead import MACHINE
 
 
-def measured(name: str, factor: float, rounds: int = 5) -> Measured:
+def measured(name: str, factor: float, rounds: int = 6) -> Measured:
     pairs = tuple(Pair(r, 1.0, factor * (1 + r / 1000), 1.0) for r in range(rounds))
     return Measured(name, f"the {name}", pairs)
 
@@ -91,7 +91,7 @@ def test_merging_joins_pairs_and_keeps_rounds_apart() -> None:
     assert twice is not None
     runqlat = twice.configuration("runqlat")
     assert runqlat is not None
-    assert [pair.round for pair in runqlat.pairs] == list(range(10))
+    assert [pair.round for pair in runqlat.pairs] == list(range(12))
     assert runqlat.remarks == ("lost 3 events",)
 
 
@@ -122,10 +122,10 @@ def test_ratio_of_two_configurations() -> None:
 def test_table_says_what_was_measured_what_is_noise_and_what_was_skipped() -> None:
     text = render(RESULT)
     lines = {line.split("  ")[0]: line for line in text.splitlines()}
-    assert "noise floor ±" in lines["the nothing"]
+    assert lines["the nothing"].endswith("noise floor 0.2%")
     assert "no difference" in lines["the cheap"]
-    assert "+15.2%" in lines["the runqlat"]
-    assert "1.150 - 1.155" in lines["the runqlat"]
+    assert "+15.3%" in lines["the runqlat"]
+    assert "1.151 - 1.155" in lines["the runqlat"]
     assert "runqlat: lost 3 events" in text
     assert "skipped: bpftrace: not installed (apt-get install bpftrace)" in text
     assert "not run: fio: fio is not installed (apt-get install fio)" in text
@@ -145,6 +145,61 @@ def test_this_machine_can_be_read_and_equals_itself() -> None:
 def test_only_boot_flags_that_change_costs_are_kept() -> None:
     line = "root=/dev/vda secret=x mitigations=off nohz_full=1-3 quiet"
     assert boot_flags(line) == ("mitigations=off", "nohz_full=1-3")
+
+
+@pytest.mark.parametrize("rounds", [1, 5])
+def test_few_pairs_have_no_interval_and_are_listed(rounds: int) -> None:
+    text = render(
+        result(workload("pipe", measured("nothing", 1.0, rounds), measured("slow", 2.0, rounds)))
+    )
+    line = next(line for line in text.splitlines() if line.startswith("the slow"))
+    assert " none " in line
+    assert "inf" not in text
+    assert "no difference" not in text
+    assert "; noise floor not known" in text
+    assert "fewer than 6 pairs have no 95 % interval" in text
+    values = ", ".join(f"{2 * (1 + r / 1000):.3f}" for r in range(rounds))
+    assert f"    slow: {values}\n" in text
+    enough = render(result(workload("pipe", measured("nothing", 1.0), measured("slow", 2.0))))
+    assert "none" not in enough
+    assert "fewer than" not in enough
+
+
+def test_a_measurement_that_ended_early_says_so_and_stays_so_in_json_and_merged() -> None:
+    early = result(replace(RESULT.workloads[0], ended="run 9 of 99 failed"))
+    assert "  ended early: run 9 of 99 failed\n" in render(early)
+    assert Result.from_json(json.loads(json.dumps(early.to_json()))) == early
+    assert merge(early, RESULT).workloads[0].ended == "run 9 of 99 failed"
+    assert "ended early" not in render(RESULT)
+    older = RESULT.to_json()
+    for one in older["workloads"]:
+        del one["ended"]
+    assert Result.from_json(json.loads(json.dumps(older))) == RESULT
+
+
+@pytest.mark.parametrize("width", [20, 40, 59, 60, 76, 80, 120])
+def test_no_line_is_wider_than_the_screen(width: int) -> None:
+    long = Missing("first the cause; " + "then a long log " * 30, "apt-get install " + "x" * 90)
+    machine = replace(MACHINE, mitigations={f"flaw_{n}": "Mitigation: yes" for n in range(20)})
+    text = render(
+        replace(result(workload("pipe", measured("nothing", 1.0), a=long)), machine=machine), width
+    )
+    assert max(map(len, text.splitlines())) <= width
+    words = "".join(text.split())
+    for said in ("firstthecause", "1.002", "noisefloor", "x" * 90, "flaw_19"):
+        assert said in words
+
+
+def test_the_cause_is_said_before_the_last_words_of_a_log() -> None:
+    reason = "cannot reach the agent: refused\nlistening on x\n\nunrelated last line\n"
+    assert missing_text(Missing(reason)) == (
+        "cannot reach the agent: refused; listening on x; unrelated last line"
+    )
+    long = "\n".join(f"line {number}" for number in range(50))
+    assert missing_text(Missing(f"cause\n{long}", "cure")) == (
+        "cause; line 0; line 1; line 2; ...; line 46; line 47; line 48; line 49 (cure)"
+    )
+    assert missing_text(Missing(" \n")) == "no reason given"
 
 
 def test_reasons_are_one_line_and_told_once() -> None:

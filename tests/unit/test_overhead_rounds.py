@@ -1,12 +1,13 @@
 import os
-from itertools import pairwise
+from collections.abc import Callable
+from itertools import count, pairwise
 
 import numpy as np
 import pytest
 
 from agent.overhead.interleave import Schedule, Step, interleave
-from agent.overhead.protocols import Missing, Nothing
-from agent.overhead.rounds import Progress, measure, pinned
+from agent.overhead.protocols import Missing, Nothing, WorkloadFailed
+from agent.overhead.rounds import Progress, RunFailed, measure, pinned
 from agent.overhead.stats import is_difference
 from tests.fakes.overhead import FakeConfiguration, FakeWorkload, World
 
@@ -95,7 +96,48 @@ def test_a_later_failure_costs_its_pair_and_is_told() -> None:
     (measured,) = result.measured
     assert [pair.round for pair in measured.pairs] == [0, 2]
     assert [pair.slowdown for pair in measured.pairs] == pytest.approx([1.5, 1.5])
-    assert measured.remarks == ("armed 4 times", "1 round(s) failed: would not attach")
+    assert measured.remarks == ("armed 4 times", "failed in round 2: would not attach")
+
+
+def test_a_configuration_that_failed_in_every_round_that_counts_is_named() -> None:
+    world = World()
+    hopeless = FakeConfiguration(world, "hopeless", fails_at=frozenset({1, 2}))
+    result = measure(FakeWorkload(world), [Nothing(), hopeless], Schedule(rounds=2, warmup=1))
+    assert [measured.name for measured in result.measured] == ["nothing"]
+    why = "failed in round 1, round 2: would not attach"
+    assert result.skipped == {"hopeless": Missing(why, "try harder")}
+
+
+@pytest.mark.parametrize("failing", [1, 2, 9, 18])
+def test_a_workload_that_fails_late_leaves_what_was_measured(failing: int) -> None:
+    """Of 21 runs: bare, x, bare in each round, the first of which is for warming up."""
+    world = World()
+    workload = FakeWorkload(world, noise=failing_at(failing))
+    with pytest.raises(RunFailed) as raised:
+        measure(workload, [FakeConfiguration(world, "x", 2.0)], Schedule(rounds=6, warmup=1))
+    result = raised.value.result
+    number, place = divmod(failing - 1, 3)
+    where = f"round {number}" if number else "the warm-up"
+    attached = "with x" if place == 1 else "bare"
+    assert result.ended == str(raised.value)
+    assert result.ended == f"run {failing} of 21 ({where}, {attached}) failed: out of luck"
+    complete = max(number - 1, 0)
+    assert [len(measured.pairs) for measured in result.measured] == [complete] * bool(complete)
+    if not complete and "x" in result.skipped:
+        assert "ended before its first pair" in result.skipped["x"].reason
+    assert world.log[-1] == "clean up"
+    assert world.factor == 1
+
+
+def failing_at(number: int) -> Callable[[], float]:
+    runs = count(1)
+
+    def noise() -> float:
+        if next(runs) == number:
+            raise WorkloadFailed("out of luck")
+        return 1.0
+
+    return noise
 
 
 def test_progress_counts_up_and_tells_the_time_left() -> None:
@@ -103,9 +145,10 @@ def test_progress_counts_up_and_tells_the_time_left() -> None:
     seen: list[Progress] = []
     workload = FakeWorkload(world)
     measure(workload, [FakeConfiguration(world, "x")], Schedule(1, 1), seen.append, world.clock)
-    assert [progress.done for progress in seen] == [1, 2, 3, 4, 5, 6]
+    assert [progress.done for progress in seen] == [0, 1, 2, 3, 4, 5, 6]
     assert {progress.total for progress in seen} == {6}
-    assert [progress.remaining for progress in seen] == pytest.approx([50, 40, 30, 20, 10, 0])
+    assert seen[0].remaining is None
+    assert [progress.remaining for progress in seen[1:]] == pytest.approx([50, 40, 30, 20, 10, 0])
 
 
 def test_pinning_lasts_as_long_as_its_block() -> None:

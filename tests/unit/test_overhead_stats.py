@@ -98,3 +98,25 @@ def test_a_doubtful_denominator_leaves_the_interval_open() -> None:
     ratio = overhead_ratio(dict.fromkeys(range(5), 1.2), doubtful)
     assert ratio is not None
     assert math.isinf(ratio.high)
+
+
+@pytest.mark.parametrize("size", range(1, 6))
+def test_fewer_than_six_pairs_have_no_interval(size: int) -> None:
+    values = noisy(1.5, size=size)
+    estimate = median_estimate(values)
+    assert not estimate.has_interval
+    assert estimate.middle == np.median(values)
+    assert math.isinf(noise_floor(values))
+    assert not is_difference(estimate, 0.0)
+    ratio = overhead_ratio(dict(enumerate(values)), dict(enumerate(noisy(1.2, size=size))))
+    assert ratio is not None
+    assert not ratio.has_interval
+    assert math.isfinite(ratio.middle)
+
+
+def test_six_pairs_have_an_interval() -> None:
+    assert median_estimate(noisy(1.5, size=6)).has_interval
+    few, many = dict(enumerate(noisy(1.5, size=5))), dict(enumerate(noisy(1.2, size=6)))
+    ratio = overhead_ratio(few, many)
+    assert ratio is not None
+    assert not ratio.has_interval, "only five rounds have both"

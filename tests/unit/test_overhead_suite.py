@@ -2,19 +2,28 @@
 
 from contextlib import ExitStack
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
-from agent.overhead.protocols import Absent, CannotMeasure, Missing
+from agent.overhead.interleave import Schedule
+from agent.overhead.protocols import Absent, CannotMeasure, Missing, WorkloadFailed
 from agent.overhead.results import Measured, Pair, Result, WorkloadResult
 from benchmarks.__main__ import main as benchmarks
 from benchmarks.chart import draw
 from benchmarks.configurations import configurations
 from benchmarks.kept import Parts
 from benchmarks.results_page import write_page
-from benchmarks.suite import FOR_TARGETS, MORE_ROUNDS, SHOWN, Selection, known_names
+from benchmarks.suite import (
+    FOR_TARGETS,
+    MORE_ROUNDS,
+    SHOWN,
+    Selection,
+    _measure_workloads,
+    known_names,
+)
 from benchmarks.targets import (
     ENOUGH_PAIRS,
     FAIL,
@@ -29,7 +38,7 @@ from benchmarks.targets import (
     part_rows,
     ratio_rows,
 )
-from tests.fakes.overhead import MACHINE
+from tests.fakes.overhead import MACHINE, FakeConfiguration, FakeWorkload, World
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -250,6 +259,41 @@ def test_what_is_noisy_is_run_more_often() -> None:
     selection = Selection(True, 10)
     assert selection.schedule("pipe").rounds == 10
     assert selection.schedule("fio").rounds == selection.schedule("pgbench").rounds == 30
+
+
+class OneWorkload:
+    """A selection of one workload, with what is offered, in six rounds."""
+
+    def __init__(self, workload: FakeWorkload) -> None:
+        self._workload = workload
+
+    def workloads(self) -> list[FakeWorkload]:
+        return [self._workload]
+
+    def stages(self, _name: str, offered: list[FakeConfiguration]) -> object:
+        return [(offered, Schedule(6))]
+
+
+@pytest.mark.parametrize(("failing", "kept"), [(2, False), (12, True)])
+def test_a_workload_that_fails_late_keeps_what_was_measured(failing: int, kept: bool) -> None:
+    runs = count(1)
+
+    def noise() -> float:
+        if next(runs) == failing:
+            raise WorkloadFailed("out of luck")
+        return 1.0
+
+    world, said = World(), list[str]()
+    selection = OneWorkload(FakeWorkload(world, noise=noise))
+    measured, skipped = _measure_workloads(
+        selection,  # type: ignore[arg-type]
+        [FakeConfiguration(world, "x")],
+        lambda _progress: None,
+        said.append,
+    )
+    assert [workload.name for workload in measured] == ["fake"] * kept
+    assert list(skipped) == ([] if kept else ["fake"])
+    assert f"run {failing} of 21 (" in said[0]
 
 
 def test_without_an_agent_its_configurations_say_why() -> None:

@@ -391,8 +391,18 @@ async def test_a_wall_clock_that_is_set_does_not_show(
     recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The stop is as much later than the start as a clock says that is never set."""
-    times_ns = iter([1_000, 1_000 + 5 * 10**9])
+    times_ns = iter([1_000 + second * 10**9 for second in (0, 2, 4, 5)])
     monkeypatch.setattr("agent.recording.run.elapsing_ns", lambda: next(times_ns))
     evidence = await one_run(recorder)
-    began, ended = (datetime.fromisoformat(evidence[name]) for name in ("started_at", "stopped_at"))
-    assert (ended - began).total_seconds() == 5
+    names = ("started_at", "measured_from", "measured_to", "stopped_at")
+    began, *later = (datetime.fromisoformat(evidence[name]) for name in names)
+    assert [(time - began).total_seconds() for time in later] == [2, 4, 5]
+
+
+async def test_a_run_that_measured_nothing_has_no_time_of_its_own(
+    recorder: Recorder, collector: FakeCollector
+) -> None:
+    collector.lost.set()
+    evidence = await one_run(recorder)
+    assert not evidence["available"]
+    assert not {"measured_from", "measured_to"} & evidence.keys()

@@ -1,8 +1,10 @@
+import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.sample_evidence import evidence, latency, status
+from fakes.sample_evidence import detailed, evidence, latency, status
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,6 +12,7 @@ from agent.model import EVIDENCE_SCHEMA
 from agent.sections.probes import SECTIONS
 from agent.sections.shown import SHOWN
 from agent.show.text import render
+from agent.terminal.width import cells
 
 GOLDEN = Path(__file__).parent / "golden" / "evidence.txt"
 
@@ -30,8 +33,138 @@ def test_the_whole_document() -> None:
     assert render(evidence(), status(), 80) == GOLDEN.read_text(encoding="utf-8")
 
 
-def test_no_line_is_wider_than_asked() -> None:
-    assert max(len(line) for line in render(evidence(), None, 80).splitlines()) <= 80
+@pytest.mark.parametrize("everything", [False, True])
+@pytest.mark.parametrize("width", [20, 33, 40, 59, 60, 79, 80, 100, 120])
+def test_no_line_is_wider_than_asked(width: int, everything: bool) -> None:
+    wide = detailed()
+    wide["labels"] |= {"commit": "c" * 64, "dataset": "d" * 256, "variant": "广" * 90}
+    wide["runqlat"]["by_command"]["top"][0]["command"] = "名" * 24
+    wide["checks"][1]["text"] = "one" * 200
+    for text in (
+        render(wide, None, width, everything=everything),
+        render(wide, None, width, everything=everything, color=True),
+    ):
+        assert max(map(cells, text.splitlines())) <= width
+        assert "d" * 16 in text
+        assert "verdict: degraded" in text.lower().replace("\x1b[33m", "").replace("\n", "")
+
+
+def test_a_narrow_screen_has_the_figures_rather_than_the_bars() -> None:
+    narrow, wide = render(evidence(), None, 30), render(evidence(), None, 80)
+    assert "below 1 µs     12\n" in narrow
+    assert "below 1 µs     12  ▏\n" in wide
+    for text in (narrow, wide):
+        figures = "".join(text.split())
+        for figure in ("12,655samples,0lost", "p502.98", "8,900", "450ms36%", "python3"):
+            assert figure in figures
+
+
+def test_the_verdict_stands_before_the_figures_and_hooks_at_the_end() -> None:
+    titles = [line for line in render(evidence()).splitlines() if line and line[0] != " "]
+    assert titles[:3] == [
+        "Kernel evidence",
+        "Verdict: degraded",
+        "Run-queue latency: runnable, waiting for a CPU",
+    ]
+    assert titles[-4:] == ["Checks: 2 of 3 passed", "Events", "Cost of collecting", "Hooks"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "  machine   bench-1, 16 CPUs\n",
+        "  time      2026-03-01 10:11:12.050 – 10:11:14.240 UTC, 2.25 s\n",
+        "  scope     process 24 (bench), 5024 on the host, started 2026-03-01\n",
+        "  33.2 ms of all waits followed a preemption\n",
+        "   command  waits  in all     mean\n  waiter-0     70  900 ms  11.5 µs\n",
+        "  waiter-4     66  180 ms  15.5 µs\n    others    134  279 ms\n",
+        "   254:0      write  kernel        39      0 B  12.1 ms           EIO\n",
+        "   254:0       read  kernel        38  1.5 MiB  12.1 ms\n",
+        "   254:0      flush  kernel        39      0 B  12.1 ms  without data\n",
+        "  of it 201 ms uninterruptible, 1.05 s interruptible\n",
+        "  stopped: 1.4 s by a signal, 100 ms by a tracer\n",
+        "  not in it: 888 ms of kernel threads\n",
+        "  waiting in\n",
+        "  folio_wait_bit_common  21 in 145 ms  █",
+        "  no stack was taken of 61 waits, 6.5 ms\n",
+        "  15 attempts, 29 forks, 28 exits, 2 attempts whose result is not known\n",
+        "\n  7 others     28  ",
+        "Syscalls: from entry to return\n",
+        "  syscall  calls    in all  errors  interrupted  refused\n",
+        "    futex    100       1 s       0            3        0\n",
+        "  and 2 other syscalls\n",
+        "  bios: not measured: this kernel has no block_bio_queue\n",
+        "  unseen_switches 3, seccomp_tasks 8\n",
+        "  3 MiB of kernel memory in maps\n",
+        "  the agent did not read its buffers for 2.5 s\n",
+        "  on_switch  5,150  2.75 ms  sched_switch\n",
+        "  syscalls        tp_btf/sys_exit\n",
+    ],
+)
+def test_what_is_in_the_file_can_be_seen(line: str) -> None:
+    assert line in render(detailed())
+
+
+def test_everything_in_the_file_can_be_seen_with_all() -> None:
+    whole = detailed() | {"field_of_a_newer_agent": {"rows": [{"figure": 987.125}, {"other": 1}]}}
+    shown = " ".join(render(whole, width=120, everything=True).split())
+    _, _, listed = shown.partition("Everything in the file")
+    for path, leaf in leaves(whole):
+        name = path[-1]
+        assert name in listed, path
+        said = json.dumps(leaf) if leaf is None or isinstance(leaf, bool) else str(leaf)
+        assert (said[:60] or '""') in listed, path
+    assert "hdr HISTFAAAACF4nJNpmSzMwMDAxAABzFCaEUQ==" in listed
+    assert "field_of_a_newer_agent rows - figure 987.125 - other 1" in listed
+
+
+def leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    if isinstance(value, dict | list):
+        items = value.items() if isinstance(value, dict) else ((path[-1], v) for v in value)
+        for name, item in items:
+            yield from leaves(item, (*path, name))
+    else:
+        yield path, value
+
+
+def test_a_long_encoded_value_is_shortened_and_a_long_text_is_not() -> None:
+    whole = evidence(runqlat=latency(hdr="x" * 900), reason="word " * 200)
+    listed = render(whole, everything=True)
+    assert f"hdr  {'x' * 60}… (900" in " ".join(listed.split("\n")).replace("\n", " ")
+    assert listed.count("word") == 200
+
+
+def test_rows_of_the_same_fields_are_a_table() -> None:
+    text = render(evidence(), everything=True)
+    assert "      bucket_us  count\n              0     12\n" in text
+    assert "Everything" not in render(evidence())
+
+
+def test_a_document_that_is_nested_deeply_is_shown_to_a_depth() -> None:
+    deep: Any = "end"
+    for _ in range(500):
+        deep = {"a": deep}
+    assert "nested too deeply" in render(evidence(more=deep), everything=True)
+
+
+@pytest.mark.parametrize(
+    ("times", "shown"),
+    [
+        ({}, "2.25 s, ended 2026-03-01 10:11:14.250 UTC"),
+        (
+            {
+                "measured_from": "2026-03-01T23:59:59.5+00:00",
+                "measured_to": "2026-03-02T00:00:01+00:00",
+            },
+            "2026-03-01 23:59:59.5 UTC – 2026-03-02 00:00:01 UTC, 2.25 s",
+        ),
+        ({"measured_from": "noon", "measured_to": "one"}, "noon – one, 2.25 s"),
+        ({"stopped_at": None, "duration_s": None}, ""),
+    ],
+)
+def test_the_time_is_the_runs_own(times: dict[str, Any], shown: str) -> None:
+    lines = render(evidence(**times)).splitlines()
+    assert [line[12:] for line in lines if line.startswith("  time ")] == [shown] * bool(shown)
 
 
 def test_a_section_that_could_not_be_measured_says_why() -> None:
@@ -206,10 +339,24 @@ def test_colour_is_added_only_when_asked_for() -> None:
 )
 def test_evidence_of_any_shape_renders(broken: dict[str, Any]) -> None:
     assert render(evidence() | broken)
+    assert render(evidence() | broken, width=20, everything=True)
 
 
-@pytest.mark.parametrize("field", ["runqlat", "offcpu", "exec", "syscall_counts", "overhead"])
+SHAPED = [*SECTIONS[:5], "syscall_details", "manifest", "completeness", "overhead", "scope"]
+
+
+@pytest.mark.parametrize("field", SHAPED)
 @given(data=st.data())
 def test_a_section_of_any_shape_renders(field: str, data: st.DataObject) -> None:
-    known = st.sampled_from(sorted(evidence()[field]))
-    assert render(evidence(**{field: data.draw(st.dictionaries(known, JSON, max_size=4))}))
+    sample = detailed()[field]
+    known = st.sampled_from(sorted(sample))
+    broken = data.draw(st.dictionaries(known, JSON | rows_like(sample), max_size=4))
+    assert render(detailed() | {field: broken})
+
+
+def rows_like(sample: dict[str, Any]) -> st.SearchStrategy[Any]:
+    """Return lists and objects with the fields that rows of the section have, of any type."""
+    names = sorted({path[-1] for path, _ in leaves(sample)})
+    row = st.dictionaries(st.sampled_from(names), JSON, max_size=4)
+    nested = st.dictionaries(st.sampled_from(["top", "other", *names]), st.lists(row) | row)
+    return st.lists(row, max_size=3) | row | nested

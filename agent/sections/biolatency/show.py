@@ -3,8 +3,19 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from agent.terminal.charts import grid
 from agent.terminal.latency import latency
-from agent.terminal.values import LONGEST_NAME, count, mapping, milliseconds, number, printable
+from agent.terminal.values import (
+    ABSENT,
+    LONGEST_NAME,
+    TOP,
+    count,
+    mapping,
+    milliseconds,
+    number,
+    printable,
+    size,
+)
 from agent.terminal.values import rows as objects
 
 TITLE = "Block I/O latency: from issue to completion"
@@ -13,12 +24,49 @@ TITLE = "Block I/O latency: from issue to completion"
 def lines(section: Mapping[str, Any], width: int) -> list[str]:
     """Show the distribution, and the I/O that is not in it: failed, hanging or not measured."""
     devices = objects(section.get("devices"))
+    operations = objects(section.get("by_operation"))
     return [
         *latency(section, width),
-        *_failed(objects(section.get("by_operation"))),
+        *_by_operation(operations, width),
+        *_failed(operations),
         *_still_open(mapping(section.get("open_at_stop"))),
         *(line for device in devices for line in _of_device(device)),
     ]
+
+
+def _by_operation(operations: list[Mapping[str, Any]], width: int) -> list[str]:
+    """Return a row for each kind of request that completed, the longest device time first."""
+    if not operations:
+        return []
+    ordered = sorted(operations, key=lambda row: -(number(row.get("device_ms")) or 0))
+    rows = [
+        (
+            _name(row.get("device")),
+            _name(row.get("operation")),
+            _name(row.get("by")).removesuffix("_threads"),
+            count(row.get("count")),
+            size(row.get("bytes")),
+            # what was issued before the run is counted, not timed
+            ABSENT if row.get("in_flight_at_start") else milliseconds(row.get("device_ms")),
+            _remark(row),
+        )
+        for row in ordered[:TOP]
+    ]
+    headers = ("device", "operation", "by", "requests", "size", "in all", "")
+    lines = grid([headers, *rows], width)
+    if len(operations) > TOP:
+        lines.append(f"and {count(len(operations) - TOP)} more rows")
+    return lines
+
+
+def _remark(row: Mapping[str, Any]) -> str:
+    if row.get("error"):
+        return _name(row.get("error"))
+    if row.get("in_flight_at_start"):
+        return "issued before"
+    if row.get("empty"):
+        return "without data"
+    return "not in histogram" if row.get("in_histogram") is False else ""
 
 
 def _failed(rows: list[Mapping[str, Any]]) -> Iterator[str]:
@@ -40,6 +88,8 @@ def _of_device(device: Mapping[str, Any]) -> Iterator[str]:
     name = _name(device.get("device"))
     completed = mapping(device.get("in_diskstats"))
     kinds = [f"{count(n)} {_name(kind)}s" for kind, n in completed.items() if number(n)]
+    if isinstance(below := device.get("lies_on"), list) and below:
+        yield f"{name}: lies on {', '.join(map(_name, below))}"
     if device.get("measured_by") is None and kinds:
         yield f"{name}: not measured; by the kernel's count {', '.join(kinds)} completed"
     for direction, in_flight in mapping(device.get("in_flight")).items():

@@ -8,6 +8,7 @@ from agent.terminal.values import LONGEST_NAME, TOP, count, mapping, number, pri
 from agent.terminal.values import rows as objects
 
 TITLE = "Execs: programs started"
+BESIDE = {"attempts": "attempts", "forks": "forks", "exits": "exits"}
 
 
 def lines(section: Mapping[str, Any], width: int) -> list[str]:
@@ -16,6 +17,8 @@ def lines(section: Mapping[str, Any], width: int) -> list[str]:
     for row in objects(section.get("top_commands"))[:TOP]:
         times = number(row.get("count"))
         bars.append(Bar(printable(row.get("command"), LONGEST_NAME), times or 0, count(times)))
+    if number(other := section.get("other")):
+        bars.append(Bar("others", number(other) or 0, count(other)))
     line = f"{count(section.get('exec_count'))} execs"
     failures = sorted(
         mapping(section.get("failures")).items(), key=lambda item: -(number(item[1]) or 0)
@@ -23,4 +26,16 @@ def lines(section: Mapping[str, Any], width: int) -> list[str]:
     if failures:
         listed = (f"{count(n)} {printable(error, LONGEST_NAME)}" for error, n in failures[:TOP])
         line += f"; failed: {', '.join(listed)}"
-    return [line, *chart(bars, width)]
+    return [line, *_beside(section), *chart(bars, width)]
+
+
+def _beside(section: Mapping[str, Any]) -> list[str]:
+    """Return what else is known: attempts, forks and exits."""
+    known = [
+        f"{count(section.get(name))} {words}"
+        for name, words in BESIDE.items()
+        if number(section.get(name)) is not None
+    ]
+    if number(missed := section.get("failures_missed")):
+        known.append(f"{count(missed)} attempts whose result is not known")
+    return [", ".join(known)] if known else []

@@ -4,10 +4,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from agent.sections.syscall_counts.layout import COUNTED
-from agent.terminal.charts import Bar, chart
-from agent.terminal.values import LONGEST_NAME, TOP, count, mapping, number, printable
+from agent.terminal.charts import Bar, chart, grid
+from agent.terminal.values import (
+    LONGEST_NAME,
+    TOP,
+    count,
+    mapping,
+    milliseconds,
+    number,
+    printable,
+)
 
 TITLE = "Syscalls: calls made"
+DETAILS_TITLE = "Syscalls: from entry to return"
+RARE = {"refused": "refused", "in_flight": "in flight"}
+"""Columns of the details that are left out where every row has 0."""
 
 
 def lines(section: Mapping[str, Any], width: int) -> list[str]:
@@ -20,7 +31,31 @@ def lines(section: Mapping[str, Any], width: int) -> list[str]:
     most_frequent = sorted(others, key=lambda name: -others[name])[:TOP]
     counts = {name: section.get(name) for name in COUNTED}
     counts |= {name: others[name] for name in most_frequent}
+    if rest := others.keys() - counts.keys():
+        counts[f"{len(rest)} others"] = sum(others[name] for name in rest)
     return chart(
         [Bar(printable(n, LONGEST_NAME), number(c) or 0, count(c)) for n, c in counts.items()],
         width,
     )
+
+
+def details(by_name: Mapping[str, Any], width: int) -> list[str]:
+    """Show the calls that took longest in all, with their time, errors and interruptions."""
+    rows = {name: mapping(row) for name, row in by_name.items()}
+    ordered = sorted(rows, key=lambda name: -(number(rows[name].get("total_ms")) or 0))
+    rare = [name for name in RARE if any(number(row.get(name)) for row in rows.values())]
+    headers = ("syscall", "calls", "in all", "errors", "interrupted", *(RARE[n] for n in rare))
+    shown = [
+        (
+            printable(name, LONGEST_NAME),
+            count(row.get("count")),
+            milliseconds(row.get("total_ms")),
+            *(count(row.get(field)) for field in ("errors", "interrupted", *rare)),
+        )
+        for name in ordered[:TOP]
+        for row in [rows[name]]
+    ]
+    lines = grid([headers, *shown], width)
+    if len(ordered) > TOP:
+        lines.append(f"and {count(len(ordered) - TOP)} other syscalls")
+    return lines

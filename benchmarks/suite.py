@@ -197,7 +197,7 @@ def _measure_workloads(
             try:
                 for stage in selection.stages(workload.name, offered):
                     part = measure(workload, *stage, on_progress)
-                    parts.append(part)  # noqa: PERF401 (what precedes a failure is kept)
+                    parts.append(part)
             except RunFailed as error:
                 parts += [error.result] if error.result.measured else []
                 missing = None if parts else Missing(str(error))

@@ -55,6 +55,17 @@ class Ebpf(Struct, forbid_unknown_fields=True):
     code: str | Optional = UNSET
 
 
+class Feature(Struct, forbid_unknown_fields=True):
+    """Something that a machine or its kernel may lack."""
+
+    feature: str
+    needed_for: Annotated[str, Meta(description="`everything`, or what is missing without it.")]
+    since: Annotated[str | None, Meta(description="The kernel version that brought it.")]
+    supported: Annotated[bool | None, Meta(description="Null: could not be determined.")]
+    code: Annotated[str | None, Meta(description="Why not, if nothing can be measured then.")]
+    reason: Annotated[str | None, Meta(description="Why not, and the cure; or why unknown.")]
+
+
 class Process(Struct, forbid_unknown_fields=True):
     """One of the agent's processes."""
 
@@ -76,6 +87,7 @@ class Status(Struct, forbid_unknown_fields=True):
     mock: Annotated[bool, Meta(description="Whether all events are synthetic.")]
     run_id: str
     ebpf: Ebpf
+    support: Annotated[list[Feature], Meta(description="Empty until it has been tried.")]
     armed: Annotated[dict[str, bool], Meta(description="Whether a section's programs run now.")]
     transport: str
     processes: list[Process]

@@ -22,6 +22,7 @@ from agent.streams.shared.kernel_counts import Edge, SectionCounts
 from agent.streams.shared.layout import RING_SIZES, STREAM_RUNQLAT, machine_geometry
 from agent.streams.shared.messages import DisarmAnswer
 from agent.streams.shared.plan import Plan
+from agent.streams.shared.support import Support
 
 SLOTS = 32_768
 STEP_NS = 100_000_000
@@ -128,6 +129,10 @@ class MockCollector:
         if self._running is not None:
             self._running.abandon()
         self._running = self._machine = None
+
+    def support(self) -> tuple[Support, ...]:
+        """Return nothing: no feature of this machine is asked for."""
+        return ()
 
     def processes(self) -> dict[str, int]:
         """Return the only process there is."""

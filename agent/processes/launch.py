@@ -17,7 +17,7 @@ from typing import NoReturn
 from agent.http.listener import open_listener
 from agent.processes.signals import ending_signals
 from agent.settings import Settings
-from agent.streams.shared import channel, privileges
+from agent.streams.shared import channel, limits, privileges
 from agent.terminal.output import complain
 
 
@@ -41,7 +41,21 @@ def serve(settings: Settings) -> int:
         from agent.processes.serving import serve_without_supervisor
 
         return serve_without_supervisor(settings, listener, ending)
-    return _fork(settings, listener, uid, ending)
+    try:
+        return _fork(settings, listener, uid, ending)
+    except OSError as error:
+        if not _names_limit(error):
+            raise
+        return 1
+
+
+def _names_limit(error: BaseException) -> bool:
+    """Report an error while starting as the limit that it met; return False if it met none."""
+    number = error.errno if isinstance(error, OSError) else None
+    limit = limits.no_process("the agent cannot start", number)
+    if limit is not None:
+        complain(f"chainbench-agent: {limit.message}\n")
+    return limit is not None
 
 
 def _serve_mock(
@@ -98,8 +112,9 @@ def _be_the_agent(
         from agent.processes.collecting import serve_beside_supervisor
 
         os._exit(serve_beside_supervisor(settings, listener, channel, supervisor_pid, uid, ending))
-    except BaseException:  # noqa: BLE001  the last frame of this process
-        traceback.print_exc()
+    except BaseException as error:  # noqa: BLE001  the last frame of this process
+        if not _names_limit(error):
+            traceback.print_exc()
         os._exit(1)
 
 
@@ -107,7 +122,8 @@ def _listener(settings: Settings) -> socket.socket:
     try:
         return open_listener(settings.host, settings.port)
     except OSError as error:
-        raise _CannotServe(error.strerror) from error
+        limit = limits.reached("opening the port", error.errno)
+        raise _CannotServe(limit.message if limit else error.strerror) from error
 
 
 def _uid_to_become(settings: Settings) -> int | None:

@@ -24,7 +24,7 @@ from agent.recording.collector import Collector
 from agent.recording.recorder import Recorder
 from agent.recording.unavailable import UnavailableCollector
 from agent.settings import Settings
-from agent.streams.shared import causes
+from agent.streams.shared.support import LINUX
 from agent.terminal.output import OutputFailed, write
 
 LOGGER = logging.getLogger("agent")
@@ -42,14 +42,11 @@ def serve_without_supervisor(
     settings: Settings, listener: socket.socket, ending: Collection[int]
 ) -> int:
     """Serve on a platform without eBPF; return the exit status."""
-    try:
-        causes.check_platform()
-    except causes.CannotCollect as error:
-        cause = error
+    collector = UnavailableCollector(LINUX.support())
 
     async def main() -> None:
         async with trio.open_nursery() as nursery:
-            await serve(nursery, settings, listener, UnavailableCollector(cause), ending)
+            await serve(nursery, settings, listener, collector, ending)
 
     return run(main)
 

@@ -1,5 +1,6 @@
 """The interface between the recorder and a collector."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import trio
@@ -7,6 +8,7 @@ import trio
 from agent.model import StartRequest
 from agent.streams.collect.observed import Arming, Observed, Stopped
 from agent.streams.drain.poller import Receiver
+from agent.streams.shared.support import Support
 
 
 class Collector(Protocol):
@@ -27,6 +29,10 @@ class Collector(Protocol):
 
     async def abandon(self) -> None:
         """Detach and forget the run, in any state. Raises nothing."""
+
+    def support(self) -> Sequence[Support]:
+        """Return what the machine offered when that was last tried; empty before."""
+        ...
 
     def processes(self) -> dict[str, int]:
         """Return the pids, by role, of this process and of those it needs."""

@@ -7,6 +7,7 @@ for it, so a client that disconnects early changes nothing.
 import gc
 import logging
 from collections import OrderedDict
+from dataclasses import asdict
 from typing import Any
 
 import trio
@@ -25,7 +26,9 @@ from agent.recording.lifecycle import Event, Lifecycle, State
 from agent.recording.run import Run
 from agent.sections.probes import SECTIONS
 from agent.streams.collect.observed import Observed, Stopped
+from agent.streams.shared import limits
 from agent.streams.shared.causes import CannotCollect
+from agent.streams.shared.support import Support
 
 KEPT_EVIDENCE = 16
 """Runs whose evidence can be fetched later, for clients that were gone when it was sent."""
@@ -110,6 +113,7 @@ class Recorder:
             "mock": self._mock,
             "run_id": run.id if run else "",
             "ebpf": self._ebpf(),
+            "support": [_described(support) for support in self._collector.support()],
             "armed": self._armed(),
             "transport": run.arming.transport if run and run.arming else "",
             "processes": [
@@ -172,10 +176,9 @@ class Recorder:
             self._note(None)
         except CannotCollect as error:
             self._note(error)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  whatever it is, it is logged and the agent goes on
             # Whatever it is, the agent goes on: the next start tries again and says more.
-            LOGGER.exception("programs could not be prepared")
-            self._note(_internal_error(error))
+            self._note(_cause("programs could not be prepared", error))
 
     async def _arm(self, run: Run) -> None:
         try:
@@ -203,10 +206,9 @@ class Recorder:
             run.failure = error
         except InvalidRequest:
             raise
-        except Exception as error:
-            LOGGER.exception("run %s could not be armed", run.id)
+        except Exception as error:  # noqa: BLE001  whatever it is, it is logged and the agent goes on
             run.arming = None
-            await self._give_up(run, error)
+            await self._give_up(run, _cause(f"run {run.id} could not be armed", error))
 
     async def _finish(self, run: Run) -> None:
         run.ended_ns = run.elapsed_ns()
@@ -215,10 +217,9 @@ class Recorder:
             verdict, totals = self._conclude(run, stopped)
             run.evidence = document.build(run, stopped, verdict)
             _tell_of_starvation(run.evidence)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  whatever it is, it is logged and the agent goes on
             # On any error the run ends and reports it, nothing stays attached, the agent goes on.
-            LOGGER.exception("run %s could not be concluded", run.id)
-            await self._give_up(run, error)
+            await self._give_up(run, _cause(f"run {run.id} could not be concluded", error))
             verdict, totals = self._conclude(run, None)
             run.evidence = document.build(run, None, verdict)
         trio.lowlevel.remove_instrument(run.stalls)
@@ -233,10 +234,10 @@ class Recorder:
         # collector would not find for many runs. With the modules frozen this takes a millisecond.
         gc.collect()
 
-    async def _give_up(self, run: Run, error: Exception) -> None:
-        """Detach everything after a failure of the agent itself, and note it in the run."""
+    async def _give_up(self, run: Run, cause: CannotCollect) -> None:
+        """Detach everything after an error in this process, and note its cause in the run."""
         await self._collector.abandon()
-        run.failure = _internal_error(error)
+        run.failure = cause
 
     def _conclude(self, run: Run, stopped: Stopped | None) -> tuple[Verdict, RunTotals]:
         if stopped is None:
@@ -312,8 +313,19 @@ def _tell_of_starvation(evidence: Json) -> None:
         )
 
 
-def _internal_error(error: Exception) -> CannotCollect:
+def _cause(what: str, error: Exception) -> CannotCollect:
+    """Log an error in this process, and return its cause: a limit that was reached, or a defect."""
+    limit = limits.reached(what, error.errno) if isinstance(error, OSError) else None
+    if limit is not None:
+        LOGGER.warning("%s", limit.message)
+        return limit
+    LOGGER.error("%s", what, exc_info=error)
     return CannotCollect(f"{type(error).__name__}: {error}", code=INTERNAL_ERROR)
+
+
+def _described(support: Support) -> Json:
+    """Return a feature as /status shows it, with null for what does not apply."""
+    return {name: None if value == "" else value for name, value in asdict(support).items()}
 
 
 SUPERVISOR_LOST = (

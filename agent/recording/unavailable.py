@@ -8,13 +8,15 @@ import trio
 from agent.model import StartRequest
 from agent.streams.drain.poller import Receiver
 from agent.streams.shared.causes import CannotCollect
+from agent.streams.shared.support import Support
 
 
 class UnavailableCollector:
-    """A collector that refuses every run with the same cause."""
+    """A collector that refuses every run for lack of one feature."""
 
-    def __init__(self, cause: CannotCollect) -> None:
-        self._cause = cause
+    def __init__(self, lacking: Support) -> None:
+        self._lacking = lacking
+        self._cause = CannotCollect(lacking.reason, code=lacking.code)
         self.lost = trio.Event()
 
     async def prepare(self) -> None:
@@ -31,6 +33,9 @@ class UnavailableCollector:
 
     async def abandon(self) -> None:
         """Do nothing: there is nothing to detach."""
+
+    def support(self) -> tuple[Support, ...]:
+        return (self._lacking,)
 
     def processes(self) -> dict[str, int]:
         return {"agent": os.getpid()}

@@ -77,6 +77,36 @@ class Quota(Group):
         self.limit(PERIOD_US * (os.cpu_count() or 1))
 
 
+class MemoryLimit(Group):
+    """A group that limits memory; its tasks cannot use swap instead."""
+
+    def limit(self, allowed: int) -> None:
+        """Allow this many bytes."""
+        if (self.path / "memory.limit_in_bytes").exists():
+            self.write("memory.swappiness", 0)
+            self.write("memory.limit_in_bytes", allowed)
+        else:
+            self.write("memory.swap.max", 0)
+            self.write("memory.max", allowed)
+
+    @property
+    def used(self) -> int:
+        is_v1 = (self.path / "memory.usage_in_bytes").exists()
+        return int(self.read("memory.usage_in_bytes" if is_v1 else "memory.current"))
+
+
+class TaskLimit(Group):
+    """A group that limits the number of tasks; both versions have the same files."""
+
+    def limit_to_those_it_has(self) -> None:
+        self.write("pids.max", int(self.read("pids.current")))
+
+
+def member_of(group: Path) -> list[str]:
+    """Return a command that runs another one in a group."""
+    return ["sh", "-c", 'echo $$ >"$1/cgroup.procs" && shift && exec "$@"', "sh", str(group)]
+
+
 @contextlib.contextmanager
 def made(mount: Path) -> Iterator[Path]:
     """Create a cgroup; at the end its remaining processes are moved to the root, and it goes."""

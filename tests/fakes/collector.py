@@ -21,6 +21,7 @@ from agent.streams.shared.layout import (
     STREAM_RUNQLAT,
     machine_geometry,
 )
+from agent.streams.shared.support import Support
 
 GEOMETRY = machine_geometry(1, 1_024)
 EDGE = Edge(KernelCounts(), 0, 0, 0, "0-1")
@@ -101,6 +102,9 @@ class FakeCollector:
     async def abandon(self) -> None:
         self.calls.append("abandon")
         self._receiver = None
+
+    def support(self) -> tuple[Support, ...]:
+        return (Support("kernel_addresses", "wait_functions", "", False, reason="hidden"),)
 
     def processes(self) -> dict[str, int]:
         return self.pids

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.streams.compiler.btf import KIND_FUNC, KernelTypes, NoBtf
+from agent.streams.compiler.btf import KIND_FUNC, KernelTypes
 from agent.streams.compiler.callbacks import SCHEDULE
+from agent.streams.shared.causes import CannotCollect
 
 needs_two_cpus = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one CPU only")
 
@@ -21,7 +22,7 @@ needs_32_bit_calls = pytest.mark.skipif(
 def _calls_back() -> bool:
     try:
         return KernelTypes().type_id(SCHEDULE, KIND_FUNC) is not None
-    except NoBtf:
+    except CannotCollect:
         return False
 
 
@@ -33,7 +34,7 @@ needs_callbacks = pytest.mark.skipif(
 def _delays_dequeues() -> bool:
     try:
         return KernelTypes().offset_of("task_struct", "se.sched_delayed") is not None
-    except NoBtf:
+    except CannotCollect:
         return False
 
 

@@ -71,3 +71,16 @@ def running(arguments: Sequence[str] = (), *, ready: bool = True) -> Iterator[Re
             with agent.run():
                 pass
         yield agent
+
+
+def assert_unavailable(agent: RealAgent, code: str, *expected: str) -> None:
+    """Assert that /status, /start and the evidence give the same reason, with these texts."""
+    ebpf = agent.status()["ebpf"]
+    assert (ebpf["available"], ebpf["code"]) == (False, code), ebpf["reason"]
+    for text in expected:
+        assert text in ebpf["reason"]
+    started = agent.start()
+    assert (started["available"], started["code"]) == (False, code)
+    evidence = agent.stop()
+    assert (evidence["available"], evidence["reason"]) == (False, ebpf["reason"])
+    assert evidence["completeness"]["verdict"] == "invalid"

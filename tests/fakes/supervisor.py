@@ -23,9 +23,12 @@ from agent.streams.shared.messages import (
     Request,
     RescopeAnswer,
     RescopeRequest,
+    SupportAnswer,
+    SupportRequest,
     decode_request,
     encode_request,
 )
+from agent.streams.shared.support import LINUX
 
 BUFFER_SIZE = 4 * PAGE
 
@@ -76,6 +79,8 @@ class FakeSupervisor:
 
     def _answer(self, request: Request[Any]) -> Reply[Any]:
         match request:
+            case SupportRequest():
+                return Reply(SupportAnswer((LINUX.support(),)), {})
             case BuffersRequest():
                 mine = Buffer(0, 1)
                 buffers = () if mine.serial in request.have else (mine,)

@@ -13,20 +13,17 @@ import requests
 from fakes import faults
 from fakes.copied_package import Copy
 from fakes.processes import Launched, held, launched, service, status_field
-from fakes.program import PROGRAMS
-from fakes.real_agent import RealAgent
+from fakes.real_agent import RealAgent, assert_unavailable
 
 from agent.client.interpreter import Invocation, own_module
 from agent.sections.probes import DEFAULT_SECTIONS
 from agent.streams.drain.transport import FOLLOW_INTERVAL_S
-from agent.streams.shared.machines import MACHINES
 from agent.streams.supervisor.compilation import interpreters
 
 SOMEBODY = 64_321
 """The uid of an ordinary user, which no account has."""
 
 BOTH = "+bpf,+perfmon"
-SECURITY = Path("/sys/kernel/security")
 CAPABILITY_SETS = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 
 
@@ -188,18 +185,6 @@ def test_without_capabilities_every_route_works(tmp_path: Path, readable: Path) 
         assert requests.get(f"{agent.url}/evidence").json()["available"] is False
 
 
-def assert_unavailable(agent: Launched, code: str, expected: str) -> None:
-    """Assert that /status, /start and the evidence give the same reason."""
-    ebpf = agent.status()["ebpf"]
-    assert (ebpf["available"], ebpf["code"]) == (False, code)
-    assert expected in ebpf["reason"]
-    started = agent.start()
-    assert (started["available"], started["code"]) == (False, code)
-    evidence = agent.stop()
-    assert (evidence["available"], evidence["reason"]) == (False, ebpf["reason"])
-    assert evidence["completeness"]["verdict"] == "invalid"
-
-
 # --- on a system with a missing requirement
 
 
@@ -222,37 +207,12 @@ def bcc_folders() -> Sequence[str]:
     return [done.stdout.strip() for done in found if done.returncode == 0]
 
 
-def refused_calls() -> list[str]:
-    number = str(MACHINES[os.uname().machine].bpf)
-    return [sys.executable, "-ES", str(PROGRAMS / "refuse.py"), number]
-
-
-def locked_down() -> list[str]:
-    """Return a command that runs another one with bpf(2) refused and lockdown as the reason.
-
-    Lockdown is simulated: the real one cannot be turned off again.
-    """
-    script = (
-        'mount -t tmpfs none "$1"; echo "none integrity [confidentiality]" >"$1/lockdown"; '
-        'shift; exec "$@"'
-    )
-    return ["unshare", "--mount", "sh", "-ec", script, "sh", str(SECURITY), *refused_calls()]
-
-
-@pytest.mark.skipif(not SECURITY.is_dir(), reason="this kernel has no securityfs")
-def test_lockdown_is_named_where_it_is_on(tmp_path: Path) -> None:
-    with launched(tmp_path / "log", before=locked_down()) as agent:
-        agent.settle()
-        assert_unavailable(agent, "kernel_refused", "(lockdown: confidentiality)")
-
-
 @pytest.mark.parametrize(
     ("code", "expected"),
     [
         ("no_btf", "CONFIG_DEBUG_INFO_BTF"),
         ("no_sysfs", "mount -t sysfs"),
         ("no_bcc", "python3-bpfcc"),
-        ("kernel_refused", "Operation not permitted"),
     ],
 )
 def test_the_reason_names_what_is_missing(tmp_path: Path, code: str, expected: str) -> None:
@@ -260,7 +220,6 @@ def test_the_reason_names_what_is_missing(tmp_path: Path, code: str, expected: s
         "no_btf": without("/sys/kernel/btf"),
         "no_sysfs": without("/sys"),
         "no_bcc": without(*bcc_folders()),
-        "kernel_refused": refused_calls(),
     }
     with launched(tmp_path / "log", before=systems[code]) as agent:
         agent.settle()

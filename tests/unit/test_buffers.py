@@ -9,7 +9,7 @@ import pytest
 from agent.streams.shared import bpf
 from agent.streams.shared.causes import CannotCollect
 from agent.streams.shared.layout import machine_geometry
-from agent.streams.supervisor.buffers import ALL_CPUS, Buffers
+from agent.streams.supervisor.buffers import ALL_CPUS, RING_BUFFERS, Buffers
 from agent.streams.supervisor.perf_events import parse_cpus
 
 GEOMETRY = machine_geometry(2, 1024)
@@ -52,7 +52,7 @@ def test_auto_is_the_ring_where_the_kernel_has_one(
     assert buffers.map_fds("ring") == {"events": ring.fd}
     assert buffers.offered("ring", [ring.serial], (0, 0)) == []
     # no memory is allocated for the transport that is not used
-    assert created == [bpf.MAP_TYPE_RINGBUF]
+    assert set(created) == {bpf.MAP_TYPE_RINGBUF}
     buffers.close()
 
 
@@ -61,6 +61,7 @@ def test_auto_is_perf_where_the_kernel_knows_no_ring(
 ) -> None:
     kernel({bpf.MAP_TYPE_RINGBUF: UNKNOWN_TYPE})
     assert Buffers(GEOMETRY).chosen("auto") == "perf"
+    assert RING_BUFFERS.support().supported is False
 
 
 @pytest.mark.parametrize("code", [errno.EPERM, errno.ENOMEM])
@@ -68,8 +69,10 @@ def test_another_refusal_is_told_and_not_worked_around(
     kernel: Callable[[dict[int, int]], FakeKernel], code: int
 ) -> None:
     kernel({bpf.MAP_TYPE_RINGBUF: code})
+    buffers = Buffers(GEOMETRY)
     with pytest.raises(CannotCollect, match=os.strerror(code)):
-        Buffers(GEOMETRY).chosen("auto")
+        buffers.offered(buffers.chosen("auto"), [], (0, 0))
+    assert RING_BUFFERS.support().supported is None
 
 
 def test_who_asks_for_the_ring_is_not_given_anything_else(

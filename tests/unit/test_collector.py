@@ -1,5 +1,6 @@
 """KernelCollector with a supervisor that attaches nothing."""
 
+import errno
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -199,6 +200,30 @@ async def test_an_abandoned_run_is_detached_and_forgotten(
     assert not sink.events
     await collector.start(REQUEST, sink)
     await collector.stop()
+
+
+async def test_a_stop_whose_answer_does_not_fit_keeps_what_was_collected(
+    collector: KernelCollector, supervisor: FakeSupervisor
+) -> None:
+    await collector.start(REQUEST, CountingSink())
+    supervisor.buffer.submit(0, RUNQLAT)
+    supervisor.answering = failing(DisarmRequest, OSError(errno.EMFILE, os.strerror(errno.EMFILE)))
+    stopped = await collector.stop()
+    assert stopped.observed.streams["runqlat"].received == BATCH_WORDS
+    assert stopped.faults.keys() == {"too_many_files"}
+    assert "ulimit -n" in stopped.faults["too_many_files"]
+
+
+async def test_a_table_that_cannot_be_mapped_is_the_limits_fault(
+    collector: KernelCollector, supervisor: FakeSupervisor, nursery: trio.Nursery
+) -> None:
+    recorder = Recorder(collector, "machine", SeriesStore())
+    await nursery.start(recorder.run)
+    supervisor.answering = failing(ArmRequest, OSError(errno.EMFILE, os.strerror(errno.EMFILE)))
+    started = await recorder.start(REQUEST)
+    assert (started["available"], started["code"]) == (False, "too_many_files")
+    assert not supervisor.attached
+    await recorder.stop()
 
 
 @pytest.mark.parametrize("error", [cannot("supervisor_lost", "gone"), ValueError("nonsense")])

@@ -120,7 +120,10 @@ def test_the_map_of_awaited_execs_is_told_by_its_name(build: Build) -> None:
             "malformed answer",
         ),
         (READS + "fail('no_btf', 'none here')", "no_btf", "none here"),
-        (READS + "fail('not_permitted', 'EPERM')", "kernel_refused", "EPERM"),
+        (READS + "fail('kernel_refused', 'EPERM')", "kernel_refused", "EPERM"),
+        ("raise MemoryError", "out_of_memory", "exit status 1"),
+        ("os.write(2, b'std::bad_alloc'); os.abort()", "out_of_memory", "SIGABRT"),
+        ("raise OSError(24, os.strerror(24))", "too_many_files", "ulimit -n"),
         (READS + "fail('load_failed', 'R1 bad')", "load_failed", "R1 bad"),
         (READS + "fail('of its own', 'huh')", "compiler_crashed", "huh"),
         (READS + "fail('compile_failed', 'a.c:1')", "compile_failed", "a.c:1"),
@@ -240,4 +243,4 @@ def test_an_interpreter_without_bcc_is_not_the_last_word(
     with pytest.raises(CannotCollect) as failure:
         build(GOOD)
     assert failure.value.code == "no_bcc"
-    assert "python3-bpfcc" in failure.value.message
+    assert failure.value.message == "No module named bcc"

@@ -8,6 +8,7 @@ from dataclasses import asdict, fields
 from typing import Any, get_type_hints
 
 import pytest
+from fakes.limits import no_more_files
 
 from agent.sections.probes import SECTIONS
 from agent.streams.shared import channel
@@ -31,15 +32,22 @@ from agent.streams.shared.messages import (
     RescopeRequest,
     ScopeNumbers,
     ScopeProcess,
+    SupportAnswer,
+    SupportRequest,
     decode_request,
     encode_request,
 )
 from agent.streams.shared.plan import Plan
+from agent.streams.shared.support import Support
 
 CALLER = ScopeNumbers("caller", client=("::1", 40_000), server=("::1", 8080))
 GEOMETRY = Geometry(cpus=2, slots=8, members=8, ring_bytes=4096)
 
 EXCHANGES: list[tuple[Request[Any], Any]] = [
+    (
+        SupportRequest(),
+        SupportAnswer((Support("a", "b", "5.8", True), Support("c", "d", "", None, "", "why"))),
+    ),
     (
         BuffersRequest("auto", (1, 2), 4096, 1024),
         BuffersAnswer("perf", (Buffer(0, 3),), True, 4096),
@@ -80,8 +88,7 @@ def fds() -> Iterator[list[int]]:
 
 
 def received(end: socket.socket, kind: type[Any]) -> Reply[Any] | Failure:
-    packet, fds, _, _ = socket.recv_fds(end, channel.MAX_MESSAGE, channel.MAX_FDS)
-    return channel.decode_answer(kind, packet, fds)
+    return channel.decode_answer(kind, *channel.receive(end))
 
 
 def test_every_verb_has_its_request_and_answer() -> None:
@@ -127,6 +134,17 @@ def test_a_failure_arrives_instead(ends: tuple[socket.socket, socket.socket]) ->
     failure = Failure("no_btf", "there is none")
     channel.send_failure(ours, failure)
     assert received(theirs, PrepareAnswer) == failure
+
+
+@pytest.mark.parametrize("room", [0, 1])
+def test_file_descriptors_that_do_not_fit_are_the_cause(
+    ends: tuple[socket.socket, socket.socket], fds: list[int], room: int
+) -> None:
+    ours, theirs = ends
+    channel.send_answer(ours, RescopeAnswer(), {"a": fds[0], "b": fds[1]})
+    channel.close_all(fds)
+    with no_more_files(room), pytest.raises(OSError, match="Too many open files"):
+        channel.receive(theirs)
 
 
 @pytest.mark.parametrize(

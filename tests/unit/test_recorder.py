@@ -285,7 +285,7 @@ async def test_an_unexpected_error_while_preparing_does_not_end_the_agent(
     recorder = Recorder(collector, "machine", SeriesStore())
     await nursery.start(recorder.run)
     await trio.testing.wait_all_tasks_blocked()
-    assert recorder.status()["ebpf"]["code"] == "internal_error"
+    assert recorder.status()["ebpf"]["code"] == "too_many_files"
     assert "Too many open files" in recorder.status()["ebpf"]["reason"]
     assert (await recorder.start(REQUEST))["available"]
     assert recorder.status()["ebpf"]["available"]

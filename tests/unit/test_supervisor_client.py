@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import trio
+from fakes.limits import no_more_files
 
 from agent.errors import AgentError, ScopeError
 from agent.streams.drain.client import SupervisorClient
@@ -74,3 +75,15 @@ async def test_without_a_supervisor_that_is_the_cause(
     with pytest.raises(CannotCollect, match=str(SUPERVISOR)) as raised:
         await client.ask(RescopeRequest())
     assert raised.value.code == "supervisor_lost"
+
+
+async def test_an_answer_whose_descriptors_do_not_fit_says_so(
+    ends: tuple[SupervisorClient, socket.socket],
+) -> None:
+    client, supervisor = ends
+    channel.send_answer(supervisor, RescopeAnswer(), {"it": supervisor.fileno()})
+    with no_more_files(), pytest.raises(OSError, match="Too many open files"):
+        await client.ask(RescopeRequest())
+    # the next one is answered
+    channel.send_answer(supervisor, RescopeAnswer(), {})
+    assert (await client.ask(RescopeRequest())).answer == RescopeAnswer()

@@ -1,6 +1,7 @@
 """The agent's ends of the transports, against a fake of the privileged side."""
 
 import contextlib
+import fcntl
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ from typing import TypeVar, cast
 
 import pytest
 import trio
+from fakes.limits import no_more_files
 from fakes.transport_memory import PAGE, FakeWakeups, PerfMemory, RingMemory, drained
 
 from agent.streams.drain.perf import PerfReader
@@ -212,8 +214,21 @@ class ShortOfMemory(FakeSupervisor):
         if 4 * request.watermark <= self.largest:
             return reply
         close_all(reply.fds.values())
-        nothing = {name: os.open("/dev/null", os.O_RDWR) for name in reply.fds}
-        return Reply(reply.answer, nothing)
+        return Reply(reply.answer, {name: self.refused() for name in reply.fds})
+
+    def refused(self) -> int:
+        """Return the fd of a file for which mmap() fails with EPERM: it is sealed for writing."""
+        fd = os.memfd_create("sealed", os.MFD_ALLOW_SEALING)
+        os.truncate(fd, 64 * SIZE)
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE)
+        return fd
+
+
+class NoDevice(ShortOfMemory):
+    """Offers files that cannot be mapped for another reason than their size (ENODEV)."""
+
+    def refused(self) -> int:
+        return os.open("/dev/null", os.O_RDWR)
 
 
 async def test_buffers_are_halved_until_the_kernel_grants_them(online: FakeOnline) -> None:
@@ -237,6 +252,34 @@ async def test_no_memory_is_a_cause_with_a_cure(online: FakeOnline) -> None:
         assert open_fds() == before
     assert caught.value.code == "no_buffer_memory"
     assert "--transport ring" in caught.value.message
+    assert "RLIMIT_MEMLOCK is" in caught.value.message
+    assert "kernel.perf_event_mlock_kb is" in caught.value.message
+
+
+async def test_another_refusal_is_not_taken_for_a_limit_to_memory(online: FakeOnline) -> None:
+    with contextlib.closing(NoDevice(0)) as supervisor:
+        transports = Transports(supervisor, SIZE, online.path, FakeWakeups())
+        before = open_fds()
+        with pytest.raises(CannotCollect, match="No such device") as caught:
+            await transports.open("perf")
+        assert open_fds() == before
+    assert caught.value.code == "kernel_refused"
+    assert "cannot tell why" in caught.value.message
+
+
+@pytest.mark.parametrize(("wanted", "received"), [("ring", 1), ("perf", 2)])
+async def test_too_many_open_files_are_named(
+    supervisor: FakeSupervisor, online: FakeOnline, wanted: str, received: int
+) -> None:
+    """Each mapping needs a descriptor in addition to the one received."""
+    transports = Transports(supervisor, SIZE, online.path, FakeWakeups())
+    before = open_fds()
+    with no_more_files(received), pytest.raises(CannotCollect) as caught:
+        await transports.open("auto" if wanted == "ring" else wanted)
+    assert open_fds() == before
+    assert caught.value.code == "too_many_files"
+    name, _ = await transports.open("auto" if wanted == "ring" else wanted)
+    assert name == wanted
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from agent.streams.shared.support import Missing
 from agent.streams.supervisor.wait_stacks import (
-    addresses_are_hidden,
+    HIDDEN,
+    check_addresses,
     symbols,
     wait_function,
 )
@@ -81,10 +83,17 @@ def test_the_scheduler_says_nothing_of_what_is_waited_for(stack: list[str], func
     assert wait_function(stack) == function
 
 
-def test_hidden_addresses_are_told_from_shown_ones(kallsyms: Path) -> None:
-    assert not addresses_are_hidden(kallsyms)
+def why_hidden(kallsyms: Path) -> str:
+    with pytest.raises(Missing) as raised:
+        check_addresses(kallsyms)
+    return str(raised.value)
+
+
+def test_hidden_addresses_are_told_from_a_missing_and_a_masked_file(kallsyms: Path) -> None:
+    check_addresses(kallsyms)
     kallsyms.write_text("0000000000000000 T _text\n")
-    assert addresses_are_hidden(kallsyms)
+    assert why_hidden(kallsyms) == HIDDEN
     kallsyms.write_text("")
-    assert addresses_are_hidden(kallsyms)
-    assert addresses_are_hidden(kallsyms.parent / "missing")
+    assert "mounted over it" in why_hidden(kallsyms)
+    missing = kallsyms.parent / "missing"
+    assert f"{missing}: No such file or directory" in why_hidden(missing)

@@ -1,6 +1,6 @@
 """Conversion of the supervisor's answer to arming."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from agent.model import Scope
@@ -20,9 +20,8 @@ def read_arming(answer: ArmAnswer, plan: Plan, scope: Scope, cgroup_id: int) -> 
     hooks: dict[str, tuple[str, ...]] = {}
     for section in plan.sections:
         needed = specs.attached_hooks(section, constants)
-        missing = [f"{hook}: {refused[hook]}" for hook in needed if hook in refused]
-        if missing:
-            unavailable.setdefault(section, "cannot attach to " + ", ".join(missing))
+        if missing := _not_attached(needed, refused):
+            unavailable.setdefault(section, missing)
         elif section not in unavailable:
             hooks[section] = tuple(f"tp_btf/{hook}" for hook in needed)
     measured = {detail: specs.hooks_of_detail(detail) for detail in plan.details}
@@ -52,9 +51,8 @@ def _armed_details(
     """Return the hooks of details whose sections are armed; add refused ones to ``unavailable``."""
     armed = {}
     for detail, needed in measured.items():
-        missing = [f"{hook}: {refused[hook]}" for hook in needed if hook in refused]
-        if missing:
-            unavailable[detail] = "cannot attach to " + ", ".join(missing)
+        if missing := _not_attached(needed, refused):
+            unavailable[detail] = missing
         elif DETAILS[detail] in hooks and detail not in unavailable:
             armed[detail] = tuple(f"tp_btf/{hook}" for hook in needed)
     return armed
@@ -62,9 +60,16 @@ def _armed_details(
 
 def _not_followed(refused: Mapping[str, str]) -> tuple[str, ...]:
     """Return why it is not known which tasks belong to the run, if those programs are missing."""
-    hooks = (program.hook for program in specs.BASE_PROGRAMS)
-    return tuple(
-        f"cannot attach to {hook}: {refused[hook]}; tasks may be missing, or others included"
-        for hook in hooks
-        if hook in refused
-    )
+    hooks = [program.hook for program in specs.BASE_PROGRAMS]
+    missing = _not_attached(hooks, refused)
+    return (f"tasks may be missing, or others included: {missing}",) if missing else ()
+
+
+def _not_attached(needed: Iterable[str], refused: Mapping[str, str]) -> str:
+    """Return which of these hooks were refused, each reason once; empty if none was."""
+    by_reason: dict[str, list[str]] = {}
+    for hook in needed:
+        if hook in refused:
+            by_reason.setdefault(refused[hook], []).append(hook)
+    missing = (f"{', '.join(hooks)}: {reason}" for reason, hooks in by_reason.items())
+    return f"cannot attach to {'; '.join(missing)}" if by_reason else ""

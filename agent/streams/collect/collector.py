@@ -21,7 +21,7 @@ from agent.streams.collect.tables import Tables, mapped_table
 from agent.streams.collect.task_summaries import Summaries
 from agent.streams.drain.poller import Drain, Receiver
 from agent.streams.drain.transport import Asks, Transports
-from agent.streams.shared import messages
+from agent.streams.shared import messages, refusals
 from agent.streams.shared.causes import CannotCollect
 from agent.streams.shared.channel import Reply, close_all
 from agent.streams.shared.messages import (
@@ -32,9 +32,11 @@ from agent.streams.shared.messages import (
     PrepareAnswer,
     PrepareRequest,
     RescopeRequest,
+    SupportRequest,
 )
 from agent.streams.shared.namespaces import proc_is_ours
 from agent.streams.shared.plan import Plan
+from agent.streams.shared.support import Support
 
 LOGGER = logging.getLogger("agent.collector")
 
@@ -63,6 +65,7 @@ class KernelCollector:
         self._mapped: Mapped | None = None
         self._nursery: trio.Nursery | None = None
         self._running: Running | None = None
+        self._support: tuple[Support, ...] = ()
 
     @property
     def lost(self) -> trio.Event:
@@ -79,6 +82,7 @@ class KernelCollector:
 
     async def prepare(self) -> None:
         """Compile and load ahead of the first run. Raises CannotCollect."""
+        await self._find_support()
         transport, _ = await self._transports.open(self._default.transport)
         plan = _with_needed_details(replace(self._default, transport=transport))
         reply = await self._client.ask(PrepareRequest(plan, wants_tables=self._mapped is None))
@@ -91,6 +95,7 @@ class KernelCollector:
 
         After either error nothing is attached; after any other, call `abandon`.
         """
+        await self._find_support()
         wanted = request.transport or self._default.transport
         transport, reader = await self._transports.open(wanted)
         # an arming that failed half-way may have left records
@@ -144,6 +149,10 @@ class KernelCollector:
         except Exception:
             LOGGER.exception("failed to abandon a run cleanly")
 
+    def support(self) -> tuple[Support, ...]:
+        """Return what the machine offered when that was last tried; empty before."""
+        return self._support
+
     def processes(self) -> dict[str, int]:
         """Return pids by role: this process, the supervisor, and the compiler if one is running."""
         supervisor = self._client.supervisor_pid
@@ -153,6 +162,9 @@ class KernelCollector:
             for pid in _children(supervisor) - {os.getpid()}:
                 processes["compiler"] = pid
         return processes
+
+    async def _find_support(self) -> None:
+        self._support = (await self._client.ask(SupportRequest())).answer.features
 
     def _plan(self, request: StartRequest, transport: str) -> Plan:
         plan = Plan(
@@ -181,8 +193,10 @@ class KernelCollector:
         """Disarm; return the supervisor's answer and the summaries of tasks still alive."""
         try:
             reply = await self._client.ask(DisarmRequest())
-        except CannotCollect as error:
-            running.faults[error.code] = error.message
+        except (CannotCollect, OSError) as error:
+            # without its supervisor everything is detached, as it is if the answer did not fit
+            cause = refusals.refused("stop", error) if isinstance(error, OSError) else error
+            running.faults[cause.code] = cause.message
             return DisarmAnswer(running.observer.now_ns()), task_summaries.none()
         if messages.SUMMARIES not in reply.fds:
             return reply.answer, task_summaries.none()

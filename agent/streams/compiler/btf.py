@@ -8,20 +8,17 @@ import ctypes
 import struct
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Optional
+
+from agent.streams.shared import kernel_files, limits
+from agent.streams.shared.causes import cannot
 
 KIND_INT, KIND_PTR, KIND_STRUCT, KIND_UNION, KIND_ENUM = 1, 2, 4, 5, 6
 KIND_TYPEDEF, KIND_VOLATILE, KIND_CONST, KIND_RESTRICT, KIND_FUNC = 8, 9, 10, 11, 12
 KIND_FUNC_PROTO, KIND_ENUM64 = 13, 19
 _MODIFIERS = (KIND_TYPEDEF, KIND_VOLATILE, KIND_CONST, KIND_RESTRICT, 18)
 
-VMLINUX = Path("/sys/kernel/btf/vmlinux")
 LIBRARIES = ("libbcc_bpf.so.0", "libbpf.so.1", "libbpf.so.0")
-
-
-class NoBtf(Exception):
-    """The kernel has no BTF, or no library is available to read it."""
 
 
 class _Type(ctypes.Structure):
@@ -59,10 +56,13 @@ class _Param(ctypes.Structure):
 
 
 def _load_library() -> ctypes.CDLL:
+    """Load libbpf, as bcc brings it or another one. Raises CannotCollect."""
+    said = []
     for name in LIBRARIES:
         try:
             library = ctypes.CDLL(name, use_errno=True)
-        except OSError:
+        except OSError as error:
+            said.append(str(error))
             continue
         library.btf__load_vmlinux_btf.restype = ctypes.c_void_p
         library.btf__find_by_name_kind.restype = ctypes.c_int32
@@ -76,18 +76,20 @@ def _load_library() -> ctypes.CDLL:
         library.btf__name_by_offset.restype = ctypes.c_char_p
         library.btf__name_by_offset.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
         return library
-    raise NoBtf(f"none of {', '.join(LIBRARIES)} can be loaded")
+    text = "; ".join(said)
+    raise limits.reached("loading libbpf", limits.reached_in(text)) or cannot("no_bcc", text)
 
 
 class KernelTypes:
-    """Lookups in vmlinux's BTF. Raises NoBtf if there is none."""
+    """Lookups in vmlinux's BTF. Raises CannotCollect if it cannot be read."""
 
     def __init__(self) -> None:
         self._library = _load_library()
         self._btf = self._library.btf__load_vmlinux_btf()
         # libbpf before 1.0 returns an error pointer, later versions NULL
         if not self._btf or self._btf > (1 << 64) - 4096:
-            raise NoBtf(f"{VMLINUX} cannot be read")
+            kernel_files.check_readable(kernel_files.BTF)
+            raise cannot("no_btf", f"libbpf cannot make sense of {kernel_files.BTF}")
         self._raw: Optional[RawBtf] = None
 
     def type_id(self, name: str, kind: int) -> Optional[int]:
@@ -157,7 +159,7 @@ class KernelTypes:
         The enum may be anonymous, so libbpf cannot find it.
         """
         if self._raw is None:
-            self._raw = RawBtf(VMLINUX.read_bytes())
+            self._raw = RawBtf(kernel_files.BTF.read_bytes())
         return self._raw.enumerator(name)
 
     def _type(self, type_id: int) -> _Type:

@@ -21,20 +21,20 @@ if __name__ == "__main__":
     # Last on the path: the project's environment must not shadow this interpreter's packages.
     sys.path.append(str(PACKAGE.parent))
 
-from agent.errors import AgentError
 from agent.sections.spec import Program
 from agent.sections.syscalls import SYSCALL_REGISTER
-from agent.streams.compiler.btf import KIND_FUNC, KernelTypes, NoBtf
+from agent.streams.compiler.btf import KIND_FUNC, KernelTypes
 from agent.streams.compiler.callbacks import Callbacks
 from agent.streams.compiler.linking import link
 from agent.streams.compiler.newer_kernels import Newer, newer_kernel
-from agent.streams.shared import bpf, channel, specs
+from agent.streams.shared import bpf, channel, limits, refusals, specs
 from agent.streams.shared.build_messages import (
     AWAITED_EXECS,
     BuildAnswer,
     BuildRequest,
     ProgramName,
 )
+from agent.streams.shared.causes import CannotCollect, cannot
 from agent.streams.shared.channel import Failure
 
 Loaded = list[tuple[Program, int]]
@@ -55,8 +55,8 @@ LOG_LINES = 12
 LOG_BYTES = 16 * 1024
 
 
-class BuildFailed(AgentError):
-    """Nothing was loaded. ``code`` names the cause; the message has the log's last lines."""
+OF_ONE_SECTION = ("compile_failed", "load_failed", "kernel_too_old")
+"""Causes that may concern some of the sections and spare the others."""
 
 
 def optional_helpers(types: KernelTypes) -> dict[str, int]:
@@ -129,7 +129,7 @@ def unsupported(
 
 
 def compile_source(constants: dict[str, int], sections: tuple[str, ...]) -> Any:
-    """Compile all C files as one translation unit (0.2 s). Raises BuildFailed."""
+    """Compile all C files as one translation unit (0.2 s). Raises CannotCollect."""
     from bcc import BPF  # not at the top: this interpreter may lack it
 
     switches = {switch: int(s in sections) for s, switch in specs.SWITCHES.items()}
@@ -146,7 +146,9 @@ def compile_source(constants: dict[str, int], sections: tuple[str, ...]) -> Any:
     try:
         return BPF(text=text.encode(), cflags=cflags)
     except Exception as error:  # bcc raises bare Exceptions, without clang's messages
-        raise BuildFailed(stderr_since(position) or str(error), code="compile_failed") from error
+        said = stderr_since(position) or str(error)
+        limit = limits.reached("compiling the probes", limits.reached_in(said))
+        raise limit or cannot("compile_failed", said) from error
 
 
 def stderr_size() -> int:
@@ -171,7 +173,7 @@ def load_program(
     marks: dict[int, int],
     callbacks: Optional[Callbacks],
 ) -> int:
-    """Load one program and return its fd. Raises bpf.LoadFailed or BuildFailed."""
+    """Load one program and return its fd. Raises bpf.LoadFailed or CannotCollect."""
     if program.iterates:
         btf_id = types.type_id("bpf_iter_task", KIND_FUNC)
         attach_type = bpf.ATTACH_TRACE_ITER
@@ -179,7 +181,7 @@ def load_program(
         btf_id = types.tracepoint_id(program.hook)
         attach_type = bpf.ATTACH_TRACE_RAW_TP
     if btf_id is None:
-        raise BuildFailed(f"this kernel has no {program.hook}", code="kernel_too_old")
+        raise cannot("kernel_too_old", f"this kernel has no {program.hook}")
     code = module.dump_func(program.function.encode())
     if not program.callback or callbacks is None:
         return bpf.load_tracing(program.name, link(code, marks), attach_type, btf_id)
@@ -191,7 +193,7 @@ def load_program(
 def attempt(
     types: KernelTypes, constants: dict[str, int], sections: tuple[str, ...], newer: Newer
 ) -> Loaded:
-    """Compile and load everything for these sections, or nothing. Raises BuildFailed."""
+    """Compile and load everything for these sections, or nothing. Raises CannotCollect."""
     constants = {**constants, **newer.constants()}
     module = compile_source(constants, sections)
     loaded: Loaded = []
@@ -203,14 +205,14 @@ def attempt(
             fd = load_program(types, module, program, marks, newer.callbacks)
             loaded.append((program, fd))
     except bpf.LoadFailed as error:
+        cause = refusals.not_loaded(hook, error)  # before files are closed that a limit counts
         close_all(loaded)
-        refused = error.errno in (1, 13)  # EPERM, EACCES; the verifier would leave a log
-        code = "not_permitted" if refused and not error.log else "load_failed"
-        raise BuildFailed(f"{hook}: {error}", code=code) from error
+        raise cause from error
     except OSError as error:
         close_all(loaded)
-        raise BuildFailed(f"{hook}: {error}", code="load_failed") from error
-    except BuildFailed:
+        limit = limits.reached(hook, error.errno)
+        raise limit or cannot("load_failed", f"{hook}: {error}") from error
+    except CannotCollect:
         close_all(loaded)
         raise
     return loaded
@@ -232,7 +234,7 @@ def attempt_best(
     try:
         newer = newer_kernel(types, constants, sections)
         return Build(attempt(types, constants, sections, newer), unavailable, newer)
-    except (BuildFailed, OSError) as error:
+    except (CannotCollect, OSError) as error:
         newer.close()
         refused = str(error)
     loaded = attempt(types, constants, sections, Newer())
@@ -243,7 +245,7 @@ def build(sections: tuple[str, ...], constants: dict[str, int]) -> Build:
     """Build every section that can be built, and report why the others cannot.
 
     Sections are built together. Only if that fails is each built alone, to find the one at fault.
-    Raises BuildFailed if none can be built.
+    Raises CannotCollect if none can be built.
     """
     types = KernelTypes()
     offsets, missing = kernel_constants(types)
@@ -254,16 +256,16 @@ def build(sections: tuple[str, ...], constants: dict[str, int]) -> Build:
     try:
         if wanted:
             return attempt_best(types, constants, wanted, unavailable)
-    except BuildFailed as error:
-        if error.code == "not_permitted":
+    except CannotCollect as error:
+        if error.code not in OF_ONE_SECTION:
             raise
         failure = error
     else:
-        failure = BuildFailed("; ".join(sorted(set(unavailable.values()))), code="kernel_too_old")
+        failure = cannot("kernel_too_old", "; ".join(sorted(set(unavailable.values()))))
     for section in wanted:
         try:
             close_all(attempt(types, constants, (section,), Newer()))
-        except BuildFailed as error:
+        except CannotCollect as error:
             unavailable[section] = f"{error.code}: {error.message}"
             failure = error
     wanted = tuple(s for s in wanted if s not in unavailable)
@@ -280,16 +282,22 @@ def answer(request: BuildRequest) -> tuple[Union[BuildAnswer, Failure], dict[str
 
         built = build(request.sections, request.constants)
     except ImportError as error:
-        return Failure("no_bcc", str(error)), {}
-    except NoBtf as error:
-        return Failure("no_btf", str(error)), {}
-    except BuildFailed as error:
-        return Failure(error.code, error.message), {}
+        limit = limits.reached("importing bcc", limits.reached_in(str(error)))
+        return _failure(limit or cannot("no_bcc", str(error))), {}
+    except CannotCollect as error:
+        return _failure(error), {}
+    except OSError as error:  # from ctypes it has no errno
+        limit = limits.reached("compiling", error.errno or limits.reached_in(str(error)))
+        return _failure(limit or refusals.refused("compiling", error)), {}
     fds = {program.hook: fd for program, fd in built.loaded}
     if built.newer.callbacks:
         fds[AWAITED_EXECS] = built.newer.callbacks.awaited_fd
     programs = tuple(ProgramName(program.name, program.hook) for program, _ in built.loaded)
     return BuildAnswer(programs, built.unavailable, bcc.__version__, built.refused), fds
+
+
+def _failure(cause: CannotCollect) -> Failure:
+    return Failure(cause.code, cause.message)
 
 
 def main() -> None:

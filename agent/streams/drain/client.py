@@ -18,6 +18,8 @@ AnswerT = TypeVar("AnswerT")
 class _Received(NamedTuple):
     packet: bytes
     fds: tuple[int, ...]
+    is_whole: bool
+    """Whether all file descriptors have been received."""
 
 
 class SupervisorClient:
@@ -44,6 +46,8 @@ class SupervisorClient:
     async def ask(self, request: Request[AnswerT]) -> Reply[AnswerT]:
         """Send a request and wait for its answer. Raises CannotCollect, ScopeError.
 
+        Raises OSError if its file descriptors cannot be received; what it says has been done.
+
         Shielded: an answer carries fds and changes what is attached, so it must be received.
         """
         with trio.CancelScope(shield=True):
@@ -53,6 +57,8 @@ class SupervisorClient:
             # if `run` was cancelled, so are we: the agent ends, and nothing was lost
             await trio.lowlevel.checkpoint_if_cancelled()
             raise cannot("supervisor_lost", f"pid {self.supervisor_pid}")
+        if not received.is_whole:
+            raise channel.withheld(received.fds, self._socket.fileno())
         reply = channel.decode_answer(request.answer, received.packet, received.fds)
         if isinstance(reply, Failure):
             raise _error(reply)
@@ -69,14 +75,14 @@ class SupervisorClient:
     async def _receive(self) -> _Received | None:
         fd_bytes = channel.MAX_FDS * array.array("i").itemsize
         try:
-            packet, ancillary, _, _ = await self._socket.recvmsg(
+            packet, ancillary, flags, _ = await self._socket.recvmsg(
                 channel.MAX_MESSAGE, socket.CMSG_LEN(fd_bytes), socket.MSG_CMSG_CLOEXEC
             )
         except OSError:
             return None
         if not packet:
             return None
-        return _Received(packet, _fds_of(ancillary))
+        return _Received(packet, _fds_of(ancillary), not flags & socket.MSG_CTRUNC)
 
 
 def _error(failure: Failure) -> Exception:

@@ -1,6 +1,7 @@
 """The agent's end of the transports: request their buffers, map them, follow CPU hotplug."""
 
 import contextlib
+import errno
 import logging
 import mmap
 import os
@@ -14,6 +15,7 @@ from agent.streams.drain.perf import PerfEvent, PerfReader
 from agent.streams.drain.poller import Reader
 from agent.streams.drain.ring import RingReader
 from agent.streams.drain.wakeups import Wakeups
+from agent.streams.shared import limits, refusals
 from agent.streams.shared.causes import CannotCollect, cannot
 from agent.streams.shared.channel import Reply, close_all
 from agent.streams.shared.messages import Buffer, BuffersAnswer, BuffersRequest, Request
@@ -68,7 +70,10 @@ class Transports:
         is lost. Raises CannotCollect.
         """
         async with self._opening:
-            return await self._open(wanted)
+            try:
+                return await self._open(wanted)
+            except OSError as error:
+                raise refusals.refused("mapping buffers", error) from error
 
     async def _open(self, wanted: str) -> tuple[str, Reader]:
         self._online_then = self._online_now()
@@ -131,16 +136,24 @@ class Transports:
             return self._online_then
 
     def _ask_for_less(self, error: OSError) -> None:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            raise error  # smaller buffers are as many files
         # all CPUs' buffers have the same size, and those already mapped keep theirs
         if self._perf.serials or self._perf_bytes <= mmap.PAGESIZE:
+            if error.errno != errno.EPERM:
+                raise error
             detail = f"{self._perf_bytes} bytes per CPU requested: {error.strerror}"
-            raise cannot("no_buffer_memory", detail) from error
+            raise cannot("no_buffer_memory", f"{detail}; {limits.memory_of_perf_buffers()}")
         self._perf_bytes //= 2
 
     def _map_ring(self, reply: Reply[BuffersAnswer]) -> None:
         if self._ring is None:
             [ring] = reply.answer.buffers
-            self._ring = RingReader(reply.fds[ring.fd_name], reply.answer.ring_bytes)
+            try:
+                self._ring = RingReader(reply.fds[ring.fd_name], reply.answer.ring_bytes)
+            except OSError:
+                close_all(reply.fds.values())
+                raise
         else:
             close_all(reply.fds.values())
 

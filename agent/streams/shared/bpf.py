@@ -16,6 +16,7 @@ from agent.streams.shared.machines import this_machine
 MAP_CREATE, MAP_LOOKUP_ELEM, MAP_UPDATE_ELEM, MAP_DELETE_ELEM, PROG_LOAD = 0, 1, 2, 3, 5
 OBJ_GET_INFO_BY_FD, RAW_TRACEPOINT_OPEN, BTF_LOAD = 15, 17, 18
 LINK_CREATE, ENABLE_STATS, ITER_CREATE = 28, 32, 33
+NO_COMMAND = (1 << 31) - 1
 
 MAP_TYPE_ARRAY, MAP_TYPE_PERF_EVENT_ARRAY, MAP_TYPE_STACK_TRACE, MAP_TYPE_RINGBUF = 2, 4, 7, 27
 MAP_FLAG_MMAPABLE = 1 << 10
@@ -150,6 +151,14 @@ def bpf(command: int, attr: ctypes.Structure) -> int:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
     return result
+
+
+def unknown_command() -> int:
+    """Make a call with a command that no kernel has. Raises OSError.
+
+    EINVAL: the call has reached the kernel's own code, which no filter forbids.
+    """
+    return bpf(NO_COMMAND, EnableStats(0))
 
 
 def create_map(

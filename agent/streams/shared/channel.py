@@ -6,6 +6,7 @@ none may be unknown, and each must have its type. Standard library only, Python 
 processes import this module.
 """
 
+import errno
 import json
 import os
 import socket
@@ -68,6 +69,32 @@ def send_answer(channel: socket.socket, answer: Any, fds: Mapping[str, int]) -> 
 
 def send_failure(channel: socket.socket, failure: Failure) -> None:
     channel.send(to_json({"failure": asdict(failure)}))
+
+
+def receive(channel: socket.socket) -> tuple[bytes, list[int]]:
+    """Receive one packet and its file descriptors.
+
+    Raises OSError if not all of them could be received.
+    """
+    packet, fds, flags, _ = socket.recv_fds(channel, MAX_MESSAGE, MAX_FDS)
+    if flags & socket.MSG_CTRUNC:
+        raise withheld(fds, channel.fileno())
+    return packet, fds
+
+
+def withheld(received: Sequence[int], some_fd: int) -> OSError:
+    """Close what was received and return the error for the rest (MSG_CTRUNC).
+
+    The kernel gives no errno with that flag. It is set where a process may open no more files, or
+    where a security module forbids one of them (scm_detach_fds()); another descriptor tells which.
+    """
+    number = errno.EACCES
+    try:
+        os.close(os.dup(some_fd))
+    except OSError as error:
+        number = error.errno or number
+    close_all(received)
+    return OSError(number, os.strerror(number))
 
 
 def decode_answer(kind: type[T], packet: bytes, fds: Sequence[int]) -> Union[Reply[T], Failure]:

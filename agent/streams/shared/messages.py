@@ -14,6 +14,7 @@ from agent.streams.shared import channel
 from agent.streams.shared.channel import Malformed
 from agent.streams.shared.layout import CGROUP_CHAIN, Geometry
 from agent.streams.shared.plan import Plan
+from agent.streams.shared.support import Support
 
 TABLES = (
     "batches",
@@ -60,6 +61,19 @@ class Buffer:
     @property
     def fd_name(self) -> str:
         return f"buffer_{self.serial}"
+
+
+@dataclass(frozen=True)
+class SupportAnswer:
+    features: tuple[Support, ...]
+
+
+@dataclass(frozen=True)
+class SupportRequest(Request[SupportAnswer]):
+    """Find out what this machine and its kernel offer. Changes nothing."""
+
+    verb = "support"
+    answer = SupportAnswer
 
 
 @dataclass(frozen=True)
@@ -243,10 +257,15 @@ class RescopeRequest(Request[RescopeAnswer]):
     answer = RescopeAnswer
 
 
-AnyRequest = BuffersRequest | PrepareRequest | ArmRequest | DisarmRequest | RescopeRequest
+AnyRequest = (
+    SupportRequest | BuffersRequest | PrepareRequest | ArmRequest | DisarmRequest | RescopeRequest
+)
 REQUESTS: dict[str, type[AnyRequest]] = {
     request.verb: request
-    for request in (BuffersRequest, PrepareRequest, ArmRequest, DisarmRequest, RescopeRequest)
+    for request in (
+        *(SupportRequest, BuffersRequest, PrepareRequest),
+        *(ArmRequest, DisarmRequest, RescopeRequest),
+    )
 }
 VERBS = tuple(REQUESTS)
 

@@ -7,9 +7,10 @@ import struct
 import time
 
 from agent.sections.spec import ITERATOR
-from agent.streams.shared import bpf
+from agent.streams.shared import bpf, privileges, refusals
 from agent.streams.shared.machines import this_machine
 from agent.streams.shared.messages import ProgramStats
+from agent.streams.shared.support import Feature, Missing
 from agent.streams.supervisor.compilation import Built
 from agent.streams.supervisor.identities import Identity, identify
 
@@ -29,6 +30,15 @@ from one pass; a later one finds them."""
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+def _may_time_programs() -> None:
+    # whether the kernel agrees is not tried: that would have it patch its code on every CPU
+    if not privileges.effective_capabilities() >> privileges.CAP_SYS_ADMIN & 1:
+        raise Missing("the kernel times programs only for CAP_SYS_ADMIN. Run the agent as root.")
+
+
+PROGRAM_TIMES = Feature("program_times", _may_time_programs, "measure_probes", "5.8")
+
+
 class Armed:
     """One run's programs. They stay attached until ``detach`` or until this process exits."""
 
@@ -42,8 +52,8 @@ class Armed:
 
     def attach(self, measure_probes: bool) -> None:
         """Attach every program. A refusal costs the sections that need the program, not the run."""
-        if measure_probes:
-            # refused without CAP_SYS_ADMIN: the run continues, without these measurements
+        if measure_probes and PROGRAM_TIMES.support().supported:
+            # if it is refused, the run continues without these measurements
             with contextlib.suppress(OSError):
                 self._stats_fd = bpf.enable_run_time_stats()
                 self._measures = True
@@ -51,7 +61,7 @@ class Armed:
             try:
                 self._links.append(bpf.attach_raw_tracepoint(fd))
             except OSError as error:
-                self.refused[hook] = str(error.strerror)
+                self.refused[hook] = refusals.in_short(error)
 
     def clock_offset(self) -> int:
         """Return rq_clock - CLOCK_MONOTONIC in ns; 0 unless the kernel's accounting times this run.

@@ -2,18 +2,33 @@
 
 import errno
 import itertools
+import mmap
 import os
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
-from agent.streams.shared import bpf, causes
+from agent.streams.shared import bpf, refusals
 from agent.streams.shared.layout import Geometry
+from agent.streams.shared.support import Feature, Missing, Unknown
 from agent.streams.supervisor.perf_events import OutputEvents, online_cpus
 
 ALL_CPUS = -1
 """The ``cpu`` of the ring, which all CPUs share."""
 RARE_PERF = "rare_perf"
 """The perf buffers of the streams that cannot be folded in the kernel, apart from the others."""
+
+
+def _has_ring_buffers() -> None:
+    try:
+        os.close(bpf.create_map("cba_test", bpf.MAP_TYPE_RINGBUF, entries=mmap.PAGESIZE))
+    except OSError as error:
+        # what the kernel returns for an unknown map type (find_and_alloc_map)
+        if error.errno == errno.EINVAL:
+            raise Missing("this kernel has no ring buffers; perf buffers replace them") from None
+        raise Unknown(refusals.refused("creating a ring buffer", error).message) from error
+
+
+RING_BUFFERS = Feature("ring_buffers", _has_ring_buffers, "transport ring", "5.8")
 
 
 class Buffer(NamedTuple):
@@ -39,20 +54,10 @@ class Buffers:
         self._refused_before = 0
 
     def chosen(self, wanted: str) -> str:
-        """Return ``ring`` or ``perf``. For ``auto``, try to create a ring and fall back to perf.
-
-        Raises CannotCollect if the kernel has ring buffers but refuses to create one.
-        """
+        """Return ``ring`` or ``perf``: for ``auto``, perf on a kernel without ring buffers."""
         if wanted != "auto":
             return wanted
-        try:
-            self._create("ring")
-        except OSError as error:
-            # what the kernel returns for an unknown map type (find_and_alloc_map)
-            if error.errno == errno.EINVAL:
-                return "perf"
-            raise causes.refused("creating a ring buffer", error) from error
-        return "ring"
+        return "perf" if RING_BUFFERS.support().supported is False else "ring"
 
     def map_fds(self, transport: str) -> dict[str, int]:
         """Return the fds of the maps that programs write to, by their names in the C files.
@@ -65,7 +70,7 @@ class Buffers:
         try:
             return {name: self._create(map_name) for name, map_name in names.items()}
         except OSError as error:
-            raise causes.refused(f"creating a {transport} buffer", error) from error
+            raise refusals.refused(f"creating a {transport} buffer", error) from error
 
     def offered(
         self, transport: str, have: Collection[int], watermarks: tuple[int, int]

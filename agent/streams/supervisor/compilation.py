@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from agent.parent_death import end_with_parent
-from agent.streams.shared import channel
+from agent.streams.shared import channel, control_groups, limits
 from agent.streams.shared.build_messages import AWAITED_EXECS, BuildAnswer, BuildRequest
 from agent.streams.shared.causes import CURES, CannotCollect, cannot
 from agent.streams.shared.channel import Failure, Malformed, Reply
@@ -29,6 +29,8 @@ DEADLINE_S = 20.0
 LOG_LINES = 12
 LOG_BYTES = 16 * 1024
 """Bytes read from the end of the log, so that the answer to the agent still fits in a message."""
+
+KILLED = "killed by SIGKILL"
 
 OURS_TO_HANDLE = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 """Signals that end the agent, and with it the compiler."""
@@ -91,6 +93,7 @@ class Compiler:
         raise cause
 
     def _run(self, interpreter: str, request: BuildRequest, map_fds: list[int]) -> Built:
+        kills = control_groups.oom_kills()
         with self._process(interpreter, map_fds) as (process, compiler, log):
             packet, fds = b"", list[int]()
             # it may exit before it has read the request, or before it has sent all of its answer
@@ -98,9 +101,12 @@ class Compiler:
                 compiler.send(channel.encode(request))
                 if not self._answered(compiler):
                     raise cannot("compiler_timeout", f"{DEADLINE_S:g} s{_tail(log)}")
-                packet, fds, _, _ = socket.recv_fds(compiler, channel.MAX_MESSAGE, channel.MAX_FDS)
+                packet, fds = channel.receive(compiler)
             if not packet:
-                raise cannot("compiler_crashed", _how_it_ended(process) + _tail(log))
+                how = _how_it_ended(process)
+                if how == KILLED and control_groups.oom_kills() > kills:
+                    raise _killed_for_memory()
+                raise _crashed(how, _tail(log))
             return _built(packet, fds, log)
 
     @contextlib.contextmanager
@@ -152,8 +158,15 @@ def _start(
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"},
             preexec_fn=partial(_before_exec, os.getpid()),
         )
-    except (OSError, subprocess.SubprocessError) as error:
-        raise cannot("compiler_crashed", f"{interpreter} cannot be started: {error}") from error
+    except OSError as error:
+        limit = limits.no_process(f"starting {interpreter}", error.errno)
+        raise limit or _not_started(interpreter, error) from error
+    except subprocess.SubprocessError as error:
+        raise _not_started(interpreter, error) from error
+
+
+def _not_started(interpreter: str, error: Exception) -> CannotCollect:
+    return cannot("compiler_crashed", f"{interpreter} cannot be started: {error}")
 
 
 def _before_exec(supervisor: int) -> None:
@@ -171,6 +184,17 @@ def _how_it_ended(process: subprocess.Popen[bytes]) -> str:
     if code < 0:
         return f"killed by {signal.Signals(-code).name}"
     return f"exit status {code}"
+
+
+def _killed_for_memory() -> CannotCollect:
+    what = "the kernel's OOM killer ended the compiler process, which takes 100 MiB for a moment"
+    return cannot("out_of_memory", f"{what}. {limits.memory()}")
+
+
+def _crashed(how: str, last_words: str) -> CannotCollect:
+    """Return the cause for a process without an answer: the limit that it met, if it says so."""
+    limit = limits.reached(f"the compiler process ({how})", limits.reached_in(last_words))
+    return limit or cannot("compiler_crashed", how + last_words)
 
 
 def _tail(log: IO[bytes]) -> str:
@@ -205,5 +229,7 @@ def _with_programs(reply: Reply[BuildAnswer]) -> Built:
 
 
 def _cause(failure: Failure) -> CannotCollect:
-    code = "kernel_refused" if failure.code == "not_permitted" else failure.code
-    return cannot(code if code in CURES else "compiler_crashed", failure.message)
+    """Return the cause that the compiler has found, with its cure."""
+    if failure.code in CURES:
+        return CannotCollect(failure.message, code=failure.code)
+    return cannot("compiler_crashed", failure.message)

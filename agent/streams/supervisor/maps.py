@@ -6,10 +6,9 @@ import struct
 from collections.abc import Collection, Sequence
 from ctypes import addressof, c_char
 from dataclasses import dataclass
-from pathlib import Path
 
 from agent.sections.probes import PROBES
-from agent.streams.shared import bpf, causes
+from agent.streams.shared import bpf, kernel_files, refusals
 from agent.streams.shared.layout import (
     BATCH_HEAD,
     BATCH_SIZE,
@@ -24,13 +23,17 @@ from agent.streams.supervisor.wait_stacks import WaitStacks
 
 
 def possible_cpus() -> int:
-    """Return one more than the highest CPU number that can ever come online."""
-    ranges = Path("/sys/devices/system/cpu/possible").read_text().strip()
+    """Return one more than the highest CPU number that can ever come online.
+
+    Raises CannotCollect.
+    """
+    ranges = kernel_files.content(kernel_files.POSSIBLE_CPUS).strip()
     return int(ranges.replace("-", ",").split(",")[-1]) + 1
 
 
 def this_machine() -> Geometry:
-    return machine_geometry(possible_cpus(), int(causes.PID_MAX.read_text()))
+    """Return the geometry for this machine. Raises CannotCollect."""
+    return machine_geometry(possible_cpus(), int(kernel_files.content(kernel_files.PID_MAX)))
 
 
 NOT_YET = (1 << 64) - 1
@@ -61,6 +64,8 @@ class RunConfig:
         )
 
 
+CREATING = "creating maps"
+
 BATCH_ID = BATCH_HEAD + 4
 """Offset of batch.id, which follows the word count."""
 
@@ -78,11 +83,12 @@ class Maps:
         try:
             for name, size in sizes.items():
                 self.fds[name] = _table(name, size)
+            # never written, so it stays mapped to the kernel's zero page
+            self._zeros = mmap.mmap(-1, max(sizes.values()), flags=mmap.MAP_PRIVATE)
         except OSError as error:
+            cause = refusals.refused(CREATING, error)  # what is left of a limit counts these maps
             self.close()
-            raise causes.refused("creating maps", error) from error
-        # never written, so it stays mapped to the kernel's zero page
-        self._zeros = mmap.mmap(-1, max(sizes.values()), flags=mmap.MAP_PRIVATE)
+            raise cause from error
         self._empty_batches = _empty_batches(geometry)
 
     def of_programs(self, transport: str, details: Collection[str] = ()) -> dict[str, int]:
@@ -102,7 +108,7 @@ class Maps:
             try:
                 self._detail_fds[name] = _table(name, sizes[name])
             except OSError as error:
-                raise causes.refused("creating maps", error) from error
+                raise refusals.refused(CREATING, error) from error
         return {name: self._detail_fds[name] for name in sizes}
 
     def wait_stacks(self) -> WaitStacks:

@@ -12,9 +12,8 @@ import struct
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-from agent.streams.shared import bpf
+from agent.streams.shared import bpf, kernel_files
 from agent.streams.shared.machines import this_machine
 
 # include/uapi/linux/perf_event.h
@@ -30,8 +29,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def online_cpus() -> list[int]:
-    """Return the CPUs that are online now."""
-    return parse_cpus(Path("/sys/devices/system/cpu/online").read_text())
+    """Return the CPUs that are online now. Raises CannotCollect."""
+    return parse_cpus(kernel_files.content(kernel_files.ONLINE_CPUS))
 
 
 def parse_cpus(text: str) -> list[int]:

@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import Any
 
 from agent.errors import AgentError, ScopeError
-from agent.streams.shared import bpf, causes, channel, messages, privileges
+from agent.streams.shared import bpf, channel, messages, privileges, refusals, support
 from agent.streams.shared.build_messages import BuildRequest
 from agent.streams.shared.causes import CannotCollect
 from agent.streams.shared.channel import Failure, Malformed
@@ -37,15 +37,18 @@ from agent.streams.shared.messages import (
     RescopeAnswer,
     RescopeRequest,
     ScopeProcess,
+    SupportAnswer,
+    SupportRequest,
 )
 from agent.streams.shared.plan import Plan
 from agent.streams.supervisor import scopes
 from agent.streams.supervisor.armed import Armed, wait_for_running_programs
 from agent.streams.supervisor.autogroup import Autogroup
 from agent.streams.supervisor.compilation import Abandoned, Built, Compiler
+from agent.streams.supervisor.features import FEATURES, REQUIRED
 from agent.streams.supervisor.identities import Identity, clock_offset, ourselves
 from agent.streams.supervisor.maps import NOT_YET, Maps, RunConfig, this_machine
-from agent.streams.supervisor.wait_stacks import HIDDEN, addresses_are_hidden
+from agent.streams.supervisor.wait_stacks import KERNEL_ADDRESSES
 
 KEPT_PROGRAM_SETS = 4
 """Sets of loaded programs kept for later runs that ask for the same."""
@@ -101,7 +104,7 @@ class Supervisor:
         except (CannotCollect, ScopeError) as error:
             self._refuse(request, error)
         except OSError as error:
-            self._refuse(request, causes.refused(request.verb, error))
+            self._refuse(request, refusals.refused(request.verb, error))
         except Exception as error:  # noqa: BLE001  the request fails, the service goes on
             _complain(traceback.format_exc())
             self._refuse(request, _internal_error(error))
@@ -112,6 +115,8 @@ class Supervisor:
 
     def _carry_out(self, request: AnyRequest) -> Answer:
         match request:
+            case SupportRequest():
+                return SupportAnswer(tuple(feature.support() for feature in FEATURES)), {}
             case BuffersRequest():
                 return self._buffers(request)
             case PrepareRequest():
@@ -174,14 +179,16 @@ class Supervisor:
         counts = read_section_counts(plan.sections)
         self._attach(maps, config, request.measure_probes, root)
         self._names_waits = "wait_functions" in plan.details
-        hidden = self._names_waits and addresses_are_hidden()
+        unavailable = dict(built.unavailable)
+        if self._names_waits and (reason := KERNEL_ADDRESSES.support().reason):
+            unavailable["wait_functions"] = reason
         return ArmAnswer(
             start_ns=config.start_ns,
             clock_offset_ns=self._clock_offset,
             pid_level=own.level,
             root=_described(root) if root else None,
             geometry=maps.geometry,
-            unavailable=built.unavailable | ({"wait_functions": HIDDEN} if hidden else {}),
+            unavailable=unavailable,
             refused=armed.refused,
             awaits_execs=built.awaited_fd is not None,
             bcc=built.bcc,
@@ -247,7 +254,7 @@ class Supervisor:
         return self._built[plan]
 
     def _ready_maps(self) -> Maps:
-        causes.check_platform()
+        support.require(REQUIRED)
         if self._maps is None:
             self._maps = self._make_maps()
         return self._maps

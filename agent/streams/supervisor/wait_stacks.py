@@ -12,7 +12,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from agent.sections.offcpu.layout import STACK_DEPTH, WAIT_STACKS
-from agent.streams.shared import bpf, causes
+from agent.streams.shared import bpf, kernel_files, refusals
+from agent.streams.shared.causes import OF_A_LIMIT
+from agent.streams.shared.support import Feature, Missing, Unknown
 
 KALLSYMS = Path("/proc/kallsyms")
 STACK_SIZE = 8 * STACK_DEPTH
@@ -46,7 +48,7 @@ class WaitStacks:
                 entries=WAIT_STACKS,
             )
         except OSError as error:
-            raise causes.refused("creating maps", error) from error
+            raise refusals.refused("creating maps", error) from error
 
     def take(self) -> dict[str, list[int]]:
         """Return the numbers of the stacks taken since the last call, by waiting function."""
@@ -77,13 +79,24 @@ def wait_function(stack: list[str]) -> str:
     return next((name for name in stack if not SCHEDULES.fullmatch(name)), UNKNOWN)
 
 
-def addresses_are_hidden(kallsyms: Path = KALLSYMS) -> bool:
-    """Whether addresses read as 0, as they do for a process that may not see them (kallsyms.c)."""
+def check_addresses(kallsyms: Path = KALLSYMS) -> None:
+    """Check that the kernel shows its addresses. Raises Missing or Unknown.
+
+    They read as 0 for a process that may not see them (kallsyms.c).
+    """
     try:
         with kallsyms.open() as lines:
-            return int(next(lines, "0").split()[0], 16) == 0
-    except OSError:
-        return True
+            first = next(lines, "")
+    except OSError as error:
+        cause = kernel_files.unreadable(str(kallsyms), error)
+        raise (Unknown if cause.code in OF_A_LIMIT else Missing)(cause.message) from error
+    if not first:
+        raise Missing(f"{kallsyms} is empty: something else is mounted over it")
+    if int(first.split()[0], 16) == 0:
+        raise Missing(HIDDEN)
+
+
+KERNEL_ADDRESSES = Feature("kernel_addresses", check_addresses, "wait_functions")
 
 
 def symbols(addresses: Iterable[int], kallsyms: Path = KALLSYMS) -> dict[int, str]:

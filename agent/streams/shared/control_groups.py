@@ -1,0 +1,137 @@
+"""The limits that control groups, of either version, set to this process. Standard library only.
+
+Python 3.9. Which groups those are is read from /proc/self/cgroup (cgroups(7)), and where they are
+mounted from /proc/self/mountinfo. A group above a container's own is not visible in the container;
+its limit applies nevertheless.
+"""
+
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+CGROUPS = Path("/proc/self/cgroup")
+MOUNTS = Path("/proc/self/mountinfo")
+VMSTAT = Path("/proc/vmstat")
+
+
+class Files(NamedTuple):
+    """Names of a controller's files: its limit and its use."""
+
+    limit: str
+    usage: str
+
+
+LIMITS = {
+    "memory": (
+        Files("memory.max", "memory.current"),
+        Files("memory.limit_in_bytes", "memory.usage_in_bytes"),
+    ),
+    "pids": (Files("pids.max", "pids.current"),),
+}
+"""By controller: version 2, then version 1 where its names differ."""
+
+OOM_KILLS = ("memory.events", "memory.oom_control")
+"""Files with a line ``oom_kill N`` (version 1: since 4.13)."""
+
+
+class Limit(NamedTuple):
+    """What one group allows, and what it uses of that: bytes or tasks."""
+
+    file: Path
+    allowed: int
+    used: int
+
+    @property
+    def left(self) -> int:
+        return max(0, self.allowed - self.used)
+
+
+def limits(controller: str) -> list[Limit]:
+    """Return the limits that apply to this process, as far as they can be read."""
+    found = (_limit(group, files) for group in _groups(controller) for files in LIMITS[controller])
+    return [limit for limit in found if limit is not None]
+
+
+def oom_kills() -> int:
+    """Return how many tasks the OOM killer has killed so far in this process's groups.
+
+    Without memory groups: on the whole machine. 0 where the kernel does not count them.
+    """
+    counts = [_oom_kills(group / name) for group in _groups("memory") for name in OOM_KILLS]
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else _oom_kills(VMSTAT) or 0
+
+
+def _limit(group: Path, files: Files) -> Optional[Limit]:
+    allowed, used = _number(group / files.limit), _number(group / files.usage)
+    return None if allowed is None or used is None else Limit(group / files.limit, allowed, used)
+
+
+def _number(path: Path) -> Optional[int]:
+    """Return the number in a file; None if there is no file, or it says ``max``."""
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _oom_kills(path: Path) -> Optional[int]:
+    for line in _lines(path):
+        name, _, count = line.partition(" ")
+        if name == "oom_kill":
+            return int(count)
+    return None
+
+
+def _groups(controller: str) -> list[Path]:
+    """Return this process's group of a controller and those above it, as far as mounted here."""
+    group = _own_group(controller)
+    for mount in _lines(MOUNTS):
+        fields, _, kind = (part.split() for part in mount.partition(" - "))
+        if group is None or not _is_of(kind, controller if group.version == 1 else ""):
+            continue
+        root, point = fields[3], Path(fields[4])
+        below = _below(group.path, root)
+        if below is not None:
+            directory = point / below
+            return [directory, *(p for p in directory.parents if p == point or point in p.parents)]
+    return []
+
+
+class _Group(NamedTuple):
+    version: int
+    path: str
+    """From the root of its hierarchy, or of our cgroup namespace."""
+
+
+def _own_group(controller: str) -> Optional[_Group]:
+    """Return this process's group; that of version 2 where version 1 has no such controller."""
+    found = None
+    for line in _lines(CGROUPS):
+        number, controllers, path = line.split(":", 2)
+        if controller in controllers.split(","):
+            return _Group(1, path)
+        if number == "0":
+            found = _Group(2, path)
+    return found
+
+
+def _is_of(kind: list[str], controller: str) -> bool:
+    """Whether a mount's type, source and options are those of a hierarchy."""
+    if controller:
+        return kind[0] == "cgroup" and controller in kind[2].split(",")
+    return kind[0] == "cgroup2"
+
+
+def _below(path: str, root: str) -> Optional[str]:
+    """Return a group's path relative to the root of a mount; None if it is not below it."""
+    if root != "/" and path != root and not path.startswith(f"{root}/"):
+        return None
+    below = path[len(root) :] if root != "/" else path
+    return None if ".." in below.split("/") else below.strip("/")
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text().splitlines()
+    except OSError:
+        return []

@@ -1,0 +1,188 @@
+"""The limits behind an errno, each by its name and value, and what to set. Standard library only.
+
+Python 3.9. All processes of the agent have the same limits, since they inherit them. A limit is
+named after it was reached; what it takes depends on the machine and is not known before.
+"""
+
+import errno
+import os
+import resource
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+from agent.streams.shared import control_groups
+from agent.streams.shared.causes import CannotCollect, cannot
+
+FILES_OF_A_SMALL_MACHINE = 1024
+FILES_PER_CPU = 8
+"""Each of two perf buffers takes one in the supervisor and one in the agent, twice while they are
+replaced."""
+MEMORY_MIB = 256
+"""The agent takes 50 MiB, its maps up to 40, and the compiler 100 for a moment."""
+
+MEMORY_INFO = Path("/proc/meminfo")
+MEMORY_OF_PROCESS = Path("/proc/self/statm")
+PERF_MLOCK = Path("/proc/sys/kernel/perf_event_mlock_kb")
+MIB = 1 << 20
+
+
+def reached(what: str, number: Optional[int]) -> Optional[CannotCollect]:
+    """Return the cause if this errno means a limit, else None. ``what``: what was refused."""
+    if number is None or number not in _BY_ERRNO:
+        return None
+    code, explain = _BY_ERRNO[number]
+    return cannot(code, f"{what}: {os.strerror(number)}. {explain()}")
+
+
+def explained(number: Optional[int]) -> str:
+    """Return the limit that an errno means, and what to set; empty if it means none."""
+    if number is None or number not in _BY_ERRNO:
+        return ""
+    return _BY_ERRNO[number][1]()
+
+
+def no_process(what: str, number: Optional[int]) -> Optional[CannotCollect]:
+    """Return the cause if this errno of fork(2) means a limit, else None.
+
+    Of fork alone EAGAIN means a limit: of bpf(2), for instance, that a signal came.
+    """
+    if number == errno.EAGAIN:
+        return cannot("too_many_processes", f"{what}: {os.strerror(number)}. {_processes()}")
+    return reached(what, number)
+
+
+def reached_in(text: str) -> Optional[int]:
+    """Return the errno of a limit whose message another program has printed; None if none is.
+
+    Other programs report what the kernel refused in their own words, and with strerror(3).
+    """
+    return next(
+        (number for number, words in _IN_WORDS.items() if any(word in text for word in words)), None
+    )
+
+
+def _files() -> str:
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    enough = FILES_OF_A_SMALL_MACHINE
+    while enough < FILES_PER_CPU * (os.cpu_count() or 1):
+        enough *= 2
+    return (
+        f"A process may open {allowed} (RLIMIT_NOFILE). Allow {enough}: ulimit -n {enough}, "
+        f"LimitNOFILE={enough} (systemd), --ulimit nofile={enough} (containers)."
+    )
+
+
+def _files_of_the_machine() -> str:
+    return "The whole machine has as many open as it allows. Raise it: sysctl fs.file-max."
+
+
+def _processes() -> str:
+    groups = control_groups.limits("pids")
+    full = next((limit for limit in groups if not limit.left), None)
+    if full is not None:
+        return (
+            f"The cgroup {full.file.parent} allows {full.allowed} tasks ({full.file.name}). "
+            "Raise it: TasksMax= (systemd), --pids-limit (containers)."
+        )
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NPROC)
+    if allowed != resource.RLIM_INFINITY:
+        return (
+            f"A user may have {allowed} (RLIMIT_NPROC). Raise it: ulimit -u, "
+            "LimitNPROC= (systemd), --ulimit nproc= (containers)."
+        )
+    return "The machine has as many as it allows: sysctl kernel.threads-max, kernel.pid_max."
+
+
+class _Memory(NamedTuple):
+    """One limit to memory: the bytes left of it, and the sentence that names it."""
+
+    left: int
+    sentence: str
+
+
+def memory() -> str:
+    """Return which limit to memory has the least left, and how to raise it."""
+    found = [*_memory_of_groups(), *_memory_of_process(), *_memory_of_machine()]
+    if not found:
+        return f"The agent needs {MEMORY_MIB} MiB."
+    return min(found).sentence
+
+
+def _memory_of_groups() -> list[_Memory]:
+    return [
+        _Memory(
+            limit.left,
+            f"The cgroup {limit.file.parent} allows {limit.allowed // MIB} MiB "
+            f"({limit.file.name}) and has {limit.left // MIB} MiB left. Allow {MEMORY_MIB} MiB "
+            f"for the agent: MemoryMax={MEMORY_MIB}M (systemd), --memory {MEMORY_MIB}m "
+            "(containers).",
+        )
+        for limit in control_groups.limits("memory")
+    ]
+
+
+def _memory_of_process() -> list[_Memory]:
+    allowed, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if allowed == resource.RLIM_INFINITY:
+        return []
+    try:
+        used = int(MEMORY_OF_PROCESS.read_text().split()[0]) * resource.getpagesize()
+    except OSError:
+        used = 0
+    return [
+        _Memory(
+            max(0, allowed - used),
+            f"A process may map {allowed // MIB} MiB (RLIMIT_AS). Lift it: ulimit -v unlimited, "
+            "LimitAS=infinity (systemd).",
+        )
+    ]
+
+
+def _memory_of_machine() -> list[_Memory]:
+    try:
+        lines = MEMORY_INFO.read_text().splitlines()
+    except OSError:
+        return []
+    return [
+        _Memory(
+            int(line.split()[1]) * 1024,
+            f"The machine has {int(line.split()[1]) // 1024} MiB available (MemAvailable). "
+            f"The agent needs {MEMORY_MIB} MiB.",
+        )
+        for line in lines
+        if line.startswith("MemAvailable:")
+    ]
+
+
+def memlock() -> str:
+    """Return RLIMIT_MEMLOCK in words."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    return "unlimited" if allowed == resource.RLIM_INFINITY else f"{allowed // 1024} KiB"
+
+
+def memory_of_perf_buffers() -> str:
+    """Return the two limits to what an unprivileged process may map of them (perf_mmap())."""
+    try:
+        for_each_cpu = f"{int(PERF_MLOCK.read_text())} KiB"
+    except (OSError, ValueError):
+        for_each_cpu = "unknown"
+    return (
+        f"RLIMIT_MEMLOCK is {memlock()} (ulimit -l, LimitMEMLOCK= of a service), and "
+        f"kernel.perf_event_mlock_kb is {for_each_cpu} for each CPU"
+    )
+
+
+_BY_ERRNO: dict[int, tuple[str, Callable[[], str]]] = {
+    errno.EMFILE: ("too_many_files", _files),
+    errno.ENFILE: ("too_many_files", _files_of_the_machine),
+    errno.ENOMEM: ("out_of_memory", memory),
+}
+_IN_WORDS = {
+    errno.EMFILE: (os.strerror(errno.EMFILE),),
+    errno.ENFILE: (os.strerror(errno.ENFILE),),
+    errno.ENOMEM: (
+        *(os.strerror(errno.ENOMEM), "MemoryError", "std::bad_alloc"),
+        "failed to map segment",  # the dynamic loader's
+    ),
+}

@@ -1,0 +1,97 @@
+"""Why the kernel refused something, told from the errno and from what else can be found out.
+
+Standard library only, Python 3.9.
+"""
+
+import errno
+import os
+
+from agent.streams.shared import bpf, confinement, kernel_files, limits
+from agent.streams.shared.causes import CannotCollect, cannot
+from agent.streams.shared.machines import MACHINES, this_machine
+
+READS_KERNEL = "bpf_probe_read_kernel#"
+"""How the verifier's log names the helper that lockdown forbids (bpf_tracing_func_proto())."""
+
+
+def refused(what: str, error: OSError) -> CannotCollect:
+    """Return the cause of a refusal. ``what``: what was tried, for the message."""
+    if error.filename is not None:
+        return kernel_files.unreadable(str(error.filename), error)
+    said = f"{what}: {error.strerror or error}"
+    if limit := limits.reached(what, error.errno):
+        return limit
+    if error.errno in (errno.EPERM, errno.EACCES):
+        return _not_permitted(said)
+    if error.errno == errno.ENOSYS:
+        return _no_call(said)
+    if error.errno == errno.EINVAL:
+        return cannot("kernel_too_old", f"{said} (Linux {os.uname().release})")
+    return cannot("kernel_refused", f"{said}. The agent cannot tell why.")
+
+
+def in_short(error: OSError) -> str:
+    """Return the kernel's own word, and the limit that was reached if there is one."""
+    limit = limits.explained(error.errno)
+    return f"{error.strerror}. {limit}" if limit else str(error.strerror)
+
+
+def not_loaded(program: str, error: bpf.LoadFailed) -> CannotCollect:
+    """Return the cause for a program that the kernel did not load.
+
+    What the verifier rejects has a log. A program may also pass it and be refused afterwards.
+    """
+    what = f"loading the program for {program}"
+    if limit := limits.reached(what, error.errno):
+        return limit
+    mode = confinement.lockdown()
+    if mode and READS_KERNEL in error.log:
+        forbidden = f"kernel lockdown is {mode} ({confinement.LOCKDOWN})"
+        detail = f"{what}: {forbidden}, which forbids to read kernel memory. Boot without it."
+        return cannot("kernel_refused", detail)
+    if error.log:
+        return cannot("load_failed", f"{program}: {error}")
+    return refused(what, OSError(error.errno, str(error)))
+
+
+def check_call() -> None:
+    """Check that bpf(2) calls reach the kernel's code. Raises CannotCollect.
+
+    To a command that it does not know, the kernel answers EINVAL; a filter refuses the call before.
+    """
+    try:
+        bpf.unknown_command()
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise refused("calling bpf(2)", error) from error
+
+
+def _not_permitted(said: str) -> CannotCollect:
+    if _in_user_namespace():
+        return cannot("user_namespace", said)
+    if confinement.limits_locked_memory():
+        return cannot("locked_memory", f"{said} (RLIMIT_MEMLOCK is {limits.memlock()})")
+    return cannot("kernel_refused", f"{said}. {confinement.suspect(_reaches_kernel())}")
+
+
+def _in_user_namespace() -> bool:
+    try:
+        return confinement.in_user_namespace()
+    except OSError:
+        return False
+
+
+def _reaches_kernel() -> bool:
+    try:
+        bpf.unknown_command()
+    except OSError as error:
+        return error.errno == errno.EINVAL
+    return True
+
+
+def _no_call(said: str) -> CannotCollect:
+    if this_machine() is None:
+        return cannot("no_bpf", f"{said}. The agent runs on {', '.join(MACHINES)}.")
+    if confinement.filters_calls():
+        return cannot("no_bpf", f"{said}. {confinement.FILTER}")
+    return cannot("no_bpf", f"{said}. The agent needs a kernel built with CONFIG_BPF_SYSCALL=y.")

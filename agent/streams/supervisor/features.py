@@ -1,0 +1,52 @@
+"""The features of this machine and its kernel, as the privileged process finds them."""
+
+import os
+
+from agent.streams.shared import confinement, kernel_files, privileges, refusals
+from agent.streams.shared.causes import cannot
+from agent.streams.shared.support import LINUX, Feature, Unknown
+from agent.streams.supervisor.armed import PROGRAM_TIMES
+from agent.streams.supervisor.buffers import RING_BUFFERS
+from agent.streams.supervisor.wait_stacks import KERNEL_ADDRESSES
+
+
+def _has_capabilities() -> None:
+    if not privileges.can_load_programs():
+        raise cannot("no_capability", f"running as uid {os.getuid()}")
+
+
+def _has_proc() -> None:
+    kernel_files.content(kernel_files.PID_MAX)
+
+
+def _has_sys() -> None:
+    kernel_files.content(kernel_files.POSSIBLE_CPUS)
+    kernel_files.content(kernel_files.ONLINE_CPUS)
+
+
+def _has_btf() -> None:
+    kernel_files.check_readable(kernel_files.BTF)
+
+
+def _is_in_initial_user_namespace() -> None:
+    try:
+        elsewhere = confinement.in_user_namespace()
+    except OSError as error:
+        raise Unknown(f"{error.filename}: {error.strerror}") from error
+    if elsewhere:
+        raise cannot("user_namespace", "the agent runs in a user namespace")
+
+
+REQUIRED = (
+    LINUX,
+    Feature("capabilities", _has_capabilities, since="5.8"),
+    Feature("proc", _has_proc),
+    Feature("sys", _has_sys),
+    Feature("btf", _has_btf, since="5.4"),
+    Feature("initial_user_namespace", _is_in_initial_user_namespace),
+    Feature("bpf_calls", refusals.check_call),
+)
+"""Nothing can be measured without all of these. The most general is first: where one is missing,
+those after it may be missing for that reason."""
+
+FEATURES = (*REQUIRED, RING_BUFFERS, KERNEL_ADDRESSES, PROGRAM_TIMES)

@@ -1,0 +1,143 @@
+"""Three answers for each feature, and what follows from them."""
+
+import errno
+from pathlib import Path
+
+import pytest
+from fakes.confined import Confinement
+
+from agent.streams.shared import kernel_files, privileges, support
+from agent.streams.shared.causes import CannotCollect, cannot
+from agent.streams.shared.support import Feature, Missing, Support, Unknown, require
+from agent.streams.supervisor.features import FEATURES, REQUIRED
+
+BOTH = 1 << privileges.CAP_BPF | 1 << privileges.CAP_PERFMON
+
+
+def raising(error: Exception) -> Feature:
+    def check() -> None:
+        raise error
+
+    return Feature("it", check)
+
+
+HAS = Feature("it", lambda: None, since="5.8")
+LACKS = raising(cannot("no_btf", "none"))
+MISSES = raising(Missing("why, and the cure"))
+CANNOT_TELL = raising(Unknown("why not"))
+
+
+def test_three_answers() -> None:
+    assert HAS.support() == Support("it", "everything", "5.8", True)
+    lacking = LACKS.support()
+    assert (lacking.supported, lacking.code) == (False, "no_btf")
+    assert "CONFIG_DEBUG_INFO_BTF" in lacking.reason
+    assert MISSES.support() == Support("it", "everything", "", False, "", "why, and the cure")
+    assert CANNOT_TELL.support() == Support("it", "everything", "", None, "", "why not")
+
+
+def test_only_what_is_known_to_be_missing_is_a_cause() -> None:
+    require((HAS, CANNOT_TELL))
+    with pytest.raises(CannotCollect) as raised:
+        require((HAS, CANNOT_TELL, LACKS, raising(cannot("no_bcc", "none"))))
+    assert raised.value.code == "no_btf"
+
+
+def test_a_limit_says_nothing_about_a_feature() -> None:
+    short_of_files = raising(cannot("too_many_files", "32"))
+    assert short_of_files.support().supported is None
+    assert "32" in short_of_files.support().reason
+    require((short_of_files,))
+
+
+# --- the features themselves
+
+
+class Machine(Confinement):
+    """A Linux machine that has everything."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, folder: Path) -> None:
+        super().__init__(patch, folder)
+        patch.setattr(support.platform, "system", lambda: "Linux")
+        patch.setattr(privileges, "effective_capabilities", lambda: BOTH)
+        self.files = {}
+        for name in ("PID_MAX", "POSSIBLE_CPUS", "ONLINE_CPUS", "BTF"):
+            path = self.files[name] = folder / name
+            path.write_text("1")
+            patch.setattr(kernel_files, name, path)
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Machine:
+    return Machine(monkeypatch, tmp_path)
+
+
+def lacking() -> CannotCollect:
+    with pytest.raises(CannotCollect) as raised:
+        require(REQUIRED)
+    return raised.value
+
+
+def test_nothing_is_wrong_where_all_is_there(machine: Machine) -> None:
+    require(REQUIRED)
+
+
+def test_every_feature_is_named_once() -> None:
+    names = [feature.name for feature in FEATURES]
+    assert len(set(names)) == len(names)
+
+
+def test_not_linux(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(support.platform, "system", lambda: "Darwin")
+    assert lacking().code == "not_linux"
+    assert "Darwin" in lacking().message
+
+
+@pytest.mark.parametrize(
+    ("held", "enough"),
+    [
+        (0, False),
+        (1 << privileges.CAP_BPF, False),
+        (1 << privileges.CAP_PERFMON, False),
+        (BOTH, True),
+        (1 << privileges.CAP_SYS_ADMIN, True),
+    ],
+)
+def test_which_capabilities_do(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, held: int, enough: bool
+) -> None:
+    monkeypatch.setattr(privileges, "effective_capabilities", lambda: held)
+    if enough:
+        require(REQUIRED)
+    else:
+        assert lacking().code == "no_capability"
+        assert "root" in lacking().message
+
+
+@pytest.mark.parametrize("name", ["PID_MAX", "POSSIBLE_CPUS", "ONLINE_CPUS", "BTF"])
+def test_each_file_is_needed(machine: Machine, name: str) -> None:
+    path = machine.files[name]
+    path.write_text("")
+    assert f"{path} is empty" in lacking().message
+    path.unlink()
+    assert f"{path}: No such file" in lacking().message
+
+
+def test_in_a_user_namespace_capabilities_are_not_enough(machine: Machine) -> None:
+    machine.in_user_namespace(True)
+    assert lacking().code == "user_namespace"
+
+
+def test_a_namespace_that_is_unknown_prevents_nothing(machine: Machine) -> None:
+    machine.namespace.unlink()
+    require(REQUIRED)
+    answers = {feature.name: feature.support() for feature in REQUIRED}
+    assert answers["initial_user_namespace"].supported is None
+    assert str(machine.namespace) in answers["initial_user_namespace"].reason
+
+
+def test_a_call_that_is_refused(machine: Machine) -> None:
+    machine.calls_fail_with(errno.EPERM)
+    machine.filtered()
+    assert lacking().code == "kernel_refused"
+    assert "seccomp" in lacking().message

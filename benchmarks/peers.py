@@ -37,6 +37,7 @@ BPFTRACE = (
 )
 """bpftrace's own runqlat.bt, without its banner."""
 
+WITH_OWN_PROC = "mount -t proc nodev /proc && "
 WITH_TRACEFS = (
     "mount -t tracefs nodev /sys/kernel/tracing 2>/dev/null;"
     " mount -t debugfs nodev /sys/kernel/debug 2>/dev/null;"
@@ -50,7 +51,8 @@ class PeerTool:
 
     ``ready`` matches its output when it is about to trace (empty: no such output). ``programs`` is
     the number of BPF programs that it attaches (0: it uses none). ``proof`` matches its output if
-    it did trace (empty: it has nothing to report under most workloads).
+    it did trace (empty: it has nothing to report under most workloads). ``wants_own_proc``: it
+    refuses to run where /proc shows another PID namespace than its own.
     """
 
     name: str
@@ -61,6 +63,7 @@ class PeerTool:
     programs: int
     proof: str
     wants_headers: bool = False
+    wants_own_proc: bool = False
 
 
 PEERS = (
@@ -91,6 +94,7 @@ PEERS = (
         ready="",
         programs=0,
         proof=r"Captured and wrote",
+        wants_own_proc=True,
     ),
     PeerTool(
         name="bcc-syscount",
@@ -200,7 +204,8 @@ class Peer:
             wanted = headers.environment(self._stack) if self._tool.wants_headers else {}
             # Otherwise a Python tool would buffer its output until it exits.
             self._environment = {"PYTHONUNBUFFERED": "1", **wanted}
-        command = ("sh", "-c", WITH_TRACEFS, str(folder), *self._tool.command)
+        script = WITH_OWN_PROC + WITH_TRACEFS if self._tool.wants_own_proc else WITH_TRACEFS
+        command = ("sh", "-c", script, str(folder), *self._tool.command)
         return Interruptible(command, self._environment)
 
     def _wait_until_tracing(self, child: Interruptible) -> None:

@@ -22,7 +22,9 @@ from benchmarks.peers import LIBBPF_TOOLS, PEERS, Peer, PeerTool
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="peers need root")
 
-BPFTRACE = next(tool for tool in PEERS if tool.name == "bpftrace")
+BPFTRACE, PERF = (
+    next(tool for tool in PEERS if tool.name == name) for name in ("bpftrace", "perf-sched")
+)
 RUNQLAT, _, SYSCOUNT, *_ = LIBBPF_TOOLS
 A_WORKLOAD = ("sleep", "0.4")
 """An exec, waits for a CPU and a block, long enough for execsnoop's next look at its buffer."""
@@ -67,6 +69,14 @@ def test_a_peer_is_armed_once_all_its_programs_are_attached(
         assert len(ours()) >= peer.programs > 0
         run_for_output(A_WORKLOAD)
     assert ours() == set()
+
+
+def test_perf_records_although_it_is_in_a_namespace(
+    stack: ExitStack, tool: Callable[[str], str]
+) -> None:
+    tool("perf")
+    with Peer(PERF, stack).armed():
+        run_for_output(A_WORKLOAD)
 
 
 def test_all_five_at_once(stack: ExitStack, tool: Callable[[str], str]) -> None:

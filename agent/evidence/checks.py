@@ -35,6 +35,8 @@ class Check:
     excess: float = 0
     explained: float = 0
     stolen: float = 0
+    standard: str = "the kernel's"
+    """Whose account ``kernel`` is, in words."""
     because: str = ""
     """The cause of what is explained, in words."""
     consequence: str = ""
@@ -63,7 +65,7 @@ class Check:
     def text(self) -> str:
         """The comparison in sentences, for somebody who knows neither bounds nor causes."""
         agent, kernel = amount(self.ours, self.unit), amount(self.kernel, self.unit)
-        sentences = [f"{agent} by the agent's account, {kernel} by the kernel's"]
+        sentences = [f"{agent} by the agent's account, {kernel} by {self.standard}"]
         if self.explained:
             way = "more" if self.explained > 0 else "less"
             by = amount(abs(self.explained), self.unit)
@@ -79,7 +81,7 @@ class Check:
         rest, most = amount(left, self.unit), amount(allowed, self.unit)
         if rest == most and not self.passed:
             rest, most = f"{left:,.0f} {self.unit}", f"{allowed:,.0f} {self.unit}"
-        share = f", {percent(left, self.kernel)} of the kernel's figure," if self.kernel else ""
+        share = f", {percent(left, self.kernel)} of the latter," if self.kernel else ""
         reason = (
             f" ({amount(self.stolen, self.unit)} of it because a hypervisor took CPUs away)"
             if self.stolen
@@ -87,7 +89,7 @@ class Check:
         )
         left_over = "That leaves" if self.explained else "The difference is"
         verdict = "within" if self.passed else "more than"
-        return f"{left_over} {rest}{share} {verdict} the {most} that is allowed{reason}"
+        return f"{left_over} {rest}{share} {verdict} the allowed {most}{reason}"
 
     def evidence(self) -> Json:
         return {
@@ -144,6 +146,8 @@ def _switches(edges: tuple[Edge, Edge]) -> Check:
 
 
 def _waits(accounts: Accounts, stolen: int) -> Check:
+    shorter = "its clock stands still during some waits"
+    longer = "it counts some sleep as waiting, and dates the beginning of some waits earlier"
     return Check(
         "run_queue_wait",
         "ns",
@@ -153,7 +157,7 @@ def _waits(accounts: Accounts, stolen: int) -> Check:
         NS_PER_SWITCH * accounts.waits + INTERRUPTION_NS,
         explained=accounts.waits_explained_ns,
         stolen=stolen,
-        because="its clock stands still during some waits, and it counts some sleep as waiting",
+        because=longer if accounts.waits_explained_ns > 0 else shorter,
         consequence="Take the times of runqlat as uncertain by that share",
     )
 
@@ -197,6 +201,7 @@ def lifetimes_check(accounts: Accounts) -> Check:
         accounts.lifetimes_ns,
         LIFETIME_BOUND,
         INTERRUPTION_NS,
+        standard="the time that the tasks existed",
         consequence="Time of some tasks is missing from runqlat and offcpu, or is in both: take"
         " them as uncertain by that amount",
     )

@@ -115,7 +115,7 @@ def evidence(**changes: Any) -> dict[str, Any]:
                 "pass": False,
                 "text": "2 ms by the agent's account, 1 ms by the kernel's. 500 µs less is expected"
                 " of the kernel's, because its clock stands still during some waits. That leaves"
-                " 500 µs more than the 200 µs that is allowed. Take the times of runqlat as"
+                " 500 µs more than the allowed 200 µs. Take the times of runqlat as"
                 " uncertain by that share.",
             },
             {

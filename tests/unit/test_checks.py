@@ -12,8 +12,9 @@ from agent.evidence.accounts import (
     NS_PER_SWITCH,
     Accounts,
 )
-from agent.evidence.checks import SLACK, Check, events_ceased
+from agent.evidence.checks import SLACK, Check, _waits, events_ceased
 from agent.evidence.verdict import Findings, Verdict, judge
+from agent.evidence.words import amount, percent
 from agent.recording.collection import Collection
 from agent.sections.biolatency.evidence import DISK_SLACK, BiolatencyFold
 from agent.sections.biolatency.layout import BLOCK_IN_DISKSTATS, BLOCK_READ, BLOCK_WRITE
@@ -273,28 +274,28 @@ FAILED = Check(
 def test_a_failed_check_says_what_was_explained_and_allowed_and_what_follows() -> None:
     assert FAILED.text == (
         "4 ms by the agent's account, 1 ms by the kernel's. 2.5 ms less is expected of the"
-        " kernel's, because its clock stood still. That leaves 500 µs, 50 % of the kernel's figure,"
-        " more than the 200 µs that is allowed. Take runqlat as uncertain by that share."
+        " kernel's, because its clock stood still. That leaves 500 µs, 50 % of the latter,"
+        " more than the allowed 200 µs. Take runqlat as uncertain by that share."
     )
     assert reasons_in_full({FAILED.name: FAILED}) == [f"run_queue_wait: {FAILED.text}"]
 
 
 def test_a_check_that_passed_says_no_consequence() -> None:
     text = replace(FAILED, explained=-3_000_000).text
-    assert "That leaves 0 ns, 0 % of the kernel's figure, within the 200 µs" in text
+    assert "That leaves 0 ns, 0 % of the latter, within the allowed 200 µs" in text
     assert "uncertain" not in text
 
 
 def test_stolen_time_is_said_where_it_is_allowed_for() -> None:
     text = replace(FAILED, stolen=20_000_000).text
-    assert "the 20.2 ms that is allowed (20 ms of it because a hypervisor took CPUs away)" in text
+    assert "the allowed 20.2 ms (20 ms of it because a hypervisor took CPUs away)" in text
 
 
 def test_figures_that_look_equal_are_told_apart() -> None:
     """What is left exceeds what is allowed by 1 ns."""
     text = replace(FAILED, ours=3_700_001, explained=-2_500_000).text
     assert "200,001 ns" in text
-    assert "the 200,000 ns that is allowed" in text
+    assert "the allowed 200,000 ns" in text
 
 
 def test_switches_between_the_readings_of_an_edge_may_be_ours_or_not() -> None:
@@ -334,7 +335,7 @@ def test_a_difference_from_nothing_is_no_number() -> None:
         "allowed": 5,
         "pass": True,
         "text": "3 u by the agent's account, 0 u by the kernel's. The difference is 3 u within the"
-        " 5 u that is allowed.",
+        " allowed 5 u.",
     }
 
 
@@ -371,3 +372,31 @@ def test_most_switches_unseen_means_that_events_have_ceased(
 ) -> None:
     assert events_ceased([Check("context_switches", "switches", ours, kernel, 0.01, 50)]) is ceased
     assert not events_ceased([Check("forks", "forks", ours, kernel, 0.01, 50)])
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "said"),
+    [
+        (1, "switches", "1 switch"),
+        (1.2, "forks", "1 fork"),
+        (2, "tasks", "2 tasks"),
+        (0, "u", "0 u"),
+    ],
+)
+def test_one_of_something_is_not_many(value: float, unit: str, said: str) -> None:
+    assert amount(value, unit) == said
+
+
+@pytest.mark.parametrize(
+    ("part", "said"), [(62.5, "625 %"), (0.2, "2 %"), (1e-9, "less than 0.01 %"), (0, "0 %")]
+)
+def test_a_percentage_has_no_exponent(part: float, said: str) -> None:
+    assert percent(part, 10) == said
+
+
+@pytest.mark.parametrize(
+    ("explained", "cause"), [(5, "some sleep as waiting"), (-5, "stands still")]
+)
+def test_a_wait_is_explained_by_what_makes_it_longer_or_shorter(explained: int, cause: str) -> None:
+    text = _waits(Accounts(waits_ns=100, waits_explained_ns=explained), 0).text
+    assert cause in text

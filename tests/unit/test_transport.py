@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import gc
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -273,6 +274,7 @@ async def test_too_many_open_files_are_named(
 ) -> None:
     """Each mapping needs a descriptor in addition to the one received."""
     transports = Transports(supervisor, SIZE, online.path, FakeWakeups())
+    gc.collect()  # what earlier tests left is not closed in between
     before = open_fds()
     with no_more_files(received), pytest.raises(CannotCollect) as caught:
         await transports.open("auto" if wanted == "ring" else wanted)

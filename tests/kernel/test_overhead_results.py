@@ -46,9 +46,9 @@ def test_without_a_terminal_there_is_progress_and_a_late_failure_keeps_the_table
     assert done.returncode == 1
     first, *_, last = done.stderr.splitlines()
     assert re.fullmatch(r"command: 0/\d+: starting", first)
-    assert re.search(r"^command: \d+/\d+, \d+ s left: ", done.stderr, re.MULTILINE)
+    assert re.search(r"^command: \d+/119, .*\d s left: ", done.stderr, re.MULTILINE)
     # the first run was to find out how long one takes
-    assert re.match(r"chainbench-agent overhead: run 39 of 119 \(round 3, \S.*\) failed: sh", last)
+    assert re.match(r"chainbench-agent overhead: run 39 of 119 \(round 2, \S.*\) failed: sh", last)
     assert last.endswith("status 1: full; measured so far:")
     assert "all five sections" in done.stdout
     [workload] = Result.from_json(json.loads(saved.read_text())).workloads

@@ -81,6 +81,11 @@ def test_wherever_the_limit_to_open_files_is_reached(
         # below a dozen not even the interpreter finds its modules
         assert number < 16
         return
+    except AgentUnreachable:
+        # with one or two more there may be no file left for a connection
+        assert number < 16
+        assert "cannot accept connections for now" in log.read_text()
+        return
     reasons = [started.get("reason"), evidence.get("reason")]
     reasons += [*started.get("unavailable", {}).values(), *evidence.get("unavailable", {}).values()]
     for reason in filter(None, reasons):

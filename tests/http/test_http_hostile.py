@@ -1,7 +1,6 @@
 """Clients that are slow, rude or gone: others are still served, and shutdown ends in time."""
 
 import json
-import os
 import resource
 import socket
 import threading
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 import requests
+from fakes.descriptors import open_fds
 from fakes.http_server import RunningServer, running_server
 from fakes.totals import run_totals
 from fakes.waiting import eventually
@@ -184,11 +184,11 @@ def has_arrived(sock: socket.socket) -> bool:
 
 
 def test_a_client_that_never_closes_does_not_keep_its_connection(server: RunningServer) -> None:
-    before = descriptors()
+    before = len(open_fds())
     with server.connect() as sock:
         sock.sendall(b"GET /status HTTP/1.0\r\n\r\n")
         assert read_to_end(sock).startswith(b"HTTP/1.1 200")
-        eventually(lambda: descriptors() == before + 1, seconds=10)
+        eventually(lambda: len(open_fds()) == before + 1, seconds=10)
 
 
 @pytest.mark.parametrize("empty", [b"\n", b"\r\n", b"\r\n\r\n\n\r\n"])
@@ -365,15 +365,11 @@ def test_those_who_were_refused_make_room(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize("sends", [b"", SLOW_HEADERS, SLOW_BODY, ASKS_STATUS])
 def test_a_client_that_left_keeps_no_descriptor(server: RunningServer, sends: bytes) -> None:
-    before = descriptors()
+    before = len(open_fds())
     with clients(server, 5, sends):
         # Both ends are in this process.
-        eventually(lambda: descriptors() == before + 10)
-    eventually(lambda: descriptors() == before)
-
-
-def descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
+        eventually(lambda: len(open_fds()) == before + 10)
+    eventually(lambda: len(open_fds()) == before)
 
 
 def test_the_longest_idle_goes_first() -> None:
@@ -389,9 +385,9 @@ def test_the_longest_idle_goes_first() -> None:
 
 def test_nobody_who_waits_for_the_recorder_has_to_go() -> None:
     with running_server(HttpSettings(max_connections=2)) as server, ExitStack() as stack:
-        before = descriptors()
+        before = len(open_fds())
         requests.post(f"{server.url}/start")
-        eventually(lambda: descriptors() == before)
+        eventually(lambda: len(open_fds()) == before)
         go_on = [hold(server, "stopping"), hold(server, "refreshing")]
         stop, scrape = (stack.enter_context(server.connect()) for _ in range(2))
         stop.sendall(WANTS_STOP)

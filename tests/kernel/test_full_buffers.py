@@ -12,7 +12,7 @@ from fakes import faults
 from fakes.block_devices import Direct, zram_disk
 from fakes.copied_package import Copy
 from fakes.disks import READS, TOLD_OF, Disk, read_at_once
-from fakes.processes import Launched, launched, stopped
+from fakes.processes import Launched, launched, service, stopped
 from fakes.program import program
 
 from agent.aggregate.histogram import LatencyHistogram
@@ -249,7 +249,9 @@ def test_a_session_of_its_own_is_favoured_during_a_run(tmp_path: Path) -> None:
 
 
 @needs_autogroups
-def test_the_session_of_a_workload_is_not_favoured(own_agent: Launched) -> None:
-    before = nice_of(own_agent.supervisor)
-    with own_agent.run():
-        assert nice_of(own_agent.supervisor) == before
+def test_the_session_of_a_workload_is_not_favoured(tmp_path: Path) -> None:
+    shell = ("sh", "-c", '"$@"; exit', "sh")
+    with service(tmp_path / "log", before=shell) as agent:
+        agent.settle()
+        with agent.run():
+            assert nice_of(agent.pid) == "0"

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
+from fakes.descriptors import open_fds
 from fakes.supervisor import BUFFER_SIZE, FakeSupervisor
 from fakes.transport_memory import FakeWakeups, batch_id
 
@@ -69,10 +70,6 @@ def corrupt(supervisor: FakeSupervisor) -> None:
     """Write a whole record, and one that neither our programs nor the kernel write."""
     supervisor.buffer.submit(0, RUNQLAT)
     supervisor.buffer.other(9, 16)
-
-
-def open_fds() -> int:
-    return len(os.listdir("/proc/self/fd"))
 
 
 async def test_a_run_from_start_to_stop(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from fakes.descriptors import open_fds
 
 from agent.streams.shared import channel
 from agent.streams.shared.build_messages import BuildRequest
@@ -50,10 +51,6 @@ def children() -> set[str]:
     """Return the children of this process, including those that ended but were not reaped."""
     tasks = Path("/proc/self/task").iterdir()
     return {pid for task in tasks for pid in (task / "children").read_text().split()}
-
-
-def open_fds() -> set[str]:
-    return set(os.listdir("/proc/self/fd"))
 
 
 @pytest.fixture

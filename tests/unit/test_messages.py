@@ -8,6 +8,7 @@ from dataclasses import asdict, fields
 from typing import Any, get_type_hints
 
 import pytest
+from fakes.descriptors import open_fds
 from fakes.limits import no_more_files
 
 from agent.sections.probes import SECTIONS
@@ -82,9 +83,9 @@ def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
 @pytest.fixture
 def fds() -> Iterator[list[int]]:
     """Two file descriptors for the receiver to take over."""
-    before = set(os.listdir("/proc/self/fd"))
+    before = open_fds()
     yield [os.open("/dev/null", os.O_RDONLY) for _ in range(2)]
-    assert set(os.listdir("/proc/self/fd")) == before
+    assert open_fds() == before
 
 
 def received(end: socket.socket, kind: type[Any]) -> Reply[Any] | Failure:

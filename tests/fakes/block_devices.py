@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from fakes.needs import lacking
 
 Tool = Callable[[str], str]
 BLOCK = 4096
@@ -88,7 +89,7 @@ def zram_disk(megabytes: int) -> Iterator[Device]:
     """Add a zram disk. It has no requests: its driver takes bios."""
     need_root()
     if not ZRAM.exists():
-        pytest.skip("this kernel has no zram")
+        lacking("zram, or its module is not loaded")
     number = (ZRAM / "hot_add").read_text().strip()
     try:
         sysfs = Path(f"/sys/block/zram{number}")

@@ -1,10 +1,11 @@
-"""Cgroups for tests: one that freezes its tasks, one that limits their CPU time."""
+"""Cgroups for tests, of both versions: they freeze their tasks, or limit what these may use."""
 
 import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from fakes.needs import lacking
 from fakes.waiting import eventually
 
 PERIOD_US = 1_000_000
@@ -108,8 +109,23 @@ def member_of(group: Path) -> list[str]:
 
 
 @contextlib.contextmanager
+def limiting(controller: str, *files: str) -> Iterator[Path]:
+    """Create a cgroup with a controller, which has one of these files; skip the test if it cannot.
+
+    The files are those of the two versions.
+    """
+    mount = mounted("cgroup", controller) or mounted("cgroup2")
+    if mount is None:
+        lacking("a cgroup hierarchy")
+    with made(mount) as path:
+        if not any((path / file).exists() for file in files):
+            lacking(f"the {controller} controller of cgroups")
+        yield path
+
+
+@contextlib.contextmanager
 def made(mount: Path) -> Iterator[Path]:
-    """Create a cgroup; at the end its remaining processes are moved to the root, and it goes."""
+    """Create a cgroup; at the end its remaining processes move to the root, and it is removed."""
     path = mount / f"cba-{os.getpid()}"
     path.mkdir()
     try:

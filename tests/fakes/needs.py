@@ -1,8 +1,13 @@
-"""Requirements on the machine that some tests have, in addition to a kernel that runs eBPF."""
+"""Requirements of some tests, in addition to a kernel that runs eBPF.
+
+`needs` and `lacking` are for what only another kernel would have: these tests are skipped even
+where kernel tests are required. Anything that could be installed or granted is not of this kind.
+"""
 
 import os
 import platform
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -10,13 +15,18 @@ from agent.streams.compiler.btf import KIND_FUNC, KernelTypes
 from agent.streams.compiler.callbacks import SCHEDULE
 from agent.streams.shared.causes import CannotCollect
 
-needs_two_cpus = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one CPU only")
+REASON = "not on this kernel: {}"
+"""tests/conftest.py knows these reasons by their beginning."""
 
-# the sysctl exists if the kernel was built with CONFIG_IA32_EMULATION
-needs_32_bit_calls = pytest.mark.skipif(
-    platform.machine() != "x86_64" or not Path("/proc/sys/abi/vsyscall32").exists(),
-    reason="this kernel has no 32-bit calls",
-)
+
+def needs(met: bool, what: str) -> pytest.MarkDecorator:
+    """Return a mark for tests of something that only some kernels have."""
+    return pytest.mark.skipif(not met, reason=REASON.format(what))
+
+
+def lacking(what: str) -> NoReturn:
+    """Skip the test: this kernel does not have what it needs."""
+    pytest.skip(REASON.format(what))
 
 
 def _calls_back() -> bool:
@@ -26,21 +36,11 @@ def _calls_back() -> bool:
         return False
 
 
-needs_callbacks = pytest.mark.skipif(
-    not _calls_back(), reason="this kernel (before 6.18) has no task-work callbacks"
-)
-
-
 def _delays_dequeues() -> bool:
     try:
         return KernelTypes().offset_of("task_struct", "se.sched_delayed") is not None
     except CannotCollect:
         return False
-
-
-needs_delayed_dequeues = pytest.mark.skipif(
-    not _delays_dequeues(), reason="this kernel (before 6.12) has no delayed dequeues"
-)
 
 
 def _io_uring_works() -> bool:
@@ -50,4 +50,12 @@ def _io_uring_works() -> bool:
         return False
 
 
-needs_io_uring = pytest.mark.skipif(not _io_uring_works(), reason="io_uring cannot be used here")
+needs_two_cpus = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one CPU only")
+
+# the sysctl exists if the kernel was built with CONFIG_IA32_EMULATION
+needs_32_bit_calls = needs(
+    platform.machine() == "x86_64" and Path("/proc/sys/abi/vsyscall32").exists(), "32-bit calls"
+)
+needs_callbacks = needs(_calls_back(), "task-work callbacks (since 6.18)")
+needs_delayed_dequeues = needs(_delays_dequeues(), "delayed dequeues (since 6.12)")
+needs_io_uring = needs(_io_uring_works(), "io_uring, or it is disabled")

@@ -12,6 +12,7 @@ from fakes import faults
 from fakes.block_devices import Direct, zram_disk
 from fakes.copied_package import Copy
 from fakes.disks import READS, TOLD_OF, Disk, read_at_once
+from fakes.needs import needs
 from fakes.processes import Launched, launched, service, stopped
 from fakes.program import program
 
@@ -85,17 +86,12 @@ def test_a_stopped_agent_loses_no_wait(small: Launched, transport: str, timing: 
 
 
 def test_the_verdict_on_a_run_with_a_stopped_agent_is_complete(small: Launched) -> None:
-    def measured() -> Json:
-        with program("pingpong", TURNS) as players:
-            with small.run(scope=players.scope) as run:
-                players.work()
-                with stopped(small.pid):
-                    players.work()
-            return run.evidence
-
-    evidence = measured()
-    assert counts_of(evidence)["folded"] > 0
-    assert evidence["completeness"]["verdict"] == "complete", evidence["completeness"]
+    with program("pingpong", TURNS) as players, small.run(scope=players.scope) as run:
+        players.work()
+        with stopped(small.pid):
+            players.work()
+    assert counts_of(run.evidence)["folded"] > 0
+    assert run.evidence["completeness"]["verdict"] == "complete", run.evidence["completeness"]
 
 
 def test_how_long_the_agent_did_not_run_is_told(small: Launched) -> None:
@@ -233,9 +229,7 @@ def nice_of(pid: int) -> str:
     return Path(f"/proc/{pid}/autogroup").read_text().split()[-1]
 
 
-needs_autogroups = pytest.mark.skipif(
-    not Path("/proc/self/autogroup").exists(), reason="this kernel has no autogroups"
-)
+needs_autogroups = needs(Path("/proc/self/autogroup").exists(), "autogroups")
 
 
 @needs_autogroups

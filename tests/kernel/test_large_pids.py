@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.needs import lacking
 from fakes.proc import switches
 from fakes.program import Program, program, true_as
 from fakes.real_agent import RealAgent, running
@@ -27,7 +28,7 @@ ATTEMPTS = 20
 def large_pids() -> Iterator[None]:
     """Give new processes pids from LARGE upwards; restore the settings afterwards."""
     if not NS_LAST_PID.exists():
-        pytest.skip("this kernel has no ns_last_pid (CONFIG_CHECKPOINT_RESTORE)")
+        lacking("ns_last_pid (CONFIG_CHECKPOINT_RESTORE)")
     largest, last = PID_MAX.read_text(), NS_LAST_PID.read_text()
     PID_MAX.write_text(str(LARGEST_PID_MAX))
     try:

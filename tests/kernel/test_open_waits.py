@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from fakes.cgroups import Quota, made, mounted
+from fakes.cgroups import Quota, limiting
 from fakes.checks import checks_of
 from fakes.proc import arrivals
 from fakes.program import Program, program
@@ -23,12 +23,7 @@ RUNQLAT_ALONE = {"sections": ["runqlat"]}
 
 @pytest.fixture
 def quota() -> Iterator[Quota]:
-    mount = mounted("cgroup", "cpu") or mounted("cgroup2")
-    if mount is None:
-        pytest.skip("no cgroup hierarchy is mounted here")
-    with made(mount) as path:
-        if not any((path / file).exists() for file in ("cpu.cfs_quota_us", "cpu.max")):
-            pytest.skip("the cgroups here have no cpu controller")
+    with limiting("cpu", "cpu.cfs_quota_us", "cpu.max") as path:
         group = Quota(path)
         try:
             yield group

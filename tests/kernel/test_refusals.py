@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from fakes.cgroups import MemoryLimit, TaskLimit, made, member_of, mounted
+from fakes.cgroups import MemoryLimit, TaskLimit, limiting, member_of
+from fakes.needs import needs
 from fakes.processes import Launched, launched
 from fakes.program import PROGRAMS
 from fakes.real_agent import RealAgent, assert_unavailable
@@ -120,12 +121,7 @@ def start_and_end(*before: str) -> "subprocess.CompletedProcess[str]":
 
 @pytest.fixture
 def memory() -> Iterator[MemoryLimit]:
-    mount = mounted("cgroup", "memory") or mounted("cgroup2")
-    if mount is None:
-        pytest.skip("no cgroup hierarchy is mounted here")
-    with made(mount) as path:
-        if not any((path / name).exists() for name in ("memory.limit_in_bytes", "memory.max")):
-            pytest.skip("the cgroups here have no memory controller")
+    with limiting("memory", "memory.limit_in_bytes", "memory.max") as path:
         yield MemoryLimit(path)
 
 
@@ -183,12 +179,7 @@ def test_a_limit_to_address_space_is_named(own_agent: Launched, tool: Callable[[
 
 @pytest.fixture
 def tasks() -> Iterator[TaskLimit]:
-    mount = mounted("cgroup", "pids") or mounted("cgroup2")
-    if mount is None:
-        pytest.skip("no cgroup hierarchy is mounted here")
-    with made(mount) as path:
-        if not (path / "pids.max").exists():
-            pytest.skip("the cgroups here have no pids controller")
+    with limiting("pids", "pids.max") as path:
         yield TaskLimit(path)
 
 
@@ -286,7 +277,7 @@ def test_what_cannot_be_attached_says_why(tmp_path: Path) -> None:
         agent.stop()
 
 
-@pytest.mark.skipif(not SECURITY.is_dir(), reason="this kernel has no securityfs")
+@needs(SECURITY.is_dir(), "securityfs")
 def test_lockdown_is_not_blamed_for_what_a_filter_refuses(tmp_path: Path) -> None:
     script = (
         f'mount -t tmpfs none {SECURITY}; echo "none integrity [confidentiality]" '

@@ -9,21 +9,15 @@ from typing import Any
 
 import pytest
 from fakes import faults
+from fakes.cgroups import mounted
 from fakes.copied_package import Copy
+from fakes.needs import lacking
 from fakes.program import program
 from fakes.real_agent import RealAgent
 
 MARKS = 100
 NOTICED_SECONDS = 1.0
 """Far longer than the agent needs to notice that tasks were moved (FOLLOW_INTERVAL_S)."""
-
-
-def mount_point() -> Path | None:
-    for line in Path("/proc/self/mounts").read_text().splitlines():
-        _, point, kind, *_ = line.split()
-        if kind == "cgroup2":
-            return Path(point)
-    return None
 
 
 class Cgroup:
@@ -43,9 +37,9 @@ class Cgroup:
 @pytest.fixture
 def cgroup() -> Iterator[Callable[[str], Cgroup]]:
     """``cgroup("name")`` creates one; its remaining processes are moved to the root at the end."""
-    mount = mount_point()
+    mount = mounted("cgroup2")
     if mount is None:
-        pytest.skip("no cgroup v2 hierarchy is mounted here")
+        lacking("a hierarchy of cgroups v2")
     made: list[Cgroup] = []
 
     def make(name: str) -> Cgroup:

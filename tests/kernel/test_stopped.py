@@ -12,6 +12,7 @@ import pytest
 from fakes.cgroups import Freezer, made, mounted
 from fakes.checks import checks_of
 from fakes.durations import assert_lasted, now_ms
+from fakes.needs import lacking
 from fakes.proc import state
 from fakes.program import program
 from fakes.real_agent import RealAgent
@@ -42,7 +43,7 @@ def freezer(request: pytest.FixtureRequest) -> Iterator[Freezer]:
     version = {"v1": ("cgroup", "freezer"), "v2": ("cgroup2", "")}[request.param]
     mount = mounted(*version)
     if mount is None:
-        pytest.skip(f"no freezer of cgroup {request.param} is mounted here")
+        lacking(f"a freezer of cgroups {request.param}")
     with made(mount) as path:
         group = Freezer(path)
         try:

@@ -25,6 +25,18 @@ def test_known_fault():
     raise ValueError
 """
 
+OTHER_KERNEL_TEST = """
+import pytest
+from fakes.needs import lacking, needs
+
+def test_lacks():
+    lacking("zram")
+
+@needs(False, "callbacks")
+def test_needs():
+    pass
+"""
+
 THOROUGH_TEST = """
 import pytest
 
@@ -73,6 +85,15 @@ def test_giving_up_is_a_failure_where_required(suite: Path) -> None:
     output = run_pytest(suite, CHAINBENCH_REQUIRE_KERNEL="1")
     assert "1 failed, 1 passed, 1 xfailed" in output
     assert "this did not run: Skipped: no such device" in output
+
+
+def test_what_only_another_kernel_has_remains_a_skip(suite: Path) -> None:
+    (suite / "kernel" / "test_kernel.py").write_text(OTHER_KERNEL_TEST)
+    tests = str(CONFTEST.parent)
+    output = run_pytest(suite, CHAINBENCH_REQUIRE_KERNEL="1", PYTHONPATH=tests)
+    assert "2 skipped" in output
+    assert "not on this kernel: zram" in output
+    assert "not on this kernel: callbacks" in output
 
 
 @pytest.mark.parametrize(

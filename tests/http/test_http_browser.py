@@ -196,7 +196,7 @@ def test_a_page_of_another_origin_changes_nothing(chromium: str, host: str, tmp_
     assert {status for _, _, status in noted.requests} == {403}
 
 
-def test_forms_start_nothing_even_if_the_browser_tells_nothing(
+def test_forms_start_nothing_even_if_the_browser_sends_no_origin(
     chromium: str, tmp_path: Path
 ) -> None:
     with running_server() as server:

@@ -45,7 +45,7 @@ def test_the_plain_client_of_the_contract(server: RunningServer) -> None:
     assert server.recorder.reports[0].gain_pct == 20.0
 
 
-def test_of_many_starts_exactly_one_wins(server: RunningServer) -> None:
+def test_exactly_one_of_many_starts_wins(server: RunningServer) -> None:
     ready = threading.Barrier(20)
 
     def start(number: int) -> requests.Response:
@@ -148,7 +148,7 @@ def test_a_foreign_page_is_refused(
         {"data": '{"scenario": "x"}', "headers": {"Content-Type": "text/plain"}},
     ],
 )
-def test_a_form_post_starts_nothing_even_from_a_browser_that_tells_nothing(
+def test_a_form_post_starts_nothing_even_without_an_origin(
     shared: RunningServer, form: dict[str, Any]
 ) -> None:
     """These are what the three types of form make of their fields."""
@@ -208,7 +208,7 @@ def test_a_person_may_look_with_a_browser(shared: RunningServer, headers: dict[s
     assert requests.get(f"{shared.url}/status", headers=headers).status_code == 200
 
 
-def test_a_page_of_our_own_may(shared: RunningServer) -> None:
+def test_a_page_of_the_same_origin_is_served(shared: RunningServer) -> None:
     headers = {"Origin": shared.url, "Sec-Fetch-Site": "same-origin"}
     assert requests.post(f"{shared.url}/stop", headers=headers).status_code == 409
 

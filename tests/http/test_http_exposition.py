@@ -249,7 +249,7 @@ PROMETHEUS_3 = (
         "text/plain, application/openmetrics-text; version=0.0.1",
     ],
 )
-def test_who_gets_openmetrics(accept: str) -> None:
+def test_these_accept_headers_get_openmetrics(accept: str) -> None:
     assert choose_format(accept) is PageFormat.OPENMETRICS
 
 
@@ -272,7 +272,7 @@ def test_who_gets_openmetrics(accept: str) -> None:
         "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily",
     ],
 )
-def test_who_gets_plain_text(accept: str) -> None:
+def test_these_accept_headers_get_plain_text(accept: str) -> None:
     assert choose_format(accept) is PageFormat.TEXT
 
 

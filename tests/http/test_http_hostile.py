@@ -346,7 +346,7 @@ def test_a_client_that_never_reads_is_given_up() -> None:
 
 
 @pytest.mark.parametrize("sends", [b"", SLOW_HEADERS, SLOW_BODY, WANTS_METRICS])
-def test_a_full_house_makes_room(sends: bytes) -> None:
+def test_a_full_server_makes_room(sends: bytes) -> None:
     with running_server(HttpSettings(max_connections=4)) as server:
         fill_metrics(server)
         with clients(server, 12, sends, receive_buffer=4096):
@@ -354,7 +354,7 @@ def test_a_full_house_makes_room(sends: bytes) -> None:
                 assert is_served(server)
 
 
-def test_those_who_were_refused_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refused_clients_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "LINGER_SECONDS", 60)
     limits = HttpSettings(max_connections=4, grace=0)
     with running_server(limits) as server, clients(server, 4, b"garbage\r\n\r\n") as refused:
@@ -383,7 +383,7 @@ def test_the_longest_idle_goes_first() -> None:
         assert reads_status(idle[0])
 
 
-def test_nobody_who_waits_for_the_recorder_has_to_go() -> None:
+def test_a_client_that_waits_for_the_recorder_is_not_closed() -> None:
     with running_server(HttpSettings(max_connections=2)) as server, ExitStack() as stack:
         before = len(open_fds())
         requests.post(f"{server.url}/start")

@@ -92,7 +92,7 @@ async def test_stop_without_a_run(client: TrioClient) -> None:
     assert (status, refused["error"]) == (409, "not_running")
 
 
-async def test_of_many_starts_one_wins(client: TrioClient) -> None:
+async def test_one_of_many_starts_wins(client: TrioClient) -> None:
     statuses: list[int] = []
 
     async def start() -> None:
@@ -261,7 +261,7 @@ async def test_a_refusal_says_what_is_wanted_and_what_was_sent(
         (b"[" * 60_000, "the body is nested too deeply"),
     ],
 )
-async def test_what_is_not_json_is_told_in_words_of_our_own(
+async def test_what_is_not_json_is_refused_in_words_of_our_own(
     client: TrioClient, body: bytes, message: str
 ) -> None:
     _, refused = await ask(client, "POST", "/start", data=body, headers=JSON)

@@ -34,7 +34,7 @@ def nothing_is_attached(agent: Launched, bpftool: Bpftool) -> bool:
     return not bpftool.linked(bpftool.programs(held(agent.supervisor, "map")))
 
 
-def test_what_does_not_compile_is_told_and_tried_again(copy: Copy, bpftool: Bpftool) -> None:
+def test_what_does_not_compile_is_reported_and_tried_again(copy: Copy, bpftool: Bpftool) -> None:
     copy.inject(faults.in_c, "DOES_NOT_COMPILE")
     with copy.launched() as agent:
         started = agent.start()
@@ -173,7 +173,7 @@ def impatient(copy: Copy) -> Iterator[Launched]:
     ],
     ids=["crashes", "hangs"],
 )
-def test_a_compiler_that_fails_is_told_and_tried_again(
+def test_a_compiler_that_fails_is_reported_and_tried_again(
     impatient: Launched, bpftool: Bpftool, number: int | None, code: str, expected: str
 ) -> None:
     agent = impatient

@@ -47,13 +47,13 @@ def test_what_it_gave_away_is_no_wait(agent: RealAgent, timing: str) -> None:
 
 
 @pytest.mark.parametrize("timing", TIMINGS)
-def test_nor_without_off_cpu_time(agent: RealAgent, timing: str) -> None:
+def test_what_it_gave_away_is_no_wait_without_off_cpu_time(agent: RealAgent, timing: str) -> None:
     evidence, own_ms = run_of_periods(agent, timing=timing, sections=["runqlat"])
     assert evidence["runqlat"]["preempted_ms"] < MOST * own_ms
     assert checks_of(evidence)["run_queue_wait"]["pass"]
 
 
-def test_nor_among_all_tasks_of_the_machine(agent: RealAgent) -> None:
+def test_on_the_whole_machine_what_it_gave_away_is_no_wait(agent: RealAgent) -> None:
     evidence, own_ms = run_of_periods(agent, scoped=False)
     rows = {row["reason"]: row for row in evidence["offcpu"]["top_reasons"]}
     assert rows["sched_yield"]["ms"] >= own_ms * (1 - LITTLE)

@@ -78,7 +78,7 @@ def test_an_interrupted_call_is_no_error(agent: RealAgent) -> None:
     assert (row["count"], row["interrupted"], row["errors"]) == (10, 10, 0)
 
 
-def test_nor_is_one_that_says_so_itself(agent: RealAgent) -> None:
+def test_a_call_that_returns_eintr_itself_is_no_error(agent: RealAgent) -> None:
     """epoll_wait() is never restarted: it returns EINTR, by itself."""
     with program("returns") as returns:
         evidence = details_of(agent, returns, "woken 10")
@@ -142,7 +142,7 @@ def test_a_wait_is_named_by_its_function(
     assert_lasted(ours, run.evidence, own_ms)
 
 
-def test_a_wait_that_goes_on_at_the_stop_is_named_too(agent: RealAgent) -> None:
+def test_a_wait_that_is_open_at_the_stop_is_named_too(agent: RealAgent) -> None:
     with program("blocked") as blocked:
         with agent.run(scope=blocked.scope, details=["wait_functions"]) as run:
             since = blocked.work("hold")["since"] / 1e6

@@ -43,7 +43,7 @@ def evidence_of(agent: RealAgent, folder: Path, **request: Any) -> Any:
 
 @needs_callbacks
 @pytest.mark.parametrize("details", [[], ["exec_failures"]], ids=["unasked", "asked for"])
-def test_a_run_of_all_sections_knows_them_without_a_program_more(
+def test_a_run_of_all_sections_has_them_without_another_program(
     agent: RealAgent, tmp_path: Path, details: list[str]
 ) -> None:
     evidence = evidence_of(agent, tmp_path, details=details)
@@ -54,7 +54,7 @@ def test_a_run_of_all_sections_knows_them_without_a_program_more(
     assert "sys_exit" not in hooks(evidence)
 
 
-def test_of_execs_alone_they_are_known_on_request(agent: RealAgent, tmp_path: Path) -> None:
+def test_with_exec_alone_they_are_known_on_request(agent: RealAgent, tmp_path: Path) -> None:
     evidence = evidence_of(agent, tmp_path, **EXEC_ALONE)
     assert evidence["exec"]["failures"] == EXPECTED
     assert evidence["manifest"]["details"] == {"exec_failures": ["tp_btf/sys_exit"]}
@@ -85,7 +85,7 @@ def test_where_the_kernel_cannot_call_back_they_are_known_on_request(
 
 @needs_callbacks
 @needs_two_cpus
-def test_an_attempt_that_could_not_be_awaited_is_told(tmp_path: Path) -> None:
+def test_an_attempt_that_could_not_be_awaited_is_reported(tmp_path: Path) -> None:
     """With room for one task, one of two tasks that fail at the same time is missed."""
     copy = Copy(tmp_path)
     copy.inject(faults.awaited_tasks, 1)

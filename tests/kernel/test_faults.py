@@ -179,7 +179,7 @@ def test_a_full_table_of_requests_is_counted(
     assert counts["produced"] >= READS * TOLD_OF
 
 
-def test_a_table_with_room_tells_the_queue_from_the_device(
+def test_a_table_with_room_separates_queue_and_device_time(
     own_agent: Launched, disk: Disk, tool: Callable[[str], str]
 ) -> None:
     with own_agent.run(sections=["biolatency"]) as run:

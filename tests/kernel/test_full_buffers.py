@@ -94,7 +94,7 @@ def test_the_verdict_on_a_run_with_a_stopped_agent_is_complete(small: Launched) 
     assert run.evidence["completeness"]["verdict"] == "complete", run.evidence["completeness"]
 
 
-def test_how_long_the_agent_did_not_run_is_told(small: Launched) -> None:
+def test_how_long_the_agent_did_not_run_is_shown(small: Launched) -> None:
     seconds = 1.5
     with small.run(sections=["runqlat"]) as run, stopped(small.pid):
         time.sleep(seconds)

@@ -93,7 +93,7 @@ def test_tasks_that_share_a_slot_are_counted_and_told_apart(large_agent: RealAge
     assert any("shared a slot" in reason for reason in run.evidence["completeness"]["reasons"])
 
 
-def test_who_waits_while_another_has_its_slot_is_given_no_wait(large_agent: RealAgent) -> None:
+def test_a_task_whose_slot_another_took_is_given_no_wait(large_agent: RealAgent) -> None:
     """Each task preempts the other, and finds in the slot the start of the other's wait.
 
     If a third task runs in between, the slot stays with its owner, for which a wait is counted: for

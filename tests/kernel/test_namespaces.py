@@ -114,7 +114,7 @@ def test_a_caller_is_found_in_the_agents_own_namespace(nested: Namespaced) -> No
     assert marks(said["evidence"]) == 2 * MARKS
 
 
-def test_who_is_outside_of_the_namespace_cannot_be_the_scope(nested: Namespaced) -> None:
+def test_a_process_outside_the_namespace_cannot_be_the_scope(nested: Namespaced) -> None:
     answer = start(nested, {"pid": os.getpid()})
     assert (answer["error"], answer["field"]) == ("no_such_process", "scope")
     assert "namespace" in answer["message"]
@@ -183,7 +183,7 @@ def test_where_an_iterator_visits_every_task_the_right_one_is_chosen(
     assert run.evidence["offcpu"]["total_ms"] < 2_000 * run.evidence["duration_s"]
 
 
-def test_whom_a_number_meant_is_said(agent: RealAgent) -> None:
+def test_the_process_that_a_pid_meant_is_reported(agent: RealAgent) -> None:
     """A client in a container sends its own number to an agent outside."""
     with agent.run(scope={"pid": 2}) as run:
         pass
@@ -191,7 +191,7 @@ def test_whom_a_number_meant_is_said(agent: RealAgent) -> None:
     assert (scope["command"], scope["pid"], scope["host_pid"]) == ("kthreadd", 2, 2)
 
 
-def test_when_a_process_started_is_said(agent: RealAgent) -> None:
+def test_the_start_time_of_a_process_is_shown(agent: RealAgent) -> None:
     with program("trees") as tree:
         began = started_s(tree.pid)
         with agent.run(scope=tree.scope) as run:

@@ -50,7 +50,7 @@ def hold(blocked: Program) -> float:
     return blocked.work("hold")["since"] / 1e6
 
 
-def test_a_block_that_goes_on_counts_up_to_the_stop(agent: RealAgent) -> None:
+def test_a_block_that_is_open_counts_up_to_the_stop(agent: RealAgent) -> None:
     with program("blocked") as blocked:
         with agent.run(scope=blocked.scope) as run:
             since = hold(blocked)
@@ -91,7 +91,7 @@ def test_a_block_longer_than_the_run_counts_as_long_as_the_run(agent: RealAgent)
     assert_lasted(ours, run.evidence, stopping - started, length_ms)
 
 
-def test_of_the_whole_machine_who_slept_all_the_time_does_not_count(agent: RealAgent) -> None:
+def test_on_the_whole_machine_a_task_that_slept_throughout_does_not_count(agent: RealAgent) -> None:
     """Those tasks are mostly daemons. In a scope they are what the run is to measure."""
     with program("blocked") as blocked:
         blocked.work("sigwait")
@@ -120,7 +120,7 @@ def test_tasks_that_have_exited_do_not_block(agent: RealAgent) -> None:
     assert_lasted(all_blocked_ms(run.evidence), run.evidence, own_ms)
 
 
-def test_nor_do_they_among_all_tasks_of_the_machine(agent: RealAgent) -> None:
+def test_tasks_that_have_exited_do_not_block_on_the_whole_machine(agent: RealAgent) -> None:
     with program("blocked") as blocked, agent.run() as run:
         own_ms = blocked.work(f"exited {SECONDS}")["ms"]
     assert run.evidence["exec"]["exits"] >= 20

@@ -61,7 +61,7 @@ def throttled_run(agent: RealAgent, pid: int, **body: Any) -> Any:
 
 @pytest.mark.parametrize("sections", [{}, RUNQLAT_ALONE], ids=["all", "runqlat"])
 @pytest.mark.parametrize("timing", TIMINGS)
-def test_who_waits_through_the_whole_run_is_counted(
+def test_a_wait_through_the_whole_run_is_counted(
     agent: RealAgent, quota: Quota, timing: str, sections: Any
 ) -> None:
     with spinning(quota) as task:
@@ -81,7 +81,9 @@ def test_who_waits_through_the_whole_run_is_counted(
     assert all(check["pass"] for check in evidence["checks"])
 
 
-def test_who_waits_through_a_run_of_the_whole_machine(agent: RealAgent, quota: Quota) -> None:
+def test_a_wait_through_a_run_of_the_whole_machine_is_counted(
+    agent: RealAgent, quota: Quota
+) -> None:
     with spinning(quota) as task:
         quota.limit(QUOTA_US)
         evidence = throttled_run(agent, task.pid)
@@ -118,7 +120,7 @@ def test_a_wait_that_began_in_the_run_has_its_age(
     assert checks_of(run.evidence)["run_queue_wait"]["pass"]
 
 
-def test_nobody_waits(agent: RealAgent) -> None:
+def test_without_open_waits_the_longest_is_null(agent: RealAgent) -> None:
     with program("blocked") as blocked, agent.run(scope=blocked.scope) as run:
         pass
     assert run.evidence["runqlat"]["waiting_at_stop"] == {

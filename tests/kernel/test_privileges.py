@@ -43,7 +43,7 @@ def nothing(pid: int) -> bool:
     return not any(capabilities.values()) and status_field(pid, "NoNewPrivs") == "1"
 
 
-def test_the_process_that_serves_is_nobody_and_may_nothing(agent: RealAgent) -> None:
+def test_the_process_that_serves_has_no_privileges(agent: RealAgent) -> None:
     pid = pids(agent)["agent"]
     assert nothing(pid)
     uids = set(status_field(pid, "Uid").split())
@@ -73,7 +73,7 @@ def test_only_the_supervisor_holds_programs(agent: RealAgent) -> None:
         assert held(serving, "map") < held(supervisor, "map")
 
 
-def test_nobody_keeps_the_compiler_loaded(agent: RealAgent) -> None:
+def test_no_process_keeps_the_compiler_loaded(agent: RealAgent) -> None:
     for pid in pids(agent).values():
         mapped = Path(f"/proc/{pid}/maps").read_text()
         assert "python" in mapped
@@ -92,7 +92,7 @@ def test_the_supervisor_has_no_network(agent: RealAgent) -> None:
     assert not sockets(processes["supervisor"]) & inodes
 
 
-def test_whom_it_becomes_can_be_chosen(tmp_path: Path) -> None:
+def test_the_user_that_it_becomes_can_be_chosen(tmp_path: Path) -> None:
     with launched(tmp_path / "log", "--user", str(SOMEBODY)) as agent:
         assert status_field(agent.pid, "Uid").split() == [str(SOMEBODY)] * 4
         assert nothing(agent.pid)

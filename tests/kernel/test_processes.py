@@ -134,7 +134,7 @@ def lasting(copy: Copy) -> Iterator[Launched]:
         yield agent
 
 
-def test_without_its_supervisor_the_agent_tells_and_serves_what_it_has(
+def test_without_its_supervisor_the_agent_says_so_and_serves_what_it_has(
     lasting: Launched,
 ) -> None:
     own_agent = lasting

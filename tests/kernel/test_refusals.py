@@ -144,7 +144,7 @@ def test_a_group_without_memory_for_the_maps_is_named(tmp_path: Path, memory: Me
     pytest.fail("the agent was killed under every limit")
 
 
-def test_a_compiler_that_the_oom_killer_ends_is_told_from_a_crash(
+def test_a_compiler_that_the_oom_killer_ends_has_not_crashed(
     tmp_path: Path, memory: MemoryLimit
 ) -> None:
     with launched(tmp_path / "log", before=member_of(memory.path)) as agent:

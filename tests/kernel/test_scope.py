@@ -147,7 +147,7 @@ def test_others_are_not_counted(agent: RealAgent) -> None:
     assert run.evidence["exec"]["forks"] == run.evidence["exec"]["exits"] == 0
 
 
-def test_a_number_that_is_used_again_means_somebody_else(agent: RealAgent) -> None:
+def test_a_pid_that_is_used_again_means_another_process(agent: RealAgent) -> None:
     """A non-member gets the pid of a dead member, and a member the pid of a dead non-member."""
     with (
         program("trees") as tree,
@@ -377,7 +377,7 @@ def address_of_this_machine() -> str:
     return address
 
 
-def test_a_caller_by_way_of_the_network_cannot_be_told() -> None:
+def test_a_caller_over_a_network_is_refused() -> None:
     with running(["--host", address_of_this_machine()], ready=False) as agent:
         body = {"scope": "caller"}
         answer = requests.post(f"{agent.url}/start", json=body, timeout=ANSWER_SECONDS)

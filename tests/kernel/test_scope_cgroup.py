@@ -111,7 +111,7 @@ def test_a_subtree_belongs_to_it(agent: RealAgent, cgroup: Callable[[str], Cgrou
     )
 
 
-def test_who_is_moved_in_counts_from_then_on(
+def test_a_task_that_is_moved_in_counts_from_then_on(
     agent: RealAgent, cgroup: Callable[[str], Cgroup]
 ) -> None:
     group = cgroup("")
@@ -123,7 +123,7 @@ def test_who_is_moved_in_counts_from_then_on(
     assert marks(run.evidence) == 2 * MARKS
 
 
-def test_all_threads_of_who_is_moved_in_come_along(
+def test_all_threads_of_a_process_that_is_moved_in_are_covered(
     agent: RealAgent, cgroup: Callable[[str], Cgroup]
 ) -> None:
     group = cgroup("")
@@ -136,7 +136,7 @@ def test_all_threads_of_who_is_moved_in_come_along(
     assert marks(run.evidence) == 4 * MARKS
 
 
-def test_who_is_moved_out_counts_until_then(
+def test_a_task_that_is_moved_out_counts_until_then(
     agent: RealAgent, cgroup: Callable[[str], Cgroup]
 ) -> None:
     """This includes sleep: once moved, a sleeping task adds no off-CPU time to the run."""
@@ -236,7 +236,9 @@ def test_another_cgroup_does_not_take_its_place(
     assert len(run.evidence["scope"]["cgroup_ids"]) == 1
 
 
-def test_a_cgroup_that_is_not_followed_is_said(copy: Copy, cgroup: Callable[[str], Cgroup]) -> None:
+def test_a_cgroup_that_is_not_followed_is_reported(
+    copy: Copy, cgroup: Callable[[str], Cgroup]
+) -> None:
     copy.inject(faults.runs_instead, "on_cgroup_mkdir", "on_cgroup_rmdir")
     group = cgroup("")
     with (

@@ -221,7 +221,7 @@ def test_a_signal_before_the_agent_is_up_leaves_no_process(number: int) -> None:
 # --- where it was started
 
 
-def test_the_directory_that_it_was_started_in_may_go(tmp_path: Path) -> None:
+def test_the_directory_that_it_was_started_in_may_be_removed(tmp_path: Path) -> None:
     """Each choice of sections is compiled anew."""
     folder = tmp_path / "gone"
     folder.mkdir()

@@ -70,7 +70,7 @@ def test_rows_add_up(agent: RealAgent) -> None:
         assert row["total_ms"] == pytest.approx(row["mean_us"] * row["count"] / 1e3)
 
 
-def test_what_ran_on_top_of_the_scope_is_told(agent: RealAgent) -> None:
+def test_what_ran_on_top_of_the_scope_is_shown(agent: RealAgent) -> None:
     """Loopback receives a datagram while it is being sent, in a softirq on top of the sender."""
     with program("datagrams") as sender, program("datagrams") as other:
         with agent.run(sections=["softirq"], scope=sender.scope) as mine:

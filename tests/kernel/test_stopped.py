@@ -159,7 +159,7 @@ def slow_dumps() -> Iterator[Callable[[], None]]:
 
 
 @pytest.mark.parametrize("timing", TIMINGS)
-def test_who_was_killed_waits_in_no_call(
+def test_a_killed_task_waits_in_no_call(
     agent: RealAgent, slow_dumps: Callable[[], None], timing: str
 ) -> None:
     """What a killed task still does, such as dumping core, is not done by what was interrupted."""

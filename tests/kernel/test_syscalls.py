@@ -80,7 +80,7 @@ def test_calls_of_the_32_bit_table_stand_apart(agent: RealAgent) -> None:
 
 
 @needs_32_bit_calls
-def test_they_stand_apart_among_those_of_the_whole_machine(agent: RealAgent) -> None:
+def test_they_have_a_row_of_their_own_on_the_whole_machine(agent: RealAgent) -> None:
     with program("compat", CALLS) as compat, agent.run() as run:
         compat.work()
     counts = run.evidence["syscall_counts"]["all"]

@@ -146,7 +146,7 @@ async def test_a_look_in_the_middle_takes_nothing_twice(tmp_path: Path, transpor
     assert counts.received == pytest.approx(made, rel=0.01)
 
 
-async def test_a_quiet_run_comes_out_of_the_open_batches(tmp_path: Path) -> None:
+async def test_a_quiet_run_is_read_from_the_open_batches(tmp_path: Path) -> None:
     async with collecting(tmp_path) as here:
         with program("pingpong", 20) as players:
             await here.start(players.pid, "perf")

@@ -31,7 +31,7 @@ def test_a_task_that_agrees() -> None:
     assert accounts.waits_failed(0) == 0
 
 
-def test_of_a_task_that_was_taken_over_nothing_is_compared() -> None:
+def test_a_task_that_was_taken_over_is_not_compared() -> None:
     accounts = taken({"born_ns": 0})
     assert (accounts.waiting, accounts.lifetimes_ns) == (0, 0)
     assert accounts.waits_ns == accounts.kernel_waits_ns == 0
@@ -87,7 +87,7 @@ def test_what_is_explained_of_single_waits_is_no_difference(
     assert taken(explained).waits_failed(0) == 1
 
 
-def test_who_did_not_wait_is_not_among_those_who_did() -> None:
+def test_a_task_that_did_not_wait_is_not_among_those_that_did() -> None:
     asleep = {"wait_ns": 0, "waits": 0, "kernel_run_delay": 0, "kernel_pcount": 0}
     unnoticed = {"wait_ns": 0, "waits": 0}
     accounts = taken({}, asleep, unnoticed)
@@ -99,7 +99,7 @@ def test_kernel_threads_are_compared_as_well() -> None:
     assert taken(row).waits_failed(0) == taken(row).waiting == 1
 
 
-def test_cpu_time_is_compared_of_the_living_and_of_who_has_exited() -> None:
+def test_cpu_time_of_living_and_exited_tasks_is_compared() -> None:
     accounts = taken({}, {"state": SLOT_INTERRUPTIBLE}, {"state": SLOT_RUNNING})
     assert accounts.cpu_ns == accounts.kernel_cpu_ns == 9_000_000
     assert accounts.cpu_explained_ns == 0

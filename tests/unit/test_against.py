@@ -67,7 +67,7 @@ def test_what_disturbs_a_round_disturbs_no_ratio() -> None:
     assert (found.what, found.rounds) == ("pipe: all", ROUNDS)
 
 
-def test_below_what_two_nothings_differ_by_there_is_no_difference() -> None:
+def test_below_the_noise_floor_there_is_no_difference() -> None:
     pair = measured("all", 1.10), measured("all" + OTHER, 1.08)
     [quiet] = compare_slowdowns(workload(*nothings(0.001), *pair))
     [noisy] = compare_slowdowns(workload(*nothings(0.2), *pair))
@@ -75,7 +75,7 @@ def test_below_what_two_nothings_differ_by_there_is_no_difference() -> None:
     assert noisy.verdict.startswith("no difference, noise floor ")
 
 
-def test_a_faster_one_is_told_as_well() -> None:
+def test_a_faster_agent_is_reported_too() -> None:
     pair = measured("all", 1.0), measured("all" + OTHER, 1.25)
     [found] = compare_slowdowns(workload(*nothings(0.001), *pair))
     assert found.verdict.startswith("-20.0%, beyond")
@@ -85,7 +85,7 @@ def test_without_its_other_half_nothing_is_compared() -> None:
     assert compare_slowdowns(workload(*nothings(), measured("all", 1.1))) == []
 
 
-def test_without_two_nothings_nothing_is_judged() -> None:
+def test_without_a_noise_floor_nothing_is_judged() -> None:
     pair = measured("all", 1.2), measured("all" + OTHER, 1.1)
     [found] = compare_slowdowns(workload(measured("nothing", 1.0), *pair))
     assert found.verdict == "noise floor not measured"
@@ -215,7 +215,7 @@ def test_the_fold_is_measured_by_the_checkouts_own_benchmarks(tmp_path: Path) ->
     assert fold_of(tmp_path) == {"fold": 4711.0}
 
 
-def test_an_agent_that_ends_at_once_is_told(
+def test_an_agent_that_ends_at_once_is_reported(
     other: Checkout, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (other.path / "agent" / "__main__.py").write_text("raise SystemExit('it is too old')")

@@ -9,7 +9,7 @@ def shown(**fields: object) -> str:
     return render(evidence(biolatency=latency(**fields)))
 
 
-def test_what_failed_is_told_by_its_error() -> None:
+def test_what_failed_is_shown_by_its_error() -> None:
     row = {"device": "7:0", "operation": "write", "error": "EIO", "count": 402}
     text = shown(by_operation=[row, {**row, "error": None, "count": 598}])
     assert "7:0: 402 write requests failed with EIO\n" in text
@@ -23,7 +23,7 @@ def test_the_oldest_open_request_is_named() -> None:
     assert "in flight" not in shown(open_at_stop={"count": 0, "oldest": {"device": None}})
 
 
-def test_a_disk_that_nothing_measures_is_told_with_the_kernels_counts() -> None:
+def test_a_disk_that_nothing_measures_is_reported_with_the_kernels_counts() -> None:
     unmeasured = {
         "device": "253:1",
         "measured_by": None,
@@ -35,14 +35,14 @@ def test_a_disk_that_nothing_measures_is_told_with_the_kernels_counts() -> None:
     assert "254:0" not in text
 
 
-def test_a_request_that_hung_through_the_whole_run_is_told() -> None:
+def test_a_request_that_hung_through_the_whole_run_is_reported() -> None:
     in_flight = {"write": {"older_than_run": 1}, "read": {"older_than_run": 0}}
     text = shown(devices=[{"device": "7:1", "measured_by": "requests", "in_flight": in_flight}])
     assert "7:1: 1 writes hung through the whole run\n" in text
     assert "reads hung" not in text
 
 
-def test_a_disk_that_lies_on_another_one_is_told_and_its_rows_are_apart() -> None:
+def test_a_disk_that_lies_on_another_one_is_marked_and_its_rows_are_separate() -> None:
     stacked = {"device": "7:0", "measured_by": "requests", "lies_on": ["254:0", "254:16"]}
     row = {"device": "7:0", "operation": "read", "by": "tasks", "count": 5, "device_ms": 1.0}
     rows = [

@@ -65,7 +65,7 @@ def test_auto_is_perf_where_the_kernel_knows_no_ring(
 
 
 @pytest.mark.parametrize("code", [errno.EPERM, errno.ENOMEM])
-def test_another_refusal_is_told_and_not_worked_around(
+def test_another_refusal_is_reported_and_not_worked_around(
     kernel: Callable[[dict[int, int]], FakeKernel], code: int
 ) -> None:
     kernel({bpf.MAP_TYPE_RINGBUF: code})
@@ -75,7 +75,7 @@ def test_another_refusal_is_told_and_not_worked_around(
     assert RING_BUFFERS.support().supported is None
 
 
-def test_who_asks_for_the_ring_is_not_given_anything_else(
+def test_a_request_for_the_ring_gets_nothing_else(
     kernel: Callable[[dict[int, int]], FakeKernel],
 ) -> None:
     kernel({bpf.MAP_TYPE_RINGBUF: UNKNOWN_TYPE})

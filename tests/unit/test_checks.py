@@ -200,7 +200,7 @@ def test_waits_of_tasks_that_make_up_for_each_other() -> None:
 
 
 @pytest.mark.parametrize("more", [-1_000_000, 1_000_000])
-def test_waits_that_the_scheduler_tells_by_a_clock_that_stood_still(more: int) -> None:
+def test_waits_that_the_scheduler_dates_by_a_clock_that_stood_still(more: int) -> None:
     explained = {
         "scheduler_excess_ns": more,
         "kernel_runtime": 3_000_000 - more,
@@ -286,7 +286,7 @@ def test_a_check_that_passed_says_no_consequence() -> None:
     assert "uncertain" not in text
 
 
-def test_stolen_time_is_said_where_it_is_allowed_for() -> None:
+def test_stolen_time_is_named_where_it_is_allowed_for() -> None:
     text = replace(FAILED, stolen=20_000_000).text
     assert "the allowed 20.2 ms (20 ms of it because a hypervisor took CPUs away)" in text
 

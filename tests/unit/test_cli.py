@@ -94,7 +94,7 @@ def test_p_is_port(served: list[Settings]) -> None:
     "port",
     ["http", "-1", "65536", "1.5", "", "٣", "۴۵", "²", "1_0", "+1", " 1", "0x50", "9" * 5000],
 )
-def test_a_bad_port_is_told(
+def test_a_bad_port_is_reported(
     served: list[Settings], capsys: pytest.CaptureFixture[str], port: str
 ) -> None:
     assert exit_status([f"--port={port}"]) == 2
@@ -106,7 +106,7 @@ def test_a_bad_port_is_told(
 
 @pytest.mark.parametrize("number", ["0", "-1", "٣", "1_0", "1e3", "", "9" * 5000])
 @pytest.mark.parametrize("option", [["--label-sets"], ["overhead", "--rounds"]])
-def test_a_bad_number_is_told(
+def test_a_bad_number_is_reported(
     option: list[str], number: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     *command, name = option
@@ -147,7 +147,7 @@ def test_the_address_to_bind_may_be_written_as_in_a_url(
         ("\udcff", "is not an address or a name"),
     ],
 )
-def test_what_cannot_be_bound_is_told(
+def test_what_cannot_be_bound_is_reported(
     served: list[Settings], capsys: pytest.CaptureFixture[str], written: str, told: str
 ) -> None:
     assert exit_status(["--host", written]) == 2
@@ -192,7 +192,7 @@ def test_a_host_to_allow_is_what_a_browser_sends(
         ("host:port", "is not a host name"),
     ],
 )
-def test_a_host_that_could_never_match_is_told(
+def test_a_host_that_could_never_match_is_refused(
     served: list[Settings], capsys: pytest.CaptureFixture[str], written: str, told: str
 ) -> None:
     assert exit_status([f"--allow-host={written}"]) == 2
@@ -274,7 +274,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"chainbench-agent {__version__}\n"
 
 
-def test_a_port_in_use_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_port_in_use_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert main(["--port", str(port)]) == 1
@@ -284,7 +284,9 @@ def test_a_port_in_use_is_told(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("user", "why"), [("no-such-user", "there is no such user"), ("0", "must not be root")]
 )
-def test_whom_it_cannot_become(capsys: pytest.CaptureFixture[str], user: str, why: str) -> None:
+def test_a_user_that_it_cannot_become_is_refused(
+    capsys: pytest.CaptureFixture[str], user: str, why: str
+) -> None:
     assert main(["--port", "0", "--user", user]) == 1
     assert why in capsys.readouterr().err
 

@@ -67,14 +67,14 @@ def test_no_proxy_is_asked(fake: FakeAgent, monkeypatch: pytest.MonkeyPatch, var
     assert AgentClient(fake.url).get("/status")["machine"]
 
 
-def test_nobody_there() -> None:
+def test_an_agent_that_does_not_answer_is_unreachable() -> None:
     with serving(FakeAgent()) as gone:
         pass
     with pytest.raises(AgentUnreachable, match=f"no answer from {gone.url}: Connection refused"):
         AgentClient(gone.url).get("/status")
 
 
-def test_somebody_else_there() -> None:
+def test_an_answer_that_is_no_object_comes_from_no_agent() -> None:
     with (
         serving(FakeAgent(evidence=["not", "ours"])) as other,  # type: ignore[arg-type]
         pytest.raises(AgentUnreachable, match="/stop did not answer with a JSON object"),

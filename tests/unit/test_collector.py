@@ -134,7 +134,7 @@ async def test_what_was_collected_before_the_transport_broke_is_kept(
 
 
 @pytest.mark.parametrize("look", [True, False], ids=["a scrape", "the stop"])
-async def test_whoever_finds_the_transport_broken_notes_it(
+async def test_each_reader_of_a_broken_transport_notes_it(
     collector: KernelCollector, supervisor: FakeSupervisor, look: bool
 ) -> None:
     await collector.start(REQUEST, CountingSink())

@@ -85,7 +85,7 @@ def test_programs_come_with_their_fds(build: Build) -> None:
     built.close()
 
 
-def test_the_map_of_awaited_execs_is_told_by_its_name(build: Build) -> None:
+def test_the_map_of_awaited_execs_is_recognized_by_its_name(build: Build) -> None:
     built = build(GOOD.replace("answer(programs,", "answer(programs, awaited_execs=pipe(),"))
     [(_, _, fd)] = built.programs
     assert built.awaited_fd not in (None, fd)
@@ -225,7 +225,7 @@ def test_no_interpreter_at_all(monkeypatch: pytest.MonkeyPatch, found: list[str]
     assert failure.value.code == ("compiler_crashed" if found else "no_bcc")
 
 
-def test_an_interpreter_without_bcc_is_not_the_last_word(
+def test_after_an_interpreter_without_bcc_the_next_one_is_tried(
     build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without = tmp_path / "without"

@@ -74,7 +74,7 @@ def test_calls_that_returned_and_those_that_are_open_are_added_up() -> None:
     assert (counts.received, counts.in_flight_at_start, counts.in_flight_at_stop) == (5, 1, 2)
 
 
-def test_of_the_whole_machine_who_never_returned_does_not_count() -> None:
+def test_on_the_whole_machine_a_call_that_never_returned_does_not_count() -> None:
     assert times(with_primed=False).syscalls.keys() == {"read", "kill"}
 
 
@@ -89,7 +89,7 @@ def test_failed_execs_have_the_names_of_their_errors() -> None:
     assert tables.exec_failures() == {"ENOENT": 5, "other": 1, "errno_200": 1}
 
 
-def test_waits_are_added_up_by_function_with_those_that_go_on() -> None:
+def test_waits_are_added_up_by_function_with_those_that_are_open() -> None:
     counters = np.zeros(GEOMETRY.cpus, WAITS_DTYPE)
     counters["sites"][0, 0] = (10, 1)
     counters["sites"][0, 1] = (100, 2)
@@ -172,7 +172,7 @@ async def test_evidence_shows_what_was_asked_for_and_nothing_else() -> None:
     assert "wait_functions" not in built["offcpu"]
 
 
-def test_without_details_no_program_and_no_table_is_theirs() -> None:
+def test_without_details_none_of_their_programs_and_tables_exists() -> None:
     plain, detailed = Plan(), Plan(details=tuple(DETAILS))
     hooks = [p.hook for p in specs.programs_for(plain.sections, plain.constants())]
     assert "sys_exit" not in hooks

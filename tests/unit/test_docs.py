@@ -320,7 +320,7 @@ def test_the_page_of_results_is_made_of_what_was_measured() -> None:
     assert (ROOT / "benchmarks" / "RESULTS.md").read_text() == page()
 
 
-def test_the_growth_told_is_the_growth_measured() -> None:
+def test_the_documented_growth_is_the_measured_one() -> None:
     [figures] = [part.figures for part in kept.parts() if kept.make(part.machine) == "AMD"]
     page = DOCS / "explanation" / "scaling.md"
     for rate, ns, _ in rows(page, "With the rate of events"):

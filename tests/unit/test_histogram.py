@@ -205,7 +205,7 @@ def test_merging_is_folding_both(mine, theirs):
     assert content(other) == content(histogram_of([*theirs, HIGHEST + 1]))
 
 
-def test_a_copy_and_its_original_go_their_own_ways():
+def test_a_copy_is_independent_of_its_original():
     histogram = histogram_of([5, HIGHEST + 1])
     snapshot = histogram.copy()
     before = content(snapshot)

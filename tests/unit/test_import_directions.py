@@ -99,7 +99,7 @@ def test_imports_point_one_way(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "streams").rglob("*.py")), ids=module_name)
-def test_rooms_of_streams_point_one_way(path: Path) -> None:
+def test_folders_of_streams_point_one_way(path: Path) -> None:
     names = module_name(path).split(".")
     if len(names) < 3:
         return

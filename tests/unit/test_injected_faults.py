@@ -68,7 +68,9 @@ def test_a_copy_starts_with_and_without_faults(tmp_path: Path) -> None:
     ("module", "name"),
     [("agent.streams.shared.layout", "MOST_REQUESTS"), ("agent.streams.shared.outlay", "X")],
 )
-def test_a_fault_of_something_that_is_gone_is_told(tmp_path: Path, module: str, name: str) -> None:
+def test_a_fault_of_something_that_is_gone_is_reported(
+    tmp_path: Path, module: str, name: str
+) -> None:
     copy = Copy(tmp_path)
     copy.inject(faults.attribute, module, name, 1)
     done = start(copy)
@@ -86,7 +88,7 @@ def compiler_of(copy: Copy) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def test_a_fault_of_the_compiler_that_is_gone_is_told(tmp_path: Path) -> None:
+def test_a_fault_of_the_compiler_that_is_gone_is_reported(tmp_path: Path) -> None:
     copy = Copy(tmp_path)
     for fault in (
         (faults.in_c, "NO_SUCH_FAULT"),

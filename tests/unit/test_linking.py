@@ -21,7 +21,7 @@ def code(*instructions: tuple[int, int, int]) -> bytes:
     return b"".join(INSTRUCTION.pack(op, source << 4, 0, n) for op, source, n in instructions)
 
 
-def test_calls_numbers_and_addresses_become_what_is_meant() -> None:
+def test_marked_calls_numbers_and_addresses_are_replaced() -> None:
     main = code(
         (CALL, 0, HELPER),
         (LOAD_64, PSEUDO_MAP, 7),
@@ -74,13 +74,13 @@ def distance(monkeypatch: pytest.MonkeyPatch, *tasks: tuple[int, int]) -> int:
     return Newer(cast_id=8, registers_type=9).marks(types, Module())[MARK_REGISTERS]
 
 
-def test_the_registers_are_as_far_for_all_who_have_a_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_registers_are_at_one_distance_in_every_stack(monkeypatch: pytest.MonkeyPatch) -> None:
     stacks = [0xFFFF_C900_0000_0000 + n * 0x8000 for n in range(3)]
     ended = (0, 16_216)
     assert distance(monkeypatch, *((s, s + 16_216) for s in stacks), ended) == 16_216
 
 
-def test_where_they_are_not_nothing_is_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_distance_that_is_not_certain_is_not_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(OSError, match="2 distances"):
         distance(monkeypatch, (4096, 4096 + 16_216), (8192, 8192 + 16_200))
     with pytest.raises(OSError, match="0 distances"):

@@ -56,7 +56,7 @@ async def test_what_was_not_asked_for_is_absent(autojump_clock: trio.abc.Clock) 
     assert list(measured(five)) == list(DEFAULT_SECTIONS)
 
 
-async def test_details_are_said_to_be_unavailable(autojump_clock: trio.abc.Clock) -> None:
+async def test_details_are_reported_as_unavailable(autojump_clock: trio.abc.Clock) -> None:
     async with synthetic() as recorder:
         evidence = await one_run(recorder, details=("syscalls",))
     assert evidence["unavailable"] == {"syscalls": "--mock has no details"}

@@ -56,7 +56,7 @@ def test_what_was_not_issued_by_the_stop_is_not_open() -> None:
     assert threads(memory, disks(9, 9)) == [3]
 
 
-def test_an_entry_whose_completion_went_by_unseen_is_not_open() -> None:
+def test_an_entry_whose_completion_was_not_seen_is_not_open() -> None:
     memory = table((BLOCK_WRITE, 100, 1), (BLOCK_WRITE, 900, 2), (BLOCK_READ, 500, 3))
     assert threads(memory, disks(0, 1)) == [2]
     assert threads(memory, disks(1, 2)) == [1, 3, 2]

@@ -47,7 +47,7 @@ def test_what_was_not_collected_cannot_pass_for_cheap(evidence: dict[str, Any], 
         pass
 
 
-def test_an_option_the_agent_refuses_is_told_and_nothing_is_stopped() -> None:
+def test_an_option_the_agent_refuses_is_reported_and_nothing_is_stopped() -> None:
     agent = FakeAgent({}, AgentRefused(422, "invalid_field", "unknown option"))
     with pytest.raises(CannotMeasure, match="unknown option"), run(agent).armed():
         pytest.fail("must not be armed")

@@ -173,7 +173,7 @@ def test_a_result_outlives_the_screen(
     ("file", "why"),
     [("no/such/result.json", "No such file"), (".", "Is a directory"), ("x/y", "Not a directory")],
 )
-def test_a_file_that_cannot_be_written_is_told_before_anything_is_measured(
+def test_a_file_that_cannot_be_written_is_reported_before_anything_is_measured(
     overhead: Callable[..., tuple[int, str, str]], tmp_path: Path, file: str, why: str
 ) -> None:
     (tmp_path / "x").touch()
@@ -258,5 +258,5 @@ def test_a_command_that_fails_is_no_measurement(arguments: list[str], why: str) 
         Command(arguments).run()
 
 
-def test_the_pingpong_tells_the_seconds_of_a_turn() -> None:
+def test_the_ping_pong_prints_the_seconds_of_a_turn() -> None:
     assert 0 < PingPong(turns=50).run() < 1

@@ -10,7 +10,7 @@ from benchmarks.load import make_waits
 from benchmarks.micro import event_count, fold_alone
 
 
-def test_the_books_of_all_streams_are_added_up() -> None:
+def test_the_counts_of_all_streams_are_added_up() -> None:
     streams = {
         "runqlat": {"produced": 100, "received": 90, "lost": 10, "folded": 9},
         "exec": {"produced": 7, "received": 5, "lost": 0, "folded": 0},

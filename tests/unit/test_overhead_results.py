@@ -190,7 +190,7 @@ def test_no_line_is_wider_than_the_screen(width: int) -> None:
         assert said in words
 
 
-def test_the_cause_is_said_before_the_last_words_of_a_log() -> None:
+def test_the_cause_precedes_the_last_lines_of_a_log() -> None:
     reason = "cannot reach the agent: refused\nlistening on x\n\nunrelated last line\n"
     assert missing_text(Missing(reason)) == (
         "cannot reach the agent: refused; listening on x; unrelated last line"
@@ -202,7 +202,7 @@ def test_the_cause_is_said_before_the_last_words_of_a_log() -> None:
     assert missing_text(Missing(" \n")) == "no reason given"
 
 
-def test_reasons_are_one_line_and_told_once() -> None:
+def test_reasons_are_one_line_and_given_once() -> None:
     crash = Missing("Traceback:\n  File x\nKeyError: 'y'\n", "make y")
     text = render(result(workload("pipe", measured("nothing", 1.0), a=crash, b=crash)))
     assert "  skipped: a, b: KeyError: 'y' (make y)\n" in text

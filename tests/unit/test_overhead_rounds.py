@@ -42,7 +42,7 @@ def test_the_order_changes_between_rounds_and_is_repeatable() -> None:
     assert len(orders) > 3
 
 
-def test_an_injected_slowdown_is_found_and_nothing_is_not() -> None:
+def test_an_injected_slowdown_is_found_and_an_absent_one_is_not() -> None:
     world = World()
     random = np.random.default_rng(5)
     workload = FakeWorkload(world, noise=lambda: 1 + random.normal(0, 0.01))
@@ -89,7 +89,7 @@ def test_what_cannot_run_is_skipped_with_its_reason() -> None:
     assert broken.armings == 1
 
 
-def test_a_later_failure_costs_its_pair_and_is_told() -> None:
+def test_a_later_failure_costs_its_pair_and_is_reported() -> None:
     world = World()
     shaky = FakeConfiguration(world, "shaky", 1.5, fails_at=frozenset({2}))
     result = measure(FakeWorkload(world), [shaky], Schedule(rounds=3, warmup=1))
@@ -140,7 +140,7 @@ def failing_at(number: int) -> Callable[[], float]:
     return noise
 
 
-def test_progress_counts_up_and_tells_the_time_left() -> None:
+def test_progress_counts_up_and_shows_the_time_left() -> None:
     world = World()
     seen: list[Progress] = []
     workload = FakeWorkload(world)

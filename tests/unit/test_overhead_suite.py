@@ -150,7 +150,7 @@ def test_the_picture_is_well_formed_and_shows_every_configuration() -> None:
     assert len(arrows) == 2, "slow and libbpf-all are off the scale"
 
 
-def test_the_picture_puts_cheap_left_of_dear() -> None:
+def test_the_chart_puts_cheap_left_of_expensive() -> None:
     workload = result(pipe=GOOD).workloads[0]
     root = ElementTree.fromstring(draw(result(), workload))
     dots = [float(e.attrib["cx"]) for e in root.iter(f"{SVG}circle")][3:]
@@ -314,7 +314,7 @@ def test_files_without_results_are_named(
     assert capsys.readouterr().err.startswith(str(file))
 
 
-def test_where_results_cannot_be_written_is_told_before_they_are_measured(
+def test_results_that_could_not_be_written_are_not_measured(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for out in (tmp_path, tmp_path / "no" / "results.json"):

@@ -213,7 +213,7 @@ def test_what_a_replaced_buffer_lost_stays_counted() -> None:
         memory.close()
 
 
-async def test_a_run_is_told_what_was_refused_in_it(memory: PerfMemory, reader: PerfReader) -> None:
+async def test_a_run_counts_what_was_refused_in_it(memory: PerfMemory, reader: PerfReader) -> None:
     kernel = KernelBatches()
     batches = OpenBatches(kernel.fd, kernel.geometry)
     folded = FoldedTables(kernel.folding.fds, kernel.geometry, batches)

@@ -53,7 +53,7 @@ async def test_a_run_in_which_nothing_happened(recorder: Recorder) -> None:
     assert verdict(evidence) == "complete"
 
 
-async def test_of_many_starts_one_wins(recorder: Recorder, collector: FakeCollector) -> None:
+async def test_one_of_many_starts_wins(recorder: Recorder, collector: FakeCollector) -> None:
     won: list[str] = []
     refused: list[str] = []
 
@@ -71,7 +71,7 @@ async def test_of_many_starts_one_wins(recorder: Recorder, collector: FakeCollec
     assert collector.calls.count("start") == 1
 
 
-async def test_of_many_stops_one_gets_the_evidence(
+async def test_one_of_many_stops_gets_the_evidence(
     recorder: Recorder, collector: FakeCollector
 ) -> None:
     await recorder.start(REQUEST)
@@ -291,7 +291,9 @@ async def test_an_unexpected_error_while_preparing_does_not_end_the_agent(
     assert recorder.status()["ebpf"]["available"]
 
 
-async def test_one_section_less(recorder: Recorder, collector: FakeCollector) -> None:
+async def test_a_section_that_cannot_be_armed_is_absent(
+    recorder: Recorder, collector: FakeCollector
+) -> None:
     collector.unavailable = {"biolatency": "no tracepoint block_rq_issue"}
     started = await recorder.start(REQUEST)
     assert "biolatency" not in started["armed"]
@@ -365,7 +367,7 @@ async def test_a_run_that_cannot_be_concluded_is_abandoned_and_says_so(
     assert verdict(await one_run(recorder)) == "complete"
 
 
-async def test_without_a_supervisor_it_goes_on_serving(
+async def test_without_a_supervisor_it_keeps_serving(
     recorder: Recorder, collector: FakeCollector
 ) -> None:
     kept = await one_run(recorder)

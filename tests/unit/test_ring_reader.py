@@ -106,7 +106,7 @@ def test_a_record_that_no_program_of_ours_writes_is_an_error(
         reader.read(10)
 
 
-def test_a_reader_that_comes_later_goes_on_where_the_ring_stands(ring: RingMemory) -> None:
+def test_a_later_reader_continues_at_the_rings_position(ring: RingMemory) -> None:
     first = RingReader(ring.fd, SIZE)
     ring.record(0)
     drained(first)

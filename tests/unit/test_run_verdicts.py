@@ -88,7 +88,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("tamper", "verdict", "reason"), WRONG, ids=[w[2] for w in WRONG])
-async def test_each_fault_is_told_and_counted(
+async def test_each_fault_is_reported_and_counted(
     recorder: Recorder, collector: Tampered, tamper: Tamper, verdict: str, reason: str
 ) -> None:
     assert (await one_run(recorder))["verdict"] == COMPLETE
@@ -101,7 +101,7 @@ async def test_each_fault_is_told_and_counted(
     assert counted(recorder, "run_reasons_total") == {(verdict, reason): 1.0}
 
 
-async def test_a_latency_beyond_the_histogram_is_told_and_counted(
+async def test_a_latency_beyond_the_histogram_is_reported_and_counted(
     recorder: Recorder, collector: Tampered
 ) -> None:
     await recorder.start(StartRequest())
@@ -136,7 +136,7 @@ async def test_an_agent_that_got_no_cpu_says_so_in_its_log(
     assert ("without getting a CPU" in caplog.text) == told
 
 
-async def test_a_missing_section_is_told_and_counted(
+async def test_a_missing_section_is_reported_and_counted(
     recorder: Recorder, collector: Tampered
 ) -> None:
     collector.unavailable = {"biolatency": "no block layer here"}

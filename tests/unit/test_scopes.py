@@ -55,7 +55,7 @@ def refusal(scope: ScopeNumbers, identify: Identify = nobody) -> str:
 
 
 @linux
-def test_the_client_is_who_holds_the_clients_end(
+def test_the_client_is_the_process_that_holds_the_clients_end(
     connection: tuple[socket.socket, socket.socket],
 ) -> None:
     client, _ = connection
@@ -73,7 +73,7 @@ def test_an_address_as_a_dual_stack_listener_sees_it() -> None:
 
 
 @linux
-def test_of_all_that_share_a_connection_the_eldest_made_it(
+def test_the_eldest_of_all_that_share_a_connection_made_it(
     connection: tuple[socket.socket, socket.socket],
 ) -> None:
     client, _ = connection
@@ -137,7 +137,7 @@ def test_the_system_and_a_cgroup_have_no_root() -> None:
 
 
 @linux
-def test_in_a_foreign_proc_nobody_is_looked_for(
+def test_a_proc_of_another_namespace_is_not_searched(
     connection: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its numbers mean others."""
@@ -150,7 +150,7 @@ def test_in_a_foreign_proc_nobody_is_looked_for(
     ("status", "expected"),
     [("Name:\tx\nNSpid:\t7\n", True), ("Name:\tx\nNSpid:\t700\t7\n", False), ("Name:\tx\n", True)],
 )
-def test_whose_numbers_proc_has(
+def test_a_proc_of_the_own_namespace_is_recognized(
     monkeypatch: pytest.MonkeyPatch, status: str, expected: bool
 ) -> None:
     monkeypatch.setattr(Path, "read_text", lambda self: status)
@@ -204,7 +204,7 @@ def test_what_is_no_cgroup(hierarchy: Path, path: str) -> None:
     assert (refused.value.code, refused.value.field) == ("no_such_cgroup", "scope")
 
 
-def test_of_a_long_path_the_end_is_kept(hierarchy: Path) -> None:
+def test_the_end_of_a_long_path_is_kept(hierarchy: Path) -> None:
     below = hierarchy
     for _ in range(2 * layout.CGROUP_CHAIN):
         below = below / "a"
@@ -230,7 +230,7 @@ def test_the_ids_that_a_cgroup_had() -> None:
     assert cgroup_chain.ids_of(cgroup_chain.packed(())) == ()
 
 
-def test_a_cgroup_that_was_not_followed_is_said() -> None:
+def test_a_cgroup_that_was_not_followed_is_reported() -> None:
     answer = DisarmAnswer(1, cgroups=(3, 4))
     assert cgroup_at_stop("/a", answer, 4) == ({"cgroup_removed": False, "cgroup_ids": [3, 4]}, ())
     assert cgroup_at_stop("/a", answer, None)[0]["cgroup_removed"]
@@ -240,7 +240,7 @@ def test_a_cgroup_that_was_not_followed_is_said() -> None:
     assert cgroup_at_stop("/a", DisarmAnswer(1), 5) == ({"cgroup_removed": False}, ())
 
 
-def test_without_a_hierarchy_that_is_what_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_hierarchy_the_scope_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     mounts = "cgroup /sys/fs/cgroup/cpu cgroup rw 0 0\nproc /proc proc rw 0 0\n"
     monkeypatch.setattr(Path, "read_text", lambda self: mounts)
     with pytest.raises(ScopeError) as refused:

@@ -203,7 +203,7 @@ def test_a_run_past_the_cap_is_counted_once_and_changes_nothing():
     assert list(store) == before
 
 
-def test_label_sets_admitted_before_the_cap_go_on():
+def test_label_sets_admitted_before_the_cap_keep_counting():
     store = SeriesStore(cap=1)
     store.commit(labels("a"), totals(1), "success")
     store.commit(labels("b"), totals(1), "success")

@@ -202,7 +202,7 @@ def test_evidence_of_a_newer_agent_says_so(schema: float) -> None:
     assert len(line) <= 80
 
 
-def test_failed_execs_are_told_by_their_errors() -> None:
+def test_failed_execs_are_shown_by_errno() -> None:
     failing = evidence()
     failing["exec"]["failures"] = {"EACCES": 3, "ENOENT": 1200}
     assert "12 execs; failed: 1,200 ENOENT, 3 EACCES\n" in render(failing)
@@ -224,7 +224,7 @@ def test_time_stopped_is_told_apart_from_time_blocked() -> None:
     assert "1.25 s blocked, summed over tasks; besides, 1.5 s stopped" in render(stopped)
 
 
-def test_waits_that_had_not_ended_are_told() -> None:
+def test_waits_that_had_not_ended_are_shown() -> None:
     longest = {"tid": 7, "command": "make", "ms": 550.0, "began_before_run": True}
     waiting = {"count": 3, "began_before_run": 1, "total_ms": 600.0, "longest": longest}
     text = render(evidence(runqlat=latency(waiting_at_stop=waiting)))
@@ -242,12 +242,12 @@ def test_percentiles_of_nothing_are_absent_not_zero() -> None:
     assert "0 samples, 0 lost\n  min –   p50 –" in text
 
 
-def test_a_distribution_beside_a_section_stands_in_one_line() -> None:
+def test_a_sections_second_distribution_takes_one_line() -> None:
     text = render(evidence(biolatency=latency(queued={"histogram": [], "p50_us": 150.0})))
     assert "queued: p50 150 µs   p95 –   p99 –   max –" in text
 
 
-def test_a_check_that_failed_is_told_from_one_that_passed() -> None:
+def test_a_failed_check_is_shown_apart_from_one_that_passed() -> None:
     lines = render(evidence()).splitlines()
     assert "Checks: 2 of 3 passed" in lines
     assert "  passed: context_switches, forks" in lines
@@ -256,7 +256,7 @@ def test_a_check_that_failed_is_told_from_one_that_passed() -> None:
     assert "Checks" not in render(evidence(checks=[]))
 
 
-def test_what_a_failed_check_says_is_not_said_twice() -> None:
+def test_the_text_of_a_failed_check_is_not_repeated() -> None:
     checks = evidence()["checks"]
     reason = f"check_failed: run_queue_wait: {checks[1]['text']}"
     text = render(evidence(completeness={"verdict": "degraded", "reasons": [reason]}))
@@ -295,7 +295,7 @@ def test_of_a_streams_counts_what_is_zero_is_left_out_but_for_what_was_lost() ->
         ),
     ],
 )
-def test_whom_the_run_covers_is_said(scope: dict[str, Any], expected: str) -> None:
+def test_the_tasks_that_the_run_covers_are_shown(scope: dict[str, Any], expected: str) -> None:
     assert f"\n  scope     {expected}\n" in render(evidence() | {"scope": scope})
 
 

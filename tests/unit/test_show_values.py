@@ -74,7 +74,7 @@ def test_printable_text_is_printable_and_bounded(text: str, limit: int) -> None:
     assert len(shown) <= limit
 
 
-def test_what_has_another_shape_is_as_good_as_absent() -> None:
+def test_what_has_another_shape_counts_as_absent() -> None:
     assert values.mapping(["no", "object"]) == {}
     assert values.rows({"no": "list"}) == []
     assert values.rows([1, {"a": 2}, None]) == [{"a": 2}]

@@ -84,13 +84,13 @@ def test_a_closed_input_is_one_line() -> None:
 
 
 @pytest.mark.parametrize("stderr", ["2>&-", "2>/dev/full"])
-def test_diagnostics_that_nobody_gets_change_nothing(stderr: str) -> None:
+def test_diagnostics_that_nobody_reads_change_nothing(stderr: str) -> None:
     done = in_shell(f"agent {stderr}", "show", "/no/such/file")
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
 
 
 @pytest.mark.parametrize("stderr", ["2>&-", "2>/dev/full"])
-def test_a_mistake_that_nobody_is_told_of_has_its_status(stderr: str) -> None:
+def test_a_mistake_that_cannot_be_printed_has_its_status(stderr: str) -> None:
     done = in_shell(f"agent {stderr}", "--nonsense")
     assert (done.returncode, done.stdout, done.stderr) == (2, "", "")
 

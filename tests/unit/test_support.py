@@ -103,7 +103,7 @@ def test_not_linux(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
         (1 << privileges.CAP_SYS_ADMIN, True),
     ],
 )
-def test_which_capabilities_do(
+def test_these_capabilities_are_enough_or_not(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, held: int, enough: bool
 ) -> None:
     monkeypatch.setattr(privileges, "effective_capabilities", lambda: held)

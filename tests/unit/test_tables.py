@@ -84,10 +84,10 @@ def test_open_waits_are_counted_and_the_longest_is_described() -> None:
     assert found.waiting_for_a_cpu(NOW) == OpenWaits(3, 1, 1_000, longest)
 
 
-def test_of_two_as_long_within_the_run_the_older_one_is_longer() -> None:
+def test_of_two_equal_waits_the_older_one_is_the_longest() -> None:
     found = tables((1, SLOT_RUNNABLE | SLOT_PRIMED, 100), (2, SLOT_RUNNABLE, 100))
     assert found.waiting_for_a_cpu(NOW).longest == OpenWait(1, 900, older=True)
 
 
-def test_where_nobody_waits_nobody_waits_longest() -> None:
+def test_without_waits_there_is_no_longest_one() -> None:
     assert tables().waiting_for_a_cpu(NOW) == OpenWaits(0, 0, 0, None)

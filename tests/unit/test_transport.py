@@ -134,7 +134,7 @@ async def test_a_machine_with_many_cpus_takes_several_answers(online: FakeOnline
         reader.close()
 
 
-async def test_those_who_open_at_once_map_each_buffer_once(
+async def test_openings_at_once_map_each_buffer_once(
     supervisor: FakeSupervisor, online: FakeOnline
 ) -> None:
     transports = Transports(supervisor, SIZE, online.path, FakeWakeups())
@@ -312,7 +312,7 @@ async def test_a_cpu_that_comes_online_is_mapped(
     assert records.seqs.tolist() == [3]
 
 
-async def test_a_buffer_that_cannot_be_had_does_not_end_the_run(
+async def test_a_buffer_that_cannot_be_created_does_not_end_the_run(
     supervisor: FakeSupervisor,
     online: FakeOnline,
     autojump_clock: trio.testing.MockClock,

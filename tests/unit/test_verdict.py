@@ -98,7 +98,7 @@ def test_events_that_cease_make_a_run_invalid() -> None:
     assert "events_ceased" in codes(ceased)
 
 
-def test_the_worst_reason_decides_and_all_are_told() -> None:
+def test_the_worst_reason_decides_and_all_are_listed() -> None:
     verdict = judged(replace(GOOD, received=9_997, lost=3), faults={"supervisor_lost": "gone"})
     assert verdict.verdict == INVALID
     assert sorted(codes(verdict)) == ["lost", "supervisor_lost"]

@@ -40,7 +40,7 @@ def test_a_count_that_the_kernel_contradicts_is_a_proof(ours: int, proof: str) -
     assert proof_of(evidence("check_failed: …", context_switches=ours), BRACKET) == proof
 
 
-def test_of_a_time_there_is_no_second_account() -> None:
+def test_a_time_has_no_second_account() -> None:
     assert proof_of(evidence("check_failed: …", cpu_time=5), BRACKET) == ""
 
 
@@ -69,7 +69,7 @@ def test_the_page_is_made_of_what_was_written() -> None:
     assert "| idle: nothing | tree | 40 | 1 | 1 | cpu_time 1, unseen 1 |" in write_page(again, "")
 
 
-def test_the_page_in_the_docs_is_made_of_the_figures_beside_the_suite() -> None:
+def test_the_page_in_the_docs_is_made_of_the_figures_kept_with_the_suite() -> None:
     assert RATES_PAGE.read_text() == rates_page()
 
 

@@ -89,7 +89,7 @@ def why_hidden(kallsyms: Path) -> str:
     return str(raised.value)
 
 
-def test_hidden_addresses_are_told_from_a_missing_and_a_masked_file(kallsyms: Path) -> None:
+def test_hidden_addresses_differ_from_a_missing_and_a_masked_file(kallsyms: Path) -> None:
     check_addresses(kallsyms)
     kallsyms.write_text("0000000000000000 T _text\n")
     assert why_hidden(kallsyms) == HIDDEN

@@ -45,7 +45,10 @@ DOCS = ROOT / "docs"
 HTTP, EVIDENCE = DOCS / "reference/http.md", DOCS / "reference/evidence.md"
 METRICS, SETTINGS = DOCS / "reference/metrics.md", DOCS / "reference/settings.md"
 ARCHITECTURE = DOCS / "architecture.md"
-PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
+SAMPLE = DOCS / "reference/sample-output.md"
+BENCHMARKS = ROOT / "benchmarks"
+PAGES = sorted([*ROOT.glob("*.md"), *BENCHMARKS.glob("*.md"), *DOCS.rglob("*.md")])
+COLUMNS = 100
 
 
 # --- http.md
@@ -317,7 +320,15 @@ def slowdowns_of_the_readme() -> Iterator[tuple[str, str, str]]:
 
 
 def test_the_page_of_results_is_made_of_what_was_measured() -> None:
-    assert (ROOT / "benchmarks" / "RESULTS.md").read_text() == page()
+    assert (BENCHMARKS / "RESULTS.md").read_text() == page()
+
+
+def test_the_readmes_excerpt_is_of_the_sample_output() -> None:
+    """Both are real output: the lines of the excerpt, in the order of the whole."""
+    excerpt = (ROOT / "README.md").read_text().split("```\n")[1].splitlines()
+    whole = iter(SAMPLE.read_text().splitlines())
+    missing = [line for line in excerpt if line != "[…]" and line not in whole]
+    assert not missing
 
 
 def test_the_documented_growth_is_the_measured_one() -> None:
@@ -365,6 +376,27 @@ def test_named_tests_and_files_exist(page: Path) -> None:
         )
     for file in re.findall(r"`((?:agent|benchmarks|tests|tools)/[\w/.-]+\.(?:py|c|h))`", text):
         assert (ROOT / file).exists(), f"{page.relative_to(ROOT)}: there is no {file}"
+
+
+def prose(page: Path) -> Iterator[tuple[int, str]]:
+    """Yield the lines that can be wrapped: no code, no rows of tables, no images."""
+    is_code = False
+    for number, line in enumerate(page.read_text().splitlines(), 1):
+        if line.lstrip().startswith("```"):
+            is_code = not is_code
+        elif not is_code and not line.startswith(("    ", "|", "![")):
+            yield number, line
+
+
+# RESULTS.md repeats messages of any length
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if page.name != "RESULTS.md"],
+    ids=lambda page: str(page.relative_to(ROOT)),
+)
+def test_prose_is_wrapped(page: Path) -> None:
+    too_wide = [f"{page.relative_to(ROOT)}:{n}" for n, line in prose(page) if len(line) > COLUMNS]
+    assert not too_wide
 
 
 def snippets(page: Path) -> list[str]:

@@ -22,8 +22,8 @@ from agent.http.scrape import SharedScrape
 from agent.model import Json, Scope
 
 OF_A_SCOPE = (
-    *("no_such_process", "scope_is_the_agent", "no_such_cgroup", "no_cgroup_v2"),
-    *("caller_not_local", "caller_unknown"),
+    *("no_such_process", "process_not_shown", "scope_is_the_agent"),
+    *("no_such_cgroup", "no_cgroup_v2", "caller_not_local", "caller_unknown"),
 )
 """Codes of scopes that cannot be covered."""
 

@@ -195,6 +195,14 @@ def iterators_visit_every_task() -> None:
 
 
 @in_agent
+def iterators_hide(pid: int) -> None:
+    """Have the kernel's iterators leave out one task, as a sandbox's kernel does with its init."""
+    bpf = module("shared.bpf")
+    intact = bpf.run_iterator
+    replace(bpf, "run_iterator", lambda fd, tid=0: b"" if tid == pid else intact(fd, tid))
+
+
+@in_agent
 def suspended_for_bytes_of(path: str) -> None:
     """Make the machine appear to have been suspended for one second per byte of a file."""
     observer = module("collect.observer").Observer

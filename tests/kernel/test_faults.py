@@ -222,4 +222,19 @@ def test_a_process_that_ends_while_its_run_is_about_to_begin(copy: Copy) -> None
         answer = requests.post(f"{agent.url}/start", json=body, timeout=30)
         reaper.join()
         assert (answer.status_code, answer.json()["error"]) == (422, "no_such_process")
+        assert "ended before the run began" in answer.json()["message"]
         assert not agent.status()["running"]
+
+
+def test_a_process_that_the_kernel_hides_is_not_said_to_be_absent(copy: Copy) -> None:
+    with subprocess.Popen(["sleep", "60"]) as process:
+        copy.inject(faults.iterators_hide, process.pid)
+        try:
+            with copy.launched() as agent:
+                body = {"scope": {"pid": process.pid}}
+                answer = requests.post(f"{agent.url}/start", json=body, timeout=30)
+                assert (answer.status_code, answer.json()["error"]) == (422, "process_not_shown")
+                assert f"process {process.pid} exists" in answer.json()["message"]
+                assert not agent.status()["running"]
+        finally:
+            process.kill()

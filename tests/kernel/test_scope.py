@@ -355,6 +355,7 @@ def test_what_has_ended_cannot_be_the_scope(agent: RealAgent) -> None:
         body = {"scope": {"pid": pid}}
         answer = requests.post(f"{agent.url}/start", json=body, timeout=ANSWER_SECONDS)
         assert (answer.status_code, answer.json()["error"]) == (422, "no_such_process")
+        assert f"process {pid} has ended, and is a zombie" in answer.json()["message"]
 
 
 def test_the_agent_itself_cannot_be_the_scope(agent: RealAgent) -> None:

@@ -104,6 +104,8 @@ def test_a_connection_that_is_not_there() -> None:
 
 
 OURSELVES = os.getpid()
+NOBODYS = 1 << 30
+"""A number above the largest that Linux gives out."""
 
 
 def identity(number: int, parent: int = 1) -> Identity:
@@ -120,7 +122,20 @@ def known(*processes: Identity) -> Identify:
 def test_a_pid_is_the_process_that_the_kernel_says() -> None:
     found = identity(7)
     assert scopes.root_of(ScopeNumbers("pid", 7), known(found)) == found
-    assert refusal(ScopeNumbers("pid", 8), known(found)) == "no_such_process"
+    assert refusal(ScopeNumbers("pid", NOBODYS), known(found)) == "no_such_process"
+
+
+def test_who_is_hidden_from_iterators_is_not_absent() -> None:
+    """kill(2) finds processes of other users, and zombies, too."""
+    assert refusal(ScopeNumbers("pid", os.getppid()), known()) == "process_not_shown"
+    assert refusal(ScopeNumbers("pid", 1), known()) == "process_not_shown"
+
+
+def test_a_root_that_has_ended_may_still_have_its_number() -> None:
+    with subprocess.Popen(["true"]) as process:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert "a zombie" in scopes.ended(identity(process.pid)).message
+    assert "ended before the run began" in scopes.ended(identity(process.pid)).message
 
 
 def test_the_agents_own_processes_are_no_scope() -> None:

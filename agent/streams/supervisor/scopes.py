@@ -27,13 +27,43 @@ def root_of(scope: ScopeNumbers, identify: Identify) -> Identity | None:
 
 def _living(pid: int, identify: Identify) -> Identity:
     found = identify(pid)
-    if found is None:
+    if found is not None:
+        return found
+    if exists(pid):
         raise ScopeError(
-            f"there is no process {pid} on this machine (as seen by the agent, in its own pid "
-            "namespace)",
-            code="no_such_process",
+            f"process {pid} exists, but this kernel shows it to no BPF iterator over tasks, and so "
+            'the agent cannot find its threads and descendants; use "system" for the scope, or one '
+            "of its descendants",
+            code="process_not_shown",
         )
-    return found
+    raise ScopeError(
+        f"there is no process {pid} in the agent's pid namespace; if you are in another one, as in "
+        'a container, use "caller", or the number that the agent knows the process by',
+        code="no_such_process",
+    )
+
+
+def exists(pid: int) -> bool:
+    """Whether a task of our pid namespace has this number, which zombies keep until reaped.
+
+    kill(2) looks it up without an iterator, and without /proc, which may be of another namespace.
+    """
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it is there, and somebody else's
+        return True
+    return True
+
+
+def ended(root: Identity) -> ScopeError:
+    """Return the error for a process that has been identified and of which no task is alive."""
+    if exists(root.local_tid):
+        how = "has ended, and is a zombie until its parent reaps it (wait(2))"
+    else:
+        how = "ended before the run began"
+    return ScopeError(f"process {root.local_tgid} {how}", code="no_such_process")
 
 
 def _not_ours(root: Identity, identify: Identify) -> Identity:

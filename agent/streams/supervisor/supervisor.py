@@ -205,8 +205,7 @@ class Supervisor:
         maps.configure(replace(config, attached_ns=NOT_YET))
         maps.configure(replace(config, attached_ns=self._kernel_now_ns()))
         if not self._armed.prime() and root is not None:
-            text = f"process {root.local_tgid} ended before the run began"
-            raise ScopeError(text, code="no_such_process")
+            raise scopes.ended(root)
 
     def _rescope(self) -> Answer:
         """Determine the members again, after tasks were moved between cgroups."""

@@ -18,15 +18,38 @@ LONGEST_LABEL = 256
 """Characters in a label. A commit or a SHA-256 in hex has at most 64; each label is repeated in
 about sixty lines of every scrape."""
 
-NOT_IN_LABELS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+LONGEST_PATH = 4095
+"""PATH_MAX without its NUL (include/uapi/linux/limits.h)."""
+
+NOT_IN_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 """Control characters (including newline and NUL) and lone surrogates, which UTF-8 cannot encode."""
 
 
 def wrong_with_label(text: str) -> str | None:
     """Return what keeps a text from being a label, as the end of a sentence; None if nothing."""
-    if len(text) > LONGEST_LABEL:
-        return f"has {len(text)} characters; the limit is {LONGEST_LABEL}"
-    if found := NOT_IN_LABELS.search(text):
+    return _wrong_with_text(text, LONGEST_LABEL)
+
+
+def wrong_with_path(path: str) -> str | None:
+    """Return what keeps a text from being a cgroup's path, as the end of a sentence, or None.
+
+    ``..`` is refused: evidence names the path as it was sent, and that of ``/x/..`` does not depend
+    on whether there is a cgroup ``/x``.
+    """
+    if not path.startswith("/"):
+        return f'must begin with "/"; {OF_A_PROCESS}'
+    if ".." in path.split("/"):
+        return f'contains ".."; {OF_A_PROCESS}'
+    return _wrong_with_text(path, LONGEST_PATH)
+
+
+OF_A_PROCESS = "the line 0:: of /proc/PID/cgroup shows the path of a process's cgroup"
+
+
+def _wrong_with_text(text: str, longest: int) -> str | None:
+    if len(text) > longest:
+        return f"has {len(text)} characters; the limit is {longest}"
+    if found := NOT_IN_TEXT.search(text):
         return (
             f"contains U+{ord(found[0]):04X} at position {found.start()}: "
             "control characters and lone surrogates are not allowed"

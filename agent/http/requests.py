@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 from agent.errors import InvalidRequest
 from agent.model import (
     LONGEST_LABEL,
+    LONGEST_PATH,
     TIMINGS,
     TRANSPORT_CHOICES,
     Json,
@@ -22,7 +23,7 @@ from agent.model import (
     Report,
     Scope,
     StartRequest,
-    wrong_with_label,
+    wrong_with_path,
 )
 from agent.sections.probes import DEFAULT_SECTIONS, DETAILS, SCOPED_DETAILS, SECTIONS
 
@@ -40,9 +41,13 @@ MUST_BE = "must be"
 """Key of the words that say what a field must be, in the ``extra`` of its `Meta`."""
 
 A_STRING = "a string"
+A_PATH = "the path of a cgroup"
 
 TEXT = r"[^\u0000-\u001f\u007f-\u009f]*"
 """What `agent.model.wrong_with_label` accepts, for JSON Schema: JSON has no lone surrogates."""
+
+PATH: Json = {"pattern": f"^/{TEXT}$", "not": {"pattern": r"(^|/)\.\.(/|$)"}}
+"""What `agent.model.wrong_with_path` accepts, for JSON Schema."""
 
 NUMBER, STRING, NULL = {"type": "integer"}, {"type": "string"}, {"type": "null"}
 
@@ -84,9 +89,10 @@ def count(description: str) -> Meta:
 
 
 class Declared(Struct, frozen=True):
-    """An object in a request, and its rules that span fields, as JSON Schema."""
+    """An object in a request, and its rules that span fields, as JSON Schema and in words."""
 
     rules: ClassVar[tuple[Json, ...]] = ()
+    rules_in_words: ClassVar[str] = ""
 
 
 class Subtree(Declared, frozen=True, forbid_unknown_fields=True):
@@ -101,9 +107,30 @@ class Subtree(Declared, frozen=True, forbid_unknown_fields=True):
         },
     )
 
-    pid: Annotated[int, Meta(ge=1, le=LARGEST_PID)] | None = None
+    rules_in_words = "needs either pid or cgroup"
+
+    pid: (
+        Annotated[
+            int,
+            field(
+                f"a whole number from 1 to {LARGEST_PID}",
+                "The process, by its number or that of one of its threads.",
+                ge=1,
+                le=LARGEST_PID,
+            ),
+        ]
+        | None
+    ) = None
     cgroup: (
-        Annotated[str, Meta(max_length=LONGEST_LABEL, extra_json_schema={"pattern": f"^/{TEXT}$"})]
+        Annotated[
+            str,
+            field(
+                A_PATH,
+                "From the root of the hierarchy, or with its mount point.",
+                max_length=LONGEST_PATH,
+                extra_json_schema=PATH,
+            ),
+        ]
         | None
     ) = None
 
@@ -111,7 +138,7 @@ class Subtree(Declared, frozen=True, forbid_unknown_fields=True):
         """Check what types do not say. Raises ValueError, which msgspec reports as its own."""
         if (self.pid is None) == (self.cgroup is None):
             raise ValueError("exactly one of pid and cgroup")
-        if self.cgroup is not None and (self.cgroup[:1] != "/" or wrong_with_label(self.cgroup)):
+        if self.cgroup is not None and wrong_with_path(self.cgroup):
             raise ValueError("a path")
 
 

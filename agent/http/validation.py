@@ -7,13 +7,16 @@ import msgspec
 from msgspec import Meta
 
 from agent.errors import AgentError, InvalidRequest
-from agent.http.requests import A_STRING, MUST_BE, Declared
-from agent.model import wrong_with_label
+from agent.http.requests import A_PATH, A_STRING, MUST_BE, Declared
+from agent.model import wrong_with_label, wrong_with_path
 
 MAX_IGNORED_NAMES = 20
 LONGEST_QUOTED = 64
 LONGEST_LIST_QUOTED = 5
 NOT_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+
+WRONG_WITH = {A_STRING: wrong_with_label, A_PATH: wrong_with_path}
+"""What looks at the characters of a string, by what the string must be."""
 
 B = TypeVar("B", bound=Declared)
 
@@ -52,15 +55,57 @@ def shown(value: object) -> str:
 
 
 def _converted(name: str, value: object, declared: object) -> object:
+    if wrong := _wrong(value, declared):
+        raise InvalidRequest(f"{name}{wrong}", field=name)
+    return msgspec.convert(value, declared)
+
+
+def _wrong(value: object, declared: object) -> str | None:
+    """Return what is wrong with a value, as what follows its name; None if nothing is."""
+    inner = _inner(declared)
+    if isinstance(value, dict) and inner:
+        return _wrong_inside(value, inner)
+    must_be = _must_be(declared)
+    if isinstance(value, str) and must_be in WRONG_WITH:
+        wrong = WRONG_WITH[must_be](value)
+        return f" {wrong}" if wrong else None
+    if _fits(value, declared):
+        return None
+    return f" must be {must_be}, not {shown(_culprit(value, declared))}"
+
+
+def _wrong_inside(value: dict[str, object], declared: type[Declared]) -> str | None:
+    """Return what is wrong with an object in a field: the first of its own fields, or a rule."""
+    fields = msgspec.structs.fields(declared)
+    for name in sorted(value.keys() - declared.__struct_fields__):
+        known = " and ".join(field.name for field in fields)
+        return f" has no field {shown(name)}, only {known}"
+    for field in fields:
+        given = value.get(field.name)
+        if given is not None and (wrong := _wrong(given, field.type)):
+            return f".{field.name}{wrong}"
+    return None if _fits(value, declared) else f" {declared.rules_in_words}"
+
+
+def _fits(value: object, declared: object) -> bool:
     try:
-        converted, wrong = msgspec.convert(value, declared), None
+        msgspec.convert(value, declared)
     except msgspec.ValidationError:
-        converted, wrong = None, f"must be {_must_be(declared)}, not {shown(value)}"
-    if isinstance(value, str) and _must_be(declared) == A_STRING:
-        wrong = wrong_with_label(value)
-    if wrong:
-        raise InvalidRequest(f"{name} {wrong}", field=name)
-    return converted
+        return False
+    return True
+
+
+def _culprit(value: object, declared: object) -> object:
+    """Return of a list its first item that does not fit, as a list; or the value."""
+    if isinstance(value, list):
+        return next(([item] for item in value if not _fits([item], declared)), value)
+    return value
+
+
+def _inner(declared: object) -> type[Declared] | None:
+    """Return the object that a field may hold, if it may hold one."""
+    parts = (declared, *get_args(declared), *(a for p in get_args(declared) for a in get_args(p)))
+    return next((p for p in parts if isinstance(p, type) and issubclass(p, Declared)), None)
 
 
 def _must_be(declared: object) -> str:

@@ -13,6 +13,7 @@ from agent.http.app import create_app
 from agent.http.requests import ReportBody, StartBody
 from agent.http.settings import HttpSettings
 from agent.model import LONGEST_LABEL, Labels, Report, Scope, StartRequest
+from agent.sections.probes import SECTIONS
 
 pytestmark = pytest.mark.trio
 
@@ -191,6 +192,15 @@ async def test_a_count_is_any_whole_number(
     assert type(report.baseline_success) in (int, type(None))
 
 
+@pytest.mark.parametrize("path", ["/", "/a..b/...", "/a//b/.", "/späß", "/" + "x/" * 2000])
+async def test_a_path_is_kept_as_it_is(
+    client: TrioClient, recorder: FakeRecorder, path: str
+) -> None:
+    """Containers in containers have paths longer than a label may be."""
+    assert (await ask(client, "POST", "/start", json={"scope": {"cgroup": path}}))[0] == 200
+    assert recorder.requests[0].scope == Scope("cgroup", cgroup=path)
+
+
 async def test_a_pid_is_any_whole_number(client: TrioClient, recorder: FakeRecorder) -> None:
     assert (await ask(client, "POST", "/start", json={"scope": {"pid": 4711.0}}))[0] == 200
     assert recorder.requests[0].scope == Scope("pid", pid=4711)
@@ -218,16 +228,42 @@ async def test_null_means_the_default_in_every_optional_field(
         ("/start", "commit", "a\nb", "commit contains U+000A at position 1"),
         ("/start", "sections", [], "one or more of runqlat, biolatency, offcpu"),
         ("/start", "sections", ["runqlatt"], 'not ["runqlatt"]'),
+        ("/start", "sections", [*SECTIONS, "softirqs"], 'not ["softirqs"]'),
         ("/start", "sections", "runqlat", 'not "runqlat"'),
         ("/start", "timing", "clok", 'timing must be one of clock, accounting, not "clok"'),
         ("/start", "measure_probes", 1, "measure_probes must be true or false, not 1"),
         ("/start", "scope", "callr", '{"pid": N} or {"cgroup": "/path"}, not "callr"'),
-        ("/start", "scope", {"pid": 0}, '{"pid": N} or {"cgroup": "/path"}, not an object'),
-        ("/start", "scope", {"pid": 1, "cgroup": "/"}, "scope must be"),
-        ("/start", "scope", {"cgroup": "relative"}, "scope must be"),
-        ("/start", "scope", {"cgroup": "/a\nb"}, "scope must be"),
-        ("/start", "scope", {"pid": 1, "x": 1}, "scope must be"),
-        ("/start", "scope", {}, "scope must be"),
+        ("/start", "scope", [{"pid": 1}], '{"cgroup": "/path"}, not […]'),
+        *[
+            ("/start", "scope", {"pid": pid}, f"scope.pid must be a whole number from 1 to {text}")
+            for pid, text in (
+                (0, "4194304, not 0"),
+                (-1, "4194304, not -1"),
+                (1 << 22 | 1, "4194304, not 4194305"),
+                ("1", '4194304, not "1"'),
+                (1.5, "4194304, not 1.5"),
+                (True, "4194304, not true"),
+                ([1], "4194304, not [1]"),
+            )
+        ],
+        ("/start", "scope", {"pid": 1, "cgroup": "/"}, "scope needs either pid or cgroup"),
+        ("/start", "scope", {"pid": None}, "scope needs either pid or cgroup"),
+        ("/start", "scope", {}, "scope needs either pid or cgroup"),
+        ("/start", "scope", {"pid": 1, "x": 1}, 'scope has no field "x", only pid and cgroup'),
+        ("/start", "scope", {"cgroup": ""}, 'scope.cgroup must begin with "/"; the line 0::'),
+        ("/start", "scope", {"cgroup": "relative"}, 'scope.cgroup must begin with "/"'),
+        ("/start", "scope", {"cgroup": 7}, "scope.cgroup must be the path of a cgroup, not 7"),
+        ("/start", "scope", {"cgroup": "/a\nb"}, "scope.cgroup contains U+000A at position 2"),
+        ("/start", "scope", {"cgroup": "/a\0b"}, "scope.cgroup contains U+0000 at position 2"),
+        ("/start", "scope", {"cgroup": "/\ud800"}, "scope.cgroup contains U+D800 at position 1"),
+        (
+            *("/start", "scope", {"cgroup": "/" + "x/" * 3000}),
+            "scope.cgroup has 6001 characters; the limit is 4095",
+        ),
+        *[
+            ("/start", "scope", {"cgroup": path}, 'scope.cgroup contains ".."; the line 0::')
+            for path in ("/..", "/x.slice/../", "/../../etc", "/a/../b")
+        ],
         (
             "/report",
             "baseline_success",

@@ -327,7 +327,8 @@ def test_a_caller_by_ipv4_is_known_to_an_agent_on_every_address() -> None:
     [
         ({"pid": 4_194_303}, "no_such_process"),
         ({"cgroup": "/cba-no-such-cgroup"}, "no_such_cgroup"),
-        ({"cgroup": "/../../../etc"}, "no_such_cgroup"),
+        ({"cgroup": f"/{'x' * 300}"}, "no_such_cgroup"),
+        ({"cgroup": "/.."}, "invalid_field"),
     ],
 )
 def test_a_scope_that_is_not_there_is_refused(

@@ -212,7 +212,9 @@ def test_a_path_of_the_file_system_and_the_root(hierarchy: Path) -> None:
     assert cgroups.chain("/") == (hierarchy.stat().st_ino,)
 
 
-@pytest.mark.parametrize("path", ["/c", "/..", "/a/../../", "/a/b/cgroup.procs", "/a\0b"])
+@pytest.mark.parametrize(
+    "path", ["/c", "/..", "/a/../../", "/a/b/cgroup.procs", "/a\0b", "/" + "x" * 300, "/x" * 2000]
+)
 def test_what_is_no_cgroup(hierarchy: Path, path: str) -> None:
     with pytest.raises(ScopeError) as refused:
         cgroups.chain(path)

@@ -4,7 +4,10 @@ import os
 from pathlib import Path
 
 from agent.errors import ScopeError
+from agent.model import OF_A_PROCESS
 from agent.streams.shared.layout import CGROUP_CHAIN
+
+LONGEST_QUOTED = 256
 
 
 def chain(path: str) -> tuple[int, ...]:
@@ -59,13 +62,25 @@ def _found(path: str) -> tuple[Path, Path]:
         )
     below = path.removeprefix(str(mount)) if Path(path).is_relative_to(mount) else path
     directory = Path(os.path.normpath(f"{mount}/{below}"))
-    if not directory.is_relative_to(mount) or not (directory / "cgroup.procs").exists():
+    if not directory.is_relative_to(mount) or not _is_cgroup(directory):
         raise _missing(path, mount)
     return mount, directory
 
 
+def _is_cgroup(directory: Path) -> bool:
+    try:
+        return (directory / "cgroup.procs").exists()
+    except OSError:  # a name is longer than any can be
+        return False
+
+
 def _missing(path: str, mount: Path) -> ScopeError:
-    return ScopeError(f"no cgroup {path} below {mount}", code="no_such_cgroup")
+    text = f"there is no cgroup {_shortened(path)} below {mount}; {OF_A_PROCESS}"
+    return ScopeError(text, code="no_such_cgroup")
+
+
+def _shortened(path: str) -> str:
+    return path if len(path) <= LONGEST_QUOTED else f"{path[:LONGEST_QUOTED]}…"
 
 
 def _mount_point() -> Path | None:

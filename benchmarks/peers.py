@@ -108,52 +108,26 @@ PEERS = (
     ),
 )
 
+
+def _libbpf_tool(command: str, *, programs: int, proof: str) -> PeerTool:
+    """Return a tool of libbpf-tools: that it traces shows only in the programs it attaches."""
+    return PeerTool(
+        name=f"libbpf-{command}",
+        label=f"libbpf-tools {command}",
+        command=(command,),
+        package="libbpf-tools",
+        ready="",
+        programs=programs,
+        proof=proof,
+    )
+
+
 LIBBPF_TOOLS = (
-    PeerTool(
-        name="libbpf-runqlat",
-        label="libbpf-tools runqlat",
-        command=("runqlat",),
-        package="libbpf-tools",
-        ready="",
-        programs=3,
-        proof=r"->.*\|",
-    ),
-    PeerTool(
-        name="libbpf-offcputime",
-        label="libbpf-tools offcputime",
-        command=("offcputime",),
-        package="libbpf-tools",
-        ready="",
-        programs=1,
-        proof=r"\(\d+\)\n +\d+",
-    ),
-    PeerTool(
-        name="libbpf-syscount",
-        label="libbpf-tools syscount",
-        command=("syscount",),
-        package="libbpf-tools",
-        ready="",
-        programs=1,
-        proof=r"SYSCALL +COUNT\n\S",
-    ),
-    PeerTool(
-        name="libbpf-biolatency",
-        label="libbpf-tools biolatency",
-        command=("biolatency",),
-        package="libbpf-tools",
-        ready="",
-        programs=2,
-        proof="",
-    ),
-    PeerTool(
-        name="libbpf-execsnoop",
-        label="libbpf-tools execsnoop",
-        command=("execsnoop",),
-        package="libbpf-tools",
-        ready="",
-        programs=2,
-        proof=r"^PCOMM.*\n\S",
-    ),
+    _libbpf_tool("runqlat", programs=3, proof=r"->.*\|"),
+    _libbpf_tool("offcputime", programs=1, proof=r"\(\d+\)\n +\d+"),
+    _libbpf_tool("syscount", programs=1, proof=r"SYSCALL +COUNT\n\S"),
+    _libbpf_tool("biolatency", programs=2, proof=""),
+    _libbpf_tool("execsnoop", programs=2, proof=r"^PCOMM.*\n\S"),
 )
 """The tools of libbpf-tools that together measure what our five sections do."""
 

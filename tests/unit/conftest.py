@@ -1,14 +1,16 @@
-"""A recorder on top of a collector without a kernel, for tests of what it does in a run."""
+"""What several unit tests run without a kernel: a recorder and its collector, batches."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import trio
 import trio.testing
 from fakes.collector import FakeCollector
+from fakes.kernel_batches import KernelBatches
 
 from agent.aggregate.series import SeriesStore
 from agent.recording.recorder import Recorder
+from agent.streams.drain.batches import OpenBatches
 
 
 @pytest.fixture
@@ -32,3 +34,17 @@ async def gate() -> AsyncIterator[trio.Event]:
     gate = trio.Event()
     yield gate
     gate.set()
+
+
+@pytest.fixture
+def kernel() -> Iterator[KernelBatches]:
+    kernel = KernelBatches()
+    yield kernel
+    kernel.close()
+
+
+@pytest.fixture
+def batches(kernel: KernelBatches) -> Iterator[OpenBatches]:
+    batches = OpenBatches(kernel.fd, kernel.geometry)
+    yield batches
+    batches.close()

@@ -1,7 +1,6 @@
 """Every event is handed over exactly once, however it arrives and whenever the reader looks."""
 
 import random
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -34,20 +33,6 @@ class Received:
         # each event is whole: its other words count up from the first
         assert (np.diff(events, axis=1) == 1).all()
         self.events[stream] += events[:, 0].tolist()
-
-
-@pytest.fixture
-def kernel() -> Iterator[KernelBatches]:
-    kernel = KernelBatches()
-    yield kernel
-    kernel.close()
-
-
-@pytest.fixture
-def batches(kernel: KernelBatches) -> Iterator[OpenBatches]:
-    batches = OpenBatches(kernel.fd, kernel.geometry)
-    yield batches
-    batches.close()
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fakes.histograms import content, histogram_of
 from fakes.kernel_batches import FOLDED_PER_ATTEMPT, KernelBatches
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -52,37 +53,6 @@ class Added:
         for histogram, growth in zip(self.histograms[stream], growths, strict=True):
             histogram.add(growth.counts, growth.ns, growth.lowest, growth.highest, growth.overflow)
             self.absent += growth.absent
-
-
-def histogram_of(values: Sequence[int]) -> LatencyHistogram:
-    histogram = LatencyHistogram()
-    histogram.fold(np.array(values, np.uint64))
-    return histogram
-
-
-def content(histogram: LatencyHistogram) -> tuple[object, ...]:
-    return (
-        histogram.counts.tolist(),
-        histogram.total_count,
-        histogram.sum_ns,
-        histogram.min_ns,
-        histogram.max_ns,
-        histogram.overflow,
-    )
-
-
-@pytest.fixture
-def kernel() -> Iterator[KernelBatches]:
-    kernel = KernelBatches()
-    yield kernel
-    kernel.close()
-
-
-@pytest.fixture
-def batches(kernel: KernelBatches) -> Iterator[OpenBatches]:
-    batches = OpenBatches(kernel.fd, kernel.geometry)
-    yield batches
-    batches.close()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from itertools import chain
 
 import numpy as np
 import pytest
+from fakes.histograms import content, histogram_of
 from hdrh.histogram import HdrHistogram
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,23 +25,6 @@ latencies = st.lists(
     ),
     max_size=60,
 )
-
-
-def histogram_of(numbers):
-    histogram = LatencyHistogram()
-    histogram.fold(np.array(numbers, np.uint64))
-    return histogram
-
-
-def content(histogram):
-    return (
-        histogram.counts.tolist(),
-        histogram.total_count,
-        histogram.sum_ns,
-        histogram.min_ns,
-        histogram.max_ns,
-        histogram.overflow,
-    )
 
 
 @given(latencies)

@@ -1,4 +1,6 @@
-"""The run that tests of the recorder start, and the series under which /metrics shows it."""
+"""The run that tests of the recorder start, its verdict, and its series on /metrics."""
+
+from typing import Any
 
 from fakes.totals import Shown
 
@@ -19,3 +21,12 @@ def waits(recorder: Recorder) -> int:
     series = recorder.series.get(SERIES)
     shown = Shown(series).runqlat if series is not None else None
     return shown.count if shown is not None else 0
+
+
+def verdict(evidence: dict[str, Any]) -> str:
+    return str(evidence["completeness"]["verdict"])
+
+
+async def one_run(recorder: Recorder) -> dict[str, Any]:
+    await recorder.start(REQUEST)
+    return await recorder.stop()

@@ -23,12 +23,6 @@ def shared() -> Iterator[RunningServer]:
         yield server
 
 
-@pytest.fixture
-def server() -> Iterator[RunningServer]:
-    with running_server() as server:
-        yield server
-
-
 def test_the_plain_client_of_the_contract(server: RunningServer) -> None:
     agent, sha, sha256 = server.url, SHA, SHA256
     requests.post(f"{agent}/start", json={"scenario": "baseline", "impl": "python",

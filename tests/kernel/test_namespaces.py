@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
 from fakes import faults
 from fakes.copied_package import Copy
+from fakes.marks import MARKS, marks, order
 from fakes.processes import children, status_field
 from fakes.program import PROGRAMS, Program, program
 from fakes.real_agent import ANSWER_SECONDS, STARTING_SECONDS, RealAgent
@@ -26,7 +26,6 @@ from agent.client.interpreter import PACKAGE_FOLDER, own_module
 from agent.client.spawn import running_agent
 from agent.model import TIMINGS, Json
 
-MARKS = 100
 NSENTER = "/usr/bin/nsenter"
 
 
@@ -64,14 +63,6 @@ def nested() -> Iterator[Namespaced]:
     """An agent that is process 1 of its own pid namespace, as in a container."""
     with agent_in("pid") as nested:
         yield nested
-
-
-def order(how: str, **details: Any) -> str:
-    return json.dumps({"how": how, "marks": MARKS, **details})
-
-
-def marks(evidence: Json) -> int:
-    return int(evidence["syscall_counts"]["all"].get("getpgid", 0))
 
 
 def codes(evidence: Json) -> set[str]:

@@ -3,54 +3,29 @@
 Tasks make marks: calls that nothing else makes. The run must count exactly as many as were made.
 """
 
-import json
-import os
-import socket
 import subprocess
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 import requests
 from fakes.checks import checks_of
 from fakes.disks import Disk
+from fakes.marks import MARKS, busy, marks, order
 from fakes.needs import needs_io_uring
 from fakes.proc import switches
 from fakes.processes import status_field
-from fakes.program import PROGRAMS, program
+from fakes.program import program
 from fakes.real_agent import ANSWER_SECONDS, RealAgent, running
 from fakes.waiting import eventually
 
 from agent.model import TIMINGS
 
-MARKS = 100
 CALLS = 500
 NAMED = ("futex", "fsync", "openat", "read", "write")
-
-
-def order(how: str, **details: Any) -> str:
-    return json.dumps({"how": how, "marks": MARKS, **details})
-
-
-def marks(evidence: Any) -> int:
-    return int(evidence["syscall_counts"]["all"].get("getpgid", 0))
-
-
-@contextmanager
-def busy(path: Path) -> Iterator[dict[str, int]]:
-    """Run a noisy neighbor during the block; afterwards the dict says how much of what it made."""
-    made: dict[str, int] = {}
-    with program("neighbour", path) as neighbour:
-        neighbour.work()
-        try:
-            yield made
-        finally:
-            made |= neighbour.work()
 
 
 # --- a tree of processes
@@ -213,112 +188,6 @@ def test_a_small_tree_beside_a_busy_neighbour_costs_little(agent: RealAgent, dis
     assert checks["context_switches"]["ours"] > noise["switches"] / 2
 
 
-# --- block I/O
-
-
-def rows_by(evidence: Any, owner: str) -> int:
-    rows = evidence["biolatency"]["by_operation"]
-    return sum(row["count"] for row in rows if row["by"] == owner and row["operation"] == "write")
-
-
-def test_io_belongs_to_whoever_issued_it(agent: RealAgent, disk: Disk) -> None:
-    file = disk.folder / "written"
-    file.write_bytes(b"." * 4096 * 50)
-    subprocess.run(["sync", file], check=True)
-    write = {"how": "direct", "path": str(file), "count": 50}
-    with (
-        program("disk") as writer,
-        busy(disk.folder / "noise") as noise,
-        agent.run(scope=writer.scope) as run,
-    ):
-        writer.work(json.dumps(write))
-    file.unlink()
-    assert rows_by(run.evidence, "tasks") == run.evidence["biolatency"]["count"] == 50
-    assert noise["writes"] > 0
-
-
-@needs_io_uring
-@pytest.mark.parametrize("options", [{}, {"sections": ["biolatency"]}, {"timing": "accounting"}])
-def test_what_its_io_uring_workers_issue_is_a_programs_own(
-    agent: RealAgent, disk: Disk, tool: Callable[[str], str], options: dict[str, Any]
-) -> None:
-    """The workers are threads of the program, created by the kernel."""
-    file, result = disk.folder / "ring", disk.folder / "ring.json"
-    file.write_bytes(b"." * 4096 * 256)
-    subprocess.run(["sync", file], check=True)
-    job = ("--name=reads", f"--filename={file}", "--size=1M", "--bs=4k", "--rw=randread")
-    how = ("--ioengine=io_uring", "--iodepth=4", "--direct=1", "--force_async=1", "--thread")
-    output = (f"--output={result}", "--output-format=json")
-    with (
-        program("launch", tool("fio"), *job, *how, *output) as fio,
-        agent.run(scope=fio.scope, **options) as run,
-    ):
-        fio.work()
-        assert fio.hear()["status"] == 0
-    made = json.loads(result.read_text())["jobs"][0]["read"]["total_ios"]
-    file.unlink()
-    result.unlink()
-    rows = run.evidence["biolatency"]["by_operation"]
-    reads = sum(row["count"] for row in rows if row["operation"] == "read" and row["by"] == "tasks")
-    assert made == 256
-    # the fio binary itself may have to be read from the disk, too
-    assert reads >= made
-    if "offcpu" in run.evidence:
-        assert "io_worker" in {row["reason"] for row in run.evidence["offcpu"]["top_reasons"]}
-
-
-def test_write_back_stands_apart(agent: RealAgent, disk: Disk) -> None:
-    file = disk.folder / "written"
-    file.write_bytes(b"." * 4096 * 500)
-    # otherwise the writer's own sync(2) would also write what others changed in the file system:
-    # metadata is written by the task that calls sync(2) (2.7 MB once)
-    os.sync()
-    write = {"how": "left_to_the_kernel", "path": str(file), "count": 500}
-    with program("disk") as writer, agent.run(scope=writer.scope) as run:
-        writer.work(json.dumps(write))
-    file.unlink()
-    written = sum(
-        row["bytes"]
-        for row in run.evidence["biolatency"]["by_operation"]
-        if row["by"] == "kernel_threads"
-    )
-    assert written >= 4096 * 500
-    own = [
-        row
-        for row in run.evidence["biolatency"]["by_operation"]
-        if row["by"] == "tasks" and not row["empty"]
-    ]
-    assert sum(row["count"] for row in own) == run.evidence["biolatency"]["count"]
-    assert sum(row["bytes"] for row in own) < 4096 * 500
-
-
-# --- the caller
-
-
-def called(url: str, way: str) -> tuple[int, Any]:
-    command = [sys.executable, PROGRAMS / "caller.py", way, url, str(MARKS)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, timeout=ANSWER_SECONDS, check=True)
-    said = json.loads(done.stdout)
-    return said["pid"], said["evidence"]
-
-
-@pytest.mark.parametrize("way", ["plain", "session", "forked"])
-def test_a_caller_is_known_by_its_connection(agent: RealAgent, way: str) -> None:
-    pid, evidence = called(agent.url, way)
-    assert (evidence["scope"]["kind"], evidence["scope"]["pid"]) == ("caller", pid)
-    assert marks(evidence) == 2 * MARKS
-
-
-def test_a_caller_by_ipv4_is_known_to_an_agent_on_every_address() -> None:
-    """Its socket is in /proc/net/tcp, the agent's end of the connection in tcp6."""
-    with running(["--host", "::"]) as agent:
-        port = urlsplit(agent.url).port
-        for host in ("127.0.0.1", "[::1]"):
-            pid, evidence = called(f"http://{host}:{port}", "plain")
-            assert (evidence["scope"]["kind"], evidence["scope"]["pid"]) == ("caller", pid)
-            assert marks(evidence) == 2 * MARKS
-
-
 # --- invalid scopes
 
 
@@ -366,27 +235,6 @@ def test_the_agent_itself_cannot_be_the_scope(agent: RealAgent) -> None:
         answer = requests.post(f"{agent.url}/start", json=body, timeout=ANSWER_SECONDS)
         assert answer.status_code == 422, answer.text
         assert answer.json()["error"] == "scope_is_the_agent"
-
-
-def address_of_this_machine() -> str:
-    """Return an address of this machine that other machines can use."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_route:
-        try:
-            any_route.connect(("192.0.2.1", 9))
-        except OSError as error:
-            pytest.skip(f"this machine has no network: {error.strerror}")
-        address: str = any_route.getsockname()[0]
-    return address
-
-
-def test_a_caller_over_a_network_is_refused() -> None:
-    with running(["--host", address_of_this_machine()], ready=False) as agent:
-        body = {"scope": "caller"}
-        answer = requests.post(f"{agent.url}/start", json=body, timeout=ANSWER_SECONDS)
-        assert (answer.status_code, answer.json()["error"]) == (422, "caller_not_local")
-        assert answer.json()["field"] == "scope"
-        assert "pid" in answer.json()["message"]
-        assert not agent.status()["running"]
 
 
 # --- the whole system

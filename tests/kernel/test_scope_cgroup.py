@@ -1,6 +1,5 @@
 """A cgroup as the scope: its tasks count from when they enter it until they leave it."""
 
-import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -11,11 +10,11 @@ import pytest
 from fakes import faults
 from fakes.cgroups import mounted
 from fakes.copied_package import Copy
+from fakes.marks import MARKS, marks, order
 from fakes.needs import lacking
 from fakes.program import program
 from fakes.real_agent import RealAgent
 
-MARKS = 100
 NOTICED_SECONDS = 1.0
 """Far longer than the agent needs to notice that tasks were moved (FOLLOW_INTERVAL_S)."""
 
@@ -51,14 +50,6 @@ def cgroup() -> Iterator[Callable[[str], Cgroup]]:
         for pid in (each.path / "cgroup.procs").read_text().split():
             (mount / "cgroup.procs").write_text(pid)
         each.path.rmdir()
-
-
-def order(how: str, **details: Any) -> str:
-    return json.dumps({"how": how, "marks": MARKS, **details})
-
-
-def marks(evidence: Any) -> int:
-    return int(evidence["syscall_counts"]["all"].get("getpgid", 0))
 
 
 def test_members_count_and_others_do_not(agent: RealAgent, cgroup: Callable[[str], Cgroup]) -> None:

@@ -40,7 +40,7 @@ def verdict(evidence: Mapping[str, Any], style: Style) -> list[str]:
 def _reason(text: str) -> str:
     """Return a reason; what a failed check says stands in full among the checks."""
     code, _, said = text.partition(": ")
-    return f"{code}: {said.partition(':')[0]}" if code == "check_failed" else text
+    return f"{code}: {said.partition(': ')[0]}" if code == "check_failed" else text
 
 
 def events(evidence: Mapping[str, Any], columns: int, style: Style) -> list[str]:

@@ -264,6 +264,12 @@ def test_the_text_of_a_failed_check_is_not_repeated() -> None:
     assert " ".join(text.split()).count("Take the times of runqlat") == 1
 
 
+def test_the_reason_of_a_failed_check_has_the_whole_name_of_the_check() -> None:
+    reason = "check_failed: block_write_254:0: 12 requests by the agent's account"
+    text = render(evidence(completeness={"verdict": "degraded", "reasons": [reason]}))
+    assert "  - check_failed: block_write_254:0\n" in text
+
+
 def test_a_failed_check_of_an_older_agent_says_its_figures() -> None:
     checks = evidence()["checks"]
     del checks[1]["text"]

@@ -1,6 +1,7 @@
 """Privileges: the serving process has none, and few are needed to collect."""
 
 import os
+import pwd
 import subprocess
 import sys
 import time
@@ -98,6 +99,29 @@ def test_the_user_that_it_becomes_can_be_chosen(tmp_path: Path) -> None:
         assert nothing(agent.pid)
         with agent.run():
             pass
+
+
+def test_an_account_is_taken_with_its_own_group(tmp_path: Path) -> None:
+    account = next(a for a in pwd.getpwall() if a.pw_uid and a.pw_gid not in (0, a.pw_uid))
+    with launched(tmp_path / "log", "--user", account.pw_name) as agent:
+        assert status_field(agent.pid, "Uid").split() == [str(account.pw_uid)] * 4
+        assert status_field(agent.pid, "Gid").split() == [str(account.pw_gid)] * 4
+        assert nothing(agent.pid)
+
+
+def test_what_stands_for_no_user_does_not_leave_it_root() -> None:
+    started = own_module("agent", "--port", "0", "--user", str(2**32 - 1))
+    done = subprocess.run(
+        started.command,
+        env=dict(started.environment),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
+    )
+    assert done.returncode == 1
+    [said] = done.stderr.splitlines()
+    assert "there is no such user" in said
 
 
 # --- as an ordinary user

@@ -1,12 +1,13 @@
 """Choice of the user that the serving process becomes."""
 
+import grp
 import os
 import pwd
 
 import pytest
 
 from agent.streams.shared import privileges
-from agent.streams.shared.privileges import DYNAMIC_UIDS, uid_of, unused_uid
+from agent.streams.shared.privileges import DYNAMIC_UIDS, NOGROUP, gid_of, uid_of, unused_uid
 
 
 def test_agents_that_start_at_once_hardly_choose_the_same_uid() -> None:
@@ -29,3 +30,25 @@ def test_a_user_by_name_or_number() -> None:
     assert uid_of("64321") == 64_321
     with pytest.raises(KeyError):
         uid_of("no-such-user")
+
+
+@pytest.mark.parametrize("number", [str(2**32 - 1), str(2**32), "9" * 5000, "٣", "-1", "", " 5"])
+def test_what_is_no_uid_is_no_user(number: str) -> None:
+    """2**32 - 1 is -1 to setresuid(2), which then leaves the user as it is: root."""
+    with pytest.raises(KeyError):
+        uid_of(number)
+
+
+def test_the_group_is_the_accounts_own() -> None:
+    """The number of a user may be that of a group with rights: of disk, on Debian, user man has."""
+    accounts = pwd.getpwall()
+    assert any(account.pw_uid != account.pw_gid for account in accounts)
+    uids = {account.pw_uid: account.pw_gid for account in reversed(accounts)}
+    assert {uid: gid_of(uid) for uid in uids} == uids
+
+
+def test_a_number_without_an_account_gets_no_group_that_has_a_name() -> None:
+    uids = {account.pw_uid for account in pwd.getpwall()}
+    [gid, *_] = [group.gr_gid for group in grp.getgrall() if group.gr_gid not in uids]
+    assert gid_of(gid) == NOGROUP
+    assert gid_of(64_321) == 64_321

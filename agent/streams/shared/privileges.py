@@ -1,7 +1,9 @@
 """Drop privileges, and check which ones this process has. Standard library only, Linux only."""
 
+import contextlib
 import ctypes
 import errno
+import grp
 import os
 import pwd
 from collections.abc import Callable
@@ -19,6 +21,11 @@ CAPABILITY_VERSION_3 = 0x20080522
 
 # systemd's range for dynamic users (systemd.exec(5)): no user in it outlives its service
 DYNAMIC_UIDS = range(61184, 65520)
+
+NO_ID = (1 << 32) - 1
+"""-1 to setresuid(2) and setresgid(2): it stands for no user or group, and changes nothing."""
+NOGROUP = 65_534
+"""The group of files that are nobody's (DEFAULT_OVERFLOWGID in include/linux/highuid.h)."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -69,8 +76,28 @@ def can_load_programs() -> bool:
 
 
 def uid_of(user: str) -> int:
-    """Return the uid of a user given by name or number. Raises KeyError for an unknown name."""
-    return int(user) if user.isdecimal() else pwd.getpwnam(user).pw_uid
+    """Return the uid of a user given by name or number, which may have no account.
+
+    Raises KeyError for an unknown name, and for what is no uid.
+    """
+    if not (user.isascii() and user.isdecimal()):
+        return pwd.getpwnam(user).pw_uid
+    if len(user) > len(str(NO_ID)) or int(user) >= NO_ID:
+        raise KeyError(user)
+    return int(user)
+
+
+def gid_of(uid: int) -> int:
+    """Return the primary group of a uid's account; without an account, a group without rights.
+
+    That is the one with the same number, unless it has a name: such a group may own devices.
+    """
+    with contextlib.suppress(KeyError):
+        return pwd.getpwuid(uid).pw_gid
+    with contextlib.suppress(KeyError):
+        grp.getgrgid(uid)
+        return NOGROUP
+    return uid
 
 
 def unused_uid() -> int:
@@ -122,9 +149,10 @@ def drop_everything(uid: int | None) -> None:
 
 def _become(uid: int) -> None:
     """Change user and group, and leave all other groups. Raises CannotDrop."""
+    gid = gid_of(uid)
     steps: dict[str, Callable[[], None]] = {
         "setgroups": partial(os.setgroups, []),
-        "setresgid": partial(os.setresgid, uid, uid, uid),
+        "setresgid": partial(os.setresgid, gid, gid, gid),
         "setresuid": partial(os.setresuid, uid, uid, uid),
     }
     have = effective_capabilities()
@@ -134,6 +162,8 @@ def _become(uid: int) -> None:
         except OSError as error:
             cure = _cure(error.errno, have)
             raise CannotDrop(f"cannot become uid {uid}: {name}: {error.strerror}{cure}") from error
+    if (os.getresuid(), os.getresgid()) != ((uid,) * 3, (gid,) * 3):
+        raise CannotDrop(f"cannot become uid {uid}: the kernel left user or group as they were")
 
 
 def _cure(number: int | None, capabilities: int) -> str:

@@ -1,6 +1,7 @@
 """A supervisor without a kernel: its tables stay empty, and the test fills its perf buffer."""
 
 import os
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -8,6 +9,7 @@ import trio
 from fakes.kernel_batches import KernelBatches
 from fakes.transport_memory import PAGE, PerfMemory
 
+from agent.streams.collect.tables import COUNTERS_DTYPE
 from agent.streams.shared import messages
 from agent.streams.shared.channel import Reply
 from agent.streams.shared.messages import (
@@ -70,6 +72,11 @@ class FakeSupervisor:
                 os.close(fd)
             raise
         return cast("Reply[AnswerT]", reply)
+
+    def move_between_cgroups(self) -> None:
+        """Count a task that was moved between cgroups, as the program on that event does."""
+        _, offset, *_ = cast("Any", COUNTERS_DTYPE.fields)["cgroup_moves"]
+        os.pwrite(self._tables["counters"], (1).to_bytes(8, sys.byteorder), offset)
 
     def close(self) -> None:
         self.buffer.close()

@@ -5,6 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,23 @@ from fakes.transport_memory import FakeWakeups, batch_id
 
 from agent.aggregate.series import SeriesStore
 from agent.errors import ScopeError
-from agent.model import StartRequest
+from agent.model import Scope, StartRequest
 from agent.recording.recorder import Recorder
 from agent.sections.probes import DEFAULT_SECTIONS
+from agent.streams.collect import cgroups
 from agent.streams.collect.collector import KernelCollector
 from agent.streams.drain.batches import Words
 from agent.streams.drain.folded import Growth
 from agent.streams.drain.transport import Transports
 from agent.streams.shared.causes import CannotCollect, cannot
 from agent.streams.shared.layout import BATCH_WORDS, STREAM_RUNQLAT
-from agent.streams.shared.messages import ArmRequest, DisarmRequest, PrepareRequest, Request
+from agent.streams.shared.messages import (
+    ArmRequest,
+    DisarmRequest,
+    PrepareRequest,
+    Request,
+    RescopeRequest,
+)
 from agent.streams.shared.plan import Plan
 
 REQUEST = StartRequest(transport="perf")
@@ -221,6 +229,25 @@ async def test_a_table_that_cannot_be_mapped_is_the_limits_fault(
     assert (started["available"], started["code"]) == (False, "too_many_files")
     assert not supervisor.attached
     await recorder.stop()
+
+
+async def test_a_search_for_members_that_fails_is_a_fault_of_the_run(
+    collector: KernelCollector,
+    supervisor: FakeSupervisor,
+    monkeypatch: pytest.MonkeyPatch,
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """The supervisor detaches everything then, and has nothing left to refuse at the stop."""
+    monkeypatch.setattr(cgroups, "chain", lambda path: (1, 2))
+    scope = Scope("cgroup", cgroup="/bench")
+    await collector.start(replace(REQUEST, scope=scope), CountingSink())
+    supervisor.answering = failing(RescopeRequest, cannot("out_of_memory", "of the machine"))
+    supervisor.move_between_cgroups()
+    await trio.sleep(1)
+    supervisor.attached = False
+    stopped = await collector.stop()
+    assert stopped.faults.keys() == {"out_of_memory"}
+    assert "of the machine" in stopped.faults["out_of_memory"]
 
 
 @pytest.mark.parametrize("error", [cannot("supervisor_lost", "gone"), ValueError("nonsense")])

@@ -17,7 +17,7 @@ from agent.streams.collect.observed import Arming, Observed, Stopped
 from agent.streams.collect.observer import Mapped, Observer
 from agent.streams.collect.running import Running, Work
 from agent.streams.collect.scopes import cgroup_at_stop, scope_numbers
-from agent.streams.collect.tables import Tables, mapped_table
+from agent.streams.collect.tables import mapped_table
 from agent.streams.collect.task_summaries import Summaries
 from agent.streams.drain.poller import Drain, Receiver
 from agent.streams.drain.transport import Asks, Transports
@@ -180,7 +180,7 @@ class KernelCollector:
         assert self._nursery is not None
         others: list[Work] = [partial(self._transports.follow_cpus, plan.transport)]
         if request.scope.kind == "cgroup":
-            others.append(partial(self._follow_cgroup, running.observer.tables))
+            others.append(partial(self._follow_cgroup, running))
         self._nursery.start_soon(running.work, *others)
         self._running = running
 
@@ -202,17 +202,19 @@ class KernelCollector:
             return reply.answer, task_summaries.none()
         return reply.answer, task_summaries.from_file(reply.fds[messages.SUMMARIES])
 
-    async def _follow_cgroup(self, tables: Tables) -> None:
+    async def _follow_cgroup(self, running: Running) -> None:
         """Have membership determined again whenever tasks were moved between cgroups."""
         seen = 0
         while True:
-            moves = tables.count("cgroup_moves")
+            moves = running.observer.tables.count("cgroup_moves")
             if moves != seen:
                 seen = moves
                 try:
                     await self._client.ask(RescopeRequest())
-                except CannotCollect:
-                    return  # `stop` will report it
+                except CannotCollect as error:
+                    # it has detached everything, or it is gone
+                    running.faults[error.code] = error.message
+                    return
             await trio.sleep(FOLLOW_INTERVAL_S)
 
     def _adopt(self, reply: Reply[PrepareAnswer] | Reply[ArmAnswer]) -> Mapped:

@@ -1,5 +1,6 @@
 """The listening socket, opened before privileges are dropped (ports below 1024)."""
 
+import contextlib
 import socket
 
 BACKLOG = 1024
@@ -20,14 +21,12 @@ def open_listener(host: str, port: int) -> socket.socket:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        sock = socket.socket(family, kind, protocol)
-        try:
+        with contextlib.ExitStack() as unless_listening:
+            sock = unless_listening.enter_context(socket.socket(family, kind, protocol))
             _prepare(sock)
             sock.bind(address)
             sock.listen(BACKLOG)
-        except BaseException:
-            sock.close()
-            raise
+            unless_listening.pop_all()
     except OSError as error:
         raise type(error)(
             error.errno, f"cannot listen on {host}:{port}: {error.strerror}"

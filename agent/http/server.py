@@ -4,6 +4,7 @@ Resources: two descriptors per listener, and one per connection for at most
 `HttpSettings.max_connections` (fewer if the process may not open twice as many files).
 """
 
+import contextlib
 import errno
 import logging
 import resource
@@ -78,9 +79,14 @@ class _Server:
         async with listener:
             while True:
                 stream = await self._accept(listener)
-                if stream is not None:
+                if stream is None:
+                    continue
+                # nobody else would close it if we are cancelled while there is no room
+                with contextlib.ExitStack() as unless_served:
+                    unless_served.callback(stream.socket.close)
                     await self._make_room()
-                    nursery.start_soon(self._run, self._connection(stream))
+                    unless_served.pop_all()
+                nursery.start_soon(self._run, self._connection(stream))
 
     async def _accept(self, listener: trio.SocketListener) -> trio.SocketStream | None:
         try:

@@ -117,6 +117,25 @@ def test_a_client_that_waits_for_the_recorder_is_not_closed() -> None:
             assert waiting.recv(65536).startswith(b"HTTP/1.1 200")
 
 
+def test_a_client_that_waits_for_room_is_hung_up_on_at_the_end() -> None:
+    """Not by the garbage collector, which would warn of it."""
+    with running_server(HttpSettings(max_connections=1)) as server, ExitStack() as stack:
+        release = hold(server, "arming")
+        start = stack.enter_context(server.connect())
+        start.sendall(b"POST /start HTTP/1.1\r\n" + HOST + b"\r\n")
+        eventually(lambda: bool(server.recorder.requests))
+        late = stack.enter_context(server.connect())
+        late.sendall(ASKS_STATUS)
+        late.settimeout(0.3)  # it has been accepted by then, and there is no room for it
+        with pytest.raises(TimeoutError):
+            late.recv(1)
+        late.settimeout(10)
+        assert not server.shut_down(0)
+        assert read_to_end(late) == b""
+        release()
+        assert start.recv(65536).startswith(b"HTTP/1.1 200")
+
+
 def test_thousands_of_idle_connections(server: RunningServer) -> None:
     number = 2000
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

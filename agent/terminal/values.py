@@ -34,11 +34,13 @@ def rows(value: object) -> list[Mapping[str, Any]]:
 def printable(value: object, limit: int = 200) -> str:
     """Return the value as text that contains nothing a terminal would interpret.
 
+    Of a longer text than ``limit`` characters, the beginning, ending in an ellipsis.
+
     A task can choose any name for itself. Control bytes, bidirectional overrides and lone
     surrogates are shown as escapes.
     """
     text = ABSENT if value is None else str(value)
-    safe = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:limit])
+    safe = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[: limit + 1])
     return safe if len(safe) <= limit else safe[: limit - 1] + "…"
 
 

@@ -72,6 +72,7 @@ def test_printable_text_is_printable_and_bounded(text: str, limit: int) -> None:
     shown = values.printable(text, limit)
     assert shown.isprintable()
     assert len(shown) <= limit
+    assert shown.endswith("…") or len(text) <= limit
 
 
 def test_what_has_another_shape_counts_as_absent() -> None:

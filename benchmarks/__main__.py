@@ -120,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     rates.add_argument("--runs", type=_positive, help=f"runs in all (default: {QUICK_RUNS})")
     rates.add_argument("--only", nargs="+", default=[], metavar="LOAD", choices=LOAD_NAMES)
-    rates.add_argument("--out", type=Path, help="write JSON to this file")
+    rates.add_argument("--out", type=_new_file, help="write JSON to this file")
     rates.set_defaults(run=_verdicts)
     joined = commands.add_parser("merge", help="combine several results from one machine")
     joined.add_argument("files", nargs="+", type=Path)

@@ -109,15 +109,23 @@ def _as(account: pwd.struct_passwd, program: str, *arguments: str, cwd: str) -> 
     folder = _bin()
     if folder is None:
         raise WorkloadFailed("PostgreSQL is not installed")
-    switch = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
-    _output([str(folder / program), *arguments], cwd=cwd, **(switch if os.geteuid() == 0 else {}))
+    _output([str(folder / program), *arguments], account if os.geteuid() == 0 else None, cwd)
 
 
-def _output(command: Sequence[str], **options: object) -> str:
+def _output(
+    command: Sequence[str], account: pwd.struct_passwd | None = None, cwd: str | None = None
+) -> str:
     """Return a command's output, through a file: the server would keep a pipe from pg_ctl open."""
     with tempfile.TemporaryFile("w+") as file:
-        done = subprocess.run(  # type: ignore[call-overload]
-            command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, **options
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            cwd=cwd,
+            user=account.pw_uid if account else None,
+            group=account.pw_gid if account else None,
+            extra_groups=[] if account else None,
         )
         file.seek(0)
         output = file.read()

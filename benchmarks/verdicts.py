@@ -199,7 +199,10 @@ def described(alarm: Alarm) -> str:
 def measure_rates(
     agent: RunningAgent, runs: int, only: Sequence[str], tell: Callable[[str], None]
 ) -> Rates:
-    """Make about ``runs`` runs in all, the same number for each load and scope."""
+    """Make about ``runs`` runs in all, the same number for each load and scope.
+
+    Runs beside a load that ended on its own do not count: when it ended is not known.
+    """
     began = time.monotonic()
     chosen = [load for load in LOADS if not only or load.name in only]
     missing = {load.name: why for load in chosen if (why := load.check())}
@@ -208,7 +211,7 @@ def measure_rates(
     rows: list[Row] = []
     for load in able:
         try:
-            rows += beside(agent, load, each, tell)
+            rows += list(beside(agent, load, each, tell))
         except (WorkloadFailed, AgentRefused, AgentUnreachable) as error:
             missing[load.name] = Missing(str(error))
         except CannotMeasure as error:

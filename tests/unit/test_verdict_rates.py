@@ -1,15 +1,19 @@
 """How alarms are judged and counted, on made-up runs: nothing is run."""
 
+import os
 import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from agent.overhead.protocols import Missing
-from benchmarks import procfs
+from agent.client.spawn import RunningAgent
+from agent.overhead.protocols import Missing, WorkloadFailed
+from benchmarks import procfs, verdicts
 from benchmarks.__main__ import RATES_PAGE, rates_page
-from benchmarks.verdict_loads import tree
+from benchmarks.verdict_loads import Load, tree
 from benchmarks.verdicts import Alarm, Bracket, Rates, Row, proof_of
 from benchmarks.verdicts_page import render, write_page
 
@@ -57,9 +61,32 @@ def rates(*alarms: Alarm) -> Rates:
 def test_the_table_counts_alarms_and_those_that_are_false() -> None:
     text = render(rates(alarm(), alarm("30 unseen")))
     assert "cpu_time 2, unseen 2" in text
-    assert "80 runs in 100 s, 1 false alarms, at most 1 of one load: pass" in text
+    assert "80 runs in 100 s, 1 false alarms, at most 1 of one load: needs 800 runs" in text
     assert "pgbench not run: not installed" in text
     assert "at most 2 of one load: FAIL" in render(rates(alarm(), alarm()))
+
+
+def test_only_a_full_number_of_runs_passes() -> None:
+    row = Row("idle", "nothing", "scope", 800, (alarm(),))
+    assert "at most 1 of one load: pass" in render(Rates((row,)))
+
+
+def test_runs_beside_a_load_that_ended_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextmanager
+    def ends() -> Iterator[int]:
+        yield os.getpid()
+        raise WorkloadFailed("it ended with status 1")
+
+    def goes_on() -> AbstractContextManager[int]:
+        return nullcontext(os.getpid())
+
+    loads = [Load(run.__name__, "", lambda: None, run) for run in (ends, goes_on)]
+    monkeypatch.setattr(verdicts, "LOADS", loads)
+    monkeypatch.setattr(verdicts, "SETTLE_SECONDS", 0)
+    monkeypatch.setattr(verdicts, "one_run", lambda *_: None)
+    found = verdicts.measure_rates(cast("RunningAgent", None), 8, [], lambda _: None)
+    assert [(row.load, row.runs) for row in found.rows] == [("goes_on", 2), ("goes_on", 2)]
+    assert found.missing == {"ends": Missing("it ended with status 1")}
 
 
 def test_the_page_is_made_of_what_was_written() -> None:

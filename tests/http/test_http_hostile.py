@@ -11,6 +11,7 @@ from fakes.descriptors import open_fds
 from fakes.http_server import RunningServer, running_server
 from fakes.raw_http import (
     ASKS_STATUS,
+    HOST,
     SLOW_BODY,
     SLOW_HEADERS,
     WANTS_METRICS,

@@ -170,7 +170,7 @@ def build_parser() -> argparse.ArgumentParser:
         type=_seed,
         default=None,
         metavar="N",
-        help=f"with --mock: number that the events follow from (default: {defaults.mock_seed})",
+        help=f"with --mock: seed of the synthetic events (default: {defaults.mock_seed})",
     )
     serve.set_defaults(parser=serve, run=_serve)
 
@@ -194,7 +194,10 @@ def build_parser() -> argparse.ArgumentParser:
         " pipes). A pipeline needs a shell: -- sh -c 'LINE'.",
     )
     overhead.add_argument(
-        "--rounds", type=_positive, default=10, help="pairs of runs per section (%(default)s)"
+        "--rounds",
+        type=_positive,
+        default=10,
+        help="pairs of runs per section (default: %(default)s)",
     )
     overhead.add_argument(
         "--json", type=Path, metavar="FILE", help="also save the result, with every pair, as JSON"

@@ -63,13 +63,15 @@ class Check:
 
     @property
     def text(self) -> str:
-        """The comparison in sentences, for somebody who knows neither bounds nor causes."""
+        """The comparison in sentences, for a reader who knows neither the bounds nor the causes."""
         agent, kernel = amount(self.ours, self.unit), amount(self.kernel, self.unit)
         sentences = [f"{agent} by the agent's account, {kernel} by {self.standard}"]
         if self.explained:
-            way = "more" if self.explained > 0 else "less"
+            way = "higher" if self.explained > 0 else "lower"
             by = amount(abs(self.explained), self.unit)
-            sentences.append(f"{by} {way} is expected of the kernel's, because {self.because}")
+            sentences.append(
+                f"The kernel's figure is expected to be {by} {way}, because {self.because}"
+            )
         sentences.append(self._rest())
         if not self.passed:
             sentences.append(self.consequence)
@@ -81,9 +83,9 @@ class Check:
         rest, most = amount(left, self.unit), amount(allowed, self.unit)
         if rest == most and not self.passed:
             rest, most = f"{left:,.0f} {self.unit}", f"{allowed:,.0f} {self.unit}"
-        share = f", {percent(left, self.kernel)} of the latter," if self.kernel else ""
+        share = f", {percent(left, self.kernel)} of the kernel's figure," if self.kernel else ""
         reason = (
-            f" ({amount(self.stolen, self.unit)} of it because a hypervisor took CPUs away)"
+            f" ({amount(self.stolen, self.unit)} of that because a hypervisor took CPUs away)"
             if self.stolen
             else ""
         )
@@ -146,8 +148,10 @@ def _switches(edges: tuple[Edge, Edge]) -> Check:
 
 
 def _waits(accounts: Accounts, stolen: int) -> Check:
-    shorter = "its clock stands still during some waits"
-    longer = "it counts some sleep as waiting, and dates the beginning of some waits earlier"
+    shorter = "the scheduler's clock stands still during some waits"
+    longer = (
+        "the scheduler counts some sleep as waiting, and dates the beginning of some waits earlier"
+    )
     return Check(
         "run_queue_wait",
         "ns",
@@ -186,7 +190,7 @@ def cpu_check(edges: tuple[Edge, Edge], accounts: Accounts) -> Check:
         INTERRUPTION_NS,
         explained=accounts.cpu_explained_ns,
         stolen=stolen_ns(edges),
-        because="it dates the same switches at slightly other moments",
+        because="the scheduler dates the same switches at slightly different moments",
         consequence="Time on a CPU was taken for waiting or blocked time, or the reverse: take"
         " runqlat and offcpu as uncertain by that amount",
     )

@@ -123,7 +123,7 @@ def _without_interval(measured: Iterable[Measured]) -> list[str]:
     few = [one for one in measured if not one.estimate().has_interval]
     if not few:
         return []
-    why = f"fewer than {FEWEST_PAIRS} pairs have no 95 % interval, so nothing here is a finding:"
+    why = f"fewer than {FEWEST_PAIRS} pairs have no 95 % interval, so nothing here is significant:"
     values = [
         f"  {one.name}: {', '.join(f'{pair.slowdown:.3f}' for pair in one.pairs)}" for one in few
     ]

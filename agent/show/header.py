@@ -91,7 +91,7 @@ def covered(scope: Mapping[str, Any]) -> str:
         named = f"cgroup {text(scope.get('cgroup'))}"
         ids = scope.get("cgroup_ids")
         if isinstance(ids, list) and len(ids) > 1:
-            named += f", made again, ids {', '.join(map(text, ids))}"
+            named += f", created again, ids {', '.join(map(text, ids))}"
         return named + (", removed before the stop" if scope.get("cgroup_removed") else "")
     return "the whole machine" if scope.get("kind") == "system" else text(scope.get("kind"))
 

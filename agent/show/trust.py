@@ -134,4 +134,4 @@ def _programs(programs: list[Mapping[str, Any]], columns: int) -> list[str]:
         )
         for program in timed
     ]
-    return grid([("program", "runs", "in all", "hook"), *rows], columns)
+    return grid([("program", "runs", "total", "hook"), *rows], columns)

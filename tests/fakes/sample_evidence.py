@@ -113,9 +113,10 @@ def evidence(**changes: Any) -> dict[str, Any]:
                 "difference": 1.0,
                 "bound": 0.01,
                 "pass": False,
-                "text": "2 ms by the agent's account, 1 ms by the kernel's. 500 µs less is expected"
-                " of the kernel's, because its clock stands still during some waits. That leaves"
-                " 500 µs more than the allowed 200 µs. Take the times of runqlat as"
+                "text": "2 ms by the agent's account, 1 ms by the kernel's. The kernel's figure is"
+                " expected to be 500 µs lower, because the scheduler's clock stands still during"
+                " some waits. That leaves 500 µs, 50 % of the kernel's figure, more than the"
+                " allowed 200 µs. Take the times of runqlat as"
                 " uncertain by that share.",
             },
             {

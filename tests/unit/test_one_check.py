@@ -46,28 +46,29 @@ def test_stolen_time_is_allowed_on_top() -> None:
 FAILED = Check(
     *("run_queue_wait", "ns", 4_000_000, 1_000_000, 0.01, 200_000),
     explained=-2_500_000,
-    because="its clock stood still",
+    because="the scheduler's clock stood still",
     consequence="Take runqlat as uncertain by that share",
 )
 
 
 def test_a_failed_check_says_what_was_explained_and_allowed_and_what_follows() -> None:
     assert FAILED.text == (
-        "4 ms by the agent's account, 1 ms by the kernel's. 2.5 ms less is expected of the"
-        " kernel's, because its clock stood still. That leaves 500 µs, 50 % of the latter,"
-        " more than the allowed 200 µs. Take runqlat as uncertain by that share."
+        "4 ms by the agent's account, 1 ms by the kernel's. The kernel's figure is expected to"
+        " be 2.5 ms lower, because the scheduler's clock stood still. That leaves 500 µs, 50 % of"
+        " the kernel's figure, more than the allowed 200 µs. Take runqlat as uncertain by that"
+        " share."
     )
 
 
 def test_a_check_that_passed_says_no_consequence() -> None:
     text = replace(FAILED, explained=-3_000_000).text
-    assert "That leaves 0 ns, 0 % of the latter, within the allowed 200 µs" in text
+    assert "That leaves 0 ns, 0 % of the kernel's figure, within the allowed 200 µs" in text
     assert "uncertain" not in text
 
 
 def test_stolen_time_is_named_where_it_is_allowed_for() -> None:
     text = replace(FAILED, stolen=20_000_000).text
-    assert "the allowed 20.2 ms (20 ms of it because a hypervisor took CPUs away)" in text
+    assert "the allowed 20.2 ms (20 ms of that because a hypervisor took CPUs away)" in text
 
 
 def test_figures_that_look_equal_are_told_apart() -> None:

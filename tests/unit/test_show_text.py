@@ -76,21 +76,21 @@ def test_the_verdict_stands_before_the_figures_and_hooks_at_the_end() -> None:
         "  time      2026-03-01 10:11:12.050 – 10:11:14.240 UTC, 2.25 s\n",
         "  scope     process 24 (bench), 5024 on the host, started 2026-03-01\n",
         "  33.2 ms of all waits followed a preemption\n",
-        "   command  waits  in all     mean\n  waiter-0     70  900 ms  11.5 µs\n",
+        "   command  waits   total     mean\n  waiter-0     70  900 ms  11.5 µs\n",
         "  waiter-4     66  180 ms  15.5 µs\n    others    134  279 ms\n",
         "   254:0      write  kernel        39      0 B  12.1 ms           EIO\n",
         "   254:0       read  kernel        38  1.5 MiB  12.1 ms\n",
         "   254:0      flush  kernel        39      0 B  12.1 ms  without data\n",
-        "  of it 201 ms uninterruptible, 1.05 s interruptible\n",
+        "  of which 201 ms uninterruptible, 1.05 s interruptible\n",
         "  stopped: 1.4 s by a signal, 100 ms by a tracer\n",
-        "  not in it: 888 ms of kernel threads\n",
+        "  not included: 888 ms of kernel threads\n",
         "  waiting in\n",
         "  folio_wait_bit_common  21 in 145 ms  █",
-        "  no stack was taken of 61 waits, 6.5 ms\n",
+        "  61 waits without a stack, 6.5 ms\n",
         "  15 attempts, 29 forks, 28 exits, 2 attempts whose result is not known\n",
         "\n  7 others     28  ",
         "Syscalls: from entry to return\n",
-        "  syscall  calls    in all  errors  interrupted  refused\n",
+        "  syscall  calls     total  errors  interrupted  refused\n",
         "    futex    100       1 s       0            3        0\n",
         "  and 2 other syscalls\n",
         "  bios: not measured: this kernel has no block_bio_queue\n",
@@ -221,7 +221,7 @@ def test_time_stopped_is_told_apart_from_time_blocked() -> None:
     assert "stopped" not in render(evidence())
     stopped = evidence()
     stopped["offcpu"]["stopped_ms"] = 1_500.0
-    assert "1.25 s blocked, summed over tasks; besides, 1.5 s stopped" in render(stopped)
+    assert "1.25 s blocked, summed over tasks; 1.5 s more stopped" in render(stopped)
 
 
 def test_waits_that_had_not_ended_are_shown() -> None:
@@ -297,7 +297,7 @@ def test_of_a_streams_counts_what_is_zero_is_left_out_but_for_what_was_lost() ->
         ),
         (
             {"kind": "cgroup", "cgroup": "/a", "cgroup_ids": [7, 8], "cgroup_removed": True},
-            "cgroup /a, made again, ids 7, 8, removed before the stop",
+            "cgroup /a, created again, ids 7, 8, removed before the stop",
         ),
     ],
 )

@@ -52,7 +52,7 @@ def _by_operation(operations: list[Mapping[str, Any]], width: int) -> list[str]:
         )
         for row in ordered[:TOP]
     ]
-    headers = ("device", "operation", "by", "requests", "size", "in all", "")
+    headers = ("device", "operation", "by", "requests", "size", "total", "")
     lines = grid([headers, *rows], width)
     if len(operations) > TOP:
         lines.append(f"and {count(len(operations) - TOP)} more rows")

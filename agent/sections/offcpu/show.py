@@ -33,7 +33,7 @@ def lines(section: Mapping[str, Any], width: int) -> list[str]:
         bars.append(Bar("others", other, note))
     line = f"{milliseconds(total)} blocked, summed over tasks"
     if stopped := number(section.get("stopped_ms")):
-        line += f"; besides, {milliseconds(stopped)} stopped, traced or frozen"
+        line += f"; {milliseconds(stopped)} more stopped, traced or frozen"
     return [
         line,
         *_beside(section),
@@ -51,7 +51,7 @@ def _beside(section: Mapping[str, Any]) -> list[str]:
         for name in states
         if number(by_state.get(name)) is not None
     ]
-    lines = [f"of it {', '.join(known)}"] if known else []
+    lines = [f"of which {', '.join(known)}"] if known else []
     stopped = mapping(section.get("stopped"))
     stopped_by = [
         f"{milliseconds(stopped.get(name))} {words}"
@@ -62,7 +62,7 @@ def _beside(section: Mapping[str, Any]) -> list[str]:
         lines.append(f"stopped: {', '.join(stopped_by)}")
     threads = mapping(section.get("kernel_threads"))
     if number(threads.get("ms")):
-        lines.append(f"not in it: {milliseconds(threads.get('ms'))} of kernel threads")
+        lines.append(f"not included: {milliseconds(threads.get('ms'))} of kernel threads")
     return lines
 
 
@@ -77,5 +77,5 @@ def _wait_functions(section: Mapping[str, Any], width: int) -> list[str]:
     unsampled = mapping(section.get("wait_functions_unsampled"))
     if number(unsampled.get("count")):
         waits, time = count(unsampled.get("count")), milliseconds(unsampled.get("ms"))
-        lines.append(f"no stack was taken of {waits} waits, {time}")
+        lines.append(f"{waits} waits without a stack, {time}")
     return lines

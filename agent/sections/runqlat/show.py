@@ -55,7 +55,7 @@ def _by_command(waits: Mapping[str, Any], width: int) -> list[str]:
     ]
     if others["count"] or others["total_us"]:
         rows.append(("others", count(others["count"]), duration(others["total_us"]), ""))
-    return grid([("command", "waits", "in all", "mean"), *rows], width)
+    return grid([("command", "waits", "total", "mean"), *rows], width)
 
 
 def _still_waiting(waits: Mapping[str, Any]) -> list[str]:

@@ -28,7 +28,7 @@ def lines(section: Mapping[str, Any], width: int) -> list[str]:
         bars.append(Bar(printable(row.get("vector"), LONGEST_NAME), ms or 0, note))
     total = f"{count(section.get('count'))} softirqs in {milliseconds(section.get('total_ms'))}"
     in_scope = milliseconds(section.get("in_scope_ms"))
-    line = f"{total}, {in_scope} of it while a task in scope was current"
+    line = f"{total}, of which {in_scope} while a task in scope was current"
     if number(section.get("unseen")):
         line += f"; {count(section.get('unseen'))} more not seen"
     return [line, *chart(bars, width)]

@@ -40,11 +40,11 @@ def lines(section: Mapping[str, Any], width: int) -> list[str]:
 
 
 def details(by_name: Mapping[str, Any], width: int) -> list[str]:
-    """Show the calls that took longest in all, with their time, errors and interruptions."""
+    """Show the calls that took longest in total, with their time, errors and interruptions."""
     rows = {name: mapping(row) for name, row in by_name.items()}
     ordered = sorted(rows, key=lambda name: -(number(rows[name].get("total_ms")) or 0))
     rare = [name for name in RARE if any(number(row.get(name)) for row in rows.values())]
-    headers = ("syscall", "calls", "in all", "errors", "interrupted", *(RARE[n] for n in rare))
+    headers = ("syscall", "calls", "total", "errors", "interrupted", *(RARE[n] for n in rare))
     shown = [
         (
             printable(name, LONGEST_NAME),

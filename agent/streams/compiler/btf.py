@@ -89,7 +89,7 @@ class KernelTypes:
         # libbpf before 1.0 returns an error pointer, later versions NULL
         if not self._btf or self._btf > (1 << 64) - 4096:
             kernel_files.check_readable(kernel_files.BTF)
-            raise cannot("no_btf", f"libbpf cannot make sense of {kernel_files.BTF}")
+            raise cannot("no_btf", f"libbpf cannot parse {kernel_files.BTF}")
         self._raw: Optional[RawBtf] = None
 
     def type_id(self, name: str, kind: int) -> Optional[int]:

@@ -47,7 +47,7 @@ def not_loaded(program: str, error: bpf.LoadFailed) -> CannotCollect:
     mode = confinement.lockdown()
     if mode and READS_KERNEL in error.log:
         forbidden = f"kernel lockdown is {mode} ({confinement.LOCKDOWN})"
-        detail = f"{what}: {forbidden}, which forbids to read kernel memory. Boot without it."
+        detail = f"{what}: {forbidden}, which forbids reading kernel memory. Boot without it."
         return cannot("kernel_refused", detail)
     if error.log:
         return cannot("load_failed", f"{program}: {error}")

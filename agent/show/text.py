@@ -8,11 +8,11 @@ before it reaches the terminal. The important comes first.
 from collections.abc import Mapping
 from typing import Any
 
-from agent.sections.probes import DEFAULT_SECTIONS
 from agent.sections.shown import SHOWN, SHOWN_DETAILS
 from agent.show.everything import fields
 from agent.show.header import header
 from agent.show.layout import MARGIN, titled
+from agent.show.missing import missing
 from agent.show.trust import checks, cost, events, hooks, verdict
 from agent.terminal.style import Style
 from agent.terminal.values import mapping, printable
@@ -41,8 +41,8 @@ def render(
     else:
         parts += [section(evidence, name, columns, style) for name in listed(evidence)]
         parts += details(evidence, columns, style)
-        parts.append(absent(evidence))
     parts += [
+        missing(evidence, mapping(status)),
         checks(evidence, style),
         events(evidence, columns, style),
         cost(evidence, columns, style),
@@ -54,7 +54,9 @@ def render(
 
 
 def unavailable(evidence: Mapping[str, Any], style: Style) -> list[str]:
-    lines = [style.bad("available: false"), printable(evidence.get("reason"), 4000)]
+    reason = evidence.get("reason")
+    said = "it gives no reason" if reason is None else printable(reason, 4000)
+    lines = [style.bad("available: false"), said]
     return titled("Nothing was measured", lines, style)
 
 
@@ -62,12 +64,6 @@ def listed(evidence: Mapping[str, Any]) -> list[str]:
     """Return the sections that were measured or that the evidence gives a reason for missing."""
     mentioned = {*evidence, *mapping(evidence.get("unavailable"))}
     return [name for name in SHOWN if name in mentioned]
-
-
-def absent(evidence: Mapping[str, Any]) -> list[str]:
-    """Return one line for the default sections that the evidence does not mention."""
-    missing = [name for name in DEFAULT_SECTIONS if name not in listed(evidence)]
-    return [f"Not in this evidence: {', '.join(missing)}"] if missing else []
 
 
 def section(evidence: Mapping[str, Any], name: str, columns: int, style: Style) -> list[str]:

@@ -28,12 +28,15 @@ def verdict(evidence: Mapping[str, Any], style: Style) -> list[str]:
     """Return the verdict and its reasons."""
     completeness = mapping(evidence.get("completeness"))
     word = completeness.get("verdict")
-    if word is None:
-        return []
+    if not isinstance(word, str):
+        unknown = "this evidence does not say whether it is complete (completeness.verdict)"
+        return titled(f"Verdict: {style.bad('none')}", [f"- {unknown}"], style)
     tone = {"complete": style.good, "degraded": style.warning}.get(str(word), style.bad)
     reasons = completeness.get("reasons")
     listed = reasons if isinstance(reasons, list) else []
     lines = [f"- {_reason(printable(reason, 1000))}" for reason in listed]
+    if word != "complete" and not lines:
+        lines = ["- its reasons are missing (completeness.reasons)"]
     return titled(f"Verdict: {tone(printable(word))}", lines, style)
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from agent.model import EVIDENCE_SCHEMA
 from agent.sections.probes import SECTIONS
 from agent.sections.shown import SHOWN
+from agent.show.missing import OPTIONAL, PARTS
 from agent.show.text import render
 from agent.terminal.width import cells
 
@@ -190,7 +191,43 @@ def test_a_section_that_is_no_object_is_malformed() -> None:
     assert "malformed in this evidence" in render(evidence() | {"exec": [1]})
 
 
-@pytest.mark.parametrize("schema", [EVIDENCE_SCHEMA, 0, None, "2", [2], True])
+@pytest.mark.parametrize("part", evidence())
+def test_a_part_that_is_missing_is_named(part: str) -> None:
+    whole = evidence()
+    del whole[part]
+    assert f"\nNot in this evidence: {part}\n" in render(whole)
+    assert "Malformed" not in render(whole)
+    assert "Not in this" not in render(evidence())
+
+
+@pytest.mark.parametrize("part", [*PARTS, *OPTIONAL])
+def test_a_part_of_a_wrong_type_is_named(part: str) -> None:
+    wrong = {"a": 7} if part == "checks" else [7]
+    assert f"\nMalformed in this evidence: {part}\n" in render(evidence(**{part: wrong}))
+    assert "Malformed" not in render(detailed())
+
+
+def test_what_is_nothing_but_available_is_said_to_lack_everything() -> None:
+    text = render({"available": True})
+    assert "Verdict: none\n  - this evidence does not say whether it is complete" in text
+    for part in evidence().keys() - {"available"}:
+        assert part in " ".join(text.split())
+
+
+@pytest.mark.parametrize("completeness", [{}, [], "complete", {"verdict": 1}, {"verdict": None}])
+def test_a_verdict_that_is_missing_is_said(completeness: object) -> None:
+    assert "Verdict: none\n" in render(evidence(completeness=completeness))
+
+
+def test_reasons_that_are_missing_are_said() -> None:
+    for reasons in ({}, {"reasons": None}, {"reasons": "lost"}):
+        text = render(evidence(completeness={"verdict": "degraded", **reasons}))
+        assert "its reasons are missing" in text
+    assert "reasons" not in render(evidence(completeness={"verdict": "complete", "reasons": []}))
+    assert "it gives no reason" in render({"available": False})
+
+
+@pytest.mark.parametrize("schema", [EVIDENCE_SCHEMA, 0, None])
 def test_evidence_of_a_known_version_needs_no_remark(schema: object) -> None:
     assert render(evidence(schema=schema)) == render(evidence())
 

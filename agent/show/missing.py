@@ -1,0 +1,67 @@
+"""What evidence should have and this file does not, so that nothing is missing without a word."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from agent.sections.probes import DEFAULT_SECTIONS
+from agent.show.header import label
+from agent.terminal.values import mapping, number
+
+Test = Callable[[object], bool]
+
+
+def _is(kind: type) -> Test:
+    return lambda value: isinstance(value, kind)
+
+
+PARTS: Mapping[str, Test] = {
+    "available": _is(bool),
+    "run_id": _is(str),
+    "labels": _is(dict),
+    "started_at": _is(str),
+    "stopped_at": _is(str),
+    "duration_s": lambda value: number(value) is not None,
+    "manifest": _is(dict),
+    "completeness": _is(dict),
+    "checks": _is(list),
+    "overhead": _is(dict),
+}
+"""The parts of every evidence, of whatever version and even if nothing was measured."""
+
+OPTIONAL: Mapping[str, Test] = {
+    "schema": lambda value: number(value) is not None,
+    "mock": _is(bool),
+    "reason": _is(str),
+    "code": _is(str),
+    "unavailable": _is(dict),
+    "scope": _is(dict),
+    "measured_from": _is(str),
+    "measured_to": _is(str),
+    "syscall_details": _is(dict),
+}
+"""Parts that only some evidence has."""
+
+
+def missing(evidence: Mapping[str, Any], status: Mapping[str, Any]) -> list[str]:
+    """Return a line for the parts that are absent, and one for those of a wrong type."""
+    absent = [name for name in PARTS if evidence.get(name) is None]
+    if not (label(evidence, "machine") or status.get("machine")):
+        absent.append("machine")
+    malformed = [
+        name
+        for name, fits in {**PARTS, **OPTIONAL}.items()
+        if (value := evidence.get(name)) is not None and not fits(value)
+    ]
+    lines = {
+        "Not in this evidence": [*_absent_sections(evidence), *absent],
+        "Malformed in this evidence": malformed,
+    }
+    return [f"{title}: {', '.join(names)}" for title, names in lines.items() if names]
+
+
+def _absent_sections(evidence: Mapping[str, Any]) -> list[str]:
+    """Return the default sections that are not mentioned, where anything was measured."""
+    if evidence.get("available") is False:
+        return []
+    mentioned = {*evidence, *mapping(evidence.get("unavailable"))}
+    return [name for name in DEFAULT_SECTIONS if name not in mentioned]

@@ -14,7 +14,7 @@ from agent.client.interpreter import Invocation
 from agent.sections.probes import DEFAULT_SECTIONS
 
 ROOT = Path(__file__).parents[2]
-BUILT_FROM = ("agent", "pyproject.toml", "README.md", "LICENSE", "LICENSES")
+BUILT_FROM = ("agent", "bin", "pyproject.toml", "README.md", "LICENSE", "LICENSES")
 
 OFFLINE = ("--no-index", "--no-deps", "--quiet", "--disable-pip-version-check")
 
@@ -45,7 +45,8 @@ def files_of(folder: Path) -> set[str]:
 
 def test_it_holds_the_package_and_nothing_else(wheel: Path) -> None:
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    assert names == {f"agent/{name}" for name in files_of(ROOT / "agent")}
+    [command] = {name for name in names if name.endswith(".data/scripts/chainbench-agent")}
+    assert names - {command} == {f"agent/{name}" for name in files_of(ROOT / "agent")}
     assert {name for name in names if name.endswith(".h")}
     assert {name for name in names if name.endswith(".c")}
 

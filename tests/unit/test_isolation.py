@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -15,8 +16,12 @@ from fakes.waiting import eventually
 
 import agent as package
 
-START = "import sys\nfrom agent.__main__ import main\nsys.exit(main())\n"
-"""A console script, as installers write it."""
+SCRIPT = Path(__file__).parents[2] / "bin/chainbench-agent"
+VERSION = f"python{sys.version_info.major}.{sys.version_info.minor}"
+LAYOUTS = ("", f"lib/{VERSION}/site-packages")
+"""Where the package is relative to the folder that bin/ is in: ``--target``, and ``--user``."""
+BEFORE_ANY_CODE = {"encodings", "sitecustomize", "usercustomize"}
+"""What an interpreter imports while it starts, from wherever its caller says."""
 
 CLI = """
 import json, os, sys
@@ -28,13 +33,14 @@ def main():
     return 3
 """
 
-USER_SITE = f".local/lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
+USER_SITE = f".local/lib/{VERSION}/site-packages"
 
 
 @dataclass
 class Installed:
     """A package whose command line prints how it was started, and a script that starts it."""
 
+    prefix: Path
     folder: Path
     home: Path
     environment: dict[str, str] = field(default_factory=dict)
@@ -57,24 +63,43 @@ class Installed:
 
     @property
     def script(self) -> str:
-        return str(self.folder / "chainbench-agent")
+        return str(self.prefix / "bin/chainbench-agent")
 
 
-@pytest.fixture
-def installed(tmp_path: Path) -> Installed:
-    folder, home = tmp_path / "installed", tmp_path / "home"
-    for path in (folder, home):
-        path.mkdir()
+@pytest.fixture(params=LAYOUTS, ids=["target", "user"])
+def installed(tmp_path: Path, request: pytest.FixtureRequest) -> Installed:
+    prefix, home = tmp_path / "installed", tmp_path / "home"
+    folder = prefix / request.param
+    for path in (folder, prefix / "bin", home):
+        path.mkdir(parents=True, exist_ok=True)
     Copy(folder)
     main = Path(package.__path__[0]) / "__main__.py"
     (folder / "agent/__main__.py").write_bytes(main.read_bytes())
     (folder / "agent/cli.py").write_text(CLI)
-    (folder / "chainbench-agent").write_text(START)
-    return Installed(folder, home)
+    shutil.copy(SCRIPT, prefix / "bin")
+    return Installed(prefix, folder, home)
 
 
-def test_a_caller_that_chooses_nothing_costs_nothing(installed: Installed, tmp_path: Path) -> None:
-    assert not installed.started(installed.script, cwd=tmp_path)["isolated"]
+def test_the_command_is_isolated_whatever_its_caller_chooses(
+    installed: Installed, tmp_path: Path
+) -> None:
+    assert installed.started(installed.script, cwd=tmp_path)["isolated"]
+
+
+@pytest.mark.parametrize("path", ["", ":", "."])
+def test_the_command_imports_nothing_from_the_working_directory(
+    installed: Installed, tmp_path: Path, path: str
+) -> None:
+    """Not even what every interpreter has loaded, nor the package itself."""
+    names = {"agent", *sys.stdlib_module_names} - BEFORE_ANY_CODE
+    evil, sprung = tmp_path / "evil", tmp_path / "sprung"
+    evil.mkdir()
+    for name in names:
+        (evil / f"{name}.py").write_text(f"open({str(sprung)!r}, 'a').write({name!r})\n")
+    installed.environment["PYTHONPATH"] = path
+    interpreter = ("-S", installed.script)  # no file that an environment has the interpreter run
+    assert installed.started(*interpreter, cwd=evil)["isolated"]
+    assert not sprung.exists()
 
 
 def test_the_working_directory(installed: Installed) -> None:

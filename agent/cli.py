@@ -108,11 +108,18 @@ def build_parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="chainbench-agent",
         description="Kernel-level evidence for benchmark runs: eBPF probes, controlled over HTTP.",
+        epilog="Without a command the agent runs: chainbench-agent [OPTIONS of serve]. Each command"
+        " has a --help of its own.",
     )
     parser.add_argument("--version", action="version", version=f"chainbench-agent {__version__}")
     commands = parser.add_subparsers(dest="subcommand", metavar="COMMAND", required=True)
 
-    serve = commands.add_parser("serve", help="run the agent (the default)")
+    serve = commands.add_parser(
+        "serve",
+        help="run the agent (the default)",
+        description="Run the agent until a signal ends it. Measuring requires root, or CAP_BPF and"
+        " CAP_PERFMON.",
+    )
     serve.add_argument(
         "--port",
         "-p",
@@ -137,6 +144,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--label-sets",
         type=_positive,
         default=defaults.label_sets,
+        metavar="N",
         help="number of different label sets that /metrics keeps (default: %(default)s)",
     )
     serve.add_argument(
@@ -174,21 +182,29 @@ def build_parser() -> argparse.ArgumentParser:
     )
     serve.set_defaults(parser=serve, run=_serve)
 
-    demo = commands.add_parser("demo", help="run a bundled workload and print its evidence")
+    demo = commands.add_parser(
+        "demo",
+        help="run a bundled workload and print its evidence",
+        description="Run a bundled workload of two seconds under an agent and print the evidence.",
+    )
     demo.add_argument("--agent", metavar="URL", help="URL of a running agent (default: start one)")
     demo.set_defaults(parser=demo, run=_demo)
 
-    show = commands.add_parser("show", help="print saved evidence in readable form")
-    show.add_argument("file", help="file with evidence as JSON; - for standard input")
-    show.add_argument(
-        "--all", action="store_true", help="print every row and field that is in the file"
+    show = commands.add_parser(
+        "show",
+        help="print saved evidence in readable form",
+        description="Print saved evidence in readable form: the answer to POST /stop.",
     )
+    show.add_argument(
+        "file", metavar="FILE", help="file with evidence as JSON; - for standard input"
+    )
+    show.add_argument("--all", action="store_true", help="also print every other field of the file")
     show.set_defaults(parser=show, run=_show)
 
     overhead = commands.add_parser(
         "overhead",
         help="measure what each section costs a workload: overhead [-- COMMAND]",
-        usage="%(prog)s [-h] [--rounds ROUNDS] [--json FILE]\n       [-- COMMAND ...]",
+        usage="%(prog)s [-h] [--rounds N] [--json FILE]\n       [-- COMMAND ...]",
         description="Measure what each section costs a workload on this machine.",
         epilog="After --: the command to measure, and its arguments (default: a ping-pong over"
         " pipes). A pipeline needs a shell: -- sh -c 'LINE'.",
@@ -197,6 +213,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--rounds",
         type=_positive,
         default=10,
+        metavar="N",
         help="pairs of runs per section (default: %(default)s)",
     )
     overhead.add_argument(

@@ -17,7 +17,7 @@ TIMEOUT_S = 60
 
 
 class NoAgent(Exception):
-    """What was to be an agent does not answer, or is none; the text says which."""
+    """There is no answer, or it is not an agent's; the text says which."""
 
 
 class Refused(Exception):

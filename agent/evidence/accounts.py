@@ -65,8 +65,8 @@ class Accounts:
         self._take_cpu(rows[rows["kernel_runtime"] != RUNTIME_UNKNOWN])
 
     def waits_failed(self, stolen_ns: int) -> int:
-        """Return the tasks whose waits are off by more than is allowed, and may be by more than
-        the time stolen."""
+        """Count the tasks whose waits are off by more than is allowed, except those for which the
+        stolen time may be the reason."""
         return sum(tasks for bits, tasks in self.waits_off.items() if 1 << bits > stolen_ns)
 
     def _take_waits(self, rows: Summaries) -> None:

@@ -1,4 +1,4 @@
-"""Host names and addresses: what people write, what browsers send, what sockets tell.
+"""Host names and addresses: as people write them, as browsers send them, as sockets report them.
 
 Standard library only: the command line imports this before the processes part.
 """

@@ -6,7 +6,7 @@ lines before a request line. And after a request that is its connection's last (
 "Connection: close") nothing more is expected, so nothing that arrives can be a request.
 
 h11 reports both as errors. By then the request before them is being carried out: a run would be
-started, and its client be told that the request was bad.
+started, and its client told that the request was bad.
 """
 
 import h11

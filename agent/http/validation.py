@@ -96,7 +96,7 @@ def _fits(value: object, declared: object) -> bool:
 
 
 def _culprit(value: object, declared: object) -> object:
-    """Return of a list its first item that does not fit, as a list; or the value."""
+    """Return the first item of a list that does not fit, in a list; any other value as it is."""
     if isinstance(value, list):
         return next(([item] for item in value if not _fits([item], declared)), value)
     return value

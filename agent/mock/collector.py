@@ -186,7 +186,7 @@ class MockObserver(Observer):
 
 
 def _described(scope: Scope) -> dict[str, Any]:
-    """Return the scope as requested; nobody looks whether there is such a process or cgroup."""
+    """Return the scope as requested, whether or not there is such a process or cgroup."""
     described: dict[str, Any] = {"kind": scope.kind}
     if scope.kind == "pid":
         described["pid"] = scope.pid

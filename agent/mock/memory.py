@@ -36,7 +36,7 @@ class Tables:
         self.requests = np.frombuffer(self._memory["requests"], REQUEST_DTYPE)
 
     def close(self) -> None:
-        """Close the descriptors; what is mapped stays until nobody uses it."""
+        """Close the descriptors; mappings stay valid until they are closed."""
         close_all(self.fds.values())
 
     def reset(self) -> None:

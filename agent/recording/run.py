@@ -19,7 +19,7 @@ from agent.streams.shared.causes import CannotCollect
 
 
 def elapsing_ns() -> int:
-    """Return the time by a clock that is never set, and goes on while the machine is suspended."""
+    """Return the time by a clock that is never set, and advances while the machine is suspended."""
     return time.clock_gettime_ns(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
@@ -53,7 +53,7 @@ class Run:
         self.evidence: Json = {}
 
     def elapsed_ns(self) -> int:
-        """Return the time since the start was requested, with the time that was slept through.
+        """Return the time since the start was requested, including time spent suspended.
 
         Not by the wall clock, which may be set in the middle of a run.
         """

@@ -19,7 +19,7 @@ REGISTERS = (
     Field("REGS_CX", (("pt_regs", "cx"),), optional=True),
     Field("REGS_IP", (("pt_regs", "ip"),), optional=True),
     Field("REGS_ARGUMENT", (("pt_regs", "di"), ("pt_regs", "orig_x0")), optional=True),
-    # what restart_syscall() goes on with
+    # the call that restart_syscall() continues
     Field("TASK_RESTART_FN", (("task_struct", "restart_block.fn"),), optional=True),
     Field("TASK_STACK", (("task_struct", "stack"),), optional=True),
     # x86: whether a syscall is from the 32-bit table

@@ -84,7 +84,7 @@ def moment(value: object) -> str:
 
 
 def covered(scope: Mapping[str, Any]) -> str:
-    """Return which tasks the run covers; a process's name shows whom its number was taken for."""
+    """Return which tasks the run covers; a process's name shows which one a pid meant."""
     if scope.get("pid") is not None:
         return _process(scope)
     if scope.get("cgroup") is not None:

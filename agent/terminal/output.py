@@ -62,7 +62,7 @@ def write(text: str, stream: TextIO | None = None) -> None:
 def complain(text: str, stream: TextIO | None = None) -> None:
     """Write a diagnostic, by default to standard error, folded to the width of a terminal.
 
-    If it cannot be written, there is nobody to tell.
+    An error is ignored: it could not be reported anywhere.
     """
     stream = stream or sys.stderr
     with contextlib.suppress(OutputFailed):
@@ -94,7 +94,7 @@ def _encoding(stream: TextIO) -> str:
 def _locale_is_utf8() -> bool:
     named = [os.environ.get(name) or "" for name in ("LC_ALL", "LC_CTYPE", "LANG")]
     if named[1] in COERCED:
-        named[1] = ""  # whether it was Python or the user cannot be told: LANG decides
+        named[1] = ""  # set by Python or by the user, which cannot be distinguished: LANG decides
     locale = next(filter(None, named), "C")
     return "utf8" in locale.lower().replace("-", "")
 

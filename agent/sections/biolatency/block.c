@@ -162,7 +162,7 @@ int on_block_rq_complete(u64 *ctx)
 		else
 			known->key = 0;
 	} else if (SCOPED) {
-		/* Submitted out of scope, or before the run: nobody knows whose it is. */
+		/* Submitted out of scope, or before the run: the submitter is not known. */
 		if (!allocated || allocated >= run_config()->attached_ns)
 			return 0;
 		kind |= BLOCK_BY_UNKNOWN;

@@ -33,7 +33,7 @@ class DiskReadings:
         return any(TAKES_BIOS in figures for figures in self._found())
 
     def growth(self) -> dict[str, int] | None:
-        """Return the requests completed during the run, by operation; None if it cannot be told.
+        """Return the requests completed during the run, by operation; None if not known.
 
         That is the case if the disk was removed, or its figures were reset. All requests of a disk
         that was added during the run count.

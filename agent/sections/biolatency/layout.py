@@ -14,7 +14,7 @@ BLOCK_BY_KERNEL = 0x20
 BLOCK_IN_FLIGHT = 0x40
 """Allocated and issued before the run began: counted, not timed."""
 BLOCK_BY_UNKNOWN = 0x80
-"""In flight when a scoped run began, so nobody knows whether a task in scope submitted it."""
+"""In flight when a scoped run began, so it is not known whether a task in scope submitted it."""
 BLOCK_IN_DISKSTATS = 0x100
 """/proc/diskstats counts this completion."""
 BLOCK_UNTIMED = 0x200

@@ -42,7 +42,7 @@ RESTARTS = {
     "posix_cpu_nsleep_restart": "CLOCK_NANOSLEEP_NUMBER",
     "alarm_timer_nsleep_restart": "CLOCK_NANOSLEEP_NUMBER",
 }
-"""Functions that go on with an interrupted call, with the constant for the call. Since 6.0 the
+"""Functions that continue an interrupted call, with the constant for the call. Since 6.0 the
 kernel fills in the address of a function (``BPF_PSEUDO_BTF_ID``). No type says so, and 6.2 is the
 next version that one knows by a type: the cast's."""
 RESTARTS_NEED = ("TASK_RESTART_FN", "RESTART_SYSCALL_NUMBER", "REGS_ARGUMENT")

@@ -32,7 +32,7 @@ class Reader(Protocol):
 
 
 class Receiver(Protocol):
-    """Whoever folds a run's events. Keeps no view of what it is given."""
+    """The code that folds a run's events. It keeps no view of what it is given."""
 
     def take(self, stream: int, words: Words) -> None:
         """Take events as words: (records, words) or (words,)."""

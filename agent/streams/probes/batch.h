@@ -18,7 +18,7 @@
 #define FOLDABLE true
 #define RARE false
 
-/* One in so many of the events that are folded tries to hand the full batch over. */
+/* Handing the full batch over is tried again at one in this many folded events. */
 #define FOLDED_PER_ATTEMPT 64
 
 /*

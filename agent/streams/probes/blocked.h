@@ -40,7 +40,7 @@ inline_always u32 reason_by_flags(u32 flags)
 #define CLOCKS 4096
 
 /*
- * The call that restart_syscall() goes on with, after a signal that had no handler, such as
+ * The call that restart_syscall() continues, after a signal that had no handler, such as
  * SIGSTOP: what to call is in the task's restart_block. If that is unknown, restart_syscall().
  */
 inline_always u32 restarted_call(u64 task, u64 registers, u32 restart)

@@ -61,7 +61,7 @@ inline_always u32 current_tag(u64 task)
 			    blocked_tag(task, state) | sleeps_queued(task);
 }
 
-/* Whether the task is no longer in the state of this tag, as far as it can be told from outside. */
+/* Whether the task is no longer in the state of this tag, as far as that shows from outside. */
 inline_always bool has_left(u32 tag, u64 task)
 {
 	if (LOAD32(task, TASK_ON_CPU))

@@ -86,7 +86,8 @@ def withheld(received: Sequence[int], some_fd: int) -> OSError:
     """Close what was received and return the error for the rest (MSG_CTRUNC).
 
     The kernel gives no errno with that flag. It is set where a process may open no more files, or
-    where a security module forbids one of them (scm_detach_fds()); another descriptor tells which.
+    where a security module forbids one of them (scm_detach_fds()). Which it is shows when another
+    descriptor is opened.
     """
     number = errno.EACCES
     try:

@@ -1,4 +1,6 @@
-"""What forbids a privileged process to use eBPF: a namespace, a filter, a security module, a limit.
+"""What prevents a privileged process from using eBPF.
+
+That may be a namespace, a filter, a security module or a limit.
 
 Standard library only, Python 3.9. Each is determined, not guessed: what does not confine this
 process is not named.

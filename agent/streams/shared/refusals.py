@@ -1,4 +1,4 @@
-"""Why the kernel refused something, told from the errno and from what else can be found out.
+"""Why the kernel refused something, determined from the errno and what else can be found out.
 
 Standard library only, Python 3.9.
 """

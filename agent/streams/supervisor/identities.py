@@ -46,7 +46,7 @@ class Identity:
 
 
 Identify = Callable[[int], "Identity | None"]
-"""Return whom a thread id of our own pid namespace means; None if nobody has it."""
+"""Return the task that has this thread id in our own pid namespace, or None."""
 
 
 def identify(iterator_fd: int, number: int) -> Identity | None:

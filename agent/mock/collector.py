@@ -73,7 +73,7 @@ class MockCollector:
     async def prepare(self) -> None:
         """Do nothing: there is nothing to compile."""
 
-    async def start(self, request: StartRequest, receiver: Receiver) -> Arming:
+    async def start(self, request: StartRequest, receiver: Receiver, run_id: str = "") -> Arming:
         """Begin to feed the receiver."""
         await trio.lowlevel.checkpoint()
         scoped = request.scope.kind != "system"

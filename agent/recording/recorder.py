@@ -198,7 +198,7 @@ class Recorder:
     async def _attach(self, run: Run) -> None:
         """Attach what can be attached; if nothing can, the run goes on with a failure."""
         try:
-            run.arming = await self._collector.start(run.request, run.collection)
+            run.arming = await self._collector.start(run.request, run.collection, run.id)
             run.attached_ns = run.elapsed_ns()
             # start the meter only now: compiling a new plan is not a cost of the run
             run.meter = CpuMeter(self._collector.processes())

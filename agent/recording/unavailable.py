@@ -22,7 +22,7 @@ class UnavailableCollector:
     async def prepare(self) -> None:
         raise self._cause
 
-    async def start(self, request: StartRequest, receiver: Receiver) -> NoReturn:
+    async def start(self, request: StartRequest, receiver: Receiver, run_id: str = "") -> NoReturn:
         raise self._cause
 
     async def refresh(self) -> NoReturn:

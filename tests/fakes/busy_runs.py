@@ -52,7 +52,9 @@ class Stacked(Stacking):
 class Busy(FakeCollector):
     """A collector with one event in each stream and an entry in every table."""
 
-    async def start(self, request: StartRequest, receiver: Any) -> observed.Arming:
+    async def start(
+        self, request: StartRequest, receiver: Any, run_id: str = ""
+    ) -> observed.Arming:
         arming = await super().start(request, receiver)
         # the real collector's description of the scope: an invented one would test nothing
         root = ScopeProcess(1, 1, "init", 10**9) if request.scope.kind == "pid" else None

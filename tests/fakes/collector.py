@@ -68,7 +68,7 @@ class FakeCollector:
         self.calls.append("prepare")
         await self.preparing()
 
-    async def start(self, request: StartRequest, receiver: Receiver) -> Arming:
+    async def start(self, request: StartRequest, receiver: Receiver, run_id: str = "") -> Arming:
         self.calls.append("start")
         await self.arming()
         if self.lost.is_set():

@@ -105,11 +105,50 @@ def test_an_agent_that_was_stopped_ends_as_well(tmp_path: Path, number: int) -> 
     """It cannot log anything, but it must not keep the port and the probes."""
     with service(tmp_path / "log") as agent:
         agent.settle()
-        agent.start(sections=["exec"])
+        run_id = agent.start(sections=["exec"])["run_id"]
         os.kill(agent.pid, signal.SIGSTOP)
         os.kill(agent.pid if number == signal.SIGKILL else agent.supervisor, number)
         assert agent.exit_status(END_SECONDS) == 128 + signal.SIGKILL
         assert not state_of(agent.pid)
+        assert ("did not end within 4.5 s" in agent.log) == (number == signal.SIGTERM)
+        assert f"SIGKILL; the evidence of run {run_id} is lost" in agent.log
+
+
+FATAL = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGKILL)
+"""What no process can be asked to survive for as long as logging its evidence takes."""
+
+
+@pytest.mark.parametrize("number", FATAL)
+def test_evidence_that_dies_with_the_agent_is_said_to_be_lost(tmp_path: Path, number: int) -> None:
+    with service(tmp_path / "log") as agent:
+        agent.settle()
+        run_id = agent.start(sections=["exec"])["run_id"]
+        os.kill(agent.pid, number)
+        assert agent.exit_status(END_SECONDS) == 128 + number
+        name = signal.Signals(number).name
+        assert f"was killed by {name}; the evidence of run {run_id} is lost" in agent.log
+        assert PARTIAL not in agent.log
+
+
+def test_an_agent_that_is_killed_between_runs_has_lost_what_was_not_fetched(
+    tmp_path: Path,
+) -> None:
+    with service(tmp_path / "log") as agent:
+        agent.settle()
+        with agent.run(sections=["exec"]):
+            pass
+        os.kill(agent.pid, signal.SIGSEGV)
+        assert agent.exit_status(END_SECONDS) == 128 + signal.SIGSEGV
+        assert "SIGSEGV; evidence that was not fetched is lost" in agent.log
+
+
+@pytest.mark.parametrize("number", FATAL)
+def test_a_supervisor_that_dies_leaves_the_evidence(tmp_path: Path, number: int) -> None:
+    with service(tmp_path / "log") as agent:
+        agent.settle()
+        run_id = agent.start(sections=["exec"])["run_id"]
+        os.kill(agent.supervisor, number)
+        assert_ended_with_evidence(agent, run_id)
 
 
 # --- SIGHUP and the terminal

@@ -41,6 +41,7 @@ from agent.streams.shared.messages import (
 from agent.streams.shared.plan import Plan
 from agent.streams.shared.support import Support
 
+RUN_ID = "78ec0ff4-05b4-41ce-bf0a-7cb3685928f8"
 CALLER = ScopeNumbers("caller", client=("::1", 40_000), server=("::1", 8080))
 GEOMETRY = Geometry(cpus=2, slots=8, members=8, ring_bytes=4096)
 
@@ -55,7 +56,7 @@ EXCHANGES: list[tuple[Request[Any], Any]] = [
     ),
     (PrepareRequest(Plan(), True), PrepareAnswer(GEOMETRY, "EPERM")),
     (
-        ArmRequest(Plan(scoped=True, details=("syscalls",)), CALLER, True, False),
+        ArmRequest(Plan(scoped=True, details=("syscalls",)), CALLER, True, False, RUN_ID),
         ArmAnswer(
             *(1, 2, 3, ScopeProcess(4, 5, "six", 7), GEOMETRY, {"exec": "why"}, {"hook": "EPERM"}),
             *(True, "0.1", 5, {"exec": {"r": 1}}),
@@ -188,6 +189,9 @@ def test_a_packet_that_arms_is_taken() -> None:
     [
         {"measure_probes": 1},
         {"wants_tables": None},
+        {"run_id": None},
+        {"run_id": "7"},
+        {"run_id": f"{RUN_ID}\n"},
         {"plan": None},
         {"plan__scoped": "yes"},
         {"plan__sections": "runqlat"},

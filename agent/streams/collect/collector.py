@@ -90,7 +90,7 @@ class KernelCollector:
             LOGGER.warning("optional kernel features disabled: %s", refused)
         self._adopt(reply)
 
-    async def start(self, request: StartRequest, receiver: Receiver) -> Arming:
+    async def start(self, request: StartRequest, receiver: Receiver, run_id: str = "") -> Arming:
         """Attach, and begin to feed the receiver. Raises CannotCollect, ScopeError.
 
         After either error nothing is attached; after any other, call `abandon`.
@@ -107,6 +107,7 @@ class KernelCollector:
                 numbers,
                 request.measure_probes,
                 wants_tables=self._mapped is None,
+                run_id=run_id,
             )
         )
         mapped = self._adopt(reply)

@@ -5,6 +5,7 @@ agent is unprivileged, so the supervisor accepts nothing from it that is not che
 """
 
 import ipaddress
+import re
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -34,6 +35,8 @@ BUFFERS_AT_ONCE = 60
 """Limit per answer; a machine with more CPUs needs several answers."""
 
 LARGEST_U32, LARGEST_U64 = (1 << 32) - 1, (1 << 64) - 1
+
+_RUN_ID = re.compile(r"(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})?", re.ASCII)
 
 Address = tuple[str, int]
 AnswerT = TypeVar("AnswerT")
@@ -199,12 +202,15 @@ class ArmRequest(Request[ArmAnswer]):
     scope: ScopeNumbers
     measure_probes: bool
     wants_tables: bool
+    run_id: str = ""
+    """A UUID, to name the run whose evidence is lost if its recorder dies; may be empty."""
 
     verb = "arm"
     answer = ArmAnswer
 
     def __post_init__(self) -> None:
         _check_plan(self.plan)
+        _check(_RUN_ID.fullmatch(self.run_id) is not None, f"invalid run id: {self.run_id!r}")
 
 
 @dataclass(frozen=True)

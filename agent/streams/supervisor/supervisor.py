@@ -19,7 +19,16 @@ from dataclasses import replace
 from typing import Any
 
 from agent.errors import AgentError, ScopeError
-from agent.streams.shared import bpf, channel, messages, privileges, refusals, support
+from agent.streams.shared import (
+    bpf,
+    channel,
+    control_groups,
+    limits,
+    messages,
+    privileges,
+    refusals,
+    support,
+)
 from agent.streams.shared.build_messages import BuildRequest
 from agent.streams.shared.causes import CannotCollect
 from agent.streams.shared.channel import Failure, Malformed
@@ -83,6 +92,8 @@ class Supervisor:
         self._sections: tuple[str, ...] = ()
         self._names_waits = False
         self._clock_offset = 0
+        self.run_id: str | None = None
+        """The run in progress, or the one that was when serving ended; None if there was none."""
 
     def serve(self) -> None:
         """Answer requests until the agent closes its end or dies.
@@ -133,6 +144,7 @@ class Supervisor:
         # a missing buffer costs the events of one CPU, not the run
         if not isinstance(request, BuffersRequest):
             self._detach()
+            self.run_id = None
         failure = Failure(error.code, error.message, isinstance(error, ScopeError))
         channel.send_failure(self._channel, failure)
 
@@ -173,7 +185,7 @@ class Supervisor:
             own.tgid,
             own.level,
         )
-        self._armed = armed
+        self._armed, self.run_id = armed, request.run_id
         config = _reset(maps, config, armed, request)
         self._sections = plan.sections
         self._autogroup.favour()
@@ -224,6 +236,7 @@ class Supervisor:
         armed, maps = self._armed, self._maps
         summaries = armed.summarize()
         self._detach()
+        self.run_id = None
         wait_for_running_programs()
         # a few µs, as what existed at the fork is left out; otherwise what a run leaves to the
         # collector, and its free lists, would add up to 1.3 MB in 1,000 runs
@@ -321,16 +334,33 @@ def run(
     """
     privileges.name_process("cba-supervisor")
     privileges.hide_from_same_user()
+    supervisor, kills = Supervisor(agent), control_groups.oom_kills()
     with agent:
         _pass_on(ending, agent, agent_pid)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         try:
-            Supervisor(agent).serve()
+            supervisor.serve()
         except Malformed as error:
             _complain(f"chainbench-agent: the supervisor stops serving: {error}\n")
     _, status = os.waitpid(agent_pid, 0)
     code = os.waitstatus_to_exitcode(status)
-    return code if code >= 0 else KILLED_BY - code
+    if code >= 0:
+        return code
+    _complain(_killed(-code, supervisor.run_id, control_groups.oom_kills() > kills))
+    return KILLED_BY - code
+
+
+def _killed(number: int, run_id: str | None, out_of_memory: bool) -> str:
+    """Return what the death of the agent by a signal means to whoever reads the log."""
+    try:
+        name = signal.Signals(number).name
+    except ValueError:  # a real-time signal, most of which have no name
+        name = f"signal {number}"
+    advice = ""
+    if number == signal.SIGKILL and out_of_memory:
+        name, advice = f"{name}, by the kernel's OOM killer", f". {limits.memory()}"
+    lost = "evidence that was not fetched" if run_id is None else f"the evidence of run {run_id}"
+    return f"chainbench-agent: the serving process was killed by {name}; {lost} is lost{advice}\n"
 
 
 def _pass_on(ending: Collection[int], agent: socket.socket, agent_pid: int) -> None:
@@ -342,6 +372,7 @@ def _pass_on(ending: Collection[int], agent: socket.socket, agent_pid: int) -> N
     def kill(number: int, frame: object) -> None:
         with contextlib.suppress(OSError):
             os.kill(agent_pid, signal.SIGKILL)
+        _complain(f"chainbench-agent: the serving process did not end within {PATIENCE_S:g} s\n")
 
     def forward(number: int, frame: object) -> None:
         if not any(signal.getitimer(signal.ITIMER_REAL)):  # the first signal starts the clock

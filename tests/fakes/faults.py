@@ -141,6 +141,17 @@ def attaches_slowly(seconds: float) -> None:
 
 
 @in_agent
+def detaches_late(seconds: float) -> None:
+    """Wait between the summary of the living tasks and the detaching of the programs."""
+
+    def detach(self: Any) -> None:
+        time.sleep(seconds)
+        intact(self)
+
+    intact = replace(module("supervisor.armed").Armed, "detach", detach)
+
+
+@in_agent
 def lets_go_on_sigusr1() -> None:
     """Have the supervisor silently detach everything on SIGUSR1."""
     supervisor = module("supervisor.supervisor").Supervisor

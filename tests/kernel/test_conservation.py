@@ -5,7 +5,9 @@ import subprocess
 from typing import Any
 
 import pytest
+from fakes import faults
 from fakes.checks import checks_of, of_a_tree, passing, unexplained
+from fakes.copied_package import Copy
 from fakes.disks import Disk
 from fakes.program import program
 from fakes.real_agent import RealAgent
@@ -14,6 +16,7 @@ from agent.model import Json
 
 HACKBENCH = ("-g", "4", "-l", "1000")
 DIRECT, SYNCED = 1_000, 300
+LATE_SECONDS = 1.0
 
 OF_TASKS = (
     "context_switches",
@@ -125,6 +128,19 @@ def test_checks_stand_in_every_evidence(agent: RealAgent) -> None:
     with agent.run(sections=["exec"]) as run:
         pass
     assert checks_of(run.evidence).keys() == {"forks"}
+
+
+def test_a_task_that_exits_while_the_run_is_stopped_has_one_row(copy: Copy, tool: Any) -> None:
+    copy.inject(faults.detaches_late, LATE_SECONDS)
+    sleep = tool("sleep"), str(LATE_SECONDS / 2)
+    with program("launch", *sleep) as launcher, copy.launched() as agent:
+        agent.settle()
+        with agent.run(scope=launcher.scope) as run:
+            pid = launcher.work()["pid"]
+        launcher.hear()
+    rows = run.evidence["runqlat"]["by_thread"]["top"]
+    assert [row["command"] for row in rows if row["tid"] == pid] == ["sleep"]
+    assert_rows_add_up(run.evidence)
 
 
 # --- rows and totals

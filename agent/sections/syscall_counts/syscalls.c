@@ -31,10 +31,8 @@ int on_sys_enter(u64 *ctx)
 	u64 number = ctx[1];
 	u32 tid = 0;
 
-	if (rarely(is_out_of_scope(c, &tid))) {
-		c->excluded_syscalls++;
+	if (rarely(is_out_of_scope(c, &tid)))
 		return 0;
-	}
 	/* Numbers beyond the table are counted as one; -1 (skipped by a tracer) is not a syscall. */
 	if (rarely(number >= SYSCALL_OTHER)) {
 		if ((s32)number == -1)

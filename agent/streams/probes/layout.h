@@ -38,6 +38,8 @@ struct task_origin {
 	u32 sleep_as_wait_us; /* sleep that the scheduler accounted as waits since */
 	u64 born_ns; /* later by all time excluded since; 0: taken over in mid-life, not compared */
 	s64 turn_excess_ns; /* by the scheduler's clock the turns since took this much more */
+	u32 reported;	    /* at the stop: what the task does from then on is in no summary */
+	u32 padding;
 };
 
 _Static_assert(sizeof(struct task_origin) == ORIGIN_SIZE, "task_origin");
@@ -150,12 +152,12 @@ struct cpu_counters {
 	u64 members;   /* changes of membership by the task iterator */
 	u64 cgroup_moves;
 	u64 partial; /* completions of a part of a request */
-	u64 excluded_syscalls;
 	u64 execs_not_awaited; /* attempts whose result is not known */
 	u64 execs_refused;     /* before they entered the kernel */
 	u64 seccomp_tasks;     /* tasks under a seccomp filter, counted as they exit or at the stop */
 	u64 io_uring_tasks;    /* tasks with an io_uring context, counted likewise */
 	u64 current_scope; /* not a count: whether the task that runs here is in scope (kernel.h) */
+	u64 padding;	   /* no two rows share a cache line */
 };
 
 _Static_assert(sizeof(struct cpu_counters) == COUNTERS_SIZE, "cpu_counters");

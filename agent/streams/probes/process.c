@@ -41,6 +41,18 @@ int on_task_newtask(u64 *ctx)
 }
 
 #if WITH_TASK_TIMES
+inline_always void stream_summary(void *ctx, struct batch *batch, u64 task,
+				  const struct task_slot *slot)
+{
+	struct task_summary *summary = (struct task_summary *)event_room(ctx, batch, SUMMARY_WORDS);
+
+	if (summary) {
+		summarize_task(summary, task, slot, bpf_ktime_get_ns());
+		summary->state = SLOT_EXITED;
+		event_done(batch, SUMMARY_WORDS);
+	}
+}
+
 /* Stream the account of a task that exits, and free its slot. */
 inline_always void close_account(void *ctx, u64 task, u32 tid)
 {
@@ -52,14 +64,9 @@ inline_always void close_account(void *ctx, u64 task, u32 tid)
 		return;
 	}
 	settle_exit(ctx, slot, task);
-
-	struct task_summary *summary = (struct task_summary *)event_room(ctx, batch, SUMMARY_WORDS);
-
-	if (summary) {
-		summarize_task(summary, task, slot, bpf_ktime_get_ns());
-		summary->state = SLOT_EXITED;
-		event_done(batch, SUMMARY_WORDS);
-	}
+	/* a task that exits while the run is being stopped may have its row already */
+	if (!origin_of(tid)->reported)
+		stream_summary(ctx, batch, task, slot);
 	slot->tid = 0;
 	slot->tag = SLOT_RUNNING;
 }

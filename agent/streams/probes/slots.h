@@ -71,6 +71,7 @@ inline_always void begin_account(struct task_slot *slot, u32 tid, u64 born)
 	origin_of(tid)->born_ns = born;
 	origin_of(tid)->sleep_as_wait_us = 0;
 	origin_of(tid)->turn_excess_ns = 0;
+	origin_of(tid)->reported = false;
 }
 
 /* Exclude the open interval from the task's account, as if it had been born that much later. */

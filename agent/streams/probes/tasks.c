@@ -170,6 +170,7 @@ int on_iter_summary(u64 *ctx)
 
 	if (slot_of(tid)->tid != tid)
 		return 0;
+	origin_of(tid)->reported = true;
 	settle_stop(slot_of(tid), task);
 	slot = *slot_of(tid); /* events of the task go on: take its fields at one moment */
 	summarize_task(&summary, task, &slot, bpf_ktime_get_ns());

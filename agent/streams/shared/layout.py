@@ -80,7 +80,7 @@ STOP_KINDS = 4
 
 MAX_SLOTS = 65_536
 SLOT_SIZE = 64
-ORIGIN_SIZE = 40
+ORIGIN_SIZE = 48
 RUN_QUEUE_SIZE = 64
 SUMMARY_SIZE = 8 * SUMMARY_WORDS
 IDENTITY_SIZE = 56
@@ -102,14 +102,13 @@ COUNTER_FIELDS = (
     "members",
     "cgroup_moves",
     "partial",
-    "excluded_syscalls",
     "execs_not_awaited",
     "execs_refused",
     "seccomp_tasks",
     "io_uring_tasks",
 )
 COUNTERS_SIZE = (
-    (2 * REASONS + STOP_KINDS) * 16 + SYSCALLS * 8 + ERRNOS * 8 + len(COUNTER_FIELDS) * 8 + 8
+    (2 * REASONS + STOP_KINDS) * 16 + SYSCALLS * 8 + ERRNOS * 8 + len(COUNTER_FIELDS) * 8 + 16
 )
 CONFIG_SIZE = 40
 

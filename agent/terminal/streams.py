@@ -1,4 +1,4 @@
-"""Standard streams that are closed, full, or no longer read by anybody.
+"""Standard streams that are closed, full, or no longer read.
 
 A service needs none of its streams. A command whose output nobody reads any more ends quietly, like
 ``cat``; one whose output cannot be written says so in one line.

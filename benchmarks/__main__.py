@@ -1,4 +1,4 @@
-"""``python -m benchmarks overhead|targets|micro|verdicts|merge``."""
+"""``python -m benchmarks``: what collecting costs, and how often a verdict is wrong."""
 
 import argparse
 import json
@@ -71,8 +71,11 @@ def _new_file(text: str) -> Path:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    commands = parser.add_subparsers(required=True)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Measure what collecting costs, and how often a verdict is wrong.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
     overhead = commands.add_parser("overhead", help="measure the overhead of each configuration")
     length = overhead.add_mutually_exclusive_group()
     length.add_argument("--quick", action="store_true", help="two minutes (the default)")
@@ -91,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_against(overhead)
     overhead.set_defaults(run=_overhead)
     held = commands.add_parser(
-        "targets", help=f"measure the targets that must hold, ten minutes; update {PAGE}"
+        "targets", help=f"measure the targets that must hold (ten minutes); update {PAGE}"
     )
     held.add_argument(
         "--rounds",
@@ -112,19 +115,28 @@ def _parser() -> argparse.ArgumentParser:
         help="with --against: measurements per checkout (default: %(default)s)",
     )
     parts.set_defaults(run=_micro)
-    rates = commands.add_parser("verdicts", help="count false alarms beside ordinary loads")
+    rates = commands.add_parser("verdicts", help="count false alarms under ordinary loads")
     rates.add_argument(
         "--full",
         action="store_true",
         help=f"{FULL_RUNS} runs (half an hour); write {RATES_PAGE.name}",
     )
-    rates.add_argument("--runs", type=_positive, help=f"runs in all (default: {QUICK_RUNS})")
-    rates.add_argument("--only", nargs="+", default=[], metavar="LOAD", choices=LOAD_NAMES)
+    rates.add_argument(
+        "--runs", type=_positive, help=f"total number of runs (default: {QUICK_RUNS})"
+    )
+    rates.add_argument(
+        "--only",
+        nargs="+",
+        default=[],
+        metavar="LOAD",
+        choices=LOAD_NAMES,
+        help=f"loads: {', '.join(LOAD_NAMES)}",
+    )
     rates.add_argument("--out", type=_new_file, help="write JSON to this file")
     rates.set_defaults(run=_verdicts)
     joined = commands.add_parser("merge", help="combine several results from one machine")
-    joined.add_argument("files", nargs="+", type=Path)
-    joined.add_argument("--out", type=_new_file)
+    joined.add_argument("files", metavar="FILE", nargs="+", type=Path, help="results as JSON")
+    joined.add_argument("--out", type=_new_file, help="write the combined result to this file")
     joined.set_defaults(run=_merge)
     return parser
 

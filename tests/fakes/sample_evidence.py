@@ -220,7 +220,13 @@ def detailed() -> dict[str, Any]:
         "other": {"ms": 499.0, "count": 6},
         "by_state": {"interruptible_ms": 1049.0, "uninterruptible_ms": 201.0, "preempted_ms": 7.0},
         "stopped_ms": 1500.0,
-        "stopped": {"by_signal_ms": 1400.0, "traced_ms": 100.0, "frozen_ms": 0.0, "count": 2},
+        "stopped": {
+            "by_signal_ms": 1400.0,
+            "traced_ms": 100.0,
+            "frozen_ms": 0.0,
+            "count": 2,
+            "throughout": 1,
+        },
         "kernel_threads": {"ms": 888.0, "count": 44},
         "wait_functions": [
             {"function": "folio_wait_bit_common", "samples": 21, "ms": 145.0},

@@ -60,12 +60,13 @@ def test_off_cpu_reasons_add_up(given_: dict[tuple[int, int], tuple[int, int]]) 
 
 
 def test_a_stop_is_no_block_and_has_a_field_for_its_kind() -> None:
-    stops = Stops(np.array([1, 2, 4, 0], np.uint64) * 10**6, np.array([1, 1, 5, 0], np.uint64))
+    stops = Stops(np.array([1, 2, 4, 0], np.uint64) * 10**6, np.array([1, 1, 5, 0], np.uint64), 3)
     section = of_run("offcpu", replace(observed(), stops=stops))
     assert section["total_ms"] == 0
     assert section["stopped_ms"] == 7
     assert section["stopped"] == {
         "count": 7,
+        "throughout": 3,
         "by_signal_ms": 1,
         "traced_ms": 2,
         "frozen_ms": 4,

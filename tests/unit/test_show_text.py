@@ -83,7 +83,7 @@ def test_the_verdict_stands_before_the_figures_and_hooks_at_the_end() -> None:
         "   254:0       read  kernel        38  1.5 MiB  12.1 ms\n",
         "   254:0      flush  kernel        39      0 B  12.1 ms  without data\n",
         "  of which 201 ms uninterruptible, 1.05 s interruptible\n",
-        "  stopped: 1.4 s by a signal, 100 ms by a tracer\n",
+        "  stopped: 1.4 s by a signal, 100 ms by a tracer; 1 of 2 through the whole run\n",
         "  not included: 888 ms of kernel threads\n",
         "  waiting in\n",
         "  folio_wait_bit_common  21 in 145 ms  █",

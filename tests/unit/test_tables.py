@@ -66,10 +66,10 @@ def test_stops_are_added_up_by_kind() -> None:
         (6, stop(STOP_TRACED), NOW + 1),
     )
     assert listed(found.stops()) == [(0, 0), (20, 2), (0, 0), (0, 0)]
-    assert listed(found.open_stops(NOW, with_primed=True)) == [(100, 1), (0, 1), (900, 2), (0, 0)]
-    assert listed(found.open_stops(NOW, with_primed=False)) == [(100, 1), (0, 1), (300, 1), (0, 0)]
-    both = found.stops() + found.open_stops(NOW, with_primed=True)
+    assert listed(found.open_stops(NOW)) == [(100, 1), (0, 1), (900, 2), (0, 0)]
+    both = found.stops() + found.open_stops(NOW)
     assert listed(both) == [(100, 1), (20, 3), (900, 2), (0, 0)]
+    assert both.throughout == 1
 
 
 def test_open_waits_are_counted_and_the_longest_is_described() -> None:

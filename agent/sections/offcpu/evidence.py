@@ -84,6 +84,7 @@ def _stopped(stops: Stops) -> Json:
         "stopped_ms": milliseconds(stops.ns.sum()),
         "stopped": {
             "count": int(stops.count.sum()),
+            "throughout": stops.throughout,
             "by_signal_ms": by_kind[STOP_SIGNAL],
             "traced_ms": by_kind[STOP_TRACED],
             "frozen_ms": by_kind[STOP_FROZEN],

@@ -59,7 +59,10 @@ def _beside(section: Mapping[str, Any]) -> list[str]:
         if number(stopped.get(name))
     ]
     if stopped_by:
-        lines.append(f"stopped: {', '.join(stopped_by)}")
+        line = f"stopped: {', '.join(stopped_by)}"
+        if throughout := number(stopped.get("throughout")):
+            line += f"; {count(throughout)} of {count(stopped.get('count'))} through the whole run"
+        lines.append(line)
     threads = mapping(section.get("kernel_threads"))
     if number(threads.get("ms")):
         lines.append(f"not included: {milliseconds(threads.get('ms'))} of kernel threads")

@@ -116,7 +116,7 @@ class Observer:
         waiting = tables.waiting_for_a_cpu(now_ns)
         return Observed(
             blocked=ended + still,
-            stops=tables.stops() + tables.open_stops(now_ns, with_primed=scoped),
+            stops=tables.stops() + tables.open_stops(now_ns),
             waiting=waiting,
             syscalls=_syscalls(tables),
             streams=self._stream_counts(drain, waiting.count),

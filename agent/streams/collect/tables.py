@@ -2,7 +2,7 @@
 
 import errno
 import mmap
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,13 +86,17 @@ class Stops:
 
     ns: NDArray[np.uint64]
     count: NDArray[np.uint64]
+    throughout: int = 0
+    """How many of these stops began before the run and have not ended."""
 
     @classmethod
     def none(cls) -> "Stops":
         return cls(np.zeros(STOP_KINDS, np.uint64), np.zeros(STOP_KINDS, np.uint64))
 
     def __add__(self, other: "Stops") -> "Stops":
-        return Stops(self.ns + other.ns, self.count + other.count)
+        return Stops(
+            self.ns + other.ns, self.count + other.count, self.throughout + other.throughout
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,14 +173,15 @@ class Tables:
         sums = self._counters["stopped"]
         return Stops(sums["ns"].sum(axis=0), sums["count"].sum(axis=0))
 
-    def open_stops(self, until_ns: int, with_primed: bool) -> Stops:
-        """Return stops that are still open, up to ``until_ns``; arguments as in still_blocked."""
-        slots = self._in_states(SLOT_STOPPED, SLOT_STOPPED, with_primed=with_primed)
+    def open_stops(self, until_ns: int) -> Stops:
+        """Return stops that are still open, up to ``until_ns`` (CLOCK_MONOTONIC)."""
+        slots = self._in_states(SLOT_STOPPED, SLOT_STOPPED, with_primed=True)
         stops = Stops.none()
         kind = slots["tag"] >> SLOT_REASON_SHIFT
         np.add.at(stops.ns, kind, _lengths(slots, until_ns))
         np.add.at(stops.count, kind, np.uint64(1))
-        return stops
+        throughout = int(np.count_nonzero(slots["tag"] & SLOT_PRIMED))
+        return replace(stops, throughout=throughout)
 
     def open_waits(self, until_ns: int) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
         """Return slot indexes of blocked tasks and ns until then, for a run that has ended."""

@@ -117,11 +117,22 @@ def test_reasons_are_known_without_what_newer_kernels_have(
     assert row["ms"] == pytest.approx(own_ms, rel=0.1)
 
 
-def test_without_the_schedulers_account_what_does_not_need_it_runs(copy: Copy) -> None:
-    """Simulate a kernel without CONFIG_SCHED_INFO."""
-    copy.inject(faults.kernel_lacks, "task_struct.sched_info.")
+@pytest.mark.parametrize(
+    ("field", "body"),
+    [
+        ("task_struct.sched_info.", {}),
+        ("task_struct.sched_info.", {"timing": "accounting", "scope": "caller"}),
+        ("task_struct.on_cpu", {"details": ["syscalls"], "scope": "caller"}),
+    ],
+    ids=["SCHED_INFO", "SCHED_INFO, by accounting", "SMP"],
+)
+def test_without_the_schedulers_account_what_does_not_need_it_runs(
+    copy: Copy, field: str, body: dict[str, Any]
+) -> None:
+    """Simulate a kernel without a configuration option: whatever else is asked for compiles."""
+    copy.inject(faults.kernel_lacks, field)
     with copy.launched() as agent:
-        started = agent.start()
+        started = agent.start(**body)
         assert started["available"], started["reason"]
         assert started["unavailable"].keys() == {"runqlat", "offcpu"}
         assert started["armed"] == ["biolatency", "exec", "syscall_counts"]

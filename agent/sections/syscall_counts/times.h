@@ -123,6 +123,16 @@ inline_always void syscall_returned(u64 task, u32 tid, u32 saved_number, s64 res
 		sum->errors++;
 }
 
+/* Without CONFIG_SMP there may be no such field; then only the task that runs this is on a CPU. */
+inline_always bool is_on_cpu(u64 task, u32 tid)
+{
+#ifdef TASK_ON_CPU
+	return LOAD32(task, TASK_ON_CPU) != 0;
+#else
+	return tid == (u32)bpf_get_current_pid_tgid();
+#endif
+}
+
 /* A task that is in a call as the run begins: time the call from now on. */
 inline_always void prime_entry(u64 task, u32 tid, u64 now)
 {
@@ -130,7 +140,7 @@ inline_always void prime_entry(u64 task, u32 tid, u64 now)
 	struct syscall_entry *entry = entry_of(tid);
 
 	/* the saved registers of a running task may be from its last call */
-	if (entry->tid == tid || LOAD32(task, TASK_ON_CPU) ||
+	if (entry->tid == tid || is_on_cpu(task, tid) ||
 	    LOAD32(task, TASK_FLAGS) & (PF_KTHREAD | PF_IO_WORKER))
 		return;
 

@@ -76,7 +76,7 @@ class Accounts:
         )
         waits = rows["waits"].astype(np.int64)
         allowed = np.maximum(theirs * RELATIVE_BOUND, waits * NS_PER_SWITCH)
-        self.waiting += int(np.count_nonzero((waits > 0) | (theirs > 0)))
+        self.waiting += int(np.count_nonzero((waits > 0) | (theirs != 0)))
         self.waits += int(waits.sum())
         self.waits_ns += int(ours.sum())
         self.kernel_waits_ns += int(theirs.sum())

@@ -37,8 +37,11 @@ inline_always struct run_queue *this_run_queue(void)
 	return run_queue(bpf_get_smp_processor_id());
 }
 
-/* The most that a tag can say of it (turns.h): the 16 bits of a block's reason. */
-#define EARLIEST_US 65535
+/*
+ * By how many µs the scheduler dates the beginning of a wait earlier (turns.h) has the 16 bits of a
+ * block's reason in the tag. This value says that it does so, but not by how much.
+ */
+#define EARLY_UNKNOWN 65535
 
 /*
  * The two clocks are read at different moments of one switch or wakeup: the scheduler's is up to a
@@ -52,7 +55,7 @@ inline_always bool is_stale_clock(s64 excess)
 	return excess < STALE_CLOCK_NS && excess > -STALE_CLOCK_NS;
 }
 
-#if !TIMING_ACCOUNTING && WITH_TASK_TIMES
+#if WITH_TASK_TIMES
 /* A turn begins: note what the scheduler has accounted to the task before. */
 inline_always void note_arrival(struct run_queue *here, u64 next, u64 now)
 {
@@ -86,6 +89,17 @@ inline_always void explain_wait(struct task_slot *slot, struct run_queue *here, 
 	here->wait_unexplained_ns = 0;
 	if (is_noted(here, slot) && is_stale_clock(turn_excess(here, prev, now) + unexplained))
 		slot->scheduler_excess_ns += unexplained;
+}
+
+/*
+ * The same of a turn that is still open as the account is reported: what would tell is not known yet,
+ * so nothing is said of that wait.
+ */
+inline_always s64 not_explained_yet(const struct task_slot *slot, const struct run_queue *here)
+{
+	s64 unexplained = *(volatile s64 *)&here->wait_unexplained_ns;
+
+	return WITH_OFFCPU && is_noted(here, slot) ? unexplained : 0;
 }
 #endif
 
@@ -144,9 +158,10 @@ inline_always void compare_wait(struct task_slot *slot, struct run_queue *here, 
 	bool preempted = (tag & SLOT_STATE) == SLOT_PREEMPTED;
 	bool may_be_less = upcoming == 0 && (queued || preempted);
 	/* by its clock the turn before ended that much earlier */
-	u64 early = preempted ? (u64)(tag >> SLOT_REASON_SHIFT) * 1000 : 0;
+	s64 early = preempted ? (u64)(tag >> SLOT_REASON_SHIFT) * 1000 : 0;
 
-	if (is_stale_clock(excess) || is_stale_clock(excess - early) || (excess < 0 && may_be_less)) {
+	if (is_stale_clock(excess) || is_stale_clock(excess - early) || (excess < 0 && may_be_less) ||
+	    (early == EARLY_UNKNOWN * 1000 && excess > 0 && excess < early)) {
 		slot->scheduler_excess_ns += excess;
 		here->wait_excess_ns = excess;
 	} else if (tag & SLOT_DEQUEUE_DELAYED && excess > 0) {
@@ -159,12 +174,28 @@ inline_always void compare_wait(struct task_slot *slot, struct run_queue *here, 
 		origin_of(slot->tid)->pcount--; /* an arrival that the scheduler does not count */
 }
 
+/*
+ * Take `ns` that the scheduler accounts for waits that we did not time off its side; its total is, or
+ * is about to be, `run_delay`. What it has gained is known in units of 64 ns. That is nothing beside
+ * a wait of ours, but a task that has none is to be equal: there all of the total comes off.
+ */
+inline_always void discount(struct task_slot *slot, u64 ns, u64 run_delay)
+{
+	struct task_origin *origin = origin_of(slot->tid);
+
+	if (slot->waits == 0)
+		origin->run_delay = run_delay;
+	else
+		origin->run_delay += ns;
+}
+
 /* Take a wait that ends here, and that we could not time, off the scheduler's side. */
 inline_always void discount_untimed_wait(struct task_slot *slot, struct run_queue *here, u64 next)
 {
 	u64 upcoming = upcoming_run_delay(here, next, LOAD64(next, TASK_LAST_QUEUED));
+	u64 ns = attribute_run_delay(slot, next, upcoming);
 
-	origin_of(slot->tid)->run_delay += attribute_run_delay(slot, next, upcoming);
+	discount(slot, ns, LOAD64(next, TASK_RUN_DELAY) + upcoming);
 }
 
 /* Whether a task that was waiting when last seen has been on a CPU since. */
@@ -195,18 +226,19 @@ inline_always u64 discount_unseen_waits(struct task_slot *slot, u64 task)
 	slot->kernel_seen += (u64)unseen >> RUN_DELAY_SHIFT;
 	if (!arrived_unseen(slot, task))
 		return 0;
-	origin_of(slot->tid)->run_delay += unseen;
+	discount(slot, unseen, LOAD64(task, TASK_RUN_DELAY));
 	return unseen;
 }
 
 /*
- * The part of an open interval that the scheduler has accounted as a wait: the task was moved to
- * another CPU. Looked at from another CPU, a task may be just about to run: its wait is attributed
- * already but not in run_delay yet.
+ * The part of an open interval that the scheduler has accounted as waits: the task was moved to
+ * another CPU, or has waited and run unseen. Looked at from another CPU, a task may be just about
+ * to run: its wait is attributed already but not in run_delay yet.
  */
 inline_always u64 open_run_delay(const struct task_slot *slot, u64 task)
 {
-	s64 gained = run_delay_gained(slot, task);
+	s64 gained = slot->waits == 0 ? LOAD64(task, TASK_RUN_DELAY) - origin_of(slot->tid)->run_delay :
+					run_delay_gained(slot, task);
 
 	return gained > 0 ? gained : 0;
 }
@@ -239,6 +271,11 @@ inline_always void discount_untimed_wait(struct task_slot *slot, struct run_queu
 }
 
 inline_always bool has_run(const struct task_slot *slot, u64 task)
+{
+	return false;
+}
+
+inline_always bool arrived_unseen(const struct task_slot *slot, u64 task)
 {
 	return false;
 }

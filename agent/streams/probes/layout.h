@@ -185,6 +185,7 @@ struct run_config {
 	u64 clock_offset; /* rq_clock - bpf_ktime_get_ns(), for timing by accounting */
 	u64 pid_level; /* how deep the agent's pid namespace is nested; 0: it is the initial one */
 	u64 attached_ns;  /* from when on nothing goes unseen; 0 until everything is attached */
+	u64 primed; /* whether what every task was doing then has been noted (tasks.c) */
 };
 
 _Static_assert(sizeof(struct run_config) == CONFIG_SIZE, "run_config");

@@ -21,7 +21,7 @@ inline_always void adopt(struct batch *batch, struct task_slot *slot, u64 task, 
 	slot->wait_ns = LOAD64(task, TASK_RUN_DELAY);
 	slot->oncpu_ns = LOAD64(task, TASK_RUNTIME);
 	slot->kernel_seen = (u32)LOAD64(task, TASK_PCOUNT);
-	batch->unmatched++;
+	count_unmatched(batch);
 	slot->tag = runnable ? SLOT_PREEMPTED : SLOT_ABSENT;
 }
 

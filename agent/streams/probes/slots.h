@@ -23,6 +23,18 @@ inline_always bool in_scope_by_slot(const struct task_slot *slot, u32 tid)
 	return (!SCOPED && WITH_TASK_TIMES && !rarely(slot->tid != tid)) || in_scope(tid);
 }
 
+/*
+ * An interval ends whose beginning was not seen. It began before the run, if what the task was doing
+ * then has not been noted yet; otherwise its beginning was missed.
+ */
+inline_always void count_unmatched(struct batch *batch)
+{
+	if (run_config()->primed)
+		batch->unmatched++;
+	else
+		batch->in_flight++;
+}
+
 inline_always bool is_waiting(u32 tag)
 {
 	u32 state = tag & SLOT_STATE;

@@ -100,8 +100,11 @@ inline_always void summarize_task(struct task_summary *summary, u64 task,
 		rarely(run_config()->pid_level) ? number_at(task, run_config()->pid_level) : slot->tid;
 	summary->kernel_thread = (LOAD32(task, TASK_FLAGS) & PF_KTHREAD) != 0;
 	summary->kernel_run_delay = LOAD64(task, TASK_RUN_DELAY) - origin->run_delay;
-	if (!running || !on_cpu)
+	if (!running || !on_cpu || arrived_unseen(slot, task))
 		summary->kernel_run_delay -= open_run_delay(slot, task);
+	if (!TIMING_ACCOUNTING && running)
+		summary->scheduler_excess_ns +=
+			not_explained_yet(slot, run_queue(LOAD32(task, TASK_CPU)));
 	summary->kernel_runtime =
 		comparable_runtime(slot, origin, task, running == on_cpu, summary->open_ns);
 	summary->kernel_pcount = (u32)LOAD64(task, TASK_PCOUNT) - origin->pcount;

@@ -79,7 +79,7 @@ inline_always void prime_account(struct task_slot *slot, u64 task, u32 tid)
 	u32 tag = (slot->tid == tid ? slot->tag : current_tag(task)) | SLOT_PRIMED;
 
 	origin->run_delay = LOAD64(task, TASK_RUN_DELAY);
-	origin->runtime = LOAD64(task, TASK_RUNTIME);
+	origin->runtime = runtime_until(task, now);
 	origin->pcount = LOAD64(task, TASK_PCOUNT);
 	begin_account(slot, tid, now);
 	start_at_origin(slot, origin);
@@ -211,7 +211,7 @@ int on_iter_registers(u64 *ctx)
 }
 #endif
 
-#if TIMING_ACCOUNTING
+#if TIMING_ACCOUNTING && WITH_TASK_TIMES
 /*
  * The offset of the run queue's clock from ours. The supervisor was last switched in at a time of
  * the former, and the latter is read a moment later, so the largest of several results is best.

@@ -69,6 +69,12 @@ inline_always bool stays_runnable(u64 *ctx, u32 state)
 
 #if WITH_TASK_TIMES && !TIMING_ACCOUNTING
 
+/* What the scheduler has accounted to the task as CPU time. */
+inline_always u64 runtime_until(u64 task, u64 now)
+{
+	return LOAD64(task, TASK_RUNTIME);
+}
+
 /* Start the sums at the origin, after begin_account(). */
 inline_always void start_at_origin(struct task_slot *slot, const struct task_origin *origin)
 {
@@ -82,6 +88,26 @@ inline_always void settle_stop(struct task_slot *slot, u64 task)
 
 #elif WITH_TASK_TIMES
 
+/* rq_clock and bpf_ktime_get_ns() run at the same rate; the supervisor measured the offset. */
+inline_always u64 to_ktime(u64 rq_clock)
+{
+	return rq_clock - run_config()->clock_offset;
+}
+
+/*
+ * What the scheduler would account to the task as CPU time if the turn that it is in ended now. It
+ * adds that up at each tick, by which time milliseconds of the turn may have passed. Only tasks of
+ * the fair class have the time as they arrived; that of another task is as old as the last tick.
+ */
+inline_always u64 runtime_until(u64 task, u64 now)
+{
+	u64 accounted = LOAD64(task, TASK_RUNTIME);
+	u64 turn = now - to_ktime(LOAD64(task, TASK_LAST_ARRIVAL));
+	s64 since = LOAD64(task, TASK_PREV_RUNTIME) + turn - accounted;
+
+	return LOAD32(task, TASK_ON_CPU) && since > 0 ? accounted + since : accounted;
+}
+
 inline_always void start_at_origin(struct task_slot *slot, const struct task_origin *origin)
 {
 	slot->wait_ns = origin->run_delay;
@@ -89,10 +115,24 @@ inline_always void start_at_origin(struct task_slot *slot, const struct task_ori
 	slot->kernel_seen = origin->pcount;
 }
 
-/* rq_clock and bpf_ktime_get_ns() run at the same rate; the supervisor measured the offset. */
-inline_always u64 to_ktime(u64 rq_clock)
+/* Whether an arrival ends a wait that began within the run. */
+inline_always bool was_timed(u32 tag)
 {
-	return rq_clock - run_config()->clock_offset;
+	return !(tag & SLOT_YIELDED) && !(tag & SLOT_PRIMED && is_waiting(tag));
+}
+
+/*
+ * How much of what the scheduler accounts as a wait is none, or lies before the run. A task that was
+ * asleep as the run began may have a part there, too: it may have stayed on the run queue for a
+ * while (since 6.12), which the scheduler takes for a wait if the task is then moved.
+ */
+inline_always u64 untimed_part(const struct task_slot *slot, u64 task, u64 wait)
+{
+	s64 before = slot->since - (to_ktime(LOAD64(task, TASK_LAST_ARRIVAL)) - wait);
+
+	if (!was_timed(slot->tag))
+		return wait;
+	return before > 0 ? before : 0;
 }
 
 /*
@@ -110,16 +150,19 @@ inline_always bool take_arrival(struct task_slot *slot, u64 task, u64 *wait, boo
 	*wait = delay - slot->wait_ns;
 	slot->wait_ns = delay;
 	slot->kernel_seen = pcount;
-	if (rarely(slot->tag & SLOT_YIELDED)) {
-		/* it did not wait, though the scheduler accounts that it did */
-		origin_of(slot->tid)->run_delay += *wait;
-		*wait = 0;
+	if (rarely(slot->tag & (SLOT_PRIMED | SLOT_YIELDED))) {
+		u64 untimed = untimed_part(slot, task, *wait);
+
+		origin_of(slot->tid)->run_delay += untimed;
+		*wait -= untimed;
 	}
 	if (WITH_OFFCPU) {
 		u64 arrival = to_ktime(LOAD64(task, TASK_LAST_ARRIVAL));
 		u32 tag = slot->tag;
 
-		if (is_blocked(tag))
+		if (is_waiting(tag) && tag & SLOT_PRIMED)
+			exclude_open_interval(slot, arrival);
+		else if (is_blocked(tag))
 			close_blocked(slot, tag, arrival - *wait, interruptible);
 		else
 			exclude_time_away(slot, tag, arrival - *wait, interruptible);
@@ -127,12 +170,6 @@ inline_always bool take_arrival(struct task_slot *slot, u64 task, u64 *wait, boo
 	}
 	slot->tag = SLOT_RUNNING;
 	return true;
-}
-
-/* Whether an arrival ends a wait that began within the run. */
-inline_always bool was_timed(u32 tag)
-{
-	return !(tag & SLOT_YIELDED) && !(tag & SLOT_PRIMED && is_waiting(tag));
 }
 
 /* Count and stream a wait that has ended; `tag` is what the task was doing before. */

@@ -82,21 +82,25 @@ inline_always void woken_from_unseen_sleep(struct task_slot *slot, u64 task, u64
 {
 	discount_unseen_waits(slot, task);
 	exclude_since_unseen_end(slot, task, now);
-	if (WITH_OFFCPU)
+	if (WITH_OFFCPU && run_config()->primed)
 		counters()->blocked_unmatched++;
 }
 
 /*
  * By how much earlier the scheduler dates the end of a turn that a preemption ends, in µs: with lazy
  * preemption (since 6.13) the wakeup that causes it may be as old as the last tick, and the clock
- * is not renewed at the switch. Only tasks of the fair class have the time as they arrived.
+ * is not renewed at the switch. Only tasks of the fair class have the time as they arrived. Of a
+ * turn that began before the run we do not know how long it took.
  */
 inline_always u32 ended_early_us(const struct task_slot *slot, u64 prev, u64 now)
 {
 	u64 theirs = LOAD64(prev, TASK_RUNTIME) - LOAD64(prev, TASK_PREV_RUNTIME);
 	s64 early = now - slot->since - theirs;
+	u32 state = slot->tag & (SLOT_STATE | SLOT_PRIMED);
 
-	if ((slot->tag & SLOT_STATE) != SLOT_RUNNING || early < 0 || early > EARLIEST_US * 1000)
+	if (rarely(state == (SLOT_RUNNING | SLOT_PRIMED)))
+		return EARLY_UNKNOWN;
+	if (state != SLOT_RUNNING || early < 0 || early >= EARLY_UNKNOWN * 1000)
 		return 0;
 	return (u64)early / 1000;
 }
@@ -157,7 +161,7 @@ inline_always bool wait_is_timed(struct batch *batch, struct task_slot *slot, u6
 	u32 tag = slot->tag;
 
 	if (rarely(slot->tid != tid)) {
-		batch->unmatched++;
+		count_unmatched(batch);
 		take_slot(slot, tid, 0);
 		return false;
 	}
@@ -177,7 +181,7 @@ inline_always bool wait_is_timed(struct batch *batch, struct task_slot *slot, u6
 			exclude_time_away(slot, tag, now, false);
 		else
 			exclude_since_unseen_end(slot, next, now);
-		batch->unmatched++;
+		count_unmatched(batch);
 		return false;
 	}
 	if (rarely(tag & SLOT_PRIMED)) {

@@ -110,7 +110,7 @@ COUNTER_FIELDS = (
 COUNTERS_SIZE = (
     (2 * REASONS + STOP_KINDS) * 16 + SYSCALLS * 8 + ERRNOS * 8 + len(COUNTER_FIELDS) * 8 + 16
 )
-CONFIG_SIZE = 40
+CONFIG_SIZE = 48
 
 CGROUP_CHAIN = 32
 """Cgroups on the path to a scope that are known by id, from the root on."""

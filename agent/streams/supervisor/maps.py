@@ -51,16 +51,19 @@ class RunConfig:
     clock_offset: int = 0
     """Of the run queue's clock."""
     attached_ns: int = 0
+    primed: bool = False
+    """Whether what every task was doing then has been noted."""
 
     def packed(self) -> bytes:
         return struct.pack(
-            "=QIIqQQ",
+            "=QIIqQQQ",
             self.start_ns,
             self.root_tgid,
             self.agent_tgid,
             self.clock_offset,
             self.pid_level,
             self.attached_ns,
+            self.primed,
         )
 
 

@@ -215,9 +215,11 @@ class Supervisor:
         assert self._armed is not None
         self._armed.attach(measure_probes)
         maps.configure(replace(config, attached_ns=NOT_YET))
-        maps.configure(replace(config, attached_ns=self._kernel_now_ns()))
+        config = replace(config, attached_ns=self._kernel_now_ns())
+        maps.configure(config)
         if not self._armed.prime() and root is not None:
             raise scopes.ended(root)
+        maps.configure(replace(config, primed=True))
 
     def _rescope(self) -> Answer:
         """Determine the members again, after tasks were moved between cgroups."""

@@ -7,13 +7,14 @@ from typing import Any
 from agent.evidence.checks import Check, events_ceased
 from agent.model import Json
 from agent.streams.collect.observed import StreamCounts
-from agent.streams.shared.kernel_counts import Edge
+from agent.streams.shared.kernel_counts import Edge, switched_out_of_process_1
 
 COMPLETE, DEGRADED, INVALID = "complete", "degraded", "invalid"
 MAX_UNMATCHED = 0.01
 """Fraction of ends without a beginning that a run may have. The kernel of the virtual machine on
 which this was built runs no BPF program while process 1 is current, no matter who attached it, and
-counts no miss; what goes unseen there shows in ``context_switches`` and ``unseen_switches``."""
+counts no miss; what goes unseen there shows in ``context_switches`` and ``unseen_switches``: about
+one end for each time that process 1 ran."""
 MAX_UNSEEN = 0.01
 UNMATCHED_SLACK = 20
 SUSPENDED_NS = 1_000_000
@@ -83,7 +84,7 @@ def judge(found: Findings) -> Verdict:
         Reason("section_unavailable", f"{section}: {why}")
         for section, why in found.missing_sections.items()
     )
-    reasons += _stream_reasons(found.streams)
+    reasons += _stream_reasons(found.streams, found.edges)
     reasons += _folded_reasons(found)
     reasons += _program_reasons(found.programs)
     reasons += _check_reasons(found.checks)
@@ -95,11 +96,21 @@ def judge(found: Findings) -> Verdict:
     )
     if found.unseen_switches > MAX_UNSEEN * found.streams["runqlat"].produced + UNMATCHED_SLACK:
         text = f"{found.unseen_switches} arrivals on a CPU that the kernel counted were not seen"
-        reasons.append(Reason("unseen", text))
+        reasons.append(Reason("unseen", text + _of_process_1(found.unseen_switches, found.edges)))
     return Verdict(tuple(reasons), found.streams, found.unseen_switches)
 
 
-def _stream_reasons(streams: Mapping[str, StreamCounts]) -> Iterator[Reason]:
+def _of_process_1(missed: int, edges: tuple[Edge, Edge]) -> str:
+    """Return the words for it if process 1 ran often enough to be why so much was not seen."""
+    switches = switched_out_of_process_1(edges)
+    if switches < missed / 2:
+        return ""
+    return f". Process 1 ran {switches} times, during which some kernels run no BPF program"
+
+
+def _stream_reasons(
+    streams: Mapping[str, StreamCounts], edges: tuple[Edge, Edge]
+) -> Iterator[Reason]:
     for name, counts in streams.items():
         if counts.produced != counts.received + counts.lost:
             text = f"{name}: {counts.produced} produced, {counts.received} received"
@@ -109,7 +120,8 @@ def _stream_reasons(streams: Mapping[str, StreamCounts]) -> Iterator[Reason]:
         if counts.collided:
             yield Reason("collided", f"{name}: {counts.collided} intervals shared a slot")
         if counts.unmatched > MAX_UNMATCHED * counts.produced + UNMATCHED_SLACK:
-            yield Reason("unmatched", f"{name}: {counts.unmatched} ends without a beginning")
+            text = f"{name}: {counts.unmatched} ends without a beginning"
+            yield Reason("unmatched", text + _of_process_1(counts.unmatched, edges))
 
 
 def _folded_reasons(found: Findings) -> Iterator[Reason]:

@@ -122,3 +122,21 @@ def test_folding_in_the_kernel_is_a_reason_where_it_loses_something() -> None:
     assert verdict.verdict == DEGRADED
     [text] = verdict.evidence()["reasons"]
     assert text.startswith("folded: biolatency: 300 of 10000 events without their device")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [(10, 410, True), (10, 200, False), (None, 410, False), (10, None, False), (10, 5, False)],
+)
+def test_process_1_is_named_only_where_it_ran_often_enough(
+    before: int | None, after: int | None, told: bool
+) -> None:
+    edges = replace(EDGE, process_1_switches=before), replace(EDGE, process_1_switches=after)
+    verdict = judge(
+        Findings(
+            streams={"runqlat": replace(GOOD, unmatched=500)}, edges=edges, unseen_switches=500
+        )
+    )
+    assert codes(verdict) == ["unmatched", "unseen"]
+    for reason in verdict.reasons:
+        assert ("Process 1 ran 400 times" in reason.text) == told

@@ -18,6 +18,7 @@ from agent.streams.shared.kernel_counts import (
     KernelCounts,
     SectionCounts,
     online_cpus,
+    process_1_switches,
     read_kernel_counts,
     read_section_counts,
 )
@@ -91,6 +92,7 @@ class Observer:
             online_cpus=online_cpus(),
             sections=read_section_counts(self._plan.sections),
             outer=outer,
+            process_1_switches=process_1_switches(),
         )
 
     def _counted(self) -> tuple[KernelCounts, int, int, KernelCounts]:

@@ -9,10 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.sections.probes import probes_of
+from agent.streams.shared.namespaces import proc_is_ours
 
 STEAL = 7
 """Position of the stolen time in the line ``cpu`` (proc_stat(5)); absent before Linux 2.6.11."""
 TICK_NS = 10**9 // os.sysconf("SC_CLK_TCK")
+
+INITIAL_PID_NAMESPACE = 0xEFFFFFFC
+"""PROC_PID_INIT_INO (include/linux/proc_ns.h)."""
+SWITCHED_OUT = ("voluntary_ctxt_switches:", "nonvoluntary_ctxt_switches:")
 
 SectionCounts = Mapping[str, Mapping[str, int]]
 """The kernel's counts by section, then by the name that the section's ``probe.py`` gives them."""
@@ -44,6 +49,8 @@ class Edge:
     what happened between the two readings."""
     later: KernelCounts | None = None
     """``kernel``, read once more after ours."""
+    process_1_switches: int | None = None
+    """How often process 1 has been switched out so far; None if that is not known."""
 
     @property
     def switches_meanwhile(self) -> int:
@@ -63,6 +70,27 @@ def read_kernel_counts() -> KernelCounts:
         _number(stat.get("processes", ()), 0),
         _number(stat.get("cpu", ()), STEAL),
     )
+
+
+def process_1_switches() -> int | None:
+    """Return how often process 1 of the machine has been switched out, summed over its threads.
+
+    None in a pid namespace, where that number is another process's, and if /proc hides it.
+    """
+    try:
+        if os.stat("/proc/self/ns/pid").st_ino != INITIAL_PID_NAMESPACE or not proc_is_ours():
+            return None
+        files = [Path("/proc/1/task", thread, "status") for thread in os.listdir("/proc/1/task")]
+    except OSError:
+        return None
+    counts = [_fields(file, SWITCHED_OUT) for file in files]
+    return sum(_number(found, 0) for of_thread in counts for found in of_thread.values())
+
+
+def switched_out_of_process_1(edges: tuple[Edge, Edge]) -> int:
+    """Return how often process 1 was switched out between the edges; 0 if that is not known."""
+    before, after = (edge.process_1_switches for edge in edges)
+    return max(after - before, 0) if before is not None and after is not None else 0
 
 
 def stolen_ns(edges: tuple[Edge, Edge]) -> int:

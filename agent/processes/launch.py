@@ -12,6 +12,8 @@ import platform
 import signal
 import socket
 import traceback
+from collections.abc import Callable
+from functools import partial
 from typing import NoReturn
 
 from agent.http.listener import open_listener
@@ -42,11 +44,12 @@ def serve(settings: Settings) -> int:
 
         return serve_without_supervisor(settings, listener, ending)
     try:
-        return _fork(settings, listener, uid, ending)
+        supervise = _fork(settings, listener, uid, ending)
     except OSError as error:
         if not _names_limit(error):
             raise
         return 1
+    return supervise()
 
 
 def _names_limit(error: BaseException) -> bool:
@@ -76,7 +79,8 @@ def _serve_mock(
 
 def _fork(
     settings: Settings, listener: socket.socket, uid: int | None, ending: frozenset[int]
-) -> int:
+) -> Callable[[], int]:
+    """Start the agent, and return what this process is to do: run as its supervisor."""
     supervisor_end, agent_end = channel.pair()
     supervisor_pid = os.getpid()
     # Collecting garbage writes to every object that was there before the fork, which would copy the
@@ -96,7 +100,7 @@ def _fork(
     listener.close()
     from agent.streams.supervisor.supervisor import run
 
-    return run(supervisor_end, agent_pid, ending, mask)
+    return partial(run, supervisor_end, agent_pid, ending, mask)
 
 
 def _be_the_agent(

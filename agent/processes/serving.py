@@ -83,9 +83,10 @@ async def serve(
     recorder = Recorder(collector, settings.machine, series, mock=settings.mock)
     hosts = local_host_names(settings.host, settings.allowed_hosts)
     http = HttpSettings(allowed_hosts=hosts)
-    await nursery.start(recorder.run)
     asked = trio.Event()
+    # first: until then a signal ends this process at once
     await nursery.start(_watch_signals, ending, asked)
+    await nursery.start(recorder.run)
     nursery.start_soon(_watch_supervisor, collector.lost, asked)
     await _serve_http(recorder, http, listener, asked)
     nursery.cancel_scope.cancel()
@@ -121,15 +122,26 @@ async def _watch_signals(
     *,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    with trio.open_signal_receiver(*ending) as signals:
-        task_status.started()
-        try:
+    """Set ``asked`` when one of the signals ``ending`` arrives; ignore them all in the end.
+
+    More may arrive until we are gone: systemd signals every process, and the supervisor forwards
+    its own. When Trio no longer receives them it puts back what it found, and by default each would
+    kill us. Blocking them here would not help: a thread of a library's own (numpy's) takes them.
+    """
+    early: list[int] = []
+    for number in ending:
+        signal.signal(number, lambda number, frame: early.append(number))
+    try:
+        with trio.open_signal_receiver(*ending) as signals:
+            if early:
+                asked.set()
+            task_status.started()
             async for _ in signals:
                 asked.set()
-        finally:
-            # More may arrive, now or until we are done: systemd signals every process, and the
-            # supervisor forwards its own. Without the receiver, each of them would kill us.
-            signal.pthread_sigmask(signal.SIG_BLOCK, ending)
+    finally:
+        # not a handler of ours, which the interpreter would replace by the default as it exits
+        for number in ending:
+            signal.signal(number, signal.SIG_IGN)
 
 
 async def _watch_supervisor(lost: trio.Event, asked: trio.Event) -> None:

@@ -146,13 +146,17 @@ class Launched(RealAgent):
         return children(self.supervisor) - {self.pid}
 
     def catch_compiler(self) -> int:
-        """Stop the compiler (SIGSTOP) as soon as there is one, and return its pid."""
+        """Stop the compiler (SIGSTOP) as soon as there is one, and return its pid.
+
+        Before its exec, the supervisor would still wait for that, and for nothing else.
+        """
 
         def caught() -> int | None:
             for pid in self.compilers():
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGSTOP)
-                    return pid
+                if "compiler.py" in command_of(pid):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGSTOP)
+                        return pid
             return None
 
         return eventually(caught)

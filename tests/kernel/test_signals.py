@@ -1,5 +1,6 @@
 """Every signal that ends the agent ends all of it, in time, with the evidence logged."""
 
+import contextlib
 import json
 import os
 import re
@@ -234,7 +235,7 @@ def test_an_early_end_is_no_loss_of_the_supervisor(tmp_path: Path) -> None:
         assert agent.log.splitlines() == [f"listening on {agent.url}"]
 
 
-@pytest.mark.parametrize("number", SENT_BY_PEOPLE)
+@pytest.mark.parametrize("number", [*SENT_BY_PEOPLE, signal.SIGUSR1])
 def test_a_signal_to_all_of_it_during_a_compilation_is_no_crash(
     tmp_path: Path, number: int
 ) -> None:
@@ -243,6 +244,20 @@ def test_a_signal_to_all_of_it_during_a_compilation_is_no_crash(
         os.killpg(agent.supervisor, number)
         assert agent.exit_status(END_SECONDS) == 0
         assert agent.log.splitlines() == [f"listening on {agent.url}"]
+
+
+@pytest.mark.parametrize("target", ["supervisor", "agent"])
+def test_signals_without_end_do_not_change_how_it_ends(tmp_path: Path, target: str) -> None:
+    """Up to the last moment, one of them could find its handler gone."""
+    with service(tmp_path / "log") as agent:
+        agent.settle()
+        agent.start(sections=["exec"])
+        pid = agent.supervisor if target == "supervisor" else agent.pid
+        with contextlib.suppress(ProcessLookupError):
+            while agent.process.poll() is None:
+                os.kill(pid, signal.SIGTERM)
+        assert agent.exit_status(END_SECONDS) == 0
+        assert "stopped in the middle of a run; its evidence" in agent.log
 
 
 @pytest.mark.parametrize("number", SENT_BY_PEOPLE)

@@ -1,11 +1,16 @@
 """The privileged process and its peer, before any eBPF is involved."""
 
 import gc
+import os
+import signal
+from collections.abc import Callable
 
 import pytest
 
-from agent.streams.shared import channel
+from agent.streams.shared import channel, messages
 from agent.streams.shared.channel import Malformed
+from agent.streams.shared.messages import DisarmAnswer, DisarmRequest, encode_request
+from agent.streams.supervisor import supervisor
 from agent.streams.supervisor.armed import wait_for_running_programs
 from agent.streams.supervisor.maps import Maps
 from agent.streams.supervisor.supervisor import Supervisor
@@ -37,6 +42,39 @@ def test_the_end_of_the_agent_ends_it() -> None:
     agent.close()
     with ours:
         Supervisor(ours, no_maps).serve()
+
+
+def test_an_answer_that_nobody_takes_leaves_no_file_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    summaries = os.memfd_create("summaries")
+    answer = DisarmAnswer(1), {messages.SUMMARIES: summaries}
+    monkeypatch.setattr(Supervisor, "_carry_out", lambda self, request: answer)
+    ours, agent = channel.pair()
+    agent.send(encode_request(DisarmRequest()))
+    agent.close()
+    with ours:
+        Supervisor(ours, no_maps).serve()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(summaries)
+
+
+def test_a_signal_that_comes_once_the_channel_is_closed_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without CAP_KILL the channel is what ends the agent, which may take a while."""
+
+    def refuse(pid: int, number: int) -> None:
+        raise PermissionError
+
+    handlers: dict[int, Callable[[int, None], None]] = {}
+    monkeypatch.setattr(signal, "signal", handlers.__setitem__)
+    monkeypatch.setattr(signal, "setitimer", lambda which, seconds: None)
+    monkeypatch.setattr(os, "kill", refuse)
+    ours, agent = channel.pair()
+    with agent, ours:
+        supervisor._pass_on([signal.SIGTERM], ours, agent_pid=1)
+        handlers[signal.SIGTERM](signal.SIGTERM, None)
+        assert agent.recv(1) == b""
+    handlers[signal.SIGTERM](signal.SIGTERM, None)
 
 
 def test_waiting_for_programs_leaves_nothing_to_the_garbage_collector() -> None:

@@ -32,9 +32,6 @@ LOG_BYTES = 16 * 1024
 
 KILLED = "killed by SIGKILL"
 
-OURS_TO_HANDLE = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
-"""Signals that end the agent, and with it the compiler."""
-
 DISTRIBUTION_PYTHON = "/usr/bin/python3"
 """The interpreter for which Debian, Ubuntu and Fedora install bcc's Python package."""
 
@@ -172,8 +169,9 @@ def _not_started(interpreter: str, error: Exception) -> CannotCollect:
 def _before_exec(supervisor: int) -> None:
     # It holds programs until it hands them over, and must not outlive us while it does.
     end_with_parent(supervisor, signal.SIGKILL)
-    # A signal to all of the agent's processes must not look like a compiler that crashed.
-    signal.pthread_sigmask(signal.SIG_BLOCK, OURS_TO_HANDLE)
+    # A signal to all of the agent's processes must not look like a compiler that crashed. It ends
+    # with the agent; what reports a fault of its own cannot be blocked (force_sig()).
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
 
 
 def _how_it_ended(process: subprocess.Popen[bytes]) -> str:

@@ -121,9 +121,11 @@ class Supervisor:
             _complain(traceback.format_exc())
             self._refuse(request, _internal_error(error))
         else:
-            channel.send_answer(self._channel, answer, fds)
-            if messages.SUMMARIES in fds:
-                os.close(fds[messages.SUMMARIES])
+            try:
+                channel.send_answer(self._channel, answer, fds)
+            finally:
+                if messages.SUMMARIES in fds:
+                    os.close(fds[messages.SUMMARIES])
 
     def _carry_out(self, request: AnyRequest) -> Answer:
         match request:
@@ -319,11 +321,10 @@ def _wait_functions(maps: Maps) -> dict[str, tuple[int, ...]]:
 
 def _as_file(content: bytes) -> int:
     """Return the fd of an anonymous file with this content, positioned at its beginning."""
-    fd = os.memfd_create("cba-summaries", os.MFD_CLOEXEC)
-    with open(fd, "wb", closefd=False) as file:
+    with open(os.memfd_create("cba-summaries"), "w+b") as file:
         file.write(content)
-    os.lseek(fd, 0, os.SEEK_SET)
-    return fd
+        file.seek(0)
+        return os.dup(file.fileno())
 
 
 def run(
@@ -345,6 +346,9 @@ def run(
         except Malformed as error:
             _complain(f"chainbench-agent: the supervisor stops serving: {error}\n")
     _, status = os.waitpid(agent_pid, 0)
+    # nobody is left to pass them on to, and the interpreter's own exit would make them deadly
+    for number in ending:
+        signal.signal(number, signal.SIG_IGN)
     code = os.waitstatus_to_exitcode(status)
     if code >= 0:
         return code
@@ -385,7 +389,8 @@ def _pass_on(ending: Collection[int], agent: socket.socket, agent_pid: int) -> N
         except ProcessLookupError:
             pass
         except PermissionError:  # root without CAP_KILL: end of file ends the agent as well
-            agent.shutdown(socket.SHUT_RDWR)
+            with contextlib.suppress(OSError):  # closed already
+                agent.shutdown(socket.SHUT_RDWR)
 
     for number in ending:
         signal.signal(number, forward)

@@ -1,0 +1,26 @@
+"""What evidence says of block I/O."""
+
+from typing import Any
+
+from agent.model import Json
+
+NEARLY_ALL = 0.98
+"""Fraction of the I/O that must be seen. Some kernels run no program while certain tasks run."""
+
+
+def rows(evidence: Json, device: str, **wanted: Any) -> list[Json]:
+    return [
+        row
+        for row in evidence["biolatency"]["by_operation"]
+        if row["device"] == device and wanted.items() <= row.items()
+    ]
+
+
+def total(found: list[Json]) -> int:
+    return sum(row["count"] for row in found)
+
+
+def device_row(evidence: Json, device: str) -> Json:
+    (row,) = (d for d in evidence["biolatency"]["devices"] if d["device"] == device)
+    assert isinstance(row, dict)
+    return row

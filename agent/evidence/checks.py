@@ -62,6 +62,15 @@ class Check:
         return -self.allowed <= self.unexplained <= self.allowed + self.excess
 
     @property
+    def conclusive(self) -> bool:
+        """Whether the check could tell: False if it passed, but might have passed anyway.
+
+        That is the case if ours may have more outside of the time that the kernel's figure is for
+        than there is in it.
+        """
+        return not self.passed or self.excess <= max(self.kernel, self.allowed)
+
+    @property
     def text(self) -> str:
         """The comparison in sentences, for a reader who knows neither the bounds nor the causes."""
         agent, kernel = amount(self.ours, self.unit), amount(self.kernel, self.unit)
@@ -72,7 +81,7 @@ class Check:
             sentences.append(
                 f"The kernel's figure is expected to be {by} {way}, because {self.because}"
             )
-        sentences.append(self._rest())
+        sentences += [self._rest(), self._outside()]
         if not self.passed:
             sentences.append(self.consequence)
         return " ".join(f"{sentence}." for sentence in sentences if sentence)
@@ -93,6 +102,18 @@ class Check:
         verdict = "within" if self.passed else "more than"
         return f"{left_over} {rest}{share} {verdict} the allowed {most}{reason}"
 
+    def _outside(self) -> str:
+        """Say how much of ours the kernel's figure need not have, where the result rests on it."""
+        rests_on_it = self.excess > 0 and self.unexplained > self.allowed
+        if self.conclusive and not rests_on_it:
+            return ""
+        text = (
+            f"Up to {amount(self.excess, self.unit)} by the agent's account may lie just outside of"
+            " the time that the kernel's figure covers"
+        )
+        more = ", more than within it, so this check could not tell whether any are missing"
+        return text if self.conclusive else text + more
+
     def evidence(self) -> Json:
         return {
             "name": self.name,
@@ -108,6 +129,7 @@ class Check:
             "unexplained": self.unexplained,
             "allowed": self.allowed,
             "pass": self.passed,
+            "conclusive": self.conclusive,
             "text": self.text,
         }
 

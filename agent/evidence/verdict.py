@@ -72,8 +72,9 @@ class Findings:
     programs: Sequence[Mapping[str, Any]] = ()
     overflow: Mapping[str, int] = field(default_factory=dict)
     """Latencies beyond the histogram's range, by section."""
-    folded_without: Mapping[str, str] = field(default_factory=dict)
-    """What a stream's events lose when they are folded in the kernel, for streams that lose any."""
+    lost_by_folding: Mapping[str, str] = field(default_factory=dict)
+    """What the evidence lacks of events folded in the kernel, by stream, in words; only streams
+    that lose something."""
 
 
 def judge(found: Findings) -> Verdict:
@@ -125,11 +126,12 @@ def _stream_reasons(
 
 
 def _folded_reasons(found: Findings) -> Iterator[Reason]:
-    for name, what in found.folded_without.items():
+    for name, lost in found.lost_by_folding.items():
         counts = found.streams.get(name, StreamCounts())
         if counts.folded:
-            text = f"{name}: {counts.folded} of {counts.produced} events without their {what}"
-            yield Reason("folded", f"{text}, since the agent did not read its buffer in time")
+            text = f"{name}: {counts.folded} of {counts.produced} events were folded in the kernel"
+            text += ", since the agent did not read its buffer in time"
+            yield Reason("folded", f"{text}: {lost}")
 
 
 def _program_reasons(programs: Sequence[Mapping[str, Any]]) -> Iterator[Reason]:

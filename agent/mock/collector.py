@@ -18,7 +18,7 @@ from agent.streams.collect.observed import Arming, Observed, Stopped
 from agent.streams.collect.observer import Mapped, Observer
 from agent.streams.collect.running import Running
 from agent.streams.drain.poller import Drain, Receiver
-from agent.streams.shared.kernel_counts import Edge, SectionCounts
+from agent.streams.shared.kernel_counts import Edge
 from agent.streams.shared.layout import RING_SIZES, STREAM_RUNQLAT, machine_geometry
 from agent.streams.shared.messages import DisarmAnswer
 from agent.streams.shared.plan import Plan
@@ -93,7 +93,8 @@ class MockCollector:
         self._runs += 1
         observer = MockObserver(self._mapped, plan, machine)
         drain = Drain(self._reader, observer.batches, self._mapped.folded(), receiver)
-        running = self._running = Running(observer, drain, observer.edge(machine.section_counts()))
+        began = observer.edge().with_outer(machine.section_counts())
+        running = self._running = Running(observer, drain, began)
         assert self._nursery is not None
         self._nursery.start_soon(running.work, self._pass_time)
         return Arming(
@@ -116,7 +117,7 @@ class MockCollector:
         running, machine = self._current(), self._machine
         assert machine is not None
         await self._catch_up()
-        ended = running.observer.edge({})
+        ended = running.observer.edge()
         answer = DisarmAnswer(machine.now_ns, kernel_counts=machine.section_counts())
         running.cancel()
         stopped = await running.stopped(ended, answer, machine.summaries())
@@ -170,7 +171,7 @@ class MockObserver(Observer):
     def now_ns(self) -> int:
         return self._machine.now_ns
 
-    def edge(self, outer: SectionCounts) -> Edge:
+    def edge(self) -> Edge:
         """Read the counts at one edge of the run; between two steps no time passes."""
         kernel = self._machine.kernel_counts()
         return Edge(
@@ -180,7 +181,6 @@ class MockObserver(Observer):
             suspended_ns=0,
             online_cpus=ONLINE,
             sections=self._machine.section_counts(),
-            outer=outer,
             later=kernel,
         )
 

@@ -78,12 +78,12 @@ class Collection:
             streams |= self.folds[name].streams(stopped)
         return streams
 
-    def folded_without(self) -> dict[str, str]:
-        """Return what events of a stream lose when they are folded in the kernel, by stream."""
+    def lost_by_folding(self) -> dict[str, str]:
+        """Return what the evidence lacks of events folded in the kernel, by stream, in words."""
         return {
             stream: what
             for fold in self.folds.values()
-            for stream, what in fold.folded_without.items()
+            for stream, what in fold.lost_by_folding().items()
         }
 
     def overflow(self) -> dict[str, int]:

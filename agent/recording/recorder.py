@@ -263,7 +263,7 @@ class Recorder:
                 missing_sections=run.arming.unavailable,
                 programs=stopped.programs,
                 overflow=run.collection.overflow(),
-                folded_without=run.collection.folded_without(),
+                lost_by_folding=run.collection.lost_by_folding(),
             )
         )
 

@@ -24,8 +24,6 @@ class SectionFold(ABC):
 
     takes: ClassVar[Mapping[str, Taker]] = {}
     """The methods that fold the words of the section's streams, by stream."""
-    folded_without: ClassVar[Mapping[str, str]] = {}
-    """What events of a stream lose when they are folded in the kernel, by stream, in words."""
     has_histogram: ClassVar[bool] = False
     """Whether ``overflow`` can be nonzero."""
 
@@ -37,6 +35,10 @@ class SectionFold(ABC):
     def take_folded(self, stream: str, growths: Sequence[Growth]) -> None:
         """Add what the kernel side folded of a stream: the growth of each of its distributions."""
         raise NotImplementedError
+
+    def lost_by_folding(self) -> Mapping[str, str]:
+        """Return what the evidence lacks of events folded in the kernel, by stream, in words."""
+        return {}
 
     @abstractmethod
     def evidence(self, stopped: Stopped, armed: Sequence[str]) -> Json:

@@ -171,4 +171,8 @@ class Probe:
     """Measured only by runs that ask for it by name."""
     kernel_counts: Callable[[], dict[str, int]] = _no_counts
     """The kernel's own counts of what the section counts, since boot, by name. Read at both edges
-    of a run: by the supervisor before attaching and after detaching, by the agent in between."""
+    of a run: by the supervisor before the section begins to count and after it has ceased, by the
+    agent in between."""
+    counts_at_once: bool = False
+    """Whether its programs begin and cease to count at the supervisor's word (``counted_from_ns``
+    of layout.h), rather than as each of them is attached and detached."""

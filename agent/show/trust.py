@@ -59,16 +59,19 @@ def events(evidence: Mapping[str, Any], columns: int, style: Style) -> list[str]
 
 
 def checks(evidence: Mapping[str, Any], style: Style) -> list[str]:
-    """Return the names of the checks that passed, and what the others found in full."""
+    """Return the names of the checks that passed, and in full what the others found.
+
+    A check that passed without being conclusive could not have failed, and is told as such.
+    """
     listed = objects(evidence.get("checks"))
     if not listed:
         return []
-    passed = [printable(check.get("name"), 40) for check in listed if check.get("pass") is True]
-    lines = [
-        f"{style.bad('failed')}: {_comparison(check)}"
-        for check in listed
-        if check.get("pass") is not True
-    ]
+    failed = [check for check in listed if check.get("pass") is not True]
+    sound = [check for check in listed if check.get("pass") is True]
+    unsure = [check for check in sound if check.get("conclusive") is False]
+    passed = [printable(c.get("name"), 40) for c in sound if c.get("conclusive") is not False]
+    lines = [f"{style.bad('failed')}: {_comparison(check)}" for check in failed]
+    lines += [f"{style.warning('could not tell')}: {_comparison(check)}" for check in unsure]
     lines += [f"passed: {', '.join(passed)}"] if passed else []
     return titled(f"Checks: {len(passed)} of {len(listed)} passed", lines, style)
 

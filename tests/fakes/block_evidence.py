@@ -24,3 +24,16 @@ def device_row(evidence: Json, device: str) -> Json:
     (row,) = (d for d in evidence["biolatency"]["devices"] if d["device"] == device)
     assert isinstance(row, dict)
     return row
+
+
+def left_out(evidence: Json) -> dict[str, int]:
+    """Return the requests that are not in the histogram, by reason.
+
+    With those in the histogram they are all requests that the programs saw complete.
+    """
+    found = {row["reason"]: row["count"] for row in evidence["biolatency"]["not_in_histogram"]}
+    streams = evidence["completeness"]["streams"]
+    ours = [streams[name] for name in ("biolatency", "bios") if name in streams]
+    completed = sum(counts["received"] + counts["excluded"] for counts in ours)
+    assert evidence["biolatency"]["count"] + sum(found.values()) == completed
+    return found

@@ -118,6 +118,7 @@ class FakeSupervisor:
             bcc="0.1",
             map_bytes=1,
             kernel_counts={},
+            differing={},
         )
 
     def _disarmed(self) -> Reply[DisarmAnswer]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from fakes.block_devices import Device, image, loop_device, mounted, run
+from fakes.block_evidence import left_out
 from fakes.real_agent import RealAgent
 
 from agent.model import Json
@@ -152,3 +153,42 @@ def test_a_commit_completes_twice_and_is_counted_once(
     assert all(row["in_diskstats"] for row in ends)
     assert all(row["bytes"] > 0 for row in data)
     assert all(row["bytes"] == 0 for row in ends)
+
+
+def overwritten(file: Path) -> None:
+    """Overwrite the same blocks: nothing is left for the journal, so the task itself flushes."""
+    file.write_bytes(b"x" * 5000)
+    os.sync()
+    descriptor = os.open(file, os.O_WRONLY)
+    for _ in range(WRITES):
+        os.pwrite(descriptor, b"y" * 5000, 0)
+        os.fdatasync(descriptor)
+    os.close(descriptor)
+
+
+@pytest.mark.parametrize("how", ["fsync", "overwritten"])
+def test_in_a_scope_flushes_are_the_kernels_and_all_are_counted(
+    agent: RealAgent, place: tuple[Device, Path], how: str
+) -> None:
+    """Whether the task or the journal's thread asked for them."""
+    device, folder = place
+    work = {**WORK, "overwritten": overwritten}[how]
+    os.sync()
+    with agent.run(scope={"pid": os.getpid()}, sections=["biolatency"]) as run:
+        work(folder / "file")
+        subprocess.run(["sync", "-f", folder], check=True)
+    evidence = run.evidence
+    assert evidence["completeness"]["verdict"] == "complete", evidence["completeness"]["reasons"]
+    flushes = rows(evidence, device, "flush")
+    [kernel] = [d for d in evidence["biolatency"]["devices"] if d["device"] == device.number]
+    assert kernel["in_diskstats"]["flush"] >= WRITES / 2
+    counted = sum(row["count"] for row in flushes)
+    assert counted == pytest.approx(kernel["in_diskstats"]["flush"], rel=UNSEEN, abs=1)
+    assert all(row["by"] == "kernel_threads" and not row["in_histogram"] for row in flushes)
+    assert all(row["device_ms"] > 0 for row in flushes)
+    assert left_out(evidence)["kernel_threads"] >= counted
+    # what the task itself waits for is its empty write, which takes as long as the flush
+    own = [row for row in rows(evidence, device) if row["empty"] and row["by"] == "tasks"]
+    if how == "overwritten":
+        assert sum(row["count"] for row in own) >= WRITES / 2
+        assert left_out(evidence)["without_data"] >= WRITES / 2

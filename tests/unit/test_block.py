@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from agent.aggregate.histogram import LatencyHistogram
 from agent.evidence.accounts import Accounts
 from agent.evidence.tasks import TaskTable
+from agent.sections.biolatency import left_out
 from agent.sections.biolatency.evidence import BiolatencyFold
 from agent.sections.biolatency.layout import (
     BLOCK_BIO,
@@ -109,6 +110,38 @@ def test_rows_add_up_to_all_requests_and_those_in_the_histogram_to_its_count(
     timed = [row for row in rows if row["in_histogram"]]
     assert sum(row["count"] for row in timed) == fold.device.total_count
     assert all(row["queue_ms"] >= 0 and row["device_ms"] >= 0 for row in rows)
+
+
+@given(events, st.booleans(), st.integers(0, 3), st.integers(0, 3))
+def test_every_request_is_in_the_histogram_or_left_out_for_one_reason(
+    made: list[Event], scoped: bool, excluded: int, folded: int
+) -> None:
+    fold = collected(made, scoped)
+    reasons = dict(left_out.left_out(fold.table, scoped, excluded, folded))
+    requests = sum(found.requests for found in reasons.values())
+    assert fold.device.total_count + requests == len(made) + excluded + folded
+    assert all(found.requests for found in reasons.values())
+    timed = [row for row in left_out.evidence(reasons) if row["device_ms"] is not None]
+    apart = [row for row in fold.table.evidence(scoped) if not row["in_histogram"]]
+    assert sum(row["device_ms"] for row in timed) <= sum(row["device_ms"] for row in apart) + 1e-3
+    assert not {row["reason"] for row in timed} & {"other_tasks", "folded", "issued_before"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "scoped", "reason"),
+    [
+        (BLOCK_WRITE | BLOCK_EMPTY, False, "without_data"),
+        (BLOCK_WRITE | BLOCK_EMPTY | BLOCK_BY_KERNEL, False, "without_data"),
+        (BLOCK_WRITE | BLOCK_EMPTY | BLOCK_BY_KERNEL, True, "kernel_threads"),
+        (BLOCK_FLUSH | BLOCK_BY_KERNEL, True, "kernel_threads"),
+        (BLOCK_WRITE | BLOCK_BY_KERNEL | EIO, True, "failed"),
+        (BLOCK_READ | BLOCK_BY_UNKNOWN | BLOCK_IN_FLIGHT, True, "issued_before"),
+        (BLOCK_READ | BLOCK_UNTIMED, False, "untimed"),
+    ],
+)
+def test_the_reason_for_leaving_a_request_out(kind: int, scoped: bool, reason: str) -> None:
+    fold = collected([(kind, 10, 20, SDA, 0)], scoped)
+    assert [*dict(left_out.left_out(fold.table, scoped, 0, 0))] == [reason]
 
 
 @given(events)
@@ -224,3 +257,15 @@ def test_requests_folded_in_the_kernel_are_in_both_distributions_and_in_no_row()
     assert (fold.device.total_count, fold.with_queue.total_count) == (4, 3)
     # whose they were is not known, so nothing can be compared by device
     assert list(fold.checks(edges(), Accounts())) == []
+    lost = fold.lost_by_folding()
+    assert lost.keys() == {"biolatency", "bios"}
+    assert "1 of them belong in no histogram" in lost["biolatency"]
+    assert all(text.endswith("the block_ checks were left out") for text in lost.values())
+
+
+def test_a_scoped_run_has_no_checks_of_disks_that_folding_could_prevent() -> None:
+    fold = collected([], scoped=True)
+    fold.take_folded("biolatency", [growth(3_000), growth(6_000)])
+    assert fold.lost_by_folding() == {
+        "biolatency": "their device, operation and size are not known"
+    }

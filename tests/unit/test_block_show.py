@@ -16,6 +16,21 @@ def test_what_failed_is_shown_by_its_error() -> None:
     assert "598 write requests" not in text
 
 
+def test_what_is_not_in_the_histogram_is_told_in_a_line_with_the_reasons() -> None:
+    reasons = [
+        {"reason": "kernel_threads", "count": 1_200, "device_ms": 592.0},
+        {"reason": "other_tasks", "count": 7, "device_ms": None},
+        {"reason": "of a later version", "count": 2, "device_ms": 1.0},
+    ]
+    text = shown(not_in_histogram=reasons)
+    assert (
+        "  not in the histogram: 1,200 by kernel threads (592 ms),\n"
+        "  7 by tasks out of scope, 2 of a later version (1 ms)\n"
+    ) in text
+    assert "not in the histogram" not in shown(not_in_histogram=[])
+    assert "not in the histogram" not in shown()
+
+
 def test_the_oldest_open_request_is_named() -> None:
     oldest = {"device": "7:0", "operation": "write", "command": "dd", "age_ms": 2500.0}
     text = shown(open_at_stop={"count": 1, "oldest": oldest})

@@ -59,14 +59,14 @@ EXCHANGES: list[tuple[Request[Any], Any]] = [
         ArmRequest(Plan(scoped=True, details=("syscalls",)), CALLER, True, False, RUN_ID),
         ArmAnswer(
             *(1, 2, 3, ScopeProcess(4, 5, "six", 7), GEOMETRY, {"exec": "why"}, {"hook": "EPERM"}),
-            *(True, "0.1", 5, {"exec": {"r": 1}}),
+            *(True, "0.1", 5, {"exec": {"r": 1}}, {"exec": {"r": 2}}),
         ),
     ),
     (
         DisarmRequest(),
         DisarmAnswer(
-            *(1, (ProgramStats("a", "b", 1, 2, 3),), {"exec": {"r": 1}}, {"futex": (4, 5)}, 6),
-            (7, 8),
+            *(1, (ProgramStats("a", "b", 1, 2, 3),), {"exec": {"r": 1}}, {"exec": {}}),
+            *({"futex": (4, 5)}, 6, (7, 8)),
         ),
     ),
     (DisarmRequest(), DisarmAnswer(1)),

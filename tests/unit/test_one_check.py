@@ -28,6 +28,24 @@ def test_an_excess_is_allowed_above_only() -> None:
     assert not Check("c", "u", 60, 100, 0.01, 0, excess=50).passed
 
 
+def test_what_may_lie_outside_of_the_kernels_figure_is_told_where_the_result_rests_on_it() -> None:
+    told = "Up to 50 u by the agent's account may lie just outside of the time that the kernel's"
+    assert told in Check("c", "u", 1_020, 1_000, 0.01, 0, excess=50).text
+    assert told in Check("c", "u", 1_070, 1_000, 0.01, 0, excess=50).text
+    assert "outside" not in Check("c", "u", 1_005, 1_000, 0.01, 0, excess=50).text
+    assert "outside" not in Check("c", "u", 1_020, 1_000, 0.05, 0).text
+
+
+@pytest.mark.parametrize("ours", [4, 29])
+def test_a_check_that_could_not_have_failed_is_not_conclusive(ours: int) -> None:
+    check = Check("c", "u", ours, 4, 0.01, 8, excess=25)
+    assert (check.passed, check.conclusive) == (True, False)
+    assert "this check could not tell whether any are missing" in check.text
+    assert Check("c", "u", ours, 40, 0.01, 40, excess=25).conclusive
+    # what fails says something
+    assert Check("c", "u", 1_000, 4, 0.01, 8, excess=25).conclusive
+
+
 def test_what_is_explained_is_no_difference() -> None:
     assert Check("c", "u", 150, 100, 0.01, 0, explained=-50).passed
     assert Check("c", "u", 50, 100, 0.01, 0, explained=50).passed
@@ -95,6 +113,7 @@ def test_a_difference_from_nothing_is_no_number() -> None:
         "unexplained": 3,
         "allowed": 5,
         "pass": True,
+        "conclusive": True,
         "text": "3 u by the agent's account, 0 u by the kernel's. The difference is 3 u within the"
         " allowed 5 u.",
     }

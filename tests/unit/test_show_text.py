@@ -284,6 +284,15 @@ def test_a_sections_second_distribution_takes_one_line() -> None:
     assert "queued: p50 150 µs   p95 –   p99 –   max –" in text
 
 
+def test_a_check_that_could_not_tell_is_told_from_one_that_passed() -> None:
+    unsure = {"name": "softirq_NET_RX", "pass": True, "conclusive": False, "text": "Too little."}
+    sure = {"name": "forks", "pass": True, "conclusive": True, "text": "Alike."}
+    lines = render(evidence(checks=[unsure, sure])).splitlines()
+    assert "Checks: 1 of 2 passed" in lines
+    assert "  could not tell: softirq_NET_RX: Too little." in lines
+    assert "  passed: forks" in lines
+
+
 def test_a_failed_check_is_shown_apart_from_one_that_passed() -> None:
     lines = render(evidence()).splitlines()
     assert "Checks: 2 of 3 passed" in lines

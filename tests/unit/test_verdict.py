@@ -116,12 +116,13 @@ def test_nothing_could_be_measured() -> None:
 
 def test_folding_in_the_kernel_is_a_reason_where_it_loses_something() -> None:
     streams = {name: replace(GOOD, folded=300) for name in ("runqlat", "biolatency", "softirq")}
-    lossy = {"biolatency": "device", "softirq": "vector"}
+    lossy = {"biolatency": "their device is not known", "softirq": "nor is their vector"}
     streams["softirq"] = replace(GOOD, folded=0)
-    verdict = judge(Findings(streams=streams, edges=(EDGE, EDGE), folded_without=lossy))
+    verdict = judge(Findings(streams=streams, edges=(EDGE, EDGE), lost_by_folding=lossy))
     assert verdict.verdict == DEGRADED
     [text] = verdict.evidence()["reasons"]
-    assert text.startswith("folded: biolatency: 300 of 10000 events without their device")
+    assert text.startswith("folded: biolatency: 300 of 10000 events were folded in the kernel")
+    assert text.endswith(": their device is not known")
 
 
 @pytest.mark.parametrize(

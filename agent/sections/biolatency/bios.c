@@ -59,7 +59,7 @@ int on_block_bio_complete(u64 *ctx)
 	u64 bio = ctx[BIO_COMPLETE_BIO];
 	struct issued_request *known = find_request(bio);
 
-	if (!known || !(known->kind & BLOCK_BIO))
+	if (!known || !(known->kind & BLOCK_BIO) || rarely(!counted_from()))
 		return 0;
 
 	struct batch *batch = batch_of(STREAM_BIOS);

@@ -13,11 +13,20 @@ inline_always u64 disk_of(u64 request)
 	return LOAD64(LOAD64(request, REQUEST_QUEUE), QUEUE_DISK);
 }
 
-inline_always void remember_request(u64 request, u64 since)
+/*
+ * The block layer makes one flush for all requests that wait for one, whoever submitted those
+ * (block/blk-flush.c), and any task's context may be the one that issues it. So in a run with a
+ * scope it counts as the kernel's own; what a task waits for is its empty write (BLOCK_EMPTY).
+ */
+inline_always u32 submitter_of(u32 op)
+{
+	return SCOPED && op == BLOCK_FLUSH ? BLOCK_BY_KERNEL : 0;
+}
+
+inline_always void remember_request(u64 request, u64 since, u32 op)
 {
 	struct batch *batch = batch_of(STREAM_BIOLATENCY);
-	u32 op = operation(LOAD32(request, REQUEST_CMD_FLAGS));
-	struct issued_request *entry = remember(batch, request, since, op);
+	struct issued_request *entry = remember(batch, request, since, op | submitter_of(op));
 
 	if (entry)
 		entry->device = device_number(disk_of(request));
@@ -34,7 +43,7 @@ inline_always void remember_request(u64 request, u64 since)
 /* Runs in the submitter's context; with a queue, the issue may run in any context. */
 int on_block_io_start(u64 *ctx)
 {
-	remember_request(ctx[0], 0);
+	remember_request(ctx[0], 0, operation(LOAD32(ctx[0], REQUEST_CMD_FLAGS)));
 	return 0;
 }
 #endif
@@ -43,13 +52,16 @@ int on_block_rq_issue(u64 *ctx)
 {
 	u64 request = ctx[BLOCK_ISSUE_REQUEST];
 	u64 now = bpf_ktime_get_ns();
+	u32 op = operation(LOAD32(request, REQUEST_CMD_FLAGS));
 #if KNOWN_BEFORE_ISSUE
 	struct issued_request *known = find_request(request);
 
 	if (known)
 		known->since = now;
+	else if (op == BLOCK_FLUSH) /* nobody submits it, so block_io_start does not fire */
+		remember_request(request, now, op);
 #else
-	remember_request(request, now);
+	remember_request(request, now, op);
 #endif
 	return 0;
 }
@@ -92,10 +104,11 @@ inline_always u64 error_of(u64 *ctx)
  * Date the beginning of a completed request whose issue was not seen: flags for the event's kind,
  * and the time in `since`.
  */
-inline_always u64 unseen_issue(struct batch *batch, u64 allocated, u64 now, bool has_data, u64 *since)
+inline_always u64 unseen_issue(struct batch *batch, u64 allocated, bool is_older, u64 now,
+			       bool has_data, u64 *since)
 {
 	*since = now;
-	if (allocated && allocated < run_config()->attached_ns) {
+	if (is_older) {
 		batch->in_flight++;
 		return BLOCK_IN_FLIGHT;
 	}
@@ -135,8 +148,9 @@ int on_block_rq_complete(u64 *ctx)
 	u32 op = operation(LOAD32(request, REQUEST_CMD_FLAGS));
 	bool is_last = bytes >= remaining;
 	u64 kind = op | error_of(ctx), since = 0;
+	u64 begin = counted_from();
 
-	if (is_attaching())
+	if (rarely(!begin))
 		return 0;
 	/* Fires once per part; the request is complete when all its bytes are. */
 	if (rarely(!is_last && !(kind >> BLOCK_ERROR_SHIFT))) {
@@ -147,6 +161,9 @@ int on_block_rq_complete(u64 *ctx)
 	struct issued_request *known = find_request(request);
 	struct batch *batch = batch_of(STREAM_BIOLATENCY);
 	u64 allocated = LOAD64(request, REQUEST_START_TIME);
+	bool is_older = allocated && allocated < begin;
+	/* A part that failed, or the data of a flush sequence: the request completes once more. */
+	bool goes_on = rarely(!is_last || (op != BLOCK_FLUSH && rq_flags & RQF_FLUSH_SEQ));
 
 	/* A completion that no program saw left the entry, and the address was allocated again. */
 	if (known && rarely(known->since && known->since < allocated)) {
@@ -156,19 +173,22 @@ int on_block_rq_complete(u64 *ctx)
 	if (known) {
 		since = known->since;
 		kind |= known->kind & BLOCK_BY_KERNEL;
-		/* A part that failed, or the data of a flush sequence: the request completes once more. */
-		if (rarely(!is_last || (op != BLOCK_FLUSH && rq_flags & RQF_FLUSH_SEQ)))
+		if (goes_on)
 			known->since = is_last ? 0 : since;
 		else
 			known->key = 0;
+	} else if (SCOPED && op == BLOCK_FLUSH) {
+		kind |= submitter_of(op);
 	} else if (SCOPED) {
 		/* Submitted out of scope, or before the run: the submitter is not known. */
-		if (!allocated || allocated >= run_config()->attached_ns)
+		if (!is_older) {
+			batch->excluded += !goes_on;
 			return 0;
+		}
 		kind |= BLOCK_BY_UNKNOWN;
 	}
 	if (!since)
-		kind |= unseen_issue(batch, allocated, now, bytes != 0, &since);
+		kind |= unseen_issue(batch, allocated, is_older, now, bytes != 0, &since);
 	if (is_last && is_in_diskstats(op, rq_flags))
 		kind |= BLOCK_IN_DISKSTATS;
 	/* The end of a flush sequence after its data, or a flush that a task asked for. */

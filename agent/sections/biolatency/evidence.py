@@ -1,5 +1,6 @@
 """Block I/O latency: distributions of device time, and of total time including the queue."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
@@ -11,7 +12,7 @@ from agent.evidence.accounts import RELATIVE_BOUND, Accounts
 from agent.evidence.checks import Check
 from agent.evidence.tasks import TaskTable
 from agent.model import Json
-from agent.sections.biolatency import open_requests
+from agent.sections.biolatency import left_out, open_requests
 from agent.sections.biolatency.devices import device_rows
 from agent.sections.biolatency.disk_readings import DiskReadings, disk_readings
 from agent.sections.biolatency.layout import BLOCK_STACKED
@@ -44,8 +45,10 @@ class BiolatencyFold(SectionFold):
         """Allocation to completion, as /proc/diskstats times it."""
         self.table = BlockTable()
         self.stacking = Stacking()
-        self._folded = 0
-        """Requests of which the table knows nothing."""
+        self._folded: Counter[str] = Counter()
+        """Requests and bios of which the table knows nothing, by stream."""
+        self._folded_untimed: Counter[str] = Counter()
+        """Of these, those that are in no histogram."""
 
     def take(self, words: Words) -> None:
         events = words.reshape(-1, 4)
@@ -53,23 +56,29 @@ class BiolatencyFold(SectionFold):
             self._take_some(events[begin : begin + EVENTS_AT_ONCE])
 
     takes: ClassVar[Mapping[str, Taker]] = {"biolatency": take, "bios": take}
-    folded_without: ClassVar[Mapping[str, str]] = dict.fromkeys(
-        ("biolatency", "bios"), "device, operation and size"
-    )
 
     def take_folded(self, stream: str, growths: Sequence[Growth]) -> None:
         # nothing queues bios, so they have one latency
         device, with_queue = growths if stream == "biolatency" else (*growths, *growths)
         add_growth(self.device, device)
         add_growth(self.with_queue, with_queue)
-        self._folded += device.events
+        self._folded[stream] += device.events
+        self._folded_untimed[stream] += device.absent
+
+    def lost_by_folding(self) -> Mapping[str, str]:
+        return {stream: self._lost_by_folding(stream) for stream in self._folded}
 
     def evidence(self, stopped: Stopped, armed: Sequence[str]) -> Json:
         disks = disk_readings(stopped.edges)
         still_open = _still_open(stopped, disks)
         streams = stopped.observed.streams
+        ours = [streams[name] for name in self.takes if name in streams]
+        excluded = sum(counts.excluded for counts in ours)
+        folded = self._folded_untimed.total()
+        not_in = dict(left_out.left_out(self.table, self.scoped, excluded, folded))
         return latency(self.device) | {
-            "lost": sum(streams[name].lost for name in self.takes if name in streams),
+            "lost": sum(counts.lost for counts in ours),
+            "not_in_histogram": left_out.evidence(not_in),
             "by_operation": self.table.evidence(self.scoped),
             "devices": list(device_rows(disks, self.table, self.stacking)),
             "open_at_stop": open_requests.evidence(still_open, stopped.stop_ns),
@@ -97,6 +106,12 @@ class BiolatencyFold(SectionFold):
     @property
     def overflow(self) -> int:
         return self.device.overflow
+
+    def _lost_by_folding(self, stream: str) -> str:
+        text = "their device, operation and size are not known"
+        if untimed := self._folded_untimed[stream]:
+            text += f", {untimed:,} of them belong in no histogram"
+        return text if self.scoped else f"{text}, and so the block_ checks were left out"
 
     def _is_comparable(self, readings: DiskReadings, device: str, number: int | None) -> bool:
         """Whether the kernel's counts of a disk should be ours.

@@ -87,4 +87,5 @@ PROBE = Probe(
     details=(BIOS,),
     constants=CONSTANTS,
     kernel_counts=disk_figures,
+    counts_at_once=True,
 )

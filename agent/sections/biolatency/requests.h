@@ -111,25 +111,28 @@ inline_always u32 device_number(u64 disk)
 }
 
 /*
- * Programs are attached one after the other. Until all are, nothing is remembered or reported: of
- * what begins in that time the end may go unseen, and the other way round.
+ * From when on completions count; 0 while none does. Programs are attached and detached one after
+ * the other. Until all are attached, nothing is remembered or reported: of what begins in that time
+ * the end may go unseen, and the other way round. The same holds from the stop on, so that what we
+ * count lies between two readings of the kernel's counts.
  */
-inline_always bool is_attaching(void)
+inline_always u64 counted_from(void)
 {
-	return rarely(run_config()->attached_ns == 0);
+	return *(volatile u64 *)&run_config()->counted_from_ns;
 }
 
 /*
  * Store what begins now, or is allocated now with `since` 0, in the context of the task that
- * submits it, unless that is out of scope. Return its entry or NULL; the caller adds the device.
+ * submits it, unless that is out of scope. With BLOCK_BY_KERNEL in `kind` it is the kernel's own in
+ * whatever context. Return its entry or NULL; the caller adds the device.
  */
 inline_always struct issued_request *remember(struct batch *batch, u64 address, u64 since, u32 kind)
 {
 	u64 task = (u64)bpf_get_current_task_btf();
 	u32 tid = LOAD32(task, TASK_PID);
-	bool by_kernel = LOAD32(task, TASK_FLAGS) & PF_KTHREAD;
+	bool by_kernel = kind & BLOCK_BY_KERNEL || LOAD32(task, TASK_FLAGS) & PF_KTHREAD;
 
-	if (is_attaching())
+	if (rarely(!counted_from()))
 		return NULL;
 	if (!by_kernel && !in_scope(tid)) {
 		struct issued_request *known = find_request(address);
@@ -137,6 +140,8 @@ inline_always struct issued_request *remember(struct batch *batch, u64 address, 
 		/* A request that was merged into another never completes, and its address is reused. */
 		if (known)
 			known->key = 0;
+		if (kind & BLOCK_BIO) /* requests count as they complete */
+			batch->excluded++;
 		return NULL;
 	}
 

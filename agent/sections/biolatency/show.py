@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from agent.terminal.charts import grid
+from agent.terminal.charts import grid, wrapped
 from agent.terminal.latency import latency
 from agent.terminal.values import (
     ABSENT,
@@ -19,19 +19,52 @@ from agent.terminal.values import (
 from agent.terminal.values import rows as objects
 
 TITLE = "Block I/O latency: from issue to completion"
+LEFT_OUT = {
+    "kernel_threads": "by kernel threads",
+    "other_tasks": "by tasks out of scope",
+    "failed": "failed",
+    "without_data": "without data",
+    "issued_before": "issued before the run",
+    "untimed": "not timed",
+    "stacked": "on disks that lie on others",
+    "folded": "folded in the kernel without a time",
+}
+"""Reasons of ``not_in_histogram`` in words."""
 
 
 def lines(section: Mapping[str, Any], width: int) -> list[str]:
     """Show the distribution, and the I/O that is not in it: failed, hanging or not measured."""
     devices = objects(section.get("devices"))
     operations = objects(section.get("by_operation"))
+    summary, *distribution = latency(section, width)
     return [
-        *latency(section, width),
+        summary,
+        *_left_out(objects(section.get("not_in_histogram")), width),
+        *distribution,
         *_by_operation(operations, width),
         *_failed(operations),
         *_still_open(mapping(section.get("open_at_stop"))),
         *(line for device in devices for line in _of_device(device)),
     ]
+
+
+def _left_out(reasons: list[Mapping[str, Any]], width: int) -> list[str]:
+    """Say how many requests are not in the histogram and why, the most frequent reason first."""
+    if not reasons:
+        return []
+    items = [f"{count(row.get('count'))} {_why(row)}{_time(row)}" for row in reasons]
+    items[0] = f"not in the histogram: {items[0]}"
+    return wrapped([*(f"{item}," for item in items[:-1]), items[-1]], width, " ")
+
+
+def _why(row: Mapping[str, Any]) -> str:
+    reason = row.get("reason")
+    return LEFT_OUT.get(str(reason), _name(reason))
+
+
+def _time(row: Mapping[str, Any]) -> str:
+    ms = number(row.get("device_ms"))
+    return "" if ms is None else f" ({milliseconds(ms)})"
 
 
 def _by_operation(operations: list[Mapping[str, Any]], width: int) -> list[str]:

@@ -115,7 +115,7 @@ class KernelCollector:
         arming = read_arming(reply.answer, plan, request.scope, cgroup_id)
         observer = _observer(mapped, reply, plan, arming)
         drain = Drain(reader, observer.batches, mapped.folded(), receiver)
-        began = observer.edge(reply.answer.kernel_counts)
+        began = observer.edge().with_outer(reply.answer.kernel_counts, reply.answer.differing)
         self._begin(Running(observer, drain, began, request.scope.cgroup), plan, request)
         return arming
 
@@ -126,7 +126,7 @@ class KernelCollector:
     async def stop(self) -> Stopped:
         """Detach and take the rest. Works without the supervisor too: its maps are still mapped."""
         running = self._current()
-        ended = running.observer.edge({})
+        ended = running.observer.edge()
         found = cgroups.id_at(running.cgroup) if running.cgroup else None
         answer, alive = await self._disarm(running)
         running.cancel()

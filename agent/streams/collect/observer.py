@@ -16,7 +16,6 @@ from agent.streams.drain.poller import Drain
 from agent.streams.shared.kernel_counts import (
     Edge,
     KernelCounts,
-    SectionCounts,
     online_cpus,
     process_1_switches,
     read_kernel_counts,
@@ -80,8 +79,8 @@ class Observer:
         """Return the current time on the clock of bpf_ktime_get_ns()."""
         return time.monotonic_ns() + self._clock_offset_ns
 
-    def edge(self, outer: SectionCounts) -> Edge:
-        """Read the counts at one edge of the run; ``outer``: the supervisor's kernel counts."""
+    def edge(self) -> Edge:
+        """Read the counts at one edge of the run."""
         kernel, switches, forks, later = self._counted()
         return Edge(
             kernel=kernel,
@@ -91,7 +90,6 @@ class Observer:
             suspended_ns=time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.monotonic_ns(),
             online_cpus=online_cpus(),
             sections=read_section_counts(self._plan.sections),
-            outer=outer,
             process_1_switches=process_1_switches(),
         )
 

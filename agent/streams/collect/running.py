@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import trio
 
@@ -76,7 +76,7 @@ class Running:
         return Stopped(
             answer.stop_ns,
             observed,
-            (self._began, replace(ended, outer=answer.kernel_counts)),
+            (self._began, ended.with_outer(answer.kernel_counts, answer.differing)),
             alive,
             tuple(asdict(program) for program in answer.programs),
             self.faults,

@@ -177,15 +177,15 @@ struct task_identity {
 
 _Static_assert(sizeof(struct task_identity) == IDENTITY_SIZE, "task_identity");
 
-/* Written by the supervisor, all but one field before anything is attached; read-only here. */
+/* Written by the supervisor, all but the last two fields before anything is attached; read-only here. */
 struct run_config {
 	u64 start_ns;
 	u32 root_tgid; /* of the tree that is the scope, unless that is a cgroup (cgroups.h) */
 	u32 agent_tgid; /* the supervisor, whose tree (with the agent) is never in scope */
 	u64 clock_offset; /* rq_clock - bpf_ktime_get_ns(), for timing by accounting */
 	u64 pid_level; /* how deep the agent's pid namespace is nested; 0: it is the initial one */
-	u64 attached_ns;  /* from when on nothing goes unseen; 0 until everything is attached */
-	u64 primed; /* whether what every task was doing then has been noted (tasks.c) */
+	u64 counted_from_ns; /* from when on nothing goes unseen; 0 while attaching and detaching */
+	u64 primed; /* whether what every task was doing once all was attached has been noted (tasks.c) */
 };
 
 _Static_assert(sizeof(struct run_config) == CONFIG_SIZE, "run_config");

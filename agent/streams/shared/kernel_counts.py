@@ -3,9 +3,11 @@
 Standard library only: the supervisor also reads the counts of the sections.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from agent.sections.probes import probes_of
@@ -45,12 +47,24 @@ class Edge:
     online_cpus: str
     sections: SectionCounts = field(default_factory=dict)
     outer: SectionCounts = field(default_factory=dict)
-    """The same, read outside the edge: before attaching or after detaching. Our counts may include
-    what happened between the two readings."""
+    """The same, read outside the edge: before a section counts, or after it has ceased to. Our
+    counts may include what happened between the two readings."""
     later: KernelCounts | None = None
     """``kernel``, read once more after ours."""
     process_1_switches: int | None = None
     """How often process 1 has been switched out so far; None if that is not known."""
+
+    def with_outer(self, outer: SectionCounts, differing: SectionCounts | None = None) -> Edge:
+        """Return the edge with the supervisor's readings.
+
+        ``differing``: what `differences` says of a reading just inside the edge, which takes the
+        place of ours for the sections that it has.
+        """
+        inside = {
+            section: {**outer.get(section, {}), **found}
+            for section, found in (differing or {}).items()
+        }
+        return replace(self, sections={**self.sections, **inside}, outer=outer)
 
     @property
     def switches_meanwhile(self) -> int:
@@ -103,10 +117,31 @@ def stolen_ns(edges: tuple[Edge, Edge]) -> int:
     return (ticks + 1) * TICK_NS if ticks > 0 else 0
 
 
-def read_section_counts(sections: Iterable[str]) -> dict[str, dict[str, int]]:
-    """Return the kernel's counts for each of these sections that has any."""
-    counts = {probe.name: probe.kernel_counts() for probe in probes_of(sections)}
+def read_section_counts(
+    sections: Iterable[str], at_once: bool | None = None
+) -> dict[str, dict[str, int]]:
+    """Return the kernel's counts for each of these sections that has any.
+
+    ``at_once``: of those sections only that count at the supervisor's word, or that do not.
+    """
+    counts = {
+        probe.name: probe.kernel_counts()
+        for probe in probes_of(sections)
+        if at_once in (None, probe.counts_at_once)
+    }
     return {section: found for section, found in counts.items() if found}
+
+
+def differences(counts: SectionCounts, others: SectionCounts) -> dict[str, dict[str, int]]:
+    """Return the counts in ``others`` that differ; 0 for those that only ``counts`` has."""
+    return {
+        section: {
+            name: others.get(section, {}).get(name, 0)
+            for name in {**found, **others.get(section, {})}
+            if others.get(section, {}).get(name, 0) != found.get(name, 0)
+        }
+        for section, found in counts.items()
+    }
 
 
 def growth(edges: tuple[Edge, Edge], section: str, *, outer: bool = False) -> dict[str, int]:

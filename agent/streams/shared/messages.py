@@ -191,7 +191,10 @@ class ArmAnswer:
     map_bytes: int
     """Kernel memory of the maps that this run uses."""
     kernel_counts: dict[str, dict[str, int]]
-    """The kernel's own counts by section, read just before attaching."""
+    """The kernel's own counts by section, read just before it began to count."""
+    differing: dict[str, dict[str, int]]
+    """Those that differed just after that (`kernel_counts.differences`), for sections that begin to
+    count at once. All of them would not fit into a message twice."""
 
 
 @dataclass(frozen=True)
@@ -233,7 +236,9 @@ class DisarmAnswer:
     """By the clock of bpf_ktime_get_ns()."""
     programs: tuple[ProgramStats, ...] = ()
     kernel_counts: dict[str, dict[str, int]] = field(default_factory=dict)
-    """The kernel's own counts by section, read just after detaching."""
+    """The kernel's own counts by section, read just after it ceased to count."""
+    differing: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Those that differed just before that, for sections that cease to count at once."""
     wait_functions: dict[str, tuple[int, ...]] | None = None
     """Numbers of the stacks taken, by the kernel function that waits; None if not requested."""
     refused_records: int | None = None

@@ -37,7 +37,7 @@ def this_machine() -> Geometry:
 
 
 NOT_YET = (1 << 64) - 1
-"""``attached_ns`` between the end of attaching and the time that is then read."""
+"""``counted_from_ns`` between the end of attaching and the time that is then read."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,9 @@ class RunConfig:
     pid_level: int = 0
     clock_offset: int = 0
     """Of the run queue's clock."""
-    attached_ns: int = 0
+    counted_from_ns: int = 0
     primed: bool = False
-    """Whether what every task was doing then has been noted."""
+    """Whether what every task was doing once all was attached has been noted."""
 
     def packed(self) -> bytes:
         return struct.pack(
@@ -62,7 +62,7 @@ class RunConfig:
             self.agent_tgid,
             self.clock_offset,
             self.pid_level,
-            self.attached_ns,
+            self.counted_from_ns,
             self.primed,
         )
 

@@ -32,7 +32,7 @@ from agent.streams.shared import (
 from agent.streams.shared.build_messages import BuildRequest
 from agent.streams.shared.causes import CannotCollect
 from agent.streams.shared.channel import Failure, Malformed
-from agent.streams.shared.kernel_counts import read_section_counts
+from agent.streams.shared.kernel_counts import differences, read_section_counts
 from agent.streams.shared.messages import (
     AnyRequest,
     ArmAnswer,
@@ -70,6 +70,9 @@ all its processes are to be gone after 5 s."""
 KILLED_BY = 128
 """Exit status as in shells: this plus the number of the signal that killed the agent."""
 
+Counts = dict[str, dict[str, int]]
+"""The kernel's counts by section and name."""
+
 Answer = tuple[Any, dict[str, int]]
 """A message, and the file descriptors sent with it, by name."""
 
@@ -89,6 +92,8 @@ class Supervisor:
         self._built: OrderedDict[Plan, Built] = OrderedDict()
         self._armed: Armed | None = None
         self._autogroup = Autogroup()
+        self._config: RunConfig | None = None
+        """Of the run in progress, with ``counted_from_ns`` 0."""
         self._sections: tuple[str, ...] = ()
         self._names_waits = False
         self._clock_offset = 0
@@ -191,8 +196,9 @@ class Supervisor:
         config = _reset(maps, config, armed, request)
         self._sections = plan.sections
         self._autogroup.favour()
-        counts = read_section_counts(plan.sections)
-        self._attach(maps, config, request.measure_probes, root)
+        counts = read_section_counts(plan.sections, at_once=False)
+        config = self._attach(maps, config, request.measure_probes, root)
+        before, inside = self._begin_counting(maps, config)
         self._names_waits = "wait_functions" in plan.details
         unavailable = dict(built.unavailable)
         if self._names_waits and (reason := KERNEL_ADDRESSES.support().reason):
@@ -208,20 +214,42 @@ class Supervisor:
             awaits_execs=built.awaited_fd is not None,
             bcc=built.bcc,
             map_bytes=_map_bytes(maps, plan, built),
-            kernel_counts=counts,
+            kernel_counts=counts | before,
+            differing=differences(before, inside),
         ), fds
 
     def _attach(
         self, maps: Maps, config: RunConfig, measure_probes: bool, root: Identity | None
-    ) -> None:
+    ) -> RunConfig:
+        """Attach, and note what every task is doing; return the configuration that says so."""
         assert self._armed is not None
         self._armed.attach(measure_probes)
-        maps.configure(replace(config, attached_ns=NOT_YET))
-        config = replace(config, attached_ns=self._kernel_now_ns())
-        maps.configure(config)
         if not self._armed.prime() and root is not None:
             raise scopes.ended(root)
-        maps.configure(replace(config, primed=True))
+        config = replace(config, primed=True)
+        maps.configure(config)
+        return config
+
+    def _begin_counting(self, maps: Maps, config: RunConfig) -> tuple[Counts, Counts]:
+        """Let the programs count that wait until all are attached and the members are known.
+
+        Return the kernel's counts of it just before and just after.
+        """
+        self._config = config
+        before = self._counts_at_once()
+        maps.configure(replace(config, counted_from_ns=NOT_YET))
+        maps.configure(replace(config, counted_from_ns=self._kernel_now_ns()))
+        return before, self._counts_at_once()
+
+    def _cease_counting(self, maps: Maps) -> tuple[Counts, Counts]:
+        """End what `_begin_counting` began; return the counts just before and just after."""
+        inside = self._counts_at_once()
+        if self._config is not None:
+            maps.configure(self._config)
+        return inside, self._counts_at_once()
+
+    def _counts_at_once(self) -> Counts:
+        return read_section_counts(self._sections, at_once=True)
 
     def _rescope(self) -> Answer:
         """Determine the members again, after tasks were moved between cgroups."""
@@ -238,6 +266,7 @@ class Supervisor:
         if self._armed is None or self._maps is None:
             return DisarmAnswer(stop_ns), {}
         armed, maps = self._armed, self._maps
+        inside, after = self._cease_counting(maps)
         summaries = armed.summarize()
         self._detach()
         self.run_id = None
@@ -248,7 +277,8 @@ class Supervisor:
         answer = DisarmAnswer(
             stop_ns,
             tuple(armed.program_stats()),
-            read_section_counts(self._sections),
+            after | read_section_counts(self._sections, at_once=False),
+            differences(after, inside),
             _wait_functions(maps) if self._names_waits else None,
             maps.buffers.refused(),
             maps.cgroup_ids(),

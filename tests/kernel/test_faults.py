@@ -226,7 +226,7 @@ def test_a_process_that_ends_while_its_run_is_about_to_begin(copy: Copy) -> None
         assert not agent.status()["running"]
 
 
-def test_a_process_that_the_kernel_hides_is_not_said_to_be_absent(copy: Copy) -> None:
+def test_a_process_that_the_kernel_hides_is_not_reported_as_absent(copy: Copy) -> None:
     with subprocess.Popen(["sleep", "60"]) as process:
         copy.inject(faults.iterators_hide, process.pid)
         try:

@@ -120,7 +120,7 @@ FATAL = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("number", FATAL)
-def test_evidence_that_dies_with_the_agent_is_said_to_be_lost(tmp_path: Path, number: int) -> None:
+def test_evidence_that_is_lost_with_the_agent_is_reported(tmp_path: Path, number: int) -> None:
     with service(tmp_path / "log") as agent:
         agent.settle()
         run_id = agent.start(sections=["exec"])["run_id"]

@@ -125,7 +125,7 @@ def test_a_pid_is_the_process_that_the_kernel_says() -> None:
     assert refusal(ScopeNumbers("pid", NOBODYS), known(found)) == "no_such_process"
 
 
-def test_who_is_hidden_from_iterators_is_not_absent() -> None:
+def test_a_task_that_iterators_do_not_see_is_not_absent() -> None:
     """kill(2) finds processes of other users, and zombies, too."""
     assert refusal(ScopeNumbers("pid", os.getppid()), known()) == "process_not_shown"
     assert refusal(ScopeNumbers("pid", 1), known()) == "process_not_shown"

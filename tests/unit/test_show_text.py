@@ -207,7 +207,7 @@ def test_a_part_of_a_wrong_type_is_named(part: str) -> None:
     assert "Malformed" not in render(detailed())
 
 
-def test_what_is_nothing_but_available_is_said_to_lack_everything() -> None:
+def test_evidence_with_nothing_but_available_lacks_everything() -> None:
     text = render({"available": True})
     assert "Verdict: none\n  - this evidence does not say whether it is complete" in text
     for part in evidence().keys() - {"available"}:
@@ -215,7 +215,7 @@ def test_what_is_nothing_but_available_is_said_to_lack_everything() -> None:
 
 
 @pytest.mark.parametrize("completeness", [{}, [], "complete", {"verdict": 1}, {"verdict": None}])
-def test_a_verdict_that_is_missing_is_said(completeness: object) -> None:
+def test_a_missing_verdict_is_reported(completeness: object) -> None:
     assert "Verdict: none\n" in render(evidence(completeness=completeness))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from agent.evidence.accounts import INTERRUPTION_NS, NS_PER_SWITCH, RELATIVE_BOUND, Accounts
 from agent.evidence.words import amount, percent
 from agent.model import Json
-from agent.streams.shared.kernel_counts import Edge, stolen_ns
+from agent.streams.shared.kernel_counts import Edge, are_known, stolen_ns
 
 SLACK = 50
 """Events that may occur between reading our count and the kernel's, at either edge of a run."""
@@ -152,7 +152,8 @@ def forks_check(edges: tuple[Edge, Edge]) -> Check:
 def scheduler_checks(edges: tuple[Edge, Edge], accounts: Accounts) -> list[Check]:
     """Return the checks of any section based on context switches: switches seen, and waits."""
     stolen = stolen_ns(edges)
-    return [_switches(edges), _waits(accounts, stolen), _waits_by_task(accounts, stolen)]
+    switches = [_switches(edges)] if are_known(edges) else []
+    return [*switches, _waits(accounts, stolen), _waits_by_task(accounts, stolen)]
 
 
 def _switches(edges: tuple[Edge, Edge]) -> Check:

@@ -7,7 +7,7 @@ from typing import Any
 from agent.evidence.checks import Check, events_ceased
 from agent.model import Json
 from agent.streams.collect.observed import StreamCounts
-from agent.streams.shared.kernel_counts import Edge, switched_out_of_process_1
+from agent.streams.shared.kernel_counts import Edge, are_known, switched_out_of_process_1
 
 COMPLETE, DEGRADED, INVALID = "complete", "degraded", "invalid"
 MAX_UNMATCHED = 0.01
@@ -18,6 +18,10 @@ one end for each time that process 1 ran."""
 MAX_UNSEEN = 0.01
 UNMATCHED_SLACK = 20
 SUSPENDED_NS = 1_000_000
+UNCHECKED = (
+    "the kernel's own counts (/proc/stat) could not be read at the start or at the stop, so there "
+    "are no checks of context switches and forks"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,5 +158,7 @@ def _machine_reasons(edges: tuple[Edge, Edge]) -> Iterator[Reason]:
     suspended_ns = after.suspended_ns - before.suspended_ns
     if suspended_ns > SUSPENDED_NS:
         yield Reason("suspended", f"the machine was suspended for {suspended_ns / 1e9:.1f} s")
-    if before.online_cpus != after.online_cpus:
+    if not are_known(edges):
+        yield Reason("unchecked", UNCHECKED)
+    if before.online_cpus != after.online_cpus and before.online_cpus and after.online_cpus:
         yield Reason("cpus_changed", f"online CPUs: {before.online_cpus}, then {after.online_cpus}")

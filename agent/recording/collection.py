@@ -17,7 +17,7 @@ from agent.streams.collect import task_summaries
 from agent.streams.collect.observed import Observed, Stopped, StreamCounts
 from agent.streams.drain.batches import Words
 from agent.streams.drain.folded import Growth
-from agent.streams.shared.kernel_counts import Edge
+from agent.streams.shared.kernel_counts import Edge, are_known
 from agent.streams.shared.layout import STREAM_NAMES, STREAM_NUMBERS
 
 
@@ -65,7 +65,7 @@ class Collection:
 
     def checks(self, edges: tuple[Edge, Edge], armed: Iterable[str]) -> list[Check]:
         """Return every check that the armed sections allow, each once."""
-        found = [forks_check(edges)]
+        found = [forks_check(edges)] if are_known(edges) else []
         for name in armed:
             found += self.folds[name].checks(edges, self.accounts)
         return list({check.name: check for check in found}.values())

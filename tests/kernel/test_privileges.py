@@ -276,7 +276,11 @@ def test_what_disappears_during_a_run_ends_nothing(
         evidence = agent.stop()
         assert evidence["available"]
         assert evidence["runqlat"]["count"] > 0
-        assert "draining_failed" not in str(evidence["completeness"]["reasons"])
+        reasons = str(evidence["completeness"]["reasons"])
+        assert "draining_failed" not in reasons
+        assert "cpus_changed" not in reasons
+        compared = {check["name"] for check in evidence["checks"]} & {"forks", "context_switches"}
+        assert ("unchecked: " in reasons, compared == set()) == (folder == "/proc",) * 2
         assert not agent.start()["available"]
         agent.stop()
         assert "Traceback" not in agent.log

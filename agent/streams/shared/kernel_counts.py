@@ -27,12 +27,14 @@ SectionCounts = Mapping[str, Mapping[str, int]]
 
 @dataclass(frozen=True, slots=True)
 class KernelCounts:
-    """Totals since boot from /proc/stat; 0 for what cannot be read."""
+    """Totals since boot from /proc/stat."""
 
     context_switches: int = 0
     forks: int = 0
     stolen_ticks: int = 0
     """Time that a hypervisor ran something else instead of a CPU of ours, summed over CPUs."""
+    is_known: bool = True
+    """Whether the file could be read; if not, the numbers mean nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,14 @@ def read_kernel_counts() -> KernelCounts:
         _number(stat.get("ctxt", ()), 0),
         _number(stat.get("processes", ()), 0),
         _number(stat.get("cpu", ()), STEAL),
+        is_known={"ctxt", "processes"} <= stat.keys(),
     )
+
+
+def are_known(edges: tuple[Edge, Edge]) -> bool:
+    """Whether the kernel's counts could be read at both edges."""
+    counts = (c for edge in edges for c in (edge.kernel, edge.later) if c is not None)
+    return all(count.is_known for count in counts)
 
 
 def process_1_switches() -> int | None:
@@ -154,7 +163,7 @@ def growth(edges: tuple[Edge, Edge], section: str, *, outer: bool = False) -> di
 
 
 def online_cpus() -> str:
-    """Return the online CPUs as a list of ranges."""
+    """Return the online CPUs as a list of ranges; empty if that cannot be read."""
     try:
         return Path("/sys/devices/system/cpu/online").read_text().strip()
     except OSError:

@@ -60,13 +60,16 @@ def running_agent(
     log: Path | None = None,
     stderr: int | IO[Any] | None = subprocess.STDOUT,
     timeout_s: float = START_TIMEOUT_S,
+    own_group: bool = False,
 ) -> Iterator[RunningAgent]:
     """Start an agent on a free port, yield it once it listens, and end it.
 
     ``invocation`` replaces the installed agent; ``--port 0`` and ``arguments`` are added to its
     command. The agent's output goes to the file ``log`` or to one without a name: a pipe that
     nobody reads while a workload runs would fill up and block the agent. ``stderr`` is passed to
-    Popen; None sends the agent's diagnostics to this process's stderr. Raises `AgentDidNotStart`.
+    Popen; None sends the agent's diagnostics to this process's stderr. With ``own_group``, a signal
+    to this process's group, as ``timeout`` sends it, is not one to the agent. Raises
+    `AgentDidNotStart`.
     """
     started = invocation or own_module("agent")
     started = replace(started, command=(*started.command, "--port", "0", *arguments))
@@ -74,7 +77,13 @@ def running_agent(
         output = stack.enter_context(_log_file(log))
         try:
             process = stack.enter_context(
-                child(started, stdin=subprocess.DEVNULL, stdout=output, stderr=stderr)
+                child(
+                    started,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=stderr,
+                    process_group=0 if own_group else None,
+                )
             )
         except OSError as error:
             raise AgentDidNotStart(str(error)) from error

@@ -1,7 +1,6 @@
 """``chainbench-agent overhead [-- COMMAND]``: measure what each section costs a workload here."""
 
 import json
-import os
 import signal
 import sys
 import time
@@ -22,6 +21,7 @@ from agent.overhead.table import render
 from agent.overhead.workloads import Command, PingPong
 from agent.sections.probes import DEFAULT_SECTIONS, SECTIONS
 from agent.terminal import output as terminal
+from agent.terminal.files import cannot_write, save
 from agent.terminal.streams import KILLED_BY
 from agent.terminal.values import printable
 
@@ -50,7 +50,7 @@ def run_overhead(
     """
     out, progress = out or sys.stdout, progress or sys.stderr
     line = ProgressLine(progress)
-    if json_file is not None and (why := _cannot_write(json_file)):
+    if json_file is not None and (why := cannot_write(json_file)):
         return _complain(f"cannot write {printable(json_file)}: {why}", line)
     workload: Workload = Command(command) if command else PingPong()
     try:
@@ -85,25 +85,10 @@ def _complain(text: str, line: ProgressLine) -> int:
     return 1
 
 
-def _cannot_write(path: Path) -> str | None:
-    """Return why the result could not be saved, before it is measured. Keeps what is there."""
-    try:
-        existed = os.path.lexists(path)
-        path.open("ab").close()
-        if not existed:
-            path.unlink()
-    except OSError as error:
-        return error.strerror
-    return None
-
-
 def _save(result: Result, path: Path, line: ProgressLine) -> bool:
-    try:
-        path.write_text(json.dumps(result.to_json(), indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        _complain(f"cannot write {printable(path)}: {error.strerror}", line)
-        return False
-    return True
+    if why := save(path, json.dumps(result.to_json(), indent=1) + "\n"):
+        _complain(f"cannot write {printable(path)}: {why}", line)
+    return why is None
 
 
 def section_runs(agent: Client) -> list[Configuration]:

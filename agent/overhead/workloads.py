@@ -1,8 +1,6 @@
 """The two workloads that need no extra tools: the ping-pong, and the user's own command."""
 
 import os
-import re
-import shlex
 import subprocess
 import tempfile
 import time
@@ -12,14 +10,12 @@ from pathlib import Path
 
 from agent.client.children import child, foreign_child
 from agent.client.interpreter import Invocation, own_module
+from agent.client.shell_words import hint
 from agent.overhead.protocols import Missing, WorkloadFailed
 
 PINGPONG_TURNS = 40_000
 SHORTEST_RUN_SECONDS = 0.3
 """A command that runs for less is repeated: a single run would be lost in noise."""
-SHELL_WORD = re.compile(r"\|\|?|&&?|;|\d*(<|>>?)(&\d|\S*)")
-"""What means something to a shell and nothing to a command."""
-VARIABLE = re.compile(r"[A-Za-z_]\w*=")
 
 
 def last_cpu() -> frozenset[int]:
@@ -48,16 +44,6 @@ def run_for_output(
 def _failed(command: str, status: int, output: bytes) -> WorkloadFailed:
     words = output.decode(errors="replace").strip().splitlines()[-1:]
     return WorkloadFailed(f"{command} exited with status {status}: {''.join(words)}")
-
-
-def _hint(arguments: Sequence[str]) -> str:
-    """Return how to run what only a shell understands, or an empty string."""
-    a_line = len(arguments) == 1 and len(arguments[0].split()) > 1
-    words = any(SHELL_WORD.fullmatch(argument) for argument in arguments)
-    if not (a_line or words or VARIABLE.match(arguments[0])):
-        return ""
-    line = arguments[0] if a_line else " ".join(arguments)
-    return f" (no shell runs the command; to have one: -- sh -c {shlex.quote(line)})"
 
 
 class PingPong:
@@ -114,9 +100,9 @@ class Command:
                     process.wait()
                     took = time.perf_counter() - began
             except (OSError, subprocess.SubprocessError) as error:
-                raise WorkloadFailed(f"{error}{_hint(self._arguments)}") from error
+                raise WorkloadFailed(f"{error}{hint(self._arguments)}") from error
             if process.returncode != 0:
                 errors.seek(0)
                 failed = _failed(self._arguments[0], process.returncode, errors.read())
-                raise WorkloadFailed(f"{failed}{_hint(self._arguments)}")
+                raise WorkloadFailed(f"{failed}{hint(self._arguments)}")
         return took

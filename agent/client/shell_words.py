@@ -1,0 +1,19 @@
+"""What a user who expected a shell to run a command needs to be told."""
+
+import re
+import shlex
+from collections.abc import Sequence
+
+SHELL_WORD = re.compile(r"\|\|?|&&?|;|\d*(<|>>?)(&\d|\S*)")
+"""What means something to a shell and nothing to a command."""
+VARIABLE = re.compile(r"[A-Za-z_]\w*=")
+
+
+def hint(arguments: Sequence[str]) -> str:
+    """Return how to run what only a shell understands, or an empty string."""
+    a_line = len(arguments) == 1 and len(arguments[0].split()) > 1
+    words = any(SHELL_WORD.fullmatch(argument) for argument in arguments)
+    if not (a_line or words or VARIABLE.match(arguments[0])):
+        return ""
+    line = arguments[0] if a_line else " ".join(arguments)
+    return f" (no shell runs the command; to have one: -- sh -c {shlex.quote(line)})"

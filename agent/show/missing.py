@@ -38,6 +38,7 @@ OPTIONAL: Mapping[str, Test] = {
     "measured_from": _is(str),
     "measured_to": _is(str),
     "syscall_details": _is(dict),
+    "command": _is(dict),
 }
 """Parts that only some evidence has."""
 

@@ -10,8 +10,9 @@ from typing import Any
 
 from agent.sections.shown import SHOWN, SHOWN_DETAILS
 from agent.show.everything import fields
+from agent.show.finished import finished
 from agent.show.header import header
-from agent.show.layout import MARGIN, titled
+from agent.show.layout import MARGIN, table, titled
 from agent.show.missing import missing
 from agent.show.trust import checks, cost, events, hooks, verdict
 from agent.terminal.style import Style
@@ -35,7 +36,10 @@ def render(
     style = Style(color)
     screen = min(max(width, NARROWEST), WIDEST)
     columns = screen - len(MARGIN)
-    parts = [header(evidence, mapping(status), columns, style), verdict(evidence, style)]
+    parts = [header(evidence, mapping(status), columns, style)]
+    if command := finished(evidence):
+        parts.append(titled("Command", table(command, columns), style))
+    parts.append(verdict(evidence, style))
     if evidence.get("available") is False:
         parts.append(unavailable(evidence, style))
     else:

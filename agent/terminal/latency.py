@@ -37,3 +37,11 @@ def nested_summary(name: str, nested: Mapping[str, Any]) -> list[str]:
     shown = ("p50_us", "p95_us", "p99_us", "max_us")
     values = [f"{label} {duration(nested.get(key))}" for label, key in QUANTILES if key in shown]
     return [f"{printable(name, LONGEST_NAME)}: " + "   ".join(values)]
+
+
+def quantiles(section: Mapping[str, Any]) -> str:
+    """Return the percentiles that a line has room for."""
+    shown = ("p50_us", "p99_us", "max_us")
+    return ", ".join(
+        f"{name} {duration(section.get(key))}" for name, key in QUANTILES if key in shown
+    )

@@ -9,6 +9,8 @@ LONGEST_NAME = 24
 """Maximum number of characters shown of a name."""
 TOP = 10
 """Maximum number of rows shown of a table."""
+FEW = 5
+"""Maximum number of items shown in a line."""
 
 
 def number(value: object) -> float | None:

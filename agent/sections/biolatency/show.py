@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from agent.terminal.charts import grid, wrapped
-from agent.terminal.latency import latency
+from agent.terminal.latency import latency, quantiles
 from agent.terminal.values import (
     ABSENT,
     LONGEST_NAME,
@@ -19,6 +19,7 @@ from agent.terminal.values import (
 from agent.terminal.values import rows as objects
 
 TITLE = "Block I/O latency: from issue to completion"
+LABEL = "block I/O"
 LEFT_OUT = {
     "kernel_threads": "by kernel threads",
     "other_tasks": "by tasks out of scope",
@@ -30,6 +31,8 @@ LEFT_OUT = {
     "folded": "folded in the kernel without a time",
 }
 """Reasons of ``not_in_histogram`` in words."""
+ONE_LINE = 10**9
+"""Columns of a text that is folded later."""
 
 
 def lines(section: Mapping[str, Any], width: int) -> list[str]:
@@ -132,3 +135,16 @@ def _of_device(device: Mapping[str, Any]) -> Iterator[str]:
 
 def _name(value: object) -> str:
     return printable(value, LONGEST_NAME)
+
+
+def summary(section: Mapping[str, Any]) -> str:
+    """Return how many requests there were and how long they took, and what is not in that."""
+    parts = []
+    if number(section.get("count")):
+        parts.append(f"{count(section.get('count'))} requests, {quantiles(section)}")
+    # those that failed are named below, with their disk
+    reasons = objects(section.get("not_in_histogram"))
+    parts += _left_out([row for row in reasons if row.get("reason") != "failed"], ONE_LINE)
+    parts += _failed(objects(section.get("by_operation")))
+    parts += _still_open(mapping(section.get("open_at_stop")))
+    return "; ".join(parts) or "no request"

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from agent.terminal.charts import Bar, chart
-from agent.terminal.values import LONGEST_NAME, TOP, count, mapping, number, printable
+from agent.terminal.values import FEW, LONGEST_NAME, TOP, count, mapping, number, printable
 from agent.terminal.values import rows as objects
 
 TITLE = "Execs: programs started"
+LABEL = "execs"
 BESIDE = {"attempts": "attempts", "forks": "forks", "exits": "exits"}
 
 
@@ -20,12 +21,8 @@ def lines(section: Mapping[str, Any], width: int) -> list[str]:
     if number(other := section.get("other")):
         bars.append(Bar("others", number(other) or 0, count(other)))
     line = f"{count(section.get('exec_count'))} execs"
-    failures = sorted(
-        mapping(section.get("failures")).items(), key=lambda item: -(number(item[1]) or 0)
-    )
-    if failures:
-        listed = (f"{count(n)} {printable(error, LONGEST_NAME)}" for error, n in failures[:TOP])
-        line += f"; failed: {', '.join(listed)}"
+    if failed := _failures(section):
+        line += f"; failed: {failed}"
     return [line, *_beside(section), *chart(bars, width)]
 
 
@@ -39,3 +36,25 @@ def _beside(section: Mapping[str, Any]) -> list[str]:
     if number(missed := section.get("failures_missed")):
         known.append(f"{count(missed)} attempts whose result is not known")
     return [", ".join(known)] if known else []
+
+
+def _failures(section: Mapping[str, Any]) -> str:
+    """Return the failed execs by error, the most frequent first, or an empty string."""
+    failures = sorted(
+        mapping(section.get("failures")).items(), key=lambda item: -(number(item[1]) or 0)
+    )
+    listed = (f"{count(n)} {printable(error, LONGEST_NAME)}" for error, n in failures[:TOP])
+    return ", ".join(listed)
+
+
+def summary(section: Mapping[str, Any]) -> str:
+    """Return how many programs were started, most often which, and how many could not be."""
+    commands = [
+        f"{printable(row.get('command'), LONGEST_NAME)} {count(row.get('count'))}"
+        for row in objects(section.get("top_commands"))[:FEW]
+    ]
+    line = count(section.get("exec_count")) + (f": {', '.join(commands)}" if commands else "")
+    if number(section.get("forks")):
+        line += f"; {count(section.get('forks'))} forks"
+    failed = _failures(section)
+    return f"{line}; failed: {failed}" if failed else line

@@ -5,6 +5,7 @@ from typing import Any
 
 from agent.terminal.charts import Bar, chart
 from agent.terminal.values import (
+    FEW,
     LONGEST_NAME,
     TOP,
     count,
@@ -17,6 +18,7 @@ from agent.terminal.values import (
 from agent.terminal.values import rows as objects
 
 TITLE = "Off-CPU time: blocked, by reason"
+LABEL = "blocked"
 STOPPED_BY = {"by_signal_ms": "by a signal", "traced_ms": "by a tracer", "frozen_ms": "frozen"}
 
 
@@ -82,3 +84,18 @@ def _wait_functions(section: Mapping[str, Any], width: int) -> list[str]:
         waits, time = count(unsampled.get("count")), milliseconds(unsampled.get("ms"))
         lines.append(f"{waits} waits without a stack, {time}")
     return lines
+
+
+def summary(section: Mapping[str, Any]) -> str:
+    """Return how long tasks were blocked, for what most of it, and what stopped them."""
+    reasons = [
+        f"{printable(row.get('reason'), LONGEST_NAME)} {milliseconds(row.get('ms'))}"
+        for row in objects(section.get("top_reasons"))[:FEW]
+    ]
+    line = f"{milliseconds(section.get('total_ms'))}, summed over tasks"
+    line += f": {', '.join(reasons)}" if reasons else ""
+    functions = [
+        f"{printable(row.get('function'), LONGEST_NAME)} {milliseconds(row.get('ms'))}"
+        for row in objects(section.get("wait_functions"))[:FEW]
+    ]
+    return f"{line}; waiting in {', '.join(functions)}" if functions else line

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from agent.terminal.charts import grid
-from agent.terminal.latency import latency
+from agent.terminal.latency import latency, quantiles
 from agent.terminal.values import (
     LONGEST_NAME,
     count,
@@ -17,6 +17,7 @@ from agent.terminal.values import (
 from agent.terminal.values import rows as objects
 
 TITLE = "Run-queue latency: runnable, waiting for a CPU"
+LABEL = "waiting"
 TOP_COMMANDS = 5
 
 
@@ -67,3 +68,14 @@ def _still_waiting(waits: Mapping[str, Any]) -> list[str]:
     if longest.get("began_before_run"):
         line += " and before the run"
     return [line]
+
+
+def summary(section: Mapping[str, Any]) -> str:
+    """Return how often and how long tasks waited for a CPU."""
+    waits, mean = number(section.get("count")), number(section.get("mean_us"))
+    if not waits:
+        return "no wait for a CPU"
+    total = "" if mean is None else f", {duration(waits * mean)} total"
+    preempted = section.get("preempted_ms")
+    after = f", of which {milliseconds(preempted)} after a preemption" if number(preempted) else ""
+    return f"{count(waits)} waits for a CPU{total}{after}; {quantiles(section)}"

@@ -5,6 +5,7 @@ from typing import Any
 
 from agent.terminal.charts import Bar, chart
 from agent.terminal.values import (
+    FEW,
     LONGEST_NAME,
     TOP,
     count,
@@ -16,6 +17,7 @@ from agent.terminal.values import (
 from agent.terminal.values import rows as objects
 
 TITLE = "Softirqs: time by vector, on all CPUs"
+LABEL = "softirqs"
 
 
 def lines(section: Mapping[str, Any], width: int) -> list[str]:
@@ -32,3 +34,13 @@ def lines(section: Mapping[str, Any], width: int) -> list[str]:
     if number(section.get("unseen")):
         line += f"; {count(section.get('unseen'))} more not seen"
     return [line, *chart(bars, width)]
+
+
+def summary(section: Mapping[str, Any]) -> str:
+    """Return how many ran and for how long, and the vectors that took most of it."""
+    vectors = [
+        f"{printable(row.get('vector'), LONGEST_NAME)} {milliseconds(row.get('total_ms'))}"
+        for row in objects(section.get("by_vector"))[:FEW]
+    ]
+    line = f"{count(section.get('count'))} in {milliseconds(section.get('total_ms'))}"
+    return f"{line}: {', '.join(vectors)}" if vectors else line

@@ -6,6 +6,7 @@ from typing import Any
 from agent.sections.syscall_counts.layout import COUNTED
 from agent.terminal.charts import Bar, chart, grid
 from agent.terminal.values import (
+    FEW,
     LONGEST_NAME,
     TOP,
     count,
@@ -16,6 +17,7 @@ from agent.terminal.values import (
 )
 
 TITLE = "Syscalls: calls made"
+LABEL = "syscalls"
 DETAILS_TITLE = "Syscalls: from entry to return"
 RARE = {"refused": "refused", "in_flight": "in flight"}
 """Columns of the details that are left out where every row has 0."""
@@ -59,3 +61,16 @@ def details(by_name: Mapping[str, Any], width: int) -> list[str]:
     if len(ordered) > TOP:
         lines.append(f"and {count(len(ordered) - TOP)} other syscalls")
     return lines
+
+
+def summary(section: Mapping[str, Any]) -> str:
+    """Return how many calls were made, and the most frequent ones by name."""
+    known = {**{name: section.get(name) for name in COUNTED}, **mapping(section.get("all"))}
+    calls = {name: n for name, value in known.items() if (n := number(value))}
+    if not calls:
+        return "none"
+    top = sorted(calls, key=lambda name: -calls[name])[:FEW]
+    listed = ", ".join(f"{printable(name, LONGEST_NAME)} {count(calls[name])}" for name in top)
+    # without the others, the sum of the contract's five would pass for that of all calls
+    total = f"{count(sum(calls.values()))}: " if mapping(section.get("all")) else ""
+    return total + listed

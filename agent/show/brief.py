@@ -1,0 +1,80 @@
+"""A short report: what was measured, what stands out of each section, and how far to trust it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from agent.sections.shown import SUMMARIZED
+from agent.show.finished import finished
+from agent.show.header import banner, covered, when
+from agent.show.layout import MARGIN, table
+from agent.show.text import NARROWEST, WIDEST, details
+from agent.show.trust import checks, verdict
+from agent.terminal.style import Style
+from agent.terminal.values import count, mapping, milliseconds, number, percent, printable
+from agent.terminal.width import fit
+
+
+def brief(
+    evidence: Mapping[str, Any], width: int = 80, color: bool = False, *, told: bool = False
+) -> str:
+    """Return the report, no line wider than ``width`` columns, ending in a newline.
+
+    ``told``: if nothing was measured, the reader knows why.
+    """
+    style = Style(color)
+    screen = min(max(width, NARROWEST), WIDEST)
+    columns = screen - len(MARGIN)
+    parts = [banner(evidence, style), [*subject(evidence, columns)]]
+    if evidence.get("available") is False:
+        parts.append([] if told else table([("evidence", nothing(evidence))], columns))
+    else:
+        parts += [
+            table(sections(evidence), columns),
+            *details(evidence, columns, style),
+            verdict(evidence, style),
+            failed_checks(evidence, style),
+            table([("cost", cost(evidence))], columns),
+        ]
+    return fit("\n".join("\n".join(part) for part in parts if part) + "\n", screen)
+
+
+def subject(evidence: Mapping[str, Any], columns: int) -> list[str]:
+    """Return what was measured: a command that was run, or else the scope and the time."""
+    if command := finished(evidence):
+        return table(command, columns)
+    scope = covered(mapping(evidence.get("scope")))
+    return table([("measured", scope), ("time", when(evidence))], columns)
+
+
+def sections(evidence: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return label and line of each section that was measured, or why it was not."""
+    missing = mapping(evidence.get("unavailable"))
+    lines = []
+    for name, (label, summary) in SUMMARIZED.items():
+        content = evidence.get(name)
+        if isinstance(content, dict):
+            lines.append((label, summary(content)))
+        elif name in missing:
+            lines.append((label, f"not measured: {printable(missing[name], 1000)}"))
+    return lines
+
+
+def nothing(evidence: Mapping[str, Any]) -> str:
+    return f"none: {printable(evidence.get('reason'), 2000)}"
+
+
+def failed_checks(evidence: Mapping[str, Any], style: Style) -> list[str]:
+    """Return the checks if one of them failed."""
+    listed = evidence.get("checks")
+    failed = isinstance(listed, list) and any(mapping(c).get("pass") is False for c in listed)
+    return checks(evidence, style) if failed else []
+
+
+def cost(evidence: Mapping[str, Any]) -> str:
+    """Return in one line what the agent's own processes used; the hooks' cost is not in it."""
+    overhead = mapping(evidence.get("overhead"))
+    cpu, wall = number(overhead.get("agent_cpu_ms")), number(overhead.get("wall_ms"))
+    if cpu is None:
+        return ""
+    used = f"{milliseconds(cpu)} of CPU in the agent, {percent(cpu, wall)} of one CPU"
+    return f"{used}; {count(overhead.get('events'))} events"

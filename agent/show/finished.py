@@ -1,0 +1,71 @@
+"""What a command took, as ``run --json`` saves it next to the evidence of it."""
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from agent.terminal.values import duration, mapping, number, percent, printable, size
+from agent.terminal.values import rows as objects
+
+LONGEST_COMMAND = 200
+MOST_NAMED = 10
+"""Processes left behind that are named."""
+
+
+def finished(evidence: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return label and text of the command, its end, its time and memory; nothing without one."""
+    command = mapping(evidence.get("command"))
+    if not command:
+        return []
+    return [
+        ("command", _arguments(command)),
+        ("ended", _end(command)),
+        ("time", _times(command)),
+        ("memory", _memory(command)),
+        ("left", _left_behind(objects(command.get("left_behind")))),
+    ]
+
+
+def _arguments(command: Mapping[str, Any]) -> str:
+    arguments = command.get("arguments")
+    words = arguments if isinstance(arguments, list) else []
+    return printable(" ".join(map(_quoted, words)), LONGEST_COMMAND)
+
+
+def _quoted(word: object) -> str:
+    return shlex.quote(str(word))
+
+
+def _end(command: Mapping[str, Any]) -> str:
+    if command.get("signal") is not None:
+        return f"killed by {printable(command.get('signal'), 20)}"
+    return f"with status {printable(command.get('exit_status'), 20)}"
+
+
+def _times(command: Mapping[str, Any]) -> str:
+    wall, user, system = (number(command.get(f"{name}_ms")) for name in ("wall", "user", "system"))
+    known = {"wall": wall, "user": user, "system": system}
+    times = [f"{duration(ms * 1e3)} {name}" for name, ms in known.items() if ms is not None]
+    if user is None or system is None:
+        return ", ".join(times)
+    return f"{', '.join(times)} ({percent(user + system, wall)} of one CPU)"
+
+
+def _memory(command: Mapping[str, Any]) -> str:
+    largest = command.get("max_resident_bytes")
+    if number(largest):
+        return f"{size(largest)} resident in its largest process"
+    floor = command.get("resident_floor_bytes")
+    return f"at most {size(floor)} resident in its largest process" if number(floor) else ""
+
+
+def _left_behind(processes: list[Mapping[str, Any]]) -> str:
+    if not processes:
+        return ""
+    named = [
+        f"{printable(process.get('command'), 20)} ({printable(process.get('pid'), 12)})"
+        for process in processes[:MOST_NAMED]
+    ]
+    if len(processes) > MOST_NAMED:
+        named.append(f"{len(processes) - MOST_NAMED} more")
+    return f"running after its end: {', '.join(named)}"

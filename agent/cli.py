@@ -1,20 +1,30 @@
 """The command line: turns arguments into settings and runs a subcommand."""
 
 import argparse
+import dataclasses
+import os
 import re
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from agent import __version__
 from agent.http.host_names import host_to_allow, host_to_bind
-from agent.model import TIMINGS, TRANSPORT_CHOICES, wrong_with_label
+from agent.model import TIMINGS, TRANSPORT_CHOICES, Labels, wrong_with_label
+from agent.run.options import PATIENCE_S, Options
+from agent.sections.probes import DEFAULT_SECTIONS, DETAILS, SECTIONS
 from agent.settings import Settings
 from agent.terminal import output as terminal
 
-COMMANDS = ("serve", "demo", "show", "overhead")
+COMMANDS = ("serve", "run", "record", "demo", "show", "overhead")
+WITH_A_COMMAND = ("run", "overhead")
+"""Commands that take another one, after --."""
+LONGEST_TIME_S = 10**7
+TIME = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h)?", re.ASCII)
+SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
+LABEL_OPTIONS = tuple(field.name for field in dataclasses.fields(Labels))
 LONGEST_QUOTED = 100
 LARGEST_SEED = 10**9 - 1
 MOCK_MACHINE = "mock"
@@ -25,14 +35,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand and return its exit status; the default is ``serve``."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     command: list[str] = []
-    separated = arguments[:1] == ["overhead"] and "--" in arguments
+    separated = arguments[:1] in ([name] for name in WITH_A_COMMAND) and "--" in arguments
     if separated:
         split = arguments.index("--")
         arguments, command = arguments[:split], arguments[split + 1 :]
     options = _parse(_with_command(arguments))
     if separated and not command:
         options.parser.error("there is no command after --")
-    if options.subcommand == "overhead":
+    if options.subcommand in WITH_A_COMMAND:
         options.workload = command
     return int(options.run(options))
 
@@ -55,8 +65,8 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         parser.error(_no_such_command(arguments[0]))
     options, unknown = parser.parse_known_args(arguments)
     if unknown:
-        if options.subcommand == "overhead" and not unknown[0].startswith("-"):
-            options.parser.error(_without_separator(unknown))
+        if options.subcommand in WITH_A_COMMAND and not unknown[0].startswith("-"):
+            options.parser.error(_without_separator(options.subcommand, unknown))
         options.parser.error(_not_understood(unknown[0], options.parser.format_usage()))
     return options
 
@@ -76,9 +86,9 @@ def _not_understood(argument: str, usage: str) -> str:
     return f"unrecognized argument {argument[:LONGEST_QUOTED]!r}{hint}"
 
 
-def _without_separator(command: Sequence[str]) -> str:
+def _without_separator(subcommand: str, command: Sequence[str]) -> str:
     meant = shlex.join(command)[:LONGEST_QUOTED]
-    return f"the command to measure comes after --: chainbench-agent overhead -- {meant}"
+    return f"the command to measure comes after --: chainbench-agent {subcommand} -- {meant}"
 
 
 def _did_you_mean(name: str, known: Sequence[str]) -> str:
@@ -182,6 +192,46 @@ def build_parser() -> argparse.ArgumentParser:
     )
     serve.set_defaults(parser=serve, run=_serve)
 
+    run = commands.add_parser(
+        "run",
+        help="run a command, and print what it took and what the kernel did: run -- COMMAND",
+        usage="%(prog)s [-h] [--agent URL] [--wait SECONDS]\n"
+        "       [--output FILE] [--json FILE] [--quiet] [--sections LIST]\n"
+        "       [--details LIST] [--timing {clock,accounting}] [--scenario TEXT]\n"
+        "       [--impl TEXT] [--variant TEXT] [--commit TEXT] [--dataset TEXT]\n"
+        "       -- COMMAND ...",
+        description="Run a command, measure it and everything that it starts, and print a report"
+        " to standard error. The exit status is the command's.",
+        epilog="After --: the command, and its arguments. A pipeline needs a shell:"
+        " -- sh -c 'LINE'.",
+    )
+    _add_measuring_options(run)
+    run.set_defaults(parser=run, run=_run, workload=[])
+
+    record = commands.add_parser(
+        "record",
+        help="measure what already runs: a process, a cgroup or the whole machine",
+        description="Measure a process and its children, a cgroup or the whole machine, until"
+        " Ctrl-C, and print a report.",
+    )
+    scope = record.add_mutually_exclusive_group(required=True)
+    scope.add_argument(
+        "--pid", type=_pid, metavar="N", help="a process, its threads and its descendants"
+    )
+    scope.add_argument(
+        "--cgroup", type=_cgroup, metavar="PATH", help="a cgroup v2 and those below it"
+    )
+    scope.add_argument("--system", action="store_true", help="the whole machine")
+    record.add_argument(
+        "--for",
+        type=_time,
+        dest="seconds",
+        metavar="TIME",
+        help="end after this time, for example 10s, 500ms, 2m (default: at Ctrl-C)",
+    )
+    _add_measuring_options(record)
+    record.set_defaults(parser=record, run=_record)
+
     demo = commands.add_parser(
         "demo",
         help="run a bundled workload and print its evidence",
@@ -223,6 +273,52 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_measuring_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that ``run`` and ``record`` share."""
+    parser.add_argument(
+        "--agent",
+        metavar="URL",
+        type=_url,
+        default=os.environ.get("CHAINBENCH_AGENT") or None,
+        help="URL of an agent (default: CHAINBENCH_AGENT, or the one on port 9090, or a new one)",
+    )
+    parser.add_argument(
+        "--wait",
+        type=_time,
+        metavar="SECONDS",
+        default=PATIENCE_S,
+        help="how long to wait while another run is in progress (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help="write the report to a file instead"
+    )
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="save the evidence, which show prints in full"
+    )
+    parser.add_argument("--quiet", action="store_true", help="print no report")
+    parser.add_argument(
+        "--sections",
+        type=_names_of(SECTIONS),
+        metavar="LIST",
+        help=f"sections to measure, comma-separated (default: {','.join(DEFAULT_SECTIONS)})",
+    )
+    parser.add_argument(
+        "--details",
+        type=_names_of(DETAILS),
+        metavar="LIST",
+        help=f"costlier measurements, comma-separated: {', '.join(DETAILS)}",
+    )
+    parser.add_argument(
+        "--timing",
+        choices=TIMINGS,
+        help="time by the clock or by the scheduler's own accounting (default: the agent's)",
+    )
+    for name in LABEL_OPTIONS:
+        parser.add_argument(
+            f"--{name}", type=_run_label, metavar="TEXT", help=f"the label {name} of the run"
+        )
+
+
 # Each subcommand imports what it needs when it runs, to keep the serving process small.
 
 
@@ -251,6 +347,37 @@ def _serve(options: argparse.Namespace) -> int:
     )
 
 
+def _run(options: argparse.Namespace) -> int:
+    from agent.run.command import run_command
+
+    if not options.workload:
+        options.parser.error("there is no command: chainbench-agent run -- COMMAND")
+    return run_command(options.workload, _measuring_options(options))
+
+
+def _record(options: argparse.Namespace) -> int:
+    from agent.run.record import record
+
+    scope: str | dict[str, int | str] = "system"
+    if options.pid is not None:
+        scope = {"pid": options.pid}
+    elif options.cgroup is not None:
+        scope = {"cgroup": options.cgroup}
+    return record(scope, options.seconds, _measuring_options(options))
+
+
+def _measuring_options(options: argparse.Namespace) -> Options:
+    names = ("sections", "details", "timing", *LABEL_OPTIONS)
+    return Options(
+        agent=options.agent,
+        start={name: value for name in names if (value := getattr(options, name)) is not None},
+        patience_s=options.wait,
+        output=options.output,
+        json=options.json,
+        quiet=options.quiet,
+    )
+
+
 def _demo(options: argparse.Namespace) -> int:
     from agent.demo.command import run_demo
 
@@ -275,6 +402,57 @@ def _port(text: str) -> int:
 
 def _seed(text: str) -> int:
     return _whole_number(text, 0, LARGEST_SEED, f"a seed is a number from 0 to {LARGEST_SEED}")
+
+
+def _pid(text: str) -> int:
+    return _whole_number(text, 1, 2**22, "a pid is a number from 1 to 4194304")
+
+
+def _cgroup(text: str) -> str:
+    if not text.startswith("/"):
+        raise argparse.ArgumentTypeError(
+            f"the path of a cgroup begins with /, not {text[:LONGEST_QUOTED]!r}"
+        )
+    return text
+
+
+def _time(text: str) -> float:
+    """Return seconds; a number without a unit is one of seconds."""
+    found = TIME.fullmatch(text)
+    seconds = float(found[1]) * SECONDS[found[2] or "s"] if found else -1.0
+    if not 0 <= seconds <= LONGEST_TIME_S:
+        raise argparse.ArgumentTypeError(
+            f"a time is a number with ms, s, m or h, as in 10s, not {text[:LONGEST_QUOTED]!r}"
+        )
+    return seconds
+
+
+def _names_of(known: Collection[str]) -> Callable[[str], list[str]]:
+    """Return the parser of a comma-separated list of these names."""
+
+    def parse(text: str) -> list[str]:
+        names = [name.strip() for name in text.split(",")]
+        for name in names:
+            if name not in known:
+                hint = _did_you_mean(name, list(known))
+                raise argparse.ArgumentTypeError(
+                    f"there is no {name[:LONGEST_QUOTED]!r}{hint}; known are {', '.join(known)}"
+                )
+        return names
+
+    return parse
+
+
+def _url(text: str) -> str:
+    from agent.client.http_client import AgentClient
+
+    try:
+        AgentClient(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"an agent's URL is http://HOST:PORT, not {text[:LONGEST_QUOTED]!r}"
+        ) from None
+    return text
 
 
 def _positive(text: str) -> int:
@@ -305,6 +483,14 @@ def _host_by(parse: Callable[[str], str], text: str) -> str:
 
 
 def _label(text: str) -> str:
+    return _checked_label("the machine label", text)
+
+
+def _run_label(text: str) -> str:
+    return _checked_label("a label", text)
+
+
+def _checked_label(what: str, text: str) -> str:
     if wrong := wrong_with_label(text):
-        raise argparse.ArgumentTypeError(f"the machine label {wrong}")
+        raise argparse.ArgumentTypeError(f"{what} {wrong}")
     return text

@@ -35,6 +35,9 @@ from agent.http.settings import HttpSettings
 from agent.model import Labels, Report
 from agent.recording.lifecycle import TRANSITIONS
 from agent.recording.recorder import Recorder
+from agent.run.command import described
+from agent.run.held import Ended
+from agent.run.processes import Process
 from agent.sections.probes import DEFAULT_SECTIONS, DETAILS, SECTIONS
 from agent.streams.shared import layout, messages
 from agent.streams.shared.causes import CURES
@@ -263,6 +266,13 @@ def test_every_option(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     in_code = set(re.findall(r"--[a-z][a-z-]*", usage))
     documented = [name for name in names(SETTINGS, f"`{command}`") if name.startswith("--")]
     hold(SETTINGS, command, in_code, documented)
+
+
+def test_every_field_of_what_a_command_took() -> None:
+    ended = Ended(0, 1.0, 1.0, 1.0, None, 1)
+    took = described(["a"], ended, [Process(1, 1, "S", "a")])
+    heading = "What a command took"
+    hold(SETTINGS, heading, paths(took), names(SETTINGS, heading))
 
 
 # --- architecture.md

@@ -67,9 +67,10 @@ MAY_IMPORT = {
     "client": set[str](),
     "demo": {"client", "show", "terminal"},
     "overhead": {"client", "probes", "terminal"},
+    "run": {"client", "show", "terminal"},
     "wiring": {
         *("recording", "streams", "aggregate", "http", "show", "demo", "overhead", "client"),
-        *("terminal", "mock"),
+        *("terminal", "mock", "run", "probes"),
     },
 }
 

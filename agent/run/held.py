@@ -1,0 +1,221 @@
+"""A command that is held before its first instruction, then released and waited for.
+
+A process is held by stopping itself (SIGSTOP) between fork and exec. A stopped process does not
+block, so the wait for the agent's answer is in no blocked time of the run. Anybody may continue a
+stopped process, so it then reads from a pipe that only we write to. It reads with readv(2), because
+evidence counts ``read`` by name, and that count shall be the command's own.
+
+A fork has its parent's memory until its exec, and the kernel keeps the largest resident size across
+the exec (``exec_mmap`` in fs/exec.c). The command's own is known only where it is larger.
+"""
+
+import contextlib
+import errno
+import os
+import resource
+import signal
+import struct
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import NoReturn
+
+from agent.parent_death import end_with_parent
+from agent.run import signals
+
+NOT_FOUND, NOT_EXECUTABLE = 127, 126
+"""Exit statuses as in shells, for a command that cannot be run."""
+
+_BEFORE = struct.Struct("=dd")
+"""CPU time of the fork before it stops: user, system."""
+_FAILED = struct.Struct("=i")
+"""The errno of an exec that failed."""
+GROWTH_UNTIL_EXEC = 1 << 20
+"""Bytes that the fork may still grow by, and by which the kernel's count of pages may be off."""
+LONGEST_NAME = 15
+"""Bytes of a process's name (TASK_COMM_LEN - 1)."""
+
+
+class CannotRun(Exception):
+    """The command cannot be run: why, and the exit status that shells have for that."""
+
+    def __init__(self, command: str, number: int) -> None:
+        super().__init__(f"cannot run {command}: {_why(command, number)}")
+        self.status = NOT_FOUND if number == errno.ENOENT else NOT_EXECUTABLE
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a command ended and what it took, with those of its children that it waited for."""
+
+    status: int
+    """The exit status, or minus the number of the signal that killed it."""
+    wall_s: float
+    user_s: float
+    system_s: float
+    max_resident: int | None
+    """The largest resident size of one process, in bytes; None: no more than `resident_floor`."""
+    resident_floor: int
+    """The resident size, in bytes, that any command seems to have at least."""
+
+
+class HeldCommand:
+    """A child that waits to become the command."""
+
+    def __init__(self, command: str, process: int, gate: int, report: int) -> None:
+        self.pid = process
+        self.forked_at = datetime.now(UTC)
+        self.reaped = False
+        self._command = command
+        self._gate = gate
+        self._report = report
+        self._before = (0.0, 0.0)
+        self._floor = 0
+
+    def hold(self) -> None:
+        """Wait until the child has stopped itself. Raises `CannotRun`."""
+        data = os.read(self._report, _BEFORE.size)
+        if len(data) < _BEFORE.size:
+            raise CannotRun(self._command, _FAILED.unpack(data)[0] if data else errno.ECHILD)
+        self._before = _BEFORE.unpack(data)
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        self._floor = _resident_peak(self.pid) + GROWTH_UNTIL_EXEC
+
+    def run(self, on_child: Callable[[], None] = lambda: None) -> Ended:
+        """Let the command go, and wait for its end. Raises `CannotRun`.
+
+        Meanwhile signals that other processes send to this one are passed on to it. ``on_child`` is
+        called when another child of this process has ended.
+        """
+        with signals.blocked():
+            began = time.monotonic()
+            os.write(self._gate, b"!")
+            os.kill(self.pid, signal.SIGCONT)
+            failed = os.read(self._report, _FAILED.size)  # until the exec has closed it
+            while not (found := os.wait4(self.pid, os.WNOHANG))[0]:
+                signals.next_one(self.pid, on_child)
+            wall = time.monotonic() - began
+        self.reaped = True
+        if failed:
+            raise CannotRun(self._command, *_FAILED.unpack(failed))
+        _, status, usage = found
+        user, system = self._before
+        peak = usage.ru_maxrss * 1024
+        return Ended(
+            status=os.waitstatus_to_exitcode(status),
+            wall_s=wall,
+            user_s=max(usage.ru_utime - user, 0.0),
+            system_s=max(usage.ru_stime - system, 0.0),
+            max_resident=peak if peak > self._floor else None,
+            resident_floor=self._floor,
+        )
+
+    def give_up(self) -> None:
+        """End the child, if it has not been waited for."""
+        if not self.reaped:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+            self.reaped = True
+
+
+@contextlib.contextmanager
+def held(path: str, arguments: Sequence[str]) -> Iterator[HeldCommand]:
+    """Fork a child that will execute ``path``, yield it, and end it on leaving.
+
+    It has this process's environment, directory, streams and terminal, and the signals that this
+    one was started with. It gets SIGTERM when this process ends. Raises `CannotRun`.
+    """
+    gate, opened = os.pipe()
+    report, reporting = os.pipe()
+    parent = os.getpid()
+    with contextlib.ExitStack() as stack:
+        stack.callback(os.close, opened)
+        stack.callback(os.close, report)
+        with signals.blocked() as mask:
+            process = _fork(arguments[0])
+            if process == 0:
+                os.close(opened)
+                _become(path, arguments, parent, gate, reporting, mask)
+            command = HeldCommand(arguments[0], process, opened, report)
+            stack.callback(command.give_up)
+            os.close(gate)
+            os.close(reporting)
+            command.hold()
+        yield command
+
+
+def _fork(command: str) -> int:
+    try:
+        return os.fork()
+    except OSError as error:
+        raise CannotRun(command, error.errno or errno.EAGAIN) from error
+
+
+def _become(
+    path: str, arguments: Sequence[str], parent: int, gate: int, report: int, mask: set[int]
+) -> NoReturn:
+    """In the child: hold, then become the command. Its mask is ``mask``."""
+    try:
+        # it is stopped until it is released, and would not notice another signal
+        end_with_parent(parent, signal.SIGKILL)
+        signals.reset()
+        _take_name(os.path.basename(path))
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        os.write(report, _BEFORE.pack(usage.ru_utime, usage.ru_stime))
+        os.kill(os.getpid(), signal.SIGSTOP)
+        if os.readv(gate, [bytearray(1)]):
+            end_with_parent(parent, signal.SIGTERM)
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            os.execv(path, list(arguments))
+    except OSError as error:
+        os.write(report, _FAILED.pack(error.errno))
+    finally:
+        os._exit(NOT_FOUND)
+
+
+def find(command: str) -> str:
+    """Return the path of a command, as execvp(3) looks for it. Raises `CannotRun`."""
+    if "\0" in command:
+        raise CannotRun(command, errno.EINVAL)
+    candidates = [command] if "/" in command else _on_path(command)
+    problem = errno.ENOENT
+    for path in candidates:
+        if os.path.isfile(path) and os.access(path, os.X_OK):
+            return path
+        if os.path.exists(path) and ("/" in command or not os.path.isdir(path)):
+            problem = errno.EISDIR if os.path.isdir(path) else errno.EACCES
+    raise CannotRun(command, problem)
+
+
+def _on_path(command: str) -> list[str]:
+    return [os.path.join(folder, command) for folder in os.get_exec_path()] if command else []
+
+
+def _why(command: str, number: int) -> str:
+    words = os.strerror(number)
+    if number == errno.ENOEXEC:
+        return f"{words} (a script has to begin with #! and its interpreter)"
+    if number == errno.ENOENT and "/" not in command:
+        return f"{words} (nor anywhere on PATH)" if command else words
+    if number == errno.ENOENT and os.path.exists(command):
+        return f"its interpreter: {words}"
+    return words
+
+
+def _take_name(name: str) -> None:
+    """Take the command's name early, so that a run about this process is one about that command."""
+    with contextlib.suppress(OSError), open("/proc/self/comm", "wb") as file:
+        file.write(os.fsencode(name)[:LONGEST_NAME])
+
+
+def _resident_peak(pid: int) -> int:
+    """Return the largest resident size of a process so far, in bytes (VmHWM in proc(5)).
+
+    Without /proc, this process's own stands for it: a fork has no more than that.
+    """
+    try:
+        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith("VmHWM:")) * 1024
+    except (OSError, StopIteration):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,0 +1,109 @@
+"""One run of an agent, from the client's side: begun, ended, and never anybody else's."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from agent.client.http_client import AgentClient, AgentRefused, AgentUnreachable
+from agent.model import Json
+from agent.run import signals
+
+POLL_S = 0.2
+CLOCKS_APART = timedelta(seconds=2)
+"""By how much two readings of when a process began may differ: the clock may have been set."""
+
+
+class NotMeasured(Exception):
+    """The run could not be begun, or its evidence is lost; the text says why."""
+
+
+class Measurement:
+    """One run. It is ended on leaving, if it has been begun."""
+
+    def __init__(self, agent: AgentClient) -> None:
+        self._agent = agent
+        self._run_id = ""
+
+    def start(
+        self, body: Mapping[str, Any], patience_s: float, on_busy: Callable[[], None]
+    ) -> Json:
+        """Begin the run, and return the agent's answer. Raises `NotMeasured`.
+
+        While another run is in progress, call ``on_busy`` once and wait, for ``patience_s``.
+        """
+        deadline = time.monotonic() + patience_s
+        told = False
+        while (answer := self._try(body)) is None:
+            if time.monotonic() >= deadline:
+                raise NotMeasured(
+                    f"another run is in progress at {self._agent.url}, and did not end in "
+                    f"{patience_s:g} s (--wait)"
+                )
+            if not told:
+                on_busy()
+                told = True
+            time.sleep(min(POLL_S, max(deadline - time.monotonic(), 0)))
+        return answer
+
+    def _try(self, body: Mapping[str, Any]) -> Json | None:
+        """Return the answer to one start; None while another run is in progress."""
+        try:
+            # an interruption here would leave unknown whether there is a run to end
+            with signals.blocked():
+                answer = self._agent.post("/start", body)
+                self._run_id = str(answer.get("run_id", ""))
+        except AgentRefused as refused:
+            if refused.code == "run_in_progress":
+                return None
+            raise NotMeasured(f"the agent refused: {refused.message}") from refused
+        except AgentUnreachable as error:
+            raise NotMeasured(str(error)) from error
+        return answer
+
+    def stop(self) -> Json:
+        """End the run, and return its evidence. Raises `NotMeasured`."""
+        run_id, self._run_id = self._run_id, ""
+        try:
+            with signals.blocked():
+                if self._agent.get("/status").get("run_id") == run_id:
+                    return self._agent.post("/stop")
+                # somebody else has ended it, and what is in progress now may be theirs
+                return self._agent.get(f"/evidence/{run_id}")
+        except (AgentRefused, AgentUnreachable) as error:
+            raise NotMeasured(f"the evidence is lost: {error}") from error
+
+    def close(self) -> None:
+        if self._run_id:
+            with contextlib.suppress(NotMeasured):
+                self.stop()
+
+
+@contextlib.contextmanager
+def measurement(agent: AgentClient) -> Iterator[Measurement]:
+    run = Measurement(agent)
+    try:
+        yield run
+    finally:
+        run.close()
+
+
+def check_process(started: Mapping[str, Any], pid: int, forked_at: datetime) -> None:
+    """Check that the run is about our process. Raises `NotMeasured`.
+
+    An agent on another machine, or in another pid namespace, takes the number for another process.
+    """
+    scope = started.get("scope")
+    if started.get("mock") or not isinstance(scope, dict):
+        return  # nothing is measured, and the answer says so
+    try:
+        began = datetime.fromisoformat(str(scope.get("process_started_at")))
+        same = abs(began.astimezone(UTC) - forked_at) < CLOCKS_APART
+    except ValueError:
+        same = False
+    if not same:
+        raise NotMeasured(
+            f"for the agent process {pid} is another one than for us: it is on another machine, "
+            "or in another pid namespace"
+        )

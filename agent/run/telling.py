@@ -1,0 +1,68 @@
+"""What ``run`` and ``record`` say, and the files that they keep it in."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+from agent.run.options import Options
+from agent.terminal import output as terminal
+from agent.terminal.files import cannot_write, save
+from agent.terminal.values import printable
+
+FILE_COLUMNS = 80
+
+
+class Teller:
+    """Says things in the name of a command, and reports what it found."""
+
+    def __init__(self, name: str, options: Options) -> None:
+        self._name = name
+        self._options = options
+        self._told = ""
+
+    def no_evidence(self, why: str) -> None:
+        """Say why nothing is measured; the report on the same stream does not repeat it."""
+        self._told = why
+        self.say(f"no evidence: {why}")
+
+    def say(self, text: str) -> None:
+        said = "\n".join(printable(line, 2000) for line in text.splitlines())
+        terminal.complain(f"chainbench-agent {self._name}: {said}\n")
+
+    def refuses_files(self) -> bool:
+        """Say which file could not be written, before anything is measured."""
+        for path in filter(None, (self._options.output, self._options.json)):
+            if why := cannot_write(path):
+                self.say(f"cannot write {printable(path)}: {why}")
+                return True
+        return False
+
+    def busy(self) -> None:
+        self.say("another run is in progress; waiting for its end (Ctrl-C gives up)")
+
+    def report(self, document: Mapping[str, Any], stream: TextIO | None) -> bool:
+        """Save and print the document; return whether all files could be written.
+
+        Raises OutputFailed if the stream does not take it.
+        """
+        # imported after the command has ended: none of it is needed before
+        from agent.show.brief import brief
+
+        options = self._options
+        saved = options.json is None or self._save(
+            options.json, json.dumps(document, indent=1) + "\n"
+        )
+        if options.output is not None:
+            return self._save(options.output, brief(document, FILE_COLUMNS)) and saved
+        if not options.quiet:
+            color = terminal.wants_color(stream)
+            told = document.get("available") is False and document.get("reason") == self._told
+            report = brief(document, terminal.columns(stream), color, told=told)
+            terminal.write(report, stream)
+        return saved
+
+    def _save(self, path: Path, text: str) -> bool:
+        if why := save(path, text):
+            self.say(f"cannot write {printable(path)}: {why}")
+        return why is None

@@ -1,0 +1,74 @@
+"""An agent of the contract that has one run at a time, and says which process it measures."""
+
+import contextlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from fakes.agent_server import FakeAgent, Request
+from fakes.sample_evidence import evidence
+
+
+@dataclass
+class RunAgent(FakeAgent):
+    evidence: dict[str, Any] = field(default_factory=lambda: evidence(run_id="run-1"))
+    run_id: str = ""
+    busy: int = 0
+    """How many starts are refused because somebody else's run is in progress."""
+    elsewhere: timedelta = timedelta()
+    """How much earlier the process of that number began, on the machine that the agent is on."""
+    lacking: str = ""
+    """Why nothing can be measured."""
+    on_start: Callable[[int], None] = lambda pid: None
+    """Called with the pid to measure, before the start is answered."""
+    scopes: list[Any] = field(default_factory=list)
+
+    def answer(self, request: Request) -> tuple[int, dict[str, Any]]:
+        self.requests.append(request)
+        self.on_request(request)
+        if request.route == "GET /status":
+            return 200, self._status()
+        if request.route == "POST /start":
+            return self._start(json.loads(request.body))
+        if request.route == "POST /stop" and self.run_id:
+            self.run_id = ""
+            return 200, self.evidence
+        if request.route == "GET /evidence/run-1":
+            return 200, self.evidence
+        return 409, {"error": "not_running", "message": "no run is in progress"}
+
+    def _start(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        if self.refuse_start:
+            return 422, {"error": "no_such_process", "message": "there is no process 1"}
+        if self.busy:
+            self.busy -= 1
+            return 409, {"error": "run_in_progress", "message": "run r-0 is in progress"}
+        self.scopes.append(body.get("scope"))
+        self.run_id = "run-1"
+        started = {"status": "started", "run_id": "run-1", "available": not self.lacking}
+        if self.lacking:
+            return 200, {**started, "code": "no_capability", "reason": self.lacking}
+        scope = body.get("scope")
+        pid = scope.get("pid", 0) if isinstance(scope, dict) else 0
+        self.on_start(pid)
+        began = datetime.now(UTC) - self.elsewhere
+        return 200, {**started, "scope": {"pid": pid, "process_started_at": began.isoformat()}}
+
+    def _status(self) -> dict[str, Any]:
+        return {
+            "running": bool(self.run_id),
+            "state": "running" if self.run_id else "idle",
+            "run_id": self.run_id,
+            "machine": "box",
+            "ebpf": {"available": True, "reason": None},
+        }
+
+
+def state(pid: int) -> str:
+    """Return the state in /proc/PID/stat, also of a process that is stopped or a zombie."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
+    return ""

@@ -1,0 +1,221 @@
+"""``run`` and ``record`` with the real kernel, and with agents of their own."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes.processes import command_of, descendants, name_of
+from fakes.program import program
+from fakes.real_agent import RealAgent
+from fakes.terminals import CTRL_C, on_terminal
+from fakes.waiting import eventually
+
+from agent.client.interpreter import own_module
+from agent.terminal.width import cells
+
+pytestmark = pytest.mark.usefixtures("as_from_a_shell")
+
+SOMEBODY = "65534"
+
+
+def line(*arguments: object) -> list[str]:
+    return list(own_module("agent", *map(str, arguments)).command)
+
+
+def started(command: Sequence[str], **options: Any) -> "subprocess.CompletedProcess[str]":
+    environment = {k: v for k, v in os.environ.items() if k not in ("CHAINBENCH_AGENT", "COLUMNS")}
+    return subprocess.run(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        **options,
+    )
+
+
+def run(agent: RealAgent, file: Path, *command: str, options: Sequence[object] = ()) -> Any:
+    """Run a command under an agent; return the saved evidence."""
+    done = started(line("run", "--agent", agent.url, "--json", file, *options, "--", *command))
+    assert max(map(cells, done.stderr.splitlines())) <= 80
+    evidence = json.loads(file.read_text())
+    assert evidence["available"], evidence["reason"]
+    return evidence
+
+
+PYTHON = [sys.executable, "-ISc"]
+
+
+def test_the_run_is_about_the_command_from_its_exec_on(agent: RealAgent, tmp_path: Path) -> None:
+    evidence = run(agent, tmp_path / "x.json", "sh", "-c", "/bin/true; /bin/true; /bin/true")
+    assert evidence["scope"]["command"] == "sh"
+    executed = {row["command"]: row["count"] for row in evidence["exec"]["top_commands"]}
+    assert executed == {"sh": 1, "true": 3}
+    assert evidence["command"]["exit_status"] == 0
+
+
+def test_the_wait_for_the_agent_is_not_the_commands(agent: RealAgent, tmp_path: Path) -> None:
+    script = "import time; time.sleep(0.25)"
+    evidence = run(agent, tmp_path / "x.json", *PYTHON, script)
+    blocked = {row["reason"]: row["ms"] for row in evidence["offcpu"]["top_reasons"]}
+    assert "readv" not in blocked
+    assert blocked["clock_nanosleep"] == pytest.approx(250, rel=0.5)
+    assert evidence["offcpu"]["stopped"]["by_signal_ms"] > 0, "that was it"
+
+
+def test_the_calls_of_the_command_are_counted_exactly(agent: RealAgent, tmp_path: Path) -> None:
+    script = "import os\nfor _ in range({}): os.read(f, 0)"
+    opened = "import os\nf = os.open('/dev/zero', 0)\n"
+    few, many = (
+        run(agent, tmp_path / "x.json", *PYTHON, opened + script.format(n))["syscall_counts"]
+        for n in (1, 1001)
+    )
+    assert many["read"] - few["read"] == 1000
+    assert many["openat"] == few["openat"]
+
+
+def test_one_run_waits_for_the_other(agent: RealAgent, tmp_path: Path) -> None:
+    first = subprocess.Popen(
+        line("run", "--quiet", "--agent", agent.url, "--", "sleep", "2"), stdin=subprocess.DEVNULL
+    )
+    eventually(lambda: agent.status()["running"])
+    done = started(line("run", "--agent", agent.url, "--", "echo", "second"))
+    assert first.wait() == 0
+    assert done.stdout == "second\n"
+    assert done.stderr.count("another run is in progress") == 1
+    assert "Verdict: " in done.stderr
+    assert not agent.status()["running"]
+
+
+def test_the_details_are_in_the_report(agent: RealAgent) -> None:
+    options = ["--details", "syscalls,exec_failures", "--sections", "exec,syscall_counts"]
+    script = "/no/such; exit 0"
+    done = started(line("run", "--agent", agent.url, *options, "--", "sh", "-c", script))
+    assert "Syscalls: from entry to return" in done.stderr
+    assert re.search(r"^execs .*failed: 1 ENOENT", done.stderr, re.MULTILINE)
+    assert "waiting  " not in done.stderr
+
+
+def test_with_an_agent_of_its_own(tmp_path: Path) -> None:
+    done = started(line("run", "--", "sh", "-c", "sleep 0.1; exit 3"))
+    assert done.returncode == 3
+    assert done.stdout == ""
+    assert max(map(cells, done.stderr.splitlines())) <= 80
+    assert re.search(r"^blocked   .*wait4", done.stderr, re.MULTILINE)
+    assert re.search(r"^Verdict: ", done.stderr, re.MULTILINE)
+
+
+def test_an_agent_of_its_own_is_not_ended_by_a_signal_to_the_group(tmp_path: Path) -> None:
+    """As timeout(1) sends it, which is a common way to run a benchmark."""
+    file = tmp_path / "x.json"
+    with subprocess.Popen(
+        line("run", "--json", file, "--", "sh", "-c", "echo ready; sleep 600"),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        eventually(lambda: "sleep" in map(name_of, descendants(process.pid)))
+        os.killpg(process.pid, signal.SIGTERM)
+        _, said = process.communicate()
+    assert process.returncode == -signal.SIGTERM
+    assert "ended     killed by SIGTERM" in said
+    evidence = json.loads(file.read_text())
+    assert evidence["available"]
+    assert "clock_nanosleep" in {row["reason"] for row in evidence["offcpu"]["top_reasons"]}
+
+
+def test_ctrl_c_with_an_agent_of_its_own() -> None:
+    with on_terminal(line("run", "--", "sleep", "600")) as terminal:
+        eventually(lambda: "sleep" in map(name_of, descendants(terminal.process.pid)))
+        eventually(
+            lambda: any(
+                command_of(pid).startswith("sleep") for pid in descendants(terminal.process.pid)
+            )
+        )
+        family = descendants(terminal.process.pid)
+        terminal.type(CTRL_C)
+        shown = terminal.to_the_end()
+    assert terminal.process.returncode == -signal.SIGINT
+    assert "killed by SIGINT" in shown
+    assert "Verdict: " in shown
+    assert "Traceback" not in shown
+    eventually(lambda: not any(map(name_of, family)))
+
+
+def test_without_privileges_the_command_runs_and_what_is_missing_is_told_once() -> None:
+    before = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all"]
+    drop = [*before, f"--reuid={SOMEBODY}", f"--regid={SOMEBODY}", "--clear-groups", "--"]
+    if subprocess.run([*drop, sys.executable, "-c", ""], check=False).returncode:
+        drop = [*before, "--"]  # this environment is in a folder of root's
+    done = started([*drop, *line("run", "--", "sh", "-c", "exit 4")])
+    assert done.returncode == 4, done.stderr
+    told = " ".join(done.stderr.split())
+    assert told.count("CAP_BPF and CAP_PERFMON") == 1
+    assert "no evidence: " in told
+    assert "ended with status 4" in told
+
+
+# --- record
+
+
+def test_record_a_process_until_it_ends(agent: RealAgent, tmp_path: Path) -> None:
+    file = tmp_path / "x.json"
+    with program("blocked") as blocked:
+        command = line("record", "--agent", agent.url, "--pid", blocked.pid, "--json", file)
+        with subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+        ) as recording:
+            eventually(lambda: agent.status()["state"] == "running")
+            blocked.kill()
+            said, _ = recording.communicate()
+    assert recording.returncode == 0
+    assert said.startswith(f"measured  process {blocked.pid} (")
+    assert max(map(cells, said.splitlines())) <= 80
+    assert json.loads(file.read_text())["scope"]["pid"] == blocked.pid
+
+
+def test_record_the_whole_machine_for_a_time(agent: RealAgent) -> None:
+    done = started(line("record", "--agent", agent.url, "--system", "--for", "500ms"))
+    assert done.returncode == 0
+    assert done.stdout.startswith("measured  the whole machine\ntime      ")
+    assert "Verdict: " in done.stdout
+    assert done.stderr == ""
+
+
+def test_record_a_cgroup(agent: RealAgent) -> None:
+    own = Path("/proc/self/cgroup").read_text().rpartition("0::")[2].strip() or "/"
+    done = started(line("record", "--agent", agent.url, "--cgroup", own, "--for", "0.2"))
+    if done.returncode:
+        assert "cgroup" in done.stderr
+        pytest.skip("not on this kernel: no cgroup v2 hierarchy is mounted")
+    assert done.stdout.startswith(f"measured  cgroup {own}")
+
+
+def test_record_until_ctrl_c(agent: RealAgent) -> None:
+    with on_terminal(line("record", "--agent", agent.url, "--system")) as terminal:
+        eventually(lambda: agent.status()["state"] == "running")
+        terminal.type(CTRL_C)
+        shown = terminal.to_the_end()
+    assert terminal.process.returncode == 0
+    assert "measured  the whole machine" in shown
+    assert not agent.status()["running"]
+
+
+def test_record_a_process_that_is_not_there(agent: RealAgent) -> None:
+    done = started(line("record", "--agent", agent.url, "--pid", 2**22, "--for", "1"))
+    assert done.returncode == 1
+    [said] = done.stderr.splitlines()
+    assert said.startswith("chainbench-agent record: the agent refused: ")
+    assert "4194304" in said

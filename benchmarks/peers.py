@@ -93,7 +93,7 @@ PEERS = (
         package="linux-perf",
         ready="",
         programs=0,
-        proof=r"Captured and wrote",
+        proof=r"Captured and wrote .*\(\d+ samples\)",
         wants_own_proc=True,
     ),
     PeerTool(

@@ -4,6 +4,7 @@ import contextlib
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 from agent.client.spawn import AgentDidNotStart, running_agent
 from agent.show.text import render
@@ -18,9 +19,7 @@ def run_demo(agent_url: str | None = None) -> int:
     if the agent does not start, does not answer or refuses, and 2 if the client's library is not
     installed. Raises OutputFailed.
     """
-    try:
-        import requests  # noqa: F401  bracket.py needs it
-    except ImportError:
+    if find_spec("requests") is None:  # bracket.py imports it
         say("needs requests: pip install 'chainbench-agent[demo]'")
         return 2
     from agent.demo.bracket import NoAgent, Refused

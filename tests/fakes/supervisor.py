@@ -98,7 +98,9 @@ class FakeSupervisor:
                 return Reply(prepared, self._wanted(request.wants_tables))
             case ArmRequest():
                 self.attached = True
-                return Reply(self._armed(), self._wanted(request.wants_tables))
+                details = self.batches.geometry.detail_sizes(request.plan.details)
+                fds = {name: _file(size) for name, size in details.items()}
+                return Reply(self._armed(), self._wanted(request.wants_tables) | fds)
             case DisarmRequest():
                 return self._disarmed()
             case RescopeRequest():

@@ -29,6 +29,7 @@ from agent.streams.drain.transport import Transports
 from agent.streams.shared.causes import CannotCollect, cannot
 from agent.streams.shared.layout import BATCH_WORDS, STREAM_RUNQLAT
 from agent.streams.shared.messages import (
+    TABLES,
     ArmRequest,
     DisarmRequest,
     PrepareRequest,
@@ -185,6 +186,31 @@ async def test_the_verdict_on_a_broken_transport_names_it(
     assert completeness["verdict"] == "invalid"
     assert [r for r in completeness["reasons"] if r.startswith("draining_failed: a record of 16")]
     assert not [r for r in completeness["reasons"] if "internal_error" in r]
+
+
+@pytest.mark.parametrize("failing_at", ["Mapped", "read_arming"])
+async def test_what_a_start_received_is_closed_where_it_fails(
+    collector: KernelCollector,
+    supervisor: FakeSupervisor,
+    monkeypatch: pytest.MonkeyPatch,
+    failing_at: str,
+) -> None:
+    request = replace(REQUEST, scope=Scope("pid", pid=1), details=("wait_functions",))
+    supervisor.answering = failing(ArmRequest, cannot("load_failed", "not now"))
+    with pytest.raises(CannotCollect):  # leaves the buffers mapped
+        await collector.start(request, CountingSink())
+    supervisor.answering = lambda request: None
+    held = open_fds()
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"agent.streams.collect.collector.{failing_at}", fail)
+        with pytest.raises(OSError, match="memory"):
+            await collector.start(request, CountingSink())
+    # one for each table: a mapping has its own, and two of them are mapped only when needed
+    assert len(open_fds() - held) == (0 if failing_at == "Mapped" else len(TABLES))
 
 
 async def test_an_abandoned_run_is_detached_and_forgotten(

@@ -1,7 +1,9 @@
 """Collection through eBPF: the supervisor attaches, this process drains and reads the tables."""
 
+import contextlib
 import logging
 import os
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +21,7 @@ from agent.streams.collect.running import Running, Work
 from agent.streams.collect.scopes import cgroup_at_stop, scope_numbers
 from agent.streams.collect.tables import mapped_table
 from agent.streams.collect.task_summaries import Summaries
+from agent.streams.drain.folded import MAPS
 from agent.streams.drain.poller import Drain, Receiver
 from agent.streams.drain.transport import Asks, Transports
 from agent.streams.shared import messages, refusals
@@ -110,10 +113,13 @@ class KernelCollector:
                 run_id=run_id,
             )
         )
-        mapped = self._adopt(reply)
         cgroup_id = numbers.cgroups[-1] if numbers.cgroups else 0
-        arming = read_arming(reply.answer, plan, request.scope, cgroup_id)
-        observer = _observer(mapped, reply, plan, arming)
+        with contextlib.ExitStack() as received:
+            # a mapping has a descriptor of its own
+            received.callback(close_all, _but(messages.TABLES, reply.fds))
+            mapped = self._adopt(reply)
+            arming = read_arming(reply.answer, plan, request.scope, cgroup_id)
+            observer = _observer(mapped, reply, plan, arming)
         drain = Drain(reader, observer.batches, mapped.folded(), receiver)
         began = observer.edge().with_outer(reply.answer.kernel_counts, reply.answer.differing)
         self._begin(Running(observer, drain, began, request.scope.cgroup), plan, request)
@@ -221,7 +227,12 @@ class KernelCollector:
     def _adopt(self, reply: Reply[PrepareAnswer] | Reply[ArmAnswer]) -> Mapped:
         """Map the tables that came with the first answer; they never change after that."""
         if self._mapped is None:
-            self._mapped = Mapped(reply.answer.geometry, reply.fds)
+            tables = {name: reply.fds[name] for name in messages.TABLES}
+            with contextlib.ExitStack() as unless_mapped:
+                unless_mapped.callback(close_all, tables.values())
+                self._mapped = Mapped(reply.answer.geometry, tables)
+                unless_mapped.pop_all()
+            close_all(_but(MAPS, tables))
         return self._mapped
 
 
@@ -231,13 +242,15 @@ def _with_needed_details(plan: Plan) -> Plan:
 
 
 def _observer(mapped: Mapped, reply: Reply[ArmAnswer], plan: Plan, arming: Arming) -> Observer:
-    fds, sizes = reply.fds, mapped.geometry.detail_sizes(plan.details)
-    try:
-        tables = {name: mapped_table(fds[name], size) for name, size in sizes.items()}
-    finally:
-        close_all(fds[name] for name in sizes)
+    sizes = mapped.geometry.detail_sizes(plan.details)
+    tables = {name: mapped_table(reply.fds[name], size) for name, size in sizes.items()}
     offset_ns = reply.answer.clock_offset_ns
     return Observer(mapped, plan, tuple(arming.details), tables, offset_ns)
+
+
+def _but(names: Collection[str], fds: Mapping[str, int]) -> list[int]:
+    """Return the file descriptors with other names."""
+    return [fd for name, fd in fds.items() if name not in names]
 
 
 def _children(pid: int) -> set[int]:

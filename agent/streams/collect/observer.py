@@ -35,7 +35,7 @@ class Mapped:
     """The privileged side's maps, mapped into this process once for all runs."""
 
     def __init__(self, geometry: Geometry, fds: Mapping[str, int]) -> None:
-        """``fds``: those of messages.TABLES, by name."""
+        """``fds``: those of messages.TABLES, by name. Those of folded.MAPS must stay open."""
         self.geometry = geometry
         self.batches = OpenBatches(fds["batches"], geometry)
         self.tables = Tables(fds["counters"], fds["slots"], geometry)

@@ -19,8 +19,9 @@ from fakes.real_agent import RealAgent, assert_unavailable
 from agent.client.http_client import AgentUnreachable
 from agent.client.interpreter import own_module
 from agent.client.spawn import AgentDidNotStart
-from agent.sections.probes import DEFAULT_SECTIONS
+from agent.sections.probes import DEFAULT_SECTIONS, DETAILS, SECTIONS
 from agent.streams.shared import bpf
+from agent.streams.shared.limits import MEMORY_MIB
 from agent.streams.shared.machines import MACHINES
 
 SECURITY = Path("/sys/kernel/security")
@@ -142,6 +143,21 @@ def test_a_group_without_memory_for_the_maps_is_named(tmp_path: Path, memory: Me
         except (AgentDidNotStart, AgentUnreachable):
             continue
     pytest.fail("the agent was killed under every limit")
+
+
+@pytest.mark.parametrize("transport", ["ring", "perf"])
+def test_the_memory_that_is_advised_is_enough(
+    tmp_path: Path, memory: MemoryLimit, transport: str
+) -> None:
+    """For every section and detail, on a machine of few CPUs."""
+    memory.limit(MEMORY_MIB * MIB)
+    everything = {"sections": list(SECTIONS), "details": list(DETAILS), "transport": transport}
+    with (
+        launched(tmp_path / "log", before=member_of(memory.path)) as agent,
+        agent.run(scope={"pid": os.getpid()}, **everything) as run,
+    ):
+        pass
+    assert run.started["armed"] == list(SECTIONS)
 
 
 def test_a_compiler_that_the_oom_killer_ends_has_not_crashed(

@@ -19,7 +19,8 @@ FILES_PER_CPU = 8
 """Each of two perf buffers takes one in the supervisor and one in the agent, twice while they are
 replaced."""
 MEMORY_MIB = 256
-"""The agent takes 50 MiB, its maps up to 40, and the compiler 100 for a moment."""
+"""Twice what it took on two CPUs, while compiling (docs/explanation/scaling.md). Maps and buffers
+grow with the CPUs, label sets and evidence with use."""
 
 MEMORY_INFO = Path("/proc/meminfo")
 MEMORY_OF_PROCESS = Path("/proc/self/statm")

@@ -375,6 +375,15 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors(there), f"{page.relative_to(ROOT)}: no {link}"
 
 
+def test_decisions_are_numbered_once() -> None:
+    pages = sorted((DOCS / "decisions").glob("*.md"))
+    numbers = [int(page.name[:4]) for page in pages]
+    assert numbers == [*range(1, len(pages) + 1)]
+    assert all(
+        page.read_text().startswith(f"# {n}. ") for n, page in zip(numbers, pages, strict=True)
+    )
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_named_tests_and_files_exist(page: Path) -> None:
     text = page.read_text()

@@ -463,7 +463,7 @@ def test_while_another_run_is_in_progress_it_waits(agent: RunAgent) -> None:
     assert agent.routes.count("POST /stop") == 1
 
 
-def test_it_waits_no_longer_than_it_was_told_and_stops_nobodys_run(agent: RunAgent) -> None:
+def test_it_waits_no_longer_than_allowed_and_stops_no_other_run(agent: RunAgent) -> None:
     agent.busy = 10**6
     done = run(agent, ["sh", "-c", "exit 7"], "--wait", "0.3")
     assert done.returncode == 7
@@ -471,7 +471,7 @@ def test_it_waits_no_longer_than_it_was_told_and_stops_nobodys_run(agent: RunAge
     assert "POST /stop" not in agent.routes
 
 
-def test_a_run_that_somebody_else_has_ended_still_has_its_evidence(agent: RunAgent) -> None:
+def test_a_run_that_another_client_has_ended_still_has_its_evidence(agent: RunAgent) -> None:
     """What is in progress by then is theirs."""
     agent.run_id = ""
 
@@ -504,7 +504,7 @@ def test_a_refusal_is_told_and_the_command_runs(agent: RunAgent) -> None:
     assert "with status 7" in done.stderr
 
 
-def test_what_is_missing_is_told_once(agent: RunAgent) -> None:
+def test_what_is_missing_is_reported_once(agent: RunAgent) -> None:
     agent.lacking = "CAP_BPF and CAP_PERFMON are missing: start the agent as root"
     agent.evidence = {"available": False, "reason": agent.lacking}
     done = run(agent, ["sh", "-c", "exit 7"])
@@ -587,7 +587,7 @@ def test_without_evidence_the_file_says_so(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stderr", ["2>&-", "2>/dev/full", "2> >(exec true)"])
 @pytest.mark.parametrize("status", [0, 3])
-def test_a_report_that_nobody_gets_changes_nothing(
+def test_a_report_that_cannot_be_written_changes_nothing(
     agent: RunAgent, stderr: str, status: int
 ) -> None:
     done = in_shell(agent, f"measured -- sh -c 'sleep 0.2; exit {status}' {stderr}; echo $?")
@@ -596,14 +596,14 @@ def test_a_report_that_nobody_gets_changes_nothing(
 
 
 @pytest.mark.parametrize("option", ["--output", "--json"])
-def test_a_full_disk_is_told_and_the_status_stays(agent: RunAgent, option: str) -> None:
+def test_a_full_disk_is_reported_and_the_status_stays(agent: RunAgent, option: str) -> None:
     done = run(agent, ["sh", "-c", "exit 3"], option, "/dev/full")
     assert done.returncode == 3
     assert "cannot write /dev/full: No space left on device\n" in done.stderr
 
 
 @pytest.mark.parametrize("option", ["--output", "--json"])
-def test_a_file_that_cannot_be_written_is_told_before_the_command_runs(
+def test_a_file_that_cannot_be_written_is_reported_before_the_command_runs(
     agent: RunAgent, option: str, tmp_path: Path
 ) -> None:
     done = run(agent, ["touch", str(tmp_path / "trace")], option, "/no/such/folder/file")

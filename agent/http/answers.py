@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-Optional = UnsetType
-"""A field that may be absent, and is then not null: ``name: str | Optional = UNSET``."""
+Absent = UnsetType
+"""A field that may be absent, and is then not null: ``name: str | Absent = UNSET``."""
 
 
 class Error(Struct, forbid_unknown_fields=True):
@@ -18,8 +18,8 @@ class Error(Struct, forbid_unknown_fields=True):
 
     error: Annotated[str, Meta(description="A stable code.")]
     message: Annotated[str, Meta(description="For people; not stable.")]
-    field: Annotated[str, Meta(description="The field that was wrong.")] | Optional = UNSET
-    run_id: Annotated[str, Meta(description="The run that is in progress.")] | Optional = UNSET
+    field: Annotated[str, Meta(description="The field that was wrong.")] | Absent = UNSET
+    run_id: Annotated[str, Meta(description="The run that is in progress.")] | Absent = UNSET
 
 
 class Started(Struct, forbid_unknown_fields=True):
@@ -28,23 +28,23 @@ class Started(Struct, forbid_unknown_fields=True):
     status: Literal["started"]
     run_id: str
     available: Annotated[bool, Meta(description="Whether anything is measured.")]
-    mock: Annotated[bool, Meta(description="Whether all events are synthetic.")] | Optional = UNSET
-    armed: list[str] | Optional = UNSET
+    mock: Annotated[bool, Meta(description="Whether all events are synthetic.")] | Absent = UNSET
+    armed: list[str] | Absent = UNSET
     unavailable: (
         Annotated[dict[str, str], Meta(description="Why sections and details are not armed.")]
-        | Optional
+        | Absent
     ) = UNSET
-    scope: Annotated[dict[str, Any], Meta(description="The tasks covered.")] | Optional = UNSET
-    code: Annotated[str, Meta(description="Why nothing is measured.")] | Optional = UNSET
-    reason: Annotated[str, Meta(description="The same in words.")] | Optional = UNSET
-    ignored: Annotated[list[str], Meta(description="Unknown fields.")] | Optional = UNSET
+    scope: Annotated[dict[str, Any], Meta(description="The tasks covered.")] | Absent = UNSET
+    code: Annotated[str, Meta(description="Why nothing is measured.")] | Absent = UNSET
+    reason: Annotated[str, Meta(description="The same in words.")] | Absent = UNSET
+    ignored: Annotated[list[str], Meta(description="Unknown fields.")] | Absent = UNSET
 
 
 class Reported(Struct, forbid_unknown_fields=True):
     """The result is on ``/metrics``."""
 
     status: Literal["metrics_reported"]
-    ignored: Annotated[list[str], Meta(description="Unknown fields.")] | Optional = UNSET
+    ignored: Annotated[list[str], Meta(description="Unknown fields.")] | Absent = UNSET
 
 
 class Ebpf(Struct, forbid_unknown_fields=True):
@@ -52,7 +52,7 @@ class Ebpf(Struct, forbid_unknown_fields=True):
 
     available: bool | None
     reason: str | None
-    code: str | Optional = UNSET
+    code: str | Absent = UNSET
 
 
 class Feature(Struct, forbid_unknown_fields=True):
@@ -159,12 +159,12 @@ class Evidence(Struct):
     schema: Annotated[int, Meta(description="Version of this format.")]
     run_id: str
     completeness: Completeness
-    mock: Annotated[bool, Meta(description="Whether all events are synthetic.")] | Optional = UNSET
-    code: Annotated[str, Meta(description="Why nothing was measured.")] | Optional = UNSET
-    reason: Annotated[str, Meta(description="The same in words.")] | Optional = UNSET
-    unavailable: dict[str, str] | Optional = UNSET
-    runqlat: Latency | Optional = UNSET
-    biolatency: Latency | Optional = UNSET
-    offcpu: OffCpu | Optional = UNSET
-    exec: Exec | Optional = UNSET
-    syscall_counts: SyscallCounts | Optional = UNSET
+    mock: Annotated[bool, Meta(description="Whether all events are synthetic.")] | Absent = UNSET
+    code: Annotated[str, Meta(description="Why nothing was measured.")] | Absent = UNSET
+    reason: Annotated[str, Meta(description="The same in words.")] | Absent = UNSET
+    unavailable: dict[str, str] | Absent = UNSET
+    runqlat: Latency | Absent = UNSET
+    biolatency: Latency | Absent = UNSET
+    offcpu: OffCpu | Absent = UNSET
+    exec: Exec | Absent = UNSET
+    syscall_counts: SyscallCounts | Absent = UNSET

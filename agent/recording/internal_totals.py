@@ -1,7 +1,8 @@
 """The agent's own counters over all its runs, for ``chainbench_agent_*``."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Literal
 
 from agent import __version__
 from agent.evidence.cost import cpu_ms
@@ -54,10 +55,7 @@ class InternalTotals:
         processes: Mapping[str, int],
         mock: bool,
     ) -> list[InternalMetric]:
-        # update() rather than +, which drops entries that are 0
-        shown = Counter(self._base)
-        shown.update(self._live)
-        streams = sorted({stream for kind, stream in shown if kind in FIELDS})
+        """Return all of the agent's own families. ``armed``: by section; ``processes``: by role."""
         return [
             _metric("build_info", "gauge", "Version of the agent.", {"version": __version__}, 1),
             _metric("ebpf_available", "gauge", "Whether eBPF is available.", {}, float(available)),
@@ -68,51 +66,8 @@ class InternalTotals:
                 "gauge",
                 tuple(({"section": s}, float(on)) for s, on in armed.items()),
             ),
-            InternalMetric(
-                "chainbench_agent_runs_total",
-                "Runs stopped, by verdict.",
-                "counter",
-                tuple(({"verdict": v}, float(self._runs[v, ""])) for v in VERDICTS),
-            ),
-            InternalMetric(
-                "chainbench_agent_run_reasons_total",
-                "Runs that were degraded or invalid, by verdict and reason.",
-                "counter",
-                tuple(
-                    ({"verdict": verdict, "reason": code}, float(count))
-                    for (verdict, code), count in sorted(self._runs.items())
-                    if code
-                ),
-            ),
-            *(
-                InternalMetric(
-                    f"chainbench_agent_events_{kind}_total",
-                    HELP[kind],
-                    "counter",
-                    tuple(({"stream": s}, float(shown[kind, s])) for s in streams),
-                )
-                for kind in FIELDS
-            ),
-            InternalMetric(
-                "chainbench_agent_histogram_overflow_total",
-                "Latencies beyond the histogram's range.",
-                "counter",
-                tuple(
-                    ({"section": name}, float(shown["overflow", name]))
-                    for name, section in REGISTRY.items()
-                    if section.fold.has_histogram
-                ),
-            ),
-            _metric(
-                "drain_seconds_total",
-                "counter",
-                "Time spent reading and folding events.",
-                {},
-                shown["drain_us", ""] / 1e6,
-            ),
-            _metric(
-                "drains_total", "counter", "Reads of the event buffer.", {}, shown["drains", ""]
-            ),
+            *self._of_runs(),
+            *self._of_events(),
             InternalMetric(
                 "chainbench_agent_cpu_seconds_total",
                 "CPU time of each of the agent's processes.",
@@ -124,6 +79,57 @@ class InternalTotals:
                 ),
             ),
         ]
+
+    def _of_runs(self) -> Iterator[InternalMetric]:
+        yield InternalMetric(
+            "chainbench_agent_runs_total",
+            "Runs stopped, by verdict.",
+            "counter",
+            tuple(({"verdict": v}, float(self._runs[v, ""])) for v in VERDICTS),
+        )
+        yield InternalMetric(
+            "chainbench_agent_run_reasons_total",
+            "Runs that were degraded or invalid, by verdict and reason.",
+            "counter",
+            tuple(
+                ({"verdict": verdict, "reason": code}, float(count))
+                for (verdict, code), count in sorted(self._runs.items())
+                if code
+            ),
+        )
+
+    def _of_events(self) -> Iterator[InternalMetric]:
+        # update() rather than +, which drops entries that are 0
+        shown = Counter(self._base)
+        shown.update(self._live)
+        streams = sorted({stream for kind, stream in shown if kind in FIELDS})
+        for kind in FIELDS:
+            yield InternalMetric(
+                f"chainbench_agent_events_{kind}_total",
+                HELP[kind],
+                "counter",
+                tuple(({"stream": s}, float(shown[kind, s])) for s in streams),
+            )
+        yield InternalMetric(
+            "chainbench_agent_histogram_overflow_total",
+            "Latencies beyond the histogram's range.",
+            "counter",
+            tuple(
+                ({"section": name}, float(shown["overflow", name]))
+                for name, section in REGISTRY.items()
+                if section.fold.has_histogram
+            ),
+        )
+        yield _metric(
+            "drain_seconds_total",
+            "counter",
+            "Time spent reading and folding events.",
+            {},
+            shown["drain_us", ""] / 1e6,
+        )
+        yield _metric(
+            "drains_total", "counter", "Reads of the event buffer.", {}, shown["drains", ""]
+        )
 
 
 def _counts(observed: Observed, collection: Collection) -> Counter[tuple[str, str]]:
@@ -141,10 +147,7 @@ def _counts(observed: Observed, collection: Collection) -> Counter[tuple[str, st
 
 
 def _metric(
-    name: str, kind: str, text: str, labels: dict[str, str], value: float
+    name: str, kind: Literal["gauge", "counter"], text: str, labels: dict[str, str], value: float
 ) -> InternalMetric:
-    assert kind in ("gauge", "counter")
-    family = f"chainbench_agent_{name}"
-    if kind == "counter":
-        return InternalMetric(family, text, "counter", ((labels, float(value)),))
-    return InternalMetric(family, text, "gauge", ((labels, float(value)),))
+    """Return a family with one sample."""
+    return InternalMetric(f"chainbench_agent_{name}", text, kind, ((labels, float(value)),))

@@ -33,7 +33,10 @@ class SectionFold(ABC):
         self.tasks = tasks
 
     def take_folded(self, stream: str, growths: Sequence[Growth]) -> None:
-        """Add what the kernel side folded of a stream: the growth of each of its distributions."""
+        """Add what the kernel side folded of a stream: the growth of each of its distributions.
+
+        A section whose streams have none is never asked, and each of the others overrides this.
+        """
         raise NotImplementedError
 
     def lost_by_folding(self) -> Mapping[str, str]:

@@ -43,9 +43,11 @@ def test_what_a_probe_names_is_there(probe: Probe) -> None:
     functions = "".join(source.read_text() for source in own)
     for program in probe.programs:
         assert f"int {program.function}(u64 *ctx)" in functions
-    taken = REGISTRY[probe.name].fold.takes
+    fold = REGISTRY[probe.name].fold
     details = (stream for detail in probe.details for stream in detail.streams)
-    assert taken.keys() == {stream.name for stream in (*probe.streams, *details)}
+    streams = (*probe.streams, *details)
+    assert fold.takes.keys() == {stream.name for stream in streams}
+    assert ("take_folded" in vars(fold)) == any(stream.folded for stream in streams)
 
 
 def test_names_are_used_once() -> None:

@@ -8,7 +8,7 @@ import shlex
 import sys
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from agent import __version__
 from agent.http.host_names import host_to_allow, host_to_bind
@@ -113,8 +113,11 @@ class _Parser(argparse.ArgumentParser):
             terminal.complain(message)
 
 
+_Commands: TypeAlias = "argparse._SubParsersAction[_Parser]"
+
+
 def build_parser() -> argparse.ArgumentParser:
-    defaults = Settings()
+    """Return the parser of the whole command line; each command sets ``run`` and ``parser``."""
     parser = _Parser(
         prog="chainbench-agent",
         description="Kernel-level evidence for benchmark runs: eBPF probes, controlled over HTTP.",
@@ -123,7 +126,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"chainbench-agent {__version__}")
     commands = parser.add_subparsers(dest="subcommand", metavar="COMMAND", required=True)
+    for add in (_add_serve, _add_run, _add_record, _add_demo, _add_show, _add_overhead):
+        add(commands)
+    return parser
 
+
+def _add_serve(commands: _Commands) -> None:
+    defaults = Settings()
     serve = commands.add_parser(
         "serve",
         help="run the agent (the default)",
@@ -192,6 +201,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     serve.set_defaults(parser=serve, run=_serve)
 
+
+def _add_run(commands: _Commands) -> None:
     run = commands.add_parser(
         "run",
         help="run a command, and print what it took and what the kernel did: run -- COMMAND",
@@ -208,6 +219,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_measuring_options(run)
     run.set_defaults(parser=run, run=_run, workload=[])
 
+
+def _add_record(commands: _Commands) -> None:
     record = commands.add_parser(
         "record",
         help="measure what already runs: a process, a cgroup or the whole machine",
@@ -232,6 +245,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_measuring_options(record)
     record.set_defaults(parser=record, run=_record)
 
+
+def _add_demo(commands: _Commands) -> None:
     demo = commands.add_parser(
         "demo",
         help="run a bundled workload and print its evidence",
@@ -240,6 +255,8 @@ def build_parser() -> argparse.ArgumentParser:
     demo.add_argument("--agent", metavar="URL", help="URL of a running agent (default: start one)")
     demo.set_defaults(parser=demo, run=_demo)
 
+
+def _add_show(commands: _Commands) -> None:
     show = commands.add_parser(
         "show",
         help="print saved evidence in readable form",
@@ -251,6 +268,8 @@ def build_parser() -> argparse.ArgumentParser:
     show.add_argument("--all", action="store_true", help="also print every other field of the file")
     show.set_defaults(parser=show, run=_show)
 
+
+def _add_overhead(commands: _Commands) -> None:
     overhead = commands.add_parser(
         "overhead",
         help="measure what each section costs a workload: overhead [-- COMMAND]",
@@ -270,7 +289,6 @@ def build_parser() -> argparse.ArgumentParser:
         "--json", type=Path, metavar="FILE", help="also save the result, with every pair, as JSON"
     )
     overhead.set_defaults(parser=overhead, run=_overhead, workload=[])
-    return parser
 
 
 def _add_measuring_options(parser: argparse.ArgumentParser) -> None:

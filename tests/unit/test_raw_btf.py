@@ -1,11 +1,16 @@
-"""Enumerators of anonymous enums, which libbpf cannot look up."""
+"""Enumerators of anonymous enums, which libbpf cannot look up; and what it cannot load."""
 
+import ctypes
+import errno
 import struct
 from collections.abc import Sequence
+from types import SimpleNamespace
 
 import pytest
 
-from agent.streams.compiler.btf import KIND_ENUM, KIND_INT, RawBtf
+from agent.streams.compiler import btf as module
+from agent.streams.compiler.btf import KIND_ENUM, KIND_INT, KernelTypes, RawBtf
+from agent.streams.shared.causes import CannotCollect
 
 FLAGS = ("__RQF_STARTED", "__RQF_FLUSH_SEQ", "__RQF_IO_STAT")
 
@@ -40,3 +45,21 @@ def test_a_number_that_equals_the_names_offset_is_no_enumerator() -> None:
     content = btf(padded)
     assert content.count(struct.pack("=I", 32)) == 2
     assert RawBtf(content).enumerator("wanted") == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(errno.ENOMEM, "out_of_memory"), (errno.EMFILE, "too_many_files"), (errno.EINVAL, "no_btf")],
+)
+def test_a_limit_that_libbpf_met_is_not_taken_for_a_kernel_without_types(
+    monkeypatch: pytest.MonkeyPatch, number: int, code: str
+) -> None:
+    def load() -> None:
+        ctypes.set_errno(number)
+
+    library = SimpleNamespace(btf__load_vmlinux_btf=load)
+    monkeypatch.setattr(module, "_load_library", lambda: library)
+    monkeypatch.setattr(module.kernel_files, "check_readable", lambda path: None)
+    with pytest.raises(CannotCollect) as raised:
+        KernelTypes()
+    assert raised.value.code == code

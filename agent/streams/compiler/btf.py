@@ -85,9 +85,13 @@ class KernelTypes:
 
     def __init__(self) -> None:
         self._library = _load_library()
+        ctypes.set_errno(0)
         self._btf = self._library.btf__load_vmlinux_btf()
         # libbpf before 1.0 returns an error pointer, later versions NULL
         if not self._btf or self._btf > (1 << 64) - 4096:
+            limit = limits.reached(f"libbpf, reading {kernel_files.BTF}", ctypes.get_errno())
+            if limit is not None:
+                raise limit
             kernel_files.check_readable(kernel_files.BTF)
             raise cannot("no_btf", f"libbpf cannot parse {kernel_files.BTF}")
         self._raw: Optional[RawBtf] = None

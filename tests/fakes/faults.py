@@ -218,8 +218,8 @@ def suspended_for_bytes_of(path: str) -> None:
     """Make the machine appear to have been suspended for one second per byte of a file."""
     observer = module("collect.observer").Observer
 
-    def edge(self: Any, message: Any) -> Any:
-        found = intact(self, message)
+    def edge(self: Any) -> Any:
+        found = intact(self)
         asleep_ns = 10**9 * os.stat(path).st_size
         return changed(found, suspended_ns=found.suspended_ns + asleep_ns)
 

@@ -1,6 +1,7 @@
 """Block I/O by device and operation: sums over all requests, and counts as in diskstats."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -261,6 +262,16 @@ def test_requests_folded_in_the_kernel_are_in_both_distributions_and_in_no_row()
     assert lost.keys() == {"biolatency", "bios"}
     assert "1 of them belong in no histogram" in lost["biolatency"]
     assert all(text.endswith("the block_ checks were left out") for text in lost.values())
+
+
+def test_a_failed_check_names_process_1_only_if_that_ran() -> None:
+    for switches, told in ((None, False), (5, False), (9, True)):
+        began = replace(edge(7), process_1_switches=5)
+        ended = replace(edge(99), process_1_switches=switches)
+        [check] = collected([]).checks((began, ended), Accounts())
+        assert not check.passed
+        assert "Take the counts and times of this disk as uncertain" in check.text
+        assert ("Process 1 ran 4 times" in check.text) == told
 
 
 def test_a_scoped_run_has_no_checks_of_disks_that_folding_could_prevent() -> None:

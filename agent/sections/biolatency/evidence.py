@@ -22,7 +22,7 @@ from agent.sections.fold import SectionFold, Taker, add_growth, latency
 from agent.streams.collect.observed import Stopped, StreamCounts
 from agent.streams.drain.batches import Words
 from agent.streams.drain.folded import Growth
-from agent.streams.shared.kernel_counts import Edge
+from agent.streams.shared.kernel_counts import Edge, switched_out_of_process_1
 from agent.streams.shared.layout import LATENCY_BITS, LATENCY_MAX
 
 EVENTS_AT_ONCE = 2_048
@@ -96,7 +96,8 @@ class BiolatencyFold(SectionFold):
         for device, readings in disk_readings(edges).items():
             number = ours.get(device)
             if self._is_comparable(readings, device, number):
-                yield from _checks_of(device, readings, self.table.completed(number))
+                completed = self.table.completed(number)
+                yield from _checks_of(device, readings, completed, _consequence(edges))
 
     def streams(self, stopped: Stopped) -> Mapping[str, StreamCounts]:
         still_open = _still_open(stopped, disk_readings(stopped.edges))
@@ -155,7 +156,7 @@ def _still_open(stopped: Stopped, disks: Mapping[str, DiskReadings]) -> open_req
 
 
 def _checks_of(
-    device: str, readings: DiskReadings, completed: Mapping[str, int]
+    device: str, readings: DiskReadings, completed: Mapping[str, int], consequence: str
 ) -> Iterator[Check]:
     growth, outer = readings.growth(), readings.outer_growth()
     if growth is None or outer is None:
@@ -165,4 +166,15 @@ def _checks_of(
         if kernel or ours:
             excess = max(0, outer[operation] - kernel)
             bounds = (RELATIVE_BOUND, DISK_SLACK, excess)
-            yield Check(f"block_{operation}_{device}", "requests", ours, kernel, *bounds)
+            name = f"block_{operation}_{device}"
+            yield Check(name, "requests", ours, kernel, *bounds, consequence=consequence)
+
+
+def _consequence(edges: tuple[Edge, Edge]) -> str:
+    """Return what a failed check means; one interrupt may complete as many requests as there are
+    in flight, so process 1 is named however seldom it ran."""
+    text = "Take the counts and times of this disk as uncertain by that share"
+    switches = switched_out_of_process_1(edges)
+    if not switches:
+        return text
+    return f"{text}. Process 1 ran {switches} times, during which some kernels run no BPF program"

@@ -18,6 +18,30 @@
 
 #define ONE_IN_TWENTY (bpf_get_prandom_u32() % 20 == 0)
 
+/* Additions of several instructions take so long that whatever adds meanwhile is lost. */
+#ifdef TEST_FAULT_SLOW_ADDITIONS
+inline_always void add_slowly(u64 *field, u64 amount, bool interruptible)
+{
+	if (interruptible) {
+		add_to(field, amount, true);
+		return;
+	}
+
+	u64 before = *(volatile u64 *)field;
+
+	for (int i = 0; i < 200; i++)
+		bpf_ktime_get_ns();
+	*(volatile u64 *)field = before + amount;
+}
+inline_always void add_interval_slowly(struct interval_sum *sum, u64 ns, bool interruptible)
+{
+	add_slowly(&sum->ns, ns, interruptible);
+	add_slowly(&sum->count, 1, interruptible);
+}
+#define add_to add_slowly
+#define add_interval add_interval_slowly
+#endif
+
 #ifdef TEST_FAULT_CLOCK_STEPS_BACK
 #define latency(batch, now, since) latency(batch, since, (now) + 1)
 #endif

@@ -167,6 +167,20 @@ inline_always void forget_entry(u32 tid)
 		entry->since = 0;
 }
 
+/*
+ * A task that leaves the scope: what it enters and returns from meanwhile is not seen, so if it comes
+ * back, its call then is to be found out anew.
+ */
+inline_always void leave_call(u32 tid)
+{
+	struct syscall_entry *entry = entry_of(tid);
+
+	if (entry->tid != tid)
+		return;
+	entry->tid = 0;
+	entry->since = 0;
+}
+
 /* A new task returns from the call that created it without having entered it. */
 inline_always void new_entry(u32 tid)
 {

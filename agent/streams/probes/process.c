@@ -149,6 +149,10 @@ int on_cgroup_attach_task(u64 *ctx)
 	*member(tid) = belongs(ctx[2], config);
 	if (WITH_TASK_TIMES && !*member(tid))
 		leave_scope(tid);
+#if WITH_SYSCALL_TIMES
+	if (!*member(tid))
+		leave_call(tid);
+#endif
 	return 0;
 }
 

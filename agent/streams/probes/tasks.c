@@ -29,6 +29,10 @@ inline_always void update_membership(u64 *ctx, u64 task, u32 tid)
 	bpf_seq_write((void *)LOAD64(ctx[0], ITER_META_SEQ), &wanted, sizeof(wanted));
 	if (SCOPED && WITH_TASK_TIMES && !wanted)
 		leave_scope(tid);
+#if WITH_SYSCALL_TIMES
+	if (!wanted)
+		leave_call(tid);
+#endif
 }
 
 #if WITH_TASK_TIMES

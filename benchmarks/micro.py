@@ -7,6 +7,7 @@ agent, over HTTP and from /proc.
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from subprocess import PIPE, Popen
 from typing import Any
 
@@ -198,10 +199,22 @@ def measure_parts(
             "scrape": lambda: scrape(agent),
         }
         for name, part in parts.items():
-            figures |= _part(name, part, tell)
+            figures |= _part(name, partial(of_collecting, agent, part), tell)
     figures |= _part(
         "highest rate", lambda: highest_rate.measure(60.0 if full else 5.0, tell, invocation), tell
     )
+    return figures
+
+
+def of_collecting(agent: RunningAgent, part: Callable[[], Figures]) -> Figures:
+    """Return a part's figures, if the agent collects: one that attaches nothing would look cheap.
+
+    Raises `WorkloadFailed` otherwise.
+    """
+    figures = part()
+    ebpf = agent.get("/status").get("ebpf", {})
+    if ebpf.get("available") is False:
+        raise WorkloadFailed(f"the agent cannot collect: {ebpf.get('reason')}")
     return figures
 
 

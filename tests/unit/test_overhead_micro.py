@@ -1,13 +1,15 @@
 import os
 import subprocess
 import time
+from types import SimpleNamespace
 
 import pytest
 
+from agent.overhead.protocols import WorkloadFailed
 from benchmarks import procfs
 from benchmarks.highest_rate import figures_of
 from benchmarks.load import make_waits
-from benchmarks.micro import event_count, fold_alone
+from benchmarks.micro import event_count, fold_alone, of_collecting
 
 
 def test_the_counts_of_all_streams_are_added_up() -> None:
@@ -61,6 +63,17 @@ def test_a_process_is_found_with_its_children() -> None:
 
 def test_the_fold_is_measured() -> None:
     assert fold_alone(values=1000, repeat=1)["fold_ns_per_value"] > 0
+
+
+@pytest.mark.parametrize("available", [True, False, None])
+def test_an_agent_that_attaches_nothing_does_not_look_cheap(available: bool | None) -> None:
+    agent = SimpleNamespace(get=lambda _: {"ebpf": {"available": available, "reason": "no BTF"}})
+    cheap = {"start_later_ms": 0.1}
+    if available is False:
+        with pytest.raises(WorkloadFailed, match="cannot collect: no BTF"):
+            of_collecting(agent, lambda: cheap)
+    else:
+        assert of_collecting(agent, lambda: cheap) == cheap
 
 
 def test_the_load_makes_whole_turns() -> None:

@@ -7,9 +7,9 @@ counts, which every run of the agent reads at its edges.
 
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from subprocess import DEVNULL, Popen
@@ -17,6 +17,7 @@ from typing import Any
 
 from agent.client.interpreter import Invocation, own_module
 from agent.client.spawn import RunningAgent, running_agent
+from agent.overhead.protocols import WorkloadFailed
 
 Figures = dict[str, float]
 
@@ -41,7 +42,8 @@ def measure(
 ) -> Figures:
     """Run each load for ``seconds``; with the last one, the agent is stopped for a twelfth of it.
 
-    Raises `AgentDidNotStart`, `AgentRefused`, `AgentUnreachable`, or OSError if a tool is missing.
+    Raises `AgentDidNotStart`, `AgentRefused`, `AgentUnreachable`, `WorkloadFailed`, or OSError if a
+    tool is missing.
     """
     figures: Figures = {}
     with agent_of_its_own_session(invocation) as agent:
@@ -73,23 +75,25 @@ def _under(
     [serving] = [p["pid"] for p in agent.get("/status")["processes"] if p["role"] == "agent"]
     agent.post("/start", {})
     until = time.monotonic() + seconds
-    threads = [threading.Thread(target=_repeat, args=(command, until)) for _ in range(copies)]
-    for thread in threads:
-        thread.start()
-    if stopped_s:
-        time.sleep(seconds / 2 - stopped_s / 2)
-        os.kill(serving, signal.SIGSTOP)
-        time.sleep(stopped_s)
-        os.kill(serving, signal.SIGCONT)
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(copies) as threads:
+        loads = [threads.submit(_repeat, command, until) for _ in range(copies)]
+        if stopped_s:
+            time.sleep(seconds / 2 - stopped_s / 2)
+            os.kill(serving, signal.SIGSTOP)
+            time.sleep(stopped_s)
+            os.kill(serving, signal.SIGCONT)
+    for load in loads:
+        load.result()  # raises what the load has raised
     return figures_of(name, agent.post("/stop"))
 
 
 def _repeat(command: Sequence[str], until: float) -> None:
+    """Run a command again and again. Raises OSError or `WorkloadFailed`: nothing is lost then."""
     while time.monotonic() < until:
         with Popen(command, stdout=DEVNULL, stderr=DEVNULL) as process:
-            process.wait()
+            status = process.wait()
+        if status != 0:
+            raise WorkloadFailed(f"{command[0]} ended with status {status}")
 
 
 def figures_of(name: str, evidence: Mapping[str, Any]) -> Figures:

@@ -93,6 +93,7 @@ def under_load(agent: RunningAgent, rate: int, seconds: float) -> Figures:
     memory = procfs.pss_bytes(procfs.tree(agent.pid)), procfs.map_bytes(pids)
     load.communicate()
     evidence = agent.post("/stop")
+    check_ended(load)
     events = event_count(evidence)
     return {
         "userspace_ns_per_event": used / max(events, 1),
@@ -119,6 +120,7 @@ def asked_all_the_time(agent: RunningAgent, rate: int, seconds: float) -> Figure
             time.sleep(0.002)
     load.communicate()
     evidence = agent.post("/stop")
+    check_ended(load)
     return {
         "status_ms_longest": max(answers),
         "status_ms_p99": float(np.quantile(answers, 0.99)),
@@ -131,6 +133,12 @@ def start_load(rate: int, seconds: float) -> "Popen[bytes]":
     load = own_module("benchmarks.load", str(rate), str(seconds), folder=CHECKOUT)
     with pinned(last_cpu()):
         return Popen(load.command, env=dict(load.environment), stdout=PIPE)
+
+
+def check_ended(load: "Popen[bytes]") -> None:
+    """Raise `WorkloadFailed` for a load that failed: what it should have made is missing."""
+    if load.returncode != 0:
+        raise WorkloadFailed(f"the load ended with status {load.returncode}")
 
 
 def growth_with_rate(agent: RunningAgent, seconds: float) -> Figures:
@@ -165,6 +173,7 @@ def many_tasks(agent: RunningAgent) -> Figures:
         pss = procfs.pss_bytes(procfs.tree(agent.pid))
         hackbench.communicate()
     agent.post("/stop")
+    check_ended(hackbench)
     return {"pss_mb_with_1000_tasks": pss / MEGA}
 
 

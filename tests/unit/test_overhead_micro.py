@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from agent.overhead.protocols import WorkloadFailed
-from benchmarks import procfs
+from benchmarks import highest_rate, procfs
 from benchmarks.highest_rate import figures_of
 from benchmarks.load import make_waits
 from benchmarks.micro import event_count, fold_alone, of_collecting
@@ -74,6 +74,18 @@ def test_an_agent_that_attaches_nothing_does_not_look_cheap(available: bool | No
             of_collecting(agent, lambda: cheap)
     else:
         assert of_collecting(agent, lambda: cheap) == cheap
+
+
+@pytest.mark.parametrize(
+    ("command", "error"), [(("no-such-tool",), FileNotFoundError), (("false",), WorkloadFailed)]
+)
+def test_nothing_is_lost_without_a_load_but_that_is_no_figure(
+    command: tuple[str, ...], error: type[Exception]
+) -> None:
+    serving = {"role": "agent", "pid": os.getpid()}
+    agent = SimpleNamespace(get=lambda _: {"processes": [serving]}, post=lambda *_: {})
+    with pytest.raises(error):
+        highest_rate._under(agent, "load", command, 2, seconds=0.1, stopped_s=0)
 
 
 def test_the_load_makes_whole_turns() -> None:

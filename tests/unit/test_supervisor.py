@@ -88,3 +88,22 @@ def test_waiting_for_programs_leaves_nothing_to_the_garbage_collector() -> None:
         assert gc.collect() < 5
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize(
+    ("number", "out_of_memory", "expected"),
+    [
+        (signal.SIGSEGV, False, "killed by SIGSEGV; the evidence of run 7 is lost\n"),
+        # a task of the group, but another one
+        (signal.SIGSEGV, True, "killed by SIGSEGV; the evidence of run 7 is lost\n"),
+        (signal.SIGKILL, False, "killed by SIGKILL; the evidence of run 7 is lost\n"),
+        (
+            signal.SIGKILL,
+            True,
+            "SIGKILL, by the kernel's OOM killer; the evidence of run 7 is lost. ",
+        ),
+        (signal.SIGRTMIN + 2, False, f"killed by signal {signal.SIGRTMIN + 2}; the evidence of"),
+    ],
+)
+def test_what_killed_the_agent_is_named(number: int, out_of_memory: bool, expected: str) -> None:
+    assert expected in supervisor._killed(number, "7", out_of_memory)

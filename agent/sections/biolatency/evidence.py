@@ -165,9 +165,16 @@ def _checks_of(
         ours = completed[operation]
         if kernel or ours:
             excess = max(0, outer[operation] - kernel)
-            bounds = (RELATIVE_BOUND, DISK_SLACK, excess)
-            name = f"block_{operation}_{device}"
-            yield Check(name, "requests", ours, kernel, *bounds, consequence=consequence)
+            yield Check(
+                f"block_{operation}_{device}",
+                "requests",
+                ours,
+                kernel,
+                RELATIVE_BOUND,
+                DISK_SLACK,
+                excess,
+                consequence=consequence,
+            )
 
 
 def _consequence(edges: tuple[Edge, Edge]) -> str:

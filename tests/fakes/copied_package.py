@@ -46,7 +46,8 @@ class Copy:
         self.folder = folder
         self._faults: list[tuple[str, tuple[object, ...]]] = []
         source, copy = Path(faults.__file__), folder / "agent"
-        shutil.copytree(package.__path__[0], copy, ignore=shutil.ignore_patterns("__pycache__"))
+        # with what Python has compiled: it does not depend on the folder, and takes a second anew
+        shutil.copytree(package.__path__[0], copy)
         shutil.copy(source, folder)
         shutil.copy(source.with_suffix(".h"), copy / "streams" / "probes")
         (copy / "__main__.py").write_text(START)

@@ -10,6 +10,7 @@ from typing import Any
 import outcome
 import trio
 from fakes.recorder import FakeRecorder
+from fakes.waiting import PATIENCE_SECONDS
 
 from agent.http.app import create_app
 from agent.http.listener import open_listener
@@ -36,7 +37,7 @@ class RunningServer:
         """A Trio event; ``call(event.set)`` sets it."""
         return trio.Event()
 
-    def shut_down(self, timeout: float) -> bool:
+    def shut_down(self, timeout: float = PATIENCE_SECONDS) -> bool:
         """Request a graceful shutdown; return whether it finished within ``timeout`` seconds."""
         if not self._ended.is_set():
             self.call(self._shutdown.set)
@@ -47,7 +48,7 @@ class RunningServer:
         sock = socket.socket()
         if receive_buffer is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        sock.settimeout(10)
+        sock.settimeout(PATIENCE_SECONDS)
         sock.connect(("127.0.0.1", self.port))
         return sock
 
@@ -87,10 +88,10 @@ def running_server(
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    server = started.get(timeout=10).unwrap()
+    server = started.get(timeout=PATIENCE_SECONDS).unwrap()
     try:
         yield server
     finally:
-        assert server.shut_down(timeout=10), "the server does not shut down"
-        thread.join(timeout=10)
+        assert server.shut_down(), "the server does not shut down"
+        thread.join(PATIENCE_SECONDS)
     assert not failures, failures

@@ -12,15 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fakes.real_agent import STARTING_SECONDS, RealAgent
-from fakes.waiting import eventually
+from fakes.real_agent import RealAgent
+from fakes.waiting import PATIENCE_SECONDS, POLL_SECONDS, eventually
 
 from agent.client.interpreter import Invocation, own_module
 from agent.client.spawn import RunningAgent, running_agent, wait_for_url
-
-GONE_SECONDS = 1.0
-"""Time limit for all our programs to be detached, no matter how the agent ended."""
-ENDING_SECONDS = 20.0
 
 
 def state_of(pid: int) -> str:
@@ -117,11 +113,12 @@ class Bpftool:
         return {link["prog_id"] for link in self._show("link")} & set(programs)
 
     def gone(self, maps: set[int]) -> bool:
-        """Return whether all programs that use these maps disappear within a second."""
-        deadline = time.monotonic() + GONE_SECONDS
+        """Return whether all programs that use these maps disappear, which may take a moment."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while self.programs(maps):
             if time.monotonic() > deadline:
                 return False
+            time.sleep(POLL_SECONDS)
         return True
 
 
@@ -165,9 +162,9 @@ class Launched(RealAgent):
         """Wait until the agent's first compilation has finished, successfully or not."""
         eventually(lambda: self.status()["ebpf"]["available"] is not None)
 
-    def exit_status(self, seconds: float = ENDING_SECONDS) -> int:
+    def exit_status(self) -> int:
         """Wait for the agent to exit and return its status. Raise TimeoutExpired."""
-        return self.process.wait(seconds)
+        return self.process.wait(PATIENCE_SECONDS)
 
     def kill_whatever_is_left(self) -> None:
         """Kill the remaining process of an agent, if one of the two outlived the other."""
@@ -191,7 +188,7 @@ def launched(
     with (
         leftovers,
         running_agent(
-            arguments, invocation=started, log=log, timeout_s=STARTING_SECONDS
+            arguments, invocation=started, log=log, timeout_s=PATIENCE_SECONDS
         ) as running,
     ):
         agent = Launched(running)
@@ -225,7 +222,7 @@ def service(
             },
         )
         try:
-            url = wait_for_url(process, output, STARTING_SECONDS)
+            url = wait_for_url(process, output, PATIENCE_SECONDS)
             yield Launched(RunningAgent(process, url, output))
         finally:
             kill_session(process)

@@ -15,12 +15,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fakes.lines import LineReader
+from fakes.waiting import PATIENCE_SECONDS
 
 from agent.model import Json
 
 PROGRAMS = Path(__file__).parents[1] / "kernel" / "programs"
-ANSWER_SECONDS = 120.0
-ENDING_SECONDS = 20.0
 
 
 class Program:
@@ -36,7 +35,7 @@ class Program:
 
     def hear(self) -> Json:
         """Return the program's next line."""
-        facts = json.loads(self._lines.read(ANSWER_SECONDS))
+        facts = json.loads(self._lines.read(PATIENCE_SECONDS))
         assert isinstance(facts, dict)
         return facts
 
@@ -55,7 +54,7 @@ class Program:
 
     def ended(self) -> None:
         """Wait for the program to end by itself."""
-        self._process.wait(ENDING_SECONDS)
+        self._process.wait(PATIENCE_SECONDS)
 
     @property
     def scope(self) -> Json:
@@ -80,7 +79,7 @@ def program(name: str, *arguments: object, before: Sequence[str] = ()) -> Iterat
         with contextlib.suppress(BrokenPipeError):
             process.stdin.close()
         try:
-            process.wait(ENDING_SECONDS)
+            process.wait(PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 import requests
 from fakes.http_server import RunningServer
 from fakes.totals import run_totals
+from fakes.waiting import PATIENCE_SECONDS
 
 from agent.aggregate.series import LabelSet
 
@@ -58,7 +59,7 @@ def status_and_error(answer: bytes) -> tuple[int, str]:
 
 
 def is_served(server: RunningServer) -> bool:
-    return requests.get(f"{server.url}/status", timeout=10).status_code == 200
+    return requests.get(f"{server.url}/status", timeout=PATIENCE_SECONDS).status_code == 200
 
 
 def fill_metrics(server: RunningServer) -> None:

@@ -5,11 +5,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from fakes.waiting import PATIENCE_SECONDS
+
 from agent.client.http_client import ANSWER_TIMEOUT_S, AgentClient
 from agent.client.spawn import running_agent
 from agent.model import Json
 
-STARTING_SECONDS = 60.0
 ANSWER_SECONDS = ANSWER_TIMEOUT_S
 
 
@@ -65,7 +66,7 @@ def running(arguments: Sequence[str] = (), *, ready: bool = True) -> Iterator[Re
     With ``ready``, also wait until its programs are loaded, so that a test's first start does not
     have to compile them.
     """
-    with running_agent(arguments, stderr=None, timeout_s=STARTING_SECONDS) as started:
+    with running_agent(arguments, stderr=None, timeout_s=PATIENCE_SECONDS) as started:
         agent = RealAgent(started)
         if ready:
             with agent.run():

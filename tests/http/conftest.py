@@ -19,8 +19,7 @@ async def recorder() -> AsyncIterator[FakeRecorder]:
 
 @pytest.fixture
 def client(recorder: FakeRecorder) -> TrioClient:
-    settings = HttpSettings(body_timeout=0.2)
-    client = create_app(recorder, settings).test_client()
+    client = create_app(recorder, HttpSettings()).test_client()
     assert isinstance(client, TrioClient)
     return client
 

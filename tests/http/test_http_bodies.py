@@ -4,10 +4,12 @@ import json
 
 import pytest
 import trio
+import trio.testing
 from fakes.in_process import FIGURES, JSON, ask
 from fakes.recorder import FakeRecorder
 from quart_trio.testing import TrioClient
 
+from agent.http.settings import HttpSettings
 from agent.model import Labels, StartRequest
 
 pytestmark = pytest.mark.trio
@@ -126,10 +128,12 @@ async def test_a_body_of_just_the_limit(client: TrioClient) -> None:
     assert (await ask(client, "POST", "/start", data=body, headers=JSON))[0] == 200
 
 
-async def test_a_body_that_never_ends(client: TrioClient, recorder: FakeRecorder) -> None:
+async def test_a_body_that_never_ends(
+    client: TrioClient, recorder: FakeRecorder, autojump_clock: trio.testing.MockClock
+) -> None:
     async with client.request("/start", method="POST", headers=JSON) as connection:
         await connection.send(b'{"scen')
-        await trio.sleep(0.3)
+        await trio.sleep(HttpSettings().body_timeout + 1)
     response = await connection.as_response()
     assert response.status_code == 408
     assert (await response.get_json())["error"] == "body_timeout"

@@ -118,7 +118,7 @@ def test_a_client_that_never_closes_does_not_keep_its_connection(server: Running
     with server.connect() as sock:
         sock.sendall(b"GET /status HTTP/1.0\r\n\r\n")
         assert read_to_end(sock).startswith(b"HTTP/1.1 200")
-        eventually(lambda: len(open_fds()) == before + 1, seconds=10)
+        eventually(lambda: len(open_fds()) == before + 1)
 
 
 @pytest.mark.parametrize("empty", [b"\n", b"\r\n", b"\r\n\r\n\n\r\n"])

@@ -19,7 +19,7 @@ from fakes.raw_http import (
     is_served,
     read_to_end,
 )
-from fakes.waiting import eventually
+from fakes.waiting import PATIENCE_SECONDS, eventually
 
 
 def test_a_client_gone_during_start(server: RunningServer) -> None:
@@ -44,7 +44,7 @@ def test_a_client_gone_during_stop(server: RunningServer) -> None:
     server.recorder.stopping = stopping
     with server.connect() as sock:
         sock.sendall(WANTS_STOP)
-        assert reached.wait(10)
+        assert reached.wait(PATIENCE_SECONDS)
     server.call(held.set)
 
     def fetch() -> dict[str, Any]:
@@ -65,7 +65,7 @@ def test_shutdown_lets_the_request_in_flight_end(server: RunningServer) -> None:
         assert not server.shut_down(timeout=0.1)
         release()
         assert read_to_end(sock).startswith(b"HTTP/1.1 200")
-    assert server.shut_down(timeout=5)
+    assert server.shut_down()
 
 
 def _in_flight(server: RunningServer) -> bool:
@@ -81,10 +81,10 @@ def test_shutdown_does_not_wait_for_the_hostile(server: RunningServer) -> None:
         for sends in (b"", SLOW_HEADERS, SLOW_BODY, WANTS_METRICS, WANTS_STOP):
             stack.enter_context(clients(server, 3, sends, receive_buffer=4096))
         assert is_served(server)
-        assert server.shut_down(timeout=5)
+        assert server.shut_down()
 
 
 def test_after_shutdown_nobody_listens(server: RunningServer) -> None:
-    assert server.shut_down(timeout=5)
+    assert server.shut_down()
     with pytest.raises(requests.ConnectionError):
         requests.get(f"{server.url}/status")

@@ -3,7 +3,6 @@
 import json
 import socket
 import subprocess
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ import trio
 from fakes.http_server import running_server
 from fakes.recorder import FakeRecorder
 from fakes.totals import run_totals
+from fakes.waiting import PATIENCE_SECONDS, eventually
 
 from agent.aggregate.series import LabelSet
 from agent.aggregate.totals import LatencyTotals
@@ -145,12 +145,12 @@ def prometheus(program: str, target_port: int, folder: Path) -> Iterator[str]:
         yield f"http://{address}"
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(PATIENCE_SECONDS)
 
 
 def query(address: str, promql: str) -> list[dict[str, Any]]:
     try:
-        answer = requests.get(f"{address}/api/v1/query", params={"query": promql}, timeout=5)
+        answer = requests.get(f"{address}/api/v1/query", params={"query": promql})
     except requests.ConnectionError:
         return []
     if answer.status_code != 200:
@@ -160,11 +160,7 @@ def query(address: str, promql: str) -> list[dict[str, Any]]:
 
 
 def until_there(address: str, promql: str) -> list[dict[str, Any]]:
-    deadline = time.monotonic() + 30
-    while not (result := query(address, promql)):
-        assert time.monotonic() < deadline, f"Prometheus never saw {promql}"
-        time.sleep(0.1)
-    return result
+    return eventually(lambda: query(address, promql))
 
 
 def test_a_real_prometheus_keeps_names_and_values(

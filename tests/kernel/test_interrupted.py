@@ -3,7 +3,7 @@
 import pytest
 from fakes.processes import command_of, descendants, name_of
 from fakes.terminals import CTRL_C, Terminal, on_terminal
-from fakes.waiting import eventually
+from fakes.waiting import PATIENCE_SECONDS, eventually
 
 from agent.client.interpreter import own_module
 
@@ -20,7 +20,7 @@ def interrupt(terminal: Terminal) -> list[str]:
     """Type Ctrl-C and return the lines that appear after it."""
     before = len(terminal.shown())
     terminal.type(CTRL_C)
-    assert terminal.process.wait(20) == INTERRUPTED
+    assert terminal.process.wait(PATIENCE_SECONDS) == INTERRUPTED
     return terminal.shown()[before:].replace("^C", "").split("\n")
 
 

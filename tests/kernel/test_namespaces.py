@@ -19,8 +19,8 @@ from fakes.copied_package import Copy
 from fakes.marks import MARKS, marks, order
 from fakes.processes import children, status_field
 from fakes.program import PROGRAMS, Program, program
-from fakes.real_agent import ANSWER_SECONDS, STARTING_SECONDS, RealAgent
-from fakes.waiting import eventually
+from fakes.real_agent import ANSWER_SECONDS, RealAgent
+from fakes.waiting import PATIENCE_SECONDS, eventually
 
 from agent.client.interpreter import PACKAGE_FOLDER, own_module
 from agent.client.spawn import running_agent
@@ -51,7 +51,7 @@ def agent_in(*namespace: str, folder: Path = PACKAGE_FOLDER) -> Iterator[Namespa
     started = own_module("agent", folder=folder)
     wrapper = (sys.executable, "-ES", str(PROGRAMS / "namespaced.py"), *namespace)
     invocation = replace(started, command=(*wrapper, *started.command))
-    with running_agent(invocation=invocation, timeout_s=STARTING_SECONDS) as running:
+    with running_agent(invocation=invocation, timeout_s=PATIENCE_SECONDS) as running:
         [supervisor] = children(running.pid)
         agent = RealAgent(running)
         eventually(lambda: agent.status()["ebpf"]["available"])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from fakes.processes import Bpftool, command_of, descendants, held, kill_session, name_of, state_of
-from fakes.waiting import eventually
+from fakes.waiting import PATIENCE_SECONDS, eventually
 
 from agent.client.interpreter import own_module
 
@@ -44,7 +44,7 @@ def assert_all_end(
     [supervisor] = [pid for pid in family if name_of(pid) == "cba-supervisor"]
     maps = held(supervisor, "map")
     process.send_signal(way)
-    process.wait(20)
+    process.wait(PATIENCE_SECONDS)
     eventually(lambda: not any(map(state_of, family)), 20)
     assert bpftool.gone(maps)
 

@@ -17,13 +17,10 @@ from fakes import faults
 from fakes.copied_package import Copy
 from fakes.processes import Bpftool, Launched, held, launched, service, state_of
 from fakes.real_agent import RealAgent
-from fakes.waiting import eventually
+from fakes.waiting import PATIENCE_SECONDS, eventually
 
 from agent.client.http_client import AgentClient, AgentUnreachable
 from agent.client.interpreter import own_module
-
-TERM_SECONDS = 5.0
-"""Time limit for the agent to exit after SIGTERM, whatever clients are connected."""
 
 PARTIAL = "stopped in the middle of a run; its evidence: "
 
@@ -196,7 +193,7 @@ def test_sigterm_in_the_middle_of_a_run_keeps_the_evidence(
     started = own_agent.start(scenario="baseline")
     with hostile_clients(own_agent.url):
         own_agent.process.terminate()
-        assert own_agent.exit_status(TERM_SECONDS) == 0
+        assert own_agent.exit_status() == 0
     assert bpftool.gone(maps)
     assert not state_of(own_agent.pid)
     evidence = json.loads(partial_evidence(own_agent.log))
@@ -213,7 +210,7 @@ def test_a_signal_to_every_process_ends_it_as_well(tmp_path: Path, number: int) 
         agent.start()
         for pid in (agent.supervisor, agent.pid, agent.supervisor):
             os.kill(pid, number)
-        assert agent.exit_status(TERM_SECONDS) == 0
+        assert agent.exit_status() == 0
         assert json.loads(partial_evidence(agent.log))["available"]
 
 
@@ -224,7 +221,7 @@ def test_sigterm_while_the_compiler_hangs(
     answer = pool.submit(own_agent.start, sections=["exec"])
     compiler = own_agent.catch_compiler()
     own_agent.process.terminate()
-    assert own_agent.exit_status(TERM_SECONDS) == 0
+    assert own_agent.exit_status() == 0
     eventually(lambda: not state_of(compiler))
     assert bpftool.gone(maps)
     assert "did not end in time" in own_agent.log
@@ -263,4 +260,4 @@ def test_a_full_disk_stops_nothing() -> None:
         agent.start()
     finally:
         process.terminate()
-    assert process.wait(TERM_SECONDS) == 0
+    assert process.wait(PATIENCE_SECONDS) == 0

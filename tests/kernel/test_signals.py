@@ -24,13 +24,10 @@ from fakes.processes import (
 )
 from fakes.real_agent import RealAgent
 from fakes.terminals import CTRL_BACKSLASH, CTRL_C, on_terminal
-from fakes.waiting import eventually
+from fakes.waiting import PATIENCE_SECONDS, eventually
 
 from agent.client.http_client import AgentClient
 from agent.client.interpreter import own_module
-
-END_SECONDS = 5.0
-"""Time limit for all of the agent's processes to be gone after a signal."""
 
 PARTIAL = "stopped in the middle of a run; its evidence: "
 
@@ -43,8 +40,8 @@ def partial_evidence(log: str) -> dict[str, object]:
 
 
 def assert_ended_with_evidence(agent: Launched, run_id: str) -> None:
-    agent.exit_status(END_SECONDS)
-    eventually(lambda: not state_of(agent.pid), END_SECONDS)
+    agent.exit_status()
+    eventually(lambda: not state_of(agent.pid))
     evidence = partial_evidence(agent.log)
     assert evidence["run_id"] == run_id
     assert evidence["available"]
@@ -109,7 +106,7 @@ def test_an_agent_that_was_stopped_ends_as_well(tmp_path: Path, number: int) -> 
         run_id = agent.start(sections=["exec"])["run_id"]
         os.kill(agent.pid, signal.SIGSTOP)
         os.kill(agent.pid if number == signal.SIGKILL else agent.supervisor, number)
-        assert agent.exit_status(END_SECONDS) == 128 + signal.SIGKILL
+        assert agent.exit_status() == 128 + signal.SIGKILL
         assert not state_of(agent.pid)
         assert ("did not end within 4.5 s" in agent.log) == (number == signal.SIGTERM)
         assert f"SIGKILL; the evidence of run {run_id} is lost" in agent.log
@@ -190,8 +187,8 @@ def test_with_a_terminal_a_hangup_ends_it(tmp_path: Path, how: str) -> None:
             shown.close()
         else:
             os.kill(pids[how.removeprefix("to the ")], signal.SIGHUP)
-        assert shown.process.wait(END_SECONDS) == 0
-        eventually(lambda: not state_of(pids["agent"]), END_SECONDS)
+        assert shown.process.wait(PATIENCE_SECONDS) == 0
+        eventually(lambda: not state_of(pids["agent"]))
     assert partial_evidence(log.read_text())["run_id"] == run_id
 
 
@@ -201,7 +198,7 @@ def test_keys_of_the_terminal_end_it(tmp_path: Path, keys: bytes) -> None:
     with on_terminal(started.command, started.environment) as shown:
         shown.wait_for("listening on http://")
         shown.type(keys)
-        assert shown.process.wait(END_SECONDS) == 0
+        assert shown.process.wait(PATIENCE_SECONDS) == 0
         assert "Traceback" not in shown.shown()
 
 
@@ -219,7 +216,7 @@ def test_nohup_keeps_it_from_ending_with_the_terminal(
         shown.close()
         assert not agent.get("/status")["running"]
         shown.process.terminate()
-        assert shown.process.wait(END_SECONDS) == 0
+        assert shown.process.wait(PATIENCE_SECONDS) == 0
 
 
 # --- the end of an agent that has hardly begun
@@ -230,7 +227,7 @@ def test_an_early_end_is_no_loss_of_the_supervisor(tmp_path: Path) -> None:
     with service(tmp_path / "log") as agent:
         compiler = agent.catch_compiler()
         agent.process.terminate()
-        assert agent.exit_status(END_SECONDS) == 0
+        assert agent.exit_status() == 0
         eventually(lambda: not state_of(compiler))
         assert agent.log.splitlines() == [f"listening on {agent.url}"]
 
@@ -242,7 +239,7 @@ def test_a_signal_to_all_of_it_during_a_compilation_is_no_crash(
     with service(tmp_path / "log") as agent:
         eventually(agent.compilers)
         os.killpg(agent.supervisor, number)
-        assert agent.exit_status(END_SECONDS) == 0
+        assert agent.exit_status() == 0
         assert agent.log.splitlines() == [f"listening on {agent.url}"]
 
 
@@ -268,7 +265,7 @@ def test_a_signal_before_the_agent_is_up_leaves_no_process(number: int) -> None:
     )
     [child] = eventually(lambda: children(process.pid))
     process.send_signal(number)
-    assert process.wait(END_SECONDS) in (0, 128 + signal.SIGTERM)
+    assert process.wait(PATIENCE_SECONDS) in (0, 128 + signal.SIGTERM)
     assert not state_of(child)
 
 

@@ -5,12 +5,13 @@ The compiler is a stand-in: a script that does one thing wrong, or everything ri
 
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from fakes.descriptors import open_fds
+from fakes.processes import state_of
+from fakes.waiting import eventually
 
 from agent.streams.shared import channel
 from agent.streams.shared.build_messages import BuildRequest
@@ -198,22 +199,11 @@ def test_it_dies_with_its_supervisor(tmp_path: Path) -> None:
             Compiler(ours).build(REQUEST, [])
         finally:
             os._exit(1)
-    deadline = time.monotonic() + 30
-    while not (pidfile.exists() and pidfile.read_text().endswith(".")):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    eventually(lambda: pidfile.exists() and pidfile.read_text().endswith("."))
     compiler = int(pidfile.read_text()[:-1])
     os.kill(supervisor, 9)
     os.waitpid(supervisor, 0)
-    while Path(f"/proc/{compiler}/cmdline").exists() and alive(compiler):
-        assert time.monotonic() < deadline, "the compiler outlived its supervisor"
-        time.sleep(0.01)
-
-
-def alive(pid: int) -> bool:
-    """Return whether a process still runs; a zombie that its new parent has not reaped does not."""
-    stat = Path(f"/proc/{pid}/stat").read_text()
-    return stat[stat.rindex(")") + 2] != "Z"
+    eventually(lambda: not state_of(compiler))
 
 
 @pytest.mark.parametrize("found", [[], ["/nonexistent/python3"]])

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from fakes.copied_package import Copy
-from fakes.waiting import eventually
+from fakes.waiting import PATIENCE_SECONDS, eventually
 
 import agent as package
 
@@ -163,5 +163,5 @@ def test_what_is_installed_here_serves_with_hostile_modules_on_the_path(tmp_path
         eventually(lambda: "listening on" in log.read_text())
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(PATIENCE_SECONDS)
     assert not sprung.exists()

@@ -13,7 +13,7 @@ import pytest
 import requests
 from fakes import elsewhere
 from fakes.imports import is_module, reachable
-from fakes.waiting import eventually
+from fakes.waiting import PATIENCE_SECONDS, eventually
 
 from agent.client.interpreter import own_module
 from agent.client.spawn import AgentDidNotStart, RunningAgent, running_agent
@@ -81,12 +81,12 @@ def test_the_runner_of_the_contract_works_unchanged(agent: RunningAgent) -> None
     labels = {"impl": "python", "variant": "numpy", "commit": "c", "dataset": "d"}
     for scenario in ("baseline", "optimized"):
         body = {"scenario": scenario, **labels}
-        requests.post(f"{agent.url}/start", json=body, timeout=30).raise_for_status()
-        evidence = requests.post(f"{agent.url}/stop", timeout=30).json()
+        requests.post(f"{agent.url}/start", json=body).raise_for_status()
+        evidence = requests.post(f"{agent.url}/stop").json()
         assert evidence["available"] is True
         assert evidence["completeness"]["verdict"] == "complete"
         assert {*DEFAULT_SECTIONS} <= {*evidence}
-    answer = requests.post(f"{agent.url}/report", json={**labels, **REPORT}, timeout=30)
+    answer = requests.post(f"{agent.url}/report", json={**labels, **REPORT})
     assert answer.json() == {"status": "metrics_reported"}
 
 
@@ -132,7 +132,7 @@ def test_nothing_is_imported_once_privileges_are_gone(tmp_path: Path) -> None:
 def test_a_signal_ends_it_with_its_evidence(agent: RunningAgent) -> None:
     agent.post("/start", {})
     agent.process.send_signal(signal.SIGTERM)
-    assert agent.process.wait(30) == 0
+    assert agent.process.wait(PATIENCE_SECONDS) == 0
     [logged] = [line for line in agent.log.splitlines() if "its evidence: " in line]
     evidence = json.loads(logged.partition("its evidence: ")[2])
     assert (evidence["mock"], evidence["available"]) == (True, True)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from fakes.agent_server import FakeAgent, serving
 from fakes.sample_evidence import evidence
-from fakes.waiting import eventually
+from fakes.waiting import PATIENCE_SECONDS, eventually
 
 from agent.client.http_client import AgentClient, AgentUnreachable
 from agent.client.interpreter import own_module
@@ -113,7 +113,7 @@ def served(request: pytest.FixtureRequest, unused_port: int) -> Iterator[tuple[i
         yield process.pid, unused_port
     finally:
         process.terminate()
-        status = process.wait(20)
+        status = process.wait(PATIENCE_SECONDS)
     assert status == 0
 
 
@@ -166,7 +166,7 @@ def test_a_service_does_not_wait_for_a_reader_of_its_log(unused_port: int) -> No
     finally:
         # in the middle of a run, whose evidence is logged, or would be
         process.terminate()
-        assert process.wait(20) == 0
+        assert process.wait(PATIENCE_SECONDS) == 0
     # it did not write more than there was room for
     assert len(os.read(reader, 1 << 20)) <= 1 << 16
     for fd in (reader, writer):

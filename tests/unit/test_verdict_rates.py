@@ -1,13 +1,13 @@
 """How alarms are judged and counted, on made-up runs: nothing is run."""
 
 import os
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from fakes.processes import state_of
+from fakes.waiting import eventually
 
 from agent.client.spawn import RunningAgent
 from agent.overhead.protocols import Missing, WorkloadFailed
@@ -103,17 +103,6 @@ def test_the_page_in_the_docs_is_made_of_the_figures_kept_with_the_suite() -> No
 def test_a_load_ends_with_all_its_processes() -> None:
     """Those with a session of their own, as fio's jobs have, are not in its process group."""
     with tree(("sh", "-c", "setsid sleep 1000 & wait")) as root:
-        while len(pids := procfs.tree(root)) < 2:
-            time.sleep(0.01)
-    deadline = time.monotonic() + 10
-    while any(state_of(pid) not in ("", "Z") for pid in pids) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert {state_of(pid) for pid in pids} <= {"", "Z"}
-
-
-def state_of(pid: int) -> str:
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return ""
-    return stat[stat.rindex(")") + 2]
+        eventually(lambda: len(procfs.tree(root)) == 2)
+        pids = procfs.tree(root)
+    eventually(lambda: not any(map(state_of, pids)))

@@ -56,6 +56,8 @@ def test_absent(tool):
 
 def run_pytest(root: Path, **environment: str) -> str:
     env = {k: v for k, v in os.environ.items() if not k.startswith(("CHAINBENCH_", "PYTEST_"))}
+    # these tests need no plugin, and importing those that are installed takes a second
+    environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     command = [sys.executable, "-m", "pytest", "-rs", "-p", "no:cacheprovider", "."]
     done = subprocess.run(
         command, cwd=root, env=env | environment, capture_output=True, text=True, check=False

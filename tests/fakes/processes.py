@@ -140,7 +140,14 @@ class Launched(RealAgent):
         return {p["role"]: p["pid"] for p in self.status()["processes"]}
 
     def compilers(self) -> set[int]:
-        return children(self.supervisor) - {self.pid}
+        """Return the compilers that are running, which is one at most.
+
+        Not one that is being started, until it has executed its program: if it were stopped before,
+        the supervisor would wait for that in vain.
+        """
+        own = command_of(self.supervisor)
+        others = children(self.supervisor) - {self.pid}
+        return {pid for pid in others if command_of(pid) not in ("", own)}
 
     def catch_compiler(self) -> int:
         """Stop the compiler (SIGSTOP) as soon as there is one, and return its pid.

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from fakes import faults
 from fakes.copied_package import Copy
 from fakes.disks import READS, TOLD_OF, Disk, read_at_once
 from fakes.proc import resident_kib
-from fakes.processes import Launched, stopped
+from fakes.processes import Launched, launched, stopped
 from fakes.program import program
 
 from agent.model import Json
@@ -30,6 +30,14 @@ EXECS_LOST = 1_000
 """More than the ring (7 records of 64 execs) and the open batches of eight CPUs hold."""
 
 ONLINE = Path("/sys/devices/system/cpu/cpu1/online")
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launched]:
+    """An agent without a fault. What else is at fault here is not its own, and does not last."""
+    with launched(tmp_path_factory.mktemp("sound") / "log") as agent:
+        agent.settle()
+        yield agent
 
 
 def stream(evidence: Json, name: str = "runqlat") -> Json:
@@ -144,12 +152,12 @@ def test_a_suspended_machine_is_recorded(copy: Copy) -> None:
     assert "suspended" not in reasons(next_run.evidence)
 
 
-def test_a_fork_storm_is_counted_and_kept_within_bounds(own_agent: Launched) -> None:
+def test_a_fork_storm_is_counted_and_kept_within_bounds(sound: Launched) -> None:
     with program("storm", STORM) as storm:
-        with own_agent.run(scope=storm.scope):
+        with sound.run(scope=storm.scope):
             pass
-        before = resident_kib(own_agent.pid)
-        with own_agent.run(scope=storm.scope) as run:
+        before = resident_kib(sound.pid)
+        with sound.run(scope=storm.scope) as run:
             storm.work()
     assert run.evidence["exec"]["forks"] == STORM
     assert run.evidence["completeness"]["verdict"] != "invalid"
@@ -158,7 +166,7 @@ def test_a_fork_storm_is_counted_and_kept_within_bounds(own_agent: Launched) -> 
     counted = by_command["other"]["count"] + sum(row["count"] for row in by_command["top"])
     assert counted == run.evidence["runqlat"]["count"] >= STORM
     assert stream(run.evidence, "exit")["produced"] >= STORM
-    assert resident_kib(own_agent.pid) < before + STORM_ALLOWANCE_KIB
+    assert resident_kib(sound.pid) < before + STORM_ALLOWANCE_KIB
 
 
 def test_a_full_table_of_requests_is_counted(
@@ -180,9 +188,9 @@ def test_a_full_table_of_requests_is_counted(
 
 
 def test_a_table_with_room_separates_queue_and_device_time(
-    own_agent: Launched, disk: Disk, tool: Callable[[str], str]
+    sound: Launched, disk: Disk, tool: Callable[[str], str]
 ) -> None:
-    with own_agent.run(sections=["biolatency"]) as run:
+    with sound.run(sections=["biolatency"]) as run:
         read_at_once(tool("fio"), disk.folder)
     assert stream(run.evidence, "biolatency")["collided"] == 0
     rows = [r for r in run.evidence["biolatency"]["by_operation"] if r["operation"] == "read"]
@@ -192,22 +200,22 @@ def test_a_table_with_room_separates_queue_and_device_time(
 
 
 @pytest.mark.parametrize("transport", ["ring", "perf"])
-def test_a_cpu_that_goes_offline_in_the_middle(own_agent: Launched, transport: str) -> None:
+def test_a_cpu_that_goes_offline_in_the_middle(sound: Launched, transport: str) -> None:
     if not ONLINE.exists() or os.getuid() != 0:
         pytest.skip(f"no CPU can be taken offline here: no {ONLINE}, or not root")
-    started = own_agent.start(transport=transport)
+    started = sound.start(transport=transport)
     assert started["available"], started
     try:
         play()
         ONLINE.write_text("0")
         play()
-        evidence = own_agent.stop()
+        evidence = sound.stop()
     finally:
         ONLINE.write_text("1")
     assert "cpus_changed" in reasons(evidence)
     assert evidence["completeness"]["verdict"] == "degraded"
     assert stream(evidence)["received"] > 4 * TURNS
-    with own_agent.run(transport=transport) as run:
+    with sound.run(transport=transport) as run:
         play()
     assert stream(run.evidence)["received"] > 2 * TURNS
 

@@ -31,14 +31,21 @@ TINY = 8 << 10
 """Bytes: two records of 64 requests, and one that is left to others."""
 
 
-@pytest.fixture
-def small(copy: Copy) -> Iterator[Launched]:
-    """An agent with small buffers."""
-    copy.inject(faults.small_ring, SMALL)
-    copy.inject(faults.small_perf_buffers, SMALL)
+@pytest.fixture(scope="module", params=[SMALL])
+def small(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Launched]:
+    """An agent with small buffers, shared by the tests that need the same size of them."""
+    copy = Copy(tmp_path_factory.mktemp("small"))
+    copy.inject(faults.small_ring, request.param)
+    copy.inject(faults.small_perf_buffers, request.param)
     with copy.launched() as agent:
         agent.settle()
         yield agent
+
+
+def of_size(size: int) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("small", [size], indirect=True, ids=[f"{size >> 10} KiB"])
 
 
 def counts_of(evidence: Json, stream: str = "runqlat") -> Json:
@@ -105,13 +112,20 @@ def test_how_long_the_agent_did_not_run_is_shown(small: Launched) -> None:
 
 
 def test_metrics_in_the_middle_have_what_was_folded(small: Launched) -> None:
+    def shown() -> list[float]:
+        page = small.metrics()
+        names = (
+            'chainbench_agent_events_folded_total{stream="runqlat"}',
+            'chainbench_agent_events_received_total{stream="runqlat"}',
+            "chainbench_runqlat_microseconds_count",
+        )
+        return [sum(numbers(page, name)) for name in names]
+
+    before = shown()
     with program("pingpong", TURNS) as players, small.run(scope=players.scope):
         with stopped(small.pid):
             players.work()
-        page = small.metrics()
-        [folded] = numbers(page, 'chainbench_agent_events_folded_total{stream="runqlat"}')
-        [received] = numbers(page, 'chainbench_agent_events_received_total{stream="runqlat"}')
-        [count] = numbers(page, "chainbench_runqlat_microseconds_count")
+        folded, received, count = (now - then for now, then in zip(shown(), before, strict=True))
     assert folded > TURNS
     assert received >= 2 * TURNS
     assert count == received
@@ -145,21 +159,18 @@ def test_folded_is_streamed_slot_by_slot(copy: Copy, shared: bool) -> None:
         assert folded[exact] == streamed[exact]
 
 
+@of_size(RESERVING)
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_execs_and_exits_find_room_in_full_buffers(copy: Copy, transport: str) -> None:
-    copy.inject(faults.small_ring, RESERVING)
-    copy.inject(faults.small_perf_buffers, RESERVING)
-    with copy.launched() as agent:
-        agent.settle()
-        with (
-            agent.run(transport=transport, scope={"pid": os.getpid()}) as run,
-            program("pingpong", TURNS) as players,
-            program("execs") as execs,
-            stopped(agent.pid),
-        ):
-            players.work()
-            execs.work(json.dumps({"how": "plain", "path": "/bin/true", "count": EXECS}))
-            players.work()
+def test_execs_and_exits_find_room_in_full_buffers(small: Launched, transport: str) -> None:
+    with (
+        small.run(transport=transport, scope={"pid": os.getpid()}) as run,
+        program("pingpong", TURNS) as players,
+        program("execs") as execs,
+        stopped(small.pid),
+    ):
+        players.work()
+        execs.work(json.dumps({"how": "plain", "path": "/bin/true", "count": EXECS}))
+        players.work()
     for stream in ("exec", "exit"):
         counts = counts_of(run.evidence, stream)
         assert counts["lost"] == 0
@@ -167,17 +178,14 @@ def test_execs_and_exits_find_room_in_full_buffers(copy: Copy, transport: str) -
     assert counts_of(run.evidence)["folded"] > TURNS
 
 
+@of_size(TINY)
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_block_requests_are_folded_without_their_device(
-    copy: Copy, disk: Disk, tool: Callable[[str], str], transport: str
+    small: Launched, disk: Disk, tool: Callable[[str], str], transport: str
 ) -> None:
     """Buffers of a few records of 64 requests, and an agent that is stopped meanwhile."""
-    copy.inject(faults.small_ring, TINY)
-    copy.inject(faults.small_perf_buffers, TINY)
-    with copy.launched() as agent:
-        agent.settle()
-        with agent.run(sections=["biolatency"], transport=transport) as run, stopped(agent.pid):
-            read_at_once(tool("fio"), disk.folder)
+    with small.run(sections=["biolatency"], transport=transport) as run, stopped(small.pid):
+        read_at_once(tool("fio"), disk.folder)
     evidence = run.evidence
     counts = counts_of(evidence, "biolatency")
     assert counts["lost"] == 0
@@ -193,14 +201,17 @@ def test_block_requests_are_folded_without_their_device(
         assert in_rows < distribution["count"] <= counts["received"]
 
 
-def test_bios_are_folded_without_their_device(copy: Copy) -> None:
+@of_size(TINY)
+def test_bios_are_folded_without_their_device(small: Launched) -> None:
     blocks = 1_000
-    copy.inject(faults.small_ring, TINY)
-    with zram_disk(16) as device, Direct(device.path) as direct, copy.launched() as agent:
-        agent.settle()
-        with agent.run(sections=["biolatency"]) as run, stopped(agent.pid):
-            direct.write(blocks)
-            direct.read(blocks)
+    with (
+        zram_disk(16) as device,
+        Direct(device.path) as direct,
+        small.run(sections=["biolatency"]) as run,
+        stopped(small.pid),
+    ):
+        direct.write(blocks)
+        direct.read(blocks)
     counts = counts_of(run.evidence, "bios")
     assert counts["lost"] == 0
     assert counts["received"] == 2 * blocks

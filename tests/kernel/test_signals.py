@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import product, starmap
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -48,14 +50,22 @@ def assert_ended_with_evidence(agent: Launched, run_id: str) -> None:
 
 
 SENT_BY_PEOPLE = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
-OTHERS = tuple(
-    pytest.param(number, marks=pytest.mark.thorough)
-    for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGRTMIN)
-)
+TARGETS = ("supervisor", "agent", "group")
 
 
-@pytest.mark.parametrize("number", [*SENT_BY_PEOPLE, *OTHERS])
-@pytest.mark.parametrize("target", ["supervisor", "agent", "group"])
+def sent(number: int, target: str) -> Any:
+    """Return a case. By default are those that happen: TERM to any, what is typed to all."""
+    happens = number == signal.SIGTERM or (number in SENT_BY_PEOPLE and target == "group")
+    return pytest.param(number, target, marks=() if happens else pytest.mark.thorough)
+
+
+SENT = [
+    *starmap(sent, product((*SENT_BY_PEOPLE, signal.SIGUSR1), TARGETS)),
+    *(sent(number, "group") for number in (signal.SIGUSR2, signal.SIGALRM, signal.SIGRTMIN)),
+]
+
+
+@pytest.mark.parametrize(("number", "target"), SENT)
 def test_a_signal_ends_all_of_the_agent(tmp_path: Path, target: str, number: int) -> None:
     with service(tmp_path / "log") as agent:
         agent.settle()
@@ -112,7 +122,10 @@ def test_an_agent_that_was_stopped_ends_as_well(tmp_path: Path, number: int) -> 
         assert f"SIGKILL; the evidence of run {run_id} is lost" in agent.log
 
 
-FATAL = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGKILL)
+FATAL = (
+    *(signal.SIGSEGV, signal.SIGKILL),
+    *(pytest.param(each, marks=pytest.mark.thorough) for each in (signal.SIGABRT, signal.SIGBUS)),
+)
 """What no process can be asked to survive for as long as logging its evidence takes."""
 
 
@@ -122,7 +135,7 @@ def test_evidence_that_is_lost_with_the_agent_is_reported(tmp_path: Path, number
         agent.settle()
         run_id = agent.start(sections=["exec"])["run_id"]
         os.kill(agent.pid, number)
-        assert agent.exit_status(END_SECONDS) == 128 + number
+        assert agent.exit_status() == 128 + number
         name = signal.Signals(number).name
         assert f"was killed by {name}; the evidence of run {run_id} is lost" in agent.log
         assert PARTIAL not in agent.log
@@ -136,7 +149,7 @@ def test_an_agent_that_is_killed_between_runs_has_lost_what_was_not_fetched(
         with agent.run(sections=["exec"]):
             pass
         os.kill(agent.pid, signal.SIGSEGV)
-        assert agent.exit_status(END_SECONDS) == 128 + signal.SIGSEGV
+        assert agent.exit_status() == 128 + signal.SIGSEGV
         assert "SIGSEGV; evidence that was not fetched is lost" in agent.log
 
 
@@ -152,15 +165,13 @@ def test_a_supervisor_that_dies_leaves_the_evidence(tmp_path: Path, number: int)
 # --- SIGHUP and the terminal
 
 
-@pytest.mark.parametrize("target", ["supervisor", "agent", "group"])
-def test_without_a_terminal_a_hangup_is_ignored(tmp_path: Path, target: str) -> None:
+def test_without_a_terminal_a_hangup_is_ignored(tmp_path: Path) -> None:
     with service(tmp_path / "log") as agent:
         agent.settle()
         agent.start(sections=["exec"])
-        if target == "group":
-            os.killpg(agent.supervisor, signal.SIGHUP)
-        else:
-            os.kill(agent.processes()[target], signal.SIGHUP)
+        for pid in agent.processes().values():
+            os.kill(pid, signal.SIGHUP)
+        os.killpg(agent.supervisor, signal.SIGHUP)
         evidence = agent.stop()
         assert evidence["completeness"]["verdict"] == "complete"
         assert agent.process.poll() is None
@@ -253,7 +264,7 @@ def test_signals_without_end_do_not_change_how_it_ends(tmp_path: Path, target: s
         with contextlib.suppress(ProcessLookupError):
             while agent.process.poll() is None:
                 os.kill(pid, signal.SIGTERM)
-        assert agent.exit_status(END_SECONDS) == 0
+        assert agent.exit_status() == 0
         assert "stopped in the middle of a run; its evidence" in agent.log
 
 

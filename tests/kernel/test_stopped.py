@@ -144,10 +144,9 @@ def test_stopped_among_all_tasks_of_the_machine(agent: RealAgent, timing: str) -
     stopped, whole_ms = run.evidence["offcpu"]["stopped"], run.evidence["overhead"]["wall_ms"]
     assert stopped["throughout"] >= 1
     assert stopped["count"] >= 2
-    # other tasks of the machine may be stopped as well
     assert stopped["by_signal_ms"] >= (own_ms + SECONDS * 1000) * (1 - LITTLE)
-    others = stopped["throughout"] - 1
-    if not others:
+    # other tasks of the machine may be stopped as well
+    if (stopped["throughout"], stopped["count"]) == (1, 2):
         assert stopped["by_signal_ms"] <= (own_ms + whole_ms) * (1 + LITTLE)
 
 

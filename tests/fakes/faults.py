@@ -9,6 +9,7 @@ package only when they are needed.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import importlib
 import json
@@ -304,15 +305,25 @@ def _after_answering(then: Callable[[Any], None]) -> None:
     intact = replace(compiler, "answer", answer)
 
 
+def _with_fewer_programs_than(count: int, then: Callable[[], object]) -> None:
+    """Do something once the programs have been loaded, if they are fewer than ``count``."""
+
+    def check(message: Any) -> None:
+        if len(message.programs) < count:
+            then()
+
+    _after_answering(check)
+
+
 @in_compiler
 def hangs_with_fewer_programs_than(count: int) -> None:
-    """Have the compiler hang, with its programs loaded, if they are fewer than ``count``."""
+    _with_fewer_programs_than(count, lambda: time.sleep(600))
 
-    def hang(message: Any) -> None:
-        if len(message["programs"]) < count:
-            time.sleep(600)
 
-    _after_answering(hang)
+@in_compiler
+def crashes_with_fewer_programs_than(count: int) -> None:
+    """Have the compiler read the address 0."""
+    _with_fewer_programs_than(count, lambda: ctypes.string_at(0))
 
 
 @in_compiler

@@ -3,10 +3,7 @@
 Each agent here runs from a copy of the package with one fault.
 """
 
-import os
-import signal
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -16,9 +13,13 @@ from fakes.copied_package import Copy
 from fakes.durations import assert_lasted
 from fakes.processes import Bpftool, Launched, held
 from fakes.program import program
+from fakes.waiting import eventually
 
 from agent.model import Json
 from agent.sections.probes import DEFAULT_SECTIONS
+
+OF_ALL_SECTIONS = 8
+"""A plan of all sections has as many programs or more, one of a single section fewer."""
 
 OTHERS = [section for section in DEFAULT_SECTIONS if section != "biolatency"]
 
@@ -169,47 +170,33 @@ def test_without_what_says_who_belongs_to_a_run_it_is_degraded(copy: Copy) -> No
 # --- the compiler process itself
 
 
-def started_while(agent: Launched, happens: Callable[[int], None]) -> Json:
-    """Return the answer to a start whose compiler is stopped before it ``happens``."""
-    with ThreadPoolExecutor() as pool:
-        answer = pool.submit(agent.start, sections=["exec"])
-        compiler = agent.catch_compiler()
-        assert agent.processes()["compiler"] == compiler
-        happens(compiler)
-        return answer.result()
-
-
 def assert_failed(agent: Launched, bpftool: Bpftool, started: Json, code: str, text: str) -> None:
-    assert (started["available"], started["code"]) == (False, code)
+    assert (started["available"], started["code"]) == (False, code), started
     assert text in started["reason"]
     assert "tries again" in started["reason"]
     assert nothing_is_attached(agent, bpftool)
     assert agent.stop()["completeness"]["verdict"] == "invalid"
 
 
-def crash(compiler: int) -> None:
-    os.kill(compiler, signal.SIGSEGV)
-    os.kill(compiler, signal.SIGCONT)
-
-
-def hang(compiler: int) -> None:
-    """Leave it stopped."""
-
-
-def test_a_compiler_that_crashes_is_reported_and_tried_again(
-    own_agent: Launched, bpftool: Bpftool
-) -> None:
-    started = started_while(own_agent, crash)
-    assert_failed(own_agent, bpftool, started, "compiler_crashed", "killed by SIGSEGV")
-    with own_agent.run(sections=["exec"]):
-        pass
+def test_a_compiler_that_crashes_is_reported_and_tried_again(copy: Copy, bpftool: Bpftool) -> None:
+    copy.inject(faults.crashes_with_fewer_programs_than, OF_ALL_SECTIONS)
+    with copy.launched() as agent:
+        agent.settle()
+        started = agent.start(sections=["exec"])
+        assert_failed(agent, bpftool, started, "compiler_crashed", "killed by SIGSEGV")
+        copy.mend()
+        with agent.run(sections=["exec"]):
+            pass
 
 
 def test_a_compiler_that_hangs_is_reported_and_tried_again(copy: Copy, bpftool: Bpftool) -> None:
-    """With a limit this short, a compilation on a busy machine may exceed it without any fault."""
+    """A busy machine needs longer than this limit, so that no compilation has to succeed here."""
+    copy.inject(faults.hangs_with_fewer_programs_than, OF_ALL_SECTIONS)
     copy.inject(faults.attribute, "agent.streams.supervisor.compilation", "DEADLINE_S", 2.0)
-    with copy.launched() as agent:
+    with copy.launched() as agent, ThreadPoolExecutor() as pool:
         agent.settle()
         for _ in range(2):
-            started = started_while(agent, hang)
-            assert_failed(agent, bpftool, started, "compiler_timeout", "2 s")
+            answer = pool.submit(agent.start, sections=["exec"])
+            [compiler] = eventually(agent.compilers)
+            assert agent.processes()["compiler"] == compiler
+            assert_failed(agent, bpftool, answer.result(), "compiler_timeout", "2 s")

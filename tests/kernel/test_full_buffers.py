@@ -31,7 +31,7 @@ TINY = 8 << 10
 """Bytes: two records of 64 requests, and one that is left to others."""
 
 
-@pytest.fixture(scope="module", params=[SMALL])
+@pytest.fixture(scope="module", params=[pytest.param(SMALL, id="64 KiB")])
 def small(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Launched]:

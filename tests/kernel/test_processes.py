@@ -15,7 +15,7 @@ import pytest
 import requests
 from fakes import faults
 from fakes.copied_package import Copy
-from fakes.processes import Bpftool, Launched, held, launched, service, state_of
+from fakes.processes import Bpftool, Launched, held, service, state_of
 from fakes.real_agent import RealAgent
 from fakes.waiting import PATIENCE_SECONDS, eventually
 
@@ -95,11 +95,14 @@ def test_killing_a_process_during_a_compilation_leaves_no_program(
         assert isinstance(answer.exception(), AgentUnreachable)
 
 
-def test_a_start_that_failed_late_does_not_spoil_the_next(tmp_path: Path) -> None:
+def test_a_start_that_failed_late_does_not_spoil_the_next(copy: Copy) -> None:
     """The maps were in the answer that was never sent."""
-    with launched(tmp_path / "log") as agent:
-        os.kill(agent.catch_compiler(), signal.SIGKILL)
+    copy.inject(faults.hangs_with_fewer_programs_than, 1_000)
+    with copy.launched() as agent:
+        [compiler] = eventually(agent.compilers)
+        os.kill(compiler, signal.SIGKILL)
         agent.settle()
+        copy.mend()
         assert agent.status()["ebpf"]["code"] == "compiler_crashed"
         nobody = {"scope": {"pid": 2**31 - 1}}
         refusal = requests.post(f"{agent.url}/start", json=nobody)
@@ -215,16 +218,16 @@ def test_a_signal_to_every_process_ends_it_as_well(tmp_path: Path, number: int) 
 
 
 def test_sigterm_while_the_compiler_hangs(
-    own_agent: Launched, bpftool: Bpftool, pool: ThreadPoolExecutor
+    hesitant: Launched, bpftool: Bpftool, pool: ThreadPoolExecutor
 ) -> None:
-    maps = held(own_agent.supervisor, "map")
-    answer = pool.submit(own_agent.start, sections=["exec"])
-    compiler = own_agent.catch_compiler()
-    own_agent.process.terminate()
-    assert own_agent.exit_status() == 0
+    maps = held(hesitant.supervisor, "map")
+    answer = pool.submit(hesitant.start, sections=["exec"])
+    [compiler] = eventually(hesitant.compilers)
+    hesitant.process.terminate()
+    assert hesitant.exit_status() == 0
     eventually(lambda: not state_of(compiler))
     assert bpftool.gone(maps)
-    assert "did not end in time" in own_agent.log
+    assert "did not end in time" in hesitant.log
     assert answer.exception() is not None
 
 

@@ -286,6 +286,28 @@ def test_a_command_that_signals_its_group_is_not_answered(agent: RunAgent) -> No
     assert said.startswith("['SIGUSR1'")
 
 
+def test_it_is_stopped_and_continued_with_the_command(agent: RunAgent) -> None:
+    """As by Ctrl-Z and fg. SIGSTOP, because the kernel ignores SIGTSTP for an orphaned group."""
+    command = line("run", "--agent", agent.url, "--", "sh", "-c", "echo ready; sleep 0.3; exit 6")
+    with subprocess.Popen(
+        command,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        both = (process.pid, agent.scopes[0]["pid"])
+        os.killpg(process.pid, signal.SIGSTOP)
+        eventually(lambda: [state(pid) for pid in both] == ["T", "T"])
+        os.killpg(process.pid, signal.SIGCONT)
+        _, said = process.communicate()
+    assert process.returncode == 6
+    assert "with status 6" in said
+
+
 def test_a_signal_while_the_run_is_stopped_does_not_cost_the_evidence(agent: RunAgent) -> None:
     command = line("run", "--agent", agent.url, "--", "sh", "-c", "exit 3")
 

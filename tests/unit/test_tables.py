@@ -62,13 +62,12 @@ def test_stops_are_added_up_by_kind() -> None:
         (3, stop(STOP_FROZEN) | SLOT_PRIMED, 400),
         (4, SLOT_ABSENT, 100),
         (5, SLOT_INTERRUPTIBLE, 100),
-        # later than the stop of the run: 0 ns long
-        (6, stop(STOP_TRACED), NOW + 1),
+        (6, stop(STOP_TRACED), NOW + 1),  # after the stop of the run
     )
     assert listed(found.stops()) == [(0, 0), (20, 2), (0, 0), (0, 0)]
-    assert listed(found.open_stops(NOW)) == [(100, 1), (0, 1), (900, 2), (0, 0)]
+    assert listed(found.open_stops(NOW)) == [(100, 1), (0, 0), (900, 2), (0, 0)]
     both = found.stops() + found.open_stops(NOW)
-    assert listed(both) == [(100, 1), (20, 3), (900, 2), (0, 0)]
+    assert listed(both) == [(100, 1), (20, 2), (900, 2), (0, 0)]
     assert both.throughout == 1
 
 
@@ -79,6 +78,7 @@ def test_open_waits_are_counted_and_the_longest_is_described() -> None:
         (3, SLOT_RUNNABLE | SLOT_PRIMED, 800),
         (4, SLOT_RUNNING, 0),
         (5, SLOT_INTERRUPTIBLE, 0),
+        (6, SLOT_RUNNABLE, NOW + 1),  # after the stop of the run
     )
     longest = OpenWait(2, 700, older=False)
     assert found.waiting_for_a_cpu(NOW) == OpenWaits(3, 1, 1_000, longest)
@@ -91,3 +91,16 @@ def test_of_two_equal_waits_the_older_one_is_the_longest() -> None:
 
 def test_without_waits_there_is_no_longest_one() -> None:
     assert tables().waiting_for_a_cpu(NOW) == OpenWaits(0, 0, 0, None)
+
+
+def test_what_blocks_after_the_stop_is_not_blocked_at_it() -> None:
+    found = tables(
+        (1, SLOT_INTERRUPTIBLE, 900),
+        (2, SLOT_INTERRUPTIBLE | SLOT_PRIMED, 400),
+        (3, SLOT_INTERRUPTIBLE, NOW + 1),
+    )
+    for with_primed, expected in ((True, (700, 2)), (False, (100, 1))):
+        still = found.still_blocked(NOW, with_primed)
+        assert (still.ns.sum(), still.count.sum()) == expected
+    positions, lengths = found.open_waits(NOW)
+    assert (positions.tolist(), lengths.tolist()) == ([0, 1], [100, 600])

@@ -78,4 +78,5 @@ def summary(section: Mapping[str, Any]) -> str:
     total = "" if mean is None else f", {duration(waits * mean)} total"
     preempted = section.get("preempted_ms")
     after = f", of which {milliseconds(preempted)} after a preemption" if number(preempted) else ""
-    return f"{count(waits)} waits for a CPU{total}{after}; {quantiles(section)}"
+    noun = "wait" if waits == 1 else "waits"
+    return f"{count(waits)} {noun} for a CPU{total}{after}; {quantiles(section)}"

@@ -160,11 +160,13 @@ class Tables:
 
         ``with_primed`` adds tasks that have been blocked since before the run began.
         """
-        slots = self._in_states(SLOT_INTERRUPTIBLE, SLOT_UNINTERRUPTIBLE, with_primed=with_primed)
+        slots = self._open(SLOT_INTERRUPTIBLE, SLOT_UNINTERRUPTIBLE, until_ns)
+        if not with_primed:
+            slots = slots[(slots["tag"] & SLOT_PRIMED) == 0]
         blocked = Blocked(np.zeros((2, REASONS), np.uint64), np.zeros((2, REASONS), np.uint64))
         row = (slots["tag"] & SLOT_STATE) - SLOT_INTERRUPTIBLE
         reason = slots["tag"] >> SLOT_REASON_SHIFT
-        np.add.at(blocked.ns, (row, reason), _lengths(slots, until_ns))
+        np.add.at(blocked.ns, (row, reason), until_ns - slots["since"])
         np.add.at(blocked.count, (row, reason), np.uint64(1))
         return blocked
 
@@ -175,38 +177,37 @@ class Tables:
 
     def open_stops(self, until_ns: int) -> Stops:
         """Return stops that are still open, up to ``until_ns`` (CLOCK_MONOTONIC)."""
-        slots = self._in_states(SLOT_STOPPED, SLOT_STOPPED, with_primed=True)
+        slots = self._open(SLOT_STOPPED, SLOT_STOPPED, until_ns)
         stops = Stops.none()
         kind = slots["tag"] >> SLOT_REASON_SHIFT
-        np.add.at(stops.ns, kind, _lengths(slots, until_ns))
+        np.add.at(stops.ns, kind, until_ns - slots["since"])
         np.add.at(stops.count, kind, np.uint64(1))
         throughout = int(np.count_nonzero(slots["tag"] & SLOT_PRIMED))
         return replace(stops, throughout=throughout)
 
     def open_waits(self, until_ns: int) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
         """Return slot indexes of blocked tasks and ns until then, for a run that has ended."""
-        blocked = _are_in(self._slots["tag"], SLOT_INTERRUPTIBLE, SLOT_UNINTERRUPTIBLE, True)
+        blocked = _are_open(self._slots, SLOT_INTERRUPTIBLE, SLOT_UNINTERRUPTIBLE, until_ns)
         positions = np.flatnonzero(blocked)
-        since = np.minimum(self._slots["since"][positions], np.uint64(until_ns))
-        return positions, np.uint64(until_ns) - since
+        return positions, np.uint64(until_ns) - self._slots["since"][positions]
 
     def waiting_for_a_cpu(self, until_ns: int) -> OpenWaits:
         """Return the tasks that are runnable and have not run yet, up to ``until_ns``."""
-        slots = self._in_states(SLOT_RUNNABLE, SLOT_PREEMPTED, with_primed=True)
+        slots = self._open(SLOT_RUNNABLE, SLOT_PREEMPTED, until_ns)
         if not len(slots):
             return OpenWaits()
-        ns = _lengths(slots, until_ns)
+        ns = np.uint64(until_ns) - slots["since"]
         older = (slots["tag"] & SLOT_PRIMED) != 0
         # among equals, one whose beginning is not known has waited longer
         last = np.lexsort((older, ns))[-1]
         longest = OpenWait(int(slots["tid"][last]), int(ns[last]), bool(older[last]))
         return OpenWaits(len(slots), int(np.count_nonzero(older)), int(ns.sum()), longest)
 
-    def _in_states(self, first: int, last: int, *, with_primed: bool) -> NDArray[np.void]:
-        """Return a copy of the slots in these states."""
-        slots = self._slots[_are_in(self._slots["tag"], first, last, with_primed)]
+    def _open(self, first: int, last: int, until_ns: int) -> NDArray[np.void]:
+        """Return a copy of the slots that have been in one of these states since ``until_ns``."""
+        slots = self._slots[_are_open(self._slots, first, last, until_ns)]
         # programs keep writing to the table: a slot may have changed before it was copied
-        return slots[_are_in(slots["tag"], first, last, with_primed)]
+        return slots[_are_open(slots, first, last, until_ns)]
 
     def close(self) -> None:
         del self._counters, self._slots
@@ -214,22 +215,14 @@ class Tables:
         self._slots_memory.close()
 
 
-def _are_in(
-    tags: NDArray[np.uint32], first: int, last: int, with_primed: bool
-) -> NDArray[np.bool_]:
-    states = tags & SLOT_STATE
+def _are_open(slots: NDArray[np.void], first: int, last: int, until_ns: int) -> NDArray[np.bool_]:
+    """Return which slots are in one of these states, and were so at ``until_ns``.
+
+    Programs are detached a moment after the stop: what began in between is not the run's.
+    """
+    states = slots["tag"] & SLOT_STATE
     chosen: NDArray[np.bool_] = (states >= first) & (states <= last)
-    if not with_primed:
-        chosen &= (tags & SLOT_PRIMED) == 0
-    return chosen
-
-
-def _lengths(slots: NDArray[np.void], until_ns: int) -> NDArray[np.uint64]:
-    """Return how long each slot has been in its state, in ns."""
-    lengths: NDArray[np.uint64] = np.uint64(until_ns) - np.minimum(
-        slots["since"], np.uint64(until_ns)
-    )
-    return lengths
+    return chosen & (slots["since"] <= np.uint64(until_ns))
 
 
 def mapped_table(fd: int, size: int) -> mmap.mmap:

@@ -288,7 +288,9 @@ def test_a_command_that_signals_its_group_is_not_answered(agent: RunAgent) -> No
 
 def test_it_is_stopped_and_continued_with_the_command(agent: RunAgent) -> None:
     """As by Ctrl-Z and fg. SIGSTOP, because the kernel ignores SIGTSTP for an orphaned group."""
-    command = line("run", "--agent", agent.url, "--", "sh", "-c", "echo ready; sleep 0.3; exit 6")
+    # not a shell: in the middle of its vfork it could not stop
+    script = "import sys, time; print('ready', flush=True); time.sleep(0.3); sys.exit(6)"
+    command = line("run", "--agent", agent.url, "--", *PYTHON, script)
     with subprocess.Popen(
         command,
         env=environment(),
@@ -301,8 +303,10 @@ def test_it_is_stopped_and_continued_with_the_command(agent: RunAgent) -> None:
         assert process.stdout.readline() == "ready\n"
         both = (process.pid, agent.scopes[0]["pid"])
         os.killpg(process.pid, signal.SIGSTOP)
-        eventually(lambda: [state(pid) for pid in both] == ["T", "T"])
-        os.killpg(process.pid, signal.SIGCONT)
+        try:
+            eventually(lambda: [state(pid) for pid in both] == ["T", "T"])
+        finally:
+            os.killpg(process.pid, signal.SIGCONT)
         _, said = process.communicate()
     assert process.returncode == 6
     assert "with status 6" in said

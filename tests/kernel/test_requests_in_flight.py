@@ -76,14 +76,16 @@ def test_a_request_in_flight_at_the_stop_is_named(
             eventually(lambda: hanging.device.in_flight() == [0, 1])
             time.sleep(0.2)
     evidence = measured.evidence
-    oldest = evidence["biolatency"]["open_at_stop"]["oldest"]
-    assert evidence["biolatency"]["open_at_stop"]["count"] == 1
+    still_open = evidence["biolatency"]["open_at_stop"]
+    oldest, count = still_open["oldest"], still_open["count"]
+    # in a run of the whole machine, others' requests may be in flight as well
+    assert count == 1 or (not scoped and count > 1)
     assert (oldest["device"], oldest["operation"]) == (hanging.device.number, "write")
     assert (oldest["by"], oldest["tid"]) == ("tasks", process.pid)
     assert oldest["command"].startswith("python")
     assert 200 <= oldest["age_ms"] <= 1e3 * evidence["duration_s"]
     assert rows(evidence, hanging.device.number) == []
-    assert evidence["completeness"]["streams"]["biolatency"]["in_flight_at_stop"] == 1
+    assert evidence["completeness"]["streams"]["biolatency"]["in_flight_at_stop"] == count
     in_flight = device_row(evidence, hanging.device.number)["in_flight"]
     assert in_flight["write"] == {
         "at_start": 0,
@@ -112,8 +114,11 @@ def test_a_request_that_is_in_flight_during_the_whole_run_is_counted(
             "older_than_run_at_most": 1,
         }
     }
-    assert measured.evidence["biolatency"]["open_at_stop"]["count"] == 0
-    assert not any(measured.evidence["biolatency"]["open_at_stop"]["oldest"].values())
+    still_open = measured.evidence["biolatency"]["open_at_stop"]
+    if scoped:
+        assert still_open["count"] == 0
+        assert not any(still_open["oldest"].values())
+    assert still_open["oldest"]["device"] != hanging.device.number
     assert rows(measured.evidence, hanging.device.number) == []
 
 

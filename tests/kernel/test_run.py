@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.processes import command_of, descendants, name_of
+from fakes.own_network import in_own_network
+from fakes.processes import command_of, descendants, name_of, state_of
 from fakes.program import program
 from fakes.real_agent import RealAgent
 from fakes.terminals import CTRL_C, on_terminal
@@ -27,6 +28,11 @@ SOMEBODY = "65534"
 
 def line(*arguments: object) -> list[str]:
     return list(own_module("agent", *map(str, arguments)).command)
+
+
+def alone(*arguments: object) -> list[str]:
+    """Return a command line that finds no agent where it looks for one."""
+    return in_own_network(line(*arguments))
 
 
 def started(command: Sequence[str], **options: Any) -> "subprocess.CompletedProcess[str]":
@@ -104,8 +110,15 @@ def test_the_details_are_in_the_report(agent: RealAgent) -> None:
     assert "waiting  " not in done.stderr
 
 
+def sleeps_within(pid: int) -> bool:
+    """Return whether a descendant of the process is the program ``sleep``, and is asleep."""
+    return any(
+        command_of(each).startswith("sleep") and state_of(each) == "S" for each in descendants(pid)
+    )
+
+
 def test_with_an_agent_of_its_own(tmp_path: Path) -> None:
-    done = started(line("run", "--", "sh", "-c", "sleep 0.1; exit 3"))
+    done = started(alone("run", "--", "sh", "-c", "sleep 0.1; exit 3"))
     assert done.returncode == 3
     assert done.stdout == ""
     assert max(map(cells, done.stderr.splitlines())) <= 80
@@ -117,7 +130,7 @@ def test_an_agent_of_its_own_is_not_ended_by_a_signal_to_the_group(tmp_path: Pat
     """As timeout(1) sends it, which is a common way to run a benchmark."""
     file = tmp_path / "x.json"
     with subprocess.Popen(
-        line("run", "--json", file, "--", "sh", "-c", "echo ready; sleep 600"),
+        alone("run", "--json", file, "--", "sh", "-c", "echo ready; sleep 600"),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -126,7 +139,7 @@ def test_an_agent_of_its_own_is_not_ended_by_a_signal_to_the_group(tmp_path: Pat
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-        eventually(lambda: "sleep" in map(name_of, descendants(process.pid)))
+        eventually(lambda: sleeps_within(process.pid))
         os.killpg(process.pid, signal.SIGTERM)
         _, said = process.communicate()
     assert process.returncode == -signal.SIGTERM
@@ -137,13 +150,8 @@ def test_an_agent_of_its_own_is_not_ended_by_a_signal_to_the_group(tmp_path: Pat
 
 
 def test_ctrl_c_with_an_agent_of_its_own() -> None:
-    with on_terminal(line("run", "--", "sleep", "600")) as terminal:
-        eventually(lambda: "sleep" in map(name_of, descendants(terminal.process.pid)))
-        eventually(
-            lambda: any(
-                command_of(pid).startswith("sleep") for pid in descendants(terminal.process.pid)
-            )
-        )
+    with on_terminal(alone("run", "--", "sleep", "600")) as terminal:
+        eventually(lambda: sleeps_within(terminal.process.pid))
         family = descendants(terminal.process.pid)
         terminal.type(CTRL_C)
         shown = terminal.to_the_end()
@@ -159,7 +167,7 @@ def test_without_privileges_the_command_runs_and_what_is_missing_is_told_once() 
     drop = [*before, f"--reuid={SOMEBODY}", f"--regid={SOMEBODY}", "--clear-groups", "--"]
     if subprocess.run([*drop, sys.executable, "-c", ""], check=False).returncode:
         drop = [*before, "--"]  # this environment is in a folder of root's
-    done = started([*drop, *line("run", "--", "sh", "-c", "exit 4")])
+    done = started(in_own_network([*drop, *line("run", "--", "sh", "-c", "exit 4")]))
     assert done.returncode == 4, done.stderr
     told = " ".join(done.stderr.split())
     assert told.count("CAP_BPF and CAP_PERFMON") == 1

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from agent.model import EVIDENCE_SCHEMA
@@ -56,16 +57,17 @@ def machine(name: object, manifest: Mapping[str, Any]) -> str:
 
 
 def when(evidence: Mapping[str, Any]) -> str:
-    """Return from when to when the run measured, and for how long.
+    """Return from when to when the run measured, and the time between the two.
 
-    Evidence of earlier agents says when the start was requested, which may be seconds earlier, as
-    programs are compiled first: of that only the end is of use.
+    ``duration_s`` is longer: it begins when attaching does. Evidence of earlier agents says when
+    the start was requested, which may be seconds earlier, as programs are compiled first: of that
+    only the end is of use.
     """
-    seconds = number(evidence.get("duration_s"))
-    took = "" if seconds is None else duration(seconds * 1e6)
     since, until = evidence.get("measured_from"), evidence.get("measured_to")
     if text(since) and text(until):
-        return ", ".join(filter(None, [span(since, until), took]))
+        return ", ".join(filter(None, [span(since, until), between(since, until)]))
+    seconds = number(evidence.get("duration_s"))
+    took = "" if seconds is None else duration(seconds * 1e6)
     ended = text(evidence.get("stopped_at")) and f"ended {moment(evidence.get('stopped_at'))}"
     return ", ".join(filter(None, [took, ended]))
 
@@ -76,6 +78,18 @@ def span(since: object, until: object) -> str:
     if first and last and first[1] == last[1]:
         return f"{first[1]} {first[2]} – {last[2]} UTC"
     return f"{moment(since)} – {moment(until)}"
+
+
+def between(since: object, until: object) -> str:
+    """Return how long after the one time the other is, or an empty string if one of them is none.
+
+    Evidence has times in whole milliseconds: of what is shorter only that is known.
+    """
+    try:
+        took = datetime.fromisoformat(text(until)) - datetime.fromisoformat(text(since))
+    except (ValueError, TypeError):  # no time, or only one of them with an offset from UTC
+        return ""
+    return duration(took / timedelta(microseconds=1)) if took else "under 1 ms"
 
 
 def moment(value: object) -> str:

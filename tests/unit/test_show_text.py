@@ -74,7 +74,7 @@ def test_the_verdict_stands_before_the_figures_and_hooks_at_the_end() -> None:
     "line",
     [
         "  machine   bench-1, 16 CPUs\n",
-        "  time      2026-03-01 10:11:12.050 – 10:11:14.240 UTC, 2.25 s\n",
+        "  time      2026-03-01 10:11:12.050 – 10:11:14.240 UTC, 2.19 s\n",
         "  scope     process 24 (bench), 5024 on the host, started 2026-03-01\n",
         "  33.2 ms of all waits followed a preemption\n",
         "   command  waits   total     mean\n  waiter-0     70  900 ms  11.5 µs\n",
@@ -148,6 +148,10 @@ def test_a_document_that_is_nested_deeply_is_shown_to_a_depth() -> None:
     assert "nested too deeply" in render(evidence(more=deep), everything=True)
 
 
+NAIVE = "2026-03-01T10:11:12 – 2026-03-01 10:11:14 UTC"
+"""Two times between which there is no telling how long it was."""
+
+
 @pytest.mark.parametrize(
     ("times", "shown"),
     [
@@ -157,9 +161,17 @@ def test_a_document_that_is_nested_deeply_is_shown_to_a_depth() -> None:
                 "measured_from": "2026-03-01T23:59:59.5+00:00",
                 "measured_to": "2026-03-02T00:00:01+00:00",
             },
-            "2026-03-01 23:59:59.5 UTC – 2026-03-02 00:00:01 UTC, 2.25 s",
+            "2026-03-01 23:59:59.5 UTC – 2026-03-02 00:00:01 UTC, 1.5 s",
         ),
-        ({"measured_from": "noon", "measured_to": "one"}, "noon – one, 2.25 s"),
+        (
+            {
+                "measured_from": "2026-03-01T23:59:59.123+00:00",
+                "measured_to": "2026-03-01T23:59:59.123+00:00",
+            },
+            "2026-03-01 23:59:59.123 – 23:59:59.123 UTC, under 1 ms",
+        ),
+        ({"measured_from": "noon", "measured_to": "one"}, "noon – one"),
+        ({"measured_from": "2026-03-01T10:11:12", "measured_to": "2026-03-01T10:11:14Z"}, NAIVE),
         ({"stopped_at": None, "duration_s": None}, ""),
     ],
 )

@@ -34,13 +34,14 @@ class ScopeError(InvalidRequest):
 
 
 class RunInProgress(AgentError):
-    """``/start`` while a run is in progress; carries that run's id."""
+    """``/start`` while a run is in progress; carries that run's id, and its start in ISO 8601."""
 
     code = "run_in_progress"
 
-    def __init__(self, run_id: str) -> None:
-        super().__init__(f"run {run_id} is in progress: POST /stop first")
+    def __init__(self, run_id: str, started_at: str) -> None:
+        super().__init__(f"run {run_id} is in progress (since {started_at}): POST /stop first")
         self.run_id = run_id
+        self.started_at = started_at
 
 
 class NotRunning(AgentError):

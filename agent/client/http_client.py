@@ -22,10 +22,16 @@ class AgentUnreachable(Exception):
 
 
 class AgentRefused(Exception):
-    """A non-2xx answer: its HTTP ``status``, and the agent's ``code`` and ``message``."""
+    """A non-2xx answer: its HTTP ``status``, and the agent's ``code`` and ``message``.
 
-    def __init__(self, status: int, code: str, message: str) -> None:
+    ``answer`` is the whole JSON object, empty if it was none.
+    """
+
+    def __init__(
+        self, status: int, code: str, message: str, answer: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__(f"{status} {code}: {message}" if code else f"{status}: {message}")
+        self.answer = answer or {}
         self.status = status
         self.code = code
         self.message = message
@@ -113,6 +119,6 @@ def in_words(error: BaseException) -> str:
 def _refusal(status: int, body: bytes) -> AgentRefused:
     try:
         answer = json.loads(body)
-        return AgentRefused(status, str(answer["error"]), str(answer["message"]))
+        return AgentRefused(status, str(answer["error"]), str(answer["message"]), answer)
     except (ValueError, KeyError, TypeError):
         return AgentRefused(status, "", body.decode(errors="replace"))

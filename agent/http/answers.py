@@ -20,6 +20,9 @@ class Error(Struct, forbid_unknown_fields=True):
     message: Annotated[str, Meta(description="For people; not stable.")]
     field: Annotated[str, Meta(description="The field that was wrong.")] | Absent = UNSET
     run_id: Annotated[str, Meta(description="The run that is in progress.")] | Absent = UNSET
+    started_at: (
+        Annotated[str, Meta(description="When that run's start was requested.")] | Absent
+    ) = UNSET
 
 
 class Started(Struct, forbid_unknown_fields=True):

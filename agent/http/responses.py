@@ -48,7 +48,7 @@ def error_body(error: AgentError) -> Json:
     if error.field is not None:
         body["field"] = error.field
     if isinstance(error, RunInProgress):
-        body["run_id"] = error.run_id
+        body |= {"run_id": error.run_id, "started_at": error.started_at}
     return body
 
 

@@ -21,6 +21,11 @@ def started(run: Run) -> Json:
     return answer
 
 
+def moment(time: datetime) -> str:
+    """Return a time as evidence and answers give it: ISO 8601, in milliseconds."""
+    return time.isoformat(timespec="milliseconds")
+
+
 def build(run: Run, stopped: Stopped | None, verdict: Verdict) -> Json:
     """Return the evidence in the contract's format."""
     elapsed_ns = run.elapsed_ns()
@@ -34,8 +39,8 @@ def build(run: Run, stopped: Stopped | None, verdict: Verdict) -> Json:
         **_mark(run),
         "run_id": run.id,
         "labels": run.label_set._asdict(),
-        "started_at": run.started_at.isoformat(timespec="milliseconds"),
-        "stopped_at": _later(run.started_at, elapsed_ns).isoformat(timespec="milliseconds"),
+        "started_at": moment(run.started_at),
+        "stopped_at": moment(_later(run.started_at, elapsed_ns)),
         "duration_s": duration_ns / 1e9,
     }
     if run.failure is not None:
@@ -64,9 +69,7 @@ def _measured(run: Run) -> Json:
     """Return from when to when everything was attached; a start may compile for seconds first."""
     times = {"measured_from": run.attached_ns, "measured_to": run.ended_ns}
     return {
-        name: _later(run.started_at, ns).isoformat(timespec="milliseconds")
-        for name, ns in times.items()
-        if ns is not None
+        name: moment(_later(run.started_at, ns)) for name, ns in times.items() if ns is not None
     }
 
 

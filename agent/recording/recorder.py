@@ -75,7 +75,7 @@ class Recorder:
         """Begin a run. Raises RunInProgress, or InvalidRequest for a scope that does not exist."""
         if self._lifecycle.state is not State.IDLE:
             assert self._run is not None
-            raise RunInProgress(self._run.id)
+            raise RunInProgress(self._run.id, document.moment(self._run.started_at))
         self._lifecycle.fire(Event.START)
         run = self._run = Run(request, self._machine, mock=self._mock)
         self._spawn(self._arm, run)

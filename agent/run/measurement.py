@@ -1,6 +1,7 @@
 """One run of an agent, from the client's side: begun, ended, and never anybody else's."""
 
 import contextlib
+import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -25,24 +26,25 @@ class Measurement:
     def __init__(self, agent: AgentClient) -> None:
         self._agent = agent
         self._run_id = ""
+        self._other: Mapping[str, Any] = {}
 
     def start(
-        self, body: Mapping[str, Any], patience_s: float, on_busy: Callable[[], None]
+        self, body: Mapping[str, Any], patience_s: float, on_busy: Callable[[str], None]
     ) -> Json:
         """Begin the run, and return the agent's answer. Raises `NotMeasured`.
 
-        While another run is in progress, call ``on_busy`` once and wait, for ``patience_s``.
+        While another run is in progress, call ``on_busy`` once and wait, for ``patience_s``. It is
+        told which run that is and how to end it: if its client was killed, nobody else does.
         """
         deadline = time.monotonic() + patience_s
         told = False
         while (answer := self._try(body)) is None:
             if time.monotonic() >= deadline:
                 raise NotMeasured(
-                    f"another run is in progress at {self._agent.url}, and did not end in "
-                    f"{patience_s:g} s (--wait)"
+                    f"another run did not end in {patience_s:g} s (--wait): {self._busy()}"
                 )
             if not told:
-                on_busy()
+                on_busy(self._busy())
                 told = True
             time.sleep(min(POLL_S, max(deadline - time.monotonic(), 0)))
         return answer
@@ -56,11 +58,20 @@ class Measurement:
                 self._run_id = str(answer.get("run_id", ""))
         except AgentRefused as refused:
             if refused.code == "run_in_progress":
+                self._other = refused.answer
                 return None
             raise NotMeasured(f"the agent refused: {refused.message}") from refused
         except AgentUnreachable as error:
             raise NotMeasured(str(error)) from error
         return answer
+
+    def _busy(self) -> str:
+        """Return which run is in progress, since when as far as the agent says, and the cure."""
+        run = f"run {self._other['run_id']}" if self._other.get("run_id") else "a run"
+        since = self._other.get("started_at")
+        busy = f"{run} is in progress" + (f" (since {since})" if since else "")
+        cure = shlex.join(["curl", "-X", "POST", f"{self._agent.url}/stop"])
+        return f"{busy}; if its client is gone, end it with: {cure}"
 
     def stop(self) -> Json:
         """End the run, and return its evidence. Raises `NotMeasured`."""

@@ -38,8 +38,8 @@ class Teller:
                 return True
         return False
 
-    def busy(self) -> None:
-        self.say("another run is in progress; waiting for its end (Ctrl-C gives up)")
+    def busy(self, other: str) -> None:
+        self.say(f"waiting for the end of another run (Ctrl-C gives up): {other}")
 
     def report(self, document: Mapping[str, Any], stream: TextIO | None) -> bool:
         """Save and print the document; return whether all files could be written.

@@ -61,7 +61,7 @@ class FakeRecorder:
 
     async def start(self, request: StartRequest) -> dict[str, Any]:
         if self.run_id is not None:
-            raise RunInProgress(self.run_id)
+            raise RunInProgress(self.run_id, "2026-03-01T10:11:12.000+00:00")
         self.requests.append(request)
         self.run_id = run_id = f"run-{len(self.requests)}"
         self.labels = request.labels

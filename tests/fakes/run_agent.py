@@ -45,7 +45,12 @@ class RunAgent(FakeAgent):
             return 422, {"error": "no_such_process", "message": "there is no process 1"}
         if self.busy:
             self.busy -= 1
-            return 409, {"error": "run_in_progress", "message": "run r-0 is in progress"}
+            return 409, {
+                "error": "run_in_progress",
+                "message": "run r-0 is in progress",
+                "run_id": "r-0",
+                "started_at": "2026-03-01T10:11:12.000+00:00",
+            }
         self.scopes.append(body.get("scope"))
         self.run_id = "run-1"
         started = {"status": "started", "run_id": "run-1", "available": not self.lacking}

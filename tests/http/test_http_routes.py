@@ -50,6 +50,7 @@ async def test_start_during_a_run_names_that_run(client: TrioClient) -> None:
     await ask(client, "POST", "/start", json=LABELS)
     status, refused = await ask(client, "POST", "/start", json={"scenario": "other"})
     assert (status, refused["error"], refused["run_id"]) == (409, "run_in_progress", "run-1")
+    assert refused["started_at"] == "2026-03-01T10:11:12.000+00:00"
     assert (await ask(client, "GET", "/status"))[1]["scenario"] == "baseline"
 
 

@@ -93,10 +93,11 @@ def test_one_run_waits_for_the_other(agent: RealAgent, tmp_path: Path) -> None:
         line("run", "--quiet", "--agent", agent.url, "--", "sleep", "2"), stdin=subprocess.DEVNULL
     )
     eventually(lambda: agent.status()["running"])
+    other = agent.status()["run_id"]
     done = started(line("run", "--agent", agent.url, "--", "echo", "second"))
     assert first.wait() == 0
     assert done.stdout == "second\n"
-    assert done.stderr.count("another run is in progress") == 1
+    assert done.stderr.count(f"run {other} is in progress (since 2") == 1
     assert "Verdict: " in done.stderr
     assert not agent.status()["running"]
 

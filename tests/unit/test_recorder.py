@@ -44,19 +44,20 @@ async def test_a_run_in_which_nothing_happened(recorder: Recorder) -> None:
 
 async def test_one_of_many_starts_wins(recorder: Recorder, collector: FakeCollector) -> None:
     won: list[str] = []
-    refused: list[str] = []
+    refused: list[tuple[str, str]] = []
 
     async def client() -> None:
         try:
             won.append((await recorder.start(REQUEST))["run_id"])
         except RunInProgress as error:
-            refused.append(error.run_id)
+            refused.append((error.run_id, error.started_at))
 
     async with trio.open_nursery() as clients:
         for _ in range(20):
             clients.start_soon(client)
     assert len(won) == 1
-    assert refused == won * 19
+    since = (await recorder.stop())["started_at"]
+    assert refused == [(won[0], since)] * 19
     assert collector.calls.count("start") == 1
 
 

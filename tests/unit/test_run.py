@@ -335,7 +335,7 @@ def test_interrupted_before_the_command_runs(agent: RunAgent, tmp_path: Path, nu
     command = line("run", "--agent", agent.url, "--", "touch", str(tmp_path / "trace"))
     with subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        assert "another run is in progress" in process.stderr.readline()
+        assert "waiting for the end of another run" in process.stderr.readline()
         process.send_signal(number)
         said = process.stderr.read()
     assert said == "chainbench-agent run: interrupted before the command was run\n"
@@ -479,11 +479,19 @@ def test_the_variable_names_an_agent(agent: RunAgent) -> None:
     assert agent.routes[-1] == "POST /stop"
 
 
+def busy(agent: RunAgent) -> str:
+    return (
+        "run r-0 is in progress (since 2026-03-01T10:11:12.000+00:00); "
+        f"if its client is gone, end it with: curl -X POST {agent.url}/stop"
+    )
+
+
 def test_while_another_run_is_in_progress_it_waits(agent: RunAgent) -> None:
     agent.busy = 3
     done = run(agent, ["echo", "done"])
     assert done.stdout == "done\n"
-    assert done.stderr.count("another run is in progress; waiting for its end") == 1
+    assert done.stderr.count("waiting for the end of another run") == 1
+    assert busy(agent) in done.stderr
     assert "Verdict: " in done.stderr
     assert agent.routes.count("POST /start") == 4
     assert agent.routes.count("POST /stop") == 1
@@ -493,7 +501,9 @@ def test_it_waits_no_longer_than_allowed_and_stops_no_other_run(agent: RunAgent)
     agent.busy = 10**6
     done = run(agent, ["sh", "-c", "exit 7"], "--wait", "0.3")
     assert done.returncode == 7
-    assert "no evidence: another run is in progress" in done.stderr
+    told = f"no evidence: another run did not end in 0.3 s (--wait): {busy(agent)}"
+    assert done.stderr.count(told) == 1
+    assert done.stderr.count(busy(agent)) == 2, "also when it begins to wait"
     assert "POST /stop" not in agent.routes
 
 

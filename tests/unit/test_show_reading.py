@@ -70,7 +70,10 @@ def test_anything_else_is_named(data: bytes, what: str) -> None:
 
 
 def test_an_error_saved_by_curl_is_repeated() -> None:
-    for error in (RunInProgress("r-1"), AgentError("no run has ended yet", code="no_such_run")):
+    for error in (
+        RunInProgress("r-1", "2026-03-01T10:11:12.000+00:00"),
+        AgentError("no run has ended yet", code="no_such_run"),
+    ):
         told = refusal(encode(error_body(error)))
         assert told.startswith("it is an error")
         assert error.code in told

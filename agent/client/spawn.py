@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
-from agent.client.children import child
+from agent.client.children import child, signal_name
 from agent.client.http_client import AgentClient, AgentUnreachable
 from agent.client.interpreter import Invocation, own_module
 
@@ -19,12 +19,14 @@ READY = re.compile(r"^listening on (http://\S+)\n", re.MULTILINE)
 START_TIMEOUT_S = 30.0
 """Importing and binding take a second, but many seconds on a fully loaded machine."""
 POLL_S = 0.02
-LAST_WORDS = 5
-"""Number of log lines quoted in an error."""
+EXIT_S = 5.0
+"""How long an agent that has ceased to answer may take to exit, and to log why."""
+LONGEST_WORDS = 500
+"""Characters quoted of a log line: an agent that is told to end in a run logs its evidence."""
 
 
 class AgentDidNotStart(Exception):
-    """The agent exited or timed out before it listened; the text quotes the end of its log."""
+    """The agent exited or timed out before it listened; the text quotes its log's last line."""
 
 
 class RunningAgent(AgentClient):
@@ -45,11 +47,14 @@ class RunningAgent(AgentClient):
         return _text(self._log)
 
     def send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> bytes:
-        """Do as `AgentClient.send`, and quote the end of the agent's log if it does not answer."""
+        """Do as `AgentClient.send`; the error also says how the agent ended, and its last words."""
         try:
             return super().send(method, path, body)
         except AgentUnreachable as error:
-            raise AgentUnreachable(f"{error}\n{_last_words(self._log)}".strip()) from error
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(EXIT_S)
+            state = _state(self.process.returncode)
+            raise AgentUnreachable(f"{error}; the agent {state}{_last_words(self._log)}") from error
 
 
 @contextlib.contextmanager
@@ -105,10 +110,19 @@ def wait_for_url(process: "subprocess.Popen[bytes]", log: IO[bytes], timeout_s: 
         time.sleep(POLL_S)
     status = process.poll()
     if status is None:
-        complaint = f"the agent did not listen within {timeout_s:g} s"
+        complaint = f"did not listen within {timeout_s:g} s"
     else:
-        complaint = f"the agent exited with status {status} before it listened"
-    raise AgentDidNotStart(f"{complaint}\n{_last_words(log)}".strip())
+        complaint = f"{_state(status)} before it listened"
+    raise AgentDidNotStart(f"the agent {complaint}{_last_words(log)}")
+
+
+def _state(status: int | None) -> str:
+    """Return what became of an agent, from the return code that Popen has for it."""
+    if status is None:
+        return "is still running"
+    if status < 0:
+        return f"was killed by {signal_name(-status)}"
+    return f"exited with status {status}"
 
 
 def _text(log: IO[bytes]) -> str:
@@ -117,4 +131,12 @@ def _text(log: IO[bytes]) -> str:
 
 
 def _last_words(log: IO[bytes]) -> str:
-    return "\n".join(_text(log).splitlines()[-LAST_WORDS:])
+    """Return the log's last line as it follows a statement, or an empty string without one.
+
+    That is where an error says what it is, be it a message or a traceback; where an agent listens
+    is no error.
+    """
+    said = [line.strip() for line in READY.sub("", _text(log)).splitlines()]
+    last = next((line for line in reversed(said) if line), "")
+    shown = last if len(last) <= LONGEST_WORDS else f"{last[: LONGEST_WORDS - 1]}…"
+    return f": {shown}" if shown else ""

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 
+from agent.client.children import signal_name
 from agent.client.http_client import AgentClient
 from agent.client.shell_words import hint
 from agent.client.spawn import RunningAgent
@@ -124,7 +125,7 @@ def described(arguments: Sequence[str], ended: Ended, left: Sequence[processes.P
     return {
         "arguments": [os.fsencode(word).decode(errors="backslashreplace") for word in arguments],
         "exit_status": None if killed else ended.status,
-        "signal": _name_of(-ended.status) if killed else None,
+        "signal": signal_name(-ended.status) if killed else None,
         "wall_ms": round(ended.wall_s * 1e3, 3),
         "user_ms": round(ended.user_s * 1e3, 3),
         "system_ms": round(ended.system_s * 1e3, 3),
@@ -132,13 +133,6 @@ def described(arguments: Sequence[str], ended: Ended, left: Sequence[processes.P
         "resident_floor_bytes": ended.resident_floor,
         "left_behind": [{"pid": process.pid, "command": process.command} for process in left],
     }
-
-
-def _name_of(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"SIGRTMIN+{number - signal.SIGRTMIN}"
 
 
 def die_of(number: int) -> int:

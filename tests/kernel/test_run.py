@@ -176,6 +176,37 @@ def test_without_privileges_the_command_runs_and_what_is_missing_is_told_once() 
     assert "ended with status 4" in told
 
 
+@pytest.mark.parametrize("whole", [False, True])
+def test_an_agent_of_its_own_that_is_killed_is_told_in_a_line(tmp_path: Path, whole: bool) -> None:
+    """The supervisor says what became of the serving process, if it is there to say anything."""
+    file = tmp_path / "x.json"
+    with subprocess.Popen(
+        alone("run", "--json", file, "--", "sh", "-c", "echo ready; read go"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "ready\n"
+        agents = {name_of(pid): pid for pid in descendants(running.pid)}
+        # the supervisor first: it would exit by itself
+        for name in ("cba-supervisor", "cba-agent") if whole else ("cba-agent",):
+            os.kill(agents[name], signal.SIGKILL)
+        _, said = running.communicate("go\n")
+    assert running.returncode == 0
+    told = " ".join(said.split())
+    why = (
+        "the agent was killed by SIGKILL"
+        if whole
+        else f"the agent exited with status {128 + signal.SIGKILL}: "
+        "chainbench-agent: the serving process was killed by SIGKILL; the evidence of run "
+    )
+    assert f"; {why}" in told
+    assert "\\n" not in told
+    assert "\n" not in json.loads(file.read_text())["reason"]
+
+
 # --- record
 
 

@@ -10,7 +10,7 @@ from agent.show.layout import MARGIN, table
 from agent.show.text import NARROWEST, WIDEST, details
 from agent.show.trust import checks, verdict
 from agent.terminal.style import Style
-from agent.terminal.values import count, mapping, milliseconds, number, percent, printable
+from agent.terminal.values import counted, mapping, milliseconds, number, percent, printable
 from agent.terminal.width import fit
 
 
@@ -77,4 +77,4 @@ def cost(evidence: Mapping[str, Any]) -> str:
     if cpu is None:
         return ""
     used = f"{milliseconds(cpu)} of CPU in the agent, {percent(cpu, wall)} of one CPU"
-    return f"{used}; {count(overhead.get('events'))} events"
+    return f"{used}; {counted(overhead.get('events'), 'event')}"

@@ -8,7 +8,7 @@ from typing import Any
 from agent.model import EVIDENCE_SCHEMA
 from agent.show.layout import table, titled
 from agent.terminal.style import Style
-from agent.terminal.values import count, duration, mapping, number, printable
+from agent.terminal.values import counted, duration, mapping, number, printable
 
 LABELS = ("scenario", "impl", "variant", "commit", "dataset")
 UTC = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d(?:\.\d+)?)(?:Z|\+00:00)")
@@ -53,7 +53,7 @@ def text(value: object) -> str:
 
 def machine(name: object, manifest: Mapping[str, Any]) -> str:
     cpus = manifest.get("cpus")
-    return ", ".join(filter(None, [text(name), f"{count(cpus)} CPUs" if number(cpus) else ""]))
+    return ", ".join(filter(None, [text(name), counted(cpus, "CPU") if number(cpus) else ""]))
 
 
 def when(evidence: Mapping[str, Any]) -> str:

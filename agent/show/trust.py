@@ -8,6 +8,7 @@ from agent.terminal.charts import grid, wrapped
 from agent.terminal.style import Style
 from agent.terminal.values import (
     count,
+    counted,
     duration,
     mapping,
     milliseconds,
@@ -107,7 +108,7 @@ def cost(evidence: Mapping[str, Any], columns: int, style: Style) -> list[str]:
         return []
     cpu, wall, received = (number(overhead.get(k)) for k in ("agent_cpu_ms", "wall_ms", "events"))
     lines = [
-        f"{count(received)} events in {milliseconds(wall)}",
+        f"{counted(received, 'event')} in {milliseconds(wall)}",
         f"{milliseconds(cpu)} of CPU in the agent's processes, {percent(cpu, wall)} of one CPU",
     ]
     if cpu is not None and received:

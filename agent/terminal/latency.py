@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from agent.terminal.charts import histogram, wrapped
-from agent.terminal.values import LONGEST_NAME, count, duration, number, printable
+from agent.terminal.values import LONGEST_NAME, count, counted, duration, number, printable
 from agent.terminal.values import rows as objects
 
 QUANTILES = (
@@ -21,7 +21,7 @@ QUANTILES = (
 
 def latency(section: Mapping[str, Any], width: int) -> list[str]:
     """Return the percentiles and chart of a latency section, and a line per nested distribution."""
-    lines = [f"{count(section.get('count'))} samples, {count(section.get('lost'))} lost"]
+    lines = [f"{counted(section.get('count'), 'sample')}, {count(section.get('lost'))} lost"]
     if number(section.get("overflow")):
         lines[0] += f", {count(section.get('overflow'))} above 100 s in no other figure"
     lines += wrapped([f"{name} {duration(section.get(key))}" for name, key in QUANTILES], width)

@@ -52,6 +52,12 @@ def count(value: object) -> str:
     return ABSENT if amount is None else f"{amount:,.0f}"
 
 
+def counted(value: object, one: str) -> str:
+    """Return a count with what is counted: ``1 exec``, ``2 execs``, ``2 flushes``."""
+    more = f"{one}es" if one.endswith("sh") else f"{one}s"
+    return f"{count(value)} {one if number(value) == 1 else more}"
+
+
 def duration(microseconds: object) -> str:
     """Return a time given in µs, in the most readable unit: ``1.25 ms``."""
     us = number(microseconds)

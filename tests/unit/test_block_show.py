@@ -53,7 +53,7 @@ def test_a_disk_that_nothing_measures_is_reported_with_the_kernels_counts() -> N
 def test_a_request_that_hung_through_the_whole_run_is_reported() -> None:
     in_flight = {"write": {"older_than_run": 1}, "read": {"older_than_run": 0}}
     text = shown(devices=[{"device": "7:1", "measured_by": "requests", "in_flight": in_flight}])
-    assert "7:1: 1 writes hung through the whole run\n" in text
+    assert "7:1: 1 write hung through the whole run\n" in text
     assert "reads hung" not in text
 
 

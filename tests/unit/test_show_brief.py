@@ -1,5 +1,6 @@
 """The short report of ``run`` and ``record``, and what a command took."""
 
+import re
 from typing import Any
 
 import pytest
@@ -42,6 +43,24 @@ def rows(text: str) -> dict[str, str]:
         label = line[:10].strip() or label
         found[label] = f"{found.get(label, '')} {line[10:]}".strip()
     return found
+
+
+def ones(value: Any) -> Any:
+    """Return a document with 1 in place of every whole number."""
+    if isinstance(value, dict):
+        return {name: ones(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [ones(inner) for inner in value]
+    return 1 if type(value) is int else value
+
+
+def test_one_is_in_the_singular() -> None:
+    """Rows are many, and ``others`` is the name of one."""
+    whole = ones(detailed())
+    for text in (brief(whole), render(whole)):
+        words = re.findall(r"(?<![\d.,])1 ((?:other |more )?[a-z]{3,}s|CPUs)\b", text)
+        assert set(words) <= {"others"}
+        assert re.search(r"\b1 (exec|fork|request|wait|event|CPU)\b", text)
 
 
 def test_the_report_says_first_what_the_command_took() -> None:

@@ -76,7 +76,7 @@ def test_the_verdict_stands_before_the_figures_and_hooks_at_the_end() -> None:
         "  machine   bench-1, 16 CPUs\n",
         "  time      2026-03-01 10:11:12.050 – 10:11:14.240 UTC, 2.19 s\n",
         "  scope     process 24 (bench), 5024 on the host, started 2026-03-01\n",
-        "  33.2 ms of all waits followed a preemption\n",
+        "  33.2 ms of the waiting followed a preemption\n",
         "   command  waits   total     mean\n  waiter-0     70  900 ms  11.5 µs\n",
         "  waiter-4     66  180 ms  15.5 µs\n    others    134  279 ms\n",
         "   254:0      write  kernel        39      0 B  12.1 ms           EIO\n",

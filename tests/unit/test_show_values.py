@@ -79,3 +79,17 @@ def test_what_has_another_shape_counts_as_absent() -> None:
     assert values.mapping(["no", "object"]) == {}
     assert values.rows({"no": "list"}) == []
     assert values.rows([1, {"a": 2}, None]) == [{"a": 2}]
+
+
+@pytest.mark.parametrize(
+    ("value", "noun", "shown"),
+    [
+        (1, "exec", "1 exec"),
+        (0, "exec", "0 execs"),
+        (2_000, "other syscall", "2,000 other syscalls"),
+        (2, "flush", "2 flushes"),
+        (None, "fork", "– forks"),
+    ],
+)
+def test_counts_of_one_are_in_the_singular(value: object, noun: str, shown: str) -> None:
+    assert values.counted(value, noun) == shown

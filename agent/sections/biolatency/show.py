@@ -10,6 +10,7 @@ from agent.terminal.values import (
     LONGEST_NAME,
     TOP,
     count,
+    counted,
     mapping,
     milliseconds,
     number,
@@ -91,7 +92,7 @@ def _by_operation(operations: list[Mapping[str, Any]], width: int) -> list[str]:
     headers = ("device", "operation", "by", "requests", "size", "total", "")
     lines = grid([headers, *rows], width)
     if len(operations) > TOP:
-        lines.append(f"and {count(len(operations) - TOP)} more rows")
+        lines.append(f"and {counted(len(operations) - TOP, 'more row')}")
     return lines
 
 
@@ -108,7 +109,7 @@ def _remark(row: Mapping[str, Any]) -> str:
 def _failed(rows: list[Mapping[str, Any]]) -> Iterator[str]:
     for row in rows:
         if row.get("error"):
-            what = f"{count(row.get('count'))} {_name(row.get('operation'))} requests"
+            what = counted(row.get("count"), f"{_name(row.get('operation'))} request")
             yield f"{_name(row.get('device'))}: {what} failed with {_name(row.get('error'))}"
 
 
@@ -123,14 +124,14 @@ def _still_open(requests: Mapping[str, Any]) -> Iterator[str]:
 def _of_device(device: Mapping[str, Any]) -> Iterator[str]:
     name = _name(device.get("device"))
     completed = mapping(device.get("in_diskstats"))
-    kinds = [f"{count(n)} {_name(kind)}s" for kind, n in completed.items() if number(n)]
+    kinds = [counted(n, _name(kind)) for kind, n in completed.items() if number(n)]
     if isinstance(below := device.get("lies_on"), list) and below:
         yield f"{name}: lies on {', '.join(map(_name, below))}"
     if device.get("measured_by") is None and kinds:
         yield f"{name}: not measured; by the kernel's count {', '.join(kinds)} completed"
     for direction, in_flight in mapping(device.get("in_flight")).items():
         if number(older := mapping(in_flight).get("older_than_run")):
-            yield f"{name}: {count(older)} {_name(direction)}s hung through the whole run"
+            yield f"{name}: {counted(older, _name(direction))} hung through the whole run"
 
 
 def _name(value: object) -> str:
@@ -141,7 +142,7 @@ def summary(section: Mapping[str, Any]) -> str:
     """Return how many requests there were and how long they took, and what is not in that."""
     parts = []
     if number(section.get("count")):
-        parts.append(f"{count(section.get('count'))} requests, {quantiles(section)}")
+        parts.append(f"{counted(section.get('count'), 'request')}, {quantiles(section)}")
     # those that failed are named below, with their disk
     reasons = objects(section.get("not_in_histogram"))
     parts += _left_out([row for row in reasons if row.get("reason") != "failed"], ONE_LINE)

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from agent.terminal.charts import Bar, chart
-from agent.terminal.values import FEW, LONGEST_NAME, TOP, count, mapping, number, printable
+from agent.terminal.values import FEW, LONGEST_NAME, TOP, count, counted, mapping, number, printable
 from agent.terminal.values import rows as objects
 
 TITLE = "Execs: programs started"
 LABEL = "execs"
-BESIDE = {"attempts": "attempts", "forks": "forks", "exits": "exits"}
+BESIDE = {"attempts": "attempt", "forks": "fork", "exits": "exit"}
 
 
 def lines(section: Mapping[str, Any], width: int) -> list[str]:
@@ -20,7 +20,7 @@ def lines(section: Mapping[str, Any], width: int) -> list[str]:
         bars.append(Bar(printable(row.get("command"), LONGEST_NAME), times or 0, count(times)))
     if number(other := section.get("other")):
         bars.append(Bar("others", number(other) or 0, count(other)))
-    line = f"{count(section.get('exec_count'))} execs"
+    line = counted(section.get("exec_count"), "exec")
     if failed := _failures(section):
         line += f"; failed: {failed}"
     return [line, *_beside(section), *chart(bars, width)]
@@ -29,12 +29,12 @@ def lines(section: Mapping[str, Any], width: int) -> list[str]:
 def _beside(section: Mapping[str, Any]) -> list[str]:
     """Return what else is known: attempts, forks and exits."""
     known = [
-        f"{count(section.get(name))} {words}"
-        for name, words in BESIDE.items()
+        counted(section.get(name), noun)
+        for name, noun in BESIDE.items()
         if number(section.get(name)) is not None
     ]
     if number(missed := section.get("failures_missed")):
-        known.append(f"{count(missed)} attempts whose result is not known")
+        known.append(f"{counted(missed, 'attempt')} whose result is not known")
     return [", ".join(known)] if known else []
 
 
@@ -55,6 +55,6 @@ def summary(section: Mapping[str, Any]) -> str:
     ]
     line = count(section.get("exec_count")) + (f": {', '.join(commands)}" if commands else "")
     if number(section.get("forks")):
-        line += f"; {count(section.get('forks'))} forks"
+        line += f"; {counted(section.get('forks'), 'fork')}"
     failed = _failures(section)
     return f"{line}; failed: {failed}" if failed else line

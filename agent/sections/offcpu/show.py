@@ -9,6 +9,7 @@ from agent.terminal.values import (
     LONGEST_NAME,
     TOP,
     count,
+    counted,
     mapping,
     milliseconds,
     number,
@@ -81,8 +82,8 @@ def _wait_functions(section: Mapping[str, Any], width: int) -> list[str]:
     lines = ["waiting in", *chart(bars, width)] if bars else []
     unsampled = mapping(section.get("wait_functions_unsampled"))
     if number(unsampled.get("count")):
-        waits, time = count(unsampled.get("count")), milliseconds(unsampled.get("ms"))
-        lines.append(f"{waits} waits without a stack, {time}")
+        waits, time = counted(unsampled.get("count"), "wait"), milliseconds(unsampled.get("ms"))
+        lines.append(f"{waits} without a stack, {time}")
     return lines
 
 

@@ -8,6 +8,7 @@ from agent.terminal.latency import latency, quantiles
 from agent.terminal.values import (
     LONGEST_NAME,
     count,
+    counted,
     duration,
     mapping,
     milliseconds,
@@ -32,7 +33,7 @@ def lines(section: Mapping[str, Any], width: int) -> list[str]:
 
 
 def _preempted(ms: object) -> list[str]:
-    return [f"{milliseconds(ms)} of all waits followed a preemption"] if number(ms) else []
+    return [f"{milliseconds(ms)} of the waiting followed a preemption"] if number(ms) else []
 
 
 def _by_command(waits: Mapping[str, Any], width: int) -> list[str]:
@@ -78,5 +79,4 @@ def summary(section: Mapping[str, Any]) -> str:
     total = "" if mean is None else f", {duration(waits * mean)} total"
     preempted = section.get("preempted_ms")
     after = f", of which {milliseconds(preempted)} after a preemption" if number(preempted) else ""
-    noun = "wait" if waits == 1 else "waits"
-    return f"{count(waits)} {noun} for a CPU{total}{after}; {quantiles(section)}"
+    return f"{counted(waits, 'wait')} for a CPU{total}{after}; {quantiles(section)}"

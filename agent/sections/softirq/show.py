@@ -9,6 +9,7 @@ from agent.terminal.values import (
     LONGEST_NAME,
     TOP,
     count,
+    counted,
     duration,
     milliseconds,
     number,
@@ -28,7 +29,7 @@ def lines(section: Mapping[str, Any], width: int) -> list[str]:
         p99 = duration(row.get("p99_us"))
         note = f"{count(row.get('count'))} in {milliseconds(ms)}, p99 {p99:>7}"
         bars.append(Bar(printable(row.get("vector"), LONGEST_NAME), ms or 0, note))
-    total = f"{count(section.get('count'))} softirqs in {milliseconds(section.get('total_ms'))}"
+    total = f"{counted(section.get('count'), 'softirq')} in {milliseconds(section.get('total_ms'))}"
     in_scope = milliseconds(section.get("in_scope_ms"))
     line = f"{total}, of which {in_scope} while a task in scope was current"
     if number(section.get("unseen")):

@@ -10,6 +10,7 @@ from agent.terminal.values import (
     LONGEST_NAME,
     TOP,
     count,
+    counted,
     mapping,
     milliseconds,
     number,
@@ -34,7 +35,7 @@ def lines(section: Mapping[str, Any], width: int) -> list[str]:
     counts = {name: section.get(name) for name in COUNTED}
     counts |= {name: others[name] for name in most_frequent}
     if rest := others.keys() - counts.keys():
-        counts[f"{len(rest)} others"] = sum(others[name] for name in rest)
+        counts[counted(len(rest), "other")] = sum(others[name] for name in rest)
     return chart(
         [Bar(printable(n, LONGEST_NAME), number(c) or 0, count(c)) for n, c in counts.items()],
         width,
@@ -59,7 +60,7 @@ def details(by_name: Mapping[str, Any], width: int) -> list[str]:
     ]
     lines = grid([headers, *shown], width)
     if len(ordered) > TOP:
-        lines.append(f"and {count(len(ordered) - TOP)} other syscalls")
+        lines.append(f"and {counted(len(ordered) - TOP, 'other syscall')}")
     return lines
 
 

@@ -13,6 +13,8 @@ DRAIN_LIMIT = 16 * 1024 * 1024
 """How much of an oversized body is read and discarded before the answer. If we close while the
 client is still sending, its kernel drops the answer (RST), and it never sees the 413."""
 
+FORM = "application/x-www-form-urlencoded"
+
 
 async def read_body(request: Request, settings: HttpSettings) -> bytes:
     """Return the whole body. Raises `AgentError` (``body_too_large``, ``body_timeout``).
@@ -54,8 +56,10 @@ def parse_object(body: bytes, content_type: str | None) -> dict[str, object]:
     infinities and numbers of any size are accepted here, so that validation can name their field.
     """
     if not _is_json(body, content_type):
+        wrong = "the body is not a JSON object; " if _media_type(content_type) == FORM else ""
         raise AgentError(
-            "send JSON with Content-Type: application/json (or omit both body and Content-Type)",
+            f"{wrong}send JSON with Content-Type: application/json "
+            "(or omit both body and Content-Type)",
             code="unsupported_media_type",
         )
     try:
@@ -67,12 +71,16 @@ def parse_object(body: bytes, content_type: str | None) -> dict[str, object]:
     return value
 
 
+def _media_type(content_type: str | None) -> str:
+    return (content_type or "").partition(";")[0].strip().lower()
+
+
 def _is_json(body: bytes, content_type: str | None) -> bool:
     """Return whether a body is to be read as JSON; an empty one may have no type."""
     if content_type is None:
         return not body.strip()
-    media_type = content_type.partition(";")[0].strip().lower()
-    if media_type == "application/x-www-form-urlencoded":
+    media_type = _media_type(content_type)
+    if media_type == FORM:
         return body.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"{")
     return media_type == "application/json" or (
         media_type.startswith("application/") and media_type.endswith("+json")

@@ -39,6 +39,7 @@ async def test_what_is_not_json_is_refused_in_words_of_our_own(
         b'\xef\xbb\xbf{"scenario": "x"}',
         b'{"scenario": "x", "unknown": ' + b"1" * 5000 + b"}",
         b'{"scenario": "x", "unknown": NaN}',
+        b'{"scenario": "x", "unknown": 1e400}',
     ],
 )
 async def test_odd_json_is_taken(client: TrioClient, recorder: FakeRecorder, body: bytes) -> None:
@@ -56,6 +57,18 @@ async def test_curl_d_labels_json_as_a_form(client: TrioClient, recorder: FakeRe
     assert [request.labels.scenario for request in recorder.requests] == ["x"] * 3
     figures = json.dumps(FIGURES).encode()
     assert (await ask(client, "POST", "/report", data=figures, headers=FORM))[0] == 200
+
+
+@pytest.mark.parametrize("body", [b"x", b"scenario=x", b"%7B%7D", b""])
+async def test_what_curl_d_labels_as_a_form_is_said_to_be_no_json(
+    client: TrioClient, body: bytes
+) -> None:
+    """With the same header, JSON would have been taken."""
+    _, refused = await ask(client, "POST", "/start", data=body, headers=FORM)
+    assert refused["message"].startswith("the body is not a JSON object; send JSON")
+    headers = {"Content-Type": "text/plain"}
+    _, refused = await ask(client, "POST", "/start", data=body, headers=headers)
+    assert refused["message"].startswith("send JSON with Content-Type")
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,27 @@ def frozen(tool: Tool, folder: Path) -> Iterator[None]:
         run(tool("fsfreeze"), "-u", folder)
 
 
+@dataclass(frozen=True)
+class Hanging:
+    """A loop device whose writes hang while the file system with its file is frozen."""
+
+    device: Device
+    below: Path
+    """Where that file system is mounted."""
+
+
+@contextlib.contextmanager
+def hanging_device(tool: Tool, folder: Path) -> Iterator[Hanging]:
+    with loop_device(tool, image(folder, 64, "below")) as below:
+        run(tool("mkfs.ext4"), "-q", "-F", below.path)
+        with mounted(tool, below.path, folder / "below.d") as mount:
+            file = mount / "file"
+            file.write_bytes(bytes(16 << 20))
+            os.sync()
+            with loop_device(tool, file) as device:
+                yield Hanging(device, mount)
+
+
 @contextlib.contextmanager
 def zram_disk(megabytes: int) -> Iterator[Device]:
     """Add a zram disk. It has no requests: its driver takes bios."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from fakes.block_devices import Hanging, hanging_device
 from fakes.copied_package import Copy
 from fakes.disks import Disk, disk_for
 from fakes.processes import Bpftool, Launched, launched
@@ -45,3 +46,9 @@ def copy(tmp_path: Path) -> Copy:
 @pytest.fixture
 def bpftool(tool: Callable[[str], str]) -> Bpftool:
     return Bpftool(tool("bpftool"))
+
+
+@pytest.fixture
+def hanging(tmp_path: Path, tool: Callable[[str], str]) -> Iterator[Hanging]:
+    with hanging_device(tool, tmp_path) as device:
+        yield device

@@ -1,44 +1,20 @@
 """Block requests that are in flight at the start of a run, at its stop, or at both."""
 
-import os
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes import faults
-from fakes.block_devices import BLOCK, Device, frozen, image, loop_device, mounted, run
+from fakes.block_devices import BLOCK, Device, Hanging, frozen
 from fakes.block_evidence import device_row, rows
 from fakes.copied_package import Copy
 from fakes.real_agent import RealAgent
 from fakes.waiting import eventually
-
-
-@dataclass(frozen=True)
-class Hanging:
-    device: Device
-    below: Path
-    """Where the file system is mounted that the device's file is in."""
-
-
-@pytest.fixture
-def hanging(tmp_path: Path, tool: Any) -> Iterator[Hanging]:
-    """A loop device in a file system that a test can freeze: then its writes hang."""
-    with loop_device(tool, image(tmp_path, 64, "below")) as below:
-        run(tool("mkfs.ext4"), "-q", "-F", below.path)
-        with mounted(tool, below.path, tmp_path / "below.d") as folder:
-            file = folder / "file"
-            file.write_bytes(bytes(16 << 20))
-            os.sync()
-            with loop_device(tool, file) as device:
-                yield Hanging(device, folder)
-
 
 WRITER = (
     "import mmap, os, sys\n"

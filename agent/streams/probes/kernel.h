@@ -26,7 +26,8 @@
 #define TASK_UNINTERRUPTIBLE 0x0002
 #define TASK_STOPPED 0x0004
 #define TASK_TRACED 0x0008
-#define TASK_GONE (0x0010 | 0x0020 | 0x0080) /* EXIT_DEAD, EXIT_ZOMBIE, TASK_DEAD */
+#define TASK_DEAD 0x0080
+#define TASK_GONE (0x0010 | 0x0020 | TASK_DEAD) /* EXIT_DEAD, EXIT_ZOMBIE */
 #define TASK_FROZEN 0x8000 /* since 6.1 */
 #define PF_KTHREAD 0x00200000
 #define PF_EXITING 0x00000004
@@ -149,6 +150,12 @@ inline_always const struct run_config *run_config(void)
 
 /* Runs that keep an account of each task, in its slot. */
 #define WITH_TASK_TIMES (WITH_RUNQLAT || WITH_OFFCPU)
+
+/*
+ * A task that exits still closes its files and frees its memory, which may take long. Where each
+ * switch is seen, it leaves the scope at its last one, and otherwise as its exit begins.
+ */
+#define WITH_LAST_SWITCH (SCOPED && WITH_TASK_TIMES && !TIMING_ACCOUNTING)
 
 /*
  * In a run of the whole machine, sched_switch caches for each CPU whether the task that now runs

@@ -82,7 +82,8 @@ int on_sched_process_exit(u64 *ctx)
 		*member(tid) = 0;
 		return 0;
 	}
-	*member(tid) = 0;
+	if (!WITH_LAST_SWITCH)
+		*member(tid) = 0;
 	counters()->exits++;
 	count_what_hides_calls(task);
 #if WITH_SYSCALL_TIMES

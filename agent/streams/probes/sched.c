@@ -29,6 +29,8 @@ int on_sched_switch(u64 *ctx)
 	u32 state = switched_out_state(ctx, prev);
 
 	switched_out(ctx, prev, stays_runnable(ctx, state), state, now);
+	if (WITH_LAST_SWITCH && rarely(state & TASK_DEAD))
+		leave_for_good(LOAD32(prev, TASK_PID));
 	switched_in(ctx, next, now);
 	return 0;
 }

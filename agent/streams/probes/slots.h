@@ -59,6 +59,18 @@ inline_always void disown(u32 tid)
 	slot->tag = SLOT_RUNNING;
 }
 
+/*
+ * The last switch of a task. If its id belongs to a new task already, that has an account since its
+ * birth, which a task has no longer after its exit began.
+ */
+inline_always void leave_for_good(u32 tid)
+{
+	if (slot_of(tid)->tid == tid && origin_of(tid)->born_ns != 0)
+		return;
+	*member(tid) = 0;
+	disown(tid);
+}
+
 /* The slot is about to be taken from another task; its open interval is lost. */
 inline_always void count_displaced(struct task_slot *slot)
 {

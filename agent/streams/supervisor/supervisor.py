@@ -376,7 +376,9 @@ def run(
         except Malformed as error:
             _complain(f"chainbench-agent: the supervisor stops serving: {error}\n")
     _, status = os.waitpid(agent_pid, 0)
-    # nobody is left to pass them on to, and the interpreter's own exit would make them deadly
+    # Nobody is left to pass them on to, and the interpreter's own exit would make them deadly.
+    # Blocked as well, since one that arrives between two of these calls is still passed on.
+    signal.pthread_sigmask(signal.SIG_BLOCK, ending)
     for number in ending:
         signal.signal(number, signal.SIG_IGN)
     code = os.waitstatus_to_exitcode(status)

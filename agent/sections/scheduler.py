@@ -29,6 +29,7 @@ FIELDS = (
     Field("TASK_CFS_RQ", (("task_struct", "se.cfs_rq"),), optional=True),
     Field("CFS_RQ_RQ", (("cfs_rq", "rq"),), optional=True),
     Field("RQ_CLOCK", (("rq", "clock"),), optional=True),
+    Field("RQ_CLOCK_TASK", (("rq", "clock_task"),), optional=True),
     # since 6.12: asleep but still on the run queue
     Field("TASK_DELAYED", (("task_struct", "se.sched_delayed"),), optional=True),
     # below 0 for deadline tasks

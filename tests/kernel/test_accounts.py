@@ -294,3 +294,38 @@ def test_cpu_time_that_is_wrong_is_found(copy: Copy, tool: Any, fault: str) -> N
         evidence = of_a_tree(agent, tool("hackbench"), *HACKBENCH)
     failed = {name for name, check in checks_of(evidence).items() if not check["pass"]}
     assert "cpu_time" in failed
+
+
+WRITER = (
+    "import os, sys\n"
+    "sys.stdin.read()\n"
+    "fd = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT)\n"
+    "for _ in range(8): os.write(fd, bytes(1 << 24))\n"
+    "os.ftruncate(fd, 0)\n"
+)
+WAKER = "import time\nwhile True: time.sleep(0.0003)\n"
+
+
+def test_a_wakeup_asks_for_a_switch_that_comes_later(agent: RealAgent, tmp_path: Path) -> None:
+    """The scheduler dates the end of the turn by the wakeup: by up to a tenth it is shorter.
+
+    A kernel that does not preempt itself goes on with the call that the task is in.
+    """
+    cpu = str(max(os.sched_getaffinity(0)))
+    alone = ["taskset", "-c", cpu, sys.executable, "-ISc"]
+    with subprocess.Popen([*alone, WAKER]) as waker:
+        try:
+            evidence = written_beside(agent, [*alone, WRITER, str(tmp_path / "file")])
+        finally:
+            waker.kill()
+    check = checks_of(evidence)["cpu_time"]
+    assert check["pass"], check["text"]
+
+
+def written_beside(agent: RealAgent, command: list[str]) -> Json:
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as writer:
+        assert writer.stdin is not None
+        with agent.run(scope={"pid": writer.pid}) as run:
+            writer.stdin.close()
+            writer.wait()
+    return run.evidence

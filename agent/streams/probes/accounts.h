@@ -55,12 +55,49 @@ inline_always bool is_stale_clock(s64 excess)
 	return excess < STALE_CLOCK_NS && excess > -STALE_CLOCK_NS;
 }
 
+#if WITH_WAIT_ACCOUNT
+/*
+ * The kernel's run queue of this CPU, where `next` has come to run. A task points to it, but
+ * through cold memory (60 ns per switch under PostgreSQL), so the address is cached if the kernel
+ * lets us read through it.
+ */
+inline_always u64 kernel_run_queue(struct run_queue *here, u64 next)
+{
+#if DIRECT_RUN_QUEUE
+	if (rarely(here->address == 0))
+		here->address = LOAD64(LOAD64(next, TASK_CFS_RQ), CFS_RQ_RQ);
+	return as_type(here->address, RQ_TYPE);
+#else
+	return LOAD64(LOAD64(next, TASK_CFS_RQ), CFS_RQ_RQ);
+#endif
+}
+#endif
+
+#if WITH_TURN_ACCOUNT && WITH_WAIT_ACCOUNT && defined(RQ_CLOCK_TASK)
+#define WITH_TASK_CLOCK 1
+
+/*
+ * The clock that the scheduler times turns by. A switch does not renew it if a wakeup has asked for
+ * that switch, which may be milliseconds before where the kernel does not preempt itself. And it
+ * leaves out time that a hypervisor or interrupts took, on kernels that account for them.
+ */
+inline_always u64 task_clock(struct run_queue *here, u64 task)
+{
+	return LOAD64(kernel_run_queue(here, task), RQ_CLOCK_TASK);
+}
+#else
+#define WITH_TASK_CLOCK 0
+#endif
+
 #if WITH_TASK_TIMES
 /* A turn begins: note what the scheduler has accounted to the task before. */
 inline_always void note_arrival(struct run_queue *here, u64 next, u64 now)
 {
 	here->arrived_ns = now;
 	here->runtime = LOAD64(next, TASK_RUNTIME);
+#if WITH_TASK_CLOCK
+	here->task_clock = task_clock(here, next);
+#endif
 	here->wait_excess_ns = 0;
 	here->wait_unexplained_ns = 0;
 }
@@ -104,22 +141,6 @@ inline_always s64 not_explained_yet(const struct task_slot *slot, const struct r
 #endif
 
 #if WITH_WAIT_ACCOUNT
-
-/*
- * The kernel's run queue of this CPU, where `next` has come to run. A task points to it, but
- * through cold memory (60 ns per switch under PostgreSQL), so the address is cached if the kernel
- * lets us read through it.
- */
-inline_always u64 kernel_run_queue(struct run_queue *here, u64 next)
-{
-#if DIRECT_RUN_QUEUE
-	if (rarely(here->address == 0))
-		here->address = LOAD64(LOAD64(next, TASK_CFS_RQ), CFS_RQ_RQ);
-	return as_type(here->address, RQ_TYPE);
-#else
-	return LOAD64(LOAD64(next, TASK_CFS_RQ), CFS_RQ_RQ);
-#endif
-}
 
 /* What run_delay has gained that is not attributed yet, in ns: negative if it is about to. */
 inline_always s64 run_delay_gained(const struct task_slot *slot, u64 task)
@@ -315,6 +336,18 @@ inline_always void skip_turn(struct task_slot *slot, u64 task)
 	origin->runtime = LOAD64(task, TASK_RUNTIME) - slot->oncpu_ns - origin->turn_excess_ns;
 }
 
+/* Whether the scheduler accounts for a turn what its own clock says that it took. */
+inline_always bool is_by_its_clock(struct run_queue *here, u64 prev)
+{
+#if WITH_TASK_CLOCK
+	u64 accounted = LOAD64(prev, TASK_RUNTIME) - here->runtime;
+
+	return is_stale_clock(accounted - (task_clock(here, prev) - here->task_clock));
+#else
+	return false;
+#endif
+}
+
 /*
  * Compare a turn that ends now. If the scheduler's clock was stale as the turn began, the turn is
  * longer by the scheduler's account by as much as the wait before is shorter.
@@ -330,7 +363,8 @@ inline_always void compare_turn(struct task_slot *slot, struct run_queue *here, 
 
 	s64 excess = turn_excess(here, prev, now);
 
-	if (is_stale_clock(excess) || is_stale_clock(excess + here->wait_excess_ns))
+	if (is_stale_clock(excess) || is_stale_clock(excess + here->wait_excess_ns) ||
+	    is_by_its_clock(here, prev))
 		origin_of(slot->tid)->turn_excess_ns += excess;
 }
 

@@ -54,7 +54,8 @@ struct run_queue {
 	u64 runtime;	/* its se.sum_exec_runtime then */
 	s64 wait_excess_ns; /* by the scheduler's clock its wait before took this much more */
 	s64 wait_unexplained_ns; /* the same if that has not been explained yet, or 0 */
-	u64 padding[3];
+	u64 task_clock; /* as the task came to this CPU: the kernel's rq.clock_task */
+	u64 padding[2];
 };
 
 _Static_assert(sizeof(struct run_queue) == RUN_QUEUE_SIZE, "run_queue");

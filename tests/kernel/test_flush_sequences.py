@@ -94,10 +94,11 @@ of this device or of the disk below it, and the checks report it."""
 
 def measured(agent: RealAgent, work: Callable[[Path], None], folder: Path) -> Json:
     """Return the evidence of a run, the first of three that is complete, if any."""
-    for _ in range(ATTEMPTS):
+    for attempt in range(ATTEMPTS):
         os.sync()
         with agent.run(sections=["biolatency"]) as measured_run:
-            work(folder / "file")
+            # a new file each time: there is less to log where an old one is overwritten
+            work(folder / f"file{attempt}")
             # nothing is left for the file system to write while the counts are read
             subprocess.run(["sync", "-f", folder], check=True)
         if measured_run.evidence["completeness"]["verdict"] == "complete":
@@ -172,10 +173,10 @@ def in_scope(agent: RealAgent, work: Callable[[Path], None], place: tuple[Device
     Nothing in a run with a scope reports such a miss.
     """
     device, folder = place
-    for _ in range(ATTEMPTS):
+    for attempt in range(ATTEMPTS):
         os.sync()
         with agent.run(scope={"pid": os.getpid()}, sections=["biolatency"]) as run:
-            work(folder / "file")
+            work(folder / f"file{attempt}")
             subprocess.run(["sync", "-f", folder], check=True)
         ours, kernel = counts(run.evidence, device)
         if ours["flush"] == kernel["flush"]:

@@ -406,6 +406,7 @@ def _pass_on(ending: Collection[int], agent: socket.socket, agent_pid: int) -> N
 
     An agent that does not end, because it was stopped or is stuck, is killed.
     """
+    passed_on = set(ending) - {signal.SIGALRM}
 
     def kill(number: int, frame: object) -> None:
         with contextlib.suppress(OSError):
@@ -413,9 +414,11 @@ def _pass_on(ending: Collection[int], agent: socket.socket, agent_pid: int) -> N
         _complain(f"chainbench-agent: the serving process did not end within {PATIENCE_S:g} s\n")
 
     def forward(number: int, frame: object) -> None:
-        if not any(signal.getitimer(signal.ITIMER_REAL)):  # the first signal starts the clock
-            signal.signal(signal.SIGALRM, kill)
-            signal.setitimer(signal.ITIMER_REAL, PATIENCE_S)
+        # One is enough. Each further one would interrupt this call and nest another one in it, and
+        # where they do not end, until Python allows no deeper one.
+        signal.pthread_sigmask(signal.SIG_BLOCK, passed_on)
+        signal.signal(signal.SIGALRM, kill)
+        signal.setitimer(signal.ITIMER_REAL, PATIENCE_S)
         try:
             os.kill(agent_pid, signal.SIGTERM)
         except ProcessLookupError:

@@ -6,9 +6,11 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, TypeVar
 
 from fakes.sample_evidence import evidence, status
+
+AgentT = TypeVar("AgentT", bound="FakeAgent")
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,8 @@ class Request:
 
 @dataclass
 class FakeAgent:
-    evidence: dict[str, Any] = field(default_factory=evidence)
+    evidence: Any = field(default_factory=evidence)
+    """The answer to /stop; a test may choose one that is no evidence."""
     refuse_start: bool = False
     requests: list[Request] = field(default_factory=list)
     on_request: Callable[[Request], None] = lambda request: None
@@ -44,7 +47,7 @@ class FakeAgent:
 
 
 @contextlib.contextmanager
-def serving(agent: FakeAgent) -> Iterator[FakeAgent]:
+def serving(agent: AgentT) -> Iterator[AgentT]:
     """Serve the agent on a free local port until the context is left."""
 
     class Handler(BaseHTTPRequestHandler):

@@ -14,7 +14,7 @@ from fakes.sample_evidence import evidence
 
 @dataclass
 class RunAgent(FakeAgent):
-    evidence: dict[str, Any] = field(default_factory=lambda: evidence(run_id="run-1"))
+    evidence: Any = field(default_factory=lambda: evidence(run_id="run-1"))
     run_id: str = ""
     busy: int = 0
     """How many starts are refused because somebody else's run is in progress."""

@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,10 @@ from fakes.own_network import in_own_network
 from fakes.processes import command_of, descendants, name_of, state_of
 from fakes.program import program
 from fakes.real_agent import RealAgent
+from fakes.run_command import PYTHON, finished, line, ready
 from fakes.terminals import CTRL_C, on_terminal
 from fakes.waiting import eventually
 
-from agent.client.interpreter import own_module
 from agent.terminal.width import cells
 
 pytestmark = pytest.mark.usefixtures("as_from_a_shell")
@@ -28,38 +27,18 @@ pytestmark = pytest.mark.usefixtures("as_from_a_shell")
 SOMEBODY = "65534"
 
 
-def line(*arguments: object) -> list[str]:
-    return list(own_module("agent", *map(str, arguments)).command)
-
-
 def alone(*arguments: object) -> list[str]:
     """Return a command line that finds no agent where it looks for one."""
     return in_own_network(line(*arguments))
 
 
-def started(command: Sequence[str], **options: Any) -> "subprocess.CompletedProcess[str]":
-    environment = {k: v for k, v in os.environ.items() if k not in ("CHAINBENCH_AGENT", "COLUMNS")}
-    return subprocess.run(
-        command,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        **options,
-    )
-
-
 def run(agent: RealAgent, file: Path, *command: str, options: Sequence[object] = ()) -> Any:
     """Run a command under an agent; return the saved evidence."""
-    done = started(line("run", "--agent", agent.url, "--json", file, *options, "--", *command))
+    done = finished(line("run", "--agent", agent.url, "--json", file, *options, "--", *command))
     assert max(map(cells, done.stderr.splitlines())) <= 80
     evidence = json.loads(file.read_text())
     assert evidence["available"], evidence["reason"]
     return evidence
-
-
-PYTHON = [sys.executable, "-ISc"]
 
 
 def test_the_run_is_about_the_command_from_its_exec_on(agent: RealAgent, tmp_path: Path) -> None:
@@ -96,7 +75,7 @@ def test_one_run_waits_for_the_other(agent: RealAgent, tmp_path: Path) -> None:
     )
     eventually(lambda: agent.status()["running"])
     other = agent.status()["run_id"]
-    done = started(line("run", "--agent", agent.url, "--", "echo", "second"))
+    done = finished(line("run", "--agent", agent.url, "--", "echo", "second"))
     assert first.wait() == 0
     assert done.stdout == "second\n"
     assert done.stderr.count(f"run {other} is in progress (since 2") == 1
@@ -107,7 +86,7 @@ def test_one_run_waits_for_the_other(agent: RealAgent, tmp_path: Path) -> None:
 def test_the_details_are_in_the_report(agent: RealAgent) -> None:
     options = ["--details", "syscalls,exec_failures", "--sections", "exec,syscall_counts"]
     script = "/no/such; exit 0"
-    done = started(line("run", "--agent", agent.url, *options, "--", "sh", "-c", script))
+    done = finished(line("run", "--agent", agent.url, *options, "--", "sh", "-c", script))
     assert "Syscalls: from entry to return" in done.stderr
     assert re.search(r"^execs .*failed: 1 ENOENT", done.stderr, re.MULTILINE)
     assert "waiting  " not in done.stderr
@@ -121,7 +100,7 @@ def sleeps_within(pid: int) -> bool:
 
 
 def test_with_an_agent_of_its_own(tmp_path: Path) -> None:
-    done = started(alone("run", "--", "sh", "-c", "sleep 0.1; exit 3"))
+    done = finished(alone("run", "--", "sh", "-c", "sleep 0.1; exit 3"))
     assert done.returncode == 3
     assert done.stdout == ""
     assert max(map(cells, done.stderr.splitlines())) <= 80
@@ -132,16 +111,8 @@ def test_with_an_agent_of_its_own(tmp_path: Path) -> None:
 def test_an_agent_of_its_own_is_not_ended_by_a_signal_to_the_group(tmp_path: Path) -> None:
     """As timeout(1) sends it, which is a common way to run a benchmark."""
     file = tmp_path / "x.json"
-    with subprocess.Popen(
-        alone("run", "--json", file, "--", "sh", "-c", "echo ready; sleep 600"),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
+    command = alone("run", "--json", file, "--", "sh", "-c", "echo ready; sleep 600")
+    with ready(command, start_new_session=True) as process:
         eventually(lambda: sleeps_within(process.pid))
         os.killpg(process.pid, signal.SIGTERM)
         _, said = process.communicate()
@@ -170,7 +141,7 @@ def test_without_privileges_the_command_runs_and_what_is_missing_is_told_once() 
     drop = [*before, f"--reuid={SOMEBODY}", f"--regid={SOMEBODY}", "--clear-groups", "--"]
     if subprocess.run([*drop, *line("--help")], stdout=subprocess.DEVNULL, check=False).returncode:
         drop = [*before, "--"]  # this environment is in a folder of root's
-    done = started(in_own_network([*drop, *line("run", "--", "sh", "-c", "exit 4")]))
+    done = finished(in_own_network([*drop, *line("run", "--", "sh", "-c", "exit 4")]))
     assert done.returncode == 4, done.stderr
     told = " ".join(done.stderr.split())
     assert told.count("CAP_BPF and CAP_PERFMON") == 1
@@ -182,15 +153,8 @@ def test_without_privileges_the_command_runs_and_what_is_missing_is_told_once() 
 def test_an_agent_of_its_own_that_is_killed_is_told_in_a_line(tmp_path: Path, whole: bool) -> None:
     """The supervisor says what became of the serving process, if it is there to say anything."""
     file = tmp_path / "x.json"
-    with subprocess.Popen(
-        alone("run", "--json", file, "--", "sh", "-c", "echo ready; read go"),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as running:
-        assert running.stdout is not None
-        assert running.stdout.readline() == "ready\n"
+    command = alone("run", "--json", file, "--", "sh", "-c", "echo ready; read go")
+    with ready(command, stdin=subprocess.PIPE) as running:
         agents = {name_of(pid): pid for pid in descendants(running.pid)}
         # the supervisor first: it would exit by itself
         for name in ("cba-supervisor", "cba-agent") if whole else ("cba-agent",):
@@ -229,7 +193,7 @@ def test_record_a_process_until_it_ends(agent: RealAgent, tmp_path: Path) -> Non
 
 
 def test_record_the_whole_machine_for_a_time(agent: RealAgent) -> None:
-    done = started(line("record", "--agent", agent.url, "--system", "--for", "500ms"))
+    done = finished(line("record", "--agent", agent.url, "--system", "--for", "500ms"))
     assert done.returncode == 0
     assert done.stdout.startswith("measured  the whole machine\ntime      ")
     assert "Verdict: " in done.stdout
@@ -240,7 +204,7 @@ def test_record_a_cgroup(agent: RealAgent) -> None:
     if mounted("cgroup2") is None:
         lacking("a hierarchy of cgroups v2")
     own = Path("/proc/self/cgroup").read_text().rpartition("0::")[2].strip() or "/"
-    done = started(line("record", "--agent", agent.url, "--cgroup", own, "--for", "0.2"))
+    done = finished(line("record", "--agent", agent.url, "--cgroup", own, "--for", "0.2"))
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"measured  cgroup {own}")
 
@@ -256,7 +220,7 @@ def test_record_until_ctrl_c(agent: RealAgent) -> None:
 
 
 def test_record_a_process_that_is_not_there(agent: RealAgent) -> None:
-    done = started(line("record", "--agent", agent.url, "--pid", 2**22, "--for", "1"))
+    done = finished(line("record", "--agent", agent.url, "--pid", 2**22, "--for", "1"))
     assert done.returncode == 1
     [said] = done.stderr.splitlines()
     assert said.startswith("chainbench-agent record: the agent refused: ")

@@ -1,12 +1,14 @@
-"""What several unit tests run without a kernel: a recorder and its collector, batches."""
+"""What several unit tests run without a kernel: a recorder and its collector, batches, an agent."""
 
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import trio
 import trio.testing
+from fakes.agent_server import serving
 from fakes.collector import FakeCollector
 from fakes.kernel_batches import KernelBatches
+from fakes.run_agent import RunAgent
 
 from agent.aggregate.series import SeriesStore
 from agent.recording.recorder import Recorder
@@ -48,3 +50,9 @@ def batches(kernel: KernelBatches) -> Iterator[OpenBatches]:
     batches = OpenBatches(kernel.fd, kernel.geometry)
     yield batches
     batches.close()
+
+
+@pytest.fixture
+def agent() -> Iterator[RunAgent]:
+    with serving(RunAgent()) as fake:
+        yield fake

@@ -77,7 +77,7 @@ def test_an_agent_that_does_not_answer_is_unreachable() -> None:
 
 def test_an_answer_that_is_no_object_comes_from_no_agent() -> None:
     with (
-        serving(FakeAgent(evidence=["not", "ours"])) as other,  # type: ignore[arg-type]
+        serving(FakeAgent(evidence=["not", "ours"])) as other,
         pytest.raises(AgentUnreachable, match="/stop did not answer with a JSON object"),
     ):
         AgentClient(other.url).post("/stop")

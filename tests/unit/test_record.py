@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,10 @@ from typing import Any
 import pytest
 from fakes.agent_server import FakeAgent, serving
 from fakes.run_agent import RunAgent
+from fakes.run_command import finished, line
 from fakes.waiting import eventually
 
-from agent.client.interpreter import Invocation, own_module
+from agent.client.interpreter import Invocation
 from agent.client.spawn import RunningAgent
 from agent.run import agents
 from agent.run.agents import NoAgent, an_agent
@@ -25,21 +25,12 @@ from agent.settings import Settings
 pytestmark = pytest.mark.usefixtures("as_from_a_shell")
 
 
-@pytest.fixture
-def agent() -> Iterator[RunAgent]:
-    with serving(RunAgent()) as fake:
-        assert isinstance(fake, RunAgent)
-        yield fake
-
-
-def line(fake: FakeAgent, *options: object) -> list[str]:
-    return list(own_module("agent", "record", "--agent", fake.url, *map(str, options)).command)
+def recording(fake: FakeAgent, *options: object) -> list[str]:
+    return line("record", "--agent", fake.url, *options)
 
 
 def record(fake: FakeAgent, *options: object) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        line(fake, *options), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    )
+    return finished(recording(fake, *options))
 
 
 def test_it_prints_the_report(agent: RunAgent, tmp_path: Path) -> None:
@@ -54,7 +45,9 @@ def test_it_prints_the_report(agent: RunAgent, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_it_with_the_report(agent: RunAgent, number: int) -> None:
-    with subprocess.Popen(line(agent, "--system"), stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        recording(agent, "--system"), stdout=subprocess.PIPE, text=True
+    ) as process:
         eventually(lambda: agent.run_id)
         eventually(lambda: _waits_for(process.pid, number))
         process.send_signal(number)
@@ -74,7 +67,7 @@ def test_it_ends_with_the_process(agent: RunAgent) -> None:
     with (
         subprocess.Popen(["sleep", "600"]) as measured,
         subprocess.Popen(
-            line(agent, "--pid", measured.pid), stdout=subprocess.PIPE, text=True
+            recording(agent, "--pid", measured.pid), stdout=subprocess.PIPE, text=True
         ) as process,
     ):
         eventually(lambda: agent.run_id)

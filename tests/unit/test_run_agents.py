@@ -1,0 +1,126 @@
+"""``chainbench-agent run``: which agent measures, whose run it is, and why there is no evidence."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from fakes.agent_server import FakeAgent, Request, serving
+from fakes.run_agent import RunAgent
+from fakes.run_command import environment, finished, line, run
+
+pytestmark = pytest.mark.usefixtures("as_from_a_shell")
+
+
+def test_labels_and_fields_of_the_start_are_passed_on(agent: RunAgent) -> None:
+    options = "--sections runqlat,offcpu --details wait_functions --timing accounting"
+    labels = ["--scenario", "baseline", "--commit", "c0ffee", "--variant", ""]
+    run(agent, ["true"], *options.split(), *labels)
+    [start] = [r for r in agent.requests if r.route == "POST /start"]
+    body = json.loads(start.body)
+    assert body.pop("scope")["pid"] > 1
+    assert body == {
+        "sections": ["runqlat", "offcpu"],
+        "details": ["wait_functions"],
+        "timing": "accounting",
+        "scenario": "baseline",
+        "commit": "c0ffee",
+        "variant": "",
+    }
+
+
+def test_the_variable_names_an_agent(agent: RunAgent) -> None:
+    done = finished(line("run", "--", "true"), env=environment(CHAINBENCH_AGENT=agent.url))
+    assert "Verdict: " in done.stderr
+    assert agent.routes[-1] == "POST /stop"
+
+
+def busy(agent: RunAgent) -> str:
+    return (
+        "run r-0 is in progress (since 2026-03-01T10:11:12.000+00:00); "
+        f"if its client is gone, end it with: curl -X POST {agent.url}/stop"
+    )
+
+
+def test_while_another_run_is_in_progress_it_waits(agent: RunAgent) -> None:
+    agent.busy = 3
+    done = run(agent, ["echo", "done"])
+    assert done.stdout == "done\n"
+    assert done.stderr.count("waiting for the end of another run") == 1
+    assert busy(agent) in done.stderr
+    assert "Verdict: " in done.stderr
+    assert agent.routes.count("POST /start") == 4
+    assert agent.routes.count("POST /stop") == 1
+
+
+def test_it_waits_no_longer_than_allowed_and_stops_no_other_run(agent: RunAgent) -> None:
+    agent.busy = 10**6
+    done = run(agent, ["sh", "-c", "exit 7"], "--wait", "0.3")
+    assert done.returncode == 7
+    told = f"no evidence: another run did not end in 0.3 s (--wait): {busy(agent)}"
+    assert done.stderr.count(told) == 1
+    assert done.stderr.count(busy(agent)) == 2, "also when it begins to wait"
+    assert "POST /stop" not in agent.routes
+
+
+def test_a_run_that_another_client_has_ended_still_has_its_evidence(agent: RunAgent) -> None:
+    """What is in progress by then is theirs."""
+    agent.run_id = ""
+
+    def taken_over(request: Request) -> None:
+        if request.route == "GET /status" and agent.run_id:
+            agent.run_id = "theirs"
+
+    agent.on_request = taken_over
+    done = run(agent, ["true"])
+    assert agent.routes[-1] == "GET /evidence/run-1"
+    assert "POST /stop" not in agent.routes
+    assert "Verdict: " in done.stderr
+
+
+def test_an_agent_that_takes_the_number_for_another_process(agent: RunAgent) -> None:
+    agent.elsewhere = timedelta(days=3)
+    done = run(agent, ["sh", "-c", "exit 7"])
+    assert done.returncode == 7
+    assert "it is on another machine, or in another pid namespace" in " ".join(done.stderr.split())
+    assert agent.routes[-1] == "POST /stop", "its own run is ended"
+    assert "Verdict" not in done.stderr
+
+
+def test_a_refusal_is_told_and_the_command_runs(agent: RunAgent) -> None:
+    agent.refuse_start = True
+    done = run(agent, ["sh", "-c", "exit 7"])
+    assert done.returncode == 7
+    told = "no evidence: the agent refused: there is no process 1"
+    assert done.stderr.count(told) == 1
+    assert "with status 7" in done.stderr
+
+
+def test_what_is_missing_is_reported_once(agent: RunAgent) -> None:
+    agent.lacking = "CAP_BPF and CAP_PERFMON are missing: start the agent as root"
+    agent.evidence = {"available": False, "reason": agent.lacking}
+    done = run(agent, ["sh", "-c", "exit 7"])
+    assert done.returncode == 7
+    assert " ".join(done.stderr.split()).count(agent.lacking) == 1
+    assert "\ntime      " in done.stderr
+
+
+def test_an_agent_that_does_not_answer(agent: RunAgent) -> None:
+    with serving(FakeAgent()) as gone:
+        pass
+    done = run(gone, ["sh", "-c", "exit 7"])
+    assert done.returncode == 7
+    assert f"no evidence: no answer from {gone.url}: Connection refused" in done.stderr
+
+
+def test_an_agent_that_is_gone_at_the_end(agent: RunAgent) -> None:
+    agent.evidence = ["not", "an", "object"]
+    done = run(agent, ["sh", "-c", "exit 7"])
+    assert done.returncode == 7
+    assert "evidence  none: the evidence is lost" in done.stderr
+
+
+def test_what_is_not_an_agent_is_sent_nothing_but_a_question() -> None:
+    with serving(FakeAgent()) as other:  # its /status is an object, but not ours
+        done = run(other, ["true"])
+    assert other.routes == ["GET /status"]
+    assert f"no evidence: what answers at {other.url} is not a chainbench-agent" in done.stderr

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+BENCHMARKS = ROOT / "benchmarks"
 
 Row = list[str]
 

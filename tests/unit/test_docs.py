@@ -3,25 +3,19 @@
 Names are in backticks in the first column of a table, under a heading that the test knows.
 """
 
-import json
 import re
-import runpy
 import subprocess
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable
 
-import numpy as np
 import pytest
 from fakes.busy_runs import Busy, every_run, finished, paths
 from fakes.collector import FakeCollector
-from fakes.pages import ROOT, anchors, hold, names, quoted, rows
+from fakes.pages import DOCS, ROOT, hold, names, quoted, rows
 from fakes.real_agent import running
-from fakes.sample_evidence import evidence as sample_evidence
 from fakes.source_text import first_arguments, keys_assigned_in, keyword_arguments
 from msgspec.structs import fields
 
 from agent import cli
-from agent.aggregate.histogram import LatencyHistogram
 from agent.aggregate.series import SeriesStore
 from agent.errors import AgentError, InvalidRequest
 from agent.http.answers import Evidence, Started, Status
@@ -41,17 +35,10 @@ from agent.run.processes import Process
 from agent.sections.probes import DEFAULT_SECTIONS, DETAILS, SECTIONS
 from agent.streams.shared import layout, messages
 from agent.streams.shared.causes import CURES
-from benchmarks import kept
-from benchmarks.__main__ import page
 
-DOCS = ROOT / "docs"
 HTTP, EVIDENCE = DOCS / "reference/http.md", DOCS / "reference/evidence.md"
 METRICS, SETTINGS = DOCS / "reference/metrics.md", DOCS / "reference/settings.md"
 ARCHITECTURE = DOCS / "architecture.md"
-SAMPLE = DOCS / "reference/sample-output.md"
-BENCHMARKS = ROOT / "benchmarks"
-PAGES = sorted([*ROOT.glob("*.md"), *BENCHMARKS.glob("*.md"), *DOCS.rglob("*.md")])
-COLUMNS = 100
 
 
 # --- http.md
@@ -298,149 +285,3 @@ def test_the_table_of_states() -> None:
 )
 def test_what_the_two_sides_share(heading: str, in_code: Iterable[str]) -> None:
     hold(ARCHITECTURE, heading, in_code, names(ARCHITECTURE, heading))
-
-
-# --- measured figures
-
-
-def test_the_readmes_figures_are_those_of_the_last_run_on_the_machine_that_it_names() -> None:
-    measured = {
-        (kept.make(result.machine), f"{found.middle:.3f}", f"{found.low:.3f} – {found.high:.3f}")
-        for kind in (kept.FULL, kept.TARGETS)
-        for result in kept.results(kind).values()
-        for workload in result.workloads
-        for found in (configuration.estimate() for configuration in workload.measured)
-    }
-    shown = list(slowdowns_of_the_readme())
-    assert len(shown) > 15
-    assert set(shown) <= measured
-
-
-def slowdowns_of_the_readme() -> Iterator[tuple[str, str, str]]:
-    """Yield the make that each table of slowdowns names, a slowdown, and its interval."""
-    make = ""
-    for line in (ROOT / "README.md").read_text().splitlines():
-        cells = [cell.strip(" *") for cell in line.strip("|").split("|")]
-        if line.startswith("|") and cells[1].endswith("slowdown"):
-            make = cells[1].partition(":")[0]
-        elif not line.startswith("|"):
-            make = ""
-        elif make and set(cells[1]) != {"-"}:
-            yield make, cells[1], cells[2]
-
-
-def test_the_page_of_results_is_made_of_what_was_measured() -> None:
-    assert (BENCHMARKS / "RESULTS.md").read_text() == page()
-
-
-def test_the_readmes_excerpt_is_of_the_sample_output() -> None:
-    """Both are real output: the lines of the excerpt, in the order of the whole."""
-    excerpt = (ROOT / "README.md").read_text().split("```\n")[1].splitlines()
-    whole = iter(SAMPLE.read_text().splitlines())
-    missing = [line for line in excerpt if line != "[…]" and line not in whole]
-    assert not missing
-
-
-def test_the_documented_growth_is_the_measured_one() -> None:
-    [figures] = [part.figures for part in kept.parts() if kept.make(part.machine) == "AMD"]
-    page = DOCS / "explanation" / "scaling.md"
-    for rate, ns, _ in rows(page, "With the rate of events"):
-        measured = figures[f"userspace_ns_per_event_at_{rate.replace(',', '')}"]
-        assert float(ns) == pytest.approx(measured, abs=0.05)
-    memory = {
-        "idle": "pss_idle_mb",
-        "during a run": "pss_running_mb",
-        "1,000 tasks tracked": "pss_mb_with_1000_tasks",
-        "1 label set in `/metrics`": "pss_mb_with_1_label_sets",
-        "10 label sets": "pss_mb_with_10_label_sets",
-        "100 label sets": "pss_mb_with_100_label_sets",
-    }
-    for what, documented in rows(page, "With label sets and tasks"):
-        assert documented == f"{figures[memory[what]]:.1f} MB"
-
-
-# --- all pages
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_lead_somewhere(page: Path) -> None:
-    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
-    for target in re.findall(r"\]\(([^)\s]+)\)|src(?:set)?=\"([^\"]+)\"", text):
-        link = "".join(target)
-        if link.startswith(("http:", "https:")):
-            continue
-        path, _, anchor = link.partition("#")
-        there = (page.parent / path).resolve() if path else page
-        assert there.exists(), f"{page.relative_to(ROOT)}: {link} leads nowhere"
-        assert not anchor or anchor in anchors(there), f"{page.relative_to(ROOT)}: no {link}"
-
-
-def test_decisions_are_numbered_once() -> None:
-    pages = sorted((DOCS / "decisions").glob("*.md"))
-    numbers = [int(page.name[:4]) for page in pages]
-    assert numbers == [*range(1, len(pages) + 1)]
-    assert all(
-        page.read_text().startswith(f"# {n}. ") for n, page in zip(numbers, pages, strict=True)
-    )
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_named_tests_and_files_exist(page: Path) -> None:
-    text = page.read_text()
-    for file, test in re.findall(r"`(?:tests/)?([\w/]+\.py)::(\w+)`", text):
-        source = ROOT / "tests" / file
-        assert source.exists(), f"{page.relative_to(ROOT)}: there is no {file}"
-        assert f"def {test}(" in source.read_text(), (
-            f"{page.relative_to(ROOT)}: no {test} in {file}"
-        )
-    for file in re.findall(r"`((?:agent|benchmarks|tests|tools)/[\w/.-]+\.(?:py|c|h))`", text):
-        assert (ROOT / file).exists(), f"{page.relative_to(ROOT)}: there is no {file}"
-
-
-def prose(page: Path) -> Iterator[tuple[int, str]]:
-    """Yield the lines that can be wrapped: no code, no rows of tables, no images."""
-    is_code = False
-    for number, line in enumerate(page.read_text().splitlines(), 1):
-        if line.lstrip().startswith("```"):
-            is_code = not is_code
-        elif not is_code and not line.startswith(("    ", "|", "![")):
-            yield number, line
-
-
-# RESULTS.md repeats messages of any length
-@pytest.mark.parametrize(
-    "page",
-    [page for page in PAGES if page.name != "RESULTS.md"],
-    ids=lambda page: str(page.relative_to(ROOT)),
-)
-def test_prose_is_wrapped(page: Path) -> None:
-    too_wide = [f"{page.relative_to(ROOT)}:{n}" for n, line in prose(page) if len(line) > COLUMNS]
-    assert not too_wide
-
-
-def snippets(page: Path) -> list[str]:
-    return re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
-
-
-@pytest.fixture
-def two_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the saved evidence of two runs, as the guide expects it."""
-    monkeypatch.chdir(tmp_path)
-    for name, waits in (("baseline", (1_000, 3_000)), ("optimized", (500, 2_000))):
-        histogram = LatencyHistogram()
-        histogram.fold(np.array(waits, np.uint64))
-        whole = sample_evidence()
-        whole["runqlat"]["hdr"] = histogram.encode()
-        (tmp_path / f"{name}.json").write_text(json.dumps(whole))
-    return tmp_path
-
-
-@pytest.mark.usefixtures("two_runs")
-def test_the_guide_to_comparing_runs_works(capsys: pytest.CaptureFixture[str]) -> None:
-    merged = 0
-    for number, snippet in enumerate(snippets(DOCS / "how-to/comparing-runs.md")):
-        file = Path(f"snippet{number}.py")
-        file.write_text(snippet)
-        merged = runpy.run_path(str(file)).get("both", merged)
-    assert merged.total_count == 4
-    assert "p99" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""docs/faults.md names a test for every fault; test_docs.py checks that these tests exist."""
+"""docs/faults.md names a test for every fault; test_pages.py checks that these tests exist."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What several unit tests run without a kernel: a recorder and its collector, batches, an agent."""
+"""What several unit tests run without a kernel, or instead of an agent."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -11,7 +11,9 @@ from fakes.kernel_batches import KernelBatches
 from fakes.run_agent import RunAgent
 
 from agent.aggregate.series import SeriesStore
+from agent.processes import launch
 from agent.recording.recorder import Recorder
+from agent.settings import Settings
 from agent.streams.drain.batches import OpenBatches
 
 
@@ -56,3 +58,16 @@ def batches(kernel: KernelBatches) -> Iterator[OpenBatches]:
 def agent() -> Iterator[RunAgent]:
     with serving(RunAgent()) as fake:
         yield fake
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
+    """Settings that the agent would have been started with."""
+    calls: list[Settings] = []
+
+    def serve(settings: Settings) -> int:
+        calls.append(settings)
+        return 0
+
+    monkeypatch.setattr(launch, "serve", serve)
+    return calls

@@ -1,35 +1,15 @@
 """The command line: the original's still works, mistakes are reported, and help is complete."""
 
 import socket
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from fakes.command_line import exit_status
 
-import agent.processes.launch
 from agent import __version__
 from agent.cli import COMMANDS, main
 from agent.run.options import Options
 from agent.settings import Settings
-
-
-@pytest.fixture
-def served(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
-    """Settings that the agent would have been started with."""
-    calls: list[Settings] = []
-
-    def serve(settings: Settings) -> int:
-        calls.append(settings)
-        return 0
-
-    monkeypatch.setattr(agent.processes.launch, "serve", serve)
-    return calls
-
-
-def exit_status(arguments: Sequence[str]) -> int | str | None:
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    return ended.value.code
 
 
 @pytest.mark.parametrize("prefix", [[], ["serve"]])
@@ -113,104 +93,6 @@ def test_a_bad_number_is_reported(
     *command, name = option
     assert exit_status([*command, f"{name}={number}"]) == 2
     assert f"argument {name}: must be a number of at least 1, not" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("written", "bound"),
-    [
-        ("[::1]", "::1"),
-        ("::1", "::1"),
-        ("::", "::"),
-        ("0.0.0.0", "0.0.0.0"),
-        ("LocalHost.", "localhost"),
-        ("bench-7", "bench-7"),
-    ],
-)
-def test_the_address_to_bind_may_be_written_as_in_a_url(
-    served: list[Settings], written: str, bound: str
-) -> None:
-    assert main(["--host", written]) == 0
-    assert served == [Settings(host=bound)]
-
-
-@pytest.mark.parametrize(
-    ("written", "told"),
-    [
-        ("", "use 0.0.0.0 (IPv4) or :: (IPv6)"),
-        ("*", "use 0.0.0.0 (IPv4) or :: (IPv6)"),
-        ("localhost:9191", "give it separately: --host localhost --port 9191"),
-        ("[::1]:9191", "give it separately: --host ::1 --port 9191"),
-        ("http://localhost:9191/", "is not an address or a name"),
-        ("[::1", "is not an address or a name"),
-        ("[localhost]", "is not an address or a name"),
-        ("a..b", "is not an address or a name"),
-        ("x" * 64, "is not an address or a name"),
-        ("\udcff", "is not an address or a name"),
-    ],
-)
-def test_what_cannot_be_bound_is_reported(
-    served: list[Settings], capsys: pytest.CaptureFixture[str], written: str, told: str
-) -> None:
-    assert exit_status(["--host", written]) == 2
-    assert told in capsys.readouterr().err
-    assert served == []
-
-
-@pytest.mark.parametrize(
-    ("written", "allowed"),
-    [
-        ("bench.example", "bench.example"),
-        ("Bench.Example.", "bench.example"),
-        ("bench.example:21114", "bench.example"),
-        ("http://bench.example:21114/metrics", "bench.example"),
-        ("https://bench.example", "bench.example"),
-        ("bücher.example", "xn--bcher-kva.example"),
-        ("my_container", "my_container"),
-        ("::1", "::1"),
-        ("[::1]:80", "::1"),
-        ("192.0.2.7", "192.0.2.7"),
-    ],
-)
-def test_a_host_to_allow_is_what_a_browser_sends(
-    served: list[Settings], written: str, allowed: str
-) -> None:
-    assert main(["--allow-host", written]) == 0
-    assert served == [Settings(allowed_hosts=(allowed,))]
-
-
-@pytest.mark.parametrize(
-    ("written", "told"),
-    [
-        ("*", "wildcards are not supported"),
-        ("*.example", "wildcards are not supported"),
-        ("", "is not a host name"),
-        ("a,b", "is not a host name; give one name per option"),
-        ("a b", "is not a host name"),
-        ("http://", "is not a host name"),
-        ("a/b", "is not a host name"),
-        ("-a", "is not a host name"),
-        ("a..b", "is not a host name"),
-        ("host:port", "is not a host name"),
-    ],
-)
-def test_a_host_that_could_never_match_is_refused(
-    served: list[Settings], capsys: pytest.CaptureFixture[str], written: str, told: str
-) -> None:
-    assert exit_status([f"--allow-host={written}"]) == 2
-    assert told in capsys.readouterr().err
-    assert served == []
-
-
-@pytest.mark.parametrize(
-    ("machine", "told"),
-    [("x" * 257, "has 257 characters"), ("a\nb", "U+000A"), ("\udcff", "U+DCFF")],
-)
-def test_a_machine_label_is_a_label(
-    served: list[Settings], capsys: pytest.CaptureFixture[str], machine: str, told: str
-) -> None:
-    assert exit_status(["--machine", machine]) == 2
-    assert told in capsys.readouterr().err
-    assert served == []
 
 
 @pytest.mark.parametrize(

@@ -1,29 +1,17 @@
-import json
-from collections.abc import Iterator
+"""What ``show`` prints of evidence in which everything is as it should be."""
+
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes.sample_evidence import detailed, evidence, latency, status
-from hypothesis import given
-from hypothesis import strategies as st
 
-from agent.model import EVIDENCE_SCHEMA
 from agent.sections.probes import SECTIONS
 from agent.sections.shown import SHOWN
-from agent.show.missing import OPTIONAL, PARTS
 from agent.show.text import render
 from agent.terminal.width import cells
 
 GOLDEN = Path(__file__).parent / "golden" / "evidence.txt"
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
-    ),
-    max_leaves=8,
-)
 
 
 def test_every_section_of_the_contract_is_rendered_in_its_order() -> None:
@@ -106,48 +94,6 @@ def test_what_is_in_the_file_can_be_seen(line: str) -> None:
     assert line in render(detailed())
 
 
-def test_everything_in_the_file_can_be_seen_with_all() -> None:
-    whole = detailed() | {"field_of_a_newer_agent": {"rows": [{"figure": 987.125}, {"other": 1}]}}
-    shown = " ".join(render(whole, width=120, everything=True).split())
-    _, _, listed = shown.partition("Everything in the file")
-    for path, leaf in leaves(whole):
-        name = path[-1]
-        assert name in listed, path
-        said = json.dumps(leaf) if leaf is None or isinstance(leaf, bool) else str(leaf)
-        assert (said[:60] or '""') in listed, path
-    assert "hdr HISTFAAAACF4nJNpmSzMwMDAxAABzFCaEUQ==" in listed
-    assert "field_of_a_newer_agent rows - figure 987.125 - other 1" in listed
-
-
-def leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    if isinstance(value, dict | list):
-        items = value.items() if isinstance(value, dict) else ((path[-1], v) for v in value)
-        for name, item in items:
-            yield from leaves(item, (*path, name))
-    else:
-        yield path, value
-
-
-def test_a_long_encoded_value_is_shortened_and_a_long_text_is_not() -> None:
-    whole = evidence(runqlat=latency(hdr="x" * 900), reason="word " * 200)
-    listed = render(whole, everything=True)
-    assert f"hdr  {'x' * 60}… (900" in " ".join(listed.split("\n")).replace("\n", " ")
-    assert listed.count("word") == 200
-
-
-def test_rows_of_the_same_fields_are_a_table() -> None:
-    text = render(evidence(), everything=True)
-    assert "      bucket_us  count\n              0     12\n" in text
-    assert "Everything" not in render(evidence())
-
-
-def test_a_document_that_is_nested_deeply_is_shown_to_a_depth() -> None:
-    deep: Any = "end"
-    for _ in range(500):
-        deep = {"a": deep}
-    assert "nested too deeply" in render(evidence(more=deep), everything=True)
-
-
 NAIVE = "2026-03-01T10:11:12 – 2026-03-01 10:11:14 UTC"
 """Two times between which there is no telling how long it was."""
 
@@ -180,90 +126,12 @@ def test_the_time_is_the_runs_own(times: dict[str, Any], shown: str) -> None:
     assert [line[12:] for line in lines if line.startswith("  time ")] == [shown] * bool(shown)
 
 
-def test_a_section_that_could_not_be_measured_says_why() -> None:
-    partial = evidence(unavailable={"biolatency": "this kernel has no block_rq_issue"})
-    del partial["biolatency"]
-    text = render(partial)
-    assert "not measured: this kernel has no block_rq_issue" in text
-    assert "Run-queue latency" in text
-
-
-def test_a_section_absent_without_a_reason_is_not_shown_as_zero() -> None:
-    without = evidence()
-    del without["exec"]
-    assert "Not in this evidence: exec\n" in render(without)
-    assert "Execs" not in render(without)
-
-
-def test_a_section_that_was_not_asked_for_is_not_mentioned() -> None:
-    assert "softirq" not in render(evidence())
-
-
-def test_a_section_that_is_no_object_is_malformed() -> None:
-    assert "malformed in this evidence" in render(evidence() | {"exec": [1]})
-
-
-@pytest.mark.parametrize("part", evidence())
-def test_a_part_that_is_missing_is_named(part: str) -> None:
-    whole = evidence()
-    del whole[part]
-    assert f"\nNot in this evidence: {part}\n" in render(whole)
-    assert "Malformed" not in render(whole)
-    assert "Not in this" not in render(evidence())
-
-
-@pytest.mark.parametrize("part", [*PARTS, *OPTIONAL])
-def test_a_part_of_a_wrong_type_is_named(part: str) -> None:
-    wrong = {"a": 7} if part == "checks" else [7]
-    assert f"\nMalformed in this evidence: {part}\n" in render(evidence(**{part: wrong}))
-    assert "Malformed" not in render(detailed())
-
-
-def test_evidence_with_nothing_but_available_lacks_everything() -> None:
-    text = render({"available": True})
-    assert "Verdict: none\n  - this evidence does not say whether it is complete" in text
-    for part in evidence().keys() - {"available"}:
-        assert part in " ".join(text.split())
-
-
-@pytest.mark.parametrize("completeness", [{}, [], "complete", {"verdict": 1}, {"verdict": None}])
-def test_a_missing_verdict_is_reported(completeness: object) -> None:
-    assert "Verdict: none\n" in render(evidence(completeness=completeness))
-
-
-def test_reasons_that_are_missing_are_said() -> None:
-    for reasons in ({}, {"reasons": None}, {"reasons": "lost"}):
-        text = render(evidence(completeness={"verdict": "degraded", **reasons}))
-        assert "its reasons are missing" in text
-    assert "reasons" not in render(evidence(completeness={"verdict": "complete", "reasons": []}))
-    assert "it gives no reason" in render({"available": False})
-
-
-@pytest.mark.parametrize("schema", [EVIDENCE_SCHEMA, 0, None])
-def test_evidence_of_a_known_version_needs_no_remark(schema: object) -> None:
-    assert render(evidence(schema=schema)) == render(evidence())
-
-
-@pytest.mark.parametrize("schema", [EVIDENCE_SCHEMA + 1, 10**6, 10**20, 2.5])
-def test_evidence_of_a_newer_agent_says_so(schema: float) -> None:
-    (line,) = (line for line in render(evidence(schema=schema)).splitlines() if "newer" in line)
-    assert f"schema {schema:g} is newer than this program's {EVIDENCE_SCHEMA}" in line
-    assert len(line) <= 80
-
-
 def test_failed_execs_are_shown_by_errno() -> None:
     failing = evidence()
     failing["exec"]["failures"] = {"EACCES": 3, "ENOENT": 1200}
     assert "12 execs; failed: 1,200 ENOENT, 3 EACCES\n" in render(failing)
     failing["exec"]["failures"] = {}
     assert "12 execs\n" in render(failing)
-
-
-def test_no_evidence_at_all_says_why_and_shows_no_section() -> None:
-    text = render({"available": False, "reason": "no capability: run as root"}, status())
-    assert "available: false\n  no capability: run as root" in text
-    assert "Run-queue" not in text
-    assert "machine   x" in text
 
 
 def test_time_stopped_is_told_apart_from_time_blocked() -> None:
@@ -294,44 +162,6 @@ def test_percentiles_of_nothing_are_absent_not_zero() -> None:
 def test_a_sections_second_distribution_takes_one_line() -> None:
     text = render(evidence(biolatency=latency(queued={"histogram": [], "p50_us": 150.0})))
     assert "queued: p50 150 µs   p95 –   p99 –   max –" in text
-
-
-def test_a_check_that_could_not_tell_is_told_from_one_that_passed() -> None:
-    unsure = {"name": "softirq_NET_RX", "pass": True, "conclusive": False, "text": "Too little."}
-    sure = {"name": "forks", "pass": True, "conclusive": True, "text": "Alike."}
-    lines = render(evidence(checks=[unsure, sure])).splitlines()
-    assert "Checks: 1 of 2 passed" in lines
-    assert "  could not tell: softirq_NET_RX: Too little." in lines
-    assert "  passed: forks" in lines
-
-
-def test_a_failed_check_is_shown_apart_from_one_that_passed() -> None:
-    lines = render(evidence()).splitlines()
-    assert "Checks: 2 of 3 passed" in lines
-    assert "  passed: context_switches, forks" in lines
-    (failed,) = (line for line in lines if "failed:" in line)
-    assert failed.startswith("  failed: run_queue_wait: 2 ms by the agent's account")
-    assert "Checks" not in render(evidence(checks=[]))
-
-
-def test_the_text_of_a_failed_check_is_not_repeated() -> None:
-    checks = evidence()["checks"]
-    reason = f"check_failed: run_queue_wait: {checks[1]['text']}"
-    text = render(evidence(completeness={"verdict": "degraded", "reasons": [reason]}))
-    assert "  - check_failed: run_queue_wait\n" in text
-    assert " ".join(text.split()).count("Take the times of runqlat") == 1
-
-
-def test_the_reason_of_a_failed_check_has_the_whole_name_of_the_check() -> None:
-    reason = "check_failed: block_write_254:0: 12 requests by the agent's account"
-    text = render(evidence(completeness={"verdict": "degraded", "reasons": [reason]}))
-    assert "  - check_failed: block_write_254:0\n" in text
-
-
-def test_a_failed_check_of_an_older_agent_says_its_figures() -> None:
-    checks = evidence()["checks"]
-    del checks[1]["text"]
-    assert "failed: run_queue_wait: 2 ms, the kernel says 1 ms" in render(evidence(checks=checks))
 
 
 def test_of_a_streams_counts_what_is_zero_is_left_out_but_for_what_was_lost() -> None:
@@ -370,57 +200,7 @@ def test_synthetic_numbers_are_marked() -> None:
     assert "mock" not in render(evidence())
 
 
-def test_a_hostile_name_cannot_reach_the_terminal() -> None:
-    hostile = "\x1b]0;owned\x07\x1b[2J\u202e\n\r"
-    named: dict[str, Any] = {
-        "machine": hostile,
-        "run_id": hostile,
-        "labels": dict.fromkeys(("scenario", "impl"), hostile),
-        "exec": {"exec_count": 1, "top_commands": [{"command": hostile, "count": 1}]},
-        "offcpu": {"total_ms": 1, "top_reasons": [{"reason": hostile, "ms": 1}]},
-        "syscall_counts": {"all": {hostile: 5}},
-        "biolatency": latency(**{hostile: {"histogram": []}}),
-        "manifest": {"kernel": hostile, "hooks": {hostile: [hostile]}, "versions": {"a": hostile}},
-        "completeness": {"verdict": hostile, "reasons": [hostile], "streams": {hostile: {"a": 1}}},
-        "checks": [{"name": hostile, "unit": hostile}],
-        "overhead": {"processes": [{"role": hostile, "pid": hostile}]},
-    }
-    lines = render(evidence(**named)).split("\n")
-    assert all(line.isprintable() for line in lines)
-    assert sum("\\x1b]0;owned" in line for line in lines) >= len(named)
-
-
 def test_colour_is_added_only_when_asked_for() -> None:
     plain, coloured = render(evidence()), render(evidence(), color=True)
     assert "\x1b" not in plain
     assert "\x1b[33mdegraded\x1b[0m" in coloured
-
-
-@given(
-    st.dictionaries(
-        st.sampled_from([*evidence(), "unavailable", "reason", "mock", "unknown"]), JSON
-    )
-)
-def test_evidence_of_any_shape_renders(broken: dict[str, Any]) -> None:
-    assert render(evidence() | broken)
-    assert render(evidence() | broken, width=20, everything=True)
-
-
-SHAPED = [*SECTIONS[:5], "syscall_details", "manifest", "completeness", "overhead", "scope"]
-
-
-@pytest.mark.parametrize("field", SHAPED)
-@given(data=st.data())
-def test_a_section_of_any_shape_renders(field: str, data: st.DataObject) -> None:
-    sample = detailed()[field]
-    known = st.sampled_from(sorted(sample))
-    broken = data.draw(st.dictionaries(known, JSON | rows_like(sample), max_size=4))
-    assert render(detailed() | {field: broken})
-
-
-def rows_like(sample: dict[str, Any]) -> st.SearchStrategy[Any]:
-    """Return lists and objects with the fields that rows of the section have, of any type."""
-    names = sorted({path[-1] for path, _ in leaves(sample)})
-    row = st.dictionaries(st.sampled_from(names), JSON, max_size=4)
-    nested = st.dictionaries(st.sampled_from(["top", "other", *names]), st.lists(row) | row)
-    return st.lists(row, max_size=3) | row | nested

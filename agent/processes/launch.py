@@ -98,7 +98,7 @@ def _fork(
         _be_the_agent(settings, listener, agent_end, supervisor_pid, uid, ending)
     agent_end.close()
     listener.close()
-    from agent.streams.supervisor.supervisor import run
+    from agent.streams.supervisor.process import run
 
     return partial(run, supervisor_end, agent_pid, ending, mask)
 

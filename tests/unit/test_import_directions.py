@@ -123,7 +123,7 @@ def test_bcc_is_imported_in_one_file() -> None:
         # runs under an interpreter that has bcc and perhaps nothing else
         ("agent.streams.compiler.compiler", {"bcc"}),
         # holds the privileges: it is small, and contains only code written for it
-        ("agent.streams.supervisor.supervisor", set[str]()),
+        ("agent.streams.supervisor.process", set[str]()),
     ],
 )
 def test_the_privileged_side_needs_the_standard_library_only(first: str, foreign: set[str]) -> None:

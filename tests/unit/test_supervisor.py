@@ -10,7 +10,7 @@ import pytest
 from agent.streams.shared import channel, messages
 from agent.streams.shared.channel import Malformed
 from agent.streams.shared.messages import DisarmAnswer, DisarmRequest, encode_request
-from agent.streams.supervisor import supervisor
+from agent.streams.supervisor import process
 from agent.streams.supervisor.armed import wait_for_running_programs
 from agent.streams.supervisor.maps import Maps
 from agent.streams.supervisor.supervisor import Supervisor
@@ -71,7 +71,7 @@ def test_a_signal_that_comes_once_the_channel_is_closed_ends_nothing(
     monkeypatch.setattr(os, "kill", refuse)
     ours, agent = channel.pair()
     with agent, ours:
-        supervisor._pass_on([signal.SIGTERM], ours, agent_pid=1)
+        process._pass_on([signal.SIGTERM], ours, agent_pid=1)
         handlers[signal.SIGTERM](signal.SIGTERM, None)
         assert agent.recv(1) == b""
     handlers[signal.SIGTERM](signal.SIGTERM, None)
@@ -106,4 +106,4 @@ def test_waiting_for_programs_leaves_nothing_to_the_garbage_collector() -> None:
     ],
 )
 def test_what_killed_the_agent_is_named(number: int, out_of_memory: bool, expected: str) -> None:
-    assert expected in supervisor._killed(number, "7", out_of_memory)
+    assert expected in process._killed(number, "7", out_of_memory)

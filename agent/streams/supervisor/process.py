@@ -1,0 +1,96 @@
+"""The supervisor's process: it serves the agent, passes signals on to it, and reports its end.
+
+It is the agent's parent. A signal that ends the agent may reach either of them, and the exit status
+of both is this process's.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Collection
+
+from agent.streams.shared import control_groups, limits, privileges
+from agent.streams.shared.channel import Malformed
+from agent.streams.supervisor.supervisor import Supervisor, complain
+
+PATIENCE_S = 4.5
+"""Time for the agent to end after a signal: it needs 3.5 s at most (`agent.processes.serving`), and
+all its processes are to be gone after 5 s."""
+
+KILLED_BY = 128
+"""Exit status as in shells: this plus the number of the signal that killed the agent."""
+
+
+def run(
+    agent: socket.socket, agent_pid: int, ending: Collection[int], mask: Collection[int]
+) -> int:
+    """Run as the supervisor of the agent ``agent_pid`` and return the exit status.
+
+    ``ending``: the signals that end the agent, blocked until they can be handled; ``mask``: those
+    that stay blocked.
+    """
+    privileges.name_process("cba-supervisor")
+    privileges.hide_from_same_user()
+    supervisor, kills = Supervisor(agent), control_groups.oom_kills()
+    with agent:
+        _pass_on(ending, agent, agent_pid)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        try:
+            supervisor.serve()
+        except Malformed as error:
+            complain(f"chainbench-agent: the supervisor stops serving: {error}\n")
+    _, status = os.waitpid(agent_pid, 0)
+    # Nobody is left to pass them on to, and the interpreter's own exit would make them deadly.
+    # Blocked as well, since one that arrives between two of these calls is still passed on.
+    signal.pthread_sigmask(signal.SIG_BLOCK, ending)
+    for number in ending:
+        signal.signal(number, signal.SIG_IGN)
+    code = os.waitstatus_to_exitcode(status)
+    if code >= 0:
+        return code
+    complain(_killed(-code, supervisor.run_id, control_groups.oom_kills() > kills))
+    return KILLED_BY - code
+
+
+def _killed(number: int, run_id: str | None, out_of_memory: bool) -> str:
+    """Return what the death of the agent by a signal means to whoever reads the log."""
+    try:
+        name = signal.Signals(number).name
+    except ValueError:  # a real-time signal, most of which have no name
+        name = f"signal {number}"
+    advice = ""
+    if number == signal.SIGKILL and out_of_memory:
+        name, advice = f"{name}, by the kernel's OOM killer", f". {limits.memory()}"
+    lost = "evidence that was not fetched" if run_id is None else f"the evidence of run {run_id}"
+    return f"chainbench-agent: the serving process was killed by {name}; {lost} is lost{advice}\n"
+
+
+def _pass_on(ending: Collection[int], agent: socket.socket, agent_pid: int) -> None:
+    """Have each of these signals end the agent, which closes the channel, which ends us.
+
+    An agent that does not end, because it was stopped or is stuck, is killed.
+    """
+    passed_on = set(ending) - {signal.SIGALRM}
+
+    def kill(number: int, frame: object) -> None:
+        with contextlib.suppress(OSError):
+            os.kill(agent_pid, signal.SIGKILL)
+        complain(f"chainbench-agent: the serving process did not end within {PATIENCE_S:g} s\n")
+
+    def forward(number: int, frame: object) -> None:
+        # One is enough. Each further one would interrupt this call and nest another one in it, and
+        # where they do not end, until Python allows no deeper one.
+        signal.pthread_sigmask(signal.SIG_BLOCK, passed_on)
+        signal.signal(signal.SIGALRM, kill)
+        signal.setitimer(signal.ITIMER_REAL, PATIENCE_S)
+        try:
+            os.kill(agent_pid, signal.SIGTERM)
+        except ProcessLookupError:
+            pass
+        except PermissionError:  # root without CAP_KILL: end of file ends the agent as well
+            with contextlib.suppress(OSError):  # closed already
+                agent.shutdown(socket.SHUT_RDWR)
+
+    for number in ending:
+        signal.signal(number, forward)

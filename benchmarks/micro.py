@@ -17,6 +17,7 @@ from agent.aggregate.histogram import LatencyHistogram
 from agent.client.http_client import AgentRefused, AgentUnreachable, Connection
 from agent.client.interpreter import Invocation, own_module
 from agent.client.spawn import RunningAgent, running_agent
+from agent.exit_status import how_it_ended
 from agent.overhead.protocols import WorkloadFailed
 from agent.overhead.rounds import pinned
 from agent.overhead.workloads import last_cpu
@@ -138,7 +139,7 @@ def start_load(rate: int, seconds: float) -> "Popen[bytes]":
 def check_ended(load: "Popen[bytes]") -> None:
     """Raise `WorkloadFailed` for a load that failed: what it should have made is missing."""
     if load.returncode != 0:
-        raise WorkloadFailed(f"the load ended with status {load.returncode}")
+        raise WorkloadFailed(f"the load {how_it_ended(load.returncode)}")
 
 
 def growth_with_rate(agent: RunningAgent, seconds: float) -> Figures:

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.exit_status import how_it_ended
 from agent.overhead.protocols import Missing, WorkloadFailed
 from agent.overhead.workloads import last_cpu, run_for_output
 from benchmarks import procfs
@@ -54,7 +55,7 @@ def tree(command: Sequence[str], cwd: str | Path = "/") -> Iterator[int]:
     try:
         yield process.pid
         if process.poll() is not None:
-            raise WorkloadFailed(f"{command[0]} ended with status {process.returncode}")
+            raise WorkloadFailed(f"{command[0]} {how_it_ended(process.returncode)}")
     finally:
         # not only its session: fio's jobs have sessions of their own
         pids = procfs.tree(process.pid)

@@ -66,14 +66,6 @@ def end(process: "subprocess.Popen[bytes]") -> None:
             process.kill()
 
 
-def signal_name(number: int) -> str:
-    """Return a signal's name; of a real-time signal, as kill(1) writes it."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"SIGRTMIN+{number - signal.SIGRTMIN}"
-
-
 @contextlib.contextmanager
 def _terminal_held_back() -> Iterator[set[int]]:
     """Block the terminal's signals, for this block and for every child that it starts.

@@ -11,9 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
-from agent.client.children import child, signal_name
+from agent.client.children import child
 from agent.client.http_client import AgentClient, AgentUnreachable
 from agent.client.interpreter import Invocation, own_module
+from agent.exit_status import how_it_ended
 
 READY = re.compile(r"^listening on (http://\S+)\n", re.MULTILINE)
 START_TIMEOUT_S = 30.0
@@ -118,11 +119,7 @@ def wait_for_url(process: "subprocess.Popen[bytes]", log: IO[bytes], timeout_s: 
 
 def _state(status: int | None) -> str:
     """Return what became of an agent, from the return code that Popen has for it."""
-    if status is None:
-        return "is still running"
-    if status < 0:
-        return f"was killed by {signal_name(-status)}"
-    return f"exited with status {status}"
+    return "is still running" if status is None else how_it_ended(status)
 
 
 def _text(log: IO[bytes]) -> str:

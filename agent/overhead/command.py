@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from agent.client.spawn import AgentDidNotStart, running_agent
+from agent.exit_status import KILLED_BY
 from agent.overhead.agent_runs import AgentRun, Client
 from agent.overhead.interleave import Schedule
 from agent.overhead.machine import load_average, read_machine
@@ -22,7 +23,6 @@ from agent.overhead.workloads import Command, PingPong
 from agent.sections.probes import DEFAULT_SECTIONS, SECTIONS
 from agent.terminal import output as terminal
 from agent.terminal.files import cannot_write, save
-from agent.terminal.streams import KILLED_BY
 from agent.terminal.values import printable
 
 ROUNDS = 10

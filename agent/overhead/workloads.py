@@ -11,6 +11,7 @@ from pathlib import Path
 from agent.client.children import child, foreign_child
 from agent.client.interpreter import Invocation, own_module
 from agent.client.shell_words import hint
+from agent.exit_status import how_it_ended
 from agent.overhead.protocols import Missing, WorkloadFailed
 
 PINGPONG_TURNS = 40_000
@@ -42,8 +43,9 @@ def run_for_output(
 
 
 def _failed(command: str, status: int, output: bytes) -> WorkloadFailed:
-    words = output.decode(errors="replace").strip().splitlines()[-1:]
-    return WorkloadFailed(f"{command} exited with status {status}: {''.join(words)}")
+    last_line = output.decode(errors="replace").strip().rpartition("\n")[2]
+    said = f": {last_line}" if last_line else ""
+    return WorkloadFailed(f"{command} {how_it_ended(status)}{said}")
 
 
 class PingPong:

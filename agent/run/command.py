@@ -8,10 +8,10 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from agent.client.children import signal_name
 from agent.client.http_client import AgentClient
 from agent.client.shell_words import hint
 from agent.client.spawn import RunningAgent
+from agent.exit_status import KILLED_BY, signal_name
 from agent.model import Json
 from agent.run import processes, signals
 from agent.run.agents import NoAgent, an_agent
@@ -20,7 +20,6 @@ from agent.run.measurement import Measurement, NotMeasured, check_process, measu
 from agent.run.options import Options
 from agent.run.telling import Teller
 from agent.terminal.output import OutputFailed
-from agent.terminal.streams import KILLED_BY
 
 OWN_FAILURE = 125
 """Exit status of a failure before the command was run, as in env(1), nohup(1) and timeout(1)."""

@@ -9,10 +9,8 @@ import signal
 import sys
 from collections.abc import Callable
 
+from agent.exit_status import KILLED_BY
 from agent.terminal import output
-
-KILLED_BY = 128
-"""Exit status as in shells: this plus the number of a signal."""
 
 
 def run_command(command: Callable[[], int]) -> int:

@@ -250,7 +250,8 @@ def test_a_short_command_is_repeated(tmp_path: Path) -> None:
     ("arguments", "why"),
     [
         (["/nonexistent"], "No such file"),
-        (["sh", "-c", "echo out of luck >&2; exit 4"], "exited with status 4: out of luck"),
+        (["sh", "-c", "echo out of luck >&2; exit 4"], "exited with status 4: out of luck$"),
+        (["sh", "-c", "kill -KILL $$"], "^sh was killed by SIGKILL$"),
     ],
 )
 def test_a_command_that_fails_is_no_measurement(arguments: list[str], why: str) -> None:

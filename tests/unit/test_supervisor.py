@@ -102,7 +102,7 @@ def test_waiting_for_programs_leaves_nothing_to_the_garbage_collector() -> None:
             True,
             "SIGKILL, by the kernel's OOM killer; the evidence of run 7 is lost. ",
         ),
-        (signal.SIGRTMIN + 2, False, f"killed by signal {signal.SIGRTMIN + 2}; the evidence of"),
+        (signal.SIGRTMIN + 2, False, "killed by SIGRTMIN+2; the evidence of"),
     ],
 )
 def test_what_killed_the_agent_is_named(number: int, out_of_memory: bool, expected: str) -> None:

@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
+from agent.exit_status import signal_name
 from agent.parent_death import end_with_parent
 from agent.streams.shared import channel, control_groups, limits
 from agent.streams.shared.build_messages import AWAITED_EXECS, BuildAnswer, BuildRequest
@@ -181,7 +182,7 @@ def _how_it_ended(process: subprocess.Popen[bytes]) -> str:
     except subprocess.TimeoutExpired:
         return "it closed its channel and kept running"
     if code < 0:
-        return f"killed by {signal.Signals(-code).name}"
+        return f"killed by {signal_name(-code)}"
     return f"exit status {code}"
 
 

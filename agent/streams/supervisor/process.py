@@ -10,6 +10,7 @@ import signal
 import socket
 from collections.abc import Collection
 
+from agent.exit_status import KILLED_BY, signal_name
 from agent.streams.shared import control_groups, limits, privileges
 from agent.streams.shared.channel import Malformed
 from agent.streams.supervisor.supervisor import Supervisor, complain
@@ -17,9 +18,6 @@ from agent.streams.supervisor.supervisor import Supervisor, complain
 PATIENCE_S = 4.5
 """Time for the agent to end after a signal: it needs 3.5 s at most (`agent.processes.serving`), and
 all its processes are to be gone after 5 s."""
-
-KILLED_BY = 128
-"""Exit status as in shells: this plus the number of the signal that killed the agent."""
 
 
 def run(
@@ -55,11 +53,7 @@ def run(
 
 def _killed(number: int, run_id: str | None, out_of_memory: bool) -> str:
     """Return what the death of the agent by a signal means to whoever reads the log."""
-    try:
-        name = signal.Signals(number).name
-    except ValueError:  # a real-time signal, most of which have no name
-        name = f"signal {number}"
-    advice = ""
+    name, advice = signal_name(number), ""
     if number == signal.SIGKILL and out_of_memory:
         name, advice = f"{name}, by the kernel's OOM killer", f". {limits.memory()}"
     lost = "evidence that was not fetched" if run_id is None else f"the evidence of run {run_id}"

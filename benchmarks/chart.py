@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
+from agent.nouns import counted
 from agent.overhead.results import Measured, Result, WorkloadResult
 from agent.overhead.stats import Estimate, is_difference
 
@@ -98,8 +99,8 @@ def _heading(result: Result, workload: WorkloadResult) -> list[str]:
     machine = result.machine
     pairs = max((len(measured.pairs) for measured in workload.measured), default=0)
     subtitle = (
-        f"overhead per {workload.operation}, median of {pairs} pairs, bootstrap 95 % interval;"
-        f" {machine.cpus} CPUs, kernel {machine.kernel}"
+        f"overhead per {workload.operation}, median of {counted(pairs, 'pair')},"
+        f" bootstrap 95 % interval; {counted(machine.cpus, 'CPU')}, kernel {machine.kernel}"
     )
     return [_text(16, 24, _title(workload), "title"), _text(16, 44, subtitle, "small"), *_legend()]
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from agent.nouns import counted
 from agent.overhead.results import Result, WorkloadResult
 from agent.overhead.stats import Estimate
 from agent.overhead.table import interval_text
@@ -131,7 +132,7 @@ def _held_row(target: RatioTarget, pipe: WorkloadResult | None) -> Row:
         return row
     pairs = pipe.shared_rounds(target.numerator, target.denominator)
     if pairs < ENOUGH_PAIRS:
-        return replace(row, verdict=f"{pairs} pairs, needs {ENOUGH_PAIRS}")
+        return replace(row, verdict=f"{counted(pairs, 'pair')}, needs {ENOUGH_PAIRS}")
     return replace(row, verdict=_judge(ratio.high, target.limit))
 
 

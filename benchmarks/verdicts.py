@@ -14,6 +14,7 @@ from typing import Any
 
 from agent.client.http_client import AgentRefused, AgentUnreachable
 from agent.client.spawn import RunningAgent
+from agent.nouns import counted
 from agent.overhead.protocols import CannotMeasure, Missing, WorkloadFailed
 from benchmarks.verdict_loads import LOADS, Load
 
@@ -185,7 +186,7 @@ def beside(
                 if alarm:
                     alarms.append(alarm)
                     tell(described(alarm))
-            tell(f"{load.name}, {scope}: {runs} runs, {len(alarms)} alarms")
+            tell(f"{load.name}, {scope}: {counted(runs, 'run')}, {counted(len(alarms), 'alarm')}")
             yield Row(load.name, load.label, scope, runs, tuple(alarms))
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from agent.nouns import counted
 from agent.overhead.table import columns, missing_text
 from benchmarks.verdicts import FULL_RUNS, Rates, Row
 
@@ -29,7 +30,7 @@ SCOPE_NAMES = {"scope": "tree", "system": "machine"}
 
 def write_page(rates: Rates, machine: str) -> str:
     """Return the page in Markdown; ``machine`` describes where the runs were made."""
-    total = f"**{runs(rates.rows)} runs, {false(rates.rows)} false alarms.**"
+    total = f"**{runs(rates.rows)} runs, {counted(false(rates.rows), 'false alarm')}.**"
     table = "\n".join("| " + " | ".join(row) + " |" for row in _lines(rates.rows, markdown=True))
     parts = [INTRODUCTION, f"```text\n{machine}\n```", total, table, _missing(rates)]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -44,7 +45,8 @@ def render(rates: Rates) -> str:
 def verdict(rates: Rates) -> str:
     made, found = runs(rates.rows), false(rates.rows)
     most = max(_false_by_load(rates.rows).values(), default=0)
-    text = f"{made} runs in {rates.seconds:.0f} s, {found} false alarms, at most {most} of one load"
+    text = f"{counted(made, 'run')} in {rates.seconds:.0f} s, {counted(found, 'false alarm')}"
+    text += f", at most {most} of one load"
     if found > MOST_FALSE or most > MOST_FALSE_PER_LOAD:
         return f"{text}: FAIL"
     return f"{text}: {'pass' if made >= FULL_RUNS else f'needs {FULL_RUNS} runs'}"

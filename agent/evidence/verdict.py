@@ -6,8 +6,14 @@ from typing import Any
 
 from agent.evidence.checks import Check, events_ceased
 from agent.model import Json
+from agent.nouns import counted
 from agent.streams.collect.observed import StreamCounts
-from agent.streams.shared.kernel_counts import Edge, are_known, switched_out_of_process_1
+from agent.streams.shared.kernel_counts import (
+    Edge,
+    are_known,
+    switched_out_of_process_1,
+    words_on_process_1,
+)
 
 COMPLETE, DEGRADED, INVALID = "complete", "degraded", "invalid"
 MAX_UNMATCHED = 0.01
@@ -95,22 +101,20 @@ def judge(found: Findings) -> Verdict:
     reasons += _check_reasons(found.checks)
     reasons += _machine_reasons(found.edges)
     reasons += (
-        Reason("overflow", f"{section}: {count} latencies beyond the histogram's range")
+        Reason("overflow", f"{section}: {counted(count, 'latency')} beyond the histogram's range")
         for section, count in found.overflow.items()
         if count
     )
     if found.unseen_switches > MAX_UNSEEN * found.streams["runqlat"].produced + UNMATCHED_SLACK:
-        text = f"{found.unseen_switches} arrivals on a CPU that the kernel counted were not seen"
+        text = f"{found.unseen_switches:,} arrivals on a CPU that the kernel counted were not seen"
         reasons.append(Reason("unseen", text + _of_process_1(found.unseen_switches, found.edges)))
     return Verdict(tuple(reasons), found.streams, found.unseen_switches)
 
 
 def _of_process_1(missed: int, edges: tuple[Edge, Edge]) -> str:
     """Return the words for it if process 1 ran often enough to be why so much was not seen."""
-    switches = switched_out_of_process_1(edges)
-    if switches < missed / 2:
-        return ""
-    return f". Process 1 ran {switches} times, during which some kernels run no BPF program"
+    ran_too_seldom = switched_out_of_process_1(edges) < missed / 2
+    return "" if ran_too_seldom else f". {words_on_process_1(edges)}"
 
 
 def _stream_reasons(
@@ -118,14 +122,15 @@ def _stream_reasons(
 ) -> Iterator[Reason]:
     for name, counts in streams.items():
         if counts.produced != counts.received + counts.lost:
-            text = f"{name}: {counts.produced} produced, {counts.received} received"
-            yield Reason("unaccounted", f"{text}, {counts.lost} lost", INVALID)
+            text = f"{name}: {counts.produced:,} produced, {counts.received:,} received"
+            yield Reason("unaccounted", f"{text}, {counts.lost:,} lost", INVALID)
         if counts.lost:
-            yield Reason("lost", f"{name}: {counts.lost} of {counts.produced} events")
+            yield Reason("lost", f"{name}: {counts.lost:,} of {counted(counts.produced, 'event')}")
         if counts.collided:
-            yield Reason("collided", f"{name}: {counts.collided} intervals shared a slot")
+            intervals = counted(counts.collided, "interval")
+            yield Reason("collided", f"{name}: {intervals} shared a slot")
         if counts.unmatched > MAX_UNMATCHED * counts.produced + UNMATCHED_SLACK:
-            text = f"{name}: {counts.unmatched} ends without a beginning"
+            text = f"{name}: {counts.unmatched:,} ends without a beginning"
             yield Reason("unmatched", text + _of_process_1(counts.unmatched, edges))
 
 
@@ -133,16 +138,16 @@ def _folded_reasons(found: Findings) -> Iterator[Reason]:
     for name, lost in found.lost_by_folding.items():
         counts = found.streams.get(name, StreamCounts())
         if counts.folded:
-            text = f"{name}: {counts.folded} of {counts.produced} events were folded in the kernel"
-            text += ", since the agent did not read its buffer in time"
+            text = f"{name}: {counts.folded:,} of {counted(counts.produced, 'event')} folded in the"
+            text += " kernel, since the agent did not read its buffer in time"
             yield Reason("folded", f"{text}: {lost}")
 
 
 def _program_reasons(programs: Sequence[Mapping[str, Any]]) -> Iterator[Reason]:
     for program in programs:
         if program["recursion_misses"]:
-            text = f"{program['hook']}: skipped {program['recursion_misses']} times by the kernel"
-            yield Reason("recursion", text)
+            skipped = counted(program["recursion_misses"], "time")
+            yield Reason("recursion", f"{program['hook']}: skipped {skipped} by the kernel")
 
 
 def _check_reasons(checks: Sequence[Check]) -> Iterator[Reason]:

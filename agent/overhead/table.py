@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from agent.nouns import agreeing, counted
 from agent.overhead.machine import Machine
 from agent.overhead.protocols import Missing
 from agent.overhead.results import NOTHING, Measured, Result, WorkloadResult
@@ -32,7 +33,7 @@ def render_machine(machine: Machine) -> str:
     mitigated = [name for name, state in machine.mitigations.items() if "Mitigation" in state]
     return "\n".join(
         [
-            f"{machine.cpu_model}, {machine.cpus} CPUs, {machine.memory_mb} MB,"
+            f"{machine.cpu_model}, {counted(machine.cpus, 'CPU')}, {machine.memory_mb} MB,"
             f" kernel {machine.kernel} {machine.architecture}",
             f"governor {governor}, clocksource {machine.clocksource},"
             f" mitigations: {', '.join(mitigated) or 'none'}",
@@ -89,14 +90,12 @@ def _table(rows: Sequence[Sequence[str]], width: int) -> list[str]:
     lines = columns([HEADERS, *rows])
     if max(map(cells, lines)) <= width:
         return lines
-    return [
-        line
-        for label, slowdown, interval, pairs, overhead in rows
-        for line in (
-            label,
-            f"  slowdown {slowdown}, {HEADERS[2]} {interval}, {pairs} pairs: {overhead}",
-        )
-    ]
+    return [line for row in rows for line in _paragraph(*row)]
+
+
+def _paragraph(label: str, slowdown: str, interval: str, pairs: str, overhead: str) -> list[str]:
+    figures = f"slowdown {slowdown}, {HEADERS[2]} {interval}, {agreeing(pairs, 'pair')}"
+    return [label, f"  {figures}: {overhead}"]
 
 
 def _title(workload: WorkloadResult, floor: float | None) -> str:

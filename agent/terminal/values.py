@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from agent.nouns import agreeing
+
 ABSENT = "–"
 LONGEST_NAME = 24
 """Maximum number of characters shown of a name."""
@@ -54,8 +56,7 @@ def count(value: object) -> str:
 
 def counted(value: object, one: str) -> str:
     """Return a count with what is counted: ``1 exec``, ``2 execs``, ``2 flushes``."""
-    more = f"{one}es" if one.endswith("sh") else f"{one}s"
-    return f"{count(value)} {one if number(value) == 1 else more}"
+    return agreeing(count(value), one)
 
 
 def duration(microseconds: object) -> str:

@@ -260,7 +260,7 @@ def test_requests_folded_in_the_kernel_are_in_both_distributions_and_in_no_row()
     assert list(fold.checks(edges(), Accounts())) == []
     lost = fold.lost_by_folding()
     assert lost.keys() == {"biolatency", "bios"}
-    assert "1 of them belong in no histogram" in lost["biolatency"]
+    assert "1 of them in no histogram" in lost["biolatency"]
     assert all(text.endswith("the block_ checks were left out") for text in lost.values())
 
 

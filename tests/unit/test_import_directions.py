@@ -11,7 +11,7 @@ from fakes.imports import PACKAGE, SOURCES, imported, module_name, reachable
 
 WORDS = {
     *("agent", "agent.model", "agent.errors", "agent.internal_metrics", "agent.settings"),
-    *("agent.json_text", "agent.parent_death", "agent.exit_status"),
+    *("agent.json_text", "agent.parent_death", "agent.exit_status", "agent.nouns"),
 }
 """Modules that every part may import."""
 WIRING = {"agent.__main__", "agent.cli"}

@@ -4,11 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from agent.evidence.accounts import (
-    Accounts,
-)
+from agent.evidence.accounts import Accounts
 from agent.evidence.checks import SLACK, Check, _waits, events_ceased
-from agent.evidence.words import amount, percent
 
 
 @pytest.mark.parametrize(
@@ -131,26 +128,6 @@ def test_most_switches_unseen_means_that_events_have_ceased(
 ) -> None:
     assert events_ceased([Check("context_switches", "switches", ours, kernel, 0.01, 50)]) is ceased
     assert not events_ceased([Check("forks", "forks", ours, kernel, 0.01, 50)])
-
-
-@pytest.mark.parametrize(
-    ("value", "unit", "said"),
-    [
-        (1, "switches", "1 switch"),
-        (1.2, "forks", "1 fork"),
-        (2, "tasks", "2 tasks"),
-        (0, "u", "0 u"),
-    ],
-)
-def test_one_of_something_is_not_many(value: float, unit: str, said: str) -> None:
-    assert amount(value, unit) == said
-
-
-@pytest.mark.parametrize(
-    ("part", "said"), [(62.5, "625 %"), (0.2, "2 %"), (1e-9, "less than 0.01 %"), (0, "0 %")]
-)
-def test_a_percentage_has_no_exponent(part: float, said: str) -> None:
-    assert percent(part, 10) == said
 
 
 @pytest.mark.parametrize(

@@ -66,12 +66,15 @@ def test_an_empty_run_is_complete() -> None:
 @pytest.mark.parametrize(
     ("wrong", "code", "verdict", "expected"),
     [
-        ({"stream": replace(GOOD, received=9_997, lost=3)}, "lost", DEGRADED, "3 of 10000"),
-        ({"stream": replace(GOOD, received=9_999)}, "unaccounted", INVALID, "9999 received"),
+        ({"stream": replace(GOOD, received=9_997, lost=3)}, "lost", DEGRADED, "3 of 10,000 events"),
+        ({"stream": replace(GOOD, received=9_999)}, "unaccounted", INVALID, "9,999 received"),
         ({"stream": replace(GOOD, collided=7)}, "collided", DEGRADED, "7 intervals"),
-        ({"stream": replace(GOOD, unmatched=5_000)}, "unmatched", DEGRADED, "5000 ends"),
-        ({"misses": 4}, "recursion", DEGRADED, "sched_switch: skipped 4 times"),
-        ({"overflow": 2}, "overflow", DEGRADED, "2 latencies"),
+        ({"stream": replace(GOOD, collided=1)}, "collided", DEGRADED, "1 interval shared"),
+        ({"stream": replace(GOOD, unmatched=5_000)}, "unmatched", DEGRADED, "5,000 ends"),
+        ({"misses": 4}, "recursion", DEGRADED, "sched_switch: skipped 4 times by the"),
+        ({"misses": 1}, "recursion", DEGRADED, "sched_switch: skipped 1 time by the"),
+        ({"overflow": 2}, "overflow", DEGRADED, "2 latencies beyond"),
+        ({"overflow": 1}, "overflow", DEGRADED, "1 latency beyond"),
         ({"missing": {"exec": "why"}}, "section_unavailable", DEGRADED, "exec: why"),
         ({"faults": {"supervisor_lost": "gone"}}, "supervisor_lost", INVALID, "gone"),
         ({"gaps": ("outside",)}, "scope_incomplete", DEGRADED, "outside"),
@@ -121,7 +124,7 @@ def test_folding_in_the_kernel_is_a_reason_where_it_loses_something() -> None:
     verdict = judge(Findings(streams=streams, edges=(EDGE, EDGE), lost_by_folding=lossy))
     assert verdict.verdict == DEGRADED
     [text] = verdict.evidence()["reasons"]
-    assert text.startswith("folded: biolatency: 300 of 10000 events were folded in the kernel")
+    assert text.startswith("folded: biolatency: 300 of 10,000 events folded in the kernel")
     assert text.endswith(": their device is not known")
 
 

@@ -61,7 +61,7 @@ def rates(*alarms: Alarm) -> Rates:
 def test_the_table_counts_alarms_and_those_that_are_false() -> None:
     text = render(rates(alarm(), alarm("30 unseen")))
     assert "cpu_time 2, unseen 2" in text
-    assert "80 runs in 100 s, 1 false alarms, at most 1 of one load: needs 800 runs" in text
+    assert "80 runs in 100 s, 1 false alarm, at most 1 of one load: needs 800 runs" in text
     assert "pgbench not run: not installed" in text
     assert "at most 2 of one load: FAIL" in render(rates(alarm(), alarm()))
 

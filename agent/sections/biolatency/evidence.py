@@ -22,7 +22,11 @@ from agent.sections.fold import SectionFold, Taker, add_growth, latency
 from agent.streams.collect.observed import Stopped, StreamCounts
 from agent.streams.drain.batches import Words
 from agent.streams.drain.folded import Growth
-from agent.streams.shared.kernel_counts import Edge, switched_out_of_process_1
+from agent.streams.shared.kernel_counts import (
+    Edge,
+    switched_out_of_process_1,
+    words_on_process_1,
+)
 from agent.streams.shared.layout import LATENCY_BITS, LATENCY_MAX
 
 EVENTS_AT_ONCE = 2_048
@@ -111,7 +115,7 @@ class BiolatencyFold(SectionFold):
     def _lost_by_folding(self, stream: str) -> str:
         text = "their device, operation and size are not known"
         if untimed := self._folded_untimed[stream]:
-            text += f", {untimed:,} of them belong in no histogram"
+            text += f", {untimed:,} of them in no histogram"
         return text if self.scoped else f"{text}, and so the block_ checks were left out"
 
     def _is_comparable(self, readings: DiskReadings, device: str, number: int | None) -> bool:
@@ -181,7 +185,4 @@ def _consequence(edges: tuple[Edge, Edge]) -> str:
     """Return what a failed check means; one interrupt may complete as many requests as there are
     in flight, so process 1 is named however seldom it ran."""
     text = "Take the counts and times of this disk as uncertain by that share"
-    switches = switched_out_of_process_1(edges)
-    if not switches:
-        return text
-    return f"{text}. Process 1 ran {switches} times, during which some kernels run no BPF program"
+    return f"{text}. {words_on_process_1(edges)}" if switched_out_of_process_1(edges) else text

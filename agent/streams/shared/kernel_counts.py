@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from agent.nouns import counted
 from agent.sections.probes import probes_of
 from agent.streams.shared.namespaces import proc_is_ours
 
@@ -114,6 +115,12 @@ def switched_out_of_process_1(edges: tuple[Edge, Edge]) -> int:
     """Return how often process 1 was switched out between the edges; 0 if that is not known."""
     before, after = (edge.process_1_switches for edge in edges)
     return max(after - before, 0) if before is not None and after is not None else 0
+
+
+def words_on_process_1(edges: tuple[Edge, Edge]) -> str:
+    """Return the sentence on what may be unseen because process 1 ran between the edges."""
+    ran = counted(switched_out_of_process_1(edges), "time")
+    return f"Process 1 ran {ran}, during which some kernels run no BPF program"
 
 
 def stolen_ns(edges: tuple[Edge, Edge]) -> int:

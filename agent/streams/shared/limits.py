@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Optional
 
+from agent.nouns import counted
 from agent.streams.shared import control_groups
 from agent.streams.shared.causes import CannotCollect, cannot
 
@@ -82,8 +83,9 @@ def _processes() -> str:
     groups = control_groups.limits("pids")
     full = next((limit for limit in groups if not limit.left), None)
     if full is not None:
+        tasks = counted(full.allowed, "task")
         return (
-            f"The cgroup {full.file.parent} allows {full.allowed} tasks ({full.file.name}). "
+            f"The cgroup {full.file.parent} allows {tasks} ({full.file.name}). "
             "Raise it: TasksMax= (systemd), --pids-limit (containers)."
         )
     allowed, _ = resource.getrlimit(resource.RLIMIT_NPROC)

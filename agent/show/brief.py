@@ -1,9 +1,9 @@
-"""A short report: what was measured, what stands out of each section, and how far to trust it."""
+"""A short report: what was measured, what stands out in each section, and how far to trust it."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from agent.sections.shown import SUMMARIZED
+from agent.sections.shown import SHOWN
 from agent.show.finished import finished
 from agent.show.header import banner, covered, when
 from agent.show.layout import MARGIN, table
@@ -19,7 +19,7 @@ def brief(
 ) -> str:
     """Return the report, no line wider than ``width`` columns, ending in a newline.
 
-    ``told``: if nothing was measured, the reader knows why.
+    ``told``: whether the reader knows why nothing was measured, if that is so.
     """
     style = Style(color)
     screen = min(max(width, NARROWEST), WIDEST)
@@ -50,12 +50,12 @@ def sections(evidence: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return label and line of each section that was measured, or why it was not."""
     missing = mapping(evidence.get("unavailable"))
     lines = []
-    for name, (label, summary) in SUMMARIZED.items():
+    for name, shown in SHOWN.items():
         content = evidence.get(name)
         if isinstance(content, dict):
-            lines.append((label, summary(content)))
+            lines.append((shown.LABEL, shown.summary(content)))
         elif name in missing:
-            lines.append((label, f"not measured: {printable(missing[name], 1000)}"))
+            lines.append((shown.LABEL, f"not measured: {printable(missing[name], 1000)}"))
     return lines
 
 

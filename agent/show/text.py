@@ -72,14 +72,13 @@ def listed(evidence: Mapping[str, Any]) -> list[str]:
 
 def section(evidence: Mapping[str, Any], name: str, columns: int, style: Style) -> list[str]:
     """Return one section, or the reason why it is missing."""
-    title, lines_of = SHOWN[name]
-    content = evidence.get(name)
+    shown, content = SHOWN[name], evidence.get(name)
     if isinstance(content, dict):
-        return titled(title, lines_of(content, columns), style)
+        return titled(shown.TITLE, shown.lines(content, columns), style)
     if name in evidence:
-        return titled(title, [style.warning("malformed in this evidence")], style)
+        return titled(shown.TITLE, [style.warning("malformed in this evidence")], style)
     why = mapping(evidence.get("unavailable")).get(name)
-    return titled(title, [_not_measured(why, style)], style)
+    return titled(shown.TITLE, [_not_measured(why, style)], style)
 
 
 def details(evidence: Mapping[str, Any], columns: int, style: Style) -> list[list[str]]:

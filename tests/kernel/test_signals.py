@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import product, starmap
 from pathlib import Path
 from typing import Any
@@ -30,14 +30,14 @@ from fakes.waiting import PATIENCE_SECONDS, eventually
 
 from agent.client.http_client import AgentClient
 from agent.client.interpreter import own_module
+from agent.model import Json
 
 PARTIAL = "stopped in the middle of a run; its evidence: "
 
 
-def partial_evidence(log: str) -> dict[str, object]:
+def partial_evidence(log: str) -> Json:
     [line] = [line for line in log.splitlines() if PARTIAL in line]
-    evidence = json.loads(line.split(PARTIAL)[1])
-    assert isinstance(evidence, dict)
+    evidence: Json = json.loads(line.split(PARTIAL)[1])
     return evidence
 
 
@@ -47,6 +47,14 @@ def assert_ended_with_evidence(agent: Launched, run_id: str) -> None:
     evidence = partial_evidence(agent.log)
     assert evidence["run_id"] == run_id
     assert evidence["available"]
+
+
+@contextlib.contextmanager
+def in_a_run(folder: Path) -> Iterator[tuple[Launched, str]]:
+    """Yield an agent in the middle of a run, and the run's id."""
+    with service(folder / "log") as agent:
+        agent.settle()
+        yield agent, agent.start(sections=["exec"])["run_id"]
 
 
 SENT_BY_PEOPLE = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
@@ -67,9 +75,7 @@ SENT = [
 
 @pytest.mark.parametrize(("number", "target"), SENT)
 def test_a_signal_ends_all_of_the_agent(tmp_path: Path, target: str, number: int) -> None:
-    with service(tmp_path / "log") as agent:
-        agent.settle()
-        run_id = agent.start(sections=["exec"])["run_id"]
+    with in_a_run(tmp_path) as (agent, run_id):
         if target == "group":
             os.killpg(agent.supervisor, number)
         else:
@@ -104,16 +110,14 @@ def test_a_killed_supervisor_takes_the_agent_with_it(tmp_path: Path, bpftool: Bp
         agent.process.kill()
         assert bpftool.gone(maps)
         assert_ended_with_evidence(agent, run_id)
-        assert partial_evidence(agent.log)["completeness"]["verdict"] == "invalid"  # type: ignore[index]
+        assert partial_evidence(agent.log)["completeness"]["verdict"] == "invalid"
         assert "the privileged process is gone" in agent.log
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_an_agent_that_was_stopped_ends_as_well(tmp_path: Path, number: int) -> None:
     """It cannot log anything, but it must not keep the port and the probes."""
-    with service(tmp_path / "log") as agent:
-        agent.settle()
-        run_id = agent.start(sections=["exec"])["run_id"]
+    with in_a_run(tmp_path) as (agent, run_id):
         os.kill(agent.pid, signal.SIGSTOP)
         os.kill(agent.pid if number == signal.SIGKILL else agent.supervisor, number)
         assert agent.exit_status() == 128 + signal.SIGKILL
@@ -131,9 +135,7 @@ FATAL = (
 
 @pytest.mark.parametrize("number", FATAL)
 def test_evidence_that_is_lost_with_the_agent_is_reported(tmp_path: Path, number: int) -> None:
-    with service(tmp_path / "log") as agent:
-        agent.settle()
-        run_id = agent.start(sections=["exec"])["run_id"]
+    with in_a_run(tmp_path) as (agent, run_id):
         os.kill(agent.pid, number)
         assert agent.exit_status() == 128 + number
         name = signal.Signals(number).name
@@ -155,9 +157,7 @@ def test_an_agent_that_is_killed_between_runs_has_lost_what_was_not_fetched(
 
 @pytest.mark.parametrize("number", FATAL)
 def test_a_supervisor_that_dies_leaves_the_evidence(tmp_path: Path, number: int) -> None:
-    with service(tmp_path / "log") as agent:
-        agent.settle()
-        run_id = agent.start(sections=["exec"])["run_id"]
+    with in_a_run(tmp_path) as (agent, run_id):
         os.kill(agent.supervisor, number)
         assert_ended_with_evidence(agent, run_id)
 
@@ -166,9 +166,7 @@ def test_a_supervisor_that_dies_leaves_the_evidence(tmp_path: Path, number: int)
 
 
 def test_without_a_terminal_a_hangup_is_ignored(tmp_path: Path) -> None:
-    with service(tmp_path / "log") as agent:
-        agent.settle()
-        agent.start(sections=["exec"])
+    with in_a_run(tmp_path) as (agent, _):
         for pid in agent.processes().values():
             os.kill(pid, signal.SIGHUP)
         os.killpg(agent.supervisor, signal.SIGHUP)
@@ -257,9 +255,7 @@ def test_a_signal_to_all_of_it_during_a_compilation_is_no_crash(
 @pytest.mark.parametrize("target", ["supervisor", "agent"])
 def test_signals_without_end_do_not_change_how_it_ends(tmp_path: Path, target: str) -> None:
     """Up to the last moment, one of them could find its handler gone."""
-    with service(tmp_path / "log") as agent:
-        agent.settle()
-        agent.start(sections=["exec"])
+    with in_a_run(tmp_path) as (agent, _):
         pid = agent.supervisor if target == "supervisor" else agent.pid
         with contextlib.suppress(ProcessLookupError):
             while agent.process.poll() is None:

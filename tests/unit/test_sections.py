@@ -8,7 +8,7 @@ import pytest
 import agent
 from agent.sections.probes import DEFAULT_SECTIONS, DETAILS, PROBES, SECTIONS
 from agent.sections.registry import FAMILIES, REGISTRY
-from agent.sections.shown import SHOWN, SUMMARIZED
+from agent.sections.shown import SHOWN
 from agent.sections.spec import Probe
 from agent.streams.shared.layout import machine_geometry
 
@@ -16,7 +16,7 @@ FOLDER = Path(agent.__path__[0]) / "sections"
 
 
 def test_each_registry_lists_the_same_sections_in_the_same_order() -> None:
-    assert tuple(REGISTRY) == tuple(SHOWN) == tuple(SUMMARIZED) == SECTIONS
+    assert tuple(REGISTRY) == tuple(SHOWN) == SECTIONS
 
 
 def test_each_folder_is_registered() -> None:

@@ -5,20 +5,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from fakes.any_json import JSON
 from fakes.sample_evidence import detailed, evidence, latency
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.sections.probes import SECTIONS
 from agent.show.text import render
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
-    ),
-    max_leaves=8,
-)
 
 
 def test_everything_in_the_file_can_be_seen_with_all() -> None:

@@ -6,16 +6,10 @@ from typing import Any
 import pytest
 from fakes.sample_evidence import detailed, evidence, latency, status
 
-from agent.sections.probes import SECTIONS
-from agent.sections.shown import SHOWN
 from agent.show.text import render
 from agent.terminal.width import cells
 
 GOLDEN = Path(__file__).parent / "golden" / "evidence.txt"
-
-
-def test_every_section_of_the_contract_is_rendered_in_its_order() -> None:
-    assert tuple(SHOWN) == SECTIONS
 
 
 def test_the_whole_document() -> None:

@@ -13,6 +13,7 @@ import pytest
 from fakes import faults
 from fakes.copied_package import Copy
 from fakes.durations import assert_lasted
+from fakes.needs import needs
 from fakes.proc import state
 from fakes.program import Program, program
 from fakes.real_agent import RealAgent
@@ -25,17 +26,13 @@ SECONDS = 0.6
 NUMBERS = {name: number for number, name in syscall_names().items()}
 # arm64 has no poll(): the C library makes it of ppoll(), which is restarted under its own name
 CALLS = [
-    pytest.param(
-        "poll", marks=pytest.mark.skipif("poll" not in NUMBERS, reason="no such call here")
-    ),
+    pytest.param("poll", marks=needs("poll" in NUMBERS, "a call poll()")),
     "futex",
     "nanosleep",
     "clock_nanosleep",
 ]
 
-pytestmark = pytest.mark.skipif(
-    platform.machine() not in ("x86_64", "aarch64"), reason="unknown registers"
-)
+pytestmark = needs(platform.machine() in ("x86_64", "aarch64"), "registers that are known")
 
 
 def is_in(pid: int, call: str) -> bool:

@@ -1,7 +1,6 @@
 """The scope ``caller``: the process at the other end of the connection."""
 
 import json
-import socket
 import subprocess
 import sys
 from typing import Any
@@ -10,6 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 from fakes.marks import MARKS, marks
+from fakes.own_network import own_network
 from fakes.program import PROGRAMS
 from fakes.real_agent import ANSWER_SECONDS, RealAgent, running
 
@@ -38,19 +38,9 @@ def test_a_caller_by_ipv4_is_known_to_an_agent_on_every_address() -> None:
             assert marks(evidence) == 2 * MARKS
 
 
-def address_of_this_machine() -> str:
-    """Return an address of this machine that other machines can use."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_route:
-        try:
-            any_route.connect(("192.0.2.1", 9))
-        except OSError as error:
-            pytest.skip(f"this machine has no network: {error.strerror}")
-        address: str = any_route.getsockname()[0]
-    return address
-
-
 def test_a_caller_over_a_network_is_refused() -> None:
-    with running(["--host", address_of_this_machine()], ready=False) as agent:
+    address = "192.0.2.1"  # of no machine (RFC 5737)
+    with own_network(address), running(["--host", address], ready=False) as agent:
         body = {"scope": "caller"}
         answer = requests.post(f"{agent.url}/start", json=body, timeout=ANSWER_SECONDS)
         assert (answer.status_code, answer.json()["error"]) == (422, "caller_not_local")

@@ -90,7 +90,8 @@ class HeldCommand:
         """
         with signals.blocked():
             began = time.monotonic()
-            os.write(self._gate, b"!")
+            with contextlib.suppress(BrokenPipeError):  # it was killed while it was held
+                os.write(self._gate, b"!")
             os.kill(self.pid, signal.SIGCONT)
             failed = os.read(self._report, _FAILED.size)  # until the exec has closed it
             while not (found := os.wait4(self.pid, os.WNOHANG))[0]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from fakes.agent_server import FakeAgent, Request
 from fakes.run_agent import RunAgent, state
-from fakes.run_command import PYTHON, environment, line, ready
+from fakes.run_command import PYTHON, environment, line, ready, run
 from fakes.terminals import CTRL_C, on_terminal
 from fakes.waiting import eventually
 
@@ -168,6 +168,14 @@ def test_killed_while_it_holds_the_command_it_leaves_nothing(agent: RunAgent) ->
     with subprocess.Popen(command, env=environment()) as process:
         process.wait()
     eventually(lambda: not state(held[0]))
+
+
+def test_a_command_that_is_killed_while_it_is_held_is_reported_as_killed(agent: RunAgent) -> None:
+    agent.on_start = lambda pid: os.kill(pid, signal.SIGKILL)
+    done = run(agent, ["true"])
+    assert done.returncode == -signal.SIGKILL
+    assert "ended     killed by SIGKILL\n" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_killed_while_the_command_runs_it_takes_the_command_with_it(agent: RunAgent) -> None:

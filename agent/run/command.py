@@ -43,13 +43,13 @@ def run_command(arguments: Sequence[str], options: Options) -> int:
     except signals.Interrupted as error:
         teller.say("interrupted before the command was run")
         return die_of(error.number)
-    with contextlib.suppress(OutputFailed):  # there is nobody to tell
+    with contextlib.suppress(OutputFailed):  # it could not be reported anywhere
         teller.report(document, sys.stderr)
     return ended.status if ended.status >= 0 else die_of(-ended.status)
 
 
 class _Session:
-    """One command, with whatever can be had around it."""
+    """One command, and the run about it if there can be one."""
 
     def __init__(self, arguments: Sequence[str], options: Options, teller: Teller) -> None:
         self._arguments = arguments
@@ -73,7 +73,7 @@ class _Session:
             # from here on they are the command's, also until our own agent has ended
             after_all.enter_context(signals.dropped())
             ended = command.run(lambda: self._reap(command.pid))
-            left = processes.left_behind(self._agents_pids())
+            left = processes.left_behind(self._agents_group())
             evidence = self._evidence(run, why_not)
             return ended, {**evidence, "command": described(self._arguments, ended, left)}
 
@@ -110,12 +110,15 @@ class _Session:
         return {"available": False, "reason": why_not}
 
     def _reap(self, command: int) -> None:
+        own = [command]
         if isinstance(self._agent, RunningAgent):
-            self._agent.process.poll()  # it is for Popen to learn how it ended
-        processes.reap_orphans(command)
+            self._agent.process.poll()
+            own.append(self._agent.pid)  # it may end only now
+        processes.reap_orphans(own)
 
-    def _agents_pids(self) -> set[int]:
-        return {self._agent.pid} if isinstance(self._agent, RunningAgent) else set()
+    def _agents_group(self) -> int | None:
+        """Return the process group of an agent of our own, which it leads."""
+        return self._agent.pid if isinstance(self._agent, RunningAgent) else None
 
 
 def described(arguments: Sequence[str], ended: Ended, left: Sequence[processes.Process]) -> Json:

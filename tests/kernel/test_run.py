@@ -173,6 +173,20 @@ def test_an_agent_of_its_own_that_is_killed_is_told_in_a_line(tmp_path: Path, wh
     assert "\n" not in json.loads(file.read_text())["reason"]
 
 
+def test_an_agent_that_outlives_its_supervisor_is_not_left_by_the_command(tmp_path: Path) -> None:
+    """It serves what it has for a moment more, as a child of ours."""
+    file = tmp_path / "x.json"
+    command = alone("run", "--json", file, "--", "sh", "-c", "echo ready; read go")
+    with ready(command, stdin=subprocess.PIPE) as running:
+        agents = {name_of(pid): pid for pid in descendants(running.pid)}
+        os.kill(agents["cba-supervisor"], signal.SIGKILL)
+        _, said = running.communicate("go\n")
+    assert running.returncode == 0
+    assert "cba-agent" not in said
+    assert json.loads(file.read_text())["command"]["left_behind"] == []
+    eventually(lambda: not state_of(agents["cba-agent"]))
+
+
 # --- record
 
 

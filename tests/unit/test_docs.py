@@ -257,7 +257,7 @@ def test_every_option(command: str, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_every_field_of_what_a_command_took() -> None:
     ended = Ended(0, 1.0, 1.0, 1.0, None, 1)
-    took = described(["a"], ended, [Process(1, 1, "S", "a")])
+    took = described(["a"], ended, [Process(1, 1, 1, "S", "a")])
     heading = "What a command took"
     hold(SETTINGS, heading, paths(took), names(SETTINGS, heading))
 

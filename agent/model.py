@@ -21,6 +21,9 @@ about sixty lines of every scrape."""
 LONGEST_PATH = 4095
 """PATH_MAX without its NUL (include/uapi/linux/limits.h)."""
 
+OF_A_PROCESS = "the line 0:: of /proc/PID/cgroup shows the path of a process's cgroup"
+"""A hint for messages about a wrong path."""
+
 NOT_IN_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 """Control characters (including newline and NUL) and lone surrogates, which UTF-8 cannot encode."""
 
@@ -41,9 +44,6 @@ def wrong_with_path(path: str) -> str | None:
     if ".." in path.split("/"):
         return f'contains ".."; {OF_A_PROCESS}'
     return _wrong_with_text(path, LONGEST_PATH)
-
-
-OF_A_PROCESS = "the line 0:: of /proc/PID/cgroup shows the path of a process's cgroup"
 
 
 def _wrong_with_text(text: str, longest: int) -> str | None:

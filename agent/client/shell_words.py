@@ -1,4 +1,4 @@
-"""What a user who expected a shell to run a command needs to be told."""
+"""What to tell a user who expected a shell to run a command."""
 
 import re
 import shlex

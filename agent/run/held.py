@@ -82,7 +82,7 @@ class HeldCommand:
         os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
         self._floor = _resident_peak(self.pid) + GROWTH_UNTIL_EXEC
 
-    def run(self, on_child: Callable[[], None] = lambda: None) -> Ended:
+    def run(self, on_child: Callable[[], None]) -> Ended:
         """Let the command go, and wait for its end. Raises `CannotRun`.
 
         Meanwhile signals that other processes send to this one are passed on to it. ``on_child`` is

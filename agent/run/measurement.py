@@ -33,19 +33,20 @@ class Measurement:
     ) -> Json:
         """Begin the run, and return the agent's answer. Raises `NotMeasured`.
 
-        While another run is in progress, call ``on_busy`` once and wait, for ``patience_s``. It is
-        told which run that is and how to end it: if its client was killed, nobody else does.
+        While another run is in progress, call ``on_busy`` once and wait, for ``patience_s``. Its
+        argument says which run that is, and how to end it: if the run's client was killed, no other
+        process does.
         """
         deadline = time.monotonic() + patience_s
-        told = False
+        reported = False
         while (answer := self._try(body)) is None:
             if time.monotonic() >= deadline:
                 raise NotMeasured(
                     f"another run did not end in {patience_s:g} s (--wait): {self._busy()}"
                 )
-            if not told:
+            if not reported:
                 on_busy(self._busy())
-                told = True
+                reported = True
             time.sleep(min(POLL_S, max(deadline - time.monotonic(), 0)))
         return answer
 
@@ -115,6 +116,6 @@ def check_process(started: Mapping[str, Any], pid: int, forked_at: datetime) -> 
         same = False
     if not same:
         raise NotMeasured(
-            f"for the agent process {pid} is another one than for us: it is on another machine, "
+            f"the agent's process {pid} is a different one: the agent is on another machine, "
             "or in another pid namespace"
         )

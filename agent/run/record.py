@@ -5,7 +5,7 @@ import os
 import select
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from agent.model import Json
@@ -60,8 +60,8 @@ def _measured(
 
 
 @contextlib.contextmanager
-def _process(scope: str | Mapping[str, Any]) -> Any:
-    """Yield a descriptor of the scope's process; None where there is none, or none to be had."""
+def _process(scope: str | Mapping[str, Any]) -> Iterator[int | None]:
+    """Yield a descriptor of the scope's process; None without one, or if it cannot be opened."""
     try:
         fd = os.pidfd_open(scope["pid"]) if isinstance(scope, Mapping) and "pid" in scope else None
     except OSError:

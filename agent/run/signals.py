@@ -26,8 +26,8 @@ PASSED_ON = frozenset(
 
 _GIVING_UP = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
 
-
 LONGEST_WAIT_S = 3600.0
+"""sigtimedwait(2) takes no infinite time; whoever waits longer calls again."""
 
 
 class Interrupted(BaseException):

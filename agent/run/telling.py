@@ -19,11 +19,11 @@ class Teller:
     def __init__(self, name: str, options: Options) -> None:
         self._name = name
         self._options = options
-        self._told = ""
+        self._said_why = ""
 
     def no_evidence(self, why: str) -> None:
         """Say why nothing is measured; the report on the same stream does not repeat it."""
-        self._told = why
+        self._said_why = why
         self.say(f"no evidence: {why}")
 
     def say(self, text: str) -> None:
@@ -57,8 +57,9 @@ class Teller:
             return self._save(options.output, brief(document, FILE_COLUMNS)) and saved
         if not options.quiet:
             color = terminal.wants_color(stream)
-            told = document.get("available") is False and document.get("reason") == self._told
-            report = brief(document, terminal.columns(stream), color, told=told)
+            unavailable = document.get("available") is False
+            known = unavailable and document.get("reason") == self._said_why
+            report = brief(document, terminal.columns(stream), color, reason_known=known)
             terminal.write(report, stream)
         return saved
 

@@ -15,18 +15,18 @@ from agent.terminal.width import fit
 
 
 def brief(
-    evidence: Mapping[str, Any], width: int = 80, color: bool = False, *, told: bool = False
+    evidence: Mapping[str, Any], width: int = 80, color: bool = False, *, reason_known: bool = False
 ) -> str:
     """Return the report, no line wider than ``width`` columns, ending in a newline.
 
-    ``told``: whether the reader knows why nothing was measured, if that is so.
+    ``reason_known``: if nothing was measured, the reader has been told why.
     """
     style = Style(color)
     screen = min(max(width, NARROWEST), WIDEST)
     columns = screen - len(MARGIN)
     parts = [banner(evidence, style), [*subject(evidence, columns)]]
     if evidence.get("available") is False:
-        parts.append([] if told else table([("evidence", nothing(evidence))], columns))
+        parts.append([] if reason_known else table([("evidence", nothing(evidence))], columns))
     else:
         parts += [
             table(sections(evidence), columns),

@@ -62,7 +62,7 @@ def events(evidence: Mapping[str, Any], columns: int, style: Style) -> list[str]
 def checks(evidence: Mapping[str, Any], style: Style) -> list[str]:
     """Return the names of the checks that passed, and in full what the others found.
 
-    A check that passed without being conclusive could not have failed, and is told as such.
+    A check that passed without being conclusive could not have failed, so it is listed apart.
     """
     listed = objects(evidence.get("checks"))
     if not listed:

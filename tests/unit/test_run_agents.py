@@ -81,7 +81,9 @@ def test_an_agent_that_takes_the_number_for_another_process(agent: RunAgent) -> 
     agent.elsewhere = timedelta(days=3)
     done = run(agent, ["sh", "-c", "exit 7"])
     assert done.returncode == 7
-    assert "it is on another machine, or in another pid namespace" in " ".join(done.stderr.split())
+    assert "the agent is on another machine, or in another pid namespace" in " ".join(
+        done.stderr.split()
+    )
     assert agent.routes[-1] == "POST /stop", "its own run is ended"
     assert "Verdict" not in done.stderr
 

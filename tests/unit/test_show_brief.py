@@ -133,8 +133,8 @@ def test_a_check_that_failed_is_quoted() -> None:
 def test_without_evidence_the_reason_stands_once() -> None:
     none = {"available": False, "reason": "no agent", "command": COMMAND}
     assert rows(brief(none))["evidence"] == "none: no agent"
-    assert "no agent" not in brief(none, told=True)
-    assert "2.31 s wall" in brief(none, told=True)
+    assert "no agent" not in brief(none, reason_known=True)
+    assert "2.31 s wall" in brief(none, reason_known=True)
 
 
 def test_a_signal_and_what_is_left_are_named() -> None:

@@ -32,8 +32,6 @@ LEFT_OUT = {
     "folded": "folded in the kernel without a time",
 }
 """Reasons of ``not_in_histogram`` in words."""
-ONE_LINE = 10**9
-"""Columns of a text that is folded later."""
 
 
 def lines(section: Mapping[str, Any], width: int) -> list[str]:
@@ -43,7 +41,7 @@ def lines(section: Mapping[str, Any], width: int) -> list[str]:
     summary, *distribution = latency(section, width)
     return [
         summary,
-        *_left_out(objects(section.get("not_in_histogram")), width),
+        *wrapped(_left_out(objects(section.get("not_in_histogram"))), width, " "),
         *distribution,
         *_by_operation(operations, width),
         *_failed(operations),
@@ -52,13 +50,12 @@ def lines(section: Mapping[str, Any], width: int) -> list[str]:
     ]
 
 
-def _left_out(reasons: list[Mapping[str, Any]], width: int) -> list[str]:
-    """Say how many requests are not in the histogram and why, the most frequent reason first."""
-    if not reasons:
-        return []
-    items = [f"{count(row.get('count'))} {_why(row)}{_time(row)}" for row in reasons]
-    items[0] = f"not in the histogram: {items[0]}"
-    return wrapped([*(f"{item}," for item in items[:-1]), items[-1]], width, " ")
+def _left_out(reasons: list[Mapping[str, Any]]) -> list[str]:
+    """Return the parts of a sentence: how many requests are not in the histogram, by reason."""
+    parts = [f"{count(row.get('count'))} {_why(row)}{_time(row)}" for row in reasons]
+    if parts:
+        parts[0] = f"not in the histogram: {parts[0]}"
+    return [*(f"{part}," for part in parts[:-1]), *parts[-1:]]
 
 
 def _why(row: Mapping[str, Any]) -> str:
@@ -145,7 +142,8 @@ def summary(section: Mapping[str, Any]) -> str:
         parts.append(f"{counted(section.get('count'), 'request')}, {quantiles(section)}")
     # those that failed are named below, with their disk
     reasons = objects(section.get("not_in_histogram"))
-    parts += _left_out([row for row in reasons if row.get("reason") != "failed"], ONE_LINE)
+    others = _left_out([row for row in reasons if row.get("reason") != "failed"])
+    parts += [" ".join(others)] if others else []
     parts += _failed(objects(section.get("by_operation")))
     parts += _still_open(mapping(section.get("open_at_stop")))
     return "; ".join(parts) or "no request"

@@ -168,8 +168,8 @@ inline_always void forget_entry(u32 tid)
 }
 
 /*
- * A task that leaves the scope: what it enters and returns from meanwhile is not seen, so if it comes
- * back, its call then is to be found out anew.
+ * A task leaves the scope. What it enters and returns from outside of it is not seen, so if it comes
+ * back, the call that it is in has to be determined again.
  */
 inline_always void leave_call(u32 tid)
 {

@@ -197,8 +197,9 @@ inline_always void compare_wait(struct task_slot *slot, struct run_queue *here, 
 
 /*
  * Take `ns` that the scheduler accounts for waits that we did not time off its side; its total is, or
- * is about to be, `run_delay`. What it has gained is known in units of 64 ns. That is nothing beside
- * a wait of ours, but a task that has none is to be equal: there all of the total comes off.
+ * is about to be, `run_delay`. What it has gained is known in units of 64 ns. That is negligible where
+ * there is a wait of ours, but a task that has none must agree exactly: there all of the total comes
+ * off.
  */
 inline_always void discount(struct task_slot *slot, u64 ns, u64 run_delay)
 {
@@ -328,7 +329,7 @@ inline_always u32 sleeps_queued(u64 task)
 
 #if WITH_TURN_ACCOUNT
 
-/* From here on compare CPU time anew: the turn that ends was not seen from its beginning. */
+/* Compare CPU time from here on only: the turn that ends was not seen from its beginning. */
 inline_always void skip_turn(struct task_slot *slot, u64 task)
 {
 	struct task_origin *origin = origin_of(slot->tid);

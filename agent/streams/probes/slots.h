@@ -60,8 +60,8 @@ inline_always void disown(u32 tid)
 }
 
 /*
- * The last switch of a task. If its id belongs to a new task already, that has an account since its
- * birth, which a task has no longer after its exit began.
+ * The last switch of a task. If the slot has an account, it is that of a new task with the same id:
+ * the account of a task ends when its exit begins.
  */
 inline_always void leave_for_good(u32 tid)
 {

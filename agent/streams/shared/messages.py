@@ -25,8 +25,8 @@ TABLES = (
     "folded_sums",
     *(table.name for probe in PROBES for table in probe.tables),
 )
-"""The maps that the agent gets besides the transport's buffers. It gets no program and no link,
-since it could attach with one."""
+"""The maps that the agent gets in addition to the transport's buffers. It gets no program and no
+link, since it could attach with one."""
 
 SUMMARIES = "summaries"
 """Name of the fd for the file of struct task_summary sent with the answer to ``disarm``."""

@@ -1,8 +1,8 @@
 """Resolve a run's scope, from the request to the root of a process tree. Privileged side.
 
 A scope arrives as numbers and addresses only. Finding the process at the other end of a connection
-requires the privilege to inspect other processes, so it is done here. The kernel is
-asked which process a number means, not /proc, which may belong to another pid namespace.
+requires the privilege to inspect other processes, so it is done here. The kernel is asked which
+process a number means, not /proc, which may belong to another pid namespace.
 """
 
 import ipaddress

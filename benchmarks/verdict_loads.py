@@ -7,6 +7,7 @@ import os
 import shlex
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
@@ -259,6 +260,30 @@ def _needs_root() -> Missing | None:
     return missing_tool("mkfs.ext4", "e2fsprogs")
 
 
+WRITER = (
+    "import os, sys\n"
+    "fd = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT)\n"
+    "for _ in range(8): os.write(fd, bytes(1 << 24))\n"
+    "os.ftruncate(fd, 0)\n"
+)
+WAKER = "import time\nwhile True: time.sleep(0.0003)\n"
+
+
+@contextmanager
+def beside_a_waker() -> Iterator[int]:
+    """Write a file again and again on one CPU, beside a task that wakes often.
+
+    A wakeup that asks for a switch stops the scheduler's clock; where the kernel does not preempt
+    itself, the switch comes milliseconds later.
+    """
+    (cpu,) = last_cpu()
+    alone = ("taskset", "-c", str(cpu), sys.executable, "-ISc")
+    with tempfile.TemporaryDirectory(prefix="chainbench-writer-", dir=DISK) as folder:
+        writer = again_and_again((*alone, WRITER, f"{folder}/data"))
+        with tree((*alone, WAKER)), tree(writer) as root:
+            yield root
+
+
 LOADS = (
     Load("idle", "nothing but a shell that sleeps", always(), idle),
     Load("exec", "one `/bin/true` after another", always(), short_commands),
@@ -270,4 +295,5 @@ LOADS = (
     Load("strace", "strace beside a `dd`", always(("strace", "strace")), straced),
     Load("tracers", "two other tracers beside a ping-pong", _needs_tracers, traced),
     Load("journal", "fsync and O_DSYNC on ext4", _needs_root, journal),
+    Load("wakeups", "writes beside a task that wakes often, on one CPU", always(), beside_a_waker),
 )

@@ -2,8 +2,11 @@
 
 CHAINBENCH_REQUIRE_KERNEL=1 turns skips of kernel tests, and skips for a missing program or
 library, into failures. What remains a skip is what only another kernel would have; its reason
-begins with ``not on this kernel: `` (fakes.needs). Tests marked ``thorough`` run with
-CHAINBENCH_THOROUGH=1 and are deselected otherwise.
+begins with ``not on this kernel: `` (fakes.needs).
+
+Tests marked ``thorough`` run with CHAINBENCH_THOROUGH=1 and are deselected otherwise;
+``thorough(but="id")`` leaves one parameter set of the test selected. Property tests try fewer
+examples then.
 
 Everything under tests/kernel carries the marker ``kernel``. Helpers that several tests share are
 modules in tests/fakes (``from fakes.name import thing``).
@@ -25,17 +28,21 @@ import pytest
 # Last in the search path: benchmarks/ is found here, but agent only where it is installed.
 sys.path.append(str(Path(__file__).parents[1]))
 
+REQUIRED = os.environ.get("CHAINBENCH_REQUIRE_KERNEL") == "1"
+THOROUGH = os.environ.get("CHAINBENCH_THOROUGH") == "1"
+
 # How long an example takes depends on the machine, and no test here asserts time.
 hypothesis.settings.register_profile(
-    "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    "untimed",
+    deadline=None,
+    max_examples=100 if THOROUGH else 20,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("untimed")
 
 # What is printed depends on the locale; tests of that choose their own.
 os.environ["LC_ALL"] = "C.UTF-8"
 
-REQUIRED = os.environ.get("CHAINBENCH_REQUIRE_KERNEL") == "1"
-THOROUGH = os.environ.get("CHAINBENCH_THOROUGH") == "1"
 KERNEL_TESTS = Path(__file__).parent / "kernel"
 
 # Debian puts bpftool and the like in directories that an ordinary user's PATH leaves out.
@@ -78,12 +85,22 @@ def why_no_ebpf() -> str | None:
     return None
 
 
+def takes_long(item: pytest.Item) -> bool:
+    marker = item.get_closest_marker("thorough")
+    return marker is not None and marker.kwargs.get("but") != parameter_id(item)
+
+
+def parameter_id(item: pytest.Item) -> str:
+    """Return what stands between brackets in the test's name, or an empty string."""
+    return item.name.partition("[")[2].removesuffix("]")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(KERNEL_TESTS):
             item.add_marker(pytest.mark.kernel)
     if not THOROUGH:
-        left_out = [item for item in items if item.get_closest_marker("thorough")]
+        left_out = [item for item in items if takes_long(item)]
         # pytest shows their number in its last line
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]

@@ -77,6 +77,7 @@ def test_short_waits_are_explained_one_by_one(agent: RealAgent, sections: list[s
     assert max(map(unexplained, checks)) < RELATIVE_BOUND
 
 
+@pytest.mark.thorough
 def test_on_a_kernel_without_casts_as_well(copy: Copy) -> None:
     copy.inject(faults.kernel_lacks, "bpf_rdonly_cast")
     with copy.launched() as agent:
@@ -84,6 +85,7 @@ def test_on_a_kernel_without_casts_as_well(copy: Copy) -> None:
         assert unexplained(checks_of(of_players(agent))["run_queue_wait"]) < 0.01
 
 
+@pytest.mark.thorough
 def test_where_a_task_does_not_lead_to_its_run_queue_nothing_is_explained(copy: Copy) -> None:
     """Simulate a kernel without CONFIG_FAIR_GROUP_SCHED."""
     copy.inject(faults.kernel_lacks, "cfs_rq.rq")
@@ -105,6 +107,7 @@ def test_waits_for_a_disk_on_a_cpu_that_idles(agent: RealAgent, tool: Any, tmp_p
     assert cpu["pass"], cpu
 
 
+@pytest.mark.thorough
 def test_cpu_time_of_a_task_that_has_exited(agent: RealAgent) -> None:
     """The scheduler updates it at each tick: up to 4 ms at 250 Hz would be missing.
 
@@ -132,6 +135,7 @@ def test_programs_of_other_tracers_are_no_error_of_ours(copy: Copy) -> None:
     assert unexplained(check) < 0.001
 
 
+@pytest.mark.thorough
 def test_a_command_whose_only_turn_was_not_seen_to_begin(copy: Copy) -> None:
     """Its time was in no state, and `lifetimes` failed."""
     copy.inject(faults.in_c, "ARRIVALS_UNSEEN")
@@ -261,6 +265,7 @@ def test_tasks_with_unseen_switches_are_compared_as_well(
 # --- an agent with wrong figures
 
 
+@pytest.mark.thorough(but="a tenth too long")
 @pytest.mark.parametrize(
     "fault",
     ["WAKEUPS_TOO_EARLY", "WAITS_MISSED", "WAITS_TOO_LONG"],
@@ -275,6 +280,7 @@ def test_waits_that_are_wrong_are_found(copy: Copy, tool: Any, fault: str) -> No
     assert evidence["completeness"]["verdict"] == "degraded"
 
 
+@pytest.mark.thorough
 def test_a_kernel_that_accounts_otherwise_is_found(copy: Copy) -> None:
     """Waits are compared with what the scheduler is about to account, 5 µs less than it will."""
     copy.inject(faults.in_c, "CLOCK_RENEWED")
@@ -284,6 +290,7 @@ def test_a_kernel_that_accounts_otherwise_is_found(copy: Copy) -> None:
     assert not checks_of(evidence)["run_queue_wait"]["pass"]
 
 
+@pytest.mark.thorough(but="one in twenty missed")
 @pytest.mark.parametrize(
     "fault", ["TURNS_TOO_LONG", "TURNS_MISSED"], ids=["a tenth too long", "one in twenty missed"]
 )

@@ -37,6 +37,7 @@ def nothing_is_attached(agent: Launched, bpftool: Bpftool) -> bool:
     return not bpftool.linked(bpftool.programs(held(agent.supervisor, "map")))
 
 
+@pytest.mark.thorough
 def test_what_does_not_compile_is_reported_and_tried_again(copy: Copy, bpftool: Bpftool) -> None:
     copy.inject(faults.in_c, "DOES_NOT_COMPILE")
     with copy.launched() as agent:
@@ -53,6 +54,7 @@ def test_what_does_not_compile_is_reported_and_tried_again(copy: Copy, bpftool: 
             pass
 
 
+@pytest.mark.thorough(but="refused by the verifier")
 @pytest.mark.parametrize(
     ("broken", "expected"),
     [
@@ -93,6 +95,7 @@ def test_one_section_is_missing_and_the_others_run(
         assert not any(name.startswith("cba_rq_") for name in attached)
 
 
+@pytest.mark.thorough(but="an older kernel")
 @pytest.mark.parametrize(
     ("fault", "expected"),
     [
@@ -120,6 +123,7 @@ def test_reasons_are_known_without_what_newer_kernels_have(
     assert_lasted(row["ms"], run.evidence, own_ms)
 
 
+@pytest.mark.thorough(but="SMP")
 @pytest.mark.parametrize(
     ("field", "body"),
     [
@@ -142,6 +146,7 @@ def test_without_the_schedulers_account_what_does_not_need_it_runs(
         assert agent.stop()["available"]
 
 
+@pytest.mark.thorough
 def test_a_refused_program_that_every_section_needs(copy: Copy, bpftool: Bpftool) -> None:
     for fault in refused("on_task_newtask"):
         copy.inject(*fault)
@@ -153,6 +158,7 @@ def test_a_refused_program_that_every_section_needs(copy: Copy, bpftool: Bpftool
         assert not bpftool.programs(held(agent.supervisor, "map"))
 
 
+@pytest.mark.thorough
 def test_without_what_says_who_belongs_to_a_run_it_is_degraded(copy: Copy) -> None:
     """It is no section's own program, so no section is missing."""
     copy.inject(faults.attaching_is_refused, "task_newtask")
@@ -189,6 +195,7 @@ def test_a_compiler_that_crashes_is_reported_and_tried_again(copy: Copy, bpftool
             pass
 
 
+@pytest.mark.thorough
 def test_a_compiler_that_hangs_is_reported_and_tried_again(copy: Copy, bpftool: Bpftool) -> None:
     """A busy machine needs longer than this limit, so that no compilation has to succeed here."""
     copy.inject(faults.hangs_with_fewer_programs_than, OF_ALL_SECTIONS)

@@ -83,6 +83,7 @@ def test_where_the_kernel_cannot_call_back_they_are_known_on_request(
     assert evidence["manifest"]["details"] == {"exec_failures": ["tp_btf/sys_exit"]}
 
 
+@pytest.mark.thorough
 @needs_callbacks
 @needs_two_cpus
 def test_an_attempt_that_could_not_be_awaited_is_reported(tmp_path: Path) -> None:

@@ -82,6 +82,7 @@ def test_a_full_ring_loses_what_it_counts(copy: Copy) -> None:
         assert stream(run.evidence, "exec")["lost"] == 0
 
 
+@pytest.mark.thorough
 def test_a_program_that_comes_upon_itself_is_skipped_and_counted(copy: Copy) -> None:
     """A program attached to kernel page faults causes one itself; an exec causes the first.
 
@@ -120,6 +121,7 @@ def test_events_that_cease_without_a_word_make_a_run_invalid(copy: Copy) -> None
     assert stream(evidence)["received"] > 2 * TURNS
 
 
+@pytest.mark.thorough
 def test_clocks_that_step_back_are_clamped_and_counted(copy: Copy) -> None:
     """The fault makes every time difference negative."""
     copy.inject(faults.in_c, "CLOCK_STEPS_BACK")
@@ -152,6 +154,7 @@ def test_a_suspended_machine_is_recorded(copy: Copy) -> None:
     assert "suspended" not in reasons(next_run.evidence)
 
 
+@pytest.mark.thorough
 def test_a_fork_storm_is_counted_and_kept_within_bounds(sound: Launched) -> None:
     with program("storm", STORM) as storm:
         with sound.run(scope=storm.scope):
@@ -169,6 +172,7 @@ def test_a_fork_storm_is_counted_and_kept_within_bounds(sound: Launched) -> None
     assert resident_kib(sound.pid) < before + STORM_ALLOWANCE_KIB
 
 
+@pytest.mark.thorough
 def test_a_full_table_of_requests_is_counted(
     copy: Copy, disk: Disk, tool: Callable[[str], str]
 ) -> None:
@@ -187,6 +191,7 @@ def test_a_full_table_of_requests_is_counted(
     assert counts["produced"] >= READS * TOLD_OF
 
 
+@pytest.mark.thorough
 def test_a_table_with_room_separates_queue_and_device_time(
     sound: Launched, disk: Disk, tool: Callable[[str], str]
 ) -> None:
@@ -199,6 +204,7 @@ def test_a_table_with_room_separates_queue_and_device_time(
     assert sum(row["queue_ms"] for row in rows) > 0
 
 
+@pytest.mark.thorough(but="ring")
 @pytest.mark.parametrize("transport", ["ring", "perf"])
 def test_a_cpu_that_goes_offline_in_the_middle(sound: Launched, transport: str) -> None:
     if not ONLINE.exists() or os.getuid() != 0:
@@ -220,6 +226,7 @@ def test_a_cpu_that_goes_offline_in_the_middle(sound: Launched, transport: str) 
     assert stream(run.evidence)["received"] > 2 * TURNS
 
 
+@pytest.mark.thorough
 def test_a_process_that_ends_while_its_run_is_about_to_begin(copy: Copy) -> None:
     """The run is refused: its scope would be empty."""
     copy.inject(faults.root_ends_early)
@@ -234,6 +241,7 @@ def test_a_process_that_ends_while_its_run_is_about_to_begin(copy: Copy) -> None
         assert not agent.status()["running"]
 
 
+@pytest.mark.thorough
 def test_a_process_that_the_kernel_hides_is_not_reported_as_absent(copy: Copy) -> None:
     with subprocess.Popen(["sleep", "60"]) as process:
         copy.inject(faults.iterators_hide, process.pid)

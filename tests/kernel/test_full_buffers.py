@@ -64,6 +64,7 @@ def check(evidence: Json, name: str) -> Json:
     return dict(found)
 
 
+@pytest.mark.thorough(but="64 KiB-ring-clock")
 @pytest.mark.parametrize("timing", TIMINGS)
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_stopped_agent_loses_no_wait(small: Launched, transport: str, timing: str) -> None:
@@ -135,6 +136,7 @@ def numbers(page: str, name: str) -> list[float]:
     return [float(line.split()[-1]) for line in page.splitlines() if line.startswith(name)]
 
 
+@pytest.mark.thorough(but="one table")
 @pytest.mark.parametrize("shared", [False, True], ids=["a table a CPU", "one table"])
 def test_folded_is_streamed_slot_by_slot(copy: Copy, shared: bool) -> None:
     """The same waits are streamed and folded, from 0 ns to beyond the histogram's range."""
@@ -159,6 +161,7 @@ def test_folded_is_streamed_slot_by_slot(copy: Copy, shared: bool) -> None:
         assert folded[exact] == streamed[exact]
 
 
+@pytest.mark.thorough(but="perf-256 KiB")
 @of_size(RESERVING)
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_execs_and_exits_find_room_in_full_buffers(small: Launched, transport: str) -> None:
@@ -178,6 +181,7 @@ def test_execs_and_exits_find_room_in_full_buffers(small: Launched, transport: s
     assert counts_of(run.evidence)["folded"] > TURNS
 
 
+@pytest.mark.thorough(but="ring-8 KiB")
 @of_size(TINY)
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_block_requests_are_folded_without_their_device(
@@ -201,6 +205,7 @@ def test_block_requests_are_folded_without_their_device(
         assert in_rows < distribution["count"] <= counts["received"]
 
 
+@pytest.mark.thorough
 @of_size(TINY)
 def test_bios_are_folded_without_their_device(small: Launched) -> None:
     blocks = 1_000
@@ -226,6 +231,7 @@ def test_bios_are_folded_without_their_device(small: Launched) -> None:
     assert in_rows + counts["folded"] == 2 * blocks
 
 
+@pytest.mark.thorough
 def test_the_kernel_takes_the_memory_that_the_sizes_say(own_agent: Launched) -> None:
     with own_agent.run() as run:
         pass

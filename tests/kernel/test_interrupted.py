@@ -24,6 +24,7 @@ def interrupt(terminal: Terminal) -> list[str]:
     return terminal.shown()[before:].replace("^C", "").split("\n")
 
 
+@pytest.mark.thorough(but="workload pipes")
 @pytest.mark.parametrize("part", ["workload compute", "workload pipes"])
 def test_demo(part: str) -> None:
     started = own_module("agent", "demo")
@@ -41,6 +42,7 @@ def test_demo_while_its_agent_starts() -> None:
     assert said == ["chainbench-agent: interrupted"]
 
 
+@pytest.mark.thorough
 def test_overhead_shows_what_it_has_measured() -> None:
     """The command ends the first rounds at once, and a later one never."""
     started = own_module("agent", "overhead", "--rounds", "60", "--", "sleep", "0.02")

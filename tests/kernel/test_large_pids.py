@@ -67,6 +67,7 @@ def test_large_thread_ids_count_like_any_other(large_agent: RealAgent) -> None:
     assert streams["runqlat"]["collided"] == streams["offcpu"]["collided"] == 0
 
 
+@pytest.mark.thorough
 def test_execs_of_large_thread_ids_are_all_there(large_agent: RealAgent, tmp_path: Path) -> None:
     order = json.dumps({"how": "thread", "path": true_as(tmp_path, b"cba-large"), "count": 50})
     with program("execs") as execs, large_agent.run(scope=execs.scope) as run:
@@ -75,6 +76,7 @@ def test_execs_of_large_thread_ids_are_all_there(large_agent: RealAgent, tmp_pat
     assert run.evidence["exec"]["exec_count"] == 50
 
 
+@pytest.mark.thorough
 def test_tasks_that_share_a_slot_are_counted_and_told_apart(large_agent: RealAgent) -> None:
     """Each task takes the slot over from the other: waits are dropped, but none is invented."""
     with program("pingpong", TURNS, SLOTS) as players:
@@ -110,6 +112,7 @@ def test_a_task_whose_slot_another_took_is_given_no_wait(large_agent: RealAgent)
     assert run.evidence["runqlat"]["count"] <= made * 3 / 4
 
 
+@pytest.mark.thorough
 def test_a_scope_ends_where_its_thread_ids_do(large_agent: RealAgent, tmp_path: Path) -> None:
     """A process outside the scope whose pid has the same lower 16 bits is no member."""
     with (

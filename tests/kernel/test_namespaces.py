@@ -96,6 +96,7 @@ def test_a_pid_is_that_of_the_agents_own_namespace(nested: Namespaced) -> None:
     assert numbers[host] == local
 
 
+@pytest.mark.thorough
 def test_a_caller_is_found_in_the_agents_own_namespace(nested: Namespaced) -> None:
     caller = (sys.executable, PROGRAMS / "caller.py", "plain", nested.agent.url, str(MARKS))
     done = subprocess.run(
@@ -121,6 +122,7 @@ def start(nested: Namespaced, scope: object) -> Json:
     return refusal
 
 
+@pytest.mark.thorough
 def test_in_a_namespace_the_agent_knows_itself(nested: Namespaced) -> None:
     """In any scope: by its numbers in the namespace it would leave others out, and not itself."""
     for process in nested.agent.status()["processes"]:
@@ -143,6 +145,7 @@ def test_a_run_of_the_whole_machine_says_what_it_cannot_look_at(nested: Namespac
     assert "scope_incomplete" in codes(run.evidence)
 
 
+@pytest.mark.thorough
 def test_a_proc_of_another_namespace_is_not_read() -> None:
     """Its numbers mean other processes."""
     with agent_in("foreign_proc") as nested:
@@ -156,6 +159,7 @@ def test_a_proc_of_another_namespace_is_not_read() -> None:
         assert {row["cpu_ms"] for row in run.evidence["overhead"]["processes"]} == {None}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("namespace", ["pid", "time"])
 def test_where_an_iterator_visits_every_task_the_right_one_is_chosen(
     copy: Copy, namespace: str
@@ -202,6 +206,7 @@ def started_s(pid: int) -> float:
 # --- time namespaces
 
 
+@pytest.mark.thorough(but="behind")
 @pytest.mark.parametrize("ahead_s", [100_000, None], ids=["ahead", "behind"])
 def test_times_are_the_kernels_in_a_time_namespace(ahead_s: int | None) -> None:
     ahead_s = ahead_s or -int(time.monotonic() / 2)

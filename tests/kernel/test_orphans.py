@@ -51,6 +51,7 @@ def assert_all_end(
     assert bpftool.gone(maps)
 
 
+@pytest.mark.thorough(but="9")
 @pytest.mark.parametrize("way", WAYS)
 def test_overhead_takes_its_agent_and_the_workload_with_it(
     way: int, bpftool: Bpftool, tmp_path: Path
@@ -61,6 +62,7 @@ def test_overhead_takes_its_agent_and_the_workload_with_it(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("way", [signal.SIGTERM, signal.SIGKILL])
 def test_overhead_takes_its_ping_pong_with_it(way: int, bpftool: Bpftool, tmp_path: Path) -> None:
     with command(tmp_path, "overhead") as process:
@@ -72,6 +74,7 @@ def test_overhead_takes_its_ping_pong_with_it(way: int, bpftool: Bpftool, tmp_pa
         assert_all_end(process, descendants(process.pid), way, bpftool)
 
 
+@pytest.mark.thorough(but="15")
 @pytest.mark.parametrize("way", WAYS)
 def test_demo_takes_its_agent_and_the_workload_with_it(
     way: int, bpftool: Bpftool, tmp_path: Path

@@ -14,7 +14,8 @@ from agent.sections.probes import SECTIONS
 from agent.terminal.width import cells
 
 
-@pytest.mark.parametrize("columns", [50, pytest.param(80, marks=pytest.mark.thorough)])
+@pytest.mark.thorough
+@pytest.mark.parametrize("columns", [50, 80])
 def test_on_a_terminal_nothing_wraps(columns: int) -> None:
     started = own_module("agent", "overhead", "--rounds", "1", "--", "sleep", "0.02")
     environment = {**started.environment, "TERM": "xterm"}

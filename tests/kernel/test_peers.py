@@ -59,6 +59,7 @@ def ours() -> set[int]:
 # --- what is attached
 
 
+@pytest.mark.thorough(but="libbpf-runqlat")
 @pytest.mark.parametrize("peer", [*LIBBPF_TOOLS, BPFTRACE], ids=lambda peer: peer.name)
 def test_a_peer_is_armed_once_all_its_programs_are_attached(
     peer: PeerTool, stack: ExitStack, tool: Callable[[str], str]
@@ -71,6 +72,7 @@ def test_a_peer_is_armed_once_all_its_programs_are_attached(
     assert ours() == set()
 
 
+@pytest.mark.thorough
 def test_perf_records_although_it_is_in_a_namespace(
     stack: ExitStack, tool: Callable[[str], str]
 ) -> None:
@@ -79,6 +81,7 @@ def test_perf_records_although_it_is_in_a_namespace(
         run_for_output(A_WORKLOAD)
 
 
+@pytest.mark.thorough
 def test_all_five_at_once(stack: ExitStack, tool: Callable[[str], str]) -> None:
     for one in LIBBPF_TOOLS:
         tool(one.command[0])
@@ -99,6 +102,7 @@ def test_without_tracefs_a_peer_is_reported_and_not_measured(
         stack.enter_context(Peer(SYSCOUNT, stack).armed())
 
 
+@pytest.mark.thorough
 def test_five_of_which_one_attaches_nothing_are_not_measured(
     stack: ExitStack, tool: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -110,6 +110,7 @@ def test_the_user_that_it_becomes_can_be_chosen(tmp_path: Path) -> None:
             pass
 
 
+@pytest.mark.thorough
 def test_an_account_is_taken_with_its_own_group(tmp_path: Path) -> None:
     account = next(a for a in pwd.getpwall() if a.pw_uid and a.pw_gid not in (0, a.pw_uid))
     with launched(tmp_path / "log", "--user", account.pw_name) as agent:
@@ -240,6 +241,7 @@ def bcc_folders() -> Sequence[str]:
     return [done.stdout.strip() for done in found if done.returncode == 0]
 
 
+@pytest.mark.thorough(but="no_btf-CONFIG_DEBUG_INFO_BTF")
 @pytest.mark.parametrize(
     ("code", "expected"),
     [
@@ -268,6 +270,7 @@ def test_without_proc_it_serves_and_gives_a_reason(tmp_path: Path) -> None:
         assert "chainbench_agent_ebpf_available 0" in agent.metrics()
 
 
+@pytest.mark.thorough(but="/sys")
 @pytest.mark.parametrize("folder", ["/sys", "/proc"])
 def test_what_disappears_during_a_run_ends_nothing(
     tmp_path: Path, tool: Callable[[str], str], folder: str
@@ -295,6 +298,7 @@ def test_what_disappears_during_a_run_ends_nothing(
         assert "Traceback" not in agent.log
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("before", "expected"),
     [
@@ -331,6 +335,7 @@ def test_root_of_a_user_namespace_without_other_users_is_told_why() -> None:
     assert "user namespace" in said
 
 
+@pytest.mark.thorough
 def test_neither_headers_nor_tracefs_are_needed(tmp_path: Path) -> None:
     spared = ("/lib/modules", "/usr/src", "/sys/kernel/tracing", "/sys/kernel/debug")
     with launched(tmp_path / "log", before=without(*spared)) as agent:
@@ -342,6 +347,7 @@ def test_neither_headers_nor_tracefs_are_needed(tmp_path: Path) -> None:
 # --- on a kernel that is too old
 
 
+@pytest.mark.thorough
 def test_a_kernel_without_ring_buffers(copy: Copy) -> None:
     """For an unknown map type, this kernel returns the same error as one before 5.8 would."""
     copy.inject(faults.attribute, "agent.streams.shared.bpf", "MAP_TYPE_RINGBUF", 127)
@@ -358,6 +364,7 @@ def test_a_kernel_without_ring_buffers(copy: Copy) -> None:
     assert run.evidence["runqlat"]["count"] > 0
 
 
+@pytest.mark.thorough
 def test_a_kernel_without_typed_tracepoints(copy: Copy) -> None:
     """The kernel's BTF has no tracepoint types, as before 5.5."""
     copy.inject(faults.kernel_lacks, "btf_trace_")

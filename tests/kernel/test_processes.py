@@ -46,6 +46,7 @@ def test_stopped_means_that_nothing_is_attached(own_agent: Launched, bpftool: Bp
     assert bpftool.gone(maps)
 
 
+@pytest.mark.thorough(but="agent")
 @pytest.mark.parametrize("victim", ["supervisor", "agent"])
 def test_killing_a_process_detaches_everything(
     own_agent: Launched, bpftool: Bpftool, victim: str
@@ -69,6 +70,7 @@ def hesitant(tmp_path: Path) -> Iterator[Launched]:
         yield agent
 
 
+@pytest.mark.thorough(but="supervisor")
 @pytest.mark.parametrize("victim", ["compiler", "supervisor", "agent"])
 def test_killing_a_process_during_a_compilation_leaves_no_program(
     hesitant: Launched, bpftool: Bpftool, pool: ThreadPoolExecutor, victim: str
@@ -95,6 +97,7 @@ def test_killing_a_process_during_a_compilation_leaves_no_program(
         assert isinstance(answer.exception(), AgentUnreachable)
 
 
+@pytest.mark.thorough
 def test_a_start_that_failed_late_does_not_spoil_the_next(copy: Copy) -> None:
     """The maps were in the answer that was never sent."""
     copy.inject(faults.hangs_with_fewer_programs_than, 1_000)
@@ -205,6 +208,7 @@ def test_sigterm_in_the_middle_of_a_run_keeps_the_evidence(
     assert evidence["runqlat"]["count"] > 0
 
 
+@pytest.mark.thorough(but="15")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_to_every_process_ends_it_as_well(tmp_path: Path, number: int) -> None:
     """systemd and terminals signal all processes, and the supervisor forwards its own signal."""
@@ -217,6 +221,7 @@ def test_a_signal_to_every_process_ends_it_as_well(tmp_path: Path, number: int) 
         assert json.loads(partial_evidence(agent.log))["available"]
 
 
+@pytest.mark.thorough
 def test_sigterm_while_the_compiler_hangs(
     hesitant: Launched, bpftool: Bpftool, pool: ThreadPoolExecutor
 ) -> None:

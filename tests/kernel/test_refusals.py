@@ -55,6 +55,7 @@ def with_files(number: int) -> list[str]:
     return ["prlimit", f"--nofile={number}", "--"]
 
 
+@pytest.mark.thorough(but="24")
 @pytest.mark.parametrize("number", [16, 24, 32])
 def test_the_limit_to_open_files_is_named(tmp_path: Path, number: int) -> None:
     """It is reached by a map, by a program, and by what is received from the compiler."""
@@ -149,6 +150,7 @@ def test_a_group_without_memory_for_the_maps_is_named(tmp_path: Path, memory: Me
     pytest.fail("the agent was killed under every limit")
 
 
+@pytest.mark.thorough(but="ring")
 @pytest.mark.parametrize("transport", ["ring", "perf"])
 def test_the_memory_that_is_advised_is_enough(
     tmp_path: Path, memory: MemoryLimit, transport: str
@@ -164,6 +166,7 @@ def test_the_memory_that_is_advised_is_enough(
     assert run.started["armed"] == list(SECTIONS)
 
 
+@pytest.mark.thorough
 def test_a_compiler_that_the_oom_killer_ends_has_not_crashed(
     tmp_path: Path, memory: MemoryLimit
 ) -> None:
@@ -186,6 +189,7 @@ def limit_supervisor(tool: Callable[[str], str], agent: Launched, *limits: str) 
     subprocess.run([tool("prlimit"), f"--pid={agent.supervisor}", *limits], check=True)
 
 
+@pytest.mark.thorough
 def test_a_limit_to_address_space_is_named(own_agent: Launched, tool: Callable[[str], str]) -> None:
     limit_supervisor(tool, own_agent, f"--as={200 * MIB}")
     started = own_agent.start(**NEW_PROGRAMS)
@@ -203,6 +207,7 @@ def tasks() -> Iterator[TaskLimit]:
         yield TaskLimit(path)
 
 
+@pytest.mark.thorough
 def test_a_group_that_may_have_no_further_task_is_named(tmp_path: Path, tasks: TaskLimit) -> None:
     with launched(tmp_path / "log", before=member_of(tasks.path)) as agent:
         agent.settle()
@@ -222,6 +227,7 @@ def mounting(script: str) -> list[str]:
     return ["unshare", "--mount", "sh", "-ec", f'{script}; exec "$@"', "sh"]
 
 
+@pytest.mark.thorough(but="mount --bind /dev/null /sys/kernel/btf/vmlinux-no_btf-/sys/kernel/btf/vmlinux is empty")
 @pytest.mark.parametrize(
     ("script", "code", "expected"),
     [
@@ -252,6 +258,7 @@ def test_the_file_that_is_hidden_is_named(
         assert support(agent)[{"no_procfs": "proc", "no_sysfs": "sys"}.get(code, "btf")] is False
 
 
+@pytest.mark.thorough
 def test_hidden_symbols_cost_what_needs_them(tmp_path: Path) -> None:
     masked = mounting("mount --bind /dev/null /proc/kallsyms")
     with launched(tmp_path / "log", before=masked) as agent:
@@ -271,6 +278,7 @@ def refused(how: str = "") -> list[str]:
     return [sys.executable, "-ES", str(PROGRAMS / "refuse.py"), number + how]
 
 
+@pytest.mark.thorough(but="programs")
 @pytest.mark.parametrize(
     ("how", "code", "expected"),
     [
@@ -297,6 +305,7 @@ def test_what_cannot_be_attached_says_why(tmp_path: Path) -> None:
         agent.stop()
 
 
+@pytest.mark.thorough
 @needs(SECURITY.is_dir(), "securityfs")
 def test_lockdown_is_not_blamed_for_what_a_filter_refuses(tmp_path: Path) -> None:
     script = (
@@ -309,6 +318,7 @@ def test_lockdown_is_not_blamed_for_what_a_filter_refuses(tmp_path: Path) -> Non
         assert "lockdown" not in agent.status()["ebpf"]["reason"]
 
 
+@pytest.mark.thorough
 def test_the_capabilities_of_a_user_namespace_are_not_enough(tmp_path: Path) -> None:
     """All users are mapped, so that nothing else fails before."""
     before = [sys.executable, "-ES", str(PROGRAMS / "user_namespace.py")]

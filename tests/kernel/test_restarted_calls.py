@@ -101,6 +101,7 @@ def test_a_call_interrupted_before_the_run_has_its_name(
     assert rows[call]["ms"] >= SECONDS * 1000
 
 
+@pytest.mark.thorough
 def test_what_is_not_known_is_called_restart_syscall(copy: Copy) -> None:
     """A kernel before 6.2, or one that restarts by another function."""
     copy.inject(faults.kernel_lacks, "do_restart_poll", "do_no_restart_syscall")

@@ -149,6 +149,7 @@ def test_without_privileges_the_command_runs_and_what_is_missing_is_told_once() 
     assert "ended with status 4" in told
 
 
+@pytest.mark.thorough(but="True")
 @pytest.mark.parametrize("whole", [False, True])
 def test_an_agent_of_its_own_that_is_killed_is_told_in_a_line(tmp_path: Path, whole: bool) -> None:
     """The supervisor says what became of the serving process, if it is there to say anything."""

@@ -281,6 +281,7 @@ def python(*arguments: str) -> "subprocess.Popen[str]":
     )
 
 
+@pytest.mark.thorough
 def test_sums_that_the_iterator_adds_to_lose_nothing(
     copy: Copy, cgroup: Callable[[str], Cgroup]
 ) -> None:

@@ -81,6 +81,7 @@ for _ in range({THREADS}):
 """
 
 
+@pytest.mark.thorough(but="clock")
 @pytest.mark.parametrize("timing", TIMINGS)
 def test_what_began_before_everything_was_attached_is_no_unmatched_end(
     copy: Copy, timing: str

@@ -85,6 +85,7 @@ def test_a_signal_ends_all_of_the_agent(tmp_path: Path, target: str, number: int
         assert "Traceback" not in agent.log
 
 
+@pytest.mark.thorough
 def test_no_signal_that_ends_a_process_is_left_out() -> None:
     """Faults, and what Python ignores, are; SIGHUP depends on the terminal."""
     by_default_harmless = {signal.SIGCHLD, signal.SIGCONT, signal.SIGURG, signal.SIGWINCH}
@@ -114,6 +115,7 @@ def test_a_killed_supervisor_takes_the_agent_with_it(tmp_path: Path, bpftool: Bp
         assert "the privileged process is gone" in agent.log
 
 
+@pytest.mark.thorough(but="15")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_an_agent_that_was_stopped_ends_as_well(tmp_path: Path, number: int) -> None:
     """It cannot log anything, but it must not keep the port and the probes."""
@@ -133,6 +135,7 @@ FATAL = (
 """What no process can be asked to survive for as long as logging its evidence takes."""
 
 
+@pytest.mark.thorough(but="9")
 @pytest.mark.parametrize("number", FATAL)
 def test_evidence_that_is_lost_with_the_agent_is_reported(tmp_path: Path, number: int) -> None:
     with in_a_run(tmp_path) as (agent, run_id):
@@ -155,6 +158,7 @@ def test_an_agent_that_is_killed_between_runs_has_lost_what_was_not_fetched(
         assert "SIGSEGV; evidence that was not fetched is lost" in agent.log
 
 
+@pytest.mark.thorough(but="9")
 @pytest.mark.parametrize("number", FATAL)
 def test_a_supervisor_that_dies_leaves_the_evidence(tmp_path: Path, number: int) -> None:
     with in_a_run(tmp_path) as (agent, run_id):
@@ -180,6 +184,7 @@ def url_in(log: Path) -> str | None:
     return found and found[1]
 
 
+@pytest.mark.thorough(but="terminal gone")
 @pytest.mark.parametrize("how", ["to the supervisor", "to the agent", "terminal gone"])
 def test_with_a_terminal_a_hangup_ends_it(tmp_path: Path, how: str) -> None:
     log = tmp_path / "log"
@@ -201,6 +206,7 @@ def test_with_a_terminal_a_hangup_ends_it(tmp_path: Path, how: str) -> None:
     assert partial_evidence(log.read_text())["run_id"] == run_id
 
 
+@pytest.mark.thorough(but="\\x03")
 @pytest.mark.parametrize("keys", [CTRL_C, CTRL_BACKSLASH])
 def test_keys_of_the_terminal_end_it(tmp_path: Path, keys: bytes) -> None:
     started = own_module("agent", "--port", "0")
@@ -241,6 +247,7 @@ def test_an_early_end_is_no_loss_of_the_supervisor(tmp_path: Path) -> None:
         assert agent.log.splitlines() == [f"listening on {agent.url}"]
 
 
+@pytest.mark.thorough(but="15")
 @pytest.mark.parametrize("number", [*SENT_BY_PEOPLE, signal.SIGUSR1])
 def test_a_signal_to_all_of_it_during_a_compilation_is_no_crash(
     tmp_path: Path, number: int
@@ -252,6 +259,7 @@ def test_a_signal_to_all_of_it_during_a_compilation_is_no_crash(
         assert agent.log.splitlines() == [f"listening on {agent.url}"]
 
 
+@pytest.mark.thorough(but="supervisor")
 @pytest.mark.parametrize("target", ["supervisor", "agent"])
 def test_signals_without_end_do_not_change_how_it_ends(tmp_path: Path, target: str) -> None:
     """Up to the last moment, one of them could find its handler gone."""
@@ -264,6 +272,7 @@ def test_signals_without_end_do_not_change_how_it_ends(tmp_path: Path, target: s
         assert "stopped in the middle of a run; its evidence" in agent.log
 
 
+@pytest.mark.thorough(but="15")
 @pytest.mark.parametrize("number", SENT_BY_PEOPLE)
 def test_a_signal_before_the_agent_is_up_leaves_no_process(number: int) -> None:
     started = own_module("agent", "--port", "0")
@@ -293,6 +302,7 @@ def test_the_directory_that_it_was_started_in_may_be_removed(tmp_path: Path) -> 
         }
 
 
+@pytest.mark.thorough
 def test_it_starts_in_a_directory_that_is_gone(tmp_path: Path) -> None:
     folder = tmp_path / "gone"
     folder.mkdir()

@@ -73,6 +73,7 @@ def test_both_give_the_same_counts(agent: RealAgent) -> None:
     assert ratios["perf"] == pytest.approx(ratios["ring"], rel=0.01)
 
 
+@pytest.mark.thorough(but="ring")
 @pytest.mark.parametrize("transport", ["ring", "perf"])
 async def test_what_a_small_buffer_has_no_room_for_is_folded(
     tmp_path: Path, transport: str
@@ -97,6 +98,7 @@ async def test_what_a_small_buffer_has_no_room_for_is_folded(
                     assert counts.folded / 64 <= refused <= counts.folded / 64 + CPUS
 
 
+@pytest.mark.thorough(but="perf")
 @pytest.mark.parametrize("transport", ["ring", "perf"])
 async def test_what_a_small_buffer_loses_is_counted_exactly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, transport: str
@@ -123,6 +125,7 @@ async def test_what_a_small_buffer_loses_is_counted_exactly(
                 assert refused == (counts.lost if transport == "perf" else None)
 
 
+@pytest.mark.thorough(but="ring")
 @pytest.mark.parametrize("transport", ["ring", "perf"])
 async def test_a_look_in_the_middle_takes_nothing_twice(tmp_path: Path, transport: str) -> None:
     async with collecting(tmp_path) as here:
@@ -157,6 +160,7 @@ async def test_a_quiet_run_is_read_from_the_open_batches(tmp_path: Path) -> None
     assert made <= counts.received < BATCH_WORDS
 
 
+@pytest.mark.thorough(but="True-perf")
 @pytest.mark.parametrize(("without_ring", "transport"), [(False, "ring"), (True, "perf")])
 async def test_auto_takes_the_ring_where_there_is_one(
     tmp_path: Path, without_ring: bool, transport: str

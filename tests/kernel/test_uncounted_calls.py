@@ -46,6 +46,7 @@ def test_where_returns_are_seen_so_are_refused_calls(agent: RealAgent) -> None:
     assert (execs["attempts"], execs["failures_missed"]) == (EXECS, 0)
 
 
+@pytest.mark.thorough
 def test_refused_execs_are_counted_where_the_kernel_cannot_call_back(copy: Copy) -> None:
     copy.inject(faults.kernel_lacks, "bpf_task_work_schedule_resume_impl")
     with copy.launched() as own_agent:

@@ -1,5 +1,6 @@
 """Rules of tests/conftest.py: skips have a reason, and are failures where tests are required."""
 
+import ast
 import os
 import subprocess
 import sys
@@ -42,6 +43,11 @@ import pytest
 
 @pytest.mark.parametrize("times", [1, pytest.param(1000, marks=pytest.mark.thorough)])
 def test_long(times):
+    pass
+
+@pytest.mark.thorough(but="ring")
+@pytest.mark.parametrize("transport", ["ring", "perf", "auto"])
+def test_of_each(transport):
     pass
 """
 
@@ -99,11 +105,33 @@ def test_what_only_another_kernel_has_remains_a_skip(suite: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("thorough", "outcome"), [("0", "1 passed, 1 deselected"), ("1", "2 passed")]
+    ("thorough", "outcome"), [("0", "2 passed, 3 deselected"), ("1", "5 passed")]
 )
 def test_what_takes_long_is_left_out_and_counted(suite: Path, thorough: str, outcome: str) -> None:
     (suite / "test_long.py").write_text(THOROUGH_TEST)
     assert outcome in run_pytest(suite, CHAINBENCH_THOROUGH=thorough)
+
+
+def test_what_is_left_selected_exists() -> None:
+    """A parameter set that is renamed would otherwise be deselected like the others."""
+    tests = CONFTEST.parent
+    named = [
+        f"{function.name}[{keyword.value.value}]"
+        for file in tests.rglob("test_*.py")
+        for function in ast.parse(file.read_text()).body
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for mark in function.decorator_list
+        if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.thorough"
+        for keyword in mark.keywords
+        if isinstance(keyword.value, ast.Constant)
+    ]
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
+    collected = subprocess.run(
+        [*command, tests], cwd=tests.parent, capture_output=True, text=True, check=True
+    )
+    names = {line.rpartition("::")[2] for line in collected.stdout.splitlines()}
+    assert named
+    assert not set(named) - names
 
 
 def test_without_ebpf_kernel_tests_are_skipped_and_others_run(suite: Path) -> None:

@@ -143,11 +143,16 @@ inline_always s64 not_explained_yet(const struct task_slot *slot, const struct r
 #if WITH_WAIT_ACCOUNT
 
 /* What run_delay has gained that is not attributed yet, in ns: negative if it is about to. */
-inline_always s64 run_delay_gained(const struct task_slot *slot, u64 task)
+inline_always s64 not_attributed(const struct task_slot *slot, u64 run_delay)
 {
-	s32 gained = (u32)(LOAD64(task, TASK_RUN_DELAY) >> RUN_DELAY_SHIFT) - slot->kernel_seen;
+	s32 gained = (u32)(run_delay >> RUN_DELAY_SHIFT) - slot->kernel_seen;
 
 	return (s64)gained << RUN_DELAY_SHIFT;
+}
+
+inline_always s64 run_delay_gained(const struct task_slot *slot, u64 task)
+{
+	return not_attributed(slot, LOAD64(task, TASK_RUN_DELAY));
 }
 
 /* What the scheduler is about to account for the wait that ends here. */
@@ -162,10 +167,24 @@ inline_always u64 upcoming_run_delay(struct run_queue *here, u64 next, u64 queue
  */
 inline_always u64 attribute_run_delay(struct task_slot *slot, u64 next, u64 upcoming)
 {
-	u64 gained = run_delay_gained(slot, next);
+	u64 run_delay = LOAD64(next, TASK_RUN_DELAY);
+	u64 gained = not_attributed(slot, run_delay);
 
-	slot->kernel_seen = (LOAD64(next, TASK_RUN_DELAY) + upcoming) >> RUN_DELAY_SHIFT;
+	slot->kernel_seen = (run_delay + upcoming) >> RUN_DELAY_SHIFT;
 	return gained + upcoming;
+}
+
+/* Whether the scheduler's figure may differ by more than a stale clock, for a reason we know. */
+inline_always bool is_dated_otherwise(s64 excess, u32 tag, bool nothing_upcoming, bool queued)
+{
+	bool preempted = (tag & SLOT_STATE) == SLOT_PREEMPTED;
+	/* its clock stood still, or it did not queue the task */
+	bool may_be_less = nothing_upcoming && (queued || preempted);
+	/* by its clock the turn before ended that much earlier */
+	s64 early = preempted ? (u64)(tag >> SLOT_REASON_SHIFT) * 1000 : 0;
+
+	return is_stale_clock(excess - early) || (excess < 0 && may_be_less) ||
+	       (early == EARLY_UNKNOWN * 1000 && excess > 0 && excess < early);
 }
 
 /* Compare a wait that we timed. */
@@ -175,14 +194,9 @@ inline_always void compare_wait(struct task_slot *slot, struct run_queue *here, 
 	u64 queued = LOAD64(next, TASK_LAST_QUEUED);
 	u64 upcoming = upcoming_run_delay(here, next, queued);
 	s64 excess = attribute_run_delay(slot, next, upcoming) - ours;
-	/* its clock stood still, or it did not queue the task */
-	bool preempted = (tag & SLOT_STATE) == SLOT_PREEMPTED;
-	bool may_be_less = upcoming == 0 && (queued || preempted);
-	/* by its clock the turn before ended that much earlier */
-	s64 early = preempted ? (u64)(tag >> SLOT_REASON_SHIFT) * 1000 : 0;
 
-	if (is_stale_clock(excess) || is_stale_clock(excess - early) || (excess < 0 && may_be_less) ||
-	    (early == EARLY_UNKNOWN * 1000 && excess > 0 && excess < early)) {
+	if (!rarely(!is_stale_clock(excess)) ||
+	    is_dated_otherwise(excess, tag, upcoming == 0, queued != 0)) {
 		slot->scheduler_excess_ns += excess;
 		here->wait_excess_ns = excess;
 	} else if (tag & SLOT_DEQUEUE_DELAYED && excess > 0) {

@@ -115,15 +115,31 @@ inline_always u32 switched_out_tag(const struct task_slot *slot, u64 prev, bool 
 		return tag == SLOT_PREEMPTED ? tag | ended_early_us(slot, prev, now) << SLOT_REASON_SHIFT :
 					       tag;
 	}
-	if (!WITH_OFFCPU)
-		return SLOT_RUNNING | SLOT_DEQUEUE_DELAYED; /* this run does not time blocks */
 	return blocked_tag(prev, state) | dequeue_delayed(prev);
+}
+
+/*
+ * In a run that does not time blocks: a task goes to sleep and stays on the run queue for now. Half
+ * of the switches of a ping-pong are such, so nothing but the flag is noted.
+ */
+inline_always void note_delayed_dequeue(u64 prev, u64 now)
+{
+	u32 tid = LOAD32(prev, TASK_PID);
+	struct task_slot *slot = slot_of(tid);
+
+	if (rarely(slot->tid != tid))
+		return; /* not in scope, or its account begins with its wakeup */
+	discount_unseen_waits(slot, prev);
+	enter_state(slot, SLOT_RUNNING | SLOT_DEQUEUE_DELAYED, now);
 }
 
 inline_always void switched_out(void *ctx, u64 prev, bool runnable, u32 state, u64 now)
 {
-	if (!WITH_OFFCPU && !runnable && !dequeue_delayed(prev))
+	if (!WITH_OFFCPU && !runnable) {
+		if (dequeue_delayed(prev))
+			note_delayed_dequeue(prev, now);
 		return;
+	}
 
 	u32 tid = LOAD32(prev, TASK_PID);
 	struct task_slot *slot = slot_of(tid);

@@ -227,7 +227,9 @@ def mounting(script: str) -> list[str]:
     return ["unshare", "--mount", "sh", "-ec", f'{script}; exec "$@"', "sh"]
 
 
-@pytest.mark.thorough(but="mount --bind /dev/null /sys/kernel/btf/vmlinux-no_btf-/sys/kernel/btf/vmlinux is empty")
+@pytest.mark.thorough(
+    but="mount --bind /dev/null /sys/kernel/btf/vmlinux-no_btf-/sys/kernel/btf/vmlinux is empty"
+)
 @pytest.mark.parametrize(
     ("script", "code", "expected"),
     [

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from fakes import faults
 from fakes.copied_package import Copy
 from fakes.needs import needs_io_uring

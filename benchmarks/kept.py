@@ -43,12 +43,7 @@ def path(kind: str, machine: Machine, folder: Path = FOLDER) -> Path:
 
 
 def keep(kind: str, kept: Result | Parts, folder: Path = FOLDER) -> Path:
-    """Write a run in place of the last one of its kind on this make, and return the file.
-
-    A full run measures the targets too, so it replaces the last run of the targets as well.
-    """
-    if kind == FULL:
-        path(TARGETS, kept.machine, folder).unlink(missing_ok=True)
+    """Write a run in place of the last one of its kind on this make, and return the file."""
     file = path(kind, kept.machine, folder)
     file.write_text(json.dumps(kept.to_json(), indent=1) + "\n")
     return file

@@ -24,7 +24,9 @@ differ; any smaller difference is reported as "no difference"."""
 HELD = f"""## Targets that must hold
 
 Ratios of overheads of the pipe ping-pong. The upper end of the interval, over at least
-{ENOUGH_PAIRS} pairs, must not exceed the limit, on whatever machine the suite runs."""
+{ENOUGH_PAIRS} pairs, must not exceed the limit, on whatever machine the suite runs. What a program
+costs depends on where in memory the kernel compiles it to, so each pair has programs that were just
+loaded (`python -m benchmarks targets`)."""
 
 OTHERS = """## Other targets and figures
 
@@ -36,16 +38,22 @@ Column = tuple[str, Mapping[str, Cells]]
 """The title of a run, and its cells by row."""
 
 
-def write_page(results: Sequence[Result], parts: Sequence[Parts], pictures: Sequence[str]) -> str:
+def write_page(
+    full: Sequence[Result],
+    targets: Sequence[Result],
+    parts: Sequence[Parts],
+    pictures: Sequence[str],
+) -> str:
     """Return the page in Markdown."""
+    results = [*full, *targets]
     workloads = dict.fromkeys(workload.name for result in results for workload in result.workloads)
     sections = [
         INTRODUCTION,
         *(_session(result) for result in results),
         HELD,
-        _targets(results, held_rows),
+        _targets(targets, held_rows),
         OTHERS,
-        _targets(results, ratio_rows),
+        _targets(full, ratio_rows),
         "## Parts of the agent",
         "\n".join(
             f"* {_title(run)}: {run.machine.cpu_model}, {_commit(run.commit)}" for run in parts

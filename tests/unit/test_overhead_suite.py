@@ -11,6 +11,7 @@ import pytest
 from agent.overhead.interleave import Schedule
 from agent.overhead.protocols import Absent, CannotMeasure, Missing, WorkloadFailed
 from agent.overhead.results import Measured, Pair, Result, WorkloadResult
+from benchmarks import suite
 from benchmarks.__main__ import main as benchmarks
 from benchmarks.chart import draw
 from benchmarks.configurations import configurations
@@ -167,7 +168,7 @@ def test_the_picture_survives_any_range(factor: float) -> None:
 
 def test_the_page_has_targets_tables_pictures_and_what_did_not_run() -> None:
     run = replace(result(pipe=GOOD), skipped={"fio": Missing("no disk")})
-    page = write_page([run], [Parts(MACHINE, {"stop_ms": 3.0})], ["results-some-pipe.svg"])
+    page = write_page([run], [], [Parts(MACHINE, {"stop_ms": 3.0})], ["results-some-pipe.svg"])
     assert "| all five / bcc runqlat |  | 0.53 (" in page
     assert "| /stop, median ms | ≤ 25 | 3 | pass |" in page
     assert "![results-some-pipe.svg](results-some-pipe.svg)" in page
@@ -183,7 +184,8 @@ def test_the_page_has_the_makes_of_processor_side_by_side() -> None:
         started="2026-02-03T04:05:06+00:00",
         commit="",
     )
-    page = write_page([result(pipe=GOOD), other], [], [])
+    runs = [result(pipe=GOOD), other]
+    page = write_page(runs, runs, [], [])
     assert "Some, 2026-01-01 10:20: slowdown" in page
     assert "Intel, 2026-02-03 04:05: slowdown" in page
     [row] = [line for line in page.splitlines() if line.startswith("| runqlat | 1.120 |")]
@@ -196,16 +198,20 @@ def test_the_page_has_the_makes_of_processor_side_by_side() -> None:
     assert "commit not recorded" in page
 
 
-def test_a_full_run_has_the_pairs_that_the_targets_need() -> None:
-    with ExitStack() as stack:
-        offered = configurations(Missing("no agent here"), stack)
-    first, more = Selection(True, 15).stages("pipe", offered)
-    assert (len(first[0]), first[1].rounds) == (len(offered), 15)
-    assert [c.name for c in more[0]] == [c.name for c in offered if c.name in FOR_TARGETS]
-    assert first[1].rounds + more[1].rounds == ENOUGH_PAIRS
-    assert len(Selection(True, 15).stages("fio", offered)) == 1
-    assert len(Selection(True, 15, frozenset({"pipe"})).stages("pipe", offered)) == 1
-    assert len(Selection(False, 10).stages("pipe", offered)) == 1
+def test_each_pair_of_the_targets_has_an_agent_that_was_just_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    measured: list[Selection] = []
+
+    def one_start(selection: Selection, *_: object) -> Result:
+        measured.append(selection)
+        return result(1, pipe=GOOD)
+
+    monkeypatch.setattr(suite, "measure_all", one_start)
+    found = suite.measure_targets(3, lambda _progress: None, lambda _text: None)
+    assert measured == [Selection(False, 1, frozenset(FOR_TARGETS))] * 3
+    [pipe] = found.workloads
+    assert pipe.shared_rounds("all", "floor-all") == 3
 
 
 def test_names_on_the_command_line_are_checked() -> None:
@@ -270,8 +276,13 @@ class OneWorkload:
     def workloads(self) -> list[FakeWorkload]:
         return [self._workload]
 
-    def stages(self, _name: str, offered: list[FakeConfiguration]) -> object:
-        return [(offered, Schedule(6))]
+    def configurations(
+        self, _name: str, offered: list[FakeConfiguration]
+    ) -> list[FakeConfiguration]:
+        return offered
+
+    def schedule(self, _name: str) -> Schedule:
+        return Schedule(6)
 
 
 @pytest.mark.parametrize(("failing", "kept"), [(2, False), (12, True)])

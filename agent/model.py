@@ -77,6 +77,8 @@ TRANSPORT_CHOICES = (*TRANSPORTS, "auto")
 """``auto``: the ring if the kernel has one."""
 
 SCOPES = ("system", "pid", "cgroup", "caller")
+TREES = ("pid", "caller")
+"""Scopes that are a tree of processes: once the last of them has ended, none can follow."""
 
 
 @dataclass(frozen=True, slots=True)

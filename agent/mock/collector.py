@@ -107,6 +107,10 @@ class MockCollector:
             versions=MappingProxyType({}),
         )
 
+    def tree_has_ended(self) -> bool:
+        """Return False: a scope is taken as requested, and nobody has looked who is in it."""
+        return False
+
     async def refresh(self) -> Observed:
         """Fold and return everything up to now."""
         await self._catch_up()

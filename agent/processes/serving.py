@@ -19,6 +19,7 @@ from agent.errors import NotRunning
 from agent.http.app import create_app
 from agent.http.server import serve as serve_http
 from agent.http.settings import HttpSettings, local_host_names
+from agent.model import Json
 from agent.processes.log import log_to_stderr
 from agent.recording.collector import Collector
 from agent.recording.recorder import Recorder
@@ -153,12 +154,21 @@ async def _watch_supervisor(lost: trio.Event, asked: trio.Event) -> None:
 
 
 async def _keep_partial_evidence(recorder: Recorder) -> None:
-    """Stop the run in progress, if any, and log its evidence."""
+    """Stop the run in progress, if any, and log its evidence.
+
+    So is that of a run that ended by itself, if no stop has asked for it.
+    """
     with trio.move_on_after(STOP_SECONDS) as patience:
         try:
             evidence = await recorder.stop()
         except NotRunning:
             return
-        LOGGER.warning("stopped in the middle of a run; its evidence: %s", json.dumps(evidence))
+        LOGGER.warning("%s; its evidence: %s", _said_of(evidence), json.dumps(evidence))
     if patience.cancelled_caught:
         LOGGER.warning("stopped in the middle of a run that did not end in time")
+
+
+def _said_of(evidence: Json) -> str:
+    if evidence["ended_by"] == "scope":
+        return "a run had ended with its processes, and nobody stopped it"
+    return "stopped in the middle of a run"

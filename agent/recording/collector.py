@@ -25,6 +25,13 @@ class Collector(Protocol):
         self, request: StartRequest, receiver: Receiver, run_id: str = ""
     ) -> Arming: ...
 
+    def tree_has_ended(self) -> bool:
+        """Return whether the last task of the run's tree has exited, so that nothing can follow.
+
+        False if the scope is no tree, and while no run is in progress. Waits for nothing.
+        """
+        ...
+
     async def refresh(self) -> Observed: ...
 
     async def stop(self) -> Stopped: ...

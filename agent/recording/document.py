@@ -41,6 +41,7 @@ def build(run: Run, stopped: Stopped | None, verdict: Verdict) -> Json:
         "labels": run.label_set._asdict(),
         "started_at": moment(run.started_at),
         "stopped_at": moment(_later(run.started_at, elapsed_ns)),
+        "ended_by": run.ended_by,
         "duration_s": duration_ns / 1e9,
     }
     if run.failure is not None:

@@ -18,22 +18,26 @@ from agent.errors import InvalidRequest, NotRunning, RunInProgress
 from agent.evidence.cost import CpuMeter
 from agent.evidence.verdict import INVALID, Findings, Verdict, judge, unavailable
 from agent.internal_metrics import InternalMetric
-from agent.model import Json, Labels, Report, StartRequest
+from agent.model import TREES, Json, Labels, Report, StartRequest
 from agent.recording import document
 from agent.recording.collector import Collector
 from agent.recording.internal_totals import InternalTotals
 from agent.recording.lifecycle import Event, Lifecycle, State
-from agent.recording.run import Run
+from agent.recording.run import EndedBy, Run
 from agent.sections.probes import SECTIONS
 from agent.streams.collect.observed import Observed, Stopped
 from agent.streams.shared import limits
 from agent.streams.shared.causes import CannotCollect
+from agent.streams.shared.namespaces import process_exists
 from agent.streams.shared.support import Support
 
 KEPT_EVIDENCE = 16
 """Runs whose evidence can be fetched later, for clients that were gone when it was sent."""
 
 INTERNAL_ERROR = "internal_error"
+
+LOOK_S = 1.0
+"""Interval between two looks whether a run's tree has ended. A start looks at once."""
 
 STARVING_MS = 2_000
 """Twice the interval between two drains."""
@@ -54,6 +58,8 @@ class Recorder:
         self._mock = mock
         self._lifecycle = Lifecycle()
         self._run: Run | None = None
+        self._unclaimed: Run | None = None
+        """A run that has ended by itself, until a stop asks for its evidence or another begins."""
         self._kept: OrderedDict[str, Json] = OrderedDict()
         self._totals = InternalTotals()
         self._failure: CannotCollect | None = None
@@ -73,6 +79,7 @@ class Recorder:
 
     async def start(self, request: StartRequest) -> Json:
         """Begin a run. Raises RunInProgress, or InvalidRequest for a scope that does not exist."""
+        await self._end_what_is_over()
         if self._lifecycle.state is not State.IDLE:
             assert self._run is not None
             raise RunInProgress(self._run.id, document.moment(self._run.started_at))
@@ -85,16 +92,15 @@ class Recorder:
         return document.started(run)
 
     async def stop(self) -> Json:
-        """End the run and return its evidence. Raises NotRunning."""
+        """End the run and return its evidence, or that of a run that has ended by itself.
+
+        The latter once, until another run has begun. Raises NotRunning.
+        """
         if self._lifecycle.state is State.ARMING:
             assert self._run is not None
             await self._run.armed.wait()
-        if self._lifecycle.state is not State.RUNNING:
-            raise NotRunning
-        self._lifecycle.fire(Event.STOP)
-        run = self._run
-        assert run is not None
-        self._spawn(self._finish, run)
+        run = self._unclaimed or self._end("stop")
+        self._unclaimed = None
         await run.finished.wait()
         return run.evidence
 
@@ -170,6 +176,43 @@ class Recorder:
         assert self._nursery is not None
         self._nursery.start_soon(work, run)
 
+    def _end(self, by: EndedBy) -> Run:
+        """Have the run in progress stopped, and return it. Raises NotRunning."""
+        if self._lifecycle.state is not State.RUNNING:
+            raise NotRunning
+        assert self._run is not None
+        self._lifecycle.fire(Event.STOP)
+        self._run.ended_by = by
+        self._spawn(self._finish, self._run)
+        return self._run
+
+    async def _end_what_is_over(self) -> None:
+        """End a run of whose tree nothing is left; wait for the end of one that ends like that."""
+        run = self._run
+        if run is None:
+            return
+        if self._lifecycle.state is State.RUNNING and self._is_over(run):
+            LOGGER.info("run %s ends: the last process of its scope has ended", run.id)
+            self._unclaimed = self._end("scope")
+        if run.ended_by == "scope":
+            await run.finished.wait()
+
+    def _is_over(self, run: Run) -> bool:
+        """Return whether nothing is left, and nothing can follow, of what the run is about."""
+        if run.arming is not None:
+            return self._collector.tree_has_ended()
+        # nothing is attached that would see descendants, and nothing is measured of them
+        scope = run.request.scope
+        return scope.kind == "pid" and not process_exists(scope.pid)
+
+    async def _watch(self, run: Run) -> None:
+        """Have the run end by itself with its tree: its client may have been killed."""
+        while not run.finished.is_set():
+            with trio.move_on_after(LOOK_S):
+                await run.finished.wait()
+            if run is self._run:
+                await self._end_what_is_over()
+
     async def _prepare(self) -> None:
         try:
             await self._collector.prepare()
@@ -193,6 +236,9 @@ class Recorder:
         self._note(run.failure)
         trio.lowlevel.add_instrument(run.stalls)
         self._lifecycle.fire(Event.ARMED)
+        self._unclaimed = None
+        if run.request.scope.kind in TREES:
+            self._spawn(self._watch, run)
         run.armed.set()
 
     async def _attach(self, run: Run) -> None:
@@ -213,7 +259,7 @@ class Recorder:
     async def _finish(self, run: Run) -> None:
         run.ended_ns = run.elapsed_ns()
         try:
-            stopped = await self._collector.stop() if run.arming else None
+            stopped = run.as_it_ended(await self._collector.stop()) if run.arming else None
             verdict, totals = self._conclude(run, stopped)
             run.evidence = document.build(run, stopped, verdict)
             _tell_of_starvation(run.evidence)

@@ -2,7 +2,9 @@
 
 import time
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Literal, TypeAlias
 
 import trio
 
@@ -14,8 +16,11 @@ from agent.evidence.stalls import StallMeter
 from agent.model import Json, StartRequest
 from agent.recording.collection import Collection
 from agent.sections.probes import SECTIONS
-from agent.streams.collect.observed import Arming
+from agent.streams.collect.observed import Arming, Stopped
 from agent.streams.shared.causes import CannotCollect
+
+EndedBy: TypeAlias = Literal["stop", "scope"]
+"""What ended a run: a request, or that the last process of its tree had ended."""
 
 
 def elapsing_ns() -> int:
@@ -47,7 +52,8 @@ class Run:
         self.attached_ns: int | None = None
         """When everything had been attached, since the request; None if nothing was."""
         self.ended_ns: int | None = None
-        """When the run was asked to stop, since the request."""
+        """When the run was asked to stop, or its tree had ended, since the request."""
+        self.ended_by: EndedBy = "stop"
         self.armed = trio.Event()
         self.finished = trio.Event()
         self.evidence: Json = {}
@@ -58,6 +64,17 @@ class Run:
         Not by the wall clock, which may be set in the middle of a run.
         """
         return elapsing_ns() - self.requested_ns
+
+    def as_it_ended(self, stopped: Stopped) -> Stopped:
+        """Return ``stopped`` with the end of the run; that of its tree if it ended with that.
+
+        Between that end and the stop nothing was left that could have been counted.
+        """
+        if self.ended_by == "stop" or stopped.tree_ended_ns is None or self.ended_ns is None:
+            return stopped
+        noticed_after_ns = stopped.stop_ns - stopped.tree_ended_ns
+        self.ended_ns = max(self.ended_ns - noticed_after_ns, self.attached_ns or 0)
+        return replace(stopped, stop_ns=stopped.tree_ended_ns)
 
     @property
     def sections(self) -> list[str]:

@@ -25,6 +25,9 @@ class UnavailableCollector:
     async def start(self, request: StartRequest, receiver: Receiver, run_id: str = "") -> NoReturn:
         raise self._cause
 
+    def tree_has_ended(self) -> bool:
+        return False
+
     async def refresh(self) -> NoReturn:
         raise self._cause
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import numpy as np
 import trio
 
-from agent.model import StartRequest
+from agent.model import TREES, StartRequest
 from agent.sections.probes import PROBES
 from agent.streams.collect import task_summaries
 from agent.streams.collect.observed import Arming, Observed, Stopped, StreamCounts
@@ -55,6 +55,9 @@ class FakeCollector:
         """Faults that occur during every run."""
         self.unavailable: dict[str, str] = {}
         self.pids = {"agent": os.getpid()}
+        self.tree_ended_ns: int | None = None
+        """When the last task exited, if it has, of any run about a tree."""
+        self._has_tree = False
         self._receiver: Receiver | None = None
         self._in_flight: list[int] = []
         self._received = 0
@@ -74,6 +77,7 @@ class FakeCollector:
         if self.lost.is_set():
             raise CannotCollect("gone", code="supervisor_lost")
         self._receiver, self._received, self._in_flight = receiver, 0, []
+        self._has_tree = request.scope.kind in TREES
         armed = [s for s in request.sections if s not in self.unavailable]
         return Arming(
             start_ns=0,
@@ -84,6 +88,9 @@ class FakeCollector:
             scope={"kind": request.scope.kind},
             versions={},
         )
+
+    def tree_has_ended(self) -> bool:
+        return self._receiver is not None and self._tree_ended_ns() is not None
 
     async def refresh(self) -> Observed:
         self.calls.append("refresh")
@@ -97,7 +104,15 @@ class FakeCollector:
         self._drain()
         self._receiver = None
         faults = {**self.faults, **({"supervisor_lost": "gone"} if self.lost.is_set() else {})}
-        return Stopped(10**9, self._observed(), (EDGE, EDGE), task_summaries.none(), (), faults)
+        return Stopped(
+            10**9,
+            self._observed(),
+            (EDGE, EDGE),
+            task_summaries.none(),
+            (),
+            faults,
+            tree_ended_ns=self._tree_ended_ns(),
+        )
 
     async def abandon(self) -> None:
         self.calls.append("abandon")
@@ -108,6 +123,9 @@ class FakeCollector:
 
     def processes(self) -> dict[str, int]:
         return self.pids
+
+    def _tree_ended_ns(self) -> int | None:
+        return self.tree_ended_ns if self._has_tree else None
 
     def _drain(self) -> None:
         # a refresh that ends after the stop finds nothing: the kernel side is detached

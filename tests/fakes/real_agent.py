@@ -40,6 +40,9 @@ class RealAgent:
     def stop(self) -> Json:
         return self._client.post("/stop")
 
+    def evidence(self, run_id: str) -> Json:
+        return self._client.get(f"/evidence/{run_id}")
+
     def status(self) -> Json:
         return self._client.get("/status")
 

@@ -122,8 +122,12 @@ class KernelCollector:
             observer = _observer(mapped, reply, plan, arming)
         drain = Drain(reader, observer.batches, mapped.folded(), receiver)
         began = observer.edge().with_outer(reply.answer.kernel_counts, reply.answer.differing)
-        self._begin(Running(observer, drain, began, request.scope.cgroup), plan, request)
+        self._begin(Running(observer, drain, began, request.scope), plan, request)
         return arming
+
+    def tree_has_ended(self) -> bool:
+        """Return whether the last task of the run's tree has exited; False if it has no tree."""
+        return self._running is not None and self._running.tree_ended_ns() is not None
 
     async def refresh(self) -> Observed:
         """Fold and return everything up to now."""

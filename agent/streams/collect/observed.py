@@ -116,3 +116,5 @@ class Stopped:
     """What is known of the scope only at the stop."""
     gaps: tuple[str, ...] = ()
     """What the run did not see of the tasks in its scope, in words."""
+    tree_ended_ns: int | None = None
+    """When the last task of the scope's tree exited; None if any was left, or there is no tree."""

@@ -79,6 +79,13 @@ class Observer:
         """Return the current time on the clock of bpf_ktime_get_ns()."""
         return time.monotonic_ns() + self._clock_offset_ns
 
+    def tree_ended_ns(self) -> int | None:
+        """Return when the last task of the scope's tree exited, on that clock; None if any is left.
+
+        A task that had begun to exit as the run began is not of the tree.
+        """
+        return self.tables.tree_ended_ns()
+
     def edge(self) -> Edge:
         """Read the counts at one edge of the run."""
         kernel, switches, forks, later = self._counted()

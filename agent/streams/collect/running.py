@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import trio
 
+from agent.model import TREES, Scope
 from agent.streams.collect.observed import Observed, Stopped
 from agent.streams.collect.observer import Observer
 from agent.streams.collect.task_summaries import Summaries
@@ -27,10 +28,14 @@ Work = Callable[[], Awaitable[None]]
 class Running:
     """A run from when everything is attached until `stopped`, or until it is abandoned."""
 
-    def __init__(self, observer: Observer, drain: Drain, began: Edge, cgroup: str = "") -> None:
-        """``cgroup``: the path of the scope, if that is a cgroup."""
+    def __init__(
+        self, observer: Observer, drain: Drain, began: Edge, scope: Scope | None = None
+    ) -> None:
+        """``scope``: None if the kernel does not tell who is in it."""
         self.observer = observer
-        self.cgroup = cgroup
+        self.cgroup = scope.cgroup if scope else ""
+        """The path of the scope, if that is a cgroup."""
+        self._has_tree = scope is not None and scope.kind in TREES
         self.faults: dict[str, str] = {}
         """What went wrong, by stable code."""
         self._drain = drain
@@ -49,6 +54,13 @@ class Running:
             # A run whose events cannot be read is invalid; the agent carries on.
             LOGGER.exception("draining failed")
             self.faults[DRAINING_FAILED] = "; ".join(str(e) for e in errors.exceptions)
+
+    def tree_ended_ns(self) -> int | None:
+        """Return when the last task of the scope's tree exited, by the programs' clock.
+
+        None if any is left, or if the scope is no tree.
+        """
+        return self.observer.tree_ended_ns() if self._has_tree else None
 
     def cancel(self) -> None:
         """End `work`."""
@@ -81,6 +93,7 @@ class Running:
             tuple(asdict(program) for program in answer.programs),
             self.faults,
             self._drain.refused if exact is None else exact,
+            tree_ended_ns=self.tree_ended_ns(),
         )
 
     async def _take(self) -> None:

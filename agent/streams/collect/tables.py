@@ -34,13 +34,18 @@ _SYSCALLS_END = _STOPPED_END + SYSCALLS * 8
 _FAILURES_END = _SYSCALLS_END + ERRNOS * 8
 COUNTERS_DTYPE = np.dtype(
     {
-        "names": ["blocked", "stopped", "syscalls", "exec_failures", *COUNTER_FIELDS],
+        "names": [
+            *("blocked", "stopped", "syscalls", "exec_failures"),
+            *COUNTER_FIELDS,
+            "exited_ns",
+        ],
         "formats": [
             (_SUM, (2, REASONS)),
             (_SUM, STOP_KINDS),
             ("u8", SYSCALLS),
             ("u8", ERRNOS),
             *("u8" for _ in COUNTER_FIELDS),
+            "u8",
         ],
         "offsets": [
             0,
@@ -48,6 +53,7 @@ COUNTERS_DTYPE = np.dtype(
             _STOPPED_END,
             _SYSCALLS_END,
             *(_FAILURES_END + 8 * i for i in range(len(COUNTER_FIELDS))),
+            COUNTERS_SIZE - 8,
         ],
         "itemsize": COUNTERS_SIZE,
     }
@@ -135,6 +141,17 @@ class Tables:
     def count(self, field: str) -> int:
         """Return one counter, summed over CPUs."""
         return int(self._counters[field].sum())
+
+    def tree_ended_ns(self) -> int | None:
+        """Return when the last task of a tree exited, by the programs' clock; None if any is left.
+
+        Every member was found as the run began, or was created by a member, and exits once. The
+        exits are read first: a task that is created between the readings is then one that is left.
+        """
+        exits = self.count("exits")
+        if self.count("members") + self.count("forks") != exits:
+            return None
+        return int(self._counters["exited_ns"].max())
 
     def syscalls(self) -> NDArray[np.uint64]:
         """Return calls by number, summed over CPUs; shape (SYSCALLS,)."""

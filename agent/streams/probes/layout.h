@@ -158,7 +158,7 @@ struct cpu_counters {
 	u64 seccomp_tasks;     /* tasks under a seccomp filter, counted as they exit or at the stop */
 	u64 io_uring_tasks;    /* tasks with an io_uring context, counted likewise */
 	u64 current_scope; /* not a count: whether the task that runs here is in scope (kernel.h) */
-	u64 padding;	   /* no two rows share a cache line */
+	u64 exited_ns;	   /* not a count: when a task in scope last exited here */
 };
 
 _Static_assert(sizeof(struct cpu_counters) == COUNTERS_SIZE, "cpu_counters");

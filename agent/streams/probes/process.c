@@ -84,6 +84,8 @@ int on_sched_process_exit(u64 *ctx)
 	}
 	if (!WITH_LAST_SWITCH)
 		*member(tid) = 0;
+	/* in this order: who sees that all have exited also sees when (Tables.tree_ended_ns()) */
+	counters()->exited_ns = bpf_ktime_get_ns();
 	counters()->exits++;
 	count_what_hides_calls(task);
 #if WITH_SYSCALL_TIMES

@@ -23,6 +23,12 @@ inline_always void update_membership(u64 *ctx, u64 task, u32 tid)
 
 	if (*member(tid) == wanted || (!wanted && !scope_cgroup()))
 		return;
+	/*
+	 * Its exit may have been reported already, and been none of a member's: a member that is never
+	 * counted as exited would keep the run from ending with its tree.
+	 */
+	if (SCOPED && wanted && LOAD32(task, TASK_FLAGS) & PF_EXITING)
+		return;
 	*member(tid) = wanted;
 	forget_current_scope(task);
 	counters()->members++;

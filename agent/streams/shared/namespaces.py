@@ -1,5 +1,6 @@
-"""Whether /proc is about the pid namespace that we are in. Standard library only."""
+"""Numbers of processes in the pid namespace that we are in. Standard library only."""
 
+import os
 from pathlib import Path
 
 
@@ -16,3 +17,17 @@ def proc_is_ours() -> bool:
     numbers = next((line.split()[1:] for line in lines if line.startswith("NSpid:")), [])
     # a kernel without pid namespaces has no such line
     return len(numbers) <= 1
+
+
+def process_exists(pid: int) -> bool:
+    """Whether a task of our pid namespace has this number, which zombies keep until reaped.
+
+    kill(2) looks it up without an iterator, and without /proc, which may be of another namespace.
+    """
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it is there, and somebody else's
+        return True
+    return True

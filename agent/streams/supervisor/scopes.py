@@ -12,7 +12,7 @@ from pathlib import Path
 
 from agent.errors import ScopeError
 from agent.streams.shared.messages import Address, ScopeNumbers
-from agent.streams.shared.namespaces import proc_is_ours
+from agent.streams.shared.namespaces import proc_is_ours, process_exists
 from agent.streams.supervisor.identities import Identify, Identity, ourselves
 
 
@@ -29,7 +29,7 @@ def _living(pid: int, identify: Identify) -> Identity:
     found = identify(pid)
     if found is not None:
         return found
-    if exists(pid):
+    if process_exists(pid):
         raise ScopeError(
             f"process {pid} exists, but this kernel shows it to no BPF iterator over tasks, and so "
             'the agent cannot find its threads and descendants; use "system" for the scope, or one '
@@ -43,23 +43,9 @@ def _living(pid: int, identify: Identify) -> Identity:
     )
 
 
-def exists(pid: int) -> bool:
-    """Whether a task of our pid namespace has this number, which zombies keep until reaped.
-
-    kill(2) looks it up without an iterator, and without /proc, which may be of another namespace.
-    """
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # it is there, and somebody else's
-        return True
-    return True
-
-
 def ended(root: Identity) -> ScopeError:
     """Return the error for a process that has been identified and of which no task is alive."""
-    if exists(root.local_tid):
+    if process_exists(root.local_tid):
         how = "has ended, and is a zombie until its parent reaps it (wait(2))"
     else:
         how = "ended before the run began"

@@ -1,0 +1,215 @@
+"""A run whose tree has ended while its client was gone, or on its way: it ends by itself, once."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import pytest
+import trio
+import trio.abc
+import trio.testing
+from fakes.collector import FakeCollector, raising
+from fakes.recording import NO_PROBES, REQUEST, one_run, verdict, waits
+
+from agent.errors import NotRunning, RunInProgress, ScopeError
+from agent.model import Scope
+from agent.recording.recorder import LOOK_S, Recorder
+
+OF_A_TREE = replace(REQUEST, scope=Scope("pid", pid=4711))
+ENDED_NS = 250_000_000
+"""Of a run of one second, which begins at 0."""
+
+
+@pytest.fixture
+async def abandoned(recorder: Recorder, collector: FakeCollector) -> str:
+    """The id of a run in progress whose tree has just ended, which nobody has noticed yet."""
+    run_id = str((await recorder.start(OF_A_TREE))["run_id"])
+    collector.happen(1_000, 2_000)
+    collector.tree_ended_ns = ENDED_NS
+    assert recorder.status()["state"] == "running"
+    return run_id
+
+
+async def noticed() -> None:
+    await trio.sleep(2 * LOOK_S)
+
+
+async def test_it_ends_by_itself(
+    recorder: Recorder, collector: FakeCollector, abandoned: str, autojump_clock: trio.abc.Clock
+) -> None:
+    await noticed()
+    assert (recorder.status()["state"], recorder.status()["run_id"]) == ("idle", "")
+    assert collector.calls.count("stop") == 1
+    evidence = recorder.evidence(abandoned)
+    assert evidence is not None
+    assert recorder.last_evidence() == evidence
+    assert (evidence["ended_by"], verdict(evidence)) == ("scope", "complete")
+    assert evidence["runqlat"]["count"] == 2
+
+
+async def test_the_end_of_the_run_is_the_end_of_the_tree(
+    recorder: Recorder, abandoned: str, autojump_clock: trio.abc.Clock
+) -> None:
+    await noticed()
+    evidence = await recorder.stop()
+    assert evidence["duration_s"] == ENDED_NS / 1e9
+    assert evidence["started_at"] <= evidence["measured_to"] <= evidence["stopped_at"]
+
+
+@pytest.mark.parametrize("after_s", [0.0, LOOK_S / 2, 2 * LOOK_S, 1e6])
+async def test_a_stop_gets_its_evidence_whenever_it_comes(
+    recorder: Recorder,
+    collector: FakeCollector,
+    abandoned: str,
+    after_s: float,
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    await trio.sleep(after_s)
+    assert (await recorder.stop())["run_id"] == abandoned
+    assert collector.calls.count("stop") == 1
+    with pytest.raises(NotRunning):
+        await recorder.stop()
+
+
+async def test_one_of_many_stops_while_it_ends_gets_its_evidence(
+    recorder: Recorder,
+    collector: FakeCollector,
+    abandoned: str,
+    gate: trio.Event,
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    collector.stopping = gate.wait
+    await noticed()
+    assert recorder.status()["state"] == "stopping"
+    outcomes: list[str] = []
+
+    async def client() -> None:
+        try:
+            outcomes.append((await recorder.stop())["run_id"])
+        except NotRunning:
+            outcomes.append("not running")
+
+    async with trio.open_nursery() as clients:
+        for _ in range(5):
+            clients.start_soon(client)
+        await trio.testing.wait_all_tasks_blocked()
+        gate.set()
+    assert sorted(outcomes) == sorted([abandoned, *["not running"] * 4])
+    assert collector.calls.count("stop") == 1
+
+
+async def test_a_start_need_not_wait_until_it_is_noticed(
+    recorder: Recorder, collector: FakeCollector, abandoned: str, autojump_clock: trio.abc.Clock
+) -> None:
+    before = trio.current_time()
+    collector.arming = another(collector)
+    started = await recorder.start(REQUEST)
+    assert trio.current_time() == before
+    assert recorder.evidence(abandoned) is not None
+    assert (await recorder.stop())["run_id"] == started["run_id"] != abandoned
+
+
+def another(collector: FakeCollector) -> Callable[[], Awaitable[None]]:
+    """Return a hook for the arming of the next run, whose tree has not ended."""
+
+    async def hook() -> None:
+        await trio.lowlevel.checkpoint()
+        collector.tree_ended_ns = None
+
+    return hook
+
+
+async def test_one_of_many_starts_follows_it(
+    recorder: Recorder,
+    collector: FakeCollector,
+    abandoned: str,
+    gate: trio.Event,
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    """Those that come while it ends wait for that, and are not refused because of it."""
+    collector.arming = another(collector)
+    collector.stopping = gate.wait
+    outcomes: list[str] = []
+
+    async def client() -> None:
+        try:
+            outcomes.append(str((await recorder.start(REQUEST))["run_id"]))
+        except RunInProgress as error:
+            outcomes.append(f"refused for {error.run_id}")
+
+    async with trio.open_nursery() as clients:
+        for _ in range(3):
+            clients.start_soon(client)
+        await trio.testing.wait_all_tasks_blocked()
+        assert outcomes == []
+        gate.set()
+    winner = recorder.status()["run_id"]
+    assert sorted(outcomes) == sorted([winner, *[f"refused for {winner}"] * 2])
+
+
+async def test_once_another_run_has_begun_a_stop_is_about_that(
+    recorder: Recorder, collector: FakeCollector, abandoned: str, autojump_clock: trio.abc.Clock
+) -> None:
+    await noticed()
+    collector.tree_ended_ns = None
+    other = await one_run(recorder)
+    assert other["run_id"] != abandoned
+    with pytest.raises(NotRunning):
+        await recorder.stop()
+    assert recorder.evidence(abandoned) is not None
+
+
+async def test_a_start_that_is_refused_leaves_its_evidence_to_the_stop(
+    recorder: Recorder, collector: FakeCollector, abandoned: str, autojump_clock: trio.abc.Clock
+) -> None:
+    await noticed()
+    collector.arming = raising(ScopeError("there is none", code="no_such_process"))
+    with pytest.raises(ScopeError):
+        await recorder.start(OF_A_TREE)
+    assert (await recorder.stop())["run_id"] == abandoned
+
+
+@pytest.mark.parametrize("scope", [Scope(), Scope("cgroup", cgroup="/x")])
+async def test_another_scope_never_ends_by_itself(
+    recorder: Recorder, collector: FakeCollector, scope: Scope, autojump_clock: trio.abc.Clock
+) -> None:
+    collector.tree_ended_ns = ENDED_NS
+    await recorder.start(replace(REQUEST, scope=scope))
+    await trio.sleep(100 * LOOK_S)
+    assert recorder.status()["state"] == "running"
+    assert (await recorder.stop())["ended_by"] == "stop"
+
+
+async def test_a_run_that_a_client_ends_lasts_until_then(
+    recorder: Recorder, abandoned: str, autojump_clock: trio.abc.Clock
+) -> None:
+    """Nobody had noticed yet that its tree has ended."""
+    evidence = await recorder.stop()
+    assert (evidence["ended_by"], evidence["duration_s"]) == ("stop", 1.0)
+
+
+async def test_the_series_count_it_once(
+    recorder: Recorder, abandoned: str, autojump_clock: trio.abc.Clock
+) -> None:
+    await noticed()
+    await recorder.stop()
+    assert waits(recorder) == 2
+
+
+async def test_one_that_measures_nothing_ends_with_its_process(
+    recorder: Recorder,
+    collector: FakeCollector,
+    monkeypatch: pytest.MonkeyPatch,
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    """No program is attached that would know of descendants, and none could be measured."""
+    alive = {OF_A_TREE.scope.pid}
+    monkeypatch.setattr("agent.recording.recorder.process_exists", alive.__contains__)
+    collector.arming = raising(NO_PROBES)
+    await recorder.start(OF_A_TREE)
+    await noticed()
+    assert recorder.status()["state"] == "running"
+    alive.clear()
+    await noticed()
+    assert recorder.status()["state"] == "idle"
+    evidence = await recorder.stop()
+    assert (evidence["available"], evidence["ended_by"]) == (False, "scope")

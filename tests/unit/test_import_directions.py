@@ -14,8 +14,8 @@ WORDS = {
     *("agent.json_text", "agent.parent_death", "agent.exit_status", "agent.nouns"),
 }
 """Modules that every part may import."""
-WIRING = {"agent.__main__", "agent.cli"}
-"""The command line. The processes, which connect the parts, are in agent/processes."""
+WIRING = {"cli", "processes"}
+"""The command line, and the processes: they connect the parts."""
 
 PROBES = {
     "probes",
@@ -36,12 +36,12 @@ def part(module: str) -> str:
     """Return the part of the agent that a module belongs to."""
     if module in WORDS:
         return "words"
-    if module in WIRING:
+    if module == "agent.__main__":
         return "wiring"
     names = module.split(".")
     if names[1] == "sections":
         return part_of_sections(names)
-    return "wiring" if names[1] == "processes" else names[1]
+    return "wiring" if names[1] in WIRING else names[1]
 
 
 def part_of_sections(names: list[str]) -> str:

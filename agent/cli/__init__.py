@@ -1,0 +1,95 @@
+"""The command line: turns arguments into settings and runs a subcommand.
+
+A module for each command adds its parser, and imports what the command needs only when it runs: the
+serving process stays small.
+"""
+
+import argparse
+import re
+import shlex
+import sys
+from collections.abc import Sequence
+
+from agent import __version__
+from agent.cli import demo, overhead, record, run, serve, show
+from agent.cli.parser import LONGEST_QUOTED, Parser, did_you_mean
+
+COMMANDS = ("serve", "run", "record", "demo", "show", "overhead")
+WITH_A_COMMAND = ("run", "overhead")
+"""Commands that take another one, after --."""
+TOP_LEVEL = ("-h", "--help", "--version")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a subcommand and return its exit status; the default is ``serve``."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    command: list[str] = []
+    separated = arguments[:1] in ([name] for name in WITH_A_COMMAND) and "--" in arguments
+    if separated:
+        split = arguments.index("--")
+        arguments, command = arguments[:split], arguments[split + 1 :]
+    options = _parse(_with_command(arguments))
+    if separated and not command:
+        options.parser.error("there is no command after --")
+    if options.subcommand in WITH_A_COMMAND:
+        options.workload = command
+    return int(options.run(options))
+
+
+def _with_command(arguments: Sequence[str]) -> list[str]:
+    """Return arguments that begin with a command, or with an option that needs none."""
+    first = arguments[0] if arguments else ""
+    if first == "help":
+        return [*arguments[1:2], "--help"]
+    # chainbench-agent --port 9090, without a subcommand, has always meant serve
+    if not first or (first.startswith("-") and first not in TOP_LEVEL):
+        return ["serve", *arguments]
+    return list(arguments)
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Parse arguments. Exits with a hint for a command or an option that does not exist."""
+    parser = build_parser()
+    if arguments[0] not in (*COMMANDS, *TOP_LEVEL):
+        parser.error(_no_such_command(arguments[0]))
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        if options.subcommand in WITH_A_COMMAND and not unknown[0].startswith("-"):
+            options.parser.error(_without_separator(options.subcommand, unknown))
+        options.parser.error(_not_understood(unknown[0], options.parser.format_usage()))
+    return options
+
+
+def _no_such_command(name: str) -> str:
+    quoted = repr(name[:LONGEST_QUOTED])
+    if name.isdecimal():
+        return f"there is no command {quoted}; a port is given as --port {name[:LONGEST_QUOTED]}"
+    hint = did_you_mean(name, COMMANDS)
+    return f"there is no command {quoted}{hint}; the commands are {', '.join(COMMANDS)}"
+
+
+def _not_understood(argument: str, usage: str) -> str:
+    if argument in COMMANDS:
+        return f"the command {argument} must come first"
+    hint = did_you_mean(argument.partition("=")[0], re.findall(r"--[a-z-]+", usage))
+    return f"unrecognized argument {argument[:LONGEST_QUOTED]!r}{hint}"
+
+
+def _without_separator(subcommand: str, command: Sequence[str]) -> str:
+    meant = shlex.join(command)[:LONGEST_QUOTED]
+    return f"the command to measure comes after --: chainbench-agent {subcommand} -- {meant}"
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line; each command sets ``run`` and ``parser``."""
+    parser = Parser(
+        prog="chainbench-agent",
+        description="Kernel-level evidence for benchmark runs: eBPF probes, controlled over HTTP.",
+        epilog="Without a command the agent runs: chainbench-agent [OPTIONS of serve]. Each command"
+        " has a --help of its own.",
+    )
+    parser.add_argument("--version", action="version", version=f"chainbench-agent {__version__}")
+    commands = parser.add_subparsers(dest="subcommand", metavar="COMMAND", required=True)
+    for command in (serve, run, record, demo, show, overhead):
+        command.add(commands)
+    return parser

@@ -1,0 +1,32 @@
+"""The parser, and what its complaints have in common."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+from agent.terminal import output as terminal
+
+LONGEST_QUOTED = 100
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose help and complaints survive a stream that cannot take them."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        # argparse's own raises OSError before Python 3.12
+        if file is sys.stdout:
+            terminal.write(message)
+        else:
+            terminal.complain(message)
+
+
+Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
+
+
+def did_you_mean(name: str, known: Sequence[str]) -> str:
+    # Imported here because only mistakes need it.
+    from difflib import get_close_matches
+
+    nearest = get_close_matches(name, known, n=1)
+    return f" (did you mean {nearest[0]}?)" if nearest else ""

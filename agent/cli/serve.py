@@ -1,0 +1,107 @@
+"""``chainbench-agent serve``: run the agent."""
+
+import argparse
+
+from agent.cli.parser import Commands
+from agent.cli.values import allowed_host, host, machine_label, port, positive, seed
+from agent.model import TIMINGS, TRANSPORT_CHOICES
+from agent.settings import Settings
+
+MOCK_MACHINE = "mock"
+"""The machine label of synthetic events: no other may be given to them."""
+
+
+def add(commands: Commands) -> None:
+    defaults = Settings()
+    serve = commands.add_parser(
+        "serve",
+        help="run the agent (the default)",
+        description="Run the agent until a signal ends it. Measuring requires root, or CAP_BPF and"
+        " CAP_PERFMON.",
+    )
+    serve.add_argument(
+        "--port",
+        "-p",
+        type=port,
+        default=defaults.port,
+        help="port to listen on; 0 picks a free one (default: %(default)s)",
+    )
+    serve.add_argument(
+        "--host",
+        type=host,
+        default=defaults.host,
+        help="address or name to bind (default: %(default)s)",
+    )
+    serve.add_argument(
+        "--machine",
+        type=machine_label,
+        default=None,
+        help="machine label (default: the host name)",
+    )
+    serve.add_argument("--user", help="user for the HTTP process (default: an unused uid)")
+    serve.add_argument(
+        "--label-sets",
+        type=positive,
+        default=defaults.label_sets,
+        metavar="N",
+        help="number of different label sets that /metrics keeps (default: %(default)s)",
+    )
+    serve.add_argument(
+        "--allow-host",
+        type=allowed_host,
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="additional name to accept in the Host header; may be repeated",
+    )
+    serve.add_argument(
+        "--timing",
+        choices=TIMINGS,
+        default=defaults.timing,
+        help="time by the clock or by the scheduler's own accounting (default: %(default)s)",
+    )
+    serve.add_argument(
+        "--transport",
+        choices=TRANSPORT_CHOICES,
+        default=defaults.transport,
+        help="ring buffer, perf buffers, or auto: the ring if available (default: %(default)s)",
+    )
+    serve.add_argument(
+        "--mock",
+        action="store_true",
+        help="synthetic events instead of the kernel's, marked as such, with machine=mock: "
+        "for work on a runner or a dashboard without eBPF",
+    )
+    serve.add_argument(
+        "--mock-seed",
+        type=seed,
+        default=None,
+        metavar="N",
+        help=f"with --mock: seed of the synthetic events (default: {defaults.mock_seed})",
+    )
+    serve.set_defaults(parser=serve, run=_serve)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from agent.processes.launch import serve
+
+    defaults = Settings()
+    if options.mock and options.machine is not None:
+        options.parser.error("--machine cannot be given with --mock: the label is then mock")
+    if options.mock_seed is not None and not options.mock:
+        options.parser.error("--mock-seed needs --mock")
+    machine = MOCK_MACHINE if options.mock else options.machine
+    return serve(
+        Settings(
+            host=options.host,
+            port=options.port,
+            machine=defaults.machine if machine is None else machine,
+            user=options.user,
+            label_sets=options.label_sets,
+            allowed_hosts=tuple(options.allow_host),
+            timing=options.timing,
+            transport=options.transport,
+            mock=options.mock,
+            mock_seed=defaults.mock_seed if options.mock_seed is None else options.mock_seed,
+        )
+    )

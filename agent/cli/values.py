@@ -1,0 +1,114 @@
+"""Values of options: each function returns one, or raises ArgumentTypeError."""
+
+import argparse
+import re
+from collections.abc import Callable, Collection
+
+from agent.cli.parser import LONGEST_QUOTED, did_you_mean
+from agent.http.host_names import host_to_allow, host_to_bind
+from agent.model import wrong_with_label
+
+LONGEST_TIME_S = 10**7
+TIME = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h)?", re.ASCII)
+SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
+LARGEST_SEED = 10**9 - 1
+
+
+def port(text: str) -> int:
+    return _whole_number(text, 0, 65535, "a port is a number from 0 to 65535")
+
+
+def seed(text: str) -> int:
+    return _whole_number(text, 0, LARGEST_SEED, f"a seed is a number from 0 to {LARGEST_SEED}")
+
+
+def pid(text: str) -> int:
+    return _whole_number(text, 1, 2**22, "a pid is a number from 1 to 4194304")
+
+
+def cgroup(text: str) -> str:
+    if not text.startswith("/"):
+        raise argparse.ArgumentTypeError(
+            f"the path of a cgroup begins with /, not {text[:LONGEST_QUOTED]!r}"
+        )
+    return text
+
+
+def time(text: str) -> float:
+    """Return seconds; a number without a unit is one of seconds."""
+    found = TIME.fullmatch(text)
+    seconds = float(found[1]) * SECONDS[found[2] or "s"] if found else -1.0
+    if not 0 <= seconds <= LONGEST_TIME_S:
+        raise argparse.ArgumentTypeError(
+            f"a time is a number with ms, s, m or h, as in 10s, not {text[:LONGEST_QUOTED]!r}"
+        )
+    return seconds
+
+
+def names_of(known: Collection[str]) -> Callable[[str], list[str]]:
+    """Return the parser of a comma-separated list of these names."""
+
+    def parse(text: str) -> list[str]:
+        names = [name.strip() for name in text.split(",")]
+        for name in names:
+            if name not in known:
+                hint = did_you_mean(name, list(known))
+                raise argparse.ArgumentTypeError(
+                    f"there is no {name[:LONGEST_QUOTED]!r}{hint}; known are {', '.join(known)}"
+                )
+        return names
+
+    return parse
+
+
+def url(text: str) -> str:
+    from agent.client.http_client import AgentClient
+
+    try:
+        AgentClient(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"an agent's URL is http://HOST:PORT, not {text[:LONGEST_QUOTED]!r}"
+        ) from None
+    return text
+
+
+def positive(text: str) -> int:
+    return _whole_number(text, 1, 10**9, "must be a number of at least 1")
+
+
+def _whole_number(text: str, least: int, most: int, wrong: str) -> int:
+    # int() also takes "1_000", " 1" and the digits of other scripts.
+    is_number = text.isascii() and text.isdecimal() and len(text) <= len(str(most))
+    if not (is_number and least <= int(text) <= most):
+        raise argparse.ArgumentTypeError(f"{wrong}, not {text[:LONGEST_QUOTED]!r}")
+    return int(text)
+
+
+def host(text: str) -> str:
+    return _host_by(host_to_bind, text)
+
+
+def allowed_host(text: str) -> str:
+    return _host_by(host_to_allow, text)
+
+
+def _host_by(parse: Callable[[str], str], text: str) -> str:
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def machine_label(text: str) -> str:
+    return _checked_label("the machine label", text)
+
+
+def run_label(text: str) -> str:
+    return _checked_label("a label", text)
+
+
+def _checked_label(what: str, text: str) -> str:
+    if wrong := wrong_with_label(text):
+        raise argparse.ArgumentTypeError(f"{what} {wrong}")
+    return text

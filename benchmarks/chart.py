@@ -10,7 +10,8 @@ from xml.sax.saxutils import escape
 
 from agent.nouns import counted
 from agent.overhead.results import Measured, Result, WorkloadResult
-from agent.overhead.stats import Estimate, is_difference
+from agent.overhead.stats import is_difference
+from agent.statistics.estimate import Estimate
 
 WIDTH = 820
 LABELS = 290

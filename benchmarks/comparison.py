@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 from agent.overhead.protocols import Nothing
 from agent.overhead.results import WorkloadResult
-from agent.overhead.stats import FEWEST_PAIRS, Estimate, is_difference, median_estimate, noise_floor
+from agent.overhead.stats import is_difference, median_estimate, noise_floor
 from agent.overhead.table import interval_text
+from agent.statistics.estimate import FEWEST, Estimate
 
 OTHER = "@other"
 """Suffix of the names of the other checkout's configurations."""
 
-ENOUGH_ROUNDS = FEWEST_PAIRS
+ENOUGH_ROUNDS = FEWEST
 """The widest interval for the median of n values, from the smallest to the largest, misses it in 2
 of 2^n cases: 6 % with five values, 3 % with six. Fewer than six allow no 95 % interval."""
 

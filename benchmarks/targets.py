@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 from agent.nouns import counted
 from agent.overhead.results import Result, WorkloadResult
-from agent.overhead.stats import Estimate
 from agent.overhead.table import interval_text
+from agent.statistics.estimate import Estimate
 
 PASS, FAIL, UNKNOWN, REPORTED = "pass", "FAIL", "not measured", "reported"
 ENOUGH_PAIRS = 60

@@ -6,6 +6,7 @@ from typing import TextIO
 
 from agent.overhead.rounds import Progress
 from agent.terminal import output as terminal
+from agent.terminal.values import time_text
 
 PROGRESS_S = 10.0
 """Time between two lines of progress that stay, as in the log of a CI job."""
@@ -43,13 +44,3 @@ def _progress_text(progress: Progress) -> str:
     left = "" if progress.remaining is None else f", {time_text(progress.remaining)} left"
     what = progress.step.configuration or "bare" if progress.step else "starting"
     return f"{progress.workload}: {progress.done}/{progress.total}{left}: {what}"
-
-
-def time_text(seconds: float) -> str:
-    """Return a time for people: ``45 s``, ``3 min 20 s``, ``2 h 5 min``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"

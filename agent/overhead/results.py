@@ -7,7 +7,8 @@ from typing import Any, Self
 
 from agent.overhead.machine import Machine
 from agent.overhead.protocols import Missing
-from agent.overhead.stats import Estimate, median_estimate, noise_floor, overhead_ratio, slowdown
+from agent.overhead.stats import median_estimate, noise_floor, overhead_ratio, slowdown
+from agent.statistics.estimate import Estimate
 
 SCHEMA = 1
 NOTHING = "nothing"

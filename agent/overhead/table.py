@@ -6,7 +6,8 @@ from agent.nouns import agreeing, counted
 from agent.overhead.machine import Machine
 from agent.overhead.protocols import Missing
 from agent.overhead.results import NOTHING, Measured, Result, WorkloadResult
-from agent.overhead.stats import FEWEST_PAIRS, Estimate, is_difference
+from agent.overhead.stats import is_difference
+from agent.statistics.estimate import FEWEST, Estimate
 from agent.terminal.values import printable
 from agent.terminal.width import cells, fit, left, right
 
@@ -122,7 +123,7 @@ def _without_interval(measured: Iterable[Measured]) -> list[str]:
     few = [one for one in measured if not one.estimate().has_interval]
     if not few:
         return []
-    why = f"fewer than {FEWEST_PAIRS} pairs have no 95 % interval, so nothing here is significant:"
+    why = f"fewer than {FEWEST} pairs have no 95 % interval, so nothing here is significant:"
     values = [
         f"  {one.name}: {', '.join(f'{pair.slowdown:.3f}' for pair in one.pairs)}" for one in few
     ]

@@ -82,6 +82,16 @@ def nanoseconds(value: object) -> str:
     return ABSENT if ns is None else duration(ns / 1000)
 
 
+def time_text(seconds: float) -> str:
+    """Return a time for people: ``45 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
 def significant(value: float) -> str:
     """Return three digits, without scientific notation: ``1.25``, ``12.5``, ``125``, ``12,500``."""
     magnitude = abs(value)

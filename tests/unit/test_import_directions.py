@@ -66,8 +66,9 @@ MAY_IMPORT = {
     "show": {"shown", "terminal", "probes"},
     "client": set[str](),
     "demo": {"client", "show", "terminal"},
-    "overhead": {"client", "probes", "terminal"},
-    "run": {"client", "show", "terminal"},
+    "statistics": set[str](),
+    "overhead": {"client", "probes", "statistics", "terminal"},
+    "run": {"client", "show", "statistics", "terminal"},
     "wiring": {
         *("recording", "streams", "aggregate", "http", "show", "demo", "overhead", "client"),
         *("terminal", "mock", "run", "probes"),

@@ -12,12 +12,13 @@ import pytest
 
 from agent.overhead.command import run_overhead, section_runs
 from agent.overhead.interleave import Step
-from agent.overhead.progress import ProgressLine, time_text
+from agent.overhead.progress import ProgressLine
 from agent.overhead.protocols import WorkloadFailed
 from agent.overhead.results import Result
 from agent.overhead.rounds import Progress
 from agent.overhead.workloads import Command, PingPong
 from agent.sections.probes import SECTIONS
+from agent.terminal.values import time_text
 from tests.fakes.overhead import FakeAgent, FakeWorkload, WillingAgent, World
 
 

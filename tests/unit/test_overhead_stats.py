@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from agent.overhead.stats import (
-    Estimate,
     is_difference,
     median_estimate,
     noise_floor,
     overhead_ratio,
     slowdown,
 )
+from agent.statistics.estimate import Estimate
 
 
 def noisy(effect: float, size: int = 30, noise: float = 0.01, seed: int = 1) -> list[float]:

@@ -1,0 +1,74 @@
+"""Differences of pairs: how large they are, and whether there are any.
+
+The signed-rank test and the estimate of Hodges and Lehmann assume that differences are symmetric
+about their middle. The sign test, next to them, does not.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.statistics.estimate import CONFIDENCE, FEWEST, Estimate, without_interval
+
+
+def hodges_lehmann(differences: Sequence[float]) -> Estimate:
+    """Return the median of the means of any two differences, each also with itself.
+
+    The interval holds every shift that the exact signed-rank test does not reject (Hodges, Lehmann
+    1963; Hollander, Wolfe: Nonparametric Statistical Methods, section 3.3). Raises ValueError
+    without differences.
+    """
+    sample = np.asarray(differences, dtype=np.float64)
+    if sample.size == 0:
+        raise ValueError("no pairs to estimate from")
+    first, second = np.triu_indices(sample.size)
+    means = np.sort((sample[first] + sample[second]) / 2)
+    middle = float(np.median(means))
+    if sample.size < FEWEST:
+        return without_interval(middle)
+    sums = np.cumsum(_sums_of_ranks(range(1, sample.size + 1)))
+    rank = int(np.searchsorted(sums, (1 - CONFIDENCE) / 2, side="right"))
+    return Estimate(float(means[rank - 1]), middle, float(means[-rank]))
+
+
+def signed_rank_test(differences: Sequence[float]) -> float:
+    """Return the two-sided p value of Wilcoxon's test, exact also where differences are alike.
+
+    Differences of 0 are left out, as Wilcoxon did; with no other the value is 1.
+    """
+    sample = np.asarray(differences, dtype=np.float64)
+    sample = sample[sample != 0]
+    ranks = _doubled_ranks(np.abs(sample))
+    positive = int(ranks[sample > 0].sum())
+    least = min(positive, int(ranks.sum()) - positive)
+    # each sum of ranks is as likely as its complement
+    return min(1.0, 2 * float(_sums_of_ranks(ranks)[: least + 1].sum()))
+
+
+def sign_test(differences: Sequence[float]) -> float:
+    """Return the two-sided p value of the exact sign test. Differences of 0 are left out."""
+    positive = sum(value > 0 for value in differences)
+    negative = sum(value < 0 for value in differences)
+    size = positive + negative
+    tail = sum(math.comb(size, n) for n in range(min(positive, negative) + 1))
+    return min(1.0, tail / 2 ** (size - 1)) if size else 1.0
+
+
+def _doubled_ranks(sizes: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return twice the rank of each value; values that are alike share the mean of theirs."""
+    _, group, alike = np.unique(sizes, return_inverse=True, return_counts=True)
+    smaller = np.cumsum(alike) - alike
+    doubled: NDArray[np.int64] = (2 * smaller + alike + 1)[group]
+    return doubled
+
+
+def _sums_of_ranks(ranks: Iterable[int] | NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the probability of each sum of the ranks that have a plus, if plus is as likely."""
+    sums = np.ones(1)
+    for rank in ranks:
+        without, with_it = np.zeros((2, sums.size + int(rank)))
+        without[: sums.size] = with_it[int(rank) :] = sums
+        sums = (without + with_it) / 2
+    return sums

@@ -7,10 +7,12 @@ from collections.abc import Callable, Collection
 from agent.cli.parser import LONGEST_QUOTED, did_you_mean
 from agent.http.host_names import host_to_allow, host_to_bind
 from agent.model import wrong_with_label
+from agent.run.plan import MOST_RUNS
 
 LONGEST_TIME_S = 10**7
 TIME = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h)?", re.ASCII)
 SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
+PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?)%?", re.ASCII)
 LARGEST_SEED = 10**9 - 1
 
 
@@ -75,6 +77,24 @@ def url(text: str) -> str:
 
 def positive(text: str) -> int:
     return _whole_number(text, 1, 10**9, "must be a number of at least 1")
+
+
+def runs(text: str) -> int:
+    return _whole_number(text, 1, MOST_RUNS, f"must be a number from 1 to {MOST_RUNS}")
+
+
+def warmups(text: str) -> int:
+    return _whole_number(text, 0, MOST_RUNS, f"must be a number from 0 to {MOST_RUNS}")
+
+
+def percent(text: str) -> float:
+    """Return a part of 1: ``1%`` and ``1`` are 0.01."""
+    found = PERCENT.fullmatch(text)
+    if not found or not 0 < float(found[1]) <= 100:
+        raise argparse.ArgumentTypeError(
+            f"must be a percentage above 0, as in 1%, not {text[:LONGEST_QUOTED]!r}"
+        )
+    return float(found[1]) / 100
 
 
 def _whole_number(text: str, least: int, most: int, wrong: str) -> int:

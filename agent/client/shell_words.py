@@ -1,5 +1,6 @@
-"""What to tell a user who expected a shell to run a command."""
+"""The words of a command: what only a shell would understand, and what can be saved of them."""
 
+import os
 import re
 import shlex
 from collections.abc import Sequence
@@ -17,3 +18,8 @@ def hint(arguments: Sequence[str]) -> str:
         return ""
     line = arguments[0] if a_line else " ".join(arguments)
     return f" (no shell runs the command; to have one: -- sh -c {shlex.quote(line)})"
+
+
+def savable(words: Sequence[str]) -> list[str]:
+    """Return words that can be saved as UTF-8: bytes that are none are shown as escapes."""
+    return [os.fsencode(word).decode(errors="backslashreplace") for word in words]

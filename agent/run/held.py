@@ -16,7 +16,7 @@ import resource
 import signal
 import struct
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NoReturn
@@ -67,6 +67,8 @@ class HeldCommand:
         self.pid = process
         self.forked_at = datetime.now(UTC)
         self.reaped = False
+        self.received: list[int] = []
+        """Signals that came while it ran, with those of its children."""
         self._command = command
         self._gate = gate
         self._report = report
@@ -95,7 +97,7 @@ class HeldCommand:
             os.kill(self.pid, signal.SIGCONT)
             failed = os.read(self._report, _FAILED.size)  # until the exec has closed it
             while not (found := os.wait4(self.pid, os.WNOHANG))[0]:
-                signals.next_one(self.pid, on_child)
+                self.received.append(signals.next_one(self.pid, on_child))
             wall = time.monotonic() - began
         self.reaped = True
         if failed:
@@ -121,11 +123,14 @@ class HeldCommand:
 
 
 @contextlib.contextmanager
-def held(path: str, arguments: Sequence[str]) -> Iterator[HeldCommand]:
+def held(
+    path: str, arguments: Sequence[str], discarded: Collection[int] = ()
+) -> Iterator[HeldCommand]:
     """Fork a child that will execute ``path``, yield it, and end it on leaving.
 
     It has this process's environment, directory, streams and terminal, and the signals that this
-    one was started with. It gets SIGTERM when this process ends. Raises `CannotRun`.
+    one was started with; the descriptors ``discarded`` are /dev/null. It gets SIGTERM when this
+    process ends. Raises `CannotRun`.
     """
     gate, opened = os.pipe()
     report, reporting = os.pipe()
@@ -137,7 +142,7 @@ def held(path: str, arguments: Sequence[str]) -> Iterator[HeldCommand]:
             process = _fork(arguments[0])
             if process == 0:
                 os.close(opened)
-                _become(path, arguments, parent, gate, reporting, mask)
+                _become(path, arguments, discarded, parent, gate, reporting, mask)
             command = HeldCommand(arguments[0], process, opened, report)
             stack.callback(command.give_up)
             os.close(gate)
@@ -154,7 +159,13 @@ def _fork(command: str) -> int:
 
 
 def _become(
-    path: str, arguments: Sequence[str], parent: int, gate: int, report: int, mask: set[int]
+    path: str,
+    arguments: Sequence[str],
+    discarded: Collection[int],
+    parent: int,
+    gate: int,
+    report: int,
+    mask: set[int],
 ) -> NoReturn:
     """In the child: hold, then become the command. Its mask is ``mask``."""
     try:
@@ -162,6 +173,8 @@ def _become(
         end_with_parent(parent, signal.SIGKILL)
         signals.reset()
         _take_name(os.path.basename(path))
+        for stream in discarded:
+            os.dup2(os.open(os.devnull, os.O_RDWR), stream)
         usage = resource.getrusage(resource.RUSAGE_SELF)
         os.write(report, _BEFORE.pack(usage.ru_utime, usage.ru_stime))
         os.kill(os.getpid(), signal.SIGSTOP)

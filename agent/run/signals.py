@@ -9,7 +9,7 @@ has reached the command already, and may do so in answer to what is passed on.
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from types import FrameType
 from typing import NoReturn
 
@@ -81,8 +81,8 @@ def dropped() -> Iterator[None]:
                 pass
 
 
-def next_one(command: int, on_child: Callable[[], None]) -> None:
-    """Wait for one of the `blocked` signals, and pass it on to the process ``command``."""
+def next_one(command: int, on_child: Callable[[], None]) -> int:
+    """Wait for one of the `blocked` signals, pass it on to the process ``command``, return it."""
     info = signal.sigwaitinfo({*PASSED_ON, signal.SIGCHLD})
     if info.si_signo == signal.SIGCHLD:
         on_child()
@@ -90,6 +90,13 @@ def next_one(command: int, on_child: Callable[[], None]) -> None:
         # above 0 it is the kernel's: of the terminal, and the command got it too (sigaction(2))
         with contextlib.suppress(PermissionError):  # sudo, for example, becomes another user's
             os.kill(command, info.si_signo)
+    return info.si_signo
+
+
+def gave_up(received: Collection[int]) -> int | None:
+    """Return which of these signals asked to end everything, as Ctrl-C does."""
+    asking = (n for n in _GIVING_UP if n in received and signal.getsignal(n) is not signal.SIG_IGN)
+    return next(asking, None)
 
 
 def asked_to_end(seconds: float) -> bool:

@@ -30,9 +30,9 @@ class Teller:
         said = "\n".join(printable(line, 2000) for line in text.splitlines())
         terminal.complain(f"chainbench-agent {self._name}: {said}\n")
 
-    def refuses_files(self) -> bool:
+    def refuses_files(self, *others: Path | None) -> bool:
         """Say which file could not be written, before anything is measured."""
-        for path in filter(None, (self._options.output, self._options.json)):
+        for path in filter(None, (self._options.output, self._options.json, *others)):
             if why := cannot_write(path):
                 self.say(f"cannot write {printable(path)}: {why}")
                 return True
@@ -50,11 +50,11 @@ class Teller:
         from agent.show.brief import brief
 
         options = self._options
-        saved = options.json is None or self._save(
+        saved = options.json is None or self.save(
             options.json, json.dumps(document, indent=1) + "\n"
         )
         if options.output is not None:
-            return self._save(options.output, brief(document, FILE_COLUMNS)) and saved
+            return self.save(options.output, brief(document, FILE_COLUMNS)) and saved
         if not options.quiet:
             color = terminal.wants_color(stream)
             unavailable = document.get("available") is False
@@ -63,7 +63,8 @@ class Teller:
             terminal.write(report, stream)
         return saved
 
-    def _save(self, path: Path, text: str) -> bool:
+    def save(self, path: Path, text: str) -> bool:
+        """Write a file; say why it could not be written. Return whether it was."""
         if why := save(path, text):
             self.say(f"cannot write {printable(path)}: {why}")
         return why is None

@@ -6,8 +6,9 @@ from typing import Any
 from agent.sections.shown import SHOWN
 from agent.show.finished import finished
 from agent.show.header import banner, covered, when
-from agent.show.layout import MARGIN, table
-from agent.show.text import NARROWEST, WIDEST, details
+from agent.show.layout import MARGIN, NARROWEST, WIDEST, table
+from agent.show.series import is_series, series
+from agent.show.text import details
 from agent.show.trust import checks, verdict
 from agent.terminal.style import Style
 from agent.terminal.values import counted, mapping, milliseconds, number, percent, printable
@@ -24,6 +25,8 @@ def brief(
     style = Style(color)
     screen = min(max(width, NARROWEST), WIDEST)
     columns = screen - len(MARGIN)
+    if is_series(evidence):
+        return series(evidence, screen, style)
     parts = [banner(evidence, style), [*subject(evidence, columns)]]
     if evidence.get("available") is False:
         parts.append([] if reason_known else table([("evidence", nothing(evidence))], columns))

@@ -6,6 +6,8 @@ from agent.terminal.charts import wrapped
 from agent.terminal.style import Style
 from agent.terminal.values import printable
 
+NARROWEST, WIDEST = 20, 120
+"""Columns of a screen that reports are made for."""
 MARGIN = "  "
 LABELS = 10
 """Columns of a label that its value stands next to."""

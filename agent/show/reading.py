@@ -5,6 +5,7 @@ import codecs
 from agent import json_text
 from agent.model import Json
 from agent.sections.probes import SECTIONS
+from agent.show.series import is_series
 
 BEGINNINGS = (
     (b"HTTP/", "it begins with HTTP headers: save the body alone (curl without -i)"),
@@ -59,9 +60,14 @@ def _other_answer(value: Json) -> str | None:
         return "it is the answer to GET /status; POST /stop and GET /evidence return evidence"
     if "workloads" in value and "machine" in value:
         return "it is a result of chainbench-agent overhead --json, not evidence"
-    if "available" in value or any(section in value for section in SECTIONS):
+    if _is_readable(value):
         return None
     if not value:
         return "it is an empty object"
     names = ", ".join(sorted(value)[:5])
     return f"it has neither available nor a section, as evidence has, but {names}"
+
+
+def _is_readable(value: Json) -> bool:
+    """Return whether an object is evidence, or a series of runs, each with its evidence."""
+    return is_series(value) or "available" in value or any(name in value for name in SECTIONS)

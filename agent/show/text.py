@@ -12,14 +12,13 @@ from agent.sections.shown import SHOWN, SHOWN_DETAILS
 from agent.show.everything import fields
 from agent.show.finished import finished
 from agent.show.header import header
-from agent.show.layout import MARGIN, table, titled
+from agent.show.layout import MARGIN, NARROWEST, WIDEST, table, titled
 from agent.show.missing import missing
+from agent.show.series import is_series, series
 from agent.show.trust import checks, cost, events, hooks, verdict
 from agent.terminal.style import Style
 from agent.terminal.values import mapping, printable
 from agent.terminal.width import fit
-
-NARROWEST, WIDEST = 20, 120
 
 
 def render(
@@ -36,6 +35,8 @@ def render(
     style = Style(color)
     screen = min(max(width, NARROWEST), WIDEST)
     columns = screen - len(MARGIN)
+    if is_series(evidence):
+        return series(evidence, screen, style, whole=True, everything=everything)
     parts = [header(evidence, mapping(status), columns, style)]
     if command := finished(evidence):
         parts.append(titled("Command", table(command, columns), style))

@@ -36,6 +36,8 @@ class RunAgent(FakeAgent):
         if request.route == "POST /stop" and self.run_id:
             self.run_id = ""
             return 200, self.evidence
+        if request.route == "POST /report":
+            return 200, {"status": "metrics_reported"}
         if request.route == "GET /evidence/run-1":
             return 200, self.evidence
         return 409, {"error": "not_running", "message": "no run is in progress"}

@@ -12,6 +12,7 @@ from fakes.busy_runs import Busy, every_run, finished, paths
 from fakes.collector import FakeCollector
 from fakes.pages import DOCS, ROOT, hold, names, quoted, rows
 from fakes.real_agent import running
+from fakes.sample_evidence import evidence as sample_evidence
 from fakes.source_text import first_arguments, keys_assigned_in, keyword_arguments
 from msgspec.structs import fields
 
@@ -30,8 +31,11 @@ from agent.model import Labels, Report
 from agent.recording.lifecycle import TRANSITIONS
 from agent.recording.recorder import Recorder
 from agent.run.command import described
+from agent.run.document import document_of
 from agent.run.held import Ended
+from agent.run.plan import BASELINE, OPTIMIZED, Plan
 from agent.run.processes import Process
+from agent.run.runs import End, Run
 from agent.sections.probes import DEFAULT_SECTIONS, DETAILS, SECTIONS
 from agent.streams.shared import layout, messages
 from agent.streams.shared.causes import CURES
@@ -251,7 +255,10 @@ def test_every_option(command: str, capsys: pytest.CaptureFixture[str]) -> None:
         cli.main([command, "--help"])
     usage = capsys.readouterr().out.partition("\n\n")[0]
     in_code = set(re.findall(r"--[a-z][a-z-]*", usage))
-    documented = [name for name in names(SETTINGS, f"`{command}`") if name.startswith("--")]
+    headings = [f"`{command}`", *(["Repeated runs"] if command == "run" else [])]
+    documented = [
+        name for heading in headings for name in names(SETTINGS, heading) if name.startswith("--")
+    ]
     hold(SETTINGS, command, in_code, documented)
 
 
@@ -260,6 +267,32 @@ def test_every_field_of_what_a_command_took() -> None:
     took = described(["a"], ended, [Process(1, 1, 1, "S", "a")])
     heading = "What a command took"
     hold(SETTINGS, heading, paths(took), names(SETTINGS, heading))
+
+
+def test_every_field_of_a_series() -> None:
+    """Of two commands, one of which has an outlier and a figure that is not tested."""
+    calls = {f"call_{n}": 1.0 for n in range(30)}
+    reasons = [{"reason": name, "ms": ms} for name, ms in calls.items()]
+    whole = sample_evidence(offcpu={"total_ms": 30.0, "top_reasons": reasons})
+    runs = [
+        Run(side, n, True, Ended(0, ms, 1.0, 1.0, None, 1), {"user_ms": 1, "system_ms": 1}, whole)
+        for side in (BASELINE, OPTIMIZED)
+        for n, ms in enumerate([1.0, 1.1, 0.9, 1.0, 9.0])
+    ]
+    plan = Plan({BASELINE: ["a"], OPTIMIZED: ["b"]}, most=5, seed=1)
+    document = document_of(plan, runs, End("runs"))
+    for run in document["runs"]:
+        run |= {"command": "documented elsewhere", "evidence": "documented elsewhere"}
+    dynamic = {
+        r"(commands|sides)\.(baseline|optimized)": r"\1.SIDE",
+        r"verdicts\.\w+": "verdicts.VERDICT",
+        r"histograms\.\w+": "histograms.SECTION",
+    }
+    found = set(paths(document))
+    for written, meant in dynamic.items():
+        found = {re.sub(written, meant, path) for path in found}
+    heading = "What a series holds"
+    hold(SETTINGS, heading, found, names(SETTINGS, heading))
 
 
 # --- architecture.md

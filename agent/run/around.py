@@ -1,0 +1,97 @@
+"""An agent, or why there is none, and a run of it around one command after the other."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from typing import Any
+
+from agent.client.http_client import AgentClient
+from agent.client.spawn import RunningAgent
+from agent.model import Json, Labels
+from agent.run import processes
+from agent.run.agents import NoAgent, an_agent
+from agent.run.held import HeldCommand
+from agent.run.measurement import Measurement, NotMeasured, check_process, measurement
+from agent.run.options import Options
+
+LABELS = frozenset(field.name for field in dataclasses.fields(Labels))
+
+
+class Around:
+    """Measures commands with whatever can be had."""
+
+    def __init__(self, options: Options, on_busy: Callable[[str], None]) -> None:
+        self._options = options
+        self._on_busy = on_busy
+        self._agent: AgentClient | None = None
+        self._why_not = ""
+
+    def find_agent(self, stack: ExitStack) -> None:
+        """Find an agent, which is left, or ended if it is our own, with the stack."""
+        try:
+            self._agent = stack.enter_context(an_agent(self._options.agent))
+        except NoAgent as error:
+            self._why_not = str(error)
+
+    @property
+    def shared_agent(self) -> AgentClient | None:
+        """The agent, if others see it too."""
+        return None if isinstance(self._agent, RunningAgent) else self._agent
+
+    def start(
+        self, stack: ExitStack, command: HeldCommand, labels: Mapping[str, str] | None = None
+    ) -> tuple[Measurement | None, str]:
+        """Return a run about the command, and why nothing is measured.
+
+        There is a run with a reason too: its evidence repeats it.
+        """
+        if self._agent is None:
+            return None, self._why_not
+        run = stack.enter_context(measurement(self._agent))
+        body = {**self._options.start, **(labels or {}), "scope": {"pid": command.pid}}
+        try:
+            started = self._start(run, body)
+            check_process(started, command.pid, command.forked_at)
+        except NotMeasured as error:
+            run.close()
+            return None, str(error)
+        return run, "" if started.get("available") else str(started.get("reason", ""))
+
+    def rehearse(self, pid: int) -> None:
+        """Begin and end a run about a process, without labels, so that programs are compiled."""
+        if self._agent is None:
+            return
+        what = {name: value for name, value in self._options.start.items() if name not in LABELS}
+        with measurement(self._agent) as run:
+            try:
+                self._start(run, {**what, "scope": {"pid": pid}})
+                run.stop()
+            except NotMeasured:
+                pass  # the first run that is to count will say why
+
+    def reap(self, command: int) -> None:
+        """Wait for children that have ended, but not for the command."""
+        own = [command]
+        if isinstance(self._agent, RunningAgent):
+            self._agent.process.poll()
+            own.append(self._agent.pid)  # it may end only now
+        processes.reap_orphans(own)
+
+    def left_behind(self) -> list[processes.Process]:
+        """Return what the command has started and what still lives."""
+        # an agent of our own leads its process group
+        own = self._agent.pid if isinstance(self._agent, RunningAgent) else None
+        return processes.left_behind(own)
+
+    def _start(self, run: Measurement, body: Mapping[str, Any]) -> Json:
+        return run.start(body, self._options.patience_s, self._on_busy)
+
+
+def evidence_of(run: Measurement | None, why_not: str) -> Json:
+    """End a run and return its evidence, or evidence of why there is none."""
+    if run is not None:
+        try:
+            return run.stop()
+        except NotMeasured as error:
+            why_not = str(error)
+    return {"available": False, "reason": why_not}

@@ -1,0 +1,94 @@
+"""Figures of one run: sums out of its evidence, each of them one observation.
+
+A figure that is not known is absent. Nothing takes part in it that is no sum: of percentiles of
+different runs there is no mean. The agent may be of another version: what is not as expected is not
+known.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from agent.terminal.values import mapping, number, rows
+
+CPU = {"user_ms": "user CPU", "system_ms": "system CPU"}
+BLOCKED_IN = "blocked: "
+CALLS = "calls: "
+CALLED = ("futex", "fsync", "openat", "read", "write")
+MS, COUNT = "ms", "count"
+
+
+class Figures:
+    """The figures of one run, by name. Times are in milliseconds."""
+
+    def __init__(self, command: Mapping[str, Any], evidence: Mapping[str, Any]) -> None:
+        trusted = evidence.get("available") is True and verdict(evidence) != "invalid"
+        measured = evidence if trusted else {}
+        off_cpu = mapping(measured.get("offcpu"))
+        self.states = _known(
+            {
+                name: mapping(state).get("ms")
+                for name, state in mapping(mapping(measured.get("wall")).get("states")).items()
+            }
+        )
+        self.times = _known(
+            {
+                **{words: command.get(field) for field, words in CPU.items()},
+                "waiting for a CPU": _sum_ms(mapping(measured.get("runqlat"))),
+                "blocked": off_cpu.get("total_ms"),
+                **_reasons(off_cpu),
+                "block I/O": _sum_ms(mapping(measured.get("biolatency"))),
+            }
+        )
+        self.counts = _known(
+            {
+                "execs": mapping(measured.get("exec")).get("exec_count"),
+                "block I/O requests": mapping(measured.get("biolatency")).get("count"),
+                **{
+                    f"{CALLS}{name}": mapping(measured.get("syscall_counts")).get(name)
+                    for name in CALLED
+                },
+            }
+        )
+        self._lists_all_reasons = mapping(off_cpu.get("other")).get("count") == 0
+
+    def state(self, name: str) -> float | None:
+        """Return the wall time in a state; None if the evidence has no budget."""
+        return self.states.get(name)
+
+    def time(self, name: str) -> float | None:
+        """Return a time; None if it is not known.
+
+        Evidence lists the longest reasons for being blocked: one that is not listed did not occur
+        only where the others sum up to nothing.
+        """
+        if name.startswith(BLOCKED_IN) and self._lists_all_reasons:
+            return self.times.get(name, 0.0)
+        return self.times.get(name)
+
+    def count(self, name: str) -> float | None:
+        return self.counts.get(name)
+
+
+def verdict(evidence: Mapping[str, Any]) -> str | None:
+    """Return the verdict on evidence; None without any."""
+    found = mapping(evidence.get("completeness")).get("verdict")
+    return found if evidence.get("available") is True and isinstance(found, str) else None
+
+
+def _known(values: Mapping[str, object]) -> dict[str, float]:
+    return {
+        name: float(known) for name, value in values.items() if (known := number(value)) is not None
+    }
+
+
+def _sum_ms(section: Mapping[str, Any]) -> float | None:
+    """Return the sum of the latencies of a section, from their mean, which is null without any."""
+    count, mean_us = number(section.get("count")), number(section.get("mean_us"))
+    if count == 0:
+        return 0.0
+    return None if count is None or mean_us is None else count * mean_us / 1e3
+
+
+def _reasons(section: Mapping[str, Any]) -> dict[str, object]:
+    listed = rows(section.get("top_reasons"))
+    return {f"{BLOCKED_IN}{row.get('reason')}": row.get("ms") for row in listed}

@@ -1,0 +1,98 @@
+"""``run`` for commands that run again and again, with the real kernel and next to hyperfine."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fakes.own_network import in_own_network
+from fakes.real_agent import RealAgent
+from fakes.series import command_line, environment, series
+
+from agent.client.interpreter import own_module
+
+pytestmark = pytest.mark.usefixtures("as_from_a_shell")
+
+
+def test_each_run_has_evidence_of_its_own(agent: RealAgent, tmp_path: Path) -> None:
+    command = ["sh", "-c", "/bin/true; /bin/true; sleep 0.05"]
+    done = series(agent.url, tmp_path / "x.json", "--runs", 3, "--warmup", 1, command=command)
+    assert done.status == 0, done.said
+    whole = [run["evidence"] for run in done.counted]
+    assert all(evidence["available"] for evidence in whole)
+    assert len({evidence["run_id"] for evidence in whole}) == 3
+    assert [evidence["exec"]["exec_count"] for evidence in whole] == [4, 4, 4]
+    pids = {evidence["scope"]["pid"] for evidence in whole}
+    assert len(pids) == 3
+    figures = {one["name"]: one for one in done.saved["sides"]["command"]["figures"]}
+    assert figures["execs"]["median"]["middle"] == 4
+    assert figures["blocked: clock_nanosleep"]["median"]["middle"] == pytest.approx(50, rel=0.5)
+    for section, merged in done.saved["sides"]["command"]["histograms"].items():
+        total = sum(row["count"] for row in merged)
+        assert total == sum(evidence[section]["count"] for evidence in whole)
+
+
+@pytest.mark.thorough
+def test_what_differs_between_two_commands_is_named(agent: RealAgent, tmp_path: Path) -> None:
+    script = "i=0; while [ $i -lt 3000 ]; do i=$((i+1)); done; "
+    lines = [f"sh -c '{script} sleep {sleep}; true'" for sleep in (0.05, 0.15)]
+    options = ["--baseline", lines[0], "--optimized", lines[1], "--runs", 10]
+    done = series(agent.url, tmp_path / "x.json", *options)
+    assert done.said.startswith("optimized is slower: "), done.said
+    found = {one["name"]: one for one in done.saved["comparison"]["figures"]}
+    slept = found["blocked: clock_nanosleep"]
+    assert slept["outcome"] == "larger"
+    assert slept["difference"]["middle"] == pytest.approx(100, rel=0.2)
+    assert found["execs"]["outcome"] == "undecided"
+    assert 'chainbench_duration_milliseconds{scenario="baseline"' in agent.metrics()
+
+
+@pytest.mark.thorough
+def test_equal_commands_do_not_differ(agent: RealAgent, tmp_path: Path) -> None:
+    options = ["--baseline", "sleep 0.02", "--optimized", "sleep 0.02", "--runs", 10]
+    done = series(agent.url, tmp_path / "x.json", *options, "--min-effect", "5%")
+    assert done.saved["comparison"]["outcome"] in ("undecided", "too small"), done.said
+
+
+@pytest.mark.thorough
+def test_one_agent_of_its_own_measures_all_runs(tmp_path: Path) -> None:
+    file = tmp_path / "x.json"
+    arguments = ["run", "--runs", "3", "--json", str(file), "--", "sleep", "0.01"]
+    done = subprocess.run(
+        in_own_network(own_module("agent", *arguments).command),
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    whole = [run["evidence"] for run in json.loads(file.read_text())["runs"]]
+    assert all(evidence["available"] for evidence in whole)
+    ids = {process["pid"] for one in whole for process in one["overhead"]["processes"]}
+    assert len(ids) == len(whole[0]["overhead"]["processes"])
+
+
+@pytest.mark.thorough
+def test_next_to_hyperfine(agent: RealAgent, tmp_path: Path, tool: Callable[[str], str]) -> None:
+    """Both find the same time, and what they export has the same keys and types."""
+    ours, theirs = tmp_path / "ours.json", tmp_path / "theirs.json"
+    command = ["sleep", "0.2"]
+    options = ["--runs", 10, "--warmup", 1, "--quiet", "--export-json", ours]
+    subprocess.run(
+        command_line(agent.url, *options, command=command), env=environment(), check=True
+    )
+    subprocess.run(
+        [tool("hyperfine"), "-N", "-w", "1", "-r", "10", "--export-json", theirs, "sleep 0.2"],
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+    [mine], [other] = (json.loads(file.read_text())["results"] for file in (ours, theirs))
+    missing = set(mine) ^ set(other)
+    assert missing <= {"memory_usage_byte"}, "which newer ones have"
+    for key in set(mine) & set(other):
+        assert type(mine[key]) is type(other[key]), key
+    assert mine["median"] == pytest.approx(other["median"], rel=0.2), "the machine is shared"
+    assert mine["exit_codes"] == other["exit_codes"]
+    assert mine["command"] == other["command"]

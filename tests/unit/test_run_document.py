@@ -1,0 +1,247 @@
+"""What the runs of a series say together: made-up runs, of which all is known."""
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from fakes.sample_evidence import evidence, latency
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.run.document import MOST_TESTED, document_of
+from agent.run.held import Ended
+from agent.run.plan import BASELINE, COMMAND, OPTIMIZED, Plan
+from agent.run.runs import End, Run
+
+ALONE = Plan({COMMAND: ["a"]}, most=10, seed=1)
+PAIRS = Plan({BASELINE: ["a"], OPTIMIZED: ["b"]}, most=10, seed=1)
+
+
+def run(side: str, number: int, ms: float, whole: Any = None, status: int = 0, **took: Any) -> Run:
+    command = {"user_ms": 1.0, "system_ms": 0.0, **took}
+    ended = Ended(status, ms / 1e3, 0.001, 0.0, None, 1)
+    return Run(side, number, True, ended, command, whole if whole is not None else evidence())
+
+
+def reasons(**ms: float) -> dict[str, Any]:
+    """Return evidence of a run that was blocked for these reasons, and for no others."""
+    rows = [{"reason": name, "ms": value} for name, value in ms.items()]
+    other = {"ms": 0.0, "count": 0}
+    return evidence(offcpu={"total_ms": sum(ms.values()), "top_reasons": rows, "other": other})
+
+
+def noise(number: int) -> float:
+    """Return something near 0 that has no trend."""
+    return [0.1, -0.2, 0.3, -0.1, 0.2, -0.3, 0.15, -0.25, 0.05, -0.05][number % 10]
+
+
+def alone(*wholes: Any, times: Any = None) -> dict[str, Any]:
+    """Return what is said of the only command's runs."""
+    runs = [run(COMMAND, n, times[n] if times else 100, one) for n, one in enumerate(wholes)]
+    side: dict[str, Any] = document_of(ALONE, runs, End("runs"))["sides"][COMMAND]
+    return side
+
+
+def compared(
+    before: Any = None, after: Any = None, ms: tuple[float, float] = (100, 100), pairs: int = 10
+) -> dict[str, Any]:
+    runs = []
+    for n in range(pairs):
+        for side, whole, mean in ((BASELINE, before, ms[0]), (OPTIMIZED, after, ms[1])):
+            made = whole(n) if callable(whole) else whole
+            runs.append(run(side, n, mean + noise(n + len(side)), made))
+    document = document_of(PAIRS, runs, End("runs"))
+    json.dumps(document, allow_nan=False)
+    comparison: dict[str, Any] = document["comparison"]
+    return comparison
+
+
+def figure(of: dict[str, Any], name: str) -> dict[str, Any]:
+    [found] = [one for one in of["figures"] if one["name"] == name]
+    return dict(found)
+
+
+# --- one side
+
+
+def test_the_times_of_the_runs() -> None:
+    times = [100.0, 101, 102, 103, 104, 180]
+    wall = alone(*[evidence()] * 6, times=times)["wall_ms"]
+    assert wall["median"] == {"low": 100, "middle": 102.5, "high": 180}
+    assert wall["mean"] == pytest.approx(115)
+    assert wall["deviation"] == pytest.approx(np.std(times, ddof=1))
+    assert wall["outliers"] == [{"round": 6, "ms": pytest.approx(180)}]
+
+
+def test_too_few_runs_have_no_interval() -> None:
+    wall = alone(*[evidence()] * 5)["wall_ms"]
+    assert wall["median"] == {"low": None, "middle": 100, "high": None}
+
+
+def test_figures_are_sums_of_each_run() -> None:
+    side = alone(*[evidence()] * 6)
+    assert figure(side, "waiting for a CPU")["median"]["middle"] == pytest.approx(12655 * 3.6 / 1e3)
+    assert figure(side, "blocked: futex")["median"] == {"low": 450, "middle": 450, "high": 450}
+    assert figure(side, "calls: openat")["unit"] == "count"
+    assert "system CPU" not in [one["name"] for one in side["figures"]], "0 throughout"
+
+
+def test_a_reason_that_is_not_listed_is_0_only_if_all_are_listed() -> None:
+    """Evidence lists the ten longest: what is not among them may have taken some time."""
+    listed, not_listed = reasons(futex=5.0), reasons(read=5.0)
+    assert figure(alone(listed, not_listed), "blocked: futex")["lowest"] == 0
+    not_listed["offcpu"]["other"] = {"ms": 0.5, "count": 3}
+    found = figure(alone(listed, not_listed), "blocked: futex")
+    assert (found["runs"], found["lowest"]) == (1, 5)
+
+
+@pytest.mark.parametrize(
+    "unusable",
+    [
+        {"available": False, "reason": "no agent"},
+        evidence(completeness={"verdict": "invalid", "reasons": ["events_ceased"]}),
+    ],
+)
+def test_what_cannot_be_trusted_is_in_no_figure(unusable: dict[str, Any]) -> None:
+    side = alone(evidence(), unusable)
+    assert figure(side, "blocked")["runs"] == 1
+    assert figure(side, "user CPU")["runs"] == 2, "is not the agent's"
+    assert sum(side["verdicts"].values()) == 2
+
+
+def test_a_budget_is_used_where_there_is_one() -> None:
+    with_budget = evidence(wall={"states": {"computing": {"ms": 60}, "blocked": {"ms": 40}}})
+    side = alone(with_budget, with_budget)
+    assert figure(side, "wall: computing")["median"]["middle"] == 60
+    assert not [f for f in alone(evidence())["figures"] if f["name"].startswith("wall: ")]
+
+
+def test_histograms_are_added_bucket_by_bucket_where_all_runs_have_one() -> None:
+    one = evidence(runqlat=latency(histogram=[{"bucket_us": 1, "count": 5}]))
+    two = evidence(
+        runqlat=latency(histogram=[{"bucket_us": 0, "count": 1}, {"bucket_us": 1, "count": 2}])
+    )
+    del two["biolatency"]
+    merged = alone(one, two)["histograms"]
+    assert merged == {"runqlat": [{"bucket_us": 0, "count": 1}, {"bucket_us": 1, "count": 7}]}
+
+
+def test_drift_is_told_if_it_is_certain_and_matters() -> None:
+    def drifting(by: float) -> Any:
+        times = [100 + by * n + noise(n) for n in range(10)]
+        return alone(*[evidence()] * 10, times=times)["wall_ms"]["drift"]
+
+    assert drifting(1.0)["is_certain"]
+    assert drifting(1.0)["ms_per_run"]["middle"] == pytest.approx(1.0, abs=0.1)
+    assert not drifting(0.0)["is_certain"]
+    assert not drifting(0.08)["is_certain"], "less than 1 % over all runs"
+
+
+# --- two sides
+
+
+def test_a_difference_of_times() -> None:
+    found = compared(ms=(100, 80))
+    assert found["outcome"] == "smaller"
+    assert found["change_pct"]["middle"] == pytest.approx(-20, abs=0.5)
+    assert found["gain_pct"]["middle"] == pytest.approx(20, abs=0.5)
+    assert found["p"] == pytest.approx(2 / 2**10), "all ten pairs point the same way"
+    assert compared(ms=(80, 100))["outcome"] == "larger"
+
+
+def test_no_difference_says_what_would_have_been_found() -> None:
+    found = compared()
+    assert found["outcome"] == "undecided"
+    assert 0 < found["detectable_pct"] < 2
+
+
+def test_too_few_pairs_decide_nothing() -> None:
+    found = compared(ms=(100, 50), pairs=5)
+    assert (found["outcome"], found["detectable_pct"]) == ("too few", None)
+    assert found["gain_pct"]["method"] == "none"
+    assert {one["outcome"] for one in found["figures"]} == {"too few"}
+
+
+def test_an_incomplete_pair_does_not_count() -> None:
+    runs = [run(BASELINE, 0, 100), run(OPTIMIZED, 0, 100), run(BASELINE, 1, 500)]
+    document = document_of(PAIRS, runs, End("failure", "it failed"))
+    assert document["comparison"]["pairs"] == 1
+    assert document["comparison"]["baseline_ms"]["middle"] == 100
+    assert document["sides"][BASELINE]["runs"] == 2
+
+
+def test_figures_that_differ_are_found_among_those_that_do_not() -> None:
+    found = compared(
+        lambda n: reasons(fsync=30 + noise(n), read=20 + noise(n + 3)),
+        lambda n: reasons(fsync=5 + noise(n + 5), read=20 + noise(n + 7)),
+        ms=(100, 75),
+    )
+    fsync = figure(found, "blocked: fsync")
+    assert fsync["outcome"] == "smaller"
+    assert fsync["difference"]["middle"] == pytest.approx(-25, abs=0.5)
+    assert fsync["adjusted_p"] >= fsync["p"]
+    read = figure(found, "blocked: read")
+    assert read["outcome"] == "undecided"
+    assert read["detectable"] > 0
+
+
+def test_what_occurs_on_one_side_only_is_an_appearance() -> None:
+    found = compared(lambda _: reasons(read=20), lambda n: reasons(read=20, futex=30 + noise(n)))
+    futex = figure(found, "blocked: futex")
+    assert futex["occurs_in"] == [0, 10]
+    assert futex["outcome"] == "larger"
+
+
+def test_a_difference_below_the_smallest_that_matters_is_none() -> None:
+    found = compared(lambda n: reasons(read=20), lambda n: reasons(read=20.2))
+    assert figure(found, "blocked: read")["outcome"] == "too small", "0.2 of 100 ms"
+
+
+def test_of_very_many_figures_only_the_largest_are_tested() -> None:
+    """By their size on both sides together, which says nothing of a difference."""
+    many = reasons(**{f"call_{n}": 100.0 - n for n in range(40)})
+    found = compared(many, many)
+    assert len(found["figures"]) == MOST_TESTED
+    assert "blocked: call_0" in [one["name"] for one in found["figures"]]
+    assert "blocked: call_39" in found["not_tested"]
+
+
+def test_states_of_the_budget_are_a_family_of_their_own() -> None:
+    def budget(computing: float) -> Any:
+        return lambda n: evidence(
+            wall={"states": {"computing": {"ms": computing + noise(n)}, "blocked": {"ms": 30}}}
+        )
+
+    found = compared(budget(70), budget(50), ms=(100, 80))
+    assert [one["name"] for one in found["figures"]][:2] == ["wall: computing", "wall: blocked"]
+    assert len(found["figures"]) <= 2 + MOST_TESTED
+    computing = figure(found, "wall: computing")
+    assert computing["outcome"] == "smaller"
+    assert math.isclose(computing["difference"]["middle"], -20, abs_tol=0.5)
+
+
+@settings(max_examples=40)
+@given(st.data())
+def test_evidence_of_another_version_does_not_cost_the_result(data: st.DataObject) -> None:
+    whole = evidence(wall={"states": {"computing": {"ms": 1.0}}})
+    spoiled = {name: spoil(data, value) for name, value in whole.items()}
+    runs = [run(side, n, 100, spoiled) for n in range(6) for side in (BASELINE, OPTIMIZED)]
+    document = document_of(PAIRS, runs, End("runs"))
+    assert document["comparison"]["pairs"] == 6
+
+
+def spoil(data: st.DataObject, value: Any) -> Any:
+    """Return a document some values of which are something else."""
+    if data.draw(st.integers(0, 9)) == 0:
+        return data.draw(st.sampled_from([None, True, "x", -1, 1e308, [], {}, [1], {"ms": "x"}]))
+    if isinstance(value, dict):
+        return {name: spoil(data, inner) for name, inner in value.items()}
+    return [spoil(data, inner) for inner in value] if isinstance(value, list) else value
+
+
+def test_without_a_complete_run_nothing_is_said() -> None:
+    document = document_of(PAIRS, [], End("failure", "it failed"))
+    assert document["sides"] == {}
+    assert "comparison" not in document

@@ -1,0 +1,417 @@
+"""``run --runs``: real commands run again and again, with an agent of the contract around them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes.agent_server import FakeAgent, serving
+from fakes.run_agent import RunAgent
+from fakes.sample_evidence import evidence
+from fakes.series import Done, command_line, environment, series
+from fakes.terminals import CTRL_C, on_terminal
+
+from agent.terminal.width import cells
+
+pytestmark = pytest.mark.usefixtures("as_from_a_shell")
+
+
+@pytest.fixture
+def agent() -> Iterator[RunAgent]:
+    with serving(RunAgent()) as fake:
+        assert isinstance(fake, RunAgent)
+        yield fake
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> Path:
+    """A file to which commands append what they did."""
+    return tmp_path / "trace"
+
+
+def starts(agent: RunAgent) -> list[dict[str, Any]]:
+    return [json.loads(r.body) for r in agent.requests if r.route == "POST /start"]
+
+
+def run(agent: FakeAgent, trace: Path, *options: object, command: Any = ()) -> Done:
+    return series(agent.url, trace.with_name("series.json"), *options, command=command)
+
+
+def fails_in_run(number: int, trace: Path, how: str) -> list[str]:
+    """Return a command that appends a line each time, and fails in that run."""
+    return ["sh", "-c", f"echo run >> {trace}; [ $(wc -l < {trace}) -ne {number} ] || {how}"]
+
+
+# --- the runs
+
+
+def test_each_run_has_its_evidence_and_what_it_took(agent: RunAgent, trace: Path) -> None:
+    done = run(agent, trace, "--runs", 3, "--commit", "c0ffee", command=["sh", "-c", "exit 0"])
+    assert (done.status, done.output) == (0, "")
+    assert [(r["side"], r["round"]) for r in done.counted] == [("command", n) for n in (1, 2, 3)]
+    for one in done.counted:
+        assert one["evidence"] == agent.evidence
+        assert one["command"]["exit_status"] == 0
+        assert one["command"]["wall_ms"] > 0
+    first, *others = starts(agent)
+    assert "commit" not in first, "what compiles the programs has no labels"
+    assert [start["commit"] for start in others] == ["c0ffee"] * 3
+    assert agent.routes.count("POST /stop") == 4
+
+
+def test_warming_up_counts_nowhere(agent: RunAgent, trace: Path) -> None:
+    command = ["sh", "-c", f"echo run >> {trace}"]
+    done = run(agent, trace, "--runs", 2, "--warmup", 3, command=command)
+    assert trace.read_text().count("run") == 5
+    assert len(done.saved["runs"]) == 2
+    assert len(starts(agent)) == 3
+    assert "\nruns      2, after 3 to warm up\n" in done.said
+
+
+def test_output_is_discarded_and_input_is_empty(agent: RunAgent, trace: Path) -> None:
+    said = "echo OUT | tr O o; echo ERR | tr E e >&2"  # not what the report quotes
+    command = ["sh", "-c", f"read line || echo nothing >> {trace}; {said}"]
+    done = run(agent, trace, "--runs", 2, command=command)
+    assert trace.read_text() == "nothing\n" * 2
+    assert done.output == ""
+    assert "eRR" not in done.said
+    shown = run(agent, trace, "--runs", 2, "--show-output", command=command)
+    assert shown.output == "oUT\noUT\n"
+    assert shown.said.count("eRR\n") == 2
+
+
+def test_helpers_run_around_the_runs(agent: RunAgent, trace: Path) -> None:
+    names = ("setup", "prepare", "conclude", "cleanup")
+    helpers = [f"--{name}=sh -c 'echo {name} >> {trace}; echo loud'" for name in names]
+    command = ["sh", "-c", f"echo run >> {trace}"]
+    done = run(agent, trace, "--runs", 2, "--warmup", 1, *helpers, command=command)
+    each = ["prepare", "run", "conclude"]
+    assert trace.read_text().split() == ["setup", *each, *each, *each, "cleanup"]
+    assert "loud" not in done.said + done.output
+
+
+def test_a_shell_runs_them_if_asked(agent: RunAgent, trace: Path) -> None:
+    line = f"echo $0 | cat >> {trace}"
+    done = run(agent, trace, "--runs", 2, "--shell", "sh -e", "--setup", line, command=[line])
+    assert done.status == 0
+    assert trace.read_text() == "sh\n" * 3
+    assert done.counted[0]["command"]["arguments"] == ["sh", "-e", "-c", line]
+
+
+def test_without_a_shell_words_are_split_and_mean_nothing_else(
+    agent: RunAgent, trace: Path
+) -> None:
+    line = f"sh -c 'printf \"%s\\n\" \"$@\" >> {trace}' - 'a  b' $HOME \\* ; '|' '' ü"
+    run(agent, trace, "--runs", 1, "--setup", line, command=["true"])
+    assert trace.read_text() == "a  b\n$HOME\n*\n;\n|\n\nü\n"
+
+
+def test_hostile_words_are_only_text(agent: RunAgent, trace: Path) -> None:
+    words = ["true", "\x1b[31m", os.fsdecode(b"\xff"), "x\ny"]
+    exported = trace.with_name("exported.json")
+    done = run(agent, trace, "--runs", 2, "--export-json", exported, command=words)
+    assert "\x1b" not in done.said
+    saved = done.saved["series"]["commands"]["command"]
+    assert saved == ["true", "\x1b[31m", "\\xff", "x\ny"]
+    [result] = json.loads(exported.read_text())["results"]
+    assert result["command"].startswith("true ")
+
+
+def test_a_command_that_does_not_exist_is_one_line(agent: RunAgent, trace: Path) -> None:
+    done = run(agent, trace, "--runs", 2, command=["no-such | wc"])
+    assert done.status == 127
+    [said] = done.said.splitlines()
+    assert said.endswith("(no shell runs it, unless --shell is given)")
+    assert agent.requests == []
+
+
+def test_without_an_agent_they_run_all_the_same_and_it_is_told_once(trace: Path) -> None:
+    with serving(FakeAgent()) as gone:
+        pass
+    done = run(gone, trace, "--runs", 3, command=["true"])
+    assert done.status == 0
+    assert done.said.count("no evidence: ") == 1
+    assert [run["evidence"]["available"] for run in done.counted] == [False] * 3
+    assert "evidence  3 none" in done.said
+
+
+# --- what does not go as planned
+
+
+def test_a_run_that_fails_ends_the_series_with_its_status(agent: RunAgent, trace: Path) -> None:
+    command = fails_in_run(3, trace, "exit 7")
+    done = run(
+        agent, trace, "--runs", 9, "--cleanup", f"sh -c 'echo clean >> {trace}'", command=command
+    )
+    assert done.status == 7
+    assert trace.read_text() == "run\nrun\nrun\nclean\n"
+    assert "the command exited with status 7 in run 3 (--ignore-failure goes on" in done.said
+    assert [r["counts"] for r in done.saved["runs"]] == [True, True, False]
+    assert done.saved["runs"][2]["evidence"] == agent.evidence
+    assert done.saved["series"]["ended_by"] == "failure"
+    assert "\nruns      2\n" in done.said
+
+
+def test_a_run_that_is_killed_ends_it_with_the_signal(agent: RunAgent, trace: Path) -> None:
+    done = run(agent, trace, "--runs", 9, command=fails_in_run(2, trace, "kill -9 $$"))
+    assert done.status == -signal.SIGKILL
+    assert "the command was killed by SIGKILL in run 2" in done.said
+
+
+def test_failures_count_if_asked(agent: RunAgent, trace: Path) -> None:
+    exported = trace.with_name("exported.json")
+    command = fails_in_run(2, trace, "exit 7")
+    options = ["--runs", 3, "--ignore-failure", "--export-json", exported]
+    done = run(agent, trace, *options, command=command)
+    assert done.status == 0
+    assert len(done.counted) == 3
+    assert "runs      3, 1 of them failed" in done.said
+    assert json.loads(exported.read_text())["results"][0]["exit_codes"] == [0, 7, 0]
+
+
+def test_a_warm_up_that_fails_ends_it_too(agent: RunAgent, trace: Path) -> None:
+    done = run(agent, trace, "--runs", 2, "--warmup", 1, command=["false"])
+    assert done.status == 1
+    assert "in the warm-up" in done.said
+    assert done.saved["runs"] == []
+    assert "runs      none is complete" in done.said
+
+
+@pytest.mark.parametrize("option", ["--setup", "--prepare", "--conclude", "--cleanup"])
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("sh -c 'exit 3'", "exited with status 3: sh -c 'exit 3'"),
+        ("no-such-program x", "cannot be run: no-such-program: No such file or directory"),
+    ],
+)
+def test_a_helper_that_fails_ends_it(
+    agent: RunAgent, trace: Path, option: str, line: str, said: str
+) -> None:
+    done = run(agent, trace, "--runs", 2, option, line, command=["true"])
+    assert done.status == 125
+    assert f"chainbench-agent run: {option} {said}\n" in done.said
+    complete = {"--setup": 0, "--prepare": 0, "--conclude": 1, "--cleanup": 2}[option]
+    assert len(done.counted) == complete
+
+
+def test_what_came_first_is_why_it_ended(agent: RunAgent, trace: Path) -> None:
+    done = run(agent, trace, "--runs", 2, "--cleanup", "false", command=["sh", "-c", "exit 7"])
+    assert done.status == 7
+    assert "--cleanup exited with status 1" in done.said
+    assert done.saved["series"]["ended_early"].startswith("the command exited with status 7")
+
+
+SLOW_FROM = "echo run >> {0}; [ $(wc -l < {0}) -lt {1} ] || exec sleep 600"
+
+
+def test_ctrl_c_prints_what_there_is(agent: RunAgent, trace: Path) -> None:
+    file = trace.with_name("series.json")
+    command = ["sh", "-c", SLOW_FROM.format(trace, 4)]
+    options = ["--json", file, "--runs", 9, "--cleanup", f"sh -c 'echo clean >> {trace}'"]
+    with on_terminal(command_line(agent.url, *options, command=command), environment()) as terminal:
+        terminal.wait_for("run 3/9")
+        while trace.read_text().count("run") < 4:
+            terminal.shown()
+        terminal.type(CTRL_C)
+        shown = terminal.to_the_end()
+    assert terminal.process.returncode == -signal.SIGINT
+    assert "ended by SIGINT" in shown
+    assert "\nruns      3\n" in shown
+    assert "Traceback" not in shown
+    assert trace.read_text().endswith("run\nclean\n")
+    saved = json.loads(file.read_text())
+    assert [r["counts"] for r in saved["runs"]] == [True, True, True, False]
+    assert agent.run_id == "", "the run that it interrupted is ended"
+
+
+def test_a_command_that_survives_ctrl_c_ends_the_series_all_the_same(
+    agent: RunAgent, trace: Path
+) -> None:
+    script = f"trap 'exit 0' INT; echo run >> {trace}; while :; do sleep 0.05; done"
+    command = command_line(agent.url, "--runs", 9, command=["sh", "-c", script])
+    with on_terminal(command, environment()) as terminal:
+        while not trace.exists():
+            terminal.shown()
+        terminal.type(CTRL_C)
+        terminal.to_the_end()
+    assert terminal.process.returncode == -signal.SIGINT
+    assert trace.read_text() == "run\n"
+
+
+def test_ctrl_c_while_a_helper_runs(agent: RunAgent, trace: Path) -> None:
+    options = ["--runs", 9, "--prepare", f"sh -c 'echo prepare >> {trace}; sleep 600'"]
+    with on_terminal(
+        command_line(agent.url, *options, command=["true"]), environment()
+    ) as terminal:
+        while not trace.exists():
+            terminal.shown()
+        terminal.type(CTRL_C)
+        shown = terminal.to_the_end()
+    assert terminal.process.returncode == -signal.SIGINT
+    assert "ended by SIGINT" in shown
+
+
+@pytest.mark.parametrize("option", ["--json", "--export-json"])
+def test_a_file_that_cannot_be_written_is_told_before(
+    agent: RunAgent, trace: Path, option: str
+) -> None:
+    done = run(agent, trace, "--runs", 1, option, "/no/such/file", command=["touch", str(trace)])
+    assert done.status == 125
+    assert not trace.exists()
+
+
+# --- two commands
+
+
+def pair(agent: RunAgent, trace: Path, first: str, second: str, *options: object) -> Done:
+    return run(agent, trace, "--baseline", first, "--optimized", second, *options)
+
+
+def test_pairs_run_in_an_order_that_the_seed_gives(agent: RunAgent, trace: Path) -> None:
+    lines = [f"sh -c 'echo {name} >> {trace}'" for name in "ab"]
+    first = pair(agent, trace, *lines, "--runs", 8, "--seed", 5)
+    order = trace.read_text().split()
+    assert {tuple(order[n : n + 2]) for n in range(0, 16, 2)} == {("a", "b"), ("b", "a")}
+    trace.unlink()
+    pair(agent, trace, *lines, "--runs", 8, "--seed", 5)
+    assert trace.read_text().split() == order
+    assert first.saved["series"]["seed"] == 5
+    sides = [r["side"] for r in first.saved["runs"]]
+    assert [{"a": "baseline", "b": "optimized"}[name] for name in order] == sides
+    assert [start["scenario"] for start in starts(agent)[1:17]] == sides
+    comparison = first.saved["comparison"]
+    assert comparison["pairs"] == 8
+    assert comparison["baseline_first"] == sides[::2].count("baseline")
+
+
+def test_a_seed_is_drawn_and_kept(agent: RunAgent, trace: Path) -> None:
+    seeds = {pair(agent, trace, "true", "true", "--runs", 1).saved["series"]["seed"] for _ in "ab"}
+    assert len(seeds) == 2
+
+
+def test_a_difference_is_found_and_reported(agent: RunAgent, trace: Path) -> None:
+    done = pair(agent, trace, "sleep 0.1", "sleep 0.01", "--runs", 7, "--impl", "python")
+    assert done.said.startswith("optimized is faster: ")
+    assert done.saved["comparison"]["outcome"] == "smaller"
+    [report] = [json.loads(r.body) for r in agent.requests if r.route == "POST /report"]
+    assert report["impl"] == "python"
+    assert 100 < report["baseline_ms"] < report["optimized_ms"] * 10
+    gain = 100 * (1 - report["optimized_ms"] / report["baseline_ms"])
+    assert report["gain_pct"] == pytest.approx(gain)
+    assert (report["baseline_success"], report["optimized_success"]) == (7, 7)
+    assert max(map(cells, done.said.splitlines())) <= 80
+
+
+def test_what_ended_early_is_not_reported_to_others(agent: RunAgent, trace: Path) -> None:
+    done = pair(agent, trace, "true", f"sh -c '{fails_in_run(2, trace, 'exit 7')[2]}'", "--runs", 4)
+    assert done.status == 7
+    assert "optimized exited with status 7 in run 2" in done.said
+    assert "POST /report" not in agent.routes
+    assert done.saved["comparison"]["pairs"] == 1
+    assert done.said.count("no decision: 1 pair, ") == 1
+
+
+def test_what_is_large_is_not_imported_before_the_commands_have_ended() -> None:
+    """Each command is a fork of this process, whose memory its own is measured against."""
+    script = "import agent.run.series, sys; print({'numpy', 'scipy'} & set(sys.modules))"
+    found = subprocess.check_output([sys.executable, "-Ic", script], text=True)
+    assert found == "set()\n"
+
+
+# --- when to end
+
+
+def test_it_goes_on_until_the_interval_is_narrow(agent: RunAgent, trace: Path) -> None:
+    done = run(agent, trace, "--until", "90%", command=["sleep", "0.01"])
+    assert len(done.counted) == 10, "that many at least"
+    assert done.saved["series"]["ended_by"] == "until"
+    assert "ended     when half the interval was within 90 % of the median (--until)" in done.said
+
+
+def test_it_does_not_go_on_for_ever(agent: RunAgent, trace: Path) -> None:
+    done = run(agent, trace, "--until", "0.000001%", "--max-runs", 12, command=["true"])
+    assert len(done.counted) == 12
+    assert done.saved["series"]["ended_by"] == "max_runs"
+    assert "ended     at --max-runs 12, before " in done.said
+
+
+# --- what a person sees meanwhile
+
+
+def test_progress_is_for_a_terminal(agent: RunAgent, trace: Path) -> None:
+    options = ["--runs", 8]
+    with on_terminal(
+        command_line(agent.url, *options, command=["sleep", "0.01"]), environment()
+    ) as terminal:
+        shown = terminal.to_the_end()
+    assert "run 0/8 [" in shown
+    lines = [line for line in shown.split("\r") if line.startswith("\x1b[Krun ")]
+    assert "run 7/8 [█████████████████▌  ] " in lines[-1]
+    assert "left, median 1" in lines[-1]
+    assert " ms (1" in lines[-1], "with the interval, once there is one"
+    assert max(cells(line.removeprefix("\x1b[K")) for line in lines) < 80
+    piped = run(agent, trace, *options, command=["true"])
+    assert "\r" not in piped.said
+    assert "\x1b" not in piped.said
+
+
+def test_what_is_said_meanwhile_does_not_stand_in_the_line(agent: RunAgent, trace: Path) -> None:
+    agent.lacking = "CAP_BPF is missing"
+    agent.evidence = {"available": False, "reason": agent.lacking}
+    with on_terminal(
+        command_line(agent.url, "--runs", 2, command=["true"]), environment()
+    ) as terminal:
+        shown = terminal.to_the_end()
+    assert shown.count("\r\x1b[Kchainbench-agent run: no evidence: CAP_BPF is missing\n") == 1
+
+
+def test_the_report_is_for_80_columns(agent: RunAgent, trace: Path) -> None:
+    agent.evidence = evidence(run_id="run-1")
+    done = run(agent, trace, "--runs", 6, command=["sh", "-c", "exit 0", *"abcdefgh" * 20])
+    assert max(map(cells, done.said.splitlines())) <= 80
+    for label in ("command", "runs", "time", "evidence"):
+        assert f"\n{label:<10}" in f"\n{done.said}"
+    assert "95 % interval" in done.said
+
+
+# --- for hyperfine's readers
+
+
+KEYS = [
+    "command",
+    "mean",
+    "stddev",
+    "median",
+    "user",
+    "system",
+    "min",
+    "max",
+    "times",
+    "exit_codes",
+]
+
+
+def test_the_export_has_the_form_of_hyperfines(agent: RunAgent, trace: Path) -> None:
+    file = trace.with_name("exported.json")
+    done = run(agent, trace, "--runs", 3, "--export-json", file, command=["sleep", "0.01"])
+    [result] = json.loads(file.read_text())["results"]
+    assert list(result) == KEYS
+    assert result["command"] == "sleep 0.01"
+    times = [r["command"]["wall_ms"] / 1e3 for r in done.counted]
+    assert result["times"] == pytest.approx(times, abs=1e-6)
+    assert result["min"] <= result["median"] <= result["max"]
+    run(agent, trace, "--runs", 1, "--export-json", file, command=["true"])
+    assert json.loads(file.read_text())["results"][0]["stddev"] is None
+
+
+def test_two_commands_have_two_results(agent: RunAgent, trace: Path) -> None:
+    file = trace.with_name("exported.json")
+    pair(agent, trace, "true a", "true b", "--runs", 2, "--export-json", file)
+    results = json.loads(file.read_text())["results"]
+    assert [result["command"] for result in results] == ["true a", "true b"]

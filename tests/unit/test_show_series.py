@@ -1,0 +1,252 @@
+"""A series of runs as text, from whatever the file holds."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes.sample_evidence import evidence
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.show.brief import brief
+from agent.show.command import show
+from agent.show.text import render
+from agent.terminal.width import cells
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+def interval(middle: float, by: float = 1.0) -> dict[str, float]:
+    return {"low": middle - by, "middle": middle, "high": middle + by}
+
+
+def side(**changes: Any) -> dict[str, Any]:
+    whole = {
+        "runs": 10,
+        "failed": 0,
+        "wall_ms": {
+            "median": interval(101.23),
+            "mean": 101.5,
+            "deviation": 0.456,
+            "lowest": 100.0,
+            "highest": 152.0,
+            "outliers": [{"round": 7, "ms": 152.0}],
+            "drift": {
+                "ms_per_run": interval(0.5, 0.1),
+                "is_certain": True,
+                "first_ms": 99.0,
+                "rest_median_ms": 101.5,
+            },
+        },
+        "user_ms_mean": 1.5,
+        "system_ms_mean": 0.5,
+        "verdicts": {"complete": 9, "degraded": 1},
+        "figures": [
+            {
+                "name": "blocked: futex",
+                "unit": "ms",
+                "runs": 10,
+                "median": interval(30),
+                "lowest": 28.0,
+                "highest": 33.0,
+            },
+            {
+                "name": "execs",
+                "unit": "count",
+                "runs": 10,
+                "median": interval(12),
+                "lowest": 12,
+                "highest": 12,
+            },
+        ],
+        "histograms": {"runqlat": [{"bucket_us": 2, "count": 30}, {"bucket_us": 8, "count": 3}]},
+    }
+    return whole | changes
+
+
+def figure(name: str, **changes: Any) -> dict[str, Any]:
+    whole = {
+        "name": name,
+        "unit": "ms",
+        "pairs": 10,
+        "baseline": 30.0,
+        "optimized": 5.0,
+        "occurs_in": [10, 10],
+        "difference": interval(-25),
+        "p": 0.002,
+        "adjusted_p": 0.008,
+        "detectable": 1.5,
+        "outcome": "smaller",
+    }
+    return whole | changes
+
+
+def comparison(**changes: Any) -> dict[str, Any]:
+    whole = {
+        "pairs": 10,
+        "baseline_first": 4,
+        "outcome": "smaller",
+        "change_pct": interval(-5.9, 0.5),
+        "p": 0.00195,
+        "sign_p": 0.00195,
+        "detectable_pct": 0.8,
+        "baseline_ms": interval(101),
+        "optimized_ms": interval(95),
+        "gain_pct": {**interval(5.8), "method": "BCa"},
+        "figures": [
+            figure("blocked: read", outcome="undecided", adjusted_p=0.446),
+            figure("blocked: fsync"),
+            figure("blocked: futex", occurs_in=[0, 10], difference=interval(4), outcome="larger"),
+        ],
+        "not_tested": ["calls: read"],
+    }
+    return whole | changes
+
+
+def series(**changes: Any) -> dict[str, Any]:
+    whole = {
+        "commands": {"command": ["./benchmark", "10 MB"]},
+        "most_runs": 10,
+        "warmup": 2,
+        "until": None,
+        "min_effect": 0.01,
+        "seed": None,
+        "ended_by": "runs",
+        "ended_early": None,
+    }
+    return whole | changes
+
+
+def alone(**changes: Any) -> dict[str, Any]:
+    return {"series": series(), "sides": {"command": side()}, "runs": []} | changes
+
+
+def pairs(**changes: Any) -> dict[str, Any]:
+    return {
+        "series": series(commands={"baseline": ["./old"], "optimized": ["./new"]}, seed=7),
+        "sides": {"baseline": side(), "optimized": side()},
+        "comparison": comparison(**changes),
+        "runs": [],
+    }
+
+
+def test_one_command() -> None:
+    assert brief(alone()).splitlines()[:7] == [
+        "command   ./benchmark '10 MB'",
+        "runs      10, after 2 to warm up",
+        "time      median 101.2 ms, 95 % interval 100.2 ms – 102.2 ms",
+        "          mean 101.5 ms ± 456.0 µs, range 100.0 ms – 152.0 ms",
+        "          user 1.500 ms, system 500.0 µs (means)",
+        "outliers  run 7 took 152.0 ms (they count like the others)",
+        "drift     each run takes 500.0 µs more than the one before; the first took",
+    ]
+    assert "evidence  9 complete, 1 degraded" in brief(alone())
+    assert "blocked: futex  30.00 ms  29.00 ms – 31.00 ms" in brief(alone())
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {},
+            "optimized is faster: 5.9 % less time, 95 % interval 5.4 – 6.4 % (p=0.002 n=10)",
+        ),
+        (
+            {"outcome": "larger", "change_pct": interval(12, 1)},
+            "optimized is slower: 12 % more time, 95 % interval 11 – 13 % (p=0.002 n=10)",
+        ),
+        (
+            {"outcome": "undecided", "p": 0.446},
+            "~ no difference found (p=0.446 n=10); one of 0.8 % would probably have been",
+        ),
+        (
+            {"outcome": "too small", "change_pct": interval(-0.4, 0.1), "p": 0.0001},
+            "no difference that matters: 0.4 % less time, 95 % interval 0.3 – 0.5 % (p<0.001",
+        ),
+        ({"outcome": "too few", "pairs": 5}, "no decision: 5 pairs, and a 95 % interval takes 6"),
+    ],
+)
+def test_the_first_sentence_is_the_result(changes: dict[str, Any], said: str) -> None:
+    assert brief(pairs(**changes)).splitlines()[0] == said
+
+
+def test_two_commands() -> None:
+    text = brief(pairs())
+    assert "\nbaseline  ./old\n" in text
+    assert "\noptimized ./new\n" in text
+    assert "\ngain      5.8 % of the median, 95 % interval 4.8 – 6.8 %\n" in text
+    assert "baseline first in 4 of 10 pairs (--seed 7)" in " ".join(text.split())
+    differences = [line for line in text.splitlines() if "blocked: " in line]
+    assert [line.split()[1] for line in differences] == ["fsync", "futex", "read"]
+    assert differences[0].endswith("-25.00 ms  p=0.008 n=10")
+    assert differences[1].endswith("none   5.000 ms   +4.000 ms  p=0.008 n=10")
+    assert differences[2].endswith("~ 1.500 ms  p=0.446 n=10")
+    assert "~: no difference found; one of the size next to it would probably have been" in text
+    assert "1 further figure not tested" in text
+
+
+def test_what_ended_it_is_said() -> None:
+    early = series(ended_by="failure", ended_early="the command exited with status 7 in run 3")
+    assert "ended     the command exited with status 7 in run 3" in brief(alone(series=early))
+    assert "runs      none is complete" in brief(alone(series=early, sides={}))
+
+
+def test_synthetic_evidence_is_marked() -> None:
+    text = brief(alone(runs=[{"evidence": evidence(mock=True)}]))
+    assert text.startswith("mock: synthetic events")
+
+
+def test_show_draws_the_histograms_of_all_runs() -> None:
+    text = render(alone())
+    assert "Waits for a CPU: all runs" in text
+    assert "2 µs – 4 µs  30  █" in text
+    assert "Waits for a CPU" not in brief(alone())
+
+
+def test_show_reads_a_series(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import json
+
+    file = tmp_path / "series.json"
+    file.write_text(json.dumps(alone()))
+    assert show(str(file)) == 0
+    assert capsys.readouterr().out.startswith("command   ./benchmark '10 MB'\n")
+    assert show(str(file), everything=True) == 0
+    assert "Everything in the file" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 120])
+@pytest.mark.parametrize("report", [brief, render])
+def test_no_line_is_wider_than_the_screen(report: Any, width: int) -> None:
+    for document in (alone(), pairs()):
+        assert max(map(cells, report(document, width=width).splitlines())) <= width
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_whatever_the_file_holds_it_is_text(data: st.DataObject) -> None:
+    document = data.draw(st.sampled_from([alone, pairs]))()
+
+    def spoil(value: Any) -> Any:
+        if data.draw(st.integers(0, 9)) == 0:
+            return data.draw(JSON)
+        if isinstance(value, dict):
+            return {name: spoil(inner) for name, inner in value.items()}
+        return [spoil(inner) for inner in value] if isinstance(value, list) else value
+
+    spoiled = {name: spoil(value) for name, value in document.items()}
+    for report in (brief, render):
+        text = report(spoiled)
+        assert all(c.isprintable() or c == "\n" for c in text)
+
+
+def test_80_columns_hold_how_certain_a_difference_is() -> None:
+    widest = figure("blocked: clock_nanosleep", baseline=100.1, optimized=200.2, unit="ms")
+    text = brief(pairs(figures=[widest, {**widest, "outcome": "undecided", "detectable": 100.1}]))
+    assert text.count("p=0.008 n=10") == 2
+    assert "clock_nanosleep  100.1 ms" in text

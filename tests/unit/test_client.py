@@ -218,7 +218,7 @@ def trap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     code = f"open({str(sprung)!r}, 'a').write(__file__ + chr(10))\n"
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     users = home / f".local/lib/python{version}/site-packages"
-    for name in ("agent/__init__.py", "agent/__main__.py", "agent/cli.py", "queue.py"):
+    for name in ("agent/__init__.py", "agent/__main__.py", "agent/cli/__init__.py", "queue.py"):
         plant(folder / name, code)
     plant(folder / "sitecustomize.py", code)
     plant(folder / "startup.py", code)

@@ -75,7 +75,7 @@ def installed(tmp_path: Path, request: pytest.FixtureRequest) -> Installed:
     Copy(folder)
     main = Path(package.__path__[0]) / "__main__.py"
     (folder / "agent/__main__.py").write_bytes(main.read_bytes())
-    (folder / "agent/cli.py").write_text(CLI)
+    (folder / "agent/cli/__init__.py").write_text(CLI)
     shutil.copy(SCRIPT, prefix / "bin")
     return Installed(prefix, folder, home)
 

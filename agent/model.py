@@ -24,6 +24,10 @@ LONGEST_PATH = 4095
 OF_A_PROCESS = "the line 0:: of /proc/PID/cgroup shows the path of a process's cgroup"
 """A hint for messages about a wrong path."""
 
+EVIDENCE_FOLLOWS = "; its evidence: "
+"""In the log of an agent that ended in the middle of a run: what follows in the line is the run's
+evidence, as JSON."""
+
 NOT_IN_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 """Control characters (including newline and NUL) and lone surrogates, which UTF-8 cannot encode."""
 

@@ -1,6 +1,7 @@
 """Run an agent as a child process for as long as it is needed."""
 
 import contextlib
+import json
 import os
 import re
 import subprocess
@@ -15,6 +16,7 @@ from agent.client.children import child
 from agent.client.http_client import AgentClient, AgentUnreachable
 from agent.client.interpreter import Invocation, own_module
 from agent.exit_status import how_it_ended
+from agent.model import EVIDENCE_FOLLOWS, Json
 
 READY = re.compile(r"^listening on (http://\S+)\n", re.MULTILINE)
 START_TIMEOUT_S = 30.0
@@ -23,7 +25,7 @@ POLL_S = 0.02
 EXIT_S = 5.0
 """How long an agent that has ceased to answer may take to exit, and to log why."""
 LONGEST_WORDS = 500
-"""Characters quoted of a log line: an agent that is told to end in a run logs its evidence."""
+"""Characters quoted of a log line."""
 
 
 class AgentDidNotStart(Exception):
@@ -46,6 +48,15 @@ class RunningAgent(AgentClient):
     def log(self) -> str:
         """The agent's output so far."""
         return _text(self._log)
+
+    def logged_evidence(self, run_id: str) -> Json | None:
+        """Return the evidence of a run that the agent logged as it ended, or None."""
+        for line in self.log.splitlines():
+            with contextlib.suppress(ValueError):
+                evidence = json.loads(line.partition(EVIDENCE_FOLLOWS)[2])
+                if isinstance(evidence, dict) and evidence.get("run_id") == run_id:
+                    return evidence
+        return None
 
     def send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> bytes:
         """Do as `AgentClient.send`; the error also says how the agent ended, and its last words."""
@@ -131,9 +142,10 @@ def _last_words(log: IO[bytes]) -> str:
     """Return the log's last line as it follows a statement, or an empty string without one.
 
     That is where an error says what it is, be it a message or a traceback; where an agent listens
-    is no error.
+    is no error. Evidence is not quoted.
     """
-    said = [line.strip() for line in READY.sub("", _text(log)).splitlines()]
+    lines = READY.sub("", _text(log)).splitlines()
+    said = [line.partition(EVIDENCE_FOLLOWS)[0].strip() for line in lines]
     last = next((line for line in reversed(said) if line), "")
     shown = last if len(last) <= LONGEST_WORDS else f"{last[: LONGEST_WORDS - 1]}…"
     return f": {shown}" if shown else ""

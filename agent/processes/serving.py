@@ -19,7 +19,7 @@ from agent.errors import NotRunning
 from agent.http.app import create_app
 from agent.http.server import serve as serve_http
 from agent.http.settings import HttpSettings, local_host_names
-from agent.model import Json
+from agent.model import EVIDENCE_FOLLOWS, Json
 from agent.processes.log import log_to_stderr
 from agent.recording.collector import Collector
 from agent.recording.recorder import Recorder
@@ -163,7 +163,7 @@ async def _keep_partial_evidence(recorder: Recorder) -> None:
             evidence = await recorder.stop()
         except NotRunning:
             return
-        LOGGER.warning("%s; its evidence: %s", _said_of(evidence), json.dumps(evidence))
+        LOGGER.warning("%s%s%s", _said_of(evidence), EVIDENCE_FOLLOWS, json.dumps(evidence))
     if patience.cancelled_caught:
         LOGGER.warning("stopped in the middle of a run that did not end in time")
 

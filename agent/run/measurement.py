@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from agent.client.http_client import AgentClient, AgentRefused, AgentUnreachable
+from agent.client.spawn import RunningAgent
 from agent.model import Json
 from agent.run import signals
 
@@ -84,7 +85,15 @@ class Measurement:
                 # somebody else has ended it, and what is in progress now may be theirs
                 return self._agent.get(f"/evidence/{run_id}")
         except (AgentRefused, AgentUnreachable) as error:
+            if evidence := self._logged(run_id):
+                return evidence
             raise NotMeasured(f"the evidence is lost: {error}") from error
+
+    def _logged(self, run_id: str) -> Json | None:
+        """Return the evidence that an agent of our own logged as it ended before its run."""
+        return (
+            self._agent.logged_evidence(run_id) if isinstance(self._agent, RunningAgent) else None
+        )
 
     def close(self) -> None:
         if self._run_id:

@@ -188,6 +188,28 @@ def test_an_agent_that_outlives_its_supervisor_is_not_left_by_the_command(tmp_pa
     eventually(lambda: not state_of(agents["cba-agent"]))
 
 
+@pytest.mark.thorough
+@pytest.mark.parametrize(
+    ("name", "number"), [("cba-supervisor", signal.SIGKILL), ("cba-agent", signal.SIGTERM)]
+)
+def test_the_evidence_of_an_agent_of_its_own_that_ends_early_is_in_its_log(
+    tmp_path: Path, name: str, number: int
+) -> None:
+    file = tmp_path / "x.json"
+    command = alone("run", "--json", file, "--", "sh", "-c", "echo ready; read go")
+    with ready(command, stdin=subprocess.PIPE) as running:
+        agents = {name_of(pid): pid for pid in descendants(running.pid)}
+        os.kill(agents[name], number)
+        eventually(lambda: not state_of(agents["cba-agent"]))
+        _, said = running.communicate("go\n")
+    assert running.returncode == 0
+    evidence = json.loads(file.read_text())
+    assert evidence["available"]
+    assert evidence["scope"]["command"] == "sh"
+    assert "Verdict: " in said
+    assert "its evidence" not in said
+
+
 # --- record
 
 

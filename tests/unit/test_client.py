@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from fakes.agent_server import FakeAgent, serving
 from fakes.copied_package import Copy
+from fakes.waiting import eventually
 
 import agent as package
 from agent.client import spawn
@@ -20,6 +21,7 @@ from agent.client.http_client import AgentClient, AgentRefused, AgentUnreachable
 from agent.client.interpreter import PACKAGE_FOLDER, Invocation, own_module
 from agent.client.spawn import AgentDidNotStart, running_agent
 from agent.demo import workload
+from agent.model import EVIDENCE_FOLLOWS
 from agent.overhead.workloads import PingPong
 
 
@@ -119,6 +121,7 @@ def test_it_is_there_once_it_says_where_and_gone_afterwards(
         ("exit 3", "exited with status 3"),
         ("kill -KILL $$", "was killed by SIGKILL"),
         ("printf '%600s\\n' '' | tr ' ' x", f"exited with status 0: {'x' * 499}…"),
+        (f"echo 'stopped{EVIDENCE_FOLLOWS}{{}}'", "exited with status 0: stopped"),
     ],
 )
 def test_an_agent_that_has_ended_is_told_with_its_reason_in_a_line(
@@ -131,6 +134,21 @@ def test_an_agent_that_has_ended_is_told_with_its_reason_in_a_line(
         agent.get("/status")
     refused = "no answer from http://127.0.0.1:1: Connection refused"
     assert str(unreachable.value) == f"{refused}; the agent {told}"
+
+
+def test_evidence_that_an_agent_logged_as_it_ended_is_not_lost() -> None:
+    """Of the run that is meant, among whatever else there is."""
+    script = """
+        echo "listening on http://127.0.0.1:1"
+        echo 'agent: stopped; its evidence: {"run_id": "a", "figure": 1}'
+        echo 'agent: stopped; its evidence: {"run_id": "b", "figure": 2}'
+        echo 'agent: stopped; its evidence: {"run_id": "c", "fig'
+        echo 'agent: stopped; its evidence: ["d"]'
+        exec sleep 60"""
+    with running_agent(invocation=shell(script)) as agent:
+        eventually(lambda: '["d"]' in agent.log)
+        assert agent.logged_evidence("b") == {"run_id": "b", "figure": 2}
+        assert agent.logged_evidence("c") is None
 
 
 def test_arguments_come_after_a_free_port(tmp_path: Path) -> None:

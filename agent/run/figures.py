@@ -5,8 +5,10 @@ different runs there is no mean. The agent may be of another version: what is no
 known.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 from agent.terminal.values import mapping, number, rows
 
@@ -67,6 +69,39 @@ class Figures:
 
     def count(self, name: str) -> float | None:
         return self.counts.get(name)
+
+
+class Figure(NamedTuple):
+    """A figure that runs may have: its name, its unit, and how to read it."""
+
+    name: str
+    unit: str
+    of: Callable[[Figures], float | None]
+
+
+def states(runs: Sequence[Figures]) -> list[Figure]:
+    """Return the states of the budget of wall time that any run has."""
+    names = dict.fromkeys(name for run in runs for name in run.states)
+    return [Figure(f"wall: {name}", MS, partial(Figures.state, name=name)) for name in names]
+
+
+def times(runs: Sequence[Figures]) -> list[Figure]:
+    """Return the times that are not 0 in all runs, the largest first."""
+    names = _by_size([run.times for run in runs])
+    return [Figure(name, MS, partial(Figures.time, name=name)) for name in names]
+
+
+def counts(runs: Sequence[Figures]) -> list[Figure]:
+    """Return the counts that are not 0 in all runs, the largest first."""
+    names = _by_size([run.counts for run in runs])
+    return [Figure(name, COUNT, partial(Figures.count, name=name)) for name in names]
+
+
+def _by_size(runs: Sequence[Mapping[str, float]]) -> list[str]:
+    sums: Counter[str] = Counter()
+    for run in runs:
+        sums.update(run)
+    return [name for name, total in sums.most_common() if total > 0]
 
 
 def verdict(evidence: Mapping[str, Any]) -> str | None:

@@ -8,7 +8,7 @@ from agent.run.held import Ended
 from agent.run.plan import BASELINE, OPTIMIZED
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Run:
     """One run. It counts unless it failed and was not to, or was interrupted."""
 

@@ -78,7 +78,7 @@ class _Series:
         self._plan = plan
         self._options = options
         self._teller = teller
-        self._progress = Progress(plan, sys.stderr)
+        self._progress = Progress(plan, None if options.quiet else sys.stderr)
         self._around = Around(options, self._busy)
         self._told: set[str] = set()
         self._end = End("runs")

@@ -49,6 +49,18 @@ def test_what_differs_between_two_commands_is_named(agent: RealAgent, tmp_path: 
 
 
 @pytest.mark.thorough
+def test_a_slow_run_is_explained(agent: RealAgent, tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    script = f"echo >> {trace}; sleep 0.02; [ $(wc -l < {trace}) -ne 6 ] || sleep 0.5"
+    done = series(agent.url, tmp_path / "x.json", "--runs", 9, command=["sh", "-c", script])
+    found = {row["round"]: row for row in done.saved["sides"]["command"]["wall_ms"]["outliers"]}
+    assert found[6]["excess_ms"] == pytest.approx(500, rel=0.2)
+    more = {one["name"]: one["more_ms"] for one in found[6]["beyond"]}
+    assert more["blocked: clock_nanosleep"] == pytest.approx(500, rel=0.1)
+    assert "more blocked: clock_nanosleep" in " ".join(done.said.split())
+
+
+@pytest.mark.thorough
 def test_equal_commands_do_not_differ(agent: RealAgent, tmp_path: Path) -> None:
     options = ["--baseline", "sleep 0.02", "--optimized", "sleep 0.02", "--runs", 10]
     done = series(agent.url, tmp_path / "x.json", *options, "--min-effect", "5%")

@@ -10,7 +10,8 @@ from fakes.sample_evidence import evidence, latency
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.run.document import MOST_TESTED, document_of
+from agent.run.comparison import MOST_TESTED
+from agent.run.document import document_of
 from agent.run.held import Ended
 from agent.run.plan import BASELINE, COMMAND, OPTIMIZED, Plan
 from agent.run.runs import End, Run
@@ -72,7 +73,9 @@ def test_the_times_of_the_runs() -> None:
     assert wall["median"] == {"low": 100, "middle": 102.5, "high": 180}
     assert wall["mean"] == pytest.approx(115)
     assert wall["deviation"] == pytest.approx(np.std(times, ddof=1))
-    assert wall["outliers"] == [{"round": 6, "ms": pytest.approx(180)}]
+    [outlier] = wall["outliers"]
+    assert (outlier["round"], outlier["ms"]) == (6, pytest.approx(180))
+    assert outlier["excess_ms"] == pytest.approx(180 - 102)
 
 
 def test_too_few_runs_have_no_interval() -> None:
@@ -128,6 +131,31 @@ def test_histograms_are_added_bucket_by_bucket_where_all_runs_have_one() -> None
     assert merged == {"runqlat": [{"bucket_us": 0, "count": 1}, {"bucket_us": 1, "count": 7}]}
 
 
+def test_a_slow_run_is_explained_by_what_it_has_and_the_others_lack() -> None:
+    times = [100.0, 101, 102, 101, 100, 152]
+    usual = [reasons(read=30 + noise(n), futex=0.1) for n in range(5)]
+    slow = reasons(read=30, futex=45.0, fsync=1.0)
+    [outlier] = alone(*usual, slow, times=times)["wall_ms"]["outliers"]
+    assert outlier["beyond"] == [{"name": "blocked: futex", "more_ms": pytest.approx(44.9)}]
+
+
+def test_a_slow_run_that_nothing_explains_is_not_explained() -> None:
+    times = [100.0, 101, 102, 101, 100, 152]
+    [outlier] = alone(*[reasons(read=30)] * 6, times=times)["wall_ms"]["outliers"]
+    assert outlier["beyond"] == []
+    unseen = {"available": False, "reason": "no agent"}
+    [outlier] = alone(*[reasons(read=30)] * 5, unseen, times=times)["wall_ms"]["outliers"]
+    assert outlier["beyond"] is None, "which is not the same as nothing"
+
+
+def test_a_time_that_is_not_known_in_every_run_explains_nothing() -> None:
+    times = [100.0, 101, 102, 101, 100, 152]
+    usual = [reasons(read=30) for n in range(5)]
+    usual[0]["offcpu"]["other"] = {"ms": 3.0, "count": 4}
+    [outlier] = alone(*usual, reasons(read=30, futex=45.0), times=times)["wall_ms"]["outliers"]
+    assert outlier["beyond"] == []
+
+
 def test_drift_is_told_if_it_is_certain_and_matters() -> None:
     def drifting(by: float) -> Any:
         times = [100 + by * n + noise(n) for n in range(10)]
@@ -148,7 +176,16 @@ def test_a_difference_of_times() -> None:
     assert found["change_pct"]["middle"] == pytest.approx(-20, abs=0.5)
     assert found["gain_pct"]["middle"] == pytest.approx(20, abs=0.5)
     assert found["p"] == pytest.approx(2 / 2**10), "all ten pairs point the same way"
+    assert found["baseline_first"] == 10
     assert compared(ms=(80, 100))["outcome"] == "larger"
+
+
+def test_runs_that_are_alike_are_different_runs() -> None:
+    runs = [run(side, n, 100) for n in range(6) for side in (OPTIMIZED, BASELINE)]
+    found = document_of(PAIRS, runs, End("runs"))["comparison"]
+    assert (found["pairs"], found["baseline_first"]) == (6, 0)
+    assert (found["outcome"], found["p"]) == ("undecided", 1)
+    assert found["gain_pct"]["method"] == "percentile"
 
 
 def test_no_difference_says_what_would_have_been_found() -> None:
@@ -222,7 +259,7 @@ def test_states_of_the_budget_are_a_family_of_their_own() -> None:
     assert math.isclose(computing["difference"]["middle"], -20, abs_tol=0.5)
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(st.data())
 def test_evidence_of_another_version_does_not_cost_the_result(data: st.DataObject) -> None:
     whole = evidence(wall={"states": {"computing": {"ms": 1.0}}})

@@ -334,6 +334,12 @@ def test_it_goes_on_until_the_interval_is_narrow(agent: RunAgent, trace: Path) -
     assert "ended     when half the interval was within 90 % of the median (--until)" in done.said
 
 
+def test_pairs_go_on_until_their_ratio_is_known(agent: RunAgent, trace: Path) -> None:
+    done = pair(agent, trace, "sleep 0.02", "sleep 0.02", "--until", "90%")
+    assert done.saved["comparison"]["pairs"] == 10
+    assert done.saved["series"]["ended_by"] == "until"
+
+
 def test_it_does_not_go_on_for_ever(agent: RunAgent, trace: Path) -> None:
     done = run(agent, trace, "--until", "0.000001%", "--max-runs", 12, command=["true"])
     assert len(done.counted) == 12
@@ -356,6 +362,10 @@ def test_progress_is_for_a_terminal(agent: RunAgent, trace: Path) -> None:
     assert "left, median 1" in lines[-1]
     assert " ms (1" in lines[-1], "with the interval, once there is one"
     assert max(cells(line.removeprefix("\x1b[K")) for line in lines) < 80
+    with on_terminal(
+        command_line(agent.url, *options, "--quiet", command=["true"]), environment()
+    ) as terminal:
+        assert terminal.to_the_end() == ""
     piped = run(agent, trace, *options, command=["true"])
     assert "\r" not in piped.said
     assert "\x1b" not in piped.said

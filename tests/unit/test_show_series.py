@@ -36,7 +36,14 @@ def side(**changes: Any) -> dict[str, Any]:
             "deviation": 0.456,
             "lowest": 100.0,
             "highest": 152.0,
-            "outliers": [{"round": 7, "ms": 152.0}],
+            "outliers": [
+                {
+                    "round": 7,
+                    "ms": 152.0,
+                    "excess_ms": 50.8,
+                    "beyond": [{"name": "waiting for a CPU", "more_ms": 48.2}],
+                }
+            ],
             "drift": {
                 "ms_per_run": interval(0.5, 0.1),
                 "is_certain": True,
@@ -143,7 +150,7 @@ def test_one_command() -> None:
         "time      median 101.2 ms, 95 % interval 100.2 ms – 102.2 ms",
         "          mean 101.5 ms ± 456.0 µs, range 100.0 ms – 152.0 ms",
         "          user 1.500 ms, system 500.0 µs (means)",
-        "outliers  run 7 took 152.0 ms (they count like the others)",
+        "outliers  run 7: 152.0 ms, 50.80 ms more; 48.20 ms more waiting for a CPU",
         "drift     each run takes 500.0 µs more than the one before; the first took",
     ]
     assert "evidence  9 complete, 1 degraded" in brief(alone())
@@ -189,6 +196,30 @@ def test_two_commands() -> None:
     assert differences[2].endswith("~ 1.500 ms  p=0.446 n=10")
     assert "~: no difference found; one of the size next to it would probably have been" in text
     assert "1 further figure not tested" in text
+
+
+def test_outliers_are_listed_with_what_explains_them() -> None:
+    def told(*rows: Any) -> str:
+        wall = side()["wall_ms"] | {"outliers": list(rows)}
+        text: str = brief(alone(sides={"command": side(wall_ms=wall)}))
+        return text
+
+    slow = {"round": 3, "ms": 200.0, "excess_ms": 98.8}
+    assert "outliers  run 3: 200.0 ms, 98.80 ms more; nothing in its evidence stands" in told(
+        slow | {"beyond": []}
+    )
+    assert "98.80 ms more; it has no evidence" in told(slow | {"beyond": None})
+    assert "run 4: 2.000 ms, 99.20 ms less\n" in told({"round": 4, "ms": 2.0, "excess_ms": -99.2})
+    assert "\n          3 more\n" in told(*[slow | {"beyond": []}] * 8)
+
+
+def test_too_few_runs_for_an_interval_are_listed() -> None:
+    runs = [
+        {"side": "command", "counts": counts, "command": {"wall_ms": wall}}
+        for counts, wall in [(True, 101.23), (True, 99.0), (False, 5.0)]
+    ]
+    assert "values    101.2 ms, 99.00 ms\n" in brief(alone(runs=runs))
+    assert "values" not in brief(alone(runs=runs[:1] * 6))
 
 
 def test_what_ended_it_is_said() -> None:

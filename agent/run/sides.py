@@ -1,0 +1,101 @@
+"""What the runs of one command say together."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from agent.model import Json
+from agent.run.figures import Figures, counts, states, times, verdict
+from agent.run.intervals import interval
+from agent.run.outliers import explained
+from agent.run.plan import Plan
+from agent.run.runs import Run
+from agent.statistics.sample import drift, median_interval, summary
+from agent.terminal.values import mapping, number, rows
+
+HISTOGRAMS = ("runqlat", "biolatency")
+
+
+def side_of(plan: Plan, runs: Sequence[Run]) -> Json:
+    wall = [run.wall_ms for run in runs]
+    told = summary(wall)
+    figures = [Figures(run.command, run.evidence) for run in runs]
+    return {
+        "runs": len(runs),
+        "failed": sum(run.ended.status != 0 for run in runs),
+        "wall_ms": {
+            "median": interval(told.median),
+            "mean": told.mean,
+            "deviation": told.deviation,
+            "lowest": told.lowest,
+            "highest": told.highest,
+            "outliers": [explained(runs, figures, index) for index in told.outliers],
+            "drift": _drift(plan, wall, told.median.middle),
+        },
+        "user_ms_mean": sum(run.ended.user_s for run in runs) / len(runs) * 1e3,
+        "system_ms_mean": sum(run.ended.system_s for run in runs) / len(runs) * 1e3,
+        "verdicts": _verdicts(runs),
+        "figures": _figures(figures),
+        "histograms": _histograms(runs),
+    }
+
+
+def _drift(plan: Plan, wall: Sequence[float], median: float) -> Json | None:
+    """Return by how much each run takes longer than the one before, and the first than the rest.
+
+    ``is_certain``: the interval excludes 0, and over the whole series it is more than the smallest
+    change that matters.
+    """
+    if len(wall) < 2:
+        return None
+    slope = drift(wall)
+    over_all = abs(slope.middle) * (len(wall) - 1)
+    return {
+        "ms_per_run": interval(slope),
+        "is_certain": slope.excludes(0) and over_all > plan.min_effect * median,
+        "first_ms": wall[0],
+        "rest_median_ms": median_interval(wall[1:]).middle,
+    }
+
+
+def _verdicts(runs: Sequence[Run]) -> Json:
+    """Return how many runs have which verdict; ``none``: without evidence."""
+    found = Counter(verdict(run.evidence) or "none" for run in runs)
+    return dict(sorted(found.items()))
+
+
+def _figures(runs: Sequence[Figures]) -> list[Json]:
+    """Return median, interval and range of each figure over the runs in which it is known."""
+    found = []
+    for name, unit, value in (*states(runs), *times(runs), *counts(runs)):
+        known = [v for run in runs if (v := value(run)) is not None]
+        found.append(
+            {
+                "name": name,
+                "unit": unit,
+                "runs": len(known),
+                "median": interval(median_interval(known)),
+                "lowest": min(known),
+                "highest": max(known),
+            }
+        )
+    return found
+
+
+def _histograms(runs: Sequence[Run]) -> Json:
+    """Return the sums of the runs' histograms, bucket by bucket, where every run has one."""
+    merged: Json = {}
+    for section in HISTOGRAMS:
+        whole = [mapping(run.evidence.get(section)).get("histogram") for run in runs]
+        if all(isinstance(one, list) for one in whole):
+            merged[section] = _merged([row for one in whole for row in rows(one)])
+    return merged
+
+
+def _merged(buckets: Sequence[Mapping[str, Any]]) -> list[Json]:
+    sums: Counter[float] = Counter()
+    for bucket in buckets:
+        low, size = number(bucket.get("bucket_us")), number(bucket.get("count"))
+        if low is not None and size is not None:
+            sums[low] += int(size)
+    return [{"bucket_us": low, "count": sums[low]} for low in sorted(sums)]

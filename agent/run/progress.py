@@ -13,7 +13,7 @@ from agent.terminal import output as terminal
 from agent.terminal.charts import bar
 from agent.terminal.values import duration, time_text
 
-BAR = 20
+BAR = 10
 
 
 class Progress:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -301,7 +302,7 @@ def test_a_difference_is_found_and_reported(agent: RunAgent, trace: Path) -> Non
     assert done.saved["comparison"]["outcome"] == "smaller"
     [report] = [json.loads(r.body) for r in agent.requests if r.route == "POST /report"]
     assert report["impl"] == "python"
-    assert 100 < report["baseline_ms"] < report["optimized_ms"] * 10
+    assert report["baseline_ms"] > 100
     gain = 100 * (1 - report["optimized_ms"] / report["baseline_ms"])
     assert report["gain_pct"] == pytest.approx(gain)
     assert (report["baseline_success"], report["optimized_success"]) == (7, 7)
@@ -358,9 +359,10 @@ def test_progress_is_for_a_terminal(agent: RunAgent, trace: Path) -> None:
         shown = terminal.to_the_end()
     assert "run 0/8 [" in shown
     lines = [line for line in shown.split("\r") if line.startswith("\x1b[Krun ")]
-    assert "run 7/8 [█████████████████▌  ] " in lines[-1]
-    assert "left, median 1" in lines[-1]
-    assert " ms (1" in lines[-1], "with the interval, once there is one"
+    assert "run 7/8 [████████▊ ] " in lines[-1]
+    assert re.search(r" left, median [\d.]+ m?s$", lines[2])
+    with_interval = r" left, median [\d.]+ m?s \([\d.]+ m?s – [\d.]+ m?s\)$"
+    assert re.search(with_interval, lines[-1]), "once there is one"
     assert max(cells(line.removeprefix("\x1b[K")) for line in lines) < 80
     with on_terminal(
         command_line(agent.url, *options, "--quiet", command=["true"]), environment()

@@ -25,9 +25,9 @@ def add_measuring_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--wait",
         type=time,
-        metavar="SECONDS",
+        metavar="TIME",
         default=PATIENCE_S,
-        help="how long to wait while another run is in progress (default: %(default)g)",
+        help="how long to wait while another run is in progress (default: %(default)g s)",
     )
     parser.add_argument(
         "--output", type=Path, metavar="FILE", help="write the report to a file instead"

@@ -11,7 +11,7 @@ def add(commands: Commands) -> None:
     run = commands.add_parser(
         "run",
         help="run a command, and print what it took and what the kernel did: run -- COMMAND",
-        usage="%(prog)s [-h] [--agent URL] [--wait SECONDS]\n"
+        usage="%(prog)s [-h] [--agent URL] [--wait TIME]\n"
         "       [--output FILE] [--json FILE] [--quiet] [--sections LIST]\n"
         "       [--details LIST] [--timing {clock,accounting}] [--scenario TEXT]\n"
         "       [--impl TEXT] [--variant TEXT] [--commit TEXT] [--dataset TEXT]\n"

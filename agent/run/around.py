@@ -18,7 +18,7 @@ LABELS = frozenset(field.name for field in dataclasses.fields(Labels))
 
 
 class Around:
-    """Measures commands with whatever can be had."""
+    """Measures commands, as far as there is an agent that can."""
 
     def __init__(self, options: Options, on_busy: Callable[[str], None]) -> None:
         self._options = options

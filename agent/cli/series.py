@@ -8,7 +8,7 @@ from agent.cli.values import LARGEST_SEED, percent, runs, seed, warmups
 from agent.run.plan import BASELINE, COMMAND, MIN_EFFECT, OPTIMIZED, PAIRS, Helpers, Plan, words_of
 
 MOST_UNTIL = 100
-"""Runs of a series that goes on until its interval is narrow enough, unless told otherwise."""
+"""Maximum number of runs of a series that continues until its interval is narrow enough."""
 STARTS = ("runs", "until", "baseline", "optimized")
 HELPERS = ("setup", "prepare", "conclude", "cleanup")
 OF_A_SERIES = (
@@ -21,21 +21,24 @@ def add_series_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
         "repeated runs", "The output of the commands is discarded, and their input is /dev/null."
     )
-    group.add_argument("--runs", type=runs, metavar="N", help="run the command so many times")
+    group.add_argument("--runs", type=runs, metavar="N", help="run the command N times")
     group.add_argument(
         "--until",
         type=percent,
         metavar="PERCENT",
-        help="run it until half the median's 95 %% interval is so narrow, for example 1%%",
+        help="run it until half of the median's 95 %% interval is at most this, for example 1%%",
     )
     group.add_argument(
         "--max-runs",
         type=runs,
         metavar="N",
-        help=f"with --until: the most runs (default: {MOST_UNTIL})",
+        help=f"with --until: maximum number of runs (default: {MOST_UNTIL})",
     )
     group.add_argument(
-        "--warmup", type=warmups, metavar="N", help="runs before, which do not count (default: 0)"
+        "--warmup",
+        type=warmups,
+        metavar="N",
+        help="runs to make first, which do not count (default: 0)",
     )
     group.add_argument(
         "--baseline", metavar="LINE", help="compare two commands in pairs: the first of them"
@@ -59,13 +62,15 @@ def add_series_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--conclude", metavar="LINE", help="command to run after each run")
     group.add_argument("--cleanup", metavar="LINE", help="command to run once, at the end")
     group.add_argument(
-        "--ignore-failure", action="store_true", help="go on where a run fails, and count it"
+        "--ignore-failure",
+        action="store_true",
+        help="continue after a run that fails, and count it",
     )
     group.add_argument("--show-output", action="store_true", help="do not discard the output")
     group.add_argument(
         "--shell",
         metavar="SHELL",
-        help="have SHELL -c LINE run all commands (default: no shell, words split as by one)",
+        help="run each command by SHELL -c LINE (default: without a shell, split into words)",
     )
     group.add_argument(
         "--export-json", type=Path, metavar="FILE", help="save the times as hyperfine does"

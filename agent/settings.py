@@ -3,6 +3,21 @@
 import socket
 from dataclasses import dataclass, field
 
+SERVICE_SOCKET = "/run/chainbench-agent/agent.sock"
+"""Where a service listens, and ``run`` looks for it."""
+
+
+SOCKET_MODE = 0o660
+
+
+@dataclass(frozen=True, slots=True)
+class SocketFile:
+    """A Unix socket to listen on, and who may connect: the file's mode, and its group or None."""
+
+    path: str
+    mode: int
+    group: str | None
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -16,5 +31,6 @@ class Settings:
     allowed_hosts: tuple[str, ...] = ()
     timing: str = "clock"
     transport: str = "auto"
+    socket: SocketFile | None = None
     mock: bool = False
     mock_seed: int = 0

@@ -9,6 +9,7 @@ from agent.cli.values import names_of, run_label, time, url
 from agent.model import TIMINGS, Labels
 from agent.run.options import PATIENCE_S, Options
 from agent.sections.probes import DEFAULT_SECTIONS, DETAILS, SECTIONS
+from agent.settings import SERVICE_SOCKET, Settings
 
 LABEL_OPTIONS = tuple(field.name for field in dataclasses.fields(Labels))
 
@@ -20,7 +21,8 @@ def add_measuring_options(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         type=url,
         default=os.environ.get("CHAINBENCH_AGENT") or None,
-        help="URL of an agent (default: CHAINBENCH_AGENT, or the one on port 9090, or a new one)",
+        help="URL of an agent, also unix:/PATH (default: CHAINBENCH_AGENT, or that of a service: on"
+        f" {SERVICE_SOCKET} or port {Settings().port}, or a new one)",
     )
     parser.add_argument(
         "--wait",

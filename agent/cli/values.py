@@ -70,7 +70,7 @@ def url(text: str) -> str:
         AgentClient(text)
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"an agent's URL is http://HOST:PORT, not {text[:LONGEST_QUOTED]!r}"
+            f"an agent's URL is http://HOST:PORT or unix:/PATH, not {text[:LONGEST_QUOTED]!r}"
         ) from None
     return text
 
@@ -132,3 +132,20 @@ def _checked_label(what: str, text: str) -> str:
     if wrong := wrong_with_label(text):
         raise argparse.ArgumentTypeError(f"{what} {wrong}")
     return text
+
+
+def socket_path(text: str) -> str:
+    if not text.startswith("/") or text.endswith("/") or "\0" in text:
+        raise argparse.ArgumentTypeError(
+            f"the path of a socket begins with / and names a file, not {text[:LONGEST_QUOTED]!r}"
+        )
+    return text
+
+
+def mode(text: str) -> int:
+    """Return the permissions of a file, without the bits above them."""
+    if not re.fullmatch(r"0?[0-7]{3}", text, re.ASCII):
+        raise argparse.ArgumentTypeError(
+            f"a mode is three octal digits, as in 0660, not {text[:LONGEST_QUOTED]!r}"
+        )
+    return int(text, 8)

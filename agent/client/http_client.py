@@ -7,12 +7,15 @@ agent runs on this machine or nearby, and a proxy would see the evidence.
 import contextlib
 import http.client
 import json
+import socket
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from agent.model import Json
 
+UNIX = "unix:"
+"""What the URL of a Unix socket begins with; its absolute path follows."""
 ANSWER_TIMEOUT_S = 60.0
 """Longer than the slowest start, which compiles the probes."""
 
@@ -37,14 +40,42 @@ class AgentRefused(Exception):
         self.message = message
 
 
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: str, timeout_s: float) -> None:
+        super().__init__("localhost", timeout=timeout_s)
+        self._path = path
+
+    def connect(self) -> None:
+        with contextlib.ExitStack() as unless_connected:
+            sock = unless_connected.enter_context(socket.socket(socket.AF_UNIX))
+            sock.settimeout(self.timeout)
+            sock.connect(self._path)
+            unless_connected.pop_all()
+        self.sock = sock
+
+
+def socket_path(url: str) -> str:
+    """Return the path in ``unix:/PATH``, as a URL of an agent; empty for any other URL."""
+    path = url.removeprefix(UNIX)
+    return path if path != url and path.startswith("/") else ""
+
+
 class Connection:
     """One connection to an agent, opened by the first request. Not thread-safe."""
 
     def __init__(self, url: str, timeout_s: float) -> None:
+        self._url = url
+        if path := socket_path(url):
+            self._prefix = ""
+            self._http: http.client.HTTPConnection = _UnixConnection(path, timeout_s)
+            return
         address = urlsplit(url)
         if address.scheme != "http" or not address.hostname:
-            raise ValueError(f"{url} is not the URL of an agent (expected http://HOST:PORT)")
-        self._url = url
+            raise ValueError(
+                f"{url} is not the URL of an agent (expected http://HOST:PORT or unix:/PATH)"
+            )
         self._prefix = address.path.rstrip("/")
         self._http = http.client.HTTPConnection(address.hostname, address.port, timeout=timeout_s)
 
@@ -70,7 +101,7 @@ class Connection:
 class AgentClient:
     """An agent at a base URL. Each request has its own connection, so threads may share it.
 
-    Raises ValueError for a URL that is not ``http://HOST[:PORT]``.
+    Raises ValueError for a URL that is neither ``http://HOST[:PORT]`` nor ``unix:/PATH``.
     """
 
     def __init__(self, url: str, timeout_s: float = ANSWER_TIMEOUT_S) -> None:

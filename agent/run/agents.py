@@ -1,11 +1,13 @@
-"""Which agent measures: one that was named, one on the default port, or one for this run alone."""
+"""Which agent measures: one that was named, that of a service, or one for this run alone."""
 
 import contextlib
+import os
+import stat
 from collections.abc import Iterator
 
-from agent.client.http_client import AgentClient, AgentRefused, AgentUnreachable
+from agent.client.http_client import UNIX, AgentClient, AgentRefused, AgentUnreachable
 from agent.client.spawn import AgentDidNotStart, running_agent
-from agent.settings import Settings
+from agent.settings import SERVICE_SOCKET, Settings
 
 OURS = frozenset({"running", "state", "run_id", "machine", "ebpf"})
 """Fields of /status that no other service is likely to have. Port 9090 is also Prometheus's."""
@@ -26,7 +28,7 @@ def an_agent(url: str | None) -> Iterator[AgentClient]:
     """
     if url:
         yield _named(url)
-    elif found := _on_default_port():
+    elif found := _of_a_service():
         yield found
     else:
         with contextlib.ExitStack() as stack:
@@ -48,13 +50,30 @@ def _named(url: str) -> AgentClient:
     raise NoAgent(f"what answers at {url} is not a chainbench-agent")
 
 
-def _on_default_port() -> AgentClient | None:
+def _of_a_service() -> AgentClient | None:
+    """Return the agent on the service's socket, or else on the default port, if one answers."""
     defaults = Settings()
-    url = f"http://{defaults.host}:{defaults.port}"
-    with contextlib.suppress(AgentUnreachable, AgentRefused):
-        if _is_ours(url):
-            return AgentClient(url)
+    for url in (f"{UNIX}{SERVICE_SOCKET}", f"http://{defaults.host}:{defaults.port}"):
+        with contextlib.suppress(AgentUnreachable, AgentRefused):
+            if _is_ours(url):
+                return AgentClient(url)
     return None
+
+
+def closed_to_us() -> str:
+    """Return how to be let in where a service listens on its socket, but not for this user.
+
+    What follows a reason why nothing can be measured; empty if there is no such socket.
+    """
+    try:
+        if not stat.S_ISSOCK(os.stat(SERVICE_SOCKET).st_mode) or os.access(SERVICE_SOCKET, os.W_OK):
+            return ""
+    except OSError:
+        return ""
+    return (
+        f"; an agent listens on {SERVICE_SOCKET}, which this user may not use: become a member of "
+        "its group"
+    )
 
 
 def _is_ours(url: str) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from agent.client.http_client import AgentClient, AgentRefused, AgentUnreachable
+from agent.client.http_client import AgentClient, AgentRefused, AgentUnreachable, socket_path
 from agent.client.spawn import RunningAgent
 from agent.model import Json
 from agent.run import signals
@@ -35,8 +35,8 @@ class Measurement:
         """Begin the run, and return the agent's answer. Raises `NotMeasured`.
 
         While another run is in progress, call ``on_busy`` once and wait, for ``patience_s``. Its
-        argument says which run that is, and how to end it: if the run's client was killed, no other
-        process does.
+        argument says which run that is, and how to end it: unless it is about processes that end,
+        nothing else ends it if its client was killed.
         """
         deadline = time.monotonic() + patience_s
         reported = False
@@ -72,7 +72,13 @@ class Measurement:
         run = f"run {self._other['run_id']}" if self._other.get("run_id") else "a run"
         since = self._other.get("started_at")
         busy = f"{run} is in progress" + (f" (since {since})" if since else "")
-        cure = shlex.join(["curl", "-X", "POST", f"{self._agent.url}/stop"])
+        path = socket_path(self._agent.url)
+        url = (
+            ["--unix-socket", path, "http://localhost/stop"]
+            if path
+            else [f"{self._agent.url}/stop"]
+        )
+        cure = shlex.join(["curl", "-X", "POST", *url])
         return f"{busy}; if its client is gone, end it with: {cure}"
 
     def stop(self) -> Json:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
+from agent.run.agents import closed_to_us
 from agent.run.options import Options
 from agent.terminal import output as terminal
 from agent.terminal.files import cannot_write, save
@@ -24,7 +25,8 @@ class Teller:
     def no_evidence(self, why: str) -> None:
         """Say why nothing is measured; the report on the same stream does not repeat it."""
         self._said_why = why
-        self.say(f"no evidence: {why}")
+        let_in = "" if self._options.agent else closed_to_us()
+        self.say(f"no evidence: {why}{let_in}")
 
     def say(self, text: str) -> None:
         said = "\n".join(printable(line, 2000) for line in text.splitlines())

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from socketserver import ThreadingUnixStreamServer
 from typing import Any, TypeVar
 
 from fakes.sample_evidence import evidence, status
@@ -47,8 +49,8 @@ class FakeAgent:
 
 
 @contextlib.contextmanager
-def serving(agent: AgentT) -> Iterator[AgentT]:
-    """Serve the agent on a free local port until the context is left."""
+def serving(agent: AgentT, unix: Path | None = None) -> Iterator[AgentT]:
+    """Serve the agent on a free local port, or a Unix socket, until the context is left."""
 
     class Handler(BaseHTTPRequestHandler):
         def handle_any(self) -> None:
@@ -67,8 +69,13 @@ def serving(agent: AgentT) -> Iterator[AgentT]:
         def log_message(self, *args: Any) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    server: ThreadingHTTPServer | ThreadingUnixStreamServer
+    if unix is not None:
+        server, agent.url = ThreadingUnixStreamServer(str(unix), Handler), f"unix:{unix}"
+    else:
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         agent.url = f"http://127.0.0.1:{server.server_port}"
+    with server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:

@@ -1,0 +1,137 @@
+"""Which agent measures if none is named: that of a service's socket, of the port, or a new one."""
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fakes.agent_server import FakeAgent, serving
+from fakes.run_agent import RunAgent
+
+from agent.client.http_client import AgentClient, AgentUnreachable
+from agent.run import agents
+from agent.run.measurement import Measurement, NotMeasured
+from agent.run.options import Options
+from agent.run.telling import Teller
+from agent.settings import Settings
+
+
+@pytest.fixture
+def short(tmp_path: Path) -> Iterator[Path]:
+    """A working directory, in which the paths of sockets are short."""
+    before = Path.cwd()
+    os.chdir(tmp_path)
+    yield tmp_path
+    os.chdir(before)
+
+
+@pytest.fixture
+def path(short: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a service's socket would be; nothing is on the default port."""
+    found = short / "agent.sock"
+    monkeypatch.setattr(agents, "SERVICE_SOCKET", str(found))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setattr(agents, "Settings", lambda: Settings(port=port))
+    return found
+
+
+def on_port(agent: FakeAgent, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = int(agent.url.rpartition(":")[2])
+    monkeypatch.setattr(agents, "Settings", lambda: Settings(port=port))
+
+
+def found() -> str:
+    client = agents._of_a_service()
+    return "" if client is None else client.url
+
+
+def test_the_socket_comes_before_the_port(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(RunAgent()) as of_port, serving(RunAgent(), unix=path) as of_socket:
+        on_port(of_port, monkeypatch)
+        assert found() == f"unix:{path}"
+        assert (of_socket.routes, of_port.routes) == (["GET /status"], [])
+        with agents.an_agent(None) as agent:
+            assert agent.get("/status")["state"] == "idle"
+        with agents.an_agent(of_port.url) as agent:
+            assert agent.url == of_port.url, "one that is named comes first"
+
+
+def test_without_a_socket_it_is_the_port(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(RunAgent()) as agent:
+        on_port(agent, monkeypatch)
+        assert found() == agent.url
+
+
+def test_a_socket_that_nobody_listens_on_is_passed_over(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    assert found() == ""
+    with serving(RunAgent()) as agent:
+        on_port(agent, monkeypatch)
+        assert found() == agent.url
+
+
+def test_another_service_on_either_is_only_asked(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Another(FakeAgent):
+        def answer(self, request: object) -> tuple[int, dict[str, object]]:
+            self.requests.append(request)  # type: ignore[arg-type]
+            return 200, {"status": "success"}
+
+    with serving(Another(), unix=path) as one, serving(Another()) as two:
+        on_port(two, monkeypatch)
+        assert found() == ""
+    assert one.routes == two.routes == ["GET /status"]
+
+
+def test_an_agent_that_is_named_by_its_socket(short: Path) -> None:
+    path = short / "s"
+    with serving(RunAgent(), unix=path), agents.an_agent(f"unix:{path}") as agent:
+        assert agent.get("/status")["machine"] == "box"
+    with (
+        pytest.raises(agents.NoAgent, match=r"No such file .*of --agent"),
+        agents.an_agent(f"unix:{short}/none"),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("url", ["unix:", "unix:relative", "unix:\0", "http://", "https://x"])
+def test_what_is_no_url_of_an_agent(url: str) -> None:
+    with pytest.raises(ValueError, match=r"expected http://HOST:PORT or unix:/PATH"):
+        AgentClient(url)
+
+
+def test_a_path_that_no_socket_can_have() -> None:
+    with pytest.raises(AgentUnreachable, match="path too long"):
+        AgentClient(f"unix:/{'x' * 200}").get("/status")
+
+
+def test_how_to_end_another_run_over_a_socket(short: Path) -> None:
+    path = short / "s"
+    with serving(RunAgent(busy=10**6), unix=path):
+        run = Measurement(AgentClient(f"unix:{path}"))
+        cure = f"curl -X POST --unix-socket {path} http://localhost/stop"
+        with pytest.raises(NotMeasured, match=cure):
+            run.start({}, 0.0, lambda other: None)
+
+
+def test_who_may_not_use_the_socket_is_told_how(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Teller("run", Options()).no_evidence("no capability")
+    assert "socket" not in capsys.readouterr().err
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        monkeypatch.setattr(agents.os, "access", lambda *_: False)
+        Teller("run", Options()).no_evidence("no capability")
+        said = capsys.readouterr().err
+        assert f"no evidence: no capability; an agent listens on {path}" in said
+        assert "become a member of its group" in said
+        Teller("run", Options(agent="http://x")).no_evidence("no capability")
+        assert "socket" not in capsys.readouterr().err

@@ -51,3 +51,9 @@ class NotRunning(AgentError):
 
     def __init__(self) -> None:
         super().__init__("no run is in progress: POST /start first")
+
+
+class ForbiddenUser(AgentError):
+    """What was asked for over the agent's socket is not for this user."""
+
+    code = "forbidden_user"

@@ -98,7 +98,7 @@ class Scope:
     client: tuple[str, int] = ("", 0)
     """For ``caller``: the client's address on the connection; that process is the root."""
     server: tuple[str, int] = ("", 0)
-    """For ``caller``: our address on the same connection."""
+    """For ``caller``: our address on the same connection; both are empty if ``pid`` is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +112,9 @@ class StartRequest:
     transport: str | None = None
     measure_probes: bool = False
     details: tuple[str, ...] = ()
+    owner: int | None = None
+    """The user whose processes alone may be measured, and who alone, besides root, may have the
+    evidence; None if that is anybody's."""
 
 
 @dataclass(frozen=True, slots=True)

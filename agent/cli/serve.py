@@ -3,9 +3,18 @@
 import argparse
 
 from agent.cli.parser import Commands
-from agent.cli.values import allowed_host, host, machine_label, port, positive, seed
+from agent.cli.values import (
+    allowed_host,
+    host,
+    machine_label,
+    mode,
+    port,
+    positive,
+    seed,
+    socket_path,
+)
 from agent.model import TIMINGS, TRANSPORT_CHOICES
-from agent.settings import Settings
+from agent.settings import SERVICE_SOCKET, SOCKET_MODE, Settings, SocketFile
 
 MOCK_MACHINE = "mock"
 """The machine label of synthetic events: no other may be given to them."""
@@ -55,6 +64,22 @@ def add(commands: Commands) -> None:
         help="additional name to accept in the Host header; may be repeated",
     )
     serve.add_argument(
+        "--socket",
+        type=socket_path,
+        metavar="PATH",
+        help=f"also listen on this Unix socket, for example {SERVICE_SOCKET}: through it users may"
+        " measure their own processes, root all",
+    )
+    serve.add_argument(
+        "--socket-mode",
+        type=mode,
+        metavar="MODE",
+        help=f"permissions of the socket, in octal (default: {SOCKET_MODE:04o})",
+    )
+    serve.add_argument(
+        "--socket-group", metavar="GROUP", help="group of the socket, by name or number"
+    )
+    serve.add_argument(
         "--timing",
         choices=TIMINGS,
         default=defaults.timing,
@@ -90,6 +115,8 @@ def _serve(options: argparse.Namespace) -> int:
         options.parser.error("--machine cannot be given with --mock: the label is then mock")
     if options.mock_seed is not None and not options.mock:
         options.parser.error("--mock-seed needs --mock")
+    if options.socket is None and (options.socket_mode, options.socket_group) != (None, None):
+        options.parser.error("--socket-mode and --socket-group need --socket")
     machine = MOCK_MACHINE if options.mock else options.machine
     return serve(
         Settings(
@@ -101,7 +128,15 @@ def _serve(options: argparse.Namespace) -> int:
             allowed_hosts=tuple(options.allow_host),
             timing=options.timing,
             transport=options.transport,
+            socket=_socket_file(options),
             mock=options.mock,
             mock_seed=defaults.mock_seed if options.mock_seed is None else options.mock_seed,
         )
     )
+
+
+def _socket_file(options: argparse.Namespace) -> SocketFile | None:
+    if options.socket is None:
+        return None
+    mode = SOCKET_MODE if options.socket_mode is None else options.socket_mode
+    return SocketFile(options.socket, mode, options.socket_group)

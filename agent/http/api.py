@@ -16,8 +16,12 @@ class RecorderAPI(Protocol):
         """Arm and return ``{"status": "started", "run_id": ...}``; raises `RunInProgress`."""
         ...
 
-    async def stop(self) -> Json:
-        """End the run and return its evidence; raises `NotRunning`."""
+    async def stop(self, owner: int | None = None) -> Json:
+        """End the run and return its evidence; raises `NotRunning`.
+
+        Here and below, ``owner``: the user who asks, if that one may have evidence of his own runs
+        only; `ForbiddenUser` is raised for another's.
+        """
         ...
 
     def status(self) -> Json: ...
@@ -28,9 +32,9 @@ class RecorderAPI(Protocol):
         """Fold the events in flight, so that `series` includes them."""
         ...
 
-    def last_evidence(self) -> Json | None: ...
+    def last_evidence(self, owner: int | None = None) -> Json | None: ...
 
-    def evidence(self, run_id: str) -> Json | None: ...
+    def evidence(self, run_id: str, owner: int | None = None) -> Json | None: ...
 
     @property
     def series(self) -> SeriesStore:

@@ -6,6 +6,7 @@ from quart_trio import QuartTrio
 from agent.http.api import RecorderAPI
 from agent.http.body import read_body
 from agent.http.guard import check_request
+from agent.http.peers import peer
 from agent.http.responses import register_error_handlers
 from agent.http.routes import Routes
 from agent.http.settings import HttpSettings
@@ -25,7 +26,8 @@ def create_app(recorder: RecorderAPI, settings: HttpSettings) -> QuartTrio:
     @app.before_request
     async def admit() -> None:
         g.body = await read_body(request, settings)
-        check_request(request.method, request.headers, settings.allowed_hosts)
+        hosts = settings.allowed_hosts if peer() is None else None
+        check_request(request.method, request.headers, hosts)
 
     register_error_handlers(app)
     Routes(recorder).add_to(app)

@@ -27,6 +27,7 @@ from hypercorn.utils import parse_socket_addr
 
 from agent.errors import AgentError
 from agent.http.parser import RequestParser
+from agent.http.peers import PEER, peer_of
 from agent.http.responses import encode, error_body
 
 LOGGER = logging.getLogger("agent.http")
@@ -255,7 +256,7 @@ class Connection(TCPServer):
                     self.config,
                     self.context,
                     task_group,
-                    ConnectionState(self.state),
+                    ConnectionState({**self.state, PEER: peer_of(socket)}),
                     False,
                     client,
                     server,

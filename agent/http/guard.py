@@ -8,6 +8,9 @@ A foreign page can reach a server on loopback in three ways, each blocked by one
 * The same without ``Origin``: newer browsers say so in ``Sec-Fetch-Site``.
 
 Clients other than browsers send neither ``Origin`` nor ``Sec-Fetch-Site``.
+
+No page reaches a Unix socket, and ``Host`` means nothing there: no name was looked up. A proxy that
+passes a browser's requests on to it passes on what the browser says of their origin too.
 """
 
 from urllib.parse import urlsplit
@@ -24,10 +27,14 @@ FOREIGN_SITES = frozenset({"cross-site", "same-site"})
 LONGEST_QUOTED_NAME = 100
 
 
-def check_request(method: str, headers: Headers, allowed_hosts: frozenset[str]) -> None:
-    """Raise `AgentError` (``forbidden_host``, ``forbidden_origin``) for a foreign web page."""
+def check_request(method: str, headers: Headers, allowed_hosts: frozenset[str] | None) -> None:
+    """Raise `AgentError` (``forbidden_host``, ``forbidden_origin``) for a foreign web page.
+
+    ``allowed_hosts``: None over a Unix socket.
+    """
     host = headers.get("Host", "")
-    _check_host(host, allowed_hosts)
+    if allowed_hosts is not None:
+        _check_host(host, allowed_hosts)
     _check_origin(headers.get("Origin"), host)
     site = headers.get("Sec-Fetch-Site", "").strip().lower()
     if site in FOREIGN_SITES and method not in SAFE_METHODS:

@@ -8,7 +8,7 @@ from quart.wrappers import Response
 from quart_trio import QuartTrio
 
 from agent.errors import AgentError, InvalidRequest
-from agent.http import validation
+from agent.http import peers, validation
 from agent.http.answers import Evidence, Reported, Started, Status
 from agent.http.api import RecorderAPI
 from agent.http.body import parse_object
@@ -23,7 +23,7 @@ from agent.model import Json, Scope
 
 OF_A_SCOPE = (
     *("no_such_process", "process_not_shown", "scope_is_the_agent"),
-    *("no_such_cgroup", "no_cgroup_v2", "caller_not_local", "caller_unknown"),
+    *("no_such_cgroup", "no_cgroup_v2", "caller_not_local", "caller_unknown", "forbidden_user"),
 )
 """Codes of scopes that cannot be covered."""
 
@@ -48,7 +48,10 @@ class Routes:
                 *("POST", "/stop", self.stop),
                 summary="End the run and return its evidence.",
                 answers={JSON: Evidence},
-                errors=("not_running", "invalid_json", "not_an_object", "unsupported_media_type"),
+                errors=(
+                    *("not_running", "forbidden_user"),
+                    *("invalid_json", "not_an_object", "unsupported_media_type"),
+                ),
             ),
             Route(
                 *("GET", "/status", self.status),
@@ -66,6 +69,7 @@ class Routes:
                 *("GET", "/metrics", self.metrics),
                 summary="Return the metrics, in the format that Accept prefers.",
                 answers={page_format.media_type: str for page_format in PageFormat},
+                errors=("forbidden_user",),
             ),
             Route(
                 *("GET", "/evidence", self.last_evidence),
@@ -77,7 +81,7 @@ class Routes:
                 *("GET", "/evidence/<run_id>", self.evidence),
                 summary="Return the evidence of one run.",
                 answers={JSON: Evidence},
-                errors=("no_such_run", "not_found"),
+                errors=("no_such_run", "not_found", "forbidden_user"),
             ),
             Route(
                 *("GET", "/openapi.json", self.openapi),
@@ -100,8 +104,10 @@ class Routes:
     async def start(self) -> Response:
         body = _json_body()
         start = validation.parse(body, StartBody).request()
+        peers.check_scope(start.scope.kind)
         if start.scope.kind == "caller":
             start = replace(start, scope=_caller())
+        start = replace(start, owner=peers.owner())
         answer = await self._recorder.start(start)
         return _with_ignored(answer, validation.ignored(body, StartBody))
 
@@ -109,7 +115,7 @@ class Routes:
         # Without a body its type says nothing: curl -d '' sends one, for example.
         if g.body.strip():
             _json_body()
-        return json_response(await self._recorder.stop())
+        return json_response(await self._recorder.stop(peers.owner()))
 
     async def status(self) -> Response:
         return json_response(self._recorder.status())
@@ -121,18 +127,19 @@ class Routes:
         return _with_ignored({"status": "metrics_reported"}, names)
 
     async def metrics(self) -> Response:
+        peers.check_metrics()
         page_format = choose_format(request.headers.get("Accept", ""))
         page = await self._scrape.page(page_format)
         return Response(page, content_type=page_format.value, headers={"Vary": "Accept"})
 
     async def last_evidence(self) -> Response:
-        evidence = self._recorder.last_evidence()
+        evidence = self._recorder.last_evidence(peers.owner())
         if evidence is None:
             raise AgentError("no run has ended yet", code="no_such_run")
         return json_response(evidence)
 
     async def evidence(self, run_id: str) -> Response:
-        evidence = self._recorder.evidence(run_id)
+        evidence = self._recorder.evidence(run_id, peers.owner())
         if evidence is None:
             raise AgentError("no evidence is kept for this run id", code="no_such_run")
         return json_response(evidence)
@@ -147,6 +154,15 @@ def _json_body() -> dict[str, object]:
 
 def _caller() -> Scope:
     """Return the scope of this request's connection; its other end must be on this machine."""
+    if (peer := peers.peer()) is not None:
+        if peer.pid == 0:
+            raise InvalidRequest(
+                "the process that made this request is outside of the agent's pid namespace, and "
+                "has no number in it; run the agent outside of that namespace",
+                code="caller_unknown",
+                field="scope",
+            )
+        return Scope("caller", pid=peer.pid)
     client, server = request.scope.get("client"), request.scope.get("server")
     if not client or not server or not is_loopback(client[0]):
         raise InvalidRequest(

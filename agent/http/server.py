@@ -33,7 +33,8 @@ FIRST_TO_GO: tuple[Phase, ...] = ("waiting", "uploading", "downloading")
 that has been in it longest goes first. A connection whose request is being worked on is never
 closed: it may be the runner waiting for its evidence."""
 
-Address = tuple[str, int]
+Address = tuple[str, int] | str
+"""Host and port, or the path of a Unix socket."""
 
 
 async def serve(
@@ -56,7 +57,7 @@ async def serve(
                 for sock in listeners:
                     listener = trio.SocketListener(trio.socket.from_stdlib_socket(sock))
                     accepting.start_soon(server.accept_from, listener, nursery)
-                task_status.started([sock.getsockname()[:2] for sock in listeners])
+                task_status.started([_address(sock) for sock in listeners])
                 await shutdown_trigger()
                 accepting.cancel_scope.cancel()
             await server.finish()
@@ -147,6 +148,13 @@ class _Server:
     def abort_all(self) -> None:
         for connection in self._connections:
             connection.abort()
+
+
+def _address(sock: socket.socket) -> Address:
+    if sock.family == socket.AF_UNIX:
+        return str(sock.getsockname())
+    host, port, *_ = sock.getsockname()
+    return host, port
 
 
 def _hypercorn_config(settings: HttpSettings) -> Config:

@@ -3,7 +3,7 @@
 # Everything is imported before privileges are dropped: afterwards an interpreter in a private home
 # directory cannot read its own library.
 import socket
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import trio
 
@@ -18,7 +18,7 @@ from agent.terminal.output import complain
 
 def serve_beside_supervisor(
     settings: Settings,
-    listener: socket.socket,
+    listeners: Sequence[socket.socket],
     channel: socket.socket,
     supervisor_pid: int,
     uid: int | None,
@@ -38,7 +38,7 @@ def serve_beside_supervisor(
         collector = KernelCollector(client, plan)
         async with trio.open_nursery() as nursery:
             await nursery.start(collector.run)
-            await serve(nursery, settings, listener, collector, ending)
+            await serve(nursery, settings, listeners, collector, ending)
 
     status = run(main)
     return 1 if client.lost.is_set() else status

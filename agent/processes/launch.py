@@ -6,17 +6,19 @@
 They are one fork apart, so they share the interpreter's memory.
 """
 
+import contextlib
 import gc
 import os
 import platform
 import signal
 import socket
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NoReturn
 
 from agent.http.listener import open_listener
+from agent.http.unix_listener import unix_listener
 from agent.processes.signals import ending_signals
 from agent.settings import Settings
 from agent.streams.shared import channel, limits, privileges
@@ -29,22 +31,28 @@ class _CannotServe(Exception):
 
 def serve(settings: Settings) -> int:
     """Run the agent until a signal ends it; return the exit status."""
-    try:
-        uid, listener = _uid_to_become(settings), _listener(settings)
-    except _CannotServe as error:
-        complain(f"chainbench-agent: {error}\n")
-        return 1
+    with contextlib.ExitStack() as until_ended:
+        try:
+            uid = _uid_to_become(settings)
+            listeners = [_listener(settings), *_unix_listeners(settings, until_ended)]
+        except _CannotServe as error:
+            complain(f"chainbench-agent: {error}\n")
+            return 1
+        return _serve(settings, listeners, uid)
+
+
+def _serve(settings: Settings, listeners: Sequence[socket.socket], uid: int | None) -> int:
     # The directory that it was started in may be removed, or be unreadable to the other user.
     os.chdir("/")
     ending = ending_signals()
     if settings.mock:
-        return _serve_mock(settings, listener, uid, ending)
+        return _serve_mock(settings, listeners, uid, ending)
     if platform.system() != "Linux":
         from agent.processes.serving import serve_without_supervisor
 
-        return serve_without_supervisor(settings, listener, ending)
+        return serve_without_supervisor(settings, listeners, ending)
     try:
-        supervise = _fork(settings, listener, uid, ending)
+        supervise = _fork(settings, listeners, uid, ending)
     except OSError as error:
         if not _names_limit(error):
             raise
@@ -62,7 +70,7 @@ def _names_limit(error: BaseException) -> bool:
 
 
 def _serve_mock(
-    settings: Settings, listener: socket.socket, uid: int | None, ending: frozenset[int]
+    settings: Settings, listeners: Sequence[socket.socket], uid: int | None, ending: frozenset[int]
 ) -> int:
     """Serve synthetic events from this process, without the privileges that it may have."""
     from agent.processes.mocking import serve_mock
@@ -74,11 +82,11 @@ def _serve_mock(
         except privileges.CannotDrop as error:
             complain(f"chainbench-agent: {error}\n")
             return 1
-    return serve_mock(settings, listener, ending)
+    return serve_mock(settings, listeners, ending)
 
 
 def _fork(
-    settings: Settings, listener: socket.socket, uid: int | None, ending: frozenset[int]
+    settings: Settings, listeners: Sequence[socket.socket], uid: int | None, ending: frozenset[int]
 ) -> Callable[[], int]:
     """Start the agent, and return what this process is to do: run as its supervisor."""
     supervisor_end, agent_end = channel.pair()
@@ -95,9 +103,10 @@ def _fork(
         # During the imports a signal ends the process quietly; later its tasks handle it.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        _be_the_agent(settings, listener, agent_end, supervisor_pid, uid, ending)
+        _be_the_agent(settings, listeners, agent_end, supervisor_pid, uid, ending)
     agent_end.close()
-    listener.close()
+    for listener in listeners:
+        listener.close()
     from agent.streams.supervisor.process import run
 
     return partial(run, supervisor_end, agent_pid, ending, mask)
@@ -105,7 +114,7 @@ def _fork(
 
 def _be_the_agent(
     settings: Settings,
-    listener: socket.socket,
+    listeners: Sequence[socket.socket],
     channel: socket.socket,
     supervisor_pid: int,
     uid: int | None,
@@ -115,7 +124,7 @@ def _be_the_agent(
     try:
         from agent.processes.collecting import serve_beside_supervisor
 
-        os._exit(serve_beside_supervisor(settings, listener, channel, supervisor_pid, uid, ending))
+        os._exit(serve_beside_supervisor(settings, listeners, channel, supervisor_pid, uid, ending))
     except BaseException as error:  # noqa: BLE001  the last frame of this process
         if not _names_limit(error):
             traceback.print_exc()
@@ -127,6 +136,19 @@ def _listener(settings: Settings) -> socket.socket:
         return open_listener(settings.host, settings.port)
     except OSError as error:
         limit = limits.reached("opening the port", error.errno)
+        raise _CannotServe(limit.message if limit else error.strerror) from error
+
+
+def _unix_listeners(settings: Settings, until: contextlib.ExitStack) -> list[socket.socket]:
+    """Return the Unix socket that is asked for, if any; its file is removed with ``until``."""
+    if settings.socket is None:
+        return []
+    if platform.system() != "Linux":
+        raise _CannotServe("--socket needs Linux, whose kernel says who connected (SO_PEERCRED)")
+    try:
+        return [until.enter_context(unix_listener(settings.socket))]
+    except OSError as error:
+        limit = limits.reached("opening the socket", error.errno)
         raise _CannotServe(limit.message if limit else error.strerror) from error
 
 

@@ -3,7 +3,7 @@
 # Whoever calls drops privileges after importing this: see agent.processes.collecting.
 import logging
 import socket
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import trio
 
@@ -15,7 +15,9 @@ from agent.terminal.output import complain
 LOGGER = logging.getLogger("agent")
 
 
-def serve_mock(settings: Settings, listener: socket.socket, ending: Collection[int]) -> int:
+def serve_mock(
+    settings: Settings, listeners: Sequence[socket.socket], ending: Collection[int]
+) -> int:
     """Serve synthetic events until one of the signals ``ending``; return the exit status."""
     try:
         collector = MockCollector(settings.mock_seed, settings.timing)
@@ -27,6 +29,6 @@ def serve_mock(settings: Settings, listener: socket.socket, ending: Collection[i
         LOGGER.warning("--mock: every event is synthetic, nothing is measured")
         async with trio.open_nursery() as nursery:
             await nursery.start(collector.run)
-            await serve(nursery, settings, listener, collector, ending)
+            await serve(nursery, settings, listeners, collector, ending)
 
     return run(main)

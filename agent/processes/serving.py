@@ -9,7 +9,7 @@ import json
 import logging
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 
 import trio
@@ -17,6 +17,7 @@ import trio
 from agent.aggregate.series import SeriesStore
 from agent.errors import NotRunning
 from agent.http.app import create_app
+from agent.http.server import Address
 from agent.http.server import serve as serve_http
 from agent.http.settings import HttpSettings, local_host_names
 from agent.model import EVIDENCE_FOLLOWS, Json
@@ -27,6 +28,7 @@ from agent.recording.unavailable import UnavailableCollector
 from agent.settings import Settings
 from agent.streams.shared.support import LINUX
 from agent.terminal.output import OutputFailed, write
+from agent.terminal.values import printable
 
 LOGGER = logging.getLogger("agent")
 
@@ -40,14 +42,14 @@ fetch its evidence."""
 
 
 def serve_without_supervisor(
-    settings: Settings, listener: socket.socket, ending: Collection[int]
+    settings: Settings, listeners: Sequence[socket.socket], ending: Collection[int]
 ) -> int:
     """Serve on a platform without eBPF; return the exit status."""
     collector = UnavailableCollector(LINUX.support())
 
     async def main() -> None:
         async with trio.open_nursery() as nursery:
-            await serve(nursery, settings, listener, collector, ending)
+            await serve(nursery, settings, listeners, collector, ending)
 
     return run(main)
 
@@ -70,7 +72,7 @@ def run(main: Callable[[], Awaitable[None]]) -> int:
 async def serve(
     nursery: trio.Nursery,
     settings: Settings,
-    listener: socket.socket,
+    listeners: Sequence[socket.socket],
     collector: Collector,
     ending: Collection[int],
 ) -> None:
@@ -89,12 +91,15 @@ async def serve(
     await nursery.start(_watch_signals, ending, asked)
     await nursery.start(recorder.run)
     nursery.start_soon(_watch_supervisor, collector.lost, asked)
-    await _serve_http(recorder, http, listener, asked)
+    await _serve_http(recorder, http, listeners, asked)
     nursery.cancel_scope.cancel()
 
 
 async def _serve_http(
-    recorder: Recorder, http: HttpSettings, listener: socket.socket, asked: trio.Event
+    recorder: Recorder,
+    http: HttpSettings,
+    listeners: Sequence[socket.socket],
+    asked: trio.Event,
 ) -> None:
     """Serve until the agent is ``asked`` to end and the run in progress, if any, is stopped."""
     app = create_app(recorder, http)
@@ -105,16 +110,21 @@ async def _serve_http(
 
     async with trio.open_nursery() as serving:
         addresses = await serving.start(
-            partial(serve_http, app, [listener], http, shutdown_trigger=stopped)
+            partial(serve_http, app, listeners, http, shutdown_trigger=stopped)
         )
-        _announce(*addresses[0])
+        for address in addresses:
+            _announce(address)
 
 
-def _announce(host: str, port: int) -> None:
-    """Print the listening address on stdout, where a parent that chose port 0 reads it."""
-    name = f"[{host}]" if ":" in host else host
+def _announce(address: Address) -> None:
+    """Print a listening address on stdout, where a parent that chose port 0 reads it."""
+    if isinstance(address, str):
+        url = f"unix:{printable(address)}"
+    else:
+        host, port = address
+        url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     with contextlib.suppress(OutputFailed):  # nobody reads it: no reason to exit
-        write(f"listening on http://{name}:{port}\n")
+        write(f"listening on {url}\n")
 
 
 async def _watch_signals(

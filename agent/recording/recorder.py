@@ -14,7 +14,7 @@ import trio
 
 from agent.aggregate.series import LabelSet, Result, SeriesStore
 from agent.aggregate.totals import RunTotals
-from agent.errors import InvalidRequest, NotRunning, RunInProgress
+from agent.errors import ForbiddenUser, InvalidRequest, NotRunning, RunInProgress
 from agent.evidence.cost import CpuMeter
 from agent.evidence.verdict import INVALID, Findings, Verdict, judge, unavailable
 from agent.internal_metrics import InternalMetric
@@ -60,7 +60,8 @@ class Recorder:
         self._run: Run | None = None
         self._unclaimed: Run | None = None
         """A run that has ended by itself, until a stop asks for its evidence or another begins."""
-        self._kept: OrderedDict[str, Json] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[int | None, Json]] = OrderedDict()
+        """By run id: the owner and the evidence."""
         self._totals = InternalTotals()
         self._failure: CannotCollect | None = None
         self._available: bool | None = None
@@ -91,15 +92,19 @@ class Recorder:
             raise run.refusal
         return document.started(run)
 
-    async def stop(self) -> Json:
+    async def stop(self, owner: int | None = None) -> Json:
         """End the run and return its evidence, or that of a run that has ended by itself.
 
-        The latter once, until another run has begun. Raises NotRunning.
+        The latter once, until another run has begun. ``owner``: the user who asks, if that is one
+        who may only stop his own runs. Raises NotRunning, ForbiddenUser.
         """
         if self._lifecycle.state is State.ARMING:
             assert self._run is not None
             await self._run.armed.wait()
-        run = self._unclaimed or self._end("stop")
+        run = self._unclaimed or self._in_progress()
+        _check_owner(run.id, run.request.owner, owner)
+        if run is not self._unclaimed:
+            self._end(run, "stop")
         self._unclaimed = None
         await run.finished.wait()
         return run.evidence
@@ -148,11 +153,18 @@ class Recorder:
             self._refreshing.set()
             self._refreshing = None
 
-    def last_evidence(self) -> Json | None:
-        return next(reversed(self._kept.values()), None)
+    def last_evidence(self, owner: int | None = None) -> Json | None:
+        """Return the evidence of the last run, or of the last that ``owner`` has begun."""
+        kept = reversed(self._kept.values())
+        return next((evidence for of, evidence in kept if owner in (None, of)), None)
 
-    def evidence(self, run_id: str) -> Json | None:
-        return self._kept.get(run_id)
+    def evidence(self, run_id: str, owner: int | None = None) -> Json | None:
+        """Return a run's evidence, if it is kept. Raises ForbiddenUser for another user's."""
+        if run_id not in self._kept:
+            return None
+        of, evidence = self._kept[run_id]
+        _check_owner(run_id, of, owner)
+        return evidence
 
     @property
     def series(self) -> SeriesStore:
@@ -176,15 +188,18 @@ class Recorder:
         assert self._nursery is not None
         self._nursery.start_soon(work, run)
 
-    def _end(self, by: EndedBy) -> Run:
-        """Have the run in progress stopped, and return it. Raises NotRunning."""
+    def _in_progress(self) -> Run:
+        """Return the run that can be ended. Raises NotRunning."""
         if self._lifecycle.state is not State.RUNNING:
             raise NotRunning
         assert self._run is not None
-        self._lifecycle.fire(Event.STOP)
-        self._run.ended_by = by
-        self._spawn(self._finish, self._run)
         return self._run
+
+    def _end(self, run: Run, by: EndedBy) -> None:
+        """Have the run in progress stopped."""
+        self._lifecycle.fire(Event.STOP)
+        run.ended_by = by
+        self._spawn(self._finish, run)
 
     async def _end_what_is_over(self) -> None:
         """End a run of whose tree nothing is left; wait for the end of one that ends like that."""
@@ -193,7 +208,8 @@ class Recorder:
             return
         if self._lifecycle.state is State.RUNNING and self._is_over(run):
             LOGGER.info("run %s ends: the last process of its scope has ended", run.id)
-            self._unclaimed = self._end("scope")
+            self._end(run, "scope")
+            self._unclaimed = run
         if run.ended_by == "scope":
             await run.finished.wait()
 
@@ -319,7 +335,7 @@ class Recorder:
         self._totals.advance(observed, run.collection)
 
     def _keep(self, run: Run) -> None:
-        self._kept[run.id] = run.evidence
+        self._kept[run.id] = (run.request.owner, run.evidence)
         while len(self._kept) > KEPT_EVIDENCE:
             self._kept.popitem(last=False)
 
@@ -342,6 +358,15 @@ class Recorder:
                 "reason": self._failure.message,
             }
         return {"available": self._available, "reason": None}
+
+
+def _check_owner(run_id: str, of: int | None, asks: int | None) -> None:
+    """Raise ForbiddenUser unless the run is for the user who asks; None may have everybody's."""
+    if asks is not None and asks != of:
+        raise ForbiddenUser(
+            f"run {run_id} was not begun by uid {asks} over this socket; it is for who began it to "
+            "end it and to have its evidence, or for root (sudo)"
+        )
 
 
 def _tell_of_starvation(evidence: Json) -> None:

@@ -21,7 +21,7 @@ from agent.http.settings import HttpSettings
 class RunningServer:
     """A running server, to be used from the test's own thread."""
 
-    def __init__(self, recorder: FakeRecorder, port: int) -> None:
+    def __init__(self, recorder: FakeRecorder, port: int = 0) -> None:
         self.recorder = recorder
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
@@ -58,15 +58,16 @@ def running_server(
     settings: HttpSettings | None = None,
     host: str = "127.0.0.1",
     open_recorder: Callable[[], AbstractAsyncContextManager[Any]] = FakeRecorder.open,
+    unix: socket.socket | None = None,
 ) -> Iterator[RunningServer]:
-    """Serve on an ephemeral port; fail if the server raised an error."""
+    """Serve on an ephemeral port, or on a Unix socket; fail if the server raised an error."""
     started: SimpleQueue[outcome.Outcome[RunningServer]] = SimpleQueue()
     failures: list[BaseException] = []
 
     async def main() -> None:
-        listener = open_listener(host, 0)
+        listener = unix or open_listener(host, 0)
         async with open_recorder() as recorder:
-            server = RunningServer(recorder, listener.getsockname()[1])
+            server = RunningServer(recorder, 0 if unix else listener.getsockname()[1])
             app = create_app(recorder, settings or HttpSettings())
             started.put(outcome.Value(server))
             try:

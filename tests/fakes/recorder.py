@@ -72,7 +72,7 @@ class FakeRecorder:
 
         return await self._by_owner(work)
 
-    async def stop(self) -> dict[str, Any]:
+    async def stop(self, owner: int | None = None) -> dict[str, Any]:
         if self.run_id is None:
             raise NotRunning()
         run_id = self.run_id
@@ -111,10 +111,10 @@ class FakeRecorder:
         self.refreshes += 1
         await self.refreshing()
 
-    def last_evidence(self) -> dict[str, Any] | None:
+    def last_evidence(self, owner: int | None = None) -> dict[str, Any] | None:
         return next(reversed(self._evidence.values()), None)
 
-    def evidence(self, run_id: str) -> dict[str, Any] | None:
+    def evidence(self, run_id: str, owner: int | None = None) -> dict[str, Any] | None:
         return self._evidence.get(run_id)
 
     def internal_metrics(self) -> Sequence[InternalMetric]:

@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from fakes import faults
+from fakes import faults, users
 from fakes.copied_package import Copy
 from fakes.durations import assert_lasted
 from fakes.marks import MARKS, marks, order
@@ -48,11 +48,13 @@ class Namespaced:
 
 
 @contextmanager
-def agent_in(*namespace: str, folder: Path = PACKAGE_FOLDER) -> Iterator[Namespaced]:
+def agent_in(
+    *namespace: str, folder: Path = PACKAGE_FOLDER, arguments: Sequence[str] = ()
+) -> Iterator[Namespaced]:
     started = own_module("agent", folder=folder)
     wrapper = (sys.executable, "-ES", str(PROGRAMS / "namespaced.py"), *namespace)
     invocation = replace(started, command=(*wrapper, *started.command))
-    with running_agent(invocation=invocation, timeout_s=PATIENCE_SECONDS) as running:
+    with running_agent(arguments, invocation=invocation, timeout_s=PATIENCE_SECONDS) as running:
         [supervisor] = children(running.pid)
         agent = RealAgent(running)
         eventually(lambda: agent.status()["ebpf"]["available"])
@@ -112,6 +114,16 @@ def test_a_process_outside_the_namespace_cannot_be_the_scope(nested: Namespaced)
     assert (answer["error"], answer["field"]) == ("no_such_process", "scope")
     assert "namespace" in answer["message"]
     assert start(nested, "caller")["error"] == "caller_unknown"
+
+
+@pytest.mark.thorough
+def test_who_is_outside_the_namespace_is_no_caller_over_a_socket_either(tmp_path: Path) -> None:
+    """The kernel says 0 for its number: it has none in the agent's namespace."""
+    path = tmp_path / "s"
+    with agent_in("pid", arguments=["--socket", str(path)]) as nested:
+        status, answer = users.start(path, "caller")
+        assert (status, answer["error"]) == (422, "caller_unknown")
+        assert not nested.agent.status()["running"]
 
 
 def start(nested: Namespaced, scope: object) -> Json:

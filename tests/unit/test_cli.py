@@ -9,7 +9,7 @@ from fakes.command_line import exit_status
 from agent import __version__
 from agent.cli import COMMANDS, main
 from agent.run.options import Options
-from agent.settings import Settings
+from agent.settings import Settings, SocketFile
 
 
 @pytest.mark.parametrize("prefix", [[], ["serve"]])
@@ -59,6 +59,34 @@ def test_synthetic_events_have_a_machine_label_of_their_own(served: list[Setting
     ],
 )
 def test_what_does_not_go_with_synthetic_events(
+    served: list[Settings], arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_status(arguments) == 2
+    assert told in capsys.readouterr().err
+    assert served == []
+
+
+def test_a_socket_with_its_mode_and_group(served: list[Settings]) -> None:
+    assert main(["--socket", "/run/x/a.sock"]) == 0
+    assert main(["--socket", "/a", "--socket-mode", "666", "--socket-group", "bench"]) == 0
+    assert [settings.socket for settings in served] == [
+        SocketFile("/run/x/a.sock", 0o660, None),
+        SocketFile("/a", 0o666, "bench"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--socket-mode", "0660"], "--socket-mode and --socket-group need --socket"),
+        (["--socket-group", "x"], "--socket-mode and --socket-group need --socket"),
+        (["--socket", "a.sock"], "the path of a socket begins with / and names a file"),
+        (["--socket", "/run/"], "the path of a socket begins with / and names a file"),
+        (["--socket", "/x", "--socket-mode", "rw"], "a mode is three octal digits, as in 0660"),
+        (["--socket", "/x", "--socket-mode", "4755"], "a mode is three octal digits, as in 0660"),
+    ],
+)
+def test_what_is_wrong_with_a_socket(
     served: list[Settings], arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert exit_status(arguments) == 2
@@ -299,7 +327,10 @@ def test_the_variable_is_checked_as_the_option_is(
 ) -> None:
     monkeypatch.setenv("CHAINBENCH_AGENT", "nonsense")
     assert exit_status(["run", "--", "a"]) == 2
-    assert "an agent's URL is http://HOST:PORT, not 'nonsense'" in capsys.readouterr().err
+    assert (
+        "an agent's URL is http://HOST:PORT or unix:/PATH, not 'nonsense'"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])

@@ -108,10 +108,10 @@ NOBODYS = 1 << 30
 """A number above the largest that Linux gives out."""
 
 
-def identity(number: int, parent: int = 1) -> Identity:
+def identity(number: int, parent: int = 1, uid: int = 0) -> Identity:
     """Return a process of a namespace in which each is known by another number."""
     host = 1_000 + number
-    return Identity(host, host, number, number, 1_000 + parent, 1, 0, 0, b"")
+    return Identity(host, host, number, number, 1_000 + parent, 1, 0, 0, b"", uid)
 
 
 def known(*processes: Identity) -> Identify:

@@ -103,7 +103,8 @@ class KernelCollector:
         transport, reader = await self._transports.open(wanted)
         # an arming that failed half-way may have left records
         reader.discard()
-        plan, numbers = self._plan(request, transport), scope_numbers(request.scope)
+        plan = self._plan(request, transport)
+        numbers = scope_numbers(request.scope, request.owner)
         reply = await self._client.ask(
             ArmRequest(
                 plan,

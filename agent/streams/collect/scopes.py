@@ -14,11 +14,16 @@ OUTSIDE = (
 )
 
 
-def scope_numbers(scope: Scope) -> ScopeNumbers:
-    """Return the scope as numbers and addresses only: a path never reaches the privileged side."""
+def scope_numbers(scope: Scope, owner: int | None = None) -> ScopeNumbers:
+    """Return the scope as numbers and addresses only: a path never reaches the privileged side.
+
+    ``owner``: the uid that the root of a tree must have, if any.
+    """
     if scope.kind == "cgroup":
         return ScopeNumbers(scope.kind, cgroups=cgroups.chain(scope.cgroup))
-    return ScopeNumbers(scope.kind, pid=scope.pid, client=scope.client, server=scope.server)
+    return ScopeNumbers(
+        scope.kind, pid=scope.pid, client=scope.client, server=scope.server, owner=owner
+    )
 
 
 def described(scope: Scope, cgroup_id: int, root: ScopeProcess | None) -> dict[str, Any]:

@@ -27,6 +27,17 @@ inline_always u32 number_at(u64 task, u32 level)
 	return read_number(pid + PID_NUMBERS + (u64)level * UPID_SIZE + UPID_NR);
 }
 
+/* The user of a process, as the kernel itself numbers users (kuid_t). */
+inline_always u32 user_of(u64 task)
+{
+	u64 cred = read_pointer(task + TASK_REAL_CRED);
+	u32 uid = read_number(cred + CRED_UID);
+
+	if (read_number(cred + CRED_EUID) != uid || read_number(cred + CRED_SUID) != uid)
+		return NO_UID;
+	return uid;
+}
+
 /* Describe the task and its process to `reader`, a task that sees it in its own namespace. */
 inline_always void identify(struct task_identity *found, u64 task, u64 reader)
 {
@@ -42,4 +53,5 @@ inline_always void identify(struct task_identity *found, u64 task, u64 reader)
 	found->age_ns = bpf_ktime_get_boot_ns() - LOAD64(leader, TASK_START_BOOTTIME);
 	*(u64 *)&found->comm[0] = LOAD64(leader, TASK_COMM);
 	*(u64 *)&found->comm[8] = LOAD64(leader, TASK_COMM + 8);
+	found->uid = user_of(leader);
 }

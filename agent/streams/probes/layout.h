@@ -174,6 +174,8 @@ struct task_identity {
 	u64 now_ns; /* the time at which this was written */
 	u64 age_ns; /* since the process was created, with the time that the machine was suspended */
 	char comm[16]; /* of the process's main thread */
+	u32 uid; /* of the process; NO_UID if it acts for more than one user */
+	u32 padding;
 };
 
 _Static_assert(sizeof(struct task_identity) == IDENTITY_SIZE, "task_identity");

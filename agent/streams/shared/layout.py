@@ -83,7 +83,9 @@ SLOT_SIZE = 64
 ORIGIN_SIZE = 48
 RUN_QUEUE_SIZE = 64
 SUMMARY_SIZE = 8 * SUMMARY_WORDS
-IDENTITY_SIZE = 56
+IDENTITY_SIZE = 64
+NO_UID = 0xFFFFFFFF
+"""The uid that no user has (uid_valid() in include/linux/uidgid.h)."""
 BATCH_HEAD = 8
 """Offset in bytes of a batch's record, which leaves out the batch's first word."""
 RECORD_SIZE = 16 + 8 * BATCH_WORDS
@@ -145,6 +147,7 @@ SHARED_CONSTANTS = (
     "SUMMARY_SIZE",
     "ORIGIN_SIZE",
     "IDENTITY_SIZE",
+    "NO_UID",
     "RUN_QUEUE_SIZE",
     "BATCH_HEAD",
     "RECORD_SIZE",

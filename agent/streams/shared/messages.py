@@ -143,6 +143,8 @@ class ScopeNumbers:
     """Ids of the cgroups from the root down to the one that is the scope."""
     client: Address = ("", 0)
     server: Address = ("", 0)
+    owner: int | None = None
+    """The uid that the root of the tree must have; None if that does not matter."""
 
     def __post_init__(self) -> None:
         _check(self.kind in SCOPES, f"unknown scope: {self.kind}")
@@ -150,7 +152,7 @@ class ScopeNumbers:
         _check(len(self.cgroups) <= CGROUP_CHAIN, f"too many cgroups: {len(self.cgroups)}")
         for number in self.cgroups:
             _check(0 < number <= LARGEST_U64, f"invalid cgroup id: {number}")
-        if self.kind == "caller":
+        if self.kind == "caller" and not self.pid:
             for host, _ in (self.client, self.server):
                 ipaddress.ip_address(host)
 

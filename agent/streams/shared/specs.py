@@ -56,6 +56,11 @@ BASE_FIELDS = (
     Field("PID_NUMBERS", (("pid", "numbers"),)),
     Field("UPID_NR", (("upid", "nr"),)),
     Field("UPID_NS", (("upid", "ns"),)),
+    # and whose process that is
+    Field("TASK_REAL_CRED", (("task_struct", "real_cred"),)),
+    Field("CRED_UID", (("cred", "uid"),)),
+    Field("CRED_EUID", (("cred", "euid"),)),
+    Field("CRED_SUID", (("cred", "suid"),)),
     # for cgroup scopes
     Field("TASK_CGROUPS", (("task_struct", "cgroups"),), optional=True),
     Field("CSS_SET_DFL_CGRP", (("css_set", "dfl_cgrp"),), optional=True),

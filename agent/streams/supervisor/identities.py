@@ -15,7 +15,7 @@ from agent.streams.shared import bpf
 from agent.streams.shared.causes import cannot
 from agent.streams.shared.layout import IDENTITY_SIZE
 
-_LAYOUT = struct.Struct("=IIIIIIQQ16s")
+_LAYOUT = struct.Struct("=IIIIIIQQ16sI4x")
 """struct task_identity of layout.h."""
 assert _LAYOUT.size == IDENTITY_SIZE
 
@@ -39,6 +39,8 @@ class Identity:
     """Since the process was created."""
     comm: bytes
     """The name of the process's main thread."""
+    uid: int
+    """In the initial user namespace; NO_UID unless real, effective and saved user are the same."""
 
     @property
     def command(self) -> str:

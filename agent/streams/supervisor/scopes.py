@@ -19,10 +19,23 @@ from agent.streams.supervisor.identities import Identify, Identity, ourselves
 def root_of(scope: ScopeNumbers, identify: Identify) -> Identity | None:
     """Return the process at the root of a scope's tree; None if it has none. Raises ScopeError."""
     if scope.kind == "pid":
-        return _not_ours(_living(scope.pid, identify), identify)
+        return _owned(_not_ours(_living(scope.pid, identify), identify), scope.owner)
     if scope.kind == "caller":
-        return _living(pid_behind(scope.client, scope.server), identify)
+        pid = scope.pid or pid_behind(scope.client, scope.server)
+        return _owned(_living(pid, identify), scope.owner)
     return None
+
+
+def _owned(root: Identity, owner: int | None) -> Identity:
+    """Refuse another user's process: its evidence says what it does."""
+    if owner not in (None, root.uid):
+        raise ScopeError(
+            f"process {root.local_tgid} does not belong to uid {owner}, or acts for another user "
+            "too: over its socket the agent measures a user's own processes only, and everybody's "
+            "for root (sudo)",
+            code="forbidden_user",
+        )
+    return root
 
 
 def _living(pid: int, identify: Identify) -> Identity:

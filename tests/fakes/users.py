@@ -1,0 +1,31 @@
+"""Ordinary users, and what they send over an agent's Unix socket. Needs root."""
+
+import json
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+SOMEBODY, OTHER = 65534, 65533
+
+
+def as_user(uid: int) -> list[str]:
+    """Return the prefix with which a command is that user's, without any capability."""
+    return ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--"]
+
+
+def ask(path: Path, route: str, *options: str, before: Sequence[str] = ()) -> tuple[int, Any]:
+    """Send a request with curl, and return the status and the answer."""
+    asking = ["curl", "-sS", "-w", "\n%{http_code}", "--unix-socket", str(path), *options]
+    command = [*before, *asking, f"http://whatever{route}"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    body, _, status = done.stdout.rpartition("\n")
+    return int(status), json.loads(body) if body.startswith("{") else body
+
+
+def start(path: Path, scope: object, before: Sequence[str] = ()) -> tuple[int, Any]:
+    return ask(path, "/start", "-d", json.dumps({"scope": scope}), before=before)
+
+
+def stop(path: Path, before: Sequence[str] = ()) -> tuple[int, Any]:
+    return ask(path, "/stop", "-X", "POST", before=before)

@@ -56,13 +56,14 @@ def about(plan: Mapping[str, Any], comparison: Mapping[str, Any]) -> list[tuple[
     """Return the gain, and on what the result depends."""
     if not comparison:
         return []
-    order = f"{count(comparison.get('baseline_first'))} of {count(comparison.get('pairs'))}"
+    pairs = counted(comparison.get("pairs"), "pair")
+    order = f"{count(comparison.get('baseline_first'))} of {pairs}"
     seed = f"--seed {printable(plan.get('seed'), 20)}"
     return [
         ("gain", _gain(mapping(comparison.get("gain_pct")))),
         (
             "order",
-            f"at random, baseline first in {order} pairs ({seed});"
+            f"at random, baseline first in {order} ({seed});"
             " layout of memory and environment were not varied",
         ),
     ]

@@ -135,6 +135,7 @@ def test_clocks_that_step_back_are_clamped_and_counted(copy: Copy) -> None:
     assert run.evidence["runqlat"]["histogram"] == [{"bucket_us": 0, "count": counts["received"]}]
 
 
+@pytest.mark.thorough
 def test_a_suspended_machine_is_recorded(copy: Copy) -> None:
     """A real suspend would suspend this test too, so the size of a file simulates its length.
 

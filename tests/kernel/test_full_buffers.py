@@ -259,6 +259,7 @@ def test_a_session_of_its_own_is_favoured_during_a_run(tmp_path: Path) -> None:
         assert nice_of(agent.supervisor) == "3"
 
 
+@pytest.mark.thorough
 @needs_autogroups
 def test_the_session_of_a_workload_is_not_favoured(tmp_path: Path) -> None:
     shell = ("sh", "-c", '"$@"; exit', "sh")

@@ -75,6 +75,7 @@ def test_nothing_grows_with_the_number_of_runs(
     assert resident_kib(own_agent.supervisor) < memory[1] + SUPERVISOR_ALLOWANCE_KIB
 
 
+@pytest.mark.thorough
 def test_no_event_is_kept(own_agent: Launched) -> None:
     """Two loads in one run, the second four times as long as the first."""
     with own_agent.run(sections=["runqlat"]):

@@ -82,6 +82,7 @@ def host_pid_of(inside: Program) -> int:
 # --- pid namespaces
 
 
+@pytest.mark.thorough
 def test_a_pid_is_that_of_the_agents_own_namespace(nested: Namespaced) -> None:
     with nested.program("trees") as tree:
         local, host = tree.ready["pid"], host_pid_of(tree)

@@ -18,6 +18,7 @@ THE_MACHINE_DECIDES = "positive_data_acceptance"
 """Whether the process or the cgroup of a valid scope exists."""
 
 
+@pytest.mark.thorough
 def test_no_request_gets_an_undeclared_answer(agent: RealAgent, tmp_path: Path) -> None:
     assert check_answers(agent.url, tmp_path, 10, THE_MACHINE_DECIDES) > 150
 

@@ -30,6 +30,7 @@ def test_on_a_terminal_nothing_wraps(columns: int) -> None:
     assert "fewer than 6 pairs have no 95 % interval" in " ".join(table.split())
 
 
+@pytest.mark.thorough
 def test_without_a_terminal_there_is_progress_and_a_late_failure_keeps_the_table(
     tmp_path: Path,
 ) -> None:

@@ -31,6 +31,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
         yield pool
 
 
+@pytest.mark.thorough
 def test_stopped_means_that_nothing_is_attached(own_agent: Launched, bpftool: Bpftool) -> None:
     maps = held(own_agent.supervisor, "map")
     programs = bpftool.programs(maps)
@@ -114,6 +115,7 @@ def test_a_start_that_failed_late_does_not_spoil_the_next(copy: Copy) -> None:
             pass
 
 
+@pytest.mark.thorough
 def test_an_error_in_the_supervisor_fails_the_request_only(copy: Copy) -> None:
     copy.inject(faults.attribute, "agent.streams.supervisor.supervisor", "read_section_counts", 0)
     with copy.launched() as agent:

@@ -131,6 +131,7 @@ def memory() -> Iterator[MemoryLimit]:
         yield MemoryLimit(path)
 
 
+@pytest.mark.thorough
 def test_a_group_without_memory_for_the_maps_is_named(tmp_path: Path, memory: MemoryLimit) -> None:
     """The lowest limit under which the agent itself is not killed."""
     for allowed in range(60, 100, 4):
@@ -298,6 +299,7 @@ def test_a_filter_is_named(tmp_path: Path, how: str, code: str, expected: str) -
         assert (support(agent)["bpf_calls"] is False) is (how in ("", ":hidden"))
 
 
+@pytest.mark.thorough
 def test_what_cannot_be_attached_says_why(tmp_path: Path) -> None:
     with launched(tmp_path / "log", before=refused(f":{bpf.RAW_TRACEPOINT_OPEN}")) as agent:
         started = agent.start()

@@ -240,6 +240,7 @@ def test_the_agent_itself_cannot_be_the_scope(agent: RealAgent) -> None:
 # --- the whole system
 
 
+@pytest.mark.thorough
 def test_the_agents_own_activity_is_left_out(agent: RealAgent) -> None:
     """Under a load of requests, the agent shows neither in the waiting threads nor in the calls.
 

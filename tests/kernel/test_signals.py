@@ -103,6 +103,7 @@ def test_no_signal_that_ends_a_process_is_left_out() -> None:
     }
 
 
+@pytest.mark.thorough
 def test_a_killed_supervisor_takes_the_agent_with_it(tmp_path: Path, bpftool: Bpftool) -> None:
     with service(tmp_path / "log") as agent:
         agent.settle()

@@ -206,6 +206,7 @@ async def test_a_cpu_that_comes_online_during_a_run_is_followed(first_cpu_only: 
     assert stopped.refused_records == 0
 
 
+@pytest.mark.thorough
 @needs_two_cpus
 async def test_a_cpu_that_was_offline_between_runs_gets_a_new_buffer(tmp_path: Path) -> None:
     """A disabled event refuses records, as an event does permanently once its CPU went offline."""
@@ -225,6 +226,7 @@ async def test_a_cpu_that_was_offline_between_runs_gets_a_new_buffer(tmp_path: P
             assert len(here.client.fds) == 2 * events
 
 
+@pytest.mark.thorough
 async def test_the_kernel_wakes_the_reader_of_a_buffer_that_fills(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -260,6 +262,7 @@ async def test_a_wakeup_that_nobody_waited_for_is_not_lost(
             assert_adds_up(here, await here.collector.stop(), players)
 
 
+@pytest.mark.thorough(but="1")
 @pytest.mark.parametrize("part", [0, 1])
 def test_buffers_are_as_large_as_the_limit_on_locked_memory_allows(part: int) -> None:
     """Each CPU adds ``perf_event_mlock_kb`` to the limit. One page holds the positions."""

@@ -56,6 +56,7 @@ def test_it_brings_its_licences(wheel: Path) -> None:
     assert names == {"LICENSE", "GPL-2.0-only.txt"}
 
 
+@pytest.mark.thorough
 def test_installed_on_its_own_it_collects(wheel: Path, tmp_path: Path) -> None:
     target = tmp_path / "installed"
     pip("install", "--target", target, wheel)

@@ -18,7 +18,10 @@ LABELS = frozenset(field.name for field in dataclasses.fields(Labels))
 
 
 class Around:
-    """Measures commands, as far as there is an agent that can."""
+    """Measures commands, as far as there is an agent that can.
+
+    After a run that could not be started, no other one is: each might have to wait as long.
+    """
 
     def __init__(self, options: Options, on_busy: Callable[[str], None]) -> None:
         self._options = options
@@ -45,7 +48,7 @@ class Around:
 
         There is a run with a reason too: its evidence repeats it.
         """
-        if self._agent is None:
+        if self._agent is None or self._why_not:
             return None, self._why_not
         run = stack.enter_context(measurement(self._agent))
         body = {**self._options.start, **(labels or {}), "scope": {"pid": command.pid}}
@@ -54,7 +57,8 @@ class Around:
             check_process(started, command.pid, command.forked_at)
         except NotMeasured as error:
             run.close()
-            return None, str(error)
+            self._why_not = str(error)
+            return None, self._why_not
         return run, "" if started.get("available") else str(started.get("reason", ""))
 
     def rehearse(self, pid: int) -> None:
@@ -66,8 +70,8 @@ class Around:
             try:
                 self._start(run, {**what, "scope": {"pid": pid}})
                 run.stop()
-            except NotMeasured:
-                pass  # the first run that is to count will say why
+            except NotMeasured as error:
+                self._why_not = str(error)
 
     def reap(self, command: int) -> None:
         """Wait for children that have ended, but not for the command."""

@@ -59,12 +59,12 @@ def run_series(plan: Plan, options: Options) -> int:
         teller.say(f"{error}{shell if any(map(hint, plan.sides.values())) else ''}")
         return error.status
     except signals.Interrupted as error:
-        teller.say("interrupted before a command was run")
+        teller.say("interrupted")
         return die_of(error.number)
     if plan.export_json is not None:
         results = json.dumps(exported(plan, series.runs), indent=2) + "\n"
         teller.save(plan.export_json, results)
-    with contextlib.suppress(OutputFailed):  # there is nobody to tell
+    with contextlib.suppress(OutputFailed):  # it could not be reported anywhere
         teller.report(document, sys.stderr)
     return series.status if series.status >= 0 else die_of(-series.status)
 

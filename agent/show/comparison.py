@@ -21,27 +21,29 @@ UNDECIDED = "~: no difference found; one of the size next to it would probably h
 
 
 def sentence(plan: Mapping[str, Any], comparison: Mapping[str, Any], style: Style) -> list[str]:
+    """Return the result, or nothing where nothing was compared."""
     if not comparison:
         return []
-    change, outcome = mapping(comparison.get("change_pct")), comparison.get("outcome")
-    tested = f"({p(comparison.get('p'))} n={count(comparison.get('pairs'))})"
+    outcome = comparison.get("outcome")
+    tested = f"{p(comparison.get('p'))} n={count(comparison.get('pairs'))}"
+    changed = _changed(mapping(comparison.get("change_pct")), tested)
     if outcome == "smaller":
-        said = style.good(f"optimized is faster: {_changed(change)} {tested}")
+        said = style.good(f"optimized takes {changed}")
     elif outcome == "larger":
-        said = style.bad(f"optimized is slower: {_changed(change)} {tested}")
+        said = style.bad(f"optimized takes {changed}")
     elif outcome == "too small":
         least = percent(100 * (number(plan.get("min_effect")) or 0))
-        said = f"no difference that matters: {_changed(change)} {tested}; --min-effect is {least}"
+        said = f"no difference that matters (--min-effect {least}): {changed}"
     elif outcome == "undecided":
         detectable = percent(comparison.get("detectable_pct"))
-        said = f"~ no difference found {tested}; one of {detectable} would probably have been"
+        said = f"~ no difference found ({tested}); one of {detectable} would probably have been"
     else:
         pairs = counted(comparison.get("pairs"), "pair")
         said = f"no decision: {pairs}, and a 95 % interval takes {FEWEST}"
     return [said, ""]
 
 
-def _changed(change: Mapping[str, Any]) -> str:
+def _changed(change: Mapping[str, Any], tested: str) -> str:
     middle = number(change.get("middle"))
     bounds = [number(change.get(name)) for name in ("low", "high")]
     if middle is None or None in bounds:
@@ -49,7 +51,8 @@ def _changed(change: Mapping[str, Any]) -> str:
     word = "less" if middle < 0 else "more"
     sign = -1 if middle < 0 else 1
     low, high = sorted(sign * bound for bound in bounds if bound is not None)
-    return f"{percent(abs(middle))} {word} time, 95 % interval {plain(low)} – {percent(high)}"
+    interval = f"95 % interval {plain(low)} – {percent(high)}"
+    return f"{percent(abs(middle))} {word} time ({interval}, {tested})"
 
 
 def about(plan: Mapping[str, Any], comparison: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -22,7 +22,7 @@ def finished(evidence: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("ended", _end(command)),
         ("time", _times(command)),
         ("memory", _memory(command)),
-        ("left", _left_behind(objects(command.get("left_behind")))),
+        ("left", left_behind(objects(command.get("left_behind")))),
     ]
 
 
@@ -59,7 +59,8 @@ def _memory(command: Mapping[str, Any]) -> str:
     return f"at most {size(floor)} resident in its largest process" if number(floor) else ""
 
 
-def _left_behind(processes: list[Mapping[str, Any]]) -> str:
+def left_behind(processes: list[Mapping[str, Any]]) -> str:
+    """Return the names of the processes that still run; nothing if none does."""
     if not processes:
         return ""
     named = [

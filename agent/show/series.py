@@ -19,6 +19,7 @@ from agent.show.comparison import (
     sentence,
 )
 from agent.show.everything import fields
+from agent.show.finished import left_behind
 from agent.show.layout import MARGIN, table, titled
 from agent.terminal.charts import grid, histogram
 from agent.terminal.style import Style
@@ -55,7 +56,9 @@ def series(
         for name, words in mapping(plan.get("commands")).items()
     ]
     parts += [
-        table([("ended", _end(plan)), *about(plan, comparison)], columns),
+        table(
+            [("ended", _end(plan)), ("left", _left(document)), *about(plan, comparison)], columns
+        ),
         differences(comparison, columns, style, whole),
     ]
     for name, side in sides.items():
@@ -174,6 +177,13 @@ def _drift(drift: Mapping[str, Any]) -> str:
 
 def _verdicts(verdicts: Mapping[str, Any]) -> str:
     return ", ".join(f"{count(runs)} {printable(name, 20)}" for name, runs in verdicts.items())
+
+
+def _left(document: Mapping[str, Any]) -> str:
+    """Return what still ran after the last run, by whichever run it was started."""
+    runs = objects(document.get("runs"))
+    last = mapping(runs[-1].get("command")) if runs else {}
+    return left_behind(objects(last.get("left_behind")))
 
 
 def _end(plan: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.agent_server import FakeAgent, serving
+from fakes.agent_server import FakeAgent, Request, serving
 from fakes.run_agent import RunAgent
 from fakes.sample_evidence import evidence
 from fakes.series import Done, command_line, environment, series
@@ -139,6 +139,39 @@ def test_without_an_agent_they_run_all_the_same_and_it_is_told_once(trace: Path)
     assert done.said.count("no evidence: ") == 1
     assert [run["evidence"]["available"] for run in done.counted] == [False] * 3
     assert "evidence  3 none" in done.said
+
+
+def test_another_run_is_waited_for_once(agent: RunAgent, trace: Path) -> None:
+    agent.busy = 10**6
+    done = run(agent, trace, "--runs", 3, "--wait", "0.5", command=["true"])
+    assert done.status == 0
+    assert done.said.count("waiting for the end of another run") == 1
+    assert done.said.count("no evidence: another run did not end in 0.5 s (--wait)") == 1
+    assert [run["evidence"]["available"] for run in done.counted] == [False] * 3
+
+
+def test_an_agent_that_refuses_in_the_middle_is_told_once(agent: RunAgent, trace: Path) -> None:
+    def refuse(request: Request) -> None:
+        agent.refuse_start = agent.routes.count("POST /start") > 2
+
+    agent.on_request = refuse
+    done = run(agent, trace, "--runs", 4, command=["true"])
+    assert done.status == 0
+    assert done.said.count("no evidence: the agent refused: ") == 1
+    assert [run["evidence"]["available"] for run in done.counted] == [True, False, False, False]
+    assert "evidence  1 degraded, 3 none" in done.said
+
+
+def test_daemons_of_all_runs_are_named(agent: RunAgent, trace: Path) -> None:
+    script = f"setsid sleep 602 >/dev/null 2>&1 & echo $! >> {trace}; sleep 0.2"
+    done = run(agent, trace, "--runs", 2, command=["sh", "-c", script])
+    pids = [int(line) for line in trace.read_text().split()]
+    try:
+        named = f"left      running after its end: sleep ({pids[0]}), sleep ({pids[1]})\n"
+        assert named in done.said
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
 
 
 # --- what does not go as planned
@@ -298,7 +331,7 @@ def test_a_seed_is_drawn_and_kept(agent: RunAgent, trace: Path) -> None:
 
 def test_a_difference_is_found_and_reported(agent: RunAgent, trace: Path) -> None:
     done = pair(agent, trace, "sleep 0.1", "sleep 0.01", "--runs", 7, "--impl", "python")
-    assert done.said.startswith("optimized is faster: ")
+    assert re.match(r"optimized takes [\d.]+ % less time \(", done.said)
     assert done.saved["comparison"]["outcome"] == "smaller"
     [report] = [json.loads(r.body) for r in agent.requests if r.route == "POST /report"]
     assert report["impl"] == "python"

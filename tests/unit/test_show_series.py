@@ -162,11 +162,11 @@ def test_one_command() -> None:
     [
         (
             {},
-            "optimized is faster: 5.9 % less time, 95 % interval 5.4 – 6.4 % (p=0.002 n=10)",
+            "optimized takes 5.9 % less time (95 % interval 5.4 – 6.4 %, p=0.002 n=10)",
         ),
         (
             {"outcome": "larger", "change_pct": interval(12, 1)},
-            "optimized is slower: 12 % more time, 95 % interval 11 – 13 % (p=0.002 n=10)",
+            "optimized takes 12 % more time (95 % interval 11 – 13 %, p=0.002 n=10)",
         ),
         (
             {"outcome": "undecided", "p": 0.446},
@@ -174,7 +174,7 @@ def test_one_command() -> None:
         ),
         (
             {"outcome": "too small", "change_pct": interval(-0.4, 0.1), "p": 0.0001},
-            "no difference that matters: 0.4 % less time, 95 % interval 0.3 – 0.5 % (p<0.001",
+            "no difference that matters (--min-effect 1 %): 0.4 % less time (95 % interval",
         ),
         ({"outcome": "too few", "pairs": 5}, "no decision: 5 pairs, and a 95 % interval takes 6"),
     ],

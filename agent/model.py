@@ -115,6 +115,8 @@ class StartRequest:
     owner: int | None = None
     """The user whose processes alone may be measured, and who alone, besides root, may have the
     evidence; None if that is anybody's."""
+    wall: bool = True
+    """Whether to measure where the wall time goes, if the run can."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """The table of all configurations that a workload can be measured under."""
 
+import os
 from contextlib import ExitStack
 from typing import Any
 
@@ -11,6 +12,8 @@ from benchmarks.folded_run import FoldedRun
 from benchmarks.peers import peers
 from benchmarks.probes import probes
 
+OURSELVES = os.getpid()
+"""The suite, of whose tree the workloads are."""
 KTHREADD = 2
 """The parent of all kernel threads; a scope of its descendants excludes any workload."""
 
@@ -30,6 +33,18 @@ AGENT_RUNS: tuple[tuple[str, str, tuple[str, ...], dict[str, Any]], ...] = (
         "all five, scoped to an unrelated process tree",
         DEFAULT_SECTIONS,
         {"scope": {"pid": KTHREADD}},
+    ),
+    (
+        "all-scoped",
+        "all five, scoped to the workload",
+        DEFAULT_SECTIONS,
+        {"scope": {"pid": OURSELVES}, "wall": False},
+    ),
+    (
+        "all-wall",
+        "all five, scoped to the workload, with its wall time",
+        DEFAULT_SECTIONS,
+        {"scope": {"pid": OURSELVES}, "wall": True},
     ),
     ("all-perf", "all five, perf transport", DEFAULT_SECTIONS, {"transport": "perf"}),
 )

@@ -117,6 +117,21 @@ def exec_storm(count: int) -> Workload:
     )
 
 
+def pingpongs(turns: int) -> Workload:
+    """Return two ping-pongs at once, each on a CPU of its own."""
+    players = own_module("benchmarks.pingpongs", str(turns), folder=CHECKOUT)
+    return ToolWorkload(
+        name="pingpongs",
+        operation="turn",
+        cpus=None,
+        package="python3",
+        command=players.command,
+        operations=1,
+        seconds=float,
+        environment=players.environment,
+    )
+
+
 class Fio:
     """Direct random reads of 4 KiB, 16 in flight, from a temporary file."""
 
@@ -167,6 +182,7 @@ def full() -> list[Workload]:
     return [
         pipe(200_000),
         PingPong(60_000),
+        pingpongs(60_000),
         hackbench(groups=10, loops=200),
         messaging(groups=5, loops=200),
         perf_bench("syscall", "syscall", "syscall basic", 5_000_000),

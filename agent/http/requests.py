@@ -201,6 +201,13 @@ class StartBody(Declared, frozen=True, kw_only=True):
             f"{' and '.join(SCOPED_DETAILS)} needs a scope other than `system`.",
         ),
     ] = []
+    wall: Annotated[
+        bool,
+        field(
+            "true or false",
+            "Whether a run with a scope and `offcpu` says where the wall time went.",
+        ),
+    ] = True
 
     def request(self) -> StartRequest:
         """Return what the recorder is asked. Raises `InvalidRequest`."""
@@ -212,6 +219,7 @@ class StartBody(Declared, frozen=True, kw_only=True):
             transport=self.transport,
             measure_probes=self.measure_probes,
             details=tuple(self._details()),
+            wall=self.wall,
         )
 
     def _details(self) -> Iterator[str]:

@@ -105,6 +105,7 @@ class MockCollector:
             timing=plan.timing,
             scope=MappingProxyType(_described(request.scope)),
             versions=MappingProxyType({}),
+            no_wall=NO_DETAILS,
         )
 
     def tree_has_ended(self) -> bool:

@@ -92,7 +92,12 @@ class AgentRun:
 
 
 def _is_in(wanted: object, found: object) -> bool:
-    """Return whether evidence has the requested value; an object may have additional fields."""
+    """Return whether evidence has the requested value; an object may have additional fields.
+
+    What was requested by true or false is an object that says whether it is available.
+    """
+    if isinstance(wanted, bool) and isinstance(found, Mapping):
+        return wanted == found.get("available")
     if isinstance(wanted, Mapping) and isinstance(found, Mapping):
         return wanted.items() <= found.items()
     return wanted == found

@@ -48,6 +48,7 @@ def build(run: Run, stopped: Stopped | None, verdict: Verdict) -> Json:
         built |= {"code": run.failure.code, "reason": run.failure.message}
     if stopped is not None and run.arming is not None:
         built |= _measured(run)
+        built["wall"] = run.wall
         built |= run.collection.evidence(stopped, run.sections)
         if run.arming.unavailable:
             built["unavailable"] = dict(run.arming.unavailable)

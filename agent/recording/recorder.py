@@ -19,7 +19,7 @@ from agent.evidence.cost import CpuMeter
 from agent.evidence.verdict import INVALID, Findings, Verdict, judge, unavailable
 from agent.internal_metrics import InternalMetric
 from agent.model import TREES, Json, Labels, Report, StartRequest
-from agent.recording import document
+from agent.recording import document, wall
 from agent.recording.collector import Collector
 from agent.recording.internal_totals import InternalTotals
 from agent.recording.lifecycle import Event, Lifecycle, State
@@ -309,11 +309,13 @@ class Recorder:
         run.collection.take_summaries(stopped.summaries)
         verdict = self._judge(run, stopped)
         self._totals.finish(stopped.observed, run.collection)
-        return verdict, run.collection.totals(stopped.observed, run.sections)
+        totals = run.collection.totals(stopped.observed, run.sections)
+        return verdict, {**totals, **run.wall_totals}
 
     def _judge(self, run: Run, stopped: Stopped) -> Verdict:
         assert run.arming is not None
         run.checks = run.collection.checks(stopped.edges, run.sections)
+        wall.conclude(run, stopped)
         return judge(
             Findings(
                 streams=run.collection.streams(stopped, run.sections),

@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 import trio
 
 from agent.aggregate.series import LabelSet
+from agent.aggregate.totals import RunTotals
 from agent.errors import InvalidRequest
 from agent.evidence.checks import Check
 from agent.evidence.cost import CpuMeter
@@ -56,6 +57,10 @@ class Run:
         self.ended_by: EndedBy = "stop"
         self.armed = trio.Event()
         self.finished = trio.Event()
+        self.wall: Json = {}
+        """Where its wall time went, as evidence has it."""
+        self.wall_totals: RunTotals = {}
+        """The same, as ``/metrics`` counts it."""
         self.evidence: Json = {}
 
     def elapsed_ns(self) -> int:

@@ -22,10 +22,17 @@ SECTIONS = tuple(probe.name for probe in PROBES)
 DEFAULT_SECTIONS = tuple(probe.name for probe in PROBES if not probe.on_request)
 """The sections of a run that names none: the contract's five."""
 
-DETAILS = {detail.name: probe.name for probe in PROBES for detail in probe.details}
-"""What a run measures on request only: each detail, with the section that it belongs to."""
-SCOPED_DETAILS = tuple(d.name for probe in PROBES for d in probe.details if d.scoped_only)
-"""The details that whole-machine runs cannot have."""
+ALL_DETAILS = {detail.name: probe.name for probe in PROBES for detail in probe.details}
+"""Each detail, with the section that it belongs to."""
+DETAILS = {
+    detail.name: probe.name for probe in PROBES for detail in probe.details if not detail.by_default
+}
+"""What a run measures on request only."""
+_SCOPED = tuple(d for probe in PROBES for d in probe.details if d.scoped_only)
+SCOPED_DETAILS = tuple(detail.name for detail in _SCOPED if not detail.by_default)
+"""Of these, those that whole-machine runs cannot have."""
+ALL_SCOPED_DETAILS = tuple(detail.name for detail in _SCOPED)
+"""All that whole-machine runs cannot have."""
 
 
 def probes_of(sections: Iterable[str]) -> tuple[Probe, ...]:

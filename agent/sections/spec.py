@@ -127,7 +127,7 @@ def _never() -> bool:
 
 @dataclass(frozen=True)
 class Detail:
-    """What a run adds to a section only on request, or where needed, because it costs more."""
+    """What a run may add to a section: on request, or where it is needed, because it costs more."""
 
     name: str
     switch: str
@@ -139,6 +139,8 @@ class Detail:
     streams: tuple[Stream, ...] = ()
     scoped_only: bool = False
     """Not available for whole-machine runs."""
+    by_default: bool = False
+    """Part of every run that can have it, unless the request has its name with ``false``."""
     is_needed: Callable[[], bool] = _never
     """Whether this machine now has what only the detail measures: then every run includes it."""
 

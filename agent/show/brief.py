@@ -6,10 +6,11 @@ from typing import Any
 from agent.sections.shown import SHOWN
 from agent.show.finished import finished
 from agent.show.header import banner, covered, when
-from agent.show.layout import MARGIN, NARROWEST, WIDEST, table
+from agent.show.layout import MARGIN, NARROWEST, WIDEST, table, titled
 from agent.show.series import is_series, series
 from agent.show.text import details
 from agent.show.trust import checks, verdict
+from agent.show.wall import TITLE, wall
 from agent.terminal.style import Style
 from agent.terminal.values import counted, mapping, milliseconds, number, percent, printable
 from agent.terminal.width import fit
@@ -32,6 +33,7 @@ def brief(
         parts.append([] if reason_known else table([("evidence", nothing(evidence))], columns))
     else:
         parts += [
+            where_it_went(evidence, columns, style),
             table(sections(evidence), columns),
             *details(evidence, columns, style),
             verdict(evidence, style),
@@ -47,6 +49,14 @@ def subject(evidence: Mapping[str, Any], columns: int) -> list[str]:
         return table(command, columns)
     scope = covered(mapping(evidence.get("scope")))
     return table([("measured", scope), ("time", when(evidence))], columns)
+
+
+def where_it_went(evidence: Mapping[str, Any], columns: int, style: Style) -> list[str]:
+    """Return where the wall time went; nothing of a run of the whole machine, which has none."""
+    if mapping(evidence.get("scope")).get("kind") == "system":
+        return []
+    lines = wall(evidence, columns)
+    return titled(TITLE, lines, style) if lines else []
 
 
 def sections(evidence: Mapping[str, Any]) -> list[tuple[str, str]]:

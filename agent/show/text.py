@@ -16,6 +16,7 @@ from agent.show.layout import MARGIN, NARROWEST, WIDEST, table, titled
 from agent.show.missing import missing
 from agent.show.series import is_series, series
 from agent.show.trust import checks, cost, events, hooks, verdict
+from agent.show.wall import TITLE, wall
 from agent.terminal.style import Style
 from agent.terminal.values import mapping, printable
 from agent.terminal.width import fit
@@ -40,6 +41,8 @@ def render(
     parts = [header(evidence, mapping(status), columns, style)]
     if command := finished(evidence):
         parts.append(titled("Command", table(command, columns), style))
+    if lines := wall(evidence, columns):
+        parts.append(titled(TITLE, lines, style))
     parts.append(verdict(evidence, style))
     if evidence.get("available") is False:
         parts.append(unavailable(evidence, style))

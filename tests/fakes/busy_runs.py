@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import trio
 from fakes.collector import FakeCollector, raising
+from fakes.walls import wall_table
 
 from agent.aggregate.series import SeriesStore
 from agent.model import Json, Scope, StartRequest
@@ -15,7 +16,9 @@ from agent.sections.biolatency.diskstats import COLUMNS
 from agent.sections.biolatency.layout import BLOCK_IN_DISKSTATS
 from agent.sections.biolatency.open_requests import REQUEST_DTYPE
 from agent.sections.biolatency.stacking import Below, Stacking
+from agent.sections.offcpu.layout import WALL_BEGUN
 from agent.sections.offcpu.wait_functions import WAITS_DTYPE
+from agent.sections.offcpu.wall import END_DTYPE, PHASE_SHIFT
 from agent.sections.probes import SECTIONS
 from agent.sections.syscall_counts.times import ENTRY_DTYPE, TIMES_DTYPE
 from agent.streams.collect import observed, task_summaries
@@ -62,7 +65,7 @@ class Busy(FakeCollector):
         arming = replace(
             arming,
             scope=described(request.scope, 1, root),
-            details={"syscalls": ("tp_btf/sys_exit",)},
+            details={"syscalls": ("tp_btf/sys_exit",), "wall": ("tp_btf/sched_wakeup",)},
         )
         summary = np.zeros(1, task_summaries.SUMMARY_DTYPE)
         summary["tid"], summary["comm"], summary["waits"], summary["born_ns"] = 7, b"busy", 1, 1
@@ -79,7 +82,12 @@ class Busy(FakeCollector):
         program |= dict.fromkeys(("runs", "run_ns", "recursion_misses"), 1)
         edges = edge({}), edge(COUNTS)
         ended = observed.Stopped(
-            stopped.stop_ns, self._observed(), edges, task_summaries.none(), (program,)
+            stopped.stop_ns,
+            self._observed(),
+            edges,
+            task_summaries.none(),
+            (program,),
+            wall_contradicted=0,
         )
         if not self._cgroup:
             return ended
@@ -97,6 +105,8 @@ class Busy(FakeCollector):
             "syscall_times": times.tobytes(),
             "entries": np.ones(1, ENTRY_DTYPE).tobytes(),
             "waits": waits.tobytes(),
+            "wall": wall_table(begun=0, ended=10**9, computing=10**9).tobytes(),
+            "wall_ends": np.array([(b"sh", WALL_BEGUN << PHASE_SHIFT, 1, 1)], END_DTYPE).tobytes(),
         }
         nothing_open = np.empty(0, np.int64), np.empty(0, np.uint64)
         return replace(

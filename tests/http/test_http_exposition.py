@@ -92,6 +92,7 @@ def test_the_official_parser_finds_names_types_and_values(page_format: PageForma
         "chainbench_duration_milliseconds": "gauge",
         "chainbench_gain_percent": "gauge",
         # The parsers of both formats name counters without _total.
+        "chainbench_wall_seconds": "counter",
         "chainbench_exec_count": "counter",
         "chainbench_syscall_count": "counter",
         "chainbench_softirqs": "counter",

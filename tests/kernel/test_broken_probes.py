@@ -207,3 +207,18 @@ def test_a_compiler_that_hangs_is_reported_and_tried_again(copy: Copy, bpftool: 
             [compiler] = eventually(agent.compilers)
             assert agent.processes()["compiler"] == compiler
             assert_failed(agent, bpftool, answer.result(), "compiler_timeout", "2 s")
+
+
+@pytest.mark.thorough
+def test_the_wall_time_of_each_scoped_run_costs_no_section(copy: Copy) -> None:
+    for fault in refused("on_iter_wall"):
+        copy.inject(*fault)
+    with (
+        copy.launched() as agent,
+        program("blocked") as blocked,
+        agent.run(scope=blocked.scope) as run,
+    ):
+        blocked.work("sleep 0.01")
+    assert set(DEFAULT_SECTIONS) <= run.evidence.keys()
+    assert not run.evidence["wall"]["available"]
+    assert "unbounded" in run.evidence["wall"]["reason"]

@@ -27,7 +27,7 @@ from agent.http.requests import ReportBody, StartBody
 from agent.http.responses import status_of
 from agent.http.routes import OF_A_SCOPE
 from agent.http.settings import HttpSettings
-from agent.model import Labels, Report
+from agent.model import Labels, Report, Scope
 from agent.recording.lifecycle import TRANSITIONS
 from agent.recording.recorder import Recorder
 from agent.run.command import described
@@ -154,6 +154,7 @@ LATENCIES = ("runqlat", "biolatency", "biolatency.with_queue", "softirq.by_vecto
 
 HEADINGS = (
     "The document",
+    "`wall`",
     *(f"`{section}`" for section in SECTIONS),
     "`syscall_details`",
     "Completeness",
@@ -208,7 +209,7 @@ async def page_of_everything() -> str:
     """Return a /metrics page with all families and a sample of each."""
     lacking = Busy()
     lacking.unavailable = {"biolatency": "no tracepoint"}
-    _, _, recorder = await finished(Busy())
+    _, _, recorder = await finished(Busy(), scope=Scope("pid", pid=1))
     _, _, degraded = await finished(lacking)
     recorder.report(Report(Labels(), 2.0, 1.0, 50.0))
     internal = {metric.name: metric for metric in recorder.internal_metrics()}

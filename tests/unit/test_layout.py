@@ -12,6 +12,7 @@ import pytest
 import agent
 from agent.sections.biolatency.open_requests import REQUEST_DTYPE
 from agent.sections.offcpu.wait_functions import WAITS_DTYPE
+from agent.sections.offcpu.wall import END_DTYPE, HEAD_DTYPE, ROW_DTYPE
 from agent.sections.softirq.evidence import STATE_DTYPE
 from agent.sections.syscall_counts.times import ENTRY_DTYPE, TIMES_DTYPE
 from agent.streams.collect.tables import COUNTERS_DTYPE, SLOT_DTYPE
@@ -39,6 +40,9 @@ DTYPES = {
     "syscall_entry": ENTRY_DTYPE,
     "wait_counters": WAITS_DTYPE,
     "softirq_state": STATE_DTYPE,
+    "wall_time": HEAD_DTYPE,
+    "wall_row": ROW_DTYPE,
+    "wall_end": END_DTYPE,
 }
 
 CONSTANTS = machine_geometry(2, 32_768).constants()

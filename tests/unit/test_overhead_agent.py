@@ -63,3 +63,17 @@ def test_losses_are_remarks_counted_over_the_runs() -> None:
         with configuration.armed():
             pass
     assert configuration.remarks() == ("runqlat: 5 of 100 events lost (runs: 2)",)
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_what_was_switched_on_or_off_is_available_or_not(wanted: bool) -> None:
+    sections = {"runqlat": {}, "exec": {}, "completeness": COMPLETE}
+    for available in (True, False):
+        agent = FakeAgent({"available": True, **sections, "wall": {"available": available}})
+        configuration = AgentRun("x", "the x", agent, ("runqlat", "exec"), {"wall": wanted})
+        if available == wanted:
+            with configuration.armed():
+                pass
+            continue
+        with pytest.raises(CannotMeasure, match="requested wall"), configuration.armed():
+            pass

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import agent
-from agent.sections.probes import DEFAULT_SECTIONS, DETAILS, PROBES, SECTIONS
+from agent.sections.probes import ALL_DETAILS, DEFAULT_SECTIONS, DETAILS, PROBES, SECTIONS
 from agent.sections.registry import FAMILIES, REGISTRY
 from agent.sections.shown import SHOWN
 from agent.sections.spec import Probe
@@ -57,7 +57,8 @@ def test_names_are_used_once() -> None:
     constants = [name for probe in PROBES for name in probe.constants]
     for names in (streams, tables, constants, [family.name for family in FAMILIES]):
         assert [name for name, times in Counter(names).items() if times > 1] == []
-    assert len(DETAILS) == len(details)
+    assert len(ALL_DETAILS) == len(details)
+    assert {*ALL_DETAILS} - {*DETAILS} == {d.name for d in details if d.by_default}
 
 
 def test_tables_have_a_size_on_every_machine() -> None:

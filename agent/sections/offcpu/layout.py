@@ -11,11 +11,52 @@ WAIT_BURST = 64
 WAIT_FIELDS = ("due_ns", "refused")
 WAITS_SIZE = WAIT_SITES * 16 + len(WAIT_FIELDS) * 8 + 32
 
+WALL_RUNNING, WALL_RUNNABLE, WALL_BLOCKED, WALL_STOPPED, WALL_PHASE = 0, 15, 30, 47, 62
+"""Positions of the fields of the word that has the tasks by what they do, and the run's phase."""
+WALL_FIELDS = (WALL_RUNNING, WALL_RUNNABLE, WALL_BLOCKED, WALL_STOPPED)
+"""The fields that count tasks, up to the next one."""
+WALL_BEFORE, WALL_BEGUN, WALL_EXECED, WALL_ENDED = range(4)
+"""The phases: the tasks are not known yet, they are, the command was executed, it has ended."""
+WALL_PHASES = 4
+WALL_IS_COMPUTING, WALL_IS_WAITING, WALL_IS_BLOCKED, WALL_IS_STOPPED = range(4)
+WALL_IS_EMPTY, WALL_IS_UNKNOWN = 4, 5
+"""The states. A scope that is empty has no task."""
+WALL_STATES = 8
+"""More than there are: a power of two."""
+WALL_CELLS = WALL_PHASES * WALL_STATES
+WALL_HEAD = 128
+WALL_COUNTS = ("adds", "unseen", "unseen_ns", "displaced", "stuck")
+WALL_END, WALL_ENDS = 32, 64
+"""The size of a row of what ended the time that the scope was blocked, and how many a CPU has."""
+WALL_ROW = (2 * WALL_CELLS + 2 * WALL_PHASES + len(WALL_COUNTS) + 3) * 8
+
 CONSTANTS = {
     "WAIT_STACKS": WAIT_STACKS,
     "WAIT_SITES": WAIT_SITES,
     "WAIT_SAMPLE_NS": WAIT_SAMPLE_NS,
     "WAIT_BURST": WAIT_BURST,
     "WAITS_SIZE": WAITS_SIZE,
+    "WALL_RUNNING": WALL_RUNNING,
+    "WALL_RUNNABLE": WALL_RUNNABLE,
+    "WALL_BLOCKED": WALL_BLOCKED,
+    "WALL_STOPPED": WALL_STOPPED,
+    "WALL_PHASE": WALL_PHASE,
+    "WALL_BEFORE": WALL_BEFORE,
+    "WALL_BEGUN": WALL_BEGUN,
+    "WALL_EXECED": WALL_EXECED,
+    "WALL_ENDED": WALL_ENDED,
+    "WALL_PHASES": WALL_PHASES,
+    "WALL_IS_COMPUTING": WALL_IS_COMPUTING,
+    "WALL_IS_WAITING": WALL_IS_WAITING,
+    "WALL_IS_BLOCKED": WALL_IS_BLOCKED,
+    "WALL_IS_STOPPED": WALL_IS_STOPPED,
+    "WALL_IS_EMPTY": WALL_IS_EMPTY,
+    "WALL_IS_UNKNOWN": WALL_IS_UNKNOWN,
+    "WALL_STATES": WALL_STATES,
+    "WALL_CELLS": WALL_CELLS,
+    "WALL_HEAD": WALL_HEAD,
+    "WALL_ROW": WALL_ROW,
+    "WALL_END": WALL_END,
+    "WALL_ENDS": WALL_ENDS,
 }
 """Passed to the compiler as ``-D`` constants."""

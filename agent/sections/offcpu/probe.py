@@ -1,8 +1,15 @@
 """Off-CPU time: blocked intervals, summed in the kernel by state and reason."""
 
 from agent.sections import scheduler, syscalls
-from agent.sections.offcpu.layout import CONSTANTS, WAITS_SIZE
-from agent.sections.spec import Detail, Probe, Table
+from agent.sections.offcpu.layout import (
+    CONSTANTS,
+    WAITS_SIZE,
+    WALL_END,
+    WALL_ENDS,
+    WALL_HEAD,
+    WALL_ROW,
+)
+from agent.sections.spec import ITERATOR, Detail, Probe, Program, Table
 
 WAIT_FUNCTIONS = Detail(
     "wait_functions",
@@ -15,6 +22,26 @@ WAIT_FUNCTIONS = Detail(
 )
 """The kernel functions in which tasks wait, sampled."""
 
+WALL = Detail(
+    "wall",
+    "WITH_WALL",
+    programs=(
+        # timing by the clock attaches them anyway
+        Program("on_sched_wakeup", "sched_wakeup", when=scheduler.BY_ACCOUNTING),
+        Program("on_sched_wakeup", "sched_wakeup_new", when=scheduler.BY_ACCOUNTING),
+        Program("on_iter_wall", f"{ITERATOR}/wall"),
+        Program("on_iter_wall_units", f"{ITERATOR}/wall_units"),
+    ),
+    tables=(
+        Table("wall", lambda sizes: WALL_HEAD + sizes.cpus * WALL_ROW),
+        Table("wall_ends", lambda sizes: sizes.cpus * WALL_ENDS * WALL_END),
+        Table("wall_units", lambda sizes: sizes.slots * 8),
+    ),
+    scoped_only=True,
+    by_default=True,
+)
+"""Where the wall time went, by what the tasks in scope did together."""
+
 PROBE = Probe(
     name="offcpu",
     switch="WITH_OFFCPU",
@@ -23,5 +50,5 @@ PROBE = Probe(
     bits=scheduler.BITS,
     arguments=scheduler.ARGUMENTS,
     constants=CONSTANTS,
-    details=(WAIT_FUNCTIONS,),
+    details=(WAIT_FUNCTIONS, WALL),
 )

@@ -5,7 +5,8 @@ from types import MappingProxyType
 
 from agent.model import Scope
 from agent.sections.exec.probe import EXEC_FAILURES
-from agent.sections.probes import DETAILS
+from agent.sections.offcpu.probe import WALL
+from agent.sections.probes import ALL_DETAILS
 from agent.streams.collect import scopes
 from agent.streams.collect.observed import Arming
 from agent.streams.shared import specs
@@ -28,6 +29,8 @@ def read_arming(answer: ArmAnswer, plan: Plan, scope: Scope, cgroup_id: int) -> 
     if answer.awaits_execs:
         measured[EXEC_FAILURES.name] = specs.AWAITING_HOOKS
     details = _armed_details(measured, hooks, refused, unavailable)
+    # whether or not anybody asked for it: it has a place of its own that says why it is missing
+    no_wall = unavailable.pop(WALL.name, "")
     return Arming(
         start_ns=answer.start_ns,
         hooks=MappingProxyType(hooks),
@@ -39,6 +42,7 @@ def read_arming(answer: ArmAnswer, plan: Plan, scope: Scope, cgroup_id: int) -> 
         versions=MappingProxyType({"bcc": answer.bcc}),
         map_bytes=answer.map_bytes,
         details=MappingProxyType(details),
+        no_wall=no_wall,
     )
 
 
@@ -53,7 +57,7 @@ def _armed_details(
     for detail, needed in measured.items():
         if missing := _not_attached(needed, refused):
             unavailable[detail] = missing
-        elif DETAILS[detail] in hooks and detail not in unavailable:
+        elif ALL_DETAILS[detail] in hooks and detail not in unavailable:
             armed[detail] = tuple(f"tp_btf/{hook}" for hook in needed)
     return armed
 

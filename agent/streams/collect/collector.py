@@ -12,6 +12,7 @@ from typing import Protocol
 import trio
 
 from agent.model import StartRequest
+from agent.sections.offcpu.probe import WALL
 from agent.sections.probes import needed_details
 from agent.streams.collect import cgroups, task_summaries
 from agent.streams.collect.arming import read_arming
@@ -184,7 +185,7 @@ class KernelCollector:
             request.scope.kind != "system",
             request.timing or self._default.timing,
             transport,
-            request.details,
+            (*request.details, WALL.name) if request.wall else request.details,
         )
         return _with_needed_details(plan)
 

@@ -33,6 +33,8 @@ class Arming:
     """Attached hooks by detail; only details that are measured."""
     gaps: tuple[str, ...] = ()
     """What the run cannot see of the tasks in its scope, in words."""
+    no_wall: str = ""
+    """Why it is not measured where the wall time goes, although the run could have had that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,3 +120,5 @@ class Stopped:
     """What the run did not see of the tasks in its scope, in words."""
     tree_ended_ns: int | None = None
     """When the last task of the scope's tree exited; None if any was left, or there is no tree."""
+    wall_contradicted: int | None = None
+    """Tasks that did something else at the stop than the wall time has them do; None: not known."""

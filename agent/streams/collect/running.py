@@ -94,6 +94,7 @@ class Running:
             self.faults,
             self._drain.refused if exact is None else exact,
             tree_ended_ns=self.tree_ended_ns(),
+            wall_contradicted=answer.wall_contradicted,
         )
 
     async def _take(self) -> None:

@@ -21,6 +21,7 @@ if __name__ == "__main__":
     # Last on the path: the project's environment must not shadow this interpreter's packages.
     sys.path.append(str(PACKAGE.parent))
 
+from agent.sections.offcpu.probe import WALL
 from agent.sections.spec import Program
 from agent.sections.syscalls import SYSCALL_REGISTER
 from agent.streams.compiler.btf import KIND_FUNC, KernelTypes
@@ -262,6 +263,19 @@ def build(sections: tuple[str, ...], constants: dict[str, int]) -> Build:
         failure = error
     else:
         failure = cannot("kernel_too_old", "; ".join(sorted(set(unavailable.values()))))
+    if wanted and constants.get(WALL.switch):
+        return _without_wall(sections, constants, failure)
+    return _without_those_at_fault(types, constants, wanted, unavailable, failure)
+
+
+def _without_those_at_fault(
+    types: KernelTypes,
+    constants: dict[str, int],
+    wanted: tuple[str, ...],
+    unavailable: dict[str, str],
+    failure: CannotCollect,
+) -> Build:
+    """Build each section alone, then together those for which that succeeded."""
     for section in wanted:
         try:
             close_all(attempt(types, constants, (section,), Newer()))
@@ -272,6 +286,15 @@ def build(sections: tuple[str, ...], constants: dict[str, int]) -> Build:
     if not wanted:
         raise failure
     return attempt_best(types, constants, wanted, unavailable)
+
+
+def _without_wall(
+    sections: tuple[str, ...], constants: dict[str, int], error: CannotCollect
+) -> Build:
+    """Build without what every scoped run has by default: that must not cost a section."""
+    built = build(sections, {**constants, WALL.switch: 0})
+    built.unavailable.setdefault(WALL.name, f"{error.code}: {error.message}")
+    return built
 
 
 def answer(request: BuildRequest) -> tuple[Union[BuildAnswer, Failure], dict[str, int]]:

@@ -17,6 +17,7 @@ int on_task_newtask(u64 *ctx)
 	u32 child = LOAD32(ctx[0], TASK_PID);
 	struct cpu_counters *c = counters();
 
+	wall_left(child); /* an earlier task with that id may not have been switched out yet */
 	*member(child) = *member(creator);
 #if SCOPED && defined(TASK_CGROUPS)
 	/* CLONE_INTO_CGROUP: the child is in its own cgroup by now (cgroup_post_fork()) */
@@ -115,6 +116,7 @@ int on_sched_process_exec(u64 *ctx)
 		move_entry(old_tid, tid);
 #endif
 	}
+	wall_execed(ctx[0], tid, old_tid);
 #if WITH_EXEC
 	struct batch *batch = batch_of(STREAM_EXEC);
 
@@ -152,6 +154,10 @@ int on_cgroup_attach_task(u64 *ctx)
 	*member(tid) = belongs(ctx[2], config);
 	if (WITH_TASK_TIMES && !*member(tid))
 		leave_scope(tid);
+#if MEASURES_WALL
+	if (*member(tid))
+		wall_prime(ctx[2], tid, LOAD32(ctx[2], TASK_STATE));
+#endif
 #if WITH_SYSCALL_TIMES
 	if (!*member(tid))
 		leave_call(tid);

@@ -32,6 +32,9 @@ int on_sched_switch(u64 *ctx)
 	if (WITH_LAST_SWITCH && rarely(state & TASK_DEAD))
 		leave_for_good(LOAD32(prev, TASK_PID));
 	switched_in(ctx, next, now);
+#if MEASURES_WALL
+	wall_switch(prev, next, stays_runnable(ctx, state), state, now);
+#endif
 	return 0;
 }
 
@@ -70,6 +73,9 @@ int on_sched_wakeup(u64 *ctx)
 
 	u32 tag = slot->tag;
 	bool own = slot->tid == tid;
+#if MEASURES_WALL
+	u32 left_as = own ? tag : SLOT_RUNNING;
+#endif
 
 	if (own && rarely(is_waiting(tag))) {
 		/* Preempted on its way to sleep, and woken before it got there: it still waits. */
@@ -87,6 +93,9 @@ int on_sched_wakeup(u64 *ctx)
 		end_sleep(slot, task, tag, now);
 	tag = SLOT_RUNNABLE | (tag & SLOT_DEQUEUE_DELAYED);
 	enter_state(slot, tag, now);
+#if MEASURES_WALL
+	wall_woken(task, tid, left_as, now);
+#endif
 	return 0;
 }
 

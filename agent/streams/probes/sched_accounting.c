@@ -49,6 +49,15 @@ int on_sched_switch(u64 *ctx)
 	u64 prev = ctx[SWITCH_PREV];
 	struct batch *batch = batch_of(STREAM_RUNQLAT);
 	u32 tid = LOAD32(prev, TASK_PID);
+#if MEASURES_WALL
+	u64 next = ctx[SWITCH_NEXT];
+
+	if (wall_concerns(prev) || wall_concerns(next)) {
+		u32 left_in = switched_out_state(ctx, prev);
+
+		wall_switch(prev, next, stays_runnable(ctx, left_in), left_in, bpf_ktime_get_ns());
+	}
+#endif
 
 	batch->seen++;
 	if (tid == 0)
@@ -77,5 +86,19 @@ int on_sched_switch(u64 *ctx)
 		count_wait(ctx, slot, tag, wait);
 	return 0;
 }
+
+#if MEASURES_WALL
+/* The accounting needs no wakeups, but the wall time does (sched.c says why on_cpu is looked at). */
+int on_sched_wakeup(u64 *ctx)
+{
+	u64 task = ctx[0];
+	u32 tid = LOAD32(task, TASK_PID);
+	struct task_slot *slot = slot_of(tid);
+
+	if (!LOAD32(task, TASK_ON_CPU) && wall_concerns(task))
+		wall_woken(task, tid, slot->tid == tid ? slot->tag : SLOT_RUNNING, bpf_ktime_get_ns());
+	return 0;
+}
+#endif
 
 #endif

@@ -7,6 +7,7 @@
 #include "batch.h"
 #include "blocked.h"
 #include "sections/offcpu/wait_functions.h"
+#include "sections/offcpu/wall.h"
 
 inline_always struct task_origin *origin_of(u32 tid)
 {
@@ -178,6 +179,7 @@ inline_always void leave_scope(u32 tid)
 	struct task_slot *slot = slot_of(tid);
 	u64 now = bpf_ktime_get_ns();
 
+	wall_left(tid);
 	if (slot->tid != tid)
 		return;
 	if (is_blocked(slot->tag))

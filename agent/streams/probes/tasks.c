@@ -154,6 +154,10 @@ int on_iter_prime(u64 *ctx)
 		prime_entry(task, tid, bpf_ktime_get_ns());
 #endif
 	prime_slot(task, tid);
+#if MEASURES_WALL
+	if (in_scope(tid))
+		wall_prime(task, tid, current_state(task));
+#endif
 	return 0;
 }
 
@@ -188,6 +192,49 @@ int on_iter_summary(u64 *ctx)
 #endif
 	return 0;
 }
+
+#if MEASURES_WALL
+/*
+ * Begin the wall time, or end it, after the last task, as one more change of the word, and write which
+ * phase it is in then.
+ */
+int on_iter_wall(u64 *ctx)
+{
+	u64 now = bpf_ktime_get_ns();
+
+	if (ctx[1])
+		return 0;
+	if (!wall_advance(WALL_BEFORE, WALL_BEGUN, now, true) &&
+	    !wall_advance(WALL_BEGUN, WALL_ENDED, now, true))
+		wall_advance(WALL_EXECED, WALL_ENDED, now, true);
+
+	u8 phase = wall_phase(*(volatile u64 *)&wall_time()->word);
+
+	bpf_seq_write((void *)LOAD64(ctx[0], ITER_META_SEQ), &phase, sizeof(phase));
+	return 0;
+}
+
+/* Write the unit of each task that does something else, or has none and should. */
+int on_iter_wall_units(u64 *ctx)
+{
+	u64 task = ctx[1];
+
+	if (!task || LOAD32(task, TASK_EXIT_STATE) != 0)
+		return 0;
+
+	u32 tid = LOAD32(task, TASK_PID);
+	u32 state = current_state(task);
+	u64 unit = read_unit(wall_unit(tid));
+	bool owned = (u32)unit == tid;
+
+	if (state & TASK_NEW || (owned ? !wall_contradicted(unit, task, state) : !in_scope(tid)))
+		return 0;
+	if (!owned)
+		unit = tid;
+	bpf_seq_write((void *)LOAD64(ctx[0], ITER_META_SEQ), &unit, sizeof(unit));
+	return 0;
+}
+#endif
 
 /*
  * Identify the tasks that this iterator visits: since 6.1 just the one whose number the reader asked

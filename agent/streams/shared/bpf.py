@@ -21,7 +21,7 @@ NO_COMMAND = (1 << 31) - 1
 MAP_TYPE_ARRAY, MAP_TYPE_PERF_EVENT_ARRAY, MAP_TYPE_STACK_TRACE, MAP_TYPE_RINGBUF = 2, 4, 7, 27
 MAP_FLAG_MMAPABLE = 1 << 10
 
-PROG_TYPE_TRACING = 26
+PROG_TYPE_SOCKET_FILTER, PROG_TYPE_TRACING = 1, 26
 ATTACH_TRACE_RAW_TP, ATTACH_TRACE_ITER = 23, 28
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -281,6 +281,20 @@ def load_tracing(
         except OSError:
             lines = log.value.decode(errors="replace").strip().splitlines()
             raise LoadFailed(error, "\n".join(lines[-log_lines:])) from error
+
+
+def load_filter(name: str, code: bytes) -> int:
+    """Load a BPF_PROG_TYPE_SOCKET_FILTER program, which needs no BTF, and return its fd."""
+    instructions = ctypes.create_string_buffer(code, len(code))
+    license_text = ctypes.create_string_buffer(b"GPL")
+    attr = ProgLoad(
+        prog_type=PROG_TYPE_SOCKET_FILTER,
+        insn_cnt=len(code) // 8,
+        insns=ctypes.addressof(instructions),
+        license=ctypes.addressof(license_text),
+        prog_name=name.encode()[:15],
+    )
+    return bpf(PROG_LOAD, attr)
 
 
 def attach_raw_tracepoint(prog_fd: int) -> int:

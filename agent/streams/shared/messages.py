@@ -247,6 +247,8 @@ class DisarmAnswer:
     """Submits that found no room, by the kernel's own count; None if it has no such count."""
     cgroups: tuple[int, ...] = ()
     """The ids that the scope's cgroup had in the run, the oldest first; empty for other scopes."""
+    wall_contradicted: int | None = None
+    """Tasks that did something else than the wall time has them do; None if it is not measured."""
 
 
 @dataclass(frozen=True)

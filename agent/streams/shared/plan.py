@@ -6,7 +6,7 @@ configuration (which process tree, which cgroup) is written to the ``config`` ma
 
 from dataclasses import dataclass, replace
 
-from agent.sections.probes import DEFAULT_SECTIONS, DETAILS, SCOPED_DETAILS, SECTIONS
+from agent.sections.probes import ALL_DETAILS, ALL_SCOPED_DETAILS, DEFAULT_SECTIONS, SECTIONS
 from agent.streams.shared.specs import DETAIL_SWITCHES
 from agent.streams.shared.syscall_names import syscall_number
 
@@ -28,17 +28,17 @@ class Plan:
     timing: str = "clock"
     transport: str = "ring"
     details: tuple[str, ...] = ()
-    """A subset of DETAILS: their sections are in ``sections``, and they fit the scope."""
+    """A subset of ALL_DETAILS: their sections are in ``sections``, and they fit the scope."""
 
     def possible(self) -> "Plan":
         """Return the plan in the registry's order, without what is unknown or not measurable."""
         sections = tuple(s for s in SECTIONS if s in self.sections)
         details = tuple(
             detail
-            for detail, section in DETAILS.items()
+            for detail, section in ALL_DETAILS.items()
             if detail in self.details
             and section in sections
-            and (self.scoped or detail not in SCOPED_DETAILS)
+            and (self.scoped or detail not in ALL_SCOPED_DETAILS)
         )
         return replace(self, sections=sections, details=details)
 

@@ -145,4 +145,5 @@ def attached_hooks(section: str, constants: Mapping[str, int]) -> tuple[str, ...
 
 def hooks_of_detail(name: str) -> tuple[str, ...]:
     """Return the hooks of a detail's own programs."""
-    return tuple(program.hook for detail in details_of((name,)) for program in detail.programs)
+    programs = (program for detail in details_of((name,)) for program in detail.programs)
+    return tuple(dict.fromkeys(program.hook for program in programs if not program.iterates))

@@ -6,6 +6,7 @@ import os
 import struct
 import time
 
+from agent.sections.offcpu.layout import WALL_BEGUN, WALL_ENDED
 from agent.sections.spec import ITERATOR
 from agent.streams.shared import bpf, privileges, refusals
 from agent.streams.shared.machines import this_machine
@@ -20,6 +21,12 @@ GRACE_WITHOUT_MEMBARRIER_S = 0.05
 CLOCK_SAMPLES = 3
 CLOCK_PAUSE_S = 0.0005
 """Long enough for this process to be switched out."""
+
+WALL_ATTEMPTS = 8
+"""A change of the phase is given up where other CPUs change the same word all the time."""
+WALL_LOOKS = 10
+"""A task is in the middle of a switch for a microsecond, in which it does not seem to do what it
+does: only one that is found so each time does something else."""
 
 MAX_PASSES = 8
 """The search for members ends with a pass that finds no new one. A fork storm can hide children
@@ -91,6 +98,37 @@ class Armed:
             if changed == 0:
                 break
         return found
+
+    def begin_wall(self) -> None:
+        """Begin the wall time of a run that has one: the members are known."""
+        self._turn_wall(WALL_BEGUN)
+
+    def end_wall(self) -> None:
+        """End it, unless it has ended already."""
+        self._turn_wall(WALL_ENDED)
+
+    def contradicts_wall(self) -> int | None:
+        """Return how many tasks do something else than it has them do; None if there is none."""
+        if not self._has("wall"):
+            return None
+        found = self._contradicted()
+        for _ in range(WALL_LOOKS - 1):
+            if not found:
+                break
+            found &= self._contradicted()
+        return len(found)
+
+    def _turn_wall(self, wanted: int) -> None:
+        if not self._has("wall"):
+            return
+        for _ in range(WALL_ATTEMPTS):
+            # the iterator writes the phase after the last task, whichever tasks it visits
+            if bpf.run_iterator(self._iterator("wall"), os.getpid())[-1:] == bytes([wanted]):
+                return
+
+    def _contradicted(self) -> set[int]:
+        found = bpf.run_iterator(self._iterator("wall_units"))
+        return {unit for (unit,) in struct.iter_unpack("=Q", found)}
 
     def summarize(self) -> bytes:
         """Return a struct task_summary for each living task in scope."""

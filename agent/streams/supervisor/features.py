@@ -6,6 +6,7 @@ from agent.streams.shared import confinement, kernel_files, privileges, refusals
 from agent.streams.shared.causes import cannot
 from agent.streams.shared.support import LINUX, Feature, Unknown
 from agent.streams.supervisor.armed import PROGRAM_TIMES
+from agent.streams.supervisor.atomics import ATOMICS
 from agent.streams.supervisor.buffers import RING_BUFFERS
 from agent.streams.supervisor.wait_stacks import KERNEL_ADDRESSES
 
@@ -49,4 +50,4 @@ REQUIRED = (
 """Nothing can be measured without all of these. The most general is first: where one is missing,
 those after it may be missing for that reason."""
 
-FEATURES = (*REQUIRED, RING_BUFFERS, KERNEL_ADDRESSES, PROGRAM_TIMES)
+FEATURES = (*REQUIRED, RING_BUFFERS, KERNEL_ADDRESSES, PROGRAM_TIMES, ATOMICS)

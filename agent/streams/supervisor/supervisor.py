@@ -18,6 +18,7 @@ from dataclasses import replace
 from typing import Any
 
 from agent.errors import AgentError, ScopeError
+from agent.sections.offcpu.probe import WALL
 from agent.streams.shared import bpf, channel, messages, refusals, support
 from agent.streams.shared.build_messages import BuildRequest
 from agent.streams.shared.causes import CannotCollect
@@ -43,6 +44,7 @@ from agent.streams.shared.messages import (
 from agent.streams.shared.plan import Plan
 from agent.streams.supervisor import scopes
 from agent.streams.supervisor.armed import Armed, wait_for_running_programs
+from agent.streams.supervisor.atomics import ATOMICS
 from agent.streams.supervisor.autogroup import Autogroup
 from agent.streams.supervisor.compilation import Abandoned, Built, Compiler
 from agent.streams.supervisor.features import FEATURES, REQUIRED
@@ -184,6 +186,8 @@ class Supervisor:
         before, inside = self._begin_counting(maps, config)
         self._names_waits = "wait_functions" in plan.details
         unavailable = dict(built.unavailable)
+        if plan != _possible(plan):
+            unavailable[WALL.name] = ATOMICS.support().reason
         if self._names_waits and (reason := KERNEL_ADDRESSES.support().reason):
             unavailable["wait_functions"] = reason
         return ArmAnswer(
@@ -211,6 +215,7 @@ class Supervisor:
             raise scopes.ended(root)
         config = replace(config, primed=True)
         maps.configure(config)
+        self._armed.begin_wall()
         return config
 
     def _begin_counting(self, maps: Maps, config: RunConfig) -> tuple[Counts, Counts]:
@@ -245,10 +250,13 @@ class Supervisor:
 
         The summaries are sent as a file, since there are as many as there are tasks.
         """
+        if self._armed is not None:
+            self._armed.end_wall()
         stop_ns = self._kernel_now_ns()
         if self._armed is None or self._maps is None:
             return DisarmAnswer(stop_ns), {}
         armed, maps = self._armed, self._maps
+        contradicted = armed.contradicts_wall()
         inside, after = self._cease_counting(maps)
         summaries = armed.summarize()
         self._detach()
@@ -265,6 +273,7 @@ class Supervisor:
             _wait_functions(maps) if self._names_waits else None,
             maps.buffers.refused(),
             maps.cgroup_ids(),
+            contradicted,
         )
         return answer, {messages.SUMMARIES: _as_file(summaries)}
 
@@ -274,7 +283,7 @@ class Supervisor:
 
     def _programs(self, plan: Plan) -> Built:
         """Return the loaded programs for this plan, compiled if there are none yet."""
-        maps = self._ready_maps()
+        maps, plan = self._ready_maps(), _possible(plan)
         if plan not in self._built:
             fds = maps.of_programs(plan.transport, plan.details)
             constants = maps.geometry.constants() | plan.constants()
@@ -297,6 +306,13 @@ class Supervisor:
             self._armed.detach()
             self._armed = None
             self._autogroup.put_back()
+
+
+def _possible(plan: Plan) -> Plan:
+    """Return the plan without what this kernel certainly cannot measure."""
+    if ATOMICS.support().supported is not False:
+        return plan
+    return replace(plan, details=tuple(name for name in plan.details if name != WALL.name))
 
 
 def _internal_error(error: Exception) -> CannotCollect:

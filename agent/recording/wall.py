@@ -1,0 +1,23 @@
+"""Where a run's wall time went, or why that is not known."""
+
+from agent.recording.run import Run
+from agent.sections.offcpu import wall
+from agent.sections.offcpu.metrics import wall_totals
+from agent.sections.offcpu.probe import WALL
+from agent.streams.collect.observed import Stopped
+
+
+def conclude(run: Run, stopped: Stopped) -> None:
+    """Note the run's wall time in its evidence, and check it. Call after the other checks."""
+    assert run.arming is not None
+    reason = wall.lacking(
+        run.scoped, run.request.wall, "offcpu" in run.sections, run.arming.no_wall
+    )
+    if reason or WALL.name not in run.arming.details:
+        run.wall = wall.evidence(None, reason)
+        return
+    found = wall.wall_of(stopped.observed, run.arming.start_ns, stopped.stop_ns)
+    run.wall = wall.evidence(found)
+    if found is not None:
+        run.wall_totals = wall_totals(found.by_state)
+        run.checks += wall.checks(found, stopped.wall_contradicted)

@@ -1,0 +1,553 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * Where the wall time goes: at each moment the tasks in scope are, together, in one state
+ * (wall_state()), and each change closes one state and opens the next, so that the states add up to
+ * the time that passed. docs/explanation/wall-time.md says what that means and where it ends.
+ *
+ * One word of memory, shared by all CPUs, has the number of tasks by what they do, and the phase of
+ * the run. Its invariant: it is the sum of one unit for each task that has one (wall_unit()), by what
+ * that task does. Whoever changes what a task does adds the difference. The addition returns the word
+ * as it was, so all changes have one order, whatever the clocks of the CPUs say: each closes exactly
+ * the state that the one before it opened. Clocks are read before the addition, so that single
+ * intervals may be negative; no sum is ever clamped.
+ *
+ * A task has its unit until its last switch, long after sched_process_exit. Events of one task are
+ * ordered by its run queue's lock (sched.c), so a unit needs no atomics, except where an iterator or
+ * a change of cgroup may write to it meanwhile.
+ */
+#pragma once
+#include "blocked.h"
+#include "cgroups.h"
+
+/* One for the run. The first line is what the CPUs share. */
+struct wall_time {
+	u64 word;
+	u64 since; /* when the state was entered that holds now */
+	u64 mains; /* threads of the command's process that have a unit */
+	u64 padding[5];
+	u64 phase_ns[WALL_PHASES]; /* when each phase began; 0: it has not */
+	u64 padding_2[4];
+};
+
+_Static_assert(sizeof(struct wall_time) == WALL_HEAD, "wall_time");
+
+/* One for each CPU. Times are sums of moments: what was left less what was entered. */
+struct wall_row {
+	u64 ns[WALL_CELLS];
+	u64 open[WALL_CELLS]; /* how often entered less how often left */
+	u64 cpu_ns[WALL_PHASES]; /* summed over the tasks that compute */
+	u64 idle_ns[WALL_PHASES]; /* of the wait for a CPU, what ended on a CPU that had been idle */
+	u64 adds;
+	u64 unseen;    /* changes that were missed, and noticed later */
+	u64 unseen_ns; /* for how long the state may have been another one for that reason */
+	u64 displaced; /* units that were given up, since two tasks share the place of one */
+	u64 stuck;     /* changes of the phase that were given up */
+	u64 padding[3];
+};
+
+_Static_assert(sizeof(struct wall_row) == WALL_ROW, "wall_row");
+
+/* How long the scope was blocked until tasks of one command were woken from one call. */
+struct wall_end {
+	char comm[16];
+	u32 reason; /* phase << 16 */
+	u32 count;  /* 0: free */
+	u64 ns;
+};
+
+_Static_assert(sizeof(struct wall_end) == WALL_END, "wall_end");
+
+/* One for each CPU. What finds no place is counted nowhere. */
+struct wall_ends {
+	struct wall_end kinds[WALL_ENDS];
+};
+
+_Static_assert(sizeof(struct wall_ends) == WALL_ENDS * WALL_END, "wall_ends");
+
+#define MEASURES_WALL (WITH_WALL && WITH_OFFCPU && SCOPED)
+
+#if MEASURES_WALL
+
+/* A unit: the task's id, then the position of its field in the word, then flags. 0: none. */
+#define WALL_FIELD_SHIFT 32
+#define WALL_PRIMED (1ULL << 40) /* no event of the task has confirmed what it does */
+#define WALL_MAIN (1ULL << 41)	 /* a thread of the command's process */
+
+#define WALL_COUNT 0x7FFF /* of a field; there are 17 bits for blocked tasks */
+#define WALL_COUNT_BLOCKED 0x1FFFF
+#define WALL_TRIES 16
+#define WALL_END_TRIES 8
+
+/* States of a task that is not asleep: new, until wake_up_new_task() (since 4.8). */
+#define TASK_NEW 0x0800
+
+inline_always struct wall_time *wall_time(void)
+{
+	return (struct wall_time *)MAP_VALUE(WALL_FD);
+}
+
+inline_always struct wall_row *wall_row(void)
+{
+	return (struct wall_row *)(MAP_VALUE(WALL_FD) + WALL_HEAD +
+				   (bpf_get_smp_processor_id() & CPU_MASK) * sizeof(struct wall_row));
+}
+
+/* Tasks with successive ids take turns on CPUs: their units are in different cache lines. */
+inline_always u64 *wall_unit(u32 tid)
+{
+	u32 place = tid & SLOT_MASK;
+
+	return (u64 *)MAP_VALUE(WALL_UNITS_FD) + (place & 7) * ((SLOT_MASK + 1) / 8) + (place >> 3);
+}
+
+inline_always u64 read_unit(u64 *unit)
+{
+	return *(volatile u64 *)unit;
+}
+
+inline_always u64 unit_of(u32 tid, u32 field)
+{
+	return tid | (u64)field << WALL_FIELD_SHIFT;
+}
+
+inline_always u32 field_of(u64 unit)
+{
+	return unit >> WALL_FIELD_SHIFT & 63;
+}
+
+/* What a unit adds to the word. */
+inline_always u64 worth(u64 unit)
+{
+	return unit ? 1ULL << field_of(unit) : 0;
+}
+
+/* The first of these that holds. */
+inline_always u32 wall_state(u64 word)
+{
+	if (word & WALL_COUNT)
+		return WALL_IS_COMPUTING;
+	if (word >> WALL_RUNNABLE & WALL_COUNT)
+		return WALL_IS_WAITING;
+	if (word >> WALL_BLOCKED & WALL_COUNT_BLOCKED)
+		return WALL_IS_BLOCKED;
+	return word >> WALL_STOPPED & WALL_COUNT ? WALL_IS_STOPPED : WALL_IS_EMPTY;
+}
+
+inline_always u32 wall_phase(u64 word)
+{
+	return word >> WALL_PHASE;
+}
+
+inline_always u32 wall_cell(u32 phase, u32 state)
+{
+	return (phase * WALL_STATES + state) & (WALL_CELLS - 1);
+}
+
+/* Close one state, or one phase of it, and open another; return how long the first was open, or 0. */
+inline_always u64 change_state(u64 before, u64 after, u64 now, bool interruptible)
+{
+	struct wall_row *row = wall_row();
+	u32 left = wall_cell(wall_phase(before), wall_state(before));
+	u32 entered = wall_cell(wall_phase(after), wall_state(after));
+
+	if (left == entered)
+		return 0;
+	add_to(&row->ns[left], now, interruptible);
+	add_to(&row->ns[entered], -now, interruptible);
+	add_to(&row->open[left], -1, interruptible);
+	add_to(&row->open[entered], 1, interruptible);
+
+	s64 lasted = now - __sync_lock_test_and_set(&wall_time()->since, now);
+
+	return lasted > 0 ? lasted : 0;
+}
+
+/*
+ * Change the word. `from_idle`: a task comes to a CPU that had nothing to do. Return how long the scope
+ * had been blocked, if that is what this ends, or 0.
+ */
+inline_always u64 wall_add(u64 difference, u64 now, bool from_idle, bool interruptible)
+{
+	struct wall_row *row = wall_row();
+	u64 before = __sync_fetch_and_add(&wall_time()->word, difference);
+	u64 after = before + difference;
+	u64 fewer = (before & WALL_COUNT) - (after & WALL_COUNT);
+
+	add_to(&row->adds, 1, interruptible);
+	if (fewer)
+		add_to(&row->cpu_ns[wall_phase(before)], fewer * now, interruptible);
+
+	u64 lasted = change_state(before, after, now, interruptible);
+
+	if (from_idle && wall_state(before) == WALL_IS_WAITING)
+		add_to(&row->idle_ns[wall_phase(before)], lasted, interruptible);
+	return wall_state(before) == WALL_IS_BLOCKED ? lasted : 0;
+}
+
+/*
+ * Go from one phase to another; return whether that was done. It is not if the phase is another one,
+ * or if other CPUs change the word all the time.
+ */
+inline_always bool wall_advance(u32 from, u32 to, u64 now, bool interruptible)
+{
+	struct wall_time *wall = wall_time();
+	struct wall_row *row = wall_row();
+
+	for (int i = 0; i < WALL_TRIES; i++) {
+		u64 before = *(volatile u64 *)&wall->word;
+		u64 after = before + ((u64)(to - from) << WALL_PHASE);
+		u64 running = before & WALL_COUNT;
+
+		if (wall_phase(before) != from)
+			return false;
+		if (__sync_val_compare_and_swap(&wall->word, before, after) != before)
+			continue;
+		wall->phase_ns[to] = now;
+		add_to(&row->cpu_ns[from], running * now, interruptible);
+		add_to(&row->cpu_ns[to], -(running * now), interruptible);
+		change_state(before, after, now, interruptible);
+		return true;
+	}
+	add_to(&row->stuck, 1, true);
+	return false;
+}
+
+/* The time for which `task` has run in its current or last turn; only of the fair class. */
+inline_always u64 ran_in_turn(u64 task)
+{
+	s64 ran = LOAD64(task, TASK_RUNTIME) - LOAD64(task, TASK_PREV_RUNTIME);
+
+	return ran > 0 ? ran : 0;
+}
+
+inline_always u64 open_for(u64 now)
+{
+	s64 open = now - *(volatile u64 *)&wall_time()->since;
+
+	return open > 0 ? open : 0;
+}
+
+/* Take time from the state that holds to another one. */
+inline_always void move_time(u64 word, u32 to, u64 ns)
+{
+	struct wall_row *row = wall_row();
+	u32 phase = wall_phase(word);
+
+	add_to(&row->ns[wall_cell(phase, wall_state(word))], -ns, true);
+	add_to(&row->ns[wall_cell(phase, to)], ns, true);
+}
+
+/*
+ * A task is switched out that was not seen coming to a CPU: some kernels run no program at the switch
+ * away from process 1. It has computed for this turn. If nobody else did, neither did the scope.
+ */
+inline_always void began_unseen(u64 prev, u64 now)
+{
+	struct wall_row *row = wall_row();
+	u64 word = *(volatile u64 *)&wall_time()->word;
+	u64 ran = ran_in_turn(prev), open = open_for(now);
+	u64 within = ran < open ? ran : open;
+
+	add_to(&row->unseen, 1, true);
+	add_to(&row->unseen_ns, ran - within, true);
+	add_to(&row->cpu_ns[wall_phase(word)], within, true);
+	if (wall_state(word) != WALL_IS_COMPUTING)
+		move_time(word, WALL_IS_COMPUTING, within);
+}
+
+/* A task was not seen leaving its CPU. What it has done since its turn there is not known. */
+inline_always void ended_unseen(u64 task, u64 now)
+{
+	struct wall_row *row = wall_row();
+	u64 word = *(volatile u64 *)&wall_time()->word;
+	u64 ran = ran_in_turn(task), open = open_for(now);
+	u64 over = open > ran ? open - ran : 0;
+
+	add_to(&row->unseen, 1, true);
+	add_to(&row->unseen_ns, over, true);
+	if ((word & WALL_COUNT) == 1) {
+		add_to(&row->cpu_ns[wall_phase(word)], -over, true);
+		move_time(word, WALL_IS_UNKNOWN, over);
+	}
+}
+
+/*
+ * Write a unit that was `was` when it was read; return what it was then. A task that has left the
+ * scope meanwhile gets none.
+ */
+inline_always u64 set_unit(u64 *unit, u64 was, u64 *becomes)
+{
+	if (rarely(was & WALL_PRIMED) || scope_cgroup()) {
+		if (!in_scope((u32)was))
+			*becomes = 0;
+		return __sync_lock_test_and_set(unit, *becomes);
+	}
+	*unit = *becomes;
+	return was;
+}
+
+/* Give a unit to a task that has none; return the difference to the word. */
+inline_always u64 claim_unit(u64 *unit, u64 task, u32 tid, u32 field)
+{
+	u64 becomes = unit_of(tid, field);
+	struct wall_time *wall = wall_time();
+
+	if (wall_phase(*(volatile u64 *)&wall->word) == WALL_EXECED &&
+	    LOAD32(task, TASK_TGID) == run_config()->root_tgid) {
+		becomes |= WALL_MAIN;
+		__sync_fetch_and_add(&wall->mains, 1);
+	}
+
+	u64 was = __sync_lock_test_and_set(unit, becomes);
+
+	if (rarely(was != 0))
+		add_to(&wall_row()->displaced, 1, true);
+	return worth(becomes) - worth(was);
+}
+
+/* The field of a task that leaves the CPU, or has left it. */
+inline_always u32 away_field(u64 task, bool runnable, u32 state)
+{
+	if (runnable)
+		return runnable_tag(task, SLOT_RUNNABLE) == SLOT_RUNNABLE ? WALL_RUNNABLE : WALL_BLOCKED;
+	if (rarely(state & (TASK_STOPPED | TASK_TRACED | TASK_FROZEN)) || rarely(in_freezer(task, state)))
+		return WALL_STOPPED;
+	return WALL_BLOCKED;
+}
+
+/* `*ended`: whether it is the last switch of the last thread of the command's process. */
+inline_always u64 wall_switched_out(u64 prev, bool runnable, u32 state, u64 now, bool *ended)
+{
+	u32 tid = LOAD32(prev, TASK_PID);
+	u64 *unit = wall_unit(tid);
+	u64 was = read_unit(unit), becomes;
+
+	if (tid == 0)
+		return 0;
+	if (rarely((u32)was != tid)) {
+		if (state & TASK_DEAD || !in_scope(tid))
+			return 0;
+		return claim_unit(unit, prev, tid, away_field(prev, runnable, state));
+	}
+	if (rarely(field_of(was) != WALL_RUNNING && !(was & WALL_PRIMED)))
+		began_unseen(prev, now);
+	if (rarely(state & TASK_DEAD)) {
+		becomes = 0;
+		if (was & WALL_MAIN)
+			*ended = __sync_fetch_and_add(&wall_time()->mains, -1) == 1;
+	} else {
+		becomes = unit_of(tid, away_field(prev, runnable, state)) | (was & WALL_MAIN);
+	}
+	was = set_unit(unit, was, &becomes);
+	return worth(becomes) - worth(was);
+}
+
+/* Whether a task may come to a CPU without a wakeup: a deadline task that had yielded. */
+inline_always bool needs_no_wakeup(u64 task)
+{
+#ifdef TASK_PRIO
+	return (s32)LOAD32(task, TASK_PRIO) < 0;
+#else
+	return false;
+#endif
+}
+
+inline_always u64 wall_switched_in(u64 next, u64 now)
+{
+	u32 tid = LOAD32(next, TASK_PID);
+	u64 *unit = wall_unit(tid);
+	u64 was = read_unit(unit), becomes = unit_of(tid, WALL_RUNNING) | (was & WALL_MAIN);
+
+	if (tid == 0)
+		return 0;
+	if (rarely((u32)was != tid))
+		return in_scope(tid) ? claim_unit(unit, next, tid, WALL_RUNNING) : 0;
+	if (rarely(field_of(was) != WALL_RUNNABLE && !(was & WALL_PRIMED))) {
+		if (field_of(was) == WALL_RUNNING)
+			ended_unseen(next, now);
+		else if (!needs_no_wakeup(next))
+			add_to(&wall_row()->unseen, 1, true);
+	}
+	was = set_unit(unit, was, &becomes);
+	return worth(becomes) - worth(was);
+}
+
+/* One addition for both tasks: there is no moment at which neither is counted. */
+inline_always void wall_switch(u64 prev, u64 next, bool runnable, u32 state, u64 now)
+{
+	bool ended = false;
+	u64 difference = wall_switched_out(prev, runnable, state, now, &ended);
+
+	difference += wall_switched_in(next, now);
+	if (difference)
+		wall_add(difference, now, LOAD32(prev, TASK_PID) == 0, false);
+	if (rarely(ended))
+		wall_advance(WALL_EXECED, WALL_ENDED, now, false);
+}
+
+/* Whether a task has a unit, or should have one. */
+inline_always bool wall_concerns(u64 task)
+{
+	u32 tid = LOAD32(task, TASK_PID);
+
+	return tid != 0 && ((u32)read_unit(wall_unit(tid)) == tid || in_scope(tid));
+}
+
+/* The scope was blocked until this task was woken; `tag` is what it did before. */
+inline_always void note_end(u64 task, u32 tag, u64 ns)
+{
+	struct wall_ends *ends = (struct wall_ends *)(MAP_VALUE(WALL_ENDS_FD) +
+						      (bpf_get_smp_processor_id() & CPU_MASK) *
+							      sizeof(struct wall_ends));
+	u32 phase = wall_phase(*(volatile u64 *)&wall_time()->word);
+	u32 reason = (is_blocked(tag) ? tag >> SLOT_REASON_SHIFT : REASON_UNKNOWN) | phase << 16;
+	u64 first = LOAD64(task, TASK_COMM), second = LOAD64(task, TASK_COMM + 8);
+	u32 place = ((first ^ second * 31 ^ reason) * 0x9E3779B97F4A7C15ULL) >> 32;
+
+	for (u32 i = 0; i < WALL_END_TRIES; i++) {
+		struct wall_end *end = &ends->kinds[(place + i) & (WALL_ENDS - 1)];
+		u64 *comm = (u64 *)end->comm;
+
+		if (end->count == 0) {
+			comm[0] = first;
+			comm[1] = second;
+			end->reason = reason;
+		} else if (comm[0] != first || comm[1] != second || end->reason != reason) {
+			continue;
+		}
+		end->ns += ns;
+		end->count++;
+		return;
+	}
+}
+
+/* A task is woken that is not on a CPU; `tag` is what its slot said that it did. */
+inline_always void wall_woken(u64 task, u32 tid, u32 tag, u64 now)
+{
+	u64 *unit = wall_unit(tid);
+	u64 was = read_unit(unit), becomes = unit_of(tid, WALL_RUNNABLE) | (was & WALL_MAIN);
+	u64 difference;
+
+	if (rarely((u32)was != tid)) {
+		if (!in_scope(tid))
+			return;
+		difference = claim_unit(unit, task, tid, WALL_RUNNABLE);
+	} else {
+		if (rarely(field_of(was) == WALL_RUNNING && !(was & WALL_PRIMED)))
+			ended_unseen(task, now);
+		was = set_unit(unit, was, &becomes);
+		difference = worth(becomes) - worth(was);
+	}
+
+	u64 blocked = difference ? wall_add(difference, now, false, false) : 0;
+
+	if (blocked)
+		note_end(task, tag, blocked);
+}
+
+/* Take a task's unit away, in process context. */
+inline_always void wall_left(u32 tid)
+{
+	u64 *unit = wall_unit(tid);
+
+	if ((u32)read_unit(unit) != tid)
+		return;
+
+	u64 was = __sync_lock_test_and_set(unit, 0);
+
+	if (was)
+		wall_add(-worth(was), bpf_ktime_get_ns(), false, true);
+}
+
+/*
+ * The process has a new program, and its threads are down to one. If that had another id, it has its
+ * leader's now; the leader may be on its way to its last switch, under the id that the thread had,
+ * and then both units are right as they are.
+ */
+inline_always void wall_execed(u64 task, u32 tid, u32 old_tid)
+{
+	u64 *unit = wall_unit(tid);
+
+	if (tid != old_tid && (u32)read_unit(wall_unit(old_tid)) == old_tid &&
+	    (u32)read_unit(unit) != tid) {
+		u64 moved = __sync_lock_test_and_set(wall_unit(old_tid), 0);
+		u64 was = __sync_lock_test_and_set(unit, moved ? moved - old_tid + tid : 0);
+
+		if (was)
+			wall_add(-worth(was), bpf_ktime_get_ns(), false, true);
+	}
+	if (scope_cgroup() || LOAD32(task, TASK_TGID) != run_config()->root_tgid || !in_scope(tid))
+		return;
+	if ((u32)read_unit(unit) != tid)
+		wall_add(claim_unit(unit, task, tid, WALL_RUNNING), bpf_ktime_get_ns(), false, true);
+	if (wall_advance(WALL_BEGUN, WALL_EXECED, bpf_ktime_get_ns(), true)) {
+		__sync_fetch_and_or(unit, WALL_MAIN);
+		wall_time()->mains = 1;
+	}
+}
+
+/* What a task seems to do, looked at without its run queue's lock. */
+inline_always u32 seeming_field(u64 task, u32 state)
+{
+	return LOAD32(task, TASK_ON_CPU) ? WALL_RUNNING : away_field(task, state == 0, state);
+}
+
+/*
+ * Note what a task does that no event has told of. It may be about to change: what its event of a
+ * moment ago did not find marked as a member does not show yet, so it is looked at again later, until
+ * an event confirms it. The word has the unit before the task does, so that no event can take away
+ * what is not there yet.
+ */
+inline_always void wall_prime(u64 task, u32 tid, u32 state)
+{
+	u64 *unit = wall_unit(tid);
+	u64 was = read_unit(unit);
+	u64 becomes = unit_of(tid, seeming_field(task, state)) | WALL_PRIMED;
+	u64 now = bpf_ktime_get_ns();
+
+	if (state & TASK_NEW)
+		return;
+	if ((u32)was == tid)
+		becomes |= was & WALL_MAIN;
+	if ((u32)was == tid ? !(was & WALL_PRIMED) || was == becomes : was != 0)
+		return;
+	wall_add(worth(becomes), now, false, true);
+	if (__sync_val_compare_and_swap(unit, was, becomes) == was)
+		becomes = was;
+	if (becomes)
+		wall_add(-worth(becomes), now, false, true);
+	/* it may have had its last switch since it was found alive */
+	if (LOAD32(task, TASK_EXIT_STATE) != 0)
+		wall_left(tid);
+}
+
+/*
+ * Whether a task clearly does something else than its unit says. A task that is preempted after it
+ * had set itself to sleep is runnable, and does not look it.
+ */
+inline_always bool wall_contradicted(u64 unit, u64 task, u32 state)
+{
+	u32 field = field_of(unit);
+
+	if (LOAD32(task, TASK_ON_CPU))
+		return field != WALL_RUNNING;
+	if (state == 0)
+		return field != away_field(task, true, 0);
+	return field == WALL_RUNNING;
+}
+
+#else
+
+inline_always void wall_left(u32 tid)
+{
+}
+
+inline_always void wall_execed(u64 task, u32 tid, u32 old_tid)
+{
+}
+
+inline_always void wall_prime(u64 task, u32 tid, u32 state)
+{
+}
+
+#endif

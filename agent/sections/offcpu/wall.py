@@ -1,0 +1,307 @@
+"""Where the wall time of a scoped run went: the object ``wall`` of its evidence, and its checks."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.evidence.checks import Check
+from agent.model import Json
+from agent.sections.fold import milliseconds
+from agent.sections.offcpu.evidence import reason_name
+from agent.sections.offcpu.layout import (
+    WALL_BEGUN,
+    WALL_COUNTS,
+    WALL_ENDED,
+    WALL_EXECED,
+    WALL_FIELDS,
+    WALL_HEAD,
+    WALL_IS_BLOCKED,
+    WALL_IS_COMPUTING,
+    WALL_IS_EMPTY,
+    WALL_IS_STOPPED,
+    WALL_IS_UNKNOWN,
+    WALL_IS_WAITING,
+    WALL_PHASE,
+    WALL_PHASES,
+    WALL_ROW,
+    WALL_STATES,
+)
+from agent.streams.collect.observed import Observed
+from agent.streams.collect.task_summaries import command
+
+NAMES = {
+    "computing": WALL_IS_COMPUTING,
+    "waiting_for_cpu": WALL_IS_WAITING,
+    "blocked": WALL_IS_BLOCKED,
+    "stopped": WALL_IS_STOPPED,
+    "no_task": WALL_IS_EMPTY,
+    "unknown": WALL_IS_UNKNOWN,
+}
+"""The states by their names, in the order in which they are tried; at last what is unknown."""
+
+TOP = 20
+UNSEEN_BOUND, UNSEEN_SLACK_NS = 0.01, 1_000_000
+
+OF_THE_WHOLE_MACHINE = "a run of the whole machine has none: some task of it computes at any moment"
+SWITCHED_OFF = 'the run was started with "wall": false'
+WITHOUT_OFFCPU = "it needs the section offcpu, which was not measured"
+NOT_ENDED = "its end was not noted: the supervisor was lost, or could not note it"
+
+HEAD_DTYPE = np.dtype(
+    {
+        "names": ["word", "since", "mains", "phase_ns"],
+        "formats": ["u8", "u8", "u8", ("u8", WALL_PHASES)],
+        "offsets": [0, 8, 16, 64],
+        "itemsize": WALL_HEAD,
+    }
+)
+"""struct wall_time of wall.h."""
+
+_CELLS = (WALL_PHASES, WALL_STATES)
+_SUMS = 8 * WALL_PHASES * WALL_STATES
+ROW_DTYPE = np.dtype(
+    {
+        "names": ["ns", "open", "cpu_ns", "idle_ns", *WALL_COUNTS],
+        "formats": [
+            *((kind, _CELLS) for kind in ("i8", "i8")),
+            *((kind, WALL_PHASES) for kind in ("i8", "i8")),
+            *("u8" for _ in WALL_COUNTS),
+        ],
+        "offsets": [
+            0,
+            _SUMS,
+            2 * _SUMS,
+            2 * _SUMS + 8 * WALL_PHASES,
+            *(2 * _SUMS + 16 * WALL_PHASES + 8 * i for i in range(len(WALL_COUNTS))),
+        ],
+        "itemsize": WALL_ROW,
+    }
+)
+"""struct wall_row of wall.h."""
+
+END_DTYPE = np.dtype([("comm", "S16"), ("reason", "u4"), ("count", "u4"), ("ns", "u8")])
+"""struct wall_end of wall.h; the reason's upper half is the phase."""
+PHASE_SHIFT = 16
+
+
+@dataclass(frozen=True, slots=True)
+class BlockedUntil:
+    """Time for which the scope was blocked until tasks of one command were woken from one call."""
+
+    reason: int
+    command: str
+    ns: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class WallTime:
+    """The wall time of a run that has ended; times in ns."""
+
+    by_state: Mapping[str, int]
+    """Of each of NAMES; their sum is ``lasted``, if the kernel side has made no error."""
+    lasted: int
+    before: int
+    """From the start of the run to the beginning."""
+    after: int
+    """From the end to the stop of the run."""
+    execed: bool
+    """Whether it began with the exec of the command."""
+    exited: bool
+    """Whether it ended with the command's process."""
+    cpu: int
+    """CPU time of all tasks in scope."""
+    idle: int
+    """Waiting for a CPU that had nothing to do, and had to wake up."""
+    blocked: tuple[BlockedUntil, ...]
+    """What ended the time that all were blocked, the longest first; some found no place."""
+    counts: Mapping[str, int]
+    tasks: tuple[int, ...]
+    """Tasks at the end, by what they do (WALL_FIELDS), as the states have been found from."""
+    units: tuple[int, ...]
+    """The same, counted task by task."""
+
+
+def read_wall(
+    table: NDArray[np.uint8],
+    units: NDArray[np.uint64],
+    ends: NDArray[np.void],
+    start_ns: int,
+    stop_ns: int,
+) -> WallTime | None:
+    """Read the tables of a run that has ended; None if the end was not noted.
+
+    ``table``: struct wall_time, followed by a struct wall_row for each CPU; ``units``: one of each
+    task that has one, otherwise 0; ``ends``: END_DTYPE.
+    """
+    (head,) = table[:WALL_HEAD].view(HEAD_DTYPE)
+    rows = table[WALL_HEAD:].view(ROW_DTYPE)
+    word, phases = int(head["word"]), [int(ns) for ns in head["phase_ns"]]
+    if word >> WALL_PHASE != WALL_ENDED:
+        return None
+    # the sums are differences of moments: they may have wrapped around, and do again
+    ns = rows["ns"].sum(axis=0)
+    execed = phases[WALL_EXECED] != 0
+    phase = WALL_EXECED if execed else WALL_BEGUN
+    began, ended = phases[phase], phases[WALL_ENDED]
+    by_state = {name: int(ns[phase, state]) for name, state in NAMES.items()}
+    if not execed:
+        # a run that ends with its tree ended before that was noticed
+        noticed_after = max(min(ended - stop_ns, by_state["no_task"]), 0)
+        by_state["no_task"] -= noticed_after
+        ended -= noticed_after
+    return WallTime(
+        by_state=by_state,
+        lasted=ended - began,
+        before=began - start_ns,
+        after=max(stop_ns - ended, 0),
+        execed=execed,
+        exited=execed and int(head["mains"]) == 0,
+        cpu=int(rows["cpu_ns"].sum(axis=0)[phase]),
+        idle=int(rows["idle_ns"].sum(axis=0)[phase]),
+        blocked=tuple(_blocked_until(ends, phase)),
+        counts={name: int(rows[name].sum()) for name in WALL_COUNTS},
+        tasks=tuple(_field(word, *bounds) for bounds in _bounds()),
+        units=_count_units(units),
+    )
+
+
+def _blocked_until(ends: NDArray[np.void], phase: int) -> list[BlockedUntil]:
+    """Return the rows of a phase, summed over CPUs, the longest first."""
+    rows = ends[(ends["count"] != 0) & (ends["reason"] >> PHASE_SHIFT == phase)]
+    summed: dict[tuple[int, str], tuple[int, int]] = {}
+    for row in rows:
+        key = int(row["reason"]) & (1 << PHASE_SHIFT) - 1, command(row["comm"])
+        ns, count = summed.get(key, (0, 0))
+        summed[key] = ns + int(row["ns"]), count + int(row["count"])
+    found = [BlockedUntil(*key, *sums) for key, sums in summed.items()]
+    return sorted(found, key=lambda until: (-until.ns, until.reason, until.command))
+
+
+def _bounds() -> Iterator[tuple[int, int]]:
+    """Yield the first and the last position, exclusive, of each field of the word."""
+    return zip(WALL_FIELDS, (*WALL_FIELDS[1:], WALL_PHASE), strict=True)
+
+
+def _field(word: int, first: int, end: int) -> int:
+    return word >> first & (1 << end - first) - 1
+
+
+def _count_units(units: NDArray[np.uint64]) -> tuple[int, ...]:
+    fields = units[units != 0] >> np.uint64(32) & np.uint64(63)
+    return tuple(int(np.count_nonzero(fields == position)) for position in WALL_FIELDS)
+
+
+def wall_of(observed: Observed, start_ns: int, stop_ns: int) -> WallTime | None:
+    """Return the wall time of a run that measured it; None if its end was not noted."""
+    table = np.frombuffer(observed.tables["wall"], np.uint8)
+    units = np.frombuffer(observed.tables["wall_units"], np.uint64)
+    ends = np.frombuffer(observed.tables["wall_ends"], END_DTYPE)
+    return read_wall(table, units, ends, start_ns, stop_ns)
+
+
+def lacking(scoped: bool, wanted: bool, armed: bool, no_wall: str) -> str:
+    """Return why a run has no wall time, in words; empty if it should have it.
+
+    ``armed``: whether ``offcpu`` is; ``no_wall``: what the kernel side has against it.
+    """
+    if not scoped:
+        return OF_THE_WHOLE_MACHINE
+    if not wanted:
+        return SWITCHED_OFF
+    return no_wall if armed else WITHOUT_OFFCPU
+
+
+def evidence(wall: WallTime | None, reason: str = "") -> Json:
+    """Return the object ``wall``. ``reason``: why there is none."""
+    if wall is None:
+        return {"available": False, "reason": reason or NOT_ENDED}
+    computing = wall.by_state["computing"]
+    waiting = wall.by_state["waiting_for_cpu"]
+    shown = wall.blocked[:TOP]
+    return {
+        "available": True,
+        "wall_ms": milliseconds(wall.lasted),
+        "began": "exec" if wall.execed else "start",
+        "ended": "exit" if wall.exited else "stop",
+        "before_ms": milliseconds(wall.before),
+        "after_ms": milliseconds(wall.after),
+        "states": {
+            name: {"ms": milliseconds(ns), "share": _ratio(ns, wall.lasted)}
+            for name, ns in wall.by_state.items()
+        },
+        "cpu_ms": milliseconds(wall.cpu),
+        "at_once": _ratio(wall.cpu, computing),
+        "for_idle_cpu_ms": milliseconds(wall.idle),
+        "for_busy_cpu_ms": milliseconds(waiting - wall.idle),
+        "blocked_until": [
+            {
+                "reason": reason_name(until.reason),
+                "command": until.command,
+                "ms": milliseconds(until.ns),
+                "count": until.count,
+            }
+            for until in shown
+        ],
+        "blocked_other_ms": milliseconds(
+            wall.by_state["blocked"] - sum(until.ns for until in shown)
+        ),
+        "changes": wall.counts["adds"],
+        "unseen": wall.counts["unseen"],
+        "unseen_ms": milliseconds(wall.counts["unseen_ns"]),
+    }
+
+
+def _ratio(part: int, whole: int) -> float | None:
+    return round(part / whole, 6) if whole else None
+
+
+def checks(wall: WallTime, contradicted: int | None) -> Iterator[Check]:
+    """Compare the wall time with the clock, and its tasks with themselves and with the kernel's."""
+    consequence = "The states of wall are not to be relied on"
+    yield Check(
+        "wall_sum",
+        "ns",
+        sum(wall.by_state.values()),
+        wall.lasted,
+        0,
+        0,
+        standard="the clock, from the beginning to the end",
+        consequence=consequence,
+    )
+    apart = sum(abs(a - b) for a, b in zip(wall.tasks, wall.units, strict=True))
+    tasks = sum(wall.units)
+    yield Check(
+        "wall_tasks",
+        "tasks",
+        tasks - apart - wall.counts["displaced"],
+        tasks,
+        0,
+        0,
+        standard="what each task was last seen to do",
+        consequence=consequence,
+    )
+    if contradicted is not None:
+        yield Check(
+            "wall_states",
+            "tasks",
+            tasks - contradicted,
+            tasks,
+            0,
+            0,
+            consequence="Some tasks did something else at the stop than wall has them do. "
+            + consequence,
+        )
+    yield Check(
+        "wall_unseen",
+        "ns",
+        wall.lasted - wall.counts["unseen_ns"] - wall.by_state["unknown"],
+        wall.lasted,
+        UNSEEN_BOUND,
+        UNSEEN_SLACK_NS,
+        standard="the clock",
+        consequence="For the rest, changes of tasks went unseen: take the states of wall as "
+        "uncertain by that much",
+    )

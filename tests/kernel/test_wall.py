@@ -1,0 +1,404 @@
+"""Where the wall time went: against what the measured programs know of themselves.
+
+The test's own process is pinned to another CPU than the command: it would otherwise learn of things
+up to a millisecond late, and keep the command from its CPU.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes.cgroups import made, mounted
+from fakes.checks import checks_of
+from fakes.durations import now_ms
+from fakes.needs import lacking
+from fakes.proc import state
+from fakes.program import PROGRAMS, program
+from fakes.real_agent import RealAgent, hooks
+from fakes.waiting import eventually
+
+from agent.model import TIMINGS, Json
+
+pytestmark = pytest.mark.usefixtures("as_from_a_shell")
+
+OURS, THEIRS = {0}, {1}
+WITHIN, AT_LEAST_MS = 0.01, 1.0
+CLOCKS_APART_MS = 0.002
+"""By how much the scheduler and the agent may date the same change differently."""
+CLOCKS_APART_AT_EXIT_MS = 0.005
+"""The same in short commands: what explains it is not known of a task's last turn."""
+EXEC_MS = 4.0
+"""An exec takes one to two; a turn of another task on its CPU is longer."""
+ATTEMPTS = 5
+BY_CLOCK, *OTHERS = TIMINGS
+EACH_TIMING = [BY_CLOCK, *(pytest.param(t, marks=pytest.mark.thorough) for t in OTHERS)]
+STATES = ("computing", "waiting_for_cpu", "blocked", "stopped", "no_task", "unknown")
+CHECKS = ("wall_sum", "wall_tasks", "wall_states", "wall_unseen")
+PYTHON = [sys.executable, "-ISE"]
+
+
+@pytest.fixture(autouse=True)
+def apart() -> Iterator[None]:
+    """Pin this process, and let it have its CPU whenever it wants; its children are as others."""
+    before = os.sched_getaffinity(0)
+    if not before >= OURS | THEIRS:
+        lacking("two CPUs")
+    os.sched_setaffinity(0, OURS)
+    os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1))
+    yield
+    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    os.sched_setaffinity(0, before)
+
+
+@dataclass
+class Measured:
+    """A command that was measured from its exec to its end."""
+
+    evidence: Json
+    wall_ms: float
+    """From just before its exec to when its parent knew of its end."""
+    cpu_ms: float
+    """CPU time since then, with that of its children, by the kernel's account."""
+    waited_ms: float
+    """For how long its first thread waited for a CPU since then, by the kernel's account."""
+
+    @property
+    def execing_ms(self) -> float:
+        """Return how long the exec took, from the note before it to the event after it."""
+        return self.wall_ms - float(self.wall["wall_ms"])
+
+    @property
+    def computed_ms(self) -> float:
+        """Return the CPU time since the exec, as far as the scheduler is right about it.
+
+        Where its clock stands still while a task waits for an idle CPU to wake up, it counts that
+        as CPU time of the task (docs/explanation/task-accounts.md).
+        """
+        explained = float(checks_of(self.evidence)["cpu_time"]["explained"]) / 1e6
+        return self.cpu_ms - self.execing_ms - explained
+
+    def close(self, ours: float, theirs: float, apart_ms: float = CLOCKS_APART_MS) -> None:
+        """Assert that two figures agree, given that two clocks were read at each change."""
+        apart = AT_LEAST_MS + apart_ms * self.wall["changes"]
+        assert ours == pytest.approx(theirs, rel=WITHIN, abs=apart)
+
+    @property
+    def wall(self) -> Any:
+        return self.evidence["wall"]
+
+    def ms(self, name: str) -> float:
+        return float(self.wall["states"][name]["ms"])
+
+
+HOLD = """
+import os, signal, sys, time
+file = os.open(sys.argv[1], os.O_WRONLY | os.O_CLOEXEC)
+own = os.open("/proc/self/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+os.kill(os.getpid(), signal.SIGSTOP)
+waited = int(os.read(own, 100).split()[1])
+os.write(file, b"%d %d %d" % (waited, time.process_time_ns(), time.monotonic_ns()))
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+class Held:
+    """A process that has stopped itself, and executes a command when it is released.
+
+    Just before that it notes what it has taken so far, which is not the command's.
+    """
+
+    def __init__(self, command: Sequence[str], on: set[int]) -> None:
+        self._note = Path(f"/tmp/cba-held-{os.getpid()}")
+        self._note.touch()
+        holding = [*PYTHON, "-c", HOLD, str(self._note), *command]
+        self.pid = os.posix_spawn(holding[0], holding, os.environ)
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOWAIT)
+        os.sched_setaffinity(self.pid, on)
+
+    def run(self) -> tuple[float, float, float]:
+        """Release it; return the figures of `Measured`, in ms."""
+        os.kill(self.pid, signal.SIGCONT)
+        os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        ended = time.monotonic_ns()
+        _, all_waited = schedstat(self.pid)
+        _, status, usage = os.wait4(self.pid, 0)
+        assert os.waitstatus_to_exitcode(status) == 0
+        waited, cpu, began = map(int, self._note.read_text().split())
+        self._note.unlink()
+        total = (usage.ru_utime + usage.ru_stime) * 1000
+        return (ended - began) / 1e6, total - cpu / 1e6, all_waited - waited / 1e6
+
+
+def schedstat(pid: int) -> tuple[float, float]:
+    """Return CPU time and time waited for a CPU of a process's first thread, in ms."""
+    cpu, waited, _ = map(int, Path(f"/proc/{pid}/schedstat").read_text().split())
+    return cpu / 1e6, waited / 1e6
+
+
+def measured(
+    agent: RealAgent,
+    *command: str,
+    on: set[int] = THEIRS,
+    meanwhile: Callable[[int], None] = lambda pid: None,
+    **body: Any,
+) -> Measured:
+    """Run a command that is held until the agent measures it, pinned to CPUs.
+
+    Again, if changes went unseen, as they do on some kernels while process 1 runs, or if its exec
+    had to wait for a CPU.
+    """
+    for _ in range(ATTEMPTS):
+        child = Held(command, on)
+        with agent.run(scope={"pid": child.pid}, **body) as run:
+            aside = threading.Thread(target=meanwhile, args=(child.pid,))
+            aside.start()
+            seen = child.run()
+            aside.join()
+        done = Measured(run.evidence, *seen)
+        if done.wall["available"] and not done.wall["unseen"] and done.execing_ms < EXEC_MS:
+            break
+    sound(run.evidence)
+    assert (done.wall["began"], done.wall["ended"]) == ("exec", "exit")
+    assert done.wall["wall_ms"] < done.wall_ms + 0.1
+    assert done.execing_ms < EXEC_MS + done.waited_ms
+    return done
+
+
+def known(agent: RealAgent, way: str, folder: Path, **options: Any) -> tuple[Measured, Json]:
+    """Run a way of programs/budget.py; return it with what it knows of itself."""
+    file = folder / "facts"
+    done = measured(agent, *PYTHON, str(PROGRAMS / "budget.py"), way, str(file), **options)
+    return done, json.loads(file.read_text())
+
+
+def sound(evidence: Json) -> None:
+    """Check what holds in every run: the sum is exact, and the run's own checks pass."""
+    wall = evidence["wall"]
+    assert wall["available"], wall["reason"]
+    assert tuple(wall["states"]) == STATES
+    ns = [round(found["ms"] * 1e6) for found in wall["states"].values()]
+    assert sum(ns) == round(wall["wall_ms"] * 1e6)
+    assert all(ns_of >= 0 for ns_of in ns)
+    for name in CHECKS:
+        check = checks_of(evidence)[name]
+        assert check["pass"], check
+    edges = wall["before_ms"] + wall["wall_ms"] + wall["after_ms"]
+    assert edges == pytest.approx(evidence["duration_s"] * 1000, abs=AT_LEAST_MS)
+
+
+@pytest.mark.parametrize("timing", EACH_TIMING)
+def test_computing_sleeping_and_waiting_for_the_disk(
+    agent: RealAgent, tmp_path: Path, timing: str
+) -> None:
+    done, facts = known(agent, "phases", tmp_path, timing=timing)
+    on_cpu_or_waiting = done.ms("computing") + done.ms("waiting_for_cpu")
+    done.close(on_cpu_or_waiting, done.cpu_ms - done.execing_ms + done.waited_ms)
+    if timing == "clock":
+        done.close(done.ms("computing"), done.computed_ms)
+    assert done.wall["cpu_ms"] == done.ms("computing")
+    assert done.ms("blocked") + done.ms("waiting_for_cpu") > facts["slept_ms"]
+    assert done.wall["at_once"] == pytest.approx(1, abs=WITHIN)
+    assert done.ms("stopped") == 0
+
+
+@pytest.mark.parametrize("timing", EACH_TIMING)
+def test_another_program_on_the_same_cpu(agent: RealAgent, tmp_path: Path, timing: str) -> None:
+    loop = "while True: pass"
+    with subprocess.Popen([*PYTHON, "-c", loop]) as other:
+        os.sched_setaffinity(other.pid, THEIRS)
+        try:
+            done, _ = known(agent, "loop", tmp_path, timing=timing)
+        finally:
+            other.kill()
+    on_cpu_or_waiting = done.ms("computing") + done.ms("waiting_for_cpu")
+    done.close(on_cpu_or_waiting, done.cpu_ms - done.execing_ms + done.waited_ms)
+    assert done.ms("waiting_for_cpu") == pytest.approx(done.waited_ms, rel=0.03)
+    assert done.ms("waiting_for_cpu") > 0.5 * done.ms("computing"), "they took turns"
+    busy = done.wall["for_busy_cpu_ms"]
+    assert busy == pytest.approx(done.ms("waiting_for_cpu"), rel=WITHIN, abs=AT_LEAST_MS)
+    assert done.ms("blocked") < AT_LEAST_MS + 0.1 * done.ms("computing")
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("timing", TIMINGS)
+def test_a_pool_of_threads(agent: RealAgent, tmp_path: Path, timing: str) -> None:
+    """All sleep for as long as the union of their own logs leaves."""
+    done, facts = known(agent, "pool", tmp_path, timing=timing)
+    blocked, waiting, asleep = done.ms("blocked"), done.ms("waiting_for_cpu"), facts["all_slept_ms"]
+    # the logs take what follows a sleep, until the thread is on a CPU, for sleep
+    assert blocked < asleep * 1.02 + AT_LEAST_MS
+    assert blocked + waiting > asleep * 0.98 - AT_LEAST_MS
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("timing", TIMINGS)
+def test_a_pipeline(agent: RealAgent, timing: str) -> None:
+    """On one CPU the programs compute one after the other, and sleep when both do."""
+    source = "for i in $(seq 40); do sleep 0.01; echo $i; done"
+    pipe = f"({source}) | sort -n | wc -l >/dev/null"
+    done = measured(agent, "/bin/sh", "-c", pipe, timing=timing)
+    assert done.wall["cpu_ms"] == done.ms("computing")
+    assert done.ms("blocked") > 400 * 0.9
+    if timing == "clock":
+        done.close(done.ms("computing"), done.computed_ms, CLOCKS_APART_AT_EXIT_MS)
+
+
+@pytest.mark.parametrize("timing", EACH_TIMING)
+def test_twenty_commands(agent: RealAgent, timing: str) -> None:
+    script = "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do sleep 0.01; done"
+    done = measured(agent, "/bin/sh", "-c", script, timing=timing)
+    assert done.ms("blocked") + done.ms("waiting_for_cpu") > 199
+    if timing == "clock":
+        done.close(done.ms("computing"), done.computed_ms, CLOCKS_APART_AT_EXIT_MS)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("timing", TIMINGS)
+def test_a_second_stopped(agent: RealAgent, tmp_path: Path, timing: str) -> None:
+    def go_on(pid: int) -> None:
+        eventually(lambda: state(pid) != "T")
+        eventually(lambda: state(pid) == "T")
+        time.sleep(1.0)
+        os.kill(pid, signal.SIGCONT)
+
+    done, facts = known(agent, "stop", tmp_path, meanwhile=go_on, timing=timing)
+    assert facts["stopped_ms"] >= 1000
+    # it learns of the end when it is on a CPU again
+    least = facts["stopped_ms"] * (1 - WITHIN) - done.ms("waiting_for_cpu")
+    assert least < done.ms("stopped") < facts["stopped_ms"] + AT_LEAST_MS
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("timing", TIMINGS)
+def test_it_ends_with_the_last_thread(agent: RealAgent, tmp_path: Path, timing: str) -> None:
+    done, _ = known(agent, "leader", tmp_path, timing=timing)
+    assert done.ms("blocked") > 195
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("timing", TIMINGS)
+def test_it_is_as_long_as_seen_from_outside(agent: RealAgent, timing: str) -> None:
+    """Longer only by what the release and the exec take."""
+    longer = []
+    for _ in range(10):
+        done = measured(agent, "/bin/sleep", "0.05", timing=timing)
+        longer.append(done.execing_ms)
+    assert sorted(longer)[5] < 3, longer
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("timing", TIMINGS)
+def test_two_at_once(agent: RealAgent, timing: str) -> None:
+    """Two loops on two CPUs: twice the CPU time in a second of computing."""
+    loop = "x=0; while [ $x -lt 200000 ]; do x=$((x+1)); done"
+    both = " & ".join(f"taskset -c {cpu} sh -c '{loop}'" for cpu in (0, 1))
+    done = measured(agent, "/bin/sh", "-c", f"{both}; wait", on={0, 1}, timing=timing)
+    assert 1.05 < done.wall["at_once"] <= 2
+    assert done.wall["cpu_ms"] == pytest.approx(done.cpu_ms, rel=0.02, abs=2 * AT_LEAST_MS)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("timing", TIMINGS)
+def test_what_it_leaves_behind_is_not_its_own(agent: RealAgent, timing: str) -> None:
+    child = Held(["/bin/sh", "-c", "sleep 0.5 & sleep 0.1"], THEIRS)
+    with agent.run(scope={"pid": child.pid}, timing=timing) as run:
+        child.run()
+        time.sleep(0.2)
+    sound(run.evidence)
+    wall = run.evidence["wall"]
+    assert (wall["began"], wall["ended"]) == ("exec", "exit")
+    assert 100 <= wall["wall_ms"] < 200
+    assert wall["after_ms"] >= 200
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("timing", TIMINGS)
+def test_a_process_that_executes_nothing(agent: RealAgent, timing: str) -> None:
+    """Its wall time is the run's: it was asleep as that began, and still is at its stop."""
+    with program("blocked") as blocked:
+        os.sched_setaffinity(blocked.pid, THEIRS)
+        for _ in range(ATTEMPTS):
+            eventually(lambda: state(blocked.pid) == "S")
+            before = schedstat(blocked.pid)
+            with agent.run(scope=blocked.scope, timing=timing) as run:
+                blocked.work("spin 0.2")
+                slept = blocked.work("sleep 0.3")["ms"]
+            cpu, waiting = (b - a for a, b in zip(before, schedstat(blocked.pid), strict=True))
+            if not run.evidence["wall"]["unseen"]:
+                break
+    sound(run.evidence)
+    wall = run.evidence["wall"]
+    assert (wall["began"], wall["ended"]) == ("start", "stop")
+    on, waited, off = (wall["states"][n]["ms"] for n in ("computing", "waiting_for_cpu", "blocked"))
+    assert on + waited == pytest.approx(cpu + waiting, rel=0.02, abs=2 * AT_LEAST_MS)
+    assert off > slept - AT_LEAST_MS
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("timing", TIMINGS)
+def test_a_cgroup_that_is_empty_for_a_while(agent: RealAgent, timing: str) -> None:
+    """A task counts from when it is moved there, asleep, until it is moved away, asleep."""
+    mount = mounted("cgroup2")
+    if mount is None:
+        lacking("a hierarchy of cgroups v2")
+    with (
+        program("blocked") as blocked,
+        made(mount) as path,
+        agent.run(scope={"cgroup": f"/{path.name}"}, timing=timing) as run,
+    ):
+        time.sleep(0.2)
+        times = [now_ms()]
+        for group in (path, mount):
+            (group / "cgroup.procs").write_text(str(blocked.pid))
+            times.append(now_ms())
+            time.sleep(0.3)
+            times.append(now_ms())
+    sound(run.evidence)
+    states = run.evidence["wall"]["states"]
+    entering, entered, leaving, left, _ = times
+    assert leaving - entered - AT_LEAST_MS < states["blocked"]["ms"] < left - entering
+    assert states["no_task"]["ms"] > 490
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("timing", TIMINGS)
+def test_many_tasks_and_switches(agent: RealAgent, timing: str) -> None:
+    """A storm of short threads and processes on both CPUs leaves no drift behind."""
+    script = "for i in $(seq 150); do (true | cat | true) & done; wait"
+    done = measured(agent, "/bin/bash", "-c", script, on={0, 1}, timing=timing)
+    done.close(done.wall["cpu_ms"], done.cpu_ms - done.execing_ms, CLOCKS_APART_AT_EXIT_MS)
+
+
+@pytest.mark.parametrize("timing", EACH_TIMING)
+def test_it_can_be_switched_off(agent: RealAgent, timing: str) -> None:
+    with (
+        program("blocked") as blocked,
+        agent.run(scope=blocked.scope, timing=timing, wall=False) as run,
+    ):
+        blocked.work("sleep 0.01")
+    wall = run.evidence["wall"]
+    assert not wall["available"]
+    assert '"wall": false' in wall["reason"]
+    if timing == "accounting":
+        assert "sched_wakeup" not in hooks(run.evidence), "nothing of it is attached"
+
+
+def test_where_there_is_none_it_says_why(agent: RealAgent) -> None:
+    with agent.run() as whole:
+        pass
+    assert "whole machine" in whole.evidence["wall"]["reason"]
+    with (
+        program("blocked") as blocked,
+        agent.run(scope=blocked.scope, sections=["runqlat", "exec"]) as run,
+    ):
+        blocked.work("sleep 0.01")
+    assert "offcpu" in run.evidence["wall"]["reason"]

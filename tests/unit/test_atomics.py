@@ -1,0 +1,46 @@
+"""Whether programs may use the atomic instructions that the wall time needs."""
+
+import errno
+import os
+from typing import NoReturn
+
+import pytest
+
+from agent.sections.offcpu.probe import WALL
+from agent.streams.shared import bpf
+from agent.streams.shared.plan import Plan
+from agent.streams.supervisor import supervisor
+from agent.streams.supervisor.atomics import ATOMICS
+
+ENOTSUPP = 524
+SCOPED = Plan(scoped=True, details=(WALL.name,)).possible()
+
+
+def refuse_with(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def refuse(name: str, code: bytes) -> NoReturn:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(bpf, "load_filter", refuse)
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, ENOTSUPP])
+def test_a_kernel_without_them_has_no_wall_time_and_everything_else(
+    monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    refuse_with(monkeypatch, number)
+    support = ATOMICS.support()
+    assert support.supported is False
+    assert support.code == ""
+    assert "atomic" in support.reason
+    assert supervisor._possible(SCOPED) == Plan(scoped=True)
+
+
+def test_what_cannot_be_tried_is_unknown_and_attempted(monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse_with(monkeypatch, errno.EPERM)
+    assert ATOMICS.support().supported is None
+    assert supervisor._possible(SCOPED) == SCOPED
+
+
+@pytest.mark.kernel
+def test_this_kernel_is_asked() -> None:
+    assert ATOMICS.support().supported in (True, False)

@@ -1,0 +1,141 @@
+"""The wall time as the evidence has it, from tables as the kernel side leaves them."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from fakes.walls import wall_table
+
+from agent.evidence.checks import Check
+from agent.sections.offcpu import wall
+from agent.sections.offcpu.layout import (
+    WALL_BEGUN,
+    WALL_BLOCKED,
+    WALL_EXECED,
+    WALL_RUNNING,
+    WALL_STOPPED,
+)
+from agent.sections.offcpu.wall import END_DTYPE, PHASE_SHIFT, WallTime, read_wall
+from agent.streams.shared import layout
+
+START, STOP = 1_000_000, 9_000_000
+NO_UNITS, NO_ENDS = np.zeros(8, np.uint64), np.zeros(4, END_DTYPE)
+
+
+def read(table: Any, units: Any = NO_UNITS, ends: Any = NO_ENDS) -> WallTime:
+    found = read_wall(table, units, ends, START, STOP)
+    assert found is not None
+    return found
+
+
+def units(*fields: int) -> Any:
+    """Return a table of units, the first of which is nobody's."""
+    return np.array([0, *(7 | field << 32 for field in fields)], np.uint64)
+
+
+def checks(found: WallTime, contradicted: int | None = 0) -> dict[str, Check]:
+    return {check.name: check for check in wall.checks(found, contradicted)}
+
+
+def test_from_the_start_to_the_stop() -> None:
+    found = read(
+        wall_table(begun=2_000_000, ended=8_000_000, computing=4_000_000, blocked=2_000_000)
+    )
+    evidence = wall.evidence(found)
+    assert (evidence["began"], evidence["ended"]) == ("start", "stop")
+    assert (evidence["before_ms"], evidence["wall_ms"], evidence["after_ms"]) == (1, 6, 1)
+    assert evidence["states"]["computing"] == {"ms": 4, "share": 0.666667}
+    assert evidence["states"]["stopped"] == {"ms": 0, "share": 0}
+    assert all(check.passed for check in checks(found).values())
+
+
+def test_a_run_that_ended_before_that_was_noticed() -> None:
+    table = wall_table(begun=START, ended=STOP + 500, computing=STOP - START - 7, no_task=507)
+    found = read(table)
+    assert found.lasted == STOP - START
+    assert found.by_state["no_task"] == 7
+    assert all(check.passed for check in checks(found).values())
+
+
+@pytest.mark.parametrize(("mains", "ended"), [(0, "exit"), (1, "stop")])
+def test_from_the_exec_on(mains: int, ended: str) -> None:
+    table = wall_table(begun=2_000_000, execed=3_000_000, ended=8_000_000, mains=mains, blocked=5)
+    evidence = wall.evidence(read(table))
+    assert (evidence["began"], evidence["ended"]) == ("exec", ended)
+    assert (evidence["before_ms"], evidence["wall_ms"]) == (2, 5)
+
+
+def test_nothing_is_divided_by_nothing() -> None:
+    evidence = wall.evidence(read(wall_table(begun=START, ended=START)))
+    assert evidence["states"]["computing"] == {"ms": 0, "share": None}
+    assert evidence["at_once"] is None
+
+
+def test_an_end_that_was_not_noted() -> None:
+    table = wall_table(begun=START, ended=STOP)
+    table[:8] = 0
+    assert read_wall(table, NO_UNITS, NO_ENDS, START, STOP) is None
+    assert wall.evidence(None) == {"available": False, "reason": wall.NOT_ENDED}
+
+
+def test_a_sum_that_is_off_by_a_nanosecond() -> None:
+    found = read(wall_table(begun=2_000_000, ended=8_000_000, computing=5_999_999))
+    assert not checks(found)["wall_sum"].passed
+
+
+def test_tasks_that_the_word_has_and_nobody_is() -> None:
+    word = 1 << WALL_RUNNING | 2 << WALL_BLOCKED
+    table = wall_table(begun=START, ended=STOP, word=word, computing=STOP - START)
+    assert checks(read(table, units(WALL_RUNNING, WALL_BLOCKED, WALL_BLOCKED)))["wall_tasks"].passed
+    for others in ((), (WALL_RUNNING, WALL_BLOCKED), (WALL_RUNNING, WALL_BLOCKED, WALL_STOPPED)):
+        assert not checks(read(table, units(*others)))["wall_tasks"].passed
+
+
+def test_a_task_that_does_something_else() -> None:
+    found = read(wall_table(begun=START, ended=STOP, computing=STOP - START))
+    assert not checks(found, contradicted=1)["wall_states"].passed
+    assert "wall_states" not in checks(found, contradicted=None)
+
+
+def test_what_went_unseen_is_bounded() -> None:
+    lasted = 10**9
+    found = read(wall_table(begun=1, ended=1 + lasted, computing=lasted - 10**8, unknown=10**8))
+    assert not checks(found)["wall_unseen"].passed
+    assert checks(found)["wall_sum"].passed
+
+
+def test_what_ended_the_time_that_all_were_blocked() -> None:
+    """Rows of the other phases are not counted, those of two CPUs are summed, the rest is said."""
+    ends = np.array(
+        [
+            (b"sh", layout.REASON_PAGE_FAULT | WALL_EXECED << PHASE_SHIFT, 2, 300),
+            (b"sh", layout.REASON_PAGE_FAULT | WALL_EXECED << PHASE_SHIFT, 1, 200),
+            (b"make", layout.REASON_UNKNOWN | WALL_EXECED << PHASE_SHIFT, 1, 400),
+            (b"sh", layout.REASON_PAGE_FAULT | WALL_BEGUN << PHASE_SHIFT, 9, 9_000),
+            (b"", 0, 0, 0),
+        ],
+        END_DTYPE,
+    )
+    table = wall_table(begun=START, execed=START, ended=STOP, blocked=1_000)
+    evidence = wall.evidence(read(table, ends=ends))
+    assert evidence["blocked_until"] == [
+        {"reason": "page_fault", "command": "sh", "ms": 0.0005, "count": 3},
+        {"reason": "unknown", "command": "make", "ms": 0.0004, "count": 1},
+    ]
+    assert evidence["blocked_other_ms"] == 0.0001
+
+
+@pytest.mark.parametrize(
+    ("scoped", "wanted", "armed", "no_wall", "reason"),
+    [
+        (False, True, True, "", wall.OF_THE_WHOLE_MACHINE),
+        (True, False, True, "", wall.SWITCHED_OFF),
+        (True, True, False, "", wall.WITHOUT_OFFCPU),
+        (True, True, True, "no atomics", "no atomics"),
+        (True, True, True, "", ""),
+    ],
+)
+def test_why_there_is_none(
+    scoped: bool, wanted: bool, armed: bool, no_wall: str, reason: str
+) -> None:
+    assert wall.lacking(scoped, wanted, armed, no_wall) == reason

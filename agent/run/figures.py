@@ -14,6 +14,7 @@ from agent.terminal.values import mapping, number, rows
 
 CPU = {"user_ms": "user CPU", "system_ms": "system CPU"}
 BLOCKED_IN = "blocked: "
+OF_WALL_TIME = "wall: "
 CALLS = "calls: "
 CALLED = ("futex", "fsync", "openat", "read", "write")
 MS, COUNT = "ms", "count"
@@ -80,9 +81,11 @@ class Figure(NamedTuple):
 
 
 def states(runs: Sequence[Figures]) -> list[Figure]:
-    """Return the states of the budget of wall time that any run has."""
-    names = dict.fromkeys(name for run in runs for name in run.states)
-    return [Figure(f"wall: {name}", MS, partial(Figures.state, name=name)) for name in names]
+    """Return the states of the budget of wall time in which any run was, in the budget's order."""
+    names = dict.fromkeys(name for run in runs for name, ms in run.states.items() if ms > 0)
+    return [
+        Figure(f"{OF_WALL_TIME}{name}", MS, partial(Figures.state, name=name)) for name in names
+    ]
 
 
 def times(runs: Sequence[Figures]) -> list[Figure]:

@@ -1,6 +1,6 @@
 """How two commands compare, as text: the result in a sentence, the gain, and what differs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agent.show.amounts import amount, p, percent, plain
@@ -94,7 +94,7 @@ def differences(
     found = [_difference(row) for row in shown]
     notes = max(cells(note) for *_, note in found)
     lines: list[tuple[str, ...]] = [
-        ("sums over tasks", "baseline", "optimized", "difference", ""),
+        (kind(shown), "baseline", "optimized", "difference", ""),
         *((*row, left(note, notes)) for *row, note in found),
     ]
     rest = comparison.get("not_tested")
@@ -105,6 +105,12 @@ def differences(
     ]
     body = [*grid(lines, columns), *filter(None, said)]
     return ["", *titled("Difference per run, medians", body, style)]
+
+
+def kind(figures: Sequence[Mapping[str, Any]]) -> str:
+    """Return what the figures are: only those of wall time do not sum up over tasks."""
+    of_wall_time = [str(figure.get("name")).startswith("wall: ") for figure in figures]
+    return "sums over tasks" if not any(of_wall_time) else "wall, sums over tasks"
 
 
 def further(figures: int, what: str) -> str:

@@ -16,6 +16,7 @@ from agent.show.comparison import (
     about,
     differences,
     further,
+    kind,
     sentence,
 )
 from agent.show.everything import fields
@@ -206,7 +207,7 @@ def _figures(
     if not listed:
         return []
     shown = listed if whole else listed[:SHOWN_FIGURES]
-    lines = [("sums over tasks", "median", "95 % interval", "range")]
+    lines = [(kind(shown), "median", "95 % interval", "range")]
     for row in shown:
         unit, median = row.get("unit"), mapping(row.get("median"))
         has_bounds = number(median.get("low")) is not None

@@ -116,7 +116,9 @@ def test_what_cannot_be_trusted_is_in_no_figure(unusable: dict[str, Any]) -> Non
 
 def test_a_budget_is_used_where_there_is_one() -> None:
     with_budget = evidence(wall={"states": {"computing": {"ms": 60}, "blocked": {"ms": 40}}})
+    with_budget["wall"]["states"]["stopped"] = {"ms": 0}
     side = alone(with_budget, with_budget)
+    assert "wall: stopped" not in [one["name"] for one in side["figures"]], "0 throughout"
     assert figure(side, "wall: computing")["median"]["middle"] == 60
     assert not [f for f in alone(evidence())["figures"] if f["name"].startswith("wall: ")]
 

@@ -276,6 +276,12 @@ def test_whatever_the_file_holds_it_is_text(data: st.DataObject) -> None:
         assert all(c.isprintable() or c == "\n" for c in text)
 
 
+def test_what_the_figures_are_is_said() -> None:
+    assert "sums over tasks  baseline" in brief(pairs())
+    with_budget = pairs(figures=[figure("wall: computing"), figure("blocked: read")])
+    assert "wall, sums over tasks  baseline" in brief(with_budget)
+
+
 def test_80_columns_hold_how_certain_a_difference_is() -> None:
     widest = figure("blocked: clock_nanosleep", baseline=100.1, optimized=200.2, unit="ms")
     text = brief(pairs(figures=[widest, {**widest, "outcome": "undecided", "detectable": 100.1}]))

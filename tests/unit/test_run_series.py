@@ -330,12 +330,12 @@ def test_a_seed_is_drawn_and_kept(agent: RunAgent, trace: Path) -> None:
 
 
 def test_a_difference_is_found_and_reported(agent: RunAgent, trace: Path) -> None:
-    done = pair(agent, trace, "sleep 0.1", "sleep 0.01", "--runs", 7, "--impl", "python")
+    done = pair(agent, trace, "sleep 0.3", "sleep 0.01", "--runs", 7, "--impl", "python")
     assert re.match(r"optimized takes [\d.]+ % less time \(", done.said)
     assert done.saved["comparison"]["outcome"] == "smaller"
     [report] = [json.loads(r.body) for r in agent.requests if r.route == "POST /report"]
     assert report["impl"] == "python"
-    assert report["baseline_ms"] > 100
+    assert report["baseline_ms"] > 300
     gain = 100 * (1 - report["optimized_ms"] / report["baseline_ms"])
     assert report["gain_pct"] == pytest.approx(gain)
     assert (report["baseline_success"], report["optimized_success"]) == (7, 7)

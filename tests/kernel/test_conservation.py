@@ -18,6 +18,7 @@ HACKBENCH = ("-g", "4", "-l", "1000")
 DIRECT, SYNCED = 1_000, 300
 LATE_SECONDS = 1.0
 
+OF_THE_WALL_TIME = ("wall_sum", "wall_tasks", "wall_states", "wall_unseen")
 OF_TASKS = (
     "context_switches",
     "forks",
@@ -123,7 +124,7 @@ def test_checks_stand_in_every_evidence(agent: RealAgent) -> None:
     """Evidence has checks even if next to nothing happened, or if the run has a single section."""
     with program("trees") as tree, agent.run(scope=tree.scope) as run:
         tree.work(json.dumps({"how": "itself", "marks": 1}))
-    assert checks_of(run.evidence).keys() == {*OF_TASKS, "cpu_time"}
+    assert checks_of(run.evidence).keys() == {*OF_TASKS, *OF_THE_WALL_TIME, "cpu_time"}
     assert run.evidence["completeness"]["verdict"] == "complete", run.evidence["completeness"]
     with agent.run(sections=["exec"]) as run:
         pass

@@ -300,7 +300,8 @@ inline_always u64 claim_unit(u64 *unit, u64 task, u32 tid, u32 field)
 
 	u64 was = __sync_lock_test_and_set(unit, becomes);
 
-	if (rarely(was != 0))
+	/* the same task's is one that an iterator has given it meanwhile */
+	if (rarely(was != 0 && (u32)was != tid))
 		add_to(&wall_row()->displaced, 1, true);
 	return worth(becomes) - worth(was);
 }

@@ -6,6 +6,7 @@ from statistics import median
 from agent.model import Json
 from agent.run.figures import Figures, states, times, verdict
 from agent.run.runs import Run
+from agent.statistics.estimate import FEWEST
 
 LEAST_SHARE = 0.2
 """Of the time that a run took longer: what is less explains little, and may be chance."""
@@ -16,11 +17,12 @@ ALL_REASONS = "blocked"
 def explained(runs: Sequence[Run], figures: Sequence[Figures], index: int) -> Json:
     """Return one run, its distance from the others, and in what it is beyond all of them.
 
-    ``beyond`` is null without evidence of that run.
+    ``beyond`` is null without evidence of that run, and with few others: by chance, one of three
+    runs has the most of something.
     """
     others = [run.wall_ms for run in (*runs[:index], *runs[index + 1 :])]
     excess = runs[index].wall_ms - median(others)
-    seen = verdict(runs[index].evidence) is not None
+    seen = verdict(runs[index].evidence) is not None and len(runs) >= FEWEST
     beyond = _beyond(figures, index, excess * LEAST_SHARE) if seen else None
     return {
         "round": runs[index].round + 1,

@@ -154,15 +154,13 @@ def _outlier(row: Mapping[str, Any]) -> str:
     excess = number(row.get("excess_ms")) or 0
     word = "more" if excess > 0 else "less"
     told = f"run {count(row.get('round'))}: {ms(row.get('ms'))}, {ms(abs(excess))} {word}"
-    if excess <= 0:
+    if excess <= 0 or not isinstance(row.get("beyond"), list):
         return told
-    if not isinstance(row.get("beyond"), list):
-        return f"{told}; it has no evidence"
     beyond = [
-        f"{ms(one.get('more_ms'))} more {printable(one.get('name'), LONGEST_FIGURE)}"
+        f"{printable(one.get('name'), LONGEST_FIGURE)} +{ms(one.get('more_ms'))}"
         for one in objects(row.get("beyond"))[:FEW]
     ]
-    return f"{told}; {', '.join(beyond) or 'nothing in its evidence stands out'}"
+    return f"{told} ({', '.join(beyond) or 'nothing in its evidence stands out'})"
 
 
 def _drift(drift: Mapping[str, Any]) -> str:

@@ -278,11 +278,11 @@ def test_every_field_of_a_series() -> None:
     runs = [
         Run(side, n, True, Ended(0, ms, 1.0, 1.0, None, 1), {"user_ms": 1, "system_ms": 1}, whole)
         for side in (BASELINE, OPTIMIZED)
-        for n, ms in enumerate([1.0, 1.1, 0.9, 1.0])
+        for n, ms in enumerate([1.0, 1.1, 0.9, 1.0, 1.0])
     ]
     slow = Ended(0, 9.0, 1.0, 1.0, None, 1)
     runs += [
-        Run(side, 4, True, slow, {"user_ms": 8000, "system_ms": 1}, whole)
+        Run(side, 5, True, slow, {"user_ms": 8000, "system_ms": 1}, whole)
         for side in (BASELINE, OPTIMIZED)
     ]
     plan = Plan({BASELINE: ["a"], OPTIMIZED: ["b"]}, most=5, seed=1)

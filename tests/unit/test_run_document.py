@@ -150,6 +150,12 @@ def test_a_slow_run_that_nothing_explains_is_not_explained() -> None:
     assert outlier["beyond"] is None, "which is not the same as nothing"
 
 
+def test_among_few_runs_none_is_explained() -> None:
+    slow = reasons(read=30, futex=45.0)
+    side = alone(*[reasons(read=30)] * 4, slow, times=[100.0, 101, 102, 101, 152])
+    assert side["wall_ms"]["outliers"][0]["beyond"] is None
+
+
 def test_a_time_that_is_not_known_in_every_run_explains_nothing() -> None:
     times = [100.0, 101, 102, 101, 100, 152]
     usual = [reasons(read=30) for n in range(5)]

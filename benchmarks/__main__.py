@@ -70,8 +70,15 @@ def _new_file(text: str) -> Path:
     return path
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that takes no abbreviations, and makes such parsers for the commands."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, **settings})
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m benchmarks",
         description="Measure what collecting costs, and how often a verdict is wrong.",
     )

@@ -11,7 +11,13 @@ LONGEST_QUOTED = 100
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose help and complaints survive a stream that cannot take them."""
+    """A parser whose help and complaints survive a stream that cannot take them.
+
+    It takes no abbreviations: a next version's option could make one of them ambiguous.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, **settings})
 
     def _print_message(self, message: str, file: Any = None) -> None:
         # argparse's own raises OSError before Python 3.12

@@ -79,6 +79,8 @@ class Measurement:
             else [f"{self._agent.url}/stop"]
         )
         cure = shlex.join(["curl", "-X", "POST", *url])
+        if path:  # where only who began it, and root, may end it
+            return f"{busy}; if its client is gone, its user or root can end it with: {cure}"
         return f"{busy}; if its client is gone, end it with: {cure}"
 
     def stop(self) -> Json:

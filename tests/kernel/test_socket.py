@@ -56,6 +56,8 @@ def test_a_user_measures_his_own_processes_and_no_others(path: Path) -> None:
         assert start(path, {"pid": own})[0] == 200, "root may"
         assert stop(path)[0] == 200
     assert start(path, {"pid": os.getpid()}, as_user(SOMEBODY))[0] == 403
+    status, answer = start(path, {"pid": 1}, as_user(SOMEBODY))
+    assert (status, answer["error"]) == (403, "forbidden_user"), "hidden from iterators or not"
 
 
 @pytest.mark.parametrize("ids", [(SOMEBODY, SOMEBODY, 0), (SOMEBODY, 0, 0), (0, SOMEBODY, 0)])

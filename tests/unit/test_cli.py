@@ -134,6 +134,8 @@ def test_a_bad_number_is_reported(
         (["9090"], "a port is given as --port 9090"),
         (["--prot", "9090"], "unrecognized argument '--prot' (did you mean --port?)"),
         (["--prot=9090"], "did you mean --port?"),
+        (["--por", "9090"], "unrecognized argument '--por' (did you mean --port?)"),
+        (["run", "--run", "3", "--", "true"], "unrecognized argument '--run' (did you mean --runs"),
         (["--zzz"], "unrecognized argument '--zzz'\n"),
         (["--port", "9090", "demo"], "the command demo must come first"),
         (["show", "a", "b"], "unrecognized argument 'b'"),

@@ -74,6 +74,12 @@ GOOD = {
 }
 
 
+def test_an_abbreviated_option_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        benchmarks(["verdicts", "--run", "1"])
+    assert "unrecognized arguments: --run 1" in capsys.readouterr().err
+
+
 def test_the_targets_pass_and_fail_by_their_own_row() -> None:
     good = result(pipe=GOOD, pgbench={"nothing": 1.0, "all": 1.01})
     rows = {row.text: row for row in ratio_rows(good)}

@@ -101,6 +101,8 @@ def test_a_connection_that_nobody_holds(connection: tuple[socket.socket, socket.
 def test_a_connection_that_is_not_there() -> None:
     nowhere = ScopeNumbers("caller", client=("127.0.0.1", 1), server=("127.0.0.1", 2))
     assert refusal(nowhere) == "caller_unknown"
+    with pytest.raises(ScopeError, match="belongs to another user than an agent that does not run"):
+        scopes.root_of(nowhere, nobody)
 
 
 OURSELVES = os.getpid()
@@ -129,6 +131,19 @@ def test_a_task_that_iterators_do_not_see_is_not_absent() -> None:
     """kill(2) finds processes of other users, and zombies, too."""
     assert refusal(ScopeNumbers("pid", os.getppid()), known()) == "process_not_shown"
     assert refusal(ScopeNumbers("pid", 1), known()) == "process_not_shown"
+
+
+@pytest.mark.parametrize("pid", [1, OURSELVES, OURSELVES + 1])
+def test_of_another_users_process_nothing_else_is_said(pid: int) -> None:
+    """Whether it is the agent's, or hidden from iterators, is not for the user who asks."""
+    identify = known(identity(OURSELVES + 1, parent=OURSELVES))
+    assert refusal(ScopeNumbers("pid", pid, owner=65_534), identify) == "forbidden_user"
+    assert refusal(ScopeNumbers("pid", NOBODYS, owner=65_534), identify) == "no_such_process"
+
+
+def test_a_user_may_not_measure_the_agent_that_is_his() -> None:
+    identify = {OURSELVES: identity(OURSELVES, uid=7)}.get
+    assert refusal(ScopeNumbers("pid", OURSELVES, owner=7), identify) == "scope_is_the_agent"
 
 
 def test_a_root_that_has_ended_may_still_have_its_number() -> None:

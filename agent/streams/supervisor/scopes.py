@@ -19,7 +19,9 @@ from agent.streams.supervisor.identities import Identify, Identity, ourselves
 def root_of(scope: ScopeNumbers, identify: Identify) -> Identity | None:
     """Return the process at the root of a scope's tree; None if it has none. Raises ScopeError."""
     if scope.kind == "pid":
-        return _owned(_not_ours(_living(scope.pid, identify), identify), scope.owner)
+        if scope.owner is not None:
+            _not_hidden(scope.pid, scope.owner, identify)
+        return _not_ours(_owned(_living(scope.pid, identify), scope.owner), identify)
     if scope.kind == "caller":
         pid = scope.pid or pid_behind(scope.client, scope.server)
         return _owned(_living(pid, identify), scope.owner)
@@ -29,13 +31,25 @@ def root_of(scope: ScopeNumbers, identify: Identify) -> Identity | None:
 def _owned(root: Identity, owner: int | None) -> Identity:
     """Refuse another user's process: its evidence says what it does."""
     if owner not in (None, root.uid):
-        raise ScopeError(
+        raise _forbidden(
             f"process {root.local_tgid} does not belong to uid {owner}, or acts for another user "
-            "too: over its socket the agent measures a user's own processes only, and everybody's "
-            "for root (sudo)",
-            code="forbidden_user",
+            "too"
         )
     return root
+
+
+def _not_hidden(pid: int, owner: int, identify: Identify) -> None:
+    """Refuse a process of which the kernel does not tell the user: it may be another's."""
+    if identify(pid) is None and process_exists(pid):
+        raise _forbidden(f"process {pid} is not known to belong to uid {owner}")
+
+
+def _forbidden(why: str) -> ScopeError:
+    return ScopeError(
+        f"{why}: over its socket the agent measures a user's own processes only, and everybody's "
+        "for root (sudo)",
+        code="forbidden_user",
+    )
 
 
 def _living(pid: int, identify: Identify) -> Identity:
@@ -89,7 +103,8 @@ def pid_behind(client: Address, server: Address) -> int:
     if not holders:
         raise ScopeError(
             "the process that made this request cannot be identified, for example because it is "
-            'outside the pid namespace of the agent; use {"pid": N} for the scope',
+            "outside the pid namespace of the agent, or belongs to another user than an agent that "
+            'does not run as root; use {"pid": N} for the scope, or the agent\'s Unix socket',
             code="caller_unknown",
         )
     # forked children may share the connection: the oldest process made it

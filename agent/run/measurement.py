@@ -13,6 +13,10 @@ from agent.model import Json
 from agent.run import signals
 
 POLL_S = 0.2
+ENDED_EARLY = (
+    "ended_early: another client, or the end of the agent, ended the run too early. What came "
+    "after is missing"
+)
 CLOCKS_APART = timedelta(seconds=2)
 """By how much two readings of when a process began may differ: the clock may have been set."""
 
@@ -90,11 +94,11 @@ class Measurement:
             with signals.blocked():
                 if self._agent.get("/status").get("run_id") == run_id:
                     return self._agent.post("/stop")
-                # somebody else has ended it, and what is in progress now may be theirs
-                return self._agent.get(f"/evidence/{run_id}")
+                # it has been ended, and what is in progress now may be somebody else's
+                return _whole_or_invalid(self._agent.get(f"/evidence/{run_id}"))
         except (AgentRefused, AgentUnreachable) as error:
             if evidence := self._logged(run_id):
-                return evidence
+                return _whole_or_invalid(evidence)
             raise NotMeasured(f"the evidence is lost: {error}") from error
 
     def _logged(self, run_id: str) -> Json | None:
@@ -107,6 +111,18 @@ class Measurement:
         if self._run_id:
             with contextlib.suppress(NotMeasured):
                 self.stop()
+
+
+def _whole_or_invalid(evidence: Json) -> Json:
+    """Return evidence of a run that we have not ended: whole if it ended with the last process."""
+    if evidence.get("ended_by") == "scope" or not isinstance(evidence.get("completeness"), dict):
+        return evidence
+    completeness = evidence["completeness"]
+    reasons = [*completeness.get("reasons", []), ENDED_EARLY]
+    return {
+        **evidence,
+        "completeness": {**completeness, "verdict": "invalid", "reasons": reasons},
+    }
 
 
 @contextlib.contextmanager

@@ -62,9 +62,13 @@ def test_it_waits_no_longer_than_allowed_and_stops_no_other_run(agent: RunAgent)
     assert "POST /stop" not in agent.routes
 
 
-def test_a_run_that_another_client_has_ended_still_has_its_evidence(agent: RunAgent) -> None:
-    """What is in progress by then is theirs."""
+@pytest.mark.parametrize(("ended_by", "told"), [("stop", True), ("scope", False)])
+def test_a_run_that_another_client_has_ended_is_not_taken_for_whole(
+    agent: RunAgent, ended_by: str, told: bool
+) -> None:
+    """Its evidence is kept. What is in progress by then is theirs."""
     agent.run_id = ""
+    agent.evidence = {**agent.evidence, "ended_by": ended_by}
 
     def taken_over(request: Request) -> None:
         if request.route == "GET /status" and agent.run_id:
@@ -74,7 +78,8 @@ def test_a_run_that_another_client_has_ended_still_has_its_evidence(agent: RunAg
     done = run(agent, ["true"])
     assert agent.routes[-1] == "GET /evidence/run-1"
     assert "POST /stop" not in agent.routes
-    assert "Verdict: " in done.stderr
+    assert ("Verdict: invalid" in done.stderr) == told
+    assert ("ended the run too early" in " ".join(done.stderr.split())) == told
 
 
 def test_an_agent_that_takes_the_number_for_another_process(agent: RunAgent) -> None:

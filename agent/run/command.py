@@ -13,13 +13,10 @@ from agent.exit_status import KILLED_BY, signal_name
 from agent.model import Json
 from agent.run import processes, signals
 from agent.run.around import Around, evidence_of
-from agent.run.held import CannotRun, Ended, find, held
+from agent.run.held import OWN_FAILURE, CannotRun, Ended, find, held
 from agent.run.options import Options
 from agent.run.telling import Teller
 from agent.terminal.output import OutputFailed
-
-OWN_FAILURE = 125
-"""Exit status of a failure before the command was run, as in env(1), nohup(1) and timeout(1)."""
 
 
 def run_command(arguments: Sequence[str], options: Options) -> int:

@@ -26,6 +26,8 @@ from agent.run import signals
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 """Exit statuses as in shells, for a command that cannot be run."""
+OWN_FAILURE = 125
+"""Exit status of a failure before the command was run, as in env(1), nohup(1) and timeout(1)."""
 
 _BEFORE = struct.Struct("=dd")
 """CPU time of the fork before it stops: user, system."""
@@ -43,6 +45,14 @@ class CannotRun(Exception):
     def __init__(self, command: str, number: int) -> None:
         super().__init__(f"cannot run {command}: {_why(command, number)}")
         self.status = NOT_FOUND if number == errno.ENOENT else NOT_EXECUTABLE
+
+
+class CannotHold(CannotRun):
+    """The command was not even tried: there was no process, descriptor or the like to hold it."""
+
+    def __init__(self, command: str, number: int) -> None:
+        super().__init__(command, number)
+        self.status = OWN_FAILURE
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +86,10 @@ class HeldCommand:
         self._floor = 0
 
     def hold(self) -> None:
-        """Wait until the child has stopped itself. Raises `CannotRun`."""
+        """Wait until the child has stopped itself. Raises `CannotHold`."""
         data = os.read(self._report, _BEFORE.size)
         if len(data) < _BEFORE.size:
-            raise CannotRun(self._command, _FAILED.unpack(data)[0] if data else errno.ECHILD)
+            raise CannotHold(self._command, _FAILED.unpack(data)[0] if data else errno.ECHILD)
         self._before = _BEFORE.unpack(data)
         os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
         self._floor = _resident_peak(self.pid) + GROWTH_UNTIL_EXEC
@@ -130,32 +140,35 @@ def held(
 
     It has this process's environment, directory, streams and terminal, and the signals that this
     one was started with; the descriptors ``discarded`` are /dev/null. It gets SIGTERM when this
-    process ends. Raises `CannotRun`.
+    process ends. Raises `CannotHold`.
     """
-    gate, opened = os.pipe()
-    report, reporting = os.pipe()
     parent = os.getpid()
     with contextlib.ExitStack() as stack:
-        stack.callback(os.close, opened)
-        stack.callback(os.close, report)
-        with signals.blocked() as mask:
-            process = _fork(arguments[0])
+        with _holding(arguments[0]), signals.blocked() as mask, contextlib.ExitStack() as childs:
+            gate, opened = os.pipe()
+            childs.callback(os.close, gate)
+            stack.callback(os.close, opened)
+            report, reporting = os.pipe()
+            childs.callback(os.close, reporting)
+            stack.callback(os.close, report)
+            process = os.fork()
             if process == 0:
                 os.close(opened)
                 _become(path, arguments, discarded, parent, gate, reporting, mask)
             command = HeldCommand(arguments[0], process, opened, report)
             stack.callback(command.give_up)
-            os.close(gate)
-            os.close(reporting)
+            childs.close()
             command.hold()
         yield command
 
 
-def _fork(command: str) -> int:
+@contextlib.contextmanager
+def _holding(command: str) -> Iterator[None]:
+    """Raise `CannotHold` for what the system refuses meanwhile."""
     try:
-        return os.fork()
+        yield
     except OSError as error:
-        raise CannotRun(command, error.errno or errno.EAGAIN) from error
+        raise CannotHold(command, error.errno or errno.EAGAIN) from error
 
 
 def _become(

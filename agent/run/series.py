@@ -16,8 +16,8 @@ from agent.exit_status import how_it_ended, signal_name
 from agent.model import Json
 from agent.run import processes, signals
 from agent.run.around import Around, evidence_of
-from agent.run.command import OWN_FAILURE, described, die_of
-from agent.run.held import CannotRun, Ended, find, held
+from agent.run.command import described, die_of
+from agent.run.held import OWN_FAILURE, CannotRun, Ended, find, held
 from agent.run.helpers import HelperFailed, run_helper
 from agent.run.hyperfine import exported
 from agent.run.options import Options

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from fakes.run_agent import RunAgent, state
-from fakes.run_command import PYTHON, in_shell, run
+from fakes.run_command import PYTHON, finished, in_shell, line, run
 
 from agent.terminal.width import cells
 
@@ -119,6 +119,16 @@ def test_what_cannot_be_run_is_one_line(
     assert said.startswith(f"chainbench-agent run: cannot run {path}: {why}")
     assert (done.returncode, done.stdout) == (status, "")
     assert agent.run_id == "", "a run that was begun for it is ended"
+
+
+@pytest.mark.parametrize("how", [[], ["--runs", "2"]])
+def test_a_command_that_cannot_be_held_is_one_line(how: list[str]) -> None:
+    """Nothing was tried of it, so the status is none that shells have for a command."""
+    command = shlex.join(line("run", "--quiet", *how, "--", "sh", "-c", "exit 6"))
+    done = finished(["bash", "-c", f"ulimit -n 6; exec {command}"])
+    [said] = done.stderr.splitlines()
+    assert said == "chainbench-agent run: cannot run sh: Too many open files"
+    assert (done.returncode, done.stdout) == (125, "")
 
 
 def test_a_name_is_looked_for_on_the_path(agent: RunAgent) -> None:

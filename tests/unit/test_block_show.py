@@ -11,8 +11,10 @@ def shown(**fields: object) -> str:
 
 def test_what_failed_is_shown_by_its_error() -> None:
     row = {"device": "7:0", "operation": "write", "error": "EIO", "count": 402}
-    text = shown(by_operation=[row, {**row, "error": None, "count": 598}])
+    by_others = {**row, "by": "kernel_threads", "count": 5}
+    text = shown(by_operation=[row, by_others, {**row, "error": None, "count": 598}])
     assert "7:0: 402 write requests failed with EIO\n" in text
+    assert "7:0: 5 write requests by kernel threads failed with EIO\n" in text
     assert "598 write requests" not in text
 
 
@@ -24,8 +26,9 @@ def test_what_is_not_in_the_histogram_is_told_in_a_line_with_the_reasons() -> No
     ]
     text = shown(not_in_histogram=reasons)
     assert (
-        "  not in the histogram: 1,200 by kernel threads (592 ms),\n"
-        "  7 by tasks out of scope, 2 of a later version (1 ms)\n"
+        "  not in the histogram: 2 of a later version (1 ms)\n"
+        "  on the whole machine meanwhile: 1,200 by kernel threads (592 ms),\n"
+        "  7 by tasks out of scope\n"
     ) in text
     assert "not in the histogram" not in shown(not_in_histogram=[])
     assert "not in the histogram" not in shown()

@@ -99,12 +99,23 @@ def test_failures_stand_out() -> None:
     assert "sda: 3 write requests failed with EIO" in told["block I/O"]
 
 
+def block(*reasons: str, requests: int = 0) -> str:
+    left_out = [{"reason": reason, "count": 3, "device_ms": 1.5} for reason in reasons]
+    section = latency(count=requests, not_in_histogram=left_out)
+    return rows(brief(evidence(biolatency=section)))["block I/O"]
+
+
 def test_requests_that_are_not_in_the_histogram_are_not_none() -> None:
-    whole = evidence()
-    left_out = [{"reason": "kernel_threads", "count": 3, "device_ms": 1.5}]
-    whole["biolatency"] = latency(count=0, not_in_histogram=left_out)
-    told = rows(brief(whole))["block I/O"]
-    assert told == "not in the histogram: 3 by kernel threads (1.5 ms)"
+    assert block("without_data") == "not in the histogram: 3 without data (1.5 ms)"
+
+
+def test_what_others_did_on_the_machine_is_not_the_commands() -> None:
+    whole = "on the whole machine meanwhile: 3 by kernel threads (1.5 ms)"
+    assert block("kernel_threads") == f"none by tasks in scope; {whole}"
+    both = f"not in the histogram: 3 without data (1.5 ms); {whole}"
+    assert block("kernel_threads", "without_data") == both
+    assert block("kernel_threads", requests=9).startswith("9 requests, p50 ")
+    assert block("kernel_threads", requests=9).endswith(f"; {whole}")
 
 
 def test_what_was_not_measured_says_why() -> None:

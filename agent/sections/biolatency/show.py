@@ -32,6 +32,8 @@ LEFT_OUT = {
     "folded": "folded in the kernel without a time",
 }
 """Reasons of ``not_in_histogram`` in words."""
+WHOLE_MACHINE = ("kernel_threads", "other_tasks")
+"""Reasons that only a run with a scope has: these requests are those of the whole machine."""
 
 
 def lines(section: Mapping[str, Any], width: int) -> list[str]:
@@ -41,7 +43,11 @@ def lines(section: Mapping[str, Any], width: int) -> list[str]:
     summary, *distribution = latency(section, width)
     return [
         summary,
-        *wrapped(_left_out(objects(section.get("not_in_histogram"))), width, " "),
+        *(
+            line
+            for said in _left_out(objects(section.get("not_in_histogram")))
+            for line in wrapped(said, width, " ")
+        ),
         *distribution,
         *_by_operation(operations, width),
         *_failed(operations),
@@ -50,12 +56,21 @@ def lines(section: Mapping[str, Any], width: int) -> list[str]:
     ]
 
 
-def _left_out(reasons: list[Mapping[str, Any]]) -> list[str]:
-    """Return the parts of a sentence: how many requests are not in the histogram, by reason."""
+def _left_out(reasons: list[Mapping[str, Any]]) -> list[list[str]]:
+    """Return sentences, in parts: the requests that are not in the histogram, by reason.
+
+    What a scope leaves out has one of its own: it is mostly somebody else's.
+    """
+    elsewhere = [row for row in reasons if row.get("reason") in WHOLE_MACHINE]
+    others = [row for row in reasons if row.get("reason") not in WHOLE_MACHINE]
+    sentences = (("not in the histogram", others), ("on the whole machine meanwhile", elsewhere))
+    return [_sentence(begins, rows) for begins, rows in sentences if rows]
+
+
+def _sentence(begins: str, reasons: list[Mapping[str, Any]]) -> list[str]:
     parts = [f"{count(row.get('count'))} {_why(row)}{_time(row)}" for row in reasons]
-    if parts:
-        parts[0] = f"not in the histogram: {parts[0]}"
-    return [*(f"{part}," for part in parts[:-1]), *parts[-1:]]
+    parts[0] = f"{begins}: {parts[0]}"
+    return [*(f"{part}," for part in parts[:-1]), parts[-1]]
 
 
 def _why(row: Mapping[str, Any]) -> str:
@@ -107,7 +122,8 @@ def _failed(rows: list[Mapping[str, Any]]) -> Iterator[str]:
     for row in rows:
         if row.get("error"):
             what = counted(row.get("count"), f"{_name(row.get('operation'))} request")
-            yield f"{_name(row.get('device'))}: {what} failed with {_name(row.get('error'))}"
+            whose = " by kernel threads" if row.get("by") == "kernel_threads" else ""
+            yield f"{_name(row.get('device'))}: {what}{whose} failed with {_name(row.get('error'))}"
 
 
 def _still_open(requests: Mapping[str, Any]) -> Iterator[str]:
@@ -140,10 +156,12 @@ def summary(section: Mapping[str, Any]) -> str:
     parts = []
     if number(section.get("count")):
         parts.append(f"{counted(section.get('count'), 'request')}, {quantiles(section)}")
-    # those that failed are named below, with their disk
     reasons = objects(section.get("not_in_histogram"))
-    others = _left_out([row for row in reasons if row.get("reason") != "failed"])
-    parts += [" ".join(others)] if others else []
+    if not parts and reasons and all(row.get("reason") in WHOLE_MACHINE for row in reasons):
+        parts.append("none by tasks in scope")
+    # those that failed are named below, with their disk
+    told = _left_out([row for row in reasons if row.get("reason") != "failed"])
+    parts += [" ".join(sentence) for sentence in told]
     parts += _failed(objects(section.get("by_operation")))
     parts += _still_open(mapping(section.get("open_at_stop")))
     return "; ".join(parts) or "no request"

@@ -5,7 +5,7 @@ from typing import Any
 
 from agent.sections.shown import SHOWN
 from agent.show.finished import finished
-from agent.show.header import banner, covered, when
+from agent.show.header import banner, covered, timing, when
 from agent.show.layout import MARGIN, NARROWEST, WIDEST, table, titled
 from agent.show.series import is_series, series
 from agent.show.text import details
@@ -34,7 +34,7 @@ def brief(
     else:
         parts += [
             where_it_went(evidence, columns, style),
-            table(sections(evidence), columns),
+            table([*sections(evidence), ("timing", timing(evidence))], columns),
             *details(evidence, columns, style),
             verdict(evidence, style),
             failed_checks(evidence, style),

@@ -26,6 +26,7 @@ def header(
         *((name, text(label(evidence, name))) for name in LABELS),
         ("time", when(evidence)),
         ("scope", covered(mapping(evidence.get("scope")))),
+        ("timing", timing(evidence)),
     ]
     lines = table(pairs, columns)
     schema = number(evidence.get("schema"))
@@ -33,6 +34,16 @@ def header(
         newer = f"schema {schema:g} is newer than this program's {EVIDENCE_SCHEMA}"
         lines.append(style.warning(f"{newer}: what follows may be incomplete"))
     return [*banner(evidence, style), *titled("Kernel evidence", lines, style)]
+
+
+def timing(evidence: Mapping[str, Any]) -> str:
+    """Return what waits for a CPU are timed by if that makes the short ones inexact; else ""."""
+    if mapping(evidence.get("manifest")).get("timing") != "accounting":
+        return ""
+    return (
+        "by the scheduler's accounting: a wait for a CPU may be off by about 1 µs, and one for an"
+        " idle CPU mostly reads 0"
+    )
 
 
 def banner(evidence: Mapping[str, Any], style: Style) -> list[str]:

@@ -1,6 +1,7 @@
 """The short report of ``run`` and ``record``, and what a command took."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -116,6 +117,24 @@ def test_what_others_did_on_the_machine_is_not_the_commands() -> None:
     assert block("kernel_threads", "without_data") == both
     assert block("kernel_threads", requests=9).startswith("9 requests, p50 ")
     assert block("kernel_threads", requests=9).endswith(f"; {whole}")
+
+
+def test_softirqs_are_those_of_the_whole_machine() -> None:
+    vectors = [{"vector": "net_rx", "total_ms": 9.0}]
+    ran = {"count": 1200, "total_ms": 12.0, "in_scope_ms": 3.5, "by_vector": vectors}
+    told = rows(brief(evidence(softirq=ran)))["softirqs"]
+    said = "on the whole machine 1,200 in 12 ms (3.5 ms on top of tasks in scope): net_rx 9 ms"
+    assert told == said
+
+
+@pytest.mark.parametrize("report", [brief, render])
+def test_timing_by_accounting_says_which_waits_it_does_not_time(
+    report: Callable[[dict[str, Any]], str],
+) -> None:
+    whole = evidence()
+    assert "idle CPU" not in report(whole)
+    whole["manifest"]["timing"] = "accounting"
+    assert "one for an idle CPU mostly reads 0" in " ".join(report(whole).split())
 
 
 def test_what_was_not_measured_says_why() -> None:

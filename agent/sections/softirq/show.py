@@ -43,5 +43,8 @@ def summary(section: Mapping[str, Any]) -> str:
         f"{printable(row.get('vector'), LONGEST_NAME)} {milliseconds(row.get('total_ms'))}"
         for row in objects(section.get("by_vector"))[:FEW]
     ]
-    line = f"{count(section.get('count'))} in {milliseconds(section.get('total_ms'))}"
+    ran = f"{count(section.get('count'))} in {milliseconds(section.get('total_ms'))}"
+    in_scope = number(section.get("in_scope_ms"))
+    of_which = "" if in_scope is None else f" ({milliseconds(in_scope)} on top of tasks in scope)"
+    line = f"on the whole machine {ran}{of_which}"
     return f"{line}: {', '.join(vectors)}" if vectors else line

@@ -13,6 +13,10 @@ DRAIN_LIMIT = 16 * 1024 * 1024
 """How much of an oversized body is read and discarded before the answer. If we close while the
 client is still sending, its kernel drops the answer (RST), and it never sees the 413."""
 
+PAUSE_S = 0.5
+"""A client that has sent nothing of an oversized body for this long is taken to be waiting for the
+answer: it may have sent the headers only."""
+
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -22,24 +26,30 @@ async def read_body(request: Request, settings: HttpSettings) -> bytes:
     The body is read for every route, even for those that take none: an answer sent while the
     client is still sending can be lost; see `DRAIN_LIMIT`.
     """
-    with trio.move_on_after(settings.body_timeout):
-        return await _read_all(request, settings.max_body)
-    raise AgentError(
-        f"the body did not arrive within {settings.body_timeout:g} s", code="body_timeout"
-    )
-
-
-async def _read_all(request: Request, max_body: int) -> bytes:
     body = bytearray()
     received = 0
-    async for chunk in request.body:
-        received += len(chunk)
-        if received <= max_body:
-            body += chunk
-        elif received > DRAIN_LIMIT:
-            break
-    if received > max_body:
-        raise AgentError(f"the body is larger than {max_body} bytes", code="body_too_large")
+    too_large = (request.content_length or 0) > settings.max_body
+    with trio.move_on_after(settings.body_timeout) as patience:
+        end = patience.deadline
+        if too_large:
+            patience.deadline = min(end, trio.current_time() + PAUSE_S)
+        async for chunk in request.body:
+            received += len(chunk)
+            too_large = too_large or received > settings.max_body
+            if not too_large:
+                body += chunk
+            elif received > DRAIN_LIMIT:
+                break
+            else:
+                patience.deadline = min(end, trio.current_time() + PAUSE_S)
+    if too_large:
+        raise AgentError(
+            f"the body is larger than {settings.max_body} bytes", code="body_too_large"
+        )
+    if patience.cancelled_caught:
+        raise AgentError(
+            f"the body did not arrive within {settings.body_timeout:g} s", code="body_timeout"
+        )
     return bytes(body)
 
 

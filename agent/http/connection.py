@@ -134,8 +134,16 @@ class JsonH11Protocol(H11Protocol):
 
 
 def _is_acceptable(request: h11.Request) -> bool:
-    """Return whether the target contains a path and no upgrade to WebSockets is requested."""
+    """Return whether the target contains a path, the body has one length only, and no upgrade to
+    WebSockets is requested.
+
+    With both Transfer-Encoding and Content-Length, a proxy may see another end of the request than
+    we do, and what follows that as a part of it. A server may refuse that, and has to close the
+    connection in any case (RFC 9112, section 6.1).
+    """
     if any(name == b"upgrade" and value.lower() == b"websocket" for name, value in request.headers):
+        return False
+    if {b"transfer-encoding", b"content-length"} <= {name for name, _ in request.headers}:
         return False
     if request.target.startswith(b"/"):
         return True

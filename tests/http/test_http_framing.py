@@ -191,6 +191,8 @@ def test_a_client_that_has_finished_sending_gets_its_answers(
         (b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nbad trailer\r\n\r\n", 400),
         (b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n", 400),
         (b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501),
+        (b"Transfer-Encoding: chunked\r\nContent-Length: 12\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 400),
+        (b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 400),
         (b"Bad Header: x\r\n\r\n", 400),
         (b"Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n", 400),
     ],
@@ -206,6 +208,41 @@ def test_what_is_refused_has_not_been_carried_out(
         assert status_and_error(read_to_end(sock))[0] == status
     assert is_served(server)
     assert server.recorder.requests == []
+
+
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+def test_what_follows_a_body_of_two_lengths_is_no_request(
+    server: RunningServer, version: bytes
+) -> None:
+    """A proxy that goes by the other length takes it for a part of the body."""
+    lengths = b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    follows = b"POST /start HTTP/1.1\r\n" + HOST + b"\r\n"
+    with server.connect() as sock:
+        sock.sendall(b"GET /status HTTP/" + version + b"\r\n" + HOST + lengths + follows)
+        answer = read_to_end(sock)
+    assert answer.count(b"content-length:") == 1, "one answer"
+    assert status_and_error(answer) == (400, "bad_request")
+    assert b"connection: close" in answer.lower()
+    assert server.recorder.requests == []
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"Content-Length: 1000000\r\n\r\n",
+        b"Content-Length: 1000000\r\n\r\n{",
+        b"Expect: 100-continue\r\nContent-Length: 1000000\r\n\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n18000\r\n" + b" " * 0x18000 + b"\r\n",
+    ],
+    ids=["headers", "beginning", "expects", "chunked"],
+)
+def test_a_body_that_is_too_large_is_not_waited_for(sent: bytes) -> None:
+    with running_server(HttpSettings(body_timeout=3600)) as server, server.connect() as sock:
+        sock.sendall(b"POST /start HTTP/1.1\r\n" + HOST + sent)
+        answer = read_to_end(sock)
+        last = answer[answer.rindex(b"HTTP/1.1 413") :]
+        assert status_and_error(last) == (413, "body_too_large")
+        assert server.recorder.requests == []
 
 
 PIECES = (

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 from agent.model import Json
+from agent.run.budget import Budget, budget_of
+from agent.run.causes import cause_of
 from agent.run.figures import MS, Figure, Figures, counts, states, times
 from agent.run.intervals import finite, interval
 from agent.run.plan import Plan
@@ -32,9 +34,16 @@ def comparison(plan: Plan, runs: Sequence[Run], pairs: Sequence[tuple[Run, Run]]
         "baseline_ms": interval(median_interval(before)),
         "optimized_ms": interval(median_interval(after)),
         "gain_pct": {**interval(gained.estimate), "method": gained.method},
+        "cause": cause_of(
+            [(_budget(first), _budget(second)) for first, second in pairs], shift(before, after)
+        ),
         "figures": tested,
         "not_tested": not_tested,
     }
+
+
+def _budget(run: Run) -> Budget | None:
+    return budget_of(run.command, run.evidence)
 
 
 def _tested(

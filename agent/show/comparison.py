@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agent.show.amounts import amount, p, percent, plain
+from agent.show.cause import cause
 from agent.show.layout import titled
 from agent.terminal.charts import grid
 from agent.terminal.style import Style
@@ -28,9 +29,9 @@ def sentence(plan: Mapping[str, Any], comparison: Mapping[str, Any], style: Styl
     tested = f"{p(comparison.get('p'))} n={count(comparison.get('pairs'))}"
     changed = _changed(mapping(comparison.get("change_pct")), tested)
     if outcome == "smaller":
-        said = style.good(f"optimized takes {changed}")
+        said = style.good(f"optimized takes {changed}") + cause(comparison)
     elif outcome == "larger":
-        said = style.bad(f"optimized takes {changed}")
+        said = style.bad(f"optimized takes {changed}") + cause(comparison)
     elif outcome == "too small":
         least = percent(100 * (number(plan.get("min_effect")) or 0))
         said = f"no difference that matters (--min-effect {least}): {changed}"

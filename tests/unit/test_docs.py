@@ -27,9 +27,11 @@ from agent.http.requests import ReportBody, StartBody
 from agent.http.responses import status_of
 from agent.http.routes import OF_A_SCOPE
 from agent.http.settings import HttpSettings
-from agent.model import Labels, Report, Scope
+from agent.model import Json, Labels, Report, Scope
 from agent.recording.lifecycle import TRANSITIONS
 from agent.recording.recorder import Recorder
+from agent.run.budget import budget_of
+from agent.run.causes import cause_of
 from agent.run.command import described
 from agent.run.document import document_of
 from agent.run.held import Ended
@@ -37,6 +39,7 @@ from agent.run.plan import BASELINE, OPTIMIZED, Plan
 from agent.run.processes import Process
 from agent.run.runs import End, Run
 from agent.sections.probes import DEFAULT_SECTIONS, DETAILS, SECTIONS
+from agent.statistics.comparison import shift
 from agent.streams.shared import layout, messages
 from agent.streams.shared.causes import CURES
 
@@ -270,6 +273,22 @@ def test_every_field_of_what_a_command_took() -> None:
     hold(SETTINGS, heading, paths(took), names(SETTINGS, heading))
 
 
+def of_a_cause() -> list[Json]:
+    """Return the figures of a cause that is found."""
+    runs = [
+        budget_of(
+            {},
+            sample_evidence(
+                wall={"available": True, "states": {}, "for_busy_cpu_ms": ms, "cpu_ms": 1.0},
+                checks=[{"name": "cpu_time", "stolen": 0}],
+            ),
+        )
+        for ms in (10.0, 50.0)
+    ]
+    found: list[Json] = cause_of([(runs[0], runs[1])] * 6, shift([10.0] * 6, [50.0] * 6))["figures"]
+    return found
+
+
 def test_every_field_of_a_series() -> None:
     """Of two commands, one of which has an outlier and a figure that is not tested."""
     calls = {f"call_{n}": 1.0 for n in range(30)}
@@ -294,6 +313,8 @@ def test_every_field_of_a_series() -> None:
         r"verdicts\.\w+": "verdicts.VERDICT",
         r"histograms\.\w+": "histograms.SECTION",
     }
+    # nothing is the cause of what five pairs show
+    document["comparison"]["cause"]["figures"] = of_a_cause()
     found = set(paths(document))
     for written, meant in dynamic.items():
         found = {re.sub(written, meant, path) for path in found}

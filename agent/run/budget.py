@@ -1,0 +1,91 @@
+"""Where the wall time of one run went, and what it did meanwhile, out of its evidence.
+
+What is not known is None or absent: a cause that rests on it cannot be named.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agent.run.figures import Figures, verdict
+from agent.terminal.values import mapping, number, rows
+
+BLOCKED_UNTIL = "blocked: "
+COMPUTING, FOR_BUSY_CPU, FOR_IDLE_CPU = "computing", "for a busy CPU", "for an idle CPU"
+REST = ("stopped", "no_task", "unknown")
+UNLISTED = 0.01
+"""Of the wall time: if no more was blocked for reasons that have no row, these are taken as 0."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Budget:
+    """Times in ms. ``parts`` divide the wall time; what is blocked, by the reason that ended it."""
+
+    parts: Mapping[str, float]
+    lists_all: bool
+    """Whether a reason without a part did not occur, or hardly."""
+    cpu: float | None
+    stolen: float | None
+    execs: float | None
+    forks: float | None
+    calls: Mapping[str, float] | None
+    """Calls by name; one that is not listed was not made."""
+    figures: Figures
+    """Sums over tasks."""
+
+    def part(self, name: str) -> float | None:
+        missing = 0.0 if name.startswith(BLOCKED_UNTIL) and self.lists_all else None
+        return self.parts.get(name, missing)
+
+    def called(self, *names: str) -> float | None:
+        return None if self.calls is None else sum(self.calls.get(name, 0.0) for name in names)
+
+
+def budget_of(command: Mapping[str, Any], evidence: Mapping[str, Any]) -> Budget | None:
+    """Return the budget of a run; None if it has none that can be relied on."""
+    wall = mapping(evidence.get("wall"))
+    if wall.get("available") is not True or verdict(evidence) in (None, "invalid"):
+        return None
+    checks = rows(evidence.get("checks"))
+    if any(str(c.get("name")).startswith("wall_") and c.get("pass") is not True for c in checks):
+        return None
+    states = mapping(wall.get("states"))
+    parts = {name: number(mapping(states.get(name)).get("ms")) for name in (COMPUTING, *REST)}
+    parts |= {
+        FOR_BUSY_CPU: number(wall.get("for_busy_cpu_ms")),
+        FOR_IDLE_CPU: number(wall.get("for_idle_cpu_ms")),
+    }
+    blocked: dict[str, float] = defaultdict(float)
+    for row in rows(wall.get("blocked_until")):
+        blocked[f"{BLOCKED_UNTIL}{row.get('reason')}"] += number(row.get("ms")) or 0
+    other, whole = number(wall.get("blocked_other_ms")), number(wall.get("wall_ms"))
+    executed = mapping(evidence.get("exec"))
+    return Budget(
+        parts={**{name: ms for name, ms in parts.items() if ms is not None}, **blocked},
+        lists_all=other is not None and whole is not None and other <= UNLISTED * whole,
+        cpu=number(wall.get("cpu_ms")),
+        stolen=_stolen(evidence),
+        execs=number(executed.get("exec_count")),
+        forks=number(executed.get("forks")),
+        calls=_calls(evidence),
+        figures=Figures(command, evidence),
+    )
+
+
+def _stolen(evidence: Mapping[str, Any]) -> float | None:
+    """Return for how long a hypervisor took CPUs away; None where no check of times says so."""
+    known = [
+        ns
+        for check in rows(evidence.get("checks"))
+        if check.get("name") in ("run_queue_wait", "cpu_time")
+        and (ns := number(check.get("stolen"))) is not None
+    ]
+    return max(known) / 1e6 if known else None
+
+
+def _calls(evidence: Mapping[str, Any]) -> dict[str, float] | None:
+    listed = mapping(evidence.get("syscall_counts")).get("all")
+    if not isinstance(listed, dict):
+        return None
+    return {str(name): float(n) for name, count in listed.items() if (n := number(count))}

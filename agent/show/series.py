@@ -21,6 +21,7 @@ from agent.show.comparison import (
 )
 from agent.show.everything import fields
 from agent.show.finished import left_behind
+from agent.show.header import timing
 from agent.show.layout import MARGIN, table, titled
 from agent.terminal.charts import grid, histogram
 from agent.terminal.style import Style
@@ -58,7 +59,13 @@ def series(
     ]
     parts += [
         table(
-            [("ended", _end(plan)), ("left", _left(document)), *about(plan, comparison)], columns
+            [
+                ("ended", _end(plan)),
+                ("left", _left(document)),
+                ("timing", _timing(document)),
+                *about(plan, comparison),
+            ],
+            columns,
         ),
         differences(comparison, columns, style, whole),
     ]
@@ -77,6 +84,11 @@ def _banner(document: Mapping[str, Any], style: Style) -> list[str]:
     if not any(mapping(run.get("evidence")).get("mock") for run in runs):
         return []
     return [style.bad("mock: synthetic events; only the times of the commands were measured"), ""]
+
+
+def _timing(document: Mapping[str, Any]) -> str:
+    said = (timing(mapping(run.get("evidence"))) for run in objects(document.get("runs")))
+    return next(filter(None, said), "")
 
 
 def _side(

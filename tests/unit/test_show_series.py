@@ -233,6 +233,14 @@ def test_synthetic_evidence_is_marked() -> None:
     assert text.startswith("mock: synthetic events")
 
 
+def test_timing_by_accounting_says_which_waits_it_does_not_time() -> None:
+    assert "idle CPU" not in brief(alone(runs=[{"evidence": evidence()}]))
+    whole = evidence()
+    whole["manifest"]["timing"] = "accounting"
+    text = " ".join(brief(alone(runs=[{"evidence": whole}])).split())
+    assert "one for an idle CPU mostly reads 0" in text
+
+
 def test_show_draws_the_histograms_of_all_runs() -> None:
     text = render(alone())
     assert "Waits for a CPU: all runs" in text

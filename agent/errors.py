@@ -38,8 +38,10 @@ class RunInProgress(AgentError):
 
     code = "run_in_progress"
 
-    def __init__(self, run_id: str, started_at: str) -> None:
-        super().__init__(f"run {run_id} is in progress (since {started_at}): POST /stop first")
+    def __init__(self, run_id: str, started_at: str, *, may_stop: bool = True) -> None:
+        """``may_stop``: whether who asks may end that run."""
+        cure = "POST /stop first" if may_stop else "it is for its user, or root, to end it"
+        super().__init__(f"run {run_id} is in progress (since {started_at}): {cure}")
         self.run_id = run_id
         self.started_at = started_at
 

@@ -83,7 +83,11 @@ class Recorder:
         await self._end_what_is_over()
         if self._lifecycle.state is not State.IDLE:
             assert self._run is not None
-            raise RunInProgress(self._run.id, document.moment(self._run.started_at))
+            raise RunInProgress(
+                self._run.id,
+                document.moment(self._run.started_at),
+                may_stop=request.owner in (None, self._run.request.owner),
+            )
         self._lifecycle.fire(Event.START)
         run = self._run = Run(request, self._machine, mock=self._mock)
         self._spawn(self._arm, run)

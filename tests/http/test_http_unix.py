@@ -95,6 +95,18 @@ def test_the_evidence_of_others_is_not_for_him(served: Socket) -> None:
     assert served.ask(OTHER, "/evidence")[1]["run_id"] == own
 
 
+def test_who_may_not_end_a_run_is_not_told_to(served: Socket) -> None:
+    served.start(SOMEBODY)
+    for uid in (SOMEBODY, 0):
+        status, answer = served.start(uid)
+        assert (status, answer["error"]) == (409, "run_in_progress")
+        assert answer["message"].endswith(": POST /stop first")
+    status, answer = served.start(OTHER)
+    assert (status, answer["error"]) == (409, "run_in_progress")
+    assert answer["message"].endswith(": it is for its user, or root, to end it")
+    served.stop(SOMEBODY)
+
+
 def refused(answer: tuple[int, Any]) -> tuple[int, str]:
     status, body = answer
     assert body["message"]

@@ -1,6 +1,7 @@
 """How the runs of two commands, which ran in pairs, differ."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from agent.model import Json
 from agent.run.budget import Budget, budget_of
@@ -10,8 +11,9 @@ from agent.run.intervals import finite, interval
 from agent.run.plan import Plan
 from agent.run.runs import Run
 from agent.statistics.bootstrap import gain
-from agent.statistics.comparison import SIGNIFICANT, Shift, outcome, relative_shift, shift
-from agent.statistics.many import adjusted
+from agent.statistics.comparison import Shift, detectable_at, outcome, relative_shift, shift
+from agent.statistics.estimate import LEVEL
+from agent.statistics.many import adjusted, fewest_pairs, level_among
 from agent.statistics.sample import median_interval
 
 MOST_TESTED = 20
@@ -63,6 +65,16 @@ def _tested(
     return [*of_budget, *rest], [name for name, _, _ in others[MOST_TESTED:]]
 
 
+class _Tested(NamedTuple):
+    """A figure of the pairs that have it, and the smallest difference of it that matters."""
+
+    described: Json
+    before: Sequence[float]
+    after: Sequence[float]
+    shift: Shift
+    least: float
+
+
 def _family(
     both: Sequence[tuple[Figures, ...]],
     figures: Sequence[Figure],
@@ -71,7 +83,7 @@ def _family(
     others: list[float],
 ) -> list[Json]:
     """Return what became of each figure; ``others`` are the p values of the rest of the family."""
-    found: list[tuple[Json, Shift, float]] = []
+    found: list[_Tested] = []
     for name, unit, value in figures:
         known = [(value(first), value(second)) for first, second in both]
         before = [one for one, other in known if one is not None and other is not None]
@@ -79,11 +91,16 @@ def _family(
         if not before:
             continue
         least = least_ms if unit == MS else plan.min_effect * median_interval(before).middle
-        found.append((_described(name, unit, before, after), shift(before, after), least))
-    p_values = adjusted([*others, *(one.signed_rank_p for _, one, _ in found)])[len(others) :]
+        described = _described(name, unit, before, after)
+        found.append(_Tested(described, before, after, shift(before, after), least))
+    p_values = [*(one.shift.signed_rank_p for one in found), *others]
     return [
-        {**described, **_decided(one, least, p)}
-        for (described, one, least), p in zip(found, p_values, strict=True)
+        {
+            **one.described,
+            **_decided(one, p, level_among([*p_values[:index], *p_values[index + 1 :]])),
+            "pairs_needed": fewest_pairs(len(p_values)),
+        }
+        for index, (one, p) in enumerate(zip(found, adjusted(p_values), strict=False))
     ]
 
 
@@ -99,12 +116,17 @@ def _described(name: str, unit: str, before: Sequence[float], after: Sequence[fl
     }
 
 
-def _decided(one: Shift, least: float, p: float) -> Json:
-    said = outcome(one, least)
+def _decided(one: _Tested, p: float, level: float) -> Json:
+    """Return what is decided. ``p`` is adjusted; ``level`` is what p had to be without that.
+
+    Nothing is undecided that no difference, however large, could have decided.
+    """
+    found = finite(detectable_at(level, one.before, one.after))
+    said = "too few" if found is None else "undecided"
     return {
-        "difference": interval(one.estimate),
-        "p": one.signed_rank_p,
+        "difference": interval(one.shift.estimate),
+        "p": one.shift.signed_rank_p,
         "adjusted_p": p,
-        "detectable": finite(one.detectable),
-        "outcome": said if p <= SIGNIFICANT or said == "too few" else "undecided",
+        "detectable": found,
+        "outcome": outcome(one.shift, one.least) if p <= LEVEL else said,
     }

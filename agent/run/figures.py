@@ -15,8 +15,11 @@ from agent.terminal.values import mapping, number, rows
 CPU = {"user_ms": "user CPU", "system_ms": "system CPU"}
 BLOCKED_IN = "blocked: "
 OF_WALL_TIME = "wall: "
+ALL_CALLS = "calls"
 CALLS = "calls: "
 CALLED = ("futex", "fsync", "openat", "read", "write")
+MOST_CALLED = 3
+"""Calls that are figures although they are none of the above: those of which there are most."""
 MS, COUNT = "ms", "count"
 
 
@@ -42,14 +45,14 @@ class Figures:
                 "block I/O": _sum_ms(mapping(measured.get("biolatency"))),
             }
         )
+        calls = mapping(measured.get("syscall_counts"))
+        self.calls = _calls(calls.get("all"))
         self.counts = _known(
             {
                 "execs": mapping(measured.get("exec")).get("exec_count"),
                 "block I/O requests": mapping(measured.get("biolatency")).get("count"),
-                **{
-                    f"{CALLS}{name}": mapping(measured.get("syscall_counts")).get(name)
-                    for name in CALLED
-                },
+                ALL_CALLS: None if self.calls is None else sum(self.calls.values()),
+                **{f"{CALLS}{name}": calls.get(name) for name in CALLED},
             }
         )
         self._lists_all_reasons = mapping(off_cpu.get("other")).get("count") == 0
@@ -69,6 +72,9 @@ class Figures:
         return self.times.get(name)
 
     def count(self, name: str) -> float | None:
+        """Return a count; None if it is not known. Evidence lists every call that was made."""
+        if name.startswith(CALLS) and name not in self.counts and self.calls is not None:
+            return self.calls.get(name.removeprefix(CALLS), 0.0)
         return self.counts.get(name)
 
 
@@ -95,8 +101,17 @@ def times(runs: Sequence[Figures]) -> list[Figure]:
 
 
 def counts(runs: Sequence[Figures]) -> list[Figure]:
-    """Return the counts that are not 0 in all runs, the largest first."""
-    names = _by_size([run.counts for run in runs])
+    """Return the counts that are not 0 in all runs, the largest first.
+
+    Of the calls they are the sum, those that have a field in the evidence, and a few more.
+    """
+    most = _by_size([run.calls or {} for run in runs])
+    more = [f"{CALLS}{name}" for name in most if name not in CALLED][:MOST_CALLED]
+    listed = [
+        run.counts | {name: known for name in more if (known := run.count(name)) is not None}
+        for run in runs
+    ]
+    names = _by_size(listed)
     return [Figure(name, COUNT, partial(Figures.count, name=name)) for name in names]
 
 
@@ -117,6 +132,13 @@ def _known(values: Mapping[str, object]) -> dict[str, float]:
     return {
         name: float(known) for name, value in values.items() if (known := number(value)) is not None
     }
+
+
+def _calls(listed: object) -> dict[str, float] | None:
+    """Return how often each call was made; None unless that is known of all of them."""
+    calls = mapping(listed)
+    known = _known(calls)
+    return known if isinstance(listed, dict) and len(known) == len(calls) else None
 
 
 def _sum_ms(section: Mapping[str, Any]) -> float | None:

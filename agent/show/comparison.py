@@ -18,7 +18,13 @@ SHOWN_FIGURES = 8
 LONGEST_FIGURE = 24
 COMPARED = ("baseline", "optimized")
 DECIDED = ("smaller", "larger")
+TOLD = (*DECIDED, "too small", "too few")
+"""Outcomes with a sign of their own; any other is that no difference was found."""
 UNDECIDED = "~: no difference found; one of the size next to it would probably have been"
+TOO_SMALL = "( ): a difference that does not matter (--min-effect)"
+TOO_FEW = "?: too few pairs to tell for so many figures"
+NONE = "none: in no run; 0: in some, but in no more than half of them"
+BY_PAIRS = "difference: estimated within pairs (Hodges–Lehmann), not between medians"
 
 
 def sentence(plan: Mapping[str, Any], comparison: Mapping[str, Any], style: Style) -> list[str]:
@@ -65,12 +71,20 @@ def about(plan: Mapping[str, Any], comparison: Mapping[str, Any]) -> list[tuple[
     seed = f"--seed {printable(plan.get('seed'), 20)}"
     return [
         ("gain", _gain(mapping(comparison.get("gain_pct")))),
+        ("", _two_percentages(comparison.get("outcome"))),
         (
             "order",
             f"at random, baseline first in {order} ({seed});"
             " layout of memory and environment were not varied",
         ),
     ]
+
+
+def _two_percentages(outcome: object) -> str:
+    """Return why the gain is not the change that the first sentence tells, if that tells one."""
+    if outcome not in (*DECIDED, "too small"):
+        return ""
+    return "that is between two medians; the change above is by the ratios within pairs"
 
 
 def _gain(gain: Mapping[str, Any]) -> str:
@@ -99,13 +113,35 @@ def differences(
         *((*row, left(note, notes)) for *row, note in found),
     ]
     rest = comparison.get("not_tested")
+    unknown = sum(row.get("outcome") == "too few" for row in alike[room:])
     said = [
-        (UNDECIDED if alike and room else ""),
-        further(len(listed) - len(shown), "without a difference"),
+        BY_PAIRS,
+        *_legend(shown),
+        further(unknown, "with too few pairs"),
+        further(len(alike[room:]) - unknown, "without a difference"),
         further(len(rest) if isinstance(rest, list) else 0, "not tested"),
     ]
     body = [*grid(lines, columns), *filter(None, said)]
     return ["", *titled("Difference per run, medians", body, style)]
+
+
+def _legend(shown: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return what the signs mean that are in the table."""
+    outcomes = [row.get("outcome") for row in shown]
+    zeros = any(_is_0(row, name) and _occurs(row, name) for row in shown for name in COMPARED)
+    return [
+        NONE if zeros else "",
+        TOO_SMALL if "too small" in outcomes else "",
+        _too_few([row for row in shown if row.get("outcome") == "too few"]),
+        UNDECIDED if any(one not in TOLD for one in outcomes) else "",
+    ]
+
+
+def _too_few(figures: Sequence[Mapping[str, Any]]) -> str:
+    needed = [pairs for row in figures if (pairs := number(row.get("pairs_needed"))) is not None]
+    if not figures:
+        return ""
+    return f"{TOO_FEW}: it takes at least {count(max(needed))}" if needed else TOO_FEW
 
 
 def kind(figures: Sequence[Mapping[str, Any]]) -> str:
@@ -121,22 +157,45 @@ def further(figures: int, what: str) -> str:
 
 def _difference(row: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
     """Return name, medians, difference, and how certain it is; each of them is short."""
-    unit, found = row.get("unit"), mapping(row.get("difference"))
-    if row.get("outcome") in DECIDED:
-        middle = number(found.get("middle")) or 0
-        told = f"{'+' if middle > 0 else '-'}{amount(abs(middle), unit)}"
-    elif number(row.get("detectable")) is not None:
-        told = f"~ {amount(row.get('detectable'), unit)}"
-    else:
-        told = "~"
-    note = f"{p(row.get('adjusted_p'))} n={count(row.get('pairs'))}"
-    before, after = (_occurring(row, side) for side in (0, 1))
-    return printable(row.get("name"), LONGEST_FIGURE), before, after, told, note
+    note = f"n={count(row.get('pairs'))}"
+    if row.get("outcome") != "too few":
+        note = f"{p(row.get('adjusted_p'))} {note}"
+    before, after = (_occurring(row, name) for name in COMPARED)
+    return printable(row.get("name"), LONGEST_FIGURE), before, after, _told(row), note
 
 
-def _occurring(row: Mapping[str, Any], side: int) -> str:
+def _told(row: Mapping[str, Any]) -> str:
+    outcome, unit = row.get("outcome"), row.get("unit")
+    seen = _signed(mapping(row.get("difference")).get("middle"), unit)
+    if outcome in DECIDED:
+        return seen
+    if outcome == "too small":
+        return f"({seen})"
+    if outcome == "too few":
+        return f"? {seen}"
+    known = number(row.get("detectable")) is not None
+    return f"~ {amount(row.get('detectable'), unit)}" if known else "~"
+
+
+def _signed(value: object, unit: object) -> str:
+    known = number(value)
+    if known is None:
+        return ABSENT
+    return f"{'+' if known > 0 else '-' if known < 0 else ''}{amount(abs(known), unit)}"
+
+
+def _occurring(row: Mapping[str, Any], name: str) -> str:
     """Return the median of one side: no number if there is nothing of it in any run."""
+    return "none" if _occurs(row, name) == 0 else amount(row.get(name), row.get("unit"))
+
+
+def _is_0(row: Mapping[str, Any], name: str) -> bool:
+    return number(row.get(name)) == 0
+
+
+def _occurs(row: Mapping[str, Any], name: str) -> float | None:
+    """Return in how many runs of one side there is something of it."""
     occurs = row.get("occurs_in")
-    if isinstance(occurs, list) and len(occurs) == len(COMPARED) and number(occurs[side]) == 0:
-        return "none"
-    return amount(row.get(COMPARED[side]), row.get("unit"))
+    if not isinstance(occurs, list) or len(occurs) != len(COMPARED):
+        return None
+    return number(occurs[COMPARED.index(name)])

@@ -25,7 +25,7 @@ from agent.show.header import timing
 from agent.show.layout import MARGIN, table, titled
 from agent.terminal.charts import grid, histogram
 from agent.terminal.style import Style
-from agent.terminal.values import ABSENT, FEW, count, mapping, number, printable
+from agent.terminal.values import ABSENT, FEW, count, counted, mapping, number, printable
 from agent.terminal.values import rows as objects
 from agent.terminal.width import fit
 
@@ -187,7 +187,12 @@ def _drift(drift: Mapping[str, Any]) -> str:
 
 
 def _verdicts(verdicts: Mapping[str, Any]) -> str:
-    return ", ".join(f"{count(runs)} {printable(name, 20)}" for name, runs in verdicts.items())
+    return ", ".join(
+        f"none in {counted(runs, 'run')}"
+        if name == "none"
+        else f"{count(runs)} {printable(name, 20)}"
+        for name, runs in verdicts.items()
+    )
 
 
 def _left(document: Mapping[str, Any]) -> str:

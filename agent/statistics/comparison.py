@@ -4,10 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agent.statistics.estimate import CONFIDENCE, Estimate, detectable
+from agent.statistics.estimate import Estimate, detectable
 from agent.statistics.pairs import hodges_lehmann, sign_test, signed_rank_test
-
-SIGNIFICANT = 1 - CONFIDENCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +33,15 @@ def shift(first: Sequence[float], second: Sequence[float]) -> Shift:
         detectable=detectable(estimate),
         pairs=len(differences),
     )
+
+
+def detectable_at(level: float, first: Sequence[float], second: Sequence[float]) -> float:
+    """Return the smallest shift that would probably have been found at this level.
+
+    It is infinite if so few pairs reach no such p value. Raises ValueError without pairs.
+    """
+    differences = [after - before for before, after in zip(first, second, strict=True)]
+    return detectable(hodges_lehmann(differences, level), level)
 
 
 def relative_shift(first: Sequence[float], second: Sequence[float]) -> Shift:

@@ -13,7 +13,8 @@ from statistics import NormalDist
 CONFIDENCE = 0.95
 FEWEST = 6
 POWER = 0.8
-_TAIL = (1 - CONFIDENCE) / 2
+LEVEL = 1 - CONFIDENCE
+"""The p value from which on something may be chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +41,14 @@ def without_interval(middle: float) -> Estimate:
     return Estimate(-math.inf, middle, math.inf)
 
 
-def detectable(estimate: Estimate) -> float:
+def detectable(estimate: Estimate, level: float = LEVEL) -> float:
     """Return the smallest shift that runs with this spread show in four of five cases.
 
-    It is infinite without an interval. The half width of the interval stands for z(0.975) standard
-    errors, whatever the distribution (Lehmann 1963); a true shift is found with a power of 0.8 if
-    it is z(0.975) + z(0.8) standard errors large.
+    ``level`` is the one of the interval: 0.05 for 95 %. It is infinite without an interval. The
+    half width of the interval stands for z(0.975) standard errors, whatever the distribution
+    (Lehmann 1963); a true shift is found with a power of 0.8 if it is z(0.975) + z(0.8) standard
+    errors large.
     """
     normal = NormalDist()
-    found = 1 + normal.inv_cdf(POWER) / normal.inv_cdf(1 - _TAIL)
+    found = 1 + normal.inv_cdf(POWER) / normal.inv_cdf(1 - level / 2)
     return estimate.half_width * found

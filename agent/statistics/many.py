@@ -1,6 +1,9 @@
 """Many tests at once."""
 
+import math
 from collections.abc import Sequence
+
+from agent.statistics.estimate import LEVEL
 
 
 def adjusted(values: Sequence[float]) -> list[float]:
@@ -15,3 +18,22 @@ def adjusted(values: Sequence[float]) -> list[float]:
         least = min(least, values[index] * size / rank)
         result[index] = least
     return result
+
+
+def level_among(others: Sequence[float]) -> float:
+    """Return the largest p value that, once it is adjusted among these others, is at most 0.05."""
+    size = len(others) + 1
+    ranks = [
+        rank
+        for rank in range(1, size + 1)
+        if sum(p <= LEVEL * rank / size for p in others) >= rank - 1
+    ]
+    return LEVEL * max(ranks) / size
+
+
+def fewest_pairs(size: int) -> int:
+    """Return how many pairs it takes to tell that one of so many figures differs, and no other.
+
+    The smallest p value that n pairs can reach is 2^(1-n): all of them point the same way.
+    """
+    return 1 + math.ceil(math.log2(size / LEVEL))

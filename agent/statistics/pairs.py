@@ -6,19 +6,20 @@ about their middle. The sign test, next to them, does not.
 
 import math
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.statistics.estimate import CONFIDENCE, FEWEST, Estimate, without_interval
+from agent.statistics.estimate import LEVEL, Estimate, without_interval
 
 
-def hodges_lehmann(differences: Sequence[float]) -> Estimate:
+def hodges_lehmann(differences: Sequence[float], level: float = LEVEL) -> Estimate:
     """Return the median of the means of any two differences, each also with itself.
 
-    The interval holds every shift that the exact signed-rank test does not reject (Hodges, Lehmann
-    1963; Hollander, Wolfe: Nonparametric Statistical Methods, section 3.3). Raises ValueError
-    without differences.
+    The interval holds every shift that the exact signed-rank test does not reject at this level
+    (Hodges, Lehmann 1963; Hollander, Wolfe: Nonparametric Statistical Methods, section 3.3); there
+    is none if so few differences reach no such p value. Raises ValueError without differences.
     """
     sample = np.asarray(differences, dtype=np.float64)
     if sample.size == 0:
@@ -26,10 +27,9 @@ def hodges_lehmann(differences: Sequence[float]) -> Estimate:
     first, second = np.triu_indices(sample.size)
     means = np.sort((sample[first] + sample[second]) / 2)
     middle = float(np.median(means))
-    if sample.size < FEWEST:
+    rank = int(np.searchsorted(_tails(sample.size), level / 2, side="right"))
+    if rank == 0:
         return without_interval(middle)
-    sums = np.cumsum(_sums_of_ranks(range(1, sample.size + 1)))
-    rank = int(np.searchsorted(sums, (1 - CONFIDENCE) / 2, side="right"))
     return Estimate(float(means[rank - 1]), middle, float(means[-rank]))
 
 
@@ -62,6 +62,12 @@ def _doubled_ranks(sizes: NDArray[np.float64]) -> NDArray[np.int64]:
     smaller = np.cumsum(alike) - alike
     doubled: NDArray[np.int64] = (2 * smaller + alike + 1)[group]
     return doubled
+
+
+@lru_cache(maxsize=1)
+def _tails(size: int) -> NDArray[np.float64]:
+    """Return how likely each sum of so many ranks is, or a smaller one."""
+    return np.cumsum(_sums_of_ranks(range(1, size + 1)))
 
 
 def _sums_of_ranks(ranks: Iterable[int] | NDArray[np.int64]) -> NDArray[np.float64]:

@@ -209,6 +209,64 @@ def test_too_few_pairs_decide_nothing() -> None:
     assert {one["outcome"] for one in found["figures"]} == {"too few"}
 
 
+def test_among_many_figures_few_pairs_decide_nothing() -> None:
+    """Six pairs reach p=0.03, which is too much for one of eight."""
+
+    def of(pairs: int) -> Any:
+        before = {f"call_{n}": 20.0 for n in range(6)}
+        return compared(
+            lambda n: reasons(**before, sleep=5 + noise(n)),
+            lambda n: reasons(**before, sleep=30 + noise(n + 3)),
+            pairs=pairs,
+        )
+
+    sleep = figure(of(6), "blocked: sleep")
+    assert (sleep["outcome"], sleep["detectable"]) == ("too few", None)
+    assert sleep["p"] < 0.05 < sleep["adjusted_p"]
+    assert sleep["difference"]["low"] > 24
+    needed = sleep["pairs_needed"]
+    assert figure(of(needed), "blocked: sleep")["outcome"] == "larger"
+    assert "undecided" not in {one["outcome"] for one in of(6)["figures"]}
+
+
+def test_what_would_have_been_found_is_what_so_many_figures_leave() -> None:
+    """Among others, a difference has to be larger to be found than by itself."""
+    noise = np.random.default_rng(1).normal(size=(2, 20))
+
+    def of(figures: int) -> float:
+        others = {f"call_{n}": 20.0 for n in range(figures)}
+        sides = [lambda n, ms=ms: reasons(**others, read=5 + ms[n]) for ms in noise]
+        found = figure(compared(*sides, pairs=20), "blocked: read")
+        assert found["outcome"] == "undecided"
+        return float(found["detectable"])
+
+    assert of(0) < of(15)
+
+
+def test_more_calls_of_any_kind_are_a_figure() -> None:
+    def calling(getppid: int) -> Any:
+        return evidence(syscall_counts={"read": 7, "all": {"read": 7, "getppid": getppid}})
+
+    found = compared(calling(10), calling(200_000))
+    assert figure(found, "calls")["difference"]["middle"] == 199_990
+    assert figure(found, "calls: getppid")["outcome"] == "larger"
+    never = compared(evidence(syscall_counts={"all": {"read": 7}}), calling(5))
+    assert figure(never, "calls: getppid")["baseline"] == 0, "all calls are listed"
+
+
+def test_calls_that_are_not_all_known_have_no_sum() -> None:
+    unknown = evidence(syscall_counts={"read": 7, "all": {"read": 7, "getppid": None}})
+    names = [one["name"] for one in alone(unknown)["figures"]]
+    assert "calls: read" in names
+    assert "calls" not in names
+
+
+def test_of_the_other_calls_those_made_most_are_figures() -> None:
+    many = evidence(syscall_counts={"read": 1, "all": {"read": 1, "a": 9, "b": 8, "c": 7, "d": 6}})
+    names = [one["name"] for one in alone(many)["figures"] if one["name"].startswith("calls")]
+    assert names == ["calls", "calls: a", "calls: b", "calls: c", "calls: read"]
+
+
 def test_an_incomplete_pair_does_not_count() -> None:
     runs = [run(BASELINE, 0, 100), run(OPTIMIZED, 0, 100), run(BASELINE, 1, 500)]
     document = document_of(PAIRS, runs, End("failure", "it failed"))

@@ -138,7 +138,7 @@ def test_without_an_agent_they_run_all_the_same_and_it_is_told_once(trace: Path)
     assert done.status == 0
     assert done.said.count("no evidence: ") == 1
     assert [run["evidence"]["available"] for run in done.counted] == [False] * 3
-    assert "evidence  3 none" in done.said
+    assert "evidence  none in 3 runs" in done.said
 
 
 def test_another_run_is_waited_for_once(agent: RunAgent, trace: Path) -> None:
@@ -159,7 +159,7 @@ def test_an_agent_that_refuses_in_the_middle_is_told_once(agent: RunAgent, trace
     assert done.status == 0
     assert done.said.count("no evidence: the agent refused: ") == 1
     assert [run["evidence"]["available"] for run in done.counted] == [True, False, False, False]
-    assert "evidence  1 degraded, 3 none" in done.said
+    assert "evidence  1 degraded, none in 3 runs" in done.said
 
 
 def test_daemons_of_all_runs_are_named(agent: RunAgent, trace: Path) -> None:

@@ -198,6 +198,50 @@ def test_two_commands() -> None:
     assert "1 further figure not tested" in text
 
 
+def test_too_few_pairs_for_so_many_figures_find_no_sameness() -> None:
+    many = figure("blocked", outcome="too few", pairs=6, detectable=None, pairs_needed=9)
+    lines = brief(pairs(pairs=6, figures=[many])).splitlines()
+    assert any(line.endswith("? -25.00 ms  n=6") for line in lines)
+    assert "  ?: too few pairs to tell for so many figures: it takes at least 9" in lines
+    assert "no difference found" not in "\n".join(lines)
+
+
+def test_figures_that_are_not_shown_are_not_called_alike_if_pairs_were_too_few() -> None:
+    alike = [figure(f"blocked: a{n}", outcome="undecided") for n in range(9)]
+    few = [figure(f"blocked: b{n}", outcome="too few", pairs_needed=9) for n in range(2)]
+    text = brief(pairs(figures=[*alike, *few]))
+    assert "  2 further figures with too few pairs\n" in text
+    assert "  1 further figure without a difference\n" in text
+
+
+def test_a_difference_that_does_not_matter_is_not_denied() -> None:
+    small = figure("blocked: read", outcome="too small", difference=interval(0.2, 0.1))
+    text = brief(pairs(figures=[small]))
+    assert "(+200.0 µs)  p=0.008 n=10" in text
+    assert "( ): a difference that does not matter (--min-effect)" in text
+    assert "no difference found" not in text
+
+
+def test_none_and_0_are_told_apart() -> None:
+    said = "none: in no run; 0: in some, but in no more than half of them"
+    rare = figure("blocked: futex", baseline=0.0, occurs_in=[2, 10])
+    assert "0 ms" in brief(pairs(figures=[rare]))
+    assert said in brief(pairs(figures=[rare]))
+    assert said not in brief(pairs(figures=[rare | {"occurs_in": [0, 10]}]))
+
+
+def test_it_is_said_why_differences_are_not_those_of_the_medians() -> None:
+    by_ratios = "that is between two medians; the change above is by the ratios within pairs"
+    text = " ".join(brief(pairs()).split())
+    assert "difference: estimated within pairs (Hodges–Lehmann), not between medians" in text
+    assert by_ratios in text
+    assert by_ratios not in " ".join(brief(pairs(outcome="undecided")).split())
+
+
+def test_a_difference_that_the_file_lacks_is_not_0() -> None:
+    assert "–  p=0.008" in brief(pairs(figures=[figure("blocked", difference=None)]))
+
+
 def test_outliers_are_listed_with_what_explains_them() -> None:
     def told(*rows: Any) -> str:
         wall = side()["wall_ms"] | {"outliers": list(rows)}

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.statistics.bootstrap import RESAMPLES, gain
-from agent.statistics.comparison import outcome, relative_shift, shift
-from agent.statistics.estimate import FEWEST, detectable
-from agent.statistics.many import adjusted
+from agent.statistics.comparison import detectable_at, outcome, relative_shift, shift
+from agent.statistics.estimate import FEWEST, LEVEL, detectable
+from agent.statistics.many import adjusted, fewest_pairs, level_among
 from agent.statistics.pairs import hodges_lehmann, sign_test, signed_rank_test
 from agent.statistics.sample import drift, median_interval, outliers, summary
 
@@ -255,6 +255,35 @@ def test_the_gain_resamples_pairs_as_pairs() -> None:
 def test_p_values_among_many(values: list[float]) -> None:
     theirs = scipy.stats.false_discovery_control(values, method="bh")
     assert adjusted(values) == pytest.approx(list(theirs), **CLOSE)
+
+
+@given(st.lists(st.floats(0, 1), max_size=30))
+def test_the_level_among_others_is_where_adjusted_values_reach_0_05(others: list[float]) -> None:
+    level = level_among(others)
+    assert adjusted([level * (1 - 1e-9), *others])[0] <= LEVEL
+    assert adjusted([level * (1 + 1e-9), *others])[0] > LEVEL
+
+
+@pytest.mark.parametrize(("figures", "pairs"), [(1, 6), (8, 9), (12, 9), (20, 10)])
+def test_how_many_pairs_so_many_figures_take(figures: int, pairs: int) -> None:
+    assert fewest_pairs(figures) == pairs
+    for enough, size in ((True, pairs), (False, pairs - 1)):
+        p = signed_rank_test([float(n) for n in range(1, size + 1)])
+        assert (adjusted([p, *[1.0] * (figures - 1)])[0] <= LEVEL) is enough
+        found = detectable_at(level_among([1.0] * (figures - 1)), [0.0] * size, range(1, size + 1))
+        assert math.isfinite(found) is enough
+
+
+@pytest.mark.parametrize(("figures", "size"), [(8, 9), (8, 12), (20, 20)])
+def test_what_is_detectable_among_many_is_found_in_about_four_of_five(
+    figures: int, size: int
+) -> None:
+    level = level_among([1.0] * (figures - 1))
+    pairs = np.random.default_rng(1).normal(size=(300, 2, size))
+    typical = np.median([detectable_at(level, *pair) for pair in pairs[:100]])
+    assert typical > np.median([shift(*pair).detectable for pair in pairs[:100]])
+    found = [signed_rank_test(after + typical - before) <= level for before, after in pairs[100:]]
+    assert 0.65 <= np.mean(found) <= 0.95
 
 
 # --- without values

@@ -170,7 +170,7 @@ async def _keep_partial_evidence(recorder: Recorder) -> None:
     """
     with trio.move_on_after(STOP_SECONDS) as patience:
         try:
-            evidence = await recorder.stop()
+            evidence = await recorder.stop_as_agent_ends()
         except NotRunning:
             return
         LOGGER.warning("%s%s%s", _said_of(evidence), EVIDENCE_FOLLOWS, json.dumps(evidence))

@@ -59,7 +59,8 @@ class Recorder:
         self._lifecycle = Lifecycle()
         self._run: Run | None = None
         self._unclaimed: Run | None = None
-        """A run that has ended by itself, until a stop asks for its evidence or another begins."""
+        """A run that nobody has stopped over HTTP (it ended by itself, or as the agent ends), until
+        a stop asks for its evidence or another begins."""
         self._kept: OrderedDict[str, tuple[int | None, Json]] = OrderedDict()
         """By run id: the owner and the evidence."""
         self._totals = InternalTotals()
@@ -102,14 +103,14 @@ class Recorder:
         The latter once, until another run has begun. ``owner``: the user who asks, if that is one
         who may only stop his own runs. Raises NotRunning, ForbiddenUser.
         """
-        if self._lifecycle.state is State.ARMING:
-            assert self._run is not None
-            await self._run.armed.wait()
-        run = self._unclaimed or self._in_progress()
-        _check_owner(run.id, run.request.owner, owner)
-        if run is not self._unclaimed:
-            self._end(run, "stop")
+        run = await self._stopping(owner)
         self._unclaimed = None
+        await run.finished.wait()
+        return run.evidence
+
+    async def stop_as_agent_ends(self) -> Json:
+        """Do the same, and leave the evidence to a stop that is on its way. Raises NotRunning."""
+        run = self._unclaimed = await self._stopping(None)
         await run.finished.wait()
         return run.evidence
 
@@ -191,6 +192,17 @@ class Recorder:
     def _spawn(self, work: Any, run: Run) -> None:
         assert self._nursery is not None
         self._nursery.start_soon(work, run)
+
+    async def _stopping(self, owner: int | None) -> Run:
+        """Return the run that a stop is about, which ends. Raises NotRunning, ForbiddenUser."""
+        if self._lifecycle.state is State.ARMING:
+            assert self._run is not None
+            await self._run.armed.wait()
+        run = self._unclaimed or self._in_progress()
+        _check_owner(run.id, run.request.owner, owner)
+        if run is not self._unclaimed:
+            self._end(run, "stop")
+        return run
 
     def _in_progress(self) -> Run:
         """Return the run that can be ended. Raises NotRunning."""

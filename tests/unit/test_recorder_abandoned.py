@@ -11,7 +11,8 @@ from fakes.collector import FakeCollector, raising
 from fakes.recording import NO_PROBES, REQUEST, one_run, verdict, waits
 
 from agent.errors import NotRunning, RunInProgress, ScopeError
-from agent.model import Scope
+from agent.model import Json, Scope
+from agent.processes.serving import _keep_partial_evidence
 from agent.recording.recorder import LOOK_S, Recorder
 
 OF_A_TREE = replace(REQUEST, scope=Scope("pid", pid=4711))
@@ -213,3 +214,40 @@ async def test_one_that_measures_nothing_ends_with_its_process(
     assert recorder.status()["state"] == "idle"
     evidence = await recorder.stop()
     assert (evidence["available"], evidence["ended_by"]) == (False, "scope")
+
+
+# --- a run that ends because the agent does
+
+
+async def test_a_stop_that_meets_the_end_of_the_agent_gets_the_evidence(
+    recorder: Recorder,
+    collector: FakeCollector,
+    gate: trio.Event,
+    nursery: trio.Nursery,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await recorder.start(REQUEST)
+    collector.stopping = gate.wait
+    answers: list[Json] = []
+
+    async def client() -> None:
+        answers.append(await recorder.stop())
+
+    nursery.start_soon(_keep_partial_evidence, recorder)
+    await trio.testing.wait_all_tasks_blocked()
+    nursery.start_soon(client)
+    await trio.testing.wait_all_tasks_blocked()
+    gate.set()
+    await trio.testing.wait_all_tasks_blocked()
+    assert [verdict(answer) for answer in answers] == ["complete"]
+    assert answers[0]["run_id"] in caplog.text, "its log has it all the same"
+    assert collector.calls.count("stop") == 1
+    with pytest.raises(NotRunning):
+        await recorder.stop()
+
+
+async def test_a_stop_after_that_gets_it_too(recorder: Recorder) -> None:
+    """Its client has just been told by /status that the run is in progress."""
+    started = await recorder.start(REQUEST)
+    await _keep_partial_evidence(recorder)
+    assert (await recorder.stop())["run_id"] == started["run_id"]

@@ -92,8 +92,12 @@ class Measurement:
         run_id, self._run_id = self._run_id, ""
         try:
             with signals.blocked():
-                if self._agent.get("/status").get("run_id") == run_id:
-                    return self._agent.post("/stop")
+                status = self._agent.get("/status")
+                if status.get("run_id") == run_id:
+                    answer = self._agent.post("/stop")
+                    # the agent may be ending, and have ended the run while the command still ran
+                    ended = status.get("state") == "stopping"
+                    return _whole_or_invalid(answer) if ended else answer
                 # it has been ended, and what is in progress now may be somebody else's
                 return _whole_or_invalid(self._agent.get(f"/evidence/{run_id}"))
         except (AgentRefused, AgentUnreachable) as error:

@@ -20,6 +20,8 @@ class RunAgent(FakeAgent):
     """How many starts are refused because somebody else's run is in progress."""
     elsewhere: timedelta = timedelta()
     """How much earlier the process of that number began, on the machine that the agent is on."""
+    ending: bool = False
+    """Whether it ends the run by itself, because it has been asked to end."""
     lacking: str = ""
     """Why nothing can be measured."""
     on_start: Callable[[int], None] = lambda pid: None
@@ -67,7 +69,7 @@ class RunAgent(FakeAgent):
     def _status(self) -> dict[str, Any]:
         return {
             "running": bool(self.run_id),
-            "state": "running" if self.run_id else "idle",
+            "state": ("stopping" if self.ending else "running") if self.run_id else "idle",
             "run_id": self.run_id,
             "machine": "box",
             "ebpf": {"available": True, "reason": None},

@@ -82,6 +82,18 @@ def test_a_run_that_another_client_has_ended_is_not_taken_for_whole(
     assert ("ended the run too early" in " ".join(done.stderr.split())) == told
 
 
+@pytest.mark.parametrize(("ended_by", "told"), [("stop", True), ("scope", False)])
+def test_a_run_that_the_end_of_the_agent_has_ended_is_not_taken_for_whole(
+    agent: RunAgent, ended_by: str, told: bool
+) -> None:
+    agent.ending = True
+    agent.evidence = {**agent.evidence, "ended_by": ended_by}
+    done = run(agent, ["true"])
+    assert agent.routes[-1] == "POST /stop"
+    assert ("Verdict: invalid" in done.stderr) == told
+    assert ("ended the run too early" in " ".join(done.stderr.split())) == told
+
+
 def test_an_agent_that_takes_the_number_for_another_process(agent: RunAgent) -> None:
     agent.elsewhere = timedelta(days=3)
     done = run(agent, ["sh", "-c", "exit 7"])

@@ -103,7 +103,9 @@ class Measurement:
         except (AgentRefused, AgentUnreachable) as error:
             if evidence := self._logged(run_id):
                 return _whole_or_invalid(evidence)
-            raise NotMeasured(f"the evidence is lost: {error}") from error
+            gone = isinstance(error, AgentUnreachable) and not isinstance(self._agent, RunningAgent)
+            unless = ", unless the agent was asked to end: its log has it then" if gone else ""
+            raise NotMeasured(f"the evidence is lost{unless}: {error}") from error
 
     def _logged(self, run_id: str) -> Json | None:
         """Return the evidence that an agent of our own logged as it ended before its run."""

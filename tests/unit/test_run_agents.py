@@ -136,6 +136,7 @@ def test_an_agent_that_is_gone_at_the_end(agent: RunAgent) -> None:
     done = run(agent, ["sh", "-c", "exit 7"])
     assert done.returncode == 7
     assert "evidence  none: the evidence is lost" in done.stderr
+    assert "unless the agent was asked to end: its log has it" in " ".join(done.stderr.split())
 
 
 def test_what_is_not_an_agent_is_sent_nothing_but_a_question() -> None:

@@ -14,6 +14,12 @@ def as_user(uid: int) -> list[str]:
     return ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--"]
 
 
+def as_reading_user(uid: int) -> list[str]:
+    """Return the same with the right to read all files: this environment may be root's alone."""
+    rights = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+    return ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", *rights, "--"]
+
+
 def ask(path: Path, route: str, *options: str, before: Sequence[str] = ()) -> tuple[int, Any]:
     """Send a request with curl, and return the status and the answer."""
     asking = ["curl", "-sS", "-w", "\n%{http_code}", "--unix-socket", str(path), *options]

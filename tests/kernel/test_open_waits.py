@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fakes.cgroups import Quota, limiting
 from fakes.checks import checks_of
-from fakes.proc import arrivals
+from fakes.proc import arrivals, turns
 from fakes.program import Program, program
 from fakes.real_agent import RealAgent
 from fakes.waiting import eventually
@@ -50,11 +50,11 @@ def throttled_run(agent: RealAgent, pid: int, **body: Any) -> Any:
         before = arrivals(pid)
         eventually(lambda before=before: arrivals(pid) > before)
         time.sleep(QUOTA_US / 1e6 * 5)
-        before = arrivals(pid)
+        before_run = turns(pid)
         with agent.run(**body) as run:
             time.sleep(SECONDS)
-            came = arrivals(pid) - before
-        if came == 0:
+            after = turns(pid)
+        if after == before_run:
             return run.evidence
     raise AssertionError("the task came to a CPU in every run")
 

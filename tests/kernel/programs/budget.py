@@ -85,7 +85,7 @@ def pool(path):
         thread.start()
     for thread in threads:
         thread.join()
-    return {"all_slept_ms": all_at_once(slept) / 1e6}
+    return {"all_slept_ms": all_at_once(slept) / 1e6, "sleeps": THREADS * ROUNDS}
 
 
 def all_at_once(logs):

@@ -86,8 +86,14 @@ def why_no_ebpf() -> str | None:
 
 
 def takes_long(item: pytest.Item) -> bool:
+    """Return whether the test is left out by default.
+
+    So is timing by accounting, but for short runs (test_short_runs.py).
+    """
     marker = item.get_closest_marker("thorough")
-    return marker is not None and marker.kwargs.get("but") != parameter_id(item)
+    if marker is not None and marker.kwargs.get("but") != parameter_id(item):
+        return True
+    return "accounting" in parameter_id(item).split("-") and item.path.stem != "test_short_runs"
 
 
 def parameter_id(item: pytest.Item) -> str:

@@ -38,6 +38,7 @@ def spinning(cpu: int) -> Iterator[None]:
             process.kill()
 
 
+@pytest.mark.thorough
 def test_sleeping_is_named_in_the_first_sentence(agent: RealAgent, tmp_path: Path) -> None:
     cause, said = compared(agent, tmp_path / "x", f"{PROGRAM} sleep 20", f"{PROGRAM} sleep 320")
     assert cause["name"] == "sleeping", said

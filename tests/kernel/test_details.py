@@ -120,6 +120,7 @@ def waits_in(evidence: Any, prefix: str) -> float:
     return float(sum(row["ms"] for row in rows if row["function"].startswith(prefix)))
 
 
+@pytest.mark.thorough(but="ring-futex-prefixes0-clock")
 @pytest.mark.parametrize("timing", ["clock", "accounting"])
 @pytest.mark.parametrize(
     ("way", "prefixes"),

@@ -125,6 +125,7 @@ def counts(evidence: Json, device: Device) -> tuple[dict[str, int], dict[str, in
     return ours, kernel
 
 
+@pytest.mark.thorough(but="ring-ext4-fsync")
 @pytest.mark.parametrize("how", WORK)
 def test_requests_are_those_of_diskstats(
     agent: RealAgent, place: tuple[Device, Path], how: str
@@ -139,6 +140,7 @@ def test_requests_are_those_of_diskstats(
         assert kernel["discard"] > 0
 
 
+@pytest.mark.thorough(but="ring-ext4")
 @pytest.mark.parametrize("file_system", JOURNALLED, indirect=True)
 def test_a_commit_completes_twice_and_is_counted_once(
     agent: RealAgent, place: tuple[Device, Path]
@@ -184,6 +186,7 @@ def in_scope(agent: RealAgent, work: Callable[[Path], None], place: tuple[Device
     return run.evidence
 
 
+@pytest.mark.thorough(but="ring-ext4-fsync")
 @pytest.mark.parametrize("how", ["fsync", "overwritten"])
 def test_in_a_scope_flushes_are_the_kernels_and_all_are_counted(
     agent: RealAgent, place: tuple[Device, Path], how: str

@@ -102,6 +102,7 @@ def test_the_verdict_on_a_run_with_a_stopped_agent_is_complete(small: Launched) 
     assert run.evidence["completeness"]["verdict"] == "complete", run.evidence["completeness"]
 
 
+@pytest.mark.thorough
 def test_how_long_the_agent_did_not_run_is_shown(small: Launched) -> None:
     seconds = 1.5
     with small.run(sections=["runqlat"]) as run, stopped(small.pid):
@@ -112,6 +113,7 @@ def test_how_long_the_agent_did_not_run_is_shown(small: Launched) -> None:
         assert process["run_delay_ms"] >= 0
 
 
+@pytest.mark.thorough
 def test_metrics_in_the_middle_have_what_was_folded(small: Launched) -> None:
     def shown() -> list[float]:
         page = small.metrics()

@@ -96,6 +96,7 @@ def test_a_wait_through_a_run_of_the_whole_machine_is_counted(
     assert task.pid not in [row["tid"] for row in rows]
 
 
+@pytest.mark.thorough(but="ring-clock-all")
 @pytest.mark.parametrize("sections", [{}, RUNQLAT_ALONE], ids=["all", "runqlat"])
 @pytest.mark.parametrize("timing", TIMINGS)
 def test_a_wait_that_began_in_the_run_has_its_age(

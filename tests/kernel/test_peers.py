@@ -115,6 +115,7 @@ def test_five_of_which_one_attaches_nothing_are_not_measured(
     assert ours() == set()
 
 
+@pytest.mark.thorough
 def test_a_tool_that_says_it_traces_and_does_not_is_not_measured(
     stack: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,6 +125,7 @@ def test_a_tool_that_says_it_traces_and_does_not_is_not_measured(
         stack.enter_context(Peer(liar, stack).armed())
 
 
+@pytest.mark.thorough
 def test_a_tool_that_ends_before_the_workload_is_not_measured(
     stack: ExitStack, tool: Callable[[str], str]
 ) -> None:
@@ -147,6 +149,7 @@ def test_a_peer_ends_with_everything_that_it_started(stack: ExitStack) -> None:
     assert [state_of(pid) for pid in started] == ["", ""]
 
 
+@pytest.mark.thorough
 def test_a_peer_that_does_not_end_is_killed(
     stack: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -168,6 +171,7 @@ def test_a_peer_is_interrupted_even_where_the_suite_ignores_the_signal(stack: Ex
         signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.thorough
 def test_a_peer_ends_when_the_suite_is_killed() -> None:
     script = f"""
 import sys, time

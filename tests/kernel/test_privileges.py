@@ -119,6 +119,7 @@ def test_an_account_is_taken_with_its_own_group(tmp_path: Path) -> None:
         assert nothing(agent.pid)
 
 
+@pytest.mark.thorough
 def test_what_stands_for_no_user_does_not_leave_it_root() -> None:
     started = own_module("agent", "--port", "0", "--user", str(2**32 - 1))
     done = subprocess.run(
@@ -321,6 +322,7 @@ def test_root_that_may_not_change_user_is_told_why(before: list[str], expected: 
     assert "CAP_BPF" in said
 
 
+@pytest.mark.thorough
 def test_root_of_a_user_namespace_without_other_users_is_told_why() -> None:
     started = own_module("agent", "--port", "0")
     done = subprocess.run(

@@ -85,6 +85,7 @@ def interrupted_before(call: str) -> Iterator[Program]:
             blocked.kill()
 
 
+@pytest.mark.thorough(but="ring-poll-clock")
 @pytest.mark.parametrize("timing", TIMINGS)
 @pytest.mark.parametrize("call", CALLS)
 def test_a_call_interrupted_before_the_run_has_its_name(

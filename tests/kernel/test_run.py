@@ -108,6 +108,7 @@ def test_with_an_agent_of_its_own(tmp_path: Path) -> None:
     assert re.search(r"^Verdict: ", done.stderr, re.MULTILINE)
 
 
+@pytest.mark.thorough
 def test_an_agent_of_its_own_is_not_ended_by_a_signal_to_the_group(tmp_path: Path) -> None:
     """As timeout(1) sends it, which is a common way to run a benchmark."""
     file = tmp_path / "x.json"
@@ -123,6 +124,7 @@ def test_an_agent_of_its_own_is_not_ended_by_a_signal_to_the_group(tmp_path: Pat
     assert "clock_nanosleep" in {row["reason"] for row in evidence["offcpu"]["top_reasons"]}
 
 
+@pytest.mark.thorough
 def test_ctrl_c_with_an_agent_of_its_own() -> None:
     with on_terminal(alone("run", "--", "sleep", "600")) as terminal:
         eventually(lambda: sleeps_within(terminal.process.pid))
@@ -174,6 +176,7 @@ def test_an_agent_of_its_own_that_is_killed_is_told_in_a_line(tmp_path: Path, wh
     assert "\n" not in json.loads(file.read_text())["reason"]
 
 
+@pytest.mark.thorough
 def test_an_agent_that_outlives_its_supervisor_is_not_left_by_the_command(tmp_path: Path) -> None:
     """It serves what it has for a moment more, as a child of ours."""
     file = tmp_path / "x.json"

@@ -62,8 +62,8 @@ TARGETS = ("supervisor", "agent", "group")
 
 
 def sent(number: int, target: str) -> Any:
-    """Return a case. By default are those that happen: TERM to any, what is typed to all."""
-    happens = number == signal.SIGTERM or (number in SENT_BY_PEOPLE and target == "group")
+    """Return a case. By default are TERM and what Ctrl-C sends, to all of it."""
+    happens = number in (signal.SIGTERM, signal.SIGINT) and target == "group"
     return pytest.param(number, target, marks=() if happens else pytest.mark.thorough)
 
 
@@ -147,6 +147,7 @@ def test_evidence_that_is_lost_with_the_agent_is_reported(tmp_path: Path, number
         assert PARTIAL not in agent.log
 
 
+@pytest.mark.thorough
 def test_an_agent_that_is_killed_between_runs_has_lost_what_was_not_fetched(
     tmp_path: Path,
 ) -> None:
@@ -218,6 +219,7 @@ def test_keys_of_the_terminal_end_it(tmp_path: Path, keys: bytes) -> None:
         assert "Traceback" not in shown.shown()
 
 
+@pytest.mark.thorough
 def test_nohup_keeps_it_from_ending_with_the_terminal(
     tmp_path: Path, tool: Callable[[str], str]
 ) -> None:
@@ -289,6 +291,7 @@ def test_a_signal_before_the_agent_is_up_leaves_no_process(number: int) -> None:
 # --- where it was started
 
 
+@pytest.mark.thorough
 def test_the_directory_that_it_was_started_in_may_be_removed(tmp_path: Path) -> None:
     """Each choice of sections is compiled anew."""
     folder = tmp_path / "gone"

@@ -4,9 +4,10 @@ import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from fakes.agent_server import FakeAgent, serving
+from fakes.agent_server import FakeAgent, Request, serving
 from fakes.run_agent import RunAgent
 
 from agent.client.http_client import AgentClient, AgentUnreachable
@@ -80,8 +81,8 @@ def test_another_service_on_either_is_only_asked(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Another(FakeAgent):
-        def answer(self, request: object) -> tuple[int, dict[str, object]]:
-            self.requests.append(request)  # type: ignore[arg-type]
+        def answer(self, request: Request) -> tuple[int, dict[str, Any]]:
+            self.requests.append(request)
             return 200, {"status": "success"}
 
     with serving(Another(), unix=path) as one, serving(Another()) as two:

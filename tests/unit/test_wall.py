@@ -104,6 +104,20 @@ def test_what_went_unseen_is_bounded() -> None:
     assert checks(found)["wall_sum"].passed
 
 
+@pytest.mark.parametrize(
+    ("arrivals", "others", "bound"), [(50, 0, 50), (500, 0, 200), (500, 7, 207)]
+)
+def test_a_task_that_was_not_seen_to_arrive_was_counted_as_waiting(
+    arrivals: int, others: int, bound: int
+) -> None:
+    """So the state can be wrong only where it is ``waiting_for_cpu``."""
+    counts = {"unseen": 2, "arrivals_ns": arrivals * 10**6, "unseen_ns": others * 10**6}
+    states = {"computing": 800 * 10**6, "waiting_for_cpu": 200 * 10**6}
+    found = read(wall_table(begun=1, ended=1 + 10**9, counts=counts, **states))
+    assert wall.evidence(found)["unseen_ms"] == bound
+    assert checks(found)["wall_unseen"].ours == 10**9 - bound * 10**6
+
+
 def test_what_ended_the_time_that_all_were_blocked() -> None:
     """Rows of the other phases are not counted, those of two CPUs are summed, the rest is said."""
     ends = np.array(

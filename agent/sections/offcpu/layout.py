@@ -25,10 +25,10 @@ WALL_STATES = 8
 """More than there are: a power of two."""
 WALL_CELLS = WALL_PHASES * WALL_STATES
 WALL_HEAD = 128
-WALL_COUNTS = ("adds", "unseen", "unseen_ns", "displaced", "stuck")
+WALL_COUNTS = ("adds", "unseen", "arrivals_ns", "unseen_ns", "displaced", "stuck")
 WALL_END, WALL_ENDS = 32, 64
 """The size of a row of what ended the time that the scope was blocked, and how many a CPU has."""
-WALL_ROW = (2 * WALL_CELLS + 2 * WALL_PHASES + len(WALL_COUNTS) + 3) * 8
+WALL_ROW = (2 * WALL_CELLS + 2 * WALL_PHASES + len(WALL_COUNTS) + 2) * 8
 
 CONSTANTS = {
     "WAIT_STACKS": WAIT_STACKS,

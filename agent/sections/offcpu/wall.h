@@ -38,11 +38,12 @@ struct wall_row {
 	u64 cpu_ns[WALL_PHASES]; /* summed over the tasks that compute */
 	u64 idle_ns[WALL_PHASES]; /* of the wait for a CPU, what ended on a CPU that had been idle */
 	u64 adds;
-	u64 unseen;    /* changes that were missed, and noticed later */
-	u64 unseen_ns; /* for how long the state may have been another one for that reason */
-	u64 displaced; /* units that were given up, since two tasks share the place of one */
-	u64 stuck;     /* changes of the phase that were given up */
-	u64 padding[3];
+	u64 unseen;	 /* changes that were missed, and noticed later */
+	u64 arrivals_ns; /* for how long a task computed that was counted as waiting for a CPU */
+	u64 unseen_ns;	 /* for how long the state may have been another one for another such reason */
+	u64 displaced;	 /* units that were given up, since two tasks share the place of one */
+	u64 stuck;	 /* changes of the phase that were given up */
+	u64 padding[2];
 };
 
 _Static_assert(sizeof(struct wall_row) == WALL_ROW, "wall_row");
@@ -241,7 +242,7 @@ inline_always void move_time(u64 word, u32 to, u64 ns)
  * A task is switched out that was not seen coming to a CPU: some kernels run no program at the switch
  * away from process 1. It has computed for this turn. If nobody else did, neither did the scope.
  */
-inline_always void began_unseen(u64 prev, u64 now)
+inline_always void began_unseen(u64 prev, u64 unit, u64 now)
 {
 	struct wall_row *row = wall_row();
 	u64 word = *(volatile u64 *)&wall_time()->word;
@@ -249,7 +250,7 @@ inline_always void began_unseen(u64 prev, u64 now)
 	u64 within = ran < open ? ran : open;
 
 	add_to(&row->unseen, 1, true);
-	add_to(&row->unseen_ns, ran - within, true);
+	add_to(field_of(unit) == WALL_RUNNABLE ? &row->arrivals_ns : &row->unseen_ns, ran - within, true);
 	add_to(&row->cpu_ns[wall_phase(word)], within, true);
 	if (wall_state(word) != WALL_IS_COMPUTING)
 		move_time(word, WALL_IS_COMPUTING, within);
@@ -331,7 +332,7 @@ inline_always u64 wall_switched_out(u64 prev, bool runnable, u32 state, u64 now,
 		return claim_unit(unit, prev, tid, away_field(prev, runnable, state));
 	}
 	if (rarely(field_of(was) != WALL_RUNNING && !(was & WALL_PRIMED)))
-		began_unseen(prev, now);
+		began_unseen(prev, was, now);
 	if (rarely(state & TASK_DEAD)) {
 		becomes = 0;
 		if (was & WALL_MAIN)

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -48,6 +49,8 @@ LOAD_NAMES = [load.name for load in LOADS]
 
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
+    # what loads and agents have started is ended with them, as after Ctrl-C
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         status: int = options.run(options)
     except (NotACheckout, AgentDidNotStart) as error:

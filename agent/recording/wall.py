@@ -16,7 +16,7 @@ def conclude(run: Run, stopped: Stopped) -> None:
     if reason or WALL.name not in run.arming.details:
         run.wall = wall.evidence(None, reason)
         return
-    found = wall.wall_of(stopped.observed, run.arming.start_ns, stopped.stop_ns)
+    found = wall.wall_of(stopped, run.arming.start_ns)
     run.wall = wall.evidence(found)
     if found is not None:
         run.wall_totals = wall_totals(found.by_state)

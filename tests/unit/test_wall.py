@@ -12,11 +12,13 @@ from agent.sections.offcpu.layout import (
     WALL_BEGUN,
     WALL_BLOCKED,
     WALL_EXECED,
+    WALL_RUNNABLE,
     WALL_RUNNING,
     WALL_STOPPED,
 )
 from agent.sections.offcpu.wall import END_DTYPE, PHASE_SHIFT, WallTime, read_wall
 from agent.streams.shared import layout
+from agent.streams.supervisor.armed import WallLook
 
 START, STOP = 1_000_000, 9_000_000
 NO_UNITS, NO_ENDS = np.zeros(8, np.uint64), np.zeros(4, END_DTYPE)
@@ -116,6 +118,23 @@ def test_a_task_that_was_not_seen_to_arrive_was_counted_as_waiting(
     found = read(wall_table(begun=1, ended=1 + 10**9, counts=counts, **states))
     assert wall.evidence(found)["unseen_ms"] == bound
     assert checks(found)["wall_unseen"].ours == 10**9 - bound * 10**6
+
+
+def test_a_task_that_runs_at_the_end_and_was_not_seen_to_arrive() -> None:
+    """For how long nobody knows; it was counted as waiting all the while."""
+    table = wall_table(begun=START, ended=STOP, computing=7_000_000, waiting_for_cpu=1_000_000)
+    found = read_wall(table, NO_UNITS, NO_ENDS, START, STOP, arrivals=1)
+    assert found is not None
+    evidence = wall.evidence(found)
+    assert (evidence["unseen"], evidence["unseen_ms"]) == (1, 1)
+
+
+def test_what_a_look_at_the_tasks_tells_apart() -> None:
+    """Found on a CPU while counted as waiting for one; anything else is a contradiction."""
+    fields = (WALL_RUNNABLE, WALL_RUNNING, WALL_BLOCKED, WALL_RUNNABLE)
+    found = {tid | field << 32 for tid, field in enumerate(fields, start=7)}
+    assert WallLook.of(found) == WallLook(contradicted=2, arrivals=2)
+    assert WallLook.of(set()) == WallLook(contradicted=0, arrivals=0)
 
 
 def test_what_ended_the_time_that_all_were_blocked() -> None:

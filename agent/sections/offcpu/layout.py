@@ -15,6 +15,8 @@ WALL_RUNNING, WALL_RUNNABLE, WALL_BLOCKED, WALL_STOPPED, WALL_PHASE = 0, 15, 30,
 """Positions of the fields of the word that has the tasks by what they do, and the run's phase."""
 WALL_FIELDS = (WALL_RUNNING, WALL_RUNNABLE, WALL_BLOCKED, WALL_STOPPED)
 """The fields that count tasks, up to the next one."""
+WALL_FIELD_SHIFT, WALL_FIELD_MASK = 32, 63
+"""Where a task's unit has the position of its field."""
 WALL_BEFORE, WALL_BEGUN, WALL_EXECED, WALL_ENDED = range(4)
 """The phases: the tasks are not known yet, they are, the command was executed, it has ended."""
 WALL_PHASES = 4
@@ -41,6 +43,8 @@ CONSTANTS = {
     "WALL_BLOCKED": WALL_BLOCKED,
     "WALL_STOPPED": WALL_STOPPED,
     "WALL_PHASE": WALL_PHASE,
+    "WALL_FIELD_SHIFT": WALL_FIELD_SHIFT,
+    "WALL_FIELD_MASK": WALL_FIELD_MASK,
     "WALL_BEFORE": WALL_BEFORE,
     "WALL_BEGUN": WALL_BEGUN,
     "WALL_EXECED": WALL_EXECED,

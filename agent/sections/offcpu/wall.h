@@ -70,7 +70,6 @@ _Static_assert(sizeof(struct wall_ends) == WALL_ENDS * WALL_END, "wall_ends");
 #if MEASURES_WALL
 
 /* A unit: the task's id, then the position of its field in the word, then flags. 0: none. */
-#define WALL_FIELD_SHIFT 32
 #define WALL_PRIMED (1ULL << 40) /* no event of the task has confirmed what it does */
 #define WALL_MAIN (1ULL << 41)	 /* a thread of the command's process */
 
@@ -113,7 +112,7 @@ inline_always u64 unit_of(u32 tid, u32 field)
 
 inline_always u32 field_of(u64 unit)
 {
-	return unit >> WALL_FIELD_SHIFT & 63;
+	return unit >> WALL_FIELD_SHIFT & WALL_FIELD_MASK;
 }
 
 /* What a unit adds to the word. */

@@ -15,6 +15,8 @@ from agent.sections.offcpu.layout import (
     WALL_COUNTS,
     WALL_ENDED,
     WALL_EXECED,
+    WALL_FIELD_MASK,
+    WALL_FIELD_SHIFT,
     WALL_FIELDS,
     WALL_HEAD,
     WALL_IS_BLOCKED,
@@ -28,7 +30,7 @@ from agent.sections.offcpu.layout import (
     WALL_ROW,
     WALL_STATES,
 )
-from agent.streams.collect.observed import Observed
+from agent.streams.collect.observed import Stopped
 from agent.streams.collect.task_summaries import command
 
 NAMES = {
@@ -132,11 +134,13 @@ def read_wall(
     ends: NDArray[np.void],
     start_ns: int,
     stop_ns: int,
+    arrivals: int = 0,
 ) -> WallTime | None:
     """Read the tables of a run that has ended; None if the end was not noted.
 
     ``table``: struct wall_time, followed by a struct wall_row for each CPU; ``units``: one of each
-    task that has one, otherwise 0; ``ends``: END_DTYPE.
+    task that has one, otherwise 0; ``ends``: END_DTYPE; ``arrivals``: tasks on a CPU at the end
+    whose arrival went unseen.
     """
     (head,) = table[:WALL_HEAD].view(HEAD_DTYPE)
     rows = table[WALL_HEAD:].view(ROW_DTYPE)
@@ -165,20 +169,22 @@ def read_wall(
         cpu=int(rows["cpu_ns"].sum(axis=0)[phase]),
         idle=int(rows["idle_ns"].sum(axis=0)[phase]),
         blocked=tuple(_blocked_until(ends, phase)),
-        unseen=_unseen(counts, by_state["waiting_for_cpu"]),
-        counts=counts,
+        unseen=_unseen(counts, by_state["waiting_for_cpu"], arrivals),
+        counts=counts | {"unseen": counts["unseen"] + arrivals},
         tasks=tuple(_field(word, *bounds) for bounds in _bounds()),
         units=_count_units(units),
     )
 
 
-def _unseen(counts: Mapping[str, int], waiting: int) -> int:
+def _unseen(counts: Mapping[str, int], waiting: int, arrivals: int) -> int:
     """Return for how long, in ns, the state may have been another one at most.
 
     A task whose arrival on a CPU went unseen was counted as waiting meanwhile. So the state can be
-    wrong only while it was ``waiting``, for all such tasks together.
+    wrong only while it was ``waiting``, for all such tasks together. For how long a turn lasts that
+    is still open (``arrivals``), nothing has told yet.
     """
-    return min(counts["arrivals_ns"], waiting) + counts["unseen_ns"]
+    misplaced = waiting if arrivals else min(counts["arrivals_ns"], waiting)
+    return misplaced + counts["unseen_ns"]
 
 
 def _blocked_until(ends: NDArray[np.void], phase: int) -> list[BlockedUntil]:
@@ -203,16 +209,17 @@ def _field(word: int, first: int, end: int) -> int:
 
 
 def _count_units(units: NDArray[np.uint64]) -> tuple[int, ...]:
-    fields = units[units != 0] >> np.uint64(32) & np.uint64(63)
+    fields = units[units != 0] >> np.uint64(WALL_FIELD_SHIFT) & np.uint64(WALL_FIELD_MASK)
     return tuple(int(np.count_nonzero(fields == position)) for position in WALL_FIELDS)
 
 
-def wall_of(observed: Observed, start_ns: int, stop_ns: int) -> WallTime | None:
+def wall_of(stopped: Stopped, start_ns: int) -> WallTime | None:
     """Return the wall time of a run that measured it; None if its end was not noted."""
-    table = np.frombuffer(observed.tables["wall"], np.uint8)
-    units = np.frombuffer(observed.tables["wall_units"], np.uint64)
-    ends = np.frombuffer(observed.tables["wall_ends"], END_DTYPE)
-    return read_wall(table, units, ends, start_ns, stop_ns)
+    tables = stopped.observed.tables
+    table = np.frombuffer(tables["wall"], np.uint8)
+    units = np.frombuffer(tables["wall_units"], np.uint64)
+    ends = np.frombuffer(tables["wall_ends"], END_DTYPE)
+    return read_wall(table, units, ends, start_ns, stopped.stop_ns, stopped.wall_arrivals)
 
 
 def lacking(scoped: bool, wanted: bool, armed: bool, no_wall: str) -> str:

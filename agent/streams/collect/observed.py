@@ -122,3 +122,5 @@ class Stopped:
     """When the last task of the scope's tree exited; None if any was left, or there is no tree."""
     wall_contradicted: int | None = None
     """Tasks that did something else at the stop than the wall time has them do; None: not known."""
+    wall_arrivals: int = 0
+    """Of others: on a CPU at the stop, while it has them wait for one."""

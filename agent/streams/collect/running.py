@@ -95,6 +95,7 @@ class Running:
             self._drain.refused if exact is None else exact,
             tree_ended_ns=self.tree_ended_ns(),
             wall_contradicted=answer.wall_contradicted,
+            wall_arrivals=answer.wall_arrivals,
         )
 
     async def _take(self) -> None:

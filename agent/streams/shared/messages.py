@@ -249,6 +249,8 @@ class DisarmAnswer:
     """The ids that the scope's cgroup had in the run, the oldest first; empty for other scopes."""
     wall_contradicted: int | None = None
     """Tasks that did something else than the wall time has them do; None if it is not measured."""
+    wall_arrivals: int = 0
+    """Of others: on a CPU, while it has them wait for one. Their arrival went unseen."""
 
 
 @dataclass(frozen=True)

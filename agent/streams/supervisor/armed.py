@@ -5,8 +5,15 @@ import ctypes
 import os
 import struct
 import time
+from typing import NamedTuple
 
-from agent.sections.offcpu.layout import WALL_BEGUN, WALL_ENDED
+from agent.sections.offcpu.layout import (
+    WALL_BEGUN,
+    WALL_ENDED,
+    WALL_FIELD_MASK,
+    WALL_FIELD_SHIFT,
+    WALL_RUNNABLE,
+)
 from agent.sections.spec import ITERATOR
 from agent.streams.shared import bpf, privileges, refusals
 from agent.streams.shared.machines import this_machine
@@ -44,6 +51,21 @@ def _may_time_programs() -> None:
 
 
 PROGRAM_TIMES = Feature("program_times", _may_time_programs, "measure_probes", "5.8")
+
+
+class WallLook(NamedTuple):
+    """Tasks that clearly do something else than the wall time has them do."""
+
+    contradicted: int
+    arrivals: int
+    """Not among them: on a CPU while it has them wait for one, since the arrival went unseen."""
+
+    @classmethod
+    def of(cls, units: set[int]) -> "WallLook":
+        """Tell them apart by their units (wall.h)."""
+        fields = [unit >> WALL_FIELD_SHIFT & WALL_FIELD_MASK for unit in units]
+        arrivals = fields.count(WALL_RUNNABLE)
+        return cls(len(fields) - arrivals, arrivals)
 
 
 class Armed:
@@ -107,8 +129,8 @@ class Armed:
         """End it, unless it has ended already."""
         self._turn_wall(WALL_ENDED)
 
-    def contradicts_wall(self) -> int | None:
-        """Return how many tasks do something else than it has them do; None if there is none."""
+    def look_at_wall(self) -> WallLook | None:
+        """Compare what tasks do with what the wall time has them do; None if there is none."""
         if not self._has("wall"):
             return None
         found = self._contradicted()
@@ -116,7 +138,7 @@ class Armed:
             if not found:
                 break
             found &= self._contradicted()
-        return len(found)
+        return WallLook.of(found)
 
     def _turn_wall(self, wanted: int) -> None:
         if not self._has("wall"):

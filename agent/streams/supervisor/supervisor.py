@@ -256,7 +256,7 @@ class Supervisor:
         if self._armed is None or self._maps is None:
             return DisarmAnswer(stop_ns), {}
         armed, maps = self._armed, self._maps
-        contradicted = armed.contradicts_wall()
+        wall = armed.look_at_wall()
         inside, after = self._cease_counting(maps)
         summaries = armed.summarize()
         self._detach()
@@ -273,7 +273,8 @@ class Supervisor:
             _wait_functions(maps) if self._names_waits else None,
             maps.buffers.refused(),
             maps.cgroup_ids(),
-            contradicted,
+            wall and wall.contradicted,
+            wall.arrivals if wall else 0,
         )
         return answer, {messages.SUMMARIES: _as_file(summaries)}
 

@@ -13,7 +13,8 @@ from agent.terminal.values import mapping, number, rows
 
 BLOCKED_UNTIL = "blocked: "
 COMPUTING, FOR_BUSY_CPU, FOR_IDLE_CPU = "computing", "for a busy CPU", "for an idle CPU"
-REST = ("stopped", "no_task", "unknown")
+STOPPED = "stopped"
+REST = (STOPPED, "no_task", "unknown")
 UNLISTED = 0.01
 """Of the wall time: if no more was blocked for reasons that have no row, these are taken as 0."""
 
@@ -29,6 +30,14 @@ class Budget:
     stolen: float | None
     execs: float | None
     forks: float | None
+    waits: float | None
+    """For a CPU: how many."""
+    blocks: float | None
+    """How often tasks were blocked."""
+    preempted: float | None
+    """For a CPU, of tasks that had been preempted; summed over tasks."""
+    faults: float | None
+    """Page faults that needed no disk, of the command and what it waited for."""
     calls: Mapping[str, float] | None
     """Calls by name; one that is not listed was not made."""
     figures: Figures
@@ -61,6 +70,7 @@ def budget_of(command: Mapping[str, Any], evidence: Mapping[str, Any]) -> Budget
         blocked[f"{BLOCKED_UNTIL}{row.get('reason')}"] += number(row.get("ms")) or 0
     other, whole = number(wall.get("blocked_other_ms")), number(wall.get("wall_ms"))
     executed = mapping(evidence.get("exec"))
+    off_cpu = mapping(evidence.get("offcpu"))
     return Budget(
         parts={**{name: ms for name, ms in parts.items() if ms is not None}, **blocked},
         lists_all=other is not None and whole is not None and other <= UNLISTED * whole,
@@ -68,6 +78,10 @@ def budget_of(command: Mapping[str, Any], evidence: Mapping[str, Any]) -> Budget
         stolen=_stolen(evidence),
         execs=number(executed.get("exec_count")),
         forks=number(executed.get("forks")),
+        waits=number(mapping(evidence.get("runqlat")).get("count")),
+        blocks=number(off_cpu.get("count")),
+        preempted=number(mapping(off_cpu.get("by_state")).get("preempted_ms")),
+        faults=number(command.get("minor_faults")),
         calls=_calls(evidence),
         figures=Figures(command, evidence),
     )

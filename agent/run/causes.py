@@ -7,82 +7,65 @@ cause a predicate; where no predicate holds, or what it rests on is not known, n
 All is seen from the faster side, so commands that change places have the same cause.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from agent.model import Json
-from agent.run.budget import BLOCKED_UNTIL, COMPUTING, FOR_BUSY_CPU, Budget
+from agent.run.budget import BLOCKED_UNTIL, COMPUTING, FOR_BUSY_CPU, FOR_IDLE_CPU, STOPPED, Budget
+from agent.run.differences import (
+    HALF,
+    MOST,
+    Of,
+    Sides,
+    all_calls,
+    block_io,
+    blocks,
+    called,
+    cpu,
+    execs,
+    faults,
+    forks,
+    interruptible,
+    is_more,
+    part,
+    preempted,
+    requests,
+    stolen,
+    summed,
+    system,
+    user,
+    waiting,
+    waits,
+)
 from agent.run.figures import BLOCKED_IN
 from agent.run.intervals import finite, interval
-from agent.statistics.comparison import Shift, shift
+from agent.statistics.comparison import Shift
 from agent.statistics.estimate import FEWEST
-from agent.statistics.sample import median_interval
 
-HALF, FEW, MOST = 0.5, 0.25, 0.75
 TIMES_DETECTABLE = 2
 """A difference below so many times the smallest that would probably be found has no cause."""
 CONTENDED_CALLS = 5
 """Each wait for a lock is a call, the wait for the end of a thread only one."""
+MORE_PROGRAMS = 5
+MOST_CPU_MS_OF_A_PROGRAM = 3.0
+"""Of starting, running and ending one that does nothing else, its fork included."""
 SYNCS = ("fsync", "fdatasync", "sync", "syncfs", "msync", "sync_file_range")
 SLEEPS = ("nanosleep", "clock_nanosleep")
+TALKS = (
+    *("read", "readv", "recvfrom", "recvmsg", "recvmmsg", "accept", "accept4"),
+    *("write", "writev", "sendto", "sendmsg", "sendmmsg", "connect"),
+)
+"""Calls that wait for a socket, a pipe or a terminal, unless they wait for a disk."""
+EVENTS = (
+    *("poll", "ppoll", "select", "pselect6", "_newselect"),
+    *("epoll_wait", "epoll_pwait", "epoll_pwait2"),
+)
+"""Calls that wait for any of these, or for a time."""
+TIMERS = ("timerfd_settime",)
+"""A timer that is read like a pipe."""
+PAGE_FAULT = "page_fault"
 FOR_OTHERS_OF_THE_RUN = ("wait4", "waitid", "vfork", "futex")
 """Reasons that last as long as what another task of the run does meanwhile."""
-
-Of = Callable[[Budget], float | None]
-
-
-class Sides(NamedTuple):
-    """The runs of both commands as pairs, and the part of the difference that is looked at."""
-
-    faster: Sequence[Budget]
-    slower: Sequence[Budget]
-    part: str = ""
-    part_ms: float = 0.0
-
-    def shift(self, of: Of) -> Shift | None:
-        """Return by how much the slower has more; None if too few pairs know it."""
-        values = [(of(fast), of(slow)) for fast, slow in zip(self.faster, self.slower, strict=True)]
-        known = [(fast, slow) for fast, slow in values if fast is not None and slow is not None]
-        if len(known) < FEWEST:
-            return None
-        return shift([fast for fast, _ in known], [slow for _, slow in known])
-
-    def medians(self, of: Of) -> tuple[float, float] | None:
-        """Return the medians of the faster and of the slower; None where a run does not know it."""
-        sides = [[of(one) for one in side] for side in (self.faster, self.slower)]
-        known = [[value for value in side if value is not None] for side in sides]
-        if any(len(side) < FEWEST for side in known):
-            return None
-        fast, slow = (median_interval(side).middle for side in known)
-        return fast, slow
-
-    def grew(self, of: Of) -> bool:
-        """Return whether it is certainly more, by half of the part at least."""
-        found = self.shift(of)
-        return found is not None and _is_more(found) and found.estimate.middle >= self._of(HALF)
-
-    def stayed(self, of: Of) -> bool:
-        """Return whether it is known, and grew by less than a quarter of the part."""
-        found = self.shift(of)
-        return found is not None and found.estimate.middle < self._of(FEW)
-
-    def by(self, of: Of, within: Of) -> float | None:
-        """Return which share the growth of one factor has in that of the product, in logarithms.
-
-        1 if both were 0 and are no more; 0 if only the product was.
-        """
-        one, whole = self.medians(of), self.medians(within)
-        if one is None or whole is None or one[1] <= 0 or whole[1] <= whole[0]:
-            return None
-        if whole[0] <= 0:
-            return 1.0 if one[0] <= 0 else 0.0
-        if one[0] <= 0:
-            return None
-        return math.log(one[1] / one[0]) / math.log(whole[1] / whole[0])
-
-    def _of(self, share: float) -> float:
-        return share * self.part_ms
 
 
 def cause_of(pairs: Sequence[tuple[Budget | None, Budget | None]], wall: Shift) -> Json:
@@ -121,74 +104,74 @@ def cause_of(pairs: Sequence[tuple[Budget | None, Budget | None]], wall: Shift) 
 def _largest_part(sides: Sides) -> Sides | None:
     """Return the sides with the largest part of which the slower certainly has more."""
     names = dict.fromkeys(name for one in (*sides.faster, *sides.slower) for name in one.parts)
-    found = [(name, sides.shift(_part(name))) for name in names]
-    grown = [(name, one.estimate.middle) for name, one in found if one and _is_more(one)]
+    grown = [(name, more) for name in names if (more := sides.more(part(name))) > 0]
     if not grown:
         return None
-    name, ms = max(grown, key=lambda part: part[1])
+    name, ms = max(grown, key=lambda found: found[1])
     return sides._replace(part=name, part_ms=ms)
-
-
-def _is_more(found: Shift) -> bool:
-    return found.estimate.low > 0
-
-
-def _part(name: str) -> Of:
-    return lambda one: one.part(name)
-
-
-def _summed(reason: str) -> Of:
-    return lambda one: one.figures.time(f"{BLOCKED_IN}{reason}")
-
-
-def _waiting(one: Budget) -> float | None:
-    return one.figures.time("waiting for a CPU")
-
-
-def _cpu(one: Budget) -> float | None:
-    return one.cpu
-
-
-def _execs(one: Budget) -> float | None:
-    return one.execs
-
-
-def _forks(one: Budget) -> float | None:
-    return one.forks
-
-
-def _stolen(one: Budget) -> float | None:
-    return one.stolen
-
-
-def _called(name: str) -> Of:
-    return lambda one: one.called(name)
 
 
 # --- the predicates: the part that decides is certain and large, what is its cause?
 
 
+def _is_hypervisor(sides: Sides) -> bool:
+    """Stolen time grew with the part, and without it the part is the same.
+
+    A hypervisor that always gives only a share of the CPU takes more from who computes more.
+    """
+    whole = part(sides.part)
+
+    def rest(one: Budget) -> float | None:
+        has, lost = whole(one), stolen(one)
+        return None if has is None or lost is None else has - lost
+
+    is_affected = sides.part in (COMPUTING, FOR_BUSY_CPU, FOR_IDLE_CPU)
+    return is_affected and sides.grew(stolen) and sides.stayed(rest)
+
+
+def _is_programs(sides: Sides) -> bool:
+    """More were started, as many more as computing grew, and they are short ones."""
+    started, took = sides.more(execs), sides.more(cpu)
+    return (
+        _is_cpu_time(sides)
+        and sides.explains(execs, part(COMPUTING))
+        and started >= MORE_PROGRAMS
+        and took <= MOST_CPU_MS_OF_A_PROGRAM * started
+    )
+
+
+def _is_page_faults(sides: Sides) -> bool:
+    """The kernel's part of the CPU time grew with the number of faults, and not with that of calls.
+
+    Or tasks were blocked for the disk in faults, with as many more requests.
+    """
+    if _reason(sides) == PAGE_FAULT:
+        return _is_io(sides) and sides.explains(requests, part(sides.part))
+    return (
+        _is_cpu_time(sides)
+        and not _starts_more(sides)
+        and sides.grew(system, MOST)
+        and sides.explains(faults, part(COMPUTING))
+        and sides.has_no_share(all_calls, part(COMPUTING))
+    )
+
+
 def _is_computing(sides: Sides) -> bool:
     """CPU time grew with it; no more programs, and no more processes or threads, were started."""
-    share = sides.by(_cpu, _part(COMPUTING))
-    return (
-        sides.part == COMPUTING
-        and share is not None
-        and share >= MOST
-        and not _starts_more(sides)
-        and sides.stayed(_stolen)
-    )
+    return _is_cpu_time(sides) and not _starts_more(sides)
+
+
+def _is_cpu_time(sides: Sides) -> bool:
+    return sides.part == COMPUTING and sides.explains(cpu, part(COMPUTING)) and sides.stayed(stolen)
 
 
 def _is_parallelism(sides: Sides) -> bool:
     """CPU time is the same, and tasks did not wait for a CPU instead."""
-    share = sides.by(_cpu, _part(COMPUTING))
     return (
         sides.part == COMPUTING
-        and share is not None
-        and share <= FEW
-        and sides.stayed(_waiting)
-        and sides.stayed(_stolen)
+        and sides.has_no_share(cpu, part(COMPUTING))
+        and sides.stayed(waiting)
+        and sides.stayed(stolen)
     )
 
 
@@ -198,11 +181,11 @@ def _is_locks(sides: Sides) -> bool:
     A task that waits for a lock is woken by one that computes, so the wall time is in what the
     holders did: computing, sleeping or syncing.
     """
-    calls = sides.medians(_called("futex"))
+    calls = sides.medians(called("futex"))
     is_serial = _is_parallelism(sides) or (_is_of(sides, (*SYNCS, *SLEEPS)) and _same_work(sides))
     return (
         is_serial
-        and sides.grew(_summed("futex"))
+        and sides.grew(summed("futex"))
         and calls is not None
         and calls[1] >= 2 * calls[0]
         and calls[1] - calls[0] >= CONTENDED_CALLS
@@ -210,27 +193,95 @@ def _is_locks(sides: Sides) -> bool:
 
 
 def _is_competition(sides: Sides) -> bool:
-    """No task of the run had a CPU, and others had them: not because it took more CPU time."""
-    share = sides.by(_cpu, _part(FOR_BUSY_CPU))
+    """No task of the run had a CPU, and others had them.
+
+    Who computes more, or wants a CPU back more often, waits more for the same competitors.
+    """
     return (
-        sides.part == FOR_BUSY_CPU and share is not None and share <= FEW and sides.stayed(_stolen)
+        sides.part == FOR_BUSY_CPU
+        and sides.has_no_share(cpu, part(FOR_BUSY_CPU))
+        and sides.has_no_share(blocks, part(FOR_BUSY_CPU))
+        and sides.stayed(stolen)
+    )
+
+
+def _is_wakeups(sides: Sides) -> bool:
+    """Tasks waited as often, each time longer, and had not been preempted.
+
+    A task whose CPU quota is used up is preempted, and goes on when its CPU may be idle.
+    """
+    return (
+        sides.part == FOR_IDLE_CPU
+        and sides.grew(waiting)
+        and sides.has_no_share(waits, part(FOR_IDLE_CPU))
+        and sides.stayed(preempted)
+        and sides.stayed(stolen)
     )
 
 
 def _is_syncs(sides: Sides) -> bool:
     """More calls, each of about the same length."""
-    share = sides.by(_called(_reason(sides)), _part(sides.part))
-    return _is_of(sides, SYNCS) and _is_own(sides) and share is not None and share >= MOST
+    explained = sides.explains(called(_reason(sides)), part(sides.part))
+    return _is_of(sides, SYNCS) and _is_own(sides) and explained
+
+
+def _is_more_io(sides: Sides) -> bool:
+    """More requests, each of about the same length."""
+    return _is_io(sides) and sides.explains(requests, part(sides.part))
+
+
+def _is_slower_device(sides: Sides) -> bool:
+    """As many requests, and each took longer."""
+    return (
+        _is_io(sides)
+        and sides.has_no_share(requests, part(sides.part))
+        and sides.explains(block_io, part(sides.part))
+    )
+
+
+def _is_io(sides: Sides) -> bool:
+    """Whether the tasks were blocked for longer, in one call, and for disks and nothing else.
+
+    What waits in a call that also reads sockets could be interrupted if it was for a socket.
+    """
+    is_call = sides.part.startswith(BLOCKED_UNTIL) and not _is_of(
+        sides, (*SLEEPS, *EVENTS, *FOR_OTHERS_OF_THE_RUN)
+    )
+    is_disk = not _is_of(sides, TALKS) or sides.stayed(interruptible(_reason(sides)))
+    return is_call and is_disk and _is_own(sides) and sides.grew(block_io)
 
 
 def _is_sleeping(sides: Sides) -> bool:
     return _is_of(sides, SLEEPS) and _is_own(sides)
 
 
+def _is_others(sides: Sides) -> bool:
+    """Blocked in reading or writing, not for a disk: what ended it was not a task of the run."""
+    return _is_of(sides, TALKS) and _is_event(sides) and sides.medians(called(*TIMERS)) == (0, 0)
+
+
+def _is_events(sides: Sides) -> bool:
+    """The same in a call that takes a time-out: which of the two ended it is not known."""
+    return _is_of(sides, EVENTS) and _is_event(sides)
+
+
+def _is_event(sides: Sides) -> bool:
+    return (
+        _is_own(sides)
+        and sides.grew(interruptible(_reason(sides)), MOST)
+        and sides.stayed(block_io)
+    )
+
+
+def _is_stopped(sides: Sides) -> bool:
+    """The state says it: all tasks that were left were stopped."""
+    return sides.part == STOPPED
+
+
 def _starts_more(sides: Sides) -> bool:
     """Whether more was started, or that is not known."""
-    starts = [sides.shift(_execs), sides.shift(_forks)]
-    return any(one is None or one.estimate.middle > 0 or _is_more(one) for one in starts)
+    starts = [sides.shift(execs), sides.shift(forks)]
+    return any(one is None or one.estimate.middle > 0 or is_more(one) for one in starts)
 
 
 def _reason(sides: Sides) -> str:
@@ -250,11 +301,14 @@ def _is_own(sides: Sides) -> bool:
     listed = {name for one in (*sides.faster, *sides.slower) for name in one.figures.times}
     others = {n.removeprefix(BLOCKED_IN) for n in listed if n.startswith(BLOCKED_IN)}
     unrelated = others - {reason, *FOR_OTHERS_OF_THE_RUN}
-    return sides.grew(_summed(reason)) and all(sides.stayed(_summed(n)) for n in unrelated)
+    return sides.grew(summed(reason)) and all(sides.stayed(summed(n)) for n in unrelated)
 
 
 def _same_work(sides: Sides) -> bool:
-    return sides.stayed(_summed(_reason(sides)))
+    return sides.stayed(summed(_reason(sides)))
+
+
+Shown = Sequence[tuple[str, str, Of]]
 
 
 class Cause(NamedTuple):
@@ -262,33 +316,49 @@ class Cause(NamedTuple):
 
     name: str
     holds: Callable[[Sides], bool]
-    shown: Callable[[Sides], Sequence[tuple[str, str, Of]]]
+    shown: Callable[[Sides], Shown]
 
 
-def _of_cpu(sides: Sides) -> Sequence[tuple[str, str, Of]]:
-    return [("CPU time", "ms", _cpu)]
+def _always(*figures: tuple[str, str, Of]) -> Callable[[Sides], Shown]:
+    return lambda _: figures
 
 
-def _of_futex(sides: Sides) -> Sequence[tuple[str, str, Of]]:
-    return [("calls of futex", "count", _called("futex"))]
-
-
-def _of_reason(sides: Sides) -> Sequence[tuple[str, str, Of]]:
+def _of_reason(sides: Sides) -> Shown:
     reason = _reason(sides)
-    return [(f"calls of {reason}", "count", _called(reason))]
+    return [(f"calls of {reason}", "count", called(reason))]
 
 
-def _of_part(sides: Sides) -> Sequence[tuple[str, str, Of]]:
-    return [("in all", "ms", _part(sides.part))]
+def _of_page_faults(sides: Sides) -> Shown:
+    return _REQUESTS if _reason(sides) == PAGE_FAULT else [("page faults", "count", faults)]
 
+
+def _of_part(sides: Sides) -> Shown:
+    return [("in all", "ms", part(sides.part))]
+
+
+_CPU = ("CPU time", "ms", cpu)
+_REQUESTS = [("block I/O requests", "count", requests)]
 
 CAUSES = (
-    Cause("lock contention", _is_locks, _of_futex),
-    Cause("more computing", _is_computing, _of_cpu),
-    Cause("less parallel", _is_parallelism, _of_cpu),
+    Cause("lock contention", _is_locks, _always(("calls of futex", "count", called("futex")))),
+    Cause("the hypervisor", _is_hypervisor, _always(("stolen", "ms", stolen))),
+    Cause("more programs started", _is_programs, _always(("execs", "count", execs))),
+    Cause("page faults", _is_page_faults, _of_page_faults),
+    Cause(
+        "more computing",
+        _is_computing,
+        _always(_CPU, ("user", "ms", user), ("system", "ms", system)),
+    ),
+    Cause("less parallel", _is_parallelism, _always(_CPU)),
     Cause("competition for the CPU", _is_competition, _of_part),
+    Cause("slower wake-ups", _is_wakeups, _always(("waits for a CPU", "count", waits))),
     Cause("more syncs", _is_syncs, _of_reason),
+    Cause("more I/O", _is_more_io, _always(*_REQUESTS)),
+    Cause("slower device", _is_slower_device, _always(*_REQUESTS, ("block I/O", "ms", block_io))),
     Cause("sleeping", _is_sleeping, _of_part),
+    Cause("waiting for others", _is_others, _of_part),
+    Cause("waiting for events", _is_events, _of_part),
+    Cause("stopped", _is_stopped, _of_part),
 )
 """The closed list, in the order in which they are tried."""
 

@@ -76,6 +76,8 @@ def described(arguments: Sequence[str], ended: Ended, left: Sequence[processes.P
         "system_ms": round(ended.system_s * 1e3, 3),
         "max_resident_bytes": ended.max_resident,
         "resident_floor_bytes": ended.resident_floor,
+        "minor_faults": ended.minor_faults,
+        "major_faults": ended.major_faults,
         "left_behind": [{"pid": process.pid, "command": process.command} for process in left],
     }
 

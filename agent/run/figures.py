@@ -55,6 +55,12 @@ class Figures:
                 **{f"{CALLS}{name}": calls.get(name) for name in CALLED},
             }
         )
+        self._interruptible = _known(
+            {
+                str(row.get("reason")): row.get("interruptible_ms")
+                for row in rows(off_cpu.get("top_reasons"))
+            }
+        )
         self._lists_all_reasons = mapping(off_cpu.get("other")).get("count") == 0
 
     def state(self, name: str) -> float | None:
@@ -70,6 +76,12 @@ class Figures:
         if name.startswith(BLOCKED_IN) and self._lists_all_reasons:
             return self.times.get(name, 0.0)
         return self.times.get(name)
+
+    def interruptible(self, reason: str) -> float | None:
+        """Return how long tasks were blocked for a reason where a signal could have ended it."""
+        if f"{BLOCKED_IN}{reason}" not in self.times and self._lists_all_reasons:
+            return 0.0
+        return self._interruptible.get(reason)
 
     def count(self, name: str) -> float | None:
         """Return a count; None if it is not known. Evidence lists every call that was made."""

@@ -29,8 +29,8 @@ NOT_FOUND, NOT_EXECUTABLE = 127, 126
 OWN_FAILURE = 125
 """Exit status of a failure before the command was run, as in env(1), nohup(1) and timeout(1)."""
 
-_BEFORE = struct.Struct("=dd")
-"""CPU time of the fork before it stops: user, system."""
+_BEFORE = struct.Struct("=ddqq")
+"""What the fork took before it stops: user and system time, minor and major page faults."""
 _FAILED = struct.Struct("=i")
 """The errno of an exec that failed."""
 GROWTH_UNTIL_EXEC = 1 << 20
@@ -68,6 +68,10 @@ class Ended:
     """The largest resident size of one process, in bytes; None: no more than `resident_floor`."""
     resident_floor: int
     """The resident size, in bytes, that any command seems to have at least."""
+    minor_faults: int
+    """Page faults that needed no disk, with those of the held fork until its exec."""
+    major_faults: int
+    """Page faults that waited for a disk."""
 
 
 class HeldCommand:
@@ -82,7 +86,7 @@ class HeldCommand:
         self._command = command
         self._gate = gate
         self._report = report
-        self._before = (0.0, 0.0)
+        self._before = (0.0, 0.0, 0, 0)
         self._floor = 0
 
     def hold(self) -> None:
@@ -113,7 +117,7 @@ class HeldCommand:
         if failed:
             raise CannotRun(self._command, *_FAILED.unpack(failed))
         _, status, usage = found
-        user, system = self._before
+        user, system, minor, major = self._before
         peak = usage.ru_maxrss * 1024
         return Ended(
             status=os.waitstatus_to_exitcode(status),
@@ -122,6 +126,8 @@ class HeldCommand:
             system_s=max(usage.ru_stime - system, 0.0),
             max_resident=peak if peak > self._floor else None,
             resident_floor=self._floor,
+            minor_faults=usage.ru_minflt - minor,
+            major_faults=usage.ru_majflt - major,
         )
 
     def give_up(self) -> None:
@@ -189,7 +195,8 @@ def _become(
         for stream in discarded:
             os.dup2(os.open(os.devnull, os.O_RDWR), stream)
         usage = resource.getrusage(resource.RUSAGE_SELF)
-        os.write(report, _BEFORE.pack(usage.ru_utime, usage.ru_stime))
+        before = (usage.ru_utime, usage.ru_stime, usage.ru_minflt, usage.ru_majflt)
+        os.write(report, _BEFORE.pack(*before))
         os.kill(os.getpid(), signal.SIGSTOP)
         if os.readv(gate, [bytearray(1)]):
             end_with_parent(parent, signal.SIGTERM)

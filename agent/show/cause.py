@@ -9,11 +9,23 @@ from agent.terminal.values import mapping, number, printable, rows
 LONGEST = 40
 WORDS = {
     "lock contention": ("lock contention", "less lock contention"),
+    "the hypervisor": ("the hypervisor", "less of the hypervisor"),
+    "more programs started": ("more programs started", "fewer programs started"),
+    "page faults": ("more page faults", "fewer page faults"),
     "more computing": ("more computing", "less computing"),
     "less parallel": ("fewer tasks computing at once", "more tasks computing at once"),
     "competition for the CPU": ("competition for the CPU", "less competition for the CPU"),
     "more syncs": ("more syncs", "fewer syncs"),
+    "slower wake-ups": ("slower wake-ups", "faster wake-ups"),
+    "more I/O": ("more I/O", "less I/O"),
+    "slower device": ("a slower device", "a faster device"),
     "sleeping": ("longer sleep", "shorter sleep"),
+    "waiting for others": ("longer waiting for others", "shorter waiting for others"),
+    "waiting for events": (
+        "longer waiting for others or for a time-out",
+        "shorter waiting for others or for a time-out",
+    ),
+    "stopped": ("being stopped for longer", "being stopped for less long"),
 }
 """Where optimized takes more time, and where it takes less."""
 PARTS = {

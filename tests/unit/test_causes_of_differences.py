@@ -3,12 +3,14 @@
 from typing import Any
 
 import pytest
+from fakes.pages import DOCS
 from fakes.sample_evidence import evidence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.run.budget import Budget, budget_of
-from agent.run.causes import cause_of
+from agent.run.causes import CAUSES, Cause, cause_of
+from agent.show.cause import WORDS
 from agent.show.cause import cause as words
 from agent.statistics.comparison import shift
 
@@ -24,23 +26,37 @@ def run(n: int, **changes: Any) -> tuple[Budget | None, float]:
         "idle": 0.1,
         "blocked": {},
         "sums": changes.get("blocked", {}),
-        "calls": {},
+        "calls": {"brk": 100},
         "execs": 1,
         "forks": 0,
         "stolen": 0,
         "waited": 1.0,
+        "waits": 10,
+        "blocks": 5,
+        "preempted": 0.0,
+        "stopped": 0.0,
+        "system": 2.0,
+        "faults": 1000,
+        "io": 0.0,
+        "requests": 0,
+        "uninterruptible": 0.0,
         "other": 0.0,
         "failing": False,
         **changes,
     }
     jitter = JITTER[n % len(JITTER)]
     blocked = {name: ms + jitter * (ms > 0) for name, ms in has["blocked"].items()}
-    wall = has["computing"] + has["busy"] + has["idle"] + sum(blocked.values()) + jitter / 2
+    states = has["computing"] + has["busy"] + has["idle"] + has["stopped"]
+    wall = states + sum(blocked.values()) + jitter / 2
+    disk = has["uninterruptible"]
     whole = evidence(
         wall={
             "available": True,
             "wall_ms": wall,
-            "states": {"computing": {"ms": has["computing"] + jitter / 2}},
+            "states": {
+                "computing": {"ms": has["computing"] + jitter / 2},
+                "stopped": {"ms": has["stopped"]},
+            },
             "cpu_ms": has["cpu"] + jitter / 2,
             "for_busy_cpu_ms": has["busy"],
             "for_idle_cpu_ms": has["idle"],
@@ -49,10 +65,19 @@ def run(n: int, **changes: Any) -> tuple[Budget | None, float]:
         },
         offcpu={
             "total_ms": 1.0,
-            "top_reasons": [{"reason": name, "ms": ms} for name, ms in has["sums"].items()],
+            "count": has["blocks"],
+            "top_reasons": [
+                {"reason": name, "ms": ms, "interruptible_ms": ms * (1 - disk)}
+                for name, ms in has["sums"].items()
+            ],
             "other": {"ms": 0, "count": 0},
+            "by_state": {"preempted_ms": has["preempted"]},
         },
-        runqlat={"count": 10, "mean_us": has["waited"] * 100},
+        runqlat={"count": has["waits"], "mean_us": has["waited"] * 1e3 / has["waits"]},
+        biolatency={
+            "count": has["requests"],
+            "mean_us": has["io"] * 1e3 / has["requests"] if has["requests"] else None,
+        },
         exec={"exec_count": has["execs"], "forks": has["forks"]},
         syscall_counts={"all": has["calls"]},
         checks=[
@@ -60,7 +85,12 @@ def run(n: int, **changes: Any) -> tuple[Budget | None, float]:
             {"name": "wall_sum", "stolen": 0, "pass": not has["failing"]},
         ],
     )
-    return budget_of({}, whole), wall
+    command = {
+        "user_ms": has["cpu"] - has["system"],
+        "system_ms": has["system"],
+        "minor_faults": has["faults"],
+    }
+    return budget_of(command, whole), wall
 
 
 def found(before: dict[str, Any], after: dict[str, Any], pairs: int = 10) -> dict[str, Any]:
@@ -71,13 +101,25 @@ def found(before: dict[str, Any], after: dict[str, Any], pairs: int = 10) -> dic
 
 
 SLEEP = "clock_nanosleep"
+
+
+def blocked(reason: str, ms: float, **changes: Any) -> dict[str, Any]:
+    return {"blocked": {reason: ms}, **changes}
+
+
+def on_disk(reason: str, ms: float, requests: int, **changes: Any) -> dict[str, Any]:
+    """Return a run that was blocked for a disk, for most of the time of its requests."""
+    disk = {"requests": requests, "io": ms * 0.9, "uninterruptible": 1.0}
+    return blocked(reason, ms, calls={reason: 30}, **{**disk, **changes})
+
+
 SERIAL = {"calls": {"futex": 40}}
 FEWER = {"calls": {"futex": 4}}
 CASES: list[tuple[str | None, dict[str, Any], dict[str, Any]]] = [
     ("more computing", {}, {"computing": 60.0}),
     (None, {}, {"computing": 60.0, "execs": 5}),
     (None, {}, {"computing": 60.0, "forks": 5}),
-    (None, {}, {"computing": 60.0, "stolen": 30}),
+    (None, {}, {"computing": 60.0, "stolen": 25}),
     (None, {}, {"computing": 60.0, "cpu": 36.0}),
     ("less parallel", {"cpu": 60.0}, {"computing": 60.0, "cpu": 60.0}),
     (None, {"cpu": 60.0}, {"computing": 60.0, "cpu": 60.0, "waited": 35.0}),
@@ -97,8 +139,47 @@ CASES: list[tuple[str | None, dict[str, Any], dict[str, Any]]] = [
         {"blocked": {SLEEP: 100.0}, "sums": {SLEEP: 100.0, "futex": 190.0}, **SERIAL},
     ),
     ("competition for the CPU", {}, {"busy": 80.0}),
-    (None, {}, {"busy": 80.0, "stolen": 70}),
+    (None, {}, {"busy": 80.0, "stolen": 40}),
     (None, {}, {"computing": 60.0, "busy": 80.0}),
+    ("competition for the CPU", {"blocks": 0}, {"busy": 80.0, "blocks": 0}),
+    # each of many short waits for a disk, for example, is followed by one for the CPU
+    (None, {}, {"busy": 80.0, "blocks": 300}),
+    (None, {}, {"busy": 80.0, "blocks": None}),
+    # programs
+    ("more programs started", {"execs": 1, "forks": 1}, {"computing": 80.0, "execs": 60}),
+    (None, {"execs": 1}, {"computing": 60.0, "execs": 4}),
+    # ten programs do not take 200 ms: something else computed
+    (None, {"execs": 1}, {"computing": 220.0, "execs": 11}),
+    (None, {"execs": 40}, {"computing": 80.0, "execs": 46}),
+    (None, {}, {"computing": 80.0, "execs": 60, "stolen": 30}),
+    (None, {}, {"computing": 80.0, "cpu": 32.0, "execs": 60}),
+    # page faults
+    ("page faults", {}, {"computing": 60.0, "system": 40.0, "faults": 20000}),
+    ("more computing", {}, {"computing": 60.0, "system": 22.0, "faults": 20000}),
+    ("more computing", {}, {"computing": 60.0, "system": 40.0, "faults": 1100}),
+    (
+        "more computing",
+        {"calls": {"read": 100}},
+        {"computing": 60.0, "system": 40.0, "faults": 20000, "calls": {"read": 3000}},
+    ),
+    (None, {}, {"computing": 60.0, "system": 40.0, "faults": 20000, "stolen": 25}),
+    ("page faults", {}, on_disk("page_fault", 60.0, 200)),
+    ("page faults", on_disk("page_fault", 6.0, 20), on_disk("page_fault", 60.0, 200)),
+    # memory.high, for example
+    (None, {}, blocked("page_fault", 60.0)),
+    # the hypervisor
+    ("the hypervisor", {}, {"computing": 60.0, "stolen": 40}),
+    ("the hypervisor", {}, {"busy": 60.0, "stolen": 60}),
+    ("the hypervisor", {}, {"idle": 60.0, "stolen": 50}),
+    # it takes more from who computes more
+    (None, {"stolen": 10}, {"computing": 60.0, "stolen": 30}),
+    # for an idle CPU
+    ("slower wake-ups", {"waits": 1000}, {"waits": 1000, "idle": 40.0, "waited": 45.0}),
+    (None, {"waits": 1000}, {"waits": 9000, "idle": 40.0, "waited": 45.0}),
+    (None, {"waits": 1000}, {"waits": 1000, "idle": 40.0, "waited": 1.0}),
+    (None, {"waits": 1000}, {"waits": 1000, "idle": 40.0, "waited": 45.0, "stolen": 20}),
+    # a quota that is used up, and a CPU that is idle when it is renewed
+    (None, {"waits": 1000}, {"waits": 1000, "idle": 40.0, "waited": 45.0, "preempted": 40.0}),
     (None, {}, {"idle": 80.0}),
     (
         "more syncs",
@@ -115,8 +196,39 @@ CASES: list[tuple[str | None, dict[str, Any], dict[str, Any]]] = [
     ("sleeping", {}, {"blocked": {"nanosleep": 60.0}}),
     # a helper's ticks, while the others wait for something else
     (None, {}, {"blocked": {SLEEP: 60.0}, "sums": {SLEEP: 60.0, "recvfrom": 60.0}}),
-    (None, {}, {"blocked": {"recvfrom": 60.0}}),
-    (None, {}, {"blocked": {"futex": 60.0}}),
+    # disks
+    ("more I/O", on_disk("pread64", 5.0, 10), on_disk("pread64", 50.0, 98)),
+    ("more I/O", {}, on_disk("read", 50.0, 98)),
+    ("more I/O", on_disk("openat", 0.1, 0), on_disk("openat", 50.0, 98)),
+    ("slower device", on_disk("pread64", 5.0, 30), on_disk("pread64", 50.0, 30)),
+    ("slower device", on_disk("fsync", 5.0, 30), on_disk("fsync", 50.0, 30)),
+    ("slower device", on_disk("page_fault", 5.0, 30), on_disk("page_fault", 50.0, 30)),
+    # three times as many, and each takes three times as long
+    (None, on_disk("pread64", 5.0, 30), on_disk("pread64", 50.0, 95)),
+    # before its requests were made: throttled, or a lock of the file system
+    (None, on_disk("pread64", 5.0, 30), on_disk("pread64", 50.0, 30, io=5.0)),
+    (None, {}, on_disk("write", 50.0, 30, io=5.0)),
+    # the disk of a helper, while the others wait for something else
+    (None, {}, on_disk("read", 60.0, 90, sums={"read": 60.0, "recvfrom": 60.0})),
+    (None, {}, on_disk(SLEEP, 60.0, 90, sums={SLEEP: 60.0, "io_worker": 60.0})),
+    (None, {}, on_disk("futex", 60.0, 90)),
+    (None, {}, on_disk("poll", 60.0, 90)),
+    # others
+    ("waiting for others", {}, blocked("recvfrom", 60.0)),
+    ("waiting for others", blocked("read", 20.0), blocked("read", 70.0)),
+    ("waiting for others", {}, blocked("read", 60.0, sums={"read": 60.0, "futex": 200.0})),
+    (None, {}, blocked("read", 60.0, uninterruptible=1.0)),
+    (None, {}, blocked("read", 60.0, requests=50, io=40.0, uninterruptible=0.5)),
+    (None, {}, blocked("read", 60.0, sums={"read": 60.0, "recvmsg": 60.0})),
+    (None, {}, blocked("read", 60.0, calls={"timerfd_settime": 1})),
+    ("waiting for events", {}, blocked("poll", 60.0)),
+    ("waiting for events", {}, blocked("epoll_wait", 60.0)),
+    (None, {}, blocked("poll", 60.0, sums={"poll": 60.0, "read": 60.0})),
+    (None, {}, blocked("io_getevents", 60.0)),
+    (None, {}, blocked("futex", 60.0)),
+    # stopped
+    ("stopped", {}, {"stopped": 60.0}),
+    (None, {}, {"stopped": 30.0, "blocked": {SLEEP: 31.0}, "busy": 31.0}),
     (None, {}, {"blocked": {SLEEP: 20.0}, "computing": 40.0, "busy": 20.0}),
     (None, {}, {}),
 ]
@@ -175,6 +287,27 @@ def test_the_part_never_exceeds_the_difference(
         assert forth["name"] == back["name"]
 
 
+def test_what_the_causes_of_waiting_rest_on_has_to_be_known() -> None:
+    read = on_disk("read", 60.0, 90)
+    assert found({}, {**read, "requests": None})["name"] is None
+    assert found({}, blocked("read", 60.0, calls=None))["name"] is None
+    woken = {"waits": 1000, "idle": 40.0, "waited": 45.0}
+    assert found({"waits": 1000}, {**woken, "preempted": None})["name"] is None
+    assert found({}, {"computing": 80.0, "execs": None})["name"] is None
+
+
+@pytest.mark.parametrize("cause", CAUSES, ids=lambda cause: str(cause.name))
+def test_every_cause_has_its_words_both_ways(cause: Cause) -> None:
+    assert WORDS[cause.name][0] != WORDS[cause.name][1]
+
+
+def test_the_page_has_a_row_for_each_cause() -> None:
+    page = (DOCS / "explanation/causes-of-differences.md").read_text()
+    table = page.partition("| --- ")[2].partition("\n\n")[0].splitlines()[1:]
+    named = [line.split("|")[1].strip() for line in table]
+    assert {name for name in named if name} == {cause.name for cause in CAUSES}
+
+
 def test_the_words() -> None:
     forth = found({}, {"computing": 60.0})
     said = words({"cause": forth})
@@ -184,6 +317,6 @@ def test_the_words() -> None:
     assert "by less computing (computing; CPU time 60.0" in back
     assert "; no cause found: " in words({"cause": found({}, {})})
     assert "is less than twice" in words({"cause": found({}, {})})
-    unknown = words({"cause": found({}, {"blocked": {"recvfrom": 60.0}})})
-    assert "blocked in recvfrom, and no known cause fits" in unknown
+    unknown = words({"cause": found({}, {"blocked": {"io_getevents": 60.0}})})
+    assert "blocked in io_getevents, and no known cause fits" in unknown
     assert words({}) == ""

@@ -267,7 +267,7 @@ def test_every_option(command: str, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_every_field_of_what_a_command_took() -> None:
-    ended = Ended(0, 1.0, 1.0, 1.0, None, 1)
+    ended = Ended(0, 1.0, 1.0, 1.0, None, 1, 0, 0)
     took = described(["a"], ended, [Process(1, 1, 1, "S", "a")])
     heading = "What a command took"
     hold(SETTINGS, heading, paths(took), names(SETTINGS, heading))
@@ -280,6 +280,7 @@ def of_a_cause() -> list[Json]:
             {},
             sample_evidence(
                 wall={"available": True, "states": {}, "for_busy_cpu_ms": ms, "cpu_ms": 1.0},
+                offcpu={"count": 1},
                 checks=[{"name": "cpu_time", "stolen": 0}],
             ),
         )
@@ -295,11 +296,18 @@ def test_every_field_of_a_series() -> None:
     reasons = [{"reason": name, "ms": ms} for name, ms in calls.items()]
     whole = sample_evidence(offcpu={"total_ms": 30.0, "top_reasons": reasons})
     runs = [
-        Run(side, n, True, Ended(0, ms, 1.0, 1.0, None, 1), {"user_ms": 1, "system_ms": 1}, whole)
+        Run(
+            side,
+            n,
+            True,
+            Ended(0, ms, 1.0, 1.0, None, 1, 0, 0),
+            {"user_ms": 1, "system_ms": 1},
+            whole,
+        )
         for side in (BASELINE, OPTIMIZED)
         for n, ms in enumerate([1.0, 1.1, 0.9, 1.0, 1.0])
     ]
-    slow = Ended(0, 9.0, 1.0, 1.0, None, 1)
+    slow = Ended(0, 9.0, 1.0, 1.0, None, 1, 0, 0)
     runs += [
         Run(side, 5, True, slow, {"user_ms": 8000, "system_ms": 1}, whole)
         for side in (BASELINE, OPTIMIZED)

@@ -198,6 +198,7 @@ def test_orphans_that_end_are_waited_for(agent: RunAgent) -> None:
 # --- time and memory
 
 
+NO_HUGE = "mmap.MADV_NOHUGEPAGE"
 BURNS = "import time\nwhile time.process_time() < 0.4: pass\nprint(time.process_time())"
 
 
@@ -209,6 +210,18 @@ def test_times_are_those_of_the_command(agent: RunAgent, tmp_path: Path) -> None
     used = (saved["user_ms"] + saved["system_ms"]) / 1e3
     assert used == pytest.approx(float(done.stdout), rel=0.25)
     assert saved["wall_ms"] / 1e3 > float(done.stdout)
+
+
+def test_page_faults_are_those_of_the_command(agent: RunAgent, tmp_path: Path) -> None:
+    found = []
+    for pages in (0, 4000):
+        touch = f"import mmap; m = mmap.mmap(-1, 4001 * mmap.PAGESIZE)\nm.madvise({NO_HUGE})\n"
+        words = f"{touch}for n in range({pages}): m[n * mmap.PAGESIZE] = 1"
+        run(agent, [*PYTHON, words], "--json", tmp_path / "x.json")
+        found.append(json.loads((tmp_path / "x.json").read_text())["command"])
+    more = found[1]["minor_faults"] - found[0]["minor_faults"]
+    assert more == pytest.approx(4000, rel=0.1)
+    assert all(one["major_faults"] >= 0 for one in found)
 
 
 def test_memory_is_the_commands_or_not_known(agent: RunAgent, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ PAIRS = Plan({BASELINE: ["a"], OPTIMIZED: ["b"]}, most=10, seed=1)
 
 def run(side: str, number: int, ms: float, whole: Any = None, status: int = 0, **took: Any) -> Run:
     command = {"user_ms": 1.0, "system_ms": 0.0, **took}
-    ended = Ended(status, ms / 1e3, 0.001, 0.0, None, 1)
+    ended = Ended(status, ms / 1e3, 0.001, 0.0, None, 1, 0, 0)
     return Run(side, number, True, ended, command, whole if whole is not None else evidence())
 
 

@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: what collecting costs, and how often a verdict is wrong."""
+"""``python -m benchmarks``: what collecting costs, how often a verdict or a cause is wrong."""
 
 import argparse
 import json
@@ -12,10 +12,16 @@ from typing import Any
 from agent.client.spawn import AgentDidNotStart, running_agent
 from agent.overhead.machine import Machine, read_machine
 from agent.overhead.progress import ProgressLine
+from agent.overhead.protocols import Missing
 from agent.overhead.results import Incomparable, Result, merge
 from agent.overhead.table import columns, render, render_machine
 from benchmarks import kept
 from benchmarks.against import Checkout, NotACheckout, checkout, measure_both
+from benchmarks.cause_pairs import PAIRS
+from benchmarks.causes import COMPARISONS, QUICK_COMPARISONS, Row, measure_causes
+from benchmarks.causes import Rates as CauseRates
+from benchmarks.causes_page import render as render_causes
+from benchmarks.causes_page import write_page as write_causes
 from benchmarks.chart import draw
 from benchmarks.comparison import (
     ENOUGH_ROUNDS,
@@ -44,6 +50,9 @@ FOLDER = Path(__file__).parent
 PAGE = "RESULTS.md"
 RATES = "verdicts.json"
 RATES_PAGE = FOLDER.parent / "docs" / "explanation" / "false-alarms.md"
+CAUSES = "causes.json"
+CAUSES_PAGE = FOLDER.parent / "docs" / "explanation" / "measured-causes.md"
+PAIR_NAMES = [pair.name for pair in PAIRS]
 LOAD_NAMES = [load.name for load in LOADS]
 
 
@@ -144,6 +153,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     rates.add_argument("--out", type=_new_file, help="write JSON to this file")
     rates.set_defaults(run=_verdicts)
+    _add_causes(commands.add_parser("causes", help="count how often the right cause is named"))
     joined = commands.add_parser("merge", help="combine several results from one machine")
     joined.add_argument("files", metavar="FILE", nargs="+", type=Path, help="results as JSON")
     joined.add_argument("--out", type=_new_file, help="write the combined result to this file")
@@ -158,6 +168,34 @@ def _add_against(command: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="another checkout; its agent and this one are measured alternately",
     )
+
+
+def _add_causes(command: argparse.ArgumentParser) -> None:
+    length = command.add_mutually_exclusive_group()
+    length.add_argument(
+        "--comparisons",
+        type=_positive,
+        default=COMPARISONS,
+        help=f"of each pair of programs (default: {COMPARISONS}, which takes 40 minutes in all; "
+        f"with fewer, {CAUSES_PAGE.name} stays as it is)",
+    )
+    length.add_argument(
+        "--quick",
+        dest="comparisons",
+        action="store_const",
+        const=QUICK_COMPARISONS,
+        help=f"{QUICK_COMPARISONS} comparisons of each",
+    )
+    command.add_argument(
+        "--only",
+        nargs="+",
+        default=[],
+        metavar="PAIR",
+        choices=PAIR_NAMES,
+        help=f"go on with these pairs of programs: {', '.join(PAIR_NAMES)}",
+    )
+    command.add_argument("--json", type=_new_file, help="write the comparisons to this file")
+    command.set_defaults(run=_causes)
 
 
 def _overhead(options: argparse.Namespace) -> int:
@@ -232,6 +270,48 @@ def _verdicts(options: argparse.Namespace) -> int:
         (FOLDER / RATES).write_text(text)
         RATES_PAGE.write_text(rates_page())
     return 0 if rates.rows else 1
+
+
+def _causes(options: argparse.Namespace) -> int:
+    """Return 0 if no wrong cause was named, and each right one often enough.
+
+    After each pair of programs all is written, so that what is interrupted can be gone on with.
+    """
+    machine, commit = read_machine(versions()), checkout().commit
+    chosen = [pair for pair in PAIRS if not options.only or pair.name in options.only]
+    is_kept = options.comparisons >= COMPARISONS
+    whole, made = _kept_causes(machine) if is_kept else CauseRates(), CauseRates()
+
+    def keep(found: Row | tuple[str, Missing]) -> None:
+        nonlocal whole, made
+        whole, made = (
+            rates.with_row(found) if isinstance(found, Row) else rates.without(*found)
+            for rates in (whole, made)
+        )
+        if is_kept:
+            (FOLDER / CAUSES).write_text(_causes_text(machine, whole))
+            CAUSES_PAGE.write_text(causes_page())
+        if options.json:
+            options.json.write_text(_causes_text(machine, made))
+
+    with running_agent() as agent:
+        measure_causes(
+            agent, chosen, options.comparisons, commit, ProgressLine(sys.stderr), _tell, keep
+        )
+    print(render_causes(made), end="")
+    return 0 if made.rows and all(row.is_met and not row.wrong for row in made.rows) else 1
+
+
+def _causes_text(machine: Machine, rates: CauseRates) -> str:
+    return json.dumps({"machine": asdict(machine), "rates": rates.to_json()}, indent=1) + "\n"
+
+
+def _kept_causes(machine: Machine) -> CauseRates:
+    """Return the comparisons of earlier runs on this machine."""
+    data = _read(CAUSES)
+    if not data or Machine.from_json(data["machine"]) != machine:
+        return CauseRates()
+    return CauseRates.from_json(data["rates"])
 
 
 def _merge(options: argparse.Namespace) -> int:
@@ -316,6 +396,13 @@ def rates_page() -> str:
     """Return the text of the page on false alarms, made from the last full run."""
     data = _read(RATES)
     return write_rates(Rates.from_json(data["rates"]), render_machine(Machine(**data["machine"])))
+
+
+def causes_page() -> str:
+    """Return the text of the page on named causes, made from the comparisons that are kept."""
+    data = _read(CAUSES)
+    machine = render_machine(Machine.from_json(data["machine"]))
+    return write_causes(CauseRates.from_json(data["rates"]), machine)
 
 
 def _read(name: str) -> dict[str, Any]:

@@ -1,0 +1,247 @@
+"""Pairs of programs of which one takes longer by one known thing, for `benchmarks.causes`.
+
+The longer ones take some tens of milliseconds more. What a page fault, a sync or a read takes
+differs between machines by orders of magnitude, so their number is found here, by trying.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from mmap import PAGESIZE
+from pathlib import Path
+
+from agent.overhead.protocols import Missing
+from agent.overhead.workloads import last_cpu, run_for_output
+from benchmarks import cause_surroundings as around
+from benchmarks.cause_surroundings import folder, member_of
+
+PROGRAM = (sys.executable, "-IS", str(Path(__file__).with_name("one_cause.py")))
+LONGER_MS = 40
+"""By how much the longer program is to take longer, about."""
+FEW = 10
+TRIED = 100
+"""Operations whose time is taken to find out how many last as long as wanted."""
+LEAST, MOST = 20, 40_000
+MOST_BLOCKS = (around.FILE_MB << 20) // PAGESIZE - FEW
+TURNS = 400
+READS, READS_PER_S = 40, 200
+
+Commands = tuple[Sequence[str], Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """``commands`` gives two commands, the shorter one first. Raises `WorkloadFailed`."""
+
+    name: str
+    label: str
+    cause: str | None
+    """As `agent.run.causes` names it; None where both commands are the same."""
+    commands: Callable[[], AbstractContextManager[Commands]]
+    check: Callable[[], Missing | None] = lambda: None
+
+
+def one_cause(*words: object) -> list[str]:
+    return [*PROGRAM, *map(str, words)]
+
+
+def _always(
+    shorter: Sequence[str], longer: Sequence[str]
+) -> Callable[[], AbstractContextManager[Commands]]:
+    return lambda: nullcontext((shorter, longer))
+
+
+def _lasting(way: str, *words: object, most: int = MOST) -> int:
+    """Return how many operations of `one_cause` last for `LONGER_MS`."""
+    took = {}
+    for operations in (FEW, FEW + TRIED, FEW, FEW + TRIED):
+        began = time.monotonic()
+        run_for_output(one_cause(way, operations, *words))
+        took[operations] = time.monotonic() - began
+    each_ms = max(took[FEW + TRIED] - took[FEW], 1e-6) * 1e3 / TRIED
+    return int(min(max(LONGER_MS / each_ms, LEAST), most))
+
+
+# --- the pairs
+
+
+@contextmanager
+def competition() -> Iterator[Commands]:
+    """Compute on a CPU that is free, and on one that another program has as well."""
+    (taken,) = last_cpu()
+    work = one_cause("compute", LONGER_MS)
+    with around.spinning(taken):
+        yield ("taskset", "-c", str(_first_cpu()), *work), ("taskset", "-c", str(taken), *work)
+
+
+def _first_cpu() -> int:
+    return min(os.sched_getaffinity(0))
+
+
+def wakeups() -> AbstractContextManager[Commands]:
+    """Wake a process on the same CPU, and on another one, which is idle then."""
+    (last,) = last_cpu()
+    same, other = (one_cause("pingpong", TURNS, cpu, last) for cpu in (last, _first_cpu()))
+    return nullcontext((same, other))
+
+
+@contextmanager
+def page_faults() -> Iterator[Commands]:
+    pages = _lasting("touch")
+    yield one_cause("touch", FEW), one_cause("touch", FEW + pages)
+
+
+@contextmanager
+def page_faults_from_disk() -> Iterator[Commands]:
+    with folder() as name:
+        cached, evicted = (around.written_file(name / file) for file in ("cached", "evicted"))
+        pages = _lasting("read", evicted, most=MOST_BLOCKS)
+        yield (
+            one_cause("read_mapped", pages, cached, "yes"),
+            one_cause("read_mapped", pages, evicted, "no"),
+        )
+
+
+@contextmanager
+def syncs() -> Iterator[Commands]:
+    with folder() as name:
+        times = _lasting("sync", name / "file")
+        yield one_cause("sync", 2, name / "file"), one_cause("sync", 2 + times, name / "file")
+
+
+@contextmanager
+def reads() -> Iterator[Commands]:
+    with folder() as name:
+        file = around.written_file(name / "file")
+        blocks = _lasting("read", file, most=MOST_BLOCKS)
+        yield one_cause("read", FEW, file), one_cause("read", FEW + blocks, file)
+
+
+@contextmanager
+def slow_disk() -> Iterator[Commands]:
+    """Read from a loop device, whose file's disk is throttled for one of two cgroups."""
+    with folder() as name:
+        file = around.written_file(name / "file")
+        with (
+            around.loop_device(file) as device,
+            around.io_group("quick", None, file) as quick,
+            around.io_group("slow", READS_PER_S, file) as slow,
+        ):
+            work = one_cause("read", READS, device)
+            yield member_of(quick, work), member_of(slow, work)
+
+
+@contextmanager
+def others() -> Iterator[Commands]:
+    with around.answering() as socket:
+        yield one_cause("ask", 5, socket, "recv"), one_cause("ask", 5 + LONGER_MS, socket, "recv")
+
+
+@contextmanager
+def events() -> Iterator[Commands]:
+    with around.answering() as socket:
+        yield one_cause("ask", 5, socket, "poll"), one_cause("ask", 5 + LONGER_MS, socket, "poll")
+
+
+@contextmanager
+def stopped() -> Iterator[Commands]:
+    with around.continuing() as socket:
+        yield one_cause("stop", 5, socket), one_cause("stop", 5 + LONGER_MS, socket)
+
+
+def _programs(number: int) -> list[str]:
+    return ["sh", "-c", f"n=0; while [ $n -lt {number} ]; do /bin/true; n=$((n+1)); done"]
+
+
+def _needs_two_cpus() -> Missing | None:
+    if len(os.sched_getaffinity(0)) < 2:
+        return Missing("it takes two CPUs")
+    return None
+
+
+PAIRS = (
+    Pair(
+        "computing",
+        f"{LONGER_MS} ms more CPU time",
+        "more computing",
+        _always(one_cause("compute", 10), one_cause("compute", 10 + LONGER_MS)),
+    ),
+    Pair(
+        "programs",
+        "a shell that runs `/bin/true` more often",
+        "more programs started",
+        _always(_programs(5), _programs(45)),
+    ),
+    Pair(
+        "parallel",
+        "two processes, one after the other",
+        "less parallel",
+        _always(one_cause("at_once", 2, LONGER_MS), one_cause("at_once", 1, LONGER_MS)),
+        _needs_two_cpus,
+    ),
+    Pair(
+        "competition",
+        "on a CPU that another program has as well",
+        "competition for the CPU",
+        competition,
+        _needs_two_cpus,
+    ),
+    Pair(
+        "wakeups",
+        "wakes a process on an idle CPU instead of its own",
+        "slower wake-ups",
+        wakeups,
+        _needs_two_cpus,
+    ),
+    Pair("syncs", "more calls of `fsync`", "more syncs", syncs),
+    Pair("io", "more direct reads of a file", "more I/O", reads),
+    Pair(
+        "device",
+        f"reads a loop device whose disk is limited to {READS_PER_S} reads a second",
+        "slower device",
+        slow_disk,
+        around.needs_slow_disk,
+    ),
+    Pair(
+        "locks",
+        "two threads share a lock instead of having one each",
+        "lock contention",
+        _always(one_cause("lock", 2, 20), one_cause("lock", 1, 20)),
+    ),
+    Pair(
+        "sleeping",
+        f"sleeps for {LONGER_MS} ms longer",
+        "sleeping",
+        _always(one_cause("sleep", 10), one_cause("sleep", 10 + LONGER_MS)),
+    ),
+    Pair(
+        "others",
+        f"a process outside answers {LONGER_MS} ms later; `recv`",
+        "waiting for others",
+        others,
+    ),
+    Pair("events", "the same with `poll`", "waiting for events", events),
+    Pair("faults", "touches more new memory", "page faults", page_faults),
+    Pair(
+        "mapped",
+        "maps a file that is not in the page cache",
+        "page faults",
+        page_faults_from_disk,
+    ),
+    Pair("stopped", f"stopped for {LONGER_MS} ms longer", "stopped", stopped),
+    Pair(
+        "same-computing",
+        "the same command: computing",
+        None,
+        _always(one_cause("compute", LONGER_MS), one_cause("compute", LONGER_MS)),
+    ),
+    Pair(
+        "same-sleeping",
+        "the same command: sleeping",
+        None,
+        _always(one_cause("sleep", LONGER_MS), one_cause("sleep", LONGER_MS)),
+    ),
+)

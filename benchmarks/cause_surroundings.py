@@ -1,0 +1,205 @@
+"""What the programs of cause_pairs.py meet: other processes, files, a disk that is slowed down."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from agent.overhead.protocols import Missing
+from agent.overhead.workloads import run_for_output
+from benchmarks.workloads import DISK, missing_tool
+
+STOPPED_STATE = "T"
+"""As in proc(5)."""
+POLL_S = 0.001
+PATIENCE_S = 5.0
+FILE_MB = 16
+IO_CGROUPS = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup/blkio"))
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """Make a folder on a disk."""
+    with tempfile.TemporaryDirectory(prefix="chainbench-causes-", dir=DISK) as name:
+        yield Path(name)
+
+
+def written_file(path: Path) -> Path:
+    """Write a file that is in the page cache, and on the disk."""
+    with path.open("wb") as file:
+        file.write(os.urandom(FILE_MB << 20))
+        file.flush()
+        os.fsync(file.fileno())
+    return path
+
+
+@contextmanager
+def spinning(cpu: int) -> Iterator[None]:
+    """Keep a CPU busy with a process that no run is about, in the session of the commands."""
+    program = (sys.executable, "-ISc", "while True: pass")
+    with subprocess.Popen(("taskset", "-c", str(cpu), *program)) as process:
+        try:
+            yield
+        finally:
+            process.kill()
+
+
+# --- other processes that let the programs wait
+
+
+@contextmanager
+def answering() -> Iterator[Path]:
+    """Answer on a socket, each after as many ms as it was asked for."""
+
+    def serve(connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            time.sleep(int(connection.recv(64)) / 1e3)
+            connection.sendall(b"!")
+
+    with _listening(socket.SOCK_STREAM) as (server, path):
+        server.listen()
+        with _thread(server, lambda: serve(server.accept()[0])):
+            yield path
+
+
+@contextmanager
+def continuing() -> Iterator[Path]:
+    """Continue stopped processes, each after as many ms as it asked for when it was running."""
+
+    def serve(server: socket.socket) -> None:
+        asked = server.recv(64)
+        if not asked:
+            raise OSError("it has been shut down")
+        pid, ms = map(int, asked.split())
+        until = time.monotonic() + PATIENCE_S
+        while _state(pid) not in (STOPPED_STATE, "") and time.monotonic() < until:
+            time.sleep(POLL_S)
+        time.sleep(ms / 1e3)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+    with _listening(socket.SOCK_DGRAM) as (server, path), _thread(server, lambda: serve(server)):
+        yield path
+
+
+def _state(pid: int) -> str:
+    """Return a process's state; empty for one that is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][:1]
+    except OSError:
+        return ""
+
+
+@contextmanager
+def _listening(kind: socket.SocketKind) -> Iterator[tuple[socket.socket, Path]]:
+    with (
+        tempfile.TemporaryDirectory(prefix="chainbench-causes-") as name,
+        socket.socket(socket.AF_UNIX, kind) as server,
+    ):
+        path = Path(name, "socket")
+        server.bind(str(path))
+        yield server, path
+
+
+@contextmanager
+def _thread(server: socket.socket, serve: Callable[[], None]) -> Iterator[None]:
+    """Serve one after the other in a thread, until the end."""
+
+    def loop() -> None:
+        with contextlib.suppress(OSError):  # it has been shut down
+            while True:
+                serve()
+
+    thread = threading.Thread(target=loop, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        _wake(server)
+        thread.join(PATIENCE_S)
+
+
+def _wake(server: socket.socket) -> None:
+    """End a call in another thread that waits for this socket."""
+    with contextlib.suppress(OSError):
+        server.shutdown(socket.SHUT_RDWR)
+
+
+# --- a disk that is slow for one of two groups of processes
+
+
+@contextmanager
+def loop_device(file: Path) -> Iterator[Path]:
+    """Attach a file to a free loop device that reads it past the page cache."""
+    losetup = ("losetup", "--show", "--direct-io=on", "-f", str(file))
+    node = run_for_output(losetup).strip()
+    try:
+        yield Path(node)
+    finally:
+        run_for_output(("losetup", "-d", node))
+
+
+def needs_slow_disk() -> Missing | None:
+    if os.geteuid() != 0:
+        return Missing("a loop device needs root", "run the suite with sudo")
+    if _io_cgroups() is None:
+        return Missing("no controller of cgroups here throttles block I/O")
+    return missing_tool("losetup", "mount")
+
+
+def _io_cgroups() -> Path | None:
+    """Return a folder below which a cgroup can have its block I/O throttled, v2 or v1."""
+    for path in IO_CGROUPS:
+        with contextlib.suppress(OSError):
+            if "io" in (path / "cgroup.subtree_control").read_text().split():
+                return path
+    v1 = IO_CGROUPS[-1]
+    return v1 if (v1 / "blkio.throttle.read_iops_device").exists() else None
+
+
+@contextmanager
+def io_group(name: str, reads_per_s: int | None, on: Path) -> Iterator[Path]:
+    """Make a cgroup whose processes may read so often from the disk that holds a file.
+
+    Not from the loop device above it: requests are not made before they are let through, so it is
+    the loop device's requests that take longer.
+    """
+    parent = _io_cgroups()
+    if parent is None:
+        raise FileNotFoundError("no controller of cgroups here throttles block I/O")
+    path = parent / f"chainbench-causes-{os.getpid()}-{name}"
+    path.mkdir()
+    try:
+        if reads_per_s is not None:
+            _limit(path, _whole_disk(on), reads_per_s)
+        yield path
+    finally:
+        path.rmdir()
+
+
+def _limit(path: Path, disk: str, reads_per_s: int) -> None:
+    if (path / "io.max").exists():
+        (path / "io.max").write_text(f"{disk} riops={reads_per_s}")
+    else:
+        (path / "blkio.throttle.read_iops_device").write_text(f"{disk} {reads_per_s}")
+
+
+def _whole_disk(file: Path) -> str:
+    """Return ``major:minor`` of the disk that a file is on; only whole disks can be throttled."""
+    number = file.stat().st_dev
+    node = Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}").resolve()
+    return ((node.parent if (node / "partition").exists() else node) / "dev").read_text().strip()
+
+
+def member_of(group: Path, command: Sequence[str]) -> list[str]:
+    """Return a command that runs another one in a cgroup."""
+    into = 'echo $$ >"$1/cgroup.procs" && shift && exec "$@"'
+    return ["sh", "-c", into, "sh", str(group), *command]

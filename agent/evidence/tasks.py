@@ -49,7 +49,7 @@ class TaskTable:
     def by_thread(self, total: Waited) -> Json:
         """Return the threads that waited longest, and the rest of ``total``."""
         chosen = sorted(self._top, reverse=True)
-        rows = [{**_numbers(t), **_row(t.command, t.waited)} for _, _, t in chosen]
+        rows = [{**numbers(t.tid, t.local_tid), **_row(t.command, t.waited)} for _, _, t in chosen]
         return {"top": rows, "other": _rest(total, [t.waited for _, _, t in chosen])}
 
     def by_command(self, total: Waited) -> Json:
@@ -78,11 +78,11 @@ class TaskTable:
             heapq.heappushpop(self._top, entry)
 
 
-def _numbers(thread: _Thread) -> Json:
+def numbers(tid: int, local_tid: int) -> Json:
     """Return a thread's number, and if it has another one in our pid namespace, that too."""
-    if thread.local_tid == thread.tid:
-        return {"tid": thread.tid}
-    return {"tid": thread.tid, "namespace_tid": thread.local_tid or None}
+    if local_tid == tid:
+        return {"tid": tid}
+    return {"tid": tid, "namespace_tid": local_tid or None}
 
 
 def _row(name: str, waited: Waited) -> Json:

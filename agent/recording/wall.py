@@ -19,5 +19,6 @@ def conclude(run: Run, stopped: Stopped) -> None:
     found = wall.wall_of(stopped, run.arming.start_ns)
     run.wall = wall.evidence(found)
     if found is not None:
+        run.wall |= run.collection.threads.evidence()
         run.wall_totals = wall_totals(found.by_state)
         run.checks += wall.checks(found, stopped.wall_contradicted)

@@ -8,6 +8,7 @@ from agent.terminal.charts import Bar, chart, wrapped
 from agent.terminal.values import (
     FEW,
     LONGEST_NAME,
+    counted,
     mapping,
     milliseconds,
     number,
@@ -34,6 +35,8 @@ EDGES = {
 }
 LEAST_SHARE = 0.0005
 """Smaller parts are not worth a word; the states are all shown if they are not 0."""
+LEAST_PART = 0.01
+"""The same of the life of a thread."""
 
 
 def wall(evidence: Mapping[str, Any], columns: int) -> list[str]:
@@ -55,7 +58,9 @@ def wall(evidence: Mapping[str, Any], columns: int) -> list[str]:
     lines += wrapped(_parts(found, total), columns, "; ")
     if ends := _ends(found, total):
         lines += named("blocked until", ends, columns)
-    return lines
+    if commands := _had_the_cpu(found):
+        lines += named("CPU taken by", commands, columns)
+    return lines + _budgets(found, columns)
 
 
 def _bars(found: Mapping[str, Any], total: float | None) -> list[Bar]:
@@ -76,6 +81,66 @@ def _ends(found: Mapping[str, Any], total: float | None) -> list[str]:
             command, reason = (printable(row.get(n), LONGEST_NAME) for n in ("command", "reason"))
             ends.append(f"{command} in {reason} {milliseconds(ms)} ({percent(ms, total)})")
     return ends
+
+
+def _had_the_cpu(found: Mapping[str, Any]) -> list[str]:
+    """Return the commands that had the CPU while the scope waited for it, if that was long."""
+    total = number(found.get("wall_ms"))
+    taken = []
+    for row in rows(found.get("for_busy_cpu_of"))[:FEW]:
+        ms = number(row.get("ms"))
+        if ms and total and ms / total >= LEAST_SHARE:
+            command = printable(row.get("command"), LONGEST_NAME)
+            taken.append(f"{command} {milliseconds(ms)} ({percent(ms, total)})")
+    return taken
+
+
+def _budgets(found: Mapping[str, Any], columns: int) -> list[str]:
+    """Return what threads did with their lives: by command, or one by one if there is but one.
+
+    Nothing for a single thread, whose life is what the states above tell of.
+    """
+    by_command, by_thread = (mapping(found.get(n)) for n in ("by_command", "by_thread"))
+    shown, which = rows(by_command.get("top")), "the threads of each command, in sum"
+    if len(shown) == 1:
+        shown, which = rows(by_thread.get("top")), "each of the threads that lived longest"
+    if len(shown) < 2:
+        return []
+    lines = wrapped(f"what {which}, did with their time in the run:".split(" "), columns, " ")
+    for row in shown[:FEW]:
+        lines += named(_name(row), _life(row), columns)
+    return lines
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    name = printable(row.get("command"), LONGEST_NAME)
+    return name if row.get("tid") is None else printable(f"{row.get('tid')} {name}")
+
+
+def _life(row: Mapping[str, Any]) -> list[str]:
+    """Return how long, and the parts of it that are long enough to matter."""
+    life = number(row.get("lifetime_ms"))
+    threads = number(row.get("threads"))
+    first = milliseconds(life) + (f" in {counted(threads, 'thread')}" if threads else "")
+    parts = [
+        (row.get("on_cpu_ms"), "on a CPU"),
+        (row.get("waiting_ms"), "waiting for one"),
+        *(
+            (of.get("ms"), f"in {printable(of.get('reason'), LONGEST_NAME)}")
+            for of in rows(row.get("blocked_in"))[:FEW]
+        ),
+        (row.get("stopped_ms"), "stopped"),
+        (row.get("unaccounted_ms"), "not accounted for"),
+    ]
+    known = [(number(ms), words) for ms, words in parts]
+    return [
+        first,
+        *(
+            f"{milliseconds(ms)} {words}"
+            for ms, words in known
+            if ms and life and ms / life >= LEAST_PART
+        ),
+    ]
 
 
 def _parts(found: Mapping[str, Any], total: float | None) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import trio
 from fakes.collector import FakeCollector, raising
+from fakes.task_summaries import reports
 from fakes.walls import wall_table
 
 from agent.aggregate.series import SeriesStore
@@ -36,6 +37,10 @@ EVENTS = {
     "softirq": [1_500 | 3 << layout.LATENCY_BITS],
 }
 """One event of each section's stream."""
+
+COMMANDS = range(1, 22)
+"""More than are listed one by one."""
+BLOCKED = {"blocked": {layout.REASON_PAGE_FAULT: 1}}
 
 BELOW: dict[str, Below] = {"0:259": ("0:1",), "0:260": None}
 COUNTS = {
@@ -88,6 +93,9 @@ class Busy(FakeCollector):
             task_summaries.none(),
             (program,),
             wall_contradicted=0,
+            reports=reports(
+                *({"tid": n, "local_tid": 1, "comm": b"%d" % n, **BLOCKED} for n in COMMANDS)
+            ),
         )
         if not self._cgroup:
             return ended
@@ -98,6 +106,7 @@ class Busy(FakeCollector):
         empty = super()._observed()
         ones = np.ones((2, layout.REASONS), np.uint64)
         times, waits = np.ones(1, TIMES_DTYPE), np.ones(1, WAITS_DTYPE)
+        ends = np.array([(b"sh", WALL_BEGUN << PHASE_SHIFT, 1, 1)], END_DTYPE)
         in_flight = np.zeros(1, REQUEST_DTYPE)
         in_flight["key"], in_flight["since"], in_flight["device"] = 1, 1, 259
         tables = {
@@ -106,7 +115,8 @@ class Busy(FakeCollector):
             "entries": np.ones(1, ENTRY_DTYPE).tobytes(),
             "waits": waits.tobytes(),
             "wall": wall_table(begun=0, ended=10**9, computing=10**9).tobytes(),
-            "wall_ends": np.array([(b"sh", WALL_BEGUN << PHASE_SHIFT, 1, 1)], END_DTYPE).tobytes(),
+            "wall_ends": ends.tobytes(),
+            "wall_cpus_of": ends.tobytes(),
         }
         nothing_open = np.empty(0, np.int64), np.empty(0, np.uint64)
         return replace(

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from agent.streams.collect.task_summaries import SUMMARY_DTYPE, Summaries
+from agent.sections.offcpu.layout import WALL_THREAD_SHIFT
+from agent.streams.collect.task_summaries import REPORT_DTYPE, SUMMARY_DTYPE, Reports, Summaries
 from agent.streams.shared.layout import SLOT_EXITED
 
 LIFE_NS = 10_000_000
@@ -33,4 +34,20 @@ def summaries(*rows: dict[str, Any]) -> Summaries:
     for row, changes in zip(made, rows, strict=True):
         for name, value in {**GOOD, **changes}.items():
             row[name] = value
+    return made
+
+
+def reports(*rows: dict[str, Any]) -> Reports:
+    """Return a report for each row: fields of the summary, and of the thread's row."""
+    made = np.zeros(len(rows), REPORT_DTYPE)
+    for report, given in zip(made, rows, strict=True):
+        changes = dict(given)
+        row = report["row"]
+        row["began_ns"] = changes.pop("began_ns", 1)
+        row["stopped_ns"] = changes.pop("stopped_ns", 0)
+        blocked = changes.pop("blocked", {})
+        for place, (reason, ns) in enumerate(blocked.items()):
+            row["blocked"][place] = reason + 1 << WALL_THREAD_SHIFT | ns
+        row["tid"] = changes.pop("row_tid", changes.get("tid", GOOD["tid"]))
+        report["summary"] = summaries(changes)[0]
     return made

@@ -27,6 +27,7 @@ from fakes.real_agent import RealAgent, hooks
 from fakes.waiting import eventually
 
 from agent.model import TIMINGS, Json
+from agent.sections.offcpu.layout import WALL_THREAD_TRIES, WALL_THREADS
 
 pytestmark = pytest.mark.usefixtures("as_from_a_shell")
 
@@ -99,6 +100,18 @@ class Measured:
 
     def ms(self, name: str) -> float:
         return float(self.wall["states"][name]["ms"])
+
+    @property
+    def threads(self) -> list[Json]:
+        """The threads that lived longest, the longest first."""
+        found: list[Json] = self.wall["by_thread"]["top"]
+        return found
+
+    def command(self, name: str) -> Json:
+        """Return what the threads of one command did in sum."""
+        (row,) = [row for row in self.wall["by_command"]["top"] if row["command"] == name]
+        found: Json = row
+        return found
 
 
 HOLD = """
@@ -194,7 +207,28 @@ def sound(evidence: Json) -> None:
         check = checks_of(evidence)[name]
         assert check["pass"], check
     edges = wall["before_ms"] + wall["wall_ms"] + wall["after_ms"]
-    assert edges == pytest.approx(evidence["duration_s"] * 1000, abs=AT_LEAST_MS)
+    assert edges > evidence["duration_s"] * 1000 - AT_LEAST_MS
+    # a run that ends with its tree ends as the last exit begins: the last switch may come later
+    if wall["after_ms"]:
+        assert edges < evidence["duration_s"] * 1000 + AT_LEAST_MS
+    of = sum(row["ms"] for row in wall["for_busy_cpu_of"]) + wall["for_busy_cpu_other_ms"]
+    assert of == pytest.approx(wall["for_busy_cpu_ms"], abs=1e-3)
+    for row in (*wall["by_thread"]["top"], *wall["by_command"]["top"]):
+        adds_up(row)
+
+
+PARTS = ("on_cpu_ms", "waiting_ms", "blocked_ms", "stopped_ms")
+
+
+def adds_up(row: Json) -> None:
+    """Check that a thread's time is divided without rest, or a command's that of each thread."""
+    assert sum(row[part] for part in PARTS) + row["unaccounted_ms"] == pytest.approx(
+        row["lifetime_ms"], abs=1e-3
+    )
+    apart = AT_LEAST_MS * row.get("threads", 1)
+    assert row["unaccounted_ms"] == pytest.approx(0, abs=WITHIN * row["lifetime_ms"] + apart)
+    of = sum(reason["ms"] for reason in row["blocked_in"]) + row["blocked_other_ms"]
+    assert of == pytest.approx(row["blocked_ms"], abs=1e-3)
 
 
 @pytest.mark.parametrize("timing", EACH_TIMING)
@@ -210,11 +244,35 @@ def test_computing_sleeping_and_waiting_for_the_disk(
     assert done.ms("blocked") + done.ms("waiting_for_cpu") > facts["slept_ms"]
     assert done.wall["at_once"] == pytest.approx(1, abs=WITHIN)
     assert done.ms("stopped") == 0
+    same_for_its_thread(done, timing)
+    in_calls = {reason["reason"]: reason["ms"] for reason in done.threads[0]["blocked_in"]}
+    assert {"clock_nanosleep", "fsync"} <= in_calls.keys()
+
+
+def same_for_its_thread(done: Measured, timing: str) -> None:
+    """Of a command with one thread: what that did is what the wall time has.
+
+    It was stopped until the exec, and ran on a CPU from its release on. Accounting takes a wait for
+    an idle CPU to wake up for a part of the sleep.
+    """
+    assert done.wall["by_thread"]["threads"] == 1
+    (thread,) = done.threads
+    (command,) = done.wall["by_command"]["top"]
+    assert all(command[part] == thread[part] for part in PARTS)
+    computed = thread["on_cpu_ms"] + thread["waiting_ms"]
+    before = thread["stopped_ms"]
+    assert before < done.wall["before_ms"] + AT_LEAST_MS
+    longer = done.wall["before_ms"] - before + AT_LEAST_MS
+    ours = done.ms("computing") + done.ms("waiting_for_cpu")
+    least = done.ms("computing") if timing == "accounting" else ours
+    assert least * (1 - WITHIN) - AT_LEAST_MS < computed < ours * (1 + WITHIN) + longer
+    if timing == "clock":
+        done.close(done.ms("blocked"), thread["blocked_ms"], apart_ms=0)
 
 
 @pytest.mark.parametrize("timing", EACH_TIMING)
 def test_another_program_on_the_same_cpu(agent: RealAgent, tmp_path: Path, timing: str) -> None:
-    loop = "while True: pass"
+    loop = "open('/proc/self/comm', 'w').write('rival')\nwhile True: pass"
     with subprocess.Popen([*PYTHON, "-c", loop]) as other:
         os.sched_setaffinity(other.pid, THEIRS)
         try:
@@ -228,6 +286,10 @@ def test_another_program_on_the_same_cpu(agent: RealAgent, tmp_path: Path, timin
     busy = done.wall["for_busy_cpu_ms"]
     assert busy == pytest.approx(done.ms("waiting_for_cpu"), rel=WITHIN, abs=AT_LEAST_MS)
     assert done.ms("blocked") < AT_LEAST_MS + 0.1 * done.ms("computing")
+    had_it = {row["command"]: row for row in done.wall["for_busy_cpu_of"]}
+    assert done.wall["for_busy_cpu_other_ms"] < 0.1 * busy
+    # whatever else ran on that CPU had it as well
+    assert had_it["rival"]["ms"] > 0
 
 
 @pytest.mark.thorough
@@ -240,6 +302,17 @@ def test_a_pool_of_threads(agent: RealAgent, tmp_path: Path, timing: str) -> Non
     until_read = facts["sleeps"] * READING_MS
     assert blocked < asleep * 1.02 + AT_LEAST_MS
     assert blocked + waiting > asleep * 0.98 - AT_LEAST_MS - until_read
+    # the first waits for the others, which sleep one by one for longer than all do together
+    assert done.wall["by_thread"]["threads"] == len(done.threads) == facts["threads"] + 1
+    first, *others = done.threads
+    assert first["blocked_in"][0]["reason"] == "futex"
+    for other, slept in zip(
+        sorted(others, key=lambda row: row["tid"]), facts["slept_ms"], strict=True
+    ):
+        assert other["blocked_in"][0]["reason"] == "clock_nanosleep"
+        # awake again, it waits for a CPU and, in a futex, for the interpreter, before it knows that
+        after = other["waiting_ms"] + other["blocked_ms"] + facts["rounds"] * READING_MS
+        assert other["blocked_in"][0]["ms"] < slept < after + AT_LEAST_MS
 
 
 @pytest.mark.thorough
@@ -260,6 +333,14 @@ def test_twenty_commands(agent: RealAgent, timing: str) -> None:
     script = "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do sleep 0.01; done"
     done = measured(agent, "/bin/sh", "-c", script, timing=timing)
     assert done.ms("blocked") + done.ms("waiting_for_cpu") > 199
+    slept, shell = done.command("sleep"), done.command("sh")
+    assert (slept["threads"], shell["threads"]) == (20, 1)
+    assert slept["blocked_in"][0]["reason"] == "clock_nanosleep"
+    assert slept["blocked_in"][0]["ms"] + slept["waiting_ms"] > 199
+    assert shell["blocked_in"][0]["reason"] == "wait4"
+    assert shell["blocked_in"][0]["ms"] > 199
+    # a shell waits for each of them from before it lives until after
+    assert shell["lifetime_ms"] > slept["lifetime_ms"]
     if timing == "clock":
         done.close(done.ms("computing"), done.computed_ms, CLOCKS_APART_AT_EXIT_MS)
 
@@ -278,6 +359,9 @@ def test_a_second_stopped(agent: RealAgent, tmp_path: Path, timing: str) -> None
     # it learns of the end when it is on a CPU again
     least = facts["stopped_ms"] * (1 - WITHIN) - done.ms("waiting_for_cpu")
     assert least < done.ms("stopped") < facts["stopped_ms"] + AT_LEAST_MS
+    (thread,) = done.threads
+    edge = done.wall["before_ms"]
+    assert done.ms("stopped") <= thread["stopped_ms"] < done.ms("stopped") + edge + AT_LEAST_MS
 
 
 @pytest.mark.thorough
@@ -285,6 +369,63 @@ def test_a_second_stopped(agent: RealAgent, tmp_path: Path, timing: str) -> None
 def test_it_ends_with_the_last_thread(agent: RealAgent, tmp_path: Path, timing: str) -> None:
     done, _ = known(agent, "leader", tmp_path, timing=timing)
     assert done.ms("blocked") + done.ms("waiting_for_cpu") > 195
+
+
+EXEC_IN_A_THREAD = """
+import os, threading, time
+
+def other():
+    time.sleep(0.2)
+    os.execv("/bin/sleep", ["sleep", "0.1"])
+
+threading.Thread(target=other).start()
+time.sleep(9)
+"""
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("timing", TIMINGS)
+def test_a_thread_that_executes_keeps_its_budget(agent: RealAgent, timing: str) -> None:
+    """It has its leader's id from then on, and a new name."""
+    child = Held([*PYTHON, "-c", EXEC_IN_A_THREAD], THEIRS)
+    with agent.run(scope={"pid": child.pid}, timing=timing) as run:
+        child.run()
+    sound(run.evidence)
+    done = Measured(run.evidence, 0, 0, 0)
+    row = done.command("sleep")
+    assert row["threads"] == 1
+    assert child.pid in [thread["tid"] for thread in done.threads]
+    assert row["blocked_in"][0]["reason"] == "clock_nanosleep"
+    assert 299 - row["waiting_ms"] < row["blocked_in"][0]["ms"] < row["lifetime_ms"]
+    assert done.wall["by_thread"]["threads"] == 2
+
+
+NS_LAST_PID = Path("/proc/sys/kernel/ns_last_pid")
+SHARING = 6
+"""Children whose ids are all below 32,768, which the largest one is at least."""
+
+
+@pytest.mark.thorough
+def test_threads_that_find_no_place_are_counted(agent: RealAgent) -> None:
+    """Living threads whose ids are WALL_THREADS apart begin at the same place of the table."""
+    if not NS_LAST_PID.exists():
+        lacking("ns_last_pid (CONFIG_CHECKPOINT_RESTORE)")
+    ids = [WALL_THREADS * (n + 2) for n in range(SHARING)]
+    children = "; ".join(f"echo {before} >{NS_LAST_PID}; sleep 0.3 & :" for before in ids)
+    last = NS_LAST_PID.read_text()
+    try:
+        for _ in range(ATTEMPTS):
+            done = measured(agent, "/bin/sh", "-c", f"{children}; wait")
+            # an id that is taken is left out, and then two children may have different places
+            if without := done.wall["by_thread"]["without_reasons"]:
+                break
+    finally:
+        NS_LAST_PID.write_text(last)
+    assert 1 <= without <= SHARING - WALL_THREAD_TRIES
+    slept = done.command("sleep")
+    assert slept["threads"] == SHARING
+    named = sum(reason["ms"] for reason in slept["blocked_in"])
+    assert named == pytest.approx(slept["blocked_ms"] * (1 - without / SHARING), rel=0.05)
 
 
 @pytest.mark.thorough

@@ -16,7 +16,7 @@ from agent.sections.offcpu.wall import END_DTYPE, HEAD_DTYPE, ROW_DTYPE
 from agent.sections.softirq.evidence import STATE_DTYPE
 from agent.sections.syscall_counts.times import ENTRY_DTYPE, TIMES_DTYPE
 from agent.streams.collect.tables import COUNTERS_DTYPE, SLOT_DTYPE
-from agent.streams.collect.task_summaries import SUMMARY_DTYPE
+from agent.streams.collect.task_summaries import REPORT_DTYPE, SUMMARY_DTYPE, THREAD_ROW_DTYPE
 from agent.streams.drain.batches import BATCH_DTYPE
 from agent.streams.drain.folded import SUMS_DTYPE
 from agent.streams.shared import layout
@@ -43,6 +43,8 @@ DTYPES = {
     "wall_time": HEAD_DTYPE,
     "wall_row": ROW_DTYPE,
     "wall_end": END_DTYPE,
+    "thread_row": THREAD_ROW_DTYPE,
+    "thread_report": REPORT_DTYPE,
 }
 
 CONSTANTS = machine_geometry(2, 32_768).constants()

@@ -61,3 +61,40 @@ def test_a_run_of_the_whole_machine_is_not_told_in_short_that_it_has_none() -> N
     whole = evidence(wall={"available": False, "reason": "whole"}, scope={"kind": "system"})
     assert TITLE not in brief(whole)
     assert TITLE in render(whole)
+
+
+def life(name: str, **changes: Any) -> dict[str, Any]:
+    row = {"command": name, "threads": 3, "lifetime_ms": 1000.0, "on_cpu_ms": 300.0}
+    row |= {"waiting_ms": 2.0, "blocked_ms": 698.0, "stopped_ms": 0.0, "unaccounted_ms": 0.0}
+    blocked_in = [{"reason": "wait4", "ms": 650.0}, {"reason": "read", "ms": 48.0}]
+    return {**row, "blocked_in": blocked_in, **changes}
+
+
+def test_what_each_command_did() -> None:
+    commands = {"top": [life("sh"), life("make", unaccounted_ms=20.0)]}
+    lines = wall({"wall": measured(by_command=commands)}, 78)
+    text = " ".join(" ".join(lines).replace(",", "").split())
+    assert "sh 1 s in 3 threads 300 ms on a CPU 650 ms in wait4 48 ms in read make" in text
+    assert text.endswith("48 ms in read 20 ms not accounted for")
+    assert "2 ms waiting" not in text
+    assert all(cells(line) <= 78 for line in lines)
+
+
+def test_one_command_is_shown_by_thread() -> None:
+    threads = {"top": [life("java", tid=70 + n, threads=None) for n in range(20)]}
+    lines = wall({"wall": measured(by_command={"top": [life("java")]}, by_thread=threads)}, 78)
+    text = " ".join(" ".join(lines).split())
+    assert "70 java 1 s, 300 ms on a CPU" in text
+    assert "75 java" not in text
+
+
+def test_a_single_thread_needs_no_budget_of_its_own() -> None:
+    one = {"by_command": {"top": [life("sh")]}, "by_thread": {"top": [life("sh", tid=7)]}}
+    assert wall({"wall": measured(**one)}, 78) == wall({"wall": measured()}, 78)
+
+
+def test_which_commands_had_the_cpu() -> None:
+    taken = [{"command": "cc1", "ms": 18.0, "count": 3}, {"command": "sh", "ms": 0.1, "count": 1}]
+    text = " ".join(wall({"wall": measured(for_busy_cpu_of=taken)}, 78))
+    assert "CPU taken by    cc1 18 ms (3.44 %)" in text
+    assert "sh" not in text

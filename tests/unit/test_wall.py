@@ -24,8 +24,10 @@ START, STOP = 1_000_000, 9_000_000
 NO_UNITS, NO_ENDS = np.zeros(8, np.uint64), np.zeros(4, END_DTYPE)
 
 
-def read(table: Any, units: Any = NO_UNITS, ends: Any = NO_ENDS) -> WallTime:
-    found = read_wall(table, units, ends, START, STOP)
+def read(
+    table: Any, units: Any = NO_UNITS, ends: Any = NO_ENDS, cpus_of: Any = NO_ENDS
+) -> WallTime:
+    found = read_wall(table, units, ends, cpus_of, START, STOP)
     assert found is not None
     return found
 
@@ -76,7 +78,7 @@ def test_nothing_is_divided_by_nothing() -> None:
 def test_an_end_that_was_not_noted() -> None:
     table = wall_table(begun=START, ended=STOP)
     table[:8] = 0
-    assert read_wall(table, NO_UNITS, NO_ENDS, START, STOP) is None
+    assert read_wall(table, NO_UNITS, NO_ENDS, NO_ENDS, START, STOP) is None
     assert wall.evidence(None) == {"available": False, "reason": wall.NOT_ENDED}
 
 
@@ -123,7 +125,7 @@ def test_a_task_that_was_not_seen_to_arrive_was_counted_as_waiting(
 def test_a_task_that_runs_at_the_end_and_was_not_seen_to_arrive() -> None:
     """For how long nobody knows; it was counted as waiting all the while."""
     table = wall_table(begun=START, ended=STOP, computing=7_000_000, waiting_for_cpu=1_000_000)
-    found = read_wall(table, NO_UNITS, NO_ENDS, START, STOP, arrivals=1)
+    found = read_wall(table, NO_UNITS, NO_ENDS, NO_ENDS, START, STOP, arrivals=1)
     assert found is not None
     evidence = wall.evidence(found)
     assert (evidence["unseen"], evidence["unseen_ms"]) == (1, 1)
@@ -156,6 +158,24 @@ def test_what_ended_the_time_that_all_were_blocked() -> None:
         {"reason": "unknown", "command": "make", "ms": 0.0004, "count": 1},
     ]
     assert evidence["blocked_other_ms"] == 0.0001
+
+
+def test_which_commands_had_the_cpu() -> None:
+    """Their sum and the rest make up the wait for busy CPUs."""
+    rows = [
+        (b"make", WALL_EXECED << PHASE_SHIFT, 2, 300),
+        (b"cc1", WALL_EXECED << PHASE_SHIFT, 1, 400),
+        (b"make", WALL_EXECED << PHASE_SHIFT, 1, 200),
+        (b"make", WALL_BEGUN << PHASE_SHIFT, 9, 9_000),
+    ]
+    table = wall_table(begun=START, execed=START, ended=STOP, waiting_for_cpu=1_000)
+    evidence = wall.evidence(read(table, cpus_of=np.array(rows, END_DTYPE)))
+    assert evidence["for_busy_cpu_of"] == [
+        {"command": "make", "ms": 0.0005, "count": 3},
+        {"command": "cc1", "ms": 0.0004, "count": 1},
+    ]
+    assert evidence["for_busy_cpu_ms"] == 0.001
+    assert evidence["for_busy_cpu_other_ms"] == 0.0001
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,17 @@ WALL_HEAD = 128
 WALL_COUNTS = ("adds", "unseen", "arrivals_ns", "unseen_ns", "displaced", "stuck")
 WALL_END, WALL_ENDS = 32, 64
 """The size of a row of what ended the time that the scope was blocked, and how many a CPU has."""
+WALL_CPUS_OF = 16
+"""How many rows a CPU has of the commands that it ran while the scope waited for it."""
+WALL_THREADS, WALL_THREAD_TRIES, WALL_THREAD_REASONS = 4096, 4, 12
+"""Threads of a scope that may be alive at once and have a row of what they were blocked in, a power
+of two; how many places are tried for a row; and the reasons that fit into it."""
+WALL_THREAD_ROW = 32 + 8 * WALL_THREAD_REASONS
+WALL_THREAD_SHIFT = 54
+"""Where a place of such a row has the reason, plus 1, above the ns: enough for 208 days."""
+WALL_REPORT_WORDS = 32
+WALL_REPORT = 8 * WALL_REPORT_WORDS
+"""A task's summary and its row."""
 WALL_ROW = (2 * WALL_CELLS + 2 * WALL_PHASES + len(WALL_COUNTS) + 2) * 8
 
 CONSTANTS = {
@@ -62,5 +73,13 @@ CONSTANTS = {
     "WALL_ROW": WALL_ROW,
     "WALL_END": WALL_END,
     "WALL_ENDS": WALL_ENDS,
+    "WALL_CPUS_OF": WALL_CPUS_OF,
+    "WALL_THREADS": WALL_THREADS,
+    "WALL_THREAD_TRIES": WALL_THREAD_TRIES,
+    "WALL_THREAD_REASONS": WALL_THREAD_REASONS,
+    "WALL_THREAD_ROW": WALL_THREAD_ROW,
+    "WALL_THREAD_SHIFT": WALL_THREAD_SHIFT,
+    "WALL_REPORT_WORDS": WALL_REPORT_WORDS,
+    "WALL_REPORT": WALL_REPORT,
 }
 """Passed to the compiler as ``-D`` constants."""

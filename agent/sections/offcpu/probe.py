@@ -4,12 +4,16 @@ from agent.sections import scheduler, syscalls
 from agent.sections.offcpu.layout import (
     CONSTANTS,
     WAITS_SIZE,
+    WALL_CPUS_OF,
     WALL_END,
     WALL_ENDS,
     WALL_HEAD,
+    WALL_REPORT_WORDS,
     WALL_ROW,
+    WALL_THREAD_ROW,
+    WALL_THREADS,
 )
-from agent.sections.spec import ITERATOR, Detail, Probe, Program, Table
+from agent.sections.spec import ITERATOR, Detail, Probe, Program, Stream, Table
 
 WAIT_FUNCTIONS = Detail(
     "wait_functions",
@@ -35,8 +39,13 @@ WALL = Detail(
     tables=(
         Table("wall", lambda sizes: WALL_HEAD + sizes.cpus * WALL_ROW),
         Table("wall_ends", lambda sizes: sizes.cpus * WALL_ENDS * WALL_END),
+        Table("wall_cpus_of", lambda sizes: sizes.cpus * WALL_CPUS_OF * WALL_END),
         Table("wall_units", lambda sizes: sizes.slots * 8),
+        # the last row has no owner
+        Table("wall_threads", lambda _: (WALL_THREADS + 1) * WALL_THREAD_ROW),
     ),
+    # one event for each thread that exits
+    streams=(Stream("threads", WALL_REPORT_WORDS),),
     scoped_only=True,
     by_default=True,
 )

@@ -48,24 +48,21 @@ struct wall_row {
 
 _Static_assert(sizeof(struct wall_row) == WALL_ROW, "wall_row");
 
-/* How long the scope was blocked until tasks of one command were woken from one call. */
+/*
+ * How long the scope was blocked until tasks of one command were woken from one call; or how long it
+ * waited until one of its tasks came to a CPU from which a task of another command had to go. Each
+ * CPU has WALL_ENDS rows of the former and WALL_CPUS_OF of the latter; what finds no place is counted
+ * nowhere.
+ */
 struct wall_end {
 	char comm[16];
-	u32 reason; /* phase << 16 */
+	u32 reason; /* 0 if that is not what it is about; phase << 16 */
 	u32 count;  /* 0: free */
 	u64 ns;
 };
 
 _Static_assert(sizeof(struct wall_end) == WALL_END, "wall_end");
 
-/* One for each CPU. What finds no place is counted nowhere. */
-struct wall_ends {
-	struct wall_end kinds[WALL_ENDS];
-};
-
-_Static_assert(sizeof(struct wall_ends) == WALL_ENDS * WALL_END, "wall_ends");
-
-#define MEASURES_WALL (WITH_WALL && WITH_OFFCPU && SCOPED)
 
 #if MEASURES_WALL
 
@@ -143,6 +140,13 @@ inline_always u32 wall_cell(u32 phase, u32 state)
 	return (phase * WALL_STATES + state) & (WALL_CELLS - 1);
 }
 
+/* What was left by a change of the word: the phase, the state and how long it was open, or 0. */
+struct left {
+	u32 phase;
+	u32 state;
+	u64 ns;
+};
+
 /* Close one state, or one phase of it, and open another; return how long the first was open, or 0. */
 inline_always u64 change_state(u64 before, u64 after, u64 now, bool interruptible)
 {
@@ -162,11 +166,8 @@ inline_always u64 change_state(u64 before, u64 after, u64 now, bool interruptibl
 	return lasted > 0 ? lasted : 0;
 }
 
-/*
- * Change the word. `from_idle`: a task comes to a CPU that had nothing to do. Return how long the scope
- * had been blocked, if that is what this ends, or 0.
- */
-inline_always u64 wall_add(u64 difference, u64 now, bool from_idle, bool interruptible)
+/* Change the word. */
+inline_always struct left wall_add(u64 difference, u64 now, bool interruptible)
 {
 	struct wall_row *row = wall_row();
 	u64 before = __sync_fetch_and_add(&wall_time()->word, difference);
@@ -177,11 +178,11 @@ inline_always u64 wall_add(u64 difference, u64 now, bool from_idle, bool interru
 	if (fewer)
 		add_to(&row->cpu_ns[wall_phase(before)], fewer * now, interruptible);
 
-	u64 lasted = change_state(before, after, now, interruptible);
-
-	if (from_idle && wall_state(before) == WALL_IS_WAITING)
-		add_to(&row->idle_ns[wall_phase(before)], lasted, interruptible);
-	return wall_state(before) == WALL_IS_BLOCKED ? lasted : 0;
+	return (struct left){
+		.phase = wall_phase(before),
+		.state = wall_state(before),
+		.ns = change_state(before, after, now, interruptible),
+	};
 }
 
 /*
@@ -373,6 +374,53 @@ inline_always u64 wall_switched_in(u64 next, u64 now)
 	return worth(becomes) - worth(was);
 }
 
+/* Add to the row of a command, and of a reason or 0, in a table of `rows` (a power of two). */
+inline_always void note_end(struct wall_end *table, u32 rows, u64 task, u32 reason, struct left left)
+{
+	u64 first = LOAD64(task, TASK_COMM), second = LOAD64(task, TASK_COMM + 8);
+	u32 place = ((first ^ second * 31 ^ reason) * 0x9E3779B97F4A7C15ULL) >> 32;
+
+	reason |= left.phase << 16;
+	for (u32 i = 0; i < WALL_END_TRIES; i++) {
+		struct wall_end *end = &table[(place + i) & (rows - 1)];
+		u64 *comm = (u64 *)end->comm;
+
+		if (end->count == 0) {
+			comm[0] = first;
+			comm[1] = second;
+			end->reason = reason;
+		} else if (comm[0] != first || comm[1] != second || end->reason != reason) {
+			continue;
+		}
+		end->ns += left.ns;
+		end->count++;
+		return;
+	}
+}
+
+inline_always struct wall_end *rows_of_cpu(u64 table, u32 rows)
+{
+	return (struct wall_end *)(table + (bpf_get_smp_processor_id() & CPU_MASK) * rows *
+						   sizeof(struct wall_end));
+}
+
+/* The scope was blocked until this task was woken; `tag` is what it did before. */
+inline_always void blocked_until(u64 task, u32 tag, struct left left)
+{
+	note_end(rows_of_cpu(MAP_VALUE(WALL_ENDS_FD), WALL_ENDS), WALL_ENDS, task,
+		 is_blocked(tag) ? tag >> SLOT_REASON_SHIFT : REASON_UNKNOWN, left);
+}
+
+/* The scope waited until one of its tasks came to this CPU, which `prev` had. */
+inline_always void waited_until(u64 prev, struct left left)
+{
+	if (LOAD32(prev, TASK_PID) == 0)
+		wall_row()->idle_ns[left.phase & (WALL_PHASES - 1)] += left.ns;
+	else
+		note_end(rows_of_cpu(MAP_VALUE(WALL_CPUS_OF_FD), WALL_CPUS_OF), WALL_CPUS_OF, prev, 0,
+			 left);
+}
+
 /* One addition for both tasks: there is no moment at which neither is counted. */
 inline_always void wall_switch(u64 prev, u64 next, bool runnable, u32 state, u64 now)
 {
@@ -380,8 +428,12 @@ inline_always void wall_switch(u64 prev, u64 next, bool runnable, u32 state, u64
 	u64 difference = wall_switched_out(prev, runnable, state, now, &ended);
 
 	difference += wall_switched_in(next, now);
-	if (difference)
-		wall_add(difference, now, LOAD32(prev, TASK_PID) == 0, false);
+	if (difference) {
+		struct left left = wall_add(difference, now, false);
+
+		if (left.state == WALL_IS_WAITING && left.ns)
+			waited_until(prev, left);
+	}
 	if (rarely(ended))
 		wall_advance(WALL_EXECED, WALL_ENDED, now, false);
 }
@@ -392,34 +444,6 @@ inline_always bool wall_concerns(u64 task)
 	u32 tid = LOAD32(task, TASK_PID);
 
 	return tid != 0 && ((u32)read_unit(wall_unit(tid)) == tid || in_scope(tid));
-}
-
-/* The scope was blocked until this task was woken; `tag` is what it did before. */
-inline_always void note_end(u64 task, u32 tag, u64 ns)
-{
-	struct wall_ends *ends = (struct wall_ends *)(MAP_VALUE(WALL_ENDS_FD) +
-						      (bpf_get_smp_processor_id() & CPU_MASK) *
-							      sizeof(struct wall_ends));
-	u32 phase = wall_phase(*(volatile u64 *)&wall_time()->word);
-	u32 reason = (is_blocked(tag) ? tag >> SLOT_REASON_SHIFT : REASON_UNKNOWN) | phase << 16;
-	u64 first = LOAD64(task, TASK_COMM), second = LOAD64(task, TASK_COMM + 8);
-	u32 place = ((first ^ second * 31 ^ reason) * 0x9E3779B97F4A7C15ULL) >> 32;
-
-	for (u32 i = 0; i < WALL_END_TRIES; i++) {
-		struct wall_end *end = &ends->kinds[(place + i) & (WALL_ENDS - 1)];
-		u64 *comm = (u64 *)end->comm;
-
-		if (end->count == 0) {
-			comm[0] = first;
-			comm[1] = second;
-			end->reason = reason;
-		} else if (comm[0] != first || comm[1] != second || end->reason != reason) {
-			continue;
-		}
-		end->ns += ns;
-		end->count++;
-		return;
-	}
 }
 
 /* A task is woken that is not on a CPU; `tag` is what its slot said that it did. */
@@ -440,10 +464,13 @@ inline_always void wall_woken(u64 task, u32 tid, u32 tag, u64 now)
 		difference = worth(becomes) - worth(was);
 	}
 
-	u64 blocked = difference ? wall_add(difference, now, false, false) : 0;
+	if (!difference)
+		return;
 
-	if (blocked)
-		note_end(task, tag, blocked);
+	struct left left = wall_add(difference, now, false);
+
+	if (left.state == WALL_IS_BLOCKED && left.ns)
+		blocked_until(task, tag, left);
 }
 
 /* Take a task's unit away, in process context. */
@@ -457,7 +484,7 @@ inline_always void wall_left(u32 tid)
 	u64 was = __sync_lock_test_and_set(unit, 0);
 
 	if (was)
-		wall_add(-worth(was), bpf_ktime_get_ns(), false, true);
+		wall_add(-worth(was), bpf_ktime_get_ns(), true);
 }
 
 /*
@@ -475,12 +502,12 @@ inline_always void wall_execed(u64 task, u32 tid, u32 old_tid)
 		u64 was = __sync_lock_test_and_set(unit, moved ? moved - old_tid + tid : 0);
 
 		if (was)
-			wall_add(-worth(was), bpf_ktime_get_ns(), false, true);
+			wall_add(-worth(was), bpf_ktime_get_ns(), true);
 	}
 	if (scope_cgroup() || LOAD32(task, TASK_TGID) != run_config()->root_tgid || !in_scope(tid))
 		return;
 	if ((u32)read_unit(unit) != tid)
-		wall_add(claim_unit(unit, task, tid, WALL_RUNNING), bpf_ktime_get_ns(), false, true);
+		wall_add(claim_unit(unit, task, tid, WALL_RUNNING), bpf_ktime_get_ns(), true);
 	if (wall_advance(WALL_BEGUN, WALL_EXECED, bpf_ktime_get_ns(), true)) {
 		__sync_fetch_and_or(unit, WALL_MAIN);
 		wall_time()->mains = 1;
@@ -512,11 +539,11 @@ inline_always void wall_prime(u64 task, u32 tid, u32 state)
 		becomes |= was & WALL_MAIN;
 	if ((u32)was == tid ? !(was & WALL_PRIMED) || was == becomes : was != 0)
 		return;
-	wall_add(worth(becomes), now, false, true);
+	wall_add(worth(becomes), now, true);
 	if (__sync_val_compare_and_swap(unit, was, becomes) == was)
 		becomes = was;
 	if (becomes)
-		wall_add(-worth(becomes), now, false, true);
+		wall_add(-worth(becomes), now, true);
 	/* it may have had its last switch since it was found alive */
 	if (LOAD32(task, TASK_EXIT_STATE) != 0)
 		wall_left(tid);

@@ -84,7 +84,7 @@ ROW_DTYPE = np.dtype(
 """struct wall_row of wall.h."""
 
 END_DTYPE = np.dtype([("comm", "S16"), ("reason", "u4"), ("count", "u4"), ("ns", "u8")])
-"""struct wall_end of wall.h; the reason's upper half is the phase."""
+"""struct wall_end of wall.h; the reason's upper half is the phase; 0: it is about no reason."""
 PHASE_SHIFT = 16
 
 
@@ -93,6 +93,15 @@ class BlockedUntil:
     """Time for which the scope was blocked until tasks of one command were woken from one call."""
 
     reason: int
+    command: str
+    ns: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class CpuOf:
+    """Time for which the scope waited until tasks of one command had to go from a CPU."""
+
     command: str
     ns: int
     count: int
@@ -119,6 +128,8 @@ class WallTime:
     """Waiting for a CPU that had nothing to do, and had to wake up."""
     blocked: tuple[BlockedUntil, ...]
     """What ended the time that all were blocked, the longest first; some found no place."""
+    cpus_of: tuple[CpuOf, ...]
+    """Which commands had the CPUs that were not idle, the longest first; some found no place."""
     unseen: int
     """For how long the state may have been another one, since changes went unseen, at most."""
     counts: Mapping[str, int]
@@ -132,6 +143,7 @@ def read_wall(
     table: NDArray[np.uint8],
     units: NDArray[np.uint64],
     ends: NDArray[np.void],
+    cpus_of: NDArray[np.void],
     start_ns: int,
     stop_ns: int,
     arrivals: int = 0,
@@ -139,8 +151,8 @@ def read_wall(
     """Read the tables of a run that has ended; None if the end was not noted.
 
     ``table``: struct wall_time, followed by a struct wall_row for each CPU; ``units``: one of each
-    task that has one, otherwise 0; ``ends``: END_DTYPE; ``arrivals``: tasks on a CPU at the end
-    whose arrival went unseen.
+    task that has one, otherwise 0; ``ends``, ``cpus_of``: END_DTYPE; ``arrivals``: tasks on a CPU
+    at the end whose arrival went unseen.
     """
     (head,) = table[:WALL_HEAD].view(HEAD_DTYPE)
     rows = table[WALL_HEAD:].view(ROW_DTYPE)
@@ -168,7 +180,8 @@ def read_wall(
         exited=execed and int(head["mains"]) == 0,
         cpu=int(rows["cpu_ns"].sum(axis=0)[phase]),
         idle=int(rows["idle_ns"].sum(axis=0)[phase]),
-        blocked=tuple(_blocked_until(ends, phase)),
+        blocked=tuple(BlockedUntil(*key, *sums) for key, sums in _summed(ends, phase)),
+        cpus_of=tuple(CpuOf(name, *sums) for (_, name), sums in _summed(cpus_of, phase)),
         unseen=_unseen(counts, by_state["waiting_for_cpu"], arrivals),
         counts=counts | {"unseen": counts["unseen"] + arrivals},
         tasks=tuple(_field(word, *bounds) for bounds in _bounds()),
@@ -187,16 +200,19 @@ def _unseen(counts: Mapping[str, int], waiting: int, arrivals: int) -> int:
     return misplaced + counts["unseen_ns"]
 
 
-def _blocked_until(ends: NDArray[np.void], phase: int) -> list[BlockedUntil]:
-    """Return the rows of a phase, summed over CPUs, the longest first."""
+_Kind = tuple[int, str]
+"""A reason, and a command."""
+
+
+def _summed(ends: NDArray[np.void], phase: int) -> list[tuple[_Kind, tuple[int, int]]]:
+    """Return ns and count by kind, of a phase, summed over CPUs; the longest first."""
     rows = ends[(ends["count"] != 0) & (ends["reason"] >> PHASE_SHIFT == phase)]
-    summed: dict[tuple[int, str], tuple[int, int]] = {}
+    summed: dict[_Kind, tuple[int, int]] = {}
     for row in rows:
         key = int(row["reason"]) & (1 << PHASE_SHIFT) - 1, command(row["comm"])
         ns, count = summed.get(key, (0, 0))
         summed[key] = ns + int(row["ns"]), count + int(row["count"])
-    found = [BlockedUntil(*key, *sums) for key, sums in summed.items()]
-    return sorted(found, key=lambda until: (-until.ns, until.reason, until.command))
+    return sorted(summed.items(), key=lambda item: (-item[1][0], item[0]))
 
 
 def _bounds() -> Iterator[tuple[int, int]]:
@@ -218,8 +234,8 @@ def wall_of(stopped: Stopped, start_ns: int) -> WallTime | None:
     tables = stopped.observed.tables
     table = np.frombuffer(tables["wall"], np.uint8)
     units = np.frombuffer(tables["wall_units"], np.uint64)
-    ends = np.frombuffer(tables["wall_ends"], END_DTYPE)
-    return read_wall(table, units, ends, start_ns, stopped.stop_ns, stopped.wall_arrivals)
+    ends, cpus_of = (np.frombuffer(tables[t], END_DTYPE) for t in ("wall_ends", "wall_cpus_of"))
+    return read_wall(table, units, ends, cpus_of, start_ns, stopped.stop_ns, stopped.wall_arrivals)
 
 
 def lacking(scoped: bool, wanted: bool, armed: bool, no_wall: str) -> str:
@@ -240,7 +256,7 @@ def evidence(wall: WallTime | None, reason: str = "") -> Json:
         return {"available": False, "reason": reason or NOT_ENDED}
     computing = wall.by_state["computing"]
     waiting = wall.by_state["waiting_for_cpu"]
-    shown = wall.blocked[:TOP]
+    shown, cpus_of = wall.blocked[:TOP], wall.cpus_of[:TOP]
     return {
         "available": True,
         "wall_ms": milliseconds(wall.lasted),
@@ -256,6 +272,10 @@ def evidence(wall: WallTime | None, reason: str = "") -> Json:
         "at_once": _ratio(wall.cpu, computing),
         "for_idle_cpu_ms": milliseconds(wall.idle),
         "for_busy_cpu_ms": milliseconds(waiting - wall.idle),
+        "for_busy_cpu_of": [
+            {"command": of.command, "ms": milliseconds(of.ns), "count": of.count} for of in cpus_of
+        ],
+        "for_busy_cpu_other_ms": milliseconds(waiting - wall.idle - sum(of.ns for of in cpus_of)),
         "blocked_until": [
             {
                 "reason": reason_name(until.reason),

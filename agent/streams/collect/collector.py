@@ -21,7 +21,7 @@ from agent.streams.collect.observer import Mapped, Observer
 from agent.streams.collect.running import Running, Work
 from agent.streams.collect.scopes import cgroup_at_stop, scope_numbers
 from agent.streams.collect.tables import mapped_table
-from agent.streams.collect.task_summaries import Summaries
+from agent.streams.collect.task_summaries import Reports, Summaries
 from agent.streams.drain.folded import MAPS
 from agent.streams.drain.poller import Drain, Receiver
 from agent.streams.drain.transport import Asks, Transports
@@ -140,9 +140,9 @@ class KernelCollector:
         running = self._current()
         ended = running.observer.edge()
         found = cgroups.id_at(running.cgroup) if running.cgroup else None
-        answer, alive = await self._disarm(running)
+        answer, alive, reports = await self._disarm(running)
         running.cancel()
-        stopped = await running.stopped(ended, answer, alive)
+        stopped = replace(await running.stopped(ended, answer, alive), reports=reports)
         if running.cgroup:
             scope, gaps = cgroup_at_stop(running.cgroup, answer, found)
             stopped = replace(stopped, scope=scope, gaps=gaps)
@@ -202,18 +202,20 @@ class KernelCollector:
             raise RuntimeError("no run is in progress")
         return self._running
 
-    async def _disarm(self, running: Running) -> tuple[DisarmAnswer, Summaries]:
-        """Disarm; return the supervisor's answer and the summaries of tasks still alive."""
+    async def _disarm(self, running: Running) -> tuple[DisarmAnswer, Summaries, Reports]:
+        """Disarm; return the supervisor's answer, and what is said of tasks still alive."""
+        nothing = task_summaries.none(), task_summaries.no_reports()
         try:
             reply = await self._client.ask(DisarmRequest())
         except (CannotCollect, OSError) as error:
             # without its supervisor everything is detached, as it is if the answer did not fit
             cause = refusals.refused("stop", error) if isinstance(error, OSError) else error
             running.faults[cause.code] = cause.message
-            return DisarmAnswer(running.observer.now_ns()), task_summaries.none()
+            return DisarmAnswer(running.observer.now_ns()), *nothing
         if messages.SUMMARIES not in reply.fds:
-            return reply.answer, task_summaries.none()
-        return reply.answer, task_summaries.from_file(reply.fds[messages.SUMMARIES])
+            return reply.answer, *nothing
+        fd = reply.fds[messages.SUMMARIES]
+        return reply.answer, *task_summaries.from_file(fd, reply.answer.reports)
 
     async def _follow_cgroup(self, running: Running) -> None:
         """Have membership determined again whenever tasks were moved between cgroups."""

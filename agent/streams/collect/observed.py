@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.streams.collect.tables import Blocked, OpenWaits, Stops
-from agent.streams.collect.task_summaries import Summaries
+from agent.streams.collect.task_summaries import Reports, Summaries, no_reports
 from agent.streams.shared.kernel_counts import Edge
 
 
@@ -124,3 +124,5 @@ class Stopped:
     """Tasks that did something else at the stop than the wall time has them do; None: not known."""
     wall_arrivals: int = 0
     """Of others: on a CPU at the stop, while it has them wait for one."""
+    reports: Reports = field(default_factory=no_reports)
+    """Those of ``summaries``, in runs that say where the wall time went."""

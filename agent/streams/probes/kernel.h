@@ -151,6 +151,9 @@ inline_always const struct run_config *run_config(void)
 /* Runs that keep an account of each task, in its slot. */
 #define WITH_TASK_TIMES (WITH_RUNQLAT || WITH_OFFCPU)
 
+/* Runs that say where the wall time went, and what each thread did. */
+#define MEASURES_WALL (WITH_WALL && WITH_OFFCPU && SCOPED)
+
 /*
  * A task that exits still closes its files and frees its memory, which may take long. Where each
  * switch is seen, it leaves the scope at its last one, and otherwise as its exit begins.

@@ -70,7 +70,8 @@ struct task_summary {
 	u32 local_tid; /* in the pid namespace of the agent; 0: it has none there */
 	char comm[16];
 	u32 state; /* the slot's, or SLOT_EXITED */
-	u32 kernel_thread;
+	u16 kernel_thread;
+	u16 reason; /* of a block that is open */
 	u64 now_ns;
 	u64 born_ns;
 	u64 wait_ns;

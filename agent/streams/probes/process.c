@@ -54,6 +54,23 @@ inline_always void stream_summary(void *ctx, struct batch *batch, u64 task,
 	}
 }
 
+/* The same with what the thread was blocked in, in runs that keep that. */
+inline_always void stream_report(void *ctx, u64 task, const struct task_slot *slot)
+{
+#if MEASURES_WALL
+	struct batch *batch = batch_of(STREAM_THREADS);
+	struct thread_report *report =
+		(struct thread_report *)event_room(ctx, batch, WALL_REPORT_WORDS);
+
+	if (report) {
+		summarize_task(&report->summary, task, slot, bpf_ktime_get_ns());
+		report->summary.state = SLOT_EXITED;
+		report->row = *reported_row(slot->tid);
+		event_done(batch, WALL_REPORT_WORDS);
+	}
+#endif
+}
+
 /* Stream the account of a task that exits, and free its slot. */
 inline_always void close_account(void *ctx, u64 task, u32 tid)
 {
@@ -62,12 +79,16 @@ inline_always void close_account(void *ctx, u64 task, u32 tid)
 
 	if (slot->tid != tid) {
 		batch->unmatched++;
+		thread_left(tid);
 		return;
 	}
 	settle_exit(ctx, slot, task);
 	/* a task that exits while the run is being stopped may have its row already */
-	if (!origin_of(tid)->reported)
+	if (!origin_of(tid)->reported) {
 		stream_summary(ctx, batch, task, slot);
+		stream_report(ctx, task, slot);
+	}
+	thread_left(tid);
 	slot->tid = 0;
 	slot->tag = SLOT_RUNNING;
 }

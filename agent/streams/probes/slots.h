@@ -6,6 +6,7 @@
 #pragma once
 #include "batch.h"
 #include "blocked.h"
+#include "sections/offcpu/threads.h"
 #include "sections/offcpu/wait_functions.h"
 #include "sections/offcpu/wall.h"
 
@@ -114,7 +115,10 @@ inline_always void count_stop(const struct task_slot *slot, u32 tag, u64 until, 
 	u32 kind = tag >> SLOT_REASON_SHIFT;
 	s64 ns = until - slot->since;
 
-	add_interval(&counters()->stopped[kind & (STOP_KINDS - 1)], ns < 0 ? 0 : ns, interruptible);
+	if (ns < 0)
+		ns = 0;
+	add_interval(&counters()->stopped[kind & (STOP_KINDS - 1)], ns, interruptible);
+	thread_stopped(slot->tid, ns, interruptible);
 }
 
 /* Time that a task was stopped, or not there, is neither a wait nor a block: exclude it. */
@@ -148,6 +152,7 @@ inline_always void begin_life(u32 tid, u64 now)
 	struct task_origin *origin = origin_of(tid);
 
 	take_slot(slot, tid, now);
+	thread_began(tid, now);
 	enter_state(slot, SLOT_ABSENT, now); /* until wake_up_new_task() */
 	origin->run_delay = 0;
 	origin->runtime = 0;
@@ -171,6 +176,7 @@ inline_always void close_blocked(struct task_slot *slot, u32 tag, u64 now, bool 
 	add_interval(&c->blocked[uninterruptible][reason], ns, interruptible);
 	slot->blocked_ns += ns;
 	wait_ended(slot->tid, ns, interruptible);
+	thread_blocked(slot->tid, reason, ns, interruptible);
 }
 
 /* A task that leaves the scope: its block, or stop, counts up to now. */
@@ -187,6 +193,7 @@ inline_always void leave_scope(u32 tid)
 	else
 		exclude_time_away(slot, slot->tag, now, true);
 	disown(tid);
+	thread_left(tid);
 }
 
 /* On a CPU again with no wakeup seen: it was blocked until shortly before now. */
@@ -209,4 +216,5 @@ inline_always void move_slot(u32 from, u32 to)
 	moved.tid = to;
 	*slot_of(to) = moved;
 	*origin_of(to) = *origin_of(from);
+	move_thread(from, to);
 }

@@ -51,6 +51,7 @@ inline_always void summarize_slot(struct task_summary *summary, const struct tas
 
 	summary->tid = slot->tid;
 	summary->state = slot->tag & SLOT_STATE;
+	summary->reason = is_blocked(slot->tag) ? slot->tag >> SLOT_REASON_SHIFT : 0;
 	summary->now_ns = now;
 	summary->born_ns = origin->born_ns;
 	summary->wait_ns = waited_ns(slot, origin);

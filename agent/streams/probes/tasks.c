@@ -92,6 +92,7 @@ inline_always void prime_account(struct task_slot *slot, u64 task, u32 tid)
 	origin->runtime = runtime_until(task, now);
 	origin->pcount = LOAD64(task, TASK_PCOUNT);
 	begin_account(slot, tid, now);
+	thread_began(tid, now);
 	start_at_origin(slot, origin);
 	enter_state(slot, tag, now);
 	slot->tid = tid;
@@ -189,6 +190,10 @@ int on_iter_summary(u64 *ctx)
 	slot = *slot_of(tid); /* events of the task go on: take its fields at one moment */
 	summarize_task(&summary, task, &slot, bpf_ktime_get_ns());
 	bpf_seq_write((void *)LOAD64(meta, ITER_META_SEQ), &summary, sizeof(summary));
+#if MEASURES_WALL
+	bpf_seq_write((void *)LOAD64(meta, ITER_META_SEQ), (void *)reported_row(tid),
+		      sizeof(struct thread_row));
+#endif
 #endif
 	return 0;
 }

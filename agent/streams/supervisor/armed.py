@@ -121,6 +121,10 @@ class Armed:
                 break
         return found
 
+    def measures_wall(self) -> bool:
+        """Return whether the programs measure where the wall time goes."""
+        return self._has("wall")
+
     def begin_wall(self) -> None:
         """Begin the wall time of a run that has one: the members are known."""
         self._turn_wall(WALL_BEGUN)
@@ -131,7 +135,7 @@ class Armed:
 
     def look_at_wall(self) -> WallLook | None:
         """Compare what tasks do with what the wall time has them do; None if there is none."""
-        if not self._has("wall"):
+        if not self.measures_wall():
             return None
         found = self._contradicted()
         for _ in range(WALL_LOOKS - 1):
@@ -141,7 +145,7 @@ class Armed:
         return WallLook.of(found)
 
     def _turn_wall(self, wanted: int) -> None:
-        if not self._has("wall"):
+        if not self.measures_wall():
             return
         for _ in range(WALL_ATTEMPTS):
             # the iterator writes the phase after the last task, whichever tasks it visits

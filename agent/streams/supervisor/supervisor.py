@@ -275,6 +275,7 @@ class Supervisor:
             maps.cgroup_ids(),
             wall and wall.contradicted,
             wall.arrivals if wall else 0,
+            reports=armed.measures_wall(),
         )
         return answer, {messages.SUMMARIES: _as_file(summaries)}
 

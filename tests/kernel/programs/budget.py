@@ -85,7 +85,13 @@ def pool(path):
         thread.start()
     for thread in threads:
         thread.join()
-    return {"all_slept_ms": all_at_once(slept) / 1e6, "sleeps": THREADS * ROUNDS}
+    return {
+        "all_slept_ms": all_at_once(slept) / 1e6,
+        "sleeps": THREADS * ROUNDS,
+        "threads": THREADS,
+        "rounds": ROUNDS,
+        "slept_ms": [sum(ms(*times) for times in log) for log in slept],
+    }
 
 
 def all_at_once(logs):

@@ -122,10 +122,10 @@ class MockCollector:
         running, machine = self._current(), self._machine
         assert machine is not None
         await self._catch_up()
-        ended = running.observer.edge()
+        ended, throttling = running.observer.edge(), running.throttling()
         answer = DisarmAnswer(machine.now_ns, kernel_counts=machine.section_counts())
         running.cancel()
-        stopped = await running.stopped(ended, answer, machine.summaries())
+        stopped = await running.stopped(ended, throttling, answer, machine.summaries())
         self._running = self._machine = None
         return stopped
 

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from agent.evidence import held_back
 from agent.evidence.manifest import manifest
 from agent.evidence.verdict import Verdict
 from agent.model import EVIDENCE_SCHEMA, Json
@@ -49,6 +50,8 @@ def build(run: Run, stopped: Stopped | None, verdict: Verdict) -> Json:
     if stopped is not None and run.arming is not None:
         built |= _measured(run)
         built["wall"] = run.wall
+        built["cpu_quota"] = held_back.quota(stopped.throttling)
+        built["stolen_ms"] = held_back.stolen_ms(stopped.edges)
         built |= run.collection.evidence(stopped, run.sections)
         if run.arming.unavailable:
             built["unavailable"] = dict(run.arming.unavailable)

@@ -17,7 +17,7 @@ def conclude(run: Run, stopped: Stopped) -> None:
         run.wall = wall.evidence(None, reason)
         return
     found = wall.wall_of(stopped, run.arming.start_ns)
-    run.wall = wall.evidence(found)
+    run.wall = wall.evidence(found, throttled_ns=stopped.throttling.ns)
     if found is not None:
         run.wall |= run.collection.threads.evidence()
         run.wall_totals = wall_totals(found.by_state)

@@ -37,6 +37,10 @@ LEAST_SHARE = 0.0005
 """Smaller parts are not worth a word; the states are all shown if they are not 0."""
 LEAST_PART = 0.01
 """The same of the life of a thread."""
+LONGEST_CGROUP = 60
+WORTH_ASKING = 0.05
+"""Of the wall time: after a shorter wait nobody asks whether a quota was the reason."""
+HIDDEN = "the control groups above the agent's own are hidden from it"
 
 
 def wall(evidence: Mapping[str, Any], columns: int) -> list[str]:
@@ -56,6 +60,8 @@ def wall(evidence: Mapping[str, Any], columns: int) -> list[str]:
     lines = wrapped(f"{milliseconds(total)} {edges}".split(" "), columns, " ")
     lines += chart(_bars(found, total), columns)
     lines += wrapped(_parts(found, total), columns, "; ")
+    for said in _held_back(evidence, total):
+        lines += wrapped(said.split(" "), columns, " ")
     if ends := _ends(found, total):
         lines += named("blocked until", ends, columns)
     if commands := _had_the_cpu(found):
@@ -149,11 +155,49 @@ def _parts(found: Mapping[str, Any], total: float | None) -> list[str]:
     at_once = number(found.get("at_once"))
     if at_once is not None:
         parts.append(f"while computing, {significant(at_once)} at once")
+    throttled = _is_part(number(found.get("throttled_ms")), total)
     for name, words in (
         ("for_busy_cpu_ms", "for a CPU that another task had"),
-        ("for_idle_cpu_ms", "for an idle CPU to wake up"),
+        ("for_idle_cpu_ms", f"for an idle CPU{'' if throttled else ' to wake up'}"),
     ):
         ms = number(found.get(name))
-        if ms and total and ms / total >= LEAST_SHARE:
+        if _is_part(ms, total):
             parts.append(f"waiting {milliseconds(ms)} {words}")
     return parts
+
+
+def _held_back(evidence: Mapping[str, Any], total: float | None) -> list[str]:
+    """Return what kept the tasks from the CPUs from outside: a CPU quota, a hypervisor."""
+    found, quota = mapping(evidence.get("wall")), mapping(evidence.get("cpu_quota"))
+    throttled, stolen = number(found.get("throttled_ms")), number(evidence.get("stolen_ms"))
+    parts = []
+    if _is_part(throttled, total):
+        said = f"of the waiting, up to {milliseconds(throttled)} throttled by the CPU quota"
+        parts.append(f"{said}{_limits(quota)}")
+    elif throttled is None and quota and _is_long(found, total):
+        why = printable(quota.get("reason") or HIDDEN, 200)
+        parts.append(f"not known whether a CPU quota throttled it: {why}")
+    if stolen:
+        parts.append(f"the hypervisor took CPUs away for {milliseconds(stolen)}, all CPUs together")
+    return parts
+
+
+def _limits(quota: Mapping[str, Any]) -> str:
+    """Return the quotas in words, the innermost first."""
+    told = []
+    for row in rows(quota.get("limits")):
+        quota_ms, period_ms = number(row.get("quota_ms")), number(row.get("period_ms"))
+        if row.get("throttled") and quota_ms is not None:
+            each = f"{milliseconds(quota_ms)} in each {milliseconds(period_ms)}"
+            told.append(f"{each}, cgroup {printable(row.get('cgroup'), LONGEST_CGROUP)}")
+    return f" ({'; '.join(told[:FEW])})" if told else ""
+
+
+def _is_part(ms: float | None, total: float | None) -> bool:
+    return bool(ms and total and ms / total >= LEAST_SHARE)
+
+
+def _is_long(found: Mapping[str, Any], total: float | None) -> bool:
+    states = mapping(found.get("states"))
+    waited = number(mapping(states.get("waiting_for_cpu")).get("ms"))
+    return bool(waited and total and waited / total >= WORTH_ASKING)

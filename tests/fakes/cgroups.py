@@ -65,14 +65,14 @@ class Freezer(Group):
 
 
 class Quota(Group):
-    """A group whose tasks get so many µs of CPU time in each second."""
+    """A group whose tasks get so many µs of CPU time in each period, which is a second."""
 
-    def limit(self, quota_us: int) -> None:
+    def limit(self, quota_us: int, period_us: int = PERIOD_US) -> None:
         if (self.path / "cpu.cfs_quota_us").exists():
-            self.write("cpu.cfs_period_us", PERIOD_US)
+            self.write("cpu.cfs_period_us", period_us)
             self.write("cpu.cfs_quota_us", quota_us)
         else:
-            self.write("cpu.max", f"{quota_us} {PERIOD_US}")
+            self.write("cpu.max", f"{quota_us} {period_us}")
 
     def lift(self) -> None:
         self.limit(PERIOD_US * (os.cpu_count() or 1))

@@ -158,6 +158,7 @@ LATENCIES = ("runqlat", "biolatency", "biolatency.with_queue", "softirq.by_vecto
 HEADINGS = (
     "The document",
     "`wall`",
+    "CPU quota and stolen time",
     *(f"`{section}`" for section in SECTIONS),
     "`syscall_details`",
     "Completeness",

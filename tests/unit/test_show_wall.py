@@ -98,3 +98,39 @@ def test_which_commands_had_the_cpu() -> None:
     text = " ".join(wall({"wall": measured(for_busy_cpu_of=taken)}, 78))
     assert "CPU taken by    cc1 18 ms (3.44 %)" in text
     assert "sh" not in text
+
+
+def quota(**changes: Any) -> dict[str, Any]:
+    row = {"cgroup": "/a", "quota_ms": 20.0, "period_ms": 100.0, "throttled": 2}
+    return {"available": True, "throttled_ms": 15.0, "limits": [row], **changes}
+
+
+def said(**parts: Any) -> str:
+    return " ".join(wall({"wall": measured(), **parts}, 78))
+
+
+def test_what_a_quota_withheld_is_a_part_of_the_wait() -> None:
+    text = said(wall=measured(throttled_ms=15.0), cpu_quota=quota())
+    assert "of the waiting, up to 15 ms throttled by the CPU quota" in text
+    assert "(20 ms in each 100 ms, cgroup /a)" in text
+    assert "for an idle CPU;" in text or "2 ms for an idle CPU" in text
+    assert "to wake up" not in text, "it did not have to"
+    assert "quota" not in said(wall=measured(throttled_ms=0.0), cpu_quota=quota())
+
+
+def test_after_a_long_wait_it_says_that_a_quota_is_not_known() -> None:
+    unknown = {"available": False, "reason": "moved away"}
+    long = measured(throttled_ms=None, states={"waiting_for_cpu": {"ms": 100.0}})
+    assert "not known whether a CPU quota throttled it: moved away" in said(
+        wall=long, cpu_quota=unknown
+    )
+    hidden = said(wall=long, cpu_quota=quota(throttled_ms=None, limits=[]))
+    assert "the control groups above the agent's own are hidden" in hidden
+    assert "quota" not in said(wall=measured(throttled_ms=None), cpu_quota=unknown), "a short one"
+    assert "quota" not in said(wall=long), "of an earlier agent"
+
+
+def test_stolen_time_is_shown_where_there_was_any() -> None:
+    assert "the hypervisor took CPUs away for 30 ms" in said(stolen_ms=30.0)
+    for value in (0.0, None, "x"):
+        assert "hypervisor" not in said(stolen_ms=value)

@@ -250,8 +250,12 @@ def lacking(scoped: bool, wanted: bool, armed: bool, no_wall: str) -> str:
     return no_wall if armed else WITHOUT_OFFCPU
 
 
-def evidence(wall: WallTime | None, reason: str = "") -> Json:
-    """Return the object ``wall``. ``reason``: why there is none."""
+def evidence(wall: WallTime | None, reason: str = "", throttled_ns: int | None = None) -> Json:
+    """Return the object ``wall``. ``reason``: why there is none.
+
+    ``throttled_ns``: for how long groups with a CPU quota were throttled, summed over CPUs; None if
+    that is not known.
+    """
     if wall is None:
         return {"available": False, "reason": reason or NOT_ENDED}
     computing = wall.by_state["computing"]
@@ -276,6 +280,7 @@ def evidence(wall: WallTime | None, reason: str = "") -> Json:
             {"command": of.command, "ms": milliseconds(of.ns), "count": of.count} for of in cpus_of
         ],
         "for_busy_cpu_other_ms": milliseconds(waiting - wall.idle - sum(of.ns for of in cpus_of)),
+        "throttled_ms": None if throttled_ns is None else milliseconds(min(throttled_ns, waiting)),
         "blocked_until": [
             {
                 "reason": reason_name(until.reason),

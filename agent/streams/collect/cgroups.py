@@ -5,6 +5,7 @@ from pathlib import Path
 
 from agent.errors import ScopeError
 from agent.model import OF_A_PROCESS
+from agent.streams.shared.control_groups import Groups
 from agent.streams.shared.layout import CGROUP_CHAIN
 
 LONGEST_QUOTED = 256
@@ -23,6 +24,16 @@ def chain(path: str) -> tuple[int, ...]:
         return tuple(folder.stat().st_ino for folder in folders)
     except OSError as error:
         raise _missing(path, mount) from error
+
+
+def groups_at(path: str) -> Groups:
+    """Return the cgroup at a path and those above it; without directories if there is none."""
+    try:
+        mount, directory = _found(path)
+    except ScopeError:
+        return Groups(2, path, ())
+    above = [folder for folder in directory.parents if folder.is_relative_to(mount)]
+    return Groups(2, f"/{directory.relative_to(mount)}".replace("/.", "/"), (directory, *above))
 
 
 def id_at(path: str) -> int | None:

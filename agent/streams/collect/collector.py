@@ -16,6 +16,7 @@ from agent.sections.offcpu.probe import WALL
 from agent.sections.probes import needed_details
 from agent.streams.collect import cgroups, task_summaries
 from agent.streams.collect.arming import read_arming
+from agent.streams.collect.cpu_quota import meter_of
 from agent.streams.collect.observed import Arming, Observed, Stopped
 from agent.streams.collect.observer import Mapped, Observer
 from agent.streams.collect.running import Running, Work
@@ -124,7 +125,8 @@ class KernelCollector:
             observer = _observer(mapped, reply, plan, arming)
         drain = Drain(reader, observer.batches, mapped.folded(), receiver)
         began = observer.edge().with_outer(reply.answer.kernel_counts, reply.answer.differing)
-        self._begin(Running(observer, drain, began, request.scope), plan, request)
+        quota = meter_of(request.scope, arming.scope)
+        self._begin(Running(observer, drain, began, request.scope, quota), plan, request)
         return arming
 
     def tree_has_ended(self) -> bool:
@@ -138,11 +140,12 @@ class KernelCollector:
     async def stop(self) -> Stopped:
         """Detach and take the rest. Works without the supervisor too: its maps are still mapped."""
         running = self._current()
-        ended = running.observer.edge()
+        ended, throttling = running.observer.edge(), running.throttling()
         found = cgroups.id_at(running.cgroup) if running.cgroup else None
         answer, alive, reports = await self._disarm(running)
         running.cancel()
-        stopped = replace(await running.stopped(ended, answer, alive), reports=reports)
+        stopped = await running.stopped(ended, throttling, answer, alive)
+        stopped = replace(stopped, reports=reports)
         if running.cgroup:
             scope, gaps = cgroup_at_stop(running.cgroup, answer, found)
             stopped = replace(stopped, scope=scope, gaps=gaps)

@@ -7,6 +7,7 @@ from dataclasses import asdict
 import trio
 
 from agent.model import TREES, Scope
+from agent.streams.collect.cpu_quota import NO_GROUPS, NOT_LOOKED_AT, QuotaMeter, Throttling
 from agent.streams.collect.observed import Observed, Stopped
 from agent.streams.collect.observer import Observer
 from agent.streams.collect.task_summaries import Summaries
@@ -29,7 +30,12 @@ class Running:
     """A run from when everything is attached until `stopped`, or until it is abandoned."""
 
     def __init__(
-        self, observer: Observer, drain: Drain, began: Edge, scope: Scope | None = None
+        self,
+        observer: Observer,
+        drain: Drain,
+        began: Edge,
+        scope: Scope | None = None,
+        quota: QuotaMeter | None = None,
     ) -> None:
         """``scope``: None if the kernel does not tell who is in it."""
         self.observer = observer
@@ -40,6 +46,7 @@ class Running:
         """What went wrong, by stable code."""
         self._drain = drain
         self._began = began
+        self._quota = quota or QuotaMeter(NO_GROUPS, NOT_LOOKED_AT)
         self._scope = trio.CancelScope()
 
     async def work(self, *others: Work) -> None:
@@ -62,6 +69,12 @@ class Running:
         """
         return self.observer.tree_ended_ns() if self._has_tree else None
 
+    def throttling(self) -> Throttling:
+        """Return what CPU quotas have withheld so far."""
+        # those who come and go are another matter: the quota is that of the cgroup
+        moved = self.observer.tables.count("members_moved") if self._has_tree else 0
+        return self._quota.read(moved)
+
     def cancel(self) -> None:
         """End `work`."""
         self._scope.cancel()
@@ -70,16 +83,20 @@ class Running:
         """End `work`, and release what the run has mapped."""
         self.cancel()
         self._drain.close()
+        self._quota.close()
 
     async def observed(self) -> Observed:
         """Fold and return everything up to now."""
         await self._take()
         return self.observer.observed(self._drain, until_ns=None)
 
-    async def stopped(self, ended: Edge, answer: DisarmAnswer, alive: Summaries) -> Stopped:
+    async def stopped(
+        self, ended: Edge, throttling: Throttling, answer: DisarmAnswer, alive: Summaries
+    ) -> Stopped:
         """Return everything up to the stop, once nothing is attached any more."""
         await self._take()
         self._drain.close()
+        self._quota.close()
         observed = self.observer.observed(self._drain, until_ns=answer.stop_ns)
         if answer.wait_functions is not None:
             observed = self.observer.with_wait_stacks(observed, answer.wait_functions)
@@ -96,6 +113,7 @@ class Running:
             tree_ended_ns=self.tree_ended_ns(),
             wall_contradicted=answer.wall_contradicted,
             wall_arrivals=answer.wall_arrivals,
+            throttling=throttling,
         )
 
     async def _take(self) -> None:

@@ -170,6 +170,8 @@ int on_cgroup_attach_task(u64 *ctx)
 	u32 tid = LOAD32(ctx[2], TASK_PID);
 
 	counters()->cgroup_moves++;
+	if (*member(tid))
+		counters()->members_moved++;
 	if (!scope_cgroup())
 		return 0;
 	*member(tid) = belongs(ctx[2], config);

@@ -1,6 +1,6 @@
-"""The limits that control groups, of either version, set to this process. Standard library only.
+"""Control groups of either version: a process's groups, and the limits set to this process.
 
-Python 3.9. Which groups those are is read from /proc/self/cgroup (cgroups(7)), and where they are
+Standard library only, Python 3.9. Which groups those are is read from /proc/self/cgroup (cgroups(7)), and where they are
 mounted from /proc/self/mountinfo. A group above a container's own is not visible in the container;
 its limit applies nevertheless.
 """
@@ -47,7 +47,8 @@ class Limit(NamedTuple):
 
 def limits(controller: str) -> list[Limit]:
     """Return the limits that apply to this process, as far as they can be read."""
-    found = (_limit(group, files) for group in _groups(controller) for files in LIMITS[controller])
+    own = groups(controller).directories
+    found = (_limit(group, files) for group in own for files in LIMITS[controller])
     return [limit for limit in found if limit is not None]
 
 
@@ -56,7 +57,8 @@ def oom_kills() -> int:
 
     Without memory groups: on the whole machine. 0 where the kernel does not count them.
     """
-    counts = [_oom_kills(group / name) for group in _groups("memory") for name in OOM_KILLS]
+    own = groups("memory").directories
+    counts = [_oom_kills(group / name) for group in own for name in OOM_KILLS]
     known = [count for count in counts if count is not None]
     return sum(known) if known else _oom_kills(VMSTAT) or 0
 
@@ -82,19 +84,33 @@ def _oom_kills(path: Path) -> Optional[int]:
     return None
 
 
-def _groups(controller: str) -> list[Path]:
-    """Return this process's group of a controller and those above it, as far as mounted here."""
-    group = _own_group(controller)
+class Groups(NamedTuple):
+    """A process's group of a controller and those above it, the innermost first."""
+
+    version: int
+    """Of the hierarchy that has the controller; 0 if the process's group is not known."""
+    path: str
+    """The group's, from the root of the hierarchy as this process sees it."""
+    directories: tuple[Path, ...]
+    """As far as mounted here; none if not even the process's own group is."""
+
+
+def groups(controller: str, cgroups: Optional[Path] = None) -> Groups:
+    """Return the groups of the process whose file in /proc/PID this is, or of our own."""
+    group = _own_group(controller, cgroups or CGROUPS)
+    if group is None:
+        return Groups(0, "", ())
     for mount in _lines(MOUNTS):
         fields, _, kind = (part.split() for part in mount.partition(" - "))
-        if group is None or not _is_of(kind, controller if group.version == 1 else ""):
+        if not _is_of(kind, controller if group.version == 1 else ""):
             continue
         root, point = fields[3], Path(fields[4])
         below = _below(group.path, root)
         if below is not None:
             directory = point / below
-            return [directory, *(p for p in directory.parents if p == point or point in p.parents)]
-    return []
+            above = [p for p in directory.parents if p == point or point in p.parents]
+            return Groups(*group, (directory, *above))
+    return Groups(*group, ())
 
 
 class _Group(NamedTuple):
@@ -103,10 +119,10 @@ class _Group(NamedTuple):
     """From the root of its hierarchy, or of our cgroup namespace."""
 
 
-def _own_group(controller: str) -> Optional[_Group]:
-    """Return this process's group; that of version 2 where version 1 has no such controller."""
+def _own_group(controller: str, cgroups: Path) -> Optional[_Group]:
+    """Return a process's group; that of version 2 where version 1 has no such controller."""
     found = None
-    for line in _lines(CGROUPS):
+    for line in _lines(cgroups):
         number, controllers, path = line.split(":", 2)
         if controller in controllers.split(","):
             return _Group(1, path)

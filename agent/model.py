@@ -4,8 +4,6 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from agent.sections.probes import DEFAULT_SECTIONS
-
 Json = dict[str, Any]
 """A JSON object: finite numbers, strings without lone surrogates, plain Python types only."""
 
@@ -101,12 +99,19 @@ class Scope:
     """For ``caller``: our address on the same connection; both are empty if ``pid`` is known."""
 
 
+def _default_sections() -> tuple[str, ...]:
+    # only the agent needs what there is to know of sections: clients start sooner without
+    from agent.sections.probes import DEFAULT_SECTIONS
+
+    return DEFAULT_SECTIONS
+
+
 @dataclass(frozen=True, slots=True)
 class StartRequest:
     """A validated body of ``POST /start``. None stands for the agent's own setting."""
 
     labels: Labels = field(default_factory=Labels)
-    sections: tuple[str, ...] = DEFAULT_SECTIONS
+    sections: tuple[str, ...] = field(default_factory=_default_sections)
     scope: Scope = field(default_factory=Scope)
     timing: str | None = None
     transport: str | None = None

@@ -1,7 +1,8 @@
 """The command line: turns arguments into settings and runs a subcommand.
 
-A module for each command adds its parser, and imports what the command needs only when it runs: the
-serving process stays small.
+A module for each command adds its parser. It is imported only for that command, or for help, and
+imports what the command needs only when it runs: the serving process stays small, and a command
+that is measured begins soon.
 """
 
 import argparse
@@ -9,9 +10,9 @@ import re
 import shlex
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from agent import __version__
-from agent.cli import demo, overhead, record, run, serve, show
 from agent.cli.parser import LONGEST_QUOTED, Parser, did_you_mean
 
 COMMANDS = ("serve", "run", "record", "demo", "show", "overhead")
@@ -49,9 +50,10 @@ def _with_command(arguments: Sequence[str]) -> list[str]:
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Parse arguments. Exits with a hint for a command or an option that does not exist."""
-    parser = build_parser()
-    if arguments[0] not in (*COMMANDS, *TOP_LEVEL):
-        parser.error(_no_such_command(arguments[0]))
+    first = arguments[0]
+    parser = build_parser([first] if first in COMMANDS else COMMANDS)
+    if first not in (*COMMANDS, *TOP_LEVEL):
+        parser.error(_no_such_command(first))
     options, unknown = parser.parse_known_args(arguments)
     if unknown:
         if options.subcommand in WITH_A_COMMAND and not unknown[0].startswith("-"):
@@ -80,8 +82,8 @@ def _without_separator(subcommand: str, command: Sequence[str]) -> str:
     return f"the command to measure comes after --: chainbench-agent {subcommand} -- {meant}"
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of the whole command line; each command sets ``run`` and ``parser``."""
+def build_parser(names: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
+    """Return the parser of a command line with these commands; each sets ``run`` and ``parser``."""
     parser = Parser(
         prog="chainbench-agent",
         description="Kernel-level evidence for benchmark runs: eBPF probes, controlled over HTTP.",
@@ -90,6 +92,6 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"chainbench-agent {__version__}")
     commands = parser.add_subparsers(dest="subcommand", metavar="COMMAND", required=True)
-    for command in (serve, run, record, demo, show, overhead):
-        command.add(commands)
+    for name in names:
+        import_module(f"agent.cli.{name}").add(commands)
     return parser

@@ -5,11 +5,30 @@ import dataclasses
 import os
 from pathlib import Path
 
-from agent.cli.values import names_of, run_label, time, url
+from agent.cli.values import NamesOf, run_label, time, url
 from agent.model import TIMINGS, Labels
 from agent.run.options import PATIENCE_S, Options
-from agent.sections.probes import DEFAULT_SECTIONS, DETAILS, SECTIONS
 from agent.settings import SERVICE_SOCKET, Settings
+
+
+
+def _sections() -> tuple[str, ...]:
+    from agent.sections.probes import SECTIONS
+
+    return SECTIONS
+
+
+def _default_sections() -> tuple[str, ...]:
+    from agent.sections.probes import DEFAULT_SECTIONS
+
+    return DEFAULT_SECTIONS
+
+
+def _details() -> tuple[str, ...]:
+    from agent.sections.probes import DETAILS
+
+    return tuple(DETAILS)
+
 
 LABEL_OPTIONS = tuple(field.name for field in dataclasses.fields(Labels))
 
@@ -40,15 +59,15 @@ def add_measuring_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="print no report")
     parser.add_argument(
         "--sections",
-        type=names_of(SECTIONS),
+        type=NamesOf(_sections, shown=_default_sections),
         metavar="LIST",
-        help=f"sections to measure, comma-separated (default: {','.join(DEFAULT_SECTIONS)})",
+        help="sections to measure, comma-separated (default: %(type)s)",
     )
     parser.add_argument(
         "--details",
-        type=names_of(DETAILS),
+        type=NamesOf(_details),
         metavar="LIST",
-        help=f"costlier measurements, comma-separated: {', '.join(DETAILS)}",
+        help="costlier measurements, comma-separated: %(type)s",
     )
     parser.add_argument(
         "--timing",

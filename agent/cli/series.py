@@ -1,7 +1,6 @@
 """The options of ``run`` for commands that run again and again."""
 
 import argparse
-import secrets
 from pathlib import Path
 
 from agent.cli.values import LARGEST_SEED, percent, runs, seed, warmups
@@ -91,7 +90,7 @@ def plan_of(options: argparse.Namespace) -> Plan | None:
     return Plan(
         sides=_sides(options),
         most=most,
-        seed=secrets.randbelow(LARGEST_SEED + 1) if options.seed is None else options.seed,
+        seed=_any_seed() if options.seed is None else options.seed,
         until=options.until,
         warmup=options.warmup or 0,
         min_effect=MIN_EFFECT if options.min_effect is None else options.min_effect,
@@ -100,6 +99,12 @@ def plan_of(options: argparse.Namespace) -> Plan | None:
         show_output=options.show_output,
         export_json=options.export_json,
     )
+
+
+def _any_seed() -> int:
+    import secrets
+
+    return secrets.randbelow(LARGEST_SEED + 1)
 
 
 def _contradiction(options: argparse.Namespace) -> str:

@@ -5,7 +5,6 @@ import re
 from collections.abc import Callable, Collection
 
 from agent.cli.parser import LONGEST_QUOTED, did_you_mean
-from agent.http.host_names import host_to_allow, host_to_bind
 from agent.model import wrong_with_label
 from agent.run.plan import MOST_RUNS
 
@@ -47,11 +46,25 @@ def time(text: str) -> float:
     return seconds
 
 
-def names_of(known: Collection[str]) -> Callable[[str], list[str]]:
-    """Return the parser of a comma-separated list of these names."""
+class NamesOf:
+    """The parser of a comma-separated list of names that are known only to who imports them.
 
-    def parse(text: str) -> list[str]:
-        names = [name.strip() for name in text.split(",")]
+    As text, which ``%(type)s`` is in a help, it is the names ``shown``; by default all.
+    """
+
+    def __init__(
+        self,
+        known: Callable[[], Collection[str]],
+        shown: Callable[[], Collection[str]] | None = None,
+    ) -> None:
+        self._known = known
+        self._shown = shown or known
+
+    def __str__(self) -> str:
+        return ", ".join(self._shown())
+
+    def __call__(self, text: str) -> list[str]:
+        names, known = [name.strip() for name in text.split(",")], self._known()
         for name in names:
             if name not in known:
                 hint = did_you_mean(name, list(known))
@@ -59,8 +72,6 @@ def names_of(known: Collection[str]) -> Callable[[str], list[str]]:
                     f"there is no {name[:LONGEST_QUOTED]!r}{hint}; known are {', '.join(known)}"
                 )
         return names
-
-    return parse
 
 
 def url(text: str) -> str:
@@ -106,10 +117,14 @@ def _whole_number(text: str, least: int, most: int, wrong: str) -> int:
 
 
 def host(text: str) -> str:
+    from agent.http.host_names import host_to_bind
+
     return _host_by(host_to_bind, text)
 
 
 def allowed_host(text: str) -> str:
+    from agent.http.host_names import host_to_allow
+
     return _host_by(host_to_allow, text)
 
 

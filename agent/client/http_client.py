@@ -1,21 +1,25 @@
 """A Python client for the agent's HTTP API, using only the standard library.
 
-It ignores proxy settings in the environment, because ``http.client`` does not read them. The
-agent runs on this machine or nearby, and a proxy would see the evidence.
+It ignores proxy settings in the environment. The agent runs on this machine or nearby, and a proxy
+would see the evidence.
 """
 
 import contextlib
-import http.client
 import json
+import re
 import socket
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlsplit
 
+from agent.client import http_messages
 from agent.model import Json
 
 UNIX = "unix:"
 """What the URL of a Unix socket begins with; its absolute path follows."""
+URL = re.compile(r"[!-~]+", re.ASCII)
+"""What may be sent as it is."""
+HTTP_PORT = 80
 ANSWER_TIMEOUT_S = 60.0
 """Longer than the slowest start, which compiles the probes."""
 
@@ -40,22 +44,6 @@ class AgentRefused(Exception):
         self.message = message
 
 
-class _UnixConnection(http.client.HTTPConnection):
-    """HTTP over a Unix socket."""
-
-    def __init__(self, path: str, timeout_s: float) -> None:
-        super().__init__("localhost", timeout=timeout_s)
-        self._path = path
-
-    def connect(self) -> None:
-        with contextlib.ExitStack() as unless_connected:
-            sock = unless_connected.enter_context(socket.socket(socket.AF_UNIX))
-            sock.settimeout(self.timeout)
-            sock.connect(self._path)
-            unless_connected.pop_all()
-        self.sock = sock
-
-
 def socket_path(url: str) -> str:
     """Return the path in ``unix:/PATH``, as a URL of an agent; empty for any other URL."""
     path = url.removeprefix(UNIX)
@@ -67,35 +55,58 @@ class Connection:
 
     def __init__(self, url: str, timeout_s: float) -> None:
         self._url = url
-        if path := socket_path(url):
-            self._prefix = ""
-            self._http: http.client.HTTPConnection = _UnixConnection(path, timeout_s)
+        self._timeout_s = timeout_s
+        self._path, self._address = socket_path(url), ("", 0)
+        self._prefix, self._host = "", "localhost"
+        self._open: tuple[socket.socket, IO[bytes]] | None = None
+        if self._path:
             return
         address = urlsplit(url)
-        if address.scheme != "http" or not address.hostname:
+        host, port = address.hostname, address.port
+        if address.scheme != "http" or not host or not URL.fullmatch(url):
             raise ValueError(
                 f"{url} is not the URL of an agent (expected http://HOST:PORT or unix:/PATH)"
             )
         self._prefix = address.path.rstrip("/")
-        self._http = http.client.HTTPConnection(address.hostname, address.port, timeout=timeout_s)
+        self._address = host, port or HTTP_PORT
+        self._host = f"[{host}]" if ":" in host else host
+        if port:
+            self._host += f":{port}"
 
     def send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> bytes:
         """Return the body of the answer. Raises `AgentRefused` or `AgentUnreachable`."""
         data = None if body is None else json.dumps(body).encode()
-        headers = {} if body is None else {"Content-Type": "application/json"}
         try:
-            self._http.request(method, self._prefix + path, data, headers)
-            response = self._http.getresponse()
-            answer = response.read()
-        except (OSError, http.client.HTTPException) as error:
-            self._http.close()
+            sock, stream = self._open = self._open or self._connect()
+            sock.sendall(http_messages.request(method, self._prefix + path, self._host, data))
+            answer = http_messages.read_answer(stream)
+        except (OSError, UnicodeError, http_messages.NoAnswer) as error:
+            self.close()
             raise AgentUnreachable(f"no answer from {self._url}: {in_words(error)}") from error
-        if not 200 <= response.status < 300:
-            raise _refusal(response.status, answer)
-        return answer
+        if not answer.reusable:
+            self.close()
+        if not 200 <= answer.status < 300:
+            raise _refusal(answer.status, answer.body)
+        return answer.body
 
     def close(self) -> None:
-        self._http.close()
+        if self._open is not None:
+            for end in reversed(self._open):
+                end.close()
+            self._open = None
+
+    def _connect(self) -> tuple[socket.socket, IO[bytes]]:
+        with contextlib.ExitStack() as unless_connected:
+            if self._path:
+                sock = unless_connected.enter_context(socket.socket(socket.AF_UNIX))
+                sock.settimeout(self._timeout_s)
+                sock.connect(self._path)
+            else:
+                sock = socket.create_connection(self._address, self._timeout_s)
+                unless_connected.enter_context(sock)
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            unless_connected.pop_all()
+        return sock, sock.makefile("rb")
 
 
 class AgentClient:
@@ -108,6 +119,18 @@ class AgentClient:
         self.url = url.rstrip("/")
         self._timeout_s = timeout_s
         Connection(self.url, timeout_s).close()
+
+    @property
+    def pid(self) -> int | None:
+        """The agent's, if it is a child of this process."""
+        return None
+
+    def poll(self) -> None:
+        """Notice whether the agent has ended, if it is a child of this process."""
+
+    def logged_evidence(self, run_id: str) -> Json | None:
+        """Return the evidence of a run that the agent logged as it ended; None if not known."""
+        return None
 
     def get(self, path: str) -> Json:
         """Return the JSON answer. Raises `AgentRefused` or `AgentUnreachable`."""

@@ -44,13 +44,15 @@ class RunningAgent(AgentClient):
     def pid(self) -> int:
         return self.process.pid
 
+    def poll(self) -> None:
+        self.process.poll()
+
     @property
     def log(self) -> str:
         """The agent's output so far."""
         return _text(self._log)
 
     def logged_evidence(self, run_id: str) -> Json | None:
-        """Return the evidence of a run that the agent logged as it ended, or None."""
         for line in self.log.splitlines():
             with contextlib.suppress(ValueError):
                 evidence = json.loads(line.partition(EVIDENCE_FOLLOWS)[2])

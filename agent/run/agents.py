@@ -6,7 +6,6 @@ import stat
 from collections.abc import Iterator
 
 from agent.client.http_client import UNIX, AgentClient, AgentRefused, AgentUnreachable
-from agent.client.spawn import AgentDidNotStart, running_agent
 from agent.settings import SERVICE_SOCKET, Settings
 
 OURS = frozenset({"running", "state", "run_id", "machine", "ebpf"})
@@ -32,13 +31,20 @@ def an_agent(url: str | None) -> Iterator[AgentClient]:
         yield found
     else:
         with contextlib.ExitStack() as stack:
-            try:
-                # a group of its own: what signals ours, as timeout does, shall not end the agent
-                # before it has been asked for its evidence
-                own = stack.enter_context(running_agent(own_group=True))
-            except (AgentDidNotStart, OSError) as error:
-                raise NoAgent(f"no agent could be started: {error}") from error
-            yield own
+            yield _own(stack)
+
+
+def _own(stack: contextlib.ExitStack) -> AgentClient:
+    """Start an agent that ends with the stack."""
+    # where one runs already, the command begins sooner without what it takes to start one
+    from agent.client.spawn import AgentDidNotStart, running_agent
+
+    try:
+        # a group of its own: what signals ours, as timeout does, shall not end the agent before it
+        # has been asked for its evidence
+        return stack.enter_context(running_agent(own_group=True))
+    except (AgentDidNotStart, OSError) as error:
+        raise NoAgent(f"no agent could be started: {error}") from error
 
 
 def _named(url: str) -> AgentClient:

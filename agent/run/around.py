@@ -6,7 +6,6 @@ from contextlib import ExitStack
 from typing import Any
 
 from agent.client.http_client import AgentClient
-from agent.client.spawn import RunningAgent
 from agent.model import Json, Labels
 from agent.run import processes
 from agent.run.agents import NoAgent, an_agent
@@ -39,7 +38,8 @@ class Around:
     @property
     def shared_agent(self) -> AgentClient | None:
         """The agent, if others see it too."""
-        return None if isinstance(self._agent, RunningAgent) else self._agent
+        is_own = self._agent is not None and self._agent.pid is not None
+        return None if is_own else self._agent
 
     def start(
         self, stack: ExitStack, command: HeldCommand, labels: Mapping[str, str] | None = None
@@ -76,15 +76,15 @@ class Around:
     def reap(self, command: int) -> None:
         """Wait for children that have ended, but not for the command."""
         own = [command]
-        if isinstance(self._agent, RunningAgent):
-            self._agent.process.poll()
+        if self._agent is not None and self._agent.pid is not None:
+            self._agent.poll()
             own.append(self._agent.pid)  # it may end only now
         processes.reap_orphans(own)
 
     def left_behind(self) -> list[processes.Process]:
         """Return what the command has started and what still lives."""
         # an agent of our own leads its process group
-        own = self._agent.pid if isinstance(self._agent, RunningAgent) else None
+        own = self._agent.pid if self._agent is not None else None
         return processes.left_behind(own)
 
     def _start(self, run: Measurement, body: Mapping[str, Any]) -> Json:

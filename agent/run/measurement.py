@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from agent.client.http_client import AgentClient, AgentRefused, AgentUnreachable, socket_path
-from agent.client.spawn import RunningAgent
 from agent.model import Json
 from agent.run import signals
 
@@ -101,17 +100,11 @@ class Measurement:
                 # it has been ended, and what is in progress now may be somebody else's
                 return _whole_or_invalid(self._agent.get(f"/evidence/{run_id}"))
         except (AgentRefused, AgentUnreachable) as error:
-            if evidence := self._logged(run_id):
+            if evidence := self._agent.logged_evidence(run_id):
                 return _whole_or_invalid(evidence)
-            gone = isinstance(error, AgentUnreachable) and not isinstance(self._agent, RunningAgent)
+            gone = isinstance(error, AgentUnreachable) and self._agent.pid is None
             unless = ", unless the agent was asked to end: its log has it then" if gone else ""
             raise NotMeasured(f"the evidence is lost{unless}: {error}") from error
-
-    def _logged(self, run_id: str) -> Json | None:
-        """Return the evidence that an agent of our own logged as it ended before its run."""
-        return (
-            self._agent.logged_evidence(run_id) if isinstance(self._agent, RunningAgent) else None
-        )
 
     def close(self) -> None:
         if self._run_id:

@@ -4,7 +4,6 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from random import Random
 
 COMMAND, BASELINE, OPTIMIZED = "command", "baseline", "optimized"
 """Names of the sides of a series; one that compares nothing has only the first."""
@@ -53,6 +52,8 @@ class Plan:
         The order within each pair is drawn at random: who is second inherits caches, and whatever
         changes with time.
         """
+        from random import Random
+
         random = Random(self.seed)
         for _ in range(self.most):
             order = list(self.sides)

@@ -3,7 +3,6 @@
 import contextlib
 import io
 import os
-import shutil
 import sys
 from typing import TextIO
 
@@ -36,6 +35,9 @@ def columns(stream: TextIO | None = None) -> int:
     if stream is not None and stream.isatty() and not os.environ.get("COLUMNS"):
         with contextlib.suppress(OSError, io.UnsupportedOperation):
             return os.get_terminal_size(stream.fileno()).columns or 80
+    # imported only here: a command that is measured shall begin soon
+    import shutil
+
     return shutil.get_terminal_size().columns
 
 

@@ -16,6 +16,7 @@ from fakes.run_agent import RunAgent
 from fakes.run_command import finished, line
 from fakes.waiting import eventually
 
+from agent.client import spawn
 from agent.client.interpreter import Invocation
 from agent.client.spawn import RunningAgent
 from agent.run import agents
@@ -112,13 +113,13 @@ ANSWERS = {
 @pytest.fixture
 def private(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have a shell script take the place of an agent of our own."""
-    real = agents.running_agent
+    real = spawn.running_agent
 
     def start(**options: Any) -> Any:
         script = Invocation(("sh", "-c", LISTENS, "agent"), os.environ)
         return real(invocation=script, **options)
 
-    monkeypatch.setattr(agents, "running_agent", start)
+    monkeypatch.setattr(spawn, "running_agent", start)
 
 
 def at_default_port(monkeypatch: pytest.MonkeyPatch, url: str) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -14,6 +15,37 @@ from fakes.run_command import PYTHON, finished, in_shell, line, run
 from agent.terminal.width import cells
 
 pytestmark = pytest.mark.usefixtures("as_from_a_shell")
+
+
+SAYS_WHAT_IS_IMPORTED = """
+import sys
+from agent import cli
+from agent.run import held
+
+run = held.HeldCommand.run
+
+def told(*arguments):
+    print(*sys.modules, file=sys.stderr)
+    return run(*arguments)
+
+held.HeldCommand.run = told
+sys.exit(cli.main(sys.argv[1:]))
+"""
+NOT_NEEDED_YET = {
+    *("http.client", "email", "ssl", "hashlib", "random", "subprocess", "tempfile", "numpy"),
+    *("agent.show.brief", "agent.sections.probes", "agent.client.spawn", "agent.cli.overhead"),
+    *("agent.run.series", "agent.run.causes"),
+}
+
+
+def test_a_command_does_not_wait_for_what_is_needed_later(agent: RunAgent) -> None:
+    """Each module that is imported before the command begins takes a millisecond of its start."""
+    arguments = ["run", "--agent", agent.url, "--quiet", "--impl", "c", "--", "true"]
+    done = finished([sys.executable, "-Ic", SAYS_WHAT_IS_IMPORTED, *arguments])
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stderr.split())
+    assert "agent.run.held" in loaded
+    assert not loaded & NOT_NEEDED_YET
 
 
 # --- what becomes of the command

@@ -1,10 +1,13 @@
 """``chainbench-agent run``: run a command with evidence around it."""
 
 import argparse
+from dataclasses import replace
 
 from agent.cli.measuring import add_measuring_options, measuring_options
 from agent.cli.parser import Commands
 from agent.cli.series import add_series_options, plan_of
+from agent.cli.values import dataset_file, user
+from agent.run.options import Options
 
 
 def add(commands: Commands) -> None:
@@ -14,7 +17,8 @@ def add(commands: Commands) -> None:
         usage="%(prog)s [-h] [--agent URL] [--wait TIME]\n"
         "       [--output FILE] [--json FILE] [--quiet] [--sections LIST]\n"
         "       [--details LIST] [--timing {clock,accounting}] [--scenario TEXT]\n"
-        "       [--impl TEXT] [--variant TEXT] [--commit TEXT] [--dataset TEXT]\n"
+        "       [--impl TEXT] [--variant TEXT] [--commit TEXT]\n"
+        "       [--dataset TEXT | --dataset-file FILE] [--user NAME]\n"
         "       [--runs N | --until PERCENT [--max-runs N]] [--warmup N]\n"
         "       [--setup LINE] [--prepare LINE] [--conclude LINE] [--cleanup LINE]\n"
         "       [--ignore-failure] [--show-output] [--shell SHELL]\n"
@@ -26,6 +30,18 @@ def add(commands: Commands) -> None:
         " -- sh -c 'LINE'. A LINE is split into words, and no shell runs it without --shell.",
     )
     add_measuring_options(run)
+    run.add_argument(
+        "--dataset-file",
+        type=dataset_file,
+        metavar="FILE",
+        help="a file whose SHA-256 is the label dataset",
+    )
+    run.add_argument(
+        "--user",
+        type=user,
+        metavar="NAME",
+        help="user to run the command as, by name or number; for root only (default: the caller)",
+    )
     add_series_options(run)
     run.set_defaults(parser=run, run=_run, workload=[])
 
@@ -33,10 +49,24 @@ def add(commands: Commands) -> None:
 def _run(options: argparse.Namespace) -> int:
     from agent.run.command import run_command
 
+    if options.dataset_file is not None and options.dataset is not None:
+        options.parser.error("--dataset and --dataset-file exclude each other")
     if plan := plan_of(options):
         from agent.run.series import run_series
 
-        return run_series(plan, measuring_options(options))
+        return run_series(plan, _measured(options))
     if not options.workload:
         options.parser.error("there is no command: chainbench-agent run -- COMMAND")
-    return run_command(options.workload, measuring_options(options))
+    return run_command(options.workload, _measured(options))
+
+
+def _measured(options: argparse.Namespace) -> Options:
+    """Return what to measure; labels that can be found out have their values."""
+    from agent.run.labels import commit_here
+
+    measured = measuring_options(options)
+    found = {"dataset": options.dataset_file or ""}
+    if options.commit is None:
+        found["commit"] = commit_here()
+    labels = {name: value for name, value in found.items() if value}
+    return replace(measured, start={**measured.start, **labels}, user=options.user)

@@ -1,12 +1,17 @@
 """Values of options: each function returns one, or raises ArgumentTypeError."""
 
 import argparse
+import os
 import re
 from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING
 
 from agent.cli.parser import LONGEST_QUOTED, did_you_mean
 from agent.model import wrong_with_label
 from agent.run.plan import MOST_RUNS
+
+if TYPE_CHECKING:
+    from agent.run.user import User
 
 LONGEST_TIME_S = 10**7
 TIME = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h)?", re.ASCII)
@@ -147,6 +152,40 @@ def _checked_label(what: str, text: str) -> str:
     if wrong := wrong_with_label(text):
         raise argparse.ArgumentTypeError(f"{what} {wrong}")
     return text
+
+
+def dataset_file(text: str) -> str:
+    """Return the SHA-256 of a file's content, in hex."""
+    import hashlib
+    import stat
+
+    try:
+        with open(text, "rb", opener=_without_waiting) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise argparse.ArgumentTypeError(f"{text[:LONGEST_QUOTED]!r} is not a regular file")
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise argparse.ArgumentTypeError(
+            f"cannot read {text[:LONGEST_QUOTED]!r}: {why}"
+        ) from None
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file; a pipe would wait for somebody to write to it."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def user(text: str) -> "User":
+    """Return the account to run a command as, which only root can."""
+    from agent.run.user import user_of
+
+    if os.geteuid() != 0:
+        raise argparse.ArgumentTypeError("only root can run a command as another user (sudo)")
+    try:
+        return user_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{error}: {text[:LONGEST_QUOTED]!r}") from None
 
 
 def socket_path(text: str) -> str:

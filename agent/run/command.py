@@ -52,7 +52,7 @@ def _measured(arguments: Sequence[str], options: Options, teller: Teller) -> tup
     with signals.interrupting(), ExitStack() as after_all, ExitStack() as stack:
         processes.adopt_orphans()
         around.find_agent(stack)
-        command = stack.enter_context(held(path, arguments))
+        command = stack.enter_context(held(path, arguments, user=options.user))
         run, why_not = around.start(stack, command)
         if why_not:
             teller.no_evidence(why_not)

@@ -23,6 +23,7 @@ from typing import NoReturn
 
 from agent.parent_death import end_with_parent
 from agent.run import signals
+from agent.run.user import User, become
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 """Exit statuses as in shells, for a command that cannot be run."""
@@ -140,13 +141,16 @@ class HeldCommand:
 
 @contextlib.contextmanager
 def held(
-    path: str, arguments: Sequence[str], discarded: Collection[int] = ()
+    path: str,
+    arguments: Sequence[str],
+    discarded: Collection[int] = (),
+    user: User | None = None,
 ) -> Iterator[HeldCommand]:
     """Fork a child that will execute ``path``, yield it, and end it on leaving.
 
     It has this process's environment, directory, streams and terminal, and the signals that this
     one was started with; the descriptors ``discarded`` are /dev/null. It gets SIGTERM when this
-    process ends. Raises `CannotHold`.
+    process ends. With ``user`` it is that user's, which only root can do. Raises `CannotHold`.
     """
     parent = os.getpid()
     with contextlib.ExitStack() as stack:
@@ -160,7 +164,7 @@ def held(
             process = os.fork()
             if process == 0:
                 os.close(opened)
-                _become(path, arguments, discarded, parent, gate, reporting, mask)
+                _become(path, arguments, discarded, user, parent, gate, reporting, mask)
             command = HeldCommand(arguments[0], process, opened, report)
             stack.callback(command.give_up)
             childs.close()
@@ -181,19 +185,24 @@ def _become(
     path: str,
     arguments: Sequence[str],
     discarded: Collection[int],
+    user: User | None,
     parent: int,
     gate: int,
     report: int,
     mask: set[int],
 ) -> NoReturn:
-    """In the child: hold, then become the command. Its mask is ``mask``."""
+    """In the child: hold, then become the command, as ``user`` if given. Its mask is ``mask``."""
     try:
-        # it is stopped until it is released, and would not notice another signal
-        end_with_parent(parent, signal.SIGKILL)
         signals.reset()
         _take_name(os.path.basename(path))
         for stream in discarded:
             os.dup2(os.open(os.devnull, os.O_RDWR), stream)
+        environment = os.environ if user is None else user.environment(os.environ)
+        if user is not None:
+            become(user)
+        # Who changes its user loses this signal (commit_creds() in kernel/cred.c). It is stopped
+        # until it is released, and would not notice another one.
+        end_with_parent(parent, signal.SIGKILL)
         usage = resource.getrusage(resource.RUSAGE_SELF)
         before = (usage.ru_utime, usage.ru_stime, usage.ru_minflt, usage.ru_majflt)
         os.write(report, _BEFORE.pack(*before))
@@ -201,7 +210,7 @@ def _become(
         if os.readv(gate, [bytearray(1)]):
             end_with_parent(parent, signal.SIGTERM)
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-            os.execv(path, list(arguments))
+            os.execve(path, list(arguments), environment)
     except OSError as error:
         os.write(report, _FAILED.pack(error.errno))
     finally:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from agent.run.user import User
+
 PATIENCE_S = 300.0
 """How long to wait for the end of another run."""
 
@@ -19,3 +21,5 @@ class Options:
     output: Path | None = None
     json: Path | None = None
     quiet: bool = False
+    user: User | None = None
+    """Whose process a command of ``run`` becomes; None: ours."""

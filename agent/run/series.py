@@ -17,7 +17,7 @@ from agent.model import Json
 from agent.run import processes, signals
 from agent.run.around import Around, evidence_of
 from agent.run.command import described, die_of
-from agent.run.held import OWN_FAILURE, CannotRun, Ended, find, held
+from agent.run.held import OWN_FAILURE, CannotRun, Ended, HeldCommand, find, held
 from agent.run.helpers import HelperFailed, run_helper
 from agent.run.hyperfine import exported
 from agent.run.options import Options
@@ -152,7 +152,7 @@ class _Series:
                 raise self._failed(side, ended, number)
 
     def _warm_up(self, side: str, path: str) -> Ended:
-        with held(path, self._plan.sides[side], self._discarded) as command:
+        with self._held(side, path) as command:
             with signals.blocked():
                 ended = command.run(lambda: self._around.reap(command.pid))
                 asked = signals.gave_up(command.received)
@@ -164,7 +164,7 @@ class _Series:
         """Run a command with a run of the agent around it, and keep what it took and showed."""
         words = self._plan.sides[side]
         with ExitStack() as stack:
-            command = stack.enter_context(held(path, words, self._discarded))
+            command = stack.enter_context(self._held(side, path))
             labels = {"scenario": side} if self._plan.compares else None
             run, why_not = self._around.start(stack, command, labels)
             if why_not and why_not not in self._told:
@@ -182,6 +182,9 @@ class _Series:
             if asked is not None:
                 raise signals.Interrupted(asked)
             return ended
+
+    def _held(self, side: str, path: str) -> contextlib.AbstractContextManager[HeldCommand]:
+        return held(path, self._plan.sides[side], self._discarded, self._options.user)
 
     @property
     def _discarded(self) -> Sequence[int]:

@@ -1,0 +1,141 @@
+"""Labels that ``run`` finds out: the commit of a git tree, and the SHA-256 of a file."""
+
+import hashlib
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes.run_agent import RunAgent
+from fakes.run_command import environment, finished, line
+
+from agent.run.labels import commit_here
+
+pytestmark = pytest.mark.usefixtures("as_from_a_shell")
+
+IDENTITY = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
+
+
+def git(tree: Path, *arguments: str) -> str:
+    command = ["git", *IDENTITY, *arguments]
+    return subprocess.run(command, cwd=tree, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """Return a git tree with one commit, of which one file is tracked."""
+    if not git(tmp_path, "init", "-q") and not (tmp_path / ".git").exists():
+        pytest.fail("git made no tree")
+    (tmp_path / "file").write_text("a")
+    git(tmp_path, "add", "file")
+    git(tmp_path, "commit", "-qm", "one")
+    git(tmp_path, "tag", "v1")
+    return tmp_path
+
+
+def started(agent: RunAgent, cwd: Path, *options: object, **variables: str) -> Any:
+    """Run a command in a directory, and return the body of the start."""
+    command = line("run", "--agent", agent.url, *options, "--", "true")
+    done = finished(command, cwd=cwd, env=environment(**variables))
+    assert done.returncode == 0, done.stderr
+    [start] = [request for request in agent.requests if request.route == "POST /start"]
+    return json.loads(start.body)
+
+
+def test_the_commit_of_a_tree(agent: RunAgent, tree: Path) -> None:
+    (tree / "untracked").touch()
+    folder = tree / "a/b"
+    folder.mkdir(parents=True)
+    assert started(agent, folder)["commit"] == git(tree, "rev-parse", "HEAD").strip()
+
+
+def test_a_tree_that_differs_says_so(agent: RunAgent, tree: Path) -> None:
+    (tree / "file").write_text("b")
+    assert started(agent, tree)["commit"] == git(tree, "rev-parse", "HEAD").strip() + "-dirty"
+
+
+@pytest.mark.parametrize("given", ["mine", ""])
+def test_what_is_given_is_taken(agent: RunAgent, tree: Path, given: str) -> None:
+    assert started(agent, tree, "--commit", given)["commit"] == given
+
+
+def test_nothing_outside_of_a_tree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, agent: RunAgent
+) -> None:
+    assert "commit" not in started(agent, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".git").write_text("gitdir: /no/such\n")
+    assert commit_here() == ""
+
+
+def test_nothing_before_the_first_commit_and_without_git(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git(tmp_path, "init", "-q")
+    monkeypatch.chdir(tmp_path)
+    assert commit_here() == ""
+    (tmp_path / "file").touch()
+    git(tmp_path, "add", "file")
+    git(tmp_path, "commit", "-qm", "one")
+    assert len(commit_here()) == 40
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert commit_here() == ""
+
+
+def test_the_callers_variables_of_git_choose_no_tree(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tree)
+    monkeypatch.setenv("GIT_DIR", "/no/such")
+    assert len(commit_here()) == 40
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become other users")
+def test_root_runs_no_command_of_another_users_tree(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Git does, if the tree's configuration names one: it runs as the tree's owner."""
+    owner = 65534
+    seen = tree / "seen"
+    hook = tree / "hook"
+    hook.write_text(f"#!/bin/sh\nid -u >> {seen}\nexit 1\n")
+    hook.chmod(0o755)
+    git(tree, "config", "core.fsmonitor", str(hook))
+    for path in (tree, *tree.rglob("*")):
+        os.chown(path, owner, owner)
+    for folder in tree.parents[:2]:
+        folder.chmod(0o755)
+    monkeypatch.chdir(tree)
+    assert len(commit_here()) in (40, 46)
+    assert set(seen.read_text().split()) <= {str(owner)} if seen.exists() else True
+
+
+def test_the_dataset_of_a_file(agent: RunAgent, tmp_path: Path) -> None:
+    file = tmp_path / "data"
+    file.write_bytes(b"x" * 100_000)
+    expected = hashlib.sha256(b"x" * 100_000).hexdigest()
+    assert started(agent, tmp_path, "--dataset-file", file)["dataset"] == expected
+
+
+@pytest.mark.parametrize("kind", ["missing", "folder", "pipe"])
+def test_what_is_no_file(agent: RunAgent, tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "data"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    done = finished(line("run", "--agent", agent.url, "--dataset-file", path, "--", "true"))
+    assert done.returncode == 2
+    assert "argument --dataset-file: " in done.stderr
+    assert agent.routes == []
+
+
+def test_it_is_one_or_the_other(agent: RunAgent, tmp_path: Path) -> None:
+    file = tmp_path / "data"
+    file.touch()
+    both = ["--dataset-file", file, "--dataset", "x"]
+    done = finished(line("run", "--agent", agent.url, *both, "--", "true"))
+    assert done.returncode == 2
+    assert "exclude each other" in done.stderr

@@ -7,7 +7,7 @@ from typing import Any
 from agent.model import Json
 from agent.run.figures import Figures, counts, states, times, verdict
 from agent.run.intervals import interval
-from agent.run.outliers import explained
+from agent.run.outliers import explained_outliers
 from agent.run.plan import Plan
 from agent.run.runs import Run
 from agent.statistics.sample import drift, median_interval, summary
@@ -29,7 +29,7 @@ def side_of(plan: Plan, runs: Sequence[Run]) -> Json:
             "deviation": told.deviation,
             "lowest": told.lowest,
             "highest": told.highest,
-            "outliers": [explained(runs, figures, index) for index in told.outliers],
+            "outliers": explained_outliers(runs, figures, told.outliers),
             "drift": _drift(plan, wall, told.median.middle),
         },
         "user_ms_mean": sum(run.ended.user_s for run in runs) / len(runs) * 1e3,

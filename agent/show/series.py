@@ -23,9 +23,10 @@ from agent.show.everything import fields
 from agent.show.finished import left_behind
 from agent.show.header import timing
 from agent.show.layout import MARGIN, table, titled
+from agent.show.outliers import outliers
 from agent.terminal.charts import grid, histogram
 from agent.terminal.style import Style
-from agent.terminal.values import ABSENT, FEW, count, counted, mapping, number, printable
+from agent.terminal.values import ABSENT, count, counted, mapping, number, printable
 from agent.terminal.values import rows as objects
 from agent.terminal.width import fit
 
@@ -107,7 +108,7 @@ def _side(
         ("", _mean(wall)),
         ("", _cpu(side)),
         ("values", _values(name, objects(document.get("runs")))),
-        *_outliers(wall),
+        *outliers(wall),
         ("drift", _drift(mapping(wall.get("drift")))),
         ("evidence", _verdicts(mapping(side.get("verdicts")))),
     ]
@@ -152,27 +153,6 @@ def _values(name: str, runs: Sequence[Mapping[str, Any]]) -> str:
     if len(own) >= FEWEST:
         return ""
     return ", ".join(ms(mapping(run.get("command")).get("wall_ms")) for run in own)
-
-
-def _outliers(wall: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return each run that is far from the others, and what it had more of than any of them."""
-    listed = objects(wall.get("outliers"))
-    lines = [_outlier(row) for row in listed[:FEW]]
-    lines += [f"{len(listed) - FEW} more"] if len(listed) > FEW else []
-    return [("" if index else "outliers", line) for index, line in enumerate(lines)]
-
-
-def _outlier(row: Mapping[str, Any]) -> str:
-    excess = number(row.get("excess_ms")) or 0
-    word = "more" if excess > 0 else "less"
-    told = f"run {count(row.get('round'))}: {ms(row.get('ms'))}, {ms(abs(excess))} {word}"
-    if excess <= 0 or not isinstance(row.get("beyond"), list):
-        return told
-    beyond = [
-        f"{printable(one.get('name'), LONGEST_FIGURE)} +{ms(one.get('more_ms'))}"
-        for one in objects(row.get("beyond"))[:FEW]
-    ]
-    return f"{told} ({', '.join(beyond) or 'nothing in its evidence stands out'})"
 
 
 def _drift(drift: Mapping[str, Any]) -> str:

@@ -141,6 +141,64 @@ def test_a_slow_run_is_explained_by_what_it_has_and_the_others_lack() -> None:
     assert outlier["beyond"] == [{"name": "blocked: futex", "more_ms": pytest.approx(44.9)}]
 
 
+def budgeted(busy: float = 1.0, had: str = "make", **parts: Any) -> dict[str, Any]:
+    """Return evidence with a budget: 100 ms of computing, and waits for a CPU of another command.
+
+    ``parts``: ``fsync`` in ms, ``throttled_ms``, ``stolen_ms``.
+    """
+    fsync = parts.get("fsync", 1.0)
+    wall = {
+        "available": True,
+        "wall_ms": 100.0 + busy + fsync,
+        "states": {"computing": {"ms": 100.0}},
+        "for_busy_cpu_ms": busy,
+        "for_idle_cpu_ms": 0.0,
+        "for_busy_cpu_of": [{"command": had, "ms": busy}],
+        "blocked_until": [{"reason": "fsync", "command": "dd", "ms": fsync}],
+        "blocked_other_ms": 0.0,
+        "throttled_ms": parts.get("throttled_ms", 0.0),
+    }
+    return evidence(wall=wall, stolen_ms=parts.get("stolen_ms", 0.0), checks=[])
+
+
+SLOW = [100.0, 101, 102, 101, 100, 184]
+
+
+def outlier(*wholes: Any) -> dict[str, Any]:
+    [found] = alone(*wholes, times=SLOW)["wall_ms"]["outliers"]
+    return dict(found)
+
+
+def test_a_slow_run_is_explained_by_the_parts_of_its_wall_time() -> None:
+    usual = [budgeted(1 + noise(n)) for n in range(5)]
+    found = outlier(*usual, budgeted(81.0, "apt", stolen_ms=40.0, throttled_ms=30.0))
+    assert found["parts"] == [
+        {"name": "for a busy CPU", "more_ms": pytest.approx(80, abs=0.5), "command": "apt"}
+    ]
+    assert (found["throttled_ms"], found["stolen_ms"]) == (30, 40)
+    found = outlier(*usual, budgeted(fsync=60.0, stolen_ms=10.0))
+    assert found["parts"] == [{"name": "blocked: fsync", "more_ms": 59, "command": "dd"}]
+    assert found["stolen_ms"] is None, "too little to matter"
+
+
+def test_a_command_is_named_only_for_what_is_mostly_its_own() -> None:
+    several = budgeted(81.0)
+    rows = [{"command": f"c{n}", "ms": 27.0} for n in range(3)]
+    several["wall"]["for_busy_cpu_of"] = rows
+    usual = [budgeted() for _ in range(5)]
+    assert outlier(*usual, several)["parts"][0]["command"] is None
+    del several["wall"]["for_busy_cpu_of"], "as in evidence of earlier agents"
+    assert outlier(*usual, several)["parts"][0]["command"] is None
+
+
+def test_without_a_budget_to_rely_on_no_part_is_named() -> None:
+    usual = [budgeted() for _ in range(5)]
+    assert outlier(*usual, reasons(read=30))["parts"] is None
+    assert outlier(*usual[:4], reasons(read=30), budgeted(81.0))["parts"] is None
+    stolen = [evidence(stolen_ms=None)] * 5
+    assert outlier(*stolen, evidence(stolen_ms=80.0))["stolen_ms"] is None, "of others not known"
+
+
 def test_a_slow_run_that_nothing_explains_is_not_explained() -> None:
     times = [100.0, 101, 102, 101, 100, 152]
     [outlier] = alone(*[reasons(read=30)] * 6, times=times)["wall_ms"]["outliers"]

@@ -257,6 +257,23 @@ def test_outliers_are_listed_with_what_explains_them() -> None:
     assert "\n          3 more\n" in told(*[slow | {"beyond": []}] * 8)
 
 
+def test_a_slow_run_has_its_sentence() -> None:
+    def told(**changes: Any) -> str:
+        row = {"round": 7, "ms": 184.0, "excess_ms": 84.0, "beyond": [], **changes}
+        wall = side()["wall_ms"] | {"outliers": [row]}
+        return " ".join(brief(alone(sides={"command": side(wall_ms=wall)})).split())
+
+    part = {"name": "for a busy CPU", "more_ms": 80.0, "command": "apt"}
+    begins = "run 7 took 84.00 ms longer (184.0 ms): "
+    assert f"{begins}80.00 ms waiting for a CPU, which apt had" in told(parts=[part])
+    assert "for a CPU, which others had" in told(parts=[part | {"command": None}])
+    assert "blocked in fsync (dd)" in told(parts=[{**part, "name": "blocked: fsync", "command": "dd"}])
+    assert f"{begins}the hypervisor stole 40.00 ms" in told(parts=[], stolen_ms=40.0)
+    assert "up to 30.00 ms of the waiting throttled by the CPU quota" in told(throttled_ms=30.0)
+    for value in (None, 1, "x", [None], [{}], [{"name": "\x1b", "more_ms": None}]):
+        assert "nothing in its evidence stands out" in told(parts=value)
+
+
 def test_too_few_runs_for_an_interval_are_listed() -> None:
     runs = [
         {"side": "command", "counts": counts, "command": {"wall_ms": wall}}

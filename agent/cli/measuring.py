@@ -11,7 +11,6 @@ from agent.run.options import PATIENCE_S, Options
 from agent.settings import SERVICE_SOCKET, Settings
 
 
-
 def _sections() -> tuple[str, ...]:
     from agent.sections.probes import SECTIONS
 

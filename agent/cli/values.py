@@ -166,9 +166,7 @@ def dataset_file(text: str) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
-        raise argparse.ArgumentTypeError(
-            f"cannot read {text[:LONGEST_QUOTED]!r}: {why}"
-        ) from None
+        raise argparse.ArgumentTypeError(f"cannot read {text[:LONGEST_QUOTED]!r}: {why}") from None
 
 
 def _without_waiting(path: str, flags: int) -> int:

@@ -61,7 +61,7 @@ def _read_head(stream: IO[bytes]) -> tuple[int, dict[str, str], bool]:
 
 
 def _read_fields(stream: IO[bytes]) -> dict[str, str]:
-    fields = {}
+    fields: dict[str, str] = {}
     for _ in range(MOST_FIELDS):
         line = _read_line(stream)
         if not line:

@@ -36,9 +36,11 @@ def an_agent(url: str | None) -> Iterator[AgentClient]:
 
 def _own(stack: contextlib.ExitStack) -> AgentClient:
     """Start an agent that ends with the stack."""
-    # where one runs already, the command begins sooner without what it takes to start one
-    from agent.client.spawn import AgentDidNotStart, running_agent
-
+    try:
+        # where one runs already, the command begins sooner without what it takes to start one
+        from agent.client.spawn import AgentDidNotStart, running_agent
+    except OSError as error:  # there is no descriptor left
+        raise NoAgent(f"no agent could be started: {error.strerror}") from error
     try:
         # a group of its own: what signals ours, as timeout does, shall not end the agent before it
         # has been asked for its evidence

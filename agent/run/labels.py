@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from agent.run.user import user_of
@@ -25,24 +26,30 @@ def commit_here() -> str:
     tree = _tree()
     if tree is None:
         return ""
-    # most directories with benchmarks have a commit, but a command that is measured begins sooner
-    # without this module
-    import subprocess
-
     try:
-        done = subprocess.run(
+        said = _describe(_as_owner(tree))
+    except OSError:  # there is no git, or no descriptor left
+        return ""
+    return said if COMMIT.fullmatch(said) else ""
+
+
+def _describe(owner: Mapping[str, Any]) -> str:
+    """Return what git says, or an empty string if it fails. Raises OSError."""
+    import subprocess  # elsewhere than in a tree the command begins sooner without
+
+    environment = {**ENVIRONMENT, "PATH": os.environ.get("PATH", os.defpath)}
+    try:
+        said: bytes = subprocess.check_output(
             GIT,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            env={**ENVIRONMENT, "PATH": os.environ.get("PATH", os.defpath)},
+            stderr=subprocess.DEVNULL,
+            env=environment,
             timeout=PATIENCE_S,
-            check=False,
-            **_as_owner(tree),
+            **owner,
         )
-    except (OSError, subprocess.SubprocessError):
+    except subprocess.SubprocessError:
         return ""
-    said = done.stdout.decode(errors="replace").strip()
-    return said if done.returncode == 0 and COMMIT.fullmatch(said) else ""
+    return said.decode(errors="replace").strip()
 
 
 def _tree() -> os.stat_result | None:

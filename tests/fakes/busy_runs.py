@@ -23,6 +23,7 @@ from agent.sections.offcpu.wall import END_DTYPE, PHASE_SHIFT
 from agent.sections.probes import SECTIONS
 from agent.sections.syscall_counts.times import ENTRY_DTYPE, TIMES_DTYPE
 from agent.streams.collect import observed, task_summaries
+from agent.streams.collect.cpu_quota import Counts, Limited, Throttling
 from agent.streams.collect.scopes import cgroup_at_stop, described
 from agent.streams.collect.tables import Blocked, OpenWait, OpenWaits
 from agent.streams.shared import layout
@@ -97,6 +98,9 @@ class Busy(FakeCollector):
                 *({"tid": n, "local_tid": 1, "comm": b"%d" % n, **BLOCKED} for n in COMMANDS)
             ),
         )
+        if self._has_tree:
+            limit = Limited("/a", 50_000, 100_000, Counts(2, 1, 10**6))
+            ended = replace(ended, throttling=Throttling((limit,), to_root=True))
         if not self._cgroup:
             return ended
         scope, gaps = cgroup_at_stop(self._cgroup, DisarmAnswer(1, cgroups=(1, 2)), 2)

@@ -55,7 +55,7 @@ def test_what_a_quota_withheld(agent: RealAgent, tmp_path: Path, group: Quota) -
     assert quota["throttled_ms"] == limit["throttled_ms"]
     waited = wall["states"]["waiting_for_cpu"]["ms"]
     assert wall["throttled_ms"] == min(quota["throttled_ms"], waited)
-    assert wall["throttled_ms"] > 0.8 * waited, "nearly all of it"
+    assert wall["throttled_ms"] > PERIOD_US / 1e3, "the rest is the competition's"
     assert "throttled by the CPU quota (20 ms in each" in " ".join(report.split())
 
 

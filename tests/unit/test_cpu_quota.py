@@ -1,6 +1,5 @@
 """CPU quotas of either version of control groups, as files show them."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -49,8 +48,8 @@ class Hierarchy:
 
 
 @pytest.fixture(params=[1, 2])
-def hierarchy(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Hierarchy]:
-    yield Hierarchy(tmp_path, request.param)
+def hierarchy(request: pytest.FixtureRequest, tmp_path: Path) -> Hierarchy:
+    return Hierarchy(tmp_path, request.param)
 
 
 def test_the_growth_in_each_group_with_a_quota(hierarchy: Hierarchy) -> None:
@@ -117,8 +116,8 @@ def test_what_is_not_known_is_not_zero(found: Groups, moved: int, words: str) ->
 
 def test_who_was_moved_may_have_been_throttled_elsewhere(hierarchy: Hierarchy) -> None:
     meter = hierarchy.meter()
-    assert meter.read(members_moved=1).ns is None
-    assert "moved" in meter.read(members_moved=1).reason
+    assert meter.read(moved=1).ns is None
+    assert "moved" in meter.read(moved=1).reason
 
 
 def test_not_looked_at() -> None:

@@ -291,11 +291,19 @@ def of_a_cause() -> list[Json]:
     return found
 
 
+def waiting(ms: float) -> Json:
+    """Return the wall time of a run that waited for a CPU."""
+    states = {"computing": {"ms": 1.0}}
+    return {"available": True, "wall_ms": ms + 1, "states": states, "for_busy_cpu_ms": ms}
+
+
 def test_every_field_of_a_series() -> None:
     """Of two commands, one of which has an outlier and a figure that is not tested."""
     calls = {f"call_{n}": 1.0 for n in range(30)}
     reasons = [{"reason": name, "ms": ms} for name, ms in calls.items()]
-    whole = sample_evidence(offcpu={"total_ms": 30.0, "top_reasons": reasons})
+    whole = sample_evidence(
+        offcpu={"total_ms": 30.0, "top_reasons": reasons}, wall=waiting(1.0), checks=[]
+    )
     runs = [
         Run(
             side,
@@ -309,8 +317,9 @@ def test_every_field_of_a_series() -> None:
         for n, ms in enumerate([1.0, 1.1, 0.9, 1.0, 1.0])
     ]
     slow = Ended(0, 9.0, 1.0, 1.0, None, 1, 0, 0)
+    waited = {**whole, "wall": waiting(8000.0)}
     runs += [
-        Run(side, 5, True, slow, {"user_ms": 8000, "system_ms": 1}, whole)
+        Run(side, 5, True, slow, {"user_ms": 8000, "system_ms": 1}, waited)
         for side in (BASELINE, OPTIMIZED)
     ]
     plan = Plan({BASELINE: ["a"], OPTIMIZED: ["b"]}, most=5, seed=1)

@@ -40,7 +40,7 @@ NOT_NEEDED_YET = {
 
 def test_a_command_does_not_wait_for_what_is_needed_later(agent: RunAgent) -> None:
     """Each module that is imported before the command begins takes a millisecond of its start."""
-    arguments = ["run", "--agent", agent.url, "--quiet", "--impl", "c", "--", "true"]
+    arguments = ["run", "--agent", agent.url, "--quiet", "--commit", "c", "--", "true"]
     done = finished([sys.executable, "-Ic", SAYS_WHAT_IS_IMPORTED, *arguments])
     assert done.returncode == 0, done.stderr
     loaded = set(done.stderr.split())

@@ -187,7 +187,7 @@ def test_a_command_is_named_only_for_what_is_mostly_its_own() -> None:
     several["wall"]["for_busy_cpu_of"] = rows
     usual = [budgeted() for _ in range(5)]
     assert outlier(*usual, several)["parts"][0]["command"] is None
-    del several["wall"]["for_busy_cpu_of"], "as in evidence of earlier agents"
+    del several["wall"]["for_busy_cpu_of"]  # as in evidence of earlier agents
     assert outlier(*usual, several)["parts"][0]["command"] is None
 
 

@@ -267,7 +267,9 @@ def test_a_slow_run_has_its_sentence() -> None:
     begins = "run 7 took 84.00 ms longer (184.0 ms): "
     assert f"{begins}80.00 ms waiting for a CPU, which apt had" in told(parts=[part])
     assert "for a CPU, which others had" in told(parts=[part | {"command": None}])
-    assert "blocked in fsync (dd)" in told(parts=[{**part, "name": "blocked: fsync", "command": "dd"}])
+    assert "blocked in fsync (dd)" in told(
+        parts=[{**part, "name": "blocked: fsync", "command": "dd"}]
+    )
     assert f"{begins}the hypervisor stole 40.00 ms" in told(parts=[], stolen_ms=40.0)
     assert "up to 30.00 ms of the waiting throttled by the CPU quota" in told(throttled_ms=30.0)
     for value in (None, 1, "x", [None], [{}], [{"name": "\x1b", "more_ms": None}]):

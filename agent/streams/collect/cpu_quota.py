@@ -76,6 +76,9 @@ class Throttling:
         return None if self.reason or not (total or self.to_root) else total
 
 
+NOTHING_KNOWN = Throttling(reason=NOT_LOOKED_AT)
+
+
 class _Group(NamedTuple):
     path: str
     stat: int
@@ -100,9 +103,9 @@ class QuotaMeter:
             self._reason = NOT_READ
             self.close()
 
-    def read(self, members_moved: int = 0) -> Throttling:
-        """Return what there was since the beginning. ``members_moved``: processes, meanwhile."""
-        if self._reason or members_moved:
+    def read(self, moved: int = 0) -> Throttling:
+        """Return what there was since the beginning. ``moved``: how many processes of the run."""
+        if self._reason or moved:
             return Throttling(reason=self._reason or MOVED)
         try:
             limits = tuple(_since(group) for group in self._groups)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.streams.collect.cpu_quota import NOT_LOOKED_AT, Throttling
+from agent.streams.collect.cpu_quota import NOTHING_KNOWN, Throttling
 from agent.streams.collect.tables import Blocked, OpenWaits, Stops
 from agent.streams.collect.task_summaries import Reports, Summaries, no_reports
 from agent.streams.shared.kernel_counts import Edge
@@ -127,5 +127,5 @@ class Stopped:
     """Of others: on a CPU at the stop, while it has them wait for one."""
     reports: Reports = field(default_factory=no_reports)
     """Those of ``summaries``, in runs that say where the wall time went."""
-    throttling: Throttling = Throttling(reason=NOT_LOOKED_AT)
+    throttling: Throttling = NOTHING_KNOWN
     """What the CPU quotas of the scope's control groups did."""

@@ -72,7 +72,7 @@ class Running:
     def throttling(self) -> Throttling:
         """Return what CPU quotas have withheld so far."""
         # those who come and go are another matter: the quota is that of the cgroup
-        moved = self.observer.tables.count("members_moved") if self._has_tree else 0
+        moved = self.observer.tables.count("cgroup_moves") if self._has_tree else 0
         return self._quota.read(moved)
 
     def cancel(self) -> None:

@@ -169,9 +169,8 @@ int on_cgroup_attach_task(u64 *ctx)
 	const struct run_config *config = run_config();
 	u32 tid = LOAD32(ctx[2], TASK_PID);
 
-	counters()->cgroup_moves++;
-	if (*member(tid))
-		counters()->members_moved++;
+	if (scope_cgroup() || *member(tid))
+		counters()->cgroup_moves++;
 	if (!scope_cgroup())
 		return 0;
 	*member(tid) = belongs(ctx[2], config);

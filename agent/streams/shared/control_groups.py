@@ -1,8 +1,8 @@
 """Control groups of either version: a process's groups, and the limits set to this process.
 
-Standard library only, Python 3.9. Which groups those are is read from /proc/self/cgroup (cgroups(7)), and where they are
-mounted from /proc/self/mountinfo. A group above a container's own is not visible in the container;
-its limit applies nevertheless.
+Standard library only, Python 3.9. Which groups those are is read from /proc/self/cgroup
+(cgroups(7)), and where they are mounted from /proc/self/mountinfo. A group above a container's own
+is not visible in the container; its limit applies nevertheless.
 """
 
 from pathlib import Path

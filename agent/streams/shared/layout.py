@@ -103,7 +103,6 @@ COUNTER_FIELDS = (
     "exits",
     "members",
     "cgroup_moves",
-    "members_moved",
     "partial",
     "execs_not_awaited",
     "execs_refused",

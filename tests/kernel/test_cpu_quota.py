@@ -14,13 +14,13 @@ from fakes.run_command import PYTHON, finished, line
 
 pytestmark = pytest.mark.usefixtures("as_from_a_shell")
 
-QUOTA_US, PERIOD_US = 20_000, 100_000
+QUOTA_US, PERIOD_US = 10_000, 100_000
 COMPUTES = "import time\nwhile time.process_time() < {}: pass"
 
 
 @pytest.fixture
 def group() -> Iterator[Quota]:
-    """Yield a group whose tasks have a fifth of a CPU."""
+    """Yield a group whose tasks have a tenth of a CPU."""
     with limiting("cpu", "cpu.max", "cpu.cfs_quota_us") as path:
         limited = Quota(path)
         limited.limit(QUOTA_US, PERIOD_US)
@@ -56,7 +56,7 @@ def test_what_a_quota_withheld(agent: RealAgent, tmp_path: Path, group: Quota) -
     waited = wall["states"]["waiting_for_cpu"]["ms"]
     assert wall["throttled_ms"] == min(quota["throttled_ms"], waited)
     assert wall["throttled_ms"] > PERIOD_US / 1e3, "the rest is the competition's"
-    assert "throttled by the CPU quota (20 ms in each" in " ".join(report.split())
+    assert "throttled by the CPU quota (10 ms in each" in " ".join(report.split())
 
 
 def test_a_quota_that_is_not_used_up_withholds_nothing(

@@ -332,8 +332,8 @@ def wrong_kernel_function(mark: str) -> None:
     number = getattr(module("compiler.linking"), mark)
     newer = module("compiler.newer_kernels").Newer
 
-    def marks(self: Any, types: Any, compiled: Any) -> dict[int, int]:
-        found = intact(self, types, compiled)
+    def marks(self: Any, types: Any, functions: Any) -> dict[int, int]:
+        found = intact(self, types, functions)
         return {**found, number: 1} if number in found else found
 
     intact = replace(newer, "marks", marks)

@@ -108,6 +108,14 @@ class Bpftool:
         shown = self._show("prog")
         return {p["id"]: p["name"] for p in shown if maps & set(p.get("map_ids", ()))}
 
+    def tags(self, programs: set[int]) -> dict[str, list[str]]:
+        """Return the tags of programs by name: what they consist of, but for the fds of maps."""
+        tags: dict[str, list[str]] = {}
+        for shown in self._show("prog"):
+            if shown["id"] in programs:
+                tags.setdefault(shown["name"], []).append(shown["tag"])
+        return {name: sorted(found) for name, found in tags.items()}
+
     def linked(self, programs: Sequence[int] | Mapping[int, str]) -> set[int]:
         """Return those of the given programs that are attached."""
         return {link["prog_id"] for link in self._show("link")} & set(programs)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from fakes.cgroups import MemoryLimit, TaskLimit, limiting, member_of
+from fakes.mounts import compiling_anew, mounting
 from fakes.needs import needs
 from fakes.processes import Launched, launched
 from fakes.program import PROGRAMS
@@ -59,7 +60,8 @@ def with_files(number: int) -> list[str]:
 @pytest.mark.parametrize("number", [16, 24, 32])
 def test_the_limit_to_open_files_is_named(tmp_path: Path, number: int) -> None:
     """It is reached by a map, by a program, and by what is received from the compiler."""
-    with launched(tmp_path / "log", before=with_files(number)) as agent:
+    before = [*compiling_anew(), *with_files(number)]
+    with launched(tmp_path / "log", before=before) as agent:
         agent.settle()
         # a later attempt may reach the limit elsewhere
         for found in (agent.status()["ebpf"], agent.start()):
@@ -159,8 +161,9 @@ def test_the_memory_that_is_advised_is_enough(
     """For every section and detail, on a machine of few CPUs."""
     memory.limit(MEMORY_MIB * MIB)
     everything = {"sections": list(SECTIONS), "details": list(DETAILS), "transport": transport}
+    before = [*compiling_anew(), *member_of(memory.path)]
     with (
-        launched(tmp_path / "log", before=member_of(memory.path)) as agent,
+        launched(tmp_path / "log", before=before) as agent,
         agent.run(scope={"pid": os.getpid()}, **everything) as run,
     ):
         pass
@@ -171,7 +174,8 @@ def test_the_memory_that_is_advised_is_enough(
 def test_a_compiler_that_the_oom_killer_ends_has_not_crashed(
     tmp_path: Path, memory: MemoryLimit
 ) -> None:
-    with launched(tmp_path / "log", before=member_of(memory.path)) as agent:
+    before = [*compiling_anew(), *member_of(memory.path)]
+    with launched(tmp_path / "log", before=before) as agent:
         agent.settle()
         memory.limit(memory.used + 40 * MIB)
         started = agent.start(**NEW_PROGRAMS)
@@ -191,12 +195,15 @@ def limit_supervisor(tool: Callable[[str], str], agent: Launched, *limits: str) 
 
 
 @pytest.mark.thorough
-def test_a_limit_to_address_space_is_named(own_agent: Launched, tool: Callable[[str], str]) -> None:
-    limit_supervisor(tool, own_agent, f"--as={200 * MIB}")
-    started = own_agent.start(**NEW_PROGRAMS)
-    assert (started["available"], started["code"]) == (False, "out_of_memory"), started["reason"]
-    assert "RLIMIT_AS" in started["reason"]
-    own_agent.stop()
+def test_a_limit_to_address_space_is_named(tmp_path: Path, tool: Callable[[str], str]) -> None:
+    with launched(tmp_path / "log", before=compiling_anew()) as agent:
+        agent.settle()
+        limit_supervisor(tool, agent, f"--as={200 * MIB}")
+        started = agent.start(**NEW_PROGRAMS)
+        found = (started["available"], started["code"])
+        assert found == (False, "out_of_memory"), started["reason"]
+        assert "RLIMIT_AS" in started["reason"]
+        agent.stop()
 
 
 # --- processes
@@ -221,11 +228,6 @@ def test_a_group_that_may_have_no_further_task_is_named(tmp_path: Path, tasks: T
 
 
 # --- files
-
-
-def mounting(script: str) -> list[str]:
-    """Return a command that runs another one in mounts of its own, after a shell script."""
-    return ["unshare", "--mount", "sh", "-ec", f'{script}; exec "$@"', "sh"]
 
 
 @pytest.mark.thorough(

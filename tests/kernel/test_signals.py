@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import requests
+from fakes.mounts import compiling_anew
 from fakes.processes import (
     Bpftool,
     Launched,
@@ -242,7 +243,7 @@ def test_nohup_keeps_it_from_ending_with_the_terminal(
 
 def test_an_early_end_is_no_loss_of_the_supervisor(tmp_path: Path) -> None:
     """The programs are still being compiled."""
-    with service(tmp_path / "log") as agent:
+    with service(tmp_path / "log", before=compiling_anew()) as agent:
         compiler = agent.catch_compiler()
         agent.process.terminate()
         assert agent.exit_status() == 0
@@ -255,7 +256,7 @@ def test_an_early_end_is_no_loss_of_the_supervisor(tmp_path: Path) -> None:
 def test_a_signal_to_all_of_it_during_a_compilation_is_no_crash(
     tmp_path: Path, number: int
 ) -> None:
-    with service(tmp_path / "log") as agent:
+    with service(tmp_path / "log", before=compiling_anew()) as agent:
         eventually(agent.compilers)
         os.killpg(agent.supervisor, number)
         assert agent.exit_status() == 0
@@ -296,7 +297,7 @@ def test_the_directory_that_it_was_started_in_may_be_removed(tmp_path: Path) -> 
     """Each choice of sections is compiled anew."""
     folder = tmp_path / "gone"
     folder.mkdir()
-    with service(tmp_path / "log", cwd=folder) as agent:
+    with service(tmp_path / "log", before=compiling_anew(), cwd=folder) as agent:
         agent.settle()
         folder.rmdir()
         with agent.run(sections=["exec"]):

@@ -7,13 +7,19 @@ from typing import Any
 import pytest
 
 from agent.streams.compiler.callbacks import Callbacks
-from agent.streams.compiler.linking import MARK_CAST, MARK_REGISTERS, MARK_SCHEDULE, link
+from agent.streams.compiler.linking import (
+    MARK_CAST,
+    MARK_REGISTERS,
+    MARK_SCHEDULE,
+    link,
+    without_fds,
+)
 from agent.streams.compiler.newer_kernels import Newer
 from agent.streams.shared import bpf
 
 INSTRUCTION = struct.Struct("=BBhi")
 CALL, LOAD_64, MOVE, EXIT = 0x85, 0x18, 0xB7, 0x95
-HELPER, PSEUDO_MAP, PSEUDO_KFUNC, PSEUDO_FUNC = 35, 1, 2, 4
+HELPER, PSEUDO_MAP, PSEUDO_VALUE, PSEUDO_KFUNC, PSEUDO_FUNC = 35, 1, 2, 2, 4
 
 
 def code(*instructions: tuple[int, int, int]) -> bytes:
@@ -50,6 +56,17 @@ def test_marked_calls_numbers_and_addresses_are_replaced() -> None:
     assert linked == expected + callback
 
 
+def test_the_instructions_do_not_depend_on_the_fds_of_the_maps() -> None:
+    marked, fds = without_fds({"N": 5, "SLOTS_FD": 9, "EVENTS_FD": 12})
+    assert marked == without_fds({"N": 5, "SLOTS_FD": 33, "EVENTS_FD": 5})[0]
+    slots, events = marked["SLOTS_FD"], marked["EVENTS_FD"]
+    main = code((LOAD_64, PSEUDO_MAP, slots), (0, 0, 0), (LOAD_64, PSEUDO_VALUE, events), (0, 0, 0))
+    # a number that only looks like one
+    other = code((LOAD_64, 0, slots), (0, 0, 0), (MOVE, 0, 12), (EXIT, 0, 0))
+    expected = code((LOAD_64, PSEUDO_MAP, 9), (0, 0, 0), (LOAD_64, PSEUDO_VALUE, 12), (0, 0, 0))
+    assert link(main + other, fds) == expected + other
+
+
 def test_a_program_without_marks_stays_as_it_is() -> None:
     main = code((CALL, 0, HELPER), (LOAD_64, PSEUDO_MAP, 7), (0, 0, 0), (EXIT, 0, 0))
     assert link(main, {MARK_CAST: 1}) == main
@@ -60,18 +77,14 @@ def test_the_functions_of_a_program_begin_where_they_were_put() -> None:
     assert [at for at, _ in struct.iter_unpack("=II", functions)] == [0, 7]
 
 
-class Module:
-    def dump_func(self, name: bytes) -> bytes:
-        return code((EXIT, 0, 0))
-
-
 def distance(monkeypatch: pytest.MonkeyPatch, *tasks: tuple[int, int]) -> int:
     """Return the distance found for tasks with these (bottom of the stack, saved registers)."""
     written = b"".join(struct.pack("=QQ", *task) for task in tasks)
     types: Any = type("Types", (), {"type_id": lambda *_: 1})()
+    functions = {"on_iter_registers": code((EXIT, 0, 0))}
     monkeypatch.setattr(bpf, "load_tracing", lambda *_: os.open(os.devnull, os.O_RDONLY))
     monkeypatch.setattr(bpf, "run_iterator", lambda fd: written)
-    return Newer(cast_id=8, registers_type=9).marks(types, Module())[MARK_REGISTERS]
+    return Newer(cast_id=8, registers_type=9).marks(types, functions)[MARK_REGISTERS]
 
 
 def test_the_registers_are_at_one_distance_in_every_stack(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,21 +1,25 @@
 """The compiler process: imports bcc, compiles the C files, loads the programs, sends fds, exits.
 
-It lives for one compilation, so that LLVM's 100 MB and LLVM's crashes go away with it. It runs as a
-script under an interpreter that has bcc (usually the distribution's), and imports only bcc and the
+What an earlier agent of root's compiled is loaded without bcc (`kept.py`). The process lives for
+one set of programs, so that LLVM's 100 MB and LLVM's crashes go away with it. It runs as a script
+under an interpreter that has bcc (usually the distribution's), and imports only bcc and the
 standard library. Keep it compatible with Python 3.9.
 
 The request and the answer are one message each on the inherited socket ``argv[1]``
 (agent/streams/shared/build_messages.py). Clang's messages go to stderr.
 """
 
+import importlib.util
 import os
 import socket
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple, Optional, Union
+from typing import NamedTuple, Optional, Union
 
 PACKAGE = Path(__file__).resolve().parents[2]
 PROBES = PACKAGE / "streams" / "probes"
+HEADERS = (PROBES, PACKAGE / "sections")
+"""All that a C file may include."""
 
 if __name__ == "__main__":
     # Last on the path: the project's environment must not shadow this interpreter's packages.
@@ -24,9 +28,11 @@ if __name__ == "__main__":
 from agent.sections.offcpu.probe import WALL
 from agent.sections.spec import Program
 from agent.sections.syscalls import SYSCALL_REGISTER
+from agent.streams.compiler import kept
 from agent.streams.compiler.btf import KIND_FUNC, KernelTypes
 from agent.streams.compiler.callbacks import Callbacks
-from agent.streams.compiler.linking import link
+from agent.streams.compiler.kept import Compiled
+from agent.streams.compiler.linking import link, without_fds
 from agent.streams.compiler.newer_kernels import Newer, newer_kernel
 from agent.streams.shared import bpf, channel, limits, refusals, specs
 from agent.streams.shared.build_messages import (
@@ -41,10 +47,18 @@ from agent.streams.shared.channel import Failure
 Loaded = list[tuple[Program, int]]
 
 
+class Attempt(NamedTuple):
+    """Sections of which everything was compiled and loaded."""
+
+    loaded: Loaded
+    bcc: str
+    """The version of the bcc that compiled them."""
+
+
 class Build(NamedTuple):
     """The outcome of a request."""
 
-    loaded: Loaded
+    done: Attempt
     unavailable: dict[str, str]
     newer: Newer
     """The newer kernel features that the programs use."""
@@ -129,27 +143,46 @@ def unsupported(
     return None
 
 
-def compile_source(constants: dict[str, int], sections: tuple[str, ...]) -> Any:
-    """Compile all C files as one translation unit (0.2 s). Raises CannotCollect."""
-    from bcc import BPF  # not at the top: this interpreter may lack it
+def compile_source(constants: dict[str, int], sections: tuple[str, ...]) -> Compiled:
+    """Compile all C files as one translation unit, or find what was kept of that.
 
+    Raises CannotCollect, or ImportError or OSError if bcc cannot be imported.
+    """
     switches = {switch: int(s in sections) for s, switch in specs.SWITCHES.items()}
     text = "".join(f'#line 1 "{name}"\n{(PACKAGE / name).read_text()}' for name in specs.SOURCES)
-    cflags = [
-        f"-I{PACKAGE}",
-        f"-I{PROBES}",
-        *(
-            f"-D{n}={v}ULL" if v >> 32 else f"-D{n}={v}"
-            for n, v in {**constants, **switches}.items()
-        ),
+    definitions = [
+        f"-D{n}={v}ULL" if v >> 32 else f"-D{n}={v}" for n, v in {**constants, **switches}.items()
     ]
+    name = kept.key(bcc_module(), text, HEADERS, definitions)
+    compiled = kept.read(name)
+    if compiled is None:
+        compiled = compile_anew(text, [f"-I{PACKAGE}", f"-I{PROBES}", *definitions])
+        kept.write(name, compiled)
+    return compiled
+
+
+def compile_anew(text: str, cflags: list[str]) -> Compiled:
+    """Have bcc compile (0.2 s). Raises CannotCollect, or what the import of bcc raises."""
+    from bcc import BPF, __version__, lib  # not at the top: this interpreter may lack it
+
     position = stderr_size()
     try:
-        return BPF(text=text.encode(), cflags=cflags)
+        module = BPF(text=text.encode(), cflags=cflags)
     except Exception as error:  # bcc raises bare Exceptions, without clang's messages
         said = stderr_since(position) or str(error)
         limit = limits.reached("compiling the probes", limits.reached_in(said))
         raise limit or cannot("compile_failed", said) from error
+    numbers = range(lib.bpf_num_functions(module.module))
+    names = [lib.bpf_function_name(module.module, number) for number in numbers]
+    return Compiled({name.decode(): module.dump_func(name) for name in names}, __version__)
+
+
+def bcc_module() -> str:
+    """Return the file of bcc's module, without importing it. Raises CannotCollect."""
+    found = importlib.util.find_spec("bcc")
+    if found is None or found.origin is None:
+        raise cannot("no_bcc", "No module named 'bcc'")
+    return found.origin
 
 
 def stderr_size() -> int:
@@ -169,7 +202,7 @@ def stderr_since(position: int) -> str:
 
 def load_program(
     types: KernelTypes,
-    module: Any,
+    functions: dict[str, bytes],
     program: Program,
     marks: dict[int, int],
     callbacks: Optional[Callbacks],
@@ -183,27 +216,27 @@ def load_program(
         attach_type = bpf.ATTACH_TRACE_RAW_TP
     if btf_id is None:
         raise cannot("kernel_too_old", f"this kernel has no {program.hook}")
-    code = module.dump_func(program.function.encode())
+    code = functions[program.function]
     if not program.callback or callbacks is None:
         return bpf.load_tracing(program.name, link(code, marks), attach_type, btf_id)
-    linked = link(code, marks, module.dump_func(program.callback.encode()))
-    types_fd, functions = callbacks.types_fd, callbacks.functions(code)
-    return bpf.load_tracing(program.name, linked, attach_type, btf_id, types_fd, functions)
+    linked = link(code, marks, link(functions[program.callback], marks))
+    parts = callbacks.functions(code)
+    return bpf.load_tracing(program.name, linked, attach_type, btf_id, callbacks.types_fd, parts)
 
 
 def attempt(
     types: KernelTypes, constants: dict[str, int], sections: tuple[str, ...], newer: Newer
-) -> Loaded:
+) -> Attempt:
     """Compile and load everything for these sections, or nothing. Raises CannotCollect."""
-    constants = {**constants, **newer.constants()}
-    module = compile_source(constants, sections)
+    constants, fds = without_fds({**constants, **newer.constants()})
+    functions, bcc = compile_source(constants, sections)
     loaded: Loaded = []
     hook = "iter/registers"
     try:
-        marks = newer.marks(types, module)
+        marks = {**fds, **newer.marks(types, functions)}
         for program in available_programs(types, constants, sections):
             hook = program.hook
-            fd = load_program(types, module, program, marks, newer.callbacks)
+            fd = load_program(types, functions, program, marks, newer.callbacks)
             loaded.append((program, fd))
     except bpf.LoadFailed as error:
         cause = refusals.not_loaded(hook, error)  # before files are closed that a limit counts
@@ -216,7 +249,7 @@ def attempt(
     except CannotCollect:
         close_all(loaded)
         raise
-    return loaded
+    return Attempt(loaded, bcc)
 
 
 def close_all(loaded: Loaded) -> None:
@@ -238,8 +271,8 @@ def attempt_best(
     except (CannotCollect, OSError) as error:
         newer.close()
         refused = str(error)
-    loaded = attempt(types, constants, sections, Newer())
-    return Build(loaded, unavailable, Newer(), refused)
+    done = attempt(types, constants, sections, Newer())
+    return Build(done, unavailable, Newer(), refused)
 
 
 def build(sections: tuple[str, ...], constants: dict[str, int]) -> Build:
@@ -278,7 +311,7 @@ def _without_those_at_fault(
     """Build each section alone, then together those for which that succeeded."""
     for section in wanted:
         try:
-            close_all(attempt(types, constants, (section,), Newer()))
+            close_all(attempt(types, constants, (section,), Newer()).loaded)
         except CannotCollect as error:
             unavailable[section] = f"{error.code}: {error.message}"
             failure = error
@@ -301,8 +334,7 @@ def answer(request: BuildRequest) -> tuple[Union[BuildAnswer, Failure], dict[str
     """Carry out a request. Returns the message to send and its file descriptors by name."""
     os.environ["BCC_KERNEL_SOURCE"] = str(PROBES / "include")
     try:
-        import bcc
-
+        bcc_module()
         built = build(request.sections, request.constants)
     except ImportError as error:
         limit = limits.reached("importing bcc", limits.reached_in(str(error)))
@@ -312,11 +344,11 @@ def answer(request: BuildRequest) -> tuple[Union[BuildAnswer, Failure], dict[str
     except OSError as error:  # from ctypes it has no errno
         limit = limits.reached("compiling", error.errno or limits.reached_in(str(error)))
         return _failure(limit or refusals.refused("compiling", error)), {}
-    fds = {program.hook: fd for program, fd in built.loaded}
+    fds = {program.hook: fd for program, fd in built.done.loaded}
     if built.newer.callbacks:
         fds[AWAITED_EXECS] = built.newer.callbacks.awaited_fd
-    programs = tuple(ProgramName(program.name, program.hook) for program, _ in built.loaded)
-    return BuildAnswer(programs, built.unavailable, bcc.__version__, built.refused), fds
+    programs = tuple(ProgramName(program.name, program.hook) for program, _ in built.done.loaded)
+    return BuildAnswer(programs, built.unavailable, built.done.bcc, built.refused), fds
 
 
 def _failure(cause: CannotCollect) -> Failure:

@@ -8,7 +8,7 @@ import os
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Optional
+from typing import Optional
 
 from agent.sections.exec.probe import FAILURES_NEED
 from agent.streams.compiler.btf import KIND_FUNC, KIND_STRUCT, KernelTypes
@@ -76,8 +76,8 @@ class Newer:
             **(self.callbacks.constants() if self.callbacks else {}),
         }
 
-    def marks(self, types: KernelTypes, module: Any) -> dict[int, int]:
-        """Return what replaces each mark in the programs of a compiled module.
+    def marks(self, types: KernelTypes, functions: Mapping[str, bytes]) -> dict[int, int]:
+        """Return what replaces each of these features' marks in compiled functions.
 
         Raises bpf.LoadFailed, or OSError if the distance to the registers differs between tasks.
         """
@@ -87,7 +87,7 @@ class Newer:
         if self.cast_id is not None:
             marks[MARK_CAST] = self.cast_id
         if self.registers_type:
-            marks[MARK_REGISTERS] = _registers_distance(types, module)
+            marks[MARK_REGISTERS] = _registers_distance(types, functions)
         return marks
 
     def close(self) -> None:
@@ -132,14 +132,14 @@ def _preemption(types: KernelTypes) -> dict[int, int]:
     return known if len(known) == len(ids) else {}
 
 
-def _registers_distance(types: KernelTypes, module: Any) -> int:
+def _registers_distance(types: KernelTypes, functions: Mapping[str, bytes]) -> int:
     """Return the bytes from the bottom of a task's stack to its saved registers.
 
     The distance is the same for all tasks. It depends on THREAD_SIZE and on what the architecture
     leaves free at the top of the stack, so an iterator asks the kernel, which knows both.
     """
     iterator_type = types.type_id("bpf_iter_task", KIND_FUNC)
-    code = module.dump_func(b"on_iter_registers")
+    code = functions["on_iter_registers"]
     fd = bpf.load_tracing("cba_registers", code, bpf.ATTACH_TRACE_ITER, iterator_type or 0)
     try:
         found = bpf.run_iterator(fd)

@@ -5,7 +5,8 @@
  */
 #include "sections/biolatency/requests.h"
 
-#if WITH_BIOS
+/* without its section where each section is tried alone */
+#if WITH_BIOS && WITH_BIOLATENCY
 
 /* bi_bdev took the place of bi_disk in 5.12. */
 inline_always u64 disk_of_bio(u64 bio)

@@ -22,11 +22,10 @@ PROGRAM = (sys.executable, "-IS", str(Path(__file__).with_name("one_cause.py")))
 LONGER_MS = 40
 """By how much the longer program is to take longer, about."""
 FEW = 10
-TRIED = 100
-"""Operations whose time is taken to find out how many last as long as wanted."""
-LEAST, MOST = 20, 40_000
+TRIES = 3
+LEAST, MOST = 30, 40_000
 MOST_BLOCKS = (around.FILE_MB << 20) // PAGESIZE - FEW
-TURNS = 400
+TURNS = 500
 READS, READS_PER_S = 40, 200
 
 Commands = tuple[Sequence[str], Sequence[str]]
@@ -56,13 +55,22 @@ def _always(
 
 def _lasting(way: str, *words: object, most: int = MOST) -> int:
     """Return how many operations of `one_cause` last for `LONGER_MS`."""
-    took = {}
-    for operations in (FEW, FEW + TRIED, FEW, FEW + TRIED):
+    least_ms = _quickest_ms(way, FEW, *words)
+    operations = LEAST
+    while (took := _quickest_ms(way, operations, *words) - least_ms) < LONGER_MS / 4:
+        if operations == most:
+            break
+        operations = min(4 * operations, most)
+    return int(min(max(operations * LONGER_MS / max(took, 1), LEAST), most))
+
+
+def _quickest_ms(way: str, operations: int, *words: object) -> float:
+    took = []
+    for _ in range(TRIES):
         began = time.monotonic()
         run_for_output(one_cause(way, operations, *words))
-        took[operations] = time.monotonic() - began
-    each_ms = max(took[FEW + TRIED] - took[FEW], 1e-6) * 1e3 / TRIED
-    return int(min(max(LONGER_MS / each_ms, LEAST), most))
+        took.append((time.monotonic() - began) * 1e3)
+    return min(took)
 
 
 # --- the pairs
@@ -81,11 +89,15 @@ def _first_cpu() -> int:
     return min(os.sched_getaffinity(0))
 
 
-def wakeups() -> AbstractContextManager[Commands]:
-    """Wake a process on the same CPU, and on another one, which is idle then."""
-    (last,) = last_cpu()
-    same, other = (one_cause("pingpong", TURNS, cpu, last) for cpu in (last, _first_cpu()))
-    return nullcontext((same, other))
+@contextmanager
+def wakeups() -> Iterator[Commands]:
+    """Wake each other on two CPUs that are kept from sleeping, and on two that are not."""
+    cpus = (_first_cpu(), *last_cpu())
+    with around.awake_or_asleep(cpus) as socket:
+        awake, asleep = (
+            one_cause("pingpong", TURNS, socket, how, *cpus) for how in ("awake", "asleep")
+        )
+        yield awake, asleep
 
 
 @contextmanager
@@ -191,7 +203,7 @@ PAIRS = (
     ),
     Pair(
         "wakeups",
-        "wakes a process on an idle CPU instead of its own",
+        "two processes wake each other, on CPUs that sleep meanwhile",
         "slower wake-ups",
         wakeups,
         _needs_two_cpus,

@@ -9,8 +9,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from agent.overhead.protocols import Missing
@@ -22,6 +22,7 @@ STOPPED_STATE = "T"
 POLL_S = 0.001
 PATIENCE_S = 5.0
 FILE_MB = 16
+SPIN = (sys.executable, "-ISc", "while True: pass")
 IO_CGROUPS = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup/blkio"))
 
 
@@ -44,8 +45,7 @@ def written_file(path: Path) -> Path:
 @contextmanager
 def spinning(cpu: int) -> Iterator[None]:
     """Keep a CPU busy with a process that no run is about, in the session of the commands."""
-    program = (sys.executable, "-ISc", "while True: pass")
-    with subprocess.Popen(("taskset", "-c", str(cpu), *program)) as process:
+    with subprocess.Popen(("taskset", "-c", str(cpu), *SPIN)) as process:
         try:
             yield
         finally:
@@ -58,15 +58,45 @@ def spinning(cpu: int) -> Iterator[None]:
 @contextmanager
 def answering() -> Iterator[Path]:
     """Answer on a socket, each after as many ms as it was asked for."""
+    with _answering(lambda asked: time.sleep(int(asked) / 1e3)) as path:
+        yield path
 
-    def serve(connection: socket.socket) -> None:
+
+@contextmanager
+def awake_or_asleep(cpus: Iterable[int]) -> Iterator[Path]:
+    """Keep CPUs from sleeping whenever that was asked for (``awake``), until it no longer is.
+
+    They are kept busy by processes that any other one preempts (SCHED_IDLE), in the session of the
+    commands: the scheduler gives each session its share.
+    """
+    with ExitStack() as stack:
+        spinning = []
+        for cpu in cpus:
+            words = ("chrt", "-i", "0", "taskset", "-c", str(cpu), *SPIN)
+            process = stack.enter_context(subprocess.Popen(words))
+            stack.callback(process.kill)
+            spinning.append(process.pid)
+
+        def serve(asked: bytes) -> None:
+            for pid in spinning:
+                os.kill(pid, signal.SIGCONT if asked == b"awake" else signal.SIGSTOP)
+                _wait_until(pid, is_stopped=asked != b"awake")
+
+        yield stack.enter_context(_answering(serve))
+
+
+@contextmanager
+def _answering(serve: Callable[[bytes], None]) -> Iterator[Path]:
+    """Answer one byte to each that connects and asks, once it has been served."""
+
+    def answer(connection: socket.socket) -> None:
         with connection, contextlib.suppress(OSError):
-            time.sleep(int(connection.recv(64)) / 1e3)
+            serve(connection.recv(64))
             connection.sendall(b"!")
 
     with _listening(socket.SOCK_STREAM) as (server, path):
         server.listen()
-        with _thread(server, lambda: serve(server.accept()[0])):
+        with _thread(server, lambda: answer(server.accept()[0])):
             yield path
 
 
@@ -79,15 +109,22 @@ def continuing() -> Iterator[Path]:
         if not asked:
             raise OSError("it has been shut down")
         pid, ms = map(int, asked.split())
-        until = time.monotonic() + PATIENCE_S
-        while _state(pid) not in (STOPPED_STATE, "") and time.monotonic() < until:
-            time.sleep(POLL_S)
+        _wait_until(pid, is_stopped=True)
         time.sleep(ms / 1e3)
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGCONT)
 
     with _listening(socket.SOCK_DGRAM) as (server, path), _thread(server, lambda: serve(server)):
         yield path
+
+
+def _wait_until(pid: int, *, is_stopped: bool) -> None:
+    """Wait until a process is stopped, or is not; not for ever, nor for one that is gone."""
+    until = time.monotonic() + PATIENCE_S
+    while time.monotonic() < until and _state(pid) not in ("", "Z"):
+        if (_state(pid) == STOPPED_STATE) == is_stopped:
+            return
+        time.sleep(POLL_S)
 
 
 def _state(pid: int) -> str:

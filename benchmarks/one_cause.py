@@ -83,8 +83,9 @@ def read_mapped(pages: str, file: str, cached: str) -> None:
         memory[::PAGE]
 
 
-def pingpong(turns: str, *cpus: str) -> None:
-    """Pass a byte back and forth between two processes, each on its CPU."""
+def pingpong(turns: str, path: str, awake: str, *cpus: str) -> None:
+    """Pass a byte back and forth between two processes, each on its CPU; ``awake``: or asleep."""
+    _ask(path, awake)
     there, back = os.pipe(), os.pipe()
 
     def answer() -> None:
@@ -102,14 +103,7 @@ def pingpong(turns: str, *cpus: str) -> None:
 
 def ask(ms: str, path: str, call: str) -> None:
     """Wait for a process that answers after a while."""
-    with socket.socket(socket.AF_UNIX) as server:
-        server.connect(path)
-        server.sendall(ms.encode())
-        if call == "poll":
-            waiting = select.poll()
-            waiting.register(server, select.POLLIN)
-            waiting.poll()
-        server.recv(1)
+    _ask(path, ms, call)
 
 
 def stop(ms: str, path: str) -> None:
@@ -117,6 +111,17 @@ def stop(ms: str, path: str) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
         other.sendto(f"{os.getpid()} {ms}".encode(), path)
     os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def _ask(path: str, what: str, call: str = "recv") -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.connect(path)
+        server.sendall(what.encode())
+        if call == "poll":
+            waiting = select.poll()
+            waiting.register(server, select.POLLIN)
+            waiting.poll()
+        server.recv(1)
 
 
 def _child(work: Callable[[], None]) -> int:

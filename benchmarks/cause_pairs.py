@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from mmap import PAGESIZE
 from pathlib import Path
+from typing import NamedTuple
 
 from agent.overhead.protocols import Missing
 from agent.overhead.workloads import last_cpu, run_for_output
@@ -28,7 +29,15 @@ MOST_BLOCKS = (around.FILE_MB << 20) // PAGESIZE - FEW
 TURNS = 500
 READS, READS_PER_S = 40, 200
 
-Commands = tuple[Sequence[str], Sequence[str]]
+
+class Commands(NamedTuple):
+    shorter: Sequence[str]
+    longer: Sequence[str]
+    group: Path | None = None
+    """A cgroup that they are to be run in, and what compares them as well.
+
+    For how long a quota withheld the CPU is not known of a command that moves during its run.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +59,7 @@ def one_cause(*words: object) -> list[str]:
 def _always(
     shorter: Sequence[str], longer: Sequence[str]
 ) -> Callable[[], AbstractContextManager[Commands]]:
-    return lambda: nullcontext((shorter, longer))
+    return lambda: nullcontext(Commands(shorter, longer))
 
 
 def _lasting(way: str, *words: object, most: int = MOST) -> int:
@@ -82,7 +91,7 @@ def competition() -> Iterator[Commands]:
     (taken,) = last_cpu()
     work = one_cause("compute", LONGER_MS)
     with around.spinning(taken):
-        yield ("taskset", "-c", str(_first_cpu()), *work), ("taskset", "-c", str(taken), *work)
+        yield Commands(*(("taskset", "-c", str(cpu), *work) for cpu in (_first_cpu(), taken)))
 
 
 def _first_cpu() -> int:
@@ -94,16 +103,22 @@ def wakeups() -> Iterator[Commands]:
     """Wake each other on two CPUs that are kept from sleeping, and on two that are not."""
     cpus = (_first_cpu(), *last_cpu())
     with around.awake_or_asleep(cpus) as socket:
-        awake, asleep = (
-            one_cause("pingpong", TURNS, socket, how, *cpus) for how in ("awake", "asleep")
+        yield Commands(
+            *(one_cause("pingpong", TURNS, socket, how, *cpus) for how in ("awake", "asleep"))
         )
-        yield awake, asleep
+
+
+@contextmanager
+def quota() -> Iterator[Commands]:
+    with around.cpu_group() as group, around.with_or_without_quota(group) as socket:
+        free, limited = (one_cause("compute_limited", 30, socket, how) for how in ("none", "quota"))
+        yield Commands(free, limited, group)
 
 
 @contextmanager
 def page_faults() -> Iterator[Commands]:
     pages = _lasting("touch")
-    yield one_cause("touch", FEW), one_cause("touch", FEW + pages)
+    yield Commands(one_cause("touch", FEW), one_cause("touch", FEW + pages))
 
 
 @contextmanager
@@ -111,7 +126,7 @@ def page_faults_from_disk() -> Iterator[Commands]:
     with folder() as name:
         cached, evicted = (around.written_file(name / file) for file in ("cached", "evicted"))
         pages = _lasting("read", evicted, most=MOST_BLOCKS)
-        yield (
+        yield Commands(
             one_cause("read_mapped", pages, cached, "yes"),
             one_cause("read_mapped", pages, evicted, "no"),
         )
@@ -121,7 +136,7 @@ def page_faults_from_disk() -> Iterator[Commands]:
 def syncs() -> Iterator[Commands]:
     with folder() as name:
         times = _lasting("sync", name / "file")
-        yield one_cause("sync", 2, name / "file"), one_cause("sync", 2 + times, name / "file")
+        yield Commands(*(one_cause("sync", n, name / "file") for n in (2, 2 + times)))
 
 
 @contextmanager
@@ -129,7 +144,7 @@ def reads() -> Iterator[Commands]:
     with folder() as name:
         file = around.written_file(name / "file")
         blocks = _lasting("read", file, most=MOST_BLOCKS)
-        yield one_cause("read", FEW, file), one_cause("read", FEW + blocks, file)
+        yield Commands(*(one_cause("read", n, file) for n in (FEW, FEW + blocks)))
 
 
 @contextmanager
@@ -143,25 +158,25 @@ def slow_disk() -> Iterator[Commands]:
             around.io_group("slow", READS_PER_S, file) as slow,
         ):
             work = one_cause("read", READS, device)
-            yield member_of(quick, work), member_of(slow, work)
+            yield Commands(member_of(quick, work), member_of(slow, work))
 
 
 @contextmanager
 def others() -> Iterator[Commands]:
     with around.answering() as socket:
-        yield one_cause("ask", 5, socket, "recv"), one_cause("ask", 5 + LONGER_MS, socket, "recv")
+        yield Commands(*(one_cause("ask", ms, socket, "recv") for ms in (5, 5 + LONGER_MS)))
 
 
 @contextmanager
 def events() -> Iterator[Commands]:
     with around.answering() as socket:
-        yield one_cause("ask", 5, socket, "poll"), one_cause("ask", 5 + LONGER_MS, socket, "poll")
+        yield Commands(*(one_cause("ask", ms, socket, "poll") for ms in (5, 5 + LONGER_MS)))
 
 
 @contextmanager
 def stopped() -> Iterator[Commands]:
     with around.continuing() as socket:
-        yield one_cause("stop", 5, socket), one_cause("stop", 5 + LONGER_MS, socket)
+        yield Commands(*(one_cause("stop", ms, socket) for ms in (5, 5 + LONGER_MS)))
 
 
 def _programs(number: int) -> list[str]:
@@ -200,6 +215,13 @@ PAIRS = (
         "competition for the CPU",
         competition,
         _needs_two_cpus,
+    ),
+    Pair(
+        "quota",
+        "in a cgroup whose CPU quota is used up",
+        "CPU quota",
+        quota,
+        around.needs_quota,
     ),
     Pair(
         "wakeups",

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from agent.overhead.protocols import Missing
 from agent.overhead.workloads import run_for_output
+from benchmarks.verdict_loads import cpu_cgroups
 from benchmarks.workloads import DISK, missing_tool
 
 STOPPED_STATE = "T"
@@ -22,6 +23,7 @@ STOPPED_STATE = "T"
 POLL_S = 0.001
 PATIENCE_S = 5.0
 FILE_MB = 16
+QUOTA_US, PERIOD_US = 8_000, 20_000
 SPIN = (sys.executable, "-ISc", "while True: pass")
 IO_CGROUPS = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup/blkio"))
 
@@ -83,6 +85,40 @@ def awake_or_asleep(cpus: Iterable[int]) -> Iterator[Path]:
                 _wait_until(pid, is_stopped=asked != b"awake")
 
         yield stack.enter_context(_answering(serve))
+
+
+def needs_quota() -> Missing | None:
+    if cpu_cgroups() is None:
+        return Missing("no cgroup with a CPU quota can be made here")
+    return None
+
+
+@contextmanager
+def cpu_group() -> Iterator[Path]:
+    """Make a cgroup that can have a CPU quota."""
+    parent = cpu_cgroups()
+    if parent is None:
+        raise FileNotFoundError("no cgroup with a CPU quota can be made here")
+    with _cgroup(parent, "quota") as path:
+        yield path
+
+
+@contextmanager
+def with_or_without_quota(group: Path) -> Iterator[Path]:
+    """Limit the CPU time of a cgroup whenever that was asked for (``quota``), until no longer."""
+    is_v1 = not (group / "cpu.max").exists()
+    if is_v1:
+        (group / "cpu.cfs_period_us").write_text(str(PERIOD_US))
+
+    def serve(asked: bytes) -> None:
+        limited = asked == b"quota"
+        if is_v1:
+            (group / "cpu.cfs_quota_us").write_text(str(QUOTA_US if limited else -1))
+        else:
+            (group / "cpu.max").write_text(f"{QUOTA_US if limited else 'max'} {PERIOD_US}")
+
+    with _answering(serve) as path:
+        yield path
 
 
 @contextmanager
@@ -212,11 +248,17 @@ def io_group(name: str, reads_per_s: int | None, on: Path) -> Iterator[Path]:
     parent = _io_cgroups()
     if parent is None:
         raise FileNotFoundError("no controller of cgroups here throttles block I/O")
+    with _cgroup(parent, name) as path:
+        if reads_per_s is not None:
+            _limit(path, _whole_disk(on), reads_per_s)
+        yield path
+
+
+@contextmanager
+def _cgroup(parent: Path, name: str) -> Iterator[Path]:
     path = parent / f"chainbench-causes-{os.getpid()}-{name}"
     path.mkdir()
     try:
-        if reads_per_s is not None:
-            _limit(path, _whole_disk(on), reads_per_s)
         yield path
     finally:
         path.rmdir()

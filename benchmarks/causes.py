@@ -19,12 +19,13 @@ from statistics import median
 from typing import Any
 
 from agent.client.children import foreign_child
-from agent.client.interpreter import own_module
+from agent.client.interpreter import Invocation, own_module
 from agent.client.spawn import RunningAgent
 from agent.exit_status import how_it_ended
 from agent.overhead.protocols import Missing, WorkloadFailed
 from agent.overhead.rounds import OnProgress, Progress
 from benchmarks.cause_pairs import PAIRS, Commands, Pair
+from benchmarks.cause_surroundings import member_of
 
 COMPARISONS, QUICK_COMPARISONS = 20, 3
 RUNS = 10
@@ -143,11 +144,12 @@ class Rates:
 
 def compared(agent: RunningAgent, commands: Commands) -> Comparison:
     """Compare two commands. Raises `WorkloadFailed`."""
-    shorter, longer = map(shlex.join, commands)
+    shorter, longer = map(shlex.join, (commands.shorter, commands.longer))
     with tempfile.TemporaryDirectory(prefix="chainbench-causes-") as folder:
         file = Path(folder, "result.json")
         options = ["--agent", agent.url, "--runs", str(RUNS), "--warmup", "1", "--json", str(file)]
-        said = _run(["run", *options, "--baseline", shorter, "--optimized", longer])
+        sides = ["--baseline", shorter, "--optimized", longer]
+        said = _run(own_module("agent", "run", *options, *sides), commands.group)
         found: dict[str, Any] = json.loads(file.read_text())["comparison"]["cause"]
     return Comparison(
         found["name"],
@@ -158,11 +160,11 @@ def compared(agent: RunningAgent, commands: Commands) -> Comparison:
     )
 
 
-def _run(arguments: Sequence[str]) -> str:
-    """Run our command line, and return its first paragraph. Raises `WorkloadFailed`."""
+def _run(ours: Invocation, group: Path | None) -> str:
+    """Run our command line and return its first paragraph. Raises `WorkloadFailed`."""
     streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-    command = own_module("agent", *arguments)
-    with foreign_child(command.command, env=command.environment, **streams) as process:
+    command = member_of(group, ours.command) if group else ours.command
+    with foreign_child(command, env=ours.environment, **streams) as process:
         try:
             said = process.communicate(timeout=PATIENCE_S)[1].decode(errors="replace")
         except subprocess.TimeoutExpired as error:

@@ -19,6 +19,13 @@ def compute(ms: str) -> None:
         pass
 
 
+def compute_limited(ms: str, path: str, how: str) -> None:
+    """Compute with or without a quota; ``how``: which of them."""
+    _ask(path, how)
+    compute(ms)
+    _ask(path, "none")
+
+
 def at_once(processes: str, ms: str) -> None:
     """Compute in two children, so many at a time."""
     for _ in range(2 // int(processes)):
@@ -137,7 +144,7 @@ def _child(work: Callable[[], None]) -> int:
 WAYS: dict[str, Callable[..., None]] = {
     way.__name__: way
     for way in (
-        *(compute, at_once, sleep, sync, lock, touch, read, read_mapped),
+        *(compute, compute_limited, at_once, sleep, sync, lock, touch, read, read_mapped),
         *(pingpong, ask, stop),
     )
 }

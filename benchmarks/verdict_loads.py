@@ -152,7 +152,7 @@ def quota() -> Iterator[int]:
             yield root
 
 
-def _cpu_cgroups() -> Path | None:
+def cpu_cgroups() -> Path | None:
     """Return a folder below which a cgroup can have a CPU quota, v2 or v1."""
     for folder in CGROUPS:
         with suppress(OSError):
@@ -162,14 +162,14 @@ def _cpu_cgroups() -> Path | None:
 
 
 def _needs_quota() -> Missing | None:
-    if _cpu_cgroups() is None:
+    if cpu_cgroups() is None:
         return Missing("no cgroup with a CPU quota can be made here")
     return missing_tool("hackbench", "rt-tests")
 
 
 @contextmanager
 def _cgroup() -> Iterator[Path]:
-    parent = _cpu_cgroups()
+    parent = cpu_cgroups()
     if parent is None:
         raise WorkloadFailed("no cgroup with a CPU quota can be made here")
     folder = parent / f"chainbench-verdicts-{os.getpid()}"

@@ -36,6 +36,8 @@ class Budget:
     """How often tasks were blocked."""
     preempted: float | None
     """For a CPU, of tasks that had been preempted; summed over tasks."""
+    throttled: float | None
+    """The part of the wait for a CPU for which a quota may be the reason, at most."""
     faults: float | None
     """Page faults that needed no disk, of the command and what it waited for."""
     calls: Mapping[str, float] | None
@@ -81,6 +83,7 @@ def budget_of(command: Mapping[str, Any], evidence: Mapping[str, Any]) -> Budget
         waits=number(mapping(evidence.get("runqlat")).get("count")),
         blocks=number(off_cpu.get("count")),
         preempted=number(mapping(off_cpu.get("by_state")).get("preempted_ms")),
+        throttled=number(wall.get("throttled_ms")),
         faults=number(command.get("minor_faults")),
         calls=_calls(evidence),
         figures=Figures(command, evidence),

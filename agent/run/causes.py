@@ -33,6 +33,7 @@ from agent.run.differences import (
     stolen,
     summed,
     system,
+    throttled,
     user,
     waiting,
     waits,
@@ -192,6 +193,11 @@ def _is_locks(sides: Sides) -> bool:
     )
 
 
+def _is_quota(sides: Sides) -> bool:
+    """A quota withheld CPUs, whether these were idle when it was renewed, or others had them."""
+    return sides.part in (FOR_BUSY_CPU, FOR_IDLE_CPU) and sides.grew(throttled)
+
+
 def _is_competition(sides: Sides) -> bool:
     """No task of the run had a CPU, and others had them.
 
@@ -201,20 +207,19 @@ def _is_competition(sides: Sides) -> bool:
         sides.part == FOR_BUSY_CPU
         and sides.has_no_share(cpu, part(FOR_BUSY_CPU))
         and sides.has_no_share(blocks, part(FOR_BUSY_CPU))
+        and sides.stayed(throttled)
         and sides.stayed(stolen)
     )
 
 
 def _is_wakeups(sides: Sides) -> bool:
-    """Tasks waited as often, each time longer, and had not been preempted.
-
-    A task whose CPU quota is used up is preempted, and goes on when its CPU may be idle.
-    """
+    """Tasks waited as often, each time longer, and had not been preempted, nor throttled."""
     return (
         sides.part == FOR_IDLE_CPU
         and sides.grew(waiting)
         and sides.has_no_share(waits, part(FOR_IDLE_CPU))
         and sides.stayed(preempted)
+        and sides.stayed(throttled)
         and sides.stayed(stolen)
     )
 
@@ -350,6 +355,7 @@ CAUSES = (
         _always(_CPU, ("user", "ms", user), ("system", "ms", system)),
     ),
     Cause("less parallel", _is_parallelism, _always(_CPU)),
+    Cause("CPU quota", _is_quota, _always(("throttled", "ms", throttled))),
     Cause("competition for the CPU", _is_competition, _of_part),
     Cause("slower wake-ups", _is_wakeups, _always(("waits for a CPU", "count", waits))),
     Cause("more syncs", _is_syncs, _of_reason),

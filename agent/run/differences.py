@@ -163,5 +163,9 @@ def stolen(one: Budget) -> float | None:
     return one.stolen
 
 
+def throttled(one: Budget) -> float | None:
+    return one.throttled
+
+
 def faults(one: Budget) -> float | None:
     return one.faults

@@ -14,6 +14,7 @@ WORDS = {
     "page faults": ("more page faults", "fewer page faults"),
     "more computing": ("more computing", "less computing"),
     "less parallel": ("fewer tasks computing at once", "more tasks computing at once"),
+    "CPU quota": ("a CPU quota that was used up", "less throttling by a CPU quota"),
     "competition for the CPU": ("competition for the CPU", "less competition for the CPU"),
     "more syncs": ("more syncs", "fewer syncs"),
     "slower wake-ups": ("slower wake-ups", "faster wake-ups"),

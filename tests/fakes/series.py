@@ -38,11 +38,19 @@ def environment() -> dict[str, str]:
 
 
 def series(
-    agent: str, file: Path, *options: object, command: Sequence[str] = (), **streams: Any
+    agent: str,
+    file: Path,
+    *options: object,
+    command: Sequence[str] = (),
+    prefix: Sequence[str] = (),
+    **streams: Any,
 ) -> Done:
-    """Run a series to its end; its standard input holds a line that nobody is to read."""
+    """Run a series to its end; its standard input holds a line that nobody is to read.
+
+    ``prefix`` is a command that runs the one after it.
+    """
     done = subprocess.run(
-        command_line(agent, "--json", file, *options, command=command),
+        [*prefix, *command_line(agent, "--json", file, *options, command=command)],
         env=environment(),
         capture_output=True,
         text=True,

@@ -11,7 +11,8 @@ from fakes.needs import lacking
 from fakes.real_agent import RealAgent
 from fakes.series import series
 
-from benchmarks.cause_pairs import PAIRS, Pair, one_cause
+from benchmarks.cause_pairs import PAIRS, Commands, Pair, one_cause
+from benchmarks.cause_surroundings import member_of
 
 pytestmark = [
     pytest.mark.usefixtures("as_from_a_shell"),
@@ -20,15 +21,14 @@ pytestmark = [
 
 RUNS = 10
 ATTEMPTS = 4
-"""Others use this machine: a difference may drown in theirs, and then none is named."""
+"""Others use this machine."""
 KINDS = [pair for pair in PAIRS if pair.cause]
 
 
-def compared(
-    agent: RealAgent, file: Path, before: list[str], after: list[str]
-) -> tuple[dict[str, Any], str]:
-    sides = ["--baseline", shlex.join(before), "--optimized", shlex.join(after)]
-    done = series(agent.url, file, *sides, "--runs", RUNS, "--warmup", 1)
+def compared(agent: RealAgent, file: Path, both: Commands) -> tuple[dict[str, Any], str]:
+    sides = ["--baseline", shlex.join(both.shorter), "--optimized", shlex.join(both.longer)]
+    inside = member_of(both.group, []) if both.group else []
+    done = series(agent.url, file, *sides, "--runs", RUNS, "--warmup", 1, prefix=inside)
     assert done.status == 0, done.said
     cause: dict[str, Any] = done.saved["comparison"]["cause"]
     return cause, " ".join(re.sub(r"\n\n.*", "", done.said, flags=re.DOTALL).split())
@@ -40,19 +40,27 @@ def test_the_cause_is_named_and_never_another(pair: Pair, agent: RealAgent, tmp_
     if why := pair.check():
         lacking(f"what it takes to compare {pair.name}: {why.reason}")
     said = []
-    with pair.commands() as (shorter, longer):
+    with pair.commands() as both:
         for attempt in range(ATTEMPTS):
-            cause, told = compared(agent, tmp_path / f"{attempt}", [*shorter], [*longer])
-            said.append(told)
+            cause, told = compared(agent, tmp_path / f"{attempt}", both)
             assert cause["name"] in (pair.cause, None), told
             if cause["name"]:
                 return
-    pytest.fail("\n".join(said))
+            if not of_others(cause):
+                said.append(told)
+    assert not said
+
+
+def of_others(cause: dict[str, Any]) -> bool:
+    """Whether the difference drowned in what others did, or is mostly waiting for their CPUs."""
+    return cause["why_none"] != "no cause fits" or cause["part"] == "for a busy CPU"
 
 
 @pytest.mark.thorough
 def test_the_other_way_round_it_is_the_same_cause(agent: RealAgent, tmp_path: Path) -> None:
-    cause, said = compared(agent, tmp_path / "x", one_cause("sleep", 320), one_cause("sleep", 20))
+    cause, said = compared(
+        agent, tmp_path / "x", Commands(one_cause("sleep", 320), one_cause("sleep", 20))
+    )
     assert cause["name"] == "sleeping", said
     assert cause["part_ms"] == pytest.approx(300, rel=0.1)
     assert "by shorter sleep (blocked in clock_nanosleep" in said
@@ -61,5 +69,5 @@ def test_the_other_way_round_it_is_the_same_cause(agent: RealAgent, tmp_path: Pa
 @pytest.mark.thorough
 def test_equal_commands_have_no_cause(agent: RealAgent, tmp_path: Path) -> None:
     same = one_cause("sleep", 30)
-    cause, said = compared(agent, tmp_path / "x", same, same)
+    cause, said = compared(agent, tmp_path / "x", Commands(same, same))
     assert cause["name"] is None, said

@@ -83,10 +83,10 @@ def test_each_pair_is_kept_as_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     @contextmanager
     def fails() -> Iterator[Commands]:
         raise WorkloadFailed("no loop device")
-        yield (), ()
+        yield Commands((), ())
 
     def runs() -> AbstractContextManager[Commands]:
-        return nullcontext((["a"], ["b"]))
+        return nullcontext(Commands(["a"], ["b"]))
 
     pairs = [
         Pair("sleeping", "", "sleeping", runs),

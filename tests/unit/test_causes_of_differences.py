@@ -34,6 +34,7 @@ def run(n: int, **changes: Any) -> tuple[Budget | None, float]:
         "waits": 10,
         "blocks": 5,
         "preempted": 0.0,
+        "throttled": 0.0,
         "stopped": 0.0,
         "system": 2.0,
         "faults": 1000,
@@ -60,6 +61,7 @@ def run(n: int, **changes: Any) -> tuple[Budget | None, float]:
             "cpu_ms": has["cpu"] + jitter / 2,
             "for_busy_cpu_ms": has["busy"],
             "for_idle_cpu_ms": has["idle"],
+            "throttled_ms": has["throttled"],
             "blocked_until": [{"reason": name, "ms": ms} for name, ms in blocked.items()],
             "blocked_other_ms": has["other"],
         },
@@ -181,6 +183,17 @@ CASES: list[tuple[str | None, dict[str, Any], dict[str, Any]]] = [
     # a quota that is used up, and a CPU that is idle when it is renewed
     (None, {"waits": 1000}, {"waits": 1000, "idle": 40.0, "waited": 45.0, "preempted": 40.0}),
     (None, {}, {"idle": 80.0}),
+    # a quota, and CPUs that others have, or nobody, when it is renewed
+    ("CPU quota", {}, {"busy": 80.0, "throttled": 75.0}),
+    ("CPU quota", {}, {"idle": 80.0, "throttled": 75.0, "preempted": 75.0, "waited": 75.0}),
+    ("CPU quota", {"throttled": 1.0}, {"idle": 80.0, "computing": 40.0, "throttled": 75.0}),
+    (None, {}, {"busy": 80.0, "throttled": 30.0}),
+    (None, {}, {"busy": 80.0, "throttled": None}),
+    (
+        None,
+        {"waits": 1000},
+        {"waits": 1000, "idle": 40.0, "waited": 45.0, "throttled": None},
+    ),
     (
         "more syncs",
         {"blocked": {"fsync": 10.0}, "calls": {"fsync": 10}},

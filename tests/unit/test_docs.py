@@ -280,7 +280,13 @@ def of_a_cause() -> list[Json]:
         budget_of(
             {},
             sample_evidence(
-                wall={"available": True, "states": {}, "for_busy_cpu_ms": ms, "cpu_ms": 1.0},
+                wall={
+                    "available": True,
+                    "states": {},
+                    "for_busy_cpu_ms": ms,
+                    "cpu_ms": 1.0,
+                    "throttled_ms": 0.0,
+                },
                 offcpu={"count": 1},
                 checks=[{"name": "cpu_time", "stolen": 0}],
             ),

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from mmap import PAGESIZE
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from agent.overhead.protocols import Missing
 from agent.overhead.workloads import last_cpu, run_for_output
@@ -56,6 +56,10 @@ def one_cause(*words: object) -> list[str]:
     return [*PROGRAM, *map(str, words)]
 
 
+def _both(command: Callable[[Any], Sequence[str]], shorter: object, longer: object) -> Commands:
+    return Commands(command(shorter), command(longer))
+
+
 def _always(
     shorter: Sequence[str], longer: Sequence[str]
 ) -> Callable[[], AbstractContextManager[Commands]]:
@@ -91,7 +95,7 @@ def competition() -> Iterator[Commands]:
     (taken,) = last_cpu()
     work = one_cause("compute", LONGER_MS)
     with around.spinning(taken):
-        yield Commands(*(("taskset", "-c", str(cpu), *work) for cpu in (_first_cpu(), taken)))
+        yield _both(lambda cpu: ("taskset", "-c", str(cpu), *work), _first_cpu(), taken)
 
 
 def _first_cpu() -> int:
@@ -103,9 +107,7 @@ def wakeups() -> Iterator[Commands]:
     """Wake each other on two CPUs that are kept from sleeping, and on two that are not."""
     cpus = (_first_cpu(), *last_cpu())
     with around.awake_or_asleep(cpus) as socket:
-        yield Commands(
-            *(one_cause("pingpong", TURNS, socket, how, *cpus) for how in ("awake", "asleep"))
-        )
+        yield _both(lambda how: one_cause("pingpong", TURNS, socket, how, *cpus), "awake", "asleep")
 
 
 @contextmanager
@@ -136,7 +138,7 @@ def page_faults_from_disk() -> Iterator[Commands]:
 def syncs() -> Iterator[Commands]:
     with folder() as name:
         times = _lasting("sync", name / "file")
-        yield Commands(*(one_cause("sync", n, name / "file") for n in (2, 2 + times)))
+        yield _both(lambda n: one_cause("sync", n, name / "file"), 2, 2 + times)
 
 
 @contextmanager
@@ -144,7 +146,7 @@ def reads() -> Iterator[Commands]:
     with folder() as name:
         file = around.written_file(name / "file")
         blocks = _lasting("read", file, most=MOST_BLOCKS)
-        yield Commands(*(one_cause("read", n, file) for n in (FEW, FEW + blocks)))
+        yield _both(lambda n: one_cause("read", n, file), FEW, FEW + blocks)
 
 
 @contextmanager
@@ -164,19 +166,19 @@ def slow_disk() -> Iterator[Commands]:
 @contextmanager
 def others() -> Iterator[Commands]:
     with around.answering() as socket:
-        yield Commands(*(one_cause("ask", ms, socket, "recv") for ms in (5, 5 + LONGER_MS)))
+        yield _both(lambda ms: one_cause("ask", ms, socket, "recv"), 5, 5 + LONGER_MS)
 
 
 @contextmanager
 def events() -> Iterator[Commands]:
     with around.answering() as socket:
-        yield Commands(*(one_cause("ask", ms, socket, "poll") for ms in (5, 5 + LONGER_MS)))
+        yield _both(lambda ms: one_cause("ask", ms, socket, "poll"), 5, 5 + LONGER_MS)
 
 
 @contextmanager
 def stopped() -> Iterator[Commands]:
     with around.continuing() as socket:
-        yield Commands(*(one_cause("stop", ms, socket) for ms in (5, 5 + LONGER_MS)))
+        yield _both(lambda ms: one_cause("stop", ms, socket), 5, 5 + LONGER_MS)
 
 
 def _programs(number: int) -> list[str]:

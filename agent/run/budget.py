@@ -36,6 +36,10 @@ class Budget:
     """How often tasks were blocked."""
     preempted: float | None
     """For a CPU, of tasks that had been preempted; summed over tasks."""
+    had_cpu: Mapping[str, float]
+    """Which commands had the CPU that was waited for; of those that are not listed it is little."""
+    cpu_of_first: float | None
+    """CPU time of the thread that lived longest: of a command that starts others, its own."""
     throttled: float | None
     """The part of the wait for a CPU for which a quota may be the reason, at most."""
     faults: float | None
@@ -83,6 +87,8 @@ def budget_of(command: Mapping[str, Any], evidence: Mapping[str, Any]) -> Budget
         waits=number(mapping(evidence.get("runqlat")).get("count")),
         blocks=number(off_cpu.get("count")),
         preempted=number(mapping(off_cpu.get("by_state")).get("preempted_ms")),
+        had_cpu=_had_cpu(wall),
+        cpu_of_first=_cpu_of_first(wall),
         throttled=number(wall.get("throttled_ms")),
         faults=number(command.get("minor_faults")),
         calls=_calls(evidence),
@@ -99,6 +105,16 @@ def _stolen(evidence: Mapping[str, Any]) -> float | None:
         and (ns := number(check.get("stolen"))) is not None
     ]
     return max(known) / 1e6 if known else None
+
+
+def _had_cpu(wall: Mapping[str, Any]) -> dict[str, float]:
+    listed = rows(wall.get("for_busy_cpu_of"))
+    return {str(row.get("command")): ms for row in listed if (ms := number(row.get("ms")))}
+
+
+def _cpu_of_first(wall: Mapping[str, Any]) -> float | None:
+    longest = rows(mapping(wall.get("by_thread")).get("top"))[:1]
+    return number(longest[0].get("on_cpu_ms")) if longest else None
 
 
 def _calls(evidence: Mapping[str, Any]) -> dict[str, float] | None:

@@ -7,6 +7,7 @@ cause a predicate; where no predicate holds, or what it rests on is not known, n
 All is seen from the faster side, so commands that change places have the same cause.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -22,9 +23,11 @@ from agent.run.differences import (
     blocks,
     called,
     cpu,
+    cpu_of_started,
     execs,
     faults,
     forks,
+    had_cpu,
     interruptible,
     is_more,
     part,
@@ -131,11 +134,15 @@ def _is_hypervisor(sides: Sides) -> bool:
 
 
 def _is_programs(sides: Sides) -> bool:
-    """More were started, as many more as computing grew, and they are short ones."""
+    """More were started, as many more as computing grew, and they are short ones.
+
+    At least half of it is what they did themselves: the rest is starting them, or other computing.
+    """
     started, took = sides.more(execs), sides.more(cpu)
     return (
         _is_cpu_time(sides)
         and sides.explains(execs, part(COMPUTING))
+        and sides.grew(cpu_of_started)
         and started >= MORE_PROGRAMS
         and took <= MOST_CPU_MS_OF_A_PROGRAM * started
     )
@@ -341,6 +348,16 @@ def _of_part(sides: Sides) -> Shown:
     return [("in all", "ms", part(sides.part))]
 
 
+def _of_competition(sides: Sides) -> Shown:
+    """Return the command that had the CPU for longest, if it is known."""
+    had: defaultdict[str, float] = defaultdict(float)
+    for one in sides.slower:
+        for command, ms in one.had_cpu.items():
+            had[command] += ms
+    longest = sorted(had, key=lambda command: had[command])[-1:]
+    return [*_of_part(sides), *((f"which {one} had", "ms", had_cpu(one)) for one in longest)]
+
+
 _CPU = ("CPU time", "ms", cpu)
 _REQUESTS = [("block I/O requests", "count", requests)]
 
@@ -356,7 +373,7 @@ CAUSES = (
     ),
     Cause("less parallel", _is_parallelism, _always(_CPU)),
     Cause("CPU quota", _is_quota, _always(("throttled", "ms", throttled))),
-    Cause("competition for the CPU", _is_competition, _of_part),
+    Cause("competition for the CPU", _is_competition, _of_competition),
     Cause("slower wake-ups", _is_wakeups, _always(("waits for a CPU", "count", waits))),
     Cause("more syncs", _is_syncs, _of_reason),
     Cause("more I/O", _is_more_io, _always(*_REQUESTS)),

@@ -139,6 +139,17 @@ def cpu(one: Budget) -> float | None:
     return one.cpu
 
 
+def cpu_of_started(one: Budget) -> float | None:
+    """Return the CPU time of all threads but the one that lived longest."""
+    if one.cpu is None or one.cpu_of_first is None:
+        return None
+    return one.cpu - one.cpu_of_first
+
+
+def had_cpu(command: str) -> Of:
+    return lambda one: one.had_cpu.get(command, 0.0)
+
+
 def execs(one: Budget) -> float | None:
     return one.execs
 

@@ -35,6 +35,8 @@ def run(n: int, **changes: Any) -> tuple[Budget | None, float]:
         "blocks": 5,
         "preempted": 0.0,
         "throttled": 0.0,
+        "first": None,
+        "had": {},
         "stopped": 0.0,
         "system": 2.0,
         "faults": 1000,
@@ -62,6 +64,10 @@ def run(n: int, **changes: Any) -> tuple[Budget | None, float]:
             "for_busy_cpu_ms": has["busy"],
             "for_idle_cpu_ms": has["idle"],
             "throttled_ms": has["throttled"],
+            "for_busy_cpu_of": [{"command": name, "ms": ms} for name, ms in has["had"].items()],
+            "by_thread": {
+                "top": [{"on_cpu_ms": has["cpu"] if has["first"] is None else has["first"]}]
+            },
             "blocked_until": [{"reason": name, "ms": ms} for name, ms in blocked.items()],
             "blocked_other_ms": has["other"],
         },
@@ -148,13 +154,19 @@ CASES: list[tuple[str | None, dict[str, Any], dict[str, Any]]] = [
     (None, {}, {"busy": 80.0, "blocks": 300}),
     (None, {}, {"busy": 80.0, "blocks": None}),
     # programs
-    ("more programs started", {"execs": 1, "forks": 1}, {"computing": 80.0, "execs": 60}),
-    (None, {"execs": 1}, {"computing": 60.0, "execs": 4}),
+    (
+        "more programs started",
+        {"execs": 1, "forks": 1},
+        {"computing": 80.0, "execs": 60, "first": 40.0},
+    ),
+    # what started them computed more, and they did little
+    (None, {}, {"computing": 80.0, "execs": 60, "first": 60.0}),
+    (None, {"execs": 1}, {"computing": 60.0, "execs": 4, "first": 20.0}),
     # ten programs do not take 200 ms: something else computed
-    (None, {"execs": 1}, {"computing": 220.0, "execs": 11}),
-    (None, {"execs": 40}, {"computing": 80.0, "execs": 46}),
-    (None, {}, {"computing": 80.0, "execs": 60, "stolen": 30}),
-    (None, {}, {"computing": 80.0, "cpu": 32.0, "execs": 60}),
+    (None, {"execs": 1}, {"computing": 220.0, "execs": 11, "first": 20.0}),
+    (None, {"execs": 40}, {"computing": 80.0, "execs": 46, "first": 20.0}),
+    (None, {}, {"computing": 80.0, "execs": 60, "first": 20.0, "stolen": 30}),
+    (None, {}, {"computing": 80.0, "cpu": 32.0, "execs": 60, "first": 10.0}),
     # page faults
     ("page faults", {}, {"computing": 60.0, "system": 40.0, "faults": 20000}),
     ("more computing", {}, {"computing": 60.0, "system": 22.0, "faults": 20000}),
@@ -319,6 +331,13 @@ def test_the_page_has_a_row_for_each_cause() -> None:
     table = page.partition("| --- ")[2].partition("\n\n")[0].splitlines()[1:]
     named = [line.split("|")[1].strip() for line in table]
     assert {name for name in named if name} == {cause.name for cause in CAUSES}
+
+
+def test_competition_says_which_command_had_the_cpu_for_longest() -> None:
+    had = {"had": {"apt": 60.0, "cc1": 5.0}}
+    said = words({"cause": found({}, {"busy": 80.0, **had})})
+    assert "; in all 1.0" in said
+    assert "; which apt had 0 ms → 60.0" in said
 
 
 def test_the_words() -> None:

@@ -28,6 +28,7 @@ class Budget:
     """Whether a reason without a part did not occur, or hardly."""
     cpu: float | None
     stolen: float | None
+    """For how long a hypervisor ran something else, on all CPUs of the machine, in steps of 10."""
     execs: float | None
     forks: float | None
     waits: float | None
@@ -81,7 +82,7 @@ def budget_of(command: Mapping[str, Any], evidence: Mapping[str, Any]) -> Budget
         parts={**{name: ms for name, ms in parts.items() if ms is not None}, **blocked},
         lists_all=other is not None and whole is not None and other <= UNLISTED * whole,
         cpu=number(wall.get("cpu_ms")),
-        stolen=_stolen(evidence),
+        stolen=number(evidence.get("stolen_ms")),
         execs=number(executed.get("exec_count")),
         forks=number(executed.get("forks")),
         waits=number(mapping(evidence.get("runqlat")).get("count")),
@@ -94,17 +95,6 @@ def budget_of(command: Mapping[str, Any], evidence: Mapping[str, Any]) -> Budget
         calls=_calls(evidence),
         figures=Figures(command, evidence),
     )
-
-
-def _stolen(evidence: Mapping[str, Any]) -> float | None:
-    """Return for how long a hypervisor took CPUs away; None where no check of times says so."""
-    known = [
-        ns
-        for check in rows(evidence.get("checks"))
-        if check.get("name") in ("run_queue_wait", "cpu_time")
-        and (ns := number(check.get("stolen"))) is not None
-    ]
-    return max(known) / 1e6 if known else None
 
 
 def _had_cpu(wall: Mapping[str, Any]) -> dict[str, float]:

@@ -288,7 +288,7 @@ def of_a_cause() -> list[Json]:
                     "throttled_ms": 0.0,
                 },
                 offcpu={"count": 1},
-                checks=[{"name": "cpu_time", "stolen": 0}],
+                stolen_ms=0,
             ),
         )
         for ms in (10.0, 50.0)

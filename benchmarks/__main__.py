@@ -176,7 +176,7 @@ def _add_causes(command: argparse.ArgumentParser) -> None:
         "--comparisons",
         type=_positive,
         default=COMPARISONS,
-        help=f"of each pair of programs (default: {COMPARISONS}, which takes 40 minutes in all; "
+        help=f"of each pair of programs (default: {COMPARISONS}, which takes 25 minutes in all; "
         f"with fewer, {CAUSES_PAGE.name} stays as it is)",
     )
     length.add_argument(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from agent.nouns import counted
 from agent.overhead.table import columns, missing_text
-from benchmarks.causes import COMPARISONS, MOST_FAILURES_IN, RUNS, Rates, Row
+from benchmarks.causes import COMPARISONS, ONE_FAILURE_IN, RUNS, Rates, Row
 
 HEADERS = ("programs", "cause", "difference, ms", "right", "another", "none", "too small", "")
 
@@ -13,7 +13,7 @@ INTRODUCTION = f"""# How often the right cause is named
 
 Two programs of which one takes longer by one known thing are compared by
 `run --baseline A --optimized B --runs {RUNS}`, again and again. How often does the first sentence
-name [the cause](causes-of-differences.md)? The target is 19 of {MOST_FAILURES_IN}.
+name [the cause](causes-of-differences.md)? The target is 19 of {ONE_FAILURE_IN}.
 
 * **right**: this cause. Of two equal commands: none.
 * **another**: a wrong cause, which is worse than none.
@@ -56,8 +56,8 @@ def verdict(rates: Rates) -> str:
     short = [row.pair for row in rates.rows if not row.is_met]
     text = f"{counted(made, 'comparison')}, {wrong} with a wrong cause"
     if short:
-        return f"{text}; fewer than 19 of {MOST_FAILURES_IN} right: {', '.join(short)}."
-    return f"{text}; each named rightly at least 19 times in {MOST_FAILURES_IN}."
+        return f"{text}; fewer than 19 of {ONE_FAILURE_IN} right: {', '.join(short)}."
+    return f"{text}; each named rightly at least 19 times in {ONE_FAILURE_IN}."
 
 
 def _lines(rows: Sequence[Row], *, markdown: bool) -> list[tuple[str, ...]]:

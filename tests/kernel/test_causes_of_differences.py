@@ -3,12 +3,13 @@
 import os
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes.needs import lacking
-from fakes.real_agent import RealAgent
+from fakes.real_agent import RealAgent, running
 from fakes.series import series
 
 from benchmarks.cause_pairs import PAIRS, Commands, Pair, one_cause
@@ -23,6 +24,13 @@ RUNS = 10
 ATTEMPTS = 4
 """Others use this machine."""
 KINDS = [pair for pair in PAIRS if pair.cause]
+
+
+@pytest.fixture(scope="module")
+def agent() -> Iterator[RealAgent]:
+    """An agent with one transport: each of the many comparisons takes seconds."""
+    with running([]) as agent:
+        yield agent
 
 
 def compared(agent: RealAgent, file: Path, both: Commands) -> tuple[dict[str, Any], str]:

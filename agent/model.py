@@ -1,20 +1,16 @@
 """The types that all other modules share: labels, scopes, requests."""
 
-import re
 from dataclasses import dataclass, field
-from typing import Any
 
-Json = dict[str, Any]
-"""A JSON object: finite numbers, strings without lone surrogates, plain Python types only."""
-
+from agent.words import LONGEST_LABEL as LONGEST_LABEL
+from agent.words import TIMINGS as TIMINGS
+from agent.words import Json as Json
+from agent.words import wrong_with_label as wrong_with_label
+from agent.words import wrong_with_text
 
 EVIDENCE_SCHEMA = 1
 """The version of the evidence's format. It grows when a field is removed or means something else;
 a field that is added does not change it."""
-
-LONGEST_LABEL = 256
-"""Characters in a label. A commit or a SHA-256 in hex has at most 64; each label is repeated in
-about sixty lines of every scrape."""
 
 LONGEST_PATH = 4095
 """PATH_MAX without its NUL (include/uapi/linux/limits.h)."""
@@ -25,14 +21,6 @@ OF_A_PROCESS = "the line 0:: of /proc/PID/cgroup shows the path of a process's c
 EVIDENCE_FOLLOWS = "; its evidence: "
 """In the log of an agent that ended in the middle of a run: what follows in the line is the run's
 evidence, as JSON."""
-
-NOT_IN_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-"""Control characters (including newline and NUL) and lone surrogates, which UTF-8 cannot encode."""
-
-
-def wrong_with_label(text: str) -> str | None:
-    """Return what keeps a text from being a label, as the end of a sentence; None if nothing."""
-    return _wrong_with_text(text, LONGEST_LABEL)
 
 
 def wrong_with_path(path: str) -> str | None:
@@ -45,18 +33,7 @@ def wrong_with_path(path: str) -> str | None:
         return f'must begin with "/"; {OF_A_PROCESS}'
     if ".." in path.split("/"):
         return f'contains ".."; {OF_A_PROCESS}'
-    return _wrong_with_text(path, LONGEST_PATH)
-
-
-def _wrong_with_text(text: str, longest: int) -> str | None:
-    if len(text) > longest:
-        return f"has {len(text)} characters; the limit is {longest}"
-    if found := NOT_IN_TEXT.search(text):
-        return (
-            f"contains U+{ord(found[0]):04X} at position {found.start()}: "
-            "control characters and lone surrogates are not allowed"
-        )
-    return None
+    return wrong_with_text(path, LONGEST_PATH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +46,6 @@ class Labels:
     commit: str = ""
     dataset: str = ""
 
-
-TIMINGS = ("clock", "accounting")
-"""By the clock, read at each event, or by the scheduler's own accounting (± 1 µs)."""
 
 TRANSPORTS = ("ring", "perf")
 """BPF ring buffer (since 5.8), or per-CPU perf buffers."""

@@ -3,9 +3,7 @@
 import socket
 from dataclasses import dataclass, field
 
-SERVICE_SOCKET = "/run/chainbench-agent/agent.sock"
-"""Where a service listens, and ``run`` looks for it."""
-
+from agent.words import HOST, PORT
 
 SOCKET_MODE = 0o660
 
@@ -23,8 +21,8 @@ class SocketFile:
 class Settings:
     """Settings with the contract's defaults; ``chainbench-agent serve --help`` explains each."""
 
-    host: str = "127.0.0.1"
-    port: int = 9090
+    host: str = HOST
+    port: int = PORT
     machine: str = field(default_factory=socket.gethostname)
     user: str | None = None
     label_sets: int = 200

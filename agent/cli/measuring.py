@@ -1,14 +1,12 @@
 """The options that ``run`` and ``record`` share."""
 
 import argparse
-import dataclasses
 import os
 from pathlib import Path
 
 from agent.cli.values import NamesOf, run_label, time, url
-from agent.model import TIMINGS, Labels
 from agent.run.options import PATIENCE_S, Options
-from agent.settings import SERVICE_SOCKET, Settings
+from agent.words import LABEL_NAMES, PORT, SERVICE_SOCKET, TIMINGS
 
 
 def _sections() -> tuple[str, ...]:
@@ -29,9 +27,6 @@ def _details() -> tuple[str, ...]:
     return tuple(DETAILS)
 
 
-LABEL_OPTIONS = tuple(field.name for field in dataclasses.fields(Labels))
-
-
 def add_measuring_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that ``run`` and ``record`` share."""
     parser.add_argument(
@@ -40,7 +35,7 @@ def add_measuring_options(parser: argparse.ArgumentParser) -> None:
         type=url,
         default=os.environ.get("CHAINBENCH_AGENT") or None,
         help="URL of an agent, also unix:/PATH (default: CHAINBENCH_AGENT, or that of a service: on"
-        f" {SERVICE_SOCKET} or port {Settings().port}, or a new one)",
+        f" {SERVICE_SOCKET} or port {PORT}, or a new one)",
     )
     parser.add_argument(
         "--wait",
@@ -73,14 +68,14 @@ def add_measuring_options(parser: argparse.ArgumentParser) -> None:
         choices=TIMINGS,
         help="time by the clock or by the scheduler's own accounting (default: the agent's)",
     )
-    for name in LABEL_OPTIONS:
+    for name in LABEL_NAMES:
         parser.add_argument(
             f"--{name}", type=run_label, metavar="TEXT", help=f"the label {name} of the run"
         )
 
 
 def measuring_options(options: argparse.Namespace) -> Options:
-    names = ("sections", "details", "timing", *LABEL_OPTIONS)
+    names = ("sections", "details", "timing", *LABEL_NAMES)
     return Options(
         agent=options.agent,
         start={name: value for name in names if (value := getattr(options, name)) is not None},

@@ -1,7 +1,6 @@
 """``chainbench-agent run``: run a command with evidence around it."""
 
 import argparse
-from dataclasses import replace
 
 from agent.cli.measuring import add_measuring_options, measuring_options
 from agent.cli.parser import Commands
@@ -69,4 +68,4 @@ def _measured(options: argparse.Namespace) -> Options:
     if options.commit is None:
         found["commit"] = commit_here()
     labels = {name: value for name, value in found.items() if value}
-    return replace(measured, start={**measured.start, **labels}, user=options.user)
+    return measured._replace(start={**measured.start, **labels}, user=options.user)

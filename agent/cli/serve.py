@@ -14,7 +14,8 @@ from agent.cli.values import (
     socket_path,
 )
 from agent.model import TIMINGS, TRANSPORT_CHOICES
-from agent.settings import SERVICE_SOCKET, SOCKET_MODE, Settings, SocketFile
+from agent.settings import SOCKET_MODE, Settings, SocketFile
+from agent.words import SERVICE_SOCKET
 
 MOCK_MACHINE = "mock"
 """The machine label of synthetic events: no other may be given to them."""

@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from agent.cli.parser import LONGEST_QUOTED, did_you_mean
-from agent.model import wrong_with_label
 from agent.run.plan import MOST_RUNS
+from agent.words import wrong_with_label
 
 if TYPE_CHECKING:
     from agent.run.user import User

@@ -13,7 +13,7 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 from agent.client import http_messages
-from agent.model import Json
+from agent.words import Json
 
 UNIX = "unix:"
 """What the URL of a Unix socket begins with; its absolute path follows."""

@@ -6,7 +6,7 @@ import stat
 from collections.abc import Iterator
 
 from agent.client.http_client import UNIX, AgentClient, AgentRefused, AgentUnreachable
-from agent.settings import SERVICE_SOCKET, Settings
+from agent.words import HOST, PORT, SERVICE_SOCKET
 
 OURS = frozenset({"running", "state", "run_id", "machine", "ebpf"})
 """Fields of /status that no other service is likely to have. Port 9090 is also Prometheus's."""
@@ -60,8 +60,7 @@ def _named(url: str) -> AgentClient:
 
 def _of_a_service() -> AgentClient | None:
     """Return the agent on the service's socket, or else on the default port, if one answers."""
-    defaults = Settings()
-    for url in (f"{UNIX}{SERVICE_SOCKET}", f"http://{defaults.host}:{defaults.port}"):
+    for url in (f"{UNIX}{SERVICE_SOCKET}", f"http://{HOST}:{PORT}"):
         with contextlib.suppress(AgentUnreachable, AgentRefused):
             if _is_ours(url):
                 return AgentClient(url)

@@ -1,19 +1,16 @@
 """An agent, or why there is none, and a run of it around one command after the other."""
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Any
 
 from agent.client.http_client import AgentClient
-from agent.model import Json, Labels
 from agent.run import processes
 from agent.run.agents import NoAgent, an_agent
 from agent.run.held import HeldCommand
 from agent.run.measurement import Measurement, NotMeasured, check_process, measurement
 from agent.run.options import Options
-
-LABELS = frozenset(field.name for field in dataclasses.fields(Labels))
+from agent.words import LABEL_NAMES, Json
 
 
 class Around:
@@ -65,7 +62,9 @@ class Around:
         """Begin and end a run about a process, without labels, so that programs are compiled."""
         if self._agent is None:
             return
-        what = {name: value for name, value in self._options.start.items() if name not in LABELS}
+        what = {
+            name: value for name, value in self._options.start.items() if name not in LABEL_NAMES
+        }
         with measurement(self._agent) as run:
             try:
                 self._start(run, {**what, "scope": {"pid": pid}})

@@ -10,13 +10,13 @@ from contextlib import ExitStack
 
 from agent.client.shell_words import hint, savable
 from agent.exit_status import KILLED_BY, signal_name
-from agent.model import Json
 from agent.run import processes, signals
 from agent.run.around import Around, evidence_of
 from agent.run.held import OWN_FAILURE, CannotRun, Ended, find, held
 from agent.run.options import Options
 from agent.run.telling import Teller
 from agent.terminal.output import OutputFailed
+from agent.words import Json
 
 
 def run_command(arguments: Sequence[str], options: Options) -> int:

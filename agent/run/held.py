@@ -17,9 +17,8 @@ import signal
 import struct
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from agent.parent_death import end_with_parent
 from agent.run import signals
@@ -56,8 +55,7 @@ class CannotHold(CannotRun):
         self.status = OWN_FAILURE
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(NamedTuple):
     """How a command ended and what it took, with those of its children that it waited for."""
 
     status: int

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from agent.client.http_client import AgentClient, AgentRefused, AgentUnreachable, socket_path
-from agent.model import Json
 from agent.run import signals
+from agent.words import Json
 
 POLL_S = 0.2
 ENDED_EARLY = (

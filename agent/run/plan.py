@@ -2,8 +2,8 @@
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 COMMAND, BASELINE, OPTIMIZED = "command", "baseline", "optimized"
 """Names of the sides of a series; one that compares nothing has only the first."""
@@ -17,8 +17,7 @@ MOST_RUNS = 1000
 """The evidence of all is kept, and the exact tests take time that grows with the third power."""
 
 
-@dataclass(frozen=True, slots=True)
-class Helpers:
+class Helpers(NamedTuple):
     """Commands around the measured ones, each of them as words; empty where there is none."""
 
     setup: Sequence[str] = ()
@@ -27,8 +26,7 @@ class Helpers:
     cleanup: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """``sides``: the words of each command. ``until``: half a width, as a part of the median."""
 
     sides: Mapping[str, Sequence[str]]
@@ -37,7 +35,7 @@ class Plan:
     until: float | None = None
     warmup: int = 0
     min_effect: float = MIN_EFFECT
-    helpers: Helpers = field(default_factory=Helpers)
+    helpers: Helpers = Helpers()
     ignore_failure: bool = False
     show_output: bool = False
     export_json: Path | None = None

@@ -8,13 +8,13 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from agent.model import Json
 from agent.run import signals
 from agent.run.agents import NoAgent, an_agent
 from agent.run.command import die_of
 from agent.run.measurement import NotMeasured, measurement
 from agent.run.options import Options
 from agent.run.telling import Teller
+from agent.words import Json
 
 LOOK_S = 0.1
 """Time between two looks whether the process is still there."""

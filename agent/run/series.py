@@ -13,7 +13,6 @@ from contextlib import ExitStack
 from agent.client.http_client import AgentRefused, AgentUnreachable
 from agent.client.shell_words import hint
 from agent.exit_status import how_it_ended, signal_name
-from agent.model import Json
 from agent.run import processes, signals
 from agent.run.around import Around, evidence_of
 from agent.run.command import described, die_of
@@ -27,6 +26,7 @@ from agent.run.runs import End, Run, pairs_of
 from agent.run.telling import Teller
 from agent.statistics.sample import median_interval
 from agent.terminal.output import OutputFailed
+from agent.words import Json
 
 LABELS = ("impl", "variant", "commit", "dataset")
 """What a report has in common with a start."""

@@ -3,7 +3,7 @@
 import contextlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 LARGEST_UID = 2**32 - 2
 """The next one is the uid that no user has (uid_valid() in include/linux/uidgid.h)."""
@@ -11,8 +11,7 @@ NOGROUP = 65534
 SHELL = "/bin/sh"
 
 
-@dataclass(frozen=True, slots=True)
-class User:
+class User(NamedTuple):
     """A user with all its groups, of which ``gid`` is the primary one."""
 
     name: str

@@ -10,7 +10,14 @@ import pytest
 from fakes.imports import PACKAGE, SOURCES, imported, module_name, reachable
 
 WORDS = {
-    *("agent", "agent.model", "agent.errors", "agent.internal_metrics", "agent.settings"),
+    *(
+        "agent",
+        "agent.words",
+        "agent.model",
+        "agent.errors",
+        "agent.internal_metrics",
+        "agent.settings",
+    ),
     *("agent.json_text", "agent.parent_death", "agent.exit_status", "agent.nouns"),
 }
 """Modules that every part may import."""

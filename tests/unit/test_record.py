@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import threading
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ from agent.client.interpreter import Invocation
 from agent.client.spawn import RunningAgent
 from agent.run import agents
 from agent.run.agents import NoAgent, an_agent
-from agent.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("as_from_a_shell")
 
@@ -124,7 +122,7 @@ def private(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def at_default_port(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     port = int(url.rpartition(":")[2])
-    monkeypatch.setattr(agents, "Settings", lambda: replace(Settings(), port=port))
+    monkeypatch.setattr(agents, "PORT", port)
 
 
 def test_the_agent_on_the_default_port_is_used(

@@ -32,7 +32,18 @@ held.HeldCommand.run = told
 sys.exit(cli.main(sys.argv[1:]))
 """
 NOT_NEEDED_YET = {
-    *("http.client", "email", "ssl", "hashlib", "random", "subprocess", "tempfile", "numpy"),
+    *(
+        "dataclasses",
+        "inspect",
+        "http.client",
+        "email",
+        "ssl",
+        "hashlib",
+        "random",
+        "subprocess",
+        "tempfile",
+        "numpy",
+    ),
     *("agent.show.brief", "agent.sections.probes", "agent.client.spawn", "agent.cli.overhead"),
     *("agent.run.series", "agent.run.causes"),
 }

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import subprocess
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 from fakes.run_agent import RunAgent
 from fakes.run_command import environment, finished, line
 
+from agent.model import Labels
 from agent.run.labels import commit_here
+from agent.words import LABEL_NAMES
 
 pytestmark = pytest.mark.usefixtures("as_from_a_shell")
 
@@ -139,3 +142,7 @@ def test_it_is_one_or_the_other(agent: RunAgent, tmp_path: Path) -> None:
     done = finished(line("run", "--agent", agent.url, *both, "--", "true"))
     assert done.returncode == 2
     assert "exclude each other" in done.stderr
+
+
+def test_a_client_knows_the_names_of_all_labels() -> None:
+    assert tuple(field.name for field in fields(Labels)) == LABEL_NAMES

@@ -15,7 +15,6 @@ from agent.run import agents
 from agent.run.measurement import Measurement, NotMeasured
 from agent.run.options import Options
 from agent.run.telling import Teller
-from agent.settings import Settings
 
 
 @pytest.fixture
@@ -35,13 +34,13 @@ def path(short: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    monkeypatch.setattr(agents, "Settings", lambda: Settings(port=port))
+    monkeypatch.setattr(agents, "PORT", port)
     return found
 
 
 def on_port(agent: FakeAgent, monkeypatch: pytest.MonkeyPatch) -> None:
     port = int(agent.url.rpartition(":")[2])
-    monkeypatch.setattr(agents, "Settings", lambda: Settings(port=port))
+    monkeypatch.setattr(agents, "PORT", port)
 
 
 def found() -> str:

@@ -1,0 +1,44 @@
+"""What clients share with the agent, and nothing that takes long to import.
+
+A client that runs a command begins it sooner without `agent.model` and ``dataclasses``, which
+takes as long to import as a third of an interpreter.
+"""
+
+import re
+from typing import Any
+
+Json = dict[str, Any]
+"""A JSON object: finite numbers, strings without lone surrogates, plain Python types only."""
+
+LABEL_NAMES = ("scenario", "impl", "variant", "commit", "dataset")
+"""Fields of `agent.model.Labels`."""
+LONGEST_LABEL = 256
+"""Characters in a label. A commit or a SHA-256 in hex has at most 64; each label is repeated in
+about sixty lines of every scrape."""
+
+TIMINGS = ("clock", "accounting")
+"""By the clock, read at each event, or by the scheduler's own accounting (± 1 µs)."""
+
+HOST, PORT = "127.0.0.1", 9090
+"""Where an agent listens unless told otherwise."""
+SERVICE_SOCKET = "/run/chainbench-agent/agent.sock"
+"""Where a service listens, and ``run`` looks for it."""
+
+NOT_IN_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Control characters (including newline and NUL) and lone surrogates, which UTF-8 cannot encode."""
+
+
+def wrong_with_label(text: str) -> str | None:
+    """Return what keeps a text from being a label, as the end of a sentence; None if nothing."""
+    return wrong_with_text(text, LONGEST_LABEL)
+
+
+def wrong_with_text(text: str, longest: int) -> str | None:
+    if len(text) > longest:
+        return f"has {len(text)} characters; the limit is {longest}"
+    if found := NOT_IN_TEXT.search(text):
+        return (
+            f"contains U+{ord(found[0]):04X} at position {found.start()}: "
+            "control characters and lone surrogates are not allowed"
+        )
+    return None

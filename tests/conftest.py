@@ -1,4 +1,4 @@
-"""Selection of the tests that run on this machine.
+"""Selection of the tests that run on this machine, and how two processes share them.
 
 CHAINBENCH_REQUIRE_KERNEL=1 turns skips of kernel tests, and skips for a missing program or
 library, into failures. What remains a skip is what only another kernel would have; its reason
@@ -10,6 +10,10 @@ examples then.
 
 Everything under tests/kernel carries the marker ``kernel``. Helpers that several tests share are
 modules in tests/fakes (``from fakes.name import thing``).
+
+With ``-n auto`` (pytest-xdist) the whole suite runs in two processes. Kernel tests that measure
+stay in one of them, in order; the other modules go to whichever process has nothing left to do, and
+those with agents of their own last: their programs add to what the scheduler's switches take.
 """
 
 import functools
@@ -19,8 +23,10 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import hypothesis
 import pytest
@@ -44,6 +50,16 @@ hypothesis.settings.load_profile("untimed")
 os.environ["LC_ALL"] = "C.UTF-8"
 
 KERNEL_TESTS = Path(__file__).parent / "kernel"
+
+BESIDE_OTHERS = {
+    *("test_broken_probes", "test_failed_execs", "test_growth", "test_interrupted"),
+    *("test_kept_programs", "test_late_imports", "test_openapi", "test_orphans"),
+    *("test_overhead_results", "test_peers"),
+    *("test_privileges", "test_processes", "test_refusals", "test_run", "test_run_series"),
+    *("test_scope_caller", "test_signals", "test_socket", "test_wheel"),
+}
+"""Kernel tests of how agents start, end, refuse and are used, none of which needs a quiet machine.
+Thoroughly, with the longest of them, they are kept from those that do."""
 
 # Debian puts bpftool and the like in directories that an ordinary user's PATH leaves out.
 SYSTEM_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin:/usr/sbin:/sbin"])
@@ -101,15 +117,26 @@ def parameter_id(item: pytest.Item) -> str:
     return item.name.partition("[")[2].removesuffix("]")
 
 
+def of_kernel(path: Path) -> bool:
+    return path.is_relative_to(KERNEL_TESTS)
+
+
+def measures(path: Path) -> bool:
+    """Return whether a module's tests must not be beside others of their kind."""
+    return of_kernel(path) and (THOROUGH or path.stem not in BESIDE_OTHERS)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
-        if item.path.is_relative_to(KERNEL_TESTS):
+        if of_kernel(item.path):
             item.add_marker(pytest.mark.kernel)
     if not THOROUGH:
         left_out = [item for item in items if takes_long(item)]
         # pytest shows their number in its last line
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: (not measures(item.path), of_kernel(item.path)))
 
 
 def pytest_collection_finish() -> None:
@@ -140,6 +167,54 @@ def pytest_runtest_makereport(
             report.outcome = "failed"
             report.longrepr = f"CHAINBENCH_REQUIRE_KERNEL=1 but this did not run: {reason}"
     return report
+
+
+# --- two processes
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Return how many processes ``-n auto`` starts: none for tests that were chosen."""
+    chosen = config.args_source is pytest.Config.ArgsSource.ARGS
+    if chosen or config.option.keyword or config.option.markexpr:
+        return 0
+    return 2 if len(os.sched_getaffinity(0)) > 1 else 0
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give kernel tests that measure to one process, in order, and the others module by module.
+
+    Groups of xdist's own (``--dist loadgroup``) would change the names of the tests.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class MeasuringApart(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            module = nodeid.partition("::")[0]
+            return "measuring" if measures(config.rootpath / module) else module
+
+    config.option.loadscopereorder = False
+    return MeasuringApart(config, log)
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    """Count them for the process that prints the summary, which xdist does not."""
+    for item in items[:1]:
+        output = getattr(item.config, "workeroutput", {})
+        output["deselected"] = output.get("deselected", 0) + len(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Show how many tests were deselected; it is the same number in each process."""
+    reporter = node.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter and not error:
+        left_out = node.workeroutput.get("deselected", 0)
+        reporter.stats["deselected"] = [SimpleNamespace() for _ in range(left_out)]
+
+
+# --- fixtures
 
 
 @pytest.fixture(scope="session")

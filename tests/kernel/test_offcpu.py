@@ -94,15 +94,15 @@ def test_a_block_longer_than_the_run_counts_as_long_as_the_run(agent: RealAgent)
 def test_on_the_whole_machine_a_task_that_slept_throughout_does_not_count(agent: RealAgent) -> None:
     """Those tasks are mostly daemons. In a scope they are what the run is to measure."""
     with program("blocked") as blocked:
-        blocked.work("sigwait")
+        blocked.work("locked")
         with agent.run() as everything:
             time.sleep(SECONDS)
         with agent.run(scope=blocked.scope) as scoped:
             time.sleep(SECONDS)
         os.kill(blocked.pid, signal.SIGUSR1)
         blocked.hear()
-    assert blocked_ms(everything.evidence, "rt_sigtimedwait") == 0
-    assert blocked_ms(scoped.evidence, "rt_sigtimedwait") >= SECONDS * 1000
+    assert blocked_ms(everything.evidence, "fcntl") == 0
+    assert blocked_ms(scoped.evidence, "fcntl") >= SECONDS * 1000
 
 
 def test_a_stopped_task_does_not_block(agent: RealAgent) -> None:

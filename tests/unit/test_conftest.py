@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,6 +52,24 @@ def test_of_each(transport):
     pass
 """
 
+PLACED_TEST = """
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+@pytest.mark.parametrize("number", range(4))
+def test_placed(number):
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "none")
+    with open("placed", "a") as placed:
+        print(worker, f"{Path(__file__).stem}-{number}", file=placed)
+
+@pytest.mark.thorough
+def test_left_out():
+    pass
+"""
+
 TOOL_TEST = """
 def test_present(tool):
     assert tool("env").endswith("/env")
@@ -60,11 +79,11 @@ def test_absent(tool):
 """
 
 
-def run_pytest(root: Path, **environment: str) -> str:
+def run_pytest(root: Path, *arguments: str, **environment: str) -> str:
     env = {k: v for k, v in os.environ.items() if not k.startswith(("CHAINBENCH_", "PYTEST_"))}
     # these tests need no plugin, and importing those that are installed takes a second
     environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    command = [sys.executable, "-m", "pytest", "-rs", "-p", "no:cacheprovider", "."]
+    command = [sys.executable, "-m", "pytest", "-rs", "-p", "no:cacheprovider", *arguments]
     done = subprocess.run(
         command, cwd=root, env=env | environment, capture_output=True, text=True, check=False
     )
@@ -112,11 +131,17 @@ def test_what_takes_long_is_left_out_and_counted(suite: Path, thorough: str, out
     assert outcome in run_pytest(suite, CHAINBENCH_THOROUGH=thorough)
 
 
+def test_what_may_run_beside_others_exists(pytestconfig: pytest.Config) -> None:
+    conftest: Any = pytestconfig.pluginmanager.get_plugin(str(CONFTEST))
+    modules = {file.stem for file in (CONFTEST.parent / "kernel").glob("test_*.py")}
+    assert modules >= conftest.BESIDE_OTHERS
+
+
 def test_what_is_left_selected_exists() -> None:
     """A parameter set that is renamed would otherwise be deselected like the others."""
     tests = CONFTEST.parent
     named = [
-        f"{function.name}[{keyword.value.value}]"
+        (file, f"{function.name}[{keyword.value.value}]")
         for file in tests.rglob("test_*.py")
         for function in ast.parse(file.read_text()).body
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
@@ -125,13 +150,17 @@ def test_what_is_left_selected_exists() -> None:
         for keyword in mark.keywords
         if isinstance(keyword.value, ast.Constant)
     ]
+    assert named
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
     collected = subprocess.run(
-        [*command, tests], cwd=tests.parent, capture_output=True, text=True, check=True
+        [*command, *{file for file, _ in named}],
+        cwd=tests.parent,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     names = {line.rpartition("::")[2] for line in collected.stdout.splitlines()}
-    assert named
-    assert not set(named) - names
+    assert not {name for _, name in named} - names
 
 
 def test_without_ebpf_kernel_tests_are_skipped_and_others_run(suite: Path) -> None:
@@ -142,6 +171,47 @@ def test_without_ebpf_kernel_tests_are_skipped_and_others_run(suite: Path) -> No
     output = run_pytest(suite)
     assert "1 passed, 1 skipped" in output
     assert "eBPF is out of reach" in output
+
+
+def run_in_two(suite: Path, *arguments: str) -> tuple[dict[str, list[str]], str]:
+    """Return which tests each process ran, in their order, and the last line of the output."""
+    for path in ("kernel/test_a", "kernel/test_b", "kernel/test_signals", "test_c", "test_d"):
+        (suite / f"{path}.py").write_text(PLACED_TEST)
+    output = run_pytest(suite, "-p", "xdist.plugin", "-n", "auto", *arguments)
+    placed: dict[str, list[str]] = {}
+    for line in (suite / "placed").read_text().splitlines():
+        worker, test = line.split()
+        placed.setdefault(worker, []).append(test)
+    return placed, output.splitlines()[-1]
+
+
+two_cpus = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one CPU, one process")
+
+
+@two_cpus
+def test_of_two_processes_one_runs_what_measures_in_order(suite: Path) -> None:
+    placed, last = run_in_two(suite)
+    assert placed.keys() == {"gw0", "gw1"}
+    measuring, other = sorted(placed.values())
+    in_order = [f"{module}-{number}" for module in ("test_a", "test_b") for number in range(4)]
+    assert measuring[:8] == in_order
+    assert other[:4] == [f"test_c-{number}" for number in range(4)]
+    assert "test_signals-3" in (measuring[-1], other[-1])
+    assert sum(map(len, placed.values())) == 20
+    assert "20 passed, 5 deselected" in last
+
+
+@two_cpus
+@pytest.mark.thorough(but="path")
+@pytest.mark.parametrize(
+    "chosen",
+    [["."], ["-k", "placed"], ["-m", "kernel or not kernel"]],
+    ids=["path", "name", "marker"],
+)
+def test_chosen_tests_run_in_one_process(suite: Path, chosen: list[str]) -> None:
+    placed, last = run_in_two(suite, *chosen)
+    assert placed.keys() == {"none"}
+    assert "20 passed, 5 deselected" in last
 
 
 @pytest.mark.parametrize(("required", "outcome"), [("0", "skipped"), ("1", "failed")])

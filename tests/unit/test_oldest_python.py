@@ -11,7 +11,7 @@ from typing import TypeGuard
 import pytest
 from fakes.imports import module_name, reachable, source_of
 
-FILES = [source_of(module) for module in reachable("agent.streams.compiler.compiler")]
+FILES = sorted(map(source_of, reachable("agent.streams.compiler.compiler")))
 
 
 def newer_needs(*files: Path) -> list[str]:

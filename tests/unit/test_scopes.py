@@ -133,7 +133,7 @@ def test_a_task_that_iterators_do_not_see_is_not_absent() -> None:
     assert refusal(ScopeNumbers("pid", 1), known()) == "process_not_shown"
 
 
-@pytest.mark.parametrize("pid", [1, OURSELVES, OURSELVES + 1])
+@pytest.mark.parametrize("pid", [1, OURSELVES, OURSELVES + 1], ids=["init", "ours", "a child"])
 def test_of_another_users_process_nothing_else_is_said(pid: int) -> None:
     """Whether it is the agent's, or hidden from iterators, is not for the user who asks."""
     identify = known(identity(OURSELVES + 1, parent=OURSELVES))

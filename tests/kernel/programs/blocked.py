@@ -8,15 +8,16 @@ is accounted under another reason.
 
 import contextlib
 import ctypes
+import fcntl
 import mmap
 import os
 import platform
 import signal
 import struct
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from fcntl import ioctl
 
 from protocol import say, wait
 
@@ -100,11 +101,11 @@ def page_fault(seconds: float) -> int:
     page = mmap.mmap(-1, mmap.PAGESIZE)
     address = ctypes.addressof(ctypes.c_char.from_buffer(page))
     handler = LIBC.syscall(USERFAULTFD, os.O_CLOEXEC)
-    ioctl(handler, UFFDIO_API, struct.pack("=QQQ", UFFD_API, 0, 0))
+    fcntl.ioctl(handler, UFFDIO_API, struct.pack("=QQQ", UFFD_API, 0, 0))
     area = struct.pack("=QQ", address, mmap.PAGESIZE)
-    ioctl(handler, UFFDIO_REGISTER, area + struct.pack("=QQ", REGISTER_MODE_MISSING, 0))
+    fcntl.ioctl(handler, UFFDIO_REGISTER, area + struct.pack("=QQ", REGISTER_MODE_MISSING, 0))
     fill = area + struct.pack("=QQ", 0, 0)
-    with after(seconds, lambda: ioctl(handler, UFFDIO_ZEROPAGE, fill)):
+    with after(seconds, lambda: fcntl.ioctl(handler, UFFDIO_ZEROPAGE, fill)):
         # ctypes releases the interpreter lock during the call, so the other thread can end it
         return timed(lambda: ctypes.memset(address, 1, 1))
 
@@ -115,10 +116,26 @@ def hold(seconds: float) -> int:
     return timed(lambda: os.read(0, 4096))
 
 
-def sigwait(seconds: float) -> int:
-    """Block until SIGUSR1, in a syscall that hardly any other task uses."""
-    say(since=time.monotonic_ns())
-    return timed(lambda: signal.sigwaitinfo({signal.SIGUSR1}))
+class Woken(Exception):
+    """SIGUSR1 has arrived."""
+
+
+def locked(seconds: float) -> int:
+    """Block until SIGUSR1, in a syscall that hardly any other task waits in: for a lock of ours."""
+
+    def wake(*_: object) -> None:
+        raise Woken
+
+    signal.signal(signal.SIGUSR1, wake)
+    whole = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+    # a lock of this kind belongs to the opening of a file, not to the process (fcntl(2))
+    with tempfile.TemporaryFile() as file, open(f"/proc/self/fd/{file.fileno()}", "r+b") as again:
+        fcntl.fcntl(file, fcntl.F_OFD_SETLK, whole)
+        since = time.monotonic_ns()
+        say(since=since)
+        with contextlib.suppress(Woken):
+            fcntl.fcntl(again, fcntl.F_OFD_SETLKW, whole)
+    return time.monotonic_ns() - since
 
 
 def stopped(seconds: float) -> int:
@@ -162,13 +179,12 @@ WAYS = {
     way.__name__: way
     for way in (
         *(futex, poll, nanosleep, clock_nanosleep, sleep),
-        *(read, page_fault, hold, sigwait, stopped, exited, spin, crashed),
+        *(read, page_fault, hold, locked, stopped, exited, spin, crashed),
     )
 }
 
 
 def main() -> None:
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     say()
     while True:
         way, _, seconds = wait().partition(" ")

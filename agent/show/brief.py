@@ -52,9 +52,6 @@ def subject(evidence: Mapping[str, Any], columns: int) -> list[str]:
 
 
 def where_it_went(evidence: Mapping[str, Any], columns: int, style: Style) -> list[str]:
-    """Return where the wall time went; nothing of a run of the whole machine, which has none."""
-    if mapping(evidence.get("scope")).get("kind") == "system":
-        return []
     lines = wall(evidence, columns)
     return titled(TITLE, lines, style) if lines else []
 

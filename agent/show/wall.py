@@ -46,10 +46,11 @@ HIDDEN = "the control groups above the agent's own are hidden from it"
 def wall(evidence: Mapping[str, Any], columns: int) -> list[str]:
     """Return a line, a bar for each state that there was, and what these consist of.
 
-    Nothing for evidence of earlier agents; the reason where it was not measured.
+    Nothing for evidence of earlier agents and for runs of the whole machine, which have none; the
+    reason where it was not measured.
     """
     found = mapping(evidence.get("wall"))
-    if not found:
+    if not found or mapping(evidence.get("scope")).get("kind") == "system":
         return []
     if found.get("available") is not True:
         return wrapped(

@@ -57,10 +57,12 @@ def test_it_is_shown_before_the_sections() -> None:
         assert text.index(TITLE) < text.index("fsync" if "fsync" in text else "futex")
 
 
-def test_a_run_of_the_whole_machine_is_not_told_in_short_that_it_has_none() -> None:
-    whole = evidence(wall={"available": False, "reason": "whole"}, scope={"kind": "system"})
+def test_a_run_of_the_whole_machine_is_not_told_that_it_has_none() -> None:
+    none = {"available": False, "reason": "a run of the whole machine has none"}
+    whole = evidence(wall=none, scope={"kind": "system"})
     assert TITLE not in brief(whole)
-    assert TITLE in render(whole)
+    assert TITLE not in render(whole)
+    assert TITLE in render(evidence(wall=none, scope={"kind": "pid"}))
 
 
 def life(name: str, **changes: Any) -> dict[str, Any]:

@@ -76,6 +76,15 @@ class Counts(Total):
 
 
 @dataclass(frozen=True, slots=True)
+class Parts(Counts):
+    """The same of parts that trade places: what was counted as one may turn out to be another."""
+
+    def not_below(self, earlier: Self) -> Self:
+        names = [*self.values, *(name for name in earlier.values if name not in self.values)]
+        return type(self)({n: max(self.values.get(n, 0), earlier.values.get(n, 0)) for n in names})
+
+
+@dataclass(frozen=True, slots=True)
 class Gauge(Total):
     """A value of the last run only."""
 

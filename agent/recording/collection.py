@@ -11,7 +11,6 @@ from agent.evidence.checks import Check, forks_check
 from agent.evidence.tasks import TaskTable
 from agent.model import Json
 from agent.sections.fold import SectionFold, Taker
-from agent.sections.offcpu.threads import ThreadBudgets
 from agent.sections.probes import DEFAULT_SECTIONS
 from agent.sections.registry import REGISTRY
 from agent.streams.collect import task_summaries
@@ -28,7 +27,6 @@ class Collection:
     def __init__(self, scoped: bool = False, sections: Sequence[str] = DEFAULT_SECTIONS) -> None:
         self.tasks = TaskTable()
         self.accounts = Accounts()
-        self.threads = ThreadBudgets()
         self.folds: dict[str, SectionFold] = {
             name: section.fold(scoped, self.tasks)
             for name, section in REGISTRY.items()
@@ -44,8 +42,6 @@ class Collection:
         """Fold a stream's words, in any shape; see layout.py for their contents."""
         if stream == STREAM_NUMBERS["exit"]:
             self.take_summaries(task_summaries.from_words(words))
-        elif stream == STREAM_NUMBERS["threads"]:
-            self.threads.take(task_summaries.reports_from_words(words))
         else:
             taker, fold = self._takers[stream]
             taker(fold, words)

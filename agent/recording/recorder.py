@@ -323,7 +323,6 @@ class Recorder:
             verdict = unavailable(run.failure.code, run.failure.message)
             return verdict, {}
         run.collection.take_summaries(stopped.summaries)
-        run.collection.threads.take(stopped.reports)
         verdict = self._judge(run, stopped)
         self._totals.finish(stopped.observed, run.collection)
         totals = run.collection.totals(stopped.observed, run.sections)

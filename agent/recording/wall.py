@@ -2,6 +2,7 @@
 
 from agent.recording.run import Run
 from agent.sections.offcpu import wall
+from agent.sections.offcpu.evidence import OffcpuFold
 from agent.sections.offcpu.metrics import wall_totals
 from agent.sections.offcpu.probe import WALL
 from agent.streams.collect.observed import Stopped
@@ -19,6 +20,9 @@ def conclude(run: Run, stopped: Stopped) -> None:
     found = wall.wall_of(stopped, run.arming.start_ns)
     run.wall = wall.evidence(found, throttled_ns=stopped.throttling.ns)
     if found is not None:
-        run.wall |= run.collection.threads.evidence()
+        fold = run.collection.folds["offcpu"]
+        assert isinstance(fold, OffcpuFold)
+        fold.threads.take(stopped.reports)
+        run.wall |= fold.threads.evidence()
         run.wall_totals = wall_totals(found.by_state)
         run.checks += wall.checks(found, stopped.wall_contradicted)

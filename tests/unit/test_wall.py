@@ -11,12 +11,23 @@ from agent.sections.offcpu import wall
 from agent.sections.offcpu.layout import (
     WALL_BEGUN,
     WALL_BLOCKED,
+    WALL_ENDED,
     WALL_EXECED,
+    WALL_HEAD,
+    WALL_PHASE,
     WALL_RUNNABLE,
     WALL_RUNNING,
     WALL_STOPPED,
 )
-from agent.sections.offcpu.wall import END_DTYPE, PHASE_SHIFT, WallTime, read_wall
+from agent.sections.offcpu.metrics import WALL, wall_totals
+from agent.sections.offcpu.wall import (
+    END_DTYPE,
+    HEAD_DTYPE,
+    PHASE_SHIFT,
+    ROW_DTYPE,
+    WallTime,
+    read_wall,
+)
 from agent.streams.shared import layout
 from agent.streams.supervisor.armed import WallLook
 
@@ -158,6 +169,70 @@ def test_what_ended_the_time_that_all_were_blocked() -> None:
         {"reason": "unknown", "command": "make", "ms": 0.0004, "count": 1},
     ]
     assert evidence["blocked_other_ms"] == 0.0001
+
+
+def running(table: Any, since: int, state: str = "blocked") -> Any:
+    """Have the state that was closed last in the table, of 0 ns, be open."""
+    (head,) = table[:WALL_HEAD].view(HEAD_DTYPE)
+    head["word"], head["phase_ns"][WALL_ENDED] = WALL_EXECED << WALL_PHASE, 0
+    rows = table[WALL_HEAD:].view(ROW_DTYPE)
+    rows["ns"][1, WALL_EXECED, wall.NAMES[state]] -= since
+    rows["open"][1, WALL_EXECED, wall.NAMES[state]] += 1
+    return table
+
+
+def test_the_states_of_a_run_in_progress() -> None:
+    table = wall_table(
+        begun=START, execed=2 * START, ended=4 * START, computing=START, blocked=START
+    )
+    assert wall.so_far(table, STOP) == dict.fromkeys(wall.NAMES, 0) | {
+        "computing": START,
+        "blocked": START,
+    }
+    found = wall.so_far(running(table, since=4 * START), STOP)
+    assert found is not None
+    assert (found["computing"], found["blocked"]) == (START, START + STOP - 4 * START)
+    assert sum(found.values()) == STOP - 2 * START
+
+
+def test_what_metrics_have_shown_is_not_taken_back() -> None:
+    """Time that was counted as waiting may turn out to have been computing; the rest goes on."""
+    shown = wall_totals({"computing": 10, "waiting_for_cpu": 30})[WALL.name]
+    later = wall_totals({"computing": 25, "waiting_for_cpu": 20, "blocked": 5})[WALL.name]
+    assert (
+        later.not_below(shown)
+        == wall_totals({"computing": 25, "waiting_for_cpu": 30, "blocked": 5})[WALL.name]
+    )
+
+
+def test_before_its_exec_nothing_is_known_of_a_run_in_progress() -> None:
+    table = wall_table(begun=START, ended=STOP, computing=STOP - START)
+    assert wall.so_far(table, STOP) is None
+
+
+@pytest.mark.parametrize("torn", range(1, 4))
+def test_a_change_of_the_state_that_was_read_in_part(torn: int) -> None:
+    """The kernel side writes four numbers, one after the other, as the state changes."""
+    table = wall_table(
+        begun=START, execed=2 * START, ended=4 * START, computing=START, blocked=START
+    )
+    row = running(table, since=4 * START)[WALL_HEAD:].view(ROW_DTYPE)[0]
+    changed = 5 * START
+    steps = [
+        ("ns", "blocked", changed),
+        ("ns", "computing", -changed),
+        ("open", "blocked", -1),
+        ("open", "computing", 1),
+    ]
+    assert wall.so_far(table, STOP) is not None
+    for field, state, by in steps[:torn]:
+        row[field][WALL_EXECED, wall.NAMES[state]] += by
+    assert wall.so_far(table, STOP) is None
+    for field, state, by in steps[torn:]:
+        row[field][WALL_EXECED, wall.NAMES[state]] += by
+    found = wall.so_far(table, STOP)
+    assert found is not None
+    assert found["computing"] == START + STOP - changed
 
 
 def test_which_commands_had_the_cpu() -> None:

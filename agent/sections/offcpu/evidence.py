@@ -1,29 +1,42 @@
 """Off-CPU time: blocked time by reason and state, and on request by kernel function."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import ClassVar
 
 from agent.evidence.accounts import Accounts
 from agent.evidence.checks import Check, cpu_check, lifetimes_check, scheduler_checks
+from agent.evidence.tasks import TaskTable
 from agent.model import Json
-from agent.sections.fold import SectionFold, milliseconds
+from agent.sections.fold import SectionFold, Taker, milliseconds
+from agent.sections.offcpu.reasons import reason_name
+from agent.sections.offcpu.threads import ThreadBudgets
 from agent.sections.offcpu.wait_functions import wait_functions
 from agent.streams.collect.observed import Stopped
 from agent.streams.collect.tables import Blocked, Stops
+from agent.streams.collect.task_summaries import reports_from_words
+from agent.streams.drain.batches import Words
 from agent.streams.shared.kernel_counts import Edge
 from agent.streams.shared.layout import (
     REASON_KERNEL_THREAD,
-    REASON_NAMES,
     STOP_FROZEN,
     STOP_SIGNAL,
     STOP_TRACED,
 )
-from agent.streams.shared.syscall_names import syscall_name
 
 TOP_REASONS = 10
 
 
 class OffcpuFold(SectionFold):
-    """Fold without events: the kernel side sums blocked intervals (struct cpu_counters)."""
+    """The kernel side sums blocked intervals (struct cpu_counters): the events are of threads."""
+
+    def __init__(self, scoped: bool, tasks: TaskTable) -> None:
+        super().__init__(scoped, tasks)
+        self.threads = ThreadBudgets()
+
+    def take(self, words: Words) -> None:
+        self.threads.take(reports_from_words(words))
+
+    takes: ClassVar[Mapping[str, Taker]] = {"threads": take}
 
     def evidence(self, stopped: Stopped, armed: Sequence[str]) -> Json:
         observed = stopped.observed
@@ -90,8 +103,3 @@ def _stopped(stops: Stops) -> Json:
             "frozen_ms": by_kind[STOP_FROZEN],
         },
     }
-
-
-def reason_name(reason: int) -> str:
-    """Return the syscall's name, or the name of a reason that is not a syscall."""
-    return REASON_NAMES.get(reason) or syscall_name(reason)

@@ -9,8 +9,8 @@ import numpy as np
 from agent.evidence.tasks import numbers
 from agent.model import Json
 from agent.sections.fold import milliseconds
-from agent.sections.offcpu.evidence import reason_name
 from agent.sections.offcpu.layout import WALL_THREAD_SHIFT
+from agent.sections.offcpu.reasons import reason_name
 from agent.streams.collect.task_summaries import Reports, command
 from agent.streams.shared.layout import (
     SLOT_INTERRUPTIBLE,

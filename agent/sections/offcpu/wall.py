@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from agent.evidence.checks import Check
 from agent.model import Json
 from agent.sections.fold import milliseconds
-from agent.sections.offcpu.evidence import reason_name
 from agent.sections.offcpu.layout import (
     WALL_BEGUN,
     WALL_COUNTS,
@@ -30,6 +29,7 @@ from agent.sections.offcpu.layout import (
     WALL_ROW,
     WALL_STATES,
 )
+from agent.sections.offcpu.reasons import reason_name
 from agent.streams.collect.observed import Stopped
 from agent.streams.collect.task_summaries import command
 
@@ -45,6 +45,9 @@ NAMES = {
 
 TOP = 20
 UNSEEN_BOUND, UNSEEN_SLACK_NS = 0.01, 1_000_000
+READINGS = 10
+CLOCKS_APART_NS = 1_000_000
+"""A state that was read whole is not below 0 by as much."""
 
 OF_THE_WHOLE_MACHINE = "a run of the whole machine has none: some task of it computes at any moment"
 SWITCHED_OFF = 'the run was started with "wall": false'
@@ -187,6 +190,30 @@ def read_wall(
         tasks=tuple(_field(word, *bounds) for bounds in _bounds()),
         units=_count_units(units),
     )
+
+
+def so_far(table: NDArray[np.uint8], now_ns: int) -> dict[str, int] | None:
+    """Return the time of each state of a run whose command was executed, up to now or its end.
+
+    None for other runs: it is not known yet whether their wall time has begun. Also if no reading
+    was whole: programs write to the table meanwhile. A change of the state that was read in part
+    shows in a sum that is not the time that has passed, or in a state that is far below 0.
+    """
+    for _ in range(READINGS):
+        copied = table.copy()
+        (head,) = copied[:WALL_HEAD].view(HEAD_DTYPE)
+        rows = copied[WALL_HEAD:].view(ROW_DTYPE)
+        began, ended = (int(head["phase_ns"][phase]) for phase in (WALL_EXECED, WALL_ENDED))
+        if not began:
+            return None
+        # of the state that holds now, only its beginning has been subtracted
+        now = np.int64(now_ns)
+        ns = rows["ns"].sum(axis=0)[WALL_EXECED] + rows["open"].sum(axis=0)[WALL_EXECED] * now
+        by_state = {name: int(ns[state]) for name, state in NAMES.items()}
+        lasted = (ended or now_ns) - began
+        if sum(by_state.values()) == lasted and min(by_state.values()) > -CLOCKS_APART_NS:
+            return by_state
+    return None
 
 
 def _unseen(counts: Mapping[str, int], waiting: int, arrivals: int) -> int:

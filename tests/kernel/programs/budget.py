@@ -51,7 +51,7 @@ def phases(path):
     slept = timed(time.sleep, SLEEPING)
     synced = timed(sync, path + ".data")
     os.unlink(path + ".data")
-    return {"slept_ms": slept, "synced_ms": synced}
+    return {"wanted_ms": SLEEPING * 1000, "slept_ms": slept, "synced_ms": synced}
 
 
 def loop(path):

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from agent.model import Json
 from agent.run.budget import BLOCKED_UNTIL, COMPUTING, FOR_BUSY_CPU, FOR_IDLE_CPU, STOPPED, Budget
 from agent.run.differences import (
+    FEW,
     HALF,
     MOST,
     Of,
@@ -213,10 +214,19 @@ def _is_competition(sides: Sides) -> bool:
     return (
         sides.part == FOR_BUSY_CPU
         and sides.has_no_share(cpu, part(FOR_BUSY_CPU))
-        and sides.has_no_share(blocks, part(FOR_BUSY_CPU))
+        and not _wants_cpu_more_often(sides)
         and sides.stayed(throttled)
         and sides.stayed(stolen)
     )
+
+
+def _wants_cpu_more_often(sides: Sides) -> bool:
+    """Whether a quarter of its waits for a CPU, or more, come of being blocked more often.
+
+    Or that is not known.
+    """
+    blocked, waited = sides.medians(blocks), sides.medians(waits)
+    return blocked is None or waited is None or blocked[1] - blocked[0] > FEW * waited[1]
 
 
 def _is_wakeups(sides: Sides) -> bool:

@@ -150,8 +150,9 @@ CASES: list[tuple[str | None, dict[str, Any], dict[str, Any]]] = [
     (None, {}, {"busy": 80.0, "stolen": 40}),
     (None, {}, {"computing": 60.0, "busy": 80.0}),
     ("competition for the CPU", {"blocks": 0}, {"busy": 80.0, "blocks": 0}),
+    ("competition for the CPU", {"blocks": 0}, {"busy": 80.0, "blocks": 1}),
     # each of many short waits for a disk, for example, is followed by one for the CPU
-    (None, {}, {"busy": 80.0, "blocks": 300}),
+    (None, {}, {"busy": 80.0, "blocks": 300, "waits": 310}),
     (None, {}, {"busy": 80.0, "blocks": None}),
     # programs
     (

@@ -12,11 +12,12 @@ run:
 	@tools/setup run
 	@.venv/bin/chainbench-agent demo
 
-# A stale build/ would put deleted modules into the wheel.
+# A stale build/ would put deleted modules into the wheel. The tests' environment is made while types
+# are checked; pytest ends last, so that its summary line is the last one of all three.
 test:
 	@tools/setup test
 	@rm -rf build
-	@.venv/bin/tox run
+	@.venv/bin/tox run-parallel --parallel-live --parallel-no-spinner
 
 bench:
 	@tools/setup bench

@@ -25,9 +25,11 @@ LONGER_MS = 40
 FEW = 10
 TRIES = 3
 LEAST, MOST = 30, 40_000
-MOST_BLOCKS = (around.FILE_MB << 20) // PAGESIZE - FEW
+BLOCK = 1 << 17
+"""Bytes of a read that takes a disk longer than it takes the CPU."""
 TURNS = 500
-READS, READS_PER_S = 40, 200
+READS, READS_PER_S = 30, 200
+"""The kernel throttles by slices of a tenth of a second: this is one and a half."""
 
 
 class Commands(NamedTuple):
@@ -125,13 +127,18 @@ def page_faults() -> Iterator[Commands]:
 
 @contextmanager
 def page_faults_from_disk() -> Iterator[Commands]:
+    """Read mapped pages that are in the page cache, and such that are not.
+
+    They are a loop device's: it works while the program waits, and takes none of its CPU time.
+    """
     with folder() as name:
         cached, evicted = (around.written_file(name / file) for file in ("cached", "evicted"))
-        pages = _lasting("read", evicted, most=MOST_BLOCKS)
-        yield Commands(
-            one_cause("read_mapped", pages, cached, "yes"),
-            one_cause("read_mapped", pages, evicted, "no"),
-        )
+        with around.loop_device(cached) as first, around.loop_device(evicted) as second:
+            pages = _lasting("read", second, PAGESIZE, most=around.FILE_BYTES // PAGESIZE)
+            yield Commands(
+                one_cause("read_mapped", pages, first, "yes"),
+                one_cause("read_mapped", pages, second, "no"),
+            )
 
 
 @contextmanager
@@ -145,8 +152,8 @@ def syncs() -> Iterator[Commands]:
 def reads() -> Iterator[Commands]:
     with folder() as name:
         file = around.written_file(name / "file")
-        blocks = _lasting("read", file, most=MOST_BLOCKS)
-        yield _both(lambda n: one_cause("read", n, file), FEW, FEW + blocks)
+        blocks = _lasting("read", file, BLOCK, most=around.FILE_BYTES // BLOCK - FEW)
+        yield _both(lambda n: one_cause("read", n, file, BLOCK), FEW, FEW + blocks)
 
 
 @contextmanager
@@ -159,7 +166,7 @@ def slow_disk() -> Iterator[Commands]:
             around.io_group("quick", None, file) as quick,
             around.io_group("slow", READS_PER_S, file) as slow,
         ):
-            work = one_cause("read", READS, device)
+            work = one_cause("read", READS, device, PAGESIZE)
             yield Commands(member_of(quick, work), member_of(slow, work))
 
 
@@ -266,6 +273,7 @@ PAIRS = (
         "maps a file that is not in the page cache",
         "page faults",
         page_faults_from_disk,
+        around.needs_loop_device,
     ),
     Pair("stopped", f"stopped for {LONGER_MS} ms longer", "stopped", stopped),
     Pair(

@@ -22,7 +22,7 @@ STOPPED_STATE = "T"
 """As in proc(5)."""
 POLL_S = 0.001
 PATIENCE_S = 5.0
-FILE_MB = 16
+FILE_BYTES = 1 << 26
 QUOTA_US, PERIOD_US = 8_000, 20_000
 SPIN = (sys.executable, "-ISc", "while True: pass")
 IO_CGROUPS = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup/blkio"))
@@ -38,7 +38,7 @@ def folder() -> Iterator[Path]:
 def written_file(path: Path) -> Path:
     """Write a file that is in the page cache, and on the disk."""
     with path.open("wb") as file:
-        file.write(os.urandom(FILE_MB << 20))
+        file.write(os.urandom(FILE_BYTES))
         file.flush()
         os.fsync(file.fileno())
     return path
@@ -211,21 +211,31 @@ def _wake(server: socket.socket) -> None:
 
 @contextmanager
 def loop_device(file: Path) -> Iterator[Path]:
-    """Attach a file to a free loop device that reads it past the page cache."""
+    """Attach a file to a free loop device that reads it past the page cache.
+
+    The device's own page cache is filled, and kept for as long as somebody has the device open.
+    """
     losetup = ("losetup", "--show", "--direct-io=on", "-f", str(file))
     node = run_for_output(losetup).strip()
     try:
-        yield Path(node)
+        with open(node, "rb") as device:
+            while device.read(1 << 20):
+                pass
+            yield Path(node)
     finally:
         run_for_output(("losetup", "-d", node))
 
 
-def needs_slow_disk() -> Missing | None:
+def needs_loop_device() -> Missing | None:
     if os.geteuid() != 0:
         return Missing("a loop device needs root", "run the suite with sudo")
+    return missing_tool("losetup", "mount")
+
+
+def needs_slow_disk() -> Missing | None:
     if _io_cgroups() is None:
         return Missing("no controller of cgroups here throttles block I/O")
-    return missing_tool("losetup", "mount")
+    return needs_loop_device()
 
 
 def _io_cgroups() -> Path | None:

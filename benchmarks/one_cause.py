@@ -72,12 +72,12 @@ def touch(pages: str) -> None:
         memory[::PAGE] = b"x" * int(pages)
 
 
-def read(blocks: str, file: str) -> None:
+def read(blocks: str, file: str, size: str) -> None:
     """Read so many blocks past the page cache."""
     descriptor = os.open(file, os.O_RDONLY | os.O_DIRECT)
-    buffer = mmap.mmap(-1, PAGE)
+    buffer = mmap.mmap(-1, int(size))
     for block in range(int(blocks)):
-        os.preadv(descriptor, [buffer], block * PAGE)
+        os.preadv(descriptor, [buffer], block * int(size))
 
 
 def read_mapped(pages: str, file: str, cached: str) -> None:

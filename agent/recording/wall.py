@@ -23,6 +23,8 @@ def conclude(run: Run, stopped: Stopped) -> None:
         fold = run.collection.folds["offcpu"]
         assert isinstance(fold, OffcpuFold)
         fold.threads.take(stopped.reports)
-        run.wall |= fold.threads.evidence()
+        streams = stopped.observed.streams
+        lost = streams["threads"].lost if "threads" in streams else 0
+        run.wall |= fold.threads.evidence(lost)
         run.wall_totals = wall_totals(found.by_state)
         run.checks += wall.checks(found, stopped.wall_contradicted)

@@ -181,6 +181,13 @@ def test_execs_and_exits_find_room_in_full_buffers(small: Launched, transport: s
         assert counts["lost"] == 0
         assert counts["received"] >= EXECS
     assert counts_of(run.evidence)["folded"] > TURNS
+    # reports of threads take none of that room: they are lost, and that is said
+    reports, by_thread = counts_of(run.evidence, "threads"), run.evidence["wall"]["by_thread"]
+    assert reports["produced"] == counts_of(run.evidence, "exit")["produced"]
+    assert reports["lost"] > 0
+    assert by_thread["threads"] >= reports["received"]
+    assert by_thread["lost"] == reports["lost"]
+    assert "lost" in reasons(run.evidence)
 
 
 @pytest.mark.thorough(but="ring-8 KiB")

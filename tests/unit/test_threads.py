@@ -1,5 +1,6 @@
 """The budgets of threads, and by command, from reports as the kernel side writes them."""
 
+import os
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ from fakes.task_summaries import LIFE_NS, reports
 
 from agent.model import Json
 from agent.sections.offcpu.threads import MAX_COMMANDS, OTHER, TOP, ThreadBudgets
-from agent.streams.collect.task_summaries import reports_from_words
+from agent.streams.collect.task_summaries import from_file, reports_from_words
 from agent.streams.shared.layout import (
     REASON_KERNEL_THREAD,
     REASON_PAGE_FAULT,
@@ -91,7 +92,7 @@ def test_a_thread_without_a_row() -> None:
 def test_a_thread_that_was_reported_before_is_not_another_one() -> None:
     """On its way to its last switch it has a slot again, and neither an origin nor a row."""
     evidence = found({**NO_ROW, "born_ns": 0})
-    assert evidence["by_thread"] == {"top": [], "threads": 0, "without_reasons": 0}
+    assert evidence["by_thread"] == {"top": [], "threads": 0, "without_reasons": 0, "lost": 0}
 
 
 def test_by_command() -> None:
@@ -143,3 +144,15 @@ def test_in_whatever_portions_they_arrive() -> None:
     for cut in (words[: 32 * 7], words[32 * 7 :]):
         apart.take(reports_from_words(cut))
     assert apart.evidence() == found(*rows)
+
+
+@pytest.mark.parametrize("are_reports", [True, False])
+def test_the_file_of_those_that_are_alive_at_the_stop(are_reports: bool) -> None:
+    """A row that was not written to its end is left out."""
+    alive = reports({"tid": 1}, {"tid": 2})
+    fd = os.memfd_create("summaries")
+    os.write(fd, (alive if are_reports else alive["summary"].copy()).tobytes() + b"cut")
+    os.lseek(fd, 0, os.SEEK_SET)
+    found, of_threads = from_file(fd, are_reports)
+    assert found["tid"].tolist() == [1, 2]
+    assert of_threads["row"]["tid"].tolist() == ([1, 2] if are_reports else [])

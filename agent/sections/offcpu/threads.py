@@ -105,9 +105,12 @@ class ThreadBudgets:
             self.without_reasons += int(report["row"]["tid"]) != tid
             self._add(_Thread(tid, local_tid, command(summary["comm"]), budget_of(report)))
 
-    def evidence(self) -> Json:
-        """Return the two fields of ``wall``."""
-        return {"by_thread": self._by_thread(), "by_command": self._by_command()}
+    def evidence(self, lost: int = 0) -> Json:
+        """Return the two fields of ``wall``. ``lost``: reports that did not arrive."""
+        return {
+            "by_thread": {**self._by_thread(), "lost": lost},
+            "by_command": self._by_command(),
+        }
 
     def _by_thread(self) -> Json:
         """Return the threads that lived longest, the longest first, and how many there were."""

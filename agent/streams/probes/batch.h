@@ -12,8 +12,9 @@
 
 /*
  * Whose events may fill the transport. Those that can be folded in the kernel instead (folded.h)
- * leave a quarter of it to all others. Perf buffers do not say how full they are, so there the
- * others have buffers of their own.
+ * leave a quarter of it to all others, and so do reports of threads (threads.h), which only add to
+ * what the summaries of exits say. Perf buffers do not say how full they are, so there the others have
+ * buffers of their own.
  */
 #define FOLDABLE true
 #define RARE false
@@ -59,18 +60,23 @@ inline_always bool hand_over(void *ctx, struct batch *batch, bool foldable)
  * batch that could not be handed over stays and is tried again with the next event, so its
  * events are late but not lost.
  */
-inline_always u64 *event_room(void *ctx, struct batch *batch, u32 words)
+inline_always u64 *room_or_lost(void *ctx, struct batch *batch, u32 words, bool foldable)
 {
 	u32 used = batch->words;
 
 	if (rarely(used >= BATCH_WORDS)) {
-		if (!hand_over(ctx, batch, RARE)) {
+		if (!hand_over(ctx, batch, foldable)) {
 			batch->lost++;
 			return NULL;
 		}
 		used = 0;
 	}
 	return &batch->events[used & (BATCH_WORDS - words)];
+}
+
+inline_always u64 *event_room(void *ctx, struct batch *batch, u32 words)
+{
+	return room_or_lost(ctx, batch, words, RARE);
 }
 
 /* The same for an event of a stream that can be folded; after NULL the caller has to do that. */

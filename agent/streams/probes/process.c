@@ -60,7 +60,7 @@ inline_always void stream_report(void *ctx, u64 task, const struct task_slot *sl
 #if MEASURES_WALL
 	struct batch *batch = batch_of(STREAM_THREADS);
 	struct thread_report *report =
-		(struct thread_report *)event_room(ctx, batch, WALL_REPORT_WORDS);
+		(struct thread_report *)room_or_lost(ctx, batch, WALL_REPORT_WORDS, FOLDABLE);
 
 	if (report) {
 		summarize_task(&report->summary, task, slot, bpf_ktime_get_ns());

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from agent.overhead.protocols import Missing
 from agent.overhead.workloads import last_cpu, run_for_output
 from benchmarks import cause_surroundings as around
-from benchmarks.cause_surroundings import folder, member_of
+from benchmarks.cause_surroundings import folder
 
 PROGRAM = (sys.executable, "-IS", str(Path(__file__).with_name("one_cause.py")))
 LONGER_MS = 40
@@ -158,16 +158,18 @@ def reads() -> Iterator[Commands]:
 
 @contextmanager
 def slow_disk() -> Iterator[Commands]:
-    """Read from a loop device, whose file's disk is throttled for one of two cgroups."""
-    with folder() as name:
+    """Read from a loop device, whose file's disk is throttled for a while, or is not."""
+    with folder() as name, around.io_group() as group:
         file = around.written_file(name / "file")
         with (
             around.loop_device(file) as device,
-            around.io_group("quick", None, file) as quick,
-            around.io_group("slow", READS_PER_S, file) as slow,
+            around.slow_or_quick(group, file, READS_PER_S) as socket,
         ):
-            work = one_cause("read", READS, device, PAGESIZE)
-            yield Commands(member_of(quick, work), member_of(slow, work))
+            quick, slow = (
+                one_cause("read_limited", READS, device, PAGESIZE, socket, how)
+                for how in ("quick", "slow")
+            )
+            yield Commands(quick, slow, group)
 
 
 @contextmanager

@@ -206,7 +206,7 @@ def _wake(server: socket.socket) -> None:
         server.shutdown(socket.SHUT_RDWR)
 
 
-# --- a disk that is slow for one of two groups of processes
+# --- a disk that is slow for a group of processes
 
 
 @contextmanager
@@ -249,18 +249,34 @@ def _io_cgroups() -> Path | None:
 
 
 @contextmanager
-def io_group(name: str, reads_per_s: int | None, on: Path) -> Iterator[Path]:
-    """Make a cgroup whose processes may read so often from the disk that holds a file.
-
-    Not from the loop device above it: requests are not made before they are let through, so it is
-    the loop device's requests that take longer.
-    """
+def io_group() -> Iterator[Path]:
+    """Make a cgroup whose block I/O can be throttled."""
     parent = _io_cgroups()
     if parent is None:
         raise FileNotFoundError("no controller of cgroups here throttles block I/O")
-    with _cgroup(parent, name) as path:
-        if reads_per_s is not None:
-            _limit(path, _whole_disk(on), reads_per_s)
+    with _cgroup(parent, "io") as path:
+        yield path
+
+
+@contextmanager
+def slow_or_quick(group: Path, file: Path, reads_per_s: int) -> Iterator[Path]:
+    """Limit how often a cgroup may read the disk of a file whenever that was asked for (``slow``).
+
+    Not the loop device above it: requests are not made before they are let through, so it is the
+    loop device's requests that take longer. Setting a limit begins a new slice of time; otherwise
+    what was not read in the last one may be added.
+    """
+    disk = _whole_disk(file)
+
+    def serve(asked: bytes) -> None:
+        is_slow = asked == b"slow"
+        if (group / "io.max").exists():
+            (group / "io.max").write_text(f"{disk} riops={reads_per_s if is_slow else 'max'}")
+        else:
+            limits = group / "blkio.throttle.read_iops_device"
+            limits.write_text(f"{disk} {reads_per_s if is_slow else 0}")
+
+    with _answering(serve) as path:
         yield path
 
 
@@ -272,13 +288,6 @@ def _cgroup(parent: Path, name: str) -> Iterator[Path]:
         yield path
     finally:
         path.rmdir()
-
-
-def _limit(path: Path, disk: str, reads_per_s: int) -> None:
-    if (path / "io.max").exists():
-        (path / "io.max").write_text(f"{disk} riops={reads_per_s}")
-    else:
-        (path / "blkio.throttle.read_iops_device").write_text(f"{disk} {reads_per_s}")
 
 
 def _whole_disk(file: Path) -> str:

@@ -80,6 +80,13 @@ def read(blocks: str, file: str, size: str) -> None:
         os.preadv(descriptor, [buffer], block * int(size))
 
 
+def read_limited(blocks: str, file: str, size: str, path: str, how: str) -> None:
+    """Read from a disk that is slow or quick; ``how``: which of them."""
+    _ask(path, how)
+    read(blocks, file, size)
+    _ask(path, "quick")
+
+
 def read_mapped(pages: str, file: str, cached: str) -> None:
     """Read so many pages of a file through a mapping."""
     descriptor = os.open(file, os.O_RDONLY)
@@ -144,7 +151,18 @@ def _child(work: Callable[[], None]) -> int:
 WAYS: dict[str, Callable[..., None]] = {
     way.__name__: way
     for way in (
-        *(compute, compute_limited, at_once, sleep, sync, lock, touch, read, read_mapped),
+        *(
+            compute,
+            compute_limited,
+            at_once,
+            sleep,
+            sync,
+            lock,
+            touch,
+            read,
+            read_limited,
+            read_mapped,
+        ),
         *(pingpong, ask, stop),
     )
 }

@@ -35,6 +35,8 @@ EDGES = {
 }
 LEAST_SHARE = 0.0005
 """Smaller parts are not worth a word; the states are all shown if they are not 0."""
+LIVES = 3
+"""Threads or commands that are shown; `show --all` has the rest."""
 LEAST_PART = 0.01
 """The same of the life of a thread."""
 LONGEST_CGROUP = 60
@@ -108,13 +110,13 @@ def _budgets(found: Mapping[str, Any], columns: int) -> list[str]:
     Nothing for a single thread, whose life is what the states above tell of.
     """
     by_command, by_thread = (mapping(found.get(n)) for n in ("by_command", "by_thread"))
-    shown, which = rows(by_command.get("top")), "the threads of each command, in sum"
+    shown, which = rows(by_command.get("top")), "the threads of each command, in sum:"
     if len(shown) == 1:
-        shown, which = rows(by_thread.get("top")), "each of the threads that lived longest"
+        shown, which = rows(by_thread.get("top")), "the threads that lived longest:"
     if len(shown) < 2:
         return []
-    lines = wrapped(f"what {which}, did with their time in the run:".split(" "), columns, " ")
-    for row in shown[:FEW]:
+    lines = [which]
+    for row in shown[:LIVES]:
         lines += named(_name(row), _life(row), columns)
     return lines
 

@@ -6,6 +6,7 @@ from agent.cli.measuring import add_measuring_options, measuring_options
 from agent.cli.parser import Commands
 from agent.cli.series import add_series_options, plan_of
 from agent.cli.values import dataset_file, user
+from agent.run.labels import CommitHere
 from agent.run.options import Options
 
 
@@ -46,26 +47,25 @@ def add(commands: Commands) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from agent.run.command import run_command
-
     if options.dataset_file is not None and options.dataset is not None:
         options.parser.error("--dataset and --dataset-file exclude each other")
-    if plan := plan_of(options):
+    plan = plan_of(options)
+    if not plan and not options.workload:
+        options.parser.error("there is no command: chainbench-agent run -- COMMAND")
+    # git answers while the rest is imported
+    commit = CommitHere() if options.commit is None else None
+    if plan:
         from agent.run.series import run_series
 
-        return run_series(plan, _measured(options))
-    if not options.workload:
-        options.parser.error("there is no command: chainbench-agent run -- COMMAND")
-    return run_command(options.workload, _measured(options))
+        return run_series(plan, _measured(options, commit))
+    from agent.run.command import run_command
+
+    return run_command(options.workload, _measured(options, commit))
 
 
-def _measured(options: argparse.Namespace) -> Options:
+def _measured(options: argparse.Namespace, commit: CommitHere | None) -> Options:
     """Return what to measure; labels that can be found out have their values."""
-    from agent.run.labels import commit_here
-
     measured = measuring_options(options)
-    found = {"dataset": options.dataset_file or ""}
-    if options.commit is None:
-        found["commit"] = commit_here()
+    found = {"dataset": options.dataset_file or "", "commit": commit.answer() if commit else ""}
     labels = {name: value for name, value in found.items() if value}
     return measured._replace(start={**measured.start, **labels}, user=options.user)

@@ -256,7 +256,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
 
     monkeypatch.setattr("agent.run.command.run_command", take)
     monkeypatch.setattr("agent.run.record.record", take)
-    monkeypatch.setattr("agent.run.labels.commit_here", str)
+    monkeypatch.setattr("agent.run.labels.CommitHere.answer", lambda asked: "")
     monkeypatch.delenv("CHAINBENCH_AGENT", raising=False)
     return seen
 

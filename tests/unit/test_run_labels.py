@@ -13,7 +13,8 @@ from fakes.run_agent import RunAgent
 from fakes.run_command import environment, finished, line
 
 from agent.model import Labels
-from agent.run.labels import commit_here
+from agent.run import labels
+from agent.run.labels import CommitHere
 from agent.words import LABEL_NAMES
 
 pytestmark = pytest.mark.usefixtures("as_from_a_shell")
@@ -70,7 +71,7 @@ def test_nothing_outside_of_a_tree(
     assert "commit" not in started(agent, tmp_path)
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".git").write_text("gitdir: /no/such\n")
-    assert commit_here() == ""
+    assert CommitHere().answer() == ""
 
 
 def test_nothing_before_the_first_commit_and_without_git(
@@ -78,13 +79,13 @@ def test_nothing_before_the_first_commit_and_without_git(
 ) -> None:
     git(tmp_path, "init", "-q")
     monkeypatch.chdir(tmp_path)
-    assert commit_here() == ""
+    assert CommitHere().answer() == ""
     (tmp_path / "file").touch()
     git(tmp_path, "add", "file")
     git(tmp_path, "commit", "-qm", "one")
-    assert len(commit_here()) == 40
+    assert len(CommitHere().answer()) == 40
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert commit_here() == ""
+    assert CommitHere().answer() == ""
 
 
 def test_the_callers_variables_of_git_choose_no_tree(
@@ -92,7 +93,7 @@ def test_the_callers_variables_of_git_choose_no_tree(
 ) -> None:
     monkeypatch.chdir(tree)
     monkeypatch.setenv("GIT_DIR", "/no/such")
-    assert len(commit_here()) == 40
+    assert len(CommitHere().answer()) == 40
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become other users")
@@ -111,7 +112,7 @@ def test_root_runs_no_command_of_another_users_tree(
     for folder in tree.parents[:2]:
         folder.chmod(0o755)
     monkeypatch.chdir(tree)
-    assert len(commit_here()) in (40, 46)
+    assert len(CommitHere().answer()) in (40, 46)
     assert set(seen.read_text().split()) <= {str(owner)} if seen.exists() else True
 
 
@@ -146,3 +147,17 @@ def test_it_is_one_or_the_other(agent: RunAgent, tmp_path: Path) -> None:
 
 def test_a_client_knows_the_names_of_all_labels() -> None:
     assert tuple(field.name for field in fields(Labels)) == LABEL_NAMES
+
+
+def test_a_git_that_does_not_answer_is_not_waited_for(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tree)
+    slow = tree / "git"
+    slow.write_text("#!/bin/sh\nexec sleep 60\n")
+    slow.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tree}:{os.environ['PATH']}")
+    monkeypatch.setattr(labels, "PATIENCE_S", 0.1)
+    assert CommitHere().answer() == ""
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)

@@ -13,7 +13,8 @@ modules in tests/fakes (``from fakes.name import thing``).
 
 With ``-n auto`` (pytest-xdist) the whole suite runs in two processes. Kernel tests that measure
 stay in one of them, in order; the other modules go to whichever process has nothing left to do, and
-those with agents of their own last: their programs add to what the scheduler's switches take.
+those with agents of their own last: their programs add to what the scheduler's switches take, so
+they wait until nothing measures.
 """
 
 import functools
@@ -194,6 +195,19 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             module = nodeid.partition("::")[0]
             return "measuring" if measures(config.rootpath / module) else module
 
+        def _reschedule(self, node: Any) -> None:
+            """Let whoever comes to the kernel tests that are left wait until nothing measures."""
+            others = (units for each, units in self.assigned_work.items() if each is not node)
+            measured = all(done for units in others for done in units.get("measuring", {}).values())
+            following = next(iter(self.workqueue), "")
+            if measured or not of_kernel(config.rootpath / following):
+                super()._reschedule(node)
+
+        def mark_test_complete(self, node: Any, item_index: int, duration: float = 0) -> None:
+            super().mark_test_complete(node, item_index, duration)
+            for each in self.nodes:
+                self._reschedule(each)
+
     config.option.loadscopereorder = False
     return MeasuringApart(config, log)
 
@@ -215,6 +229,15 @@ def pytest_testnodedown(node: Any, error: object) -> None:
 
 
 # --- fixtures
+
+
+@pytest.fixture(autouse=True)
+def signals() -> Iterator[None]:
+    """Undo what a test changes of signals here, which the processes of later ones would inherit."""
+    mask, handler = signal.pthread_sigmask(signal.SIG_BLOCK, ()), signal.getsignal(signal.SIGTERM)
+    yield
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    signal.signal(signal.SIGTERM, handler)
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,7 @@ TRIES = 3
 LEAST, MOST = 30, 40_000
 BLOCK = 1 << 17
 """Bytes of a read that takes a disk longer than it takes the CPU."""
-TURNS = 500
+TURNS = 2500
 READS, READS_PER_S = 30, 200
 """The kernel throttles by slices of a tenth of a second: this is one and a half."""
 

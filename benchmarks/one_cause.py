@@ -151,19 +151,8 @@ def _child(work: Callable[[], None]) -> int:
 WAYS: dict[str, Callable[..., None]] = {
     way.__name__: way
     for way in (
-        *(
-            compute,
-            compute_limited,
-            at_once,
-            sleep,
-            sync,
-            lock,
-            touch,
-            read,
-            read_limited,
-            read_mapped,
-        ),
-        *(pingpong, ask, stop),
+        *(compute, compute_limited, at_once, sleep, sync, lock, touch),
+        *(read, read_limited, read_mapped, pingpong, ask, stop),
     )
 }
 

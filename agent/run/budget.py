@@ -24,6 +24,8 @@ class Budget:
     """Times in ms. ``parts`` divide the wall time; what is blocked, by the reason that ended it."""
 
     parts: Mapping[str, float]
+    ended: Mapping[str, float]
+    """How often a part that is blocked time was ended, by part."""
     lists_all: bool
     """Whether a reason without a part did not occur, or hardly."""
     cpu: float | None
@@ -73,13 +75,16 @@ def budget_of(command: Mapping[str, Any], evidence: Mapping[str, Any]) -> Budget
         FOR_IDLE_CPU: number(wall.get("for_idle_cpu_ms")),
     }
     blocked: dict[str, float] = defaultdict(float)
+    ended: dict[str, float] = defaultdict(float)
     for row in rows(wall.get("blocked_until")):
         blocked[f"{BLOCKED_UNTIL}{row.get('reason')}"] += number(row.get("ms")) or 0
+        ended[f"{BLOCKED_UNTIL}{row.get('reason')}"] += number(row.get("count")) or 0
     other, whole = number(wall.get("blocked_other_ms")), number(wall.get("wall_ms"))
     executed = mapping(evidence.get("exec"))
     off_cpu = mapping(evidence.get("offcpu"))
     return Budget(
         parts={**{name: ms for name, ms in parts.items() if ms is not None}, **blocked},
+        ended=ended,
         lists_all=other is not None and whole is not None and other <= UNLISTED * whole,
         cpu=number(wall.get("cpu_ms")),
         stolen=number(evidence.get("stolen_ms")),

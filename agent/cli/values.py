@@ -163,6 +163,7 @@ def dataset_file(text: str) -> str:
         with open(text, "rb", opener=_without_waiting) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise argparse.ArgumentTypeError(f"{text[:LONGEST_QUOTED]!r} is not a regular file")
+            os.set_blocking(file.fileno(), True)
             return hashlib.file_digest(file, "sha256").hexdigest()
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error

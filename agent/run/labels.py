@@ -9,10 +9,15 @@ import time
 from collections.abc import Mapping
 from typing import NoReturn
 
-from agent.run.user import User, become, user_of
+GIT = (
+    "git",
+    *("-c", "safe.directory=", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"),
+    *("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"),
+)
+"""Prints the commit's id in full, and ``-dirty`` after it if a file that git knows differs.
 
-GIT = ("git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
-"""Prints the commit's id in full, and ``-dirty`` after it if a file that git knows differs."""
+Whatever the system's configuration says, git refuses trees of others and runs no hook.
+"""
 ENVIRONMENT = {"HOME": os.devnull, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"}
 """Neither the caller's configuration, which may not be the owner's, nor a variable of git's."""
 COMMIT = re.compile(r"[0-9a-f]{40,64}(-dirty)?")
@@ -26,41 +31,46 @@ class CommitHere:
     """The commit of the working directory's git tree: asked for at once, known a little later.
 
     A tree that differs from its commit has ``-dirty`` after it. Git runs commands that a tree's
-    configuration names, so that for root it runs as the tree's owner; for others it refuses a tree
-    that is not theirs. Where git is missing or fails, there is no commit.
+    configuration names, so nobody's tree is looked at but the caller's own: for root, one in which
+    every folder down to the working directory is root's. Where git is missing or fails, there is no
+    commit.
     """
 
     def __init__(self) -> None:
         self._git: tuple[int, int] | None = None
-        tree = _tree()
-        if tree is not None:
+        if _in_own_tree():
             with contextlib.suppress(OSError):  # there is no process or descriptor left
-                self._git = _ask(_owner_of(tree))
+                self._git = _ask()
 
     def answer(self) -> str:
         """Return the commit, or an empty string if there is none. Call this once."""
         if self._git is None:
             return ""
         child, output = self._git
-        said = _read(output)
+        deadline = time.monotonic() + PATIENCE_S
+        said = _read(output, deadline)
         os.close(output)
-        if said is None:
-            os.kill(child, signal.SIGKILL)
+        _wait(child, deadline if said else 0)
+        with contextlib.suppress(ProcessLookupError):  # whatever it has started
+            os.killpg(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
-        return said if said and status == 0 and COMMIT.fullmatch(said) else ""
+        return said if status == 0 and COMMIT.fullmatch(said) else ""
 
 
-def _ask(owner: User | None) -> tuple[int, int]:
-    """Start git as that user; return its pid, and what reads its output. Raises OSError.
+def _ask() -> tuple[int, int]:
+    """Start git in a session of its own; return its pid, and what reads its output. Raises OSError.
 
     ``subprocess`` does the same, and takes as long to import as git takes to answer.
     """
-    environment = {**ENVIRONMENT, "PATH": os.environ.get("PATH", os.defpath)}
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    # not where git has not been installed, but happens to lie
+    path = os.pathsep.join(folder for folder in folders if os.path.isabs(folder))
+    environment = {**ENVIRONMENT, "PATH": path}
     output, write = os.pipe()
     try:
         child = os.fork()
         if child == 0:
-            _become_git(owner, write, environment)
+            _become_git(write, environment)
     except OSError:
         os.close(output)
         raise
@@ -69,48 +79,56 @@ def _ask(owner: User | None) -> tuple[int, int]:
     return child, output
 
 
-def _become_git(owner: User | None, output: int, environment: Mapping[str, str]) -> NoReturn:
+def _become_git(output: int, environment: Mapping[str, str]) -> NoReturn:
     try:
+        os.setsid()  # no terminal of the caller's, and a group that can be ended
         null = os.open(os.devnull, os.O_RDWR)
         for stream, file in ((0, null), (1, output), (2, null)):
             os.dup2(file, stream)
-        if owner is not None:
-            become(owner)
         os.execvpe(GIT[0], GIT, environment)
     finally:
         os._exit(NOT_RUN)
 
 
-def _read(output: int) -> str | None:
-    """Return what git says, once it has ended; None if that takes too long."""
-    said, deadline = b"", time.monotonic() + PATIENCE_S
+def _read(output: int, deadline: float) -> str:
+    """Return what git says until it closes its output; nothing if that is too late, or too much."""
+    said = b""
     watched = select.poll()
     watched.register(output)
-    while watched.poll(max(deadline - time.monotonic(), 0) * 1000):
+    while len(said) < LONGEST_ANSWER and watched.poll(max(deadline - time.monotonic(), 0) * 1000):
         if not (part := os.read(output, LONGEST_ANSWER)):
             return said.decode(errors="replace").strip()
         said += part
-    return None
+    return ""
 
 
-def _tree() -> os.stat_result | None:
-    """Return what is known of the ``.git`` of this directory or of the nearest one above it."""
+def _wait(child: int, deadline: float) -> None:
+    """Wait until a process has ended, but leave it to be waited for."""
+    while time.monotonic() < deadline:
+        if os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None:
+            return
+        time.sleep(0.001)
+
+
+def _in_own_tree() -> bool:
+    """Whether this directory or one above it has a ``.git``; for root, and all are root's."""
     try:
         folder = os.getcwd()
     except OSError:  # it was removed
-        return None
+        return False
     while True:
-        try:
-            return os.stat(os.path.join(folder, ".git"))
-        except OSError:
-            above = os.path.dirname(folder)
+        if not _may_be_trusted(folder):
+            return False
+        if os.path.lexists(git := os.path.join(folder, ".git")):
+            return _may_be_trusted(git)
+        above = os.path.dirname(folder)
         if above == folder:
-            return None
+            return False
         folder = above
 
 
-def _owner_of(tree: os.stat_result) -> User | None:
-    """Return whom git shall run as; None: as whom we do."""
-    if os.geteuid() != 0 or tree.st_uid == 0:
-        return None
-    return user_of(str(tree.st_uid))
+def _may_be_trusted(path: str) -> bool:
+    try:
+        return os.geteuid() != 0 or os.lstat(path).st_uid == 0
+    except OSError:
+        return False

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import subprocess
+import time
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -96,24 +97,59 @@ def test_the_callers_variables_of_git_choose_no_tree(
     assert len(CommitHere().answer()) == 40
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become other users")
-def test_root_runs_no_command_of_another_users_tree(
-    tree: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Git does, if the tree's configuration names one: it runs as the tree's owner."""
-    owner = 65534
-    seen = tree / "seen"
-    hook = tree / "hook"
-    hook.write_text(f"#!/bin/sh\nid -u >> {seen}\nexit 1\n")
+def with_hook(tree: Path) -> Path:
+    """Have the tree's configuration name a command; return the file that it would make."""
+    seen, hook = tree / "seen", tree / "hook"
+    hook.write_text(f"#!/bin/sh\ntouch {seen}\nexit 1\n")
     hook.chmod(0o755)
     git(tree, "config", "core.fsmonitor", str(hook))
-    for path in (tree, *tree.rglob("*")):
-        os.chown(path, owner, owner)
-    for folder in tree.parents[:2]:
-        folder.chmod(0o755)
+    return seen
+
+
+def test_no_command_of_the_trees_configuration_runs(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = with_hook(tree)
     monkeypatch.chdir(tree)
-    assert len(CommitHere().answer()) in (40, 46)
-    assert set(seen.read_text().split()) <= {str(owner)} if seen.exists() else True
+    assert len(CommitHere().answer()) == 40
+    assert not seen.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize("given", [".", ".git", "folder"])
+def test_root_asks_nothing_about_another_users_tree(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    (tree / "folder").mkdir()
+    os.chown(tree / given, 65534, 65534)
+    monkeypatch.chdir(tree / "folder")
+    monkeypatch.setattr(labels, "_ask", lambda: pytest.fail("git was asked"))
+    assert CommitHere().answer() == ""
+
+
+def test_a_git_of_this_directory_is_not_run(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tree / "git").write_text(f"#!/bin/sh\ntouch {tree}/seen\n")
+    (tree / "git").chmod(0o755)
+    monkeypatch.chdir(tree)
+    monkeypatch.setenv("PATH", f":.:{os.environ['PATH']}")
+    assert len(CommitHere().answer()) == 40
+    assert not (tree / "seen").exists()
+
+
+def test_a_git_that_says_too_much_or_leaves_something_behind(
+    tree: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path_factory.mktemp("bin")
+    (folder / "git").write_text(f"#!/bin/sh\nsleep 60 & echo $! > {folder}/left\nexec yes\n")
+    (folder / "git").chmod(0o755)
+    monkeypatch.chdir(tree)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    assert CommitHere().answer() == ""
+    left = Path(f"/proc/{(folder / 'left').read_text().strip()}/stat")
+    deadline = time.monotonic() + 5
+    while left.exists() and left.read_text().split()[2] != "Z" and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not left.exists() or left.read_text().split()[2] == "Z"
 
 
 def test_the_dataset_of_a_file(agent: RunAgent, tmp_path: Path) -> None:

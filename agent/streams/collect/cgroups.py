@@ -6,6 +6,7 @@ from pathlib import Path
 from agent.errors import ScopeError
 from agent.model import OF_A_PROCESS
 from agent.streams.shared.control_groups import Groups
+from agent.streams.shared.foreign_names import lines
 from agent.streams.shared.layout import CGROUP_CHAIN
 
 LONGEST_QUOTED = 256
@@ -95,11 +96,7 @@ def _shortened(path: str) -> str:
 
 
 def _mount_point() -> Path | None:
-    try:
-        lines = Path("/proc/self/mounts").read_text().splitlines()
-    except OSError:
-        return None
-    for line in lines:
+    for line in lines(Path("/proc/self/mounts")):
         fields = line.split()
         if fields[2] == "cgroup2":
             return Path(fields[1])

@@ -20,6 +20,7 @@ from typing import NamedTuple
 from agent.model import TREES, Scope
 from agent.streams.collect import cgroups
 from agent.streams.shared.control_groups import Groups, groups
+from agent.streams.shared.foreign_names import printable
 from agent.streams.shared.namespaces import proc_is_ours
 
 STAT = "cpu.stat"
@@ -139,7 +140,7 @@ def _named(found: Groups) -> Sequence[tuple[str, Path]]:
     """Return each group with its path, the innermost first."""
     own = Path(found.path or "/")
     return [
-        (str(path), directory)
+        (printable(str(path)), directory)
         for path, directory in zip((own, *own.parents), found.directories, strict=False)
     ]
 

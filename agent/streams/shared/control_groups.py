@@ -8,6 +8,8 @@ is not visible in the container; its limit applies nevertheless.
 from pathlib import Path
 from typing import NamedTuple, Optional
 
+from agent.streams.shared.foreign_names import lines
+
 CGROUPS = Path("/proc/self/cgroup")
 MOUNTS = Path("/proc/self/mountinfo")
 VMSTAT = Path("/proc/vmstat")
@@ -77,7 +79,7 @@ def _number(path: Path) -> Optional[int]:
 
 
 def _oom_kills(path: Path) -> Optional[int]:
-    for line in _lines(path):
+    for line in lines(path):
         name, _, count = line.partition(" ")
         if name == "oom_kill":
             return int(count)
@@ -100,7 +102,7 @@ def groups(controller: str, cgroups: Optional[Path] = None) -> Groups:
     group = _own_group(controller, cgroups or CGROUPS)
     if group is None:
         return Groups(0, "", ())
-    for mount in _lines(MOUNTS):
+    for mount in lines(MOUNTS):
         fields, _, kind = (part.split() for part in mount.partition(" - "))
         if not _is_of(kind, controller if group.version == 1 else ""):
             continue
@@ -122,7 +124,7 @@ class _Group(NamedTuple):
 def _own_group(controller: str, cgroups: Path) -> Optional[_Group]:
     """Return a process's group; that of version 2 where version 1 has no such controller."""
     found = None
-    for line in _lines(cgroups):
+    for line in lines(cgroups):
         number, controllers, path = line.split(":", 2)
         if controller in controllers.split(","):
             return _Group(1, path)
@@ -144,10 +146,3 @@ def _below(path: str, root: str) -> Optional[str]:
         return None
     below = path[len(root) :] if root != "/" else path
     return None if ".." in below.split("/") else below.strip("/")
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text().splitlines()
-    except OSError:
-        return []

@@ -157,7 +157,7 @@ def _holders(target: str) -> list[int]:
 
 def _start_time(pid: int) -> int:
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
+        stat = Path(f"/proc/{pid}/stat").read_bytes()  # the name in it may be no UTF-8
     except OSError:
         return 1 << 63
-    return int(stat[stat.rindex(")") + 2 :].split()[19])
+    return int(stat[stat.rindex(b")") + 2 :].split()[19])

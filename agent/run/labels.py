@@ -37,16 +37,17 @@ class CommitHere:
     """
 
     def __init__(self) -> None:
-        self._git: tuple[int, int] | None = None
+        self.git: int | None = None
+        """The process of git's, if it was asked."""
         if _in_own_tree():
             with contextlib.suppress(OSError):  # there is no process or descriptor left
-                self._git = _ask()
+                self.git, self._output = _ask()
 
     def answer(self) -> str:
         """Return the commit, or an empty string if there is none. Call this once."""
-        if self._git is None:
+        if self.git is None:
             return ""
-        child, output = self._git
+        child, output = self.git, self._output
         deadline = time.monotonic() + PATIENCE_S
         said = _read(output, deadline)
         os.close(output)

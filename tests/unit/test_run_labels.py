@@ -194,6 +194,8 @@ def test_a_git_that_does_not_answer_is_not_waited_for(
     slow.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tree}:{os.environ['PATH']}")
     monkeypatch.setattr(labels, "PATIENCE_S", 0.1)
-    assert CommitHere().answer() == ""
+    commit = CommitHere()
+    assert commit.git is not None
+    assert commit.answer() == ""
     with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+        os.waitpid(commit.git, os.WNOHANG)

@@ -8,15 +8,18 @@ from pathlib import Path
 
 import pytest
 from fakes.run_agent import RunAgent, state
-from fakes.run_command import PYTHON, finished, line, run
+from fakes.run_command import finished, line, run
 from fakes.users import OTHER, as_reading_user
 from fakes.waiting import eventually
 
 from agent.run.user import NOGROUP, user_of
+from agent.streams.supervisor.compilation import DISTRIBUTION_PYTHON
 
 pytestmark = pytest.mark.usefixtures("as_from_a_shell")
 
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become other users")
+ANYONES = (DISTRIBUTION_PYTHON, "-ISc")
+"""That of the tests may lie in a folder of root's alone."""
 NOBODY = pwd.getpwnam("nobody")
 WHO = """import os
 print(os.getresuid(), os.getresgid(), sorted(os.getgroups()))
@@ -29,7 +32,11 @@ print([row for row in open("/proc/self/status") if row.startswith("CapEff")][0].
 @pytest.mark.parametrize("name", ["nobody", str(NOBODY.pw_uid)])
 def test_the_command_is_that_users(agent: RunAgent, name: str) -> None:
     done = finished(
-        ["env", "KEPT=1", *line("run", "--agent", agent.url, "--user", name, "--", *PYTHON, WHO)]
+        [
+            "env",
+            "KEPT=1",
+            *line("run", "--agent", agent.url, "--user", name, "--", *ANYONES, WHO),
+        ]
     )
     assert done.returncode == 0, done.stderr
     ids, environment, capabilities = done.stdout.splitlines()
@@ -51,7 +58,7 @@ def test_it_is_held_as_that_user_and_ends_with_run(agent: RunAgent) -> None:
     seen: list[tuple[str, str]] = []
     agent.on_start = lambda pid: seen.append((state(pid), uid_of(pid)))
     script = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
-    command = line("run", "--agent", agent.url, "--user", "nobody", "--", *PYTHON, script)
+    command = line("run", "--agent", agent.url, "--user", "nobody", "--", *ANYONES, script)
     read, write = os.pipe()
     parent = os.posix_spawn(
         command[0], command, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, write, 1)]

@@ -274,7 +274,7 @@ def test_a_cgroup_that_was_not_followed_is_reported() -> None:
 
 def test_without_a_hierarchy_the_scope_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     mounts = "cgroup /sys/fs/cgroup/cpu cgroup rw 0 0\nproc /proc proc rw 0 0\n"
-    monkeypatch.setattr(Path, "read_text", lambda self: mounts)
+    monkeypatch.setattr(Path, "read_bytes", lambda self: mounts.encode())
     with pytest.raises(ScopeError) as refused:
         cgroups.chain("/a")
     assert (refused.value.code, refused.value.field) == ("no_cgroup_v2", "scope")

@@ -67,14 +67,19 @@ def on_terminal(
     columns: int = 80,
     **streams: Any,
 ) -> Iterator[Terminal]:
-    """Run a command in a new session with a terminal. ``streams``: its stdout and stderr."""
+    """Run a command in a new session with a terminal. ``streams``: its stdout and stderr.
+
+    The width is the terminal's, whatever COLUMNS says: tox sets that.
+    """
+    variables = dict(os.environ if environment is None else environment)
+    variables.pop("COLUMNS", None)
     master, slave = os.openpty()
     termios.tcsetwinsize(slave, (24, columns))
     os.set_blocking(master, False)
     with open(slave, "rb") as theirs:
         process = subprocess.Popen(
             [sys.executable, "-IS", ON_TERMINAL, *command],
-            env=None if environment is None else dict(environment),
+            env=variables,
             stdin=theirs,
             start_new_session=True,
             **{"stdout": slave, "stderr": slave, **streams},

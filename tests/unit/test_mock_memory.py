@@ -21,8 +21,8 @@ from agent.streams.shared.layout import (
     machine_geometry,
 )
 
-SMALL_RING = 1 << 15
-"""Room for 15 records, so that they soon wrap."""
+SMALL_RING = 1 << 16
+"""Room for 31 records: more than one write of a test takes, and they soon wrap."""
 
 
 class Side:

@@ -4,6 +4,7 @@ import argparse
 import json
 import signal
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -143,14 +144,7 @@ def _parser() -> argparse.ArgumentParser:
     rates.add_argument(
         "--runs", type=_positive, help=f"total number of runs (default: {QUICK_RUNS})"
     )
-    rates.add_argument(
-        "--only",
-        nargs="+",
-        default=[],
-        metavar="LOAD",
-        choices=LOAD_NAMES,
-        help=f"loads: {', '.join(LOAD_NAMES)}",
-    )
+    _add_choice(rates, "LOAD", LOAD_NAMES, "loads")
     rates.add_argument("--out", type=_new_file, help="write JSON to this file")
     rates.set_defaults(run=_verdicts)
     _add_causes(commands.add_parser("causes", help="count how often the right cause is named"))
@@ -170,6 +164,19 @@ def _add_against(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_choice(
+    command: argparse.ArgumentParser, kind: str, names: Sequence[str], which: str
+) -> None:
+    command.add_argument(
+        "--only",
+        nargs="+",
+        default=[],
+        metavar=kind,
+        choices=names,
+        help=f"{which}: {', '.join(names)}",
+    )
+
+
 def _add_causes(command: argparse.ArgumentParser) -> None:
     length = command.add_mutually_exclusive_group()
     length.add_argument(
@@ -186,14 +193,7 @@ def _add_causes(command: argparse.ArgumentParser) -> None:
         const=QUICK_COMPARISONS,
         help=f"{QUICK_COMPARISONS} comparisons of each",
     )
-    command.add_argument(
-        "--only",
-        nargs="+",
-        default=[],
-        metavar="PAIR",
-        choices=PAIR_NAMES,
-        help=f"go on with these pairs of programs: {', '.join(PAIR_NAMES)}",
-    )
+    _add_choice(command, "PAIR", PAIR_NAMES, "go on with these pairs of programs")
     command.add_argument("--json", type=_new_file, help="write the comparisons to this file")
     command.set_defaults(run=_causes)
 

@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 from agent.overhead.protocols import Missing
@@ -26,6 +26,8 @@ FILE_BYTES = 1 << 26
 QUOTA_US, PERIOD_US = 8_000, 20_000
 SPIN = (sys.executable, "-ISc", "while True: pass")
 IO_CGROUPS = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup/blkio"))
+NO_QUOTA = "no cgroup with a CPU quota can be made here"
+NO_THROTTLING = "no controller of cgroups here throttles block I/O"
 
 
 @contextmanager
@@ -89,18 +91,13 @@ def awake_or_asleep(cpus: Iterable[int]) -> Iterator[Path]:
 
 def needs_quota() -> Missing | None:
     if cpu_cgroups() is None:
-        return Missing("no cgroup with a CPU quota can be made here")
+        return Missing(NO_QUOTA)
     return None
 
 
-@contextmanager
-def cpu_group() -> Iterator[Path]:
-    """Make a cgroup that can have a CPU quota."""
-    parent = cpu_cgroups()
-    if parent is None:
-        raise FileNotFoundError("no cgroup with a CPU quota can be made here")
-    with _cgroup(parent, "quota") as path:
-        yield path
+def cpu_group() -> AbstractContextManager[Path]:
+    """Return a context manager that makes a cgroup that can have a CPU quota."""
+    return _cgroup(cpu_cgroups(), "quota", NO_QUOTA)
 
 
 @contextmanager
@@ -234,7 +231,7 @@ def needs_loop_device() -> Missing | None:
 
 def needs_slow_disk() -> Missing | None:
     if _io_cgroups() is None:
-        return Missing("no controller of cgroups here throttles block I/O")
+        return Missing(NO_THROTTLING)
     return needs_loop_device()
 
 
@@ -248,14 +245,9 @@ def _io_cgroups() -> Path | None:
     return v1 if (v1 / "blkio.throttle.read_iops_device").exists() else None
 
 
-@contextmanager
-def io_group() -> Iterator[Path]:
-    """Make a cgroup whose block I/O can be throttled."""
-    parent = _io_cgroups()
-    if parent is None:
-        raise FileNotFoundError("no controller of cgroups here throttles block I/O")
-    with _cgroup(parent, "io") as path:
-        yield path
+def io_group() -> AbstractContextManager[Path]:
+    """Return a context manager that makes a cgroup whose block I/O can be throttled."""
+    return _cgroup(_io_cgroups(), "io", NO_THROTTLING)
 
 
 @contextmanager
@@ -281,7 +273,10 @@ def slow_or_quick(group: Path, file: Path, reads_per_s: int) -> Iterator[Path]:
 
 
 @contextmanager
-def _cgroup(parent: Path, name: str) -> Iterator[Path]:
+def _cgroup(parent: Path | None, name: str, lacking: str) -> Iterator[Path]:
+    """Make a cgroup. Raises FileNotFoundError, which says what is lacking, without a parent."""
+    if parent is None:
+        raise FileNotFoundError(lacking)
     path = parent / f"chainbench-causes-{os.getpid()}-{name}"
     path.mkdir()
     try:

@@ -5,15 +5,20 @@ would see the evidence.
 """
 
 import contextlib
+import io
 import json
 import re
 import socket
+import time
 from collections.abc import Iterator, Mapping
-from typing import IO, Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from agent.client import http_messages
 from agent.words import Json
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 UNIX = "unix:"
 """What the URL of a Unix socket begins with; its absolute path follows."""
@@ -50,15 +55,39 @@ def socket_path(url: str) -> str:
     return path if path != url and path.startswith("/") else ""
 
 
+class _UntilDeadline(io.RawIOBase):
+    """What a socket receives until a time: an answer that only trickles in is not awaited longer.
+
+    The time-out of a socket begins anew with each piece.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self.deadline = 0.0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        self._sock.settimeout(left)
+        return self._sock.recv_into(buffer)
+
+
 class Connection:
-    """One connection to an agent, opened by the first request. Not thread-safe."""
+    """One connection to an agent, opened by the first request. Not thread-safe.
+
+    ``timeout_s`` is for connecting, and for each request from its sending to its whole answer.
+    """
 
     def __init__(self, url: str, timeout_s: float) -> None:
         self._url = url
         self._timeout_s = timeout_s
         self._path, self._address = socket_path(url), ("", 0)
         self._prefix, self._host = "", "localhost"
-        self._open: tuple[socket.socket, IO[bytes]] | None = None
+        self._open: tuple[socket.socket, _UntilDeadline, io.BufferedReader] | None = None
         if self._path:
             return
         address = urlsplit(url)
@@ -77,7 +106,9 @@ class Connection:
         """Return the body of the answer. Raises `AgentRefused` or `AgentUnreachable`."""
         data = None if body is None else json.dumps(body).encode()
         try:
-            sock, stream = self._open = self._open or self._connect()
+            sock, received, stream = self._open = self._open or self._connect()
+            received.deadline = time.monotonic() + self._timeout_s
+            sock.settimeout(self._timeout_s)
             sock.sendall(http_messages.request(method, self._prefix + path, self._host, data))
             answer = http_messages.read_answer(stream)
         except (OSError, UnicodeError, http_messages.NoAnswer) as error:
@@ -95,7 +126,7 @@ class Connection:
                 end.close()
             self._open = None
 
-    def _connect(self) -> tuple[socket.socket, IO[bytes]]:
+    def _connect(self) -> tuple[socket.socket, _UntilDeadline, io.BufferedReader]:
         with contextlib.ExitStack() as unless_connected:
             if self._path:
                 sock = unless_connected.enter_context(socket.socket(socket.AF_UNIX))
@@ -106,7 +137,8 @@ class Connection:
                 unless_connected.enter_context(sock)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             unless_connected.pop_all()
-        return sock, sock.makefile("rb")
+        received = _UntilDeadline(sock)
+        return sock, received, io.BufferedReader(received)
 
 
 class AgentClient:
@@ -158,7 +190,7 @@ class AgentClient:
         answer = self.send(method, path, body)
         try:
             decoded = json.loads(answer)
-        except ValueError:
+        except (ValueError, RecursionError):
             decoded = None
         if not isinstance(decoded, dict):
             raise AgentUnreachable(f"{self.url}{path} did not answer with a JSON object")

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from agent.run.agents import closed_to_us
+from agent.client.finding import closed_to_us
 from agent.run.options import Options
 from agent.terminal import output as terminal
 from agent.terminal.files import cannot_write, save

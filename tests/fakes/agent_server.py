@@ -62,7 +62,8 @@ def serving(agent: AgentT, unix: Path | None = None) -> Iterator[AgentT]:
             self.send_response(code)
             self.send_header("Content-Length", str(len(payload)))
             self.end_headers()
-            self.wfile.write(payload)
+            with contextlib.suppress(BrokenPipeError):  # a client that did not wait
+                self.wfile.write(payload)
 
         do_GET = do_POST = handle_any  # noqa: N815 - http.server's names
 

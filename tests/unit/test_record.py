@@ -15,10 +15,9 @@ from fakes.run_agent import RunAgent
 from fakes.run_command import finished, line
 from fakes.waiting import eventually
 
-from agent.client import spawn
+from agent.client import finding, spawn
 from agent.client.interpreter import Invocation
 from agent.client.spawn import RunningAgent
-from agent.run import agents
 from agent.run.agents import NoAgent, an_agent
 
 pytestmark = pytest.mark.usefixtures("as_from_a_shell")
@@ -122,7 +121,7 @@ def private(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def at_default_port(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     port = int(url.rpartition(":")[2])
-    monkeypatch.setattr(agents, "PORT", port)
+    monkeypatch.setattr(finding, "PORT", port)
 
 
 def test_the_agent_on_the_default_port_is_used(

@@ -10,6 +10,7 @@ import pytest
 from fakes.agent_server import FakeAgent, Request, serving
 from fakes.run_agent import RunAgent
 
+from agent.client import finding
 from agent.client.http_client import AgentClient, AgentUnreachable
 from agent.run import agents
 from agent.run.measurement import Measurement, NotMeasured
@@ -30,22 +31,21 @@ def short(tmp_path: Path) -> Iterator[Path]:
 def path(short: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where a service's socket would be; nothing is on the default port."""
     found = short / "agent.sock"
-    monkeypatch.setattr(agents, "SERVICE_SOCKET", str(found))
+    monkeypatch.setattr(finding, "SERVICE_SOCKET", str(found))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    monkeypatch.setattr(agents, "PORT", port)
+    monkeypatch.setattr(finding, "PORT", port)
     return found
 
 
 def on_port(agent: FakeAgent, monkeypatch: pytest.MonkeyPatch) -> None:
     port = int(agent.url.rpartition(":")[2])
-    monkeypatch.setattr(agents, "PORT", port)
+    monkeypatch.setattr(finding, "PORT", port)
 
 
 def found() -> str:
-    client = agents._of_a_service()
-    return "" if client is None else client.url
+    return finding.url_of_a_service() or ""
 
 
 def test_the_socket_comes_before_the_port(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,7 +130,7 @@ def test_who_may_not_use_the_socket_is_told_how(
     assert "socket" not in capsys.readouterr().err
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(path))
-        monkeypatch.setattr(agents.os, "access", lambda *_: False)
+        monkeypatch.setattr(finding.os, "access", lambda *_: False)
         Teller("run", Options()).no_evidence("no capability")
         said = capsys.readouterr().err
         assert f"no evidence: no capability; an agent listens on {path}" in said

@@ -1,0 +1,57 @@
+"""Find an agent that runs already. What may be another service is sent nothing but a GET."""
+
+import contextlib
+import os
+import stat
+
+from agent.client.http_client import UNIX, AgentClient, AgentRefused, AgentUnreachable
+from agent.words import HOST, PORT, SERVICE_SOCKET
+
+OURS = frozenset({"running", "state", "run_id", "machine", "ebpf"})
+"""Fields of /status that no other service is likely to have. Port 9090 is also Prometheus's."""
+STATUS_TIMEOUT_S = 3.0
+"""An agent answers /status without waiting for the kernel."""
+
+
+class NoAgent(Exception):
+    """There is no agent to measure with; the text says why."""
+
+
+def named_agent(url: str, named_by: str) -> None:
+    """Check that an agent answers at a URL. Raises `NoAgent`, which says what named it."""
+    try:
+        if _is_ours(url):
+            return
+    except (AgentUnreachable, AgentRefused, ValueError) as error:
+        raise NoAgent(f"{error} (of {named_by})") from error
+    raise NoAgent(f"what answers at {url} is not a chainbench-agent")
+
+
+def url_of_a_service() -> str | None:
+    """Return the URL of the agent on the service's socket, or else on the default port, if any."""
+    for url in (f"{UNIX}{SERVICE_SOCKET}", f"http://{HOST}:{PORT}"):
+        with contextlib.suppress(AgentUnreachable, AgentRefused):
+            if _is_ours(url):
+                return url
+    return None
+
+
+def closed_to_us() -> str:
+    """Return how to be let in where a service listens on its socket, but not for this user.
+
+    What follows a reason why nothing can be measured; empty if there is no such socket.
+    """
+    try:
+        if not stat.S_ISSOCK(os.stat(SERVICE_SOCKET).st_mode) or os.access(SERVICE_SOCKET, os.W_OK):
+            return ""
+    except OSError:
+        return ""
+    return (
+        f"; an agent listens on {SERVICE_SOCKET}, which this user may not use: become a member of "
+        "its group"
+    )
+
+
+def _is_ours(url: str) -> bool:
+    """Return whether an agent answers. Raises `AgentUnreachable` or `AgentRefused`."""
+    return AgentClient(url, STATUS_TIMEOUT_S).get("/status").keys() >= OURS

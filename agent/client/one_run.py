@@ -1,0 +1,110 @@
+"""One run of an agent, from the client's side: begun, ended, and never anybody else's."""
+
+import contextlib
+import shlex
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+from agent.client.http_client import AgentClient, AgentRefused, AgentUnreachable, socket_path
+from agent.words import Json
+
+ENDED_EARLY = (
+    "ended_early: another client, or the end of the agent, ended the run too early. What came "
+    "after is missing"
+)
+
+
+class NotMeasured(Exception):
+    """The run could not be begun, or its evidence is lost; the text says why."""
+
+
+class OneRun:
+    """One run of an agent.
+
+    ``uninterrupted`` is entered around what an interruption must not cut short: afterwards it would
+    not be known whether there is a run to end.
+    """
+
+    def __init__(
+        self, agent: AgentClient, uninterrupted: Callable[[], AbstractContextManager[object]]
+    ) -> None:
+        self._agent = agent
+        self._uninterrupted = uninterrupted
+        self._run_id = ""
+        self._other: Mapping[str, Any] = {}
+
+    def begin(self, body: Mapping[str, Any]) -> Json | None:
+        """Begin the run, and return the agent's answer; None while another run is in progress.
+
+        Raises `NotMeasured`.
+        """
+        try:
+            with self._uninterrupted():
+                answer = self._agent.post("/start", body)
+                self._run_id = str(answer.get("run_id", ""))
+        except AgentRefused as refused:
+            if refused.code == "run_in_progress":
+                self._other = refused.answer
+                return None
+            raise NotMeasured(f"the agent refused: {refused.message}") from refused
+        except AgentUnreachable as error:
+            raise NotMeasured(str(error)) from error
+        return answer
+
+    def other_run(self) -> str:
+        """Return which run is in progress, since when as far as the agent says, and the cure.
+
+        Unless a run is about processes that end, nothing else ends it if its client was killed.
+        """
+        run = f"run {self._other['run_id']}" if self._other.get("run_id") else "a run"
+        since = self._other.get("started_at")
+        busy = f"{run} is in progress" + (f" (since {since})" if since else "")
+        path = socket_path(self._agent.url)
+        url = (
+            ["--unix-socket", path, "http://localhost/stop"]
+            if path
+            else [f"{self._agent.url}/stop"]
+        )
+        cure = shlex.join(["curl", "-X", "POST", *url])
+        if path:  # where only who began it, and root, may end it
+            return f"{busy}; if its client is gone, its user or root can end it with: {cure}"
+        return f"{busy}; if its client is gone, end it with: {cure}"
+
+    def stop(self) -> Json:
+        """End the run, and return its evidence. Raises `NotMeasured`."""
+        run_id, self._run_id = self._run_id, ""
+        try:
+            with self._uninterrupted():
+                status = self._agent.get("/status")
+                if status.get("run_id") == run_id:
+                    answer = self._agent.post("/stop")
+                    # the agent may be ending, and have ended the run while the command still ran
+                    ended = status.get("state") == "stopping"
+                    return _whole_or_invalid(answer) if ended else answer
+                # it has been ended, and what is in progress now may be somebody else's
+                return _whole_or_invalid(self._agent.get(f"/evidence/{run_id}"))
+        except (AgentRefused, AgentUnreachable) as error:
+            if evidence := self._agent.logged_evidence(run_id):
+                return _whole_or_invalid(evidence)
+            gone = isinstance(error, AgentUnreachable) and self._agent.pid is None
+            unless = ", unless the agent was asked to end: its log has it then" if gone else ""
+            raise NotMeasured(f"the evidence is lost{unless}: {error}") from error
+
+    def close(self) -> None:
+        """End the run if it has been begun and not ended."""
+        if self._run_id:
+            with contextlib.suppress(NotMeasured):
+                self.stop()
+
+
+def _whole_or_invalid(evidence: Json) -> Json:
+    """Return evidence of a run that we have not ended: whole if it ended with the last process."""
+    if evidence.get("ended_by") == "scope" or not isinstance(evidence.get("completeness"), dict):
+        return evidence
+    completeness = evidence["completeness"]
+    reasons = [*completeness.get("reasons", []), ENDED_EARLY]
+    return {
+        **evidence,
+        "completeness": {**completeness, "verdict": "invalid", "reasons": reasons},
+    }

@@ -1,6 +1,8 @@
 """The only module that uses the HdrHistogram library, which ships no type information."""
 
 import zlib
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any, Protocol, cast
 
 from hdrh.codec import HdrCookieException, HdrLengthException
@@ -46,3 +48,20 @@ def decode_hdr(encoded: str) -> Hdr:
     if found != (LOWEST_NS, HIGHEST_NS, SIGNIFICANT_DIGITS):
         raise ValueError(f"lowest value, highest value and digits are {found}, not our range")
     return hdr
+
+
+def percentile_of_all(encoded: Sequence[str], percent: int) -> int | None:
+    """Return the nearest-rank percentile, in ns, of the histograms of V2 base64 strings together.
+
+    It is the middle of its bin, within 0.05 %; None if the histograms are empty. For processes that
+    do without numpy. Raises ValueError as `decode_hdr` does.
+    """
+    whole: Any = new_hdr()
+    for one in encoded:
+        whole.add(decode_hdr(one))
+    rank = max(1, -(-percent * whole.total_count // 100))
+    reached = (index for index, seen in enumerate(accumulate(whole.counts)) if seen >= rank)
+    if (index := next(reached, None)) is None:
+        return None
+    lowest = int(whole.get_value_from_index(index))
+    return lowest + (int(whole.get_highest_equivalent_value(lowest)) - lowest) // 2

@@ -72,6 +72,8 @@ MAY_IMPORT = {
     "shown": {"terminal", "probes"},
     "show": {"shown", "terminal", "probes"},
     "client": set[str](),
+    # in the processes of other people's tools
+    "plugins": {"client", "aggregate", "terminal"},
     "demo": {"client", "show", "terminal"},
     "statistics": set[str](),
     "overhead": {"client", "probes", "statistics", "terminal"},

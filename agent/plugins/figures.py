@@ -1,0 +1,129 @@
+"""Figures of one run or of several, without nesting, for tools that keep names and values.
+
+What is not known of every run is absent. Sums are means over the runs, so they still add up.
+Percentiles of several runs have no mean: their histograms are added up.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from agent.terminal.values import mapping, number, rows
+from agent.words import Json
+
+FIVE = ("futex", "fsync", "openat", "read", "write")
+LATENCIES = ("runqlat", "biolatency")
+PERCENT = 95
+NONE = "none"
+"""In the place of a verdict, where there is no evidence."""
+USED = ("complete", "degraded")
+BEST_TO_WORST = (*USED, "invalid", NONE)
+
+
+def figures_of(runs: Sequence[Json]) -> dict[str, str | float]:
+    """Return verdict, reasons, and the figures of the runs that can be used.
+
+    ``verdict`` is the worst of all runs. ``runs`` is how many the figures are about: those with
+    evidence that is not ``invalid``.
+    """
+    verdicts = [_verdict(run) for run in runs]
+    used = [run for run, verdict in zip(runs, verdicts, strict=True) if verdict in USED]
+    found: dict[str, str | float] = {
+        "verdict": max(verdicts, key=BEST_TO_WORST.index, default=NONE),
+        "runs": len(used),
+    }
+    if reasons := _reasons(runs):
+        found["reasons"] = "; ".join(reasons)
+    if any(run.get("mock") for run in runs):
+        found["mock"] = 1
+    return found | _means([_sums(run) for run in used]) | _percentiles(used)
+
+
+def _verdict(run: Json) -> str:
+    found = mapping(run.get("completeness")).get("verdict")
+    known = run.get("available") is True and found in BEST_TO_WORST
+    return str(found) if known else NONE
+
+
+def _reasons(runs: Sequence[Json]) -> list[str]:
+    """Return why runs have no evidence, and the codes of what is wrong with the others."""
+    found: list[str] = []
+    for run in runs:
+        listed = mapping(run.get("completeness")).get("reasons")
+        texts = listed if isinstance(listed, list) else []
+        if run.get("available") is not True:
+            found.append(str(run.get("reason", "")))
+        else:
+            found += [str(text).partition(":")[0] for text in texts]
+    return list(dict.fromkeys(" ".join(text.split()) for text in found if text))
+
+
+def _sums(run: Json) -> dict[str, float]:
+    """Return the sums of one run that are known: times in ms, and counts."""
+    calls = mapping(run.get("syscall_counts"))
+    every_call = mapping(calls.get("all"))
+    sums = {
+        "offcpu_total_ms": mapping(run.get("offcpu")).get("total_ms"),
+        "exec_count": mapping(run.get("exec")).get("exec_count"),
+        "syscalls": sum(every_call.values()) if _all_numbers(every_call) else None,
+        **{f"syscall_{name}": calls.get(name) for name in FIVE},
+        **_wall(run),
+    }
+    for name in LATENCIES:
+        section = mapping(run.get(name))
+        sums |= {f"{name}_count": section.get("count"), f"{name}_total_ms": _total_ms(section)}
+    return {name: known for name, value in sums.items() if (known := number(value)) is not None}
+
+
+def _all_numbers(values: Mapping[str, Any]) -> bool:
+    return bool(values) and all(number(value) is not None for value in values.values())
+
+
+def _total_ms(section: Mapping[str, Any]) -> float | None:
+    """Return the sum of a section's latencies, from their mean, which is null without any."""
+    count, mean_us = number(section.get("count")), number(section.get("mean_us"))
+    if count == 0:
+        return 0.0
+    return None if count is None or mean_us is None else count * mean_us / 1e3
+
+
+def _wall(run: Json) -> dict[str, object]:
+    """Return the budget of wall time, unless it is not known, or one of its checks failed."""
+    wall = mapping(run.get("wall"))
+    checks = [c for c in rows(run.get("checks")) if str(c.get("name")).startswith("wall_")]
+    if wall.get("available") is not True or any(c.get("pass") is not True for c in checks):
+        return {}
+    states = mapping(wall.get("states"))
+    return {
+        "wall_ms": wall.get("wall_ms"),
+        **{f"wall_{name}_ms": mapping(state).get("ms") for name, state in states.items()},
+    }
+
+
+def _means(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the means of what is known of every run."""
+    first, *others = runs or [{}]
+    names = [name for name in first if all(name in run for run in others)]
+    if not others:
+        return {name: first[name] for name in names}
+    return {name: sum(run[name] for run in runs) / len(runs) for name in names}
+
+
+def _percentiles(runs: Sequence[Json]) -> dict[str, float]:
+    found = {name: _percentile_us([mapping(run.get(name)) for run in runs]) for name in LATENCIES}
+    return {f"{name}_p{PERCENT}_us": us for name, us in found.items() if us is not None}
+
+
+def _percentile_us(sections: Sequence[Mapping[str, Any]]) -> float | None:
+    """Return the percentile of all latencies together; None if it is not known, or of nothing."""
+    if len(sections) == 1:
+        return number(sections[0].get(f"p{PERCENT}_us"))
+    histograms = [section.get("hdr") for section in sections]
+    if not histograms or not all(isinstance(one, str) for one in histograms):
+        return None
+    from agent.aggregate.hdr import percentile_of_all
+
+    try:
+        ns = percentile_of_all([str(one) for one in histograms], PERCENT)
+    except ValueError:
+        return None
+    return None if ns is None else ns / 1e3

@@ -1,0 +1,40 @@
+"""The examples of a page, run as they are written."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from fakes.pages import DOCS
+from fakes.waiting import PATIENCE_SECONDS
+
+AGENTS = re.compile(r"http://127\.0\.0\.1:\d+")
+"""The agents that pages name. A test's agent is on another port."""
+
+
+def examples(page: str, language: str) -> list[str]:
+    """Return the fenced blocks of a how-to page in a language."""
+    text = (DOCS / "how-to" / page).read_text()
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def tried(script: str, folder: Path, agent: str) -> str:
+    """Run a script of a shell in a folder, with an agent in the place of the page's.
+
+    The interpreter of the tests and its scripts are found first. Returns standard output; fails
+    with all output if a command fails.
+    """
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = subprocess.run(
+        ["bash", "-ec", AGENTS.sub(agent, script)],
+        cwd=folder,
+        env={**os.environ, "PATH": path, "CHAINBENCH_AGENT": agent, "COLUMNS": "80"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
+    return done.stdout

@@ -21,9 +21,10 @@ from agent.aggregate.totals import LATENCY_BOUNDS_US, LatencyTotals
 SUMMARY_QUANTILES = {"p50_us": 0.5, "p90_us": 0.9, "p95_us": 0.95, "p99_us": 0.99, "p999_us": 0.999}
 
 _ONE = np.array(1, np.uint64)
-_POWERS_OF_TWO_US = [2**k for k in range((hdr.HIGHEST_NS // 1000).bit_length())]
-_FIRST_BINS = np.array([bin_of(1000 * us) for us in _POWERS_OF_TWO_US])
-"""The bin at which each power of two microseconds begins: 1000 * 2**k always begins a bin."""
+POWERS_OF_TWO_US = (0, *(2**k for k in range((hdr.HIGHEST_NS // 1000).bit_length())))
+"""Lower bounds of the buckets by power of two; the first bucket holds what is below 1 µs."""
+_FIRST_BINS = np.array([bin_of(1000 * us) for us in POWERS_OF_TWO_US])
+"""The bin at which each of them begins: 1000 * 2**k always begins a bin."""
 
 
 class LatencyHistogram:
@@ -158,13 +159,17 @@ class LatencyHistogram:
 
         ``bucket_us`` n holds n to 2 n microseconds; 0 holds values below 1. The bounds are exact.
         """
-        edges = np.concatenate(([0], _FIRST_BINS))
-        counts = np.add.reduceat(self.counts, edges).tolist()
+        counts = self.power_of_two_counts().tolist()
         return [
             {"bucket_us": bound, "count": count}
-            for bound, count in zip([0, *_POWERS_OF_TWO_US], counts, strict=True)
+            for bound, count in zip(POWERS_OF_TWO_US, counts, strict=True)
             if count
         ]
+
+    def power_of_two_counts(self) -> NDArray[np.uint64]:
+        """Return the count of each bucket of ``POWERS_OF_TWO_US``, in that order."""
+        counts: NDArray[np.uint64] = np.add.reduceat(self.counts, _FIRST_BINS)
+        return counts
 
     def totals(self) -> LatencyTotals:
         """Return the exported buckets: values up to and including each bound, at bin resolution.
@@ -172,7 +177,7 @@ class LatencyHistogram:
         A value that is above a bound by less than 0.1 % may share the bound's bin; it is then
         counted as if it were at the bound.
         """
-        past_bounds = _FIRST_BINS[: len(LATENCY_BOUNDS_US)] + 1
+        past_bounds = _FIRST_BINS[1 : 1 + len(LATENCY_BOUNDS_US)] + 1
         counts = np.add.reduceat(self.counts, np.concatenate(([0], past_bounds)))
         return LatencyTotals(tuple(counts.tolist()), self.sum_ns / 1000, self.total_count)
 

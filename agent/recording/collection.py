@@ -5,11 +5,16 @@ Delivery and folding meet only here: ``streams`` delivers words, ``sections`` fo
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from agent.aggregate.totals import Total
 from agent.evidence.accounts import Accounts
 from agent.evidence.checks import Check, forks_check
 from agent.evidence.tasks import TaskTable
 from agent.model import Json
+from agent.recording import timeline
+from agent.recording.timeline import Snapshot, Timeline
 from agent.sections.fold import SectionFold, Taker
 from agent.sections.probes import DEFAULT_SECTIONS
 from agent.sections.registry import REGISTRY
@@ -27,6 +32,7 @@ class Collection:
     def __init__(self, scoped: bool = False, sections: Sequence[str] = DEFAULT_SECTIONS) -> None:
         self.tasks = TaskTable()
         self.accounts = Accounts()
+        self.timeline = Timeline()
         self.folds: dict[str, SectionFold] = {
             name: section.fold(scoped, self.tasks)
             for name, section in REGISTRY.items()
@@ -50,6 +56,33 @@ class Collection:
         """Add events of a stream that the kernel side folded."""
         _, fold = self._takers[stream]
         fold.take_folded(STREAM_NAMES[stream], growths)
+
+    def is_snapshot_due(self) -> bool:
+        """Return whether the timeline lacks the present moment."""
+        return self.timeline.is_due()
+
+    def snapshot(self, events: int, lost: int) -> None:
+        """Add the present moment to the timeline, with the events and losses so far."""
+        self.timeline.add(events, lost, self._latencies(self.folds))
+
+    def timeline_until(self, at_ns: int, observed: Observed, armed: Sequence[str]) -> Json:
+        """Return the timeline up to ``at_ns`` (since everything was attached).
+
+        ``observed``: as of that moment.
+        """
+        streams = observed.streams.values()
+        received, lost = sum(s.received for s in streams), sum(s.lost for s in streams)
+        end = Snapshot(at_ns, received, lost, self._latencies(armed))
+        return timeline.evidence(self.timeline.until(end))
+
+    def _latencies(self, sections: Iterable[str]) -> dict[str, NDArray[np.uint64]]:
+        """Return the counts by power of two of each of these sections that has latencies."""
+        found = {name: self.folds[name].latencies() for name in sections}
+        return {
+            name: histogram.power_of_two_counts()
+            for name, histogram in found.items()
+            if histogram is not None
+        }
 
     def take_summaries(self, rows: task_summaries.Summaries) -> None:
         """Add tasks whose account is final: exited ones as they arrive, living ones at the stop."""

@@ -55,6 +55,7 @@ def build(run: Run, stopped: Stopped | None, verdict: Verdict) -> Json:
         built |= run.collection.evidence(stopped, run.sections)
         if run.arming.unavailable:
             built["unavailable"] = dict(run.arming.unavailable)
+        built["timeline"] = _timeline(run, stopped)
         built["scope"] = {**run.arming.scope, **stopped.scope}
     return built | {
         "manifest": manifest(run.arming),
@@ -76,6 +77,13 @@ def _measured(run: Run) -> Json:
     return {
         name: moment(_later(run.started_at, ns)) for name, ns in times.items() if ns is not None
     }
+
+
+def _timeline(run: Run, stopped: Stopped) -> Json:
+    assert run.attached_ns is not None
+    assert run.ended_ns is not None
+    at_ns = run.ended_ns - run.attached_ns
+    return run.collection.timeline_until(at_ns, stopped.observed, run.sections)
 
 
 def _later(moment: datetime, ns: int) -> datetime:

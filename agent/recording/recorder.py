@@ -278,6 +278,7 @@ class Recorder:
         try:
             run.arming = await self._collector.start(run.request, run.collection, run.id)
             run.attached_ns = run.elapsed_ns()
+            run.collection.timeline.begin(run.requested_ns + run.attached_ns)
             # start the meter only now: compiling a new plan is not a cost of the run
             run.meter = CpuMeter(self._collector.processes())
         except CannotCollect as error:

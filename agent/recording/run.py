@@ -1,6 +1,5 @@
 """One run, from its start to its evidence. Data only: the recorder changes it."""
 
-import time
 import uuid
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from agent.evidence.checks import Check
 from agent.evidence.cost import CpuMeter
 from agent.evidence.stalls import StallMeter
 from agent.model import Json, StartRequest
+from agent.recording.clock import elapsing_ns
 from agent.recording.collection import Collection
 from agent.sections.probes import SECTIONS
 from agent.streams.collect.observed import Arming, Stopped
@@ -22,11 +22,6 @@ from agent.streams.shared.causes import CannotCollect
 
 EndedBy: TypeAlias = Literal["stop", "scope"]
 """What ended a run: a request, or that the last process of its tree had ended."""
-
-
-def elapsing_ns() -> int:
-    """Return the time by a clock that is never set, and advances while the machine is suspended."""
-    return time.clock_gettime_ns(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 class Run:

@@ -59,6 +59,10 @@ class SectionFold(ABC):
         """Return accounts, by stream, that ``observed.streams`` lacks or has incomplete."""
         return {}
 
+    def latencies(self) -> LatencyHistogram | None:
+        """Return the distribution whose growth the timeline shows; None if it shows none."""
+        return None
+
     @property
     def overflow(self) -> int:
         """Number of latencies beyond the histogram's range."""

@@ -67,12 +67,19 @@ def _table(items: list[Any]) -> list[str]:
 
 
 def _is_plain(value: object) -> bool:
-    return not (isinstance(value, dict | list) and value)
+    return _are_numbers(value) or not (isinstance(value, dict | list) and value)
+
+
+def _are_numbers(value: object) -> bool:
+    """Return whether a value is a list of numbers, which fills a line rather than many."""
+    return isinstance(value, list) and bool(value) and all(type(n) in (int, float) for n in value)
 
 
 def _plain(value: object) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, list) and _are_numbers(value):
+        value = " ".join(map(str, value))
     if isinstance(value, dict | list):
         return "none"
     text = printable(value, LONGEST_VALUE)

@@ -37,6 +37,7 @@ OPTIONAL: Mapping[str, Test] = {
     "scope": _is(dict),
     "measured_from": _is(str),
     "measured_to": _is(str),
+    "timeline": _is(dict),
     "syscall_details": _is(dict),
     "command": _is(dict),
 }

@@ -92,6 +92,12 @@ class Collecting:
         assert stream == STREAM_RUNQLAT
         self.folded += growths[0].events
 
+    def is_snapshot_due(self) -> bool:
+        return False
+
+    def snapshot(self, events: int, lost: int) -> None:
+        raise AssertionError("not due")
+
 
 @asynccontextmanager
 async def collecting(

@@ -159,6 +159,7 @@ HEADINGS = (
     "The document",
     "`wall`",
     "CPU quota and stolen time",
+    "`timeline`",
     *(f"`{section}`" for section in SECTIONS),
     "`syscall_details`",
     "Completeness",

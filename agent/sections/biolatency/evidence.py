@@ -108,6 +108,9 @@ class BiolatencyFold(SectionFold):
         counts = stopped.observed.streams["biolatency"]
         return {"biolatency": replace(counts, in_flight_at_stop=len(still_open))}
 
+    def latencies(self) -> LatencyHistogram:
+        return self.device
+
     @property
     def overflow(self) -> int:
         return self.device.overflow

@@ -50,6 +50,9 @@ class RunqlatFold(SectionFold):
     def checks(self, edges: tuple[Edge, Edge], accounts: Accounts) -> Iterable[Check]:
         return scheduler_checks(edges, accounts)
 
+    def latencies(self) -> LatencyHistogram:
+        return self.histogram
+
     @property
     def overflow(self) -> int:
         return self.histogram.overflow

@@ -40,6 +40,12 @@ class Receiver(Protocol):
     def take_folded(self, stream: int, growths: Sequence[Growth]) -> None:
         """Take what events folded in the kernel added to each distribution of their stream."""
 
+    def is_snapshot_due(self) -> bool:
+        """Return whether to call `snapshot` after this drain."""
+
+    def snapshot(self, events: int, lost: int) -> None:
+        """Note how far the run is: events received and dropped so far, over all streams."""
+
 
 class Drain:
     """The transfer of one run's events from a reader, and from the kernel's own folding."""
@@ -81,6 +87,8 @@ class Drain:
             with trio.move_on_after(interval):
                 await self._reader.wait()
             await self.drain()
+            if self._receiver.is_snapshot_due():
+                self._take_snapshot()
 
     async def drain(self) -> None:
         """Take every record there is, letting other tasks run in between, and what was folded."""
@@ -95,13 +103,24 @@ class Drain:
     async def drain_all(self) -> None:
         """Take every record, then the events in batches that are still open."""
         await self.drain()
-        started = time.perf_counter()
-        self.ledger.take_open(self._batches, self._receiver.take)
-        self.seconds += time.perf_counter() - started
+        self._take_open()
 
     def close(self) -> None:
         """Release the memory of the kernel's folding, after the last drain."""
         self._folded.close()
+
+    def _take_snapshot(self) -> None:
+        # with what is in open batches: rare events would be shown long after they happened
+        self._take_open()
+        started = time.perf_counter()
+        lost = sum(self._batches.totals("lost"))
+        self._receiver.snapshot(sum(self.ledger.received), lost)
+        self.seconds += time.perf_counter() - started
+
+    def _take_open(self) -> None:
+        started = time.perf_counter()
+        self.ledger.take_open(self._batches, self._receiver.take)
+        self.seconds += time.perf_counter() - started
 
     def _take_folded(self) -> None:
         started = time.perf_counter()

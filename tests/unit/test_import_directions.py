@@ -19,6 +19,7 @@ WORDS = {
         "agent.settings",
     ),
     *("agent.json_text", "agent.parent_death", "agent.exit_status", "agent.nouns"),
+    "agent.this_machine",
 }
 """Modules that every part may import."""
 WIRING = {"cli", "processes"}
@@ -76,11 +77,13 @@ MAY_IMPORT = {
     "plugins": {"client", "aggregate", "terminal"},
     "demo": {"client", "show", "terminal"},
     "statistics": set[str](),
+    "store": {"terminal"},
     "overhead": {"client", "probes", "statistics", "terminal"},
-    "run": {"client", "show", "statistics", "terminal"},
+    "run": {"client", "show", "statistics", "store", "terminal"},
+    "runs": {"show", "store", "terminal"},
     "wiring": {
         *("recording", "streams", "aggregate", "http", "show", "demo", "overhead", "client"),
-        *("terminal", "mock", "run", "probes"),
+        *("terminal", "mock", "run", "runs", "store", "probes"),
     },
 }
 

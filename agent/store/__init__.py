@@ -1,0 +1,1 @@
+"""Runs that are kept: one record, and one SQLite file. Standard library only, synchronous."""

@@ -1,0 +1,48 @@
+"""Why runs could not be kept or read. Each text says what was wrong and what to do."""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+LOCKED_S = 30.0
+"""How long to wait for another process that writes."""
+
+
+class StoreError(Exception):
+    """Runs could not be kept or read."""
+
+
+class NoStore(StoreError):
+    """There is no file: nothing has been kept yet."""
+
+
+class Damaged(StoreError):
+    """The file is no database, or a broken one."""
+
+
+class NotFound(StoreError):
+    """Nothing that is kept is meant, or it is not clear what."""
+
+
+@contextlib.contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Raise `StoreError` for what the file system and SQLite raise meanwhile."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+            raise Damaged(f"{path} is damaged, or no database: {error}") from error
+        raise StoreError(f"{path}: {_WHY.get(code, str(error))}") from error
+    except OSError as error:
+        raise StoreError(f"{error.filename or path}: {error.strerror or error}") from error
+
+
+_WHY = {
+    sqlite3.SQLITE_BUSY: f"another process has locked it for {LOCKED_S:g} s",
+    sqlite3.SQLITE_FULL: "no space left on device",
+    sqlite3.SQLITE_READONLY: "it is read-only",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened, or its folder cannot be written to",
+    sqlite3.SQLITE_IOERR: "reading or writing failed (is the disk full?)",
+}

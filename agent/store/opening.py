@@ -1,0 +1,104 @@
+"""Opening a store: to write, which makes what is missing, or to read what there is."""
+
+import contextlib
+import errno
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+from agent.store import errors, place, schema
+from agent.store.errors import Damaged, NoStore, StoreError, explained
+from agent.store.store import Store
+
+READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+def open_store(path: Path, on_damage: Callable[[Path], None] | None = None) -> Store:
+    """Open a store to read and write, made if it is missing. Close it, or use it as a context.
+
+    One caller at a time may use it, from any thread. A file that is damaged is renamed if there is
+    ``on_damage``, which is called with its new path, and a new one is begun. Raises `StoreError`:
+    `Damaged` without ``on_damage``.
+    """
+    with explained(path), place.folder_of(path) as folder, place.locked(folder, path):
+        place.make_file(folder, path)
+        place.check_files(folder, path)
+        try:
+            return _opened(path)
+        except Damaged:
+            if on_damage is None:
+                raise
+        on_damage(place.put_aside(path))
+        place.make_file(folder, path)
+        return _opened(path)
+
+
+def open_to_read(path: Path) -> Store:
+    """Open a store that is there, also in a folder that cannot be written to.
+
+    It is brought up to date where it can be. Raises `StoreError`: `NoStore` if there is none.
+    """
+    with explained(path):
+        if not os.path.lexists(path):
+            raise NoStore(f"no runs are kept in {path} yet")
+        with place.folder_of(path, make=False) as folder:
+            place.check_files(folder, path)
+            try:
+                with place.locked(folder, path):
+                    return _opened(path)
+            except OSError as error:
+                if error.errno not in READ_ONLY:
+                    raise
+            return _opened_read_only(path)
+
+
+def begin_anew(store: Store) -> tuple[Store, Path | None]:
+    """Close a store that turned out to be damaged, and put its file aside; open a new one.
+
+    Return it with the new path of the damaged file; None if another process was first. Raises
+    `StoreError`.
+    """
+    store.close()
+    path, aside = store.path, None
+    with explained(path), place.folder_of(path) as folder, place.locked(folder, path):
+        if os.path.lexists(path) and place.identity(path) == store.identity:
+            aside = place.put_aside(path)
+    return open_store(path), aside
+
+
+def _opened(path: Path) -> Store:
+    if not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+    with explained(path), _connection(str(path)) as connection:
+        schema.prepare(connection, path)
+        return Store(connection, path, place.identity(path))
+
+
+def _opened_read_only(path: Path) -> Store:
+    # without its log there is nothing that a writer could still change behind our back
+    has_log = os.path.lexists(f"{path}-wal")
+    uri = f"file:{quote(str(path.absolute()))}?mode=ro{'' if has_log else '&immutable=1'}"
+    with explained(path), _connection(uri) as connection:
+        schema.check(connection, path)
+        if schema.version_of(connection) < schema.SCHEMA:
+            raise StoreError(f"{path} is of an earlier version, and cannot be brought up to date")
+        return Store(connection, path, place.identity(path))
+
+
+@contextlib.contextmanager
+def _connection(database: str) -> Iterator[sqlite3.Connection]:
+    """Yield a connection, closed again if the block raises."""
+    connection = sqlite3.connect(
+        database,
+        timeout=errors.LOCKED_S,
+        isolation_level=None,
+        check_same_thread=False,
+        uri=database.startswith("file:"),
+    )
+    try:
+        yield connection
+    except BaseException:
+        connection.close()
+        raise

@@ -1,0 +1,175 @@
+"""Where a store is, and files that only their user can have put there.
+
+SQLite opens its files by path, and follows links: whoever may write to the folder decides what it
+opens. So the folder of a store that is written to is the user's own, or root's, and neither it nor
+a file of the store is a link.
+"""
+
+import contextlib
+import fcntl
+import os
+import stat
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from agent.store import errors
+from agent.store.errors import StoreError
+
+NAME, FILE = "chainbench-agent", "runs.db"
+BESIDE = ("-wal", "-shm")
+"""What SQLite appends to the name of a database, for its write-ahead log and its index."""
+LOCK = "-lock"
+OWN_FOLDER, OWN_FILE = 0o700, 0o600
+LOOK_S = 0.05
+
+
+def default_path() -> Path:
+    """Return the path of the store of the user that this process is.
+
+    It is below XDG_STATE_HOME, or else ~/.local/state (XDG Base Directory Specification). What
+    root keeps is never in the home of another user, whatever sudo has left in the environment.
+    Raises `StoreError` if there is no home directory.
+    """
+    for home in _state_homes():
+        if os.geteuid() != 0 or _is_roots(home):
+            return home / NAME / FILE
+    raise StoreError("there is no home directory to keep runs in: set HOME or XDG_STATE_HOME")
+
+
+def _state_homes() -> Iterator[Path]:
+    given = os.environ.get("XDG_STATE_HOME", "")
+    if os.path.isabs(given):  # the specification has relative paths ignored
+        yield Path(given)
+    for home in (os.environ.get("HOME", ""), _home_of_account()):
+        if os.path.isabs(home):
+            yield Path(home, ".local", "state")
+
+
+def _home_of_account() -> str:
+    import pwd  # most users have HOME
+
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_dir
+    except KeyError:
+        return ""
+
+
+def _is_roots(path: Path) -> bool:
+    """Return whether a folder, or the one that it would be made in, is root's."""
+    nearest = next(folder for folder in (path, *path.parents) if os.path.lexists(folder))
+    return os.stat(nearest).st_uid == 0
+
+
+@contextlib.contextmanager
+def folder_of(path: Path, *, make: bool = True) -> Iterator[int]:
+    """Yield a descriptor of a store's folder, which is made if it is missing and ``make``.
+
+    Raises OSError, and `StoreError` if the folder cannot be trusted.
+    """
+    if make:
+        _make_folder(path.parent)
+    try:
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except NotADirectoryError:
+        raise StoreError(f"{path.parent} is a link or no folder: remove it") from None
+    try:
+        _check_folder(folder, path.parent)
+        yield folder
+    finally:
+        os.close(folder)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise StoreError(f"{error.filename} is no folder") from None
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=OWN_FOLDER)
+
+
+def _check_folder(folder: int, path: Path) -> None:
+    found = os.fstat(folder)
+    if found.st_uid not in (os.geteuid(), 0):
+        raise StoreError(
+            f"the folder {path} belongs to another user (uid {found.st_uid}), who decides what is"
+            " opened there: do this as that user"
+        )
+    if found.st_mode & stat.S_IWOTH:
+        raise StoreError(f"everybody may write to the folder {path}: chmod o-w takes that away")
+
+
+@contextlib.contextmanager
+def locked(folder: int, path: Path) -> Iterator[None]:
+    """Keep others from making, replacing or migrating the store meanwhile.
+
+    The lock is a file of its own: not every file system can lock a folder. Raises OSError, and
+    `StoreError` if it stays locked.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    lock = os.open(path.name + LOCK, flags, OWN_FILE, dir_fd=folder)
+    try:
+        _wait_for(lock, path)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _wait_for(lock: int, path: Path) -> None:
+    deadline = time.monotonic() + errors.LOCKED_S
+    while True:
+        try:
+            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise StoreError(
+                    f"another process has locked {path} for {errors.LOCKED_S:g} s"
+                ) from None
+            time.sleep(LOOK_S)
+
+
+def make_file(folder: int, path: Path) -> None:
+    """Make a store's file, empty, if it is missing. Raises OSError."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path.name, flags, OWN_FILE, dir_fd=folder))
+
+
+def check_files(folder: int, path: Path) -> None:
+    """Raise `StoreError` if a store's file, or one beside it, cannot be trusted. Raises OSError."""
+    for name in (path.name, *(path.name + suffix for suffix in BESIDE)):
+        with contextlib.suppress(FileNotFoundError):
+            _check_file(os.stat(name, dir_fd=folder, follow_symlinks=False), path.with_name(name))
+
+
+def _check_file(found: os.stat_result, path: Path) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise StoreError(f"{path} is a link or no regular file: remove it")
+    if found.st_uid not in (os.geteuid(), 0):
+        raise StoreError(f"{path} belongs to another user (uid {found.st_uid})")
+
+
+def identity(path: Path) -> tuple[int, int]:
+    """Return device and inode of a file that is no link. Raises OSError."""
+    found = os.stat(path, follow_symlinks=False)
+    return found.st_dev, found.st_ino
+
+
+def put_aside(path: Path) -> Path:
+    """Rename a damaged store and what is beside it; return its new path. Raises OSError.
+
+    Call this with the store locked.
+    """
+    aside = _unused(path, f"damaged-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
+    # the log goes first: a new database must not be opened with the old one's
+    for suffix in (*BESIDE, ""):
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(f"{path}{suffix}", f"{aside}{suffix}")
+    return aside
+
+
+def _unused(path: Path, suffix: str) -> Path:
+    names = (f"{path.name}.{suffix}", *(f"{path.name}.{suffix}-{n}" for n in range(2, 1000)))
+    return next(found for name in names if not os.path.lexists(found := path.with_name(name)))

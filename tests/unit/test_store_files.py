@@ -1,0 +1,521 @@
+"""Files of a store: whose they are, and what is done where they are damaged, locked or foreign."""
+
+import contextlib
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes.kept import keep_in, kept, pairs, single
+from fakes.mounts import mounting
+from fakes.run_command import environment
+from fakes.users import SOMEBODY, as_reading_user
+
+from agent.store import errors, migration, place, schema
+from agent.store.errors import Damaged, NoStore, StoreError
+from agent.store.opening import begin_anew, open_store, open_to_read
+from agent.store.place import default_path
+from agent.store.retention import Limits
+from agent.store.selection import Selection
+
+ALL = Selection()
+VERSION_1 = Path(__file__).parent / "golden" / "store-1.sql"
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "chainbench-agent" / "runs.db"
+
+
+def ids(path: Path) -> list[str]:
+    with open_to_read(path) as store:
+        return [run.id for run in store.find(ALL)]
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o7777
+
+
+# --- where it is
+
+
+def test_the_folder_and_the_file_are_the_users_own(path: Path) -> None:
+    before = os.umask(0)
+    try:
+        with open_store(path) as store:
+            store.keep(*kept(single()))
+            modes = {found.name: mode(found) for found in path.parent.iterdir()}
+    finally:
+        os.umask(before)
+    assert mode(path.parent) == 0o700
+    assert set(modes) == {"runs.db", "runs.db-lock", "runs.db-shm", "runs.db-wal"}
+    assert set(modes.values()) == {0o600}
+
+
+def test_the_log_goes_with_the_last_process(path: Path) -> None:
+    keep_in(path, single())
+    assert sorted(found.name for found in path.parent.iterdir()) == ["runs.db", "runs.db-lock"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({"XDG_STATE_HOME": "{home}/state", "HOME": "/nowhere"}, "{home}/state"),
+        ({"XDG_STATE_HOME": "relative", "HOME": "{home}"}, "{home}/.local/state"),
+        ({"XDG_STATE_HOME": "", "HOME": "{home}"}, "{home}/.local/state"),
+    ],
+)
+def test_it_is_in_the_state_directory(
+    variables: dict[str, str], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value.format(home=tmp_path))
+    folder = Path(expected.format(home=tmp_path))
+    assert default_path() == folder / "chainbench-agent" / "runs.db"
+
+
+def test_without_a_home_it_is_in_that_of_the_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    import pwd
+
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.delenv("HOME")
+    home = pwd.getpwuid(os.geteuid()).pw_dir
+    assert default_path() == Path(home, ".local/state/chainbench-agent/runs.db")
+    monkeypatch.setattr(place, "_home_of_account", lambda: "")
+    with pytest.raises(StoreError, match="set HOME or XDG_STATE_HOME"):
+        default_path()
+
+
+@needs_root
+@pytest.mark.parametrize("variable", ["HOME", "XDG_STATE_HOME"])
+def test_root_keeps_nothing_in_the_home_of_another_user(
+    variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    os.chown(home, SOMEBODY, SOMEBODY)
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setenv(variable, str(home))
+    assert not default_path().is_relative_to(home)
+
+
+@needs_root
+def test_another_users_folder_is_refused(path: Path) -> None:
+    keep_in(path, single())
+    os.chown(path.parent, SOMEBODY, SOMEBODY)
+    for opened in (open_store, open_to_read):
+        with pytest.raises(StoreError, match="belongs to another user"):
+            opened(path)
+
+
+def test_a_folder_that_everybody_may_write_to_is_refused(path: Path) -> None:
+    keep_in(path, single())
+    path.parent.chmod(0o777)
+    with pytest.raises(StoreError, match="chmod o-w"):
+        open_store(path)
+
+
+def test_links_are_not_followed(path: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    path.parent.parent.mkdir()
+    path.parent.symlink_to(elsewhere)
+    with pytest.raises(StoreError, match="is a link"):
+        open_store(path)
+    path.parent.unlink()
+    path.parent.mkdir(mode=0o700)
+    for name in ("runs.db", "runs.db-wal", "runs.db-shm"):
+        link = path.with_name(name)
+        link.symlink_to(elsewhere / "target")
+        with pytest.raises(StoreError, match="is a link"):
+            open_store(path)
+        link.unlink()
+    path.with_name("runs.db-lock").unlink()
+    path.with_name("runs.db-lock").symlink_to(elsewhere / "target")
+    with pytest.raises(StoreError, match="symbolic links"):
+        open_store(path)
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_a_folder_in_place_of_the_file_is_refused(path: Path) -> None:
+    path.mkdir(parents=True)
+    with pytest.raises(StoreError, match="no regular file"):
+        open_store(path)
+
+
+# --- reading
+
+
+def test_nothing_is_made_by_reading(path: Path) -> None:
+    with pytest.raises(NoStore, match="no runs are kept"):
+        open_to_read(path)
+    assert not path.parent.exists()
+
+
+@needs_root
+def test_a_read_only_file_system_can_be_read(path: Path) -> None:
+    document = single()
+    keep_in(path, document)
+    script = f"mount --bind {path.parent} {path.parent}; mount -o remount,ro,bind {path.parent}"
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from agent.store.opening import open_store, open_to_read\n"
+        "from agent.store.selection import Selection\n"
+        "from agent.store.errors import StoreError\n"
+        "path = Path(sys.argv[1])\n"
+        "print([run.id for run in open_to_read(path).find(Selection())])\n"
+        "try: open_store(path)\n"
+        "except StoreError as error: print(error)\n"
+    )
+    command = [*mounting(script), sys.executable, "-c", code, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    read, refused = done.stdout.splitlines()
+    assert read == str([document["run_id"]])
+    assert "Read-only file system" in refused
+
+
+@needs_root
+def test_a_folder_that_cannot_be_written_to_can_be_read_by_its_users(tmp_path: Path) -> None:
+    path = tmp_path / "shared" / "runs.db"
+    document = single()
+    keep_in(path, document)
+    path.parent.chmod(0o755)
+    path.chmod(0o644)
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from agent.store.opening import open_to_read\n"
+        "from agent.store.selection import Selection\n"
+        "print([run.id for run in open_to_read(Path(sys.argv[1])).find(Selection())])\n"
+    )
+    command = [*as_reading_user(SOMEBODY), sys.executable, "-c", code, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == (f"{[document['run_id']]}\n", "")
+
+
+# --- what is not a store of ours
+
+
+@pytest.mark.parametrize(
+    "content", [b"garbage" * 1000, b"x" * 20, b"SQLite format 3\0" + b"\xff" * 5000], ids=len
+)
+def test_garbage_is_put_aside(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, mode=0o700)
+    path.write_bytes(content)
+    with pytest.raises(Damaged):
+        open_store(path)
+    with pytest.raises(Damaged):
+        open_to_read(path)
+    aside: list[Path] = []
+    with open_store(path, aside.append) as store:
+        store.keep(*kept(single()))
+    assert len(ids(path)) == 1
+    [kept_aside] = aside
+    assert kept_aside.parent == path.parent
+    assert kept_aside.read_bytes() == content
+    with open_store(path, aside.append):
+        pass
+    assert len(aside) == 1
+
+
+def test_a_store_that_breaks_later_is_put_aside_too(path: Path) -> None:
+    keep_in(path, *(single() for _ in range(30)))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:8192] + b"\xa5" * (len(whole) - 8192))
+    store = open_store(path)
+    with pytest.raises(Damaged):
+        store.keep(*kept(single()))
+    store, aside = begin_anew(store)
+    with store:
+        store.keep(*kept(single()))
+    assert aside is not None
+    assert aside.read_bytes()[8192:] == b"\xa5" * (len(whole) - 8192)
+    assert len(ids(path)) == 1
+
+
+def test_a_store_that_another_process_has_begun_anew_stays(path: Path) -> None:
+    first, second = open_store(path), open_store(path)
+    first, aside = begin_anew(first)
+    assert aside is not None
+    first.keep(*kept(single()))
+    second, aside = begin_anew(second)
+    assert aside is None
+    with first, second:
+        assert len(list(second.find(ALL))) == 1
+
+
+def test_a_later_schema_is_refused_and_left(path: Path) -> None:
+    keep_in(path, single())
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        other.execute(f"PRAGMA user_version = {schema.SCHEMA + 1}")
+    before = path.read_bytes()
+    for opened in (open_store, open_to_read):
+        with pytest.raises(StoreError, match=f"schema {schema.SCHEMA + 1}.*update this one"):
+            opened(path)
+    assert path.read_bytes() == before
+
+
+def test_the_database_of_another_program_is_refused_and_left(tmp_path: Path) -> None:
+    path = tmp_path / "places.sqlite"
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE bookmarks (url)")
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match="another program"):
+        open_store(path, lambda aside: pytest.fail("it is not ours to put aside"))
+    assert path.read_bytes() == before
+
+
+# --- versions
+
+
+def restored(path: Path, script: str) -> None:
+    path.parent.mkdir(parents=True, mode=0o700)
+    with contextlib.closing(sqlite3.connect(path)) as made:
+        made.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        made.execute("PRAGMA journal_mode = WAL")
+        made.executescript(script)
+
+
+def test_a_store_of_version_1_is_read(path: Path) -> None:
+    restored(path, VERSION_1.read_text())
+    with open_store(path) as store:
+        found = list(store.find(ALL))
+        assert [run.side for run in found] == [None, "optimized", "baseline"]
+        single_run, *in_series = found
+        assert (single_run.wall_ms, single_run.verdict) == (12.5, "degraded")
+        series = store.series(str(in_series[0].series))
+        assert series is not None
+        assert series.summary["series"]["ended_by"] == "runs"
+        assert [run.evidence["available"] for run in store.select(ALL)] == [True] * 3
+        assert store.limits == Limits(runs=77)
+        store.keep(*kept(pairs(1)))
+    assert len(ids(path)) == 5
+
+
+def test_a_migration_makes_a_copy_first_and_is_whole(path: Path) -> None:
+    restored(path, VERSION_1.read_text())
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        steps = {1: "ALTER TABLE runs ADD COLUMN x", 2: "UPDATE runs SET x = 'migrated'"}
+        copy = migration.migrate(connection, path, steps, 3)
+        assert connection.execute("SELECT DISTINCT x FROM runs").fetchall() == [("migrated",)]
+        assert schema.version_of(connection) == 3
+    assert mode(copy) == 0o600
+    with open_store(copy) as store:
+        assert len(list(store.find(ALL))) == 3
+
+
+def test_a_migration_that_fails_changes_nothing(path: Path) -> None:
+    restored(path, VERSION_1.read_text())
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        steps = {1: "ALTER TABLE runs ADD COLUMN x", 2: "UPDATE nothing SET x = 1"}
+        with pytest.raises(sqlite3.Error):
+            migration.migrate(connection, path, steps, 3)
+    with open_store(path) as store:
+        assert len(list(store.find(ALL))) == 3
+
+
+# --- others at work
+
+
+@contextlib.contextmanager
+def held_by_another(path: Path) -> Iterator[None]:
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+
+
+def test_a_store_that_stays_locked_is_an_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(errors, "LOCKED_S", 0.1)
+    keep_in(path, single())
+    with open_store(path) as store, held_by_another(path):
+        with pytest.raises(StoreError, match="another process has locked it for 30 s"):
+            store.keep(*kept(single()))
+        assert len(list(store.find(ALL))) == 1
+
+
+def test_a_writer_waits_for_another(path: Path) -> None:
+    keep_in(path, single())
+    with open_store(path) as store:
+        with held_by_another(path):
+            waiting = threading.Thread(target=store.keep, args=kept(single()))
+            waiting.start()
+            time.sleep(0.1)
+            assert waiting.is_alive()
+        waiting.join()
+    assert len(ids(path)) == 2
+
+
+def test_opening_waits_while_another_process_makes_the_store(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(errors, "LOCKED_S", 0.1)
+    with (
+        place.folder_of(path) as folder,
+        place.locked(folder, path),
+        pytest.raises(StoreError, match="another process has locked"),
+    ):
+        open_store(path)
+    with open_store(path) as store:
+        assert list(store.find(ALL)) == []
+
+
+def test_many_processes_make_one_store(path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from fakes.kept import keep_in, single\n"
+        "keep_in(Path(sys.argv[1]), single())\n"
+    )
+    writers = [fakes_process(code, path) for _ in range(8)]
+    assert [writer.wait() for writer in writers] == [0] * 8
+    assert len(ids(path)) == 8
+
+
+def fakes_process(code: str, *arguments: object, **options: Any) -> "subprocess.Popen[str]":
+    """Start a program of Python's that finds these tests' helpers."""
+    found = os.pathsep.join([str(Path(__file__).parents[1]), str(Path(__file__).parents[2])])
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.Popen(
+        command, env={**environment(), "PYTHONPATH": found}, text=True, **options
+    )
+
+
+# --- a full disk
+
+
+@needs_root
+def test_on_a_full_disk_nothing_is_lost_and_the_reason_is_given(tmp_path: Path) -> None:
+    full = tmp_path / "full"
+    full.mkdir()
+    code = (
+        "import os, sys; from pathlib import Path\n"
+        "from fakes.kept import keep_in, kept, single\n"
+        "from agent.store.errors import StoreError\n"
+        "from agent.store.opening import open_store, open_to_read\n"
+        "from agent.store.selection import Selection\n"
+        "path = Path(sys.argv[1], 'runs.db')\n"
+        "keep_in(path, single(), single())\n"
+        "count = 2\n"
+        "with open_store(path) as store:\n"
+        "    try:\n"
+        "        while True:\n"
+        "            document = single() | {'noise': os.urandom(20000).hex()}\n"
+        "            store.keep(*kept(document))\n"
+        "            count += 1\n"
+        "    except StoreError as error: print(error)\n"
+        "with open_to_read(path) as store:\n"
+        "    print(len(list(store.find(Selection()))) == count, count > 2)\n"
+        "    print(store._connection.execute('PRAGMA integrity_check').fetchall())\n"
+    )
+    script = f"mount -t tmpfs -o size=2m,mode=700 none {full}"
+    found = os.pathsep.join([str(Path(__file__).parents[1]), str(Path(__file__).parents[2])])
+    command = [*mounting(script), "env", f"PYTHONPATH={found}", sys.executable, "-c", code, full]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    why, whole, checked = done.stdout.splitlines()
+    assert "no space left on device" in why or "is the disk full?" in why
+    assert whole == "True True"
+    assert checked == "[('ok',)]"
+
+
+# --- its size
+
+
+def size_of(path: Path) -> int:
+    return path.stat().st_size
+
+
+def test_pages_are_given_back_and_the_log_stays_small(path: Path) -> None:
+    turnovers, each = 10, 40
+    with open_store(path) as store:
+        store.set_limits(Limits(runs=each))
+        largest_log = 0
+        for number in range(turnovers * each):
+            noise = random.Random(number).randbytes(3000 + 97 * (number % 50)).hex()
+            store.keep(*kept(single() | {"noise": noise}))
+            largest_log = max(largest_log, size_of(path.with_name("runs.db-wal")))
+        [[free], [pages]] = [
+            store._connection.execute(f"PRAGMA {name}").fetchone()
+            for name in ("freelist_count", "page_count")
+        ]
+        assert len(list(store.find(ALL))) == each
+    assert free <= 0.05 * pages
+    # ten times what SQLite writes back at (1000 pages) would be no bound at all
+    assert largest_log <= 2 * 1000 * 4096 + schema.LARGEST_LOG
+
+
+def test_a_log_that_one_large_series_has_made_is_cut(path: Path) -> None:
+    with open_store(path) as store:
+        document = pairs(60)
+        for number, run in enumerate(document["runs"]):
+            run["evidence"]["noise"] = random.Random(number).randbytes(60_000).hex()
+        store.keep(*kept(document))
+        log = path.with_name("runs.db-wal")
+        assert size_of(log) > schema.LARGEST_LOG
+        for _ in range(3):
+            store.keep(*kept(single()))
+        assert size_of(log) <= schema.LARGEST_LOG
+
+
+# --- killed
+
+
+def killed_while_writing(path: Path, after_s: float) -> list[str]:
+    """Have a process keep runs, kill it; return the ids that it reported as kept."""
+    code = (
+        "import os, sys; from pathlib import Path\n"
+        "from fakes.kept import kept, pairs, single\n"
+        "from agent.store.opening import open_store\n"
+        "from agent.store.retention import Limits\n"
+        "documents = iter(lambda: (single(), pairs(3)), None)\n"
+        "with open_store(Path(sys.argv[1])) as store:\n"
+        "    store.set_limits(Limits(runs=60))\n"
+        "    print('ready', flush=True)\n"
+        "    for both in documents:\n"
+        "        for document in both:\n"
+        "            runs, series = kept(document)\n"
+        "            store.keep(runs, series)\n"
+        "            print(*(run.id for run in runs), flush=True)\n"
+    )
+    with fakes_process(code, path, stdout=subprocess.PIPE) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "ready\n"
+        time.sleep(after_s)
+        writer.send_signal(signal.SIGKILL)
+        said = writer.stdout.read()
+    # the last line may be cut: then nothing was promised
+    return said.rpartition("\n")[0].split()
+
+
+@pytest.mark.parametrize("times", [2, pytest.param(100, marks=pytest.mark.thorough)])
+def test_a_process_killed_while_it_writes_leaves_whole_runs(path: Path, times: int) -> None:
+    moments = random.Random(times)
+    for _ in range(times):
+        promised = killed_while_writing(path, moments.uniform(0, 0.3))
+        with open_store(path, lambda aside: pytest.fail("it was put aside")) as store:
+            checked = store._connection.execute("PRAGMA integrity_check").fetchall()
+            runs = store.select(ALL)
+            limit = int(store.limits.runs)
+        assert checked == [("ok",)]
+        assert {run.id for run in runs} >= set(promised[-min(limit // 2, len(promised)) :])
+        assert all(run.evidence["run_id"] == run.id and run.command for run in runs)
+        series = [run.series for run in runs if run.series]
+        assert all(series.count(one) == 6 for one in set(series))
+
+
+def test_what_is_read_is_json_of_the_same_numbers(path: Path) -> None:
+    document = single() | {"exact": 2**63 + 1, "small": 5e-324, "text": "\ud800 ü", "whole": 10.0}
+    keep_in(path, document)
+    with open_to_read(path) as store:
+        [run] = store.select(ALL)
+    assert json.dumps(run.evidence["exact"]) == str(2**63 + 1)
+    assert (run.evidence["small"], run.evidence["text"]) == (5e-324, "\ud800 ü")
+    assert run.evidence["whole"] == 10

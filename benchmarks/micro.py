@@ -22,6 +22,7 @@ from agent.overhead.protocols import WorkloadFailed
 from agent.overhead.rounds import pinned
 from agent.overhead.workloads import last_cpu
 from benchmarks import CHECKOUT, highest_rate, procfs
+from benchmarks.keeping import keep_and_list
 
 RATE = 200_000
 MEGA = 1e6
@@ -208,6 +209,8 @@ def measure_parts(
             "many tasks": lambda: many_tasks(agent),
             "scrape": lambda: scrape(agent),
         }
+        if invocation is None:  # it is this checkout's store that would be measured
+            parts["keeping runs"] = lambda: keep_and_list(agent)
         for name, part in parts.items():
             figures |= _part(name, partial(of_collecting, agent, part), tell)
     figures |= _part(

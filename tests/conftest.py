@@ -24,6 +24,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -49,6 +50,10 @@ hypothesis.settings.load_profile("untimed")
 
 # What is printed depends on the locale; tests of that choose their own.
 os.environ["LC_ALL"] = "C.UTF-8"
+
+# What run keeps in tests is not for the user who runs them.
+STATE_HOME = tempfile.TemporaryDirectory(prefix="chainbench-agent-tests-")
+os.environ["XDG_STATE_HOME"] = STATE_HOME.name
 
 KERNEL_TESTS = Path(__file__).parent / "kernel"
 

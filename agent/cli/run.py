@@ -23,6 +23,7 @@ def add(commands: Commands) -> None:
         "       [--setup LINE] [--prepare LINE] [--conclude LINE] [--cleanup LINE]\n"
         "       [--ignore-failure] [--show-output] [--shell SHELL]\n"
         "       [--export-json FILE] [--min-effect PERCENT] [--seed N]\n"
+        "       [--no-store]\n"
         "       (-- COMMAND ... | --baseline LINE --optimized LINE)",
         description="Run a command, measure it and everything that it starts, and print a report"
         " to standard error. The exit status is the command's.",
@@ -41,6 +42,11 @@ def add(commands: Commands) -> None:
         type=user,
         metavar="NAME",
         help="user to run the command as, by name or number; for root only (default: the caller)",
+    )
+    run.add_argument(
+        "--no-store",
+        action="store_true",
+        help="do not keep what was measured",
     )
     add_series_options(run)
     run.set_defaults(parser=run, run=_run, workload=[])
@@ -68,4 +74,6 @@ def _measured(options: argparse.Namespace, commit: CommitHere | None) -> Options
     measured = measuring_options(options)
     found = {"dataset": options.dataset_file or "", "commit": commit.answer() if commit else ""}
     labels = {name: value for name, value in found.items() if value}
-    return measured._replace(start={**measured.start, **labels}, user=options.user)
+    return measured._replace(
+        start={**measured.start, **labels}, user=options.user, keep=not options.no_store
+    )

@@ -5,21 +5,21 @@ import platform
 from importlib.metadata import version
 from typing import Any
 
-from agent import __version__
+from agent import __version__, this_machine
 from agent.streams.collect.observed import Arming
 
 LIBRARIES = ("trio", "numpy", "hdrhistogram", "quart", "hypercorn")
 _VERSIONS = {"chainbench-agent": __version__, "python": platform.python_version()} | {
     name: version(name) for name in LIBRARIES
 }
+_MACHINE = this_machine.described()
 
 
 def manifest(arming: Arming | None) -> dict[str, Any]:
-    """Return kernel and versions; also hooks, transport and timing if anything was armed."""
-    kernel = os.uname()
+    """Return machine and versions; also hooks, transport and timing if anything was armed."""
     described: dict[str, Any] = {
-        "kernel": f"{kernel.sysname} {kernel.release} {kernel.version} {kernel.machine}",
-        "cpus": os.cpu_count(),
+        **_MACHINE,
+        "cpus": os.cpu_count(),  # some may have gone offline since
         "versions": dict(_VERSIONS),
     }
     if arming is None:

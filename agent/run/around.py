@@ -1,7 +1,9 @@
 """An agent, or why there is none, and a run of it around one command after the other."""
 
+import os
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from datetime import datetime
 from typing import Any
 
 from agent.client.http_client import AgentClient
@@ -86,15 +88,35 @@ class Around:
         own = self._agent.pid if self._agent is not None else None
         return processes.left_behind(own)
 
+    def evidence_of(
+        self,
+        run: Measurement | None,
+        why_not: str,
+        command: HeldCommand,
+        labels: Mapping[str, str] | None = None,
+    ) -> Json:
+        """End a run and return its evidence, or evidence of why there is none."""
+        if run is not None:
+            try:
+                return run.stop()
+            except NotMeasured as error:
+                why_not = str(error)
+        given = {**self._options.start, **(labels or {})}
+        return unmeasured(why_not, command.forked_at, given)
+
     def _start(self, run: Measurement, body: Mapping[str, Any]) -> Json:
         return run.start(body, self._options.patience_s, self._on_busy)
 
 
-def evidence_of(run: Measurement | None, why_not: str) -> Json:
-    """End a run and return its evidence, or evidence of why there is none."""
-    if run is not None:
-        try:
-            return run.stop()
-        except NotMeasured as error:
-            why_not = str(error)
-    return {"available": False, "reason": why_not}
+def unmeasured(why: str, started_at: datetime, given: Mapping[str, Any]) -> Json:
+    """Return evidence of a run without an agent: what is known, in the places that it has there."""
+    from agent import this_machine  # not before the command has ended
+
+    labels = {name: given.get(name, "") for name in LABEL_NAMES}
+    return {
+        "available": False,
+        "reason": why,
+        "labels": {**labels, "machine": os.uname().nodename},
+        "started_at": started_at.isoformat(timespec="microseconds"),
+        "manifest": this_machine.described(),
+    }

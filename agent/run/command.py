@@ -11,8 +11,9 @@ from contextlib import ExitStack
 from agent.client.shell_words import hint, savable
 from agent.exit_status import KILLED_BY, signal_name
 from agent.run import processes, signals
-from agent.run.around import Around, evidence_of
+from agent.run.around import Around
 from agent.run.held import OWN_FAILURE, CannotRun, Ended, find, held
+from agent.run.keeping import keep
 from agent.run.options import Options
 from agent.run.telling import Teller
 from agent.terminal.output import OutputFailed
@@ -39,6 +40,7 @@ def run_command(arguments: Sequence[str], options: Options) -> int:
         return die_of(error.number)
     with contextlib.suppress(OutputFailed):  # it could not be reported anywhere
         teller.report(document, sys.stderr)
+    keep(document, options, teller)
     return ended.status if ended.status >= 0 else die_of(-ended.status)
 
 
@@ -60,7 +62,7 @@ def _measured(arguments: Sequence[str], options: Options, teller: Teller) -> tup
         after_all.enter_context(signals.dropped())
         ended = command.run(lambda: around.reap(command.pid))
         left = around.left_behind()
-        evidence = evidence_of(run, why_not)
+        evidence = around.evidence_of(run, why_not, command)
         return ended, {**evidence, "command": described(arguments, ended, left)}
 
 

@@ -23,5 +23,7 @@ class Options(NamedTuple):
     output: Path | None = None
     json: Path | None = None
     quiet: bool = False
+    keep: bool = True
+    """Whether the runs are kept in the user's store."""
     user: User | None = None
     """Whose process a command of ``run`` becomes; None: ours."""

@@ -14,11 +14,12 @@ from agent.client.http_client import AgentRefused, AgentUnreachable
 from agent.client.shell_words import hint
 from agent.exit_status import how_it_ended, signal_name
 from agent.run import processes, signals
-from agent.run.around import Around, evidence_of
+from agent.run.around import Around
 from agent.run.command import described, die_of
 from agent.run.held import OWN_FAILURE, CannotRun, Ended, HeldCommand, find, held
 from agent.run.helpers import HelperFailed, run_helper
 from agent.run.hyperfine import exported
+from agent.run.keeping import keep
 from agent.run.options import Options
 from agent.run.plan import FEWEST_UNTIL, Plan
 from agent.run.progress import Progress
@@ -66,6 +67,7 @@ def run_series(plan: Plan, options: Options) -> int:
         teller.save(plan.export_json, results)
     with contextlib.suppress(OutputFailed):  # it could not be reported anywhere
         teller.report(document, sys.stderr)
+    keep(document, options, teller)
     return series.status if series.status >= 0 else die_of(-series.status)
 
 
@@ -175,7 +177,7 @@ class _Series:
             with signals.blocked():
                 ended = command.run(lambda: self._around.reap(command.pid))
                 took = described(words, ended, self._around.left_behind())
-                evidence = evidence_of(run, why_not)
+                evidence = self._around.evidence_of(run, why_not, command, labels)
                 asked = signals.gave_up(command.received)
                 counts = asked is None and (ended.status == 0 or self._plan.ignore_failure)
                 self.runs.append(Run(side, number, counts, ended, took, evidence))

@@ -1,5 +1,6 @@
 """What ``run`` and ``record`` say, and the files that they keep it in."""
 
+import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -64,6 +65,19 @@ class Teller:
             report = brief(document, terminal.columns(stream), color, reason_known=known)
             terminal.write(report, stream)
         return saved
+
+    def add(self, label: str, text: str) -> None:
+        """Add a line to the report that has been printed, or saved to a regular file."""
+        # imported after the command has ended: none of it is needed before
+        from agent.show.layout import LABELS
+
+        line, output = f"{label:<{LABELS}}{text}\n", self._options.output
+        if output is None:
+            if not self._options.quiet:
+                terminal.complain(line)
+        elif output.is_file():
+            with contextlib.suppress(OSError), output.open("a", encoding="utf-8") as file:
+                file.write(line)
 
     def save(self, path: Path, text: str) -> bool:
         """Write a file; say why it could not be written. Return whether it was."""

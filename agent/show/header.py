@@ -47,10 +47,13 @@ def timing(evidence: Mapping[str, Any]) -> str:
 
 
 def banner(evidence: Mapping[str, Any], style: Style) -> list[str]:
-    """Return what must not be overlooked: that the events are synthetic."""
-    if not evidence.get("mock"):
-        return []
-    return [style.bad("mock: synthetic events; no number here was measured"), ""]
+    """Return what must not be overlooked: that the events are synthetic, or that it is a part."""
+    said = []
+    if evidence.get("mock"):
+        said += [style.bad("mock: synthetic events; no number here was measured"), ""]
+    if evidence.get("state") == "partial":
+        said += [style.bad("partial: what was known last of a run that never finished"), ""]
+    return said
 
 
 def label(evidence: Mapping[str, Any], name: str) -> object:

@@ -3,6 +3,7 @@
 Names are in backticks in the first column of a table, under a heading that the test knows.
 """
 
+import dataclasses
 import re
 import subprocess
 from collections.abc import Iterable
@@ -40,6 +41,7 @@ from agent.run.processes import Process
 from agent.run.runs import End, Run
 from agent.sections.probes import DEFAULT_SECTIONS, DETAILS, SECTIONS
 from agent.statistics.comparison import shift
+from agent.store.rows import Summary
 from agent.streams.shared import layout, messages
 from agent.streams.shared.causes import CURES
 
@@ -266,6 +268,28 @@ def test_every_option(command: str, capsys: pytest.CaptureFixture[str]) -> None:
         name for heading in headings for name in names(SETTINGS, heading) if name.startswith("--")
     ]
     hold(SETTINGS, command, in_code, documented)
+
+
+@pytest.mark.parametrize("action", ["list", "show", "export", "delete", "import", "limits"])
+def test_every_option_of_what_is_done_with_runs(
+    action: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["runs", action, "--help"])
+    usage = capsys.readouterr().out.partition("\n\n")[0]
+    heading = f"`runs {action}`"
+    documented = [name for name in names(SETTINGS, heading) if name.startswith("--")]
+    hold(SETTINGS, heading, re.findall(r"--[a-z][a-z-]*", usage), documented)
+
+
+def test_every_field_of_a_run_in_a_list() -> None:
+    heading = "A run in a list"
+    hold(
+        SETTINGS,
+        heading,
+        [field.name for field in dataclasses.fields(Summary)],
+        names(SETTINGS, heading),
+    )
 
 
 def test_every_field_of_what_a_command_took() -> None:

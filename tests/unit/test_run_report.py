@@ -23,7 +23,8 @@ def test_the_report_is_for_80_columns_and_short(agent: RunAgent) -> None:
     assert "\x1b" not in done.stderr
     for label in ("command", "ended", "time", "memory", "waiting", "block I/O", "blocked", "execs"):
         assert any(told.startswith(f"{label:<10}") for told in lines)
-    assert lines[-1].startswith("cost      ")
+    assert lines[-2].startswith("cost      ")
+    assert lines[-1].startswith("kept      ")
     assert "Verdict: degraded" in done.stderr
     assert "3 events of biolatency were lost" in done.stderr
 

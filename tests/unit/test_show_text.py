@@ -198,3 +198,8 @@ def test_colour_is_added_only_when_asked_for() -> None:
     plain, coloured = render(evidence()), render(evidence(), color=True)
     assert "\x1b" not in plain
     assert "\x1b[33mdegraded\x1b[0m" in coloured
+
+
+def test_a_run_that_never_finished_says_so() -> None:
+    assert render(evidence(state="partial")).startswith("partial: what was known last of a run")
+    assert "partial" not in render(evidence(state="finished"))

@@ -1,0 +1,171 @@
+"""``chainbench-agent runs``: what is kept, listed, shown, exchanged and deleted."""
+
+import argparse
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from agent.cli.parser import LONGEST_QUOTED, Commands
+
+SIZE = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(K|M|G|T)?", re.ASCII)
+BYTES = {None: 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+NO_LIMIT = "none"
+WHICH = "id, its beginning, last, last~1, or a selector: commit=abc,variant=numpy"
+
+
+def add(commands: Commands) -> None:
+    runs = commands.add_parser(
+        "runs",
+        help="list, show, export, import and delete the runs that are kept",
+        description="The runs that chainbench-agent run has kept, or that were imported.",
+        epilog="A series is one entry: it is listed in one line, and deleted as a whole.",
+    )
+    runs.set_defaults(parser=runs)
+    actions = runs.add_subparsers(dest="action", metavar="ACTION", required=True)
+    listed = _action(actions, "list", "list them, the newest first", _list)
+    listed.add_argument("which", nargs="*", metavar="SELECTOR", help="commit=abc,verdict=complete")
+    _add_times(listed)
+    listed.add_argument(
+        "--limit", type=_number, metavar="N", help="lines at most; 0: all (default: 30)"
+    )
+    listed.add_argument("--json", action="store_true", help="print all that is known of each run")
+    shown = _action(actions, "show", "print one as show prints its file", _show)
+    shown.add_argument("which", metavar="ID", help="id, its beginning, last or last~1")
+    shown.add_argument("--all", action="store_true", help="also print every other field")
+    exported = _action(actions, "export", "write them as files for show and import", _export)
+    exported.add_argument("which", nargs="*", metavar="WHICH", help=WHICH)
+    _add_times(exported)
+    target = exported.add_mutually_exclusive_group()
+    target.add_argument("--output", type=Path, metavar="FILE", help="write to a file")
+    target.add_argument("--into", type=Path, metavar="FOLDER", help="write a file for each")
+    deleted = _action(actions, "delete", "delete them without asking", _delete)
+    deleted.add_argument("which", nargs="*", metavar="WHICH", help=WHICH)
+    _add_times(deleted)
+    imported = _action(actions, "import", "keep runs of files: evidence or series", _import)
+    imported.add_argument("files", nargs="+", metavar="FILE", help="- for standard input")
+    limits = _action(actions, "limits", "print or set how much is kept", _limits)
+    limits.add_argument("--days", type=_days, metavar="N", help="days since it was kept, or none")
+    limits.add_argument("--runs", type=_runs, metavar="N", help="number of runs, or none")
+    limits.add_argument("--size", type=_size, metavar="SIZE", help="as in 500M or 1G, or none")
+
+
+def _action(
+    actions: Any, name: str, what: str, do: Callable[[argparse.Namespace], int]
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = actions.add_parser(
+        name, help=what, description=what[0].upper() + what[1:] + "."
+    )
+    parser.add_argument(
+        "--store",
+        type=Path,
+        metavar="FILE",
+        help="another store, as that of a service's --data-dir",
+    )
+    parser.set_defaults(parser=parser, run=_run, do=do)
+    return parser
+
+
+def _add_times(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--since", type=_moment, metavar="TIME", help="not before: an age (7d) or date (2026-03-01)"
+    )
+    parser.add_argument("--until", type=_moment, metavar="TIME", help="before that time")
+
+
+def _run(options: argparse.Namespace) -> int:
+    """Run an action; return 1, and say why, if it cannot be done."""
+    from agent.store.errors import StoreError
+    from agent.terminal import output as terminal
+    from agent.terminal.values import printable
+
+    try:
+        return int(options.do(options))
+    except StoreError as error:
+        terminal.complain(f"chainbench-agent runs {options.action}: {printable(error, 1000)}\n")
+        return 1
+
+
+def _path(options: argparse.Namespace) -> Path:
+    from agent.store.place import default_path
+
+    return options.store or default_path()
+
+
+def _list(options: argparse.Namespace) -> int:
+    from agent.runs.commands import list_runs
+
+    times = (options.since, options.until)
+    return list_runs(_path(options), options.which, *times, options.limit, options.json)
+
+
+def _show(options: argparse.Namespace) -> int:
+    from agent.runs.commands import show_run
+
+    return show_run(_path(options), options.which, options.all)
+
+
+def _export(options: argparse.Namespace) -> int:
+    from agent.runs.commands import export_runs
+
+    times = (options.since, options.until)
+    return export_runs(_path(options), options.which, *times, options.output, options.into)
+
+
+def _delete(options: argparse.Namespace) -> int:
+    from agent.runs.commands import delete_runs
+
+    return delete_runs(_path(options), options.which, options.since, options.until)
+
+
+def _import(options: argparse.Namespace) -> int:
+    from agent.runs.commands import import_files
+
+    return import_files(_path(options), options.files)
+
+
+def _limits(options: argparse.Namespace) -> int:
+    from agent.runs.commands import show_limits
+
+    given = {"days": options.days, "runs": options.runs, "bytes": options.size}
+    changes = {name: value for name, value in given.items() if value is not None}
+    return show_limits(_path(options), changes)
+
+
+def _moment(text: str) -> float:
+    from agent.runs.which import moment
+
+    return moment(text)
+
+
+def _number(text: str) -> int:
+    return int(_at_least(0, text))
+
+
+def _days(text: str) -> float:
+    return math.inf if text == NO_LIMIT else _at_least(1, text)
+
+
+def _runs(text: str) -> float:
+    return math.inf if text == NO_LIMIT else _at_least(1, text)
+
+
+def _at_least(least: int, text: str) -> float:
+    is_number = text.isascii() and text.isdecimal() and len(text) <= 9
+    if not is_number or int(text) < least:
+        raise argparse.ArgumentTypeError(
+            f"must be a number of at least {least}, not {text[:LONGEST_QUOTED]!r}"
+        )
+    return float(text)
+
+
+def _size(text: str) -> float:
+    if text == NO_LIMIT:
+        return math.inf
+    found = SIZE.fullmatch(text)
+    if not found or float(found[1]) == 0:
+        raise argparse.ArgumentTypeError(
+            f"a size is a number with K, M, G or T, as in 500M, not {text[:LONGEST_QUOTED]!r}"
+        )
+    return float(found[1]) * BYTES[found[2]]

@@ -1,0 +1,1 @@
+"""``chainbench-agent runs``: what is kept, listed, shown, exchanged and deleted."""

@@ -1,0 +1,66 @@
+"""Which kept runs are meant by the arguments of a command."""
+
+import argparse
+import re
+import time
+from collections.abc import Sequence
+from datetime import datetime
+
+from agent.store.errors import NotFound
+from agent.store.selection import Selection, fields_of, is_selector
+from agent.store.store import Entry, Store
+
+AGE = re.compile(r"([0-9]{1,6})(m|h|d|w)", re.ASCII)
+SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+
+
+def selection_of(
+    selectors: Sequence[str], since: float | None = None, until: float | None = None
+) -> Selection:
+    """Return what a list shows. Raises `StoreError` for what is no selector."""
+    fields: dict[str, str] = {}
+    for text in selectors:
+        fields |= fields_of(text)
+    return Selection(fields=fields, since=since, until=until)
+
+
+def entries_of(
+    store: Store, names: Sequence[str], since: float | None = None, until: float | None = None
+) -> list[Entry]:
+    """Return the entries that ids and selectors name, each of them once.
+
+    A selector names all entries of which a run has what it says, and so do times alone. Raises
+    `NotFound` for one that names nothing, and for nothing at all.
+    """
+    selectors = [name for name in names if is_selector(name)]
+    found = [store.entry(name) for name in names if not is_selector(name)]
+    if selectors or since is not None or until is not None:
+        selected = _selected(store, selection_of(selectors, since, until))
+        if not selected:
+            raise NotFound("no run that is kept has all of that: runs list shows them")
+        found += selected
+    if not found:
+        raise NotFound("which runs? Give ids or selectors: runs list shows them")
+    return list(dict.fromkeys(found))
+
+
+def _selected(store: Store, selection: Selection) -> list[Entry]:
+    return [
+        Entry(run.series, is_series=True) if run.series else Entry(run.id, is_series=False)
+        for run in store.find(selection)
+    ]
+
+
+def moment(text: str) -> float:
+    """Return a time in seconds since 1970: ``7d`` ago, or a date and time, of this time zone.
+
+    Raises ArgumentTypeError.
+    """
+    if found := AGE.fullmatch(text):
+        return time.time() - int(found[1]) * SECONDS[found[2]]
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(
+            f"a time is an age (30m, 12h, 7d, 2w) or a date (2026-03-01), not {text[:40]!r}"
+        ) from None

@@ -1,0 +1,239 @@
+"""``run`` keeps what it measured, whatever becomes of the store, and says where."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes.agent_server import FakeAgent, serving
+from fakes.kept import keep_in, single
+from fakes.run_agent import RunAgent
+from fakes.run_command import environment, finished, line
+from fakes.sample_evidence import evidence
+
+from agent.run.keeping import keep
+from agent.run.options import Options
+from agent.run.telling import Teller
+from agent.store import errors
+from agent.store.documents import runs_of
+from agent.store.opening import open_to_read
+from agent.store.run import KeptRun
+from agent.store.selection import Selection
+
+pytestmark = pytest.mark.usefixtures("as_from_a_shell")
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+KEPT = re.compile(r"kept      ([0-9a-z]{8}) \(chainbench-agent runs show \1\)\n")
+RUN_ID = "0b51a4e2-5c7f-4c69-9d2e-1f2a3b4c5d6e"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def path(home: Path) -> Path:
+    return home / "chainbench-agent" / "runs.db"
+
+
+@pytest.fixture
+def run(agent: RunAgent, home: Path) -> Run:
+    agent.evidence = evidence(run_id=RUN_ID)
+
+    def measured(
+        *options: object, command: Any = ("true",), fake: FakeAgent = agent, **others: Any
+    ) -> "subprocess.CompletedProcess[str]":
+        separated = ["--", *command] if command else []
+        words = line("run", "--agent", fake.url, *options, *separated)
+        return finished(words, **{"env": environment(XDG_STATE_HOME=str(home)), **others})
+
+    return measured
+
+
+def kept(path: Path) -> list[KeptRun]:
+    with open_to_read(path) as store:
+        return store.select(Selection())
+
+
+def test_a_run_is_kept_and_the_report_says_where(run: Run, path: Path) -> None:
+    done = run("--variant", "x")
+    assert done.returncode == 0
+    said = KEPT.search(done.stderr)
+    assert said is not None
+    assert done.stderr.endswith(said[0])
+    [found] = kept(path)
+    assert found.id == RUN_ID
+    assert found.id.startswith(said[1])
+    assert (found.source, found.state, found.counts) == ("run", "finished", True)
+    assert found.command["exit_status"] == 0
+
+
+def test_what_is_kept_is_what_json_saves(run: Run, path: Path, tmp_path: Path) -> None:
+    file = tmp_path / "run.json"
+    run("--json", file)
+    [found], [saved] = kept(path), runs_of(json.loads(file.read_text()), "run")
+    assert (found.id, found.command, found.evidence) == (saved.id, saved.command, saved.evidence)
+
+
+def test_pairs_are_one_series(run: Run, path: Path, tmp_path: Path) -> None:
+    file = tmp_path / "pairs.json"
+    options = ("--baseline", "true", "--optimized", "sh -c 'exit 0'", "--runs", 2)
+    done = run(*options, "--json", file, command=())
+    said = KEPT.search(done.stderr)
+    found = kept(path)
+    assert said is not None
+    assert len(found) == 4
+    assert {found_run.series for found_run in found} == {found[0].series}
+    assert str(found[0].series).startswith(said[1])
+    assert {(one.side, one.round) for one in found} == {
+        (side, number) for side in ("baseline", "optimized") for number in (0, 1)
+    }
+    saved = runs_of(json.loads(file.read_text()), "run")
+    assert {one.id for one in saved} == {one.id for one in found}
+
+
+def test_a_failure_is_kept_and_does_not_count(run: Run, path: Path) -> None:
+    assert run(command=["sh", "-c", "exit 3"]).returncode == 3
+    [found] = kept(path)
+    assert (found.counts, found.state) == (False, "finished")
+
+
+def test_a_command_that_was_killed_is_kept_as_aborted(run: Run, path: Path) -> None:
+    assert run(command=["sh", "-c", "kill -KILL $$"]).returncode == -9
+    [found] = kept(path)
+    assert (found.counts, found.state, found.command["signal"]) == (False, "aborted", "SIGKILL")
+
+
+def test_without_evidence_a_run_is_kept_with_what_is_known(run: Run, path: Path) -> None:
+    with serving(FakeAgent()) as gone:
+        pass
+    for _ in range(2):
+        done = run("--commit", "c0ffee", "--variant", "x", fake=gone)
+        assert KEPT.search(done.stderr) is not None
+    found = kept(path)
+    assert len(found) == 2
+    assert found[0].id != found[1].id
+    for one in found:
+        assert one.verdict == "none"
+        assert (one.labels["commit"], one.labels["variant"]) == ("c0ffee", "x")
+        assert one.labels["machine"] == os.uname().nodename
+        assert os.uname().release in one.evidence["manifest"]["kernel"]
+        assert one.wall_ms is not None
+        assert one.started_at.endswith("+00:00")
+
+
+def test_no_store_keeps_nothing(run: Run, path: Path) -> None:
+    done = run("--no-store")
+    assert "kept" not in done.stderr
+    assert not path.parents[1].exists()
+
+
+def test_quiet_keeps_and_says_nothing(run: Run, path: Path) -> None:
+    assert run("--quiet").stderr == ""
+    assert len(kept(path)) == 1
+
+
+def test_a_report_in_a_file_says_it_there(run: Run, tmp_path: Path, path: Path) -> None:
+    report = tmp_path / "report"
+    done = run("--output", report)
+    assert done.stderr == ""
+    assert KEPT.search(report.read_text().splitlines(keepends=True)[-1]) is not None
+
+
+def test_a_command_that_cannot_be_run_keeps_nothing(run: Run, path: Path) -> None:
+    assert run(command=["/no/such/command"]).returncode == 127
+    assert not path.exists()
+
+
+# --- whatever is wrong with the store, the evidence is printed, and one line says what it is
+
+
+def one_warning(done: "subprocess.CompletedProcess[str]", why: str) -> None:
+    assert done.returncode == 0
+    assert "Verdict: degraded" in done.stderr
+    warnings = [said for said in done.stderr.splitlines() if "chainbench-agent run: " in said]
+    assert len(warnings) == 1
+    assert warnings[0].startswith("chainbench-agent run: this is not kept: ")
+    assert why in warnings[0]
+    assert done.stderr.endswith(warnings[0] + "\n")
+
+
+def test_a_link_in_its_place(run: Run, path: Path, tmp_path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    path.symlink_to(tmp_path / "elsewhere")
+    one_warning(run(), "is a link")
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_file_in_place_of_its_folder(run: Run, home: Path) -> None:
+    home.mkdir()
+    (home / "chainbench-agent").write_text("mine")
+    one_warning(run(), "is a link or no folder")
+
+
+def test_a_home_that_cannot_be_written_to(run: Run, home: Path) -> None:
+    home.write_text("no folder at all")
+    one_warning(run(), f"{home} is no folder")
+
+
+def test_a_later_schema(run: Run, path: Path) -> None:
+    keep_in(path, single())
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        other.execute("PRAGMA user_version = 99")
+    one_warning(run(), "schema 99")
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_a_store_that_is_locked(
+    path: Path,
+    home: Path,
+    interrupted: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    keep_in(path, single())
+    monkeypatch.setenv("XDG_STATE_HOME", str(home))
+    # somebody may not want to wait for 30 s
+    monkeypatch.setattr(errors, "LOCKED_S", 60 if interrupted else 0.1)
+    if interrupted:
+        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        keep(single(), Options(), Teller("run", Options()))
+    why = "interrupted" if interrupted else "another process has locked it"
+    said = capsys.readouterr().err
+    assert said.startswith("chainbench-agent run: this is not kept: ")
+    assert why in said
+    assert len(kept(path)) == 1
+
+
+def test_a_damaged_store_is_put_aside_and_said_once(run: Run, path: Path) -> None:
+    path.parent.mkdir(parents=True, mode=0o700)
+    path.write_bytes(b"garbage" * 1000)
+    done = run()
+    assert "was damaged, and is now" in done.stderr
+    assert KEPT.search(done.stderr) is not None
+    assert len(kept(path)) == 1
+    [aside] = path.parent.glob("runs.db.damaged-*")
+    assert aside.read_bytes() == b"garbage" * 1000
+    assert "damaged" not in run("--quiet").stderr
+
+
+def test_nothing_of_the_store_is_imported_before_the_command_has_ended(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "import agent.cli.run, agent.run.command, agent.run.series\n"
+        "print(sorted({'sqlite3', 'zlib', 'uuid', 'agent.store'} & set(sys.modules)))\n"
+    )
+    words = [*line("run")[:1], "-c", code]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

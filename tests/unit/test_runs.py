@@ -1,0 +1,313 @@
+"""``chainbench-agent runs``: what is kept, listed, shown, exchanged and deleted."""
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from fakes.kept import keep_in, pairs, single
+from fakes.run_command import environment, finished, line
+
+from agent.cli import main
+from agent.runs.listing import grouped, listed
+from agent.runs.which import moment
+from agent.show.command import show
+from agent.store.documents import runs_of
+from agent.store.opening import open_to_read
+from agent.store.selection import Selection
+from agent.terminal.width import cells
+
+
+class Done(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Runs = Callable[..., Done]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def path(home: Path) -> Path:
+    return home / "chainbench-agent" / "runs.db"
+
+
+@pytest.fixture
+def runs(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Runs:
+    """Return a function that does what the command line does, in this process."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(home))
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+    def run(*arguments: object, read: str = "") -> Done:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(read.encode())))
+        capsys.readouterr()
+        try:
+            status = main(["runs", *map(str, arguments)])
+        except SystemExit as error:
+            status = int(str(error.code))
+        return Done(status, *capsys.readouterr())
+
+    return run
+
+
+def table(done: Done) -> list[list[str]]:
+    assert (done.returncode, done.stderr) == (0, "")
+    return [row.split() for row in done.stdout.splitlines()[1:]]
+
+
+def listed_ids(done: Done) -> list[str]:
+    return [row[0] for row in table(done)]
+
+
+# --- list
+
+
+def test_a_series_is_one_line_and_the_newest_comes_first(runs: Runs, path: Path) -> None:
+    old, series = single(0, variant="numpy", commit="c0ffee" * 7), pairs(3, second=60)
+    keep_in(path, old, series)
+    done = runs("list")
+    assert done.stderr == ""
+    header, newest, oldest = done.stdout.splitlines()
+    assert header.split() == ["id", "started", "runs", "time", "verdict", "what"]
+    first = ["2026-03-01", "10:01", "6", "101", "ms,", "91", "ms", "degraded", "sleep", "0.1"]
+    assert newest.split()[1:11] == first
+    assert oldest.split()[0] == old["run_id"][:8]
+    assert oldest.endswith("  1        12.5 ms  degraded  numpy  c0ffeec0  sh …")
+
+
+def test_lines_have_80_columns_and_no_hostile_bytes(
+    runs: Runs, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = single(impl="\x1b[31mred\x07", variant="ü" * 200, commit="é" * 300)
+    document["command"]["arguments"] = ["sh", "-c", "echo \x1b[2J; " + "x" * 500]
+    keep_in(path, document)
+    done = runs("list")
+    assert "\x1b" not in done.stdout
+    assert "\x07" not in done.stdout
+    assert max(map(cells, done.stdout.splitlines())) == 80
+    monkeypatch.setenv("COLUMNS", "40")
+    narrow = runs("list")
+    assert max(map(cells, narrow.stdout.splitlines())) <= 40
+
+
+def test_a_list_is_chosen_by_labels_and_times(runs: Runs, path: Path) -> None:
+    first, second = single(0, variant="numpy"), single(3600, variant="plain")
+    second["started_at"] = "2026-03-01T12:00:00+00:00"
+    keep_in(path, first, second)
+    one, other = first["run_id"][:8], second["run_id"][:8]
+    assert listed_ids(runs("list")) == [other, one]
+    assert listed_ids(runs("list", "variant=numpy")) == [one]
+    assert listed_ids(runs("list", "variant=numpy", "verdict=complete")) == []
+    assert listed_ids(runs("list", "--since", "2026-03-01T11:00")) == [other]
+    assert listed_ids(runs("list", "--until", "2026-03-01T11:00")) == [one]
+    assert listed_ids(runs("list", "--since", "1h")) == []
+
+
+def test_a_long_list_is_cut_and_says_so(runs: Runs, path: Path) -> None:
+    keep_in(path, *(single(n) for n in range(4)))
+    assert runs("list", "--limit", 3).stdout.endswith("\n1 more: --limit 0 lists all\n")
+    assert len(table(runs("list", "--limit", 0))) == 4
+    assert len(json.loads(runs("list", "--json").stdout)["runs"]) == 4
+    assert len(json.loads(runs("list", "--json", "--limit", 1).stdout)["runs"]) == 1
+
+
+def test_a_list_for_scripts_has_every_field(runs: Runs, path: Path) -> None:
+    keep_in(path, pairs(1, variant="numpy"))
+    done = runs("list", "--json")
+    newest, _ = json.loads(done.stdout)["runs"]
+    assert (newest["side"], newest["round"], newest["counts"]) == ("optimized", 0, True)
+    assert newest["labels"]["variant"] == "numpy"
+    assert newest["wall_ms"] == 90.0
+
+
+def test_what_is_not_finished_and_differs_is_in_the_list(path: Path) -> None:
+    document = pairs(2)
+    document["runs"][0]["evidence"]["completeness"]["verdict"] = "invalid"
+    document["runs"][3] |= {"counts": False, "state": "aborted"}
+    keep_in(path, document)
+    with open_to_read(path) as store:
+        text = listed(grouped(store.find(Selection())), 200)
+    assert "  1 invalid aborted  " in text
+
+
+def test_nothing_is_kept_yet(runs: Runs, path: Path) -> None:
+    done = runs("list")
+    assert done.returncode == 0
+    assert done.stdout == "no runs are kept yet: chainbench-agent run keeps what it measures\n"
+    assert json.loads(runs("list", "--json").stdout) == {"runs": []}
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["list", "kommit=a"], "a selector is NAME=VALUE"),
+        (["show", "zzzz"], "zzzz is the beginning of no id that is kept"),
+        (["show", "last~7"], "there is no last~7"),
+        (["export", "nnnn"], "the beginning of no id"),
+        (["export"], "which runs?"),
+        (["delete"], "which runs?"),
+        (["delete", "variant=none-such"], "no run that is kept has all of that"),
+        (["export", "variant="], "that is 2 files: say --into FOLDER"),
+        (["export", "last", "--output", "/no/such/folder/x"], "cannot write /no/such/folder/x"),
+        (["export", "last", "--into", "/no/such/folder"], "No such file or directory"),
+        (["list", "--store", "/dev/null"], "/dev/null is a link or no regular file"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_line(
+    runs: Runs, path: Path, arguments: list[str], said: str
+) -> None:
+    keep_in(path, single(1), single(2))
+    done = runs(*arguments)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"chainbench-agent runs {arguments[0]}: ")
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert len(table(runs("list"))) == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *([], ["nothing"], ["list", "--since", "soon"], ["list", "--limit", "-1"]),
+        *(["limits", "--days", "0"], ["limits", "--size", "5X"], ["limits", "--size", "0G"]),
+        *(["limits", "--runs", "many"], ["show"], ["import"], ["list", "--nope"]),
+        ["export", "last", "--output", "a", "--into", "b"],
+    ],
+)
+def test_mistakes_on_the_command_line_are_refused(runs: Runs, arguments: list[str]) -> None:
+    done = runs(*arguments)
+    assert done.returncode == 2
+    assert "usage: chainbench-agent runs" in done.stderr
+
+
+def test_a_reader_that_goes_away_is_no_error(runs: Runs, path: Path) -> None:
+    keep_in(path, *(single(n % 60) for n in range(200)))
+    command = " ".join(line("runs", "list", "--limit", "0"))
+    variables = environment(XDG_STATE_HOME=str(path.parents[1]))
+    done = finished(["bash", "-c", f"{command} | head -n 1"], env=variables)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+# --- show, export, import
+
+
+def test_what_is_shown_is_what_show_prints(
+    runs: Runs, path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = single()
+    keep_in(path, document)
+    file = tmp_path / "run.json"
+    assert runs("export", "last", "--output", file).stdout == ""
+    shown = runs("show", document["run_id"][:8])
+    assert shown.returncode == 0
+    capsys.readouterr()
+    assert show(str(file)) == 0
+    assert shown.stdout in capsys.readouterr().out
+    assert "Everything in the file" in runs("show", "last", "--all").stdout
+
+
+def test_a_series_is_exported_imported_and_known(runs: Runs, path: Path, tmp_path: Path) -> None:
+    document = pairs(2)
+    keep_in(path, document)
+    exported = runs("export", "last")
+    saved = json.loads(exported.stdout)
+    assert [run["evidence"] for run in saved["runs"]] == [r["evidence"] for r in document["runs"]]
+    elsewhere = tmp_path / "elsewhere.db"
+    first = runs("import", "-", "--store", elsewhere, read=exported.stdout)
+    assert (first.returncode, first.stderr) == (0, "")
+    assert "4 runs imported" in first.stdout
+    again = runs("import", "-", "--store", elsewhere, read=exported.stdout)
+    assert "4 runs kept already" in again.stdout
+    assert listed_ids(runs("list", "--store", elsewhere)) == listed_ids(runs("list"))
+    assert runs("export", "last", "--store", elsewhere).stdout == exported.stdout
+    with open_to_read(path) as one, open_to_read(elsewhere) as other:
+        assert [r.source for r in one.find(Selection())] == ["run"] * 4
+        assert [r.source for r in other.find(Selection())] == ["import"] * 4
+
+
+def test_evidence_from_curl_is_imported_and_other_files_are_not(
+    runs: Runs, path: Path, tmp_path: Path
+) -> None:
+    good, bad, gone = (tmp_path / name for name in ("good.json", "bad.json", "gone.json"))
+    document = single()
+    good.write_text(json.dumps({k: v for k, v in document.items() if k != "command"}))
+    bad.write_text('{"status": "started"}')
+    done = runs("import", bad, good, gone)
+    assert done.returncode == 1
+    assert done.stdout == f"{good}: 1 run imported ({document['run_id'][:8]})\n"
+    assert f"cannot import {bad}: it is the answer to POST /start" in done.stderr
+    assert f"cannot import {gone}: No such file or directory" in done.stderr
+    changed = json.loads(good.read_text()) | {"duration_s": 77.0}
+    good.write_text(json.dumps(changed))
+    said = "1 run kept already with other content, which was left as it is"
+    assert said in runs("import", good).stdout
+
+
+def test_several_are_exported_into_a_folder(runs: Runs, path: Path, tmp_path: Path) -> None:
+    documents = [single(1, variant="x"), single(2, variant="x"), single(3)]
+    keep_in(path, *documents)
+    done = runs("export", "variant=x", "last", "--into", tmp_path)
+    assert done.stdout == f"3 files written to {tmp_path}\n"
+    for document in documents:
+        [run] = runs_of(json.loads((tmp_path / f"{document['run_id']}.json").read_text()), "import")
+        assert run.id == document["run_id"]
+
+
+# --- delete, limits
+
+
+def test_what_is_deleted_is_said(runs: Runs, path: Path) -> None:
+    old, new, series = single(1), single(2, variant="x"), pairs(2, second=3)
+    keep_in(path, old, new, series)
+    own = listed_ids(runs("list"))[0]
+    member = runs("delete", series["runs"][0]["evidence"]["run_id"])
+    assert member.returncode == 1
+    assert f"belongs to series {own}, which is deleted as a whole" in member.stderr
+    assert runs("delete", "last").stdout == f"deleted 4 runs: series {own}\n"
+    assert runs("delete", "variant=x").stdout == f"deleted 1 run: {new['run_id'][:8]}\n"
+    assert runs("delete", "--until", "1h").stdout == f"deleted 1 run: {old['run_id'][:8]}\n"
+    assert table(runs("list")) == []
+
+
+def test_limits_are_printed_set_and_enforced(runs: Runs, path: Path) -> None:
+    assert runs("limits").stdout == (f"days  365\nruns  10,000\nsize  1 GiB\nfile  {path}\n")
+    assert not path.exists()
+    keep_in(path, *(single(n) for n in range(4)))
+    done = runs("limits", "--runs", 3, "--days", "none", "--size", "1.5M")
+    assert done.stdout == (
+        f"days  no limit\nruns  3\nsize  1.5 MiB\nfile  {path}\ndeleted 1 run beyond that\n"
+    )
+    assert runs("limits").stdout == f"days  no limit\nruns  3\nsize  1.5 MiB\nfile  {path}\n"
+    assert len(table(runs("list"))) == 3
+
+
+def test_a_damaged_store_is_said_to_readers_and_put_aside_by_an_import(
+    runs: Runs, path: Path, tmp_path: Path
+) -> None:
+    path.parent.mkdir(parents=True, mode=0o700)
+    path.write_bytes(b"garbage" * 1000)
+    done = runs("list")
+    assert done.returncode == 1
+    assert f"{path} is damaged, or no database" in done.stderr
+    file = tmp_path / "one.json"
+    file.write_text(json.dumps(single()))
+    imported = runs("import", file)
+    assert imported.returncode == 0
+    assert imported.stderr.startswith("the store was damaged, and is now ")
+    assert "1 run imported" in imported.stdout
+    assert runs("import", file).stderr == ""
+
+
+def test_moments_are_ages_or_dates(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.time", lambda: 1e9)
+    assert moment("30m") == 1e9 - 1800
+    assert moment("2w") == 1e9 - 14 * 86400
+    assert moment("2026-03-01T10:00:00+00:00") == 1772359200.0

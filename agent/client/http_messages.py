@@ -8,6 +8,8 @@ from typing import IO, NamedTuple
 
 LONGEST_LINE = 65536
 MOST_FIELDS = 100
+LONGEST_BODY = 1 << 28
+"""Bytes of a body or a chunk. Evidence has some millions at most; what answers may be anything."""
 
 
 class NoAnswer(Exception):
@@ -44,7 +46,7 @@ def read_answer(stream: IO[bytes]) -> Answer:
     if "chunked" in fields.get("transfer-encoding", "").lower():
         return Answer(status, _read_chunks(stream), persistent)
     if "content-length" in fields:
-        return Answer(status, _read_bytes(stream, _number(fields["content-length"])), persistent)
+        return Answer(status, _read_bytes(stream, _length(fields["content-length"])), persistent)
     return Answer(status, stream.read(), reusable=False)
 
 
@@ -73,7 +75,7 @@ def _read_fields(stream: IO[bytes]) -> dict[str, str]:
 
 def _read_chunks(stream: IO[bytes]) -> bytes:
     parts = []
-    while size := _number(_read_line(stream).partition(";")[0].strip(), 16):
+    while size := _length(_read_line(stream).partition(";")[0].strip(), 16):
         parts.append(_read_bytes(stream, size))
         _read_line(stream)
     _read_fields(stream)
@@ -94,14 +96,17 @@ def _read_bytes(stream: IO[bytes], size: int) -> bytes:
     return data
 
 
-def _number(text: str, base: int = 10) -> int:
+def _length(text: str, base: int = 10) -> int:
     # int() also takes signs, spaces, "_" and the digits of other scripts
     if not (_is_number(text) if base == 10 else text.isascii() and text.isalnum()):
         raise NoAnswer("its answer has a length that is no number")
     try:
-        return int(text, base)
+        length = int(text, base)
     except ValueError:
         raise NoAnswer("its answer has a length that is no number") from None
+    if length > LONGEST_BODY:
+        raise NoAnswer("its answer is too long")
+    return length
 
 
 def _is_number(text: str) -> bool:

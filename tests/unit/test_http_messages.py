@@ -64,6 +64,8 @@ def test_whether_the_connection_takes_another_request(
         (b"HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\nabcde", "no number"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", "no number"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc", "cut off"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9999999999999999999\r\n\r\n", "too long"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffff\r\n", "too long"),
         (b"HTTP/1.1 200 OK\r\n" + b"x" * 70_000, "too long"),
         (b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 200, "too many"),
     ],

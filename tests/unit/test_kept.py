@@ -243,6 +243,12 @@ def test_the_key_is_the_same_for_the_same_and_changes_with_all_that_goes_in(
     add("int x;", "-DA=1", "-DB=2")
     os.utime(source.with_name("bcc.py"), (1, 1))
     add("int x;", "-DA=1", "-DB=2")
+    libraries = source / "ld.so.cache"
+    libraries.write_text("libLLVM")
+    monkeypatch.setattr(kept, "LIBRARIES", libraries)
+    add("int x;", "-DA=1", "-DB=2")
+    os.utime(libraries, (1, 1))
+    add("int x;", "-DA=1", "-DB=2")
     here = os.uname()
     for name in ("release", "version", "machine"):
         other = os.uname_result([value + (field == name) * "x" for field, value in fields(here)])

@@ -33,6 +33,8 @@ LONGEST = 8 << 20
 HEAD = b"chainbench-agent programs 1\n"
 
 BOOT = Path("/proc/sys/kernel/random/boot_id")
+LIBRARIES = Path("/etc/ld.so.cache")
+"""ldconfig(8) writes it anew after a library was installed: bcc's, or LLVM's below it."""
 
 # sums of bits: "|" between two names is a type, as far as the check for Python 3.9 can see
 FOLDER = os.O_DIRECTORY + os.O_NOFOLLOW
@@ -87,9 +89,11 @@ def write(name: Optional[str], compiled: Compiled) -> None:
 
 def _tools(bcc: str) -> list[bytes]:
     # not bcc's version: one would have to import it, which is what a kept compilation saves
-    found = os.stat(bcc)
-    parts = (sys.version, sys.executable, bcc, found.st_mtime_ns, found.st_size)
-    return [str(part).encode() for part in parts]
+    parts = [sys.version, sys.executable, bcc]
+    for file in (bcc, LIBRARIES):
+        found = os.stat(file)
+        parts += [str(found.st_mtime_ns), str(found.st_size)]
+    return [part.encode() for part in parts]
 
 
 def _kernel() -> list[bytes]:

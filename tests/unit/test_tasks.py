@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.evidence.tasks import MAX_COMMANDS, OTHER, TOP, TaskTable, Waited
+from agent.streams.collect.task_summaries import command
 
 names = st.one_of(
     st.sampled_from([b"python3", b"sh", b"", b"(other)"]), st.binary(min_size=0, max_size=15)
@@ -20,6 +21,12 @@ tasks = st.fixed_dictionaries(
         "preempted_ns": st.integers(0, 2**40),
     }
 )
+
+
+def test_what_stands_behind_the_nul_is_not_of_the_name() -> None:
+    """Kernels before 5.17 leave the end of a longer name there."""
+    assert command(b"sh\0hon3") == "sh"
+    assert command(b"\xffsh") == "\N{REPLACEMENT CHARACTER}sh"
 
 
 def table(rows: list[dict[str, Any]]) -> TaskTable:

@@ -76,5 +76,8 @@ def no_reports() -> Reports:
 
 
 def command(comm: bytes) -> str:
-    """Return a task's name as text; a process may choose any bytes for it."""
-    return comm.decode(errors="replace")
+    """Return a task's name as text; a process may choose any bytes for it.
+
+    Before 5.17 the kernel left what a longer name had put after the NUL (__set_task_comm()).
+    """
+    return comm.partition(b"\0")[0].decode(errors="replace")

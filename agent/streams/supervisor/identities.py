@@ -44,7 +44,7 @@ class Identity:
 
     @property
     def command(self) -> str:
-        return self.comm.rstrip(b"\0").decode(errors="replace")
+        return self.comm.partition(b"\0")[0].decode(errors="replace")
 
 
 Identify = Callable[[int], "Identity | None"]

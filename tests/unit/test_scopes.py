@@ -227,6 +227,15 @@ def test_a_path_of_the_file_system_and_the_root(hierarchy: Path) -> None:
     assert cgroups.chain("/") == (hierarchy.stat().st_ino,)
 
 
+def test_a_cgroup_and_those_above_it_by_name(hierarchy: Path) -> None:
+    hidden = hierarchy / "a" / ".b"
+    hidden.mkdir()
+    (hidden / "cgroup.procs").touch()
+    assert cgroups.groups_at("/a/.b") == (2, "/a/.b", (hidden, hierarchy / "a", hierarchy))
+    assert cgroups.groups_at("/") == (2, "/", (hierarchy,))
+    assert cgroups.groups_at("/gone") == (2, "/gone", ())
+
+
 @pytest.mark.parametrize(
     "path", ["/c", "/..", "/a/../../", "/a/b/cgroup.procs", "/a\0b", "/" + "x" * 300, "/x" * 2000]
 )

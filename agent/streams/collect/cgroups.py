@@ -34,7 +34,7 @@ def groups_at(path: str) -> Groups:
     except ScopeError:
         return Groups(2, path, ())
     above = [folder for folder in directory.parents if folder.is_relative_to(mount)]
-    return Groups(2, f"/{directory.relative_to(mount)}".replace("/.", "/"), (directory, *above))
+    return Groups(2, str("/" / directory.relative_to(mount)), (directory, *above))
 
 
 def id_at(path: str) -> int | None:

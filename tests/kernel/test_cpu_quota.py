@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.cgroups import Quota, limiting, member_of
+from fakes.cgroups import Quota, limiting, made, member_of, mounted
+from fakes.marks import order
+from fakes.needs import lacking
+from fakes.program import program
 from fakes.real_agent import RealAgent
 from fakes.run_command import PYTHON, finished, line
 
@@ -97,6 +100,22 @@ def test_who_moves_to_another_group_is_not_said_to_be_unthrottled(
     assert "moved" in evidence["cpu_quota"]["reason"]
     assert evidence["wall"]["throttled_ms"] is None
     assert "not known whether a CPU quota" in " ".join(report.split())
+
+
+@pytest.mark.thorough
+def test_nor_is_who_is_born_into_another_group(agent: RealAgent) -> None:
+    """clone3(2) with CLONE_INTO_CGROUP: of that no event tells that a task was moved."""
+    mount = mounted("cgroup2")
+    if mount is None:
+        lacking("a hierarchy of cgroups v2")
+    with made(mount) as path, program("trees") as parent:
+        scope = {"pid": parent.pid}
+        with agent.run(scope=scope) as at_home:
+            parent.work(order("child"))
+        with agent.run(scope=scope) as elsewhere:
+            parent.work(order("into_cgroup", folder=str(path)))
+    assert at_home.evidence["cpu_quota"]["available"] is True
+    assert "born into them" in elsewhere.evidence["cpu_quota"]["reason"]
 
 
 @pytest.mark.thorough

@@ -35,7 +35,7 @@ NOT_FOUND = "the control group of the process is not visible to the agent"
 OF_ANOTHER_VERSION = (
     "the cpu controller is one of version 1 of control groups, where this cgroup has no group"
 )
-MOVED = "processes of the run were moved to other control groups during it"
+MOVED = "processes of the run were moved to other control groups during it, or born into them"
 NOT_READ = "a control group was removed during the run, or its cpu.stat cannot be read"
 
 

@@ -152,7 +152,7 @@ struct cpu_counters {
 	u64 all_forks;
 	u64 exits;
 	u64 members;   /* changes of membership by the task iterator */
-	u64 cgroup_moves; /* of all tasks if the scope is a cgroup, else of those in scope */
+	u64 cgroup_moves; /* of all tasks if the scope is a cgroup, else of those in scope, births too */
 	u64 partial; /* completions of a part of a request */
 	u64 execs_not_awaited; /* attempts whose result is not known */
 	u64 execs_refused;     /* before they entered the kernel */

@@ -21,9 +21,13 @@ int on_task_newtask(u64 *ctx)
 	*member(child) = *member(creator);
 #if SCOPED && defined(TASK_CGROUPS)
 	/* CLONE_INTO_CGROUP: the child is in its own cgroup by now (cgroup_post_fork()) */
-	if (scope_cgroup() &&
-	    read_pointer(bpf_get_current_task() + TASK_CGROUPS) != LOAD64(ctx[0], TASK_CGROUPS))
-		*member(child) = belongs(ctx[0], run_config());
+	if ((scope_cgroup() || *member(child)) &&
+	    read_pointer(bpf_get_current_task() + TASK_CGROUPS) != LOAD64(ctx[0], TASK_CGROUPS)) {
+		if (scope_cgroup())
+			*member(child) = belongs(ctx[0], run_config());
+		else
+			c->cgroup_moves++;
+	}
 #endif
 	c->all_forks++;
 	if (!in_scope(child)) {

@@ -13,6 +13,7 @@ from agent.streams.shared.syscall_names import syscall_names
 
 CALLS = 1_000
 EXECS = CALLS // 10
+MANY = 300
 NUMBERS = {name: number for number, name in syscall_names().items()}
 REFUSED = (NUMBERS["getppid"], NUMBERS["execve"])
 NONE = {"seccomp_tasks": 0, "io_uring_tasks": 0}
@@ -68,6 +69,17 @@ def test_a_filter_of_before_the_run_counts_for_children_too(agent: RealAgent) ->
         shell.ended()
     assert run.evidence["exec"]["exec_count"] == 1
     assert run.evidence["completeness"]["seccomp_tasks"] == 2
+
+
+def test_each_of_many_is_counted_once(agent: RealAgent) -> None:
+    """The kernel reads an iterator into 32 KiB, and visits a task again that has no room there."""
+    many = f'for n in $(seq {MANY}); do sleep 60 & p="$p $!"; done; echo {{}}; read x; kill $p'
+    with (
+        program("refuse", NUMBERS["getppid"], "/bin/sh", "-c", many) as shell,
+        agent.run(scope=shell.scope) as run,
+    ):
+        pass
+    assert run.evidence["completeness"]["seccomp_tasks"] == MANY + 1
 
 
 def test_without_either_there_is_none(agent: RealAgent) -> None:

@@ -162,6 +162,12 @@ int on_iter_prime(u64 *ctx)
 	return 0;
 }
 
+/* Whether the iterator has been here: a row that finds no room is written anew (bpf_seq_read()). */
+inline_always bool is_reported(u32 tid)
+{
+	return WITH_TASK_TIMES && slot_of(tid)->tid == tid && origin_of(tid)->reported;
+}
+
 /*
  * Report on a task in scope. An event of the task on another CPU at this very moment makes the
  * report wrong by the one interval that ends: moments are as rare as they are short, 0.1 µs.
@@ -177,7 +183,7 @@ int on_iter_summary(u64 *ctx)
 
 	if (!in_scope(tid))
 		return 0;
-	if (!(LOAD32(task, TASK_FLAGS) & PF_EXITING))
+	if (!(LOAD32(task, TASK_FLAGS) & PF_EXITING) && !is_reported(tid))
 		count_what_hides_calls(task);
 #if WITH_TASK_TIMES
 	struct task_summary summary = {};

@@ -74,7 +74,7 @@ class Scope:
 
 
 def _default_sections() -> tuple[str, ...]:
-    # only the agent needs what there is to know of sections: clients start sooner without
+    # only the agent needs to know about sections: clients start sooner without
     from agent.sections.probes import DEFAULT_SECTIONS
 
     return DEFAULT_SECTIONS

@@ -20,7 +20,7 @@ TIMINGS = ("clock", "accounting")
 """By the clock, read at each event, or by the scheduler's own accounting (± 1 µs)."""
 
 HOST, PORT = "127.0.0.1", 9090
-"""Where an agent listens unless told otherwise."""
+"""Where an agent listens by default."""
 SERVICE_SOCKET = "/run/chainbench-agent/agent.sock"
 """Where a service listens, and ``run`` looks for it."""
 
@@ -34,6 +34,7 @@ def wrong_with_label(text: str) -> str | None:
 
 
 def wrong_with_text(text: str, longest: int) -> str | None:
+    """The same of a text that may have ``longest`` characters."""
     if len(text) > longest:
         return f"has {len(text)} characters; the limit is {longest}"
     if found := NOT_IN_TEXT.search(text):

@@ -65,7 +65,7 @@ BESIDE_OTHERS = {
     *("test_scope_caller", "test_signals", "test_socket", "test_wheel"),
 }
 """Kernel tests of how agents start, end, refuse and are used, none of which needs a quiet machine.
-Thoroughly, with the longest of them, they are kept from those that do."""
+In thorough runs, which include the longest of them, they are kept from those that do."""
 
 # Debian puts bpftool and the like in directories that an ordinary user's PATH leaves out.
 SYSTEM_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin:/usr/sbin:/sbin"])
@@ -128,7 +128,7 @@ def of_kernel(path: Path) -> bool:
 
 
 def measures(path: Path) -> bool:
-    """Return whether a module's tests must not be beside others of their kind."""
+    """Return whether a module's tests must not run next to others of their kind."""
     return of_kernel(path) and (THOROUGH or path.stem not in BESIDE_OTHERS)
 
 
@@ -189,7 +189,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Give kernel tests that measure to one process, in order, and the others module by module.
+    """Give kernel tests that measure to one process, in order, and the rest module by module.
 
     Groups of xdist's own (``--dist loadgroup``) would change the names of the tests.
     """

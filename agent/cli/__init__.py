@@ -1,8 +1,8 @@
 """The command line: turns arguments into settings and runs a subcommand.
 
 A module for each command adds its parser. It is imported only for that command, or for help, and
-imports what the command needs only when it runs: the serving process stays small, and a command
-that is measured begins soon.
+imports what the command needs only when it runs: the serving process stays small, and ``run`` soon
+begins the command that it measures.
 """
 
 import argparse

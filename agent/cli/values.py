@@ -52,9 +52,9 @@ def time(text: str) -> float:
 
 
 class NamesOf:
-    """The parser of a comma-separated list of names that are known only to who imports them.
+    """The parser of a comma-separated list of names, which are looked up only when needed.
 
-    As text, which ``%(type)s`` is in a help, it is the names ``shown``; by default all.
+    As text (``%(type)s`` in a help) it lists the names ``shown``; by default all.
     """
 
     def __init__(
@@ -171,7 +171,7 @@ def dataset_file(text: str) -> str:
 
 
 def _without_waiting(path: str, flags: int) -> int:
-    """Open a file; a pipe would wait for somebody to write to it."""
+    """Open a file, but do not wait at a pipe for somebody to write to it."""
     return os.open(path, flags | os.O_NONBLOCK)
 
 

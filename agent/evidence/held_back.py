@@ -1,4 +1,4 @@
-"""What kept a run from its CPUs, from outside: a CPU quota, and a hypervisor."""
+"""What kept a run from its CPUs from outside: a CPU quota, and a hypervisor."""
 
 from agent.model import Json
 from agent.streams.collect.cpu_quota import Limited, Throttling

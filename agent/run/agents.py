@@ -28,12 +28,12 @@ def an_agent(url: str | None) -> Iterator[AgentClient]:
 def _own(stack: contextlib.ExitStack) -> AgentClient:
     """Start an agent that ends with the stack."""
     try:
-        # where one runs already, the command begins sooner without what it takes to start one
+        # only here: with an agent that runs already, the command begins sooner without this
         from agent.client.spawn import AgentDidNotStart, running_agent
     except OSError as error:  # there is no descriptor left
         raise NoAgent(f"no agent could be started: {error.strerror}") from error
     try:
-        # a group of its own: what signals ours, as timeout does, shall not end the agent before it
+        # a group of its own: what signals ours, as timeout does, must not end the agent before it
         # has been asked for its evidence
         return stack.enter_context(running_agent(own_group=True))
     except (AgentDidNotStart, OSError) as error:

@@ -198,8 +198,8 @@ def _become(
         environment = os.environ if user is None else user.environment(os.environ)
         if user is not None:
             become(user)
-        # Who changes its user loses this signal (commit_creds() in kernel/cred.c). It is stopped
-        # until it is released, and would not notice another one.
+        # after that: changing its user takes this signal from a process (commit_creds() in
+        # kernel/cred.c). SIGKILL, since a stopped process would not notice another one
         end_with_parent(parent, signal.SIGKILL)
         usage = resource.getrusage(resource.RUSAGE_SELF)
         before = (usage.ru_utime, usage.ru_stime, usage.ru_minflt, usage.ru_majflt)

@@ -1,4 +1,4 @@
-"""Labels that a run has without being given any: the commit of the directory that it is run in."""
+"""The label that a run has by default: the commit of the directory in which it is started."""
 
 import contextlib
 import os
@@ -19,26 +19,26 @@ GIT = (
 Whatever the system's configuration says, git refuses trees of others and runs no hook.
 """
 ENVIRONMENT = {"HOME": os.devnull, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"}
-"""Neither the caller's configuration, which may not be the owner's, nor a variable of git's."""
+"""Without the caller's configuration, which may be another user's, and without git's variables."""
 COMMIT = re.compile(r"[0-9a-f]{40,64}(-dirty)?")
 NOT_RUN = 127
 LONGEST_ANSWER = 4096
 PATIENCE_S = 2.0
-"""To look at all files of a large tree that is not in memory takes longer: then there is none."""
+"""Looking at all files of a large tree that is not in memory takes longer: then there is none."""
 
 
 class CommitHere:
     """The commit of the working directory's git tree: asked for at once, known a little later.
 
-    A tree that differs from its commit has ``-dirty`` after it. Git runs commands that a tree's
-    configuration names, so nobody's tree is looked at but the caller's own: for root, one in which
+    If the tree differs from its commit, ``-dirty`` follows. Git runs commands that a tree's
+    configuration names, so only the caller's own trees are looked at: for root, those in which
     every folder down to the working directory is root's. Where git is missing or fails, there is no
     commit.
     """
 
     def __init__(self) -> None:
         self.git: int | None = None
-        """The process of git's, if it was asked."""
+        """Git's pid, if it was started."""
         if _in_own_tree():
             with contextlib.suppress(OSError):  # there is no process or descriptor left
                 self.git, self._output = _ask()
@@ -64,7 +64,7 @@ def _ask() -> tuple[int, int]:
     ``subprocess`` does the same, and takes as long to import as git takes to answer.
     """
     folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    # not where git has not been installed, but happens to lie
+    # not from a relative folder: a git that lies in the working directory is not an installed one
     path = os.pathsep.join(folder for folder in folders if os.path.isabs(folder))
     environment = {**ENVIRONMENT, "PATH": path}
     output, write = os.pipe()

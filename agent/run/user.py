@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 LARGEST_UID = 2**32 - 2
-"""The next one is the uid that no user has (uid_valid() in include/linux/uidgid.h)."""
+"""The number after it stands for no user (uid_valid() in include/linux/uidgid.h)."""
 NOGROUP = 65534
 SHELL = "/bin/sh"
 
@@ -49,7 +49,10 @@ def user_of(text: str) -> User:
 
 
 def _without_account(uid: int) -> User:
-    """Return a user in the group of the same number, unless it has a name: it may own devices."""
+    """Return a user in the group of the same number, or in `NOGROUP` if that group has a name.
+
+    A group with a name, such as ``disk``, may own devices.
+    """
     import grp
 
     gid = uid
@@ -60,7 +63,7 @@ def _without_account(uid: int) -> User:
 
 
 def become(user: User) -> None:
-    """Become the user for good: user ids and groups, of which nobody's remain. Raises OSError."""
+    """Take the user's ids and groups, for good and in place of all others. Raises OSError."""
     os.setgroups(user.groups)
     os.setresgid(user.gid, user.gid, user.gid)
     os.setresuid(user.uid, user.uid, user.uid)

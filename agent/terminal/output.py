@@ -35,7 +35,7 @@ def columns(stream: TextIO | None = None) -> int:
     if stream is not None and stream.isatty() and not os.environ.get("COLUMNS"):
         with contextlib.suppress(OSError, io.UnsupportedOperation):
             return os.get_terminal_size(stream.fileno()).columns or 80
-    # imported only here: a command that is measured shall begin soon
+    # only here: ``run`` begins the command that it measures sooner without it
     import shutil
 
     return shutil.get_terminal_size().columns

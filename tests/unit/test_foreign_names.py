@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from agent.streams.shared.control_groups import groups
-from agent.streams.shared.foreign_names import lines, printable
+from agent.streams.shared.foreign_names import as_text, lines
 
 HOSTILE = b"/b5\xff\x1b[31mX y\x85\xe2\x80\xa8"
 
@@ -14,8 +14,8 @@ def test_lines_end_at_newlines_only(tmp_path: Path) -> None:
     first, second = lines(file)
     assert first.encode(errors="surrogateescape") == b"1:cpu:" + HOSTILE
     assert second == "0::/"
-    assert printable(first).startswith("1:cpu:/b5\\xff")
-    printable(first).encode()
+    assert as_text(first).startswith("1:cpu:/b5\\xff")
+    as_text(first).encode()
     assert lines(tmp_path / "missing") == []
     file.write_bytes(b"")
     assert lines(file) == []

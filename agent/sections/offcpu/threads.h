@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
  * What each thread in scope was blocked in, and for how long it was stopped, since its account began
- * (begin_life(), prime_account()). A thread has its row until its exit is reported, so there is need
- * for as many as live at once. The table is written to only where a block or a stop ends; all else
- * that the budget of a thread consists of is in its slot.
+ * (begin_life(), prime_account()). A thread has its row until its exit is reported, so only as many
+ * are needed as threads live at once. The table is written to only where a block or a stop ends;
+ * the rest of a thread's budget is in its slot.
  */
 #pragma once
 #include "kernel.h"
@@ -97,7 +97,7 @@ inline_always void thread_left(u32 tid)
 		free_row(row);
 }
 
-/* Begin a thread's budget, in process context. If there is no place for it, its row has tid 0. */
+/* Begin a thread's budget, in process context. It has no row if there is no place for one. */
 inline_always void thread_began(u32 tid, u64 now)
 {
 	thread_left(tid);

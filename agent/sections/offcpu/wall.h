@@ -50,19 +50,17 @@ _Static_assert(sizeof(struct wall_row) == WALL_ROW, "wall_row");
 
 /*
  * How long the scope was blocked until tasks of one command were woken from one call; or how long it
- * waited until one of its tasks came to a CPU from which a task of another command had to go. Each
- * CPU has WALL_ENDS rows of the former and WALL_CPUS_OF of the latter; what finds no place is counted
- * nowhere.
+ * waited until one of its tasks came to a CPU that a task of one command had to leave. Each CPU has
+ * WALL_ENDS rows of the former and WALL_CPUS_OF of the latter; what finds no place is not counted.
  */
 struct wall_end {
 	char comm[16];
-	u32 reason; /* 0 if that is not what it is about; phase << 16 */
+	u32 reason; /* of the block, 0 in rows about waiting; plus phase << 16 */
 	u32 count;  /* 0: free */
 	u64 ns;
 };
 
 _Static_assert(sizeof(struct wall_end) == WALL_END, "wall_end");
-
 
 #if MEASURES_WALL
 
@@ -411,7 +409,7 @@ inline_always void blocked_until(u64 task, u32 tag, struct left left)
 		 is_blocked(tag) ? tag >> SLOT_REASON_SHIFT : REASON_UNKNOWN, left);
 }
 
-/* The scope waited until one of its tasks came to this CPU, which `prev` had. */
+/* The scope waited until one of its tasks came to this CPU, which `prev` has left. */
 inline_always void waited_until(u64 prev, struct left left)
 {
 	if (LOAD32(prev, TASK_PID) == 0)

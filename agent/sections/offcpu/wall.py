@@ -132,7 +132,7 @@ class WallTime:
     blocked: tuple[BlockedUntil, ...]
     """What ended the time that all were blocked, the longest first; some found no place."""
     cpus_of: tuple[CpuOf, ...]
-    """Which commands had the CPUs that were not idle, the longest first; some found no place."""
+    """Which commands had the busy CPUs, the longest first; some found no place."""
     unseen: int
     """For how long the state may have been another one, since changes went unseen, at most."""
     counts: Mapping[str, int]
@@ -220,8 +220,8 @@ def _unseen(counts: Mapping[str, int], waiting: int, arrivals: int) -> int:
     """Return for how long, in ns, the state may have been another one at most.
 
     A task whose arrival on a CPU went unseen was counted as waiting meanwhile. So the state can be
-    wrong only while it was ``waiting``, for all such tasks together. For how long a turn lasts that
-    is still open (``arrivals``), nothing has told yet.
+    wrong only while it was ``waiting``, for all such tasks together. How long a turn lasts that is
+    still open (``arrivals``) is not known yet.
     """
     misplaced = waiting if arrivals else min(counts["arrivals_ns"], waiting)
     return misplaced + counts["unseen_ns"]

@@ -1,13 +1,12 @@
 """CPU time that a quota withheld from a run: the kernel's counts of its cgroups, at both edges.
 
-A group's quota applies to all tasks in it and in the groups below it, so that of each group up to
-the root may throttle a task. The counts are in ``cpu.stat`` (sched_cfs_bandwidth.rst and
-cgroup-v2.rst in the kernel's documentation). They are a group's: all its tasks take part in it,
-those of the run and others, and times are summed over CPUs.
+A group's quota applies to all tasks in it and in the groups below it, so each group up to the root
+may throttle a task. The counts are in ``cpu.stat`` (sched-bwc.rst and cgroup-v2.rst in the kernel's
+documentation). They are the group's: all its tasks contribute, those of the run and others, and
+times are summed over CPUs.
 
-Which groups those are is known as a run begins, when the process at the root of its tree is asked
-for, not its client. Their files stay open until its end: what replaces a group that was removed
-cannot be taken for it.
+The groups are those of the process at the root of the run's tree, as the run begins. Their files
+stay open until its end, so a group that replaces one that was removed cannot be mistaken for it.
 """
 
 import contextlib
@@ -20,13 +19,14 @@ from typing import NamedTuple
 from agent.model import TREES, Scope
 from agent.streams.collect import cgroups
 from agent.streams.shared.control_groups import Groups, groups
-from agent.streams.shared.foreign_names import printable
+from agent.streams.shared.foreign_names import as_text
 from agent.streams.shared.namespaces import proc_is_ours
 
 STAT = "cpu.stat"
 ONLY_ON_ROOT = "cgroup.sane_behavior"
 NOT_ON_ROOT = "cgroup.type"
-"""Files that tell the root of a hierarchy, of version 1 and 2, from what a container sees of it."""
+"""Files that distinguish the root of a hierarchy, of version 1 and 2, from what a container sees
+as its root."""
 
 NOT_LOOKED_AT = "no control group was looked at"
 OF_THE_WHOLE_MACHINE = "a run of the whole machine has tasks of all control groups"
@@ -140,7 +140,7 @@ def _named(found: Groups) -> Sequence[tuple[str, Path]]:
     """Return each group with its path, the innermost first."""
     own = Path(found.path or "/")
     return [
-        (printable(str(path)), directory)
+        (as_text(str(path)), directory)
         for path, directory in zip((own, *own.parents), found.directories, strict=False)
     ]
 

@@ -124,7 +124,7 @@ class Stopped:
     wall_contradicted: int | None = None
     """Tasks that did something else at the stop than the wall time has them do; None: not known."""
     wall_arrivals: int = 0
-    """Of others: on a CPU at the stop, while it has them wait for one."""
+    """Others, which were on a CPU at the stop while it counted them as waiting."""
     reports: Reports = field(default_factory=no_reports)
     """Those of ``summaries``, in runs that say where the wall time went."""
     throttling: Throttling = NOTHING_KNOWN

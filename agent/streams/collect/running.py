@@ -71,7 +71,7 @@ class Running:
 
     def throttling(self) -> Throttling:
         """Return what CPU quotas have withheld so far."""
-        # those who come and go are another matter: the quota is that of the cgroup
+        # a cgroup's own quota does not depend on who moves
         moved = self.observer.tables.count("cgroup_moves") if self._has_tree else 0
         return self._quota.read(moved)
 

@@ -1,6 +1,6 @@
 """The compiler process: imports bcc, compiles the C files, loads the programs, sends fds, exits.
 
-What an earlier agent of root's compiled is loaded without bcc (`kept.py`). The process lives for
+What an earlier agent compiled as root is loaded without bcc (`kept.py`). The process lives for
 one set of programs, so that LLVM's 100 MB and LLVM's crashes go away with it. It runs as a script
 under an interpreter that has bcc (usually the distribution's), and imports only bcc and the
 standard library. Keep it compatible with Python 3.9.

@@ -4,8 +4,8 @@ Instructions are kept as bcc yields them, before anything is filled in (`linking
 source and constants they are the same for every agent until the next boot. The kernel verifies them
 at each load as always.
 
-They lie in a folder that only root can read and write, so that nobody else has a say in what is
-loaded. The agent of another user compiles each time. So does root's wherever something is not as it
+They lie in a folder that only root can read and write, so that nobody else decides what is loaded.
+An agent that does not run as root compiles each time. So does root's if anything is not as it
 should be: the folder, an owner, the content of a file, the room for another. That is no error.
 Standard library only.
 """
@@ -22,14 +22,14 @@ from typing import NamedTuple, Optional
 
 ROOT = 0
 ABOVE = ("/", "run")
-"""A boot, after which there may be another kernel, empties /run."""
+"""/run is empty after a boot, and then there may be another kernel."""
 OURS = {"chainbench-agent": 0o755, "programs": 0o700}
-"""With their modes. The first is also that of the service's socket (agent/settings.py)."""
+"""With their modes. The first is also the folder of the service's socket (agent/words.py)."""
 
 MOST = 64
-"""Files in the folder, of 0.1 MiB; there is one for each choice of sections, scope and so on."""
+"""Files in the folder, of 0.1 MiB each: one for each choice of sections, scope and so on."""
 LONGEST = 8 << 20
-"""Bytes of a file: many times what any has."""
+"""Bytes of a file, many times what any of them needs."""
 HEAD = b"chainbench-agent programs 1\n"
 
 BOOT = Path("/proc/sys/kernel/random/boot_id")
@@ -39,7 +39,7 @@ LIBRARIES = Path("/etc/ld.so.cache")
 # sums of bits: "|" between two names is a type, as far as the check for Python 3.9 can see
 FOLDER = os.O_DIRECTORY + os.O_NOFOLLOW
 FILE = os.O_NOFOLLOW + os.O_NONBLOCK
-"""Non-blocking: what is there might be a pipe."""
+"""Non-blocking, since it might be a pipe."""
 NEW_FILE = os.O_WRONLY + os.O_CREAT + os.O_EXCL
 
 

@@ -250,7 +250,7 @@ class DisarmAnswer:
     wall_contradicted: int | None = None
     """Tasks that did something else than the wall time has them do; None if it is not measured."""
     wall_arrivals: int = 0
-    """Of others: on a CPU, while it has them wait for one. Their arrival went unseen."""
+    """Others, which are on a CPU while it counts them as waiting: their arrival went unseen."""
     reports: bool = False
     """Whether each summary in the file is followed by what the thread was blocked in."""
 

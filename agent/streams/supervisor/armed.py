@@ -58,7 +58,7 @@ class WallLook(NamedTuple):
 
     contradicted: int
     arrivals: int
-    """Not among them: on a CPU while it has them wait for one, since the arrival went unseen."""
+    """Others, which are on a CPU while it counts them as waiting: their arrival went unseen."""
 
     @classmethod
     def of(cls, units: set[int]) -> "WallLook":

@@ -89,6 +89,12 @@ def test_a_thread_without_a_row() -> None:
     assert evidence["by_thread"]["without_reasons"] == 1
 
 
+def test_a_row_whose_beginning_is_not_written_yet_is_none() -> None:
+    """Otherwise the thread would have lived since the machine was started."""
+    (row,) = found({"began_ns": 0})["by_thread"]["top"]
+    assert row["lifetime_ms"] == LIFE_NS / MS
+
+
 def test_a_thread_that_was_reported_before_is_not_another_one() -> None:
     """On its way to its last switch it has a slot again, and neither an origin nor a row."""
     evidence = found({**NO_ROW, "born_ns": 0})

@@ -159,7 +159,8 @@ def budget_of(report: np.void) -> Budget:
     """Return the budget of one thread, given its REPORT_DTYPE."""
     summary, row = report["summary"], report["row"]
     state, open_ns = int(summary["state"]), int(summary["open_ns"])
-    owned = row["tid"] == summary["tid"]
+    # a thread that is being born as the run ends has a row without a beginning for some ns
+    owned = row["tid"] == summary["tid"] and row["began_ns"] > 0
     budget = Budget(
         # what was excluded from an account is not in its time since its birth
         lifetime=int(summary["now_ns"]) - int(row["began_ns"] if owned else summary["born_ns"]),

@@ -126,7 +126,7 @@ NO_GROUPS = Groups(0, "", ())
 def meter_of(scope: Scope, described: Mapping[str, object]) -> QuotaMeter:
     """Return the meter of a run that begins. ``described``: its scope, as evidence has it."""
     if scope.kind == "cgroup":
-        if groups("cpu").version != 2:
+        if groups("cpu").version == 1:
             return QuotaMeter(NO_GROUPS, OF_ANOTHER_VERSION)
         return QuotaMeter(cgroups.groups_at(scope.cgroup))
     if scope.kind not in TREES:

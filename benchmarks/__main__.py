@@ -194,7 +194,7 @@ def _add_causes(command: argparse.ArgumentParser) -> None:
         help=f"{QUICK_COMPARISONS} comparisons of each",
     )
     _add_choice(command, "PAIR", PAIR_NAMES, "go on with these pairs of programs")
-    command.add_argument("--json", type=_new_file, help="write the comparisons to this file")
+    command.add_argument("--out", type=_new_file, help="write the comparisons to this file")
     command.set_defaults(run=_causes)
 
 
@@ -291,8 +291,8 @@ def _causes(options: argparse.Namespace) -> int:
         if is_kept:
             (FOLDER / CAUSES).write_text(_causes_text(machine, whole))
             CAUSES_PAGE.write_text(causes_page())
-        if options.json:
-            options.json.write_text(_causes_text(machine, made))
+        if options.out:
+            options.out.write_text(_causes_text(machine, made))
 
     with running_agent() as agent:
         measure_causes(

@@ -39,23 +39,30 @@ class CommitHere:
     def __init__(self) -> None:
         self.git: int | None = None
         """Git's pid, if it was started."""
+        # ignored, as it may be by inheritance, it would hide how git ends
+        self._on_child = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         if _in_own_tree():
             with contextlib.suppress(OSError):  # there is no process or descriptor left
                 self.git, self._output = _ask()
 
     def answer(self) -> str:
         """Return the commit, or an empty string if there is none. Call this once."""
-        if self.git is None:
-            return ""
-        child, output = self.git, self._output
-        deadline = time.monotonic() + PATIENCE_S
-        said = _read(output, deadline)
-        os.close(output)
-        _wait(child, deadline if said else 0)
-        with contextlib.suppress(ProcessLookupError):  # whatever it has started
-            os.killpg(child, signal.SIGKILL)
-        _, status = os.waitpid(child, 0)
-        return said if status == 0 and COMMIT.fullmatch(said) else ""
+        try:
+            return "" if self.git is None else _answer(self.git, self._output)
+        finally:
+            signal.signal(signal.SIGCHLD, self._on_child)
+
+
+def _answer(child: int, output: int) -> str:
+    """Return the commit that git names if it succeeds, or an empty string, and end git."""
+    deadline = time.monotonic() + PATIENCE_S
+    said = _read(output, deadline)
+    os.close(output)
+    _wait(child, deadline if said else 0)
+    with contextlib.suppress(ProcessLookupError):  # whatever it has started
+        os.killpg(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    return said if status == 0 and COMMIT.fullmatch(said) else ""
 
 
 def _ask() -> tuple[int, int]:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import time
 from dataclasses import fields
@@ -95,6 +96,17 @@ def test_the_callers_variables_of_git_choose_no_tree(
     monkeypatch.chdir(tree)
     monkeypatch.setenv("GIT_DIR", "/no/such")
     assert len(CommitHere().answer()) == 40
+
+
+def test_children_that_are_not_waited_for(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever ignores SIGCHLD starts commands that ignore it too."""
+    monkeypatch.chdir(tree)
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        assert len(CommitHere().answer()) == 40
+        assert signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGCHLD, before)
 
 
 def with_hook(tree: Path) -> Path:

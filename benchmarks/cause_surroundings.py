@@ -1,4 +1,4 @@
-"""What the programs of cause_pairs.py meet: other processes, files, a disk that is slowed down."""
+"""What surrounds the programs of cause_pairs.py: other processes, files, a disk that is slowed."""
 
 import contextlib
 import os
@@ -61,7 +61,7 @@ def spinning(cpu: int) -> Iterator[None]:
 
 @contextmanager
 def answering() -> Iterator[Path]:
-    """Answer on a socket, each after as many ms as it was asked for."""
+    """Answer each request on a socket after the number of ms that it asks for."""
     with _answering(lambda asked: time.sleep(int(asked) / 1e3)) as path:
         yield path
 
@@ -120,7 +120,7 @@ def with_or_without_quota(group: Path) -> Iterator[Path]:
 
 @contextmanager
 def _answering(serve: Callable[[bytes], None]) -> Iterator[Path]:
-    """Answer one byte to each that connects and asks, once it has been served."""
+    """Answer each connection's request with one byte, once ``serve`` has returned."""
 
     def answer(connection: socket.socket) -> None:
         with connection, contextlib.suppress(OSError):
@@ -135,7 +135,7 @@ def _answering(serve: Callable[[bytes], None]) -> Iterator[Path]:
 
 @contextmanager
 def continuing() -> Iterator[Path]:
-    """Continue stopped processes, each after as many ms as it asked for when it was running."""
+    """Continue stopped processes, each after the number of ms that it asked for beforehand."""
 
     def serve(server: socket.socket) -> None:
         asked = server.recv(64)
@@ -152,7 +152,7 @@ def continuing() -> Iterator[Path]:
 
 
 def _wait_until(pid: int, *, is_stopped: bool) -> None:
-    """Wait until a process is stopped, or is not; not for ever, nor for one that is gone."""
+    """Wait until a process is stopped, or is not: for a while, and not for one that is gone."""
     until = time.monotonic() + PATIENCE_S
     while time.monotonic() < until and _state(pid) not in ("", "Z"):
         if (_state(pid) == STOPPED_STATE) == is_stopped:
@@ -181,7 +181,7 @@ def _listening(kind: socket.SocketKind) -> Iterator[tuple[socket.socket, Path]]:
 
 @contextmanager
 def _thread(server: socket.socket, serve: Callable[[], None]) -> Iterator[None]:
-    """Serve one after the other in a thread, until the end."""
+    """Call ``serve`` again and again in a thread, until the end."""
 
     def loop() -> None:
         with contextlib.suppress(OSError):  # it has been shut down

@@ -32,7 +32,7 @@ COMPARISONS, QUICK_COMPARISONS = 20, 3
 RUNS = 10
 """Pairs of runs in each comparison."""
 ONE_FAILURE_IN = 20
-"""Once in so many comparisons the first sentence may be another one."""
+"""Once in this many comparisons the first sentence may be another one."""
 TOO_SMALL = "too small"
 NONE = "none"
 PATIENCE_S = 300.0
@@ -61,9 +61,9 @@ class Row:
 
     @property
     def too_small(self) -> int:
-        """Comparisons whose difference is below twice the detectable, and of which none was said.
+        """Comparisons without a cause since the difference is below twice the detectable one.
 
-        Of equal programs these are right.
+        For equal programs these are right.
         """
         if self.cause is None:
             return 0
@@ -185,7 +185,7 @@ def measure_causes(
     tell: Callable[[str], None],
     keep: Callable[[Row | tuple[str, Missing]], None],
 ) -> None:
-    """Compare each of the pairs so often; ``keep`` is called once for each."""
+    """Compare each of the pairs that many times; call ``keep`` once for each."""
     clock = _Clock(len(chosen) * comparisons, progress)
     for pair in chosen:
         why = pair.check()

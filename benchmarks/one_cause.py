@@ -1,4 +1,4 @@
-"""Take longer by one known thing: argv is what, and how much of it (cause_pairs.py)."""
+"""Take longer by one known thing: the arguments say what, and how much of it (cause_pairs.py)."""
 
 import mmap
 import os
@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 PAGE = mmap.PAGESIZE
 LONGEST_S = 60
-"""A program that waits for what never comes is killed, rather than hold up what compares it."""
+"""A program that waits for ever is killed, so that the comparison goes on."""
 
 
 def compute(ms: str) -> None:
@@ -22,14 +22,14 @@ def compute(ms: str) -> None:
 
 
 def compute_limited(ms: str, path: str, how: str) -> None:
-    """Compute with or without a quota; ``how``: which of them."""
+    """Compute with or without a quota; ``how``: ``quota`` or ``none``."""
     _ask(path, how)
     compute(ms)
     _ask(path, "none")
 
 
 def at_once(processes: str, ms: str) -> None:
-    """Compute in two children, so many at a time."""
+    """Compute in two children, one or two at a time."""
     for _ in range(2 // int(processes)):
         children = [_child(lambda: compute(ms)) for _ in range(int(processes))]
         for child in children:
@@ -68,14 +68,14 @@ def lock(locks: str, turns: str) -> None:
 
 
 def touch(pages: str) -> None:
-    """Write to so many pages of new memory."""
+    """Write to this many pages of new memory."""
     with mmap.mmap(-1, int(pages) * PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
         memory.madvise(mmap.MADV_NOHUGEPAGE)
         memory[::PAGE] = b"x" * int(pages)
 
 
 def read(blocks: str, file: str, size: str) -> None:
-    """Read so many blocks past the page cache."""
+    """Read this many blocks past the page cache."""
     descriptor = os.open(file, os.O_RDONLY | os.O_DIRECT)
     buffer = mmap.mmap(-1, int(size))
     for block in range(int(blocks)):
@@ -83,14 +83,14 @@ def read(blocks: str, file: str, size: str) -> None:
 
 
 def read_limited(blocks: str, file: str, size: str, path: str, how: str) -> None:
-    """Read from a disk that is slow or quick; ``how``: which of them."""
+    """Read from a disk that is slow or quick; ``how``: ``slow`` or ``quick``."""
     _ask(path, how)
     read(blocks, file, size)
     _ask(path, "quick")
 
 
 def read_mapped(pages: str, file: str, cached: str) -> None:
-    """Read so many pages of a file through a mapping."""
+    """Read this many pages of a file through a mapping."""
     descriptor = os.open(file, os.O_RDONLY)
     if cached == "no":
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
@@ -100,7 +100,10 @@ def read_mapped(pages: str, file: str, cached: str) -> None:
 
 
 def pingpong(turns: str, path: str, awake: str, *cpus: str) -> None:
-    """Pass a byte back and forth between two processes, each on its CPU; ``awake``: or asleep."""
+    """Pass a byte back and forth between two processes, each on its CPU.
+
+    ``awake``: whether the CPUs are kept ``awake``, or may be ``asleep``.
+    """
     _ask(path, awake)
     there, back = os.pipe(), os.pipe()
 

@@ -49,7 +49,7 @@ class Pair:
     name: str
     label: str
     cause: str | None
-    """As `agent.run.causes` names it; None where both commands are the same."""
+    """As `agent.comparison.causes` names it; None where both commands are the same."""
     commands: Callable[[], AbstractContextManager[Commands]]
     check: Callable[[], Missing | None] = lambda: None
 

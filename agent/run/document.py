@@ -3,16 +3,21 @@
 from collections.abc import Sequence
 
 from agent.client.shell_words import savable
+from agent.comparison.comparison import comparison
+from agent.comparison.observation import Observation
+from agent.comparison.sides import side_of
 from agent.model import Json
-from agent.run.comparison import comparison
 from agent.run.plan import Plan
 from agent.run.runs import End, Run, pairs_of
-from agent.run.sides import side_of
 
 
 def document_of(plan: Plan, runs: Sequence[Run], end: End) -> Json:
     """Return everything that a series found."""
-    by_side = {side: [r for r in runs if r.counts and r.side == side] for side in plan.sides}
+    observed = [(run, _observation(run, position)) for position, run in enumerate(runs)]
+    by_side = {
+        side: [one for run, one in observed if run.counts and run.side == side]
+        for side in plan.sides
+    }
     document: Json = {
         "series": {
             "commands": {side: savable(words) for side, words in plan.sides.items()},
@@ -24,9 +29,16 @@ def document_of(plan: Plan, runs: Sequence[Run], end: End) -> Json:
             "ended_by": end.rule,
             "ended_early": end.why or None,
         },
-        "sides": {side: side_of(plan, counted) for side, counted in by_side.items() if counted},
+        "sides": {
+            side: side_of(counted, plan.min_effect) for side, counted in by_side.items() if counted
+        },
     }
-    pairs = pairs_of(runs)
+    known = {id(run): one for run, one in observed}
+    pairs = [(known[id(first)], known[id(second)]) for first, second in pairs_of(runs)]
     if plan.compares and pairs:
-        document["comparison"] = comparison(plan, runs, pairs)
+        document["comparison"] = comparison(pairs, min_effect=plan.min_effect, seed=plan.seed)
     return {**document, "runs": [run.to_json() for run in runs]}
+
+
+def _observation(run: Run, position: int) -> Observation:
+    return Observation(run.wall_ms, run.command, run.evidence, run.round, position)

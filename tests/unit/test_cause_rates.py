@@ -7,8 +7,8 @@ from typing import cast
 import pytest
 
 from agent.client.spawn import RunningAgent
+from agent.comparison.causes import CAUSES
 from agent.overhead.protocols import Missing, WorkloadFailed
-from agent.run.causes import CAUSES
 from benchmarks import causes
 from benchmarks.__main__ import CAUSES as FILE
 from benchmarks.__main__ import CAUSES_PAGE, FOLDER, causes_page

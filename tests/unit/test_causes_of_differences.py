@@ -8,8 +8,8 @@ from fakes.sample_evidence import evidence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.run.budget import Budget, budget_of
-from agent.run.causes import CAUSES, Cause, cause_of
+from agent.comparison.budget import Budget, budget_of
+from agent.comparison.causes import CAUSES, Cause, cause_of
 from agent.show.cause import WORDS
 from agent.show.cause import cause as words
 from agent.statistics.comparison import shift

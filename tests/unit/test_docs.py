@@ -19,6 +19,8 @@ from msgspec.structs import fields
 
 from agent import cli
 from agent.aggregate.series import SeriesStore
+from agent.comparison.budget import budget_of
+from agent.comparison.causes import cause_of
 from agent.errors import AgentError, InvalidRequest
 from agent.http.answers import Evidence, Started, Status
 from agent.http.app import create_app
@@ -31,8 +33,6 @@ from agent.http.settings import HttpSettings
 from agent.model import Json, Labels, Report, Scope
 from agent.recording.lifecycle import TRANSITIONS
 from agent.recording.recorder import Recorder
-from agent.run.budget import budget_of
-from agent.run.causes import cause_of
 from agent.run.command import described
 from agent.run.document import document_of
 from agent.run.held import Ended

@@ -79,7 +79,8 @@ MAY_IMPORT = {
     "statistics": set[str](),
     "store": {"terminal"},
     "overhead": {"client", "probes", "statistics", "terminal"},
-    "run": {"client", "show", "statistics", "store", "terminal"},
+    "comparison": {"aggregate", "statistics", "store", "terminal"},
+    "run": {"client", "comparison", "show", "statistics", "store", "terminal"},
     "runs": {"show", "store", "terminal"},
     "wiring": {
         *("recording", "streams", "aggregate", "http", "show", "demo", "overhead", "client"),

@@ -45,7 +45,7 @@ NOT_NEEDED_YET = {
         "numpy",
     ),
     *("agent.show.brief", "agent.sections.probes", "agent.client.spawn", "agent.cli.overhead"),
-    *("agent.run.series", "agent.run.causes"),
+    *("agent.run.series", "agent.comparison.causes"),
 }
 
 

@@ -10,7 +10,7 @@ from fakes.sample_evidence import evidence, latency
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.run.comparison import MOST_TESTED
+from agent.comparison.comparison import MOST_TESTED
 from agent.run.document import document_of
 from agent.run.held import Ended
 from agent.run.plan import BASELINE, COMMAND, OPTIMIZED, Plan
@@ -21,7 +21,7 @@ PAIRS = Plan({BASELINE: ["a"], OPTIMIZED: ["b"]}, most=10, seed=1)
 
 
 def run(side: str, number: int, ms: float, whole: Any = None, status: int = 0, **took: Any) -> Run:
-    command = {"user_ms": 1.0, "system_ms": 0.0, **took}
+    command = {"exit_status": status, "user_ms": 1.0, "system_ms": 0.0, **took}
     ended = Ended(status, ms / 1e3, 0.001, 0.0, None, 1, 0, 0)
     return Run(side, number, True, ended, command, whole if whole is not None else evidence())
 

@@ -3,32 +3,37 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from agent.model import Json
-from agent.run.budget import Budget, budget_of
-from agent.run.causes import cause_of
-from agent.run.figures import MS, Figure, Figures, counts, states, times
-from agent.run.intervals import finite, interval
-from agent.run.plan import Plan
-from agent.run.runs import Run
+from agent.comparison.budget import Budget, budget_of
+from agent.comparison.causes import cause_of
+from agent.comparison.figures import MS, Figure, Figures, counts, states, times
+from agent.comparison.intervals import finite, interval
+from agent.comparison.observation import Observation
 from agent.statistics.bootstrap import gain
 from agent.statistics.comparison import Shift, detectable_at, outcome, relative_shift, shift
 from agent.statistics.estimate import LEVEL
 from agent.statistics.many import adjusted, fewest_pairs, level_among
 from agent.statistics.sample import median_interval
+from agent.words import Json
 
 MOST_TESTED = 20
 """Of very many figures no true difference could be told from chance."""
 
 
-def comparison(plan: Plan, runs: Sequence[Run], pairs: Sequence[tuple[Run, Run]]) -> Json:
+def comparison(
+    pairs: Sequence[tuple[Observation, Observation]], *, min_effect: float, seed: int
+) -> Json:
+    """Return how the second runs of pairs differ from the first. Raises ValueError without pairs.
+
+    ``min_effect`` is the smallest difference that matters, as a part of the baseline.
+    """
     before, after = ([run.wall_ms for run in side] for side in zip(*pairs, strict=True))
     wall = relative_shift(before, after)
-    gained = gain(before, after, plan.seed)
-    tested, not_tested = _tested(plan, pairs, wall)
+    gained = gain(before, after, seed)
+    tested, not_tested = _tested(min_effect, pairs, wall)
     return {
         "pairs": len(pairs),
-        "baseline_first": sum(runs.index(first) < runs.index(second) for first, second in pairs),
-        "outcome": outcome(wall, plan.min_effect),
+        "baseline_first": sum(first.position < second.position for first, second in pairs),
+        "outcome": outcome(wall, min_effect),
         "change_pct": interval(wall.estimate, 100),
         "p": wall.signed_rank_p,
         "sign_p": wall.sign_p,
@@ -44,12 +49,12 @@ def comparison(plan: Plan, runs: Sequence[Run], pairs: Sequence[tuple[Run, Run]]
     }
 
 
-def _budget(run: Run) -> Budget | None:
+def _budget(run: Observation) -> Budget | None:
     return budget_of(run.command, run.evidence)
 
 
 def _tested(
-    plan: Plan, pairs: Sequence[tuple[Run, Run]], wall: Shift
+    min_effect: float, pairs: Sequence[tuple[Observation, Observation]], wall: Shift
 ) -> tuple[list[Json], list[str]]:
     """Return what became of each figure, in two families, and the names of the rest.
 
@@ -58,10 +63,10 @@ def _tested(
     """
     both = [tuple(Figures(run.command, run.evidence) for run in pair) for pair in pairs]
     whole = [one for pair in both for one in pair]
-    least = plan.min_effect * median_interval([first.wall_ms for first, _ in pairs]).middle
+    least = min_effect * median_interval([first.wall_ms for first, _ in pairs]).middle
     others = [*times(whole), *counts(whole)]
-    of_budget = _family(both, states(whole), plan, least, [wall.signed_rank_p])
-    rest = _family(both, others[:MOST_TESTED], plan, least, [])
+    of_budget = _family(both, states(whole), min_effect, least, [wall.signed_rank_p])
+    rest = _family(both, others[:MOST_TESTED], min_effect, least, [])
     return [*of_budget, *rest], [name for name, _, _ in others[MOST_TESTED:]]
 
 
@@ -78,7 +83,7 @@ class _Tested(NamedTuple):
 def _family(
     both: Sequence[tuple[Figures, ...]],
     figures: Sequence[Figure],
-    plan: Plan,
+    min_effect: float,
     least_ms: float,
     others: list[float],
 ) -> list[Json]:
@@ -90,7 +95,7 @@ def _family(
         after = [other for one, other in known if one is not None and other is not None]
         if not before:
             continue
-        least = least_ms if unit == MS else plan.min_effect * median_interval(before).middle
+        least = least_ms if unit == MS else min_effect * median_interval(before).middle
         described = _described(name, unit, before, after)
         found.append(_Tested(described, before, after, shift(before, after), least))
     p_values = [*(one.shift.signed_rank_p for one in found), *others]

@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from agent.model import Json
-from agent.run.budget import BLOCKED_UNTIL, FOR_BUSY_CPU, Budget, budget_of
-from agent.run.figures import Figures, states, times, verdict
-from agent.run.runs import Run
+from agent.comparison.budget import BLOCKED_UNTIL, FOR_BUSY_CPU, Budget, budget_of
+from agent.comparison.figures import Figures, states, times, verdict
+from agent.comparison.observation import Observation
 from agent.statistics.estimate import FEWEST
 from agent.terminal.values import mapping, number, rows
+from agent.words import Json
 
 LEAST_SHARE = 0.2
 """Of the time that a run took longer: what is less explains little, and may be chance."""
@@ -24,7 +24,7 @@ Of = Callable[[Mapping[str, Any]], float | None]
 
 
 def explained_outliers(
-    runs: Sequence[Run], figures: Sequence[Figures], indexes: Sequence[int]
+    runs: Sequence[Observation], figures: Sequence[Figures], indexes: Sequence[int]
 ) -> list[Json]:
     """Return what is known of each of these runs of one command."""
     budgets = [budget_of(run.command, run.evidence) for run in runs] if indexes else []
@@ -32,7 +32,7 @@ def explained_outliers(
 
 
 def explained(
-    runs: Sequence[Run],
+    runs: Sequence[Observation],
     figures: Sequence[Figures],
     budgets: Sequence[Budget | None],
     index: int,
@@ -82,7 +82,7 @@ def _more(known: Sequence[float], index: int, least_ms: float) -> float | None:
 
 
 def _parts(
-    runs: Sequence[Run], budgets: Sequence[Budget | None], index: int, least_ms: float
+    runs: Sequence[Observation], budgets: Sequence[Budget | None], index: int, least_ms: float
 ) -> list[Json] | None:
     """Return the parts of the wall time of which this run has more, the largest first.
 
@@ -125,7 +125,7 @@ def _by_command(wall: Mapping[str, Any], part: str) -> dict[str, float]:
     return sums
 
 
-def _outside(runs: Sequence[Run], index: int, least_ms: float, of: Of) -> float | None:
+def _outside(runs: Sequence[Observation], index: int, least_ms: float, of: Of) -> float | None:
     """Return how much more of a time it has that something outside took; None if no more."""
     own = of(runs[index].evidence)
     others = [ms for run in runs if run is not runs[index] and (ms := of(run.evidence)) is not None]

@@ -11,9 +11,8 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from agent.model import Json
-from agent.run.budget import BLOCKED_UNTIL, COMPUTING, FOR_BUSY_CPU, FOR_IDLE_CPU, STOPPED, Budget
-from agent.run.differences import (
+from agent.comparison.budget import BLOCKED_UNTIL, COMPUTING, FOR_BUSY_CPU, FOR_IDLE_CPU, STOPPED, Budget
+from agent.comparison.differences import (
     FEW,
     HALF,
     MOST,
@@ -42,10 +41,11 @@ from agent.run.differences import (
     waiting,
     waits,
 )
-from agent.run.figures import BLOCKED_IN
-from agent.run.intervals import finite, interval
+from agent.comparison.figures import BLOCKED_IN
+from agent.comparison.intervals import finite, interval
 from agent.statistics.comparison import Shift
 from agent.statistics.estimate import FEWEST
+from agent.words import Json
 
 TIMES_DETECTABLE = 2
 """A difference below so many times the smallest that would probably be found has no cause."""

@@ -1,28 +1,32 @@
 """What the runs of one command say together."""
 
+import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agent.model import Json
-from agent.run.figures import Figures, counts, states, times, verdict
-from agent.run.intervals import interval
-from agent.run.outliers import explained_outliers
-from agent.run.plan import Plan
-from agent.run.runs import Run
+from agent.comparison.figures import Figures, counts, states, times, verdict
+from agent.comparison.intervals import interval
+from agent.comparison.observation import Observation
+from agent.comparison.outliers import explained_outliers
 from agent.statistics.sample import drift, median_interval, summary
 from agent.terminal.values import mapping, number, rows
+from agent.words import Json
 
 HISTOGRAMS = ("runqlat", "biolatency")
 
 
-def side_of(plan: Plan, runs: Sequence[Run]) -> Json:
+def side_of(runs: Sequence[Observation], min_effect: float) -> Json:
+    """Return what the runs of one command took, and their figures. Raises ValueError without runs.
+
+    ``min_effect`` is the smallest change that matters, as a part of the median.
+    """
     wall = [run.wall_ms for run in runs]
     told = summary(wall)
     figures = [Figures(run.command, run.evidence) for run in runs]
     return {
         "runs": len(runs),
-        "failed": sum(run.ended.status != 0 for run in runs),
+        "failed": sum(run.failed for run in runs),
         "wall_ms": {
             "median": interval(told.median),
             "mean": told.mean,
@@ -30,17 +34,23 @@ def side_of(plan: Plan, runs: Sequence[Run]) -> Json:
             "lowest": told.lowest,
             "highest": told.highest,
             "outliers": explained_outliers(runs, figures, told.outliers),
-            "drift": _drift(plan, wall, told.median.middle),
+            "drift": _drift(min_effect, wall, told.median.middle),
         },
-        "user_ms_mean": sum(run.ended.user_s for run in runs) / len(runs) * 1e3,
-        "system_ms_mean": sum(run.ended.system_s for run in runs) / len(runs) * 1e3,
+        "user_ms_mean": _mean(runs, "user_ms"),
+        "system_ms_mean": _mean(runs, "system_ms"),
         "verdicts": _verdicts(runs),
         "figures": _figures(figures),
         "histograms": _histograms(runs),
     }
 
 
-def _drift(plan: Plan, wall: Sequence[float], median: float) -> Json | None:
+def _mean(runs: Sequence[Observation], field: str) -> float | None:
+    """Return the mean of what the commands took; None unless it is known of all."""
+    known = [ms for run in runs if (ms := number(run.command.get(field))) is not None]
+    return statistics.fmean(known) if len(known) == len(runs) else None
+
+
+def _drift(min_effect: float, wall: Sequence[float], median: float) -> Json | None:
     """Return by how much each run takes longer than the one before, and the first than the rest.
 
     ``is_certain``: the interval excludes 0, and over the whole series it is more than the smallest
@@ -52,13 +62,13 @@ def _drift(plan: Plan, wall: Sequence[float], median: float) -> Json | None:
     over_all = abs(slope.middle) * (len(wall) - 1)
     return {
         "ms_per_run": interval(slope),
-        "is_certain": slope.excludes(0) and over_all > plan.min_effect * median,
+        "is_certain": slope.excludes(0) and over_all > min_effect * median,
         "first_ms": wall[0],
         "rest_median_ms": median_interval(wall[1:]).middle,
     }
 
 
-def _verdicts(runs: Sequence[Run]) -> Json:
+def _verdicts(runs: Sequence[Observation]) -> Json:
     """Return how many runs have which verdict; ``none``: without evidence."""
     found = Counter(verdict(run.evidence) or "none" for run in runs)
     return dict(sorted(found.items()))
@@ -82,7 +92,7 @@ def _figures(runs: Sequence[Figures]) -> list[Json]:
     return found
 
 
-def _histograms(runs: Sequence[Run]) -> Json:
+def _histograms(runs: Sequence[Observation]) -> Json:
     """Return the sums of the runs' histograms, bucket by bucket, where every run has one."""
     merged: Json = {}
     for section in HISTOGRAMS:

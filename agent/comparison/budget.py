@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agent.run.figures import Figures, verdict
+from agent.comparison.figures import Figures, verdict
 from agent.terminal.values import mapping, number, rows
 
 BLOCKED_UNTIL = "blocked: "

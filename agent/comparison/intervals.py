@@ -2,8 +2,8 @@
 
 import math
 
-from agent.model import Json
 from agent.statistics.estimate import Estimate
+from agent.words import Json
 
 
 def interval(estimate: Estimate, factor: float = 1) -> Json:

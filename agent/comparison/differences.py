@@ -7,8 +7,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from agent.run.budget import Budget
-from agent.run.figures import BLOCKED_IN
+from agent.comparison.budget import Budget
+from agent.comparison.figures import BLOCKED_IN
 from agent.statistics.comparison import Shift, shift
 from agent.statistics.estimate import FEWEST
 from agent.statistics.sample import median_interval

@@ -11,7 +11,15 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from agent.comparison.budget import BLOCKED_UNTIL, COMPUTING, FOR_BUSY_CPU, FOR_IDLE_CPU, STOPPED, Budget
+from agent.comparison.budget import (
+    BLOCKED_UNTIL,
+    COMPUTING,
+    FOR_BUSY_CPU,
+    FOR_IDLE_CPU,
+    STOPPED,
+    Budget,
+)
+from agent.comparison.designs import Design
 from agent.comparison.differences import (
     FEW,
     HALF,
@@ -74,12 +82,17 @@ FOR_OTHERS_OF_THE_RUN = ("wait4", "waitid", "vfork", "futex")
 """Reasons that last as long as what another task of the run does meanwhile."""
 
 
-def cause_of(pairs: Sequence[tuple[Budget | None, Budget | None]], wall: Shift) -> Json:
+def cause_of(
+    design: Design,
+    baseline: Sequence[Budget | None],
+    optimized: Sequence[Budget | None],
+    wall: Shift,
+) -> Json:
     """Return the cause of a difference of ``wall`` ms, or why none is found.
 
-    ``pairs``: of baseline and optimized.
+    Runs without a budget take no part: where runs are pairs, nor does the other of the pair.
     """
-    known = [(before, after) for before, after in pairs if before and after]
+    before, after = design.known(baseline, optimized)
     difference = abs(wall.estimate.middle)
     answer: Json = {
         "difference_ms": interval(wall.estimate),
@@ -92,11 +105,10 @@ def cause_of(pairs: Sequence[tuple[Budget | None, Budget | None]], wall: Shift) 
     }
     if not wall.estimate.excludes(0) or difference < TIMES_DETECTABLE * wall.detectable:
         return {**answer, "why_none": "too small"}
-    if len(known) < FEWEST:
+    if min(len(before), len(after)) < FEWEST:
         return {**answer, "why_none": "too few budgets"}
-    before, after = zip(*known, strict=True)
     is_slower = wall.estimate.middle > 0
-    sides = Sides(before, after) if is_slower else Sides(after, before)
+    sides = Sides(design, before, after) if is_slower else Sides(design, after, before)
     largest = _largest_part(sides)
     if largest is None or largest.part_ms < HALF * difference:
         return {**answer, "why_none": "no large part"}

@@ -1,137 +1,123 @@
-"""How the runs of two commands, which ran in pairs, differ."""
+"""How the runs of two sides differ, as one JSON object."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from agent.comparison.budget import Budget, budget_of
 from agent.comparison.causes import cause_of
-from agent.comparison.figures import MS, Figure, Figures, counts, states, times
+from agent.comparison.changes import (
+    changed,
+    known_on_one_side,
+    occurring_on_one_side,
+    parts_of,
+)
+from agent.comparison.designs import Design
+from agent.comparison.families import DECIDED, Compared, tested
+from agent.comparison.figures import Figures
 from agent.comparison.intervals import finite, interval
 from agent.comparison.observation import Observation
-from agent.statistics.bootstrap import gain
-from agent.statistics.comparison import Shift, detectable_at, outcome, relative_shift, shift
-from agent.statistics.estimate import LEVEL
-from agent.statistics.many import adjusted, fewest_pairs, level_among
+from agent.comparison.order import Drift, drift_of, order_of
+from agent.comparison.quantiles import shifts
+from agent.statistics.comparison import Shift, outcome
 from agent.statistics.sample import median_interval
 from agent.words import Json
 
-MOST_TESTED = 20
-"""Of very many figures no true difference could be told from chance."""
+DRIFT = "drift"
+"""An outcome: the difference may be what changed with time, as one side was later."""
+REASONS = {
+    "too few": "too few runs",
+    "undecided": "noise",
+    "too small": "within min_effect",
+    DRIFT: DRIFT,
+}
+"""Why nothing is decided, by the outcome."""
 
 
 def comparison(
-    pairs: Sequence[tuple[Observation, Observation]], *, min_effect: float, seed: int
+    design: Design,
+    before: Sequence[Observation],
+    after: Sequence[Observation],
+    *,
+    min_effect: float,
+    seed: int,
 ) -> Json:
-    """Return how the second runs of pairs differ from the first. Raises ValueError without pairs.
+    """Return how the second runs differ from the first. Raises ValueError if there are none.
 
-    ``min_effect`` is the smallest difference that matters, as a part of the baseline.
+    Of pairs, the runs at the same place belong together. ``min_effect`` is the smallest difference
+    that matters, as a part of the baseline; ``seed`` that of the bootstrap.
     """
-    before, after = ([run.wall_ms for run in side] for side in zip(*pairs, strict=True))
-    wall = relative_shift(before, after)
-    gained = gain(before, after, seed)
-    tested, not_tested = _tested(min_effect, pairs, wall)
+    baseline, optimized = ([run.wall_ms for run in side] for side in (before, after))
+    wall = design.relative_shift(baseline, optimized)
+    gained = design.gain(baseline, optimized, seed)
+    drift = drift_of(before, after, min_effect)
+    decided = _outcome(design, wall, drift, min_effect)
+    budgets_before, budgets_after = _budgets(before), _budgets(after)
+    compared = Compared(
+        design,
+        _figures(before),
+        _figures(after),
+        min_effect,
+        least_ms=min_effect * median_interval(baseline).middle,
+    )
+    found, not_tested = tested(compared, wall.p)
+    parts = parts_of(design, budgets_before, budgets_after)
+    appeared, vanished = occurring_on_one_side(compared)
     return {
-        "pairs": len(pairs),
-        "baseline_first": sum(first.position < second.position for first, second in pairs),
-        "outcome": outcome(wall, min_effect),
+        "method": design.name,
+        "pairs": len(before) if design.is_paired else None,
+        "runs": {"baseline": len(before), "optimized": len(after)},
+        "order": order_of(before, after),
+        "baseline_first": _baseline_first(before, after) if design.is_paired else None,
+        "outcome": decided,
+        "conclusive": decided in DECIDED,
+        "inconclusive_because": _reasons(decided, drift),
         "change_pct": interval(wall.estimate, 100),
-        "p": wall.signed_rank_p,
+        "p": wall.p,
         "sign_p": wall.sign_p,
         "detectable_pct": finite(100 * wall.detectable),
-        "baseline_ms": interval(median_interval(before)),
-        "optimized_ms": interval(median_interval(after)),
+        "baseline_ms": interval(median_interval(baseline)),
+        "optimized_ms": interval(median_interval(optimized)),
         "gain_pct": {**interval(gained.estimate), "method": gained.method},
-        "cause": cause_of(
-            [(_budget(first), _budget(second)) for first, second in pairs], shift(before, after)
-        ),
-        "figures": tested,
+        "drift": None if drift is None else drift.described(),
+        "cause": cause_of(design, budgets_before, budgets_after, design.shift(baseline, optimized)),
+        "parts": parts,
+        "figures": found,
         "not_tested": not_tested,
+        "changed": changed(found, parts),
+        "appeared": appeared,
+        "vanished": vanished,
+        "on_one_side_only": known_on_one_side(compared),
+        "shift": shifts(design, before, after),
     }
 
 
-def _budget(run: Observation) -> Budget | None:
-    return budget_of(run.command, run.evidence)
+def _figures(runs: Sequence[Observation]) -> list[Figures]:
+    return [Figures(run.command, run.evidence) for run in runs]
 
 
-def _tested(
-    min_effect: float, pairs: Sequence[tuple[Observation, Observation]], wall: Shift
-) -> tuple[list[Json], list[str]]:
-    """Return what became of each figure, in two families, and the names of the rest.
-
-    Which figures are in a family depends on their size over both sides together, so that choosing
-    them tells nothing of a difference.
-    """
-    both = [tuple(Figures(run.command, run.evidence) for run in pair) for pair in pairs]
-    whole = [one for pair in both for one in pair]
-    least = min_effect * median_interval([first.wall_ms for first, _ in pairs]).middle
-    others = [*times(whole), *counts(whole)]
-    of_budget = _family(both, states(whole), min_effect, least, [wall.signed_rank_p])
-    rest = _family(both, others[:MOST_TESTED], min_effect, least, [])
-    return [*of_budget, *rest], [name for name, _, _ in others[MOST_TESTED:]]
+def _budgets(runs: Sequence[Observation]) -> list[Budget | None]:
+    return [budget_of(run.command, run.evidence) for run in runs]
 
 
-class _Tested(NamedTuple):
-    """A figure of the pairs that have it, and the smallest difference of it that matters."""
-
-    described: Json
-    before: Sequence[float]
-    after: Sequence[float]
-    shift: Shift
-    least: float
+def _outcome(design: Design, wall: Shift, drift: Drift | None, min_effect: float) -> str:
+    """Return what is decided; of groups nothing that a drift may have made."""
+    decided = outcome(wall, min_effect)
+    is_drift = drift is not None and not design.is_paired and drift.explains(wall.estimate)
+    return DRIFT if decided in DECIDED and is_drift else decided
 
 
-def _family(
-    both: Sequence[tuple[Figures, ...]],
-    figures: Sequence[Figure],
-    min_effect: float,
-    least_ms: float,
-    others: list[float],
-) -> list[Json]:
-    """Return what became of each figure; ``others`` are the p values of the rest of the family."""
-    found: list[_Tested] = []
-    for name, unit, value in figures:
-        known = [(value(first), value(second)) for first, second in both]
-        before = [one for one, other in known if one is not None and other is not None]
-        after = [other for one, other in known if one is not None and other is not None]
-        if not before:
-            continue
-        least = least_ms if unit == MS else min_effect * median_interval(before).middle
-        described = _described(name, unit, before, after)
-        found.append(_Tested(described, before, after, shift(before, after), least))
-    p_values = [*(one.shift.signed_rank_p for one in found), *others]
-    return [
-        {
-            **one.described,
-            **_decided(one, p, level_among([*p_values[:index], *p_values[index + 1 :]])),
-            "pairs_needed": fewest_pairs(len(p_values)),
-        }
-        for index, (one, p) in enumerate(zip(found, adjusted(p_values), strict=False))
+def _reasons(decided: str, drift: Drift | None) -> list[str]:
+    """Return why nothing is decided: what the outcome says, and a drift, which adds noise."""
+    if decided in DECIDED:
+        return []
+    drifts = drift is not None and drift.is_certain
+    return list(dict.fromkeys([REASONS[decided], *([DRIFT] if drifts else [])]))
+
+
+def _baseline_first(before: Sequence[Observation], after: Sequence[Observation]) -> int | None:
+    """Return in how many pairs the baseline ran first; None if that is not known."""
+    known = [
+        first.position < second.position
+        for first, second in zip(before, after, strict=True)
+        if first.position is not None and second.position is not None
     ]
-
-
-def _described(name: str, unit: str, before: Sequence[float], after: Sequence[float]) -> Json:
-    return {
-        "name": name,
-        "unit": unit,
-        "pairs": len(before),
-        "baseline": median_interval(before).middle,
-        "optimized": median_interval(after).middle,
-        # of what occurs on one side only, how often: there is no ratio
-        "occurs_in": [sum(value > 0 for value in side) for side in (before, after)],
-    }
-
-
-def _decided(one: _Tested, p: float, level: float) -> Json:
-    """Return what is decided. ``p`` is adjusted; ``level`` is what p had to be without that.
-
-    Nothing is undecided that no difference, however large, could have decided.
-    """
-    found = finite(detectable_at(level, one.before, one.after))
-    said = "too few" if found is None else "undecided"
-    return {
-        "difference": interval(one.shift.estimate),
-        "p": one.shift.signed_rank_p,
-        "adjusted_p": p,
-        "detectable": found,
-        "outcome": outcome(one.shift, one.least) if p <= LEVEL else said,
-    }
+    return sum(known) if len(known) == len(before) else None

@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from agent.comparison.budget import Budget
+from agent.comparison.designs import Design
 from agent.comparison.figures import BLOCKED_IN
-from agent.statistics.comparison import Shift, shift
+from agent.statistics.comparison import Shift
 from agent.statistics.estimate import FEWEST
 from agent.statistics.sample import median_interval
 
@@ -19,20 +20,19 @@ Of = Callable[[Budget], float | None]
 
 
 class Sides(NamedTuple):
-    """The runs of both commands as pairs, and the part of the difference that is looked at."""
+    """The runs of both commands, and the part of the difference that is looked at."""
 
+    design: Design
     faster: Sequence[Budget]
     slower: Sequence[Budget]
     part: str = ""
     part_ms: float = 0.0
 
     def shift(self, of: Of) -> Shift | None:
-        """Return by how much the slower has more; None if too few pairs know it."""
-        values = [(of(fast), of(slow)) for fast, slow in zip(self.faster, self.slower, strict=True)]
-        known = [(fast, slow) for fast, slow in values if fast is not None and slow is not None]
-        if len(known) < FEWEST:
-            return None
-        return shift([fast for fast, _ in known], [slow for _, slow in known])
+        """Return by how much the slower has more; None if too few runs, or pairs, know it."""
+        fast, slow = ([of(one) for one in side] for side in (self.faster, self.slower))
+        known = self.design.known(fast, slow)
+        return self.design.shift(*known) if min(map(len, known)) >= FEWEST else None
 
     def medians(self, of: Of) -> tuple[float, float] | None:
         """Return the medians of the faster and of the slower; None where a run does not know it."""

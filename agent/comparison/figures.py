@@ -1,8 +1,7 @@
-"""Figures of one run: sums out of its evidence, each of them one observation.
+"""Figures of one run: sums and percentiles out of its evidence, each of them one observation.
 
-A figure that is not known is absent. Nothing takes part in it that is no sum: of percentiles of
-different runs there is no mean. The agent may be of another version: what is not as expected is not
-known.
+A figure that is not known is absent. The agent may be of another version: what is not as expected
+is not known.
 """
 
 from collections import Counter
@@ -21,6 +20,11 @@ CALLED = ("futex", "fsync", "openat", "read", "write")
 MOST_CALLED = 3
 """Calls that are figures although they are none of the above: those of which there are most."""
 MS, COUNT = "ms", "count"
+STATE, TIME, NUMBER, PERCENTILE = "state", "time", "count", "percentile"
+"""Kinds of figures. States divide the wall time; times and counts are sums over tasks."""
+LATENCIES = {"runqlat": "waiting for a CPU", "biolatency": "block I/O"}
+FEWEST_SAMPLES = {"p95": 20, "p99": 100}
+"""Of fewer, the percentile is the maximum."""
 
 
 class Figures:
@@ -53,6 +57,13 @@ class Figures:
                 "block I/O requests": mapping(measured.get("biolatency")).get("count"),
                 ALL_CALLS: None if self.calls is None else sum(self.calls.values()),
                 **{f"{CALLS}{name}": calls.get(name) for name in CALLED},
+            }
+        )
+        self.percentiles = _known(
+            {
+                f"{name}: {words}": _percentile_ms(mapping(measured.get(section)), name)
+                for section, words in LATENCIES.items()
+                for name in FEWEST_SAMPLES
             }
         )
         self._interruptible = _known(
@@ -89,12 +100,17 @@ class Figures:
             return self.calls.get(name.removeprefix(CALLS), 0.0)
         return self.counts.get(name)
 
+    def percentile(self, name: str) -> float | None:
+        """Return a percentile in ms; None where there are too few samples for one."""
+        return self.percentiles.get(name)
+
 
 class Figure(NamedTuple):
-    """A figure that runs may have: its name, its unit, and how to read it."""
+    """A figure that runs may have: its name, its unit and kind, and how to read it."""
 
     name: str
     unit: str
+    kind: str
     of: Callable[[Figures], float | None]
 
 
@@ -102,14 +118,15 @@ def states(runs: Sequence[Figures]) -> list[Figure]:
     """Return the states of the budget of wall time in which any run was, in the budget's order."""
     names = dict.fromkeys(name for run in runs for name, ms in run.states.items() if ms > 0)
     return [
-        Figure(f"{OF_WALL_TIME}{name}", MS, partial(Figures.state, name=name)) for name in names
+        Figure(f"{OF_WALL_TIME}{name}", MS, STATE, partial(Figures.state, name=name))
+        for name in names
     ]
 
 
 def times(runs: Sequence[Figures]) -> list[Figure]:
     """Return the times that are not 0 in all runs, the largest first."""
     names = _by_size([run.times for run in runs])
-    return [Figure(name, MS, partial(Figures.time, name=name)) for name in names]
+    return [Figure(name, MS, TIME, partial(Figures.time, name=name)) for name in names]
 
 
 def counts(runs: Sequence[Figures]) -> list[Figure]:
@@ -124,7 +141,13 @@ def counts(runs: Sequence[Figures]) -> list[Figure]:
         for run in runs
     ]
     names = _by_size(listed)
-    return [Figure(name, COUNT, partial(Figures.count, name=name)) for name in names]
+    return [Figure(name, COUNT, NUMBER, partial(Figures.count, name=name)) for name in names]
+
+
+def percentiles(runs: Sequence[Figures]) -> list[Figure]:
+    """Return the percentiles of latencies that any run has, the largest first."""
+    names = _by_size([run.percentiles for run in runs])
+    return [Figure(name, MS, PERCENTILE, partial(Figures.percentile, name=name)) for name in names]
 
 
 def _by_size(runs: Sequence[Mapping[str, float]]) -> list[str]:
@@ -159,6 +182,11 @@ def _sum_ms(section: Mapping[str, Any]) -> float | None:
     if count == 0:
         return 0.0
     return None if count is None or mean_us is None else count * mean_us / 1e3
+
+
+def _percentile_ms(section: Mapping[str, Any], name: str) -> float | None:
+    count, us = number(section.get("count")), number(section.get(f"{name}_us"))
+    return None if count is None or us is None or count < FEWEST_SAMPLES[name] else us / 1e3
 
 
 def _reasons(section: Mapping[str, Any]) -> dict[str, object]:

@@ -65,12 +65,12 @@ def _beyond(runs: Sequence[Figures], index: int, least_ms: float) -> list[Json]:
     A time that is not known in all runs is left out.
     """
     found = []
-    for name, _, value in (*states(runs), *times(runs)):
-        known = [v for run in runs if (v := value(run)) is not None]
-        if len(known) < len(runs) or name == ALL_REASONS:
+    for figure in (*states(runs), *times(runs)):
+        known = [ms for run in runs if (ms := figure.of(run)) is not None]
+        if len(known) < len(runs) or figure.name == ALL_REASONS:
             continue
         if more := _more(known, index, least_ms):
-            found.append({"name": name, "more_ms": more})
+            found.append({"name": figure.name, "more_ms": more})
     return sorted(found, key=lambda one: -one["more_ms"])
 
 

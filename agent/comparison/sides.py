@@ -5,11 +5,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agent.comparison.figures import Figures, counts, states, times, verdict
+from agent.comparison.figures import Figures, counts, percentiles, states, times, verdict
 from agent.comparison.intervals import interval
-from agent.comparison.observation import Observation
+from agent.comparison.observation import Observation, in_time
 from agent.comparison.outliers import explained_outliers
-from agent.statistics.sample import drift, median_interval, summary
+from agent.statistics.drift import drift
+from agent.statistics.sample import median_interval, summary
 from agent.terminal.values import mapping, number, rows
 from agent.words import Json
 
@@ -34,7 +35,7 @@ def side_of(runs: Sequence[Observation], min_effect: float) -> Json:
             "lowest": told.lowest,
             "highest": told.highest,
             "outliers": explained_outliers(runs, figures, told.outliers),
-            "drift": _drift(min_effect, wall, told.median.middle),
+            "drift": _drift(runs, min_effect, told.median.middle),
         },
         "user_ms_mean": _mean(runs, "user_ms"),
         "system_ms_mean": _mean(runs, "system_ms"),
@@ -50,12 +51,14 @@ def _mean(runs: Sequence[Observation], field: str) -> float | None:
     return statistics.fmean(known) if len(known) == len(runs) else None
 
 
-def _drift(min_effect: float, wall: Sequence[float], median: float) -> Json | None:
+def _drift(runs: Sequence[Observation], min_effect: float, median: float) -> Json | None:
     """Return by how much each run takes longer than the one before, and the first than the rest.
 
+    None for fewer than two runs, and where it is not known in which order they were made.
     ``is_certain``: the interval excludes 0, and over the whole series it is more than the smallest
     change that matters.
     """
+    wall = [run.wall_ms for run in in_time(runs)]
     if len(wall) < 2:
         return None
     slope = drift(wall)
@@ -77,12 +80,13 @@ def _verdicts(runs: Sequence[Observation]) -> Json:
 def _figures(runs: Sequence[Figures]) -> list[Json]:
     """Return median, interval and range of each figure over the runs in which it is known."""
     found = []
-    for name, unit, value in (*states(runs), *times(runs), *counts(runs)):
-        known = [v for run in runs if (v := value(run)) is not None]
+    for figure in (*states(runs), *times(runs), *counts(runs), *percentiles(runs)):
+        known = [value for run in runs if (value := figure.of(run)) is not None]
         found.append(
             {
-                "name": name,
-                "unit": unit,
+                "name": figure.name,
+                "unit": figure.unit,
+                "kind": figure.kind,
                 "runs": len(known),
                 "median": interval(median_interval(known)),
                 "lowest": min(known),

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from agent.client.shell_words import savable
 from agent.comparison.comparison import comparison
+from agent.comparison.designs import PAIRS
 from agent.comparison.observation import Observation
 from agent.comparison.sides import side_of
 from agent.model import Json
@@ -36,7 +37,10 @@ def document_of(plan: Plan, runs: Sequence[Run], end: End) -> Json:
     known = {id(run): one for run, one in observed}
     pairs = [(known[id(first)], known[id(second)]) for first, second in pairs_of(runs)]
     if plan.compares and pairs:
-        document["comparison"] = comparison(pairs, min_effect=plan.min_effect, seed=plan.seed)
+        before, after = zip(*pairs, strict=True)
+        document["comparison"] = comparison(
+            PAIRS, before, after, min_effect=plan.min_effect, seed=plan.seed
+        )
     return {**document, "runs": [run.to_json() for run in runs]}
 
 

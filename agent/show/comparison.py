@@ -145,9 +145,12 @@ def _too_few(figures: Sequence[Mapping[str, Any]]) -> str:
 
 
 def kind(figures: Sequence[Mapping[str, Any]]) -> str:
-    """Return what the figures are: only those of wall time do not sum up over tasks."""
-    of_wall_time = [str(figure.get("name")).startswith("wall: ") for figure in figures]
-    return "sums over tasks" if not any(of_wall_time) else "wall, sums over tasks"
+    """Return what the figures are: those of wall time, and percentiles, are no sums over tasks."""
+    kinds = {figure.get("kind") for figure in figures}
+    of_wall_time = any(str(figure.get("name")).startswith("wall: ") for figure in figures)
+    said = ["wall"] if of_wall_time else []
+    said += ["sums", "percentiles"] if "percentile" in kinds else ["sums over tasks"]
+    return ", ".join(said)
 
 
 def further(figures: int, what: str) -> str:

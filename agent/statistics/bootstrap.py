@@ -43,15 +43,56 @@ def gain(baseline: Sequence[float], optimized: Sequence[float], seed: int) -> Ga
     interval where that is not defined: where no value moves the gain if it is left out, or all
     resamples lie on one side of it. Raises ValueError without pairs.
     """
-    pairs = np.array([baseline, optimized], dtype=np.float64)
-    if pairs.size == 0:
-        raise ValueError("no pairs to estimate from")
-    middle = float(_gain(pairs))
-    size = pairs.shape[1]
+    before, after = _samples(baseline, optimized)
+    size = before.size
+    middle = float(_gain(before, after))
     if size < FEWEST:
         return Gain(without_interval(middle), "none")
-    resampled = _gain(pairs[:, resamples(size, seed)])
-    left_out = np.array([_gain(np.delete(pairs, index, axis=1)) for index in range(size)])
+    drawn = resamples(size, seed)
+    left_out = _gain(_without_each(before), _without_each(after))
+    return _bounded(middle, _gain(before[drawn], after[drawn]), [left_out])
+
+
+def gain_of_groups(baseline: Sequence[float], optimized: Sequence[float], seed: int) -> Gain:
+    """Return the same of two samples that are no pairs: each is resampled by itself.
+
+    The acceleration of the BCa interval is that of several samples, as `scipy.stats.bootstrap` has
+    it. Raises ValueError if a sample is empty.
+    """
+    before, after = _samples(baseline, optimized)
+    middle = float(_gain(before, after))
+    if min(before.size, after.size) < FEWEST:
+        return Gain(without_interval(middle), "none")
+    random = np.random.default_rng(seed)
+    first, second = (
+        sample[random.integers(0, sample.size, size=(RESAMPLES, sample.size))]
+        for sample in (before, after)
+    )
+    left_out = [_gain(_without_each(before), after), _gain(before, _without_each(after))]
+    return _bounded(middle, _gain(first, second), left_out)
+
+
+def _samples(*values: Sequence[float]) -> list[NDArray[np.float64]]:
+    if not all(len(one) for one in values):
+        raise ValueError("no runs to estimate from")
+    return [np.array(one, dtype=np.float64) for one in values]
+
+
+def _without_each(sample: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the sample without its first value, without its second, and so on, by rows."""
+    return np.array([np.delete(sample, index) for index in range(sample.size)])
+
+
+def _gain(before: NDArray[np.float64], after: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the gain of each resample; the last axis has the runs."""
+    ratios = np.median(after, axis=-1) / np.median(before, axis=-1)
+    gained: NDArray[np.float64] = 100 * (1 - ratios)
+    return gained
+
+
+def _bounded(
+    middle: float, resampled: NDArray[np.float64], left_out: Sequence[NDArray[np.float64]]
+) -> Gain:
     tails = _corrected_tails(middle, resampled, left_out)
     if tails is None:
         return Gain(percentile_estimate(middle, resampled), "percentile")
@@ -59,25 +100,21 @@ def gain(baseline: Sequence[float], optimized: Sequence[float], seed: int) -> Ga
     return Gain(Estimate(float(low), middle, float(high)), "BCa")
 
 
-def _gain(pairs: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the gain of each resample; the last axis has the pairs."""
-    before, after = np.median(pairs, axis=-1)
-    gained: NDArray[np.float64] = 100 * (1 - after / before)
-    return gained
-
-
 def _corrected_tails(
-    middle: float, resampled: NDArray[np.float64], left_out: NDArray[np.float64]
+    middle: float, resampled: NDArray[np.float64], left_out: Sequence[NDArray[np.float64]]
 ) -> tuple[float, float] | None:
-    """Return the two quantiles of the resamples that bound the BCa interval (section 14.3)."""
+    """Return the two quantiles of the resamples that bound the BCa interval (section 14.3).
+
+    ``left_out`` has one array for each sample: what is found without each of its values.
+    """
     below = float(np.mean(resampled < middle) + np.mean(resampled <= middle)) / 2
-    spread = left_out.mean() - left_out
-    squares = float((spread**2).sum())
+    influences = [(one.size - 1) / one.size * (one.mean() - one) for one in left_out]
+    squares = sum(float((one**2).sum()) for one in influences)
     if not 0 < below < 1 or squares == 0:
         return None
     normal = statistics.NormalDist()
     bias = normal.inv_cdf(below)
-    acceleration = float((spread**3).sum()) / (6 * squares**1.5)
+    acceleration = sum(float((one**3).sum()) for one in influences) / (6 * squares**1.5)
 
     def corrected(quantile: float) -> float:
         shifted = bias + normal.inv_cdf(quantile)

@@ -1,25 +1,29 @@
-"""Whether the second of two commands that ran in pairs is faster, and by how much."""
+"""Whether the second of two commands is faster, and by how much, and how that is decided.
+
+Here are the runs that were made in pairs; `agent.statistics.groups` has those that were not.
+"""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agent.statistics.estimate import Estimate, detectable
+from agent.statistics.estimate import Estimate, detectable, without_interval
 from agent.statistics.pairs import hodges_lehmann, sign_test, signed_rank_test
 
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """By how much the second value of a pair is larger, and whether that may be chance.
+    """By how much the second values are larger, and whether that may be chance.
 
-    ``detectable`` is the smallest shift that would probably have been found.
+    ``p`` is that of the test which the interval inverts; ``sign_p``, which assumes less, is None
+    unless the values are pairs. ``detectable`` is the smallest shift that would probably have been
+    found.
     """
 
     estimate: Estimate
-    signed_rank_p: float
-    sign_p: float
+    p: float
+    sign_p: float | None
     detectable: float
-    pairs: int
 
 
 def shift(first: Sequence[float], second: Sequence[float]) -> Shift:
@@ -28,10 +32,9 @@ def shift(first: Sequence[float], second: Sequence[float]) -> Shift:
     estimate = hodges_lehmann(differences)
     return Shift(
         estimate=estimate,
-        signed_rank_p=signed_rank_test(differences),
+        p=signed_rank_test(differences),
         sign_p=sign_test(differences),
         detectable=detectable(estimate),
-        pairs=len(differences),
     )
 
 
@@ -49,23 +52,31 @@ def relative_shift(first: Sequence[float], second: Sequence[float]) -> Shift:
 
     It is found from the logarithms of the ratios. Raises ValueError unless all are above 0.
     """
-    found = shift([math.log(value) for value in first], [math.log(value) for value in second])
+    return relative(shift(*map(logarithms, (first, second))))
+
+
+def logarithms(values: Sequence[float]) -> list[float]:
+    """Return the logarithms, differences of which are those of ratios. Raises ValueError."""
+    return [math.log(value) for value in values]
+
+
+def relative(found: Shift) -> Shift:
+    """Return a shift of logarithms as a part of the first values."""
     low, middle, high = found.estimate.low, found.estimate.middle, found.estimate.high
     return Shift(
         estimate=Estimate(math.expm1(low), math.expm1(middle), math.expm1(high))
         if found.estimate.has_interval
-        else Estimate(-math.inf, math.expm1(middle), math.inf),
-        signed_rank_p=found.signed_rank_p,
+        else without_interval(math.expm1(middle)),
+        p=found.p,
         sign_p=found.sign_p,
         detectable=math.expm1(found.detectable),
-        pairs=found.pairs,
     )
 
 
 def outcome(found: Shift, least: float) -> str:
     """Return what is decided, if changes of no more than ``least`` do not matter.
 
-    ``too few`` pairs for an interval; ``undecided``: the interval holds 0; ``too small``; or that
+    ``too few`` runs for an interval; ``undecided``: the interval holds 0; ``too small``; or that
     the second is ``larger`` or ``smaller``.
     """
     estimate = found.estimate

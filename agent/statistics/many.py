@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from agent.statistics.estimate import LEVEL
+from agent.statistics.estimate import FEWEST, LEVEL
 
 
 def adjusted(values: Sequence[float]) -> list[float]:
@@ -37,3 +37,15 @@ def fewest_pairs(size: int) -> int:
     The smallest p value that n pairs can reach is 2^(1-n): all of them point the same way.
     """
     return 1 + math.ceil(math.log2(size / LEVEL))
+
+
+def fewest_runs(size: int) -> int:
+    """Return how many runs of each side, which are no pairs, it takes for the same.
+
+    The smallest p value that the exact test of Mann and Whitney can reach with n of each is
+    2 / C(2n, n). Below `FEWEST` a side has no interval.
+    """
+    runs = FEWEST
+    while 2 / math.comb(2 * runs, runs) > LEVEL / size:
+        runs += 1
+    return runs

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.statistics.estimate import LEVEL, Estimate, without_interval
+from agent.statistics.ranks import doubled_ranks
 
 
 def hodges_lehmann(differences: Sequence[float], level: float = LEVEL) -> Estimate:
@@ -40,7 +41,7 @@ def signed_rank_test(differences: Sequence[float]) -> float:
     """
     sample = np.asarray(differences, dtype=np.float64)
     sample = sample[sample != 0]
-    ranks = _doubled_ranks(np.abs(sample))
+    ranks = doubled_ranks(np.abs(sample))
     positive = int(ranks[sample > 0].sum())
     least = min(positive, int(ranks.sum()) - positive)
     # each sum of ranks is as likely as its complement
@@ -54,14 +55,6 @@ def sign_test(differences: Sequence[float]) -> float:
     size = positive + negative
     tail = sum(math.comb(size, n) for n in range(min(positive, negative) + 1))
     return min(1.0, tail / 2 ** (size - 1)) if size else 1.0
-
-
-def _doubled_ranks(sizes: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return twice the rank of each value; values that are alike share the mean of theirs."""
-    _, group, alike = np.unique(sizes, return_inverse=True, return_counts=True)
-    smaller = np.cumsum(alike) - alike
-    doubled: NDArray[np.int64] = (2 * smaller + alike + 1)[group]
-    return doubled
 
 
 @lru_cache(maxsize=1)

@@ -1,10 +1,8 @@
-"""One sample: its median with an interval, its spread, its outliers, its drift."""
+"""One sample: its median with an interval, its spread, its outliers."""
 
-import itertools
 import math
 import statistics
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -71,35 +69,3 @@ def outliers(values: Sequence[float]) -> tuple[int, ...]:
     spread = statistics.median(abs(value - middle) for value in values)
     spread = spread or sys.float_info.epsilon
     return tuple(n for n, value in enumerate(values) if abs(value - middle) / spread > OUTLYING)
-
-
-def drift(values: Sequence[float]) -> Estimate:
-    """Return the change from each value to the next: the median of the slopes of all pairs.
-
-    The interval rests on Kendall's tau (Theil 1950, Sen 1968). Raises ValueError for fewer than two
-    values.
-    """
-    slopes = sorted(
-        (values[later] - values[earlier]) / (later - earlier)
-        for earlier, later in itertools.combinations(range(len(values)), 2)
-    )
-    if not slopes:
-        raise ValueError("one value has no slope")
-    middle = statistics.median(slopes)
-    if len(values) < FEWEST:
-        return without_interval(middle)
-    reach = statistics.NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * _deviation_of_tau(values)
-    low = max(round((len(slopes) - reach) / 2) - 1, 0)
-    high = min(round((len(slopes) + reach) / 2), len(slopes) - 1)
-    return Estimate(slopes[low], middle, slopes[high])
-
-
-def _deviation_of_tau(values: Sequence[float]) -> float:
-    """Return the standard deviation of Kendall's S, less for values that are alike."""
-    alike = Counter(values).values()
-    squares = _squares(len(values)) - sum(map(_squares, alike))
-    return math.sqrt(squares / 18)
-
-
-def _squares(size: int) -> int:
-    return size * (size - 1) * (2 * size + 5)

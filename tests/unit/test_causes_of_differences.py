@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from agent.comparison.budget import Budget, budget_of
 from agent.comparison.causes import CAUSES, Cause, cause_of
+from agent.comparison.designs import PAIRS
 from agent.show.cause import WORDS
 from agent.show.cause import cause as words
 from agent.statistics.comparison import shift
@@ -104,7 +105,8 @@ def run(n: int, **changes: Any) -> tuple[Budget | None, float]:
 def found(before: dict[str, Any], after: dict[str, Any], pairs: int = 10) -> dict[str, Any]:
     both = [(run(n, **before), run(n + 3, **after)) for n in range(pairs)]
     wall = shift([one[1] for one, _ in both], [two[1] for _, two in both])
-    cause: dict[str, Any] = cause_of([(one[0], two[0]) for one, two in both], wall)
+    before, after = zip(*both, strict=True)
+    cause: dict[str, Any] = cause_of(PAIRS, [b for b, _ in before], [b for b, _ in after], wall)
     return cause
 
 

@@ -7,7 +7,9 @@ import dataclasses
 import re
 import subprocess
 from collections.abc import Iterable
+from typing import Any
 
+import numpy as np
 import pytest
 from fakes.busy_runs import Busy, every_run, finished, paths
 from fakes.collector import FakeCollector
@@ -18,9 +20,11 @@ from fakes.source_text import first_arguments, keys_assigned_in, keyword_argumen
 from msgspec.structs import fields
 
 from agent import cli
+from agent.aggregate.histogram import LatencyHistogram
 from agent.aggregate.series import SeriesStore
 from agent.comparison.budget import budget_of
 from agent.comparison.causes import cause_of
+from agent.comparison.designs import PAIRS
 from agent.errors import AgentError, InvalidRequest
 from agent.http.answers import Evidence, Started, Status
 from agent.http.app import create_app
@@ -318,8 +322,28 @@ def of_a_cause() -> list[Json]:
         )
         for ms in (10.0, 50.0)
     ]
-    found: list[Json] = cause_of([(runs[0], runs[1])] * 6, shift([10.0] * 6, [50.0] * 6))["figures"]
+    wall = shift([10.0] * 6, [50.0] * 6)
+    found: list[Json] = cause_of(PAIRS, [runs[0]] * 6, [runs[1]] * 6, wall)["figures"]
     return found
+
+
+def of_much_that_differs() -> Json:
+    """Return what is said of runs that have little in common."""
+    waits = LatencyHistogram()
+    waits.fold(np.arange(1000, 2000))
+    section = {**waits.summary(), "hdr": waits.encode()}
+
+    def run(side: str, n: int, reason: str, **changes: Any) -> Run:
+        blocked = {"top_reasons": [{"reason": reason, "ms": 50.0 + n}], "other": {"count": 0}}
+        whole = sample_evidence(offcpu=blocked, runqlat=section, **changes)
+        return Run(side, n, True, Ended(0, 1.0, 1.0, 1.0, None, 1, 0, 0), {}, whole)
+
+    runs = [run(BASELINE, n, "read") for n in range(10)]
+    runs += [run(OPTIMIZED, n, "write", exec={}) for n in range(10)]
+    plan = Plan({BASELINE: ["a"], OPTIMIZED: ["b"]}, most=10, seed=1)
+    found: Json = document_of(plan, runs, End("runs"))["comparison"]
+    names = ("changed", "appeared", "vanished", "on_one_side_only", "shift")
+    return {name: found[name] for name in names}
 
 
 def waiting(ms: float) -> Json:
@@ -358,12 +382,13 @@ def test_every_field_of_a_series() -> None:
     for run in document["runs"]:
         run |= {"command": "documented elsewhere", "evidence": "documented elsewhere"}
     dynamic = {
-        r"(commands|sides)\.(baseline|optimized)": r"\1.SIDE",
+        r"(commands|sides|comparison\.runs)\.(baseline|optimized)": r"\1.SIDE",
         r"verdicts\.\w+": "verdicts.VERDICT",
-        r"histograms\.\w+": "histograms.SECTION",
+        r"(histograms|shift)\.\w+": r"\1.SECTION",
     }
     # nothing is the cause of what five pairs show
     document["comparison"]["cause"]["figures"] = of_a_cause()
+    document["comparison"] |= of_much_that_differs()
     found = set(paths(document))
     for written, meant in dynamic.items():
         found = {re.sub(written, meant, path) for path in found}

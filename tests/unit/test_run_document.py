@@ -10,7 +10,7 @@ from fakes.sample_evidence import evidence, latency
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.comparison.comparison import MOST_TESTED
+from agent.comparison.families import MOST_TESTED
 from agent.run.document import document_of
 from agent.run.held import Ended
 from agent.run.plan import BASELINE, COMMAND, OPTIMIZED, Plan
@@ -291,9 +291,13 @@ def test_what_would_have_been_found_is_what_so_many_figures_leave() -> None:
     """Among others, a difference has to be larger to be found than by itself."""
     noise = np.random.default_rng(1).normal(size=(2, 20))
 
+    def blocked_only(**ms: float) -> Any:
+        measured = ("available", "completeness", "offcpu")
+        return {name: value for name, value in reasons(**ms).items() if name in measured}
+
     def of(figures: int) -> float:
         others = {f"call_{n}": 20.0 for n in range(figures)}
-        sides = [lambda n, ms=ms: reasons(**others, read=5 + ms[n]) for ms in noise]
+        sides = [lambda n, ms=ms: blocked_only(**others, read=25 + ms[n]) for ms in noise]
         found = figure(compared(*sides, pairs=20), "blocked: read")
         assert found["outcome"] == "undecided"
         return float(found["detectable"])

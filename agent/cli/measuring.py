@@ -50,6 +50,12 @@ def add_measuring_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="save the evidence, which show prints in full"
     )
+    parser.add_argument(
+        "--html",
+        type=Path,
+        metavar="FILE",
+        help="save a report with pictures, which any browser shows (extra: report)",
+    )
     parser.add_argument("--quiet", action="store_true", help="print no report")
     parser.add_argument(
         "--sections",
@@ -82,5 +88,6 @@ def measuring_options(options: argparse.Namespace) -> Options:
         patience_s=options.wait,
         output=options.output,
         json=options.json,
+        html=options.html,
         quiet=options.quiet,
     )

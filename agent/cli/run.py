@@ -1,12 +1,11 @@
 """``chainbench-agent run``: run a command with evidence around it."""
 
 import argparse
-import sys
 
 from agent.cli.measuring import add_measuring_options, measuring_options
 from agent.cli.parser import Commands
 from agent.cli.series import add_series_options, plan_of
-from agent.cli.values import user
+from agent.cli.values import dataset_file, user
 from agent.run.labels import CommitHere
 from agent.run.options import Options
 
@@ -16,9 +15,9 @@ def add(commands: Commands) -> None:
         "run",
         help="run a command, and print what it took and what the kernel did: run -- COMMAND",
         usage="%(prog)s [-h] [--agent URL] [--wait TIME]\n"
-        "       [--output FILE] [--json FILE] [--quiet] [--sections LIST]\n"
-        "       [--details LIST] [--timing {clock,accounting}] [--scenario TEXT]\n"
-        "       [--impl TEXT] [--variant TEXT] [--commit TEXT]\n"
+        "       [--output FILE] [--json FILE] [--html FILE] [--quiet]\n"
+        "       [--sections LIST] [--details LIST] [--timing {clock,accounting}]\n"
+        "       [--scenario TEXT] [--impl TEXT] [--variant TEXT] [--commit TEXT]\n"
         "       [--dataset TEXT | --dataset-file FILE] [--user NAME]\n"
         "       [--runs N | --until PERCENT [--max-runs N]] [--warmup N]\n"
         "       [--setup LINE] [--prepare LINE] [--conclude LINE] [--cleanup LINE]\n"
@@ -34,6 +33,7 @@ def add(commands: Commands) -> None:
     add_measuring_options(run)
     run.add_argument(
         "--dataset-file",
+        type=dataset_file,
         metavar="FILE",
         help="a file whose SHA-256 is the label dataset",
     )
@@ -72,22 +72,8 @@ def _run(options: argparse.Namespace) -> int:
 def _measured(options: argparse.Namespace, commit: CommitHere | None) -> Options:
     """Return what to measure; labels that can be found out have their values."""
     measured = measuring_options(options)
-    found = {"dataset": _dataset(options), "commit": commit.answer() if commit else ""}
+    found = {"dataset": options.dataset_file or "", "commit": commit.answer() if commit else ""}
     labels = {name: value for name, value in found.items() if value}
     return measured._replace(
         start={**measured.start, **labels}, user=options.user, keep=not options.no_store
     )
-
-
-def _dataset(options: argparse.Namespace) -> str:
-    """Return the SHA-256 of the file of the data set, in hex; an empty string without one."""
-    if options.dataset_file is None:
-        return ""
-    from agent.run.dataset import CannotRead, sha256_of
-
-    digest = ""
-    try:
-        digest = sha256_of(options.dataset_file, None if options.quiet else sys.stderr)
-    except CannotRead as error:
-        options.parser.error(f"argument --dataset-file: {error}")
-    return digest

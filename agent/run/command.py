@@ -41,6 +41,7 @@ def run_command(arguments: Sequence[str], options: Options) -> int:
     with contextlib.suppress(OutputFailed):  # it could not be reported anywhere
         teller.report(document, sys.stderr)
     keep(document, options, teller)
+    teller.draw(document)
     return ended.status if ended.status >= 0 else die_of(-ended.status)
 
 

@@ -22,6 +22,7 @@ class Options(NamedTuple):
     patience_s: float = PATIENCE_S
     output: Path | None = None
     json: Path | None = None
+    html: Path | None = None
     quiet: bool = False
     keep: bool = True
     """Whether the runs are kept in the user's store."""

@@ -38,7 +38,11 @@ def record(scope: str | Mapping[str, Any], seconds: float | None, options: Optio
     except signals.Interrupted as error:
         teller.say("interrupted before anything was measured")
         return die_of(error.number)
-    return 0 if teller.report(evidence, sys.stdout) else 1
+    try:
+        written = teller.report(evidence, sys.stdout)
+    finally:  # also if standard output does not take it
+        drawn = teller.draw(evidence)
+    return 0 if written and drawn else 1
 
 
 def _measured(
@@ -52,12 +56,7 @@ def _measured(
         measurement(agent) as run,
     ):
         body = {**options.start, "scope": scope}
-        try:
-            run.start(body, options.patience_s, teller.busy)
-        except signals.Interrupted:
-            if not run.has_begun:
-                raise
-            seconds = 0.0  # it came while the agent answered: there is a run, which ends here
+        run.start(body, options.patience_s, teller.busy)
         # a second Ctrl-C shall not cost the evidence, also until our own agent has ended
         after_all.enter_context(signals.dropped())
         _wait(seconds, process)

@@ -68,6 +68,7 @@ def run_series(plan: Plan, options: Options) -> int:
     with contextlib.suppress(OutputFailed):  # it could not be reported anywhere
         teller.report(document, sys.stderr)
     keep(document, options, teller)
+    teller.draw(document)
     return series.status if series.status >= 0 else die_of(-series.status)
 
 

@@ -35,7 +35,11 @@ class Teller:
 
     def refuses_files(self, *others: Path | None) -> bool:
         """Say which file could not be written, before anything is measured."""
-        for path in filter(None, (self._options.output, self._options.json, *others)):
+        options = self._options
+        if options.html is not None and (why := _cannot_draw()):
+            self.say(why)
+            return True
+        for path in filter(None, (options.output, options.json, options.html, *others)):
             if why := cannot_write(path):
                 self.say(f"cannot write {printable(path)}: {why}")
                 return True
@@ -66,6 +70,18 @@ class Teller:
             terminal.write(report, stream)
         return saved
 
+    def draw(self, document: Mapping[str, Any]) -> bool:
+        """Save the document with pictures, if that is asked for; return whether it could be."""
+        path = self._options.html
+        if path is None:
+            return True
+        try:
+            from agent.report.page import page
+        except ImportError as error:
+            self.say(f"cannot draw {printable(path)}: {error}")
+            return False
+        return self.save(path, page(document))
+
     def add(self, label: str, text: str) -> None:
         """Add a line to the report that has been printed, or saved to a regular file."""
         # imported after the command has ended: none of it is needed before
@@ -84,3 +100,9 @@ class Teller:
         if why := save(path, text):
             self.say(f"cannot write {printable(path)}: {why}")
         return why is None
+
+
+def _cannot_draw() -> str | None:
+    from agent.report.library import cannot_draw
+
+    return cannot_draw()

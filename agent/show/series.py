@@ -55,7 +55,7 @@ def series(
     sides = mapping(document.get("sides"))
     parts = [_banner(document, style), sentence(plan, comparison, style)]
     parts += [
-        table(_side(name, words, mapping(sides.get(name)), document), columns)
+        table(side_lines(name, words, mapping(sides.get(name)), document), columns)
         for name, words in mapping(plan.get("commands")).items()
     ]
     parts += [
@@ -92,7 +92,7 @@ def _timing(document: Mapping[str, Any]) -> str:
     return next(filter(None, said), "")
 
 
-def _side(
+def side_lines(
     name: str, words: object, side: Mapping[str, Any], document: Mapping[str, Any]
 ) -> list[tuple[str, str]]:
     wall, plan = mapping(side.get("wall_ms")), mapping(document.get("series"))

@@ -6,19 +6,17 @@ They pass through a relay, which notes them, so that a test cannot pass because 
 
 import http.client
 import json
-import subprocess
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from fakes.browser import LOADING_SECONDS, Handler, browsing, http_server
 from fakes.http_server import RunningServer, running_server
 from fakes.waiting import eventually
 
-LOADING_SECONDS = 60
 TELLING = ("origin", "referer", "sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest")
 """What browsers say about where a request comes from."""
 
@@ -80,33 +78,6 @@ class Noted:
     done: threading.Event = field(default_factory=threading.Event)
 
 
-@contextmanager
-def http_server(handler: type[BaseHTTPRequestHandler]) -> Iterator[int]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield server.server_port
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-class Handler(BaseHTTPRequestHandler):
-    def body(self) -> bytes:
-        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
-
-    def answer(self, status: int, kind: str, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args: object) -> None:
-        pass
-
-
 def relay(port: int, noted: Noted, *, telling: bool) -> type[Handler]:
     """Return a handler that passes requests on, without what browsers tell unless ``telling``."""
 
@@ -131,10 +102,10 @@ def relay(port: int, noted: Noted, *, telling: bool) -> type[Handler]:
 
 def page(agent: str, noted: Noted) -> type[Handler]:
     class Page(Handler):
-        def do_GET(self) -> None:
+        def do_GET(self) -> None:  # noqa: N802  http.server's name
             self.answer(200, "text/html", (PAGE % agent).encode())
 
-        def do_POST(self) -> None:
+        def do_POST(self) -> None:  # noqa: N802  http.server's name
             noted.tried = json.loads(self.body())
             self.answer(200, "text/plain", b"")
             noted.done.set()
@@ -152,27 +123,12 @@ def visit(chromium: str, server: RunningServer, folder: Path, host: str, query: 
     with ExitStack() as stack:
         relayed = stack.enter_context(http_server(relay(server.port, noted, telling=not query)))
         own = stack.enter_context(http_server(page(f"http://127.0.0.1:{relayed}", noted)))
-        command = [
-            *(chromium, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run"),
-            *("--disable-dev-shm-usage", "--no-proxy-server", "--disable-background-networking"),
-            *(
-                f"--user-data-dir={folder}",
-                "--remote-debugging-port=0",
-                f"http://{host}:{own}/{query}",
-            ),
-        ]
-        browser = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder
-        )
-        try:
-            assert noted.done.wait(LOADING_SECONDS), "the page was not run to its end"
-            # All but the requests that asked first ("cors json"), which was not granted. The last
-            # beacon may still be on its way.
-            posts = [tried for tried in noted.tried if not tried.startswith("cors json")]
-            eventually(lambda: len([r for r in noted.requests if r[0] == "POST"]) == len(posts))
-        finally:
-            browser.terminate()
-            browser.wait(LOADING_SECONDS)
+        stack.enter_context(browsing(chromium, folder, f"http://{host}:{own}/{query}"))
+        assert noted.done.wait(LOADING_SECONDS), "the page was not run to its end"
+        # All but the requests that asked first ("cors json"), which was not granted. The last
+        # beacon may still be on its way.
+        posts = [tried for tried in noted.tried if not tried.startswith("cors json")]
+        eventually(lambda: len([r for r in noted.requests if r[0] == "POST"]) == len(posts))
     return noted
 
 

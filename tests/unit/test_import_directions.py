@@ -80,7 +80,9 @@ MAY_IMPORT = {
     "store": {"terminal"},
     "overhead": {"client", "probes", "statistics", "terminal"},
     "comparison": {"aggregate", "statistics", "store", "terminal"},
-    "run": {"client", "comparison", "show", "statistics", "store", "terminal"},
+    # draws pictures; only what writes a report imports it, at the end
+    "report": {"aggregate", "comparison", "show", "terminal"},
+    "run": {"client", "comparison", "report", "show", "statistics", "store", "terminal"},
     "runs": {"show", "store", "terminal"},
     "wiring": {
         *("recording", "streams", "aggregate", "http", "show", "demo", "overhead", "client"),

@@ -1,0 +1,113 @@
+"""What a report says in words: the same as the reports in a terminal."""
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from agent.report.subject import Observed, Side, Subject
+from agent.show import comparison as compared
+from agent.show.brief import sections
+from agent.show.finished import finished
+from agent.show.header import LABELS, covered, label, machine, timing, when
+from agent.show.header import text as known
+from agent.show.series import side_lines
+from agent.show.trust import verdict
+from agent.terminal.style import Style
+from agent.terminal.values import mapping, printable, rows
+
+PLAIN = Style(False)
+LONGEST_COMMAND = 200
+MOCK = "Mock: synthetic events. No number of the kernel's here was measured."
+PARTIAL = "Partial: the run was not over when this was saved."
+
+
+def command_of(subject: Subject) -> str:
+    """Return the command, or both, or what else was measured: the title."""
+    commands = [one for side in subject.sides if (one := _command(subject, side))]
+    if not commands:
+        return f"Evidence of {covered(mapping(subject.document.get('scope'))) or 'a run'}"
+    return " → ".join(dict.fromkeys(commands))
+
+
+def _command(subject: Subject, side: Side) -> str:
+    words = mapping(subject.plan.get("commands")).get(side.name)
+    if not isinstance(words, list) and side.runs:
+        words = side.runs[0].command.get("arguments")
+    listed = words if isinstance(words, list) else []
+    return printable(" ".join(shlex.quote(str(word)) for word in listed), LONGEST_COMMAND)
+
+
+def headline(subject: Subject) -> str:
+    """Return the result of a comparison in one sentence; nothing where nothing was compared."""
+    lines = compared.sentence(subject.plan, subject.comparison, PLAIN)
+    said = next(iter(lines), "")
+    return f"{said[:1].upper()}{said[1:]}." if said else ""
+
+
+def warnings(subject: Subject) -> list[str]:
+    """Return what must not be overlooked."""
+    runs = [run for side in subject.sides for run in side.runs]
+    said = [MOCK] if any(run.evidence.get("mock") for run in runs) else []
+    if any(run.evidence.get("state") == "partial" for run in runs):
+        said.append(PARTIAL)
+    refused = rows(mapping(subject.document.get("compared")).get("refused"))
+    said += [
+        f"Not comparable, and compared all the same: {printable(one.get('why'), 1000)}"
+        for one in refused
+    ]
+    if not subject.is_series and subject.document.get("available") is False:
+        said.append(f"No evidence: {printable(subject.document.get('reason'), 2000)}")
+    return said
+
+
+def side_facts(subject: Subject, side: Side) -> list[tuple[str, str]]:
+    """Return name and value of what is known of a side, or of the one run."""
+    if subject.is_series:
+        words = mapping(subject.plan.get("commands")).get(side.name)
+        return side_lines(side.name, words, side.described, subject.document)
+    evidence = subject.document
+    lines = finished(evidence)
+    told = [*sections(evidence), ("timing", timing(evidence))]
+    return [*lines, *told, ("verdict", _verdict(evidence))]
+
+
+def _verdict(evidence: Mapping[str, Any]) -> str:
+    if evidence.get("available") is not True:
+        return ""
+    first, *reasons = verdict(evidence, PLAIN)
+    listed = "; ".join(reason.strip().removeprefix("- ") for reason in reasons)
+    return first.removeprefix("Verdict: ") + (f": {listed}" if listed else "")
+
+
+def about(subject: Subject) -> list[tuple[str, str]]:
+    """Return the gain, and on what the result depends."""
+    return compared.about(subject.plan, subject.comparison)
+
+
+def provenance(subject: Subject) -> list[tuple[str, str]]:
+    """Return machine, kernel, labels, time and versions, of the first run that knows them."""
+    runs = [run for side in subject.sides for run in side.runs if run.evidence]
+    first: Observed | None = next(
+        (run for run in runs if run.evidence.get("manifest")), runs[0] if runs else None
+    )
+    if first is None:
+        return []
+    evidence, manifest = first.evidence, mapping(first.evidence.get("manifest"))
+    versions = mapping(manifest.get("versions"))
+    named = [(name, known(label(evidence, name))) for name in LABELS]
+    is_one = not subject.is_series
+    return [
+        ("machine", machine(label(evidence, "machine"), manifest)),
+        ("kernel", known(manifest.get("kernel"))),
+        *((name, value) for name, value in named if is_one or name != "scenario"),
+        ("scope", covered(mapping(evidence.get("scope"))) if is_one else ""),
+        ("time" if is_one else "first run", when(evidence)),
+        ("run", known(evidence.get("run_id")) if is_one else ""),
+        ("agent", known(versions.get("agent"))),
+        ("runs", "" if is_one else _of_whole(subject)),
+    ]
+
+
+def _of_whole(subject: Subject) -> str:
+    listed = rows(subject.document.get("runs"))
+    return f"{len(listed)} with their evidence" if listed else ""

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import datetime
 
 from agent.store.rows import Summary
-from agent.store.run import FINISHED, NO_VERDICT, SIDES
+from agent.store.run import ABORTED, FINISHED, NO_VERDICT, PARTIAL, SIDES
 from agent.terminal.values import ABSENT, milliseconds, printable
 from agent.terminal.width import cells, cut, left, right
 from agent.words import Json
@@ -15,10 +15,12 @@ SHORT = 8
 """Characters of an id: enough to name it among many thousands."""
 COMMIT = 8
 """Characters of a commit."""
-VERSION = ("scenario", "impl", "variant", "commit")
+GIVEN = ("scenario", "impl", "variant")
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+"""As in the C locale, whatever the user's is: the list is made for 80 columns."""
 HEADERS = ("id", "started", "runs", "time", "verdict", "what")
 GAP = "  "
-WORST_FIRST = ("invalid", NO_VERDICT, "degraded", "complete")
+WORST_FIRST = (PARTIAL, ABORTED, "invalid", NO_VERDICT, "degraded", "complete")
 
 
 def grouped(runs: Iterable[Summary]) -> list[list[Summary]]:
@@ -58,11 +60,13 @@ def _row(runs: Sequence[Summary]) -> tuple[str, ...]:
 
 
 def _when(at: float) -> str:
-    """Return a time of this machine's zone, to the minute."""
+    """Return a time of this machine's zone as ls(1) does: the hour this year, else the year."""
     try:
-        return f"{datetime.fromtimestamp(at):%Y-%m-%d %H:%M}"
+        began, now = datetime.fromtimestamp(at), datetime.now()
     except (ValueError, OverflowError, OSError):  # a file may name the year 9999
         return ABSENT
+    day = f"{MONTHS[began.month - 1]} {began.day:2}"
+    return f"{day} {began:%H:%M}" if began.year == now.year else f"{day}  {began.year}"
 
 
 def _time(runs: Sequence[Summary]) -> str:
@@ -81,24 +85,23 @@ def _median(values: Sequence[float]) -> float:
 
 
 def _verdict(runs: Sequence[Summary]) -> str:
-    """Return the worst verdict, how many have it unless all do, and what is not finished."""
-    verdicts = Counter(run.verdict for run in runs)
-    worst = min(verdicts, key=lambda name: WORST_FIRST.index(name) if name in WORST_FIRST else -1)
+    """Return what is not finished, or else the worst verdict; of how many unless of all."""
+    found = Counter(run.verdict if run.state == FINISHED else run.state for run in runs)
+    worst = min(found, key=lambda name: WORST_FIRST.index(name) if name in WORST_FIRST else -1)
     shown = printable(worst, 12)
-    if len(verdicts) > 1:
-        shown = f"{verdicts[worst]} {shown}"
-    states = sorted({run.state for run in runs} - {FINISHED})
-    return " ".join([shown, *states])
+    return shown if len(found) == 1 else f"{found[worst]} {shown}"
 
 
 def _what(runs: Sequence[Summary]) -> str:
-    """Return the labels that say which version it was, and the commands."""
+    """Return the labels that somebody gave, the commands, and the commit."""
     labels = dict(runs[0].labels)
-    labels["commit"] = _short_commit(labels["commit"])
-    if len(commands := dict.fromkeys(run.words for run in reversed(runs) if run.words)) > 1:
+    commands = dict.fromkeys(run.words for run in reversed(runs) if run.words)
+    if len(commands) > 1:
         labels["scenario"] = ""  # it names the side
-    said = [printable(labels[name], 40) for name in VERSION if labels[name]]
-    return "  ".join([*said, " vs ".join(printable(words, 200) for words in commands)]).strip()
+    said = [printable(labels[name], 40) for name in GIVEN if labels[name]]
+    said.append(" vs ".join(printable(words, 200) for words in commands))
+    said.append(printable(_short_commit(labels["commit"]), 40))
+    return GAP.join(filter(None, said))
 
 
 def _short_commit(commit: str) -> str:

@@ -2,7 +2,9 @@
 
 import io
 import json
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,6 +39,15 @@ def home(tmp_path: Path) -> Path:
 @pytest.fixture
 def path(home: Path) -> Path:
     return home / "chainbench-agent" / "runs.db"
+
+
+@pytest.fixture
+def utc() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", "UTC")
+        time.tzset()
+        yield
+    time.tzset()
 
 
 @pytest.fixture
@@ -76,10 +87,12 @@ def test_a_series_is_one_line_and_the_newest_comes_first(runs: Runs, path: Path)
     assert done.stderr == ""
     header, newest, oldest = done.stdout.splitlines()
     assert header.split() == ["id", "started", "runs", "time", "verdict", "what"]
-    first = ["2026-03-01", "10:01", "6", "101", "ms,", "91", "ms", "degraded", "sleep", "0.1"]
-    assert newest.split()[1:11] == first
+    hour = "10:01" if datetime.now().year == 2026 else "2026"
+    times, commands = ["101", "ms,", "91", "ms"], ["sleep", "0.1", "vs"]
+    first = ["Mar", "1", hour, "6", *times, "degraded", *commands]
+    assert newest.split()[1:13] == first
     assert oldest.split()[0] == old["run_id"][:8]
-    assert oldest.endswith("  1        12.5 ms  degraded  numpy  c0ffeec0  sh …")
+    assert oldest.endswith("  1        12.5 ms  degraded  numpy  sh -c 'exit 0'  c…")
 
 
 def test_lines_have_80_columns_and_no_hostile_bytes(
@@ -134,7 +147,7 @@ def test_what_is_not_finished_and_differs_is_in_the_list(path: Path) -> None:
     keep_in(path, document)
     with open_to_read(path) as store:
         text = listed(grouped(store.find(Selection())), 200)
-    assert "  1 invalid aborted  " in text
+    assert "  1 aborted  " in text
 
 
 def test_nothing_is_kept_yet(runs: Runs, path: Path) -> None:

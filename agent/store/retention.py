@@ -1,6 +1,6 @@
 """How much is kept: by age, number and size. What belongs together goes together.
 
-What was kept last always stays, however large it is.
+The entries that were kept first go first. What was kept last always stays, however large it is.
 """
 
 import math
@@ -21,24 +21,17 @@ class Limits(NamedTuple):
     """Sum of the compressed documents. The file is a little larger."""
 
 
-ENTRIES = """
-SELECT coalesce(series, -number) AS entry, max(kept_at) AS kept, max(number) AS last,
-       count(*) AS runs, sum(bytes) AS bytes
-FROM runs GROUP BY entry
-"""
-"""A series, or a run of its own."""
-SUMS = f"""
-SELECT entry, kept, last, sum(runs) OVER newest AS runs, sum(bytes) OVER newest AS bytes,
-       row_number() OVER newest AS place
-FROM ({ENTRIES}) WINDOW newest AS (ORDER BY kept DESC, last DESC)
-"""
-DELETE = f"""
-DELETE FROM runs WHERE coalesce(series, -number) IN (
-    SELECT entry FROM ({SUMS})
-    WHERE place > 1 AND (kept < ? OR runs > ? OR bytes > ?)
-)
-"""
-LONELY = "DELETE FROM series WHERE number NOT IN (SELECT series FROM runs WHERE series NOTNULL)"
+class _Entry(NamedTuple):
+    """A series, or a run of its own."""
+
+    number: int
+    """Of the series, or the run."""
+    is_series: bool
+    newest: int
+    """The number of the run that was kept last."""
+    kept_at: float
+    runs: int
+    bytes: int
 
 
 def limits_of(connection: sqlite3.Connection) -> Limits:
@@ -54,23 +47,48 @@ def set_limits(connection: sqlite3.Connection, limits: Limits) -> None:
 
 def enforce(connection: sqlite3.Connection, limits: Limits) -> int:
     """Delete what is beyond the limits; return how many runs that were. Raises sqlite3.Error."""
-    if not _exceeds(connection, limits):
-        return 0
+    runs, size, newest = _totals(connection)
     oldest = time.time() - limits.days * DAY_S if math.isfinite(limits.days) else -math.inf
-    deleted = connection.execute(DELETE, [oldest, limits.runs, limits.bytes]).rowcount
-    connection.execute(LONELY)
+    deleted = 0
+    while (entry := _oldest(connection)) is not None and entry.newest != newest:
+        if runs <= limits.runs and size <= limits.bytes and entry.kept_at >= oldest:
+            break
+        _delete(connection, entry)
+        runs, size, deleted = runs - entry.runs, size - entry.bytes, deleted + entry.runs
     return deleted
 
 
-def _exceeds(connection: sqlite3.Connection, limits: Limits) -> bool:
-    """Return whether there may be something to delete; much quicker than to find out what."""
-    totals = "SELECT count(*), coalesce(sum(bytes), 0), min(kept_at) FROM runs"
-    runs, size, oldest = connection.execute(totals).fetchone()
-    too_old = oldest is not None and (time.time() - oldest) / DAY_S > limits.days
-    return runs > limits.runs or size > limits.bytes or too_old
+def delete_lonely_series(connection: sqlite3.Connection) -> None:
+    """Delete series whose runs have all been deleted. Raises sqlite3.Error."""
+    with_runs = "SELECT series FROM runs WHERE series NOTNULL"
+    connection.execute(f"DELETE FROM series WHERE number NOT IN ({with_runs})")
 
 
 def give_back(connection: sqlite3.Connection) -> None:
     """Return pages that nothing uses to the file system. Raises sqlite3.Error."""
     # one page a step: all rows are to be fetched
     connection.execute("PRAGMA incremental_vacuum").fetchall()
+
+
+def _totals(connection: sqlite3.Connection) -> tuple[int, int, int]:
+    """Return the number of runs, the sum of their sizes, and the number of the last one."""
+    query = "SELECT count(*), coalesce(sum(bytes), 0), coalesce(max(number), 0) FROM runs"
+    runs, size, newest = connection.execute(query).fetchone()
+    return runs, size, newest
+
+
+def _oldest(connection: sqlite3.Connection) -> _Entry | None:
+    """Return the entry of which a run was kept first; None if there is none."""
+    first = connection.execute("SELECT number, series FROM runs ORDER BY number LIMIT 1").fetchone()
+    if first is None:
+        return None
+    number, series = first
+    column, own = ("number", number) if series is None else ("series", series)
+    query = f"SELECT max(number), max(kept_at), count(*), sum(bytes) FROM runs WHERE {column} = ?"
+    return _Entry(own, series is not None, *connection.execute(query, [own]).fetchone())
+
+
+def _delete(connection: sqlite3.Connection, entry: _Entry) -> None:
+    """Delete an entry; what refers to it goes with it."""
+    table = "series" if entry.is_series else "runs"
+    connection.execute(f"DELETE FROM {table} WHERE number = ?", [entry.number])

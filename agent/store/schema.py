@@ -58,6 +58,7 @@ CREATE TABLE runs (
 );
 CREATE INDEX runs_by_time ON runs (at, number);
 CREATE INDEX runs_by_series ON runs (series);
+CREATE INDEX runs_by_size ON runs (bytes);
 CREATE TABLE documents (
     run INTEGER PRIMARY KEY REFERENCES runs ON DELETE CASCADE,
     command BLOB NOT NULL,

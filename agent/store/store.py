@@ -127,7 +127,7 @@ class Store:
                 own = condition if entry.is_series else "id = ? AND series ISNULL"
                 found = self._connection.execute(f"DELETE FROM runs WHERE {own}", [entry.id])
                 deleted += found.rowcount
-            self._connection.execute(retention.LONELY)
+            retention.delete_lonely_series(self._connection)
         return deleted
 
     @property

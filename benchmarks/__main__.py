@@ -32,6 +32,9 @@ from benchmarks.comparison import (
 )
 from benchmarks.micro import measure_parts
 from benchmarks.results_page import write_page
+from benchmarks.run_cost import COMMANDS as RUN_COMMANDS
+from benchmarks.run_cost import QUICK_PART, measure_costs
+from benchmarks.run_cost import render as render_costs
 from benchmarks.suite import (
     FULL_ROUNDS,
     QUICK_ROUNDS,
@@ -148,6 +151,7 @@ def _parser() -> argparse.ArgumentParser:
     rates.add_argument("--out", type=_new_file, help="write JSON to this file")
     rates.set_defaults(run=_verdicts)
     _add_causes(commands.add_parser("causes", help="count how often the right cause is named"))
+    _add_run_cost(commands.add_parser("run-cost", help="measure what a command costs under run"))
     joined = commands.add_parser("merge", help="combine several results from one machine")
     joined.add_argument("files", metavar="FILE", nargs="+", type=Path, help="results as JSON")
     joined.add_argument("--out", type=_new_file, help="write the combined result to this file")
@@ -196,6 +200,27 @@ def _add_causes(command: argparse.ArgumentParser) -> None:
     _add_choice(command, "PAIR", PAIR_NAMES, "go on with these pairs of programs")
     command.add_argument("--out", type=_new_file, help="write the comparisons to this file")
     command.set_defaults(run=_causes)
+
+
+def _add_run_cost(command: argparse.ArgumentParser) -> None:
+    names = [one.name for one in RUN_COMMANDS]
+    command.add_argument(
+        "--only",
+        nargs="+",
+        default=[],
+        metavar="COMMAND",
+        choices=names,
+        help=f"commands: {', '.join(names)}",
+    )
+    command.add_argument(
+        "--quick",
+        dest="part",
+        action="store_const",
+        const=QUICK_PART,
+        default=1.0,
+        help="a minute instead of five",
+    )
+    command.set_defaults(run=_run_cost)
 
 
 def _overhead(options: argparse.Namespace) -> int:
@@ -312,6 +337,16 @@ def _kept_causes(machine: Machine) -> CauseRates:
     if not data or Machine.from_json(data["machine"]) != machine:
         return CauseRates()
     return CauseRates.from_json(data["rates"])
+
+
+def _run_cost(options: argparse.Namespace) -> int:
+    """Return 0 if all commands that were chosen could be measured."""
+    machine = read_machine(versions())
+    chosen = [one for one in RUN_COMMANDS if not options.only or one.name in options.only]
+    with running_agent() as agent:
+        costs = measure_costs(agent, chosen, options.part, ProgressLine(sys.stderr))
+    print(f"{render_machine(machine)}\n\n{render_costs(costs)}", end="")
+    return 1 if costs.missing else 0
 
 
 def _merge(options: argparse.Namespace) -> int:

@@ -80,6 +80,10 @@ class Pgbench:
         """Return the command that runs transactions for the whole time."""
         return self._command("-n", "-c", str(clients), "-j", "2", "-T", str(self._seconds))
 
+    def transactions(self, clients: int, each: int) -> Sequence[str]:
+        """Return the command that runs so many transactions for each client."""
+        return self._command("-n", "-c", str(clients), "-j", "2", "-t", str(each))
+
     def _command(self, *arguments: str) -> Sequence[str]:
         return ("pgbench", "-h", self._socket, "-U", "bench", *arguments, "postgres")
 

@@ -1,11 +1,12 @@
 """``chainbench-agent run``: run a command with evidence around it."""
 
 import argparse
+import sys
 
 from agent.cli.measuring import add_measuring_options, measuring_options
 from agent.cli.parser import Commands
 from agent.cli.series import add_series_options, plan_of
-from agent.cli.values import dataset_file, user
+from agent.cli.values import user
 from agent.run.labels import CommitHere
 from agent.run.options import Options
 
@@ -33,7 +34,6 @@ def add(commands: Commands) -> None:
     add_measuring_options(run)
     run.add_argument(
         "--dataset-file",
-        type=dataset_file,
         metavar="FILE",
         help="a file whose SHA-256 is the label dataset",
     )
@@ -72,8 +72,22 @@ def _run(options: argparse.Namespace) -> int:
 def _measured(options: argparse.Namespace, commit: CommitHere | None) -> Options:
     """Return what to measure; labels that can be found out have their values."""
     measured = measuring_options(options)
-    found = {"dataset": options.dataset_file or "", "commit": commit.answer() if commit else ""}
+    found = {"dataset": _dataset(options), "commit": commit.answer() if commit else ""}
     labels = {name: value for name, value in found.items() if value}
     return measured._replace(
         start={**measured.start, **labels}, user=options.user, keep=not options.no_store
     )
+
+
+def _dataset(options: argparse.Namespace) -> str:
+    """Return the SHA-256 of the file of the data set, in hex; an empty string without one."""
+    if options.dataset_file is None:
+        return ""
+    from agent.run.dataset import CannotRead, sha256_of
+
+    digest = ""
+    try:
+        digest = sha256_of(options.dataset_file, None if options.quiet else sys.stderr)
+    except CannotRead as error:
+        options.parser.error(f"argument --dataset-file: {error}")
+    return digest

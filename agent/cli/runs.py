@@ -76,10 +76,14 @@ def _add_times(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     """Run an action; return 1, and say why, if it cannot be done."""
-    from agent.store.errors import StoreError
     from agent.terminal import output as terminal
     from agent.terminal.values import printable
 
+    try:
+        from agent.store.errors import StoreError
+    except ImportError as error:
+        terminal.complain(f"chainbench-agent runs: this Python cannot keep runs: {error}\n")
+        return 1
     try:
         return int(options.do(options))
     except StoreError as error:

@@ -154,27 +154,6 @@ def _checked_label(what: str, text: str) -> str:
     return text
 
 
-def dataset_file(text: str) -> str:
-    """Return the SHA-256 of a file's content, in hex."""
-    import hashlib
-    import stat
-
-    try:
-        with open(text, "rb", opener=_without_waiting) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise argparse.ArgumentTypeError(f"{text[:LONGEST_QUOTED]!r} is not a regular file")
-            os.set_blocking(file.fileno(), True)
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise argparse.ArgumentTypeError(f"cannot read {text[:LONGEST_QUOTED]!r}: {why}") from None
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    """Open a file, but do not wait at a pipe for somebody to write to it."""
-    return os.open(path, flags | os.O_NONBLOCK)
-
-
 def user(text: str) -> "User":
     """Return the account to run a command as, which only root can."""
     from agent.run.user import user_of

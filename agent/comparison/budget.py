@@ -37,6 +37,8 @@ class Budget:
     """For a CPU: how many."""
     blocks: float | None
     """How often tasks were blocked."""
+    waking: float | None
+    """How long wake-ups were on their way to other CPUs, where waits begin; summed over tasks."""
     preempted: float | None
     """For a CPU, of tasks that had been preempted; summed over tasks."""
     had_cpu: Mapping[str, float]
@@ -92,6 +94,7 @@ def budget_of(command: Mapping[str, Any], evidence: Mapping[str, Any]) -> Budget
         forks=number(executed.get("forks")),
         waits=number(mapping(evidence.get("runqlat")).get("count")),
         blocks=number(off_cpu.get("count")),
+        waking=number(wall.get("waking_ms")),
         preempted=number(mapping(off_cpu.get("by_state")).get("preempted_ms")),
         had_cpu=_had_cpu(wall),
         cpu_of_first=_cpu_of_first(wall),

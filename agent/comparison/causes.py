@@ -47,6 +47,7 @@ from agent.comparison.differences import (
     throttled,
     user,
     waiting,
+    waiting_or_waking,
     waits,
 )
 from agent.comparison.figures import BLOCKED_IN
@@ -246,7 +247,7 @@ def _is_wakeups(sides: Sides) -> bool:
     """Tasks waited as often, each time longer, and had not been preempted, nor throttled."""
     return (
         sides.part == FOR_IDLE_CPU
-        and sides.grew(waiting)
+        and sides.grew(waiting_or_waking)
         and sides.has_no_share(waits, part(FOR_IDLE_CPU))
         and sides.stayed(preempted)
         and sides.stayed(throttled)

@@ -119,6 +119,12 @@ def waiting(one: Budget) -> float | None:
     return one.figures.time("waiting for a CPU")
 
 
+def waiting_or_waking(one: Budget) -> float | None:
+    """Return the wait for a CPU, summed over tasks, with that for wake-ups to arrive there."""
+    waited = one.figures.time("waiting for a CPU")
+    return None if waited is None or one.waking is None else waited + one.waking
+
+
 def block_io(one: Budget) -> float | None:
     return one.figures.time("block I/O")
 

@@ -25,6 +25,6 @@ def conclude(run: Run, stopped: Stopped) -> None:
         fold.threads.take(stopped.reports)
         streams = stopped.observed.streams
         lost = streams["threads"].lost if "threads" in streams else 0
-        run.wall |= fold.threads.evidence(lost)
+        run.wall |= fold.threads.evidence(lost, found.counts["left"])
         run.wall_totals = wall_totals(found.by_state)
         run.checks += wall.checks(found, stopped.wall_contradicted)

@@ -24,9 +24,12 @@ def keep(document: Mapping[str, Any], options: Options, teller: Teller) -> None:
     if not options.keep or document.get("runs") == []:
         return
     # imported after the command has ended: none of it is needed before
-    from agent.store.errors import StoreError
-    from agent.store.place import default_path
-
+    try:
+        from agent.store.errors import StoreError
+        from agent.store.place import default_path
+    except (ImportError, OSError) as error:  # a Python without sqlite3; no descriptor is left
+        teller.say(f"this is not kept: {error}")
+        return
     try:
         kept, own = _keep_in(default_path(), document, teller)
     except StoreError as error:

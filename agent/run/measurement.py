@@ -23,6 +23,11 @@ class Measurement(OneRun):
     def __init__(self, agent: AgentClient) -> None:
         super().__init__(agent, signals.blocked)
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether there is a run to end."""
+        return bool(self._run_id)
+
     def start(
         self, body: Mapping[str, Any], patience_s: float, on_busy: Callable[[str], None]
     ) -> Json:

@@ -118,6 +118,9 @@ def _budgets(found: Mapping[str, Any], columns: int) -> list[str]:
     lines = [which]
     for row in shown[:LIVES]:
         lines += named(_name(row), _life(row), columns)
+    if left := number(by_thread.get("left")):
+        said = f"{counted(left, 'thread')} that left the scope alive: in none of these"
+        lines += wrapped(said.split(" "), columns, " ")
     return lines
 
 

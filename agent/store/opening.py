@@ -79,7 +79,7 @@ def _opened(path: Path) -> Store:
 def _opened_read_only(path: Path) -> Store:
     # without its log there is nothing that a writer could still change behind our back
     has_log = os.path.lexists(f"{path}-wal")
-    uri = f"file:{quote(str(path.absolute()))}?mode=ro{'' if has_log else '&immutable=1'}"
+    uri = f"file:{quote(os.fsencode(path.absolute()))}?mode=ro{'' if has_log else '&immutable=1'}"
     with explained(path), _connection(uri) as connection:
         schema.check(connection, path)
         if schema.version_of(connection) < schema.SCHEMA:

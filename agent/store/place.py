@@ -57,9 +57,9 @@ def _home_of_account() -> str:
 
 
 def _is_roots(path: Path) -> bool:
-    """Return whether a folder, or the one that it would be made in, is root's."""
-    nearest = next(folder for folder in (path, *path.parents) if os.path.lexists(folder))
-    return os.stat(nearest).st_uid == 0
+    """Return whether a folder, as far as it exists, and all those above it are root's."""
+    there = (folder for folder in (path, *path.parents) if os.path.lexists(folder))
+    return all(os.lstat(folder).st_uid == 0 for folder in there)
 
 
 @contextlib.contextmanager

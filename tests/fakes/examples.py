@@ -25,11 +25,16 @@ def tried(script: str, folder: Path, agent: str) -> str:
     The interpreter of the tests and its scripts are found first. Returns standard output; fails
     with all output if a command fails.
     """
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    own = {
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "CHAINBENCH_AGENT": agent,
+        "XDG_STATE_HOME": str(folder / "state"),
+        "COLUMNS": "80",
+    }
     done = subprocess.run(
         ["bash", "-ec", AGENTS.sub(agent, script)],
         cwd=folder,
-        env={**os.environ, "PATH": path, "CHAINBENCH_AGENT": agent, "COLUMNS": "80"},
+        env={**os.environ, **own},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

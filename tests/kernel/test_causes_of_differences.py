@@ -23,10 +23,7 @@ pytestmark = [
 RUNS = 10
 ATTEMPTS = 4
 """Others use this machine."""
-NEVER_NAMED = ("wakeups",)
-"""A wake-up that is sent to another CPU counts as a wait only once it has arrived: most of what
-CPUs take longer is in ``blocked``, so none is found where two processes wake each other."""
-KINDS = [pair for pair in PAIRS if pair.cause and pair.name not in NEVER_NAMED]
+KINDS = [pair for pair in PAIRS if pair.cause]
 
 
 @pytest.fixture(scope="module")

@@ -50,13 +50,15 @@ def test_from_a_shell(
     agent: RealAgent, socket: Path, tool: Callable[[str], str], tmp_path: Path
 ) -> None:
     tool("curl")
-    measure, read, over_socket = examples("from-a-shell.md", "sh")
+    measure, read, keep, over_socket = examples("from-a-shell.md", "sh")
     assert '"status":"started"' in tried(measure, tmp_path, agent.url).replace(" ", "")
     commands = evidence(tmp_path / "baseline.json")["exec"]["top_commands"]
     assert {"tar", "gzip"} <= {row["command"] for row in commands}
     shown = tried(read, tmp_path, agent.url)
     assert "Verdict: " in shown
     assert "ms blocked" in shown
+    run_id = evidence(tmp_path / "baseline.json")["run_id"]
+    assert run_id[:8] in tried(keep, tmp_path, agent.url).splitlines()[-1]
     own = over_socket.replace("/run/chainbench-agent/agent.sock", str(socket))
     assert own != over_socket
     tried(own, tmp_path, agent.url)

@@ -39,6 +39,7 @@ def run(n: int, **changes: Any) -> tuple[Budget | None, float]:
         "first": None,
         "had": {},
         "stopped": 0.0,
+        "waking": 0.0,
         "system": 2.0,
         "faults": 1000,
         "io": 0.0,
@@ -64,6 +65,7 @@ def run(n: int, **changes: Any) -> tuple[Budget | None, float]:
             "cpu_ms": has["cpu"] + jitter / 2,
             "for_busy_cpu_ms": has["busy"],
             "for_idle_cpu_ms": has["idle"],
+            "waking_ms": has["waking"],
             "throttled_ms": has["throttled"],
             "for_busy_cpu_of": [{"command": name, "ms": ms} for name, ms in has["had"].items()],
             "by_thread": {
@@ -194,6 +196,9 @@ CASES: list[tuple[str | None, dict[str, Any], dict[str, Any]]] = [
     ("slower wake-ups", {"waits": 1000}, {"waits": 1000, "idle": 40.0, "waited": 45.0}),
     (None, {"waits": 1000}, {"waits": 9000, "idle": 40.0, "waited": 45.0}),
     (None, {"waits": 1000}, {"waits": 1000, "idle": 40.0, "waited": 1.0}),
+    # most of it before the wake-ups had arrived
+    ("slower wake-ups", {"waits": 1000}, {"waits": 1000, "idle": 40.0, "waking": 39.0}),
+    (None, {"waits": 1000}, {"waits": 1000, "idle": 40.0, "waited": 45.0, "waking": None}),
     (None, {"waits": 1000}, {"waits": 1000, "idle": 40.0, "waited": 45.0, "stolen": 20}),
     # a quota that is used up, and a CPU that is idle when it is renewed
     (None, {"waits": 1000}, {"waits": 1000, "idle": 40.0, "waited": 45.0, "preempted": 40.0}),

@@ -54,6 +54,31 @@ def test_a_signal_ends_it_with_the_report(agent: RunAgent, number: int) -> None:
     assert "Verdict: " in said
 
 
+def test_a_signal_as_the_run_begins_ends_it_with_the_report(agent: RunAgent) -> None:
+    """It comes while the agent answers: the run has begun, and its client does not know yet."""
+    with subprocess.Popen(
+        recording(agent, "--system"), stdout=subprocess.PIPE, text=True
+    ) as process:
+        agent.on_start = lambda _: process.send_signal(signal.SIGINT)
+        said, _ = process.communicate()
+    assert process.returncode == 0
+    assert "Verdict: " in said
+    assert agent.routes == ["GET /status", "POST /start", "GET /status", "POST /stop"]
+
+
+def test_a_signal_before_the_run_begins_leaves_nothing(agent: RunAgent) -> None:
+    agent.busy = 10**6
+    with subprocess.Popen(
+        recording(agent, "--system"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        eventually(lambda: "POST /start" in agent.routes)
+        process.send_signal(signal.SIGINT)
+        said, complained = process.communicate()
+    assert process.returncode == -signal.SIGINT
+    assert said == ""
+    assert "interrupted before anything was measured" in complained
+
+
 def _waits_for(pid: int, number: int) -> bool:
     """Return whether a process is in sigtimedwait(2), which unblocks what it waits for."""
     status = Path(f"/proc/{pid}/status").read_text()

@@ -7,6 +7,7 @@ import re
 import signal
 import sqlite3
 import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from fakes.run_agent import RunAgent
 from fakes.run_command import environment, finished, line
 from fakes.sample_evidence import evidence
 
+from agent.cli import main
 from agent.run.keeping import keep
 from agent.run.options import Options
 from agent.run.telling import Teller
@@ -214,6 +216,16 @@ def test_a_store_that_is_locked(
     assert said.startswith("chainbench-agent run: this is not kept: ")
     assert why in said
     assert len(kept(path)) == 1
+
+
+def test_a_python_without_sqlite(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "agent.store.errors", None)
+    keep(single(), Options(), Teller("run", Options()))
+    assert capsys.readouterr().err.startswith("chainbench-agent run: this is not kept: ")
+    assert main(["runs", "list", "--store", str(path)]) == 1
+    assert capsys.readouterr().err.startswith("chainbench-agent runs: this Python cannot keep")
 
 
 def test_a_damaged_store_is_put_aside_and_said_once(run: Run, path: Path) -> None:

@@ -1,6 +1,8 @@
 """Labels that ``run`` finds out: the commit of a git tree, and the SHA-256 of a file."""
 
 import hashlib
+import io
+import itertools
 import json
 import os
 import signal
@@ -13,9 +15,10 @@ from typing import Any
 import pytest
 from fakes.run_agent import RunAgent
 from fakes.run_command import environment, finished, line
+from fakes.terminals import CTRL_C, on_terminal
 
 from agent.model import Labels
-from agent.run import labels
+from agent.run import dataset, labels
 from agent.run.labels import CommitHere
 from agent.words import LABEL_NAMES
 
@@ -181,6 +184,57 @@ def test_what_is_no_file(agent: RunAgent, tmp_path: Path, kind: str) -> None:
     done = finished(line("run", "--agent", agent.url, "--dataset-file", path, "--", "true"))
     assert done.returncode == 2
     assert "argument --dataset-file: " in done.stderr
+    assert agent.routes == []
+
+
+class Screen(io.StringIO):
+    """A terminal, if it is one."""
+
+    def __init__(self, is_terminal: bool = True) -> None:
+        super().__init__()
+        self._is_terminal = is_terminal
+
+    def isatty(self) -> bool:
+        return self._is_terminal
+
+
+@pytest.mark.parametrize("each_s", [0.1, 1.0])
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_a_large_file_says_on_a_terminal_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, each_s: float, is_terminal: bool
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    monkeypatch.chdir(tmp_path)
+    file = Path("data\x1b[31m")
+    file.write_bytes(b"x" * 4 * dataset.BLOCK)
+    screen, clock = Screen(is_terminal), itertools.count(0, each_s)
+    found = dataset.sha256_of(str(file), screen, lambda: next(clock))
+    assert found == hashlib.sha256(file.read_bytes()).hexdigest()
+    said = screen.getvalue().split("\r\x1b[K")
+    if each_s < 1 or not is_terminal:
+        assert said == [""]
+        return
+    assert [line.partition(" of ")[0] for line in said[1:-1]] == [
+        f"reading the data set: {percent} %" for percent in (50, 75, 100)
+    ]
+    assert "4 MiB" in said[1]
+    assert "data\\x1b[31m" in said[1]
+    assert said[-1] == "", "the line is gone at the end"
+
+
+@pytest.mark.thorough
+def test_reading_a_huge_file_can_be_given_up(agent: RunAgent, tmp_path: Path) -> None:
+    file = tmp_path / "data"
+    with file.open("wb") as sparse:
+        sparse.truncate(1 << 40)
+    command = line("run", "--agent", agent.url, "--dataset-file", file, "--", "true")
+    with on_terminal(command) as terminal:
+        terminal.wait_for("reading the data set: ")
+        terminal.type(CTRL_C)
+        shown = terminal.to_the_end()
+    assert "% of 1 TiB" in shown
+    assert shown.endswith("\r\x1b[Kchainbench-agent: interrupted\n")
     assert agent.routes == []
 
 

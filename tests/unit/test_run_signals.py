@@ -50,11 +50,15 @@ def test_ctrl_c_goes_to_the_command_and_prints_what_there_is(agent: RunAgent) ->
     assert terminal.process.returncode == 5
 
 
+def executes(pid: int, program: str) -> bool:
+    """Return whether a process has become a program; until then it has the name only."""
+    return Path(f"/proc/{pid}/cmdline").read_bytes().partition(b"\0")[0] == program.encode()
+
+
 def test_ctrl_c_that_kills_the_command_ends_us_in_the_same_way(agent: RunAgent) -> None:
     command = line("run", "--agent", agent.url, "--", "sleep", "600")
     with on_terminal(command, environment()) as terminal:
-        eventually(lambda: agent.run_id)
-        time.sleep(0.2)
+        eventually(lambda: agent.scopes and executes(agent.scopes[0]["pid"], "sleep"))
         terminal.type(CTRL_C)
         shown = terminal.to_the_end()
     assert "killed by SIGINT" in shown

@@ -82,6 +82,13 @@ def test_what_each_command_did() -> None:
     assert all(cells(line) <= 78 for line in lines)
 
 
+def test_threads_that_left_the_scope_are_missing_and_said() -> None:
+    commands = {"top": [life("sh"), life("make")]}
+    text = " ".join(wall({"wall": measured(by_command=commands, by_thread={"left": 3})}, 78))
+    assert text.endswith("3 threads that left the scope alive: in none of these")
+    assert "left the scope" not in " ".join(wall({"wall": measured(by_command=commands)}, 78))
+
+
 def test_one_command_is_shown_by_thread() -> None:
     threads = {"top": [life("java", tid=70 + n, threads=None) for n in range(20)]}
     lines = wall({"wall": measured(by_command={"top": [life("java")]}, by_thread=threads)}, 78)

@@ -20,7 +20,7 @@ from fakes.mounts import mounting
 from fakes.run_command import environment
 from fakes.users import SOMEBODY, as_reading_user
 
-from agent.store import errors, migration, place, schema
+from agent.store import errors, migration, opening, place, schema
 from agent.store.errors import Damaged, NoStore, StoreError
 from agent.store.opening import begin_anew, open_store, open_to_read
 from agent.store.place import default_path
@@ -110,6 +110,20 @@ def test_root_keeps_nothing_in_the_home_of_another_user(
 
 
 @needs_root
+def test_nor_where_a_link_in_that_home_leads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, roots = tmp_path / "home", tmp_path / "roots"
+    home.mkdir()
+    os.chown(home, SOMEBODY, SOMEBODY)
+    (roots / "state").mkdir(parents=True)
+    (home / ".local").symlink_to(roots)
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(home))
+    assert not default_path().is_relative_to(home)
+
+
+@needs_root
 def test_another_users_folder_is_refused(path: Path) -> None:
     keep_in(path, single())
     os.chown(path.parent, SOMEBODY, SOMEBODY)
@@ -154,6 +168,14 @@ def test_a_folder_in_place_of_the_file_is_refused(path: Path) -> None:
 
 
 # --- reading
+
+
+def test_a_path_that_is_no_text_can_be_read(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"a\xff?b") / "runs.db"
+    document = single()
+    keep_in(path, document)
+    with opening._opened_read_only(path) as store:
+        assert [run.id for run in store.find(Selection())] == [document["run_id"]]
 
 
 def test_nothing_is_made_by_reading(path: Path) -> None:

@@ -98,7 +98,8 @@ def test_a_row_whose_beginning_is_not_written_yet_is_none() -> None:
 def test_a_thread_that_was_reported_before_is_not_another_one() -> None:
     """On its way to its last switch it has a slot again, and neither an origin nor a row."""
     evidence = found({**NO_ROW, "born_ns": 0})
-    assert evidence["by_thread"] == {"top": [], "threads": 0, "without_reasons": 0, "lost": 0}
+    nothing = {"top": [], "threads": 0, "without_reasons": 0, "lost": 0, "left": 0}
+    assert evidence["by_thread"] == nothing
 
 
 def test_by_command() -> None:

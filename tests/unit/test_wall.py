@@ -142,6 +142,11 @@ def test_a_task_that_runs_at_the_end_and_was_not_seen_to_arrive() -> None:
     assert (evidence["unseen"], evidence["unseen_ms"]) == (1, 1)
 
 
+def test_wake_ups_on_their_way() -> None:
+    table = wall_table(begun=START, ended=STOP, counts={"waking_ns": 2_500_000}, blocked=8)
+    assert wall.evidence(read(table))["waking_ms"] == 2.5
+
+
 def test_what_a_look_at_the_tasks_tells_apart() -> None:
     """Found on a CPU while counted as waiting for one; anything else is a contradiction."""
     fields = (WALL_RUNNABLE, WALL_RUNNING, WALL_BLOCKED, WALL_RUNNABLE)

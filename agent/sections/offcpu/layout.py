@@ -27,7 +27,10 @@ WALL_STATES = 8
 """More than there are: a power of two."""
 WALL_CELLS = WALL_PHASES * WALL_STATES
 WALL_HEAD = 128
-WALL_COUNTS = ("adds", "unseen", "arrivals_ns", "unseen_ns", "displaced", "stuck")
+WALL_COUNTS = (
+    *("adds", "unseen", "arrivals_ns", "unseen_ns", "displaced", "stuck"),
+    *("left", "waking_ns"),
+)
 WALL_END, WALL_ENDS = 32, 64
 """The size of a row of what ended the time that the scope was blocked, and how many a CPU has."""
 WALL_CPUS_OF = 16
@@ -41,7 +44,7 @@ WALL_THREAD_SHIFT = 54
 WALL_REPORT_WORDS = 32
 WALL_REPORT = 8 * WALL_REPORT_WORDS
 """A task's summary and its row."""
-WALL_ROW = (2 * WALL_CELLS + 2 * WALL_PHASES + len(WALL_COUNTS) + 2) * 8
+WALL_ROW = (2 * WALL_CELLS + 2 * WALL_PHASES + len(WALL_COUNTS)) * 8
 
 CONSTANTS = {
     "WAIT_STACKS": WAIT_STACKS,

@@ -30,6 +30,7 @@ WALL = Detail(
     "wall",
     "WITH_WALL",
     programs=(
+        Program("on_sched_waking", "sched_waking"),
         # timing by the clock attaches them anyway
         Program("on_sched_wakeup", "sched_wakeup", when=scheduler.BY_ACCOUNTING),
         Program("on_sched_wakeup", "sched_wakeup_new", when=scheduler.BY_ACCOUNTING),
@@ -55,6 +56,7 @@ PROBE = Probe(
     name="offcpu",
     switch="WITH_OFFCPU",
     programs=scheduler.PROGRAMS,
+    sources=("offcpu/waking.c",),
     fields=(*scheduler.FIELDS, *syscalls.REGISTERS),
     bits=scheduler.BITS,
     arguments=scheduler.ARGUMENTS,

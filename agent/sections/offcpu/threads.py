@@ -105,10 +105,14 @@ class ThreadBudgets:
             self.without_reasons += int(report["row"]["tid"]) != tid
             self._add(_Thread(tid, local_tid, command(summary["comm"]), budget_of(report)))
 
-    def evidence(self, lost: int = 0) -> Json:
-        """Return the two fields of ``wall``. ``lost``: reports that did not arrive."""
+    def evidence(self, lost: int = 0, left: int = 0) -> Json:
+        """Return the two fields of ``wall``.
+
+        ``lost``: reports that did not arrive; ``left``: threads that left the scope alive, of which
+        there is none.
+        """
         return {
-            "by_thread": {**self._by_thread(), "lost": lost},
+            "by_thread": {**self._by_thread(), "lost": lost, "left": left},
             "by_command": self._by_command(),
         }
 

@@ -43,7 +43,8 @@ struct wall_row {
 	u64 unseen_ns;	 /* for how long the state may have been another one for another such reason */
 	u64 displaced;	 /* units that were given up, since two tasks share the place of one */
 	u64 stuck;	 /* changes of the phase that were given up */
-	u64 padding[2];
+	u64 left;	 /* threads that left the scope alive, of whose budgets nothing is reported */
+	u64 waking_ns;	 /* summed over tasks: from when they were woken to when that arrived */
 };
 
 _Static_assert(sizeof(struct wall_row) == WALL_ROW, "wall_row");
@@ -64,9 +65,15 @@ _Static_assert(sizeof(struct wall_end) == WALL_END, "wall_end");
 
 #if MEASURES_WALL
 
-/* A unit: the task's id, then the position of its field in the word, then flags. 0: none. */
+/*
+ * A unit: the task's id, then the position of its field in the word, then flags. 0: none. Above them,
+ * while a wake-up is on its way to the task's CPU: since when, in units of 256 ns, never 0; they repeat
+ * after a second.
+ */
 #define WALL_PRIMED (1ULL << 40) /* no event of the task has confirmed what it does */
 #define WALL_MAIN (1ULL << 41)	 /* a thread of the command's process */
+#define WALL_SENT_SHIFT 42
+#define WALL_SENT_UNIT 8
 
 #define WALL_COUNT 0x7FFF /* of a field; there are 17 bits for blocked tasks */
 #define WALL_COUNT_BLOCKED 0x1FFFF
@@ -108,6 +115,14 @@ inline_always u64 unit_of(u32 tid, u32 field)
 inline_always u32 field_of(u64 unit)
 {
 	return unit >> WALL_FIELD_SHIFT & WALL_FIELD_MASK;
+}
+
+/* Whether a unit is that of a task that somebody has to wake. */
+inline_always bool is_asleep(u64 unit)
+{
+	u32 field = field_of(unit);
+
+	return field == WALL_BLOCKED || field == WALL_STOPPED;
 }
 
 /* What a unit adds to the word. */
@@ -444,11 +459,28 @@ inline_always bool wall_concerns(u64 task)
 	return tid != 0 && ((u32)read_unit(wall_unit(tid)) == tid || in_scope(tid));
 }
 
-/* A task is woken that is not on a CPU; `tag` is what its slot said that it did. */
-inline_always void wall_woken(u64 task, u32 tid, u32 tag, u64 now)
+/* Since when a wake-up is on its way, as a unit has it. */
+inline_always u64 sent_at(u64 now)
+{
+	return (now >> WALL_SENT_UNIT | 1) << WALL_SENT_SHIFT;
+}
+
+/* A wake-up arrives: for how long it was on its way. */
+inline_always u64 sent_for(u64 unit, u64 now)
+{
+	u64 sent = unit >> WALL_SENT_SHIFT << WALL_SENT_SHIFT;
+
+	return sent ? (sent_at(now) - sent) >> WALL_SENT_SHIFT << WALL_SENT_UNIT : 0;
+}
+
+/*
+ * A task is woken that is not on a CPU; `tag` is what its slot said that it did. `sent`: 0, or since
+ * when its wake-up is on its way.
+ */
+inline_always void wall_woken(u64 task, u32 tid, u32 tag, u64 now, u64 sent)
 {
 	u64 *unit = wall_unit(tid);
-	u64 was = read_unit(unit), becomes = unit_of(tid, WALL_RUNNABLE) | (was & WALL_MAIN);
+	u64 was = read_unit(unit), becomes = unit_of(tid, WALL_RUNNABLE) | (was & WALL_MAIN) | sent;
 	u64 difference;
 
 	if (rarely((u32)was != tid)) {
@@ -459,6 +491,7 @@ inline_always void wall_woken(u64 task, u32 tid, u32 tag, u64 now)
 		if (rarely(field_of(was) == WALL_RUNNING && !(was & WALL_PRIMED)))
 			ended_unseen(task, now);
 		was = set_unit(unit, was, &becomes);
+		wall_row()->waking_ns += sent_for(was, now);
 		difference = worth(becomes) - worth(was);
 	}
 
@@ -483,6 +516,12 @@ inline_always void wall_left(u32 tid)
 
 	if (was)
 		wall_add(-worth(was), bpf_ktime_get_ns(), true);
+}
+
+/* A thread has left the scope alive: what it did until now is in no report. */
+inline_always void budget_given_up(void)
+{
+	add_to(&wall_row()->left, 1, true);
 }
 
 /*
@@ -565,6 +604,10 @@ inline_always bool wall_contradicted(u64 unit, u64 task, u32 state)
 #else
 
 inline_always void wall_left(u32 tid)
+{
+}
+
+inline_always void budget_given_up(void)
 {
 }
 

@@ -307,6 +307,7 @@ def evidence(wall: WallTime | None, reason: str = "", throttled_ns: int | None =
             {"command": of.command, "ms": milliseconds(of.ns), "count": of.count} for of in cpus_of
         ],
         "for_busy_cpu_other_ms": milliseconds(waiting - wall.idle - sum(of.ns for of in cpus_of)),
+        "waking_ms": milliseconds(wall.counts["waking_ns"]),
         "throttled_ms": None if throttled_ns is None else milliseconds(min(throttled_ns, waiting)),
         "blocked_until": [
             {

@@ -94,7 +94,7 @@ int on_sched_wakeup(u64 *ctx)
 	tag = SLOT_RUNNABLE | (tag & SLOT_DEQUEUE_DELAYED);
 	enter_state(slot, tag, now);
 #if MEASURES_WALL
-	wall_woken(task, tid, left_as, now);
+	wall_woken(task, tid, left_as, now, 0);
 #endif
 	return 0;
 }

@@ -96,7 +96,8 @@ int on_sched_wakeup(u64 *ctx)
 	struct task_slot *slot = slot_of(tid);
 
 	if (!LOAD32(task, TASK_ON_CPU) && wall_concerns(task))
-		wall_woken(task, tid, slot->tid == tid ? slot->tag : SLOT_RUNNING, bpf_ktime_get_ns());
+		wall_woken(task, tid, slot->tid == tid ? slot->tag : SLOT_RUNNING, bpf_ktime_get_ns(),
+			   0);
 	return 0;
 }
 #endif

@@ -194,6 +194,7 @@ inline_always void leave_scope(u32 tid)
 		exclude_time_away(slot, slot->tag, now, true);
 	disown(tid);
 	thread_left(tid);
+	budget_given_up();
 }
 
 /* On a CPU again with no wakeup seen: it was blocked until shortly before now. */

@@ -19,6 +19,7 @@ COMPUTING, SLEEPING, SYNCS = 0.3, 0.2, 500
 LOOP = 0.4
 THREADS, ROUNDS = 6, 40
 STOPPED = 1.0
+TURNS = 2000
 EXIT_THREAD = {"x86_64": 60, "aarch64": 93}[os.uname().machine]
 
 
@@ -109,6 +110,24 @@ def all_at_once(logs):
         awake_now += change
         since = max(since, moment)
     return total + max(ended - since, 0)
+
+
+def across(path):
+    """Pass a byte back and forth between two processes, each on its CPU."""
+    there, back = os.pipe(), os.pipe()
+    first, second = sorted(os.sched_getaffinity(0))
+    child = os.fork()
+    if child == 0:
+        os.sched_setaffinity(0, {second})
+        for _ in range(TURNS):
+            os.write(back[1], os.read(there[0], 1))
+        os._exit(0)
+    os.sched_setaffinity(0, {first})
+    for _ in range(TURNS):
+        os.write(there[1], b".")
+        os.read(back[0], 1)
+    os.waitpid(child, 0)
+    return {}
 
 
 def leader(path):

@@ -7,12 +7,15 @@ Percentiles of several runs have no mean: their histograms are added up.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agent.terminal.values import mapping, number, rows
+from agent.terminal.values import mapping, number, printable, rows
 from agent.words import Json
 
 FIVE = ("futex", "fsync", "openat", "read", "write")
+STATES = ("computing", "waiting_for_cpu", "blocked", "stopped", "no_task", "unknown")
 LATENCIES = ("runqlat", "biolatency")
 PERCENT = 95
+LONGEST_REASON = 500
+"""Characters."""
 NONE = "none"
 """In the place of a verdict, where there is no evidence."""
 USED = ("complete", "degraded")
@@ -45,16 +48,16 @@ def _verdict(run: Json) -> str:
 
 
 def _reasons(runs: Sequence[Json]) -> list[str]:
-    """Return why runs have no evidence, and the codes of what is wrong with the others."""
-    found: list[str] = []
+    """Return why runs have no evidence, and the codes of what is wrong with the others, once."""
+    found: list[object] = []
     for run in runs:
         listed = mapping(run.get("completeness")).get("reasons")
-        texts = listed if isinstance(listed, list) else []
         if run.get("available") is not True:
-            found.append(str(run.get("reason", "")))
-        else:
-            found += [str(text).partition(":")[0] for text in texts]
-    return list(dict.fromkeys(" ".join(text.split()) for text in found if text))
+            found.append(run.get("reason", ""))
+        elif isinstance(listed, list):
+            found += [str(text).partition(":")[0] for text in listed]
+    said = (printable(text, LONGEST_REASON).strip() for text in found)
+    return list(filter(None, dict.fromkeys(said)))
 
 
 def _sums(run: Json) -> dict[str, float]:
@@ -95,7 +98,7 @@ def _wall(run: Json) -> dict[str, object]:
     states = mapping(wall.get("states"))
     return {
         "wall_ms": wall.get("wall_ms"),
-        **{f"wall_{name}_ms": mapping(state).get("ms") for name, state in states.items()},
+        **{f"wall_{name}_ms": mapping(states.get(name)).get("ms") for name in STATES},
     }
 
 
@@ -105,7 +108,7 @@ def _means(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
     names = [name for name in first if all(name in run for run in others)]
     if not others:
         return {name: first[name] for name in names}
-    return {name: sum(run[name] for run in runs) / len(runs) for name in names}
+    return {name: sum(run[name] / len(runs) for run in runs) for name in names}
 
 
 def _percentiles(runs: Sequence[Json]) -> dict[str, float]:

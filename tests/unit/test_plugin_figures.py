@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fakes.agent_server import FakeAgent, serving
+from fakes.any_json import JSON
 from fakes.run_agent import RunAgent
 from fakes.sample_evidence import evidence, latency
 from hypothesis import given
@@ -76,7 +77,7 @@ def test_the_verdict_is_the_worst_and_what_is_invalid_is_in_no_figure() -> None:
     assert (found["verdict"], found["runs"]) == ("invalid", 2)
     assert found["reasons"] == "lost; check_failed"
     assert found["exec_count"] == 12
-    missing = {"available": False, "reason": "there is\nno agent"}
+    missing = {"available": False, "reason": "there is no agent"}
     assert figures_of([*runs, missing])["verdict"] == "none"
     assert figures_of([missing]) == {"verdict": "none", "runs": 0, "reasons": "there is no agent"}
     assert figures_of([]) == {"verdict": "none", "runs": 0}
@@ -93,6 +94,17 @@ def test_the_budget_of_wall_time_unless_a_check_of_it_failed() -> None:
     assert (found["wall_ms"], found["wall_computing_ms"], found["wall_blocked_ms"]) == (10, 7, 3)
     assert "wall_ms" not in figures_of([evidence(wall=budget(), checks=failed)])
     assert "wall_ms" not in figures_of([evidence(wall={"available": False})])
+
+
+@given(st.lists(st.sampled_from(list(evidence())), max_size=4), JSON, st.integers(1, 3))
+def test_whatever_an_agent_says_becomes_metadata_that_pyperf_takes(
+    parts: list[str], anything: Any, runs: int
+) -> None:
+    found = figures_of([evidence(wall=budget(), **dict.fromkeys(parts, anything))] * runs)
+    assert all(type(value) in (int, float, str) for value in found.values())
+    texts = [value for value in found.values() if isinstance(value, str)]
+    assert all(text.strip() and text.isprintable() for text in texts)
+    assert not any(value != value for value in found.values()), "no NaN"
 
 
 def test_no_synthetic_number_passes_for_a_real_one() -> None:

@@ -3,6 +3,8 @@
 import os
 import signal
 import subprocess
+import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -12,6 +14,7 @@ import trio
 from fakes.marks import MARKS, marks
 from fakes.processes import Launched, stopped
 from fakes.real_agent import RealAgent, running
+from fakes.users import OTHER, as_reading_user
 
 from agent.client import NoEvidenceWarning, collect
 
@@ -78,6 +81,29 @@ def test_a_block_within_a_block_finds_the_agent_busy(agent: RealAgent) -> None:
         mark()
     assert inner.evidence["available"] is False
     assert marks(outer.evidence) == 2 * MARKS
+
+
+OF_A_USER = """
+import os, sys
+from agent.client import collect
+
+with collect(sys.argv[1]) as run:
+    os.getpgid(0)
+print(run.evidence["scope"]["pid"] == os.getpid(), run.evidence["syscall_counts"]["all"]["getpgid"])
+"""
+
+
+@pytest.mark.thorough
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become other users")
+def test_an_ordinary_user_over_the_socket_of_a_service() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        with running(["--socket", f"{folder}/s", "--socket-mode", "0666"]):
+            command = [*as_reading_user(OTHER), sys.executable, "-Werror", "-c", OF_A_USER]
+            done = subprocess.run(
+                [*command, f"unix:{folder}/s"], cwd="/", stdout=subprocess.PIPE, check=True
+            )
+    assert done.stdout == b"True 1\n"
 
 
 @pytest.mark.thorough

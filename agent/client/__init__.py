@@ -1,7 +1,7 @@
 """A client for the agent: measure a block of Python, or start an agent and call its HTTP API.
 
 ``collect`` and what belongs to it are imported when they are asked for: `run` imports this package
-too, and its command shall not wait for what it does not use.
+too, and its command must not wait for what it does not use.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -56,9 +56,9 @@ def socket_path(url: str) -> str:
 
 
 class _UntilDeadline(io.RawIOBase):
-    """What a socket receives until a time: an answer that only trickles in is not awaited longer.
+    """What a socket receives until a deadline, also if an answer only trickles in.
 
-    The time-out of a socket begins anew with each piece.
+    The socket's own time-out begins again with each piece.
     """
 
     def __init__(self, sock: socket.socket) -> None:

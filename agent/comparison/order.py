@@ -1,7 +1,8 @@
 """In which order the runs of two sides were made, and what a drift has to do with their difference.
 
-Runs that were made in turn share what changes with time. Of two blocks, one after the other, any
-such change is in their difference: it can be told from it only as far as it shows within a block.
+Runs that were made in turn share what changes with time. If there are two blocks, one after the
+other, their difference contains any such change, which can be told apart only as far as it shows
+within a block.
 """
 
 import math
@@ -16,8 +17,8 @@ from agent.words import Json
 
 INTERLEAVED, SEQUENTIAL, MIXED, UNKNOWN = "interleaved", "sequential", "mixed", "unknown"
 OFTEN = 1 / 3
-"""Of the neighbours in time: so many are of different sides where sides alternate. At random it is
-a half."""
+"""The share of neighbours in time that are of different sides, from which on the sides alternate.
+At random it is a half."""
 
 
 def order_of(before: Sequence[Observation], after: Sequence[Observation]) -> str:

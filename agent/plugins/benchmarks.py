@@ -17,8 +17,8 @@ KEY = "chainbench"
 class Benchmarks:
     """Measures the tests that have a benchmark: what pytest calls, without their fixtures.
 
-    After one of which there is no evidence, no other is measured: each might have to wait as long
-    for the agent. Raises ValueError if the URL cannot be that of an agent.
+    After a benchmark without evidence no other is measured: each might have to wait as long for the
+    agent. Raises ValueError if the URL cannot be that of an agent.
     """
 
     def __init__(self, url: str | None) -> None:

@@ -26,8 +26,8 @@ IN_A_WORKER = "_process_time.py"
 class Hook:
     """Measures each value of one worker process. Has the methods of ``pyperf.HookBase``.
 
-    After a value of which there is no evidence, no other one is measured: each might have to wait
-    as long for the agent.
+    After a value without evidence no other one is measured: each might have to wait as long for the
+    agent.
     """
 
     def __init__(self) -> None:

@@ -32,7 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
             "--chainbench measures the benchmarks of pytest-benchmark, which is not installed, or "
             "disabled: pip install pytest-benchmark"
         )
-    # what a run without the option shall not have to import
+    # only here: pytest without the option must not import any of it
     from agent.plugins.benchmarks import Benchmarks
 
     try:

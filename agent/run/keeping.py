@@ -17,7 +17,7 @@ SHORT = 8
 
 
 def keep(document: Mapping[str, Any], options: Options, teller: Teller) -> None:
-    """Keep the runs in a document, unless told not to, and say where they are found.
+    """Keep the runs in a document, unless asked not to, and say where they are found.
 
     What keeps them from being kept is said as well, and changes nothing else.
     """

@@ -149,7 +149,7 @@ def compared(agent: RunningAgent, commands: Commands) -> Comparison:
     with tempfile.TemporaryDirectory(prefix="chainbench-causes-") as folder:
         file = Path(folder, "result.json")
         options = ["--agent", agent.url, "--runs", str(RUNS), "--warmup", "1", "--json", str(file)]
-        sides = ["--baseline", shorter, "--optimized", longer]
+        sides = ["--no-store", "--baseline", shorter, "--optimized", longer]
         said = _run(own_module("agent", "run", *options, *sides), commands.group)
         found: dict[str, Any] = json.loads(file.read_text())["comparison"]["cause"]
     return Comparison(

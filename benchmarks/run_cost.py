@@ -137,24 +137,29 @@ def _whole_ms(command: Sequence[str], environment: Mapping[str, str] | None = No
     return took
 
 
-def _under_run(url: str, command: Sequence[str], file: Path) -> tuple[float, Json]:
-    """Run a command under ``run``; return how long the whole took in ms, and what was saved."""
+def _under_run(url: str, command: Sequence[str], folder: Path) -> tuple[float, Json]:
+    """Run a command under ``run``; return how long the whole took in ms, and what was saved.
+
+    It is kept below ``folder``: keeping belongs to the whole, but not to the user's own runs.
+    """
+    file = folder / "saved.json"
     options = ["--agent", url, "--commit", "", "--quiet", "--json", str(file)]
     ours = own_module("agent", "run", *options, "--", *command)
-    took = _whole_ms(ours.command, ours.environment)
+    took = _whole_ms(ours.command, {**ours.environment, "XDG_STATE_HOME": str(folder)})
     saved: Json = json.loads(file.read_text())
+    file.unlink()
     return took, saved
 
 
-def _one(way: str, agent: RunningAgent, command: Sequence[str]) -> tuple[float, float]:
+def _one(
+    way: str, agent: RunningAgent, command: Sequence[str], folder: Path
+) -> tuple[float, float]:
     """Return what the whole took, and the command itself, in ms. Raises `WorkloadFailed`."""
     if way == BARE:
         whole = _whole_ms(command)
         return whole, whole
-    with tempfile.TemporaryDirectory(prefix="chainbench-cost-") as folder:
-        nobody = f"unix:{folder}/nobody"
-        url = agent.url if way == MEASURED else nobody
-        whole, saved = _under_run(url, command, Path(folder, "saved.json"))
+    url = agent.url if way == MEASURED else f"unix:{folder}/nobody"
+    whole, saved = _under_run(url, command, folder)
     if saved["available"] != (way == MEASURED):
         raise WorkloadFailed(f"{way}: {saved.get('reason') or 'there was an agent all the same'}")
     if way == MEASURED and saved["completeness"]["verdict"] == "invalid":
@@ -173,7 +178,8 @@ def _until_exec_ms(agent: RunningAgent) -> float:
         return (float(said.stdout) - began) * 1e3
 
     tell = ("date", "+%s.%N")
-    ours = own_module("agent", "run", "--agent", agent.url, "--quiet", "--", *tell)
+    options = ["--agent", agent.url, "--quiet", "--no-store"]
+    ours = own_module("agent", "run", *options, "--", *tell)
     return said_after(ours.command, ours.environment) - said_after(tell, None)
 
 
@@ -211,14 +217,15 @@ def _row(
     whole: dict[str, list[float]] = {way: [] for way in WAYS}
     own: dict[str, list[float]] = {way: [] for way in WAYS}
     began = time.monotonic()
-    for done in range(WARMUP + rounds):
-        for way in random.sample(WAYS, len(WAYS)):
-            whole_ms, own_ms = _one(way, agent, arguments)
-            whole[way].append(whole_ms)
-            own[way].append(own_ms)
-        left = (time.monotonic() - began) / (done + 1) * (WARMUP + rounds - done - 1)
-        step = Step(done - WARMUP, None)
-        progress(Progress(command.name, step, done + 1, WARMUP + rounds, left))
+    with tempfile.TemporaryDirectory(prefix="chainbench-cost-") as folder:
+        for done in range(WARMUP + rounds):
+            for way in random.sample(WAYS, len(WAYS)):
+                whole_ms, own_ms = _one(way, agent, arguments, Path(folder))
+                whole[way].append(whole_ms)
+                own[way].append(own_ms)
+            left = (time.monotonic() - began) / (done + 1) * (WARMUP + rounds - done - 1)
+            step = Step(done - WARMUP, None)
+            progress(Progress(command.name, step, done + 1, WARMUP + rounds, left))
     return Row(
         command.label,
         {way: whole[way][WARMUP:] for way in (BARE, MEASURED)},

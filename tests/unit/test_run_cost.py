@@ -1,6 +1,7 @@
 """What a command costs under ``run``: figures of rounds, and the table. Nothing is measured."""
 
 from contextlib import nullcontext
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -61,6 +62,17 @@ def test_each_round_has_each_way_once_and_the_first_does_not_count(
     assert len({tuple(ways[n : n + 3]) for n in range(0, len(ways), 3)}) > 1, "drawn"
     assert row.whole == {BARE: [2.0] * 8, MEASURED: [2.0] * 8}
     assert row.own == {UNMEASURED: [1.0] * 8, MEASURED: [1.0] * 8}
+
+
+def test_nothing_is_kept_among_the_users_own_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, folder = tmp_path / "own", tmp_path / "folder"
+    folder.mkdir()
+    monkeypatch.setenv("XDG_STATE_HOME", str(own))
+    run_cost._one(UNMEASURED, AGENT, ("true",), folder)
+    assert (folder / "chainbench-agent" / "runs.db").exists()
+    assert not own.exists()
 
 
 def test_what_fails_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:

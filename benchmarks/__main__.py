@@ -24,6 +24,9 @@ from benchmarks.causes import Rates as CauseRates
 from benchmarks.causes_page import render as render_causes
 from benchmarks.causes_page import write_page as write_causes
 from benchmarks.chart import draw
+from benchmarks.compare_power import COMPARISONS as COMPARED_EQUALS
+from benchmarks.compare_power import is_met, measure_power
+from benchmarks.compare_power import render as render_power
 from benchmarks.comparison import (
     ENOUGH_ROUNDS,
     compare_figures,
@@ -152,11 +155,25 @@ def _parser() -> argparse.ArgumentParser:
     rates.set_defaults(run=_verdicts)
     _add_causes(commands.add_parser("causes", help="count how often the right cause is named"))
     _add_run_cost(commands.add_parser("run-cost", help="measure what a command costs under run"))
+    _add_compare_power(
+        commands.add_parser("compare-power", help="count what comparisons decide, and how rightly")
+    )
     joined = commands.add_parser("merge", help="combine several results from one machine")
     joined.add_argument("files", metavar="FILE", nargs="+", type=Path, help="results as JSON")
     joined.add_argument("--out", type=_new_file, help="write the combined result to this file")
     joined.set_defaults(run=_merge)
     return parser
+
+
+def _add_compare_power(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--comparisons",
+        type=_positive,
+        default=COMPARED_EQUALS,
+        help="of equal commands (default: %(default)s, which takes five minutes)",
+    )
+    command.add_argument("--out", type=_new_file, help="write JSON to this file")
+    command.set_defaults(run=_compare_power)
 
 
 def _add_against(command: argparse.ArgumentParser) -> None:
@@ -347,6 +364,17 @@ def _run_cost(options: argparse.Namespace) -> int:
         costs = measure_costs(agent, chosen, options.part, ProgressLine(sys.stderr))
     print(f"{render_machine(machine)}\n\n{render_costs(costs)}", end="")
     return 1 if costs.missing else 0
+
+
+def _compare_power(options: argparse.Namespace) -> int:
+    with running_agent() as agent:
+        report = measure_power(agent, options.comparisons)
+    if options.out:
+        machine = asdict(read_machine(versions()))
+        text = json.dumps({"machine": machine, "power": report.to_json()}, indent=1) + "\n"
+        options.out.write_text(text)
+    print(render_power(report), end="")
+    return 0 if is_met(report) else 1
 
 
 def _merge(options: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.comparison.figures import Figures, verdict
-from agent.terminal.values import mapping, number, rows
+from agent.comparison.values import mapping, number, rows
 
 BLOCKED_UNTIL = "blocked: "
 COMPUTING, FOR_BUSY_CPU, FOR_IDLE_CPU = "computing", "for a busy CPU", "for an idle CPU"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from agent.terminal.values import mapping, number, rows
+from agent.comparison.values import mapping, number, rows
 
 CPU = {"user_ms": "user CPU", "system_ms": "system CPU"}
 BLOCKED_IN = "blocked: "

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from fakes.busy_runs import Busy, every_run, finished, paths
 from fakes.collector import FakeCollector
+from fakes.kept_groups import group, kept
 from fakes.pages import DOCS, ROOT, hold, names, quoted, rows
 from fakes.real_agent import running
 from fakes.sample_evidence import evidence as sample_evidence
@@ -25,6 +26,8 @@ from agent.aggregate.series import SeriesStore
 from agent.comparison.budget import budget_of
 from agent.comparison.causes import cause_of
 from agent.comparison.designs import PAIRS
+from agent.comparison.equals import compare_equals
+from agent.comparison.kept import Asked, compare_groups
 from agent.errors import AgentError, InvalidRequest
 from agent.http.answers import Evidence, Started, Status
 from agent.http.app import create_app
@@ -393,6 +396,23 @@ def test_every_field_of_a_series() -> None:
     for written, meant in dynamic.items():
         found = {re.sub(written, meant, path) for path in found}
     heading = "What a series holds"
+    hold(SETTINGS, heading, found, names(SETTINGS, heading))
+
+
+def test_every_field_of_a_comparison_of_kept_runs() -> None:
+    runs = group(*map(float, range(100, 112)), labels={"commit": "a"})
+    document = compare_equals(runs, Asked(across=["kernel"]))
+    other = group(*[100.0] * 3, first=20, labels={"machine": "b"})
+    forced = compare_groups([*runs, kept(30, counts=False)], other, Asked(force=True))
+    dynamic = {
+        r"facts\.\w+\.(baseline|optimized)": "facts.FACT.SIDE",
+        r"labels\.(baseline|optimized)\.\w+": "labels.SIDE.LABEL",
+    }
+    found = {"compared.why_no_pairs", *paths({"compared": document["compared"]})}
+    found |= set(paths({"compared": forced["compared"]}))
+    for written, meant in dynamic.items():
+        found = {re.sub(written, meant, path) for path in found}
+    heading = "What a comparison of kept runs adds"
     hold(SETTINGS, heading, found, names(SETTINGS, heading))
 
 

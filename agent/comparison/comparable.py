@@ -1,0 +1,143 @@
+"""What keeps runs from being compared: they are incomplete, or were not measured alike.
+
+Every reason says what it is about, why, and what would allow the comparison.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import NamedTuple
+
+from agent.comparison.figures import verdict
+from agent.comparison.values import mapping
+from agent.store.run import PARTIAL, KeptRun
+from agent.words import Json
+
+BASELINE, OPTIMIZED = "baseline", "optimized"
+ACROSS = ("kernel", "machine")
+"""What may differ on purpose, between the sides and not within one."""
+FEW = 3
+FORCE = "--force compares them all the same, and marks the result"
+
+
+class Refusal(NamedTuple):
+    """One reason: ``what`` it is about, ``why`` in words, and the ``cure``."""
+
+    what: str
+    why: str
+    cure: str
+
+    def to_json(self) -> Json:
+        return self._asdict()
+
+
+class NotComparable(Exception):
+    """Runs that are not compared, with every reason for that."""
+
+    def __init__(self, refusals: Sequence[Refusal]) -> None:
+        super().__init__("; ".join(refusal.why for refusal in refusals))
+        self.refusals = tuple(refusals)
+
+
+Sides = Mapping[str, Sequence[KeptRun]]
+"""The runs of baseline and of optimized."""
+
+
+class Fact(NamedTuple):
+    """Something that is to be the same in all runs: ``of`` returns None where it is not known."""
+
+    name: str
+    words: str
+    of: Callable[[KeptRun], str | None]
+    across: str | None = None
+    """By which name it may differ on purpose."""
+
+
+def _manifest(field: str) -> Callable[[KeptRun], str | None]:
+    return lambda run: _text(mapping(run.evidence.get("manifest")).get(field))
+
+
+def _text(value: object) -> str | None:
+    return None if value is None or value == "" else str(value)
+
+
+def _scope(run: KeptRun) -> str | None:
+    return _text(mapping(run.evidence.get("scope")).get("kind"))
+
+
+def _is_synthetic(run: KeptRun) -> str:
+    is_mock = run.evidence.get("mock") is True or run.labels.get("machine") == "mock"
+    return "mock" if is_mock else "real"
+
+
+FACTS = (
+    Fact(
+        "machine", "on different machines", lambda run: _text(run.labels.get("machine")), "machine"
+    ),
+    Fact("cpus", "with different numbers of CPUs", _manifest("cpus"), "machine"),
+    Fact("kernel", "on different kernels", _manifest("kernel"), "kernel"),
+    Fact("scope", "of different scopes", _scope),
+    Fact("timing", "by different clocks (timing)", _manifest("timing")),
+    Fact("transport", "by different transports", _manifest("transport")),
+    Fact("mock", "partly of synthetic events (--mock)", _is_synthetic),
+)
+
+
+def refusals(sides: Sides, across: Collection[str]) -> list[Refusal]:
+    """Return every reason not to compare these runs; ``across`` has what differs on purpose."""
+    runs = [run for side in sides.values() for run in side]
+    found = [*_incomplete(runs), *(_differs(fact, sides, across) for fact in FACTS)]
+    return [refusal for refusal in found if refusal is not None]
+
+
+def known_facts(sides: Sides) -> Json:
+    """Return the values of each fact, by side: the empty list where it is not known."""
+    return {
+        fact.name: {side: sorted(_values(fact, runs)) for side, runs in sides.items()}
+        for fact in FACTS
+    }
+
+
+def _incomplete(runs: Sequence[KeptRun]) -> list[Refusal]:
+    kinds = {
+        "is partial: the agent ended before the run did": [r for r in runs if r.state == PARTIAL],
+        "is invalid": [run for run in runs if verdict(run.evidence) == "invalid"],
+    }
+    cure = f"leave these runs out; {FORCE}"
+    return [
+        Refusal("evidence", f"the evidence of {_ids(listed)} {words}", cure)
+        for words, listed in kinds.items()
+        if listed
+    ]
+
+
+def _ids(runs: Sequence[KeptRun]) -> str:
+    shown = ", ".join(run.id for run in runs[:FEW])
+    more = f" and {len(runs) - FEW} more" if len(runs) > FEW else ""
+    return f"{'run' if len(runs) == 1 else 'runs'} {shown}{more}"
+
+
+def _differs(fact: Fact, sides: Sides, across: Collection[str]) -> Refusal | None:
+    by_side = {side: _values(fact, runs) for side, runs in sides.items()}
+    everywhere = {value for values in by_side.values() for value in values}
+    is_mixed = any(len(values) > 1 for values in by_side.values())
+    on_purpose = fact.across in across and not is_mixed
+    if len(everywhere) <= 1 or on_purpose:
+        return None
+    told = "; ".join(
+        f"{side}: {', '.join(f'{value} ({count})' for value, count in values.items())}"
+        for side, values in by_side.items()
+    )
+    if fact.across is None or is_mixed:
+        cure = f"choose runs that were measured alike; {FORCE}"
+    else:
+        cure = f"if that is what is compared: --across {fact.across}; {FORCE}"
+    return Refusal(fact.name, f"the runs were measured {fact.words} ({told} runs)", cure)
+
+
+def _values(fact: Fact, runs: Sequence[KeptRun]) -> dict[str, int]:
+    """Return how many runs have which value, of those of which it is known."""
+    found: defaultdict[str, int] = defaultdict(int)
+    for run in runs:
+        if (value := fact.of(run)) is not None:
+            found[value] += 1
+    return dict(sorted(found.items()))

@@ -1,0 +1,240 @@
+"""Two groups of kept runs, compared: the document of a series, and what the runs have in common.
+
+The document has the keys of one that `run --json` saves (`series`, `sides`, `comparison`, `runs`),
+and `compared`, which says how the runs were made comparable.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
+
+from agent.comparison.comparable import (
+    BASELINE,
+    OPTIMIZED,
+    NotComparable,
+    Refusal,
+    known_facts,
+    refusals,
+)
+from agent.comparison.comparison import comparison
+from agent.comparison.designs import GROUPS
+from agent.comparison.observation import Observation
+from agent.comparison.order import SEQUENTIAL, UNKNOWN
+from agent.comparison.pairing import Paired, began_at, moment, paired
+from agent.comparison.sides import side_of
+from agent.comparison.values import mapping, number
+from agent.store.run import KeptRun
+from agent.words import Json
+
+MIN_EFFECT = 0.01
+"""The smallest difference that matters, as a part of the baseline."""
+SEED = 1
+COMMAND, EVIDENCE, MEASURED = "command", "evidence", "measured"
+"""What the wall time of runs is: of the command; of the budget in the evidence; or for how long was
+measured. The first that all runs have, since they are compared by the same."""
+NOT_VARIED = "the layout of memory and the size of the environment were not varied"
+
+
+class Asked(NamedTuple):
+    """How runs are to be compared."""
+
+    min_effect: float = MIN_EFFECT
+    seed: int = SEED
+    across: Collection[str] = ()
+    """What differs on purpose: `agent.comparison.comparable.ACROSS`."""
+    force: bool = False
+    """Compare runs that are not comparable all the same."""
+
+
+AS_USUAL = Asked()
+
+
+def compare_groups(
+    baseline: Sequence[KeptRun], optimized: Sequence[KeptRun], asked: Asked = AS_USUAL
+) -> Json:
+    """Return how two groups of runs differ; as pairs, if they are the rounds of one series.
+
+    Runs that do not count (failed, interrupted) are left out. Raises `NotComparable`, with every
+    reason.
+    """
+    counted = [[run for run in side if run.counts] for side in (baseline, optimized)]
+    _check_there_are_runs(counted, [baseline, optimized])
+    found = paired(*counted)
+    return compared(found, asked, _left_out([*baseline, *optimized], found))
+
+
+def compared(found: Paired, asked: Asked, left_out: Sequence[Json] = ()) -> Json:
+    """Return the document of runs that count. Raises `NotComparable`."""
+    kept = {BASELINE: found.baseline, OPTIMIZED: found.optimized}
+    reasons = refusals(kept, asked.across)
+    if reasons and not asked.force:
+        raise NotComparable(reasons)
+    timed_by = _timed_by([*found.baseline, *found.optimized])
+    observed = _observed(found, timed_by)
+    result = comparison(
+        found.design,
+        observed[BASELINE],
+        observed[OPTIMIZED],
+        min_effect=asked.min_effect,
+        seed=asked.seed,
+    )
+    return {
+        "series": {
+            "commands": {side: _words(runs) for side, runs in kept.items()},
+            "most_runs": None,
+            "warmup": None,
+            "until": None,
+            "min_effect": asked.min_effect,
+            "seed": asked.seed,
+            "ended_by": None,
+            "ended_early": None,
+        },
+        "compared": {
+            "why_no_pairs": found.why_no_pairs,
+            "timed_by": timed_by,
+            "across": sorted(asked.across),
+            "forced": bool(reasons),
+            "refused": [reason.to_json() for reason in reasons],
+            "facts": known_facts(kept),
+            "labels": {side: _labels(runs) for side, runs in kept.items()},
+            "left_out": list(left_out),
+            "notes": _notes(result),
+        },
+        "sides": {side: side_of(runs, asked.min_effect) for side, runs in observed.items()},
+        "comparison": result,
+        "runs": [
+            _row(side, run, one)
+            for side, runs in kept.items()
+            for run, one in zip(runs, observed[side], strict=True)
+        ],
+    }
+
+
+def _check_there_are_runs(
+    counted: Sequence[Sequence[KeptRun]], given: Sequence[Sequence[KeptRun]]
+) -> None:
+    missing = [
+        Refusal(
+            "runs",
+            f"no run of {side} counts"
+            + (f": all {len(runs)} failed or were interrupted" if runs else ""),
+            "choose other runs",
+        )
+        for side, kept, runs in zip((BASELINE, OPTIMIZED), counted, given, strict=True)
+        if not kept
+    ]
+    if missing:
+        raise NotComparable(missing)
+
+
+def _left_out(given: Sequence[KeptRun], found: Paired) -> list[Json]:
+    """Return the runs that take no part, and why."""
+    used = {id(run) for run in (*found.baseline, *found.optimized)}
+    return [
+        {
+            "id": run.id,
+            "side": run.side,
+            "why": "the other run of its round is missing"
+            if run.counts
+            else "it failed or was interrupted",
+        }
+        for run in given
+        if id(run) not in used
+    ]
+
+
+def _timed_by(runs: Sequence[KeptRun]) -> str:
+    """Return by what all of the runs can be timed. Raises `NotComparable` if by nothing."""
+    for name in (COMMAND, EVIDENCE, MEASURED):
+        if all(_wall_ms(run, name) is not None for run in runs):
+            return name
+    why = "how long they took is not known in the same way of all of the runs"
+    raise NotComparable([Refusal("time", why, "choose runs that were made alike")])
+
+
+def _wall_ms(run: KeptRun, timed_by: str) -> float | None:
+    """Return how long a run took by one of the three; None where that is not known, or 0."""
+    if timed_by == COMMAND:
+        ms = number(run.command.get("wall_ms"))
+    elif timed_by == EVIDENCE:
+        ms = number(mapping(run.evidence.get("wall")).get("wall_ms"))
+    else:
+        ms = _measured_ms(run)
+    return ms if ms is not None and ms > 0 else None
+
+
+def _measured_ms(run: KeptRun) -> float | None:
+    first, last = (moment(run.evidence.get(f"measured_{end}")) for end in ("from", "to"))
+    return None if first is None or last is None else (last - first).total_seconds() * 1e3
+
+
+def _observed(found: Paired, timed_by: str) -> dict[str, list[Observation]]:
+    positions = _positions([*found.baseline, *found.optimized])
+    return {
+        side: [
+            Observation(
+                wall_ms=_wall_ms(run, timed_by) or 0.0,
+                command=run.command,
+                evidence=run.evidence,
+                round=run.round if found.design.is_paired and run.round is not None else place,
+                position=positions.get(id(run)),
+            )
+            for place, run in enumerate(runs)
+        ]
+        for side, runs in ((BASELINE, found.baseline), (OPTIMIZED, found.optimized))
+    }
+
+
+def _positions(runs: Sequence[KeptRun]) -> dict[int, int]:
+    """Return the place of each run in time; nothing unless all are known."""
+    began = [(when, run) for run in runs if (when := began_at(run)) is not None]
+    if len(began) < len(runs):
+        return {}
+    ordered = sorted(began, key=lambda one: one[0])
+    return {id(run): place for place, (_, run) in enumerate(ordered)}
+
+
+def _words(runs: Sequence[KeptRun]) -> list[str]:
+    """Return the words of the command that most of the runs are of; none where it is not known."""
+    found = Counter(
+        tuple(map(str, words))
+        for run in runs
+        if isinstance(words := run.command.get("arguments"), list)
+    )
+    return list(found.most_common(1)[0][0]) if found else []
+
+
+def _labels(runs: Sequence[KeptRun]) -> dict[str, list[str]]:
+    """Return the values of the labels that were given."""
+    names = dict.fromkeys(name for run in runs for name in run.labels)
+    values = {name: sorted({run.labels.get(name, "") for run in runs} - {""}) for name in names}
+    return {name: listed for name, listed in values.items() if listed}
+
+
+def _notes(result: Json) -> list[str]:
+    """Return what the result does not tell."""
+    notes = [NOT_VARIED]
+    if result["method"] == GROUPS.name and result["order"] == SEQUENTIAL:
+        notes.append(
+            "one side was run after the other: whatever else changed between them is in the"
+            " difference"
+        )
+    if result["order"] == UNKNOWN:
+        notes.append("when the runs were made is not known, so no drift can be seen")
+    return notes
+
+
+def _row(side: str, run: KeptRun, one: Observation) -> Mapping[str, object]:
+    return {
+        "id": run.id,
+        "series": run.series,
+        "side": side,
+        "round": one.round + 1,
+        "counts": run.counts,
+        "state": run.state,
+        "started_at": run.started_at,
+        "labels": dict(run.labels),
+        "wall_ms": one.wall_ms,
+        "command": run.command,
+        "evidence": run.evidence,
+    }

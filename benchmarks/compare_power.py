@@ -1,0 +1,266 @@
+"""``python -m benchmarks compare-power``: how often comparisons decide, rightly and wrongly.
+
+Real runs of one command, made by ``chainbench-agent run`` as both sides of a comparison:
+
+* cut into comparisons of ten pairs, which share no run: whatever is conclusive is wrong;
+* with ten of their run times drawn for each side, brought to a spread of 1 %, and one side made 2 %
+  quicker: whatever is not conclusive was missed;
+* with other work on every CPU during the second half of a series only.
+"""
+
+import json
+import math
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from agent.client.children import foreign_child
+from agent.client.interpreter import own_module
+from agent.client.spawn import RunningAgent
+from agent.comparison.kept import Asked, compare_groups
+from agent.overhead.protocols import WorkloadFailed
+from agent.statistics.comparison import outcome, relative_shift
+from agent.statistics.groups import relative_shift_of_groups
+from agent.store.documents import runs_of
+from agent.store.run import IMPORT, KeptRun
+from agent.words import Json
+
+PAIRS = 10
+COMPARISONS = 200
+PAIRS_OF_A_SERIES = 100
+SIMULATED = 1000
+SPREAD, EFFECT, MIN_EFFECT = 0.01, 0.02, 0.01
+LOADED_SERIES, LOADED_PAIRS = 5, 20
+NORMAL = 1.4826
+"""Median absolute deviations in a standard deviation, if values are normally distributed."""
+PATIENCE_S = 300.0
+FILE_BYTES = 400_000
+"""Compressing them takes about 10 ms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Equals:
+    """Comparisons of equal commands, by how they were compared, and which were conclusive.
+
+    ``figures``: of how many another figure than the wall time was said to differ.
+    """
+
+    comparisons: int
+    conclusive: int
+    beyond_min_effect: int
+    figures: int
+
+
+@dataclass(frozen=True, slots=True)
+class Power:
+    """``found`` of so many simulated comparisons; ``spread`` that of the real run times."""
+
+    comparisons: int
+    found_as_pairs: int
+    found_as_groups: int
+    spread_pct: float
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    wall_ms: float
+    pairs: Equals
+    groups: Equals
+    power: Power
+    loaded: Sequence[Mapping[str, Any]]
+
+    def to_json(self) -> Json:
+        return asdict(self)
+
+
+Series = tuple[list[KeptRun], list[KeptRun]]
+"""The runs of both sides of a series, round by round."""
+
+
+def measure_power(agent: RunningAgent, comparisons: int) -> Report:
+    """Make the runs and compare them. Raises `WorkloadFailed`."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = _command(Path(folder))
+        equals = []
+        for number in range(math.ceil(comparisons * PAIRS / PAIRS_OF_A_SERIES)):
+            equals.append(_series(agent, command, PAIRS_OF_A_SERIES, seed=number))
+            print(f"series {number + 1} of {PAIRS_OF_A_SERIES} pairs", file=sys.stderr)
+        blocks = [block for one in equals for block in _blocks(one)][:comparisons]
+        loaded = [
+            _under_load(agent, command, Path(folder), number) for number in range(LOADED_SERIES)
+        ]
+    times = [[run.wall_ms for run in side if run.wall_ms] for one in equals for side in one]
+    return Report(
+        wall_ms=median(ms for side in times for ms in side),
+        pairs=_equals(blocks),
+        groups=_equals([_apart(block) for block in blocks]),
+        power=_power(times),
+        loaded=loaded,
+    )
+
+
+def _command(folder: Path) -> str:
+    file = folder / "text"
+    words = random.Random(1).choices([f"word{n}" for n in range(5000)], k=FILE_BYTES // 9)
+    file.write_text(" ".join(words))
+    return f"gzip -6 -c {file}"
+
+
+def _series(agent: RunningAgent, command: str, pairs: int, seed: int, *more: str) -> Series:
+    """Compare a command with itself, and return the runs."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "series.json")
+        options = ["--agent", agent.url, "--runs", str(pairs), "--seed", str(seed), "--warmup", "1"]
+        options += [
+            "--baseline",
+            command,
+            "--optimized",
+            command,
+            "--json",
+            str(file),
+            "--quiet",
+            "--no-store",
+        ]
+        ours = own_module("agent", "run", *options, *more)
+        with foreign_child(
+            ours.command, env=ours.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        ) as process:
+            try:
+                said = process.communicate(timeout=PATIENCE_S)[1].decode(errors="replace")
+            except subprocess.TimeoutExpired as error:
+                raise WorkloadFailed(f"a series took more than {PATIENCE_S:g} s") from error
+        if process.returncode != 0:
+            raise WorkloadFailed(f"run ended with {process.returncode}: {said.strip()}")
+        runs = runs_of(json.loads(file.read_text()), IMPORT)
+    before, after = ([run for run in runs if run.side == s] for s in ("baseline", "optimized"))
+    return before, after
+
+
+def _blocks(series: Series) -> Iterator[Series]:
+    """Cut a series into comparisons of ten pairs each."""
+    before, after = series
+    for first in range(0, len(before) - PAIRS + 1, PAIRS):
+        yield before[first : first + PAIRS], after[first : first + PAIRS]
+
+
+def _apart(series: Series) -> Series:
+    """Return the same runs without what makes them pairs."""
+    before, after = ([replace(run, series=None) for run in side] for side in series)
+    return before, after
+
+
+def _equals(blocks: Sequence[Series]) -> Equals:
+    found = [compare_groups(*block, Asked(min_effect=0.0))["comparison"] for block in blocks]
+    conclusive = [one for one in found if one["conclusive"]]
+    return Equals(
+        comparisons=len(found),
+        conclusive=len(conclusive),
+        beyond_min_effect=sum(
+            abs(one["change_pct"]["middle"]) > 100 * MIN_EFFECT for one in conclusive
+        ),
+        figures=sum(bool(one["changed"]) for one in found),
+    )
+
+
+def _power(times: Sequence[Sequence[float]]) -> Power:
+    """Simulate comparisons from what real run times differ from the median of their series."""
+    rests = [math.log(ms / median(side)) for side in times for ms in side]
+    spread = NORMAL * median(map(abs, rests))
+    drawn, found = random.Random(1), Counter[str]()
+    for _ in range(SIMULATED):
+        sides = [
+            [math.exp(rest * SPREAD / spread) for rest in drawn.choices(rests, k=PAIRS)]
+            for _ in range(2)
+        ]
+        quicker = [(1 - EFFECT) * value for value in sides[1]]
+        for name, of in (("pairs", relative_shift), ("groups", relative_shift_of_groups)):
+            found[name] += outcome(of(sides[0], quicker), MIN_EFFECT) == "smaller"
+    return Power(SIMULATED, found["pairs"], found["groups"], 100 * spread)
+
+
+def _under_load(agent: RunningAgent, command: str, folder: Path, seed: int) -> Json:
+    """Compare a command with itself while other work begins after half of the runs."""
+    count = folder / f"runs-{seed}"
+    count.write_bytes(b"")
+    # a byte for each run that is prepared: two of these warm up
+    prepare = f"sh -c 'printf x >> {count}'"
+    with _load_from(count, 2 + LOADED_PAIRS):
+        before, after = _series(agent, command, LOADED_PAIRS, seed, "--prepare", prepare)
+    found = compare_groups(before, after)["comparison"]
+    half = LOADED_PAIRS // 2
+    in_blocks = compare_groups(*_apart((before[:half], after[half:])))["comparison"]
+    return {
+        "outcome": found["outcome"],
+        "because": found["inconclusive_because"],
+        "drift_pct_per_run": found["drift"]["pct_per_run"]["middle"],
+        "drift_is_certain": found["drift"]["is_certain"],
+        "change_pct": found["change_pct"]["middle"],
+        "blocks": in_blocks["method"],
+        "order_of_blocks": in_blocks["order"],
+    }
+
+
+@contextmanager
+def _load_from(count: Path, runs: int) -> Iterator[None]:
+    """Keep every CPU busy, twice, once a file has so many bytes, until the end of the block."""
+    cpus = len(os.sched_getaffinity(0))
+    script = (
+        "import os, sys, time\n"
+        "while os.path.getsize(sys.argv[1]) < int(sys.argv[2]): time.sleep(0.02)\n"
+        "while True: pass\n"
+    )
+    command = [sys.executable, "-Ic", script, str(count), str(runs)]
+    loads = [subprocess.Popen(command) for _ in range(2 * cpus)]
+    time.sleep(0.5)  # they have been started before the first run
+    try:
+        yield
+    finally:
+        for load in loads:
+            load.kill()
+            load.wait()
+
+
+def render(report: Report) -> str:
+    """Return the report as text."""
+    power = report.power
+    lines = [f"equal commands of {report.wall_ms:.1f} ms, {PAIRS} runs of each side:"]
+    lines += [
+        f"  as {name}: {one.conclusive} of {one.comparisons} conclusive,"
+        f" {one.beyond_min_effect} of these by more than {MIN_EFFECT:.0%};"
+        f" in {one.figures} another figure differed"
+        for name, one in (("pairs", report.pairs), ("groups", report.groups))
+    ]
+    lines += [
+        f"{EFFECT:.0%} quicker at a spread of {SPREAD:.0%} (real: {power.spread_pct:.1f} %):",
+        f"  found in {power.found_as_pairs} of {power.comparisons} as pairs,"
+        f" in {power.found_as_groups} as groups",
+        "load during the second half of a series of equal commands:",
+    ]
+    lines += [
+        f"  {one['outcome']} ({', '.join(one['because'])}), {one['change_pct']:+.1f} %,"
+        f" drift {one['drift_pct_per_run']:+.1f} % a run"
+        f" ({'certain' if one['drift_is_certain'] else 'not certain'});"
+        f" first half against second: {one['blocks']}, {one['order_of_blocks']}"
+        for one in report.loaded
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def is_met(report: Report) -> bool:
+    """Whether at most 9 % of equals were conclusive, and 9 of 10 of the differences were found."""
+    most = 0.09 * report.pairs.comparisons
+    return (
+        max(report.pairs.conclusive, report.groups.conclusive) <= most
+        and report.power.found_as_pairs >= 0.9 * report.power.comparisons
+        and all(one["outcome"] == "undecided" for one in report.loaded)
+    )

@@ -1,0 +1,57 @@
+"""Runs as they are kept, made up: all of them is known."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from fakes.sample_evidence import evidence
+
+from agent.store.run import FINISHED, RUN, KeptRun
+
+BEGAN = datetime(2026, 11, 26, 10, tzinfo=UTC)
+QUIET = (0.1, -0.2, 0.3, -0.1, 0.2, -0.3, 0.15, -0.25, 0.05, -0.05)
+
+
+def noise(number: int) -> float:
+    """Return something near 0 that has no trend."""
+    return QUIET[number % len(QUIET)]
+
+
+def kept(number: int, ms: float | None = 100.0, *, at: float | None = None, **changes: Any) -> Any:
+    """Return a run that began ``at`` seconds (or as the ``number``-th, second by second)."""
+    whole = changes.pop("evidence", None) or evidence()
+    labels = {"machine": "bench-1", **changes.pop("labels", {})}
+    command = {"arguments": ["prog"], "wall_ms": ms, "exit_status": 0, "user_ms": 1.0}
+    began = BEGAN + timedelta(seconds=number if at is None else at)
+    fields = {
+        "id": f"run-{number}",
+        "series": None,
+        "side": None,
+        "round": None,
+        "counts": True,
+        "source": RUN,
+        "state": FINISHED,
+        "labels": labels,
+        "started_at": began.isoformat(timespec="milliseconds"),
+        "wall_ms": ms,
+        "command": command if ms is not None else {},
+        "evidence": whole,
+        **changes,
+    }
+    return KeptRun(**fields)
+
+
+def group(*wall_ms: float, first: int = 0, step: int = 1, **changes: Any) -> list[Any]:
+    """Return one run for each time; the first is the ``first`` of all, each ``step`` later."""
+    return [kept(first + step * n, ms, **changes) for n, ms in enumerate(wall_ms)]
+
+
+def in_turn(before: list[float], after: list[float], **changes: Any) -> tuple[list[Any], list[Any]]:
+    """Return the two sides of one series, round by round."""
+    sides = (("baseline", before), ("optimized", after))
+    return tuple(  # type: ignore[return-value]
+        [
+            kept(2 * n + place, ms, series="series-1", side=side, round=n, **changes)
+            for n, ms in enumerate(values)
+        ]
+        for place, (side, values) in enumerate(sides)
+    )

@@ -1,0 +1,110 @@
+"""Which runs are not compared, and what would allow it."""
+
+from typing import Any
+
+import pytest
+from fakes.kept_groups import group
+from fakes.sample_evidence import evidence
+
+from agent.comparison.comparable import NotComparable, Refusal
+from agent.comparison.kept import Asked, compare_groups
+
+
+def runs(first: int = 0, **changes: Any) -> list[Any]:
+    return group(*[100.0 + n for n in range(6)], first=first, **changes)
+
+
+def manifest(**changes: Any) -> dict[str, Any]:
+    return evidence(manifest={"kernel": "6.1", "transport": "ring", "timing": "clock"} | changes)
+
+
+def refused(before: list[Any], after: list[Any], **asked: Any) -> list[Refusal]:
+    with pytest.raises(NotComparable) as caught:
+        compare_groups(before, after, Asked(**asked))
+    return list(caught.value.refusals)
+
+
+@pytest.mark.parametrize(
+    ("what", "one", "other", "cure"),
+    [
+        ("machine", {"labels": {"machine": "a"}}, {"labels": {"machine": "b"}}, "--across machine"),
+        (
+            "cpus",
+            {"evidence": manifest(cpus=2)},
+            {"evidence": manifest(cpus=4)},
+            "--across machine",
+        ),
+        ("kernel", {"evidence": manifest()}, {"evidence": manifest(kernel="6.18")}, "--across"),
+        (
+            "transport",
+            {"evidence": manifest()},
+            {"evidence": manifest(transport="perf")},
+            "measured alike",
+        ),
+        (
+            "timing",
+            {"evidence": manifest()},
+            {"evidence": manifest(timing="accounting")},
+            "measured alike",
+        ),
+        (
+            "scope",
+            {"evidence": evidence(scope={"kind": "pid"})},
+            {"evidence": evidence(scope={"kind": "system"})},
+            "measured alike",
+        ),
+        ("mock", {"evidence": evidence()}, {"evidence": evidence(mock=True)}, "measured alike"),
+    ],
+)
+def test_runs_that_were_not_measured_alike(
+    what: str, one: dict[str, Any], other: dict[str, Any], cure: str
+) -> None:
+    before, after = runs(**one), runs(first=6, **other)
+    [refusal] = refused(before, after)
+    assert refusal.what == what
+    assert cure in refusal.cure
+    assert "--force" in refusal.cure
+    assert "(6)" in refusal.why
+    forced = compare_groups(before, after, Asked(force=True))["compared"]
+    assert forced["forced"]
+    assert [one["what"] for one in forced["refused"]] == [what]
+    assert compare_groups(before, runs(first=6, **one))["compared"]["forced"] is False
+
+
+def test_what_differs_on_purpose_is_named() -> None:
+    before, after = runs(evidence=manifest()), runs(first=6, evidence=manifest(kernel="6.18"))
+    found = compare_groups(before, after, Asked(across=("kernel",)))["compared"]
+    assert (found["across"], found["forced"]) == (["kernel"], False)
+    assert found["facts"]["kernel"] == {"baseline": ["6.1"], "optimized": ["6.18"]}
+    assert [one.what for one in refused(before, after, across=("machine",))] == ["kernel"]
+
+
+def test_what_differs_within_a_side_is_no_purpose() -> None:
+    mixed = [*runs(evidence=manifest()), *runs(first=6, evidence=manifest(kernel="6.18"))]
+    after = runs(first=12, evidence=manifest(kernel="6.18"))
+    [refusal] = refused(mixed, after, across=("kernel",))
+    assert "6.1 (6), 6.18 (6)" in refusal.why
+    assert "--across" not in refusal.cure
+
+
+def test_every_reason_is_said_at_once() -> None:
+    other = manifest(kernel="6.18", transport="perf")
+    found = refused(runs(evidence=manifest()), runs(first=6, evidence=other))
+    assert [one.what for one in found] == ["kernel", "transport"]
+
+
+def test_what_is_not_known_differs_from_nothing() -> None:
+    unseen = {"available": False, "reason": "no agent"}
+    document = compare_groups(runs(evidence=unseen), runs(first=6, evidence=unseen))
+    assert document["compared"]["facts"]["kernel"] == {"baseline": [], "optimized": []}
+    assert document["sides"]["baseline"]["verdicts"] == {"none": 6}
+
+
+def test_incomplete_evidence() -> None:
+    invalid = evidence(completeness={"verdict": "invalid", "reasons": ["events_ceased"]})
+    [refusal] = refused(runs(), [*runs(first=6), *runs(first=12, evidence=invalid)])
+    assert refusal.what == "evidence"
+    assert "run-12, run-13, run-14 and 3 more is invalid" in refusal.why
+    [refusal] = refused([*runs(), *runs(first=6, state="partial")[:1]], runs(first=12))
+    assert "run run-6 is partial" in refusal.why
+    assert "leave" in refusal.cure

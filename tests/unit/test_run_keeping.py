@@ -16,9 +16,11 @@ from typing import Any
 import pytest
 from fakes.agent_server import FakeAgent, serving
 from fakes.kept import keep_in, single
+from fakes.mounts import mounting
 from fakes.run_agent import RunAgent
 from fakes.run_command import environment, finished, line
 from fakes.sample_evidence import evidence
+from fakes.users import SOMEBODY, as_reading_user
 
 from agent.cli import main
 from agent.run.keeping import keep
@@ -34,6 +36,7 @@ pytestmark = pytest.mark.usefixtures("as_from_a_shell")
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 KEPT = re.compile(r"kept      ([0-9a-z]{8}) \(chainbench-agent runs show \1\)\n")
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 RUN_ID = "0b51a4e2-5c7f-4c69-9d2e-1f2a3b4c5d6e"
 
 
@@ -192,6 +195,38 @@ def test_a_later_schema(run: Run, path: Path) -> None:
     with contextlib.closing(sqlite3.connect(path)) as other:
         other.execute("PRAGMA user_version = 99")
     one_warning(run(), "schema 99")
+
+
+@needs_root
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [("size=300k,mode=700", "is the disk full?"), ("ro,mode=700", "Read-only file system")],
+)
+def test_a_disk_that_is_full_or_read_only(
+    agent: RunAgent, home: Path, options: str, why: str
+) -> None:
+    home.mkdir()
+    script = f"mount -t tmpfs -o {options} none {home}"
+    if "size" in options:
+        script += f"; head -c 290000 /dev/zero > {home}/full"
+    words = line("run", "--agent", agent.url, "--", "true")
+    variables = environment(XDG_STATE_HOME=str(home))
+    one_warning(finished([*mounting(script), *words], env=variables), why)
+
+
+@needs_root
+@pytest.mark.parametrize(
+    ("variables", "why"),
+    [
+        ({"HOME": "/nonexistent"}, "/nonexistent: Permission denied"),
+        ({"HOME": "/"}, "/.local: Permission denied"),
+        ({"HOME": ""}, "Permission denied"),
+    ],
+)
+def test_an_account_without_a_home(agent: RunAgent, variables: dict[str, str], why: str) -> None:
+    known = {k: v for k, v in environment().items() if k not in ("HOME", "XDG_STATE_HOME")}
+    words = [*as_reading_user(SOMEBODY), *line("run", "--agent", agent.url, "--", "true")]
+    one_warning(finished(words, env={**known, **variables}), why)
 
 
 @pytest.mark.parametrize("interrupted", [False, True])

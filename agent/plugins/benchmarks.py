@@ -46,7 +46,7 @@ class Benchmarks:
         extra_info[KEY] = figures_of([evidence])
         return result
 
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+    def pytest_terminal_summary(self, terminalreporter: "pytest.TerminalReporter") -> None:
         if self._without:
             terminalreporter.write_line(
                 f"chainbench: no evidence of {self._without} benchmarks: {self._why_not}"

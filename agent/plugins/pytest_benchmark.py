@@ -1,13 +1,13 @@
 """A plugin for pytest-benchmark (``--chainbench``): evidence of each benchmark in ``extra_info``.
 
 pytest loads it wherever this package is installed. Unless it is asked for, it adds two options and
-does nothing else.
+does nothing else. Annotations are strings: an older pytest may lack some of these names.
 """
 
 import pytest
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def pytest_addoption(parser: "pytest.Parser") -> None:
     group = parser.getgroup("chainbench", "chainbench-agent")
     group.addoption(
         "--chainbench",
@@ -24,7 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("chainbench", "as --chainbench", type="bool", default=False)
 
 
-def pytest_configure(config: pytest.Config) -> None:
+def pytest_configure(config: "pytest.Config") -> None:
     if not (config.getoption("chainbench") or config.getini("chainbench")):
         return
     if not config.pluginmanager.hasplugin("benchmark"):

@@ -167,3 +167,6 @@ def test_asv(agent: RealAgent, tmp_path: Path) -> None:
     assert "sorting.time_sort" in said
     for figure in ("track_system_calls", "track_waiting_for_cpu"):
         assert re.search(rf"sorting\.{figure} +\d", said), said
+    without = tried(f"export HOME=$PWD\n{commands}", tmp_path, "http://127.0.0.1:1")
+    assert re.search(r"sorting\.track_system_calls +n/a", without), without
+    assert re.search(r"sorting\.time_sort +\d", without), without

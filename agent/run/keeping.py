@@ -39,10 +39,11 @@ def keep(document: Mapping[str, Any], options: Options, teller: Teller) -> None:
         teller.say("this is not kept: interrupted")
         return
     short = own[:SHORT]
-    deleted = (
-        f"; {counted(kept.deleted, 'older run')} deleted (runs limits)" if kept.deleted else ""
-    )
-    teller.add("kept", f"{short} (chainbench-agent runs show {short}){deleted}")
+    teller.add("kept", f"{short} (chainbench-agent runs show {short})")
+    if kept.deleted:
+        teller.add(
+            "deleted", f"{counted(kept.deleted, 'older run')} (chainbench-agent runs limits)"
+        )
 
 
 def _keep_in(path: Path, document: Mapping[str, Any], teller: Teller) -> "tuple[Kept, str]":

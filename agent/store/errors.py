@@ -33,7 +33,8 @@ def explained(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-            raise Damaged(f"{path} is damaged, or no database: {error}") from error
+            cure = "move it away to begin a new one; runs export saves what can still be read"
+            raise Damaged(f"{path} is damaged, or no database ({error}): {cure}") from error
         raise StoreError(f"{path}: {_WHY.get(code, str(error))}") from error
     except OSError as error:
         raise StoreError(f"{error.filename or path}: {error.strerror or error}") from error

@@ -95,6 +95,7 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
 def configure(connection: sqlite3.Connection) -> None:
     """Set what a file does not remember. Raises sqlite3.Error."""
     connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA trusted_schema = OFF")  # the file may come from somebody else
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute(f"PRAGMA journal_size_limit = {LARGEST_LOG}")
 

@@ -28,7 +28,8 @@ from agent.run.options import Options
 from agent.run.telling import Teller
 from agent.store import errors
 from agent.store.documents import runs_of
-from agent.store.opening import open_to_read
+from agent.store.opening import open_store, open_to_read
+from agent.store.retention import Limits
 from agent.store.run import KeptRun
 from agent.store.selection import Selection
 
@@ -152,6 +153,16 @@ def test_a_report_in_a_file_says_it_there(run: Run, tmp_path: Path, path: Path) 
     done = run("--output", report)
     assert done.stderr == ""
     assert KEPT.search(report.read_text().splitlines(keepends=True)[-1]) is not None
+
+
+def test_what_the_limits_deleted_is_said(run: Run, path: Path, home: Path) -> None:
+    keep_in(path, single(), single())
+    with open_store(path) as store:
+        store.set_limits(Limits(runs=2))
+    said = run().stderr.splitlines()[-2:]
+    assert said[0].startswith("kept      ")
+    assert said[1] == "deleted   1 older run (chainbench-agent runs limits)"
+    assert len(kept(path)) == 2
 
 
 def test_a_command_that_cannot_be_run_keeps_nothing(run: Run, path: Path) -> None:

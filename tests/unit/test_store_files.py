@@ -323,6 +323,26 @@ def test_a_store_of_version_1_is_read(path: Path) -> None:
     assert len(ids(path)) == 5
 
 
+def test_every_version_has_a_fixture() -> None:
+    fixtures = {found.name for found in VERSION_1.parent.glob("store-*.sql")}
+    assert fixtures == {f"store-{version}.sql" for version in range(1, schema.SCHEMA + 1)}
+
+
+def test_an_earlier_store_is_brought_up_to_date_by_whoever_may(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    restored(path, VERSION_1.read_text())
+    newest = schema.SCHEMA
+    monkeypatch.setattr(schema, "SCHEMA", newest + 1)
+    monkeypatch.setattr(schema, "STEPS", {newest: "CREATE INDEX runs_by_label ON runs (variant)"})
+    with pytest.raises(StoreError, match="cannot be brought up to date"):
+        opening._opened_read_only(path)
+    with open_to_read(path) as store:
+        assert len(list(store.find(ALL))) == 3
+        assert schema.version_of(store._connection) == newest + 1
+    assert path.with_name(f"runs.db.schema-{newest}").exists()
+
+
 def test_a_migration_makes_a_copy_first_and_is_whole(path: Path) -> None:
     restored(path, VERSION_1.read_text())
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:

@@ -3,7 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 from agent.terminal import output as terminal
 
@@ -14,10 +14,16 @@ class Parser(argparse.ArgumentParser):
     """A parser whose help and complaints survive a stream that cannot take them.
 
     It takes no abbreviations: a next version's option could make one of them ambiguous.
+    ``status_of_mistakes`` is the exit status after a complaint.
     """
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, *, status_of_mistakes: int = 2, **settings: Any) -> None:
         super().__init__(**{"allow_abbrev": False, **settings})
+        self._status_of_mistakes = status_of_mistakes
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(self._status_of_mistakes, f"{self.prog}: error: {message}\n")
 
     def _print_message(self, message: str, file: Any = None) -> None:
         # argparse's own raises OSError before Python 3.12

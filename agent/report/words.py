@@ -10,7 +10,8 @@ from agent.show.brief import sections
 from agent.show.finished import finished
 from agent.show.header import LABELS, covered, label, machine, timing, when
 from agent.show.header import text as known
-from agent.show.series import side_lines
+from agent.show.kept import how_compared
+from agent.show.sides import side_lines
 from agent.show.trust import verdict
 from agent.terminal.style import Style
 from agent.terminal.values import mapping, printable, rows
@@ -39,7 +40,8 @@ def _command(subject: Subject, side: Side) -> str:
 
 def headline(subject: Subject) -> str:
     """Return the result of a comparison in one sentence; nothing where nothing was compared."""
-    lines = compared.sentence(subject.plan, subject.comparison, PLAIN)
+    how = mapping(subject.document.get("compared"))
+    lines = compared.sentence(subject.plan, subject.comparison, PLAIN, how)
     said = next(iter(lines), "")
     return f"{said[:1].upper()}{said[1:]}." if said else ""
 
@@ -81,7 +83,8 @@ def _verdict(evidence: Mapping[str, Any]) -> str:
 
 def about(subject: Subject) -> list[tuple[str, str]]:
     """Return the gain, and on what the result depends."""
-    return compared.about(subject.plan, subject.comparison)
+    how = mapping(subject.document.get("compared"))
+    return [*compared.about(subject.plan, subject.comparison, how), *how_compared(subject.document)]
 
 
 def provenance(subject: Subject) -> list[tuple[str, str]]:

@@ -43,24 +43,25 @@ def cause(comparison: Mapping[str, Any]) -> str:
     if not found or middle is None:
         return ""
     difference, name = ms(abs(middle)), found.get("name")
-    part = _part(found.get("part"))
+    where = part(found.get("part"))
     explained = f"{ms(found.get('part_ms'))} of {difference}"
     if isinstance(name, str):
         words = WORDS.get(name, (printable(name, LONGEST),) * 2)[middle < 0]
         figures = "".join(f"; {_figure(row)}" for row in rows(found.get("figures")))
-        return f": {explained} by {words} ({part}{figures})"
+        return f": {explained} by {words} ({where}{figures})"
     why = found.get("why_none")
     if why == "too small":
         detectable = ms(found.get("detectable_ms"))
         return f"; no cause found: {difference} is less than twice {detectable}, the detectable"
     if why == "no cause fits":
-        return f"; no cause found: {explained} {part}, and no known cause fits"
+        return f"; no cause found: {explained} {where}, and no known cause fits"
     if why == "no large part":
         return f"; no cause found: no part of the wall time is half of {difference}"
-    return "; no cause found: too few pairs have a budget of wall time"
+    return "; no cause found: too few runs have a budget of wall time"
 
 
-def _part(name: object) -> str:
+def part(name: object) -> str:
+    """Return a part of the wall time in words."""
     told = printable(name, LONGEST)
     if told.startswith("blocked: "):
         return f"blocked in {told.removeprefix('blocked: ')}"

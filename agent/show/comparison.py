@@ -1,56 +1,100 @@
-"""How two commands compare, as text: the result in a sentence, the gain, and what differs."""
+"""How two commands compare, as text: the result in a sentence, the gain, and what it rests on."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
-from agent.show.amounts import amount, p, percent, plain
+from agent.show.amounts import p, percent, plain
 from agent.show.cause import cause
-from agent.show.layout import titled
-from agent.terminal.charts import grid
+from agent.show.differences import COMPARED, DECIDED
 from agent.terminal.style import Style
 from agent.terminal.values import ABSENT, count, counted, mapping, number, printable
-from agent.terminal.values import rows as objects
-from agent.terminal.width import cells, left
 
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 FEWEST = 6
 """Runs, or pairs, that a 95 % interval takes."""
-SHOWN_FIGURES = 8
-LONGEST_FIGURE = 24
-COMPARED = ("baseline", "optimized")
-DECIDED = ("smaller", "larger")
-TOLD = (*DECIDED, "too small", "too few")
-"""Outcomes with a sign of their own; any other is that no difference was found."""
-UNDECIDED = "~: no difference found; one of the size next to it would probably have been"
-TOO_SMALL = "( ): a difference that does not matter (--min-effect)"
-TOO_FEW = "?: too few pairs to tell for so many figures"
-NONE = "none: in no run; 0: in some, but in no more than half of them"
-BY_PAIRS = "difference: estimated within pairs (Hodges–Lehmann), not between medians"
+LONGEST_REASON = 80
+NOT_VARIED = "layout of memory and environment were not varied"
+ORDERS = {
+    "interleaved": "the two sides in turn",
+    "sequential": "one side after the other",
+    "mixed": "partly in turn",
+}
 
 
-def sentence(plan: Mapping[str, Any], comparison: Mapping[str, Any], style: Style) -> list[str]:
+def is_of_groups(comparison: Mapping[str, Any]) -> bool:
+    """Whether the runs were compared as two groups; files of earlier versions have pairs only."""
+    return comparison.get("method") == "groups"
+
+
+def is_of_equals(compared: Mapping[str, Any]) -> bool:
+    """Whether two halves of one group were compared, of which any difference is noise."""
+    return bool(mapping(compared.get("aa")))
+
+
+def sentence(
+    plan: Mapping[str, Any],
+    comparison: Mapping[str, Any],
+    style: Style,
+    compared: Mapping[str, Any] = NOTHING,
+) -> list[str]:
     """Return the result, or nothing where nothing was compared."""
-    if not comparison:
-        return []
+    return [result(plan, comparison, style, compared), ""] if comparison else []
+
+
+def result(
+    plan: Mapping[str, Any],
+    comparison: Mapping[str, Any],
+    style: Style,
+    compared: Mapping[str, Any],
+) -> str:
+    """Return how the sides compare, in a sentence."""
+    if is_of_equals(compared) and comparison.get("outcome") in DECIDED:
+        return style.warning(f"a false alarm: the second half takes {_change(comparison)}")
     outcome = comparison.get("outcome")
-    tested = f"{p(comparison.get('p'))} n={count(comparison.get('pairs'))}"
-    changed = _changed(mapping(comparison.get("change_pct")), tested)
+    changed = _change(comparison)
     if outcome == "smaller":
-        said = style.good(f"optimized takes {changed}") + cause(comparison)
-    elif outcome == "larger":
-        said = style.bad(f"optimized takes {changed}") + cause(comparison)
-    elif outcome == "too small":
+        return style.good(f"optimized takes {changed}") + cause(comparison)
+    if outcome == "larger":
+        return style.bad(f"optimized takes {changed}") + cause(comparison)
+    if outcome == "too small":
         least = percent(100 * (number(plan.get("min_effect")) or 0))
-        said = f"no difference that matters (--min-effect {least}): {changed}"
-    elif outcome == "undecided":
+        return f"no difference that matters (--min-effect {least}): {changed}"
+    if outcome == "undecided":
         detectable = percent(comparison.get("detectable_pct"))
-        said = f"~ no difference found ({tested}); one of {detectable} would probably have been"
-    else:
-        pairs = counted(comparison.get("pairs"), "pair")
-        said = f"no decision: {pairs}, and a 95 % interval takes {FEWEST}"
-    return [said, ""]
+        found = f"~ no difference found ({_tested(comparison)})"
+        return f"{found}; one of {detectable} would probably have been"
+    if outcome == "drift":
+        return f"no decision: a drift over time may be all of the difference: {changed}"
+    if is_of_groups(comparison):
+        return f"no decision: {_both_sizes(comparison)}, and a 95 % interval takes {FEWEST} of each"
+    pairs = counted(comparison.get("pairs"), "pair")
+    return f"no decision: {pairs}, and a 95 % interval takes {FEWEST}"
 
 
-def _changed(change: Mapping[str, Any], tested: str) -> str:
+def size_of(comparison: Mapping[str, Any]) -> str:
+    """Return the number of pairs, or of the runs of both groups: ``10``, ``10+12``."""
+    if not is_of_groups(comparison):
+        return count(comparison.get("pairs"))
+    return "+".join(count(size) for size in _sizes(comparison))
+
+
+def _both_sizes(comparison: Mapping[str, Any]) -> str:
+    before, after = _sizes(comparison)
+    return f"{count(before)} and {counted(after, 'run')}"
+
+
+def _sizes(comparison: Mapping[str, Any]) -> Sequence[object]:
+    runs = mapping(comparison.get("runs"))
+    return [runs.get(side) for side in COMPARED]
+
+
+def _tested(comparison: Mapping[str, Any]) -> str:
+    return f"{p(comparison.get('p'))} n={size_of(comparison)}"
+
+
+def _change(comparison: Mapping[str, Any]) -> str:
+    change = mapping(comparison.get("change_pct"))
     middle = number(change.get("middle"))
     bounds = [number(change.get(name)) for name in ("low", "high")]
     if middle is None or None in bounds:
@@ -59,32 +103,42 @@ def _changed(change: Mapping[str, Any], tested: str) -> str:
     sign = -1 if middle < 0 else 1
     low, high = sorted(sign * bound for bound in bounds if bound is not None)
     interval = f"95 % interval {plain(low)} – {percent(high)}"
-    return f"{percent(abs(middle))} {word} time ({interval}, {tested})"
+    return f"{percent(abs(middle))} {word} time ({interval}, {_tested(comparison)})"
 
 
-def about(plan: Mapping[str, Any], comparison: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the gain, and on what the result depends."""
+def about(
+    plan: Mapping[str, Any],
+    comparison: Mapping[str, Any],
+    compared: Mapping[str, Any] = NOTHING,
+) -> list[tuple[str, str]]:
+    """Return whether anything is decided, the gain, and on what the result depends."""
     if not comparison:
         return []
-    pairs = counted(comparison.get("pairs"), "pair")
-    order = f"{count(comparison.get('baseline_first'))} of {pairs}"
-    seed = f"--seed {printable(plan.get('seed'), 20)}"
     return [
+        ("result", "" if is_of_equals(compared) else _conclusive(comparison)),
         ("gain", _gain(mapping(comparison.get("gain_pct")))),
-        ("", _two_percentages(comparison.get("outcome"))),
-        (
-            "order",
-            f"at random, baseline first in {order} ({seed});"
-            " layout of memory and environment were not varied",
-        ),
+        ("", _two_percentages(comparison)),
+        ("order", _order(plan, comparison, compared)),
+        ("over time", _drift(mapping(comparison.get("drift")))),
     ]
 
 
-def _two_percentages(outcome: object) -> str:
-    """Return why the gain is not the change that the first sentence tells, if that tells one."""
-    if outcome not in (*DECIDED, "too small"):
+def _conclusive(comparison: Mapping[str, Any]) -> str:
+    """Return whether the comparison decides anything; nothing for files of earlier versions."""
+    if comparison.get("conclusive") is True:
+        return "conclusive"
+    reasons = comparison.get("inconclusive_because")
+    if not isinstance(reasons, list):
         return ""
-    return "that is between two medians; the change above is by the ratios within pairs"
+    return f"inconclusive: {', '.join(printable(one, LONGEST_REASON) for one in reasons)}"
+
+
+def _two_percentages(comparison: Mapping[str, Any]) -> str:
+    """Return why the gain is not the change that the first sentence tells, if that tells one."""
+    if comparison.get("outcome") not in (*DECIDED, "too small", "drift"):
+        return ""
+    ratios = "of each run to each of the other side" if is_of_groups(comparison) else "within pairs"
+    return f"that is between two medians; the change above is by the ratios {ratios}"
 
 
 def _gain(gain: Mapping[str, Any]) -> str:
@@ -95,110 +149,25 @@ def _gain(gain: Mapping[str, Any]) -> str:
     return f"{told}, 95 % interval {' – '.join(map(plain, bounds))} %"
 
 
-def differences(
-    comparison: Mapping[str, Any], columns: int, style: Style, whole: bool
-) -> list[str]:
-    """Return the figures that differ, and of the others the largest, or all."""
-    listed = objects(comparison.get("figures"))
-    differing = [row for row in listed if row.get("outcome") in DECIDED]
-    alike = [row for row in listed if row.get("outcome") not in DECIDED]
-    room = len(alike) if whole else max(SHOWN_FIGURES - len(differing), 0)
-    shown = [*differing, *alike[:room]]
-    if not shown:
-        return []
-    found = [_difference(row) for row in shown]
-    notes = max(cells(note) for *_, note in found)
-    lines: list[tuple[str, ...]] = [
-        (kind(shown), "baseline", "optimized", "difference", ""),
-        *((*row, left(note, notes)) for *row, note in found),
-    ]
-    rest = comparison.get("not_tested")
-    unknown = sum(row.get("outcome") == "too few" for row in alike[room:])
-    said = [
-        BY_PAIRS,
-        *_legend(shown),
-        further(unknown, "with too few pairs"),
-        further(len(alike[room:]) - unknown, "without a difference"),
-        further(len(rest) if isinstance(rest, list) else 0, "not tested"),
-    ]
-    body = [*grid(lines, columns), *filter(None, said)]
-    return ["", *titled("Difference per run, medians", body, style)]
+def _order(
+    plan: Mapping[str, Any], comparison: Mapping[str, Any], compared: Mapping[str, Any]
+) -> str:
+    if is_of_groups(comparison):
+        order = ORDERS.get(str(comparison.get("order")), "not known")
+        why = printable(compared.get("why_no_pairs") or "", LONGEST_REASON)
+        return f"{order}; no pairs, since {why}" if why else order
+    pairs = counted(comparison.get("pairs"), "pair")
+    told = f"at random, baseline first in {count(comparison.get('baseline_first'))} of {pairs}"
+    if not compared:  # which has another seed, and its notes
+        told += f" (--seed {printable(plan.get('seed'), 20)}); {NOT_VARIED}"
+    return told
 
 
-def _legend(shown: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return what the signs mean that are in the table."""
-    outcomes = [row.get("outcome") for row in shown]
-    zeros = any(_is_0(row, name) and _occurs(row, name) for row in shown for name in COMPARED)
-    return [
-        NONE if zeros else "",
-        TOO_SMALL if "too small" in outcomes else "",
-        _too_few([row for row in shown if row.get("outcome") == "too few"]),
-        UNDECIDED if any(one not in TOLD for one in outcomes) else "",
-    ]
-
-
-def _too_few(figures: Sequence[Mapping[str, Any]]) -> str:
-    needed = [pairs for row in figures if (pairs := number(row.get("pairs_needed"))) is not None]
-    if not figures:
+def _drift(drift: Mapping[str, Any]) -> str:
+    if drift.get("is_certain") is not True:
         return ""
-    return f"{TOO_FEW}: it takes at least {count(max(needed))}" if needed else TOO_FEW
-
-
-def kind(figures: Sequence[Mapping[str, Any]]) -> str:
-    """Return what the figures are: those of wall time, and percentiles, are no sums over tasks."""
-    kinds = {figure.get("kind") for figure in figures}
-    of_wall_time = any(str(figure.get("name")).startswith("wall: ") for figure in figures)
-    said = ["wall"] if of_wall_time else []
-    said += ["sums", "percentiles"] if "percentile" in kinds else ["sums over tasks"]
-    return ", ".join(said)
-
-
-def further(figures: int, what: str) -> str:
-    """Return how many figures are not shown, and why."""
-    return f"{counted(figures, 'further figure')} {what}" if figures > 0 else ""
-
-
-def _difference(row: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
-    """Return name, medians, difference, and how certain it is; each of them is short."""
-    note = f"n={count(row.get('pairs'))}"
-    if row.get("outcome") != "too few":
-        note = f"{p(row.get('adjusted_p'))} {note}"
-    before, after = (_occurring(row, name) for name in COMPARED)
-    return printable(row.get("name"), LONGEST_FIGURE), before, after, _told(row), note
-
-
-def _told(row: Mapping[str, Any]) -> str:
-    outcome, unit = row.get("outcome"), row.get("unit")
-    seen = _signed(mapping(row.get("difference")).get("middle"), unit)
-    if outcome in DECIDED:
-        return seen
-    if outcome == "too small":
-        return f"({seen})"
-    if outcome == "too few":
-        return f"? {seen}"
-    known = number(row.get("detectable")) is not None
-    return f"~ {amount(row.get('detectable'), unit)}" if known else "~"
-
-
-def _signed(value: object, unit: object) -> str:
-    known = number(value)
-    if known is None:
-        return ABSENT
-    return f"{'+' if known > 0 else '-' if known < 0 else ''}{amount(abs(known), unit)}"
-
-
-def _occurring(row: Mapping[str, Any], name: str) -> str:
-    """Return the median of one side: no number if there is nothing of it in any run."""
-    return "none" if _occurs(row, name) == 0 else amount(row.get(name), row.get("unit"))
-
-
-def _is_0(row: Mapping[str, Any], name: str) -> bool:
-    return number(row.get(name)) == 0
-
-
-def _occurs(row: Mapping[str, Any], name: str) -> float | None:
-    """Return in how many runs of one side there is something of it."""
-    occurs = row.get("occurs_in")
-    if not isinstance(occurs, list) or len(occurs) != len(COMPARED):
-        return None
-    return number(occurs[COMPARED.index(name)])
+    by = number(mapping(drift.get("pct_per_run")).get("middle"))
+    if by is None:
+        return ""
+    word = "longer" if by > 0 else "shorter"
+    return f"drift: each run took {percent(abs(by))} {word} than the one before it, of either side"

@@ -53,3 +53,9 @@ def anchors(page: Path) -> set[str]:
     """Return the anchors that code hosts generate for a page's headings."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def snippets(page: Path, language: str) -> list[str]:
+    """Return the blocks of code of a page that are marked as being in a language."""
+    fence = rf"^```{language}\n(.*?)^```"
+    return re.findall(fence, page.read_text(), re.DOTALL | re.MULTILINE)

@@ -127,7 +127,10 @@ def test_a_bad_number_is_reported(
     ("arguments", "told"),
     [
         (["sho", "x"], "there is no command 'sho' (did you mean show?); the commands are serve"),
-        (["sho", "x"], "the commands are serve, run, record, runs, demo, show, overhead\n"),
+        (
+            ["sho", "x"],
+            "are serve, run, record, runs, compare, demo, show, overhead\n",
+        ),
         (["server"], "did you mean serve?"),
         (["zzz"], "there is no command 'zzz'; the commands are"),
         (["help", "sho"], "did you mean show?"),

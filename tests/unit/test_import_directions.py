@@ -82,11 +82,12 @@ MAY_IMPORT = {
     "comparison": {"aggregate", "statistics", "store", "terminal"},
     # draws pictures; only what writes a report imports it, at the end
     "report": {"aggregate", "comparison", "show", "terminal"},
+    "compare": {"client", "comparison", "report", "show", "store", "terminal"},
     "run": {"client", "comparison", "report", "show", "statistics", "store", "terminal"},
     "runs": {"show", "store", "terminal"},
     "wiring": {
         *("recording", "streams", "aggregate", "http", "show", "demo", "overhead", "client"),
-        *("terminal", "mock", "run", "runs", "store", "probes"),
+        *("terminal", "mock", "run", "runs", "store", "probes", "compare", "comparison"),
     },
 }
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fakes.pages import BENCHMARKS, DOCS, ROOT, anchors
+from fakes.pages import BENCHMARKS, DOCS, ROOT, anchors, snippets
 from fakes.sample_evidence import evidence
 
 from agent.aggregate.histogram import LatencyHistogram
@@ -73,10 +73,6 @@ def test_prose_is_wrapped(page: Path) -> None:
     assert not too_wide
 
 
-def snippets(page: Path) -> list[str]:
-    return re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
-
-
 @pytest.fixture
 def two_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the saved evidence of two runs, as the guide expects it."""
@@ -93,7 +89,7 @@ def two_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.usefixtures("two_runs")
 def test_the_guide_to_comparing_runs_works(capsys: pytest.CaptureFixture[str]) -> None:
     merged = 0
-    for number, snippet in enumerate(snippets(DOCS / "how-to/comparing-runs.md")):
+    for number, snippet in enumerate(snippets(DOCS / "how-to/comparing-runs.md", "python")):
         file = Path(f"snippet{number}.py")
         file.write_text(snippet)
         merged = runpy.run_path(str(file)).get("both", merged)

@@ -1,0 +1,1 @@
+"""``chainbench-agent compare``: which runs are meant, and what is made of their comparison."""

@@ -1,0 +1,160 @@
+"""``chainbench-agent compare``: compare groups of runs that were kept, and say what differs."""
+
+import contextlib
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from agent.client.http_client import AgentClient
+from agent.compare.decision import decide
+from agent.compare.library import OwnStore
+from agent.compare.of_agent import RunsOfAgent
+from agent.compare.original import Measured, original_evidence
+from agent.compare.selecting import NoRuns, one_group, two_sides
+from agent.comparison.comparable import NotComparable
+from agent.comparison.equals import compare_equals
+from agent.comparison.kept import Asked, compare_groups
+from agent.report.library import cannot_draw
+from agent.show.markdown import markdown
+from agent.show.series import series
+from agent.terminal import output as terminal
+from agent.terminal.files import cannot_write, save
+from agent.terminal.style import Style
+from agent.terminal.values import printable, rows
+from agent.words import Json
+
+FAILED = 1
+FILE_COLUMNS = 80
+TEXT, MARKDOWN, JSON = "text", "markdown", "json"
+
+
+class Request(NamedTuple):
+    """What to compare, what to print of it and where, and what shall fail."""
+
+    arguments: Sequence[str]
+    asked: Asked = Asked()
+    is_aa: bool = False
+    form: str = TEXT
+    everything: bool = False
+    output: Path | None = None
+    html: Path | None = None
+    """A file for a report with pictures, next to what is printed."""
+    fail_if_slower: float | None = None
+    strict: bool = False
+    agent: str | None = None
+    """The URL of an agent whose runs are meant; None: those of this user."""
+
+
+def compare(request: Request) -> int:
+    """Compare runs, print the result, and return an exit status.
+
+    1: nothing could be compared, or the result not written. With ``fail_if_slower`` it is that of
+    `agent.compare.decision`, else 0.
+    """
+    if why := _cannot_report(request):
+        return _fail(why)
+    try:
+        document = _document(request)
+    except NoRuns as error:
+        return _fail(str(error))
+    except NotComparable as error:
+        for reason in error.refusals:
+            _say(f"not compared: {reason.why}\n  {reason.cure}")
+        return FAILED
+    if not (_draw(request.html, document) and _print(request, _as_text(request, document))):
+        return FAILED
+    if request.fail_if_slower is None:
+        return 0
+    decision = decide(document["comparison"], request.fail_if_slower, strict=request.strict)
+    if decision.why:
+        _say(decision.why)
+    return decision.status
+
+
+def _cannot_report(request: Request) -> str | None:
+    """Return what keeps the report from being made, before anything is compared."""
+    if request.html is not None and (why := cannot_draw()):
+        return why
+    for path in filter(None, (request.output, request.html)):
+        if why := cannot_write(path):
+            return f"cannot write {printable(path)}: {why}"
+    return None
+
+
+def _document(request: Request) -> Json:
+    """Return what the comparison found. Raises `NoRuns` or `NotComparable`."""
+    own = RunsOfAgent(AgentClient(request.agent)) if request.agent else OwnStore()
+    with contextlib.closing(own) as library:
+        if request.is_aa:
+            sides = one_group(request.arguments[0], library)
+            document = compare_equals(sides, request.asked)
+        else:
+            document = compare_groups(*two_sides(request.arguments, library), request.asked)
+    texts = [*request.arguments, *request.arguments][:2]
+    document["compared"]["selected"] = dict(zip(("baseline", "optimized"), texts, strict=True))
+    return document
+
+
+def with_original_evidence(document: Json) -> Json:
+    """Return the document, and in it the evidence as the original's readers parse it."""
+    baseline, optimized = (
+        [
+            Measured(row["id"], row["wall_ms"], row["evidence"])
+            for row in rows(document["runs"])
+            if row["side"] == side
+        ]
+        for side in ("baseline", "optimized")
+    )
+    found = original_evidence(baseline, optimized)
+    is_mock = any(row["evidence"].get("mock") is True for row in rows(document["runs"]))
+    return {"evidence": {**found, **({"mock": True} if is_mock else {})}, **document}
+
+
+def _as_text(request: Request, document: Json) -> str:
+    if request.form == JSON:
+        return json.dumps(with_original_evidence(document), indent=1) + "\n"
+    if request.form == MARKDOWN:
+        return markdown(document, whole=request.everything)
+    is_for_screen = request.output is None
+    width = terminal.columns(sys.stdout) if is_for_screen else FILE_COLUMNS
+    color = is_for_screen and terminal.wants_color(sys.stdout)
+    return series(document, width, Style(color), whole=request.everything)
+
+
+def _print(request: Request, text: str) -> bool:
+    """Print the result, or write it to its file; return whether that was possible."""
+    if request.output is None:
+        terminal.write(text)
+        return True
+    return _save(request.output, text)
+
+
+def _draw(path: Path | None, document: Json) -> bool:
+    """Save the report with pictures, if there shall be one; return whether that was possible."""
+    if path is None:
+        return True
+    try:
+        from agent.report.page import page  # only here: it draws with matplotlib
+    except ImportError as error:
+        _say(f"cannot draw {printable(path)}: {error}")
+        return False
+    return _save(path, page(document))
+
+
+def _save(path: Path, text: str) -> bool:
+    if why := save(path, text):
+        _say(f"cannot write {printable(path)}: {why}")
+        return False
+    return True
+
+
+def _fail(why: str) -> int:
+    _say(why)
+    return FAILED
+
+
+def _say(text: str) -> None:
+    said = "\n".join(printable(line, 2000) for line in text.splitlines())
+    terminal.complain(f"chainbench-agent compare: {said}\n")

@@ -1,0 +1,33 @@
+"""The runs that are kept for this user, as ``compare`` looks for them."""
+
+from collections.abc import Mapping, Sequence
+
+from agent.store.opening import open_to_read
+from agent.store.place import default_path
+from agent.store.run import KeptRun
+from agent.store.selection import Selection
+from agent.store.store import Store
+
+
+class OwnStore:
+    """The store of this user. It is opened by the first question: files alone need none."""
+
+    def __init__(self) -> None:
+        self._store: Store | None = None
+
+    def named(self, name: str) -> Sequence[KeptRun]:
+        """Return the run, or the runs of the series, of an id. Raises `StoreError`."""
+        store = self._opened()
+        return store.runs(store.entry(name))
+
+    def selected(self, fields: Mapping[str, str]) -> Sequence[KeptRun]:
+        """Return the runs that have these values. Raises `StoreError`."""
+        return self._opened().select(Selection(fields))
+
+    def close(self) -> None:
+        if self._store is not None:
+            self._store.close()
+
+    def _opened(self) -> Store:
+        self._store = self._store or open_to_read(default_path())
+        return self._store

@@ -1,0 +1,81 @@
+"""The runs that an agent keeps (``serve --data-dir``), as ``compare --agent`` looks for them."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
+from urllib.parse import quote, urlencode
+
+from agent.client.http_client import AgentRefused, AgentUnreachable
+from agent.store.documents import runs_of
+from agent.store.errors import NotFound, StoreError
+from agent.store.run import LABELS, SERVICE, KeptRun
+from agent.terminal.values import mapping, printable, rows
+
+LAST = re.compile(r"last(?:~([0-9]{1,6}))?", re.ASCII)
+FEWEST = 4
+"""Characters of the beginning of an id that may stand for it, as in a store."""
+PAGE = 1000
+FILTERS = (*LABELS, "verdict", "state")
+"""What an agent selects runs by; it knows of no series, since each of its runs is one request."""
+
+
+class Client(Protocol):
+    """As much of `agent.client.http_client.AgentClient` as this needs."""
+
+    def get(self, path: str) -> Mapping[str, Any]:
+        """Return the JSON answer. Raises `AgentRefused` or `AgentUnreachable`."""
+
+
+class RunsOfAgent:
+    """What an agent keeps. All methods raise `StoreError`."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def named(self, name: str) -> Sequence[KeptRun]:
+        """Return the run of an id, or of the beginning of one; ``last`` is the newest."""
+        if found := LAST.fullmatch(name):
+            return [self._run(self._last(int(found[1] or 0)))]
+        if len(name) < FEWEST:
+            raise NotFound(f"it is too short for the beginning of an id ({FEWEST} characters)")
+        ids = [run_id for run_id in self._ids({}) if run_id.startswith(name)]
+        if len(ids) != 1:
+            what = f"of {len(ids)} ids: give more of it" if ids else "of no id that the agent keeps"
+            raise NotFound(f"it is the beginning {what}")
+        return [self._run(ids[0])]
+
+    def selected(self, fields: Mapping[str, str]) -> Sequence[KeptRun]:
+        """Return the runs with these labels, verdict or state, the oldest first."""
+        if unknown := [name for name in fields if name not in FILTERS]:
+            known = ", ".join(FILTERS)
+            raise NotFound(f"an agent does not select runs by {unknown[0]}; it does by {known}")
+        return [self._run(run_id) for run_id in reversed(list(self._ids(fields)))]
+
+    def close(self) -> None:
+        """Do nothing: each request has a connection of its own."""
+
+    def _last(self, back: int) -> str:
+        for place, run_id in enumerate(self._ids({})):
+            if place == back:
+                return run_id
+        raise NotFound("so many are not kept")
+
+    def _ids(self, fields: Mapping[str, str]) -> Iterator[str]:
+        """Yield the ids of runs, the newest first, page by page."""
+        wanted = {**fields, "limit": str(PAGE)}
+        while True:
+            page = self._get(f"/runs?{urlencode(wanted)}")
+            yield from (str(row["run_id"]) for row in rows(page.get("runs")) if "run_id" in row)
+            if not isinstance(page.get("next"), str):
+                return
+            wanted["before"] = page["next"]
+
+    def _run(self, run_id: str) -> KeptRun:
+        [run] = runs_of(self._get(f"/runs/{quote(run_id, safe='')}"), SERVICE)
+        return run
+
+    def _get(self, path: str) -> Mapping[str, Any]:
+        try:
+            return mapping(self._client.get(path))
+        except (AgentRefused, AgentUnreachable) as error:
+            raise StoreError(printable(error, 1000)) from error

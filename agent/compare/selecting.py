@@ -1,0 +1,155 @@
+"""Which runs the arguments of ``compare`` mean: files, ids, or labels that gather runs."""
+
+import itertools
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from agent.show.reading import NotEvidence, evidence_in
+from agent.store.documents import runs_of, same_content
+from agent.store.errors import StoreError
+from agent.store.run import IMPORT, KeptRun
+from agent.store.selection import fields_of, is_selector
+from agent.terminal.values import printable
+
+BASELINE, OPTIMIZED = SIDES = ("baseline", "optimized")
+STANDARD_INPUT = "-"
+LONGEST_QUOTED = 60
+
+
+class NoRuns(Exception):
+    """No runs, or not those that can be meant; the text says what to do."""
+
+
+class Library(Protocol):
+    """Where runs are kept. Both methods raise `StoreError` if nothing is meant."""
+
+    def named(self, name: str) -> Sequence[KeptRun]:
+        """Return the run, or the runs of the series, that an id or its beginning names."""
+
+    def selected(self, fields: Mapping[str, str]) -> Sequence[KeptRun]:
+        """Return the runs that have these values of `agent.store.selection.FIELDS`."""
+
+
+Runs = Sequence[KeptRun]
+
+
+def two_sides(arguments: Sequence[str], library: Library) -> tuple[Runs, Runs]:
+    """Return the runs of baseline and optimized. Raises `NoRuns`.
+
+    One argument alone is a series of ``run --baseline … --optimized …``, which has both.
+    """
+    if len(arguments) == 1:
+        return _both_of(_found(arguments[0], library), arguments[0])
+    before, after = (one_group(text, library) for text in arguments)
+    _check_apart(before, after)
+    return before, after
+
+
+def one_group(text: str, library: Library) -> Runs:
+    """Return the runs that one argument means, of one side. Raises `NoRuns`."""
+    runs = _found(text, library)
+    if {run.side for run in runs} >= set(SIDES):
+        raise NoRuns(_both_in_one(text, runs))
+    if twice := _twice(runs):
+        raise NoRuns(f"{_quoted(text)} has the run {twice.id} twice: name it once")
+    return runs
+
+
+def _both_of(runs: Runs, text: str) -> tuple[Runs, Runs]:
+    before, after = ([run for run in runs if run.side == side] for side in SIDES)
+    if not before or not after:
+        raise NoRuns(
+            f"{_quoted(text)} is no comparison: it has runs of one command. Name the runs to"
+            " compare it with, or compare it with itself: --aa"
+        )
+    return before, after
+
+
+def _both_in_one(text: str, runs: Runs) -> str:
+    series = next((run.series for run in runs if run.series), None)
+    cure = f"series={series[:8]},side=optimized" if series else "scenario=optimized"
+    return (
+        f"{_quoted(text)} has runs of a baseline and of what was compared with it: name it alone,"
+        f" or choose one of the two, as in {cure} (of a file: once it is imported)"
+    )
+
+
+def _twice(runs: Runs) -> KeptRun | None:
+    return next((one for one, other in itertools.combinations(runs, 2) if _same(one, other)), None)
+
+
+def _check_apart(before: Runs, after: Runs) -> None:
+    """Raise `NoRuns` if a run is on both sides: it would be compared with itself."""
+    pairs = itertools.product(before, after)
+    if same := next((one for one, other in pairs if _same(one, other)), None):
+        raise NoRuns(
+            f"the run {same.id} is on both sides: narrow one of them down with a label, or compare"
+            " one group with itself: --aa"
+        )
+
+
+def _same(one: KeptRun, other: KeptRun) -> bool:
+    """Whether two are the same run: an id may be made by whoever read a file."""
+    if one.id == other.id:
+        return True
+    is_like = one.started_at == other.started_at and one.wall_ms == other.wall_ms
+    return is_like and same_content(one, other)
+
+
+def _found(text: str, library: Library) -> Runs:
+    try:
+        if not _is_file(text) and is_selector(text):
+            return _selected(text, library)
+        parts = [text] if _is_file(text) else text.split(",")
+        return [run for part in parts for run in _named(part.strip(), library)]
+    except StoreError as error:
+        raise NoRuns(f"{_quoted(text)}: {error}") from error
+
+
+def _selected(text: str, library: Library) -> Runs:
+    runs = library.selected(fields_of(text))
+    if not runs:
+        raise NoRuns(f"no run has {_quoted(text)}: chainbench-agent runs list shows what is kept")
+    return runs
+
+
+def _named(name: str, library: Library) -> Runs:
+    if not name:
+        raise NoRuns("an empty name means no runs: give an id, a file, or label=value")
+    if name == STANDARD_INPUT or _is_file(name):
+        return _of_file(name)
+    if "/" in name or name.endswith(".json"):
+        raise NoRuns(f"there is no file {_quoted(name)}")
+    return library.named(name)
+
+
+def _is_file(text: str) -> bool:
+    return "\0" not in text and os.path.exists(text)
+
+
+def _of_file(name: str) -> Runs:
+    try:
+        document = evidence_in(_read(name))
+    except OSError as error:
+        raise NoRuns(f"cannot read {_quoted(name)}: {error.strerror or error}") from None
+    except NotEvidence as error:
+        raise NoRuns(f"cannot read evidence from {_quoted(name)}: {error}") from None
+    runs = runs_of(document, IMPORT)
+    if not runs:
+        raise NoRuns(f"{_quoted(name)} has no runs: it is a series that ended before its first")
+    return runs
+
+
+def _read(name: str) -> bytes:
+    if name != STANDARD_INPUT:
+        return Path(name).read_bytes()
+    if sys.stdin is None:
+        raise OSError("standard input is closed")
+    return sys.stdin.buffer.read()
+
+
+def _quoted(text: str) -> str:
+    return printable(text, LONGEST_QUOTED)

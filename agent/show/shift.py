@@ -1,0 +1,85 @@
+"""How far each quantile of the latencies moved between two commands."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from agent.show.amounts import ms
+from agent.show.differences import signed
+from agent.show.layout import titled
+from agent.terminal.charts import grid
+from agent.terminal.style import Style
+from agent.terminal.values import ABSENT, counted, mapping, number, significant
+from agent.terminal.values import rows as objects
+
+TITLES = {"runqlat": "Waits for a CPU", "biolatency": "Block I/O"}
+ONE_BY_ONE = (
+    "each interval by itself: of twenty quantiles without a difference, one is expected here"
+)
+
+
+def shifts(
+    comparison: Mapping[str, Any], columns: int, style: Style, whole: bool
+) -> list[list[str]]:
+    """Return a table for each latency: the quantiles that moved, or all."""
+    return [
+        _shift(title, objects(mapping(comparison.get("shift")).get(name)), columns, style, whole)
+        for name, title in TITLES.items()
+    ]
+
+
+def moved(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the quantiles for which the interval of the difference excludes 0."""
+    return [row for row in rows if excludes_0(mapping(row.get("difference_us")))]
+
+
+def excludes_0(interval: Mapping[str, Any]) -> bool:
+    low, high = number(interval.get("low")), number(interval.get("high"))
+    return low is not None and high is not None and (low > 0 or high < 0)
+
+
+def _shift(
+    title: str, rows: Sequence[Mapping[str, Any]], columns: int, style: Style, whole: bool
+) -> list[str]:
+    if not rows:
+        return []
+    shown = rows if whole else moved(rows)
+    rest = len(rows) - len(shown)
+    body = [
+        *(grid([HEADER, *map(row_of, shown)], columns) if shown else []),
+        *([ONE_BY_ONE] if shown else []),
+        *([f"{counted(rest, 'quantile')} without a difference"] if rest else []),
+    ]
+    return ["", *titled(f"{title}: quantiles, medians over runs", body, style)]
+
+
+HEADER = ("quantile", "baseline", "optimized", "difference", "95 % interval")
+
+
+def row_of(row: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
+    """Return the cells of `HEADER`."""
+    before, after = (_us(row.get(f"{side}_us")) for side in ("baseline", "optimized"))
+    found = mapping(row.get("difference_us"))
+    low, middle, high = (_signed_us(found.get(name)) for name in ("low", "middle", "high"))
+    has_interval = number(found.get("low")) is not None and number(found.get("high")) is not None
+    bounds = f"{low} – {high}" if has_interval else ABSENT
+    return _name(row.get("quantile")), before, after, middle, bounds
+
+
+def _name(quantile: object) -> str:
+    known = number(quantile)
+    return ABSENT if known is None else f"p{_plain(100 * known)}"
+
+
+def _plain(percent: float) -> str:
+    """Return a percentage as percentiles are named: ``50``, ``99.9``, ``99.99``."""
+    return significant(percent) if percent < 10 else f"{percent:.10g}"
+
+
+def _us(value: object) -> str:
+    known = number(value)
+    return ms(None if known is None else known / 1e3)
+
+
+def _signed_us(value: object) -> str:
+    known = number(value)
+    return signed(None if known is None else known / 1e3, "ms")

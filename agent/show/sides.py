@@ -1,0 +1,151 @@
+"""What the runs of one command took, as text."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from agent.show.amounts import amount, between, ms
+from agent.show.comparison import FEWEST
+from agent.show.differences import COMPARED, LONGEST_FIGURE, SHOWN_FIGURES, further, kind
+from agent.show.kept import labels, selected, selected_apart
+from agent.show.layout import titled
+from agent.show.outliers import outliers
+from agent.terminal.charts import grid, histogram
+from agent.terminal.style import Style
+from agent.terminal.values import ABSENT, count, counted, mapping, number, printable
+from agent.terminal.values import rows as objects
+
+LONGEST_COMMAND = 200
+NO_COMMAND = "its command is not known"
+TITLES = {"runqlat": "Waits for a CPU", "biolatency": "Block I/O"}
+
+
+def side_lines(
+    name: str, words: object, side: Mapping[str, Any], document: Mapping[str, Any]
+) -> list[tuple[str, str]]:
+    """Return label and text of one side: its command, its runs, what they took."""
+    wall, plan = mapping(side.get("wall_ms")), mapping(document.get("series"))
+    label = name if name in COMPARED else "command"
+    listed = words if isinstance(words, list) else []
+    command = printable(" ".join(shlex.quote(str(word)) for word in listed), LONGEST_COMMAND)
+    if not side:
+        return [(label, command), ("runs", "none is complete")]
+    return [
+        (label, command or selected(name, document) or NO_COMMAND),
+        ("chosen by", selected_apart(name, document) if command else ""),
+        ("labels", labels(name, document)),
+        ("runs", runs_of(side, plan)),
+        ("time", time_of(side)),
+        ("", _mean(wall)),
+        ("", _cpu(side)),
+        ("values", _values(name, objects(document.get("runs")))),
+        *outliers(wall),
+        ("drift", _drift(mapping(wall.get("drift")))),
+        ("evidence", evidence_of(side)),
+    ]
+
+
+def runs_of(side: Mapping[str, Any], plan: Mapping[str, Any]) -> str:
+    """Return how many runs count, and of what kind they are."""
+    told = [count(side.get("runs"))]
+    if number(plan.get("warmup")):
+        told.append(f"after {count(plan.get('warmup'))} to warm up")
+    if number(side.get("failed")):
+        told.append(f"{count(side.get('failed'))} of them failed")
+    return ", ".join(told)
+
+
+def time_of(side: Mapping[str, Any]) -> str:
+    """Return the median of the wall time, and its interval."""
+    found = mapping(mapping(side.get("wall_ms")).get("median"))
+    return f"median {ms(found.get('middle'))}, {_bounds(found, 'ms')}"
+
+
+def _bounds(found: Mapping[str, Any], unit: str) -> str:
+    low, high = found.get("low"), found.get("high")
+    if number(low) is None or number(high) is None:
+        return f"no 95 % interval (it takes {FEWEST} runs)"
+    return f"95 % interval {amount(low, unit)} – {amount(high, unit)}"
+
+
+def _mean(wall: Mapping[str, Any]) -> str:
+    deviation = wall.get("deviation")
+    spread = "" if number(deviation) is None else f" ± {ms(deviation)}"
+    ends = f"{ms(wall.get('lowest'))} – {ms(wall.get('highest'))}"
+    return f"mean {ms(wall.get('mean'))}{spread}, range {ends}"
+
+
+def _cpu(side: Mapping[str, Any]) -> str:
+    user, system = side.get("user_ms_mean"), side.get("system_ms_mean")
+    if number(user) is None and number(system) is None:
+        return ""
+    return f"user {ms(user)}, system {ms(system)} (means)"
+
+
+def _values(name: str, runs: Sequence[Mapping[str, Any]]) -> str:
+    """Return the times one by one where there are too few of them for an interval."""
+    own = [run for run in runs if run.get("side") == name and run.get("counts") is True]
+    if len(own) >= FEWEST:
+        return ""
+    return ", ".join(
+        ms(run.get("wall_ms", mapping(run.get("command")).get("wall_ms"))) for run in own
+    )
+
+
+def _drift(drift: Mapping[str, Any]) -> str:
+    if drift.get("is_certain") is not True:
+        return ""
+    slope = mapping(drift.get("ms_per_run"))
+    word = "more" if (number(slope.get("middle")) or 0) > 0 else "less"
+    by = ms(abs(number(slope.get("middle")) or 0))
+    first = f"the first took {ms(drift.get('first_ms'))}"
+    rest = f"the median of the others is {ms(drift.get('rest_median_ms'))}"
+    return f"each run takes {by} {word} than the one before; {first}, {rest}"
+
+
+def evidence_of(side: Mapping[str, Any]) -> str:
+    """Return how many runs have which verdict."""
+    verdicts = mapping(side.get("verdicts"))
+    return ", ".join(
+        f"none in {counted(runs, 'run')}"
+        if name == "none"
+        else f"{count(runs)} {printable(name, 20)}"
+        for name, runs in verdicts.items()
+    )
+
+
+def figures_of(
+    name: str, side: Mapping[str, Any], columns: int, style: Style, whole: bool
+) -> list[str]:
+    listed = objects(side.get("figures"))
+    if not listed:
+        return []
+    shown = listed if whole else listed[:SHOWN_FIGURES]
+    lines = [(kind(shown), "median", "95 % interval", "range")]
+    for row in shown:
+        unit, median = row.get("unit"), mapping(row.get("median"))
+        has_bounds = number(median.get("low")) is not None
+        lines.append(
+            (
+                printable(row.get("name"), LONGEST_FIGURE),
+                amount(median.get("middle"), unit),
+                between(median.get("low"), median.get("high"), unit) if has_bounds else ABSENT,
+                between(row.get("lowest"), row.get("highest"), unit),
+            )
+        )
+    of = f" of {name}" if name in COMPARED else ""
+    unshown = further(len(listed) - len(shown), "in the file of --json")
+    body = [*grid(lines, columns), *filter(None, [unshown])]
+    return ["", *titled(f"Per run{of}", body, style)]
+
+
+def histograms_of(
+    name: str, side: Mapping[str, Any], columns: int, style: Style
+) -> list[list[str]]:
+    histograms = mapping(side.get("histograms"))
+    of = f", {name}" if name in COMPARED else ""
+    return [
+        ["", *titled(f"{title}: all runs{of}", histogram(objects(histograms[key]), columns), style)]
+        for key, title in TITLES.items()
+        if objects(histograms.get(key))
+    ]

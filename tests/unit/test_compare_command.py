@@ -1,0 +1,327 @@
+"""`compare` as a command: what it prints, what it refuses, how it ends."""
+
+import json
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes.command_line import exit_status
+from fakes.groups import command_document, good_evidence, pairs_document
+from fakes.terminals import on_terminal
+
+from agent.cli import main
+from agent.client.interpreter import own_module
+from agent.store.documents import runs_of, series_of
+from agent.store.opening import open_store
+from agent.store.place import default_path
+from agent.terminal.width import cells
+
+OLD = [100.0, 101.5, 99.2, 100.7, 101.1, 99.6, 100.3, 98.9, 101.8, 100.1]
+NEW = [ms * 0.9 + wobble for ms, wobble in zip(OLD, (0.3, -0.2, 0.1, -0.4, 0.2) * 2, strict=True)]
+
+
+@pytest.fixture(autouse=True)
+def state_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep the tests out of the user's own store."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return tmp_path / "state"
+
+
+def saved(folder: Path, name: str, document: Any) -> str:
+    path = folder / name
+    path.write_text(json.dumps(document))
+    return str(path)
+
+
+@pytest.fixture
+def faster(tmp_path: Path) -> str:
+    return saved(tmp_path, "faster.json", pairs_document(OLD, NEW))
+
+
+@pytest.fixture
+def slower(tmp_path: Path) -> str:
+    return saved(tmp_path, "slower.json", pairs_document(NEW, OLD))
+
+
+@pytest.fixture
+def equal(tmp_path: Path) -> str:
+    return saved(tmp_path, "equal.json", pairs_document(OLD, [*OLD[1:], OLD[0]]))
+
+
+def keep(document: Any) -> str:
+    """Keep a document as `run` does; return the id of the series."""
+    series = series_of(document)
+    with open_store(default_path()) as store:
+        store.keep(runs_of(document, "run"), series)
+    assert series is not None
+    return series.id
+
+
+def ended(arguments: Sequence[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    status = main(["compare", *arguments])
+    said = capsys.readouterr()
+    return status, said.out, said.err
+
+
+def test_a_series_says_who_is_faster(faster: str, capsys: pytest.CaptureFixture[str]) -> None:
+    status, printed, said = ended([faster], capsys)
+    assert (status, said) == (0, "")
+    assert printed.startswith("optimized takes 10")
+    assert "% less time (95 % interval" in printed.splitlines()[0]
+    assert "result    conclusive" in printed
+    assert max(map(cells, printed.splitlines())) <= 80
+
+
+def test_kept_series_are_compared_as_groups(capsys: pytest.CaptureFixture[str]) -> None:
+    before = keep(command_document(OLD))
+    after = keep(command_document(NEW, second=600))
+    status, printed, _ = ended([before[:8], after[:8]], capsys)
+    assert status == 0
+    assert "n=10+10)" in printed.splitlines()[0] + printed.splitlines()[1]
+    assert "one side after the other; no pairs" in " ".join(printed.split())
+
+
+def test_labels_gather_runs_of_several_series(capsys: pytest.CaptureFixture[str]) -> None:
+    def labels(commit: str) -> dict[str, Any]:
+        whole = good_evidence()["labels"]
+        return {"labels": {**whole, "commit": commit}}
+
+    keep(command_document(OLD[:5], **labels("abc")))
+    keep(command_document(OLD[5:], second=10, **labels("abc")))
+    keep(command_document(NEW, second=20, **labels("def")))
+    status, printed, _ = ended(["commit=abc,variant=numpy", "commit=def"], capsys)
+    assert status == 0
+    assert "n=10+10)" in " ".join(printed.split())
+    assert "labels    " in printed
+
+
+def test_the_newest_is_called_last(capsys: pytest.CaptureFixture[str]) -> None:
+    keep(pairs_document(OLD, NEW))
+    assert ended(["last"], capsys)[1].startswith("optimized takes 10")
+
+
+def test_equals_have_a_floor(capsys: pytest.CaptureFixture[str]) -> None:
+    keep(command_document(OLD * 2))
+    status, printed, _ = ended(["--aa", "last"], capsys)
+    assert status == 0
+    assert printed.startswith("A/A: one group of runs, split at random (--seed 1)")
+    assert "19 of 20 random splits of these runs differ by less than" in " ".join(printed.split())
+    assert ended(["--aa", "last"], capsys)[1] == printed, "the seed decides"
+
+
+def test_json_holds_everything(faster: str, capsys: pytest.CaptureFixture[str]) -> None:
+    _, printed, _ = ended([faster, "--json"], capsys)
+    document = json.loads(printed)
+    assert document["comparison"]["outcome"] == "smaller"
+    assert len(document["runs"]) == 20
+    assert document["compared"]["selected"] == {"baseline": faster, "optimized": faster}
+    evidence = document["evidence"]
+    assert evidence["available"] is True
+    bars = [evidence["runqlat"][f"{side}_hist"] for side in ("baseline", "optimized")]
+    assert [row["bucket_us"] for row in bars[0]] == [row["bucket_us"] for row in bars[1]]
+
+
+def test_json_is_read_again(
+    faster: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, first, _ = ended([faster, "--json"], capsys)
+    again = saved(tmp_path, "again.json", json.loads(first))
+    assert main(["show", again]) == 0
+    assert capsys.readouterr().out.startswith("optimized takes 10")
+    _, second, _ = ended([again, "--json"], capsys)
+    assert json.loads(second)["comparison"] == json.loads(first)["comparison"]
+
+
+def test_markdown_for_a_pull_request(
+    faster: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "comment.md"
+    status, printed, said = ended([faster, "--markdown", "--output", str(file)], capsys)
+    assert (status, printed, said) == (0, "", "")
+    assert file.read_text().startswith("**optimized takes 10")
+    assert "| command | `./baseline` | `./optimized` |" in file.read_text()
+
+
+def test_a_file_has_80_columns_and_no_color(
+    faster: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    file = tmp_path / "report.txt"
+    assert ended([faster, "--output", str(file)], capsys) == (0, "", "")
+    assert max(map(cells, file.read_text().splitlines())) <= 80
+    assert "\x1b" not in file.read_text()
+
+
+@pytest.mark.parametrize(
+    ("which", "options", "status", "said"),
+    [
+        ("slower", ["--fail-if-slower", "3%"], 2, "slower by more than 3 % beyond doubt"),
+        ("slower", ["--fail-if-slower", "50%"], 0, ""),
+        ("slower", ["--fail-if-slower", "11%"], 0, "inconclusive, which passes without --strict"),
+        ("slower", ["--fail-if-slower", "11%", "--strict"], 3, "inconclusive: it may be slower"),
+        ("faster", ["--fail-if-slower", "3%", "--strict"], 0, ""),
+        ("slower", [], 0, ""),
+    ],
+)
+def test_the_exit_status_is_for_ci(
+    which: str,
+    options: Sequence[str],
+    status: int,
+    said: str,
+    request: pytest.FixtureRequest,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found, printed, complaint = ended([request.getfixturevalue(which), *options], capsys)
+    assert found == status
+    assert printed.startswith("optimized takes")
+    assert said in " ".join(complaint.split())
+    assert bool(said) == bool(complaint)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "there is nothing to compare: compare BASELINE OPTIMIZED"),
+        (["a", "b", "c"], "there are 3 groups, and two are compared"),
+        (["--aa", "a", "b"], "--aa takes one group"),
+        (["a", "b", "--strict"], "--strict needs --fail-if-slower"),
+        (["a", "b", "--across", "kernels"], "there is no 'kernels' (did you mean kernel?)"),
+        (["a", "b", "--fail-if-slower", "x"], "must be a percentage"),
+        (["a", "b", "--json", "--markdown"], "not allowed with"),
+        (["a", "b", "--jsn"], "did you mean --json?"),
+    ],
+)
+def test_mistakes_end_with_1_since_2_is_slower(
+    arguments: Sequence[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_status(["compare", *arguments]) == 1
+    assert said in capsys.readouterr().err
+
+
+def test_what_is_not_there_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, printed, said = ended(["abcdef", "fedcba"], capsys)
+    assert (status, printed) == (1, "")
+    assert said.startswith("chainbench-agent compare: abcdef: no runs are kept in ")
+    keep(command_document(OLD))
+    assert "abcdef is the beginning of no id" in ended(["abcdef", "last"], capsys)[2]
+    assert "is on both sides" in ended(["last", "last"], capsys)[2]
+    assert "--aa" in ended(["last"], capsys)[2]
+
+
+def test_a_refusal_has_its_cure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    older = {"kernel": "5.15.0"}
+    before = saved(tmp_path, "before.json", command_document(OLD, manifest=older))
+    after = saved(tmp_path, "after.json", command_document(NEW, second=60))
+    status, printed, said = ended([before, after], capsys)
+    assert (status, printed) == (1, "")
+    assert "not compared: the runs were measured on different kernels" in " ".join(said.split())
+    assert "--across kernel" in said
+    _, printed, _ = ended([before, after, "--across", "kernel", "--force"], capsys)
+    assert "across    kernel" in printed
+    _, printed, _ = ended([before, after, "--force"], capsys)
+    assert printed.startswith("forced, although the runs were measured on different kernels")
+
+
+def test_equals_find_nothing(equal: str, capsys: pytest.CaptureFixture[str]) -> None:
+    _, printed, _ = ended([equal], capsys)
+    assert printed.startswith("~ no difference found (p=")
+    assert "would probably have been" in " ".join(printed.split())
+    assert "inconclusive: noise" in printed
+    assert "blocked: futex" not in printed
+    assert "blocked: futex" in ended([equal, "--all"], capsys)[1]
+
+
+def test_single_runs_decide_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = [
+        saved(tmp_path, f"{name}.json", good_evidence(run_id=f"run-{name}", started_at=started))
+        for name, started in (("a", "2026-03-01T10:00:00Z"), ("b", "2026-03-01T11:00:00Z"))
+    ]
+    measured = {"measured_from": "2026-03-01T10:00:00Z", "measured_to": "2026-03-01T10:00:01Z"}
+    for name in names:
+        document = json.loads(Path(name).read_text()) | measured
+        Path(name).write_text(json.dumps(document))
+    status, printed, _ = ended(names, capsys)
+    assert status == 0
+    assert printed.startswith("no decision: 1 and 1 run, and a 95 % interval takes 6 of each")
+    assert "timed by  for how long was measured" in printed
+
+
+def test_pictures_need_a_library_that_is_named_before_anything_is_compared(
+    faster: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.compare.command.cannot_draw", lambda: "pip install what is missing")
+    file = tmp_path / "report.html"
+    status, printed, said = ended([faster, "--html", str(file)], capsys)
+    assert (status, printed) == (1, "")
+    assert said == "chainbench-agent compare: pip install what is missing\n"
+    assert not file.exists()
+
+
+@pytest.mark.thorough
+def test_pictures_are_saved_next_to_the_report(
+    faster: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "report.html"
+    status, printed, said = ended([faster, "--html", str(file)], capsys)
+    assert (status, said) == (0, "")
+    assert printed.startswith("optimized takes 10")
+    assert "ptimized takes 10" in file.read_text()
+
+
+# --- real processes and terminals
+
+
+def command(*arguments: str) -> list[str]:
+    return list(own_module("agent", "compare", *arguments).command)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("columns", [40, 60, 80, 200])
+def test_nothing_wraps_on_a_terminal(faster: str, columns: int, state_home: Path) -> None:
+    variables = {**os.environ, "TERM": "xterm", "LC_ALL": "C.UTF-8"}
+    variables.pop("NO_COLOR", None)
+    with on_terminal(command(faster), variables, columns) as terminal:
+        text = terminal.to_the_end()
+        assert terminal.process.returncode == 0
+    assert max(map(cells, text.splitlines())) <= columns
+    assert "\x1b[32m" in text
+
+
+@pytest.mark.thorough
+def test_a_pipe_that_is_closed_ends_it_quietly(faster: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(command(faster), stdout=writer, stderr=subprocess.PIPE, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.thorough
+def test_a_full_disk_is_an_error(faster: str) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(command(faster), stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 1
+    assert b"cannot write the output: No space left on device" in done.stderr
+    to_file = subprocess.run(
+        command(faster, "--output", "/dev/full", "--fail-if-slower", "3%"),
+        capture_output=True,
+        check=False,
+    )
+    assert to_file.returncode == 1
+    assert b"cannot write /dev/full: No space left on device" in to_file.stderr
+
+
+def test_hostile_labels_and_commands_are_made_printable(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = {"labels": {"variant": "\x1b[2J\u202e", "machine": "\x07"}}
+    document = pairs_document(OLD, NEW, **labels)
+    for run in document["runs"]:
+        run["command"]["arguments"] = ["./\x1b]0;title\x07", "`x`", "<script>", "|", "@someone"]
+    name = saved(tmp_path, "hostile.json", document)
+    for options in ([], ["--all"], ["--markdown"]):
+        printed = ended([name, *options], capsys)[1]
+        assert all(c.isprintable() or c == "\n" for c in printed)

@@ -1,0 +1,98 @@
+"""Runs that an agent keeps, as `compare --agent` finds them."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import pytest
+from fakes.groups import good_evidence
+
+from agent.client.http_client import AgentRefused, AgentUnreachable
+from agent.compare import of_agent
+from agent.compare.of_agent import RunsOfAgent
+from agent.store.errors import StoreError
+
+
+class Service:
+    """Answers as an agent with --data-dir does; ``ids`` are those of its runs, the newest first."""
+
+    def __init__(self, *ids: str, page: int = 2) -> None:
+        self.ids = ids
+        self.page = page
+        self.asked: list[dict[str, str]] = []
+        self.failure: Exception | None = None
+
+    def get(self, path: str) -> Mapping[str, Any]:
+        if self.failure:
+            raise self.failure
+        where = urlsplit(path)
+        if where.path != "/runs":
+            run_id = unquote(where.path.removeprefix("/runs/"))
+            return good_evidence(run_id=run_id, state="finished")
+        self.asked.append(dict(parse_qsl(where.query, keep_blank_values=True)))
+        begin = int(self.asked[-1].get("before", "0"))
+        shown = self.ids[begin : begin + self.page]
+        more = begin + self.page < len(self.ids)
+        rows = [{"run_id": run_id} for run_id in shown]
+        return {"runs": rows, "next": str(begin + self.page) if more else None}
+
+
+def ids(runs: Any) -> list[str]:
+    return [run.id for run in runs]
+
+
+def test_a_run_is_named_by_the_beginning_of_its_id() -> None:
+    library = RunsOfAgent(Service("aaaa-1111", "bbbb-2222", "bbbb-3333"))
+    assert ids(library.named("aaaa")) == ["aaaa-1111"]
+    assert ids(library.named("bbbb-3")) == ["bbbb-3333"]
+
+
+def test_the_newest_is_last() -> None:
+    library = RunsOfAgent(Service("newest", "second", "oldest"))
+    assert ids(library.named("last")) == ["newest"]
+    assert ids(library.named("last~2")) == ["oldest"]
+
+
+def test_labels_are_asked_for_and_all_pages_read() -> None:
+    service = Service("run-three", "run-two-2", "run-one-1")
+    runs = RunsOfAgent(service).selected({"commit": "a&b=c", "verdict": "complete"})
+    assert ids(runs) == ["run-one-1", "run-two-2", "run-three"]
+    first, second = service.asked
+    assert first == {"commit": "a&b=c", "verdict": "complete", "limit": str(of_agent.PAGE)}
+    assert second == {**first, "before": "2"}
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("bbbb", "it is the beginning of 2 ids: give more of it"),
+        ("cccc", "it is the beginning of no id that the agent keeps"),
+        ("aaa", "too short"),
+        ("last~3", "so many are not kept"),
+    ],
+)
+def test_what_is_not_clear_is_told(name: str, said: str) -> None:
+    library = RunsOfAgent(Service("aaaa-1111", "bbbb-2222", "bbbb-3333"))
+    with pytest.raises(StoreError, match=said):
+        library.named(name)
+
+
+def test_an_agent_knows_of_no_series() -> None:
+    with pytest.raises(StoreError, match="does not select runs by series; it does by scenario"):
+        RunsOfAgent(Service()).selected({"series": "x"})
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        AgentRefused(404, "no_store", "start it with --data-dir"),
+        AgentUnreachable("no answer from http://x: \x1b[31m"),
+    ],
+)
+def test_an_agent_that_does_not_answer_is_told(failure: Exception) -> None:
+    service = Service()
+    service.failure = failure
+    with pytest.raises(StoreError) as error:
+        RunsOfAgent(service).named("last")
+    assert str(error.value).isprintable()
+    assert str(failure)[:10] in str(error.value)

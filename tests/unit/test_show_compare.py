@@ -1,0 +1,228 @@
+"""A comparison of kept runs as text: what differs, and of what does not only how much there is."""
+
+from typing import Any
+
+import pytest
+from fakes.comparisons import compared, groups
+from fakes.series_documents import JSON, figure, interval
+from hypothesis import given, settings
+
+from agent.show.series import series
+from agent.show.text import render
+from agent.terminal.style import Style
+from agent.terminal.width import cells
+
+
+def shown(document: dict[str, Any], width: int = 80, **options: Any) -> str:
+    return series(document, width, Style(), **options)
+
+
+def flat(text: str) -> str:
+    return " ".join(text.split())
+
+
+def test_what_differs_comes_first_and_noise_is_counted() -> None:
+    text = shown(compared())
+    lines = text.splitlines()
+    assert lines[0].startswith("optimized takes 5.9 % less time (95 % interval")
+    assert "parts     -25.00 ms blocked in fsync, +3.000 ms computing" in text
+    assert "result    conclusive" in text
+    listed = [line for line in lines if " p=" in line and "blocked: read" in line]
+    assert listed == []
+    assert "  1 further figure not tested" in text
+    assert "blocked: read" in shown(compared(), whole=True)
+
+
+def test_figures_are_ranked_by_what_they_mean_for_the_wall_time() -> None:
+    text = shown(compared())
+    names = [line.strip().split("  ")[0] for line in text.splitlines() if "p=0.008" in line]
+    assert names.index("wall: blocked") < names.index("blocked: fsync") < names.index("user CPU")
+
+
+def test_both_budgets_are_bars_of_one_scale() -> None:
+    text = shown(compared(), width=100)
+    [computing] = [line for line in text.splitlines() if line.strip().startswith("computing ")]
+    [blocked] = [line for line in text.splitlines() if line.strip().startswith("blocked  ")]
+    before, after = (part.count("█") for part in blocked.split("35.00 ms"))
+    assert before > after > 0
+    assert blocked.rstrip().endswith("-25.00 ms")
+    assert "█" in computing
+    assert computing.rstrip().endswith("~ 1.500 ms")
+
+
+def test_bars_are_left_out_where_there_is_no_room() -> None:
+    text = shown(compared(), width=60)
+    assert max(map(cells, text.splitlines())) <= 60
+    assert "60.00 ms" in text
+
+
+def test_quantiles_that_moved_are_shown() -> None:
+    text = shown(compared())
+    assert "p99.9  100.0 µs   140.0 µs   +40.00 µs  +30.00 µs – +50.00 µs" in text
+    assert "1 quantile without a difference" in text
+    assert "p50 " not in text
+    assert "p50 " in shown(compared(), whole=True)
+
+
+def test_what_appeared_has_no_ratio() -> None:
+    assert "appeared" in shown(compared())
+    assert "blocked: futex 4.000 ms (in 9 of 10)" in shown(compared())
+    assert "appeared" not in shown(compared(appeared=[]))
+
+
+def test_what_appeared_in_few_runs_is_counted() -> None:
+    rare = {"name": "execs", "unit": "count", "occurs_in": [0, 1], "runs": [10, 10], "median": 0}
+    text = shown(compared(appeared=[rare, rare]))
+    assert "2 in no more than half of the runs" in text
+    assert "execs" not in text
+    assert "execs 0 (in 1 of 10)" in shown(compared(appeared=[rare]), whole=True)
+
+
+def test_how_the_runs_were_chosen() -> None:
+    text = shown(compared())
+    assert "chosen by commit=abc" in text
+    assert "labels    commit def or fed" in text
+    assert "left out  2 runs: it failed" in text
+    assert "--seed" not in text
+
+
+def test_what_both_sides_have_in_common_is_said_once() -> None:
+    document = compared()
+    for side, labels in document["compared"]["labels"].items():
+        labels |= {"variant": ["numpy"], "machine": ["box"], "scenario": [side]}
+    kernel = {"baseline": ["6.1"], "optimized": ["6.1"]}
+    document["compared"]["facts"] = {"kernel": kernel}
+    text = flat(shown(document))
+    assert "both variant numpy, machine box, kernel 6.1" in text
+    assert text.count("numpy") == 1
+    assert "scenario" not in text
+    kernel["optimized"] = ["6.18"]
+    assert "kernel" not in shown(document)
+
+
+def test_an_argument_for_both_sides_is_not_repeated() -> None:
+    document = compared()
+    document["compared"]["selected"] = {"baseline": "last", "optimized": "last"}
+    assert "chosen by" not in shown(document)
+    document["series"]["commands"] = {"baseline": []}
+    assert "baseline  last" in shown(document)
+
+
+def test_a_side_without_a_command_is_named_by_its_selector() -> None:
+    document = compared()
+    document["series"]["commands"] = {"baseline": [], "optimized": []}
+    assert "baseline  commit=abc" in shown(document)
+    document["compared"]["selected"] = None
+    assert "baseline  its command is not known" in shown(document)
+
+
+def test_groups_are_not_called_pairs() -> None:
+    text = flat(shown(groups(order="sequential")))
+    assert "n=10+12)" in text
+    assert "order one side after the other; no pairs, since they are not of one series" in text
+    assert "Hodges–Lehmann–Sen" in text
+    assert "the change above is by the ratios of each run to each of the other side" in text
+    assert "pairs" not in text.replace("no pairs", "")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"outcome": "too few", "runs": {"baseline": 3, "optimized": 8}},
+            "no decision: 3 and 8 runs, and a 95 % interval takes 6 of each",
+        ),
+        (
+            {"outcome": "drift", "change_pct": interval(5, 1)},
+            "no decision: a drift over time may be all of the difference: 5 % more time (95 %",
+        ),
+    ],
+)
+def test_what_groups_do_not_decide(changes: dict[str, Any], said: str) -> None:
+    document = groups(conclusive=False, inconclusive_because=["drift"], **changes)
+    assert shown(document).startswith(said[:60])
+    assert said in flat(shown(document))
+    assert "result inconclusive: drift" in flat(shown(document))
+    assert "parts" not in shown(document)
+
+
+def test_too_few_runs_of_groups_are_told() -> None:
+    few = figure("blocked", pairs=None, runs=[6, 7], outcome="too few", runs_needed=8)
+    del few["pairs"]
+    text = shown(groups(figures=[few]), whole=True)
+    assert "?: too few runs to tell for so many figures: it takes at least 8" in text
+    assert "n=6+7" in text
+
+
+def test_a_drift_is_told() -> None:
+    drift = {"is_certain": True, "pct_per_run": interval(0.4, 0.1)}
+    said = "each run took 0.4 % longer than the one before it, of either side"
+    assert said in flat(shown(compared(drift=drift)))
+    assert said not in flat(shown(compared(drift=drift | {"is_certain": False})))
+
+
+def test_what_was_forced_is_marked_first() -> None:
+    document = compared()
+    document["compared"]["refused"] = [{"why": "the runs were measured on different kernels"}]
+    assert shown(document).startswith(
+        "forced, although the runs were measured on different kernels\n"
+    )
+
+
+def test_equals_have_a_floor() -> None:
+    document = groups(outcome="undecided")
+    document["compared"]["aa"] = {
+        "split": "random",
+        "seed": 7,
+        "splits": 200,
+        "conclusive": 8,
+        "floor_pct": 0.8,
+        "detectable_pct": 1.2,
+    }
+    text = flat(shown(document))
+    assert text.startswith("A/A: one group of runs, split at random (--seed 7)")
+    assert "19 of 20 random splits of these runs differ by less than 0.8 %" in text
+    assert "8 of 200 would have been conclusive" in text
+    document["comparison"]["outcome"] = "larger"
+    assert "a false alarm: the second half takes" in shown(document)
+    assert "conclusive" not in shown(document).replace("would have been conclusive", "")
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 120])
+def test_no_line_is_wider_than_the_screen(width: int) -> None:
+    for document in (compared(), groups()):
+        for whole in (False, True):
+            text = shown(document, width=width, whole=whole)
+            assert max(map(cells, text.splitlines())) <= width
+
+
+def test_show_prints_a_saved_comparison() -> None:
+    text = render(compared())
+    assert "Wall time: where it went, medians over runs" in text
+    assert "blocked: read" in text
+
+
+KEYS = (
+    *("method", "order", "drift", "parts", "changed", "appeared", "vanished", "shift", "runs"),
+    *("conclusive", "inconclusive_because", "figures", "cause", "change_pct", "outcome"),
+)
+
+
+@settings(max_examples=20)
+@given(JSON)
+def test_any_file_can_be_shown(value: Any) -> None:
+    for key in KEYS:
+        shown(compared(**{key: value}), whole=True)
+    shown(compared() | {"compared": value})
+    shown(compared() | {"compared": {"selected": value, "aa": value, "left_out": value}})
+
+
+def test_hostile_text_is_made_printable() -> None:
+    document = compared(inconclusive_because=["\x1b[2J"], conclusive=False)
+    document["compared"] |= {
+        "selected": {"baseline": "\x1b]0;x\x07"},
+        "labels": {"baseline": {"\x1b": ["\x07"]}},
+        "notes": ["\x1b"],
+        "refused": [{"why": "\x1b"}],
+    }
+    assert not {"\x1b", "\x07"} & set(shown(document))

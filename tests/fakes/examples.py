@@ -34,7 +34,8 @@ def tried(script: str, folder: Path, agent: str) -> str:
     done = subprocess.run(
         ["bash", "-ec", AGENTS.sub(agent, script)],
         cwd=folder,
-        env={**os.environ, **own},
+        # that these tests may be in a process of pytest-xdist is not for others to know
+        env={k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")} | own,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -336,8 +336,12 @@ def test_ctrl_c_while_the_run_begins_leaves_no_run(agent: RunAgent) -> None:
             os.kill(os.getpid(), signal.SIGINT)
 
     agent.on_request = interrupt
-    with pytest.raises(KeyboardInterrupt):
-        measured(collect(agent.url))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            measured(collect(agent.url))
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert agent.routes == ONE_RUN
 
 

@@ -33,10 +33,12 @@ def folder(tmp_path: Path) -> Path:
 
 
 def pytest_in(folder: Path, *options: str, agent: str = "") -> "subprocess.CompletedProcess[str]":
+    whole = environment(CHAINBENCH_AGENT=agent)
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", *options],
         cwd=folder,
-        env=environment(CHAINBENCH_AGENT=agent),
+        # these tests may be those of a process of pytest-xdist, and benchmarks are disabled there
+        env={name: value for name, value in whole.items() if not name.startswith("PYTEST_")},
         capture_output=True,
         text=True,
         check=False,

@@ -1,18 +1,18 @@
 """One SQLite file of kept runs, open."""
 
 import contextlib
-import re
 import sqlite3
 import time
 import zlib
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from agent.store import errors, retention
+from agent.store import errors, names, retention
 from agent.store.documents import same_content
-from agent.store.errors import Damaged, NotFound, explained
+from agent.store.errors import Damaged, explained
+from agent.store.names import JOINED
+from agent.store.names import Entry as Entry
 from agent.store.retention import Limits
 from agent.store.rows import (
     COLUMNS,
@@ -29,15 +29,7 @@ from agent.store.rows import (
 from agent.store.run import PARTIAL, KeptRun, KeptSeries
 from agent.store.selection import Selection
 
-LAST = re.compile(r"last(?:~([0-9]{1,6}))?", re.ASCII)
-"""The newest entry, or the one so many before it, as git counts (gitrevisions(7))."""
-FEWEST = 4
-"""Characters of the beginning of an id that may stand for it."""
-ABBREVIATED = {"commit": 'runs."commit"', "series": "series.id"}
-"""Fields of a selection whose values people abbreviate, and their columns."""
 BRIEFLY_MS = 200
-NAMED = 5
-"""Ids that a complaint names."""
 
 _QUOTED = ", ".join(f'"{name}"' for name in COLUMNS)
 _UPDATED = ", ".join(f'"{name}" = excluded."{name}"' for name in COLUMNS)
@@ -47,13 +39,7 @@ _WRITE = (
 )
 _WRITE_DOCUMENTS = "INSERT OR REPLACE INTO documents VALUES (?, ?, ?)"
 _SELECTED = ", ".join("series.id" if name == "series" else f'runs."{name}"' for name in SHOWN)
-_FROM = "FROM runs LEFT JOIN series ON series.number = runs.series"
-_FIND = f"SELECT {_SELECTED} {_FROM} WHERE {{}} ORDER BY runs.at DESC, runs.number DESC LIMIT ?"
-_ENTRIES = f"""
-SELECT coalesce(series.id, runs.id), series.id NOTNULL {_FROM}
-GROUP BY coalesce(runs.series, -runs.number) ORDER BY max(runs.at) DESC, max(runs.number) DESC
-LIMIT 1 OFFSET ?
-"""
+_FIND = f"SELECT {_SELECTED} {JOINED} WHERE {{}} ORDER BY runs.at DESC, runs.number DESC LIMIT ?"
 _NO_LIMIT = -1
 
 
@@ -69,13 +55,6 @@ class Kept(NamedTuple):
     known: list[str]
     differing: list[str]
     deleted: int
-
-
-class Entry(NamedTuple):
-    """A series, or one run, by its id."""
-
-    id: str
-    is_series: bool
 
 
 class Store:
@@ -157,7 +136,7 @@ class Store:
         Raises `NotFound` if there is none, or more than one.
         """
         with explained(self.path):
-            return self._last(text) if LAST.fullmatch(text) else self._beginning_with(text)
+            return names.entry(self._connection, text)
 
     def runs(self, entry: Entry) -> list[KeptRun]:
         """Return the run of an entry, or those of a series in their order."""
@@ -237,68 +216,28 @@ class Store:
 
     def _number_of(self, series: KeptSeries) -> int:
         """Return the number of a series, which is kept if it is not yet."""
-        added = "INSERT INTO series (id, summary) VALUES (?, ?) ON CONFLICT DO NOTHING"
-        self._connection.execute(added, [series.id, pack(series.summary)])
         query = "SELECT number FROM series WHERE id = ?"
-        [number] = self._connection.execute(query, [series.id]).fetchone()
-        return int(number)
+        found = self._connection.execute(query, [series.id]).fetchone()
+        if found is not None:
+            return int(found[0])
+        add = "INSERT INTO series (id, summary) VALUES (?, ?)"
+        added = self._connection.execute(add, [series.id, pack(series.summary)])
+        assert added.lastrowid is not None
+        return added.lastrowid
 
     def _limits(self) -> Limits:
         return retention.limits_of(self._connection)
 
     def _meant(self, selection: Selection) -> Selection:
         """Return the selection with commit and series in full: people give the beginning."""
-        full = {
-            name: self._in_full(name, column, given)
-            for name, column in ABBREVIATED.items()
-            if (given := selection.fields.get(name))
-        }
-        return replace(selection, fields={**selection.fields, **full})
-
-    def _in_full(self, name: str, column: str, given: str) -> str:
-        """Return the only value that begins so, or what was given if it is one or none begins so.
-
-        Raises `NotFound` if several do.
-        """
-        query = f"SELECT DISTINCT {column} {_FROM} WHERE substr({column}, 1, ?) = ? ORDER BY 1"
         with explained(self.path):
-            found = self._connection.execute(query, [len(given), given]).fetchall()
-        known = [value for (value,) in found]
-        if given in known or not known:
-            return given
-        if len(known) > 1:
-            raise NotFound(f"{name}={given} is the beginning of {_listed(known)}: give more of it")
-        return str(known[0])
-
-    def _last(self, text: str) -> Entry:
-        [back] = LAST.fullmatch(text).groups("0")  # type: ignore[union-attr]
-        found = self._connection.execute(_ENTRIES, [int(back)]).fetchone()
-        if found is None:
-            raise NotFound(f"there is no {text}: so many are not kept")
-        return Entry(found[0], bool(found[1]))
-
-    def _beginning_with(self, text: str) -> Entry:
-        if len(text) < FEWEST:
-            raise NotFound(
-                f"{text!r} is too short for the beginning of an id ({FEWEST} characters)"
-            )
-        query = "SELECT id, ? FROM {} WHERE substr(id, 1, ?) = ? LIMIT 100"
-        found: list[Any] = []
-        for table, is_series in (("series", True), ("runs", False)):
-            values = [is_series, len(text), text]
-            found += self._connection.execute(query.format(table), values).fetchall()
-        exact = [row for row in found if row[0] == text]
-        rows = exact or found
-        if len(rows) != 1:
-            what = f"of {_listed([row[0] for row in rows])}" if rows else "of no id that is kept"
-            raise NotFound(f"{text} is the beginning {what}: runs list shows them")
-        return Entry(rows[0][0], bool(rows[0][1]))
+            return names.in_full(self._connection, selection)
 
     def _runs(
         self, condition: str, values: Sequence[object], order: str = "runs.at, runs.number"
     ) -> list[KeptRun]:
         query = (
-            f"SELECT {_SELECTED}, documents.command, documents.evidence {_FROM}"
+            f"SELECT {_SELECTED}, documents.command, documents.evidence {JOINED}"
             f" JOIN documents ON documents.run = runs.number WHERE {condition}"
             f" ORDER BY {order}"
         )
@@ -325,8 +264,3 @@ def _supersedes(run: KeptRun, stored: KeptRun) -> bool:
     if stored.state == PARTIAL:
         return True
     return bool(run.command) and not stored.command and same_content(run, stored)
-
-
-def _listed(ids: Sequence[str]) -> str:
-    more = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
-    return ", ".join(ids[:NAMED]) + more

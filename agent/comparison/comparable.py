@@ -3,7 +3,8 @@
 Every reason says what it is about, why, and what would allow the comparison.
 """
 
-from collections import defaultdict
+import shlex
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
@@ -85,7 +86,11 @@ FACTS = (
 def refusals(sides: Sides, across: Collection[str]) -> list[Refusal]:
     """Return every reason not to compare these runs; ``across`` has what differs on purpose."""
     runs = [run for side in sides.values() for run in side]
-    found = [*_incomplete(runs), *(_differs(fact, sides, across) for fact in FACTS)]
+    found = [
+        *_incomplete(runs),
+        *(_mixed(side, of_side) for side, of_side in sides.items()),
+        *(_differs(fact, sides, across) for fact in FACTS),
+    ]
     return [refusal for refusal in found if refusal is not None]
 
 
@@ -108,6 +113,21 @@ def _incomplete(runs: Sequence[KeptRun]) -> list[Refusal]:
         for words, listed in kinds.items()
         if listed
     ]
+
+
+def _mixed(side: str, runs: Sequence[KeptRun]) -> Refusal | None:
+    """Return that a side has runs of several commands: labels may gather what nobody meant."""
+    listed = (run.command.get("arguments") for run in runs)
+    commands = Counter(shlex.join(map(str, words)) for words in listed if isinstance(words, list))
+    if len(commands) < 2:
+        return None
+    shown = ", ".join(f"{line} ({size})" for line, size in commands.most_common(FEW))
+    more = f" and {len(commands) - FEW} more" if len(commands) > FEW else ""
+    return Refusal(
+        "command",
+        f"the runs of {side} are of {len(commands)} commands: {shown}{more}",
+        f"choose those of one, by a label that only it has, or by ids; {FORCE}",
+    )
 
 
 def _ids(runs: Sequence[KeptRun]) -> str:

@@ -100,6 +100,21 @@ def test_what_is_not_known_differs_from_nothing() -> None:
     assert document["sides"]["baseline"]["verdicts"] == {"none": 6}
 
 
+def test_a_side_is_of_one_command() -> None:
+    def of(command: str, first: int) -> list[Any]:
+        took = {"arguments": command.split(), "wall_ms": 100.0}
+        return runs(first, command=took)
+
+    [refusal] = refused([*of("./a", 0), *of("./b 1", 6)], of("./a", 12))
+    assert refusal.what == "command"
+    assert refusal.why == "the runs of baseline are of 2 commands: ./a (6), ./b 1 (6)"
+    assert "by a label that only it has" in refusal.cure
+    many = [run for n in range(5) for run in of(f"./{n}", 6 * n)]
+    [refusal] = refused(many, of("./a", 40))
+    assert refusal.why.endswith("are of 5 commands: ./0 (6), ./1 (6), ./2 (6) and 2 more")
+    compare_groups(of("./a", 0), of("./b", 6))
+
+
 def test_incomplete_evidence() -> None:
     invalid = evidence(completeness={"verdict": "invalid", "reasons": ["events_ceased"]})
     [refusal] = refused(runs(), [*runs(first=6), *runs(first=12, evidence=invalid)])

@@ -40,17 +40,21 @@ def test_from_python(agent: RealAgent, tmp_path: Path) -> None:
     assert float(computing) > 0
     (tmp_path / "in_trio.py").write_text(in_trio)
     assert tried("python -W error in_trio.py", tmp_path, agent.url) == "True\n"
-    (tmp_path / "arguments.py").write_text(f"{arguments}\nprint(*run.evidence)")
-    sections = tried("python -W error arguments.py", tmp_path, agent.url).split()
-    assert "runqlat" in sections
-    assert "exec" not in sections
+    save = "import json\nwith open('e.json', 'w') as file:\n    json.dump(run.evidence, file)\n"
+    (tmp_path / "arguments.py").write_text(f"{arguments}\n{save}")
+    tried("python -W error arguments.py", tmp_path, agent.url)
+    measured = evidence(tmp_path / "e.json")
+    assert "runqlat" in measured
+    assert "exec" not in measured
+    kept = "chainbench-agent show e.json; chainbench-agent runs import e.json"
+    assert "1 run imported" in tried(kept, tmp_path, agent.url)
 
 
 def test_from_a_shell(
     agent: RealAgent, socket: Path, tool: Callable[[str], str], tmp_path: Path
 ) -> None:
     tool("curl")
-    measure, read, keep, over_socket = examples("from-a-shell.md", "sh")
+    measure, read, keep, _, over_socket = examples("from-a-shell.md", "sh")
     assert '"status":"started"' in tried(measure, tmp_path, agent.url).replace(" ", "")
     commands = evidence(tmp_path / "baseline.json")["exec"]["top_commands"]
     assert {"tar", "gzip"} <= {row["command"] for row in commands}
@@ -63,6 +67,15 @@ def test_from_a_shell(
     assert own != over_socket
     tried(own, tmp_path, agent.url)
     assert evidence(tmp_path / "evidence.json")["scope"]["kind"] == "pid"
+
+
+@pytest.mark.thorough
+def test_two_versions_from_a_shell(agent: RealAgent, tmp_path: Path) -> None:
+    in_turn = examples("from-a-shell.md", "sh")[3]
+    said = tried(in_turn, tmp_path, agent.url)
+    assert said.count("1 run imported") == 16
+    assert "n=8+8" in said
+    assert "timed by  the wall time in the evidence" in said
 
 
 @pytest.mark.thorough

@@ -169,11 +169,14 @@ def ticks(axis: Axis, places: Sequence[float], text: Callable[[float], str]) -> 
     """Have labels at these places and nowhere else."""
     axis.set_major_locator(FixedLocator(list(places)))
     axis.set_minor_locator(NullLocator())
-    labels(axis, text)
+    axis.set_major_formatter(FuncFormatter(lambda value, _: text(value)))
 
 
 def labels(axis: Axis, text: Callable[[float], str]) -> None:
-    """Have a function make the labels; the library's own are in a language of formulas."""
+    """Have a function make the labels of amounts, where the library chooses their places.
+
+    The library's own labels are in a language of formulas.
+    """
     axis.set_major_formatter(FuncFormatter(lambda value, _: text(value) if value else "0"))
 
 

@@ -106,7 +106,7 @@ def provenance(subject: Subject) -> list[tuple[str, str]]:
         ("scope", covered(mapping(evidence.get("scope"))) if is_one else ""),
         ("time" if is_one else "first run", when(evidence)),
         ("run", known(evidence.get("run_id")) if is_one else ""),
-        ("agent", known(versions.get("agent"))),
+        ("agent", known(versions.get("chainbench-agent"))),
         ("runs", "" if is_one else _of_whole(subject)),
     ]
 

@@ -14,7 +14,11 @@ from agent.report.picture import Picture, Table
 from agent.report.subject import Observed, Subject
 from agent.terminal.values import ABSENT, count, duration, mapping, rows, significant
 
+ROOM = 1.6
+"""How much further a logarithmic axis reaches than what it shows."""
 SHORTEST_US = 0.001
+WIDE_PERCENT, LINEAR_PERCENT = 200, 10
+"""From which difference on the axis is logarithmic, and which part of it stays linear."""
 NONE = "no quantile is known on both sides"
 BOUNDS = ("low", "high")
 
@@ -90,10 +94,36 @@ def _draw(axes: Axes, known: Sequence[Differing]) -> None:
         axes.plot([place], [one.percent(one.difference)], "o", color=INK, fillstyle=filling)
     axes.set_xlim(-0.6, len(known) - 0.4)
     ticks(axes.xaxis, range(len(known)), lambda place: known[round(place)].name)
-    labels(axes.yaxis, lambda value: f"{'+' if value > 0 else ''}{significant(value)} %")
+    if _is_wide(known):
+        low, high = min(_drawn(known)), max(_drawn(known))
+        axes.set_yscale("symlog", linthresh=LINEAR_PERCENT)
+        axes.set_ylim(min(ROOM * low, -LINEAR_PERCENT), max(ROOM * high, LINEAR_PERCENT))
+        ticks(axes.yaxis, _powers(low, high), _percent)
+    else:
+        labels(axes.yaxis, _percent)
     axes.set_xlabel("percentile")
     axes.set_ylabel("optimized against baseline")
     axes.grid(visible=False, axis="x")
+
+
+def _is_wide(known: Sequence[Differing]) -> bool:
+    return max(map(abs, _drawn(known))) > WIDE_PERCENT
+
+
+def _drawn(known: Sequence[Differing]) -> list[float]:
+    """Return what the axis has to show, as percentages."""
+    return [one.percent(us) for one in known for us in (one.difference, *(one.interval or ()))]
+
+
+def _powers(low: float, high: float) -> list[float]:
+    """Return 0 and the powers of ten within the range, of either sign."""
+    powers = [10.0**power for power in range(1, 16)]
+    listed = (*(-power for power in powers), 0.0, *powers)
+    return [place for place in listed if not place or ROOM * low <= place <= ROOM * high]
+
+
+def _percent(value: float) -> str:
+    return f"{'+' if value > 0 else ''}{significant(value)} %" if value else "0"
 
 
 def _signed(us: float) -> str:
@@ -110,6 +140,8 @@ def _notes(known: Sequence[Differing]) -> list[str]:
         "Each quantile of one run is one observation. Below 0 optimized is shorter; lines are 95 %"
         " intervals of each by itself: of twenty without a difference, one is expected to miss 0."
     ]
+    if _is_wide(known):
+        notes.append(f"The axis is logarithmic beyond {LINEAR_PERCENT} %.")
     if any(one.interval is None for one in known):
         notes.append("Hollow: too few runs for an interval.")
     return notes

@@ -398,3 +398,11 @@ def test_what_was_compared_against_the_rules_says_so() -> None:
     document["compared"] = {"forced": True, "refused": [refusal]}
     told = "Not comparable, and compared all the same: they ran on different kernels"
     assert told in words(tree(page(document)))
+
+
+def test_differences_over_orders_of_magnitude_are_all_to_be_seen() -> None:
+    many = {"low": 900.0, "middle": 1000.0, "high": 5000.0}
+    said = words(figures(tree(page(shifted(difference_us=many))))["shift-runqlat"])
+    assert "The axis is logarithmic beyond 10 %." in said
+    for label in ("-10 %", "+10 %", "+100 %", "+1,000 %", "+10,000 %"):
+        assert label in said

@@ -1,8 +1,8 @@
 """Which runs the arguments of ``compare`` mean: files, ids, or labels that gather runs."""
 
-import itertools
 import os
 import sys
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -78,25 +78,25 @@ def _both_in_one(text: str, runs: Runs) -> str:
 
 
 def _twice(runs: Runs) -> KeptRun | None:
-    return next((one for one, other in itertools.combinations(runs, 2) if _same(one, other)), None)
+    """Return a run that is there twice: an id may be made by whoever read a file."""
+    ids: set[str] = set()
+    alike: defaultdict[tuple[str, float | None], list[KeptRun]] = defaultdict(list)
+    for run in runs:
+        others = alike[run.started_at, run.wall_ms]
+        if run.id in ids or any(same_content(other, run) for other in others):
+            return run
+        ids.add(run.id)
+        others.append(run)
+    return None
 
 
 def _check_apart(before: Runs, after: Runs) -> None:
     """Raise `NoRuns` if a run is on both sides: it would be compared with itself."""
-    pairs = itertools.product(before, after)
-    if same := next((one for one, other in pairs if _same(one, other)), None):
+    if same := _twice([*before, *after]):
         raise NoRuns(
             f"the run {same.id} is on both sides: narrow one of them down with a label, or compare"
             " one group with itself: --aa"
         )
-
-
-def _same(one: KeptRun, other: KeptRun) -> bool:
-    """Whether two are the same run: an id may be made by whoever read a file."""
-    if one.id == other.id:
-        return True
-    is_like = one.started_at == other.started_at and one.wall_ms == other.wall_ms
-    return is_like and same_content(one, other)
 
 
 def _found(text: str, library: Library) -> Runs:

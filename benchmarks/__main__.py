@@ -170,7 +170,7 @@ def _add_compare_power(command: argparse.ArgumentParser) -> None:
         "--comparisons",
         type=_positive,
         default=COMPARED_EQUALS,
-        help="of equal commands (default: %(default)s, which takes five minutes)",
+        help="of equal commands (default: %(default)s, which takes ten minutes)",
     )
     command.add_argument("--out", type=_new_file, help="write JSON to this file")
     command.set_defaults(run=_compare_power)

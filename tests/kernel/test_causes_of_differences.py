@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from fakes.needs import lacking
 from fakes.real_agent import RealAgent, running
 from fakes.series import series
 
+from agent.comparison.kept import compare_groups
+from agent.store.documents import runs_of
+from agent.store.run import IMPORT
 from benchmarks.cause_pairs import PAIRS, Commands, Pair, one_cause
 from benchmarks.cause_surroundings import member_of
 
@@ -20,9 +24,11 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="cgroups, loop devices and CPUs need root"),
 ]
 
+SIDES = ("baseline", "optimized")
 RUNS = 10
 ATTEMPTS = 4
 """Others use this machine."""
+OTHERS = "competition for the CPU"
 KINDS = [pair for pair in PAIRS if pair.cause]
 
 
@@ -34,12 +40,28 @@ def agent() -> Iterator[RealAgent]:
 
 
 def compared(agent: RealAgent, file: Path, both: Commands) -> tuple[dict[str, Any], str]:
+    """Return the cause that `run` names, and its first sentence."""
+    saved, said = saved_series(agent, file, both)
+    cause: dict[str, Any] = saved["comparison"]["cause"]
+    return cause, said
+
+
+def as_groups(saved: dict[str, Any]) -> dict[str, Any]:
+    """Return the cause that is found of the same runs without what makes them pairs."""
+    runs = [replace(run, series=None) for run in runs_of(saved, IMPORT)]
+    before, after = ([run for run in runs if run.side == side] for side in SIDES)
+    comparison = compare_groups(before, after)["comparison"]
+    assert comparison["method"] == "groups"
+    cause: dict[str, Any] = comparison["cause"]
+    return cause
+
+
+def saved_series(agent: RealAgent, file: Path, both: Commands) -> tuple[dict[str, Any], str]:
     sides = ["--baseline", shlex.join(both.shorter), "--optimized", shlex.join(both.longer)]
     inside = member_of(both.group, []) if both.group else []
     done = series(agent.url, file, *sides, "--runs", RUNS, "--warmup", 1, prefix=inside)
     assert done.status == 0, done.said
-    cause: dict[str, Any] = done.saved["comparison"]["cause"]
-    return cause, " ".join(re.sub(r"\n\n.*", "", done.said, flags=re.DOTALL).split())
+    return done.saved, " ".join(re.sub(r"\n\n.*", "", done.said, flags=re.DOTALL).split())
 
 
 @pytest.mark.thorough
@@ -50,17 +72,22 @@ def test_the_cause_is_named_and_never_another(pair: Pair, agent: RealAgent, tmp_
     said = []
     with pair.commands() as both:
         for attempt in range(ATTEMPTS):
-            cause, told = compared(agent, tmp_path / f"{attempt}", both)
-            assert cause["name"] in (pair.cause, None), told
-            if cause["name"]:
+            saved, told = saved_series(agent, tmp_path / f"{attempt}", both)
+            causes = [saved["comparison"]["cause"], as_groups(saved)]
+            assert causes[0]["name"] in (pair.cause, None), told
+            # what others take of one side only shows in groups; pairs have it on both
+            assert causes[1]["name"] in (pair.cause, None, OTHERS), (told, causes[1])
+            if all(cause["name"] == pair.cause for cause in causes):
                 return
-            if not of_others(cause):
+            if not any(map(of_others, causes)):
                 said.append(told)
     assert not said
 
 
 def of_others(cause: dict[str, Any]) -> bool:
     """Whether the difference drowned in what others did, or is mostly waiting for their CPUs."""
+    if cause["name"]:
+        return bool(cause["name"] == OTHERS)
     return cause["why_none"] != "no cause fits" or cause["part"] == "for a busy CPU"
 
 
@@ -79,3 +106,20 @@ def test_equal_commands_have_no_cause(agent: RealAgent, tmp_path: Path) -> None:
     same = one_cause("sleep", 30)
     cause, said = compared(agent, tmp_path / "x", Commands(same, same))
     assert cause["name"] is None, said
+
+
+@pytest.mark.thorough
+def test_the_cause_is_found_of_runs_that_were_made_one_after_the_other(
+    agent: RealAgent, tmp_path: Path
+) -> None:
+    groups = []
+    for ms in (20, 120):
+        done = series(agent.url, tmp_path / f"{ms}", "--runs", 8, command=one_cause("sleep", ms))
+        assert done.status == 0, done.said
+        groups.append(runs_of(done.saved, IMPORT))
+    document = compare_groups(*groups)
+    assert document["compared"]["why_no_pairs"] == "they are not of one series"
+    found = document["comparison"]
+    assert (found["method"], found["order"]) == ("groups", "sequential")
+    assert (found["outcome"], found["cause"]["name"]) == ("larger", "sleeping")
+    assert found["cause"]["part_ms"] == pytest.approx(100, rel=0.1)

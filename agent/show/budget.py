@@ -6,7 +6,7 @@ from typing import Any
 
 from agent.show.amounts import amount
 from agent.show.cause import part
-from agent.show.differences import DECIDED, TOLD, UNDECIDED, difference, signed
+from agent.show.differences import DECIDED, difference, signed, signs
 from agent.show.layout import titled
 from agent.show.shift import excludes_0
 from agent.show.wall import WORDS
@@ -37,9 +37,7 @@ def both_budgets(comparison: Mapping[str, Any], columns: int, style: Style) -> l
     shown = states(comparison)
     if not shown:
         return []
-    undecided = any(row.get("outcome") not in TOLD for row in shown)
-    lines = [*_lines(shown, columns), *([UNDECIDED] if undecided else [])]
-    return ["", *titled(TITLE, lines, style)]
+    return ["", *titled(TITLE, [*_lines(shown, columns), *signs(shown)], style)]
 
 
 def made_up_of(comparison: Mapping[str, Any]) -> str:

@@ -51,7 +51,8 @@ def notes_on_figures(
         *_not_shown(rest),
         further(_length(comparison.get("not_tested")), "not tested"),
     ]
-    return list(filter(None, said))
+    one = "further figure" if shown else "figure"
+    return [note.replace("further figure", one, 1) for note in said if note]
 
 
 def ranked(comparison: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -76,15 +77,23 @@ def _table(shown: Sequence[Mapping[str, Any]], columns: int) -> list[str]:
 
 def _about(comparison: Mapping[str, Any], shown: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return how the differences are estimated, and what the signs mean that are in the table."""
-    outcomes = [row.get("outcome") for row in shown]
     zeros = any(_is_0(row, name) and _occurs(row, name) for row in shown for name in COMPARED)
     return [
         BY_GROUPS if comparison.get("method") == "groups" else BY_PAIRS,
         NONE if zeros else "",
+        *signs(shown),
+    ]
+
+
+def signs(shown: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return what the signs mean that stand before differences."""
+    outcomes = [row.get("outcome") for row in shown]
+    said = [
         TOO_SMALL if "too small" in outcomes else "",
         _too_few([row for row in shown if row.get("outcome") == "too few"]),
         UNDECIDED if any(one not in TOLD for one in outcomes) else "",
     ]
+    return list(filter(None, said))
 
 
 def _too_few(figures: Sequence[Mapping[str, Any]]) -> str:

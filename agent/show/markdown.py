@@ -20,9 +20,10 @@ from agent.show.differences import (
     figure_cells,
     notes_on_figures,
     ranked,
+    signs,
 )
 from agent.show.kept import banners, how_compared, labels, selected_apart, split
-from agent.show.shift import HEADER, ONE_BY_ONE, TITLES, moved, row_of
+from agent.show.shift import HEADER, TITLES, moved, notes_on_quantiles, row_of
 from agent.show.sides import evidence_of, runs_of, time_of
 from agent.terminal.style import Style
 from agent.terminal.values import mapping, printable
@@ -127,15 +128,18 @@ def _words(words: object) -> str:
 
 
 def _budget(comparison: Mapping[str, Any]) -> str:
-    shown = [
+    rows = states(comparison)
+    lines = [
         (
             escaped(words_of(row)),
             *(escaped(amount(row.get(side), "ms")) for side in COMPARED),
             escaped(difference(row)),
         )
-        for row in states(comparison)
+        for row in rows
     ]
-    return f"{TITLE}:\n\n{table(('', *COMPARED, 'difference'), shown)}" if shown else ""
+    notes = "\n".join(f"* {escaped(sign)}" for sign in signs(rows))
+    parts = [f"{TITLE}:", table(("", *COMPARED, "difference"), lines), notes]
+    return "\n\n".join(filter(None, parts)) if rows else ""
 
 
 def _figures(comparison: Mapping[str, Any], whole: bool) -> str:
@@ -164,6 +168,8 @@ def _one_side_only(comparison: Mapping[str, Any], whole: bool) -> str:
 
 def _shift(name: str, comparison: Mapping[str, Any], whole: bool) -> str:
     rows = objects(mapping(comparison.get("shift")).get(name))
-    shown = [list(map(escaped, row_of(row))) for row in (rows if whole else moved(rows))]
-    body = [table(HEADER, shown), escaped(ONE_BY_ONE) if shown else ""]
+    shown = rows if whole else moved(rows)
+    notes = [f"* {escaped(note)}" for note in notes_on_quantiles(shown, rows)]
+    lines = [list(map(escaped, row_of(row))) for row in shown]
+    body = [table(HEADER, lines), "\n".join(notes)]
     return _folded(f"{TITLES[name]}: quantiles, medians over runs", body)

@@ -37,19 +37,34 @@ def excludes_0(interval: Mapping[str, Any]) -> bool:
     return low is not None and high is not None and (low > 0 or high < 0)
 
 
+def _has_interval(found: Mapping[str, Any]) -> bool:
+    return number(found.get("low")) is not None and number(found.get("high")) is not None
+
+
 def _shift(
     title: str, rows: Sequence[Mapping[str, Any]], columns: int, style: Style, whole: bool
 ) -> list[str]:
     if not rows:
         return []
     shown = rows if whole else moved(rows)
-    rest = len(rows) - len(shown)
     body = [
         *(grid([HEADER, *map(row_of, shown)], columns) if shown else []),
-        *([ONE_BY_ONE] if shown else []),
-        *([f"{counted(rest, 'quantile')} without a difference"] if rest else []),
+        *notes_on_quantiles(shown, rows),
     ]
     return ["", *titled(f"{title}: quantiles, medians over runs", body, style)]
+
+
+def notes_on_quantiles(
+    shown: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """Return how to read the quantiles that are shown, and how many are not, and why."""
+    unknown = sum(not _has_interval(mapping(row.get("difference_us"))) for row in rows)
+    alike = len(rows) - unknown - len(moved(rows))
+    said = [ONE_BY_ONE] if moved(shown) else []
+    if len(shown) < len(rows):
+        said += [f"{counted(alike, 'quantile')} without a difference"] if alike else []
+        said += [f"{counted(unknown, 'quantile')} with too few runs"] if unknown else []
+    return said
 
 
 HEADER = ("quantile", "baseline", "optimized", "difference", "95 % interval")
@@ -60,8 +75,7 @@ def row_of(row: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
     before, after = (_us(row.get(f"{side}_us")) for side in ("baseline", "optimized"))
     found = mapping(row.get("difference_us"))
     low, middle, high = (_signed_us(found.get(name)) for name in ("low", "middle", "high"))
-    has_interval = number(found.get("low")) is not None and number(found.get("high")) is not None
-    bounds = f"{low} – {high}" if has_interval else ABSENT
+    bounds = f"{low} – {high}" if _has_interval(found) else ABSENT
     return _name(row.get("quantile")), before, after, middle, bounds
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from fakes.comparisons import compared, groups
+from fakes.comparisons import compared, groups, quantile, state
 from fakes.series_documents import JSON, figure, interval
 from hypothesis import given, settings
 
@@ -62,6 +62,21 @@ def test_quantiles_that_moved_are_shown() -> None:
     assert "1 quantile without a difference" in text
     assert "p50 " not in text
     assert "p50 " in shown(compared(), whole=True)
+
+
+def test_quantiles_of_too_few_runs_are_not_called_alike() -> None:
+    unknown = quantile(0.5, 0.1, 1) | {"difference_us": {"low": None, "middle": 1, "high": None}}
+    text = shown(compared(shift={"runqlat": [unknown, quantile(0.9, 0.1, 1)]}))
+    assert "1 quantile with too few runs" in text
+    assert "1 quantile without a difference" in text
+    assert "further" not in shown(compared(shift={}, figures=[], not_tested=["a"]))
+
+
+def test_each_sign_in_the_budget_is_explained() -> None:
+    few = state("blocked", 60.0, 35.0, "too few") | {"pairs_needed": 9}
+    text = shown(compared(figures=[few]))
+    assert "? -25.00 ms" in text
+    assert "?: too few pairs to tell for so many figures: it takes at least 9" in text
 
 
 def test_what_appeared_has_no_ratio() -> None:

@@ -3,6 +3,8 @@
 Real runs of one command, made by ``chainbench-agent run`` as both sides of a comparison:
 
 * cut into comparisons of ten pairs, which share no run: whatever is conclusive is wrong;
+* ten runs of one side with the next ten of it, one block after the other: how often that is wrong
+  is no fault of the arithmetic, and why runs should take turns;
 * with ten of their run times drawn for each side, brought to a spread of 1 %, and one side made 2 %
   quicker: whatever is not conclusive was missed;
 * with other work on every CPU during the second half of a series only.
@@ -76,6 +78,7 @@ class Report:
     wall_ms: float
     pairs: Equals
     groups: Equals
+    sequential: Equals
     power: Power
     loaded: Sequence[Mapping[str, Any]]
 
@@ -104,6 +107,7 @@ def measure_power(agent: RunningAgent, comparisons: int) -> Report:
         wall_ms=median(ms for side in times for ms in side),
         pairs=_equals(blocks),
         groups=_equals([_apart(block) for block in blocks]),
+        sequential=_equals([block for one in equals for block in _one_after_the_other(one)]),
         power=_power(times),
         loaded=loaded,
     )
@@ -151,6 +155,13 @@ def _blocks(series: Series) -> Iterator[Series]:
     before, after = series
     for first in range(0, len(before) - PAIRS + 1, PAIRS):
         yield before[first : first + PAIRS], after[first : first + PAIRS]
+
+
+def _one_after_the_other(series: Series) -> Iterator[Series]:
+    """Cut each side of a series into comparisons of ten runs with the ten that follow."""
+    for side in _apart(series):
+        for first in range(0, len(side) - 2 * PAIRS + 1, 2 * PAIRS):
+            yield side[first : first + PAIRS], side[first + PAIRS : first + 2 * PAIRS]
 
 
 def _apart(series: Series) -> Series:
@@ -238,7 +249,11 @@ def render(report: Report) -> str:
         f"  as {name}: {one.conclusive} of {one.comparisons} conclusive,"
         f" {one.beyond_min_effect} of these by more than {MIN_EFFECT:.0%};"
         f" in {one.figures} another figure differed"
-        for name, one in (("pairs", report.pairs), ("groups", report.groups))
+        for name, one in (
+            ("pairs", report.pairs),
+            ("groups of the same runs", report.groups),
+            ("sequential blocks", report.sequential),
+        )
     ]
     lines += [
         f"{EFFECT:.0%} quicker at a spread of {SPREAD:.0%} (real: {power.spread_pct:.1f} %):",

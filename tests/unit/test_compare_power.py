@@ -25,6 +25,17 @@ def test_a_series_is_cut_into_comparisons_that_share_no_run() -> None:
     assert [run for block in blocks for run in block[1]] == after
 
 
+def test_one_side_is_cut_into_blocks_that_follow_each_other() -> None:
+    before, after = series(4, 0.01)
+    blocks = list(compare_power._one_after_the_other((before, after)))
+    assert [[run.id for run in side] for block in blocks for side in block] == [
+        [run.id for run in side[first : first + PAIRS]]
+        for side in (before, after)
+        for first in range(0, 4 * PAIRS, PAIRS)
+    ]
+    assert compare_power._equals(blocks).comparisons == 4
+
+
 @pytest.mark.parametrize("change", [0.0, 0.2])
 def test_what_is_conclusive_is_counted(change: float) -> None:
     blocks = list(compare_power._blocks(series(8, 0.01, change)))
@@ -53,7 +64,7 @@ def test_the_report_says_what_does_not_hold() -> None:
         "order_of_blocks": "sequential",
     }
     good = Equals(200, 18, 3, 9)
-    report = Report(10.0, good, good, Power(1000, 900, 950, 2.5), [quiet])
+    report = Report(10.0, good, good, Equals(200, 90, 80, 50), Power(1000, 900, 950, 2.5), [quiet])
     assert is_met(report)
     assert "as pairs: 18 of 200 conclusive" in render(report)
     assert "undecided (noise, drift)" in render(report)

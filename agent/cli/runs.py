@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from agent.cli.parser import LONGEST_QUOTED, Commands
+from agent.cli.values import url
 
 SIZE = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(K|M|G|T)?", re.ASCII)
 BYTES = {None: 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 NO_LIMIT = "none"
+OF_AN_AGENT = ("list", "show", "export")
+"""What can be done with the runs that a service keeps; the rest is for who owns its file."""
 WHICH = "id, its beginning, last, last~1, or a selector: commit=abc,variant=numpy"
 
 
@@ -34,7 +37,7 @@ def add(commands: Commands) -> None:
     shown = _action(actions, "show", "print one as show prints its file", _show)
     shown.add_argument("which", metavar="ID", help="id, its beginning, last or last~1")
     shown.add_argument("--all", action="store_true", help="also print every other field")
-    exported = _action(actions, "export", "write them as files for show and import", _export)
+    exported = _action(actions, "export", "write them as files for show, compare, import", _export)
     exported.add_argument("which", nargs="*", metavar="WHICH", help=WHICH)
     _add_times(exported)
     target = exported.add_mutually_exclusive_group()
@@ -57,12 +60,10 @@ def _action(
     parser: argparse.ArgumentParser = actions.add_parser(
         name, help=what, description=what[0].upper() + what[1:] + "."
     )
-    parser.add_argument(
-        "--store",
-        type=Path,
-        metavar="FILE",
-        help="another store, as that of a service's --data-dir",
-    )
+    place = parser.add_mutually_exclusive_group()
+    place.add_argument("--store", type=Path, metavar="FILE", help="another file than this user's")
+    if name in OF_AN_AGENT:
+        place.add_argument("--agent", type=url, metavar="URL", help="runs that this agent keeps")
     parser.set_defaults(parser=parser, run=_run, do=do)
     return parser
 
@@ -98,23 +99,35 @@ def _path(options: argparse.Namespace) -> Path:
 
 
 def _list(options: argparse.Namespace) -> int:
+    chosen = (options.which, options.since, options.until, options.limit, options.json)
+    if options.agent is not None:
+        from agent.runs import agent_commands
+
+        return agent_commands.list_runs(options.agent, *chosen)
     from agent.runs.commands import list_runs
 
-    times = (options.since, options.until)
-    return list_runs(_path(options), options.which, *times, options.limit, options.json)
+    return list_runs(_path(options), *chosen)
 
 
 def _show(options: argparse.Namespace) -> int:
+    if options.agent is not None:
+        from agent.runs import agent_commands
+
+        return agent_commands.show_run(options.agent, options.which, options.all)
     from agent.runs.commands import show_run
 
     return show_run(_path(options), options.which, options.all)
 
 
 def _export(options: argparse.Namespace) -> int:
+    chosen = (options.which, options.since, options.until, options.output, options.into)
+    if options.agent is not None:
+        from agent.runs import agent_commands
+
+        return agent_commands.export_runs(options.agent, *chosen)
     from agent.runs.commands import export_runs
 
-    times = (options.since, options.until)
-    return export_runs(_path(options), options.which, *times, options.output, options.into)
+    return export_runs(_path(options), *chosen)
 
 
 def _delete(options: argparse.Namespace) -> int:

@@ -10,13 +10,13 @@ from typing import NamedTuple
 from agent.client.http_client import AgentClient
 from agent.compare.decision import decide
 from agent.compare.library import OwnStore
-from agent.compare.of_agent import RunsOfAgent
 from agent.compare.original import Measured, original_evidence
 from agent.compare.selecting import NoRuns, one_group, two_sides
 from agent.comparison.comparable import NotComparable
 from agent.comparison.equals import compare_equals
 from agent.comparison.kept import Asked, compare_groups
 from agent.report.library import cannot_draw
+from agent.runs.of_agent import RunsOfAgent
 from agent.show.markdown import markdown
 from agent.show.series import series
 from agent.terminal import output as terminal

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agent.nouns import counted
-from agent.runs.listing import SHORT, as_json, grouped, listed
+from agent.runs.listing import LISTED, SHORT, as_json, grouped
+from agent.runs.printing import print_document, print_entries, write_documents
 from agent.runs.which import entries_of, selection_of
-from agent.show.text import render
 from agent.store.documents import document_of, runs_of, series_of
 from agent.store.errors import NoStore, StoreError
 from agent.store.opening import open_store, open_to_read
@@ -17,12 +17,9 @@ from agent.store.retention import Limits
 from agent.store.run import IMPORT
 from agent.store.store import Entry, Kept, Store
 from agent.terminal import output as terminal
-from agent.terminal.files import save
 from agent.terminal.values import printable, size
 from agent.words import Json
 
-LISTED = 30
-"""Lines of a list that is not asked for more."""
 NOTHING_YET = "no runs are kept yet: chainbench-agent run keeps what it measures\n"
 
 
@@ -43,14 +40,10 @@ def list_runs(
         if not as_document:
             terminal.write(NOTHING_YET)
             return 0
-    limit = len(entries) if most == 0 or (most is None and as_document) else most or LISTED
     if as_document:
-        terminal.write(json.dumps(as_json(entries[:limit]), indent=1) + "\n")
-        return 0
-    more = len(entries) - limit
-    terminal.write(listed(entries[:limit], terminal.columns(sys.stdout)))
-    if more > 0:
-        terminal.write(f"{more} more: --limit 0 lists all\n")
+        terminal.write(json.dumps(as_json(entries[: most or None]), indent=1) + "\n")
+    else:
+        print_entries(entries, LISTED if most is None else most)
     return 0
 
 
@@ -58,8 +51,7 @@ def show_run(path: Path, name: str, everything: bool) -> int:
     """Print a run or a series as ``show`` prints its file."""
     with open_to_read(path) as store:
         document = _document(store, store.entry(name))
-    color, width = terminal.wants_color(sys.stdout), terminal.columns(sys.stdout)
-    terminal.write(render(document, width=width, color=color, everything=everything))
+    print_document(document, everything)
     return 0
 
 
@@ -71,20 +63,11 @@ def export_runs(
     output: Path | None,
     folder: Path | None,
 ) -> int:
-    """Write documents that ``show`` and ``runs import`` read."""
+    """Write documents that ``show``, ``compare`` and ``runs import`` read."""
     with open_to_read(path) as store:
         entries = entries_of(store, names, since, until)
-        if folder is None and len(entries) > 1:
-            raise StoreError(f"that is {counted(len(entries), 'file')}: say --into FOLDER")
-        for entry in entries:
-            text = json.dumps(_document(store, entry), indent=1) + "\n"
-            target = folder / f"{entry.id}.json" if folder else output
-            if target is None:
-                terminal.write(text)
-            elif why := save(target, text):
-                raise StoreError(f"cannot write {target}: {why}")
-    if folder is not None:
-        terminal.write(f"{counted(len(entries), 'file')} written to {printable(folder)}\n")
+        documents = {entry.id: _document(store, entry) for entry in entries}
+    write_documents(documents, output, folder)
     return 0
 
 

@@ -11,6 +11,8 @@ from agent.terminal.values import ABSENT, milliseconds, printable
 from agent.terminal.width import cells, cut, left, right
 from agent.words import Json
 
+LISTED = 30
+"""Lines of a list that is not asked for more."""
 SHORT = 8
 """Characters of an id: enough to name it among many thousands."""
 COMMIT = 8

@@ -82,9 +82,9 @@ MAY_IMPORT = {
     "comparison": {"aggregate", "statistics", "store", "terminal"},
     # draws pictures; only what writes a report imports it, at the end
     "report": {"aggregate", "comparison", "show", "terminal"},
-    "compare": {"client", "comparison", "report", "show", "store", "terminal"},
+    "compare": {"client", "comparison", "report", "runs", "show", "store", "terminal"},
     "run": {"client", "comparison", "report", "show", "statistics", "store", "terminal"},
-    "runs": {"show", "store", "terminal"},
+    "runs": {"client", "show", "store", "terminal"},
     "wiring": {
         *("recording", "streams", "aggregate", "http", "show", "demo", "overhead", "client"),
         *("terminal", "mock", "run", "runs", "store", "probes", "compare", "comparison"),

@@ -1,15 +1,19 @@
-"""Runs that an agent keeps, as `compare --agent` finds them."""
+"""Runs that an agent keeps, as ``runs --agent`` and ``compare --agent`` find them."""
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pytest
 from fakes.groups import good_evidence
 
+from agent.cli import main
 from agent.client.http_client import AgentRefused, AgentUnreachable
-from agent.compare import of_agent
-from agent.compare.of_agent import RunsOfAgent
+from agent.runs import agent_commands, of_agent
+from agent.runs.of_agent import RunsOfAgent
+from agent.store.documents import runs_of
 from agent.store.errors import StoreError
 
 
@@ -96,3 +100,68 @@ def test_an_agent_that_does_not_answer_is_told(failure: Exception) -> None:
         RunsOfAgent(service).named("last")
     assert str(error.value).isprintable()
     assert str(failure)[:10] in str(error.value)
+
+
+# --- runs --agent
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> Service:
+    found = Service("cccc-3333", "bbbb-2222", "aaaa-1111")
+    monkeypatch.setattr(agent_commands, "AgentClient", lambda url: found)
+    return found
+
+
+def runs(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    action, *rest = map(str, arguments)
+    status = main(["runs", action, "--agent", "http://a:1", *rest])
+    return (status, *capsys.readouterr())
+
+
+def test_what_an_agent_keeps_is_listed(
+    service: Service, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, err = runs(capsys, "list", "variant=x", "--since", "2026-03-01T10:00:00+00:00")
+    assert (status, err) == (0, "")
+    header, *rows = out.splitlines()
+    assert header.split() == ["id", "started", "runs", "time", "verdict", "what"]
+    assert [row.split()[0] for row in rows] == ["cccc-333", "bbbb-222", "aaaa-111"]
+    assert service.asked[0]["variant"] == "x"
+    assert service.asked[0]["since"] == "2026-03-01T10:00:00.000+00:00"
+    assert runs(capsys, "list", "--limit", 2)[1].endswith("1 more: --limit 0 lists all\n")
+
+
+def test_a_list_for_scripts_is_what_the_agent_answers(
+    service: Service, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, out, _ = runs(capsys, "list", "--json")
+    assert json.loads(out) == {"runs": [{"run_id": run_id} for run_id in service.ids]}
+    assert len(json.loads(runs(capsys, "list", "--json", "--limit", 1)[1])["runs"]) == 1
+
+
+def test_what_an_agent_keeps_is_shown_and_exported(
+    service: Service, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert "run       bbbb-2222" in runs(capsys, "show", "bbbb")[1]
+    [run] = runs_of(json.loads(runs(capsys, "export", "last")[1]), "import")
+    assert run.id == "cccc-3333"
+    assert "3 files written" in runs(capsys, "export", "variant=x", "--into", tmp_path)[1]
+    assert {file.stem for file in tmp_path.iterdir()} == set(service.ids)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["list", "series=x"], "an agent does not select runs by series"),
+        (["show", "zzzz"], "of no id that the agent keeps"),
+        (["export"], "which runs?"),
+        (["export", "aaaa", "bbbb"], "that is 2 files: say --into FOLDER"),
+    ],
+)
+def test_what_cannot_be_done_with_an_agents_runs_is_said(
+    service: Service, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    status, out, err = runs(capsys, *arguments)
+    assert (status, out) == (1, "")
+    assert said in err
+    assert err.count("\n") == 1

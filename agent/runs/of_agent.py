@@ -1,7 +1,8 @@
-"""The runs that an agent keeps (``serve --data-dir``), as ``compare --agent`` looks for them."""
+"""The runs that an agent keeps (``serve --data-dir``), for ``runs`` and ``compare``."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode
 
@@ -38,37 +39,49 @@ class RunsOfAgent:
             return [self._run(self._last(int(found[1] or 0)))]
         if len(name) < FEWEST:
             raise NotFound(f"it is too short for the beginning of an id ({FEWEST} characters)")
-        ids = [run_id for run_id in self._ids({}) if run_id.startswith(name)]
+        ids = [run_id for run_id in self._ids() if run_id.startswith(name)]
         if len(ids) != 1:
             what = f"of {len(ids)} ids: give more of it" if ids else "of no id that the agent keeps"
             raise NotFound(f"it is the beginning {what}")
         return [self._run(ids[0])]
 
-    def selected(self, fields: Mapping[str, str]) -> Sequence[KeptRun]:
+    def selected(
+        self, fields: Mapping[str, str], since: float | None = None, until: float | None = None
+    ) -> Sequence[KeptRun]:
         """Return the runs with these labels, verdict or state, the oldest first."""
+        ids = [run_id for row in self.listed(fields, since, until) if (run_id := _id(row))]
+        return [self._run(run_id) for run_id in reversed(ids)]
+
+    def listed(
+        self, fields: Mapping[str, str], since: float | None = None, until: float | None = None
+    ) -> Iterator[Mapping[str, Any]]:
+        """Yield what the agent lists of these runs, the newest first, page by page.
+
+        Times are in seconds since 1970, ``until`` excluded.
+        """
         if unknown := [name for name in fields if name not in FILTERS]:
             known = ", ".join(FILTERS)
             raise NotFound(f"an agent does not select runs by {unknown[0]}; it does by {known}")
-        return [self._run(run_id) for run_id in reversed(list(self._ids(fields)))]
+        times = {name: _iso(at) for name, at in (("since", since), ("until", until)) if at}
+        wanted = {**fields, **times, "limit": str(PAGE)}
+        while True:
+            page = self._get(f"/runs?{urlencode(wanted)}")
+            yield from rows(page.get("runs"))
+            if not isinstance(page.get("next"), str):
+                return
+            wanted["before"] = page["next"]
 
     def close(self) -> None:
         """Do nothing: each request has a connection of its own."""
 
     def _last(self, back: int) -> str:
-        for place, run_id in enumerate(self._ids({})):
+        for place, run_id in enumerate(self._ids()):
             if place == back:
                 return run_id
         raise NotFound("so many are not kept")
 
-    def _ids(self, fields: Mapping[str, str]) -> Iterator[str]:
-        """Yield the ids of runs, the newest first, page by page."""
-        wanted = {**fields, "limit": str(PAGE)}
-        while True:
-            page = self._get(f"/runs?{urlencode(wanted)}")
-            yield from (str(row["run_id"]) for row in rows(page.get("runs")) if "run_id" in row)
-            if not isinstance(page.get("next"), str):
-                return
-            wanted["before"] = page["next"]
+    def _ids(self) -> Iterator[str]:
+        return filter(None, map(_id, self.listed({})))
 
     def _run(self, run_id: str) -> KeptRun:
         [run] = runs_of(self._get(f"/runs/{quote(run_id, safe='')}"), SERVICE)
@@ -79,3 +92,11 @@ class RunsOfAgent:
             return mapping(self._client.get(path))
         except (AgentRefused, AgentUnreachable) as error:
             raise StoreError(printable(error, 1000)) from error
+
+
+def _iso(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+
+
+def _id(row: Mapping[str, Any]) -> str:
+    return str(row.get("run_id", ""))

@@ -1,0 +1,104 @@
+"""What ``chainbench-agent runs --agent`` does: with the runs that a service keeps.
+
+A service has no series, since each of its runs is one request, and deletes nothing for its clients.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from agent.client.http_client import AgentClient
+from agent.runs.listing import LISTED
+from agent.runs.of_agent import RunsOfAgent
+from agent.runs.printing import print_document, print_entries, write_documents
+from agent.runs.which import selection_of
+from agent.store.documents import document_of
+from agent.store.errors import NotFound
+from agent.store.rows import Summary, real, seconds, text, whole
+from agent.store.run import LABELS, SERVICE
+from agent.store.selection import is_selector
+from agent.terminal import output as terminal
+from agent.terminal.values import mapping
+
+
+def list_runs(
+    url: str,
+    selectors: Sequence[str],
+    since: float | None,
+    until: float | None,
+    most: int | None,
+    as_document: bool,
+) -> int:
+    """Print the selected runs, the newest first; as a document, as the agent lists them."""
+    fields = selection_of(selectors).fields
+    found = RunsOfAgent(AgentClient(url)).listed(fields, since, until)
+    if as_document:
+        listed = [dict(row) for row in islice(found, most or None)]
+        terminal.write(json.dumps({"runs": listed}, indent=1) + "\n")
+        return 0
+    print_entries([[_summary(row)] for row in found], LISTED if most is None else most)
+    return 0
+
+
+def show_run(url: str, name: str, everything: bool) -> int:
+    """Print a run as ``show`` prints its file."""
+    [run] = RunsOfAgent(AgentClient(url)).named(name)
+    print_document(document_of([run], None), everything)
+    return 0
+
+
+def export_runs(
+    url: str,
+    names: Sequence[str],
+    since: float | None,
+    until: float | None,
+    output: Path | None,
+    folder: Path | None,
+) -> int:
+    """Write documents that ``show``, ``compare`` and ``runs import`` read."""
+    of_agent = RunsOfAgent(AgentClient(url))
+    selectors = [name for name in names if is_selector(name)]
+    runs = [run for name in names if not is_selector(name) for run in of_agent.named(name)]
+    if selectors or since is not None or until is not None:
+        runs += of_agent.selected(selection_of(selectors).fields, since, until)
+    if not runs:
+        raise NotFound("which runs? Give ids or selectors of runs that the agent keeps")
+    write_documents({run.id: document_of([run], None) for run in runs}, output, folder)
+    return 0
+
+
+def _summary(row: Mapping[str, Any]) -> Summary:
+    """Return what a line of a list needs. What an agent does not list is not known."""
+    started_at = text(row.get("started_at"))
+    labels = mapping(row.get("labels"))
+    at = seconds(started_at, 0.0)
+    return Summary(
+        number=0,
+        id=text(row.get("run_id")),
+        series=None,
+        side=None,
+        round=None,
+        counts=True,
+        source=SERVICE,
+        state=text(row.get("state")),
+        verdict=text(row.get("verdict")),
+        owner=None,
+        copied=row.get("copied") is True,
+        labels={name: text(labels.get(name)) for name in LABELS},
+        kernel=text(row.get("kernel")),
+        cpus=whole(row.get("cpus")),
+        cpu_model="",
+        started_at=started_at,
+        at=at,
+        kept_at=at,
+        wall_ms=real(row.get("wall_ms")),
+        exit_status=None,
+        signal="",
+        user_ms=None,
+        system_ms=None,
+        max_resident_bytes=None,
+        words="",
+        bytes=0,
+    )

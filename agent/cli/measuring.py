@@ -2,9 +2,8 @@
 
 import argparse
 import os
-from pathlib import Path
 
-from agent.cli.values import NamesOf, run_label, time, url
+from agent.cli.values import NamesOf, path, run_label, time, url
 from agent.run.options import PATIENCE_S, Options
 from agent.words import LABEL_NAMES, PORT, SERVICE_SOCKET, TIMINGS
 
@@ -45,14 +44,14 @@ def add_measuring_options(parser: argparse.ArgumentParser) -> None:
         help="how long to wait while another run is in progress (default: %(default)g s)",
     )
     parser.add_argument(
-        "--output", type=Path, metavar="FILE", help="write the report to a file instead"
+        "--output", type=path, metavar="FILE", help="write the report to a file instead"
     )
     parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="save the evidence, which show prints in full"
+        "--json", type=path, metavar="FILE", help="save the evidence, which show prints in full"
     )
     parser.add_argument(
         "--html",
-        type=Path,
+        type=path,
         metavar="FILE",
         help="save a report with pictures, which any browser shows (extra: report)",
     )

@@ -18,7 +18,7 @@ class Parser(argparse.ArgumentParser):
     """
 
     def __init__(self, *, status_of_mistakes: int = 2, **settings: Any) -> None:
-        super().__init__(**{"allow_abbrev": False, **settings})
+        super().__init__(**{"allow_abbrev": False, "formatter_class": _formatter, **settings})
         self._status_of_mistakes = status_of_mistakes
 
     def error(self, message: str) -> NoReturn:
@@ -31,6 +31,11 @@ class Parser(argparse.ArgumentParser):
             terminal.write(message)
         else:
             terminal.complain(message)
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    """Return argparse's own, with a width for which it imports nothing: each option needs one."""
+    return argparse.HelpFormatter(prog, width=terminal.columns() - 2)
 
 
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"

@@ -1,9 +1,8 @@
 """The options of ``run`` for commands that run again and again."""
 
 import argparse
-from pathlib import Path
 
-from agent.cli.values import LARGEST_SEED, percent, runs, seed, warmups
+from agent.cli.values import LARGEST_SEED, path, percent, runs, seed, warmups
 from agent.run.plan import BASELINE, COMMAND, MIN_EFFECT, OPTIMIZED, PAIRS, Helpers, Plan, words_of
 
 MOST_UNTIL = 100
@@ -72,7 +71,7 @@ def add_series_options(parser: argparse.ArgumentParser) -> None:
         help="run each command by SHELL -c LINE (default: without a shell, split into words)",
     )
     group.add_argument(
-        "--export-json", type=Path, metavar="FILE", help="save the times as hyperfine does"
+        "--export-json", type=path, metavar="FILE", help="save the times as hyperfine does"
     )
 
 

@@ -11,6 +11,8 @@ from agent.run.plan import MOST_RUNS
 from agent.words import wrong_with_label
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from agent.run.user import User
 
 LONGEST_TIME_S = 10**7
@@ -77,6 +79,13 @@ class NamesOf:
                     f"there is no {name[:LONGEST_QUOTED]!r}{hint}; known are {', '.join(known)}"
                 )
         return names
+
+
+def path(text: str) -> "Path":
+    # imported only here: it takes longer than all of the options, and a command waits for that
+    from pathlib import Path
+
+    return Path(text)
 
 
 def url(text: str) -> str:

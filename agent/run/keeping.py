@@ -1,7 +1,6 @@
 """``run`` keeps what it measured, after everything else has been done."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.nouns import counted
@@ -10,6 +9,8 @@ from agent.run.telling import Teller
 from agent.terminal.values import printable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from agent.store.store import Kept
 
 SHORT = 8
@@ -46,7 +47,7 @@ def keep(document: Mapping[str, Any], options: Options, teller: Teller) -> None:
         )
 
 
-def _keep_in(path: Path, document: Mapping[str, Any], teller: Teller) -> "tuple[Kept, str]":
+def _keep_in(path: "Path", document: Mapping[str, Any], teller: Teller) -> "tuple[Kept, str]":
     """Keep the runs; return what became of them, and the id of the series or the run.
 
     A damaged file is put aside, and a new one begun. Raises `StoreError`.
@@ -56,7 +57,7 @@ def _keep_in(path: Path, document: Mapping[str, Any], teller: Teller) -> "tuple[
     from agent.store.opening import begin_anew, open_store
     from agent.store.run import RUN
 
-    def on_damage(aside: Path | None) -> None:
+    def on_damage(aside: "Path | None") -> None:
         where = f", and is now {printable(aside)}" if aside else ""
         teller.say(f"{printable(path)} was damaged{where}: runs are kept in a new file")
 

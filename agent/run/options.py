@@ -1,11 +1,13 @@
 """The options that ``run`` and ``record`` share: what to measure, and where to report it."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent.run.user import User
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PATIENCE_S = 300.0
 """How long to wait for the end of another run."""
@@ -20,9 +22,9 @@ class Options(NamedTuple):
     agent: str | None = None
     start: Mapping[str, Any] = NOTHING
     patience_s: float = PATIENCE_S
-    output: Path | None = None
-    json: Path | None = None
-    html: Path | None = None
+    output: "Path | None" = None
+    json: "Path | None" = None
+    html: "Path | None" = None
     quiet: bool = False
     keep: bool = True
     """Whether the runs are kept in the user's store."""

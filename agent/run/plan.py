@@ -2,8 +2,10 @@
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 COMMAND, BASELINE, OPTIMIZED = "command", "baseline", "optimized"
 """Names of the sides of a series; one that compares nothing has only the first."""
@@ -38,7 +40,7 @@ class Plan(NamedTuple):
     helpers: Helpers = Helpers()
     ignore_failure: bool = False
     show_output: bool = False
-    export_json: Path | None = None
+    export_json: "Path | None" = None
 
     @property
     def compares(self) -> bool:

@@ -3,14 +3,16 @@
 import contextlib
 import json
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from agent.client.finding import closed_to_us
 from agent.run.options import Options
 from agent.terminal import output as terminal
 from agent.terminal.files import cannot_write, save
 from agent.terminal.values import printable
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FILE_COLUMNS = 80
 
@@ -33,7 +35,7 @@ class Teller:
         said = "\n".join(printable(line, 2000) for line in text.splitlines())
         terminal.complain(f"chainbench-agent {self._name}: {said}\n")
 
-    def refuses_files(self, *others: Path | None) -> bool:
+    def refuses_files(self, *others: "Path | None") -> bool:
         """Say which file could not be written, before anything is measured."""
         options = self._options
         if options.html is not None and (why := _cannot_draw()):
@@ -95,7 +97,7 @@ class Teller:
             with contextlib.suppress(OSError), output.open("a", encoding="utf-8") as file:
                 file.write(line)
 
-    def save(self, path: Path, text: str) -> bool:
+    def save(self, path: "Path", text: str) -> bool:
         """Write a file; say why it could not be written. Return whether it was."""
         if why := save(path, text):
             self.say(f"cannot write {printable(path)}: {why}")

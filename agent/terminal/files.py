@@ -1,10 +1,13 @@
 """Files that a result is saved to: checked before anything is measured, written at the end."""
 
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
-def cannot_write(path: Path) -> str | None:
+def cannot_write(path: "Path") -> str | None:
     """Return why a file could not be written, or None. Keeps what is there.
 
     A pipe or a device is not tried: opening one and closing it again may mean something to whoever
@@ -22,7 +25,7 @@ def cannot_write(path: Path) -> str | None:
     return None
 
 
-def save(path: Path, text: str) -> str | None:
+def save(path: "Path", text: str) -> str | None:
     """Write a file, and return why it could not be written, or None."""
     try:
         path.write_text(text, encoding="utf-8", errors="backslashreplace")

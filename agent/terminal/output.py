@@ -1,7 +1,6 @@
 """Output of a report to a terminal, pipe or file."""
 
 import contextlib
-import io
 import os
 import sys
 from typing import TextIO
@@ -31,14 +30,19 @@ def rewrites_lines(stream: TextIO) -> bool:
 
 
 def columns(stream: TextIO | None = None) -> int:
-    """Return the width of the terminal, or 80 where there is none. COLUMNS takes precedence."""
-    if stream is not None and stream.isatty() and not os.environ.get("COLUMNS"):
-        with contextlib.suppress(OSError, io.UnsupportedOperation):
-            return os.get_terminal_size(stream.fileno()).columns or 80
-    # only here: ``run`` begins the command that it measures sooner without it
-    import shutil
+    """Return the width of the terminal, or 80 where there is none. COLUMNS takes precedence.
 
-    return shutil.get_terminal_size().columns
+    Without a terminal on ``stream``, it is that of standard output. ``shutil`` does the same, and
+    takes long to import: a command that is measured shall begin soon.
+    """
+    with contextlib.suppress(ValueError):
+        if (wanted := int(os.environ.get("COLUMNS", ""))) > 0:
+            return wanted
+    for one in (stream, sys.__stdout__):
+        with contextlib.suppress(OSError, ValueError):  # closed, or no file at all
+            if one is not None and one.isatty():
+                return os.get_terminal_size(one.fileno()).columns or 80
+    return 80
 
 
 class OutputFailed(Exception):

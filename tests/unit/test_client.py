@@ -85,9 +85,15 @@ def test_an_answer_that_is_no_object_comes_from_no_agent() -> None:
         AgentClient(other.url).post("/stop")
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:9090", "https://here:1", "http://", "http://here:x"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("127.0.0.1:9090", "https://here:1", "http://", "http://here:x", "http://here:65536"),
+        *("http://[::1", "http://::1:80", "http://a@here:1", "http://here:1?a", "http://he re"),
+    ],
+)
 def test_what_is_no_url_of_an_agent_is_refused_at_once(url: str) -> None:
-    with pytest.raises(ValueError, match=r"is not the URL|Port could not be"):
+    with pytest.raises(ValueError, match=r"is not the URL"):
         AgentClient(url)
 
 

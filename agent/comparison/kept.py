@@ -13,6 +13,7 @@ from agent.comparison.comparable import (
     OPTIMIZED,
     NotComparable,
     Refusal,
+    Sides,
     known_facts,
     refusals,
 )
@@ -29,6 +30,8 @@ from agent.words import Json
 MIN_EFFECT = 0.01
 """The smallest difference that matters, as a part of the baseline."""
 SEED = 1
+MOST_RUNS = 1000
+"""Of each side, as in one series: there are a million differences between so many."""
 COMMAND, EVIDENCE, MEASURED = "command", "evidence", "measured"
 """What the wall time of runs is: of the command; of the budget in the evidence; or for how long was
 measured. The first that all runs have, since they are compared by the same."""
@@ -66,6 +69,7 @@ def compare_groups(
 def compared(found: Paired, asked: Asked, left_out: Sequence[Json] = ()) -> Json:
     """Return the document of runs that count. Raises `NotComparable`."""
     kept = {BASELINE: found.baseline, OPTIMIZED: found.optimized}
+    _check_there_are_not_too_many(kept)
     reasons = refusals(kept, asked.across)
     if reasons and not asked.force:
         raise NotComparable(reasons)
@@ -125,6 +129,20 @@ def _check_there_are_runs(
     ]
     if missing:
         raise NotComparable(missing)
+
+
+def _check_there_are_not_too_many(kept: Sides) -> None:
+    too_many = [
+        Refusal(
+            "runs",
+            f"{len(runs):,} runs of {side} count, and at most {MOST_RUNS:,} are compared",
+            "choose fewer, by a label or a series",
+        )
+        for side, runs in kept.items()
+        if len(runs) > MOST_RUNS
+    ]
+    if too_many:
+        raise NotComparable(too_many)
 
 
 def _left_out(given: Sequence[KeptRun], found: Paired) -> list[Json]:

@@ -7,7 +7,7 @@ from fakes.kept_groups import group
 from fakes.sample_evidence import evidence
 
 from agent.comparison.comparable import NotComparable, Refusal
-from agent.comparison.kept import Asked, compare_groups
+from agent.comparison.kept import MOST_RUNS, Asked, compare_groups
 
 
 def runs(first: int = 0, **changes: Any) -> list[Any]:
@@ -113,6 +113,12 @@ def test_a_side_is_of_one_command() -> None:
     [refusal] = refused(many, of("./a", 40))
     assert refusal.why.endswith("are of 5 commands: ./0 (6), ./1 (6), ./2 (6) and 2 more")
     compare_groups(of("./a", 0), of("./b", 6))
+
+
+def test_no_more_runs_are_compared_than_can_be_in_a_second_or_a_few() -> None:
+    many = group(*[100.0] * (MOST_RUNS + 1))
+    [refusal] = refused(many, runs(first=2000), force=True)
+    assert "1,001 runs of baseline count, and at most 1,000 are compared" in refusal.why
 
 
 def test_incomplete_evidence() -> None:

@@ -169,5 +169,5 @@ def _drift(drift: Mapping[str, Any]) -> str:
     by = number(mapping(drift.get("pct_per_run")).get("middle"))
     if by is None:
         return ""
-    word = "longer" if by > 0 else "shorter"
-    return f"drift: each run took {percent(abs(by))} {word} than the one before it, of either side"
+    change = f"{percent(abs(by))} {'more' if by > 0 else 'less'} time"
+    return f"drift: each run took {change} than the one before it, of either side"

@@ -82,7 +82,8 @@ class NamesOf:
 
 
 def path(text: str) -> "Path":
-    # imported only here: it takes longer than all of the options, and a command waits for that
+    """Return a path, which may be any."""
+    # only here: it takes longer to import than all options, and ``run``'s command waits for that
     from pathlib import Path
 
     return Path(text)

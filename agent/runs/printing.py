@@ -25,6 +25,7 @@ def print_entries(entries: Sequence[Sequence[Summary]], most: int) -> None:
 
 
 def print_document(document: Json, everything: bool) -> None:
+    """Print a run or a series as ``show`` prints its file."""
     color, width = terminal.wants_color(sys.stdout), terminal.columns(sys.stdout)
     terminal.write(render(document, width=width, color=color, everything=everything))
 
@@ -32,10 +33,10 @@ def print_document(document: Json, everything: bool) -> None:
 def write_documents(
     documents: Mapping[str, Json], output: Path | None, folder: Path | None
 ) -> None:
-    """Write each document to a file of its name in ``folder``; the only one to ``output``, or print
-    it.
+    """Write each document to a file of its name in ``folder``; or the only one to ``output``.
 
-    Raises `StoreError` for several without a folder, and for a file that cannot be written.
+    With neither, print it. Raises `StoreError` for several without a folder, and for a file that
+    cannot be written.
     """
     if folder is None and len(documents) > 1:
         raise StoreError(f"that is {counted(len(documents), 'file')}: say --into FOLDER")

@@ -32,8 +32,8 @@ def rewrites_lines(stream: TextIO) -> bool:
 def columns(stream: TextIO | None = None) -> int:
     """Return the width of the terminal, or 80 where there is none. COLUMNS takes precedence.
 
-    Without a terminal on ``stream``, it is that of standard output. ``shutil`` does the same, and
-    takes long to import: a command that is measured shall begin soon.
+    Without a terminal on ``stream``, it is that of standard output. ``shutil`` does the same, but a
+    command that is measured would have to wait until it is imported.
     """
     with contextlib.suppress(ValueError):
         if (wanted := int(os.environ.get("COLUMNS", ""))) > 0:

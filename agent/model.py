@@ -1,5 +1,6 @@
 """The types that all other modules share: labels, scopes, requests."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from agent.words import LONGEST_LABEL as LONGEST_LABEL
@@ -96,6 +97,27 @@ class StartRequest:
     evidence; None if that is anybody's."""
     wall: bool = True
     """Whether to measure where the wall time goes, if the run can."""
+    kept_by: str | None = None
+    """``client`` if the client keeps the run itself: what a service keeps is a copy then."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunsRequest:
+    """Which of the kept runs a list is to show. None stands for any; times are in s since 1970."""
+
+    labels: Mapping[str, str]
+    verdict: str | None = None
+    state: str | None = None
+    since: float | None = None
+    until: float | None = None
+    """Excluded."""
+    copies: bool = True
+    """Whether to show runs that their clients keep too."""
+    before: tuple[float, int] | None = None
+    """The place of the last run of the page before this one."""
+    limit: int = 50
+    owner: int | None = None
+    """The user who sees runs of his own only; None: everybody's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,5 +30,7 @@ class Settings:
     timing: str = "clock"
     transport: str = "auto"
     socket: SocketFile | None = None
+    data_dir: str | None = None
+    """Where runs are kept: an absolute path; None if they are not."""
     mock: bool = False
     mock_seed: int = 0

@@ -33,6 +33,7 @@ from benchmarks.comparison import (
     compare_slowdowns,
     comparison_table,
 )
+from benchmarks.kept_runs import SECONDS, measure_kept_runs
 from benchmarks.micro import measure_parts
 from benchmarks.results_page import write_page
 from benchmarks.run_cost import COMMANDS as RUN_COMMANDS
@@ -158,6 +159,12 @@ def _parser() -> argparse.ArgumentParser:
     _add_compare_power(
         commands.add_parser("compare-power", help="count what comparisons decide, and how rightly")
     )
+    keeping = commands.add_parser(
+        "kept-runs", help="measure whether --data-dir slows fio and pgbench (half an hour)"
+    )
+    keeping.add_argument("--seconds", type=_positive, default=SECONDS, help="length of a run")
+    keeping.add_argument("--rounds", type=_positive, default=ENOUGH_ROUNDS, help="pairs")
+    keeping.set_defaults(run=_kept_runs)
     joined = commands.add_parser("merge", help="combine several results from one machine")
     joined.add_argument("files", metavar="FILE", nargs="+", type=Path, help="results as JSON")
     joined.add_argument("--out", type=_new_file, help="write the combined result to this file")
@@ -375,6 +382,14 @@ def _compare_power(options: argparse.Namespace) -> int:
         options.out.write_text(text)
     print(render_power(report), end="")
     return 0 if is_met(report) else 1
+
+
+def _kept_runs(options: argparse.Namespace) -> int:
+    """Return 0 if keeping runs made no difference, or one within the noise."""
+    results = measure_kept_runs(options.seconds, options.rounds, ProgressLine(sys.stderr), _tell)
+    compared = [found for workload in results for found in compare_slowdowns(workload)]
+    print("\n".join(columns([*comparison_table(compared)])))
+    return 0 if compared and all("no difference" in found.verdict for found in compared) else 1
 
 
 def _merge(options: argparse.Namespace) -> int:

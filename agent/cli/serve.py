@@ -5,6 +5,7 @@ import argparse
 from agent.cli.parser import Commands
 from agent.cli.values import (
     allowed_host,
+    folder,
     host,
     machine_label,
     mode,
@@ -81,6 +82,13 @@ def add(commands: Commands) -> None:
         "--socket-group", metavar="GROUP", help="group of the socket, by name or number"
     )
     serve.add_argument(
+        "--data-dir",
+        type=folder,
+        metavar="DIR",
+        help="keep every run in this folder, made if it is missing; as root, together with --user,"
+        " whose folder it is",
+    )
+    serve.add_argument(
         "--timing",
         choices=TIMINGS,
         default=defaults.timing,
@@ -130,6 +138,7 @@ def _serve(options: argparse.Namespace) -> int:
             timing=options.timing,
             transport=options.transport,
             socket=_socket_file(options),
+            data_dir=options.data_dir,
             mock=options.mock,
             mock_seed=defaults.mock_seed if options.mock_seed is None else options.mock_seed,
         )

@@ -184,6 +184,16 @@ def socket_path(text: str) -> str:
     return text
 
 
+def folder(text: str) -> str:
+    """Return the absolute path of a folder."""
+    path = os.path.abspath(text) if text and "\0" not in text else "/"
+    if path == "/":
+        raise argparse.ArgumentTypeError(
+            f"must be a folder of its own, not {text[:LONGEST_QUOTED]!r}"
+        )
+    return path
+
+
 def mode(text: str) -> int:
     """Return the permissions of a file, without the bits above them."""
     if not re.fullmatch(r"0?[0-7]{3}", text, re.ASCII):

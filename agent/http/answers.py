@@ -76,6 +76,15 @@ class Process(Struct, forbid_unknown_fields=True):
     pid: int
 
 
+class Store(Struct, forbid_unknown_fields=True):
+    """Where runs are kept for longer than the process."""
+
+    state: Literal["off", "keeping", "failing"]
+    reason: Annotated[str | None, Meta(description="Why runs cannot be kept for now.")]
+    waiting: Annotated[int, Meta(description="Runs that are still to be written.")]
+    lost: Annotated[int, Meta(description="Runs that were not kept.")]
+
+
 class Status(Struct, forbid_unknown_fields=True):
     """What the agent is doing. Labels and ids are empty while no run is in progress."""
 
@@ -90,6 +99,7 @@ class Status(Struct, forbid_unknown_fields=True):
     mock: Annotated[bool, Meta(description="Whether all events are synthetic.")]
     run_id: str
     ebpf: Ebpf
+    store: Store
     support: Annotated[list[Feature], Meta(description="Empty until it has been tried.")]
     armed: Annotated[dict[str, bool], Meta(description="Whether a section's programs run now.")]
     transport: str
@@ -171,3 +181,36 @@ class Evidence(Struct):
     offcpu: OffCpu | Absent = UNSET
     exec: Exec | Absent = UNSET
     syscall_counts: SyscallCounts | Absent = UNSET
+
+
+class Kept(Evidence, kw_only=True):
+    """The evidence of a run that is kept, in whichever state it is."""
+
+    state: Annotated[
+        Literal["finished", "partial", "aborted"],
+        Meta(
+            description="Whole; what was last written of a run that is in progress, or whose agent"
+            " was killed; or ended because its agent did."
+        ),
+    ]
+
+
+class Listed(Struct, forbid_unknown_fields=True):
+    """A run that is kept."""
+
+    run_id: str
+    state: Literal["finished", "partial", "aborted"]
+    verdict: Annotated[str, Meta(description="none: nothing was measured.")]
+    started_at: str
+    labels: dict[str, str]
+    wall_ms: Annotated[float | None, Meta(description="As the evidence has it in `wall`.")]
+    kernel: str
+    cpus: int | None
+    copied: Annotated[bool, Meta(description="Whether its client keeps it too.")]
+
+
+class Runs(Struct, forbid_unknown_fields=True):
+    """Runs that are kept, the newest first."""
+
+    runs: list[Listed]
+    next: Annotated[str | None, Meta(description="`before` of the next page; null: no more.")]

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from agent.aggregate.series import SeriesStore
 from agent.internal_metrics import InternalMetric
-from agent.model import Json, Report, StartRequest
+from agent.model import Json, Report, RunsRequest, StartRequest
 
 
 class RecorderAPI(Protocol):
@@ -42,3 +42,21 @@ class RecorderAPI(Protocol):
         ...
 
     def internal_metrics(self) -> Sequence[InternalMetric]: ...
+
+
+class RunsAPI(Protocol):
+    """The runs that are kept for longer than the process. `AgentError` is raised if they cannot be
+    read for now (``store_unavailable``)."""
+
+    async def page(self, wanted: RunsRequest) -> Json:
+        """Return ``runs``, the newest first, and ``next``: the ``before`` of the next page."""
+        ...
+
+    async def evidence(self, run_id: str, owner: int | None) -> Json | None:
+        """Return a run's evidence and ``state``; None if it is not kept. May raise
+        `ForbiddenUser`."""
+        ...
+
+    async def hlog(self, run_id: str, owner: int | None) -> str | None:
+        """Return a run's distributions as an HdrHistogram log; None if it is not kept."""
+        ...

@@ -3,7 +3,7 @@
 from quart import g, request
 from quart_trio import QuartTrio
 
-from agent.http.api import RecorderAPI
+from agent.http.api import RecorderAPI, RunsAPI
 from agent.http.body import read_body
 from agent.http.guard import check_request
 from agent.http.peers import peer
@@ -12,8 +12,13 @@ from agent.http.routes import Routes
 from agent.http.settings import HttpSettings
 
 
-def create_app(recorder: RecorderAPI, settings: HttpSettings) -> QuartTrio:
-    """Create the application for ``recorder``. Its only state is a cache of rendered pages."""
+def create_app(
+    recorder: RecorderAPI, settings: HttpSettings, runs: RunsAPI | None = None
+) -> QuartTrio:
+    """Create the application for ``recorder``. Its only state is a cache of rendered pages.
+
+    ``runs``: those that are kept for longer than the process; None if there are none.
+    """
     app = QuartTrio("agent.http", static_folder=None, template_folder=None)
     app.config["PROPAGATE_EXCEPTIONS"] = False
     # body.py enforces the limit instead, so that it can drain a body that is too large.
@@ -30,5 +35,5 @@ def create_app(recorder: RecorderAPI, settings: HttpSettings) -> QuartTrio:
         check_request(request.method, request.headers, hosts)
 
     register_error_handlers(app)
-    Routes(recorder).add_to(app)
+    Routes(recorder, runs).add_to(app)
     return app

@@ -26,17 +26,28 @@ OF_A_BODY = ("invalid_json", "not_an_object", "unsupported_media_type", "invalid
 def document(routes: Iterable[Route]) -> Json:
     """Return the document that describes these routes."""
     routes = tuple(routes)
-    types = [t for route in routes for t in (route.body, *route.answers.values()) if t is not None]
+    types = [
+        declared
+        for route in routes
+        for declared in (route.body, route.query, *route.answers.values())
+        if declared is not None
+    ]
     schemas, components = msgspec.json.schema_components(
         [*types, Error], ref_template="#/components/schemas/{name}"
     )
     by_type = dict(zip([*types, Error], schemas, strict=True))
     for declared in DECLARED:
         _complete(components[declared.__name__], declared)
+    in_query = {
+        route.query: components.pop(route.query.__name__) for route in routes if route.query
+    }
     paths: dict[str, Json] = defaultdict(dict)
     for route in routes:
         path = re.sub(r"<(\w+)>", r"{\1}", route.path)
         paths[path][route.method.lower()] = _operation(route, by_type)
+        if route.query:
+            parameters = paths[path][route.method.lower()].setdefault("parameters", [])
+            parameters += _in_query(in_query[route.query])
     return {
         "openapi": "3.1.0",
         "info": {
@@ -70,6 +81,24 @@ def _operation(route: Route, schemas: Mapping[object, Json]) -> Json:
 
 def _parameter(name: str) -> Json:
     return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+
+
+def _in_query(declared: Json) -> list[Json]:
+    """Return the fields of a query's schema as parameters, none of which can be null."""
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "description": schema.pop("description", ""),
+            "schema": _without_null(schema),
+        }
+        for name, schema in declared["properties"].items()
+    ]
+
+
+def _without_null(schema: Json) -> Json:
+    kinds: list[Json] = schema.get("anyOf", [schema])
+    return next(kind for kind in kinds if kind != NULL)
 
 
 def _errors(route: Route, schema: Json) -> Json:

@@ -208,6 +208,13 @@ class StartBody(Declared, frozen=True, kw_only=True):
             "Whether a run with a scope and `offcpu` says where the wall time went.",
         ),
     ] = True
+    kept_by: (
+        Annotated[
+            Literal["client"],
+            field('"client"', "That the client keeps the run: what this agent keeps is a copy."),
+        ]
+        | None
+    ) = None
 
     def request(self) -> StartRequest:
         """Return what the recorder is asked. Raises `InvalidRequest`."""
@@ -220,6 +227,7 @@ class StartBody(Declared, frozen=True, kw_only=True):
             measure_probes=self.measure_probes,
             details=tuple(self._details()),
             wall=self.wall,
+            kept_by=self.kept_by,
         )
 
     def _details(self) -> Iterator[str]:

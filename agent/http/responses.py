@@ -29,6 +29,8 @@ STATUS_BY_CODE = {
     "forbidden_user": HTTPStatus.FORBIDDEN,
     "not_found": HTTPStatus.NOT_FOUND,
     "no_such_run": HTTPStatus.NOT_FOUND,
+    "no_store": HTTPStatus.NOT_FOUND,
+    "store_unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
     "internal_error": HTTPStatus.INTERNAL_SERVER_ERROR,
     # Sent by the protocol layer.
     "bad_request": HTTPStatus.BAD_REQUEST,

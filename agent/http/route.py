@@ -9,6 +9,7 @@ from quart.wrappers import Response
 from agent.http.requests import Declared
 
 JSON = "application/json"
+TEXT = "text/plain; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,9 @@ class Route:
 
     body: type[Declared] | None = None
     """The declaration of the request's body; None if it takes none."""
+
+    query: type[Declared] | None = None
+    """The declaration of what may follow ``?`` in the target; None if nothing may."""
 
     errors: tuple[str, ...] = ()
     """Codes of errors, besides those that every route has and those of a body."""

@@ -10,7 +10,7 @@ from quart_trio import QuartTrio
 from agent.errors import AgentError, InvalidRequest
 from agent.http import peers, validation
 from agent.http.answers import Evidence, Reported, Started, Status
-from agent.http.api import RecorderAPI
+from agent.http.api import RecorderAPI, RunsAPI
 from agent.http.body import parse_object
 from agent.http.host_names import is_loopback
 from agent.http.negotiation import PageFormat, choose_format
@@ -18,6 +18,7 @@ from agent.http.openapi import document
 from agent.http.requests import ReportBody, StartBody
 from agent.http.responses import json_response
 from agent.http.route import JSON, Route
+from agent.http.runs import RunRoutes
 from agent.http.scrape import SharedScrape
 from agent.model import Json, Scope
 
@@ -33,7 +34,8 @@ class Routes:
     cancels its handler, so once the recorder has answered, no handler does anything except answer.
     """
 
-    def __init__(self, recorder: RecorderAPI) -> None:
+    def __init__(self, recorder: RecorderAPI, runs: RunsAPI | None = None) -> None:
+        """``runs``: None if none are kept for longer than the process."""
         self._recorder = recorder
         self._scrape = SharedScrape(recorder)
         self.declared = (
@@ -83,6 +85,7 @@ class Routes:
                 answers={JSON: Evidence},
                 errors=("no_such_run", "not_found", "forbidden_user"),
             ),
+            *RunRoutes(runs).declared,
             Route(
                 *("GET", "/openapi.json", self.openapi),
                 summary="Describe the routes, as OpenAPI.",

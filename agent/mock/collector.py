@@ -117,6 +117,11 @@ class MockCollector:
         await self._catch_up()
         return await self._current().observed()
 
+    async def so_far(self) -> Stopped:
+        """Return what a stop would, of a run that goes on."""
+        await self._catch_up()
+        return await self._current().so_far()
+
     async def stop(self) -> Stopped:
         """End the run and take the rest."""
         running, machine = self._current(), self._machine

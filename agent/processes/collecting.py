@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 import trio
 
-from agent.processes.serving import run, serve
+from agent.processes.serving import keeping_of, run, serve
 from agent.settings import Settings
 from agent.streams.collect.collector import KernelCollector
 from agent.streams.drain.client import SupervisorClient
@@ -26,6 +26,7 @@ def serve_beside_supervisor(
 ) -> int:
     """Drop privileges and serve until one of the signals ``ending``; return the exit status."""
     privileges.name_process("cba-agent")
+    keeping = keeping_of(settings)
     try:
         privileges.drop_everything(uid)
     except privileges.CannotDrop as error:
@@ -38,7 +39,7 @@ def serve_beside_supervisor(
         collector = KernelCollector(client, plan)
         async with trio.open_nursery() as nursery:
             await nursery.start(collector.run)
-            await serve(nursery, settings, listeners, collector, ending)
+            await serve(nursery, settings, listeners, collector, ending, keeping)
 
     status = run(main)
     return 1 if client.lost.is_set() else status

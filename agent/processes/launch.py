@@ -19,6 +19,7 @@ from typing import NoReturn
 
 from agent.http.listener import open_listener
 from agent.http.unix_listener import unix_listener
+from agent.processes import data_folder
 from agent.processes.signals import ending_signals
 from agent.settings import Settings
 from agent.streams.shared import channel, limits, privileges
@@ -34,6 +35,7 @@ def serve(settings: Settings) -> int:
     with contextlib.ExitStack() as until_ended:
         try:
             uid = _uid_to_become(settings)
+            _ensure_data_folder(settings, uid)
             listeners = [_listener(settings), *_unix_listeners(settings, until_ended)]
         except _CannotServe as error:
             complain(f"chainbench-agent: {error}\n")
@@ -74,7 +76,9 @@ def _serve_mock(
 ) -> int:
     """Serve synthetic events from this process, without the privileges that it may have."""
     from agent.processes.mocking import serve_mock
+    from agent.processes.serving import keeping_of
 
+    keeping = keeping_of(settings)
     if platform.system() == "Linux":
         privileges.name_process("cba-agent")
         try:
@@ -82,7 +86,7 @@ def _serve_mock(
         except privileges.CannotDrop as error:
             complain(f"chainbench-agent: {error}\n")
             return 1
-    return serve_mock(settings, listeners, ending)
+    return serve_mock(settings, listeners, ending, keeping)
 
 
 def _fork(
@@ -150,6 +154,22 @@ def _unix_listeners(settings: Settings, until: contextlib.ExitStack) -> list[soc
     except OSError as error:
         limit = limits.reached("opening the socket", error.errno)
         raise _CannotServe(limit.message if limit else error.strerror) from error
+
+
+def _ensure_data_folder(settings: Settings, uid: int | None) -> None:
+    """Make the folder of --data-dir, if there is to be one and only it is missing."""
+    if settings.data_dir is None:
+        return
+    if settings.user is None and os.getuid() == 0:
+        raise _CannotServe(
+            "--data-dir needs --user when the agent is started as root: without it the serving"
+            " process is another user each time, and the runs of the last one would not be its own"
+        )
+    own = os.geteuid() if uid is None else uid
+    try:
+        data_folder.ensure(settings.data_dir, own, privileges.gid_of(own))
+    except OSError as error:
+        raise _CannotServe(error.strerror) from error
 
 
 def _uid_to_become(settings: Settings) -> int | None:

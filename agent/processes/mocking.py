@@ -4,6 +4,7 @@
 import logging
 import socket
 from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -12,11 +13,17 @@ from agent.processes.serving import run, serve
 from agent.settings import Settings
 from agent.terminal.output import complain
 
+if TYPE_CHECKING:
+    from agent.keeping.service import Keeping
+
 LOGGER = logging.getLogger("agent")
 
 
 def serve_mock(
-    settings: Settings, listeners: Sequence[socket.socket], ending: Collection[int]
+    settings: Settings,
+    listeners: Sequence[socket.socket],
+    ending: Collection[int],
+    keeping: "Keeping | None",
 ) -> int:
     """Serve synthetic events until one of the signals ``ending``; return the exit status."""
     try:
@@ -29,6 +36,6 @@ def serve_mock(
         LOGGER.warning("--mock: every event is synthetic, nothing is measured")
         async with trio.open_nursery() as nursery:
             await nursery.start(collector.run)
-            await serve(nursery, settings, listeners, collector, ending)
+            await serve(nursery, settings, listeners, collector, ending, keeping)
 
     return run(main)

@@ -11,8 +11,10 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import trio
+from quart_trio import QuartTrio
 
 from agent.aggregate.series import SeriesStore
 from agent.errors import NotRunning
@@ -30,6 +32,9 @@ from agent.streams.shared.support import LINUX
 from agent.terminal.output import OutputFailed, write
 from agent.terminal.values import printable
 
+if TYPE_CHECKING:
+    from agent.keeping.service import Keeping
+
 LOGGER = logging.getLogger("agent")
 
 STOP_SECONDS = 1.5
@@ -46,12 +51,25 @@ def serve_without_supervisor(
 ) -> int:
     """Serve on a platform without eBPF; return the exit status."""
     collector = UnavailableCollector(LINUX.support())
+    keeping = keeping_of(settings)
 
     async def main() -> None:
         async with trio.open_nursery() as nursery:
-            await serve(nursery, settings, listeners, collector, ending)
+            await serve(nursery, settings, listeners, collector, ending, keeping)
 
     return run(main)
+
+
+def keeping_of(settings: Settings) -> "Keeping | None":
+    """Return what keeps the runs of this process, if they are to be kept.
+
+    Call it before privileges are dropped.
+    """
+    if settings.data_dir is None:
+        return None
+    from agent.keeping.service import Keeping
+
+    return Keeping(settings.data_dir)
 
 
 def run(main: Callable[[], Awaitable[None]]) -> int:
@@ -75,6 +93,7 @@ async def serve(
     listeners: Sequence[socket.socket],
     collector: Collector,
     ending: Collection[int],
+    keeping: "Keeping | None",
 ) -> None:
     """Serve until the agent is to end; then cancel the nursery and everything in it.
 
@@ -83,26 +102,30 @@ async def serve(
     a compilation.
     """
     series = SeriesStore(settings.label_sets)
-    recorder = Recorder(collector, settings.machine, series, mock=settings.mock)
+    keeper = keeping.keeper if keeping else None
+    recorder = Recorder(collector, settings.machine, series, mock=settings.mock, keeper=keeper)
     hosts = local_host_names(settings.host, settings.allowed_hosts)
     http = HttpSettings(allowed_hosts=hosts)
     asked = trio.Event()
     # first: until then a signal ends this process at once
     await nursery.start(_watch_signals, ending, asked)
+    if keeper is not None:
+        await nursery.start(keeper.run)
     await nursery.start(recorder.run)
     nursery.start_soon(_watch_supervisor, collector.lost, asked)
-    await _serve_http(recorder, http, listeners, asked)
+    app = create_app(recorder, http, keeping.reader if keeping else None)
+    await _serve_http(app, recorder, http, listeners, asked)
     nursery.cancel_scope.cancel()
 
 
 async def _serve_http(
+    app: QuartTrio,
     recorder: Recorder,
     http: HttpSettings,
     listeners: Sequence[socket.socket],
     asked: trio.Event,
 ) -> None:
     """Serve until the agent is ``asked`` to end and the run in progress, if any, is stopped."""
-    app = create_app(recorder, http)
 
     async def stopped() -> None:
         await asked.wait()

@@ -34,6 +34,10 @@ class Collector(Protocol):
 
     async def refresh(self) -> Observed: ...
 
+    async def so_far(self) -> Stopped:
+        """Return what `stop` would, of a run that goes on, except what only the end tells."""
+        ...
+
     async def stop(self) -> Stopped: ...
 
     async def abandon(self) -> None:

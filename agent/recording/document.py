@@ -4,10 +4,13 @@ from datetime import datetime, timedelta
 
 from agent.evidence import held_back
 from agent.evidence.manifest import manifest
-from agent.evidence.verdict import Verdict
+from agent.evidence.verdict import INVALID, Reason, Verdict
 from agent.model import EVIDENCE_SCHEMA, Json
 from agent.recording.run import Run
+from agent.sections.offcpu import wall
 from agent.streams.collect.observed import Stopped
+
+UNFINISHED = "the agent ended before the run did, and this is what it had last written"
 
 
 def started(run: Run) -> Json:
@@ -25,6 +28,16 @@ def started(run: Run) -> Json:
 def moment(time: datetime) -> str:
     """Return a time as evidence and answers give it: ISO 8601, in milliseconds."""
     return time.isoformat(timespec="milliseconds")
+
+
+def unfinished(run: Run, so_far: Stopped | None) -> Json:
+    """Return what there is of a run in progress, as evidence; None: nothing has been read yet."""
+    streams = so_far.observed.streams if so_far is not None else {}
+    built = build(run, so_far, Verdict((Reason("unfinished", UNFINISHED, INVALID),), streams))
+    del built["ended_by"]
+    if so_far is None:
+        built.setdefault("reason", f"{UNFINISHED}: that it had begun")
+    return built
 
 
 def build(run: Run, stopped: Stopped | None, verdict: Verdict) -> Json:
@@ -49,7 +62,7 @@ def build(run: Run, stopped: Stopped | None, verdict: Verdict) -> Json:
         built |= {"code": run.failure.code, "reason": run.failure.message}
     if stopped is not None and run.arming is not None:
         built |= _measured(run)
-        built["wall"] = run.wall
+        built["wall"] = run.wall or wall.evidence(None)
         built["cpu_quota"] = held_back.quota(stopped.throttling)
         built["stolen_ms"] = held_back.stolen_ms(stopped.edges)
         built |= run.collection.evidence(stopped, run.sections)
@@ -81,8 +94,8 @@ def _measured(run: Run) -> Json:
 
 def _timeline(run: Run, stopped: Stopped) -> Json:
     assert run.attached_ns is not None
-    assert run.ended_ns is not None
-    at_ns = run.ended_ns - run.attached_ns
+    ended_ns = run.elapsed_ns() if run.ended_ns is None else run.ended_ns
+    at_ns = ended_ns - run.attached_ns
     return run.collection.timeline_until(at_ns, stopped.observed, run.sections)
 
 

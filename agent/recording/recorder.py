@@ -22,6 +22,8 @@ from agent.model import TREES, Json, Labels, Report, StartRequest
 from agent.recording import document, wall
 from agent.recording.collector import Collector
 from agent.recording.internal_totals import InternalTotals
+from agent.recording.keeper import Keeper
+from agent.recording.keeping import Keeping
 from agent.recording.lifecycle import Event, Lifecycle, State
 from agent.recording.run import EndedBy, Run
 from agent.sections.probes import SECTIONS
@@ -49,9 +51,19 @@ class Recorder:
     """The implementation of `agent.http.api.RecorderAPI`."""
 
     def __init__(
-        self, collector: Collector, machine: str, series: SeriesStore, *, mock: bool = False
+        self,
+        collector: Collector,
+        machine: str,
+        series: SeriesStore,
+        *,
+        mock: bool = False,
+        keeper: Keeper | None = None,
     ) -> None:
-        """``mock``: the collector's events are synthetic, and everything has to say so."""
+        """``mock``: the collector's events are synthetic, and everything has to say so.
+
+        ``keeper``: None if runs are not kept for longer than this object.
+        """
+        self._keeping = Keeping(collector, keeper)
         self._collector = collector
         self._machine = machine
         self._series = series
@@ -111,6 +123,7 @@ class Recorder:
     async def stop_as_agent_ends(self) -> Json:
         """Do the same, and leave the evidence to a stop that is on its way. Raises NotRunning."""
         run = self._unclaimed = await self._stopping(None)
+        run.cut_short = run.ended_by == "stop"
         await run.finished.wait()
         return run.evidence
 
@@ -129,6 +142,7 @@ class Recorder:
             "mock": self._mock,
             "run_id": run.id if run else "",
             "ebpf": self._ebpf(),
+            "store": self._keeping.keeper.status(),
             "support": [_described(support) for support in self._collector.support()],
             "armed": self._armed(),
             "transport": run.arming.transport if run and run.arming else "",
@@ -269,8 +283,10 @@ class Recorder:
         trio.lowlevel.add_instrument(run.stalls)
         self._lifecycle.fire(Event.ARMED)
         self._unclaimed = None
+        await self._keeping.begun(run)
         if run.request.scope.kind in TREES:
             self._spawn(self._watch, run)
+        self._spawn(self._keeping.follow, run)
         run.armed.set()
 
     async def _attach(self, run: Run) -> None:
@@ -291,6 +307,7 @@ class Recorder:
 
     async def _finish(self, run: Run) -> None:
         run.ended_ns = run.elapsed_ns()
+        run.following.cancel()
         try:
             stopped = run.as_it_ended(await self._collector.stop()) if run.arming else None
             verdict, totals = self._conclude(run, stopped)
@@ -308,6 +325,7 @@ class Recorder:
         self._keep(run)
         self._run = None
         self._lifecycle.fire(Event.STOPPED)
+        await self._keeping.ended(run)
         run.finished.set()
         # The histogram library leaves 700 KiB per run in reference cycles, which the garbage
         # collector would not find for many runs. With the modules frozen this takes a millisecond.

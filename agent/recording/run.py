@@ -50,6 +50,10 @@ class Run:
         self.ended_ns: int | None = None
         """When the run was asked to stop, or its tree had ended, since the request."""
         self.ended_by: EndedBy = "stop"
+        self.cut_short = False
+        """Whether the agent ended, and the run with it."""
+        self.following = trio.CancelScope()
+        """Of the task that keeps what there is of the run."""
         self.armed = trio.Event()
         self.finished = trio.Event()
         self.wall: Json = {}

@@ -31,6 +31,9 @@ class UnavailableCollector:
     async def refresh(self) -> NoReturn:
         raise self._cause
 
+    async def so_far(self) -> NoReturn:
+        raise self._cause
+
     async def stop(self) -> NoReturn:
         raise self._cause
 

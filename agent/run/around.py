@@ -51,6 +51,8 @@ class Around:
             return None, self._why_not
         run = stack.enter_context(measurement(self._agent))
         body = {**self._options.start, **(labels or {}), "scope": {"pid": command.pid}}
+        if self._options.keep:
+            body["kept_by"] = "client"  # a service that keeps runs marks this one as a copy
         try:
             started = self._start(run, body)
             check_process(started, command.pid, command.forked_at)

@@ -98,6 +98,12 @@ class FakeCollector:
         self._drain()
         return self._observed()
 
+    async def so_far(self) -> Stopped:
+        self.calls.append("so_far")
+        await self.refreshing()
+        self._drain()
+        return stopped_with(self._observed())
+
     async def stop(self) -> Stopped:
         self.calls.append("stop")
         await self.stopping()

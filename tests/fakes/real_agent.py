@@ -46,8 +46,14 @@ class RealAgent:
     def status(self) -> Json:
         return self._client.get("/status")
 
+    def get(self, path: str) -> Json:
+        return self._client.get(path)
+
+    def text(self, path: str) -> str:
+        return self._client.send("GET", path).decode()
+
     def metrics(self) -> str:
-        return self._client.send("GET", "/metrics").decode()
+        return self.text("/metrics")
 
     @contextlib.contextmanager
     def run(self, **body: Any) -> Iterator[Run]:

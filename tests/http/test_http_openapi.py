@@ -50,6 +50,7 @@ def test_the_document_names_every_route_with_the_codes_of_its_errors(url: str) -
     } == {
         *("POST /start", "POST /stop", "GET /status", "POST /report", "GET /metrics"),
         *("GET /evidence", "GET /evidence/{run_id}", "GET /openapi.json"),
+        *("GET /runs", "GET /runs/{run_id}", "GET /runs/{run_id}/hlog"),
     }
     start = document["paths"]["/start"]["post"]["responses"]
     assert start["409"]["description"] == "`run_in_progress`"

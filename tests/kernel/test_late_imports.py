@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -25,11 +26,21 @@ def stderr(tmp_path: Path) -> Iterator[IO[str]]:
 
 
 @pytest.fixture
-def url(stderr: IO[str]) -> Iterator[str]:
+def folder() -> Iterator[Path]:
+    """A folder in which every user may have one."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder)
+
+
+@pytest.fixture
+def url(request: pytest.FixtureRequest, folder: Path, stderr: IO[str]) -> Iterator[str]:
     installed = own_module("agent")
     python, *rest = installed.command
     traced = replace(installed, command=(python, "-X", "importtime", *rest))
-    with running_agent(invocation=traced, stderr=stderr) as agent:
+    options = ["--data-dir", str(folder / "data")] if request.param == "kept" else []
+    user = ["--user", "65532"] if options and os.geteuid() == 0 else []
+    with running_agent([*options, *user], invocation=traced, stderr=stderr) as agent:
         yield agent.url
 
 
@@ -54,10 +65,15 @@ def everything(url: str) -> None:
     for body in (b"{", b"[]", b'{"scenario": 1}', b"[" * 5000):
         headers = {"Content-Type": "application/json"}
         assert requests.post(f"{url}/start", data=body, headers=headers, timeout=30).status_code
-    assert requests.get(f"{url}/nothing", timeout=30).status_code == 404
+    for route in ("nothing", "runs", "runs?commit=a", "runs/x", "runs/x/hlog"):
+        assert requests.get(f"{url}/{route}", timeout=30).status_code in (200, 404)
+    for run in requests.get(f"{url}/runs", timeout=30).json().get("runs", []):
+        requests.get(f"{url}/runs/{run['run_id']}/hlog", timeout=30).raise_for_status()
     assert requests.get(f"{url}/start", timeout=30).status_code == 405
 
 
+@pytest.mark.thorough(but="not kept")
+@pytest.mark.parametrize("url", ["not kept", "kept"], indirect=True)
 def test_nothing_is_imported_once_privileges_are_gone(url: str, stderr: IO[str]) -> None:
     before = len(Path(stderr.name).read_text())
 

@@ -33,6 +33,7 @@ from agent.http.answers import Evidence, Started, Status
 from agent.http.app import create_app
 from agent.http.exposition import Exposition
 from agent.http.negotiation import PageFormat
+from agent.http.query import RunsQuery
 from agent.http.requests import ReportBody, StartBody
 from agent.http.responses import status_of
 from agent.http.routes import OF_A_SCOPE
@@ -93,6 +94,7 @@ def test_the_readme_names_every_route() -> None:
     [
         ("Fields of a start", StartBody.__struct_fields__),
         ("Fields of a report", ReportBody.__struct_fields__),
+        ("`GET /runs`", RunsQuery.__struct_fields__),
     ],
 )
 def test_every_field_of_a_body(heading: str, fields: Iterable[str]) -> None:

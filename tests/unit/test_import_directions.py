@@ -65,6 +65,7 @@ MAY_IMPORT = {
     "streams": {"probes"},
     "evidence": {"streams"},
     "sections": {"evidence", "streams", "aggregate", "probes"},
+    "keeping": {"store"},
     "recording": {"sections", "evidence", "streams", "aggregate", "probes"},
     "mock": {"sections", "streams", "probes"},
     "http": {"sections", "aggregate", "probes"},
@@ -88,6 +89,7 @@ MAY_IMPORT = {
     "wiring": {
         *("recording", "streams", "aggregate", "http", "show", "demo", "overhead", "client"),
         *("terminal", "mock", "run", "runs", "store", "probes", "compare", "comparison"),
+        "keeping",
     },
 }
 

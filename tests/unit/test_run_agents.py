@@ -25,7 +25,14 @@ def test_labels_and_fields_of_the_start_are_passed_on(agent: RunAgent) -> None:
         "scenario": "baseline",
         "commit": "c0ffee",
         "variant": "",
+        "kept_by": "client",
     }
+
+
+def test_what_is_not_kept_here_is_no_copy_there(agent: RunAgent) -> None:
+    run(agent, ["true"], "--no-store")
+    [start] = [r for r in agent.requests if r.route == "POST /start"]
+    assert "kept_by" not in json.loads(start.body)
 
 
 def test_the_variable_names_an_agent(agent: RunAgent) -> None:

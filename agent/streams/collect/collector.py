@@ -137,6 +137,10 @@ class KernelCollector:
         """Fold and return everything up to now."""
         return await self._current().observed()
 
+    async def so_far(self) -> Stopped:
+        """Return what a stop would, without what only that tells; nothing is detached."""
+        return await self._current().so_far()
+
     async def stop(self) -> Stopped:
         """Detach and take the rest. Works without the supervisor too: its maps are still mapped."""
         running = self._current()

@@ -7,6 +7,7 @@ from dataclasses import asdict
 import trio
 
 from agent.model import TREES, Scope
+from agent.streams.collect import task_summaries
 from agent.streams.collect.cpu_quota import NO_GROUPS, NOT_LOOKED_AT, QuotaMeter, Throttling
 from agent.streams.collect.observed import Observed, Stopped
 from agent.streams.collect.observer import Observer
@@ -89,6 +90,19 @@ class Running:
         """Fold and return everything up to now."""
         await self._take()
         return self.observer.observed(self._drain, until_ns=None)
+
+    async def so_far(self) -> Stopped:
+        """Return everything up to now as the end of a run, without what only that tells."""
+        observed = await self.observed()
+        return Stopped(
+            observed.until_ns,
+            observed,
+            (self._began, self.observer.edge()),
+            task_summaries.none(),
+            faults=dict(self.faults),
+            refused_records=self._drain.refused,
+            throttling=self.throttling(),
+        )
 
     async def stopped(
         self, ended: Edge, throttling: Throttling, answer: DisarmAnswer, alive: Summaries

@@ -1,0 +1,166 @@
+"""The runs of a service's clients, on their way into its store.
+
+One task owns what waits to be written, and one thread writes it, so neither the event loop nor a
+client waits for a disk: a run whose entry is not written within a second is answered all the same,
+and written when the store can be used again. Of a run in progress only the latest state waits.
+"""
+
+import contextlib
+import logging
+from collections import OrderedDict
+from dataclasses import replace
+
+import trio
+
+from agent.keeping.writer import Writer
+from agent.model import Json, StartRequest
+from agent.store.documents import runs_of
+from agent.store.errors import StoreError
+from agent.store.run import SERVICE, KeptRun
+
+PATIENCE_S = 1.0
+"""How long a run waits for the store; writing takes some milliseconds."""
+RETRY_S = 10.0
+"""Interval between attempts while the store cannot be used."""
+LAST_S = 0.5
+"""How long the agent's end waits for what is left to be written. Whatever a stop has waited for has
+had a second already, and the agent promises to exit within five."""
+MOST_WAITING = 16
+"""Runs that wait for a store that cannot be used: as many as `GET /evidence` keeps in memory."""
+STUCK = f"it has not answered for {PATIENCE_S:g} s"
+
+LOGGER = logging.getLogger("agent.keeping")
+
+
+class _Entry:
+    def __init__(self, run: KeptRun) -> None:
+        self.run = run
+        self.dealt_with = trio.Event()
+        """Set when it has been written, or need not be waited for."""
+
+
+class StoreKeeper:
+    """The implementation of `agent.recording.keeper.Keeper`."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self._waiting: OrderedDict[str, _Entry] = OrderedDict()
+        """By run id, the one that has waited longest first."""
+        self._more = trio.Event()
+        self._failure: str | None = None
+        self._lost = 0
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Write what there is until cancelled, and then what is left."""
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self._writer.run)
+            task_status.started()
+            try:
+                await self._open()
+                await self._write_all()
+            finally:
+                with trio.CancelScope(shield=True):
+                    await self._write_the_rest()
+
+    async def keep(self, evidence: Json, state: str, request: StartRequest) -> None:
+        """Have a run stored; return when it is, or after a second."""
+        entry = _Entry(_kept(evidence, state, request))
+        self._put(entry)
+        if self._failure is not None:
+            return
+        with trio.move_on_after(PATIENCE_S) as patience:
+            await entry.dealt_with.wait()
+        if patience.cancelled_caught:
+            self._note(STUCK)
+
+    def status(self) -> Json:
+        return {
+            "state": "failing" if self._failure else "keeping",
+            "reason": self._failure,
+            "waiting": len(self._waiting),
+            "lost": self._lost,
+        }
+
+    def _put(self, entry: _Entry) -> None:
+        outdated = self._waiting.pop(entry.run.id, None)
+        if outdated is not None:
+            outdated.dealt_with.set()
+        self._waiting[entry.run.id] = entry
+        if len(self._waiting) > MOST_WAITING:
+            _, oldest = self._waiting.popitem(last=False)
+            self._lose(oldest)
+        self._more.set()
+
+    async def _open(self) -> None:
+        """Open the store before it is needed, to say early if it cannot be used."""
+        try:
+            await self._writer.write(None)
+        except StoreError as error:
+            self._note(str(error))
+        except Exception:
+            LOGGER.exception("the store could not be opened")
+
+    async def _write_all(self) -> None:
+        while True:
+            await self._more.wait()
+            self._more = trio.Event()
+            while self._waiting:
+                if not await self._write(next(iter(self._waiting.values()))):
+                    await trio.sleep(RETRY_S)
+
+    async def _write(self, entry: _Entry) -> bool:
+        """Write an entry; return False if the store cannot be used."""
+        try:
+            await self._writer.write(entry.run)
+        except StoreError as error:
+            self._note(str(error))
+            return False
+        except Exception:
+            # A defect, and perhaps of this run only: the next one is not to wait for it.
+            LOGGER.exception("run %s could not be kept", entry.run.id)
+            self._lose(entry)
+        else:
+            self._note(None)
+        self._settle(entry)
+        return True
+
+    def _settle(self, entry: _Entry) -> None:
+        if self._waiting.get(entry.run.id) is entry:  # not replaced by a later state
+            del self._waiting[entry.run.id]
+        entry.dealt_with.set()
+
+    def _lose(self, entry: _Entry) -> None:
+        self._lost += 1
+        entry.dealt_with.set()
+
+    def _note(self, failure: str | None) -> None:
+        """Remember whether the store can be used, and log when that changes."""
+        if failure is not None and self._failure is None:
+            LOGGER.warning(
+                "runs are not being kept: %s; they are answered all the same, and those that still"
+                " wait are written when the store can be used again",
+                failure,
+            )
+        if failure is None and self._failure is not None:
+            lost = f"; {self._lost} have been lost" if self._lost else ""
+            LOGGER.warning("runs are being kept again%s", lost)
+        self._failure = failure
+        if failure is not None:
+            for entry in self._waiting.values():
+                entry.dealt_with.set()
+
+    async def _write_the_rest(self) -> None:
+        with trio.move_on_after(LAST_S):
+            with contextlib.suppress(StoreError):
+                for entry in list(self._waiting.values()):
+                    await self._writer.write(entry.run)
+                    self._settle(entry)
+        for run_id in self._waiting:
+            why = self._failure or f"the store has not answered for {LAST_S:g} s"
+            LOGGER.warning("run %s is not kept: %s", run_id, why)
+        self._writer.finish()
+
+
+def _kept(evidence: Json, state: str, request: StartRequest) -> KeptRun:
+    [run] = runs_of({**evidence, "state": state}, SERVICE)
+    return replace(run, owner=request.owner, copied=request.kept_by == "client")

@@ -1,0 +1,107 @@
+"""What a service has kept, for its clients.
+
+Each answer opens the store, reads and closes it in one thread: that takes a few milliseconds, and a
+store that has been replaced meanwhile, or cannot be read for now, needs no further care.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import trio
+
+from agent.errors import AgentError, ForbiddenUser, InvalidRequest
+from agent.keeping.hlog import hlog
+from agent.model import Json, RunsRequest
+from agent.store.documents import document_of
+from agent.store.errors import NoStore, NotFound, StoreError
+from agent.store.opening import open_to_read
+from agent.store.rows import Summary
+from agent.store.run import KeptRun
+from agent.store.selection import Selection
+from agent.store.store import Entry, Store
+
+T = TypeVar("T")
+
+
+class StoreReader:
+    """The implementation of `agent.http.api.RunsAPI`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        # one at a time: a second one would wait for the same disk
+        self._limiter = trio.CapacityLimiter(1)
+
+    async def page(self, wanted: RunsRequest) -> Json:
+        selection = Selection(
+            fields=_fields(wanted),
+            since=wanted.since,
+            until=wanted.until,
+            owner=wanted.owner,
+            copies=wanted.copies,
+            before=wanted.before,
+            limit=wanted.limit + 1,
+        )
+        found = await self._read(lambda store: list(store.find(selection)))
+        shown = found[: wanted.limit]
+        place = f"{shown[-1].at!r},{shown[-1].number}" if len(found) > len(shown) else None
+        return {"runs": [_listed(run) for run in shown], "next": place}
+
+    async def evidence(self, run_id: str, owner: int | None) -> Json | None:
+        run = await self._run(run_id, owner)
+        return None if run is None else document_of([run], None)
+
+    async def hlog(self, run_id: str, owner: int | None) -> str | None:
+        run = await self._run(run_id, owner)
+        return None if run is None else hlog(run.evidence)
+
+    async def _run(self, run_id: str, owner: int | None) -> KeptRun | None:
+        entry = Entry(run_id, is_series=False)
+        found = await self._read(lambda store: store.runs(entry))
+        if not found:
+            return None
+        [run] = found
+        if owner not in (None, run.owner):
+            raise ForbiddenUser(
+                f"run {run_id} was not begun by uid {owner} over this socket; it is for who began "
+                "it to have its evidence, or for root (sudo)"
+            )
+        return run
+
+    async def _read(self, read: Callable[[Store], list[T]]) -> list[T]:
+        """Return what ``read`` does; nothing if nothing has ever been kept."""
+        try:
+            return await trio.to_thread.run_sync(
+                self._opened_for, read, limiter=self._limiter, abandon_on_cancel=True
+            )
+        except NoStore:
+            return []
+        except NotFound as error:  # a commit of which there are several
+            raise InvalidRequest(str(error), field="commit") from error
+        except StoreError as error:
+            raise AgentError(
+                f"the runs cannot be read for now: {error}", code="store_unavailable"
+            ) from error
+
+    def _opened_for(self, read: Callable[[Store], list[T]]) -> list[T]:
+        with open_to_read(self._path) as store:
+            return read(store)
+
+
+def _fields(wanted: RunsRequest) -> dict[str, str]:
+    named = {"verdict": wanted.verdict, "state": wanted.state}
+    return {**wanted.labels, **{name: value for name, value in named.items() if value}}
+
+
+def _listed(run: Summary) -> Json:
+    return {
+        "run_id": run.id,
+        "state": run.state,
+        "verdict": run.verdict,
+        "started_at": run.started_at,
+        "labels": dict(run.labels),
+        "wall_ms": run.wall_ms,
+        "kernel": run.kernel,
+        "cpus": run.cpus,
+        "copied": run.copied,
+    }

@@ -1,0 +1,23 @@
+"""What an agent with ``--data-dir`` has in addition.
+
+Imported by such agents only, since sqlite3 takes memory, and before privileges are dropped:
+afterwards an interpreter in a private home directory cannot read its own library.
+"""
+
+# The store imports this when it first keeps a run.
+import shlex  # noqa: F401
+from pathlib import Path
+
+from agent.keeping.keeper import StoreKeeper
+from agent.keeping.reader import StoreReader
+from agent.keeping.writer import Writer
+from agent.store.place import FILE
+
+
+class Keeping:
+    """A store, as the recorder writes it and as the routes read it."""
+
+    def __init__(self, folder: str) -> None:
+        path = Path(folder, FILE)
+        self.keeper = StoreKeeper(Writer(path))
+        self.reader = StoreReader(path)

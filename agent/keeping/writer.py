@@ -1,0 +1,91 @@
+"""The thread that writes a service's store, and the only one that has it open for longer.
+
+SQLite wants a connection used by one thread at a time, waits for disks and for other processes that
+write, and has no place on an event loop. Trio takes another thread for each call, so here one call
+lasts as long as the connection, and does what it is sent, in order.
+"""
+
+import contextlib
+import logging
+import queue
+from pathlib import Path
+
+import trio
+
+from agent.store.errors import Damaged
+from agent.store.opening import begin_anew, open_store
+from agent.store.run import KeptRun
+from agent.store.store import Store
+
+LOGGER = logging.getLogger("agent.keeping")
+
+
+class _Write:
+    def __init__(self, run: KeptRun | None) -> None:
+        """``run``: None to open the store and write nothing."""
+        self.run = run
+        self.done = trio.Event()
+        self.error: Exception | None = None
+
+
+class Writer:
+    """The store at a path, made if it is missing, and opened when it is first written to."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._store: Store | None = None
+        self._writes: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Write what is sent until cancelled.
+
+        The thread is then not waited for, since it may itself be waiting for a disk: it goes on
+        until `finish`, or ends with the process.
+        """
+        task_status.started()
+        token = trio.lowlevel.current_trio_token()
+        await trio.to_thread.run_sync(self._work, token, abandon_on_cancel=True)
+
+    async def write(self, run: KeptRun | None) -> None:
+        """Keep a run, or with None only open the store; return once that is done.
+
+        A caller that is cancelled only stops waiting. Raises `agent.store.errors.StoreError`.
+        """
+        write = _Write(run)
+        self._writes.put(write)
+        await write.done.wait()
+        if write.error is not None:
+            raise write.error
+
+    def finish(self) -> None:
+        """Have the store closed, and the thread end, once all that was sent is written."""
+        self._writes.put(None)
+
+    def _work(self, token: trio.lowlevel.TrioToken) -> None:
+        while (write := self._writes.get()) is not None:
+            try:
+                self._carry_out(write.run)
+            except Exception as error:  # noqa: BLE001  raised again where the end is awaited
+                write.error = error
+            with contextlib.suppress(trio.RunFinishedError):
+                token.run_sync_soon(write.done.set)
+        if self._store is not None:
+            self._store.close()
+
+    def _carry_out(self, run: KeptRun | None) -> None:
+        if self._store is None:
+            self._store = open_store(self._path, on_damage=_tell)
+        if run is None:
+            return
+        try:
+            self._store.keep([run])
+        except Damaged:
+            damaged, self._store = self._store, None
+            self._store, aside = begin_anew(damaged)
+            _tell(aside)
+            self._store.keep([run])
+
+
+def _tell(aside: Path | None) -> None:
+    where = f"it is now {aside}, and" if aside else "another process has put it aside;"
+    LOGGER.warning("the store was damaged, or no database: %s a new one is begun", where)

@@ -1,0 +1,207 @@
+"""``--data-dir`` of a real agent: what outlives it, whose it is, and how it ends."""
+
+import os
+import random
+import signal
+import sqlite3
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from fakes.processes import Launched, launched
+from fakes.real_agent import RealAgent
+from fakes.users import SOMEBODY, as_user, ask
+
+from agent.client.http_client import AgentRefused
+from agent.client.spawn import AgentDidNotStart, running_agent
+
+USER = 65_532
+KILLS = 100
+LONGEST_S = 0.2
+"""Between the beginning of a run and the kill."""
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become other users")
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that every user may reach, with the data folder's path in it."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder) / "data"
+
+
+def options(folder: Path) -> list[str]:
+    user = ["--user", str(USER)] if os.geteuid() == 0 else []
+    return [*user, "--data-dir", str(folder)]
+
+
+def ids(agent: Launched) -> dict[str, str]:
+    """Return the states of the runs that are listed, by id."""
+    return {run["run_id"]: run["state"] for run in agent.get("/runs")["runs"]}
+
+
+def test_runs_outlive_the_agent_and_the_one_that_was_on_is_partial(
+    folder: Path, tmp_path: Path
+) -> None:
+    with launched(tmp_path / "log", *options(folder)) as agent:
+        agent.settle()
+        whole = agent.start(scenario="baseline")["run_id"]
+        evidence = agent.stop()
+        assert agent.status()["store"]["state"] == "keeping"
+        unfinished = agent.start(scenario="optimized")["run_id"]
+        os.kill(agent.pid, signal.SIGKILL)
+        agent.exit_status()
+    assert folder.stat().st_mode & 0o777 == 0o700
+    owner = USER if os.geteuid() == 0 else os.geteuid()
+    assert {path.stat().st_uid for path in (folder, *folder.iterdir())} == {owner}
+    with launched(tmp_path / "log", *options(folder)) as agent:
+        assert ids(agent) == {whole: "finished", unfinished: "partial"}
+        assert agent.get(f"/runs/{whole}") == {**evidence, "state": "finished"}
+        kept = agent.get(f"/runs/{unfinished}")
+        assert kept["completeness"]["verdict"] == "invalid"
+        assert kept["labels"]["scenario"] == "optimized"
+        log = agent.text(f"/runs/{whole}/hlog")
+        assert f"{evidence['runqlat']['hdr']}\n" in log
+
+
+@pytest.mark.thorough
+def test_a_run_that_the_agents_end_cuts_short_is_kept_as_aborted(
+    folder: Path, tmp_path: Path
+) -> None:
+    with launched(tmp_path / "log", *options(folder)) as agent:
+        agent.settle()
+        run_id = agent.start()["run_id"]
+        os.kill(agent.supervisor, signal.SIGTERM)
+        assert agent.exit_status() == 0
+    with launched(tmp_path / "log", *options(folder)) as agent:
+        assert ids(agent) == {run_id: "aborted"}
+
+
+@pytest.mark.thorough
+def test_a_long_run_is_kept_with_what_there_is_after_ten_seconds(
+    folder: Path, tmp_path: Path
+) -> None:
+    with launched(tmp_path / "log", *options(folder)) as agent:
+        agent.settle()
+        run_id = agent.start()["run_id"]
+        time.sleep(12)
+        os.kill(agent.pid, signal.SIGKILL)
+        agent.exit_status()
+    with launched(tmp_path / "log", *options(folder)) as agent:
+        kept = agent.get(f"/runs/{run_id}")
+    assert kept["state"] == "partial"
+    assert kept["runqlat"]["count"] > 0
+    assert kept["runqlat"]["p95_us"] > 0
+    assert 9 <= kept["timeline"]["at_s"][-1] <= 12.5
+    assert len(kept["timeline"]["at_s"]) >= 9
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("seed", [random.SystemRandom().randrange(10**9)])
+def test_killed_at_any_moment_the_store_is_whole(folder: Path, tmp_path: Path, seed: int) -> None:
+    """With synthetic events: the store does not know the difference, and no compiler is started."""
+    moments = random.Random(seed)
+    finished: dict[str, str] = {}
+    running: set[str] = set()
+    arguments = ["--mock", "--data-dir", str(folder)]
+    if os.geteuid() == 0:
+        arguments += ["--user", str(USER)]
+    for _ in range(KILLS):
+        with running_agent(arguments, log=tmp_path / "log") as agent:
+            for _ in range(moments.randrange(3)):
+                run_id = agent.post("/start")["run_id"]
+                assert agent.post("/stop")["run_id"] == run_id
+                finished[run_id] = "finished"
+            run_id = agent.post("/start")["run_id"]
+            running.add(run_id)
+            time.sleep(moments.random() * LONGEST_S)
+            agent.process.kill()
+            agent.process.wait()
+    database = folder / "runs.db"
+    with closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+    with running_agent(arguments, log=tmp_path / "log") as agent:
+        page = agent.get("/runs?limit=1000")
+        assert page["next"] is None
+        states = {run["run_id"]: run["state"] for run in page["runs"]}
+        assert states == finished | dict.fromkeys(running, "partial")
+        for run_id in finished:
+            kept = agent.get(f"/runs/{run_id}")
+            assert kept["runqlat"]["count"] == sum(
+                row["count"] for row in kept["runqlat"]["histogram"]
+            )
+
+
+@as_root
+def test_as_root_the_folder_needs_a_user(folder: Path) -> None:
+    with (
+        pytest.raises(AgentDidNotStart, match="--data-dir needs --user"),
+        running_agent(["--mock", "--data-dir", str(folder)]),
+    ):
+        pass
+    assert not folder.exists()
+
+
+@pytest.mark.thorough
+def test_a_folder_that_cannot_be_used_is_named_at_the_start(folder: Path) -> None:
+    folder.symlink_to("/etc")
+    with (
+        pytest.raises(AgentDidNotStart, match="it is a link"),
+        running_agent(["--mock", *options(folder)]),
+    ):
+        pass
+
+
+@as_root
+@pytest.mark.thorough
+def test_over_the_socket_a_user_sees_runs_of_his_own(folder: Path, tmp_path: Path) -> None:
+    path = folder.parent / "agent.sock"
+    arguments = ["--mock", *options(folder), "--socket", str(path), "--socket-mode", "0666"]
+    with running_agent(arguments, log=tmp_path / "log") as agent:
+        other = agent.post("/start")["run_id"]
+        agent.post("/stop")
+        user = as_user(SOMEBODY)
+        assert ask(path, "/start", "-d", '{"scope": "caller"}', before=user)[0] == 200
+        own = ask(path, "/stop", "-X", "POST", before=user)[1]["run_id"]
+        listed = ask(path, "/runs", before=user)[1]["runs"]
+        assert [run["run_id"] for run in listed] == [own]
+        assert ask(path, f"/runs/{own}", before=user)[0] == 200
+        for route in (f"/runs/{other}", f"/runs/{other}/hlog"):
+            status, answer = ask(path, route, before=user)
+            assert (status, answer["error"]) == (403, "forbidden_user")
+        assert {run["run_id"] for run in agent.get("/runs")["runs"]} == {own, other}
+
+
+MOUNTS = {
+    "full": "mount -t tmpfs -o size=200k,mode=755 none {0}",
+    "read-only": "mount -t tmpfs -o mode=755 none {0}; mkdir -m 700 {1}; chown {2} {1};"
+    " mount -o remount,ro {0}",
+}
+
+
+@as_root
+@pytest.mark.thorough
+@pytest.mark.parametrize("disk", MOUNTS)
+def test_a_disk_that_takes_nothing_leaves_the_evidence_and_is_named_once(
+    folder: Path, tmp_path: Path, disk: str
+) -> None:
+    mount = MOUNTS[disk].format(folder.parent, folder, USER)
+    before = ["unshare", "--mount", "sh", "-c", f'{mount}; exec "$@"', "sh"]
+    with launched(tmp_path / "log", "--mock", *options(folder), before=before) as agent:
+        for _ in range(30):
+            agent.start()
+            assert agent.stop()["available"]
+        store = agent.status()["store"]
+        assert store["state"] == "failing"
+        assert store["reason"] in agent.log
+        assert agent.log.count("runs are not being kept") == 1
+
+
+def test_without_it_the_cure_is_named(agent: RealAgent) -> None:
+    with pytest.raises(AgentRefused, match="--data-dir"):
+        agent.get("/runs")

@@ -18,12 +18,11 @@ from agent.comparison.comparable import (
     refusals,
 )
 from agent.comparison.comparison import comparison
-from agent.comparison.designs import GROUPS
+from agent.comparison.notes import notes
 from agent.comparison.observation import Observation
-from agent.comparison.order import SEQUENTIAL, UNKNOWN
-from agent.comparison.pairing import Paired, began_at, moment, paired
+from agent.comparison.pairing import Paired, began_at, paired
 from agent.comparison.sides import side_of
-from agent.comparison.values import mapping, number
+from agent.comparison.timing import timed_by, wall_ms
 from agent.store.run import KeptRun
 from agent.words import Json
 
@@ -32,10 +31,6 @@ MIN_EFFECT = 0.01
 SEED = 1
 MOST_RUNS = 1000
 """Of each side, as in one series: there are a million differences between so many."""
-COMMAND, EVIDENCE, MEASURED = "command", "evidence", "measured"
-"""What the wall time of runs is: of the command; of the budget in the evidence; or for how long was
-measured. The first that all runs have, since they are compared by the same."""
-NOT_VARIED = "the layout of memory and the size of the environment were not varied"
 
 
 class Asked(NamedTuple):
@@ -73,8 +68,8 @@ def compared(found: Paired, asked: Asked, left_out: Sequence[Json] = ()) -> Json
     reasons = refusals(kept, asked.across)
     if reasons and not asked.force:
         raise NotComparable(reasons)
-    timed_by = _timed_by([*found.baseline, *found.optimized])
-    observed = _observed(found, timed_by)
+    timed = timed_by([*found.baseline, *found.optimized])
+    observed = _observed(found, timed)
     result = comparison(
         found.design,
         observed[BASELINE],
@@ -95,14 +90,14 @@ def compared(found: Paired, asked: Asked, left_out: Sequence[Json] = ()) -> Json
         },
         "compared": {
             "why_no_pairs": found.why_no_pairs,
-            "timed_by": timed_by,
+            "timed_by": timed,
             "across": sorted(asked.across),
             "forced": bool(reasons),
             "refused": [reason.to_json() for reason in reasons],
             "facts": known_facts(kept),
             "labels": {side: _labels(runs) for side, runs in kept.items()},
             "left_out": list(left_out),
-            "notes": _notes(result),
+            "notes": notes(result, kept),
         },
         "sides": {side: side_of(runs, asked.min_effect) for side, runs in observed.items()},
         "comparison": result,
@@ -161,37 +156,12 @@ def _left_out(given: Sequence[KeptRun], found: Paired) -> list[Json]:
     ]
 
 
-def _timed_by(runs: Sequence[KeptRun]) -> str:
-    """Return by what all of the runs can be timed. Raises `NotComparable` if by nothing."""
-    for name in (COMMAND, EVIDENCE, MEASURED):
-        if all(_wall_ms(run, name) is not None for run in runs):
-            return name
-    why = "how long they took is not known in the same way of all of the runs"
-    raise NotComparable([Refusal("time", why, "choose runs that were made alike")])
-
-
-def _wall_ms(run: KeptRun, timed_by: str) -> float | None:
-    """Return how long a run took by one of the three; None where that is not known, or 0."""
-    if timed_by == COMMAND:
-        ms = number(run.command.get("wall_ms"))
-    elif timed_by == EVIDENCE:
-        ms = number(mapping(run.evidence.get("wall")).get("wall_ms"))
-    else:
-        ms = _measured_ms(run)
-    return ms if ms is not None and ms > 0 else None
-
-
-def _measured_ms(run: KeptRun) -> float | None:
-    first, last = (moment(run.evidence.get(f"measured_{end}")) for end in ("from", "to"))
-    return None if first is None or last is None else (last - first).total_seconds() * 1e3
-
-
-def _observed(found: Paired, timed_by: str) -> dict[str, list[Observation]]:
+def _observed(found: Paired, timed: str) -> dict[str, list[Observation]]:
     positions = _positions([*found.baseline, *found.optimized])
     return {
         side: [
             Observation(
-                wall_ms=_wall_ms(run, timed_by) or 0.0,
+                wall_ms=wall_ms(run, timed) or 0.0,
                 command=run.command,
                 evidence=run.evidence,
                 round=run.round if found.design.is_paired and run.round is not None else place,
@@ -227,19 +197,6 @@ def _labels(runs: Sequence[KeptRun]) -> dict[str, list[str]]:
     names = dict.fromkeys(name for run in runs for name in run.labels)
     values = {name: sorted({run.labels.get(name, "") for run in runs} - {""}) for name in names}
     return {name: listed for name, listed in values.items() if listed}
-
-
-def _notes(result: Json) -> list[str]:
-    """Return what the result does not tell."""
-    notes = [NOT_VARIED]
-    if result["method"] == GROUPS.name and result["order"] == SEQUENTIAL:
-        notes.append(
-            "one side was run after the other: whatever else changed between them is in the"
-            " difference"
-        )
-    if result["order"] == UNKNOWN:
-        notes.append("when the runs were made is not known, so no drift can be seen")
-    return notes
 
 
 def _row(side: str, run: KeptRun, one: Observation) -> Mapping[str, object]:

@@ -403,6 +403,14 @@ def test_the_document_has_each_run_with_its_evidence() -> None:
     assert document["series"]["commands"] == {"baseline": ["prog"], "optimized": ["prog"]}
 
 
+def test_different_datasets_are_noted() -> None:
+    before, after = blocks(times(100), times(80))
+    assert len(compared(before, after)["compared"]["notes"]) == 2, "of the order and the layout"
+    larger = group(*times(80), first=10, labels={"dataset": "large"})
+    notes = compared(before, larger)["compared"]["notes"]
+    assert "the sides have different datasets (the label)" in notes
+
+
 # --- a group with itself
 
 

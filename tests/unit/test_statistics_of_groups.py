@@ -129,6 +129,27 @@ def test_the_interval_is_what_the_test_does_not_reject(
         assert rejected(ours.high + margin)
 
 
+@given(groups(fewest=FEWEST))
+def test_groups_that_change_places_differ_by_the_opposite(
+    found: tuple[list[float], list[float]],
+) -> None:
+    one, other = shift_of_groups(*found), shift_of_groups(*found[::-1])
+    assert one.p == pytest.approx(other.p, **CLOSE)
+    assert one.detectable == pytest.approx(other.detectable, **CLOSE)
+    ours, theirs = one.estimate, other.estimate
+    assert (ours.low, ours.middle, ours.high) == pytest.approx(
+        (-theirs.high, -theirs.middle, -theirs.low), **CLOSE
+    )
+
+
+@given(groups(fewest=FEWEST))
+def test_the_interval_excludes_no_shift_where_the_test_rejects_it(
+    found: tuple[list[float], list[float]],
+) -> None:
+    shift = shift_of_groups(*found)
+    assert shift.estimate.excludes(0) is (shift.p <= 0.05)
+
+
 @pytest.mark.parametrize("size", [49, 60])
 def test_the_interval_changes_little_where_it_becomes_an_approximation(size: int) -> None:
     random = np.random.default_rng(3)

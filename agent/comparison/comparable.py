@@ -103,14 +103,19 @@ def known_facts(sides: Sides) -> Json:
 
 
 def _incomplete(runs: Sequence[KeptRun]) -> list[Refusal]:
-    kinds = {
-        "is partial: the agent ended before the run did": [r for r in runs if r.state == PARTIAL],
-        "is invalid": [run for run in runs if verdict(run.evidence) == "invalid"],
-    }
-    cure = f"leave these runs out; {FORCE}"
+    partial = [run for run in runs if run.state == PARTIAL]
+    invalid = [run for run in runs if verdict(run.evidence) == "invalid"]
+    kinds = (
+        (partial, "is partial: the agent ended before the run did", "state=finished"),
+        (invalid, "is invalid", "verdict=complete"),
+    )
     return [
-        Refusal("evidence", f"the evidence of {_ids(listed)} {words}", cure)
-        for words, listed in kinds.items()
+        Refusal(
+            "evidence",
+            f"the evidence of {_ids(listed)} {words}",
+            f"leave out what is, by its id or with {others} next to the labels; {FORCE}",
+        )
+        for listed, words, others in kinds
         if listed
     ]
 

@@ -36,7 +36,7 @@ def _ensure(path: str, uid: int, gid: int) -> None:
         folder = _opened(name, above)
         closing.callback(os.close, folder)
         if missing:
-            os.fchown(folder, uid, gid)
+            _give(folder, uid, gid)
         _check(os.fstat(folder), uid)
 
 
@@ -47,6 +47,16 @@ def _make(name: str, above: int) -> bool:
     except FileExistsError:
         return False
     return True
+
+
+def _give(folder: int, uid: int, gid: int) -> None:
+    """Give away the folder that was just made, but none with files that has taken its place.
+
+    Whoever owns the folder above it can swap them.
+    """
+    if os.listdir(folder):
+        raise OSError(errno.EEXIST, "it was replaced while it was being made")
+    os.fchown(folder, uid, gid)
 
 
 def _opened(name: str, above: int) -> int:

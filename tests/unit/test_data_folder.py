@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.processes import data_folder
 from agent.processes.data_folder import ensure
 
 UID, GID = os.geteuid(), os.getegid()
@@ -70,3 +71,16 @@ def test_a_folder_that_others_may_enter_is_refused(tmp_path: Path, open_to: int)
     folder.chmod(open_to)
     with pytest.raises(OSError, match="chmod 700"):
         ensure(str(folder), UID, GID)
+
+
+def test_a_folder_with_files_that_has_taken_its_place_is_not_given_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever owns the folder above can swap them as soon as the new one is made."""
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o700)
+    (folder / "secret").touch()
+    monkeypatch.setattr(data_folder, "_make", lambda *_: True)
+    with pytest.raises(OSError, match="replaced while it was being made"):
+        ensure(str(folder), OTHER, OTHER)
+    assert folder.stat().st_uid == UID

@@ -1,13 +1,18 @@
 """``compare`` of runs that were really made, and kept by ``run``."""
 
 import json
+import os
 import subprocess
+import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.processes import launched
 from fakes.real_agent import RealAgent
 from fakes.series import environment, series
+from fakes.waiting import eventually
 
 from agent.client.interpreter import own_module
 
@@ -73,3 +78,28 @@ def test_groups_that_were_kept_have_a_cause_too(agent: RealAgent, tmp_path: Path
     files = [str(tmp_path / f"{variant}.json") for variant in ("short", "long")]
     from_files = compared(*files)["comparison"]
     assert from_files["change_pct"] == found["comparison"]["change_pct"], "stored or not"
+
+
+def test_runs_that_a_service_keeps_are_compared(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory() as folder:  # which every user may reach
+        os.chmod(folder, 0o755)
+        user = ["--user", "65532"] if os.geteuid() == 0 else []
+        options = [*user, "--data-dir", f"{folder}/data"]
+        with launched(tmp_path / "log", *options) as agent:
+            agent.settle()
+            for number in range(2 * RUNS):
+                scenario, seconds = [("baseline", 0.02), ("optimized", 0.1)][number % 2]
+                agent.start(scenario=scenario, scope="caller")
+                time.sleep(seconds)
+                agent.stop()
+            eventually(lambda: len(agent.get("/runs")["runs"]) == 2 * RUNS)
+            sides = ["scenario=baseline", "scenario=optimized"]
+            found = compared("--agent", agent.url, *sides)
+            newest = agent.get("/runs?limit=1")["runs"][0]["run_id"]
+            refused = compare("--agent", agent.url, "last", newest[:8])
+    assert found["comparison"]["method"] == "groups"
+    assert found["comparison"]["outcome"] == "larger"
+    assert found["comparison"]["order"] == "interleaved"
+    assert found["compared"]["timed_by"] == "evidence"
+    assert refused.returncode == 1
+    assert "is on both sides" in refused.stderr

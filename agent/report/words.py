@@ -18,7 +18,7 @@ from agent.terminal.values import mapping, printable, rows
 
 PLAIN = Style(False)
 LONGEST_COMMAND = 200
-MOCK = "Mock: synthetic events. No number of the kernel's here was measured."
+MOCK = "Mock: synthetic events. Only the times of commands were measured."
 PARTIAL = "Partial: the run was not over when this was saved."
 
 

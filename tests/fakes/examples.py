@@ -14,7 +14,7 @@ AGENTS = re.compile(r"http://127\.0\.0\.1:\d+")
 
 
 def examples(page: str, language: str) -> list[str]:
-    """Return the fenced blocks of a how-to page in a language."""
+    """Return the fenced blocks of a page in a language. Pages are those of the how-to folder."""
     text = (DOCS / "how-to" / page).read_text()
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 

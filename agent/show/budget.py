@@ -4,9 +4,8 @@ the parts that the difference is made up of."""
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agent.show.amounts import amount
 from agent.show.cause import part
-from agent.show.differences import DECIDED, difference, signed, signs
+from agent.show.differences import COMPARED, DECIDED, difference, occurring, signed, signs
 from agent.show.layout import titled
 from agent.show.shift import excludes_0
 from agent.show.wall import WORDS
@@ -62,8 +61,7 @@ def _lines(shown: Sequence[Mapping[str, Any]], columns: int) -> list[str]:
         *(
             (
                 words_of(row),
-                amount(row.get("baseline"), "ms"),
-                amount(row.get("optimized"), "ms"),
+                *(occurring(row, side) for side in COMPARED),
                 difference(row),
             )
             for row in shown

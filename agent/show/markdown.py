@@ -9,7 +9,6 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from agent.show.amounts import amount
 from agent.show.appeared import PLACES, item_of, shown_of
 from agent.show.budget import TITLE, made_up_of, states, words_of
 from agent.show.comparison import about, result
@@ -19,6 +18,7 @@ from agent.show.differences import (
     difference,
     figure_cells,
     notes_on_figures,
+    occurring,
     ranked,
     signs,
 )
@@ -132,7 +132,7 @@ def _budget(comparison: Mapping[str, Any]) -> str:
     lines = [
         (
             escaped(words_of(row)),
-            *(escaped(amount(row.get(side), "ms")) for side in COMPARED),
+            *(escaped(occurring(row, side)) for side in COMPARED),
             escaped(difference(row)),
         )
         for row in rows

@@ -50,6 +50,13 @@ def test_both_budgets_are_bars_of_one_scale() -> None:
     assert computing.rstrip().endswith("~ 1.500 ms")
 
 
+def test_a_state_that_no_run_was_in_is_none() -> None:
+    gone = state("blocked", 60.0, 0.0, "smaller") | {"occurs_in": [10, 0]}
+    lines = shown(compared(figures=[gone])).splitlines()
+    [line] = [line for line in lines if line.strip().startswith("blocked  60.00 ms")]
+    assert line.split()[-3:] == ["none", "-60.00", "ms"]
+
+
 def test_bars_are_left_out_where_there_is_no_room() -> None:
     text = shown(compared(), width=60)
     assert max(map(cells, text.splitlines())) <= 60

@@ -17,6 +17,7 @@ from fakes.disks import READS, TOLD_OF, Disk, read_at_once
 from fakes.proc import resident_kib
 from fakes.processes import Launched, launched, stopped
 from fakes.program import program
+from fakes.waiting import PATIENCE_SECONDS
 
 from agent.model import Json
 
@@ -205,6 +206,19 @@ def test_a_table_with_room_separates_queue_and_device_time(
     assert sum(row["queue_ms"] for row in rows) > 0
 
 
+def switch_cpu(online: str) -> None:
+    """Take the CPU offline ("0") or online; a kernel that does not come back says where it is."""
+    command = ["sh", "-c", 'echo "$1" >"$2"', "sh", online, str(ONLINE)]
+    writer = subprocess.Popen(command)
+    try:
+        status = writer.wait(PATIENCE_SECONDS)
+    except subprocess.TimeoutExpired:
+        # it may not be killed while it is there, so it is not waited for
+        stack = Path(f"/proc/{writer.pid}/stack").read_text()
+        pytest.fail(f"writing {online} to {ONLINE} does not end:\n{stack}")
+    assert status == 0
+
+
 @pytest.mark.thorough(but="ring")
 @pytest.mark.parametrize("transport", ["ring", "perf"])
 def test_a_cpu_that_goes_offline_in_the_middle(sound: Launched, transport: str) -> None:
@@ -214,11 +228,11 @@ def test_a_cpu_that_goes_offline_in_the_middle(sound: Launched, transport: str) 
     assert started["available"], started
     try:
         play()
-        ONLINE.write_text("0")
+        switch_cpu("0")
         play()
         evidence = sound.stop()
     finally:
-        ONLINE.write_text("1")
+        switch_cpu("1")
     assert "cpus_changed" in reasons(evidence)
     assert evidence["completeness"]["verdict"] == "degraded"
     assert stream(evidence)["received"] > 4 * TURNS

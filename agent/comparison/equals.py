@@ -9,44 +9,36 @@ import numpy as np
 from agent.comparison.comparable import NotComparable, Refusal
 from agent.comparison.designs import GROUPS
 from agent.comparison.kept import AS_USUAL, Asked, compared
-from agent.comparison.pairing import Paired, began_at
+from agent.comparison.pairing import Paired
 from agent.statistics.comparison import logarithms
 from agent.statistics.estimate import FEWEST, detectable
 from agent.statistics.groups import hodges_lehmann_sen
 from agent.store.run import KeptRun
 from agent.words import Json
 
-RANDOM, ALTERNATE = "random", "alternate"
-SPLITS = (RANDOM, ALTERNATE)
 MANY = 200
 """Random splits, for the floor. They are of the same runs, so their number does not count."""
 WHY_NO_PAIRS = "they are two halves of one group"
 
 
-def compare_equals(runs: Sequence[KeptRun], asked: Asked = AS_USUAL, split: str = RANDOM) -> Json:
+def compare_equals(runs: Sequence[KeptRun], asked: Asked = AS_USUAL) -> Json:
     """Return how two halves of a group differ: a document as of two groups, with `compared.aa`.
 
-    ``split`` is at random, with ``asked.seed``; or the runs take turns in the order in which they
-    were made. `floor_pct` is the difference that 19 of 20 random splits stay below; a real one has
-    to be larger to be believed. Raises `NotComparable`.
+    It is split at random, with ``asked.seed``. `floor_pct` is the difference that 19 of 20 random
+    splits stay below; a real one has to be larger to be believed. Raises `NotComparable`.
     """
     counted = [run for run in runs if run.counts]
     if len(counted) < 2 * FEWEST:
         why = f"{len(counted)} runs of the group count, and each half takes {FEWEST}"
         raise NotComparable([Refusal("runs", why, f"make {2 * FEWEST} or more")])
-    first, second = _halves(counted, split, asked.seed)
+    first, second = _halves(counted, asked.seed)
     document = compared(Paired(GROUPS, first, second, WHY_NO_PAIRS), asked)
     wall = [run["wall_ms"] for run in document["runs"]]
-    document["compared"]["aa"] = {"split": split, "seed": asked.seed, **_floor(wall, asked)}
+    document["compared"]["aa"] = {"seed": asked.seed, **_floor(wall, asked)}
     return document
 
 
-def _halves(runs: Sequence[KeptRun], split: str, seed: int) -> tuple[list[KeptRun], list[KeptRun]]:
-    if split == ALTERNATE:
-        known = [(when, run) for run in runs if (when := began_at(run)) is not None]
-        in_order = [run for _, run in sorted(known, key=lambda one: one[0])]
-        ordered = in_order if len(known) == len(runs) else list(runs)
-        return ordered[::2], ordered[1::2]
+def _halves(runs: Sequence[KeptRun], seed: int) -> tuple[list[KeptRun], list[KeptRun]]:
     mixed = [runs[index] for index in np.random.default_rng(seed).permutation(len(runs))]
     return mixed[: len(runs) // 2], mixed[len(runs) // 2 :]
 

@@ -33,11 +33,6 @@ class Selection:
     before: tuple[float, int] | None = None
     limit: int | None = None
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether it selects everything."""
-        return not (self.fields or self.id_prefix) and self.since is None and self.until is None
-
     def sql(self) -> tuple[str, list[object]]:
         """Return a condition on rows of ``runs`` joined with ``series``, and its values."""
         known: list[tuple[str, list[object]]] = [

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from agent.aggregate.histogram import LatencyHistogram
 from agent.comparison.comparable import NotComparable
-from agent.comparison.equals import ALTERNATE, compare_equals
+from agent.comparison.equals import compare_equals
 from agent.comparison.kept import Asked, compare_groups
 
 TEN = range(10)
@@ -414,25 +414,17 @@ def test_different_datasets_are_noted() -> None:
 # --- a group with itself
 
 
-@pytest.mark.parametrize("split", ["random", ALTERNATE])
-def test_a_group_with_itself_gives_its_floor(split: str) -> None:
+def test_a_group_with_itself_gives_its_floor() -> None:
     random = np.random.default_rng(1)
     runs = group(*(100 * random.lognormal(0, 0.01, 40)))
-    document = compare_equals(runs, Asked(seed=3), split)
+    document = compare_equals(runs, Asked(seed=3))
     found, aa = document["comparison"], document["compared"]["aa"]
     assert (found["method"], found["runs"]) == ("groups", {"baseline": 20, "optimized": 20})
-    assert (aa["split"], aa["seed"]) == (split, 3)
+    assert aa["seed"] == 3
     assert 0.2 < aa["floor_pct"] < 1.2, "of two halves of 20, each with a standard error of 0.25 %"
     assert aa["conclusive"] <= 200 * 0.05
     assert 0.5 < aa["detectable_pct"] < 1.5
-    assert compare_equals(runs, Asked(seed=3), split) == document
-
-
-def test_halves_that_alternate_do_so_in_time() -> None:
-    runs = group(*times(100, 12))
-    document = compare_equals(runs[::-1], split=ALTERNATE)
-    sides = {run["id"]: run["side"] for run in document["runs"]}
-    assert [sides[f"run-{n}"] for n in range(4)] == ["baseline", "optimized"] * 2
+    assert compare_equals(runs, Asked(seed=3)) == document
 
 
 def test_a_group_of_few_runs_cannot_be_halved() -> None:

@@ -194,7 +194,6 @@ def test_what_was_forced_is_marked_first() -> None:
 def test_equals_have_a_floor() -> None:
     document = groups(outcome="undecided")
     document["compared"]["aa"] = {
-        "split": "random",
         "seed": 7,
         "splits": 200,
         "conclusive": 8,

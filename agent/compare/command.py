@@ -17,11 +17,11 @@ from agent.comparison.equals import compare_equals
 from agent.comparison.kept import Asked, compare_groups
 from agent.report.library import cannot_draw
 from agent.runs.of_agent import RunsOfAgent
+from agent.show.brief import brief
 from agent.show.markdown import markdown
-from agent.show.series import series
+from agent.show.text import render
 from agent.terminal import output as terminal
 from agent.terminal.files import cannot_write, save
-from agent.terminal.style import Style
 from agent.terminal.values import printable, rows
 from agent.words import Json
 
@@ -88,8 +88,8 @@ def _document(request: Request) -> Json:
     own = RunsOfAgent(AgentClient(request.agent)) if request.agent else OwnStore()
     with contextlib.closing(own) as library:
         if request.is_aa:
-            sides = one_group(request.arguments[0], library)
-            document = compare_equals(sides, request.asked)
+            group = one_group(request.arguments[0], library)
+            document = compare_equals(group, request.asked)
         else:
             document = compare_groups(*two_sides(request.arguments, library), request.asked)
     texts = [*request.arguments, *request.arguments][:2]
@@ -120,7 +120,8 @@ def _as_text(request: Request, document: Json) -> str:
     is_for_screen = request.output is None
     width = terminal.columns(sys.stdout) if is_for_screen else FILE_COLUMNS
     color = is_for_screen and terminal.wants_color(sys.stdout)
-    return series(document, width, Style(color), whole=request.everything)
+    report = render if request.everything else brief
+    return report(document, width=width, color=color)
 
 
 def _print(request: Request, text: str) -> bool:

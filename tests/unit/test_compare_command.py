@@ -279,7 +279,7 @@ def command(*arguments: str) -> list[str]:
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("columns", [40, 60, 80, 200])
+@pytest.mark.parametrize("columns", [30, 60, 80, 200])
 def test_nothing_wraps_on_a_terminal(faster: str, columns: int, state_home: Path) -> None:
     variables = {**os.environ, "TERM": "xterm", "LC_ALL": "C.UTF-8"}
     variables.pop("NO_COLOR", None)

@@ -15,7 +15,7 @@ from agent.compare.selecting import NoRuns, one_group, two_sides
 from agent.comparison.comparable import NotComparable
 from agent.comparison.equals import compare_equals
 from agent.comparison.kept import Asked, compare_groups
-from agent.report.library import cannot_draw
+from agent.report.library import CannotDraw, cannot_draw, drawn_page
 from agent.runs.of_agent import RunsOfAgent
 from agent.show.brief import brief
 from agent.show.markdown import markdown
@@ -137,11 +137,10 @@ def _draw(path: Path | None, document: Json) -> bool:
     if path is None:
         return True
     try:
-        from agent.report.page import page  # only here: it draws with matplotlib
-    except ImportError as error:
+        return _save(path, drawn_page(document))
+    except CannotDraw as error:
         _say(f"cannot draw {printable(path)}: {error}")
         return False
-    return _save(path, page(document))
 
 
 def _save(path: Path, text: str) -> bool:

@@ -77,12 +77,13 @@ class Teller:
         path = self._options.html
         if path is None:
             return True
+        from agent.report.library import CannotDraw, drawn_page
+
         try:
-            from agent.report.page import page
-        except ImportError as error:
+            return self.save(path, drawn_page(document))
+        except CannotDraw as error:
             self.say(f"cannot draw {printable(path)}: {error}")
             return False
-        return self.save(path, page(document))
 
     def add(self, label: str, text: str) -> None:
         """Add a line to the report that has been printed, or saved to a regular file."""

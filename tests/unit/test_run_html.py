@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from fakes.reports import single
 from fakes.run_agent import RunAgent
-from fakes.run_command import run
+from fakes.run_command import environment, finished, line, run
 
 from agent.cli import main
 
@@ -38,6 +38,36 @@ def test_a_full_disk_is_reported_and_the_status_stays(agent: RunAgent) -> None:
     done = run(agent, ["sh", "-c", "exit 3"], "--html", "/dev/full")
     assert done.returncode == 3
     assert "cannot write /dev/full: No space left on device\n" in done.stderr
+
+
+def test_a_library_that_cannot_be_used_is_reported_and_the_status_stays(
+    agent: RunAgent,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pytest.importorskip("matplotlib")
+    for name in [one for one in sys.modules if one.startswith("agent.report.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    file = tmp_path / "report.html"
+    options = ["--agent", agent.url, "--html", str(file), "--system", "--for", "0"]
+    assert main(["record", *options]) == 1
+    said = capsys.readouterr()
+    assert f"cannot draw {file}: " in said.err
+    assert "Verdict: " in said.out
+
+
+@pytest.mark.thorough
+def test_a_screen_that_the_library_does_not_know_is_none_of_its_business(
+    agent: RunAgent, tmp_path: Path
+) -> None:
+    pytest.importorskip("matplotlib")
+    file = tmp_path / "report.html"
+    command = line("record", "--agent", agent.url, "--html", file, "--system", "--for", "0")
+    done = finished(command, env=environment(MPLBACKEND="nonsense"))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "</html>" in file.read_text()
 
 
 @pytest.mark.parametrize("command", ["run", "record"])

@@ -58,8 +58,14 @@ os.environ["XDG_STATE_HOME"] = STATE_HOME.name
 KERNEL_TESTS = Path(__file__).parent / "kernel"
 
 BESIDE_OTHERS = {
-    *("test_broken_probes", "test_failed_execs", "test_growth", "test_interrupted"),
-    *("test_kept_programs", "test_late_imports", "test_measured_blocks", "test_openapi"),
+    *("test_broken_probes", "test_data_dir", "test_failed_execs", "test_growth"),
+    *(
+        "test_interrupted",
+        "test_kept_programs",
+        "test_late_imports",
+        "test_measured_blocks",
+        "test_openapi",
+    ),
     *("test_orphans", "test_other_tools", "test_overhead_results", "test_peers"),
     *("test_privileges", "test_processes", "test_refusals", "test_run", "test_run_series"),
     *("test_scope_caller", "test_signals", "test_socket", "test_wheel"),

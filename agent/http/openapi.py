@@ -89,10 +89,11 @@ def _in_query(declared: Json) -> list[Json]:
         {
             "name": name,
             "in": "query",
-            "description": schema.pop("description", ""),
-            "schema": _without_null(schema),
+            "description": schema.pop("description"),
+            "schema": schema,
         }
-        for name, schema in declared["properties"].items()
+        for name, declared_as in declared["properties"].items()
+        for schema in [_without_null(declared_as)]
     ]
 
 

@@ -12,6 +12,7 @@ import trio
 from fakes.recorder import FakeRecorder
 from fakes.waiting import PATIENCE_SECONDS
 
+from agent.http.api import RunsAPI
 from agent.http.app import create_app
 from agent.http.listener import open_listener
 from agent.http.server import serve
@@ -59,8 +60,12 @@ def running_server(
     host: str = "127.0.0.1",
     open_recorder: Callable[[], AbstractAsyncContextManager[Any]] = FakeRecorder.open,
     unix: socket.socket | None = None,
+    runs: RunsAPI | None = None,
 ) -> Iterator[RunningServer]:
-    """Serve on an ephemeral port, or on a Unix socket; fail if the server raised an error."""
+    """Serve on an ephemeral port, or on a Unix socket; fail if the server raised an error.
+
+    ``runs``: those that are kept, if any are.
+    """
     started: SimpleQueue[outcome.Outcome[RunningServer]] = SimpleQueue()
     failures: list[BaseException] = []
 
@@ -68,7 +73,7 @@ def running_server(
         listener = unix or open_listener(host, 0)
         async with open_recorder() as recorder:
             server = RunningServer(recorder, 0 if unix else listener.getsockname()[1])
-            app = create_app(recorder, settings or HttpSettings())
+            app = create_app(recorder, settings or HttpSettings(), runs)
             started.put(outcome.Value(server))
             try:
                 await serve(

@@ -11,9 +11,16 @@ import trio
 from fakes.busy_runs import Busy
 from fakes.generated_requests import check_answers
 from fakes.http_server import running_server
+from fakes.sample_evidence import evidence as sample_evidence
 
 from agent.aggregate.series import SeriesStore
+from agent.keeping.reader import StoreReader
+from agent.model import EVIDENCE_SCHEMA
 from agent.recording.recorder import Recorder
+from agent.store.documents import runs_of
+from agent.store.opening import open_store
+from agent.store.place import FILE
+from agent.store.run import SERVICE
 
 
 @asynccontextmanager
@@ -27,8 +34,15 @@ async def recorder() -> AsyncIterator[Recorder]:
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with running_server(open_recorder=recorder) as server:
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Two runs are kept."""
+    path = tmp_path_factory.mktemp("kept") / FILE
+    with open_store(path) as store:
+        for commit in ("c1", "c2"):
+            labels = {"commit": commit}
+            evidence = sample_evidence(schema=EVIDENCE_SCHEMA, run_id=commit * 4, labels=labels)
+            store.keep(runs_of(evidence, SERVICE))
+    with running_server(open_recorder=recorder, runs=StoreReader(path)) as server:
         yield server.url
 
 
@@ -53,6 +67,9 @@ def test_the_document_names_every_route_with_the_codes_of_its_errors(url: str) -
         *("GET /runs", "GET /runs/{run_id}", "GET /runs/{run_id}/hlog"),
     }
     start = document["paths"]["/start"]["post"]["responses"]
+    listing = {p["name"]: p["schema"] for p in document["paths"]["/runs"]["get"]["parameters"]}
+    assert listing["limit"] == {"type": "integer", "minimum": 1, "maximum": 1000, "default": 50}
+    assert listing["verdict"] == {"enum": ["complete", "degraded", "invalid", "none"]}
     assert start["409"]["description"] == "`run_in_progress`"
     assert "`no_such_cgroup`" in start["422"]["description"]
     assert "422" not in document["paths"]["/status"]["get"]["responses"]

@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from fakes.users import SOMEBODY, as_user, ask
 
 from agent.client.http_client import AgentRefused
 from agent.client.spawn import AgentDidNotStart, running_agent
+from agent.runs.of_agent import RunsOfAgent
 
 USER = 65_532
 KILLS = 100
@@ -135,6 +137,22 @@ def test_killed_at_any_moment_the_store_is_whole(folder: Path, tmp_path: Path, s
             assert kept["runqlat"]["count"] == sum(
                 row["count"] for row in kept["runqlat"]["histogram"]
             )
+
+
+@pytest.mark.thorough
+def test_the_command_line_reads_what_an_agent_keeps(folder: Path, tmp_path: Path) -> None:
+    with running_agent(["--mock", *options(folder)], log=tmp_path / "log") as agent:
+        for scenario in ("baseline", "optimized"):
+            for _ in range(2):
+                agent.post("/start", {"scenario": scenario, "scope": "caller"})
+                agent.post("/stop")
+        kept = RunsOfAgent(agent)
+        newest = agent.get("/evidence")["run_id"]
+        assert [run.id for run in kept.named("last")] == [newest]
+        assert [run.id for run in kept.named(newest[:12])] == [newest]
+        assert len(kept.selected({"scenario": "baseline"})) == 2
+        since = datetime.fromisoformat(agent.get("/evidence")["started_at"]).timestamp()
+        assert [run["run_id"] for run in kept.listed({}, since=since)] == [newest]
 
 
 @as_root

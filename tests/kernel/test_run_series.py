@@ -157,20 +157,27 @@ ATTEMPTS = 5
 def test_its_median_is_hyperfines_within_the_noise_of_both(
     agent: RealAgent, tmp_path: Path, tool: Callable[[str], str]
 ) -> None:
-    """The intervals of the two medians have times in common."""
-    ours, theirs = tmp_path / "ours.json", tmp_path / "theirs.json"
+    """The intervals of both medians have times in common.
+
+    Ours begins with the exec of a fork of an interpreter, which takes half a millisecond or more
+    longer than that of what hyperfine forks: theirs lies between ours and the one from the exec on.
+    """
+    ours, theirs, saved = (tmp_path / name for name in ("ours.json", "theirs.json", "saved.json"))
     often = ["--warmup", "1", "--runs", "20", "--export-json"]
     by_hyperfine = [tool("hyperfine"), "-N", *often, theirs, f"sh -c '{COMPUTES}'"]
-    by_run = command_line(agent.url, *often, ours, "--quiet", command=["sh", "-c", COMPUTES])
+    options = [*often, ours, "--json", saved, "--quiet"]
+    by_run = command_line(agent.url, *options, command=["sh", "-c", COMPUTES])
     found = []
     for _ in range(ATTEMPTS):
-        for tool_line in (by_hyperfine, by_run):
-            subprocess.run(tool_line, env=environment(), stdout=subprocess.DEVNULL, check=True)
+        for command in (by_hyperfine, by_run):
+            subprocess.run(command, env=environment(), stdout=subprocess.DEVNULL, check=True)
         mine, other = (
             median_interval(json.loads(file.read_text())["results"][0]["times"])
             for file in (ours, theirs)
         )
-        found.append((mine, other))
-        if mine.low <= other.high and other.low <= mine.high:
+        runs = [run for run in json.loads(saved.read_text())["runs"] if run["counts"]]
+        from_exec = median_interval([run["evidence"]["wall"]["wall_ms"] / 1e3 for run in runs])
+        found.append((from_exec, mine, other))
+        if from_exec.low <= other.high and other.low <= mine.high:
             return
     assert not found

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from fakes.examples import examples, tried
 from fakes.processes import Launched, launched
 from fakes.real_agent import RealAgent
 from fakes.users import SOMEBODY, as_user, ask
@@ -153,6 +154,22 @@ def test_the_command_line_reads_what_an_agent_keeps(folder: Path, tmp_path: Path
         assert len(kept.selected({"scenario": "baseline"})) == 2
         since = datetime.fromisoformat(agent.get("/evidence")["started_at"]).timestamp()
         assert [run["run_id"] for run in kept.listed({}, since=since)] == [newest]
+
+
+@pytest.mark.thorough
+def test_the_examples_of_the_page_on_kept_runs(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    of_a_service = examples("keeping-runs.md", "sh")[-2]
+    with launched(tmp_path / "log", *options(folder)) as agent:
+        agent.settle()
+        run_id = agent.start(variant="plain")["run_id"]
+        agent.stop()
+        said = tried(of_a_service, tmp_path, agent.url)
+    assert f"{run_id[:8]}  " in said
+    assert f"  run       {run_id}\n" in said
+    assert f"1 run imported ({run_id[:8]})\n" in said
 
 
 @as_root

@@ -155,10 +155,10 @@ class StoreKeeper:
                 for entry in list(self._waiting.values()):
                     await self._writer.write(entry.run)
                     self._settle(entry)
+            await self._writer.close()
         for run_id in self._waiting:
             why = self._failure or f"the store has not answered for {LAST_S:g} s"
             LOGGER.warning("run %s is not kept: %s", run_id, why)
-        self._writer.finish()
 
 
 def _kept(evidence: Json, state: str, request: StartRequest) -> KeptRun:

@@ -8,6 +8,7 @@ lasts as long as the connection, and does what it is sent, in order.
 import contextlib
 import logging
 import queue
+import sqlite3
 from pathlib import Path
 
 import trio
@@ -35,12 +36,13 @@ class Writer:
         self._path = path
         self._store: Store | None = None
         self._writes: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+        self._closed = trio.Event()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Write what is sent until cancelled.
 
         The thread is then not waited for, since it may itself be waiting for a disk: it goes on
-        until `finish`, or ends with the process.
+        until `close`, or ends with the process.
         """
         task_status.started()
         token = trio.lowlevel.current_trio_token()
@@ -57,9 +59,10 @@ class Writer:
         if write.error is not None:
             raise write.error
 
-    def finish(self) -> None:
-        """Have the store closed, and the thread end, once all that was sent is written."""
+    async def close(self) -> None:
+        """Close the store, and end the thread, once all that was sent is written."""
         self._writes.put(None)
+        await self._closed.wait()
 
     def _work(self, token: trio.lowlevel.TrioToken) -> None:
         while (write := self._writes.get()) is not None:
@@ -67,10 +70,11 @@ class Writer:
                 self._carry_out(write.run)
             except Exception as error:  # noqa: BLE001  raised again where the end is awaited
                 write.error = error
-            with contextlib.suppress(trio.RunFinishedError):
-                token.run_sync_soon(write.done.set)
+            _say(write.done, token)
         if self._store is not None:
-            self._store.close()
+            with contextlib.suppress(sqlite3.Error):  # what was written is in the file all the same
+                self._store.close()
+        _say(self._closed, token)
 
     def _carry_out(self, run: KeptRun | None) -> None:
         if self._store is None:
@@ -84,6 +88,12 @@ class Writer:
             self._store, aside = begin_anew(damaged)
             _tell(aside)
             self._store.keep([run])
+
+
+def _say(event: trio.Event, token: trio.lowlevel.TrioToken) -> None:
+    """Set an event of the event loop, if that has not ended."""
+    with contextlib.suppress(trio.RunFinishedError):
+        token.run_sync_soon(event.set)
 
 
 def _tell(aside: Path | None) -> None:

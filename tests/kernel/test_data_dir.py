@@ -80,6 +80,7 @@ def test_a_run_that_the_agents_end_cuts_short_is_kept_as_aborted(
         run_id = agent.start()["run_id"]
         os.kill(agent.supervisor, signal.SIGTERM)
         assert agent.exit_status() == 0
+    assert [path.name for path in folder.glob("runs.db-*al")] == [], "the store was not closed"
     with launched(tmp_path / "log", *options(folder)) as agent:
         assert ids(agent) == {run_id: "aborted"}
 

@@ -41,7 +41,7 @@ class FakeWriter:
         self.written: list[KeptRun] = []
         self.failing: Exception | None = None
         self.stuck: trio.Event | None = None
-        self.finished = False
+        self.closed = False
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         task_status.started()
@@ -56,8 +56,9 @@ class FakeWriter:
         if run is not None:
             self.written.append(run)
 
-    def finish(self) -> None:
-        self.finished = True
+    async def close(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self.closed = True
 
     @property
     def states(self) -> list[tuple[str, str]]:
@@ -192,7 +193,7 @@ async def test_at_the_end_what_is_left_is_written_or_said_to_be_lost(
             writer.failing = failing
             nursery.cancel_scope.cancel()
         assert writer.states == states
-        assert writer.finished
+        assert writer.closed
     assert caplog.text.count("is not kept: ") == 1
 
 
@@ -382,6 +383,6 @@ async def test_the_thread_closes_the_store_and_ends(path: Path) -> None:
         writer = Writer(path)
         await nursery.start(writer.run)
         await writer.write(None)
-        writer.finish()
+        await writer.close()
     with open_store(path) as store:
         assert store.select(Selection()) == []

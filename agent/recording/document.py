@@ -6,8 +6,8 @@ from agent.evidence import held_back
 from agent.evidence.manifest import manifest
 from agent.evidence.verdict import INVALID, Reason, Verdict
 from agent.model import EVIDENCE_SCHEMA, Json
+from agent.recording import wall
 from agent.recording.run import Run
-from agent.sections.offcpu import wall
 from agent.streams.collect.observed import Stopped
 
 UNFINISHED = "the agent ended before the run did, and this is what it had last written"
@@ -37,6 +37,8 @@ def unfinished(run: Run, so_far: Stopped | None) -> Json:
     del built["ended_by"]
     if so_far is None:
         built.setdefault("reason", f"{UNFINISHED}: that it had begun")
+    else:
+        built["wall"] = wall.unfinished(run, UNFINISHED)
     return built
 
 
@@ -62,7 +64,7 @@ def build(run: Run, stopped: Stopped | None, verdict: Verdict) -> Json:
         built |= {"code": run.failure.code, "reason": run.failure.message}
     if stopped is not None and run.arming is not None:
         built |= _measured(run)
-        built["wall"] = run.wall or wall.evidence(None)
+        built["wall"] = run.wall
         built["cpu_quota"] = held_back.quota(stopped.throttling)
         built["stolen_ms"] = held_back.stolen_ms(stopped.edges)
         built |= run.collection.evidence(stopped, run.sections)

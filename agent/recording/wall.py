@@ -1,5 +1,6 @@
 """Where a run's wall time went, or why that is not known."""
 
+from agent.model import Json
 from agent.recording.run import Run
 from agent.sections.offcpu import wall
 from agent.sections.offcpu.evidence import OffcpuFold
@@ -11,9 +12,7 @@ from agent.streams.collect.observed import Stopped
 def conclude(run: Run, stopped: Stopped) -> None:
     """Note the run's wall time in its evidence, and check it. Call after the other checks."""
     assert run.arming is not None
-    reason = wall.lacking(
-        run.scoped, run.request.wall, "offcpu" in run.sections, run.arming.no_wall
-    )
+    reason = _lacking(run)
     if reason or WALL.name not in run.arming.details:
         run.wall = wall.evidence(None, reason)
         return
@@ -28,3 +27,16 @@ def conclude(run: Run, stopped: Stopped) -> None:
         run.wall |= fold.threads.evidence(lost, found.counts["left"])
         run.wall_totals = wall_totals(found.by_state)
         run.checks += wall.checks(found, stopped.wall_contradicted)
+
+
+def unfinished(run: Run, why: str) -> Json:
+    """Return the object ``wall`` of a run that has not ended.
+
+    ``why``: the reason, unless it will have none at its end either.
+    """
+    return wall.evidence(None, _lacking(run) or why)
+
+
+def _lacking(run: Run) -> str:
+    assert run.arming is not None
+    return wall.lacking(run.scoped, run.request.wall, "offcpu" in run.sections, run.arming.no_wall)

@@ -1,5 +1,7 @@
 """The recorder hands every run to the keeper: as it begins, every ten seconds, and in the end."""
 
+from dataclasses import replace
+
 import pytest
 import trio
 import trio.testing
@@ -9,7 +11,8 @@ from fakes.recording import NO_PROBES, REQUEST, one_run
 
 from agent.aggregate.series import SeriesStore
 from agent.errors import InvalidRequest
-from agent.model import Json, StartRequest
+from agent.model import Json, Scope, StartRequest
+from agent.recording import document
 from agent.recording.keeping import INTERVAL_S
 from agent.recording.recorder import Recorder
 
@@ -86,7 +89,17 @@ async def test_a_long_run_is_kept_every_ten_seconds_with_what_there_is(
         assert unfinished["completeness"]["verdict"] == "invalid"
         assert unfinished["timeline"]["events"][-1] == unfinished["runqlat"]["count"]
         assert not {"ended_by", "measured_to"} & unfinished.keys()
-        assert unfinished["wall"] == kept[-1]["wall"] or not unfinished["wall"]["available"]
+        assert unfinished["wall"] == kept[-1]["wall"], "a run of the whole machine has none"
+
+
+async def test_of_a_run_that_goes_on_the_wall_time_is_not_said_to_be_lost(
+    recorder: Recorder, notebook: Notebook, autojump_clock: trio.testing.MockClock
+) -> None:
+    await recorder.start(replace(REQUEST, scope=Scope("pid", pid=1)))
+    await trio.sleep(INTERVAL_S + 1)
+    await recorder.stop()
+    wall = notebook.kept[1][1]["wall"]
+    assert wall == {"available": False, "reason": document.UNFINISHED}
 
 
 async def test_what_a_short_run_writes_is_its_entry_and_its_end(

@@ -77,7 +77,7 @@ EVENTS = (
 """Calls that wait for any of these, or for a time."""
 TIMERS = ("timerfd_settime",)
 """A timer that is read like a pipe."""
-LONGEST_WAKEUP_MS = 1.0
+LONGEST_DELIVERY_MS = 1.0
 PAGE_FAULT = "page_fault"
 FOR_OTHERS_OF_THE_RUN = ("wait4", "waitid", "vfork", "futex")
 """Reasons that last as long as what another task of the run does meanwhile."""
@@ -311,13 +311,13 @@ def _is_event(sides: Sides) -> bool:
 
 
 def _is_from_outside(sides: Sides) -> bool:
-    """Whether one task waited at a time, or each wait is too long for a wake-up on its way.
+    """Whether one task waited at a time, or each wait is too long for the kernel's part in it.
 
-    A task that another CPU is asked to wake still counts as blocked until that CPU, which may be
-    asleep, has done so: tasks of the run that wait for each other are all blocked meanwhile.
+    What one task of the run sends to another may be delivered by a thread of the kernel (a softirq
+    under load, a worker behind a pseudo-terminal): all are blocked meanwhile.
     """
     ms, ends = sides.medians(part(sides.part)), sides.medians(lambda one: one.ended.get(sides.part))
-    is_long = ms is not None and ends is not None and ms[1] >= LONGEST_WAKEUP_MS * ends[1]
+    is_long = ms is not None and ends is not None and ms[1] >= LONGEST_DELIVERY_MS * ends[1]
     return is_long or sides.more(summed(_reason(sides))) <= (1 + FEW) * sides.part_ms
 
 

@@ -254,7 +254,7 @@ CASES: list[tuple[str | None, dict[str, Any], dict[str, Any]]] = [
     (None, {}, blocked("read", 60.0, requests=50, io=40.0, uninterruptible=0.5)),
     (None, {}, blocked("read", 60.0, sums={"read": 60.0, "recvmsg": 60.0})),
     (None, {}, blocked("read", 60.0, calls={"timerfd_settime": 1})),
-    # two tasks of the run that wake each other, with wake-ups on their way
+    # two tasks of the run that talk to each other, through a thread of the kernel perhaps
     (None, {}, blocked("read", 60.0, sums={"read": 150.0})),
     ("waiting for events", {}, blocked("poll", 60.0)),
     ("waiting for events", {}, blocked("epoll_wait", 60.0)),

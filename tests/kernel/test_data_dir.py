@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 from fakes.examples import examples, tried
 from fakes.processes import Launched, launched
+from fakes.program import program
 from fakes.real_agent import RealAgent
 from fakes.users import SOMEBODY, as_user, ask
+from fakes.waiting import eventually
 
 from agent.client.http_client import AgentRefused
 from agent.client.spawn import AgentDidNotStart, running_agent
@@ -211,6 +213,28 @@ def test_over_the_socket_a_user_sees_runs_of_his_own(folder: Path, tmp_path: Pat
             status, answer = ask(path, route, before=user)
             assert (status, answer["error"]) == (403, "forbidden_user")
         assert {run["run_id"] for run in agent.get("/runs")["runs"]} == {own, other}
+
+
+@pytest.mark.thorough
+def test_a_store_that_is_locked_costs_no_event(folder: Path, tmp_path: Path) -> None:
+    with launched(tmp_path / "log", *options(folder)) as agent:
+        agent.settle()
+        agent.start()
+        agent.stop()
+        with (
+            closing(sqlite3.connect(folder / "runs.db", isolation_level=None)) as other,
+            program("pingpong", 100_000) as players,
+        ):
+            other.execute("BEGIN IMMEDIATE")
+            run_id = agent.start(scope=players.scope)["run_id"]
+            players.work()
+            evidence = agent.stop()
+            assert run_id not in ids(agent)
+            assert agent.status()["store"]["state"] == "failing"
+            other.execute("COMMIT")
+        waits = evidence["completeness"]["streams"]["runqlat"]
+        assert waits["received"] == waits["produced"] > 200_000
+        eventually(lambda: ids(agent).get(run_id) == "finished")
 
 
 MOUNTS = {

@@ -46,6 +46,8 @@ class StoreKeeper:
         self._writer = writer
         self._waiting: OrderedDict[str, _Entry] = OrderedDict()
         """By run id, the one that has waited longest first."""
+        self._writing: _Entry | None = None
+        """What is being written, or was to be and is tried again."""
         self._more = trio.Event()
         self._failure: str | None = None
         self._lost = 0
@@ -87,7 +89,9 @@ class StoreKeeper:
             outdated.dealt_with.set()
         self._waiting[entry.run.id] = entry
         if len(self._waiting) > MOST_WAITING:
-            _, oldest = self._waiting.popitem(last=False)
+            # what is being written may yet be kept
+            oldest = next(entry for entry in self._waiting.values() if entry is not self._writing)
+            del self._waiting[oldest.run.id]
             self._lose(oldest)
         self._more.set()
 
@@ -110,6 +114,7 @@ class StoreKeeper:
 
     async def _write(self, entry: _Entry) -> bool:
         """Write an entry; return False if the store cannot be used."""
+        self._writing = entry
         try:
             await self._writer.write(entry.run)
         except StoreError as error:

@@ -167,6 +167,18 @@ async def test_so_many_runs_wait_and_those_that_are_lost_are_counted(
     assert "3 have been lost" in caplog.text
 
 
+async def test_what_is_being_written_is_not_counted_as_lost(
+    keeper: StoreKeeper, writer: FakeWriter, autojump_clock: trio.testing.MockClock
+) -> None:
+    writer.stuck = trio.Event()
+    for number in range(MOST_WAITING + 3):
+        await keeper.keep(evidence_of(number), "finished", ANYBODY)
+    writer.stuck.set()
+    await trio.sleep(2 * RETRY_S)
+    assert writer.states[0] == ("000", "finished")
+    assert len(writer.written) + keeper.status()["lost"] == MOST_WAITING + 3
+
+
 async def test_a_run_that_cannot_be_written_does_not_hold_up_the_next(
     keeper: StoreKeeper, writer: FakeWriter, caplog: pytest.LogCaptureFixture
 ) -> None:

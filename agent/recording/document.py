@@ -10,7 +10,7 @@ from agent.recording import wall
 from agent.recording.run import Run
 from agent.streams.collect.observed import Stopped
 
-UNFINISHED = "the agent ended before the run did, and this is what it had last written"
+UNFINISHED = "the run had not ended when this was written"
 
 
 def started(run: Run) -> Json:
@@ -36,7 +36,7 @@ def unfinished(run: Run, so_far: Stopped | None) -> Json:
     built = build(run, so_far, Verdict((Reason("unfinished", UNFINISHED, INVALID),), streams))
     del built["ended_by"]
     if so_far is None:
-        built.setdefault("reason", f"{UNFINISHED}: that it had begun")
+        built.setdefault("reason", f"{UNFINISHED}, and nothing had been read yet")
     else:
         built["wall"] = wall.unfinished(run, UNFINISHED)
     return built

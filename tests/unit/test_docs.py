@@ -29,7 +29,7 @@ from agent.comparison.designs import PAIRS
 from agent.comparison.equals import compare_equals
 from agent.comparison.kept import Asked, compare_groups
 from agent.errors import AgentError, InvalidRequest
-from agent.http.answers import Evidence, Started, Status
+from agent.http.answers import Evidence, Listed, Started, Status
 from agent.http.app import create_app
 from agent.http.exposition import Exposition
 from agent.http.negotiation import PageFormat
@@ -99,6 +99,13 @@ def test_the_readme_names_every_route() -> None:
 )
 def test_every_field_of_a_body(heading: str, fields: Iterable[str]) -> None:
     hold(HTTP, heading, fields, names(HTTP, heading))
+
+
+def test_every_field_of_a_list_of_runs() -> None:
+    listed = {f"runs[].{name}" for name in Listed.__struct_fields__ if name != "labels"}
+    labels = {f"runs[].labels.{name}" for name in (*Labels.__slots__, "machine")}
+    heading = "Answer with runs"
+    hold(HTTP, heading, {*listed, *labels, "next"}, names(HTTP, heading))
 
 
 def test_every_section_can_be_asked_for_as_documented() -> None:

@@ -27,7 +27,7 @@ Quantiles = list[float | None]
 def shifts(
     design: Design, before: Sequence[Observation], after: Sequence[Observation]
 ) -> dict[str, list[Json]]:
-    """Return how the quantiles of each latency that both sides have differ, in µs."""
+    """Return how the quantiles of each latency that both sides have differ, in µs and in %."""
     found = {
         section: _shift(design, _of_runs(before, section), _of_runs(after, section))
         for section in LATENCIES
@@ -47,9 +47,21 @@ def _shift(design: Design, before: Sequence[Quantiles], after: Sequence[Quantile
                     "baseline_us": median_interval(first).middle,
                     "optimized_us": median_interval(second).middle,
                     "difference_us": interval(design.shift(first, second).estimate),
+                    "change_pct": _change(design, first, second),
                 }
             )
     return rows
+
+
+def _change(design: Design, before: list[float], after: list[float]) -> Json | None:
+    """Return the change as a percentage, from the ratios; None where a latency is 0.
+
+    It is above -100 %, as are its bounds. Those of the difference in µs, divided by the baseline,
+    would not be: a difference is as large as the slowest run of the baseline allows.
+    """
+    if min(*before, *after) <= 0:
+        return None
+    return interval(design.relative_shift(before, after).estimate, 100)
 
 
 def _of_runs(runs: Sequence[Observation], section: str) -> list[Quantiles]:

@@ -279,6 +279,15 @@ def test_distributions_differ_quantile_by_quantile() -> None:
     median = rows[2]
     assert median["difference_us"]["middle"] == pytest.approx(10, abs=1)
     assert rows[-1]["difference_us"]["middle"] > 2 * median["difference_us"]["middle"]
+    assert median["change_pct"]["middle"] == pytest.approx(100, abs=10)
+
+
+def test_no_quantile_shrinks_by_more_than_all_of_it() -> None:
+    uneven = [kept(2 * n, 100, evidence=evidence(runqlat=waits(10 * 2**n))) for n in TEN]
+    short = [kept(2 * n + 1, 100, evidence=evidence(runqlat=waits(5))) for n in TEN]
+    for row in compared(uneven, short)["comparison"]["shift"]["runqlat"]:
+        assert row["difference_us"]["low"] < -row["baseline_us"], "of the slowest runs"
+        assert -100 < row["change_pct"]["low"] < row["change_pct"]["middle"] < 0
 
 
 def test_the_99th_percentile_of_few_samples_is_left_out() -> None:

@@ -373,7 +373,8 @@ def shifted(**changes: Any) -> dict[str, Any]:
         "runs": [6, 6],
         "baseline_us": 10.0,
         "optimized_us": 8.0,
-        "difference_us": {"low": -2.5, "middle": -2.0, "high": -1.5},
+        "difference_us": {"low": -17.5, "middle": -2.0, "high": -1.5},
+        "change_pct": {"low": -64.0, "middle": -20.0, "high": -16.0},
     }
     document["comparison"]["shift"] = {"runqlat": [row, {**row, "quantile": 0.999, **changes}]}
     return document
@@ -382,14 +383,23 @@ def shifted(**changes: Any) -> dict[str, Any]:
 def test_differences_of_quantiles_are_in_a_picture_and_its_table() -> None:
     found = figures(tree(page(shifted())))
     said = words(found["shift-runqlat"])
-    assert "50 % 10 µs 8 µs -2 µs -2.5 µs – -1.5 µs 6, 6" in said
+    assert "-2 µs -17.5 µs – -1.5 µs -20 % -64 % – -16 % 6, 6" in said
+    # a latency cannot shrink by more than all of it
+    assert "-100 %" not in said
     assert "no quantile is known on both sides" in words(found["shift-biolatency"])
 
 
 def test_a_quantile_without_an_interval_is_hollow() -> None:
-    none = {"low": None, "middle": -2.0, "high": None}
-    said = words(figures(tree(page(shifted(difference_us=none))))["shift-runqlat"])
+    none = {"low": None, "middle": -20.0, "high": None}
+    said = words(figures(tree(page(shifted(change_pct=none))))["shift-runqlat"])
     assert "Hollow: too few runs for an interval." in said
+
+
+def test_what_is_blocked_and_not_listed_is_said_to_be_of_unknown_end() -> None:
+    run = measured(0, False)
+    run["wall"]["blocked_other_ms"] += run["wall"]["blocked_until"].pop()["ms"]
+    said = words(figures(tree(page(run)))["budget"])
+    assert "time of which it is not known what ended it" in said
 
 
 def test_what_was_compared_against_the_rules_says_so() -> None:
@@ -401,8 +411,8 @@ def test_what_was_compared_against_the_rules_says_so() -> None:
 
 
 def test_differences_over_orders_of_magnitude_are_all_to_be_seen() -> None:
-    many = {"low": 900.0, "middle": 1000.0, "high": 5000.0}
-    said = words(figures(tree(page(shifted(difference_us=many))))["shift-runqlat"])
+    many = {"low": 9_000.0, "middle": 10_000.0, "high": 50_000.0}
+    said = words(figures(tree(page(shifted(change_pct=many))))["shift-runqlat"])
     assert "The axis is logarithmic beyond 10 %." in said
     for label in ("-10 %", "+10 %", "+100 %", "+1,000 %", "+10,000 %"):
         assert label in said

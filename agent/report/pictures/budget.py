@@ -30,6 +30,10 @@ WORDS = {
     FOR_IDLE_CPU: "waiting for an\nidle CPU to wake up",
     "no_task": "no task",
 }
+BLOCKED_FURTHER = (
+    "Blocked, further reasons: time of which it is not known what ended it, in particular what was"
+    " still blocked as the run ended; and reasons after the 20 largest of a run."
+)
 LONGEST_PART = 28
 ROW, AROUND = 31.0, 62.0
 """Heights, in points."""
@@ -139,7 +143,7 @@ def _notes(sides: Sequence[tuple[Side, Divided | None]], lacking: Mapping[str, s
     mean = "Means over the runs, which add up as well" if many else "The parts add up to it"
     notes = [f"The wall time, divided without rest. {mean}."]
     if any(found and BLOCKED_OTHER in found.parts for _, found in sides):
-        notes.append("Further reasons: each run lists only the 20 largest parts of being blocked.")
+        notes.append(BLOCKED_FURTHER)
     notes += [f"{name}: not measured, {why}." for name, why in lacking.items()]
     for side, found in sides:
         if found and (missing := side.missing(lacks)):

@@ -1,9 +1,9 @@
 """By how much each quantile of a latency differs between the two sides, with intervals."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 
@@ -16,31 +16,31 @@ from agent.terminal.values import ABSENT, count, duration, mapping, rows, signif
 
 ROOM = 1.6
 """How much further a logarithmic axis reaches than what it shows."""
-SHORTEST_US = 0.001
 WIDE_PERCENT, LINEAR_PERCENT = 200, 10
 """From which difference on the axis is logarithmic, and which part of it stays linear."""
 NONE = "no quantile is known on both sides"
 BOUNDS = ("low", "high")
 
 
+class Estimated(NamedTuple):
+    middle: float
+    interval: tuple[float, float] | None
+
+
 @dataclass(frozen=True, slots=True)
 class Differing:
-    """One quantile: medians over runs and their difference, in µs."""
+    """One quantile: medians over runs and their difference, in µs, and their change, in %."""
 
     quantile: float
-    baseline: float
+    baseline: float | None
     optimized: float | None
-    difference: float
-    interval: tuple[float, float] | None
+    difference: Estimated
+    change: Estimated
     runs: str
 
     @property
     def name(self) -> str:
         return f"{100 * self.quantile:.6g}"
-
-    def percent(self, us: float) -> float:
-        """Return a difference as a percentage of the baseline."""
-        return 100 * us / self.baseline
 
 
 def shift(subject: Subject, section: str) -> Picture | None:
@@ -59,23 +59,27 @@ def shift(subject: Subject, section: str) -> Picture | None:
 
 
 def _differing(row: Mapping[str, Any]) -> Differing | None:
-    quantile, baseline = amount_of(row.get("quantile")), amount_of(row.get("baseline_us"))
-    found = mapping(row.get("difference_us"))
-    difference = drawable(found.get("middle"))
-    bounds = [bound for name in BOUNDS if (bound := drawable(found.get(name))) is not None]
+    quantile = amount_of(row.get("quantile"))
+    difference, change = (_estimated(mapping(row.get(n))) for n in ("difference_us", "change_pct"))
     listed = row.get("runs")
-    if quantile is None or baseline is None or difference is None:
-        return None
-    if not 0 < quantile < 1 or baseline < SHORTEST_US:
+    if quantile is None or difference is None or change is None or not 0 < quantile < 1:
         return None
     return Differing(
         quantile,
-        baseline,
+        amount_of(row.get("baseline_us")),
         amount_of(row.get("optimized_us")),
         difference,
-        (bounds[0], bounds[1]) if len(bounds) == len(BOUNDS) else None,
+        change,
         ", ".join(map(count, listed)) if isinstance(listed, list) else ABSENT,
     )
+
+
+def _estimated(found: Mapping[str, Any]) -> Estimated | None:
+    middle = drawable(found.get("middle"))
+    bounds = [bound for name in BOUNDS if (bound := drawable(found.get(name))) is not None]
+    if middle is None:
+        return None
+    return Estimated(middle, (bounds[0], bounds[1]) if len(bounds) == len(BOUNDS) else None)
 
 
 def _why_none(subject: Subject, section: str) -> str:
@@ -87,11 +91,10 @@ def _why_none(subject: Subject, section: str) -> str:
 def _draw(axes: Axes, known: Sequence[Differing]) -> None:
     axes.axhline(0, color=MUTED, linewidth=1)
     for place, one in enumerate(known):
-        if one.interval:
-            low, high = map(one.percent, one.interval)
-            axes.vlines(place, low, high, color=INK, linewidth=1.6)
-        filling = "full" if one.interval else "none"
-        axes.plot([place], [one.percent(one.difference)], "o", color=INK, fillstyle=filling)
+        if one.change.interval:
+            axes.vlines(place, *one.change.interval, color=INK, linewidth=1.6)
+        filling = "full" if one.change.interval else "none"
+        axes.plot([place], [one.change.middle], "o", color=INK, fillstyle=filling)
     axes.set_xlim(-0.6, len(known) - 0.4)
     ticks(axes.xaxis, range(len(known)), lambda place: known[round(place)].name)
     if _is_wide(known):
@@ -112,7 +115,9 @@ def _is_wide(known: Sequence[Differing]) -> bool:
 
 def _drawn(known: Sequence[Differing]) -> list[float]:
     """Return what the axis has to show, as percentages."""
-    return [one.percent(us) for one in known for us in (one.difference, *(one.interval or ()))]
+    return [
+        percent for one in known for percent in (one.change.middle, *(one.change.interval or ()))
+    ]
 
 
 def _powers(low: float, high: float) -> list[float]:
@@ -131,33 +136,41 @@ def _signed(us: float) -> str:
 
 
 def _said(known: Sequence[Differing]) -> str:
-    parts = ", ".join(f"p{one.name} {_signed(one.difference)}" for one in known)
+    parts = ", ".join(f"p{one.name} {_signed(one.difference.middle)}" for one in known)
     return f"Optimized against baseline: {parts}."
 
 
 def _notes(known: Sequence[Differing]) -> list[str]:
     notes = [
-        "Each quantile of one run is one observation. Below 0 optimized is shorter; lines are 95 %"
-        " intervals of each by itself: of twenty without a difference, one is expected to miss 0."
+        "Each quantile of one run is one observation. Drawn is its change, found from the ratios of"
+        " optimized to baseline: below 0 optimized is shorter. Lines are 95 % intervals of each by"
+        " itself: of twenty without a difference, one is expected to miss 0."
     ]
     if _is_wide(known):
         notes.append(f"The axis is logarithmic beyond {LINEAR_PERCENT} %.")
-    if any(one.interval is None for one in known):
+    if any(one.change.interval is None for one in known):
         notes.append("Hollow: too few runs for an interval.")
     return notes
 
 
 def _table(known: Sequence[Differing]) -> Table:
-    header = ("percentile", "baseline", "optimized", "difference", "95 % interval", "runs")
+    interval = "95 % interval"
+    sides = ("baseline", "optimized")
+    header = ("percentile", *sides, "difference", interval, "change", interval, "runs")
     listed = [
         (
             f"{one.name} %",
             duration(one.baseline),
             duration(one.optimized),
-            _signed(one.difference),
-            " – ".join(map(_signed, one.interval)) if one.interval else ABSENT,
+            *_cells(one.difference, _signed),
+            *_cells(one.change, _percent),
             one.runs,
         )
         for one in known
     ]
-    return Table("Medians over runs, and difference (Hodges–Lehmann)", header, listed)
+    return Table("Medians over runs; difference and change (Hodges–Lehmann)", header, listed)
+
+
+def _cells(one: Estimated, words: Callable[[float], str]) -> tuple[str, str]:
+    interval = " – ".join(map(words, one.interval)) if one.interval else ABSENT
+    return words(one.middle), interval

@@ -8,15 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agent.comparison.figures import Figures, verdict
+from agent.comparison.figures import BLOCKED_IN, Figures, verdict
 from agent.comparison.values import mapping, number, rows
 
 BLOCKED_UNTIL = "blocked: "
+BLOCKED_OTHER = "blocked_other"
+"""A part: blocked at the end of the run, or for reasons that have no row."""
 COMPUTING, FOR_BUSY_CPU, FOR_IDLE_CPU = "computing", "for a busy CPU", "for an idle CPU"
 STOPPED = "stopped"
 REST = (STOPPED, "no_task", "unknown")
 UNLISTED = 0.01
-"""Of the wall time: if no more was blocked for reasons that have no row, these are taken as 0."""
+"""Of the wall time: a reason without a row that can be no more than this is taken as 0."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,8 +28,10 @@ class Budget:
     parts: Mapping[str, float]
     ended: Mapping[str, float]
     """How often a part that is blocked time was ended, by part."""
-    lists_all: bool
-    """Whether a reason without a part did not occur, or hardly."""
+    other: float | None
+    """What is blocked and has no row."""
+    negligible: float
+    """What is as good as nothing."""
     cpu: float | None
     stolen: float | None
     """For how long a hypervisor ran something else, on all CPUs of the machine, in steps of 10."""
@@ -55,8 +59,18 @@ class Budget:
     """Sums over tasks."""
 
     def part(self, name: str) -> float | None:
-        missing = 0.0 if name.startswith(BLOCKED_UNTIL) and self.lists_all else None
-        return self.parts.get(name, missing)
+        """Return a part in ms; None if it is not known.
+
+        A reason without a row is 0 if it can be no more than what is negligible: it is at most what
+        no row has, and what tasks were blocked for this reason, summed over them.
+        """
+        if name == BLOCKED_OTHER:
+            return self.other
+        if name in self.parts or not name.startswith(BLOCKED_UNTIL):
+            return self.parts.get(name)
+        summed = self.figures.time(f"{BLOCKED_IN}{name.removeprefix(BLOCKED_UNTIL)}")
+        bounds = [ms for ms in (self.other, summed) if ms is not None]
+        return 0.0 if self.other is not None and min(bounds) <= self.negligible else None
 
     def called(self, *names: str) -> float | None:
         return None if self.calls is None else sum(self.calls.get(name, 0.0) for name in names)
@@ -87,7 +101,8 @@ def budget_of(command: Mapping[str, Any], evidence: Mapping[str, Any]) -> Budget
     return Budget(
         parts={**{name: ms for name, ms in parts.items() if ms is not None}, **blocked},
         ended=ended,
-        lists_all=other is not None and whole is not None and other <= UNLISTED * whole,
+        other=other,
+        negligible=UNLISTED * (whole or 0.0),
         cpu=number(wall.get("cpu_ms")),
         stolen=number(evidence.get("stolen_ms")),
         execs=number(executed.get("exec_count")),

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from agent.comparison.budget import (
+    BLOCKED_OTHER,
     BLOCKED_UNTIL,
     COMPUTING,
     FOR_BUSY_CPU,
@@ -112,7 +113,7 @@ def cause_of(
     sides = Sides(design, before, after) if is_slower else Sides(design, after, before)
     largest = _largest_part(sides)
     if largest is None or largest.part_ms < HALF * difference:
-        return {**answer, "why_none": "no large part"}
+        return {**answer, "why_none": "no large part" if _knows_parts(sides) else "parts unknown"}
     answer |= {"part": largest.part, "part_ms": min(largest.part_ms, difference)}
     for cause in CAUSES:
         if cause.holds(largest):
@@ -122,12 +123,22 @@ def cause_of(
 
 def _largest_part(sides: Sides) -> Sides | None:
     """Return the sides with the largest part of which the slower certainly has more."""
-    names = dict.fromkeys(name for one in (*sides.faster, *sides.slower) for name in one.parts)
-    grown = [(name, more) for name in names if (more := sides.more(part(name))) > 0]
+    grown = [(name, more) for name in _parts(sides) if (more := sides.more(part(name))) > 0]
     if not grown:
         return None
     name, ms = max(grown, key=lambda found: found[1])
     return sides._replace(part=name, part_ms=ms)
+
+
+def _parts(sides: Sides) -> list[str]:
+    listed = dict.fromkeys(name for one in (*sides.faster, *sides.slower) for name in one.parts)
+    return [*listed, BLOCKED_OTHER]
+
+
+def _knows_parts(sides: Sides) -> bool:
+    """Return whether each run knows each part, so that a large one would have been seen."""
+    both = (*sides.faster, *sides.slower)
+    return all(one.part(name) is not None for name in _parts(sides) for one in both)
 
 
 # --- the predicates: the part that decides is certain and large, what is its cause?

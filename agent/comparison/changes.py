@@ -3,7 +3,7 @@ occurs on one side only."""
 
 from collections.abc import Mapping, Sequence
 
-from agent.comparison.budget import Budget
+from agent.comparison.budget import BLOCKED_OTHER, Budget
 from agent.comparison.designs import Design
 from agent.comparison.families import DECIDED, Compared
 from agent.comparison.figures import (
@@ -32,7 +32,7 @@ def parts_of(
     cases.
     """
     before, after = design.known(baseline, optimized)
-    names = dict.fromkeys(name for one in (*before, *after) for name in one.parts)
+    listed = dict.fromkeys(name for one in (*before, *after) for name in one.parts)
     found = [
         {
             "name": name,
@@ -41,7 +41,7 @@ def parts_of(
             "optimized_ms": median_interval(second).middle,
             "difference_ms": interval(design.shift(first, second).estimate),
         }
-        for name in names
+        for name in (*listed, BLOCKED_OTHER)
         for first, second in [
             design.known([one.part(name) for one in before], [one.part(name) for one in after])
         ]

@@ -6,7 +6,7 @@ from typing import Any
 from agent.show.amounts import amount, ms
 from agent.terminal.values import mapping, number, printable, rows
 
-LONGEST = 40
+LONGEST = 50
 WORDS = {
     "lock contention": ("lock contention", "less lock contention"),
     "the hypervisor": ("the hypervisor", "less of the hypervisor"),
@@ -33,6 +33,7 @@ PARTS = {
     "for a busy CPU": "waiting for a CPU that others had",
     "for an idle CPU": "waiting for an idle CPU to wake up",
     "no_task": "without a task",
+    "blocked_other": "blocked at the end or for reasons not listed",
 }
 
 
@@ -57,6 +58,8 @@ def cause(comparison: Mapping[str, Any]) -> str:
         return f"; no cause found: {explained} {where}, and no known cause fits"
     if why == "no large part":
         return f"; no cause found: no part of the wall time is half of {difference}"
+    if why == "parts unknown":
+        return "; no cause found: not all parts of the wall time are known in all runs"
     return "; no cause found: too few runs have a budget of wall time"
 
 

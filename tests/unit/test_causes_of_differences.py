@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from agent.comparison.budget import Budget, budget_of
 from agent.comparison.causes import CAUSES, Cause, cause_of
+from agent.comparison.changes import parts_of
 from agent.comparison.designs import PAIRS
 from agent.show.cause import WORDS
 from agent.show.cause import cause as words
@@ -46,12 +47,13 @@ def run(n: int, **changes: Any) -> tuple[Budget | None, float]:
         "requests": 0,
         "uninterruptible": 0.0,
         "other": 0.0,
+        "unlisted": 0,
         "failing": False,
         **changes,
     }
     jitter = JITTER[n % len(JITTER)]
     blocked = {name: ms + jitter * (ms > 0) for name, ms in has["blocked"].items()}
-    states = has["computing"] + has["busy"] + has["idle"] + has["stopped"]
+    states = has["computing"] + has["busy"] + has["idle"] + has["stopped"] + has["other"]
     wall = states + sum(blocked.values()) + jitter / 2
     disk = has["uninterruptible"]
     whole = evidence(
@@ -81,7 +83,7 @@ def run(n: int, **changes: Any) -> tuple[Budget | None, float]:
                 {"reason": name, "ms": ms, "interruptible_ms": ms * (1 - disk)}
                 for name, ms in has["sums"].items()
             ],
-            "other": {"ms": 0, "count": 0},
+            "other": {"ms": 0, "count": has["unlisted"]},
             "by_state": {"preempted_ms": has["preempted"]},
         },
         runqlat={"count": has["waits"], "mean_us": has["waited"] * 1e3 / has["waits"]},
@@ -290,11 +292,30 @@ def test_what_is_not_known_names_nothing() -> None:
     assert found({}, slept, pairs=5)["why_none"] == "too small", "there is no interval"
     assert found({"failing": True}, slept)["why_none"] == "too few budgets"
     # what has no row may have been blocked for as long
-    assert found({"other": 5.0}, slept)["name"] is None
+    unlisted = found({"other": 5.0, "unlisted": 1}, slept)
+    assert (unlisted["name"], unlisted["why_none"]) == (None, "parts unknown")
+    assert "not all parts of the wall time are known" in words({"cause": unlisted})
     assert found({}, {"computing": 60.0, "forks": None})["name"] is None
     assert found({}, {"computing": 60.0, "stolen": 0} | {"execs": None})["name"] is None
     synced = {"blocked": {"fsync": 60.0}}
     assert found({"calls": None}, {**synced, "calls": None})["name"] is None
+
+
+def test_what_no_task_was_blocked_for_is_none_of_what_has_no_row() -> None:
+    """A client that ends its own run waits for the answer, which no row has."""
+    burnt, slept = {"computing": 180.0, "other": 7.0}, {"blocked": {SLEEP: 320.0}, "other": 6.0}
+    forth, back = found(burnt, slept), found(slept, burnt)
+    assert forth["name"] == back["name"] == "sleeping"
+    assert forth["part"] == f"blocked: {SLEEP}"
+
+
+def test_what_was_blocked_at_the_end_is_a_part() -> None:
+    cause = found({"other": 5.0}, {"other": 300.0})
+    assert (cause["part"], cause["why_none"]) == ("blocked_other", "no cause fits")
+    assert "blocked at the end or for reasons not listed" in words({"cause": cause})
+    budgets = [[run(n, other=ms)[0] for n in range(10)] for ms in (5.0, 300.0)]
+    named = {one["name"]: one["difference_ms"]["middle"] for one in parts_of(PAIRS, *budgets)}
+    assert named["blocked_other"] == pytest.approx(295)
 
 
 def test_below_twice_the_detectable_there_is_none() -> None:

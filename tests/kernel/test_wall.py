@@ -254,8 +254,9 @@ def sound(evidence: Json) -> None:
         assert edges < evidence["duration_s"] * 1000 + AT_LEAST_MS
     of = sum(row["ms"] for row in wall["for_busy_cpu_of"]) + wall["for_busy_cpu_other_ms"]
     assert of == pytest.approx(wall["for_busy_cpu_ms"], abs=1e-3)
-    # a wait whose end went unseen is in no sum
-    missed_ms = wall["unseen"] * (evidence["runqlat"]["max_us"] or 0) / 1e3
+    # a wait whose end went unseen is in no sum; before the exec there may be one much longer
+    longest_ms = (evidence["runqlat"]["max_us"] or 0) / 1e3
+    missed_ms = wall["before_ms"] + wall["unseen"] * longest_ms if wall["unseen"] else 0.0
     for row in (*wall["by_thread"]["top"], *wall["by_command"]["top"]):
         adds_up(row, missed_ms)
 

@@ -114,7 +114,7 @@ def cause_of(
     largest = _largest_part(sides)
     if largest is None or largest.part_ms < HALF * difference:
         return {**answer, "why_none": "no large part" if _knows_parts(sides) else "parts unknown"}
-    answer |= {"part": largest.part, "part_ms": min(largest.part_ms, difference)}
+    answer |= {"part": largest.part, "part_ms": largest.part_ms}
     for cause in CAUSES:
         if cause.holds(largest):
             return {**answer, "name": cause.name, "figures": _figures(cause, largest, is_slower)}

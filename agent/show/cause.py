@@ -1,10 +1,12 @@
 """The cause of a difference between two commands, in words."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from agent.show.amounts import amount, ms
-from agent.terminal.values import mapping, number, printable, rows
+from agent.show.shift import excludes_0
+from agent.terminal.values import FEW, count, mapping, number, printable, rows
 
 LONGEST = 50
 WORDS = {
@@ -29,6 +31,12 @@ WORDS = {
     "stopped": ("being stopped for longer", "being stopped for less long"),
 }
 """Where optimized takes more time, and where it takes less."""
+LEAST_EXCESS = 0.01
+"""Of the difference: a part that is larger by less may be as large, but for how it is estimated."""
+WORTH_NAMING = 0.1
+"""Of what was made up: smaller parts are not named."""
+TIMES_DETECTABLE = 2
+"""The difference that has a cause, at least."""
 PARTS = {
     "for a busy CPU": "waiting for a CPU that others had",
     "for an idle CPU": "waiting for an idle CPU to wake up",
@@ -43,24 +51,64 @@ def cause(comparison: Mapping[str, Any]) -> str:
     middle = number(mapping(found.get("difference_ms")).get("middle"))
     if not found or middle is None:
         return ""
-    difference, name = ms(abs(middle)), found.get("name")
-    where = part(found.get("part"))
-    explained = f"{ms(found.get('part_ms'))} of {difference}"
+    name, where = found.get("name"), part(found.get("part"))
+    explained, made_up = _explained(found, middle), _made_up(comparison, middle)
     if isinstance(name, str):
         words = WORDS.get(name, (printable(name, LONGEST),) * 2)[middle < 0]
         figures = "".join(f"; {_figure(row)}" for row in rows(found.get("figures")))
-        return f": {explained} by {words} ({where}{figures})"
+        return f": {explained} by {words}{made_up} ({where}{figures})"
     why = found.get("why_none")
     if why == "too small":
-        detectable = ms(found.get("detectable_ms"))
-        return f"; no cause found: {difference} is less than twice {detectable}, the detectable"
+        return f"; the times vary too much to say why{_enough(comparison, middle)}"
     if why == "no cause fits":
-        return f"; no cause found: {explained} {where}, and no known cause fits"
+        return f"; no cause found: {explained} {where}{made_up}, and no known cause fits"
     if why == "no large part":
-        return f"; no cause found: no part of the wall time is half of {difference}"
+        return f"; no cause found: no part of the wall time is half of {ms(abs(middle))}"
     if why == "parts unknown":
         return "; no cause found: not all parts of the wall time are known in all runs"
     return "; no cause found: too few runs have a budget of wall time"
+
+
+def _explained(found: Mapping[str, Any], middle: float) -> str:
+    """Return the part, of the difference unless it is more than that."""
+    own, difference = number(found.get("part_ms")) or 0.0, abs(middle)
+    if own - difference > LEAST_EXCESS * difference:
+        return ms(own)
+    return f"{ms(min(own, difference))} of {ms(difference)}"
+
+
+def _made_up(comparison: Mapping[str, Any], middle: float) -> str:
+    """Return what other parts took back of a part that is more than the difference."""
+    difference = abs(middle)
+    excess = (number(mapping(comparison.get("cause")).get("part_ms")) or 0.0) - difference
+    if excess <= LEAST_EXCESS * difference:
+        return ""
+    opposed = [
+        part(row.get("name"))
+        for row in rows(comparison.get("parts"))
+        if excludes_0(mapping(row.get("difference_ms")))
+        and -_middle(row) * math.copysign(1, middle) >= WORTH_NAMING * excess
+    ]
+    by = f"{'less' if middle > 0 else 'more'} time {' and '.join(opposed[:FEW])}"
+    return f", of which {ms(excess)} were made up by {by if opposed else 'other parts'}"
+
+
+def _middle(row: Mapping[str, Any]) -> float:
+    return number(mapping(row.get("difference_ms")).get("middle")) or 0.0
+
+
+def _enough(comparison: Mapping[str, Any], middle: float) -> str:
+    """Return how many pairs, or runs, would do: what is detectable falls with their square root."""
+    found = mapping(comparison.get("cause"))
+    detectable = number(found.get("detectable_ms"))
+    pairs = number(comparison.get("pairs"))
+    sizes = [number(n) or 0.0 for n in mapping(comparison.get("runs")).values()]
+    size = max(sizes, default=0.0) if pairs is None else pairs
+    if not detectable or not middle or not size:
+        return ""
+    needed = math.ceil(size * (TIMES_DETECTABLE * detectable / middle) ** 2)
+    what = "runs of each" if pairs is None else "pairs"
+    return f"; about {count(needed)} {what} would be enough" if needed > size else ""
 
 
 def part(name: object) -> str:

@@ -86,6 +86,11 @@ class MeasuredBlock:
         self.evidence: Json = _unavailable(NOT_ENDED)
         """The evidence once the block has ended; before, and where there is none,
         ``{"available": False, "reason": ...}``."""
+        self.block_ms: float | None = None
+        """How long the block took by this process's clock; None until it has ended. The run of the
+        agent began before it and ended after it: the rest of the evidence's ``wall.wall_ms`` was
+        waiting for the agent."""
+        self._began = 0.0
         self._url = url
         self._body = body
         self._wait_s = wait_s
@@ -105,6 +110,7 @@ class MeasuredBlock:
             self._end()
             raise
         self._tell_why_not()
+        self._began = time.monotonic()
         return self
 
     def __exit__(
@@ -113,6 +119,7 @@ class MeasuredBlock:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._take_time()
         self._end()
         self._tell_why_not()
 
@@ -123,6 +130,7 @@ class MeasuredBlock:
         while not await _in_a_thread(self._settled):
             await trio.sleep(POLL_S)
         self._tell_why_not()
+        self._began = time.monotonic()
         return self
 
     async def __aexit__(
@@ -131,6 +139,7 @@ class MeasuredBlock:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._take_time()
         # Cancelled or not, the run has to be ended. The time-outs bound how long that takes.
         with _trio().CancelScope(shield=True):
             await _in_a_thread(self._end)
@@ -141,6 +150,9 @@ class MeasuredBlock:
             raise RuntimeError("collect() measures one block; call it again for the next one")
         self._process = os.getpid()
         self._deadline = time.monotonic() + self._wait_s
+
+    def _take_time(self) -> None:
+        self.block_ms = 1e3 * (time.monotonic() - self._began)
 
     def _settled(self) -> bool:
         """Try to begin the run; return whether it has begun, or never will."""

@@ -7,7 +7,7 @@ import pytest
 
 from agent.client.collecting import MeasuredBlock
 from agent.client.http_client import AgentClient
-from agent.plugins.figures import figures_of
+from agent.plugins.figures import BLOCK_MS, figures_of
 from agent.words import Json
 
 KEY = "chainbench"
@@ -41,7 +41,7 @@ class Benchmarks:
             block = MeasuredBlock(self._url, {"scope": "caller"}, tell=self._tell)
             with block:
                 result = yield
-            evidence = block.evidence
+            evidence = {**block.evidence, BLOCK_MS: block.block_ms}
         self._without += evidence["available"] is not True
         extra_info[KEY] = figures_of([evidence])
         return result

@@ -14,6 +14,8 @@ FIVE = ("futex", "fsync", "openat", "read", "write")
 STATES = ("computing", "waiting_for_cpu", "blocked", "stopped", "no_task", "unknown")
 LATENCIES = ("runqlat", "biolatency")
 PERCENT = 95
+BLOCK_MS = "block_ms"
+"""What `agent.client.MeasuredBlock.block_ms` is called beside the evidence, and as a figure."""
 LONGEST_REASON = 500
 """Characters."""
 NONE = "none"
@@ -65,6 +67,7 @@ def _sums(run: Json) -> dict[str, float]:
     calls = mapping(run.get("syscall_counts"))
     every_call = mapping(calls.get("all"))
     sums = {
+        BLOCK_MS: run.get(BLOCK_MS),
         "offcpu_total_ms": mapping(run.get("offcpu")).get("total_ms"),
         "exec_count": mapping(run.get("exec")).get("exec_count"),
         "syscalls": sum(every_call.values()) if _all_numbers(every_call) else None,

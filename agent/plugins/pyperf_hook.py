@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from agent.client.collecting import MeasuredBlock
-from agent.plugins.figures import figures_of
+from agent.plugins.figures import BLOCK_MS, figures_of
 from agent.words import Json
 
 PREFIX = "chainbench_"
@@ -50,7 +50,7 @@ class Hook:
         value, self._value = self._value, None
         if value is not None:
             value.__exit__(kind, error, traceback)
-            self._runs.append(value.evidence)
+            self._runs.append({**value.evidence, BLOCK_MS: value.block_ms})
 
     def teardown(self, metadata: dict[str, Any]) -> None:
         """Put figures into a run's metadata, in the place of those of the warm-ups before."""

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ from fakes.agent_server import FakeAgent, Request, serving
 from fakes.run_agent import RunAgent
 from fakes.run_command import environment
 
-from agent.client import MeasuredBlock, NoEvidenceWarning, collect, finding
+from agent.client import MeasuredBlock, NoEvidenceWarning, collect, collecting, finding
 from agent.client.http_client import AgentClient, AgentUnreachable
 
 RESULT = "the block's result"
@@ -91,6 +92,27 @@ def test_the_evidence_is_that_of_the_block(agent: RunAgent, way: Way) -> None:
     assert b'"scenario": "baseline"' in agent.requests[1].body
     assert b'"sections": ["runqlat"]' in agent.requests[1].body
     assert agent.scopes == ["caller"]
+
+
+@WAYS
+def test_the_time_of_the_block_is_without_the_waiting_for_the_agent(
+    agent: RunAgent, way: Way
+) -> None:
+    agent.busy = 2  # so the start takes two intervals of POLL_S
+    block = collect(agent.url)
+    assert block.block_ms is None
+    began = time.monotonic()
+    way(block, lambda: time.sleep(0.02))
+    whole_ms = 1e3 * (time.monotonic() - began)
+    assert block.block_ms is not None
+    assert 20 <= block.block_ms <= whole_ms - 2e3 * collecting.POLL_S
+
+
+def test_the_time_of_a_block_without_evidence_is_known(gone: str) -> None:
+    block = collect(gone)
+    without_evidence(measured, block, lambda: time.sleep(0.02))
+    assert block.block_ms is not None
+    assert block.block_ms >= 20
 
 
 def test_an_agent_on_a_unix_socket(tmp_path: Path) -> None:

@@ -96,6 +96,12 @@ def test_the_budget_of_wall_time_unless_a_check_of_it_failed() -> None:
     assert "wall_ms" not in figures_of([evidence(wall={"available": False})])
 
 
+def test_the_time_of_the_block_is_a_figure_if_it_is_known_of_every_run() -> None:
+    runs = [{**evidence(), "block_ms": 4.0}, {**evidence(), "block_ms": 6.0}]
+    assert figures_of(runs)["block_ms"] == 5
+    assert "block_ms" not in figures_of([*runs, {**evidence(), "block_ms": None}])
+
+
 @given(st.lists(st.sampled_from(list(evidence())), max_size=4), JSON, st.integers(1, 3))
 def test_whatever_an_agent_says_becomes_metadata_that_pyperf_takes(
     parts: list[str], anything: Any, runs: int

@@ -64,8 +64,18 @@ def _action(
     place.add_argument("--store", type=Path, metavar="FILE", help="another file than this user's")
     if name in OF_AN_AGENT:
         place.add_argument("--agent", type=url, metavar="URL", help="runs that this agent keeps")
+    else:
+        place.add_argument("--agent", type=_not_of_an_agent, help=argparse.SUPPRESS)
     parser.set_defaults(parser=parser, run=_run, do=do)
     return parser
+
+
+def _not_of_an_agent(_: str) -> None:
+    """Refuse with words what a reader of the other actions may expect to work."""
+    raise argparse.ArgumentTypeError(
+        "over HTTP runs are only listed, shown and exported, and nothing is deleted or changed: do"
+        " it as the user who owns the agent's folder, with --store DIR/runs.db"
+    )
 
 
 def _add_times(parser: argparse.ArgumentParser) -> None:

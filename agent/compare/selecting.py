@@ -1,6 +1,7 @@
 """Which runs the arguments of ``compare`` mean: files, ids, or labels that gather runs."""
 
 import os
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,8 @@ from agent.terminal.values import printable
 BASELINE, OPTIMIZED = SIDES = ("baseline", "optimized")
 STANDARD_INPUT = "-"
 LONGEST_QUOTED = 60
+OF_ONE_SIDE = re.compile(r"(.+),side=(command|baseline|optimized)", re.DOTALL)
+"""An id, ``last`` or a file, and which of its sides is meant; a selector says that itself."""
 
 
 class NoRuns(Exception):
@@ -52,7 +55,7 @@ def one_group(text: str, library: Library) -> Runs:
     """Return the runs that one argument means, of one side. Raises `NoRuns`."""
     runs = _found(text, library)
     if {run.side for run in runs} >= set(SIDES):
-        raise NoRuns(_both_in_one(text, runs))
+        raise NoRuns(_both_in_one(text))
     if twice := _twice(runs):
         raise NoRuns(f"{_quoted(text)} has the run {twice.id} twice: name it once")
     return runs
@@ -68,12 +71,10 @@ def _both_of(runs: Runs, text: str) -> tuple[Runs, Runs]:
     return before, after
 
 
-def _both_in_one(text: str, runs: Runs) -> str:
-    series = next((run.series for run in runs if run.series), None)
-    cure = f"series={series[:8]},side=optimized" if series else "scenario=optimized"
+def _both_in_one(text: str) -> str:
     return (
         f"{_quoted(text)} has runs of a baseline and of what was compared with it: name it alone,"
-        f" or choose one of the two, as in {cure} (of a file: once it is imported)"
+        f" or choose one of the two, as in {_quoted(text)},side=optimized"
     )
 
 
@@ -103,10 +104,20 @@ def _found(text: str, library: Library) -> Runs:
     try:
         if not _is_file(text) and is_selector(text):
             return _selected(text, library)
+        if not _is_file(text) and (found := OF_ONE_SIDE.fullmatch(text)):
+            return _of_side(found[2], _found(found[1], library), text)
         parts = [text] if _is_file(text) else text.split(",")
         return [run for part in parts for run in _named(part.strip(), library)]
     except StoreError as error:
         raise NoRuns(f"{_quoted(text)}: {error}") from error
+
+
+def _of_side(side: str, runs: Runs, text: str) -> Runs:
+    found = [run for run in runs if run.side == side]
+    if not found:
+        sides = sorted({run.side for run in runs if run.side}) or ["none"]
+        raise NoRuns(f"{_quoted(text)} has no runs of that side; it has: {', '.join(sides)}")
+    return found
 
 
 def _selected(text: str, library: Library) -> Runs:

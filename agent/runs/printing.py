@@ -47,5 +47,5 @@ def write_documents(
             terminal.write(text)
         elif why := save(target, text):
             raise StoreError(f"cannot write {target}: {why}")
-    if folder is not None:
-        terminal.write(f"{counted(len(documents), 'file')} written to {printable(folder)}\n")
+    if place := folder or output:
+        terminal.write(f"{counted(len(documents), 'file')} written to {printable(place)}\n")

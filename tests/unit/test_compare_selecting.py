@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.groups import good_evidence, kept, series
+from fakes.groups import good_evidence, kept, pairs_document, series
 
-from agent.compare.selecting import NoRuns, one_group, two_sides
+from agent.compare.selecting import SIDES, NoRuns, one_group, two_sides
 from agent.store.errors import NotFound
 from agent.store.run import LABELS, KeptRun
 
@@ -69,6 +69,25 @@ def test_labels_gather_runs() -> None:
     assert library.wanted == [{"commit": "abc", "variant": "numpy"}, {"commit": "def"}]
 
 
+def test_of_a_series_or_a_file_one_side_can_be_chosen(tmp_path: Path) -> None:
+    file = tmp_path / "series.json"
+    file.write_text(json.dumps(pairs_document([1.0, 2.0], [3.0, 4.0])))
+    for name, library in (("last~1", Kept(**{"last~1": PAIRS})), (str(file), Kept())):
+        before, after = two_sides([f"{name},side={side}" for side in SIDES], library)
+        assert {run.side for run in before} == {"baseline"}
+        assert {run.side for run in after} == {"optimized"}
+        assert len(before) == len(after) > 1
+
+
+def test_a_side_that_is_not_there_is_refused_with_those_that_are() -> None:
+    one = series("one", {"command": [1.0, 2.0]})
+    assert refused("one,side=baseline", "other", one=one) == (
+        "one,side=baseline has no runs of that side; it has: command"
+    )
+    curl = [kept("curl")]
+    assert "it has: none" in refused("curl,side=baseline", "other", curl=curl)
+
+
 def test_files_are_compared_like_kept_runs(tmp_path: Path) -> None:
     for name in ("old", "new"):
         document = good_evidence(run_id=f"run-of-{name}")
@@ -109,7 +128,7 @@ def test_one_command_alone_is_no_comparison() -> None:
 def test_both_sides_in_one_argument_are_refused() -> None:
     said = refused("pairs", "other", pairs=PAIRS, other=[kept("other")])
     assert said.startswith("pairs has runs of a baseline and of what was compared with it")
-    assert "series=pairs,side=optimized" in said
+    assert said.endswith("as in pairs,side=optimized")
     with pytest.raises(NoRuns):
         one_group("pairs", Kept(pairs=PAIRS))
 

@@ -218,7 +218,7 @@ def test_what_is_shown_is_what_show_prints(
     document = single()
     keep_in(path, document)
     file = tmp_path / "run.json"
-    assert runs("export", "last", "--output", file).stdout == ""
+    runs("export", "last", "--output", file)
     shown = runs("show", document["run_id"][:8])
     assert shown.returncode == 0
     capsys.readouterr()
@@ -274,7 +274,21 @@ def test_several_are_exported_into_a_folder(runs: Runs, path: Path, tmp_path: Pa
         assert run.id == document["run_id"]
 
 
+def test_a_file_that_is_written_is_said(runs: Runs, path: Path, tmp_path: Path) -> None:
+    keep_in(path, single(1))
+    file = tmp_path / "run.json"
+    assert runs("export", "last", "--output", file).stdout == f"1 file written to {file}\n"
+
+
 # --- delete, limits
+
+
+@pytest.mark.parametrize("action", [["delete", "last"], ["import", "-"], ["limits"]])
+def test_what_an_agent_keeps_is_not_changed_over_http(runs: Runs, action: list[str]) -> None:
+    done = runs(*action, "--agent", "http://127.0.0.1:9090")
+    assert done.returncode == 2
+    assert "nothing is deleted or changed" in done.stderr
+    assert "--store DIR/runs.db" in done.stderr
 
 
 def test_what_is_deleted_is_said(runs: Runs, path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from agent.report.picture import Table
 from agent.report.subject import Side, Subject
 from agent.show.amounts import amount, between, p
+from agent.show.differences import figure_name
 from agent.terminal.values import ABSENT, count, mapping, number, printable, rows
 
 LONGEST_NAME = 40
@@ -47,7 +48,7 @@ def _compared(row: Mapping[str, Any]) -> tuple[str, ...]:
     unit, found = row.get("unit"), mapping(row.get("difference"))
     outcome = row.get("outcome")
     return (
-        printable(row.get("name"), LONGEST_NAME),
+        figure_name(row, LONGEST_NAME),
         amount(row.get("baseline"), unit),
         amount(row.get("optimized"), unit),
         _signed(found.get("middle"), unit),
@@ -65,7 +66,7 @@ def _on_one_side(row: Mapping[str, Any], name: str) -> tuple[str, ...]:
         else []
     )
     cells = [f"{count(some)} of {count(all_)}" for some, all_ in listed][:2]
-    name_of = printable(row.get("name"), LONGEST_NAME)
+    name_of = figure_name(row, LONGEST_NAME)
     return (name_of, name, *(cells or [ABSENT, ABSENT]), amount(row.get("median"), row.get("unit")))
 
 
@@ -87,7 +88,7 @@ def _listed(side: Side) -> list[Mapping[str, Any]]:
 def _of_side(side: Side) -> Table:
     listed = [
         (
-            printable(row.get("name"), LONGEST_NAME),
+            figure_name(row, LONGEST_NAME),
             count(row.get("runs")),
             amount(mapping(row.get("median")).get("middle"), row.get("unit")),
             _interval(mapping(row.get("median")), row.get("unit")),

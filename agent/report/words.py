@@ -7,6 +7,7 @@ from typing import Any
 from agent.report.subject import Observed, Side, Subject
 from agent.show import comparison as compared
 from agent.show.brief import sections
+from agent.show.budget import made_up_of
 from agent.show.finished import finished
 from agent.show.header import LABELS, covered, label, machine, timing, when
 from agent.show.header import text as known
@@ -82,9 +83,13 @@ def _verdict(evidence: Mapping[str, Any]) -> str:
 
 
 def about(subject: Subject) -> list[tuple[str, str]]:
-    """Return the gain, and on what the result depends."""
+    """Return the parts of the difference, the gain, and on what the result depends."""
     how = mapping(subject.document.get("compared"))
-    return [*compared.about(subject.plan, subject.comparison, how), *how_compared(subject.document)]
+    return [
+        ("parts", made_up_of(subject.comparison)),
+        *compared.about(subject.plan, subject.comparison, how),
+        *how_compared(subject.document),
+    ]
 
 
 def provenance(subject: Subject) -> list[tuple[str, str]]:

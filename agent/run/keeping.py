@@ -40,7 +40,7 @@ def keep(document: Mapping[str, Any], options: Options, teller: Teller) -> None:
         teller.say("this is not kept: interrupted")
         return
     short = own[:SHORT]
-    teller.add("kept", f"{short} (chainbench-agent runs show {short})")
+    teller.add("kept", f"{short} (in full: chainbench-agent runs show {short})")
     if kept.deleted:
         teller.add(
             "deleted", f"{counted(kept.deleted, 'older run')} (chainbench-agent runs limits)"

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agent.show.cause import part
-from agent.show.differences import COMPARED, DECIDED, difference, occurring, signed, signs
+from agent.show.differences import COMPARED, DECIDED, STATE, difference, occurring, signed, signs
 from agent.show.layout import titled
 from agent.show.shift import excludes_0
 from agent.show.wall import WORDS
@@ -16,7 +16,6 @@ from agent.terminal.values import rows as objects
 from agent.terminal.width import cells, left, right
 
 TITLE = "Wall time: where it went, medians over runs"
-STATE = "wall: "
 GAP = 2
 
 

@@ -61,9 +61,8 @@ def result(
         least = percent(100 * (number(plan.get("min_effect")) or 0))
         return f"no difference that matters (--min-effect {least}): {changed}"
     if outcome == "undecided":
-        detectable = percent(comparison.get("detectable_pct"))
         found = f"~ no difference found ({_tested(comparison)})"
-        return f"{found}; one of {detectable} would probably have been"
+        return found if is_of_equals(compared) else f"{found}; {_detectable(comparison)}"
     if outcome == "drift":
         return f"no decision: a drift over time may be all of the difference: {changed}"
     if is_of_groups(comparison):
@@ -87,6 +86,10 @@ def _both_sizes(comparison: Mapping[str, Any]) -> str:
 def _sizes(comparison: Mapping[str, Any]) -> Sequence[object]:
     runs = mapping(comparison.get("runs"))
     return [runs.get(side) for side in COMPARED]
+
+
+def _detectable(comparison: Mapping[str, Any]) -> str:
+    return f"one of {percent(comparison.get('detectable_pct'))} would probably have been"
 
 
 def _tested(comparison: Mapping[str, Any]) -> str:
@@ -170,4 +173,4 @@ def _drift(drift: Mapping[str, Any]) -> str:
     if by is None:
         return ""
     change = f"{percent(abs(by))} {'more' if by > 0 else 'less'} time"
-    return f"drift: each run took {change} than the one before it, of either side"
+    return f"drift: each run, whichever side it is of, took {change} than the run before it"

@@ -5,12 +5,15 @@ from typing import Any
 
 from agent.show.amounts import amount, p
 from agent.show.layout import titled
+from agent.show.wall import WORDS
 from agent.terminal.charts import grid
 from agent.terminal.style import Style
 from agent.terminal.values import ABSENT, count, counted, mapping, number, printable
 from agent.terminal.values import rows as objects
 from agent.terminal.width import cells, left
 
+STATE = "wall: "
+"""Before the states that divide the wall time; the other figures are sums over tasks."""
 SHOWN_FIGURES = 8
 LONGEST_FIGURE = 24
 COMPARED = ("baseline", "optimized")
@@ -20,6 +23,7 @@ TOLD = (*DECIDED, "too small", "too few")
 UNDECIDED = "~: no difference found; one of the size next to it would probably have been"
 TOO_SMALL = "( ): a difference that does not matter (--min-effect)"
 NONE = "none: in no run; 0: in some, but in no more than half of them"
+OF_STATES = "wall: of the run as a whole, not summed over its tasks"
 BY_PAIRS = "difference: estimated within pairs (Hodges–Lehmann), not between medians"
 BY_GROUPS = "difference: of any two runs (Hodges–Lehmann–Sen), not between medians"
 
@@ -80,6 +84,7 @@ def _about(comparison: Mapping[str, Any], shown: Sequence[Mapping[str, Any]]) ->
     zeros = any(_is_0(row, name) and _occurs(row, name) for row in shown for name in COMPARED)
     return [
         BY_GROUPS if comparison.get("method") == "groups" else BY_PAIRS,
+        OF_STATES if any(str(row.get("name")).startswith(STATE) for row in shown) else "",
         NONE if zeros else "",
         *signs(shown),
     ]
@@ -120,7 +125,7 @@ def _length(listed: object) -> int:
 
 def kind(figures: Sequence[Mapping[str, Any]]) -> str:
     """Return what the figures are: those of wall time, and percentiles, are no sums over tasks."""
-    of_wall_time = any(str(figure.get("name")).startswith("wall: ") for figure in figures)
+    of_wall_time = any(str(figure.get("name")).startswith(STATE) for figure in figures)
     percentiles = any(figure.get("kind") == "percentile" for figure in figures)
     said = ["wall"] if of_wall_time else []
     said += ["sums", "percentiles"] if percentiles else ["sums over tasks"]
@@ -132,13 +137,20 @@ def further(figures: int, what: str) -> str:
     return f"{counted(figures, 'further figure')} {what}" if figures > 0 else ""
 
 
+def figure_name(row: Mapping[str, Any], longest: int = LONGEST_FIGURE) -> str:
+    """Return the name of a figure; a state of the wall time has that of the budget."""
+    name = str(row.get("name"))
+    state = WORDS.get(name.removeprefix(STATE)) if name.startswith(STATE) else None
+    return f"{STATE}{state}" if state else printable(name, longest)
+
+
 def figure_cells(row: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
     """Return name, medians, difference, and how certain it is; each of them is short."""
     note = f"n={_size(row)}"
     if row.get("outcome") != "too few":
         note = f"{p(row.get('adjusted_p'))} {note}"
     before, after = (occurring(row, name) for name in COMPARED)
-    return printable(row.get("name"), LONGEST_FIGURE), before, after, difference(row), note
+    return figure_name(row), before, after, difference(row), note
 
 
 def _size(row: Mapping[str, Any]) -> str:

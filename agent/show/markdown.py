@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from agent.show.appeared import PLACES, item_of, shown_of
+from agent.show.appeared import PLACES, item_of, rare_ones, shown_of
 from agent.show.budget import TITLE, made_up_of, states, words_of
 from agent.show.comparison import about, result
 from agent.show.differences import (
@@ -159,10 +159,9 @@ def _figures(comparison: Mapping[str, Any], whole: bool) -> str:
 def _one_side_only(comparison: Mapping[str, Any], whole: bool) -> str:
     lines = []
     for word, place in PLACES.items():
-        shown, rest = shown_of(comparison, word, whole)
-        items = [code(item_of(row, place)) for row in shown]
-        items += [f"{rest} in no more than half of the runs"] if rest else []
-        lines += [f"* {word}: {', '.join(items)}"] if items else []
+        shown, rare = shown_of(comparison, word, whole)
+        items = [*(item_of(row, place) for row in shown), *rare_ones(rare, place)]
+        lines += [f"* {word}: {', '.join(map(code, items))}"] if items else []
     return _folded("What only one of the two does", ["\n".join(lines)])
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from agent.show.amounts import ms
+from agent.show.differences import figure_name
 from agent.terminal.values import FEW, LONGEST_NAME, count, number, printable
 from agent.terminal.values import rows as objects
 
@@ -41,7 +42,7 @@ def _outlier(row: Mapping[str, Any]) -> str:
     if excess <= 0 or not isinstance(row.get("beyond"), list):
         return told
     beyond = [
-        f"{printable(one.get('name'), LONGEST_FIGURE)} +{ms(one.get('more_ms'))}"
+        f"{figure_name(one, LONGEST_FIGURE)} +{ms(one.get('more_ms'))}"
         for one in objects(row.get("beyond"))[:FEW]
     ]
     return f"{told} ({', '.join(beyond) or 'nothing in its evidence stands out'})"

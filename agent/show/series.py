@@ -55,7 +55,7 @@ def series(
                 ("ended", _end(plan)),
                 ("left", _left(document)),
                 ("timing", _timing(document)),
-                ("parts", made_up_of(comparison) if compared else ""),
+                ("parts", made_up_of(comparison)),
                 *about(plan, comparison, compared),
                 *how_compared(document),
             ],

@@ -6,7 +6,7 @@ from typing import Any
 
 from agent.show.amounts import amount, between, ms
 from agent.show.comparison import FEWEST
-from agent.show.differences import COMPARED, LONGEST_FIGURE, SHOWN_FIGURES, further, kind
+from agent.show.differences import COMPARED, SHOWN_FIGURES, figure_name, further, kind
 from agent.show.kept import labels, selected, selected_apart
 from agent.show.layout import titled
 from agent.show.outliers import outliers
@@ -127,14 +127,14 @@ def figures_of(
         has_bounds = number(median.get("low")) is not None
         lines.append(
             (
-                printable(row.get("name"), LONGEST_FIGURE),
+                figure_name(row),
                 amount(median.get("middle"), unit),
                 between(median.get("low"), median.get("high"), unit) if has_bounds else ABSENT,
                 between(row.get("lowest"), row.get("highest"), unit),
             )
         )
     of = f" of {name}" if name in COMPARED else ""
-    unshown = further(len(listed) - len(shown), "in the file of --json")
+    unshown = further(len(listed) - len(shown), "not shown")
     body = [*grid(lines, columns), *filter(None, [unshown])]
     return ["", *titled(f"Per run{of}", body, style)]
 

@@ -416,3 +416,11 @@ def test_differences_over_orders_of_magnitude_are_all_to_be_seen() -> None:
     assert "The axis is logarithmic beyond 10 %." in said
     for label in ("-10 %", "+10 %", "+100 %", "+1,000 %", "+10,000 %"):
         assert label in said
+
+
+def test_the_parts_of_the_difference_are_told_as_in_the_terminal() -> None:
+    document = compared(6)
+    bounds = {"low": -26.0, "middle": -25.0, "high": -24.0}
+    parts = [{"name": "blocked: fsync", "difference_ms": bounds}]
+    document["comparison"] |= {"outcome": "smaller", "parts": parts}
+    assert "parts -25.00 ms blocked in fsync" in " ".join(words(tree(page(document))).split())

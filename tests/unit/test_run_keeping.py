@@ -36,7 +36,7 @@ from agent.store.selection import Selection
 pytestmark = pytest.mark.usefixtures("as_from_a_shell")
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
-KEPT = re.compile(r"kept      ([0-9a-z]{8}) \(chainbench-agent runs show \1\)\n")
+KEPT = re.compile(r"kept      ([0-9a-z]{8}) \(in full: chainbench-agent runs show \1\)\n")
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 RUN_ID = "0b51a4e2-5c7f-4c69-9d2e-1f2a3b4c5d6e"
 

@@ -1,5 +1,6 @@
 """A comparison of kept runs as text: what differs, and of what does not only how much there is."""
 
+import re
 from typing import Any
 
 import pytest
@@ -7,6 +8,8 @@ from fakes.comparisons import compared, groups, quantile, state
 from fakes.series_documents import JSON, figure, interval
 from hypothesis import given, settings
 
+from agent.show.brief import brief
+from agent.show.markdown import markdown
 from agent.show.series import series
 from agent.show.text import render
 from agent.terminal.style import Style
@@ -92,11 +95,13 @@ def test_what_appeared_has_no_ratio() -> None:
     assert "appeared" not in shown(compared(appeared=[]))
 
 
-def test_what_appeared_in_few_runs_is_counted() -> None:
+def test_what_appeared_in_few_runs_is_named() -> None:
     rare = {"name": "execs", "unit": "count", "occurs_in": [0, 1], "runs": [10, 10], "median": 0}
     text = shown(compared(appeared=[rare, rare]))
-    assert "2 in no more than half of the runs" in text
-    assert "execs" not in text
+    assert "execs (only in 1 of 10), execs (only in 1 of 10)" in flat(text)
+    many = flat(shown(compared(appeared=[rare] * 5)))
+    assert many.count("only in 1 of 10") == 3
+    assert "2 more, each in no more than half of the runs" in many
     assert "execs 0 (in 1 of 10)" in shown(compared(appeared=[rare]), whole=True)
 
 
@@ -178,7 +183,7 @@ def test_too_few_runs_of_groups_are_told() -> None:
 
 def test_a_drift_is_told() -> None:
     drift = {"is_certain": True, "pct_per_run": interval(0.4, 0.1)}
-    said = "each run took 0.4 % more time than the one before it, of either side"
+    said = "each run, whichever side it is of, took 0.4 % more time than the run before it"
     assert said in flat(shown(compared(drift=drift)))
     assert said not in flat(shown(compared(drift=drift | {"is_certain": False})))
 
@@ -204,6 +209,8 @@ def test_equals_have_a_floor() -> None:
     assert text.startswith("A/A: one group of runs, split at random (--seed 7)")
     assert "19 of 20 random splits of these runs differ by less than 0.8 %" in text
     assert "8 of 200 would have been conclusive" in text
+    assert "; a real difference of 1.2 % would probably have been found" in text
+    assert not re.search(r"one of [0-9.]+ %", text), "the same of this split alone"
     document["comparison"]["outcome"] = "larger"
     assert "a false alarm: the second half takes" in shown(document)
     assert "conclusive" not in shown(document).replace("would have been conclusive", "")
@@ -247,3 +254,20 @@ def test_hostile_text_is_made_printable() -> None:
         "refused": [{"why": "\x1b"}],
     }
     assert not {"\x1b", "\x07"} & set(shown(document))
+
+
+def test_states_are_told_apart_from_sums_over_tasks() -> None:
+    of_wall = state("waiting_for_cpu", 1.0, 4.0, "larger")
+    figures = [of_wall, figure("waiting for a CPU", outcome="larger")]
+    text = shown(compared(figures=figures))
+    assert "wall: waiting for a CPU" in text
+    assert "waiting_for_cpu" not in text
+    assert "wall: of the run as a whole, not summed over its tasks" in text
+    assert "wall: of the run" not in shown(compared(figures=figures[1:]))
+    assert "wall: waiting for a CPU" in markdown(compared(figures=figures))
+
+
+def test_a_series_has_the_parts_as_a_comparison_has() -> None:
+    document = compared()
+    del document["compared"]
+    assert "parts     -25.00 ms blocked in fsync, +3.000 ms computing" in brief(document)

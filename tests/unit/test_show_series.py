@@ -230,3 +230,11 @@ def test_80_columns_hold_how_certain_a_difference_is() -> None:
     text = brief(pairs(figures=[widest, {**widest, "outcome": "undecided", "detectable": 100.1}]))
     assert text.count("p=0.008 n=10") == 2
     assert "clock_nanosleep  100.1 ms" in text
+
+
+def test_figures_that_are_not_shown_are_in_no_file_that_nobody_asked_for() -> None:
+    one = side()["figures"][0]
+    many = side(figures=[{**one, "name": f"blocked: a{n}"} for n in range(20)])
+    text = brief(alone(sides={"command": many}))
+    assert "12 further figures not shown" in text
+    assert "--json" not in text

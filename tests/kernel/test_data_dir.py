@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import sqlite3
 import tempfile
@@ -164,7 +165,10 @@ def test_the_examples_of_the_page_on_kept_runs(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    of_a_service = examples("keeping-runs.md", "sh")[-2]
+    start, of_a_service, _ = examples("keeping-runs.md", "sh")[-3:]
+    # the agent below is started with the options of the page, and other values
+    named = re.findall(r"--[a-z-]+", start.splitlines()[-1])
+    assert set(named) == {"--port", "--user", "--data-dir"}
     with launched(tmp_path / "log", *options(folder)) as agent:
         agent.settle()
         run_id = agent.start(variant="plain")["run_id"]

@@ -29,7 +29,7 @@ def test_the_examples_of_the_page(
     assert "kept      " in tried(f"{run} 2>&1", tmp_path, agent.url)
 
     # what a service keeps is tried in tests/kernel/test_data_dir.py
-    find, script, exchange, over, _, limits = examples("keeping-runs.md", "sh")
+    find, script, exchange, over, _, _, limits = examples("keeping-runs.md", "sh")
     found = tried(find, tmp_path, agent.url)
     assert found.count("Kernel evidence") == 2
     assert "sleep 0.1" in found

@@ -56,9 +56,14 @@ def one_group(text: str, library: Library) -> Runs:
     runs = _found(text, library)
     if {run.side for run in runs} >= set(SIDES):
         raise NoRuns(_both_in_one(text))
+    _check_once(runs, text)
+    return runs
+
+
+def _check_once(runs: Runs, text: str) -> None:
+    """Raise `NoRuns` if a run counts twice, as nothing gets more certain by that."""
     if twice := _twice(runs):
         raise NoRuns(f"{_quoted(text)} has the run {twice.id} twice: name it once")
-    return runs
 
 
 def _both_of(runs: Runs, text: str) -> tuple[Runs, Runs]:
@@ -68,6 +73,7 @@ def _both_of(runs: Runs, text: str) -> tuple[Runs, Runs]:
             f"{_quoted(text)} is no comparison: it has runs of one command. Name the runs to"
             " compare it with, or compare it with itself: --aa"
         )
+    _check_once(runs, text)
     return before, after
 
 

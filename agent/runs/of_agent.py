@@ -16,6 +16,8 @@ LAST = re.compile(r"last(?:~([0-9]{1,6}))?", re.ASCII)
 FEWEST = 4
 """Characters of the beginning of an id that may stand for it, as in a store."""
 PAGE = 1000
+EARLIEST, LATEST = -62135596800.0, 253402300799.0
+"""The first and the last second that a date can be in, of the years 1 and 9999."""
 FILTERS = (*LABELS, "verdict", "state")
 """What an agent selects runs by; it knows of no series, since each of its runs is one request."""
 
@@ -62,14 +64,26 @@ class RunsOfAgent:
         if unknown := [name for name in fields if name not in FILTERS]:
             known = ", ".join(FILTERS)
             raise NotFound(f"an agent does not select runs by {unknown[0]}; it does by {known}")
-        times = {name: _iso(at) for name, at in (("since", since), ("until", until)) if at}
-        wanted = {**fields, **times, "limit": str(PAGE)}
+        limits = (("since", since), ("until", until))
+        times = {name: _iso(at) for name, at in limits if at is not None}
+        yield from self._pages({**fields, **times, "limit": str(PAGE)})
+
+    def _pages(self, wanted: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
+        """Yield the rows of all pages. Raises `StoreError` for a page that leads back to one."""
+        query, seen = dict(wanted), set[str]()
         while True:
-            page = self._get(f"/runs?{urlencode(wanted)}")
+            page = self._get(f"/runs?{urlencode(query)}")
             yield from rows(page.get("runs"))
-            if not isinstance(page.get("next"), str):
+            after = page.get("next")
+            if not isinstance(after, str):
                 return
-            wanted["before"] = page["next"]
+            if after in seen:
+                raise StoreError(
+                    "the agent's list of runs leads back to where it was, so it has no end:"
+                    " is this an agent's URL?"
+                )
+            seen.add(after)
+            query["before"] = after
 
     def close(self) -> None:
         """Do nothing: each request has a connection of its own."""
@@ -95,7 +109,10 @@ class RunsOfAgent:
 
 
 def _iso(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+    """Return a time in words; one that no date can be is the nearest that can."""
+    return datetime.fromtimestamp(min(max(at, EARLIEST), LATEST), UTC).isoformat(
+        timespec="milliseconds"
+    )
 
 
 def _id(row: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from datetime import datetime
 
-from agent.store.errors import NotFound
+from agent.store.errors import NotFound, StoreError
 from agent.store.selection import Selection, fields_of, is_selector
 from agent.store.store import Entry, Store
 
@@ -17,10 +17,17 @@ SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 def selection_of(
     selectors: Sequence[str], since: float | None = None, until: float | None = None
 ) -> Selection:
-    """Return what a list shows. Raises `StoreError` for what is no selector."""
+    """Return what a list shows: the runs that have all of what the selectors say.
+
+    Raises `StoreError` for what is no selector, and for two values of one name, which no run has.
+    """
     fields: dict[str, str] = {}
     for text in selectors:
-        fields |= fields_of(text)
+        for name, value in fields_of(text).items():
+            if fields.setdefault(name, value) != value:
+                raise StoreError(
+                    f"{name} is given twice, and a run has one: ask for each by itself"
+                )
     return Selection(fields=fields, since=since, until=until)
 
 

@@ -147,13 +147,14 @@ def test_both_sides_in_one_argument_are_refused() -> None:
         (("a", "c"), "c: no run begins with c"),
         (("a", "a"), "the run a is on both sides: narrow one of them down with a label"),
         (("a,a", "b"), "a,a has the run a twice: name it once"),
+        (("pairs,pairs",), "pairs,pairs has the run pairs-baseline-0 twice: name it once"),
     ],
 )
 def test_what_means_no_runs_is_told_with_what_to_do(
     arguments: Sequence[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    runs = {"a": [kept("a")], "b": [kept("b", 90.0)]}
+    runs = {"a": [kept("a")], "b": [kept("b", 90.0)], "pairs": PAIRS}
     assert refused(*arguments, **runs).startswith(said)
 
 
@@ -163,6 +164,14 @@ def test_a_file_that_holds_something_else_is_named(tmp_path: Path) -> None:
     said = refused(str(file), "a", a=[kept("a")])
     assert "it is the answer to GET /status" in said
     assert refused(str(tmp_path), "a", a=[kept("a")]).endswith("Is a directory")
+
+
+def test_a_series_in_two_files_counts_once(tmp_path: Path) -> None:
+    document = pairs_document([10.0, 11.0], [8.0, 9.0])
+    names = [str(tmp_path / name) for name in ("one.json", "other.json")]
+    for name in names:
+        Path(name).write_text(json.dumps(document))
+    assert "twice: name it once" in refused(",".join(names))
 
 
 def test_a_series_without_runs_is_told(tmp_path: Path) -> None:

@@ -123,6 +123,15 @@ def test_a_list_is_chosen_by_labels_and_times(runs: Runs, path: Path) -> None:
     assert listed_ids(runs("list", "--since", "1h")) == []
 
 
+def test_two_values_of_one_name_are_refused(runs: Runs, path: Path) -> None:
+    keep_in(path, single(0, variant="numpy"), single(1, variant="plain"))
+    for action in ("list", "delete", "export"):
+        done = runs(action, "variant=numpy", "variant=plain")
+        assert done.returncode == 1
+        assert "variant is given twice, and a run has one" in done.stderr
+    assert len(table(runs("list", "variant=plain", "variant=plain"))) == 1
+
+
 def test_a_long_list_is_cut_and_says_so(runs: Runs, path: Path) -> None:
     keep_in(path, *(single(n) for n in range(4)))
     assert runs("list", "--limit", 3).stdout.endswith("\n1 more: --limit 0 lists all\n")

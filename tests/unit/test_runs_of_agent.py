@@ -67,6 +67,32 @@ def test_labels_are_asked_for_and_all_pages_read() -> None:
 
 
 @pytest.mark.parametrize(
+    ("at", "asked"),
+    [
+        (0.0, "1970-01-01T00:00:00.000+00:00"),
+        (-1e12, "0001-01-01T00:00:00.000+00:00"),
+        (1e12, "9999-12-31T23:59:59.000+00:00"),
+    ],
+)
+def test_any_time_is_asked_for(at: float, asked: str) -> None:
+    service = Service()
+    assert list(RunsOfAgent(service).listed({}, since=at, until=at)) == []
+    assert service.asked == [{"since": asked, "until": asked, "limit": str(of_agent.PAGE)}]
+
+
+def test_a_list_that_leads_back_is_refused() -> None:
+    class Circle(Service):
+        def get(self, path: str) -> Mapping[str, Any]:
+            super().get(path)
+            return {"runs": [{"run_id": "aaaa-1111"}], "next": str(len(self.asked) % 3)}
+
+    circle = Circle()
+    with pytest.raises(StoreError, match="leads back"):
+        list(RunsOfAgent(circle).listed({}))
+    assert len(circle.asked) == 4
+
+
+@pytest.mark.parametrize(
     ("name", "said"),
     [
         ("bbbb", "it is the beginning of 2 ids: give more of it"),

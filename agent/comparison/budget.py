@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agent.comparison.figures import BLOCKED_IN, Figures, verdict
+from agent.comparison.figures import Figures, verdict
 from agent.comparison.values import mapping, number, rows
 
 BLOCKED_UNTIL = "blocked: "
@@ -68,7 +68,7 @@ class Budget:
             return self.other
         if name in self.parts or not name.startswith(BLOCKED_UNTIL):
             return self.parts.get(name)
-        summed = self.figures.time(f"{BLOCKED_IN}{name.removeprefix(BLOCKED_UNTIL)}")
+        summed = self.figures.blocked_at_most(name.removeprefix(BLOCKED_UNTIL))
         bounds = [ms for ms in (self.other, summed) if ms is not None]
         return 0.0 if self.other is not None and min(bounds) <= self.negligible else None
 

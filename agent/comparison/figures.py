@@ -72,7 +72,9 @@ class Figures:
                 for row in rows(off_cpu.get("top_reasons"))
             }
         )
-        self._lists_all_reasons = mapping(off_cpu.get("other")).get("count") == 0
+        other = mapping(off_cpu.get("other"))
+        self._lists_all_reasons = other.get("count") == 0
+        self._other_reasons_ms = number(other.get("ms"))
 
     def state(self, name: str) -> float | None:
         """Return the wall time in a state; None if the evidence has no budget."""
@@ -93,6 +95,10 @@ class Figures:
         if f"{BLOCKED_IN}{reason}" not in self.times and self._lists_all_reasons:
             return 0.0
         return self._interruptible.get(reason)
+
+    def blocked_at_most(self, reason: str) -> float | None:
+        """Return the longest that tasks can have been blocked for a reason, listed or not."""
+        return self.times.get(f"{BLOCKED_IN}{reason}", self._other_reasons_ms)
 
     def count(self, name: str) -> float | None:
         """Return a count; None if it is not known. Evidence lists every call that was made."""

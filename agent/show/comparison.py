@@ -172,5 +172,5 @@ def _drift(drift: Mapping[str, Any]) -> str:
     by = number(mapping(drift.get("pct_per_run")).get("middle"))
     if by is None:
         return ""
-    change = f"{percent(abs(by))} {'more' if by > 0 else 'less'} time"
-    return f"drift: each run, whichever side it is of, took {change} than the run before it"
+    change = f"times {'rise' if by > 0 else 'fall'} by {percent(abs(by))}"
+    return f"drift: within each side, {change} with every run that was made"

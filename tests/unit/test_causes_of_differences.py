@@ -48,7 +48,7 @@ def run(n: int, **changes: Any) -> tuple[Budget | None, float]:
         "requests": 0,
         "uninterruptible": 0.0,
         "other": 0.0,
-        "unlisted": 0,
+        "unlisted": 0.0,
         "failing": False,
         **changes,
     }
@@ -84,7 +84,7 @@ def run(n: int, **changes: Any) -> tuple[Budget | None, float]:
                 {"reason": name, "ms": ms, "interruptible_ms": ms * (1 - disk)}
                 for name, ms in has["sums"].items()
             ],
-            "other": {"ms": 0, "count": has["unlisted"]},
+            "other": {"ms": has["unlisted"], "count": int(has["unlisted"] > 0)},
             "by_state": {"preempted_ms": has["preempted"]},
         },
         runqlat={"count": has["waits"], "mean_us": has["waited"] * 1e3 / has["waits"]},
@@ -293,7 +293,7 @@ def test_what_is_not_known_names_nothing() -> None:
     assert found({}, slept, pairs=5)["why_none"] == "too small", "there is no interval"
     assert found({"failing": True}, slept)["why_none"] == "too few budgets"
     # what has no row may have been blocked for as long
-    unlisted = found({"other": 5.0, "unlisted": 1}, slept)
+    unlisted = found({"other": 5.0, "unlisted": 6.0}, slept)
     assert (unlisted["name"], unlisted["why_none"]) == (None, "parts unknown")
     assert "not all parts of the wall time are known" in words({"cause": unlisted})
     assert found({}, {"computing": 60.0, "forks": None})["name"] is None
@@ -308,6 +308,8 @@ def test_what_no_task_was_blocked_for_is_none_of_what_has_no_row() -> None:
     forth, back = found(burnt, slept), found(slept, burnt)
     assert forth["name"] == back["name"] == "sleeping"
     assert forth["part"] == f"blocked: {SLEEP}"
+    hardly = [run(n, other=7.0, unlisted=0.1)[0] for n in range(2)]
+    assert [one.part(f"blocked: {SLEEP}") for one in hardly if one] == [0.0, 0.0]
 
 
 def test_what_was_blocked_at_the_end_is_a_part() -> None:

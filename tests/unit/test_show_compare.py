@@ -183,7 +183,7 @@ def test_too_few_runs_of_groups_are_told() -> None:
 
 def test_a_drift_is_told() -> None:
     drift = {"is_certain": True, "pct_per_run": interval(0.4, 0.1)}
-    said = "each run, whichever side it is of, took 0.4 % more time than the run before it"
+    said = "drift: within each side, times rise by 0.4 % with every run that was made"
     assert said in flat(shown(compared(drift=drift)))
     assert said not in flat(shown(compared(drift=drift | {"is_certain": False})))
 

@@ -29,6 +29,9 @@ RUNS = 10
 ATTEMPTS = 4
 """Others use this machine."""
 OTHERS = "competition for the CPU"
+AS_WELL = {"wakeups": (OTHERS,)}
+"""What may be the larger part where others use this machine: they come to CPUs that sleep between
+wake-ups more often than to those that are kept awake."""
 KINDS = [pair for pair in PAIRS if pair.cause]
 
 
@@ -74,7 +77,7 @@ def test_the_cause_is_named_and_never_another(pair: Pair, agent: RealAgent, tmp_
         for attempt in range(ATTEMPTS):
             saved, told = saved_series(agent, tmp_path / f"{attempt}", both)
             causes = [saved["comparison"]["cause"], as_groups(saved)]
-            assert causes[0]["name"] in (pair.cause, None), told
+            assert causes[0]["name"] in (pair.cause, None, *AS_WELL.get(pair.name, ())), told
             # what others take of one side only shows in groups; pairs have it on both
             assert causes[1]["name"] in (pair.cause, None, OTHERS), (told, causes[1])
             if all(cause["name"] == pair.cause for cause in causes):

@@ -29,6 +29,7 @@ from typing import Any
 from agent.client.children import foreign_child
 from agent.client.interpreter import own_module
 from agent.client.spawn import RunningAgent
+from agent.comparison.comparable import NotComparable
 from agent.comparison.kept import Asked, compare_groups
 from agent.overhead.protocols import WorkloadFailed
 from agent.statistics.comparison import outcome, relative_shift
@@ -54,13 +55,15 @@ FILE_BYTES = 400_000
 class Equals:
     """Comparisons of equal commands, by how they were compared, and which were conclusive.
 
-    ``figures``: of how many another figure than the wall time was said to differ.
+    ``figures``: of how many another figure than the wall time was said to differ. ``refused`` are
+    not among them: something else changed meanwhile, the number of CPUs for example.
     """
 
     comparisons: int
     conclusive: int
     beyond_min_effect: int
     figures: int
+    refused: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,7 @@ def measure_power(agent: RunningAgent, comparisons: int) -> Report:
         groups=_equals([_apart(block) for block in blocks]),
         sequential=_equals([block for one in equals for block in _one_after_the_other(one)]),
         power=_power(times),
-        loaded=loaded,
+        loaded=[one for one in loaded if one is not None],
     )
 
 
@@ -171,7 +174,8 @@ def _apart(series: Series) -> Series:
 
 
 def _equals(blocks: Sequence[Series]) -> Equals:
-    found = [compare_groups(*block, Asked(min_effect=0.0))["comparison"] for block in blocks]
+    tried = [_compared(block) for block in blocks]
+    found = [one for one in tried if one is not None]
     conclusive = [one for one in found if one["conclusive"]]
     return Equals(
         comparisons=len(found),
@@ -180,7 +184,18 @@ def _equals(blocks: Sequence[Series]) -> Equals:
             abs(one["change_pct"]["middle"]) > 100 * MIN_EFFECT for one in conclusive
         ),
         figures=sum(bool(one["changed"]) for one in found),
+        refused=len(tried) - len(found),
     )
+
+
+def _compared(block: Series) -> Json | None:
+    """Compare equals, whatever matters; return None if that is refused."""
+    try:
+        found: Json = compare_groups(*block, Asked(min_effect=0.0))["comparison"]
+    except NotComparable as error:
+        print(f"not compared: {error}", file=sys.stderr)
+        return None
+    return found
 
 
 def _power(times: Sequence[Sequence[float]]) -> Power:
@@ -199,19 +214,24 @@ def _power(times: Sequence[Sequence[float]]) -> Power:
     return Power(SIMULATED, found["pairs"], found["groups"], 100 * spread)
 
 
-def _under_load(agent: RunningAgent, command: str, folder: Path, seed: int) -> Json:
-    """Compare a command with itself while other work begins after half of the runs."""
+def _under_load(agent: RunningAgent, command: str, folder: Path, seed: int) -> Json | None:
+    """Compare a command with itself while other work begins after half of the runs.
+
+    None if that is refused.
+    """
     count = folder / f"runs-{seed}"
     count.write_bytes(b"")
     # a byte for each run that is prepared: two of these warm up
     prepare = f"sh -c 'printf x >> {count}'"
     with _load_from(count, 2 + LOADED_PAIRS):
         before, after = _series(agent, command, LOADED_PAIRS, seed, "--prepare", prepare)
-    found = compare_groups(before, after)["comparison"]
     half = LOADED_PAIRS // 2
-    in_blocks = compare_groups(*_apart((before[:half], after[half:])))["comparison"]
+    found, in_blocks = _compared((before, after)), _compared((before[:half], after[half:]))
+    if found is None or in_blocks is None:
+        return None
     return {
         "outcome": found["outcome"],
+        "conclusive": found["conclusive"],
         "because": found["inconclusive_because"],
         "drift_pct_per_run": found["drift"]["pct_per_run"]["middle"],
         "drift_is_certain": found["drift"]["is_certain"],
@@ -249,6 +269,7 @@ def render(report: Report) -> str:
         f"  as {name}: {one.conclusive} of {one.comparisons} conclusive,"
         f" {one.beyond_min_effect} of these by more than {MIN_EFFECT:.0%};"
         f" in {one.figures} another figure differed"
+        + (f"; {one.refused} refused" if one.refused else "")
         for name, one in (
             ("pairs", report.pairs),
             ("groups of the same runs", report.groups),
@@ -277,5 +298,6 @@ def is_met(report: Report) -> bool:
     return (
         max(report.pairs.conclusive, report.groups.conclusive) <= most
         and report.power.found_as_pairs >= 0.9 * report.power.comparisons
-        and all(one["outcome"] == "undecided" for one in report.loaded)
+        and bool(report.loaded)
+        and all(not one["conclusive"] for one in report.loaded)
     )

@@ -45,6 +45,13 @@ def test_what_is_conclusive_is_counted(change: float) -> None:
         assert (found.conclusive == 8) is (found.beyond_min_effect == 8) is bool(change)
 
 
+def test_what_is_refused_is_counted_apart() -> None:
+    before, after = series(2, 0.01)
+    other = [replace(run, labels={"machine": "other"}) for run in after[:PAIRS]]
+    found = compare_power._equals([*compare_power._blocks((before, [*other, *after[PAIRS:]]))])
+    assert (found.comparisons, found.refused) == (1, 1)
+
+
 def test_simulated_differences_are_found_whatever_the_spread_was() -> None:
     random = np.random.default_rng(2)
     times = [list(10 * np.exp(random.normal(0, 0.2, 100))) for _ in range(4)]
@@ -56,6 +63,7 @@ def test_simulated_differences_are_found_whatever_the_spread_was() -> None:
 def test_the_report_says_what_does_not_hold() -> None:
     quiet = {
         "outcome": "undecided",
+        "conclusive": False,
         "because": ["noise", "drift"],
         "drift_pct_per_run": 5.0,
         "drift_is_certain": True,
@@ -71,6 +79,6 @@ def test_the_report_says_what_does_not_hold() -> None:
     bad = [
         replace(report, groups=Equals(200, 19, 3, 9)),
         replace(report, power=Power(1000, 899, 950, 2.5)),
-        replace(report, loaded=[{**quiet, "outcome": "larger"}]),
+        replace(report, loaded=[{**quiet, "outcome": "larger", "conclusive": True}]),
     ]
     assert not any(map(is_met, bad))

@@ -5,8 +5,8 @@ Real runs of one command, made by ``chainbench-agent run`` as both sides of a co
 * cut into comparisons of ten pairs, which share no run: whatever is conclusive is wrong;
 * ten runs of one side with the next ten of it, one block after the other: how often that is wrong
   is no fault of the arithmetic, and why runs should take turns;
-* with ten of their run times drawn for each side, brought to a spread of 1 %, and one side made 2 %
-  quicker: whatever is not conclusive was missed;
+* with ten of their run times drawn for each side, brought to a variation of 1 %, and one side made
+  2 % quicker: whatever is not conclusive was missed;
 * with other work on every CPU during the second half of a series only.
 """
 
@@ -14,12 +14,13 @@ import json
 import math
 import os
 import random
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -43,7 +44,7 @@ COMPARISONS = 200
 PAIRS_OF_A_SERIES = 100
 SIMULATED = 1000
 SPREAD, EFFECT, MIN_EFFECT = 0.01, 0.02, 0.01
-LOADED_SERIES, LOADED_PAIRS = 5, 20
+LOADED_SERIES, LOADED_PAIRS, MOST_LOADED = 20, 20, 3
 NORMAL = 1.4826
 """Median absolute deviations in a standard deviation, if values are normally distributed."""
 PATIENCE_S = 300.0
@@ -68,7 +69,10 @@ class Equals:
 
 @dataclass(frozen=True, slots=True)
 class Power:
-    """``found`` of so many simulated comparisons; ``spread`` that of the real run times."""
+    """How many of so many simulated comparisons found the difference.
+
+    ``spread_pct`` is that of the real run times, by the same measure that was brought to 1 %.
+    """
 
     comparisons: int
     found_as_pairs: int
@@ -83,6 +87,9 @@ class Report:
     groups: Equals
     sequential: Equals
     power: Power
+    """By the standard deviation."""
+    power_with_tails: Power
+    """By the median absolute deviation: outliers stay as far out as they were."""
     loaded: Sequence[Mapping[str, Any]]
 
     def to_json(self) -> Json:
@@ -111,7 +118,8 @@ def measure_power(agent: RunningAgent, comparisons: int) -> Report:
         pairs=_equals(blocks),
         groups=_equals([_apart(block) for block in blocks]),
         sequential=_equals([block for one in equals for block in _one_after_the_other(one)]),
-        power=_power(times),
+        power=_power(times, statistics.pstdev),
+        power_with_tails=_power(times, _typical),
         loaded=[one for one in loaded if one is not None],
     )
 
@@ -198,10 +206,16 @@ def _compared(block: Series) -> Json | None:
     return found
 
 
-def _power(times: Sequence[Sequence[float]]) -> Power:
+def _typical(rests: Sequence[float]) -> float:
+    return NORMAL * statistics.median(map(abs, rests))
+
+
+def _power(
+    times: Sequence[Sequence[float]], spread_of: Callable[[Sequence[float]], float]
+) -> Power:
     """Simulate comparisons from what real run times differ from the median of their series."""
     rests = [math.log(ms / median(side)) for side in times for ms in side]
-    spread = NORMAL * median(map(abs, rests))
+    spread = spread_of(rests)
     drawn, found = random.Random(1), Counter[str]()
     for _ in range(SIMULATED):
         sides = [
@@ -263,7 +277,6 @@ def _load_from(count: Path, runs: int) -> Iterator[None]:
 
 def render(report: Report) -> str:
     """Return the report as text."""
-    power = report.power
     lines = [f"equal commands of {report.wall_ms:.1f} ms, {PAIRS} runs of each side:"]
     lines += [
         f"  as {name}: {one.conclusive} of {one.comparisons} conclusive,"
@@ -276,28 +289,41 @@ def render(report: Report) -> str:
             ("sequential blocks", report.sequential),
         )
     ]
+    lines.append(f"{EFFECT:.0%} quicker, {PAIRS} runs of each side drawn from these run times:")
     lines += [
-        f"{EFFECT:.0%} quicker at a spread of {SPREAD:.0%} (real: {power.spread_pct:.1f} %):",
-        f"  found in {power.found_as_pairs} of {power.comparisons} as pairs,"
-        f" in {power.found_as_groups} as groups",
-        "load during the second half of a series of equal commands:",
+        f"  {SPREAD:.0%} {words} (of the real ones: {power.spread_pct:.1f} %): found in"
+        f" {power.found_as_pairs} of {power.comparisons} as pairs,"
+        f" {power.found_as_groups} as groups"
+        for words, power in (
+            ("standard deviation", report.power),
+            ("typical deviation", report.power_with_tails),
+        )
     ]
+    loaded = report.loaded
     lines += [
-        f"  {one['outcome']} ({', '.join(one['because'])}), {one['change_pct']:+.1f} %,"
-        f" drift {one['drift_pct_per_run']:+.1f} % a run"
-        f" ({'certain' if one['drift_is_certain'] else 'not certain'});"
-        f" first half against second: {one['blocks']}, {one['order_of_blocks']}"
-        for one in report.loaded
+        f"load during the second half of {len(loaded)} series of equal commands:",
+        f"  {sum(one['conclusive'] for one in loaded)} conclusive,"
+        f" a drift in {sum(one['drift_is_certain'] for one in loaded)};"
+        f" the first half of one side against the second of the other:"
+        f" {', '.join(sorted({one['blocks'] for one in loaded})) or 'none'}",
     ]
     return "\n".join(lines) + "\n"
 
 
 def is_met(report: Report) -> bool:
-    """Whether at most 9 % of equals were conclusive, and 9 of 10 of the differences were found."""
+    """Whether what is known to hold does.
+
+    At most 9 % of equals are conclusive; 9 of 10 differences are found at a standard deviation of
+    1 %; under load, no more are conclusive than chance allows in one of fifty such reports, a drift
+    is seen in most, and no blocks are pairs.
+    """
     most = 0.09 * report.pairs.comparisons
+    loaded = report.loaded
     return (
         max(report.pairs.conclusive, report.groups.conclusive) <= most
         and report.power.found_as_pairs >= 0.9 * report.power.comparisons
-        and bool(report.loaded)
-        and all(not one["conclusive"] for one in report.loaded)
+        and bool(loaded)
+        and sum(one["conclusive"] for one in loaded) <= MOST_LOADED
+        and sum(one["drift_is_certain"] for one in loaded) >= 0.9 * len(loaded)
+        and all(one["blocks"] == "groups" for one in loaded)
     )

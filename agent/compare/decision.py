@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from agent.show.amounts import percent, plain
+from agent.show.comparison import provided
 from agent.terminal.values import mapping, number
 
 FINE, SLOWER, INCONCLUSIVE = 0, 2, 3
@@ -20,7 +21,8 @@ class Decision(NamedTuple):
 def decide(comparison: Mapping[str, Any], limit: float, *, strict: bool) -> Decision:
     """Return whether optimized is slower by more than ``limit``, a part of the baseline.
 
-    It is beyond doubt if the whole interval is above the limit, and no drift explains it. Where the
+    It is beyond doubt if the whole interval is above the limit, and no drift explains it; of runs
+    in blocks, if nothing else changed between them, which is said. Where the
     limit is within the interval, or there is none, nothing is decided: that fails only if
     ``strict``.
     """
@@ -33,7 +35,8 @@ def decide(comparison: Mapping[str, Any], limit: float, *, strict: bool) -> Deci
     if comparison.get("outcome") == DRIFT:
         return _undecided(f"a drift over time may be all of the difference ({interval})", strict)
     if low > 100 * limit:
-        return Decision(SLOWER, f"slower by more than {allowed} beyond doubt ({interval})")
+        certain = provided(comparison) or " beyond doubt"
+        return Decision(SLOWER, f"slower by more than {allowed}{certain} ({interval})")
     if high > 100 * limit:
         return _undecided(f"it may be slower by more than {allowed} ({interval})", strict)
     return Decision(FINE)

@@ -15,7 +15,7 @@ from agent.comparison.families import DECIDED, Compared, tested
 from agent.comparison.figures import Figures
 from agent.comparison.intervals import finite, interval
 from agent.comparison.observation import Observation
-from agent.comparison.order import Drift, drift_of, order_of
+from agent.comparison.order import IN_BLOCKS, Drift, drift_of, order_of
 from agent.comparison.quantiles import shifts
 from agent.statistics.comparison import Shift, outcome
 from agent.statistics.sample import median_interval
@@ -49,7 +49,7 @@ def comparison(
     wall = design.relative_shift(baseline, optimized)
     gained = design.gain(baseline, optimized, seed)
     drift = drift_of(before, after, min_effect)
-    decided = _outcome(design, wall, drift, min_effect)
+    order, decided = order_of(before, after), _outcome(design, wall, drift, min_effect)
     budgets_before, budgets_after = _budgets(before), _budgets(after)
     compared = Compared(
         design,
@@ -65,10 +65,11 @@ def comparison(
         "method": design.name,
         "pairs": len(before) if design.is_paired else None,
         "runs": {"baseline": len(before), "optimized": len(after)},
-        "order": order_of(before, after),
+        "order": order,
         "baseline_first": _baseline_first(before, after) if design.is_paired else None,
         "outcome": decided,
         "conclusive": decided in DECIDED,
+        "conclusive_if": _provided(design, order, decided),
         "inconclusive_because": _reasons(decided, drift),
         "change_pct": interval(wall.estimate, 100),
         "p": wall.p,
@@ -103,6 +104,11 @@ def _outcome(design: Design, wall: Shift, drift: Drift | None, min_effect: float
     decided = outcome(wall, min_effect)
     is_drift = drift is not None and not design.is_paired and drift.explains(wall.estimate)
     return DRIFT if decided in DECIDED and is_drift else decided
+
+
+def _provided(design: Design, order: str, decided: str) -> str | None:
+    """Return on what it depends that a difference is one; None of pairs, and if none is found."""
+    return None if design.is_paired or decided not in DECIDED else IN_BLOCKS.get(order)
 
 
 def _reasons(decided: str, drift: Drift | None) -> list[str]:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
+from agent.comparison.clock import was_set_back
 from agent.comparison.comparable import (
     BASELINE,
     OPTIMIZED,
@@ -174,7 +175,9 @@ def _observed(found: Paired, timed: str) -> dict[str, list[Observation]]:
 
 
 def _positions(runs: Sequence[KeptRun]) -> dict[int, int]:
-    """Return the place of each run in time; nothing unless all are known."""
+    """Return the place of each run in time; nothing unless all are known, and can be right."""
+    if was_set_back(runs):
+        return {}
     began = [(when, run) for run in runs if (when := began_at(run)) is not None]
     if len(began) < len(runs):
         return {}

@@ -16,6 +16,13 @@ from agent.statistics.estimate import Estimate
 from agent.words import Json
 
 INTERLEAVED, SEQUENTIAL, MIXED, UNKNOWN = "interleaved", "sequential", "mixed", "unknown"
+IN_BLOCKS = {
+    SEQUENTIAL: "nothing but what is compared changed between the two blocks of runs",
+    MIXED: "nothing but what is compared changed from block to block of the runs",
+    UNKNOWN: "nothing but what is compared changed while the runs were made",
+}
+"""On what a difference of two groups depends, by the order of their runs. What changes meanwhile is
+in it, and shows only as far as it is a trend within the blocks."""
 OFTEN = 1 / 3
 """The share of neighbours in time that are of different sides, from which on the sides alternate.
 At random it is a half."""

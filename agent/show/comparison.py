@@ -14,6 +14,7 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 FEWEST = 6
 """Runs, or pairs, that a 95 % interval takes."""
 LONGEST_REASON = 80
+LONGEST_CONDITION = 200
 NOT_VARIED = "layout of memory and environment were not varied"
 ORDERS = {
     "interleaved": "the two sides in turn",
@@ -53,10 +54,9 @@ def result(
         return style.warning(f"a false alarm: the second half takes {_change(comparison)}")
     outcome = comparison.get("outcome")
     changed = _change(comparison)
-    if outcome == "smaller":
-        return style.good(f"optimized takes {changed}") + cause(comparison)
-    if outcome == "larger":
-        return style.bad(f"optimized takes {changed}") + cause(comparison)
+    if outcome in DECIDED:
+        mark = style.good if outcome == "smaller" else style.bad
+        return mark(f"optimized takes {changed}{provided(comparison)}") + cause(comparison)
     if outcome == "too small":
         least = percent(100 * (number(plan.get("min_effect")) or 0))
         return f"no difference that matters (--min-effect {least}): {changed}"
@@ -69,6 +69,12 @@ def result(
         return f"no decision: {_both_sizes(comparison)}, and a 95 % interval takes {FEWEST} of each"
     pairs = counted(comparison.get("pairs"), "pair")
     return f"no decision: {pairs}, and a 95 % interval takes {FEWEST}"
+
+
+def provided(comparison: Mapping[str, Any]) -> str:
+    """Return on what a result depends, after a comma; nothing for pairs and earlier versions."""
+    told = comparison.get("conclusive_if")
+    return f", if {printable(told, LONGEST_CONDITION)}" if isinstance(told, str) else ""
 
 
 def size_of(comparison: Mapping[str, Any]) -> str:
@@ -129,7 +135,7 @@ def about(
 def _conclusive(comparison: Mapping[str, Any]) -> str:
     """Return whether the comparison decides anything; nothing for files of earlier versions."""
     if comparison.get("conclusive") is True:
-        return "conclusive"
+        return f"conclusive{provided(comparison)}"
     reasons = comparison.get("inconclusive_because")
     if not isinstance(reasons, list):
         return ""

@@ -35,6 +35,10 @@ def test_the_reason_has_the_figures() -> None:
     assert decide(comparison(3.5, 8.0), 0.03, strict=False).why == (
         "slower by more than 3 % beyond doubt (95 % interval 3.5 – 8 % more time)"
     )
+    in_blocks = comparison(3.5, 8.0) | {"conclusive_if": "nothing else changed"}
+    assert decide(in_blocks, 0.03, strict=False).why == (
+        "slower by more than 3 %, if nothing else changed (95 % interval 3.5 – 8 % more time)"
+    )
     assert decide(comparison(2.5, 8.0), 0.03, strict=True).why == (
         "inconclusive: it may be slower by more than 3 % (95 % interval 2.5 – 8 % more time)"
     )

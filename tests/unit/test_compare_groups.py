@@ -163,6 +163,46 @@ def test_groups_of_different_sizes() -> None:
     assert found["figures"][0]["runs_needed"] == 6
 
 
+# --- in which order
+
+
+def test_what_one_block_after_the_other_shows_depends_on_what_else_changed() -> None:
+    found = compared(*blocks(times(100), times(80)))["comparison"]
+    assert found["conclusive"]
+    assert found["conclusive_if"] == (
+        "nothing but what is compared changed between the two blocks of runs"
+    )
+    for alternate in (taking_turns, in_turn):
+        assert compared(*alternate(times(100), times(80)))["comparison"]["conclusive_if"] is None
+    equal = compared(*blocks(times(100), times(100, shifted=3)))["comparison"]
+    assert equal["conclusive_if"] is None, "nothing is found"
+
+
+def block(name: str, ms: list[float], at: list[float], first: int) -> list[Any]:
+    runs = zip(ms, at, strict=True)
+    return [
+        kept(first + n, one, at=when, series=name, side="command", round=n)
+        for n, (one, when) in enumerate(runs)
+    ]
+
+
+def test_a_clock_that_was_set_back_makes_the_order_unknown() -> None:
+    """The machine slows down throughout; the last runs of a block have times an hour earlier."""
+    hour, slower = 3600.0, [100.0 + n for n in range(30)]
+    back = [n - hour if n >= 8 else float(n) for n in range(15)]
+    after = block("b", slower[15:], [float(n) for n in range(15, 30)], 15)
+    right = compared(block("a", slower[:15], [float(n) for n in range(15)], 0), after)
+    assert right["comparison"]["outcome"] == "drift"
+    document = compared(block("a", slower[:15], back, 0), after)
+    found = document["comparison"]
+    assert (found["order"], found["drift"]) == ("unknown", None)
+    assert found["conclusive_if"] == (
+        "nothing but what is compared changed while the runs were made"
+    )
+    assert any("the clock was set back" in note for note in document["compared"]["notes"])
+    assert not any("is not known, so no drift" in note for note in document["compared"]["notes"])
+
+
 # --- drift
 
 

@@ -152,6 +152,13 @@ def test_groups_are_not_called_pairs() -> None:
     assert "pairs" not in text.replace("no pairs", "")
 
 
+def test_the_condition_of_a_result_is_in_its_first_sentence() -> None:
+    text = flat(shown(groups(conclusive_if="nothing else changed")))
+    assert "n=10+12), if nothing else changed" in text
+    assert "result conclusive, if nothing else changed" in text
+    assert ", if" not in shown(groups(conclusive_if=None))
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -232,7 +239,15 @@ def test_show_prints_a_saved_comparison() -> None:
 
 KEYS = (
     *("method", "order", "drift", "parts", "changed", "appeared", "vanished", "shift", "runs"),
-    *("conclusive", "inconclusive_because", "figures", "cause", "change_pct", "outcome"),
+    *(
+        "conclusive",
+        "conclusive_if",
+        "inconclusive_because",
+        "figures",
+        "cause",
+        "change_pct",
+        "outcome",
+    ),
 )
 
 

@@ -77,6 +77,7 @@ class Writer:
         _say(self._closed, token)
 
     def _carry_out(self, run: KeptRun | None) -> None:
+        self._let_go_if_moved()
         if self._store is None:
             self._store = open_store(self._path, on_damage=_tell)
         if run is None:
@@ -88,6 +89,19 @@ class Writer:
             self._store, aside = begin_anew(damaged)
             _tell(aside)
             self._store.keep([run])
+
+
+    def _let_go_if_moved(self) -> None:
+        """Close a store that is no longer at its path: nobody would find what is written to it."""
+        if self._store is None or self._store.is_in_place:
+            return
+        LOGGER.warning(
+            "the store %s has been moved or removed: what was kept is in the moved file, or lost;"
+            " a new one is begun",
+            self._path,
+        )
+        moved, self._store = self._store, None
+        moved.close()
 
 
 def _say(event: trio.Event, token: trio.lowlevel.TrioToken) -> None:

@@ -33,7 +33,7 @@ def explained(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-            cure = "move it away to begin a new one; runs export saves what can still be read"
+            cure = f"move it away, with {path.name}-wal and -shm if there are, to begin a new one"
             raise Damaged(f"{path} is damaged, or no database ({error}): {cure}") from error
         raise StoreError(f"{path}: {_WHY.get(code, str(error))}") from error
     except OSError as error:

@@ -26,6 +26,7 @@ def open_store(path: Path, on_damage: Callable[[Path], None] | None = None) -> S
         place.make_file(folder, path)
         place.check_files(folder, path)
         try:
+            place.check_log(path)
             return _opened(path)
         except Damaged:
             if on_damage is None:

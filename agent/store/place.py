@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from agent.store import errors
-from agent.store.errors import StoreError
+from agent.store.errors import Damaged, StoreError
 
 NAME, FILE = "chainbench-agent", "runs.db"
 BESIDE = ("-wal", "-shm")
@@ -149,6 +149,19 @@ def _check_file(found: os.stat_result, path: Path) -> None:
         raise StoreError(f"{path} is a link or no regular file: remove it")
     if found.st_uid not in (os.geteuid(), 0):
         raise StoreError(f"{path} belongs to another user (uid {found.st_uid})")
+
+
+def check_log(path: Path) -> None:
+    """Raise `Damaged` for the log of a file that is gone: SQLite deletes it for a new file.
+
+    The file of a log is never empty, since SQLite begins the log later. Raises OSError.
+    """
+    log = Path(f"{path}{BESIDE[0]}")
+    if path.stat().st_size == 0 and log.exists() and log.stat().st_size > 0:
+        raise Damaged(
+            f"{path} is missing or empty, but not its log {log}, which may hold runs: move the file"
+            f" back if it was moved, or else move the log away"
+        )
 
 
 def identity(path: Path) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from agent.store import errors, names, retention
+from agent.store import errors, names, place, retention
 from agent.store.documents import same_content
 from agent.store.errors import Damaged, explained
 from agent.store.names import JOINED
@@ -80,7 +80,17 @@ class Store:
 
     def close(self) -> None:
         """Close the file. Its write-ahead log goes with the last process that has it open."""
+        if not self.is_in_place:
+            self._write_back()
         self._connection.close()
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the path still leads to this file, which has not been moved or removed."""
+        try:
+            return place.identity(self.path) == self.identity
+        except OSError:
+            return False
 
     # --- writing
 
@@ -158,6 +168,15 @@ class Store:
             return self._runs(condition, values)
 
     # --- steps
+
+    def _write_back(self) -> None:
+        """Write the log back to the file, as SQLite does not when it closes one that was moved.
+
+        The log has kept its name, and whoever opens the moved file would not find it.
+        """
+        with contextlib.suppress(sqlite3.Error):  # one that was opened to read
+            self._connection.execute(f"PRAGMA busy_timeout = {BRIEFLY_MS}")
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:

@@ -275,6 +275,29 @@ def test_a_store_that_another_process_has_begun_anew_stays(path: Path) -> None:
         assert len(list(second.find(ALL))) == 1
 
 
+def test_a_store_that_was_moved_is_whole_once_it_is_closed(path: Path) -> None:
+    with open_store(path) as store:
+        store.keep(*kept(single()))
+        moved = path.rename(path.with_name("moved.db"))
+    assert len(ids(moved)) == 1
+    keep_in(path, single())  # the log that was left is empty
+
+
+def test_the_log_of_a_file_that_is_gone_is_not_deleted(path: Path) -> None:
+    store = open_store(path)
+    store.keep(*kept(single()))
+    log = path.with_name("runs.db-wal")
+    content = log.read_bytes()
+    path.rename(path.with_name("moved.db"))
+    with pytest.raises(Damaged, match="missing or empty, but not its log"):
+        open_store(path)
+    assert log.read_bytes() == content
+    aside: list[Path] = []
+    open_store(path, aside.append).close()
+    assert Path(f"{aside[0]}-wal").read_bytes() == content
+    store.close()
+
+
 def test_a_later_schema_is_refused_and_left(path: Path) -> None:
     keep_in(path, single())
     with contextlib.closing(sqlite3.connect(path)) as other:

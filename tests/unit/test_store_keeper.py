@@ -339,6 +339,30 @@ async def test_a_store_that_breaks_while_it_is_open_is_put_aside(
     assert [r["run_id"][-1] for r in (await keeping.reader.page(EVERYTHING))["runs"]] == ["2"]
 
 
+async def test_a_store_that_is_moved_while_it_is_open_keeps_its_runs(
+    keeping: Keeping, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in (1, 2):
+        await keeping.keeper.keep(evidence_of(number), "finished", ANYBODY)
+    moved = path.rename(path.with_name("moved.db"))
+    await keeping.keeper.keep(evidence_of(3), "finished", ANYBODY)
+    assert "moved or removed" in caplog.text
+    assert [r["run_id"][-1] for r in (await keeping.reader.page(EVERYTHING))["runs"]] == ["3"]
+    with open_store(moved) as store:
+        assert [run.id[-1] for run in store.select(Selection())] == ["1", "2"]
+
+
+async def test_a_store_that_is_removed_while_it_is_open_is_said_and_begun_anew(
+    keeping: Keeping, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    await keeping.keeper.keep(evidence_of(1), "finished", ANYBODY)
+    for file in path.parent.glob("runs.db*"):
+        file.unlink()
+    await keeping.keeper.keep(evidence_of(2), "finished", ANYBODY)
+    assert "moved or removed" in caplog.text
+    assert [r["run_id"][-1] for r in (await keeping.reader.page(EVERYTHING))["runs"]] == ["2"]
+
+
 async def test_a_newer_schema_is_left_alone_and_named(
     keeping: Keeping, path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import trio
 
+from agent.nouns import counted
 from agent.store.errors import Damaged
 from agent.store.opening import begin_anew, open_store
 from agent.store.run import KeptRun
@@ -83,13 +84,14 @@ class Writer:
         if run is None:
             return
         try:
-            self._store.keep([run])
+            kept = self._store.keep([run])
         except Damaged:
             damaged, self._store = self._store, None
             self._store, aside = begin_anew(damaged)
             _tell(aside)
-            self._store.keep([run])
-
+            kept = self._store.keep([run])
+        if kept.deleted:
+            LOGGER.info("deleted beyond the limits: %s", counted(kept.deleted, "older run"))
 
     def _let_go_if_moved(self) -> None:
         """Close a store that is no longer at its path: nobody would find what is written to it."""

@@ -1,9 +1,12 @@
 """How much is kept: by age, number and size. What belongs together goes together.
 
 The entries that were kept first go first. What was kept last always stays, however large it is.
+
+A clock may be wrong: a machine boots in 1970, or its clock jumps a year ahead. So an entry is too
+old only if the runs that were kept after it say so as well, one pause after the other, and a pause
+counts as half of the limit at most. A clock that is set back takes away as much.
 """
 
-import math
 import sqlite3
 import time
 from typing import NamedTuple
@@ -29,7 +32,6 @@ class _Entry(NamedTuple):
     is_series: bool
     newest: int
     """The number of the run that was kept last."""
-    kept_at: float
     runs: int
     bytes: int
 
@@ -48,10 +50,10 @@ def set_limits(connection: sqlite3.Connection, limits: Limits) -> None:
 def enforce(connection: sqlite3.Connection, limits: Limits) -> int:
     """Delete what is beyond the limits; return how many runs that were. Raises sqlite3.Error."""
     runs, size, newest = _totals(connection)
-    oldest = time.time() - limits.days * DAY_S if math.isfinite(limits.days) else -math.inf
+    too_old = _last_too_old(connection, limits.days * DAY_S)
     deleted = 0
     while (entry := _oldest(connection)) is not None and entry.newest != newest:
-        if runs <= limits.runs and size <= limits.bytes and entry.kept_at >= oldest:
+        if runs <= limits.runs and size <= limits.bytes and entry.newest > too_old:
             break
         _delete(connection, entry)
         runs, size, deleted = runs - entry.runs, size - entry.bytes, deleted + entry.runs
@@ -84,8 +86,24 @@ def _oldest(connection: sqlite3.Connection) -> _Entry | None:
         return None
     number, series = first
     column, own = ("number", number) if series is None else ("series", series)
-    query = f"SELECT max(number), max(kept_at), count(*), sum(bytes) FROM runs WHERE {column} = ?"
+    query = f"SELECT max(number), count(*), sum(bytes) FROM runs WHERE {column} = ?"
     return _Entry(own, series is not None, *connection.execute(query, [own]).fetchone())
+
+
+def _last_too_old(connection: sqlite3.Connection, limit_s: float) -> int:
+    """Return the number up to which all runs are too old, by the clock and by the later runs."""
+    now = time.time()
+    first = connection.execute("SELECT kept_at FROM runs ORDER BY number LIMIT 1").fetchone()
+    if first is None or first[0] >= now - limit_s:
+        return 0
+    later, age, found = now, 0.0, 0
+    newest_first = "SELECT number, kept_at FROM runs ORDER BY number DESC"
+    for number, kept_at in connection.execute(newest_first):
+        age += max(-limit_s / 2, min(later - kept_at, limit_s / 2))
+        later = kept_at
+        is_too_old = age >= limit_s and kept_at < now - limit_s
+        found = (found or number) if is_too_old else 0
+    return found
 
 
 def _delete(connection: sqlite3.Connection, entry: _Entry) -> None:

@@ -282,6 +282,38 @@ def test_age_counts_from_when_a_run_was_kept(store: Store) -> None:
     assert old not in found(store)
 
 
+DAY_S = 86400.0
+THIS_YEAR = 1.78e9
+
+
+def kept_on(
+    store: Store, monkeypatch: pytest.MonkeyPatch, *days: float, of: float = THIS_YEAR
+) -> list[str]:
+    """Keep a run on each day; return their ids."""
+    ids = []
+    for day in days:
+        monkeypatch.setattr("time.time", lambda day=day: of + day * DAY_S)
+        ids += keep(store, single())
+    return ids
+
+
+@pytest.mark.parametrize(
+    ("days", "left"),
+    [
+        ((0, 1, 2, 402), 4),  # a clock that jumps ahead
+        ((0, 1, 2, 402, 403, 404, 3, 4), 8),  # and is set right again
+        ((-20_000, -20_000, 0, 1), 4),  # a boot without a clock
+        ((0, 100, 200, -20_000, 300), 5),
+        (tuple(range(0, 500, 20)), 19),  # nothing but time goes by
+    ],
+)
+def test_a_clock_that_jumps_deletes_nothing(
+    days: tuple[float, ...], left: int, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = kept_on(store, monkeypatch, *days)
+    assert sorted(found(store)) == sorted(ids[-left:])
+
+
 def test_limits_are_remembered(tmp_path: Path) -> None:
     limits = Limits(days=math.inf, runs=7, bytes=1e6)
     with open_store(tmp_path / "runs.db") as store:

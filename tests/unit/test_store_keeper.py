@@ -21,6 +21,7 @@ from agent.model import Json, RunsRequest, StartRequest
 from agent.store.errors import StoreError
 from agent.store.opening import open_store
 from agent.store.place import FILE
+from agent.store.retention import Limits
 from agent.store.run import KeptRun
 from agent.store.selection import Selection
 
@@ -344,7 +345,8 @@ async def test_a_store_that_is_moved_while_it_is_open_keeps_its_runs(
 ) -> None:
     for number in (1, 2):
         await keeping.keeper.keep(evidence_of(number), "finished", ANYBODY)
-    moved = path.rename(path.with_name("moved.db"))
+    moved = path.with_name("moved.db")
+    await trio.Path(path).rename(moved)
     await keeping.keeper.keep(evidence_of(3), "finished", ANYBODY)
     assert "moved or removed" in caplog.text
     assert [r["run_id"][-1] for r in (await keeping.reader.page(EVERYTHING))["runs"]] == ["3"]
@@ -356,11 +358,22 @@ async def test_a_store_that_is_removed_while_it_is_open_is_said_and_begun_anew(
     keeping: Keeping, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     await keeping.keeper.keep(evidence_of(1), "finished", ANYBODY)
-    for file in path.parent.glob("runs.db*"):
-        file.unlink()
+    for file in await trio.Path(path.parent).glob("runs.db*"):
+        await file.unlink()
     await keeping.keeper.keep(evidence_of(2), "finished", ANYBODY)
     assert "moved or removed" in caplog.text
     assert [r["run_id"][-1] for r in (await keeping.reader.page(EVERYTHING))["runs"]] == ["2"]
+
+
+async def test_what_is_deleted_beyond_the_limits_is_logged(
+    keeping: Keeping, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    with open_store(path) as store:
+        store.set_limits(Limits(runs=2))
+    for number in range(3):
+        await keeping.keeper.keep(evidence_of(number), "finished", ANYBODY)
+    assert "deleted beyond the limits: 1 older run" in caplog.text
 
 
 async def test_a_newer_schema_is_left_alone_and_named(

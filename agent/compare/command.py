@@ -21,7 +21,7 @@ from agent.show.brief import brief
 from agent.show.markdown import markdown
 from agent.show.text import render
 from agent.terminal import output as terminal
-from agent.terminal.files import cannot_write, save
+from agent.terminal.files import cannot_write, named_twice, save
 from agent.terminal.values import printable, rows
 from agent.words import Json
 
@@ -77,10 +77,19 @@ def _cannot_report(request: Request) -> str | None:
     """Return what keeps the report from being made, before anything is compared."""
     if request.html is not None and (why := cannot_draw()):
         return why
-    for path in filter(None, (request.output, request.html)):
+    written = [path for path in (request.output, request.html) if path is not None]
+    if path := named_twice(written, _inputs(request)):
+        return f"cannot write {printable(path)}: it is also read, or written to by another option"
+    for path in written:
         if why := cannot_write(path):
             return f"cannot write {printable(path)}: {why}"
     return None
+
+
+def _inputs(request: Request) -> list[Path]:
+    """Return what may be files that are read: every argument, and each of a list."""
+    names = {name for text in request.arguments for name in (text, *text.split(","))}
+    return [Path(name.strip()) for name in names if name and "\0" not in name]
 
 
 def _document(request: Request) -> Json:

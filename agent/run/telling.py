@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from agent.client.finding import closed_to_us
 from agent.run.options import Options
 from agent.terminal import output as terminal
-from agent.terminal.files import cannot_write, save
+from agent.terminal.files import cannot_write, named_twice, save
 from agent.terminal.values import printable
 
 if TYPE_CHECKING:
@@ -41,7 +41,12 @@ class Teller:
         if options.html is not None and (why := _cannot_draw()):
             self.say(why)
             return True
-        for path in filter(None, (options.output, options.json, options.html, *others)):
+        files = (options.output, options.json, options.html, *others)
+        written = [path for path in files if path is not None]
+        if twice := named_twice(written):
+            self.say(f"cannot write {printable(twice)}: another option writes to it as well")
+            return True
+        for path in written:
             if why := cannot_write(path):
                 self.say(f"cannot write {printable(path)}: {why}")
                 return True

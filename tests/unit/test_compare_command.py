@@ -271,6 +271,18 @@ def test_pictures_are_saved_next_to_the_report(
     assert "ptimized takes 10" in file.read_text()
 
 
+def test_what_is_read_is_not_written_over_nor_one_file_twice(
+    faster: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = Path(faster).read_text()
+    twice = str(tmp_path / "twice")
+    for options in (["--output", faster], ["--output", twice, "--html", twice]):
+        status, _, said = ended([faster, *options], capsys)
+        assert (status, "it is also read, or written to by another option" in said) == (1, True)
+    assert Path(faster).read_text() == before
+    assert not Path(twice).exists()
+
+
 # --- real processes and terminals
 
 

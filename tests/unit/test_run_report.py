@@ -91,6 +91,14 @@ def test_a_file_that_cannot_be_written_is_reported_before_the_command_runs(
     assert agent.requests == []
 
 
+def test_two_results_are_not_written_to_one_file(agent: RunAgent, tmp_path: Path) -> None:
+    file = tmp_path / "result"
+    done = run(agent, ["touch", str(tmp_path / "trace")], "--output", file, "--json", file)
+    why = f"cannot write {file}: another option writes to it as well"
+    assert (done.returncode, done.stderr) == (125, f"chainbench-agent run: {why}\n")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_pipe_is_not_opened_before_its_time(agent: RunAgent) -> None:
     done = in_shell(agent, "measured --json >(cat) -- true 2>/dev/null | head -n 1")
     assert done.stdout == "{\n"

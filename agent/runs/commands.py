@@ -11,7 +11,7 @@ from agent.runs.listing import LISTED, SHORT, as_json, grouped
 from agent.runs.printing import print_document, print_entries, write_documents
 from agent.runs.which import entries_of, selection_of
 from agent.store.documents import document_of, runs_of, series_of
-from agent.store.errors import NoStore, StoreError
+from agent.store.errors import Damaged, NoStore, StoreError
 from agent.store.opening import open_store, open_to_read
 from agent.store.retention import Limits
 from agent.store.run import IMPORT
@@ -63,12 +63,21 @@ def export_runs(
     output: Path | None,
     folder: Path | None,
 ) -> int:
-    """Write documents that ``show``, ``compare`` and ``runs import`` read."""
+    """Write documents that ``show``, ``compare`` and ``runs import`` read.
+
+    Return 1 if one of them is damaged; the others are written.
+    """
+    documents, damaged = {}, 0
     with open_to_read(path) as store:
-        entries = entries_of(store, names, since, until)
-        documents = {entry.id: _document(store, entry) for entry in entries}
-    write_documents(documents, output, folder)
-    return 0
+        for entry in entries_of(store, names, since, until):
+            try:
+                documents[entry.id] = _document(store, entry)
+            except Damaged as error:
+                damaged += 1
+                terminal.complain(f"cannot export {_names([entry])}: {printable(error, 1000)}\n")
+    if documents:
+        write_documents(documents, output, folder)
+    return 1 if damaged else 0
 
 
 def delete_runs(path: Path, names: Sequence[str], since: float | None, until: float | None) -> int:

@@ -26,7 +26,7 @@ from agent.store.rows import (
     summary_of,
     unpack,
 )
-from agent.store.run import PARTIAL, KeptRun, KeptSeries
+from agent.store.run import IMPORT, PARTIAL, KeptRun, KeptSeries
 from agent.store.selection import Selection
 
 BRIEFLY_MS = 200
@@ -281,5 +281,6 @@ class Store:
 def _supersedes(run: KeptRun, stored: KeptRun) -> bool:
     """Return whether a run is the same as a stored one, and whole where that is not."""
     if stored.state == PARTIAL:
-        return True
+        # a service knows its own run; a file that is no further may be anybody's
+        return run.state != PARTIAL or run.source != IMPORT
     return bool(run.command) and not stored.command and same_content(run, stored)

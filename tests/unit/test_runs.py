@@ -2,11 +2,13 @@
 
 import io
 import json
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from fakes.kept import keep_in, pairs, single
@@ -16,7 +18,7 @@ from agent.cli import main
 from agent.runs.listing import grouped, listed
 from agent.runs.which import moment
 from agent.show.command import show
-from agent.store.documents import runs_of
+from agent.store.documents import runs_of, series_of
 from agent.store.opening import open_to_read
 from agent.store.selection import Selection
 from agent.terminal.width import cells
@@ -75,6 +77,11 @@ def table(done: Done) -> list[list[str]]:
 
 def listed_ids(done: Done) -> list[str]:
     return [row[0] for row in table(done)]
+
+
+def entry_id(document: dict[str, Any]) -> str:
+    series = series_of(document)
+    return series.id if series else runs_of(document, "run")[0].id
 
 
 # --- list
@@ -298,6 +305,24 @@ def test_what_an_agent_keeps_is_not_changed_over_http(runs: Runs, action: list[s
     assert done.returncode == 2
     assert "nothing is deleted or changed" in done.stderr
     assert "--store DIR/runs.db" in done.stderr
+
+
+def test_what_can_still_be_read_is_exported_and_the_rest_is_named(
+    runs: Runs, path: Path, tmp_path: Path
+) -> None:
+    documents = single(), single(), pairs(2)
+    keep_in(path, *documents)
+    bad, *good = (entry_id(document) for document in documents)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        spoil = "UPDATE documents SET evidence = x'00112233' WHERE run = 1"
+        connection.execute(spoil)
+    folder = tmp_path / "out"
+    folder.mkdir()
+    done = runs("export", "--since", "9999d", "--into", folder)
+    assert done.returncode == 1
+    assert sorted(file.stem for file in folder.iterdir()) == sorted(good)
+    assert f"cannot export {bad[:8]}: " in done.stderr
+    assert "is damaged" in done.stderr
 
 
 def test_what_is_deleted_is_said(runs: Runs, path: Path) -> None:

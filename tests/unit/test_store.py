@@ -97,6 +97,16 @@ def test_a_partial_run_is_replaced_until_it_is_whole(store: Store) -> None:
     assert (summary.state, summary.wall_ms) == ("finished", 12.5)
 
 
+def test_a_partial_run_is_not_replaced_by_a_file_that_is_partial_too(store: Store) -> None:
+    [run] = runs_of({**single(), "state": "partial"}, "import")
+    other = replace(run, evidence={**run.evidence, "duration_s": 99.0})
+    store.keep([run])
+    assert store.keep([run]).known == [run.id]
+    assert store.keep([other]).differing == [run.id]
+    assert store.runs(store.entry(run.id))[0].evidence == run.evidence
+    assert store.keep([replace(other, state="finished")]).replaced == [run.id]
+
+
 def test_what_the_command_took_is_added_to_evidence_that_lacks_it(store: Store) -> None:
     document = single()
     [with_command], _ = kept(document)

@@ -67,6 +67,11 @@ def same_content(one: KeptRun, other: KeptRun) -> bool:
     return same_command and _canonical(one.evidence) == _canonical(other.evidence)
 
 
+def is_id(value: object) -> TypeGuard[str]:
+    """Return whether a value may be the id of a run or a series, and the name of its file."""
+    return isinstance(value, str) and ID.fullmatch(value) is not None
+
+
 class _Member(NamedTuple):
     """One run as a document has it, without what is not as expected."""
 
@@ -118,17 +123,13 @@ def _ids(members: Sequence[_Member]) -> list[str]:
     ids: list[str] = []
     for run in members:
         own = run.evidence.get("run_id")
-        ids.append(own if _is_id(own) and own not in ids else _id_of_content(run))
+        ids.append(own if is_id(own) and own not in ids else _id_of_content(run))
     return ids
 
 
 def _series_id(document: Mapping[str, Any], ids: Sequence[str]) -> str:
     own = mapping(document.get("series")).get("id")
-    return own if _is_id(own) else str(uuid5(NAMESPACE, " ".join(ids)))
-
-
-def _is_id(value: object) -> TypeGuard[str]:
-    return isinstance(value, str) and ID.fullmatch(value) is not None
+    return own if is_id(own) else str(uuid5(NAMESPACE, " ".join(ids)))
 
 
 def _id_of_content(run: _Member) -> str:

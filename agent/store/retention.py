@@ -37,8 +37,12 @@ class _Entry(NamedTuple):
 
 
 def limits_of(connection: sqlite3.Connection) -> Limits:
-    """Return the limits that a store has. Raises sqlite3.Error."""
-    return Limits(**dict(connection.execute("SELECT name, value FROM limits").fetchall()))
+    """Return the limits that a store has. Raises sqlite3.Error, and ValueError for others."""
+    known = dict(connection.execute("SELECT name, value FROM limits").fetchall())
+    for name, value in known.items():
+        if name not in Limits._fields or not isinstance(value, float):
+            raise ValueError(f"{name!r:.40} is {value!r:.40}")
+    return Limits(**known)
 
 
 def set_limits(connection: sqlite3.Connection, limits: Limits) -> None:

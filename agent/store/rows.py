@@ -6,9 +6,10 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_type_hints
 
 from agent import json_text
+from agent.store.documents import is_id
 from agent.store.run import LABELS, KeptRun
 from agent.terminal.values import mapping, number
 from agent.words import Json
@@ -64,9 +65,26 @@ class Summary:
 SHOWN = ("number", *COLUMNS)
 
 
+KINDS: Mapping[str, Any] = {
+    **{name: kind for name, kind in get_type_hints(Summary).items() if name != "labels"},
+    **dict.fromkeys(LABELS, str),
+    **dict.fromkeys(("counts", "copied"), int),
+}
+"""What a value of a row is: a file from elsewhere may have any."""
+
+
 def summary_of(row: Sequence[Any]) -> Summary:
-    """Return a row of `SHOWN`, of which ``series`` is the series's id."""
+    """Return a row of `SHOWN`, of which ``series`` is the series's id.
+
+    Raises ValueError for a row that no store of ours has.
+    """
     found = dict(zip(SHOWN, row, strict=True))
+    for name, value in found.items():
+        if not isinstance(value, KINDS[name]):
+            raise ValueError(f"its {name} is {value!r:.40}")
+    for name in ("id", "series"):
+        if found[name] is not None and not is_id(found[name]):
+            raise ValueError(f"its {name} is {found[name]!r:.40}, which is no id")
     labels = {name: found.pop(name) for name in LABELS}
     flags = {name: bool(found[name]) for name in ("counts", "copied")}
     return Summary(**{**found, **flags, "labels": labels})

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from agent.store import errors, names, place, retention
-from agent.store.documents import same_content
+from agent.store.documents import is_id, same_content
 from agent.store.errors import Damaged, explained
 from agent.store.names import JOINED
 from agent.store.names import Entry as Entry
@@ -138,7 +138,7 @@ class Store:
         limit = _NO_LIMIT if selection.limit is None else selection.limit
         with explained(self.path):
             for row in self._connection.execute(_FIND.format(condition), [*values, limit]):
-                yield summary_of(row)
+                yield self._summary(row)
 
     def entry(self, text: str) -> Entry:
         """Return the entry or run that an id, the beginning of one, ``last`` or ``last~1`` names.
@@ -146,7 +146,10 @@ class Store:
         Raises `NotFound` if there is none, or more than one.
         """
         with explained(self.path):
-            return names.entry(self._connection, text)
+            found = names.entry(self._connection, text)
+        if not is_id(found.id):
+            raise Damaged(f"{self.path}: a run in it is damaged: {found.id!r:.40} is no id")
+        return found
 
     def runs(self, entry: Entry) -> list[KeptRun]:
         """Return the run of an entry, or those of a series in their order."""
@@ -245,7 +248,10 @@ class Store:
         return added.lastrowid
 
     def _limits(self) -> Limits:
-        return retention.limits_of(self._connection)
+        try:
+            return retention.limits_of(self._connection)
+        except ValueError as error:
+            raise Damaged(f"{self.path}: its limits are damaged: {error}") from error
 
     def _meant(self, selection: Selection) -> Selection:
         """Return the selection with commit and series in full: people give the beginning."""
@@ -261,20 +267,26 @@ class Store:
             f" ORDER BY {order}"
         )
         return [
-            self._run(summary_of(row[:-2]), Packed(*row[-2:]))
+            self._run(self._summary(row[:-2]), Packed(*row[-2:]))
             for row in self._connection.execute(query, list(values))
         ]
+
+    def _summary(self, row: Sequence[object]) -> Summary:
+        try:
+            return summary_of(row)
+        except ValueError as error:
+            raise Damaged(f"{self.path}: a run in it is damaged: {error}") from error
 
     def _run(self, found: Summary, documents: Packed) -> KeptRun:
         try:
             return run_of(found, documents)
-        except (ValueError, zlib.error) as error:
+        except (TypeError, ValueError, zlib.error) as error:
             raise Damaged(f"{self.path}: run {found.id} is damaged: {error}") from error
 
     def _unpacked(self, own: str, data: bytes) -> dict[str, Any]:
         try:
             return unpack(data)
-        except (ValueError, zlib.error) as error:
+        except (TypeError, ValueError, zlib.error) as error:
             raise Damaged(f"{self.path}: series {own} is damaged: {error}") from error
 
 

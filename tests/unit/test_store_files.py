@@ -26,6 +26,7 @@ from agent.store.opening import begin_anew, open_store, open_to_read
 from agent.store.place import default_path
 from agent.store.retention import Limits
 from agent.store.selection import Selection
+from agent.store.store import Store
 
 ALL = Selection()
 VERSION_1 = Path(__file__).parent / "golden" / "store-1.sql"
@@ -40,6 +41,14 @@ def path(tmp_path: Path) -> Path:
 def ids(path: Path) -> list[str]:
     with open_to_read(path) as store:
         return [run.id for run in store.find(ALL)]
+
+
+def read_all(store: Store) -> None:
+    assert store.limits
+    list(store.find(ALL))
+    entry = store.entry("last")
+    store.series(entry.id)
+    store.runs(entry)
 
 
 def mode(path: Path) -> int:
@@ -296,6 +305,27 @@ def test_the_log_of_a_file_that_is_gone_is_not_deleted(path: Path) -> None:
     open_store(path, aside.append).close()
     assert Path(f"{aside[0]}-wal").read_bytes() == content
     store.close()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "INSERT INTO limits VALUES ('evil', 3)",
+        "INSERT INTO limits VALUES ('runs', 'many')",
+        "UPDATE runs SET at = 'long ago'",
+        "UPDATE runs SET kernel = x'0011'",
+        "UPDATE runs SET id = '../../escaped'",
+        "UPDATE series SET id = '../../escaped'",
+        "UPDATE series SET summary = 'text'",
+        "UPDATE documents SET evidence = 'text'",
+    ],
+)
+def test_a_store_of_somebody_elses_making_is_damaged(path: Path, change: str) -> None:
+    keep_in(path, pairs(2) if "series" in change else single())
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(change + (" WHERE number = 1" if "SET id" in change else ""))
+    with open_to_read(path) as store, pytest.raises(Damaged, match="damaged"):
+        read_all(store)
 
 
 def test_a_later_schema_is_refused_and_left(path: Path) -> None:

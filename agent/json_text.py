@@ -5,6 +5,7 @@ Standard library only.
 
 import codecs
 import json
+import math
 
 LONGEST_INTEGER = 300
 """Characters of an integer that is kept exact; a double can hold each of them approximately."""
@@ -38,6 +39,15 @@ def parse(data: bytes) -> object:
         where = f"line {error.lineno}, column {error.colno}"
         wrong = f"is not JSON at {where}: {found!r}" if found.strip() else f"ends early, at {where}"
     raise NotJson(wrong)
+
+
+def without_nan(value: object) -> object:
+    """Return a value with None for NaN and infinities, of which JSON has none (RFC 8259)."""
+    if isinstance(value, dict):
+        return {name: without_nan(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(item) for item in value]
+    return value if not isinstance(value, float) or math.isfinite(value) else None
 
 
 def _real(text: str) -> int | float:

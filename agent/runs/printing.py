@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from agent import json_text
 from agent.nouns import counted
 from agent.runs.listing import listed
 from agent.show.text import render
@@ -41,7 +42,7 @@ def write_documents(
     if folder is None and len(documents) > 1:
         raise StoreError(f"that is {counted(len(documents), 'file')}: say --into FOLDER")
     for name, document in documents.items():
-        text = json.dumps(document, indent=1) + "\n"
+        text = json.dumps(json_text.without_nan(document), indent=1, allow_nan=False) + "\n"
         target = folder / f"{name}.json" if folder else output
         if target is None:
             terminal.write(text)

@@ -1,6 +1,7 @@
 """Why runs could not be kept or read. Each text says what was wrong and what to do."""
 
 import contextlib
+import errno
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,12 +38,17 @@ def explained(path: Path) -> Iterator[None]:
             raise Damaged(f"{path} is damaged, or no database ({error}): {cure}") from error
         raise StoreError(f"{path}: {_WHY.get(code, str(error))}") from error
     except OSError as error:
-        raise StoreError(f"{error.filename or path}: {error.strerror or error}") from error
+        why = NO_SPACE if error.errno == errno.ENOSPC else error.strerror or error
+        raise StoreError(f"{error.filename or path}: {why}") from error
 
 
+NO_SPACE = (
+    "no space left on device: free some of it elsewhere, since deleting runs needs some as well, or"
+    " move the file, with those of its name and -wal and -shm, to another one"
+)
 _WHY = {
     sqlite3.SQLITE_BUSY: f"another process has locked it for {LOCKED_S:g} s",
-    sqlite3.SQLITE_FULL: "no space left on device",
+    sqlite3.SQLITE_FULL: NO_SPACE,
     sqlite3.SQLITE_READONLY: "it is read-only",
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened, or its folder cannot be written to",
     sqlite3.SQLITE_IOERR: "reading or writing failed (is the disk full?)",

@@ -68,6 +68,7 @@ def folder_of(path: Path, *, make: bool = True) -> Iterator[int]:
 
     Raises OSError, and `StoreError` if the folder cannot be trusted.
     """
+    _check_above(path.parent)
     if make:
         _make_folder(path.parent)
     try:
@@ -79,6 +80,31 @@ def folder_of(path: Path, *, make: bool = True) -> Iterator[int]:
         yield folder
     finally:
         os.close(folder)
+
+
+def _check_above(folder: Path) -> None:
+    """Raise `StoreError` if somebody else can put another folder in the place of root's.
+
+    That is who owns one of the folders above it, or a link on the way. In a sticky one, as /tmp,
+    nobody else renames what is there (inode(7)).
+    """
+    if os.geteuid() != 0:
+        return
+    absolute = folder.absolute()
+    for above in {*absolute.parents, *Path(os.path.realpath(absolute)).parents}:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            _check_one_above(os.lstat(above), above)
+
+
+def _check_one_above(found: os.stat_result, path: Path) -> None:
+    if found.st_uid != 0:
+        raise StoreError(
+            f"{path} belongs to another user (uid {found.st_uid}), who decides what is opened below"
+            " it: do this as that user"
+        )
+    everybody, sticky = found.st_mode & stat.S_IWOTH, found.st_mode & stat.S_ISVTX
+    if stat.S_ISDIR(found.st_mode) and everybody and not sticky:
+        raise StoreError(f"everybody may write to the folder {path}: chmod o-w takes that away")
 
 
 def _make_folder(folder: Path) -> None:
@@ -109,7 +135,7 @@ def locked(folder: int, path: Path) -> Iterator[None]:
     `StoreError` if it stays locked.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    lock = os.open(path.name + LOCK, flags, OWN_FILE, dir_fd=folder)
+    lock = _opened(path.with_name(path.name + LOCK), flags, folder)
     try:
         _wait_for(lock, path)
         yield
@@ -130,11 +156,20 @@ def _wait_for(lock: int, path: Path) -> None:
             time.sleep(LOOK_S)
 
 
+def _opened(path: Path, flags: int, folder: int) -> int:
+    """Open a file of the folder; an error names it with the folder."""
+    try:
+        return os.open(path.name, flags, OWN_FILE, dir_fd=folder)
+    except OSError as error:
+        error.filename = str(path)
+        raise
+
+
 def make_file(folder: int, path: Path) -> None:
     """Make a store's file, empty, if it is missing. Raises OSError."""
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with contextlib.suppress(FileExistsError):
-        os.close(os.open(path.name, flags, OWN_FILE, dir_fd=folder))
+        os.close(_opened(path, flags, folder))
 
 
 def check_files(folder: int, path: Path) -> None:

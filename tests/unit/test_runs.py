@@ -325,6 +325,17 @@ def test_what_can_still_be_read_is_exported_and_the_rest_is_named(
     assert "is damaged" in done.stderr
 
 
+def test_what_is_exported_is_json_for_strict_readers(runs: Runs) -> None:
+    text = json.dumps({**single(), "odd": [float("nan"), {"x": float("-inf")}, 1.5]})
+    assert runs("import", "-", read=text).returncode == 0
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    exported = json.loads(runs("export", "last").stdout, parse_constant=refuse)
+    assert exported["odd"] == [None, {"x": None}, 1.5]
+
+
 def test_what_is_deleted_is_said(runs: Runs, path: Path) -> None:
     old, new, series = single(1), single(2, variant="x"), pairs(2, second=3)
     keep_in(path, old, new, series)

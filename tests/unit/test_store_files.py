@@ -1,6 +1,7 @@
 """Files of a store: whose they are, and what is done where they are damaged, locked or foreign."""
 
 import contextlib
+import errno
 import json
 import os
 import random
@@ -148,6 +149,33 @@ def test_a_folder_that_everybody_may_write_to_is_refused(path: Path) -> None:
         open_store(path)
 
 
+@needs_root
+@pytest.mark.parametrize("make", [True, False])
+def test_root_opens_nothing_below_what_others_can_replace(make: bool, tmp_path: Path) -> None:
+    above = tmp_path / "above"
+    path = above / "own" / "runs.db"
+    keep_in(path, single())
+    opens = open_store if make else open_to_read
+    os.chown(above, SOMEBODY, SOMEBODY)
+    with pytest.raises(StoreError, match=f"belongs to another user .uid {SOMEBODY}"):
+        opens(path)
+    with pytest.raises(StoreError, match="belongs to another user"):
+        open_store(above / "new" / "runs.db")
+    assert not (above / "new").exists()
+    os.chown(above, 0, 0)
+    above.chmod(0o777)
+    with pytest.raises(StoreError, match="everybody may write"):
+        opens(path)
+    above.chmod(0o1777)
+    opens(path).close()
+    link = tmp_path / "link"
+    link.symlink_to(above)
+    opens(link / "own" / "runs.db").close()
+    os.chown(link, SOMEBODY, SOMEBODY, follow_symlinks=False)
+    with pytest.raises(StoreError, match="belongs to another user"):
+        opens(link / "own" / "runs.db")
+
+
 def test_links_are_not_followed(path: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -212,7 +240,7 @@ def test_a_read_only_file_system_can_be_read(path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     read, refused = done.stdout.splitlines()
     assert read == str([document["run_id"]])
-    assert "Read-only file system" in refused
+    assert refused == f"{path}-lock: Read-only file system"
 
 
 @needs_root
@@ -519,6 +547,19 @@ def test_on_a_full_disk_nothing_is_lost_and_the_reason_is_given(tmp_path: Path) 
     assert "no space left on device" in why or "is the disk full?" in why
     assert whole == "True True"
     assert checked == "[('ok',)]"
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), None], ids=["file", "sqlite"])
+def test_on_a_full_disk_it_says_what_to_do(path: Path, error: OSError | None) -> None:
+    def fail() -> None:
+        if error:
+            raise error
+        with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+            connection.execute("PRAGMA max_page_count = 1")
+            connection.execute("CREATE TABLE full (x)")
+
+    with pytest.raises(StoreError, match="free some of it elsewhere"), errors.explained(path):
+        fail()
 
 
 # --- its size

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from agent import json_text
 from agent.client.http_client import AgentClient
 from agent.compare.decision import decide
 from agent.compare.library import OwnStore
@@ -123,7 +124,8 @@ def with_original_evidence(document: Json) -> Json:
 
 def _as_text(request: Request, document: Json) -> str:
     if request.form == JSON:
-        return json.dumps(with_original_evidence(document), indent=1) + "\n"
+        strict = json_text.without_nan(with_original_evidence(document))
+        return json.dumps(strict, indent=1, allow_nan=False) + "\n"
     if request.form == MARKDOWN:
         return markdown(document, whole=request.everything)
     is_for_screen = request.output is None

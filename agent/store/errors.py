@@ -42,14 +42,15 @@ def explained(path: Path) -> Iterator[None]:
         raise StoreError(f"{error.filename or path}: {why}") from error
 
 
-NO_SPACE = (
-    "no space left on device: free some of it elsewhere, since deleting runs needs some as well, or"
-    " move the file, with those of its name and -wal and -shm, to another one"
+_MAKE_SPACE = (
+    "free some of it elsewhere, since deleting runs needs some as well, or move the file, with"
+    " those of its name and -wal and -shm, to another one"
 )
+NO_SPACE = f"no space left on device: {_MAKE_SPACE}"
 _WHY = {
     sqlite3.SQLITE_BUSY: f"another process has locked it for {LOCKED_S:g} s",
     sqlite3.SQLITE_FULL: NO_SPACE,
     sqlite3.SQLITE_READONLY: "it is read-only",
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened, or its folder cannot be written to",
-    sqlite3.SQLITE_IOERR: "reading or writing failed (is the disk full?)",
+    sqlite3.SQLITE_IOERR: f"reading or writing failed (is the disk full? then {_MAKE_SPACE})",
 }

@@ -124,6 +124,20 @@ def test_json_holds_everything(faster: str, capsys: pytest.CaptureFixture[str]) 
     assert [row["bucket_us"] for row in bars[0]] == [row["bucket_us"] for row in bars[1]]
 
 
+def test_json_is_for_strict_readers_whatever_the_evidence_holds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = pairs_document(OLD, NEW)
+    document["runs"][0]["evidence"]["odd"] = float("nan")
+    file = saved(tmp_path, "odd.json", document)
+    status, printed, _ = ended([file, "--json"], capsys)
+    assert status == 0
+    constants: list[str] = []
+    read = json.loads(printed, parse_constant=constants.append)
+    assert constants == []
+    assert read["runs"][0]["evidence"]["odd"] is None
+
+
 def test_json_is_read_again(
     faster: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

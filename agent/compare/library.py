@@ -1,12 +1,14 @@
 """The runs that are kept for this user, as ``compare`` looks for them."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from agent.store.opening import open_to_read
-from agent.store.place import default_path
+from agent.store.errors import StoreError
 from agent.store.run import KeptRun
 from agent.store.selection import Selection
-from agent.store.store import Store
+
+if TYPE_CHECKING:
+    from agent.store.store import Store
 
 
 class OwnStore:
@@ -28,6 +30,11 @@ class OwnStore:
         if self._store is not None:
             self._store.close()
 
-    def _opened(self) -> Store:
+    def _opened(self) -> "Store":
+        try:
+            from agent.store.opening import open_to_read
+            from agent.store.place import default_path
+        except ImportError as error:  # a Python without sqlite3
+            raise StoreError(f"this Python cannot read runs that are kept: {error}") from error
         self._store = self._store or open_to_read(default_path())
         return self._store

@@ -1,5 +1,6 @@
 """Which runs the arguments of ``compare`` mean: files, ids, or labels that gather runs."""
 
+import contextlib
 import os
 import re
 import sys
@@ -12,12 +13,14 @@ from agent.show.reading import NotEvidence, evidence_in
 from agent.store.documents import runs_of, same_content
 from agent.store.errors import StoreError
 from agent.store.run import IMPORT, KeptRun
-from agent.store.selection import fields_of, is_selector
+from agent.store.selection import LAST, fields_of, is_selector
 from agent.terminal.values import printable
 
 BASELINE, OPTIMIZED = SIDES = ("baseline", "optimized")
 STANDARD_INPUT = "-"
 LONGEST_QUOTED = 60
+ID = re.compile(r"[0-9A-Za-z_-]{4,64}", re.ASCII)
+"""What an id, or the beginning of one, can be."""
 OF_ONE_SIDE = re.compile(r"(.+),side=(command|baseline|optimized)", re.DOTALL)
 """An id, ``last`` or a file, and which of its sides is meant; a selector says that itself."""
 
@@ -136,15 +139,31 @@ def _selected(text: str, library: Library) -> Runs:
 def _named(name: str, library: Library) -> Runs:
     if not name:
         raise NoRuns("an empty name means no runs: give an id, a file, or label=value")
-    if name == STANDARD_INPUT or _is_file(name):
+    if name == STANDARD_INPUT:
+        return _of_file(name)
+    if _is_file(name):
+        _check_is_no_id(name, library)
         return _of_file(name)
     if "/" in name or name.endswith(".json"):
         raise NoRuns(f"there is no file {_quoted(name)}")
     return library.named(name)
 
 
+def _check_is_no_id(name: str, library: Library) -> None:
+    """Raise `NoRuns` for a file whose name is also the beginning of an id that is kept."""
+    if not ID.fullmatch(name):
+        return
+    with contextlib.suppress(StoreError):
+        library.named(name)
+        raise NoRuns(
+            f"{_quoted(name)} is a file here, and a run that is kept: say ./{_quoted(name)} for the"
+            " file, or move it"
+        )
+
+
 def _is_file(text: str) -> bool:
-    return "\0" not in text and os.path.exists(text)
+    """Return whether a text means a file: what means the newest runs does so everywhere."""
+    return "\0" not in text and not LAST.fullmatch(text) and os.path.exists(text)
 
 
 def _of_file(name: str) -> Runs:

@@ -26,9 +26,11 @@ def keep(document: Mapping[str, Any], options: Options, teller: Teller) -> None:
         return
     # imported after the command has ended: none of it is needed before
     try:
+        import sqlite3  # noqa: F401 (some Pythons are built without it)
+
         from agent.store.errors import StoreError
         from agent.store.place import default_path
-    except (ImportError, OSError) as error:  # a Python without sqlite3; no descriptor is left
+    except (ImportError, OSError) as error:  # OSError: no descriptor is left
         teller.say(f"this is not kept: {error}")
         return
     try:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from typing import TypeGuard
 
 from agent.store.rows import Summary
 from agent.store.run import ABORTED, FINISHED, NO_VERDICT, PARTIAL, SIDES
@@ -15,6 +16,8 @@ LISTED = 30
 """Lines of a list that is not asked for more."""
 SHORT = 8
 """Characters of an id: enough to name it among many thousands."""
+WIDEST_TIME = 24
+"""Columns of two medians; more is no time that anything took."""
 COMMIT = 8
 """Characters of a commit."""
 GIVEN = ("scenario", "impl", "variant")
@@ -75,10 +78,16 @@ def _time(runs: Sequence[Summary]) -> str:
     """Return the median wall time of each side, of the runs that count if any does."""
     counted = [run for run in runs if run.counts] or runs
     times = {
-        side: [run.wall_ms for run in counted if run.side == side and run.wall_ms is not None]
+        side: [run.wall_ms for run in counted if run.side == side and _is_time(run.wall_ms)]
         for side in (None, *SIDES)
     }
-    return ", ".join(milliseconds(_median(known)) for known in times.values() if known) or ABSENT
+    shown = ", ".join(milliseconds(_median(known)) for known in times.values() if known)
+    return cut(shown or ABSENT, WIDEST_TIME)
+
+
+def _is_time(ms: float | None) -> TypeGuard[float]:
+    """Return whether something can have taken so long; a file may say anything."""
+    return ms is not None and ms > 0
 
 
 def _median(values: Sequence[float]) -> float:

@@ -1,6 +1,5 @@
 """The runs that an agent keeps (``serve --data-dir``), for ``runs`` and ``compare``."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -10,9 +9,9 @@ from agent.client.http_client import AgentRefused, AgentUnreachable
 from agent.store.documents import runs_of
 from agent.store.errors import NotFound, StoreError
 from agent.store.run import LABELS, SERVICE, KeptRun
+from agent.store.selection import LAST
 from agent.terminal.values import mapping, printable, rows
 
-LAST = re.compile(r"last(?:~([0-9]{1,6}))?", re.ASCII)
 FEWEST = 4
 """Characters of the beginning of an id that may stand for it, as in a store."""
 PAGE = 1000

@@ -62,7 +62,7 @@ def result(
         return f"no difference that matters (--min-effect {least}): {changed}"
     if outcome == "undecided":
         found = f"~ no difference found ({_tested(comparison)})"
-        return found if is_of_equals(compared) else f"{found}; {_detectable(comparison)}"
+        return found if is_of_equals(compared) else f"{found}{_detectable(comparison)}"
     if outcome == "drift":
         return f"no decision: a drift over time may be all of the difference: {changed}"
     if is_of_groups(comparison):
@@ -95,7 +95,9 @@ def _sizes(comparison: Mapping[str, Any]) -> Sequence[object]:
 
 
 def _detectable(comparison: Mapping[str, Any]) -> str:
-    return f"one of {percent(comparison.get('detectable_pct'))} would probably have been"
+    """Return what would have been found; nothing if it is not known, or all runs are alike."""
+    size = percent(number(comparison.get("detectable_pct")) or 0)
+    return "" if size == percent(0) else f"; one of {size} would probably have been"
 
 
 def _tested(comparison: Mapping[str, Any]) -> str:

@@ -171,7 +171,7 @@ def difference(row: Mapping[str, Any]) -> str:
         return f"({seen})"
     if outcome == "too few":
         return f"? {seen}"
-    known = number(row.get("detectable")) is not None
+    known = number(row.get("detectable"))  # 0: all runs are alike
     return f"~ {amount(row.get('detectable'), unit)}" if known else "~"
 
 

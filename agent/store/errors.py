@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,6 +28,8 @@ class NotFound(StoreError):
 @contextlib.contextmanager
 def explained(path: Path) -> Iterator[None]:
     """Raise `StoreError` for what the file system and SQLite raise meanwhile."""
+    import sqlite3  # here, since comparing files takes a `StoreError` and no database
+
     try:
         yield
     except sqlite3.Error as error:
@@ -36,7 +37,7 @@ def explained(path: Path) -> Iterator[None]:
         if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
             cure = f"move it away, with {path.name}-wal and -shm if there are, to begin a new one"
             raise Damaged(f"{path} is damaged, or no database ({error}): {cure}") from error
-        raise StoreError(f"{path}: {_WHY.get(code, str(error))}") from error
+        raise StoreError(f"{path}: {_why(code) or error}") from error
     except OSError as error:
         why = NO_SPACE if error.errno == errno.ENOSPC else error.strerror or error
         raise StoreError(f"{error.filename or path}: {why}") from error
@@ -47,10 +48,16 @@ _MAKE_SPACE = (
     " those of its name and -wal and -shm, to another one"
 )
 NO_SPACE = f"no space left on device: {_MAKE_SPACE}"
-_WHY = {
-    sqlite3.SQLITE_BUSY: f"another process has locked it for {LOCKED_S:g} s",
-    sqlite3.SQLITE_FULL: NO_SPACE,
-    sqlite3.SQLITE_READONLY: "it is read-only",
-    sqlite3.SQLITE_CANTOPEN: "it cannot be opened, or its folder cannot be written to",
-    sqlite3.SQLITE_IOERR: f"reading or writing failed (is the disk full? then {_MAKE_SPACE})",
-}
+
+
+def _why(code: int) -> str | None:
+    """Return what an error code means, where SQLite's own words are not clear."""
+    import sqlite3
+
+    return {
+        sqlite3.SQLITE_BUSY: f"another process has locked it for {LOCKED_S:g} s",
+        sqlite3.SQLITE_FULL: NO_SPACE,
+        sqlite3.SQLITE_READONLY: "it is read-only",
+        sqlite3.SQLITE_CANTOPEN: "it cannot be opened, or its folder cannot be written to",
+        sqlite3.SQLITE_IOERR: f"reading or writing failed (is the disk full? then {_MAKE_SPACE})",
+    }.get(code)

@@ -1,16 +1,14 @@
 """What people call kept runs by: ids and their beginnings, ``last``, commits."""
 
-import re
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 from agent.store.errors import NotFound
-from agent.store.selection import Selection
+from agent.store.selection import LAST, Selection
 
 JOINED = "FROM runs LEFT JOIN series ON series.number = runs.series"
-LAST = re.compile(r"last(?:~([0-9]{1,6}))?", re.ASCII)
 """The newest entry, or the one so many before it, as git counts (gitrevisions(7))."""
 FEWEST = 4
 """Characters of the beginning of an id that may stand for it."""

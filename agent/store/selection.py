@@ -11,6 +11,8 @@ from agent.store.run import LABELS
 NOTHING: Mapping[str, str] = MappingProxyType({})
 FIELDS = (*LABELS, "verdict", "state", "source", "side", "series")
 """What a selector can name."""
+LAST = re.compile(r"last(?:~([0-9]{1,6}))?", re.ASCII)
+"""The newest, or one before it."""
 NEXT = re.compile(r",(?=[a-z]+=)")
 """A comma between two fields; a value may contain others."""
 

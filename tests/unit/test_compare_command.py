@@ -300,6 +300,19 @@ def test_what_is_read_is_not_written_over_nor_one_file_twice(
 # --- real processes and terminals
 
 
+def test_files_are_compared_by_a_python_without_sqlite(faster: str) -> None:
+    code = "import sys; sys.modules['sqlite3'] = None; from agent.cli import main; sys.exit(main())"
+    words = [command()[0], "-c", code]
+    done = subprocess.run([*words, "compare", faster], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("optimized takes 10")
+    for arguments in (["compare", "last"], ["runs", "list"]):
+        done = subprocess.run([*words, *arguments], capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert ": this Python cannot " in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
+
 def command(*arguments: str) -> list[str]:
     return list(own_module("agent", "compare", *arguments).command)
 

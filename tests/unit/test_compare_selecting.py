@@ -104,6 +104,21 @@ def test_a_file_may_have_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert ids(before) == ["first-run"]
 
 
+def test_the_newest_is_no_file_and_a_file_no_id(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("last", "last~1", "abcd-1234"):
+        Path(name).write_text(json.dumps(good_evidence(run_id=f"file-{name[:4]}")))
+    library = Kept(**{"last": [kept("newest")], "last~1": [kept("one-before")]})
+    before, after = two_sides(["last~1", "last"], library)
+    assert (ids(before), ids(after)) == (["one-before"], ["newest"])
+    before, after = two_sides(["./last", "abcd-1234"], library)
+    assert (ids(before), ids(after)) == (["file-last"], ["file-abcd"])
+    said = refused("last", "abcd-1234", **library.runs, **{"abcd-1234": [kept("abcd-1234")]})
+    assert said.startswith("abcd-1234 is a file here, and a run that is kept: say ./abcd-1234")
+
+
 def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     data = io.BytesIO(json.dumps(good_evidence(run_id="from-curl")).encode())
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(data))

@@ -267,7 +267,7 @@ def test_a_store_that_is_locked(
 def test_a_python_without_sqlite(
     path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(sys.modules, "agent.store.errors", None)
+    monkeypatch.setitem(sys.modules, "sqlite3", None)
     keep(single(), Options(), Teller("run", Options()))
     assert capsys.readouterr().err.startswith("chainbench-agent run: this is not kept: ")
     assert main(["runs", "list", "--store", str(path)]) == 1

@@ -130,6 +130,18 @@ def test_a_list_is_chosen_by_labels_and_times(runs: Runs, path: Path) -> None:
     assert listed_ids(runs("list", "--since", "1h")) == []
 
 
+@pytest.mark.parametrize(("ms", "time"), [(1e290, "100,000,000,"), (-5.0, "–"), (0.0, "–")])
+def test_a_time_that_nothing_took_hides_nothing(
+    runs: Runs, path: Path, ms: float, time: str
+) -> None:
+    odd = single(0)
+    odd["command"]["wall_ms"] = ms
+    keep_in(path, odd, single(1))
+    done = runs("list")
+    assert all("exit 0" in line for line in done.stdout.splitlines()[1:])
+    assert time in done.stdout
+
+
 def test_two_values_of_one_name_are_refused(runs: Runs, path: Path) -> None:
     keep_in(path, single(0, variant="numpy"), single(1, variant="plain"))
     for action in ("list", "delete", "export"):

@@ -152,6 +152,18 @@ def test_groups_are_not_called_pairs() -> None:
     assert "pairs" not in text.replace("no pairs", "")
 
 
+@pytest.mark.parametrize("detectable", [0.0, 1e-9, None])
+def test_of_runs_that_are_alike_no_size_is_told(detectable: float | None) -> None:
+    alike = figure("blocked: fsync", outcome="undecided", detectable=0.0)
+    document = compared(outcome="undecided", detectable_pct=detectable, figures=[alike])
+    text = shown(document, whole=True)
+    assert "~ no difference found (" in text
+    assert "would probably have been" not in flat(text).partition("~: no difference")[0]
+    assert "~ 0 ms" not in text
+    document["comparison"]["detectable_pct"] = 1.5
+    assert "one of 1.5 % would probably have been" in flat(shown(document))
+
+
 def test_the_condition_of_a_result_is_in_its_first_sentence() -> None:
     text = flat(shown(groups(conclusive_if="nothing else changed")))
     assert "n=10+12), if nothing else changed" in text

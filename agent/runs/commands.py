@@ -9,6 +9,7 @@ from pathlib import Path
 from agent.nouns import counted
 from agent.runs.listing import LISTED, SHORT, as_json, grouped
 from agent.runs.printing import print_document, print_entries, write_documents
+from agent.runs.readable import what_can_be_read
 from agent.runs.which import entries_of, selection_of
 from agent.store.documents import document_of, runs_of, series_of
 from agent.store.errors import Damaged, NoStore, StoreError
@@ -65,17 +66,16 @@ def export_runs(
 ) -> int:
     """Write documents that ``show``, ``compare`` and ``runs import`` read.
 
-    Return 1 if one of them is damaged; the others are written.
+    What is damaged is left out, also of a series, and named; the status is 1 then.
     """
-    documents, damaged = {}, 0
+    damaged: list[Damaged] = []
     with open_to_read(path) as store:
-        for entry in entries_of(store, names, since, until):
-            try:
-                documents[entry.id] = _document(store, entry)
-            except Damaged as error:
-                damaged += 1
-                terminal.complain(f"cannot export {_names([entry])}: {printable(error, 1000)}\n")
-    if documents:
+        entries = entries_of(store, names, since, until)
+        found = [(entry.id, what_can_be_read(store, entry, damaged)) for entry in entries]
+    for error in damaged:
+        terminal.complain(f"cannot export all: {printable(error, 1000)}\n")
+    documents = {name: document for name, document in found if document is not None}
+    if documents or not damaged:
         write_documents(documents, output, folder)
     return 1 if damaged else 0
 

@@ -322,19 +322,23 @@ def test_what_an_agent_keeps_is_not_changed_over_http(runs: Runs, action: list[s
 def test_what_can_still_be_read_is_exported_and_the_rest_is_named(
     runs: Runs, path: Path, tmp_path: Path
 ) -> None:
-    documents = single(), single(), pairs(2)
+    bad, good, series = documents = single(), single(), pairs(2)
     keep_in(path, *documents)
-    bad, *good = (entry_id(document) for document in documents)
     with closing(sqlite3.connect(path)) as connection, connection:
-        spoil = "UPDATE documents SET evidence = x'00112233' WHERE run = 1"
+        spoil = "UPDATE documents SET evidence = x'00112233' WHERE run IN (1, 4)"
         connection.execute(spoil)
     folder = tmp_path / "out"
     folder.mkdir()
     done = runs("export", "--since", "9999d", "--into", folder)
     assert done.returncode == 1
-    assert sorted(file.stem for file in folder.iterdir()) == sorted(good)
-    assert f"cannot export {bad[:8]}: " in done.stderr
-    assert "is damaged" in done.stderr
+    written = {file.stem: json.loads(file.read_text()) for file in folder.iterdir()}
+    assert set(written) == {entry_id(good), entry_id(series)}
+    left = [run["evidence"]["run_id"] for run in written[entry_id(series)]["runs"]]
+    second = series["runs"][1]["evidence"]["run_id"]
+    assert left == [own for run in series["runs"] if (own := run["evidence"]["run_id"]) != second]
+    for own in (entry_id(bad), second):
+        assert f"run {own} is damaged" in done.stderr
+    assert runs("import", folder / f"{entry_id(series)}.json").returncode == 0
 
 
 def test_what_is_exported_is_json_for_strict_readers(runs: Runs) -> None:

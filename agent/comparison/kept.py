@@ -23,7 +23,7 @@ from agent.comparison.notes import notes
 from agent.comparison.observation import Observation
 from agent.comparison.pairing import Paired, began_at, paired
 from agent.comparison.sides import side_of
-from agent.comparison.timing import timed_by, wall_ms
+from agent.comparison.timing import timed_by, wall_ms, with_impossible_times
 from agent.store.run import KeptRun
 from agent.words import Json
 
@@ -69,7 +69,8 @@ def compared(found: Paired, asked: Asked, left_out: Sequence[Json] = ()) -> Json
     reasons = refusals(kept, asked.across)
     if reasons and not asked.force:
         raise NotComparable(reasons)
-    timed = timed_by([*found.baseline, *found.optimized])
+    runs = [*found.baseline, *found.optimized]
+    timed = timed_by(runs)
     observed = _observed(found, timed)
     result = comparison(
         found.design,
@@ -92,6 +93,7 @@ def compared(found: Paired, asked: Asked, left_out: Sequence[Json] = ()) -> Json
         "compared": {
             "why_no_pairs": found.why_no_pairs,
             "timed_by": timed,
+            "impossible_times": [run.id for run in with_impossible_times(runs)],
             "across": sorted(asked.across),
             "forced": bool(reasons),
             "refused": [reason.to_json() for reason in reasons],

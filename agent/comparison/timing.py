@@ -32,6 +32,15 @@ def wall_ms(run: KeptRun, by: str) -> float | None:
     return ms if ms is not None and ms > 0 else None
 
 
+def with_impossible_times(runs: Sequence[KeptRun]) -> list[KeptRun]:
+    """Return the runs of which a time of the command is given that nothing can have taken."""
+    return [
+        run
+        for run in runs
+        if run.command.get("wall_ms") is not None and wall_ms(run, COMMAND) is None
+    ]
+
+
 def _measured_ms(run: KeptRun) -> float | None:
     first, last = (moment(run.evidence.get(f"measured_{end}")) for end in ("from", "to"))
     return None if first is None or last is None else (last - first).total_seconds() * 1e3

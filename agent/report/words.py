@@ -11,7 +11,7 @@ from agent.show.budget import made_up_of
 from agent.show.finished import finished
 from agent.show.header import LABELS, covered, label, machine, timing, when
 from agent.show.header import text as known
-from agent.show.kept import how_compared
+from agent.show.kept import how_compared, impossible_times
 from agent.show.sides import side_lines
 from agent.show.trust import verdict
 from agent.terminal.style import Style
@@ -53,6 +53,7 @@ def warnings(subject: Subject) -> list[str]:
     said = [MOCK] if any(run.evidence.get("mock") for run in runs) else []
     if any(run.evidence.get("state") == "partial" for run in runs):
         said.append(PARTIAL)
+    said += [f"{line[:1].upper()}{line[1:]}." for line in impossible_times(subject.document)]
     refused = rows(mapping(subject.document.get("compared")).get("refused"))
     said += [
         f"Not comparable, and compared all the same: {printable(one.get('why'), 1000)}"

@@ -10,6 +10,11 @@ from agent.terminal.values import rows as objects
 
 LONGEST_SELECTOR = 100
 LONGEST_VALUE = 60
+INSTEAD = {
+    "evidence": "the wall time in the evidence",
+    "measured": "how long was measured",
+}
+"""What runs are timed by instead of the time of the command."""
 TIMED_BY = {
     "evidence": "the wall time in the evidence, since what the commands took is not known of all",
     "measured": "for how long was measured, since nothing else is known of all",
@@ -27,8 +32,22 @@ def banners(document: Mapping[str, Any]) -> list[str]:
     lines = []
     if any(mapping(run.get("evidence")).get("mock") for run in objects(document.get("runs"))):
         lines.append("mock: synthetic events; only the times of the commands were measured")
+    lines += impossible_times(document)
     refused = objects(mapping(document.get("compared")).get("refused"))
     return [*lines, *(f"forced, although {printable(row.get('why'), 1000)}" for row in refused)]
+
+
+def impossible_times(document: Mapping[str, Any]) -> list[str]:
+    """Return that runs have a time that no command takes, so that all are timed by another."""
+    compared = mapping(document.get("compared"))
+    listed = _texts(compared.get("impossible_times"))
+    timed_by = INSTEAD.get(str(compared.get("timed_by")))
+    if not listed or timed_by is None:
+        return []
+    return [
+        f"the time of the command is 0, below 0 or beyond measure in {counted(len(listed), 'run')}"
+        f" (the first is {listed[0]}): all are compared by {timed_by}"
+    ]
 
 
 def selected(name: str, document: Mapping[str, Any]) -> str:

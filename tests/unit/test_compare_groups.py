@@ -1,6 +1,7 @@
 """Two groups of kept runs, compared: made-up runs, of which all is known."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from agent.aggregate.histogram import LatencyHistogram
 from agent.comparison.comparable import NotComparable
 from agent.comparison.equals import compare_equals
 from agent.comparison.kept import Asked, compare_groups
+from agent.show.text import render
 
 TEN = range(10)
 
@@ -429,6 +431,21 @@ def test_runs_without_a_command_are_timed_by_their_evidence() -> None:
     timed = [kept(30 + n, 80, evidence=run.evidence) for n, run in enumerate(after)]
     mixed = compared(before, timed)
     assert mixed["compared"]["timed_by"] == "evidence", "all by the same"
+
+
+@pytest.mark.parametrize("ms", [0, -5.0, 1e300])
+def test_a_time_that_no_command_takes_is_not_used_and_that_is_said_first(ms: float) -> None:
+    seen = evidence(wall={"available": True, "wall_ms": 50.0})
+    before, after = blocks(times(100), times(80), evidence=seen)
+    command = {**after[3].command, "wall_ms": ms}
+    after[3] = replace(after[3], command=command)
+    document = compared(before, after)
+    assert document["compared"]["timed_by"] == "evidence"
+    assert document["compared"]["impossible_times"] == [after[3].id]
+    first = render(document).partition("\n~ no")[0].replace("\n", " ")
+    assert "0, below 0 or beyond measure in 1 run (the first is run-13)" in " ".join(first.split())
+    assert "all are compared by the wall time in the evidence" in " ".join(first.split())
+    assert compared(before, before[:6])["compared"]["impossible_times"] == []
 
 
 def test_runs_of_the_whole_machine_are_timed_by_how_long_was_measured() -> None:

@@ -18,6 +18,7 @@ from agent.store.retention import Limits
 from agent.store.run import IMPORT
 from agent.store.store import Entry, Kept, Store
 from agent.terminal import output as terminal
+from agent.terminal.files import named_twice
 from agent.terminal.values import printable, size
 from agent.words import Json
 
@@ -68,6 +69,8 @@ def export_runs(
 
     What is damaged is left out, also of a series, and named; the status is 1 then.
     """
+    if output is not None and named_twice([output], [path]):
+        raise StoreError(f"cannot write {output}: the runs are kept in it")
     damaged: list[Damaged] = []
     with open_to_read(path) as store:
         entries = entries_of(store, names, since, until)

@@ -142,6 +142,13 @@ def test_a_time_that_nothing_took_hides_nothing(
     assert time in done.stdout
 
 
+def test_the_store_is_not_written_over(runs: Runs, path: Path) -> None:
+    keep_in(path, single())
+    done = runs("export", "last", "--output", path)
+    assert (done.returncode, "the runs are kept in it" in done.stderr) == (1, True)
+    assert len(table(runs("list"))) == 1
+
+
 def test_two_values_of_one_name_are_refused(runs: Runs, path: Path) -> None:
     keep_in(path, single(0, variant="numpy"), single(1, variant="plain"))
     for action in ("list", "delete", "export"):

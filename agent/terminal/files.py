@@ -1,6 +1,7 @@
 """Files that a result is saved to: checked before anything is measured, written at the end."""
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Iterable
@@ -87,7 +88,9 @@ def _replaced(target: str, data: bytes) -> bool:
     new = os.path.join(os.path.dirname(target), f".chainbench-agent.{os.getpid()}")
     try:
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    except OSError:
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):  # in place it would be lost
+            raise
         return False
     try:
         with open(descriptor, "wb") as file:

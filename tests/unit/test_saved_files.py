@@ -37,6 +37,20 @@ def test_what_was_there_stays_where_the_disk_is_full(
     assert os.listdir(tmp_path) == ["report.txt"]
 
 
+def test_what_was_there_stays_where_no_more_files_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "report.txt"
+    file.write_text("of yesterday")
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(files.os, "open", full)
+    assert save(file, "of today") == os.strerror(errno.ENOSPC)
+    assert file.read_text() == "of yesterday"
+
+
 def test_mode_owner_and_links_stay(tmp_path: Path) -> None:
     file, link, hard = (tmp_path / name for name in ("report.txt", "link", "hard"))
     file.write_text("")

@@ -216,7 +216,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
         def mark_test_complete(self, node: Any, item_index: int, duration: float = 0) -> None:
             super().mark_test_complete(node, item_index, duration)
-            for each in self.nodes:
+            for each in self.registered_collections:  # not one that replaces a crashed one yet
                 self._reschedule(each)
 
     config.option.loadscopereorder = False

@@ -8,7 +8,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,6 +31,7 @@ from agent.store.opening import open_store, open_to_read
 from agent.store.retention import Limits
 from agent.store.run import KeptRun
 from agent.store.selection import Selection
+from agent.store.store import Store
 
 pytestmark = pytest.mark.usefixtures("as_from_a_shell")
 
@@ -253,7 +253,14 @@ def test_a_store_that_is_locked(
     # somebody may not want to wait for 30 s
     monkeypatch.setattr(errors, "LOCKED_S", 60 if interrupted else 0.1)
     if interrupted:
-        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+        try_to_begin = Store._has_begun
+
+        def with_ctrl_c(store: Store, or_raise: bool) -> bool:
+            begun = try_to_begin(store, or_raise)
+            signal.raise_signal(signal.SIGINT)
+            return begun
+
+        monkeypatch.setattr(Store, "_has_begun", with_ctrl_c)
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         keep(single(), Options(), Teller("run", Options()))

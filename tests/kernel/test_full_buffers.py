@@ -184,10 +184,11 @@ def test_execs_and_exits_find_room_in_full_buffers(small: Launched, transport: s
     # reports of threads take none of that room: they are lost, and that is said
     reports, by_thread = counts_of(run.evidence, "threads"), run.evidence["wall"]["by_thread"]
     assert reports["produced"] == counts_of(run.evidence, "exit")["produced"]
-    assert reports["lost"] > 0
+    # (with perf buffers, those of a CPU whose own buffer has room find some)
+    assert reports["lost"] > 0 or transport == "perf"
     assert by_thread["threads"] >= reports["received"]
     assert by_thread["lost"] == reports["lost"]
-    assert "lost" in reasons(run.evidence)
+    assert ("lost" in reasons(run.evidence)) == (reports["lost"] > 0)
 
 
 @pytest.mark.thorough(but="ring-8 KiB")

@@ -8,7 +8,7 @@ from agent.cli.parser import Commands
 from agent.cli.series import add_series_options, plan_of
 from agent.cli.values import user
 from agent.run.labels import CommitHere
-from agent.run.options import Options
+from agent.run.options import Options, explaining
 
 
 def add(commands: Commands) -> None:
@@ -63,7 +63,8 @@ def _run(options: argparse.Namespace) -> int:
     if plan:
         from agent.run.series import run_series
 
-        return run_series(plan, _measured(options, commit))
+        measured = _measured(options, commit)
+        return run_series(plan, explaining(measured) if plan.compares else measured)
     from agent.run.command import run_command
 
     return run_command(options.workload, _measured(options, commit))

@@ -65,6 +65,14 @@ def _scope(run: KeptRun) -> str | None:
     return _text(mapping(run.evidence.get("scope")).get("kind"))
 
 
+def _waking(run: KeptRun) -> str | None:
+    """Return where a wake-up becomes a wait in the wall time; None without one."""
+    wall = mapping(run.evidence.get("wall"))
+    if wall.get("available") is not True:
+        return None
+    return "without" if wall.get("waking_ms") is None else "with"
+
+
 def _is_synthetic(run: KeptRun) -> str:
     is_mock = run.evidence.get("mock") is True or run.labels.get("machine") == "mock"
     return "mock" if is_mock else "real"
@@ -79,6 +87,7 @@ FACTS = (
     Fact("scope", "of different scopes", _scope),
     Fact("timing", "by different clocks (timing)", _manifest("timing")),
     Fact("transport", "by different transports", _manifest("transport")),
+    Fact("waking", "partly with the detail waking, which moves blocked time to waiting", _waking),
     Fact("mock", "partly of synthetic events (--mock)", _is_synthetic),
 )
 

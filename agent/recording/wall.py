@@ -5,7 +5,7 @@ from agent.recording.run import Run
 from agent.sections.offcpu import wall
 from agent.sections.offcpu.evidence import OffcpuFold
 from agent.sections.offcpu.metrics import wall_totals
-from agent.sections.offcpu.probe import WALL
+from agent.sections.offcpu.probe import WAKING, WALL
 from agent.streams.collect.observed import Stopped
 
 
@@ -17,7 +17,11 @@ def conclude(run: Run, stopped: Stopped) -> None:
         run.wall = wall.evidence(None, reason)
         return
     found = wall.wall_of(stopped, run.arming.start_ns)
-    run.wall = wall.evidence(found, throttled_ns=stopped.throttling.ns)
+    run.wall = wall.evidence(
+        found,
+        throttled_ns=stopped.throttling.ns,
+        waking=WAKING.name in run.arming.details,
+    )
     if found is not None:
         fold = run.collection.folds["offcpu"]
         assert isinstance(fold, OffcpuFold)

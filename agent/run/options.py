@@ -30,3 +30,16 @@ class Options(NamedTuple):
     """Whether the runs are kept in the user's store."""
     user: User | None = None
     """Whose process a command of ``run`` becomes; None: ours."""
+
+
+WAKING = "waking"
+OF_WAKING = "offcpu"
+"""The detail that tells slower wake-ups from longer blocks, and its section."""
+
+
+def explaining(options: Options) -> Options:
+    """Return options that also measure what only a comparison needs, since it costs more."""
+    sections, details = options.start.get("sections"), options.start.get("details", ())
+    if WAKING in details or (sections is not None and OF_WAKING not in sections):
+        return options
+    return options._replace(start={**options.start, "details": [*details, WAKING]})

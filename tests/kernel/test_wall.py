@@ -140,7 +140,7 @@ class Measured:
     @property
     def waking_ms(self) -> float:
         """Return for how long tasks waited that the scheduler and by_thread take for blocked."""
-        return float(self.wall["waking_ms"])
+        return float(self.wall["waking_ms"] or 0)
 
     @property
     def threads(self) -> list[Json]:
@@ -581,7 +581,11 @@ def test_a_wakeup_on_its_way_to_another_cpu_is_a_wait(
 
     A CPU that is idle takes many times longer to wake up than the processes compute.
     """
-    done, _ = known(agent, "across", tmp_path, on={0, 1}, timing=timing)
+    options = {"on": {0, 1}, "timing": timing}
+    done, _ = known(agent, "across", tmp_path, **options, details=["waking"])
+    without, _ = known(agent, "across", tmp_path, **options)
+    assert without.wall["waking_ms"] is None
+    assert without.ms("blocked") > 5 * done.ms("blocked")
     blocked = sum(row["ms"] for row in done.wall["blocked_until"] if row["reason"] == "read")
     assert blocked < WITHIN * done.wall["wall_ms"]
     assert done.ms("waiting_for_cpu") > 10 * blocked

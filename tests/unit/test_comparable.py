@@ -53,6 +53,12 @@ def refused(before: list[Any], after: list[Any], **asked: Any) -> list[Refusal]:
             {"evidence": evidence(scope={"kind": "system"})},
             "measured alike",
         ),
+        (
+            "waking",
+            {"evidence": evidence(wall={"available": True, "waking_ms": 1.5})},
+            {"evidence": evidence(wall={"available": True, "waking_ms": None})},
+            "measured alike",
+        ),
         ("mock", {"evidence": evidence()}, {"evidence": evidence(mock=True)}, "measured alike"),
     ],
 )

@@ -177,7 +177,8 @@ def test_without_details_none_of_their_programs_and_tables_exists() -> None:
     hooks = [p.hook for p in specs.programs_for(plain.sections, plain.constants())]
     assert "sys_exit" not in hooks
     more = [p.hook for p in specs.programs_for(detailed.sections, detailed.constants())]
-    assert set(more) - set(hooks) == {"sys_exit", "block_bio_queue", "block_bio_complete"}
+    added = {"sys_exit", "block_bio_queue", "block_bio_complete", "sched_waking"}
+    assert set(more) - set(hooks) == added
     assert GEOMETRY.detail_sizes(()) == {}
 
 

@@ -150,6 +150,25 @@ def test_another_run_is_waited_for_once(agent: RunAgent, trace: Path) -> None:
     assert [run["evidence"]["available"] for run in done.counted] == [False] * 3
 
 
+@pytest.mark.parametrize(
+    ("options", "asked"),
+    [
+        ((), ["waking"]),
+        (("--details", "wait_functions"), ["wait_functions", "waking"]),
+        (("--details", "waking"), ["waking"]),
+        (("--sections", "runqlat"), None),
+    ],
+)
+def test_pairs_are_measured_with_what_only_comparing_needs(
+    agent: RunAgent, trace: Path, options: tuple[str, ...], asked: list[str] | None
+) -> None:
+    run(agent, trace, "--baseline", "true", "--optimized", "true", "--runs", 1, *options)
+    assert [start.get("details") for start in starts(agent)] == [asked] * 3, "one is a rehearsal"
+    agent.requests.clear()
+    run(agent, trace, "--runs", 1, command=["true"])
+    assert [start.get("details") for start in starts(agent)] == [None] * 2
+
+
 def test_an_agent_that_refuses_in_the_middle_is_told_once(agent: RunAgent, trace: Path) -> None:
     def refuse(request: Request) -> None:
         agent.refuse_start = agent.routes.count("POST /start") > 2

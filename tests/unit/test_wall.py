@@ -144,7 +144,8 @@ def test_a_task_that_runs_at_the_end_and_was_not_seen_to_arrive() -> None:
 
 def test_wake_ups_on_their_way() -> None:
     table = wall_table(begun=START, ended=STOP, counts={"waking_ns": 2_500_000}, blocked=8)
-    assert wall.evidence(read(table))["waking_ms"] == 2.5
+    assert wall.evidence(read(table), waking=True)["waking_ms"] == 2.5
+    assert wall.evidence(read(table))["waking_ms"] is None, "not measured"
 
 
 def test_what_a_look_at_the_tasks_tells_apart() -> None:

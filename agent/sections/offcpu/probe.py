@@ -30,7 +30,6 @@ WALL = Detail(
     "wall",
     "WITH_WALL",
     programs=(
-        Program("on_sched_waking", "sched_waking"),
         # timing by the clock attaches them anyway
         Program("on_sched_wakeup", "sched_wakeup", when=scheduler.BY_ACCOUNTING),
         Program("on_sched_wakeup", "sched_wakeup_new", when=scheduler.BY_ACCOUNTING),
@@ -52,6 +51,14 @@ WALL = Detail(
 )
 """Where the wall time went, by what the tasks in scope did together."""
 
+WAKING = Detail(
+    "waking",
+    "WITH_WAKING",
+    programs=(Program("on_sched_waking", "sched_waking"),),
+    scoped_only=True,
+)
+"""Wake-ups on their way to other CPUs: in the wall time, waits for those CPUs."""
+
 PROBE = Probe(
     name="offcpu",
     switch="WITH_OFFCPU",
@@ -61,5 +68,5 @@ PROBE = Probe(
     bits=scheduler.BITS,
     arguments=scheduler.ARGUMENTS,
     constants=CONSTANTS,
-    details=(WAIT_FUNCTIONS, WALL),
+    details=(WAIT_FUNCTIONS, WALL, WAKING),
 )

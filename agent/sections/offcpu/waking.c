@@ -2,7 +2,7 @@
 /* A wake-up on its way to another CPU, as the wall time counts it. */
 #include "slots.h"
 
-#if WITH_OFFCPU && MEASURES_WALL
+#if WITH_OFFCPU && WITH_WAKING
 
 /*
  * sched_waking: somebody wakes ctx[0], and its CPU may not know yet. An idle CPU is asked to put the
@@ -15,6 +15,7 @@
  */
 int on_sched_waking(u64 *ctx)
 {
+#if MEASURES_WALL /* a run may be without it, or the kernel */
 	u64 task = ctx[0];
 	u32 tid = LOAD32(task, TASK_PID);
 	u64 unit = read_unit(wall_unit(tid));
@@ -26,6 +27,7 @@ int on_sched_waking(u64 *ctx)
 	u64 now = bpf_ktime_get_ns();
 
 	wall_woken(task, tid, slot->tid == tid ? slot->tag : SLOT_RUNNING, now, sent_at(now));
+#endif
 	return 0;
 }
 

@@ -491,7 +491,8 @@ inline_always void wall_woken(u64 task, u32 tid, u32 tag, u64 now, u64 sent)
 		if (rarely(field_of(was) == WALL_RUNNING && !(was & WALL_PRIMED)))
 			ended_unseen(task, now);
 		was = set_unit(unit, was, &becomes);
-		wall_row()->waking_ns += sent_for(was, now);
+		if (WITH_WAKING)
+			wall_row()->waking_ns += sent_for(was, now);
 		difference = worth(becomes) - worth(was);
 	}
 

@@ -277,11 +277,16 @@ def lacking(scoped: bool, wanted: bool, armed: bool, no_wall: str) -> str:
     return no_wall if armed else WITHOUT_OFFCPU
 
 
-def evidence(wall: WallTime | None, reason: str = "", throttled_ns: int | None = None) -> Json:
+def evidence(
+    wall: WallTime | None,
+    reason: str = "",
+    throttled_ns: int | None = None,
+    waking: bool = False,
+) -> Json:
     """Return the object ``wall``. ``reason``: why there is none.
 
     ``throttled_ns``: for how long groups with a CPU quota were throttled, summed over CPUs; None if
-    that is not known.
+    that is not known. ``waking``: whether wake-ups on their way were measured.
     """
     if wall is None:
         return {"available": False, "reason": reason or NOT_ENDED}
@@ -307,7 +312,7 @@ def evidence(wall: WallTime | None, reason: str = "", throttled_ns: int | None =
             {"command": of.command, "ms": milliseconds(of.ns), "count": of.count} for of in cpus_of
         ],
         "for_busy_cpu_other_ms": milliseconds(waiting - wall.idle - sum(of.ns for of in cpus_of)),
-        "waking_ms": milliseconds(wall.counts["waking_ns"]),
+        "waking_ms": milliseconds(wall.counts["waking_ns"]) if waking else None,
         "throttled_ms": None if throttled_ns is None else milliseconds(min(throttled_ns, waiting)),
         "blocked_until": [
             {

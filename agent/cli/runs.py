@@ -87,16 +87,12 @@ def _add_times(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     """Run an action; return 1, and say why, if it cannot be done."""
-    from agent.store.errors import StoreError
+    from agent.store.errors import StoreError, require_sqlite
     from agent.terminal import output as terminal
     from agent.terminal.values import printable
 
     try:
-        import sqlite3  # noqa: F401 (some Pythons are built without it)
-    except ImportError as error:
-        terminal.complain(f"chainbench-agent runs: this Python cannot keep runs: {error}\n")
-        return 1
-    try:
+        require_sqlite()
         return int(options.do(options))
     except StoreError as error:
         terminal.complain(f"chainbench-agent runs {options.action}: {printable(error, 1000)}\n")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from agent.store.errors import StoreError
+from agent.store.errors import require_sqlite
 from agent.store.run import KeptRun
 from agent.store.selection import Selection
 
@@ -31,10 +31,9 @@ class OwnStore:
             self._store.close()
 
     def _opened(self) -> "Store":
-        try:
-            from agent.store.opening import open_to_read
-            from agent.store.place import default_path
-        except ImportError as error:  # a Python without sqlite3
-            raise StoreError(f"this Python cannot read runs that are kept: {error}") from error
+        require_sqlite()
+        from agent.store.opening import open_to_read
+        from agent.store.place import default_path
+
         self._store = self._store or open_to_read(default_path())
         return self._store

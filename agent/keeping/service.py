@@ -4,8 +4,6 @@ Imported by such agents only, since sqlite3 takes memory, and before privileges 
 afterwards an interpreter in a private home directory cannot read its own library.
 """
 
-# The store imports this when it first keeps a run.
-import shlex  # noqa: F401
 from pathlib import Path
 
 from agent.keeping.keeper import StoreKeeper

@@ -1,6 +1,5 @@
 """What a report says in words: the same as the reports in a terminal."""
 
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,10 +14,9 @@ from agent.show.kept import how_compared, impossible_times
 from agent.show.sides import side_lines
 from agent.show.trust import verdict
 from agent.terminal.style import Style
-from agent.terminal.values import mapping, printable, rows
+from agent.terminal.values import command_line, mapping, printable, rows
 
 PLAIN = Style(False)
-LONGEST_COMMAND = 200
 MOCK = "Mock: synthetic events. Only the times of commands were measured."
 PARTIAL = "Partial: the run was not over when this was saved."
 
@@ -35,8 +33,7 @@ def _command(subject: Subject, side: Side) -> str:
     words = mapping(subject.plan.get("commands")).get(side.name)
     if not isinstance(words, list) and side.runs:
         words = side.runs[0].command.get("arguments")
-    listed = words if isinstance(words, list) else []
-    return printable(" ".join(shlex.quote(str(word)) for word in listed), LONGEST_COMMAND)
+    return command_line(words)
 
 
 def headline(subject: Subject) -> str:

@@ -13,9 +13,6 @@ if TYPE_CHECKING:
 
     from agent.store.store import Kept
 
-SHORT = 8
-"""Characters of an id that are shown: enough to name it among many thousands."""
-
 
 def keep(document: Mapping[str, Any], options: Options, teller: Teller) -> None:
     """Keep the runs in a document, unless asked not to, and say where they are found.
@@ -26,16 +23,16 @@ def keep(document: Mapping[str, Any], options: Options, teller: Teller) -> None:
         return
     # imported after the command has ended: none of it is needed before
     try:
-        import sqlite3  # noqa: F401 (some Pythons are built without it)
-
-        from agent.store.errors import StoreError
+        from agent.store.errors import StoreError, require_sqlite
         from agent.store.place import default_path
-    except (ImportError, OSError) as error:  # OSError: no descriptor is left
+        from agent.store.run import SHORT
+    except OSError as error:  # no descriptor is left
         teller.say(f"this is not kept: {error}")
         return
     try:
+        require_sqlite()
         kept, own = _keep_in(default_path(), document, teller)
-    except StoreError as error:
+    except (StoreError, OSError) as error:
         teller.say(f"this is not kept: {printable(error, 1000)}")
         return
     except KeyboardInterrupt:  # somebody else may have locked it

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agent.nouns import counted
-from agent.runs.listing import LISTED, SHORT, as_json, grouped
+from agent.runs.listing import LISTED, as_json, grouped
 from agent.runs.printing import print_document, print_entries, write_documents
 from agent.runs.readable import what_can_be_read
 from agent.runs.which import entries_of, selection_of
@@ -15,7 +15,7 @@ from agent.store.documents import document_of, runs_of, series_of
 from agent.store.errors import Damaged, NoStore, StoreError
 from agent.store.opening import open_store, open_to_read
 from agent.store.retention import Limits
-from agent.store.run import IMPORT
+from agent.store.run import IMPORT, SHORT
 from agent.store.store import Entry, Kept, Store
 from agent.terminal import output as terminal
 from agent.terminal.files import named_twice

@@ -7,15 +7,13 @@ from datetime import datetime
 from typing import TypeGuard
 
 from agent.store.rows import Summary
-from agent.store.run import ABORTED, FINISHED, NO_VERDICT, PARTIAL, SIDES
+from agent.store.run import ABORTED, FINISHED, NO_VERDICT, PARTIAL, SHORT, SIDES
 from agent.terminal.values import ABSENT, milliseconds, printable
 from agent.terminal.width import cells, cut, left, right
 from agent.words import Json
 
 LISTED = 30
 """Lines of a list that is not asked for more."""
-SHORT = 8
-"""Characters of an id: enough to name it among many thousands."""
 WIDEST_TIME = 24
 """Columns of two medians; more is no time that anything took."""
 COMMIT = 8

@@ -1,13 +1,11 @@
 """What a command took, as ``run --json`` saves it next to the evidence of it."""
 
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from agent.terminal.values import duration, mapping, number, percent, printable, size
+from agent.terminal.values import command_line, duration, mapping, number, percent, printable, size
 from agent.terminal.values import rows as objects
 
-LONGEST_COMMAND = 200
 MOST_NAMED = 10
 """Processes left behind that are named."""
 
@@ -18,22 +16,12 @@ def finished(evidence: Mapping[str, Any]) -> list[tuple[str, str]]:
     if not command:
         return []
     return [
-        ("command", _arguments(command)),
+        ("command", command_line(command.get("arguments"))),
         ("ended", _end(command)),
         ("time", _times(command)),
         ("memory", _memory(command)),
         ("left", left_behind(objects(command.get("left_behind")))),
     ]
-
-
-def _arguments(command: Mapping[str, Any]) -> str:
-    arguments = command.get("arguments")
-    words = arguments if isinstance(arguments, list) else []
-    return printable(" ".join(map(_quoted, words)), LONGEST_COMMAND)
-
-
-def _quoted(word: object) -> str:
-    return shlex.quote(str(word))
 
 
 def _end(command: Mapping[str, Any]) -> str:

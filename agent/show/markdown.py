@@ -5,7 +5,6 @@ where nothing is a link, a mention or an image; in prose it is escaped.
 """
 
 import re
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -26,10 +25,9 @@ from agent.show.kept import banners, how_compared, labels, selected_apart, split
 from agent.show.shift import HEADER, TITLES, moved, notes_on_quantiles, row_of
 from agent.show.sides import evidence_of, runs_of, time_of
 from agent.terminal.style import Style
-from agent.terminal.values import mapping, printable
+from agent.terminal.values import command_line, mapping
 from agent.terminal.values import rows as objects
 
-LONGEST_COMMAND = 200
 SPECIAL = re.compile(r"([\\`*_\[\]<|~&$])")
 """What means something within a line, where no text from outside begins one (CommonMark 0.31, and
 GitHub's tables, strikethrough and formulas)."""
@@ -112,7 +110,7 @@ def _sides(document: Mapping[str, Any]) -> list[tuple[str, ...]]:
     sides = [mapping(mapping(document.get("sides")).get(name)) for name in COMPARED]
     commands = mapping(mapping(document.get("series")).get("commands"))
     lines = [
-        ("command", *(cell(_words(commands.get(name))) for name in COMPARED)),
+        ("command", *(cell(command_line(commands.get(name))) for name in COMPARED)),
         ("chosen by", *(cell(selected_apart(name, document)) for name in COMPARED)),
         ("labels", *(cell(labels(name, document)) for name in COMPARED)),
         ("runs", *(escaped(runs_of(side, {})) for side in sides)),
@@ -120,11 +118,6 @@ def _sides(document: Mapping[str, Any]) -> list[tuple[str, ...]]:
         ("evidence", *(escaped(evidence_of(side)) for side in sides)),
     ]
     return [line for line in lines if any(line[1:])]
-
-
-def _words(words: object) -> str:
-    listed = words if isinstance(words, list) else []
-    return printable(" ".join(shlex.quote(str(word)) for word in listed), LONGEST_COMMAND)
 
 
 def _budget(comparison: Mapping[str, Any]) -> str:

@@ -1,6 +1,5 @@
 """What the runs of one command took, as text."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,10 +11,9 @@ from agent.show.layout import titled
 from agent.show.outliers import outliers
 from agent.terminal.charts import grid, histogram
 from agent.terminal.style import Style
-from agent.terminal.values import ABSENT, count, counted, mapping, number, printable
+from agent.terminal.values import ABSENT, command_line, count, counted, mapping, number, printable
 from agent.terminal.values import rows as objects
 
-LONGEST_COMMAND = 200
 NO_COMMAND = "its command is not known"
 TITLES = {"runqlat": "Waits for a CPU", "biolatency": "Block I/O"}
 
@@ -26,8 +24,7 @@ def side_lines(
     """Return label and text of one side: its command, its runs, what they took."""
     wall, plan = mapping(side.get("wall_ms")), mapping(document.get("series"))
     label = name if name in COMPARED else "command"
-    listed = words if isinstance(words, list) else []
-    command = printable(" ".join(shlex.quote(str(word)) for word in listed), LONGEST_COMMAND)
+    command = command_line(words)
     if not side:
         return [(label, command), ("runs", "none is complete")]
     return [

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import importlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,14 @@ class Damaged(StoreError):
 
 class NotFound(StoreError):
     """Nothing that is kept is meant, or it is not clear what."""
+
+
+def require_sqlite() -> None:
+    """Raise `StoreError` if this Python was built without SQLite, as some are."""
+    try:
+        importlib.import_module("sqlite3")
+    except ImportError as error:
+        raise StoreError(f"this Python cannot keep or read runs: {error}") from error
 
 
 @contextlib.contextmanager

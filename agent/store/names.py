@@ -9,7 +9,6 @@ from agent.store.errors import NotFound
 from agent.store.selection import LAST, Selection
 
 JOINED = "FROM runs LEFT JOIN series ON series.number = runs.series"
-"""The newest entry, or the one so many before it, as git counts (gitrevisions(7))."""
 FEWEST = 4
 """Characters of the beginning of an id that may stand for it."""
 MOST_NAMED = 5

@@ -1,6 +1,7 @@
 """Kept runs as rows of the tables, and back."""
 
 import json
+import shlex
 import time
 import zlib
 from collections.abc import Mapping, Sequence
@@ -197,7 +198,5 @@ def whole(value: object) -> int | None:
 
 
 def _words(arguments: object) -> str:
-    import shlex
-
     listed = arguments if isinstance(arguments, list) else []
-    return text(" ".join(shlex.quote(str(word)) for word in listed))[:LONGEST_WORDS]
+    return text(shlex.join(map(str, listed)))[:LONGEST_WORDS]

@@ -14,6 +14,8 @@ SOURCES = (RUN, SERVICE, IMPORT)
 """Kept by ``run``, by a service, or imported from a file."""
 SIDES = ("command", "baseline", "optimized")
 LABELS = (*LABEL_NAMES, "machine")
+SHORT = 8
+"""Characters of an id that are shown: enough to name it among many thousands."""
 NO_VERDICT = "none"
 """Stands for the verdict of a run that nothing was measured in."""
 

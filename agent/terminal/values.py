@@ -1,6 +1,7 @@
 """Values from evidence, made safe to print: any of them may be null, absent or hostile."""
 
 import math
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -46,6 +47,11 @@ def printable(value: object, limit: int = 200) -> str:
     text = ABSENT if value is None else str(value)
     safe = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[: limit + 1])
     return safe if len(safe) <= limit else safe[: limit - 1] + "…"
+
+
+def command_line(words: object) -> str:
+    """Return a command as a shell takes it, printable; empty if it is not known."""
+    return printable(shlex.join(map(str, words))) if isinstance(words, list) else ""
 
 
 def count(value: object) -> str:

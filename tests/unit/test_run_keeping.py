@@ -278,7 +278,7 @@ def test_a_python_without_sqlite(
     keep(single(), Options(), Teller("run", Options()))
     assert capsys.readouterr().err.startswith("chainbench-agent run: this is not kept: ")
     assert main(["runs", "list", "--store", str(path)]) == 1
-    assert capsys.readouterr().err.startswith("chainbench-agent runs: this Python cannot keep")
+    assert capsys.readouterr().err.startswith("chainbench-agent runs list: this Python cannot keep")
 
 
 def test_a_damaged_store_is_put_aside_and_said_once(run: Run, path: Path) -> None:

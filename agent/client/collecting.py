@@ -10,7 +10,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -156,7 +156,7 @@ class MeasuredBlock:
 
     def _settled(self) -> bool:
         """Try to begin the run; return whether it has begun, or never will."""
-        try:
+        with self._or_no_evidence():
             if self._run is None:
                 self._run = OneRun(self._agent(), interruptions.held_back)
             if self._run.begin(self._body) is None:
@@ -166,10 +166,6 @@ class MeasuredBlock:
                     f"another run did not end in {self._wait_s:g} s (wait_s): "
                     f"{self._run.other_run()}"
                 )
-        except (NoAgent, NotMeasured) as error:
-            self._give_up(str(error))
-        except Exception as error:  # noqa: BLE001 - the block's result is not lost to a bug either
-            self._give_up(f"{type(error).__name__}: {error}")
         return True
 
     def _agent(self) -> AgentClient:
@@ -192,14 +188,18 @@ class MeasuredBlock:
             # in a fork that leaves the block too
             self.evidence = _unavailable(f"the run is that of process {self._process}")
             return
+        with self._or_no_evidence():
+            self._keep(run.stop())
+
+    @contextlib.contextmanager
+    def _or_no_evidence(self) -> Iterator[None]:
+        """Turn an error into a reason why there is no evidence."""
         try:
-            evidence = run.stop()
-        except NotMeasured as error:
+            yield
+        except (NoAgent, NotMeasured) as error:
             self._give_up(str(error))
-        except Exception as error:  # noqa: BLE001 - as above
+        except Exception as error:  # noqa: BLE001 - the block's result is not lost to a bug either
             self._give_up(f"{type(error).__name__}: {error}")
-        else:
-            self._keep(evidence)
 
     def _keep(self, evidence: Json) -> None:
         if evidence.get("available") is True:

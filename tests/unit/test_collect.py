@@ -19,6 +19,7 @@ import trio.testing
 from fakes.agent_server import FakeAgent, Request, serving
 from fakes.run_agent import RunAgent
 from fakes.run_command import environment
+from fakes.waiting import PATIENCE_SECONDS
 
 from agent.client import MeasuredBlock, NoEvidenceWarning, collect, collecting, finding
 from agent.client.http_client import AgentClient, AgentUnreachable
@@ -386,8 +387,15 @@ async def test_a_block_that_is_cancelled_ends_its_run(agent: RunAgent) -> None:
 
 async def test_cancelled_while_another_run_is_in_progress_it_begins_none(agent: RunAgent) -> None:
     agent.busy = 10**6
-    with trio.move_on_after(0.2) as scope:
-        async with collect(agent.url):
+    with trio.CancelScope() as scope:
+        token = trio.lowlevel.current_trio_token()
+
+        def cancel_once_refused(_: Request) -> None:
+            if agent.routes.count("POST /start") == 2:
+                token.run_sync_soon(scope.cancel)
+
+        agent.on_request = cancel_once_refused
+        async with collect(agent.url, wait_s=PATIENCE_SECONDS):
             pass
     assert scope.cancelled_caught
     assert "POST /stop" not in agent.routes

@@ -77,7 +77,8 @@ def test_each_picture_has_a_title_a_description_and_a_table(shown: ElementTree.E
         told = {one.attrib["id"]: one.text for one in picture if "id" in one.attrib}
         assert all(told[name] for name in named)
         tables = figure.findall(f".//{HTML}details//{HTML}table")
-        assert all(words(table.find(f"{HTML}caption") or table) for table in tables)
+        captions = [table.find(f"{HTML}caption") for table in tables]
+        assert all(caption is not None and words(caption) for caption in captions)
         assert all(table.findall(f".//{HTML}td") for table in tables)
         assert tables
 
@@ -117,6 +118,13 @@ def test_ids_are_unique_and_references_resolve(shown: ElementTree.Element) -> No
 
 
 def test_every_color_is_one_of_the_style_sheet(shown: ElementTree.Element) -> None:
+    css = (Path(__file__).parents[2] / "agent/report/report.css").read_text()
+    used: set[str] = set()
+    for picture in shown.iter(f"{SVG}svg"):
+        for element in picture.iter():
+            used |= {one for one in element.get("class", "").split() if one[:2] in ("f-", "s-")}
+    assert {one[:2] for one in used} == {"f-", "s-"}
+    assert used <= {name.removeprefix(".") for name in re.findall(r"\.[fs]-[a-z]+", css)}
     for element in shown.iter():
         for name in ("fill", "stroke"):
             assert element.get(name, "none") == "none" or element.attrib[name].startswith("url(")

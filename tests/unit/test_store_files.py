@@ -20,6 +20,7 @@ from fakes.kept import keep_in, kept, pairs, single
 from fakes.mounts import mounting
 from fakes.run_command import environment
 from fakes.users import SOMEBODY, as_reading_user
+from fakes.waiting import PATIENCE_SECONDS
 
 from agent.store import errors, migration, opening, place, schema
 from agent.store.errors import Damaged, NoStore, StoreError
@@ -465,14 +466,21 @@ def test_a_store_that_stays_locked_is_an_error(path: Path, monkeypatch: pytest.M
         assert len(list(store.find(ALL))) == 1
 
 
-def test_a_writer_waits_for_another(path: Path) -> None:
+def test_a_writer_waits_for_another(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    try_to_begin, found_it_locked = Store._has_begun, threading.Event()
+
+    def noticed(store: Store, or_raise: bool) -> bool:
+        if not (begun := try_to_begin(store, or_raise)):
+            found_it_locked.set()
+        return begun
+
     keep_in(path, single())
+    monkeypatch.setattr(Store, "_has_begun", noticed)
     with open_store(path) as store:
         with held_by_another(path):
             waiting = threading.Thread(target=store.keep, args=kept(single()))
             waiting.start()
-            time.sleep(0.1)
-            assert waiting.is_alive()
+            assert found_it_locked.wait(PATIENCE_SECONDS)
         waiting.join()
     assert len(ids(path)) == 2
 

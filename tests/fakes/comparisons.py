@@ -1,5 +1,6 @@
 """What `compare --json` prints, made up."""
 
+from copy import deepcopy
 from typing import Any
 
 from fakes.series_documents import figure, interval, pairs
@@ -47,7 +48,7 @@ def compared(**changes: Any) -> dict[str, Any]:
             "method": "pairs",
             "conclusive": True,
             "inconclusive_because": [],
-            "figures": FIGURES,
+            "figures": deepcopy(FIGURES),
             "parts": [part("blocked: fsync", -25.0), part("computing", 3.0), part("stopped", 0.1)],
             "changed": [{"name": "wall: blocked"}, {"name": "blocked: fsync"}],
             "appeared": [

@@ -1,10 +1,10 @@
 """``chainbench-agent compare``: compare groups of runs that were kept."""
 
 import argparse
-from pathlib import Path
 
+from agent.cli.measuring import add_html_option
 from agent.cli.parser import Commands
-from agent.cli.values import NamesOf, percent, seed, url
+from agent.cli.values import NamesOf, path, percent, seed, url
 
 STATUS_OF_MISTAKES = 1
 """2 says that optimized is slower."""
@@ -77,14 +77,9 @@ def add(commands: Commands) -> None:
     form.add_argument("--markdown", action="store_true", help="print Markdown, for a pull request")
     form.add_argument("--json", action="store_true", help="print everything as JSON")
     compare.add_argument(
-        "--output", type=Path, metavar="FILE", help="write the report to a file instead"
+        "--output", type=path, metavar="FILE", help="write the report to a file instead"
     )
-    compare.add_argument(
-        "--html",
-        type=Path,
-        metavar="FILE",
-        help="save a report with pictures, which any browser shows (extra: report)",
-    )
+    add_html_option(compare)
     compare.add_argument(
         "--fail-if-slower",
         type=percent,

@@ -49,12 +49,7 @@ def add_measuring_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", type=path, metavar="FILE", help="save the evidence, which show prints in full"
     )
-    parser.add_argument(
-        "--html",
-        type=path,
-        metavar="FILE",
-        help="save a report with pictures, which any browser shows (extra: report)",
-    )
+    add_html_option(parser)
     parser.add_argument("--quiet", action="store_true", help="print no report")
     parser.add_argument(
         "--sections",
@@ -77,6 +72,16 @@ def add_measuring_options(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             f"--{name}", type=run_label, metavar="TEXT", help=f"the label {name} of the run"
         )
+
+
+def add_html_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option of a report with pictures, which ``compare`` has too."""
+    parser.add_argument(
+        "--html",
+        type=path,
+        metavar="FILE",
+        help="save a report with pictures, which any browser shows (extra: report)",
+    )
 
 
 def measuring_options(options: argparse.Namespace) -> Options:

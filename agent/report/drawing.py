@@ -19,6 +19,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from matplotlib.transforms import Transform
 
+from agent.report.picture import Picture, Table
 from agent.report.subject import BASELINE, COMMAND, OPTIMIZED
 from agent.report.svg import for_page
 
@@ -36,6 +37,8 @@ ROLES = {
 
 WIDTH, HEIGHT = 375.0, 265.0
 """In points. A phone is about as wide, so that text stays readable there."""
+HEIGHT_WITHOUT = 120.0
+"""Of a picture that only says why there is none."""
 POINTS_PER_INCH = 72
 LETTERS = 52
 """Of the text in a picture, as many fit in a line."""
@@ -110,6 +113,18 @@ def drawn(
         raw = io.StringIO()
         figure.savefig(raw, format="svg")
     return for_page(raw.getvalue(), ROLES, name, title, description)
+
+
+def without(name: str, title: str, text: str, missing: Table) -> Picture:
+    """Return a picture that says why there is nothing to draw."""
+    svg = drawn(name, title, text, lambda axes: blank(axes, text), HEIGHT_WITHOUT)
+    return Picture(name, title, svg, [missing])
+
+
+def without_sides(name: str, title: str, why: Sequence[tuple[str, str]]) -> Picture:
+    """The same where each side has its own reason: ``why`` has them by the side's name."""
+    text = "; ".join(dict.fromkeys(f"{side}: {reason}" for side, reason in why))
+    return without(name, title, text, Table(title, ("side", "why"), why))
 
 
 def blank(axes: Axes, text: str) -> None:

@@ -15,7 +15,7 @@ from agent.report.divided import (
     in_order,
     lacks,
 )
-from agent.report.drawing import LINE, LOOKS, blank, drawn, hatched, labels, legend
+from agent.report.drawing import LINE, LOOKS, drawn, hatched, labels, legend, without
 from agent.report.picture import Picture, Table
 from agent.report.subject import Side, Subject
 from agent.show.amounts import ms
@@ -46,9 +46,8 @@ def budget(subject: Subject) -> Picture:
     lacking = {side.name: side.missing(lacks) for side, found in sides if not found}
     if not known:
         text = f"not measured: {next(iter(lacking.values()))}"
-        svg = drawn(NAME, TITLE, text, lambda axes: blank(axes, text), height=120)
         missing = Table("Not measured", ("side", "why"), list(lacking.items()))
-        return Picture(NAME, TITLE, svg, [missing])
+        return without(NAME, TITLE, text, missing)
     shown, rest = _shown(known)
     height = AROUND + ROW * (1 + len(shown) + bool(rest))
     svg = drawn(

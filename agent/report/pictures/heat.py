@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 
-from agent.report.drawing import FIRST, blank, drawn, hatched, labels, ticks
+from agent.report.drawing import FIRST, drawn, hatched, labels, ticks, without
 from agent.report.latencies import BOUNDS, SECTIONS
 from agent.report.numbers import amount_of
 from agent.report.picture import Picture, Table
@@ -64,8 +64,7 @@ def heat(subject: Subject, section: str) -> Picture | None:
     found = None if why else heat_of(mapping(run.evidence.get("timeline")), section)
     if found is None:
         text = f"not known over time: {why or 'the timeline is malformed'}"
-        svg = drawn(name, title, text, lambda axes: blank(axes, text), height=120)
-        return Picture(name, title, svg, [Table(title, ("missing", "why"), [("all", text)])])
+        return without(name, title, text, Table(title, ("missing", "why"), [("all", text)]))
     svg = drawn(name, title, _said(found), lambda axes: _draw(axes, found))
     return Picture(name, title, svg, [_table(found)], _notes(found, run))
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
-from agent.report.drawing import LOOKS, blank, drawn, gaps, legend, ticks
+from agent.report.drawing import LOOKS, drawn, gaps, legend, ticks, without_sides
 from agent.report.latencies import SECTIONS, Distributions
 from agent.report.picture import Picture, Table
 from agent.report.pictures.percentiles import decades
@@ -21,10 +21,7 @@ def histograms(sides: Sequence[Distributions], section: str) -> Picture:
     name, title = f"histogram-{section}", f"{SECTIONS[section]}: how often which latency"
     lacking = [f"{one.side}: {_why_none(one)}" for one in sides if not one.buckets]
     if not known:
-        text = "; ".join(dict.fromkeys(lacking))
-        svg = drawn(name, title, text, lambda axes: blank(axes, text), height=120)
-        missing = Table(title, ("side", "why"), [(one.side, _why_none(one)) for one in sides])
-        return Picture(name, title, svg, [missing])
+        return without_sides(name, title, [(one.side, _why_none(one)) for one in sides])
     svg = drawn(name, title, _said(known), lambda axes: _draw(axes, known, lacking))
     notes = [_means(sides), *(f"{said}." for said in lacking)]
     notes += [f"{one.side}: missing {one.missing}." for one in known if one.missing]

@@ -7,7 +7,7 @@ from statistics import median
 
 from matplotlib.axes import Axes
 
-from agent.report.drawing import LOOKS, blank, drawn, gaps, legend, ticks
+from agent.report.drawing import LOOKS, drawn, gaps, legend, ticks, without_sides
 from agent.report.latencies import FEWEST_SAMPLES, SECTIONS, Distributions
 from agent.report.picture import Picture, Table
 from agent.terminal.values import ABSENT, count, duration
@@ -40,10 +40,7 @@ def percentiles(sides: Sequence[Distributions], section: str) -> Picture:
     name, title = f"percentiles-{section}", f"{SECTIONS[section]}: percentiles"
     lacking = [f"{one.side}: {_why_none(one)}" for one in sides if not one.drawn]
     if not curves:
-        text = "; ".join(dict.fromkeys(lacking))
-        svg = drawn(name, title, text, lambda axes: blank(axes, text), height=120)
-        missing = Table(title, ("side", "why"), [(one.side, _why_none(one)) for one in sides])
-        return Picture(name, title, svg, [missing])
+        return without_sides(name, title, [(one.side, _why_none(one)) for one in sides])
     svg = drawn(name, title, _said(sides), lambda axes: _draw(axes, curves, lacking))
     return Picture(name, title, svg, [_table(sides)], _notes(sides, curves, lacking))
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 
-from agent.report.drawing import INK, MUTED, blank, drawn, labels, ticks
+from agent.report.drawing import INK, MUTED, drawn, labels, ticks, without
 from agent.report.latencies import SECTIONS
 from agent.report.numbers import amount_of, drawable
 from agent.report.picture import Picture, Table
@@ -52,8 +52,7 @@ def shift(subject: Subject, section: str) -> Picture | None:
     name, title = f"shift-{section}", f"{SECTIONS[section]}: difference of each quantile"
     if not known:
         text = _why_none(subject, section)
-        svg = drawn(name, title, text, lambda axes: blank(axes, text), height=120)
-        return Picture(name, title, svg, [Table(title, ("missing", "why"), [("all", text)])])
+        return without(name, title, text, Table(title, ("missing", "why"), [("all", text)]))
     svg = drawn(name, title, _said(known), lambda axes: _draw(axes, known))
     return Picture(name, title, svg, [_table(known)], _notes(known))
 

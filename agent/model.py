@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 from agent.words import LONGEST_LABEL as LONGEST_LABEL
 from agent.words import TIMINGS as TIMINGS
-from agent.words import Json as Json
 from agent.words import wrong_with_label as wrong_with_label
 from agent.words import wrong_with_text
 

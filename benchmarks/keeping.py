@@ -8,12 +8,12 @@ from pathlib import Path
 from uuid import uuid4
 
 from agent.client.spawn import RunningAgent
-from agent.model import Json
 from agent.runs.listing import grouped, listed
 from agent.store.documents import runs_of
 from agent.store.opening import open_store
 from agent.store.run import RUN
 from agent.store.selection import Selection
+from agent.words import Json
 
 RUNS = 10_000
 KEPT_ALONE = 100

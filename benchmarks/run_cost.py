@@ -20,7 +20,6 @@ from agent.client.children import foreign_child
 from agent.client.interpreter import own_module
 from agent.client.spawn import RunningAgent
 from agent.exit_status import how_it_ended
-from agent.model import Json
 from agent.overhead.interleave import Step
 from agent.overhead.protocols import Missing, WorkloadFailed
 from agent.overhead.rounds import OnProgress, Progress
@@ -29,6 +28,7 @@ from agent.overhead.table import columns, interval_text, missing_text
 from agent.statistics.comparison import Shift, relative_shift, shift
 from agent.statistics.estimate import Estimate
 from agent.statistics.sample import median_interval
+from agent.words import Json
 from benchmarks.postgres import Pgbench
 from benchmarks.workloads import DISK, missing_tool
 

@@ -16,7 +16,8 @@ from agent.client.children import child
 from agent.client.http_client import AgentClient, AgentUnreachable
 from agent.client.interpreter import Invocation, own_module
 from agent.exit_status import how_it_ended
-from agent.model import EVIDENCE_FOLLOWS, Json
+from agent.model import EVIDENCE_FOLLOWS
+from agent.words import Json
 
 READY = re.compile(r"^listening on (http://\S+)\n", re.MULTILINE)
 START_TIMEOUT_S = 30.0

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from agent.evidence.accounts import INTERRUPTION_NS, NS_PER_SWITCH, RELATIVE_BOUND, Accounts
 from agent.evidence.words import amount, percent
-from agent.model import Json
 from agent.streams.shared.kernel_counts import Edge, are_known, stolen_ns
+from agent.words import Json
 
 SLACK = 50
 """Events that may occur between reading our count and the kernel's, at either edge of a run."""

@@ -1,8 +1,8 @@
 """What kept a run from its CPUs from outside: a CPU quota, and a hypervisor."""
 
-from agent.model import Json
 from agent.streams.collect.cpu_quota import Limited, Throttling
 from agent.streams.shared.kernel_counts import TICK_NS, Edge, are_known
+from agent.words import Json
 
 
 def quota(throttling: Throttling) -> Json:

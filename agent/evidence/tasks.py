@@ -4,8 +4,8 @@ import heapq
 from collections import Counter
 from dataclasses import dataclass, field
 
-from agent.model import Json
 from agent.streams.collect.task_summaries import Summaries, command
+from agent.words import Json
 
 TOP = 20
 MAX_COMMANDS = 1_000

@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from agent.evidence.checks import Check, events_ceased
-from agent.model import Json
 from agent.nouns import counted
 from agent.streams.collect.observed import StreamCounts
 from agent.streams.shared.kernel_counts import (
@@ -14,6 +13,7 @@ from agent.streams.shared.kernel_counts import (
     switched_out_of_process_1,
     words_on_process_1,
 )
+from agent.words import Json
 
 COMPLETE, DEGRADED, INVALID = "complete", "degraded", "invalid"
 MAX_UNMATCHED = 0.01

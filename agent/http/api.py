@@ -5,7 +5,8 @@ from typing import Protocol
 
 from agent.aggregate.series import SeriesStore
 from agent.internal_metrics import InternalMetric
-from agent.model import Json, Report, RunsRequest, StartRequest
+from agent.model import Report, RunsRequest, StartRequest
+from agent.words import Json
 
 
 class RecorderAPI(Protocol):

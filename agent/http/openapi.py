@@ -12,7 +12,7 @@ from agent.http.answers import Error
 from agent.http.requests import DECLARED, NULL, Declared
 from agent.http.responses import status_of
 from agent.http.route import JSON, Route
-from agent.model import Json
+from agent.words import Json
 
 OF_EVERY_ROUTE = (
     *("forbidden_host", "forbidden_origin", "body_too_large", "body_timeout", "internal_error"),

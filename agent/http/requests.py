@@ -18,7 +18,6 @@ from agent.model import (
     LONGEST_PATH,
     TIMINGS,
     TRANSPORT_CHOICES,
-    Json,
     Labels,
     Report,
     Scope,
@@ -26,6 +25,7 @@ from agent.model import (
     wrong_with_path,
 )
 from agent.sections.probes import DEFAULT_SECTIONS, DETAILS, SCOPED_DETAILS, SECTIONS
+from agent.words import Json
 
 LARGEST_COUNT = 2**63 - 1
 LARGEST_PID = 1 << 22

@@ -10,7 +10,7 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from agent.errors import AgentError, InvalidRequest, RunInProgress
-from agent.model import Json
+from agent.words import Json
 
 LOGGER = logging.getLogger("agent.http")
 

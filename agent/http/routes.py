@@ -20,7 +20,8 @@ from agent.http.responses import json_response
 from agent.http.route import JSON, Route
 from agent.http.runs import RunRoutes
 from agent.http.scrape import SharedScrape
-from agent.model import Json, Scope
+from agent.model import Scope
+from agent.words import Json
 
 OF_A_SCOPE = (
     *("no_such_process", "process_not_shown", "scope_is_the_agent"),

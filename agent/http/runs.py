@@ -12,7 +12,8 @@ from agent.http.api import RunsAPI
 from agent.http.query import RunsQuery
 from agent.http.responses import json_response
 from agent.http.route import JSON, TEXT, Route
-from agent.model import Json, RunsRequest
+from agent.model import RunsRequest
+from agent.words import Json
 
 T = TypeVar("T")
 

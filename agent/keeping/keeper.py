@@ -13,10 +13,11 @@ from dataclasses import replace
 import trio
 
 from agent.keeping.writer import Writer
-from agent.model import Json, StartRequest
+from agent.model import StartRequest
 from agent.store.documents import runs_of
 from agent.store.errors import StoreError
 from agent.store.run import SERVICE, KeptRun
+from agent.words import Json
 
 PATIENCE_S = 1.0
 """How long a run waits for the store; writing takes some milliseconds."""

@@ -12,7 +12,7 @@ import trio
 
 from agent.errors import AgentError, ForbiddenUser, InvalidRequest
 from agent.keeping.hlog import hlog
-from agent.model import Json, RunsRequest
+from agent.model import RunsRequest
 from agent.store.documents import document_of
 from agent.store.errors import NoStore, NotFound, StoreError
 from agent.store.opening import open_to_read
@@ -20,6 +20,7 @@ from agent.store.rows import Summary
 from agent.store.run import KeptRun
 from agent.store.selection import Selection
 from agent.store.store import Entry, Store
+from agent.words import Json
 
 T = TypeVar("T")
 

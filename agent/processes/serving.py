@@ -22,7 +22,7 @@ from agent.http.app import create_app
 from agent.http.server import Address
 from agent.http.server import serve as serve_http
 from agent.http.settings import HttpSettings, local_host_names
-from agent.model import EVIDENCE_FOLLOWS, Json
+from agent.model import EVIDENCE_FOLLOWS
 from agent.processes.log import log_to_stderr
 from agent.recording.collector import Collector
 from agent.recording.recorder import Recorder
@@ -31,6 +31,7 @@ from agent.settings import Settings
 from agent.streams.shared.support import LINUX
 from agent.terminal.output import OutputFailed, write
 from agent.terminal.values import printable
+from agent.words import Json
 
 if TYPE_CHECKING:
     from agent.keeping.service import Keeping

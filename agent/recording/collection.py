@@ -12,7 +12,6 @@ from agent.aggregate.totals import Total
 from agent.evidence.accounts import Accounts
 from agent.evidence.checks import Check, forks_check
 from agent.evidence.tasks import TaskTable
-from agent.model import Json
 from agent.recording import timeline
 from agent.recording.timeline import Snapshot, Timeline
 from agent.sections.fold import SectionFold, Taker
@@ -24,6 +23,7 @@ from agent.streams.drain.batches import Words
 from agent.streams.drain.folded import Growth
 from agent.streams.shared.kernel_counts import Edge, are_known
 from agent.streams.shared.layout import STREAM_NAMES, STREAM_NUMBERS
+from agent.words import Json
 
 
 class Collection:

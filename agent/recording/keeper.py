@@ -2,7 +2,8 @@
 
 from typing import Literal, Protocol, TypeAlias
 
-from agent.model import Json, StartRequest
+from agent.model import StartRequest
+from agent.words import Json
 
 State: TypeAlias = Literal["partial", "finished", "aborted"]
 """What is kept of a run: what there is while it goes on, its end, or the end that the agent's own

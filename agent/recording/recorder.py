@@ -18,7 +18,7 @@ from agent.errors import ForbiddenUser, InvalidRequest, NotRunning, RunInProgres
 from agent.evidence.cost import CpuMeter
 from agent.evidence.verdict import INVALID, Findings, Verdict, judge, unavailable
 from agent.internal_metrics import InternalMetric
-from agent.model import TREES, Json, Labels, Report, StartRequest
+from agent.model import TREES, Labels, Report, StartRequest
 from agent.recording import document, wall
 from agent.recording.collector import Collector
 from agent.recording.internal_totals import InternalTotals
@@ -32,6 +32,7 @@ from agent.streams.shared import limits
 from agent.streams.shared.causes import CannotCollect
 from agent.streams.shared.namespaces import process_exists
 from agent.streams.shared.support import Support
+from agent.words import Json
 
 KEPT_EVIDENCE = 16
 """Runs whose evidence can be fetched later, for clients that were gone when it was sent."""

@@ -13,12 +13,13 @@ from agent.errors import InvalidRequest
 from agent.evidence.checks import Check
 from agent.evidence.cost import CpuMeter
 from agent.evidence.stalls import StallMeter
-from agent.model import Json, StartRequest
+from agent.model import StartRequest
 from agent.recording.clock import elapsing_ns
 from agent.recording.collection import Collection
 from agent.sections.probes import SECTIONS
 from agent.streams.collect.observed import Arming, Stopped
 from agent.streams.shared.causes import CannotCollect
+from agent.words import Json
 
 EndedBy: TypeAlias = Literal["stop", "scope"]
 """What ended a run: a request, or that the last process of its tree had ended."""

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.aggregate.histogram import POWERS_OF_TWO_US
-from agent.model import Json
 from agent.recording.clock import elapsing_ns
+from agent.words import Json
 
 MOST = 120
 INTERVAL_NS = 1_000_000_000

@@ -1,12 +1,12 @@
 """Where a run's wall time went, or why that is not known."""
 
-from agent.model import Json
 from agent.recording.run import Run
 from agent.sections.offcpu import wall
 from agent.sections.offcpu.evidence import OffcpuFold
 from agent.sections.offcpu.metrics import wall_totals
 from agent.sections.offcpu.probe import WAKING, WALL
 from agent.streams.collect.observed import Stopped
+from agent.words import Json
 
 
 def conclude(run: Run, stopped: Stopped) -> None:

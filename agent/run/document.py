@@ -7,9 +7,9 @@ from agent.comparison.comparison import comparison
 from agent.comparison.designs import PAIRS
 from agent.comparison.observation import Observation
 from agent.comparison.sides import side_of
-from agent.model import Json
 from agent.run.plan import Plan
 from agent.run.runs import End, Run, pairs_of
+from agent.words import Json
 
 
 def document_of(plan: Plan, runs: Sequence[Run], end: End) -> Json:

@@ -4,10 +4,10 @@ import shlex
 from collections.abc import Sequence
 
 from agent.client.shell_words import savable
-from agent.model import Json
 from agent.run.plan import Plan
 from agent.run.runs import Run
 from agent.statistics.sample import summary
+from agent.words import Json
 
 
 def exported(plan: Plan, runs: Sequence[Run]) -> Json:

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agent.model import Json
 from agent.run.held import Ended
 from agent.run.plan import BASELINE, OPTIMIZED
+from agent.words import Json
 
 
 @dataclass(frozen=True, slots=True, eq=False)

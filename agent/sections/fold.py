@@ -8,11 +8,11 @@ from agent.aggregate.histogram import LatencyHistogram
 from agent.evidence.accounts import Accounts
 from agent.evidence.checks import Check
 from agent.evidence.tasks import TaskTable
-from agent.model import Json
 from agent.streams.collect.observed import Observed, Stopped, StreamCounts
 from agent.streams.drain.batches import Words
 from agent.streams.drain.folded import Growth
 from agent.streams.shared.kernel_counts import Edge
+from agent.words import Json
 
 Taker = Callable[[Any, Words], None]
 """An unbound method of a fold class. An object that holds its own bound methods is a reference

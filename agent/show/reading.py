@@ -3,9 +3,9 @@
 import codecs
 
 from agent import json_text
-from agent.model import Json
 from agent.sections.probes import SECTIONS
 from agent.show.series import is_series
+from agent.words import Json
 
 BEGINNINGS = (
     (b"HTTP/", "it begins with HTTP headers: save the body alone (curl without -i)"),

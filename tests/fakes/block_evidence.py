@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from agent.model import Json
+from agent.words import Json
 
 NEARLY_ALL = 0.98
 """Fraction of the I/O that must be seen. Some kernels run no program while certain tasks run."""

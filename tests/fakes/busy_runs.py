@@ -11,7 +11,7 @@ from fakes.task_summaries import reports
 from fakes.walls import wall_table
 
 from agent.aggregate.series import SeriesStore
-from agent.model import Json, Scope, StartRequest
+from agent.model import Scope, StartRequest
 from agent.recording.recorder import Recorder
 from agent.sections.biolatency.diskstats import COLUMNS
 from agent.sections.biolatency.layout import BLOCK_IN_DISKSTATS
@@ -30,6 +30,7 @@ from agent.streams.shared import layout
 from agent.streams.shared.causes import cannot
 from agent.streams.shared.kernel_counts import Edge, KernelCounts, SectionCounts
 from agent.streams.shared.messages import DisarmAnswer, ScopeProcess
+from agent.words import Json
 
 EVENTS = {
     "runqlat": [1_500 | 7 << layout.LATENCY_BITS],

@@ -6,7 +6,7 @@ from typing import Any
 from fakes.program import program
 from fakes.real_agent import RealAgent
 
-from agent.model import Json
+from agent.words import Json
 
 FIELDS = {"name", "unit", "ours", "kernel", "explained", "difference", "bound", "pass"}
 

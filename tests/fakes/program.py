@@ -17,7 +17,7 @@ from pathlib import Path
 from fakes.lines import LineReader
 from fakes.waiting import PATIENCE_SECONDS
 
-from agent.model import Json
+from agent.words import Json
 
 PROGRAMS = Path(__file__).parents[1] / "kernel" / "programs"
 

@@ -9,7 +9,7 @@ from fakes.waiting import PATIENCE_SECONDS
 
 from agent.client.http_client import ANSWER_TIMEOUT_S, AgentClient
 from agent.client.spawn import running_agent
-from agent.model import Json
+from agent.words import Json
 
 ANSWER_SECONDS = ANSWER_TIMEOUT_S
 

@@ -8,9 +8,10 @@ import trio
 
 from agent.aggregate.series import SeriesStore
 from agent.mock.collector import MockCollector
-from agent.model import Json, Labels, StartRequest
+from agent.model import Labels, StartRequest
 from agent.recording.recorder import Recorder
 from agent.sections.probes import SECTIONS
+from agent.words import Json
 
 BOOTED_NS = 10**12
 """A run that began at 0 would look like one whose beginning is not known."""

@@ -9,7 +9,8 @@ from quart_trio.testing import TrioClient
 
 from agent.http.app import create_app
 from agent.http.settings import HttpSettings
-from agent.model import Json, RunsRequest
+from agent.model import RunsRequest
+from agent.words import Json
 
 RUN: Json = {**EVIDENCE, "run_id": "known", "state": "finished"}
 

@@ -26,7 +26,7 @@ from fakes.real_agent import RealAgent
 from fakes.waiting import eventually
 
 from agent.evidence.accounts import NS_PER_SWITCH, RELATIVE_BOUND
-from agent.model import Json
+from agent.words import Json
 
 TURNS, REMOTE_TURNS, WRITES = 5_000, 5_000, 500
 HACKBENCH = ("-g", "4", "-l", "300")

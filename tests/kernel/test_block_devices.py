@@ -22,7 +22,7 @@ from fakes.block_devices import (
 from fakes.block_evidence import NEARLY_ALL, device_row, rows, total
 from fakes.real_agent import RealAgent
 
-from agent.model import Json
+from agent.words import Json
 
 BLOCKS = 200
 

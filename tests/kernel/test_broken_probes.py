@@ -15,8 +15,8 @@ from fakes.processes import Bpftool, Launched, held
 from fakes.program import program
 from fakes.waiting import eventually
 
-from agent.model import Json
 from agent.sections.probes import DEFAULT_SECTIONS
+from agent.words import Json
 
 OF_ALL_SECTIONS = 8
 """A plan of all sections has as many programs or more, one of a single section fewer."""

@@ -12,7 +12,7 @@ from fakes.disks import Disk
 from fakes.program import program
 from fakes.real_agent import RealAgent
 
-from agent.model import Json
+from agent.words import Json
 
 HACKBENCH = ("-g", "4", "-l", "1000")
 DIRECT, SYNCED = 1_000, 300

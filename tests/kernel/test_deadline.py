@@ -9,8 +9,9 @@ from fakes.needs import lacking
 from fakes.program import program
 from fakes.real_agent import RealAgent
 
-from agent.model import TIMINGS, Json
+from agent.model import TIMINGS
 from agent.streams.shared.syscall_names import syscall_names
+from agent.words import Json
 
 PERIODS = 8
 LITTLE = 0.1

@@ -19,7 +19,7 @@ from fakes.processes import Launched, launched, stopped
 from fakes.program import program
 from fakes.waiting import PATIENCE_SECONDS
 
-from agent.model import Json
+from agent.words import Json
 
 TURNS = 5_000
 STORM = 2_500

@@ -17,7 +17,7 @@ from fakes.block_devices import Device, image, loop_device, mounted, run
 from fakes.block_evidence import left_out
 from fakes.real_agent import RealAgent
 
-from agent.model import Json
+from agent.words import Json
 
 WRITES = 100
 FITRIM = 0xC0185879

@@ -17,9 +17,10 @@ from fakes.processes import Launched, launched, service, stopped
 from fakes.program import program
 
 from agent.aggregate.histogram import LatencyHistogram
-from agent.model import TIMINGS, TRANSPORTS, Json
+from agent.model import TIMINGS, TRANSPORTS
 from agent.streams.shared.layout import MAPS_BYTES
 from agent.streams.supervisor.maps import this_machine
+from agent.words import Json
 
 TURNS = 50_000
 SMALL = 64 << 10

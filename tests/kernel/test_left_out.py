@@ -14,7 +14,7 @@ from fakes.processes import stopped
 from fakes.program import program
 from fakes.real_agent import RealAgent
 
-from agent.model import Json
+from agent.words import Json
 
 BLOCKS = 400
 TINY = 8 << 10

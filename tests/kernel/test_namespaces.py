@@ -25,7 +25,8 @@ from fakes.waiting import PATIENCE_SECONDS, eventually
 
 from agent.client.interpreter import PACKAGE_FOLDER, own_module
 from agent.client.spawn import running_agent
-from agent.model import TIMINGS, Json
+from agent.model import TIMINGS
+from agent.words import Json
 
 NSENTER = "/usr/bin/nsenter"
 

@@ -16,8 +16,9 @@ from fakes.waiting import eventually
 
 from agent.client.http_client import AgentRefused
 from agent.client.interpreter import own_module
-from agent.model import TIMINGS, Json
+from agent.model import TIMINGS
 from agent.recording.recorder import LOOK_S
+from agent.words import Json
 
 THOROUGH = pytest.mark.thorough
 

@@ -16,7 +16,8 @@ from fakes.checks import checks_of, spoilt
 from fakes.copied_package import Copy
 from fakes.real_agent import RealAgent
 
-from agent.model import TIMINGS, Json
+from agent.model import TIMINGS
+from agent.words import Json
 
 RUNS = 20
 SPINNERS = 4

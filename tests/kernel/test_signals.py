@@ -31,7 +31,7 @@ from fakes.waiting import PATIENCE_SECONDS, eventually
 
 from agent.client.http_client import AgentClient
 from agent.client.interpreter import own_module
-from agent.model import Json
+from agent.words import Json
 
 PARTIAL = "stopped in the middle of a run; its evidence: "
 

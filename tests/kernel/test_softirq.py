@@ -7,8 +7,8 @@ from fakes.checks import checks_of
 from fakes.program import program
 from fakes.real_agent import RealAgent, hooks
 
-from agent.model import Json
 from agent.sections.softirq.proc_softirqs import softirqs_run
+from agent.words import Json
 
 DATAGRAMS = 5_000
 CPUS = os.cpu_count() or 1

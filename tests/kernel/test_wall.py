@@ -28,8 +28,9 @@ from fakes.program import PROGRAMS, program
 from fakes.real_agent import RealAgent, hooks
 from fakes.waiting import eventually
 
-from agent.model import TIMINGS, Json
+from agent.model import TIMINGS
 from agent.sections.offcpu.layout import WALL_THREAD_TRIES, WALL_THREADS
+from agent.words import Json
 
 pytestmark = pytest.mark.usefixtures("as_from_a_shell")
 

@@ -38,7 +38,7 @@ from agent.http.requests import ReportBody, StartBody
 from agent.http.responses import status_of
 from agent.http.routes import OF_A_SCOPE
 from agent.http.settings import HttpSettings
-from agent.model import Json, Labels, Report, Scope
+from agent.model import Labels, Report, Scope
 from agent.recording.lifecycle import TRANSITIONS
 from agent.recording.recorder import Recorder
 from agent.run.command import described
@@ -52,6 +52,7 @@ from agent.statistics.comparison import shift
 from agent.store.rows import Summary
 from agent.streams.shared import layout, messages
 from agent.streams.shared.causes import CURES
+from agent.words import Json
 
 HTTP, EVIDENCE = DOCS / "reference/http.md", DOCS / "reference/evidence.md"
 METRICS, SETTINGS = DOCS / "reference/metrics.md", DOCS / "reference/settings.md"

@@ -11,10 +11,11 @@ from fakes.recording import NO_PROBES, REQUEST, one_run
 
 from agent.aggregate.series import SeriesStore
 from agent.errors import InvalidRequest
-from agent.model import Json, Scope, StartRequest
+from agent.model import Scope, StartRequest
 from agent.recording import document
 from agent.recording.keeping import INTERVAL_S
 from agent.recording.recorder import Recorder
+from agent.words import Json
 
 Kept = list[tuple[str, Json]]
 

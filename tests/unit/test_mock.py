@@ -6,9 +6,10 @@ from fakes.synthetic import one_run, synthetic
 from fakes.totals import Shown
 
 from agent.mock.machine import Machine
-from agent.model import Json, Labels, Scope, StartRequest
+from agent.model import Labels, Scope, StartRequest
 from agent.sections.probes import DEFAULT_SECTIONS, SECTIONS
 from agent.streams.shared.kernel_counts import KernelCounts
+from agent.words import Json
 
 CALLER = Scope("caller", client=("127.0.0.1", 1), server=("127.0.0.1", 2))
 

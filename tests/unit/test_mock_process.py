@@ -17,8 +17,8 @@ from fakes.waiting import PATIENCE_SECONDS, eventually
 
 from agent.client.interpreter import own_module
 from agent.client.spawn import AgentDidNotStart, RunningAgent, running_agent
-from agent.model import Json
 from agent.sections.probes import DEFAULT_SECTIONS
+from agent.words import Json
 
 IMPORTED = re.compile(r"import time: .*\| +([\w.]+)$", re.MULTILINE)
 OF_A_RUN = re.compile(r'^chainbench_(?!agent_)\w+\{.*machine="([^"]*)"', re.MULTILINE)

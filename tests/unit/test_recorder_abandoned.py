@@ -11,9 +11,10 @@ from fakes.collector import FakeCollector, raising
 from fakes.recording import NO_PROBES, REQUEST, one_run, verdict, waits
 
 from agent.errors import NotRunning, RunInProgress, ScopeError
-from agent.model import Json, Scope
+from agent.model import Scope
 from agent.processes.serving import _keep_partial_evidence
 from agent.recording.recorder import LOOK_S, Recorder
+from agent.words import Json
 
 OF_A_TREE = replace(REQUEST, scope=Scope("pid", pid=4711))
 ENDED_NS = 250_000_000

@@ -3,7 +3,7 @@
 import pytest
 from fakes.checks import FIELDS, passing
 
-from agent.model import Json
+from agent.words import Json
 
 
 def evidence(passes: bool, unseen: int = 0, *reasons: str) -> Json:

@@ -17,13 +17,14 @@ from agent.keeping.keeper import MOST_WAITING, PATIENCE_S, RETRY_S, StoreKeeper
 from agent.keeping.reader import StoreReader
 from agent.keeping.service import Keeping
 from agent.keeping.writer import Writer
-from agent.model import Json, RunsRequest, StartRequest
+from agent.model import RunsRequest, StartRequest
 from agent.store.errors import StoreError
 from agent.store.opening import open_store
 from agent.store.place import FILE
 from agent.store.retention import Limits
 from agent.store.run import KeptRun
 from agent.store.selection import Selection
+from agent.words import Json
 
 ANYBODY = StartRequest()
 EVERYTHING = RunsRequest({})

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from fakes.task_summaries import LIFE_NS, reports
 
-from agent.model import Json
 from agent.sections.offcpu.threads import MAX_COMMANDS, OTHER, TOP, ThreadBudgets
 from agent.streams.collect.task_summaries import from_file, reports_from_words
 from agent.streams.shared.layout import (
@@ -18,6 +17,7 @@ from agent.streams.shared.layout import (
     SLOT_RUNNABLE,
     SLOT_STOPPED,
 )
+from agent.words import Json
 
 MS = 1_000_000
 PARTS = ("on_cpu_ms", "waiting_ms", "blocked_ms", "stopped_ms", "unaccounted_ms")

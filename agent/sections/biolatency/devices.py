@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 
-from agent.model import Json
 from agent.sections.biolatency.disk_readings import DIRECTIONS, DiskReadings
 from agent.sections.biolatency.diskstats import COLUMNS
 from agent.sections.biolatency.requests_table import OTHER_DEVICE, BlockTable, device_name
 from agent.sections.biolatency.stacking import Below, Stacking
+from agent.words import Json
 
 NOT_FOUND = DiskReadings(None, None, None, None)
 

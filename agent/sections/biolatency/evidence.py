@@ -11,7 +11,6 @@ from agent.aggregate.histogram import LatencyHistogram
 from agent.evidence.accounts import RELATIVE_BOUND, Accounts
 from agent.evidence.checks import Check
 from agent.evidence.tasks import TaskTable
-from agent.model import Json
 from agent.sections.biolatency import left_out, open_requests
 from agent.sections.biolatency.devices import device_rows
 from agent.sections.biolatency.disk_readings import DiskReadings, disk_readings
@@ -28,6 +27,7 @@ from agent.streams.shared.kernel_counts import (
     words_on_process_1,
 )
 from agent.streams.shared.layout import LATENCY_BITS, LATENCY_MAX
+from agent.words import Json
 
 EVENTS_AT_ONCE = 2_048
 """64 KiB: temporaries of this size are reused; larger ones are mapped and faulted in each time."""

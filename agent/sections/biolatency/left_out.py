@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from agent.model import Json
 from agent.sections.biolatency.layout import (
     BLOCK_BY_KERNEL,
     BLOCK_BY_UNKNOWN,
@@ -15,6 +14,7 @@ from agent.sections.biolatency.layout import (
     BLOCK_UNTIMED,
 )
 from agent.sections.biolatency.requests_table import BlockTable, table_only
+from agent.words import Json
 
 UNTIMED = ("issued_before", "untimed")
 """Reasons for which there is no device time either."""

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.model import Json
 from agent.sections.biolatency.disk_readings import DiskReadings
 from agent.sections.biolatency.layout import (
     BLOCK_BY_KERNEL,
@@ -20,6 +19,7 @@ from agent.sections.biolatency.layout import (
 )
 from agent.sections.biolatency.requests_table import device_name
 from agent.streams.collect.task_summaries import command
+from agent.words import Json
 
 REQUEST_DTYPE = np.dtype(
     {

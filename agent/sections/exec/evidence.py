@@ -7,11 +7,11 @@ from typing import ClassVar
 import numpy as np
 
 from agent.evidence.tasks import TaskTable
-from agent.model import Json
 from agent.sections.fold import SectionFold, Taker
 from agent.streams.collect.observed import Stopped
 from agent.streams.collect.task_summaries import command
 from agent.streams.drain.batches import Words
+from agent.words import Json
 
 EXEC_SYSCALLS = ("execve", "execveat")
 TOP_COMMANDS = 10

@@ -6,7 +6,6 @@ from typing import ClassVar
 from agent.evidence.accounts import Accounts
 from agent.evidence.checks import Check, cpu_check, lifetimes_check, scheduler_checks
 from agent.evidence.tasks import TaskTable
-from agent.model import Json
 from agent.sections.fold import SectionFold, Taker, milliseconds
 from agent.sections.offcpu.reasons import reason_name
 from agent.sections.offcpu.threads import ThreadBudgets
@@ -22,6 +21,7 @@ from agent.streams.shared.layout import (
     STOP_SIGNAL,
     STOP_TRACED,
 )
+from agent.words import Json
 
 TOP_REASONS = 10
 

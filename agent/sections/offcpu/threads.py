@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from agent.evidence.tasks import numbers
-from agent.model import Json
 from agent.sections.fold import milliseconds
 from agent.sections.offcpu.layout import WALL_THREAD_SHIFT
 from agent.sections.offcpu.reasons import reason_name
@@ -19,6 +18,7 @@ from agent.streams.shared.layout import (
     SLOT_STOPPED,
     SLOT_UNINTERRUPTIBLE,
 )
+from agent.words import Json
 
 TOP = 20
 """Threads, and commands."""

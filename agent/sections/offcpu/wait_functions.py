@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.model import Json
 from agent.sections.fold import milliseconds
 from agent.sections.offcpu.layout import WAIT_FIELDS, WAIT_SITES, WAITS_SIZE
 from agent.streams.collect.observed import Observed, WaitStacks
+from agent.words import Json
 
 TOP_FUNCTIONS = 20
 

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.evidence.checks import Check
-from agent.model import Json
 from agent.sections.fold import milliseconds
 from agent.sections.offcpu.layout import (
     WALL_BEGUN,
@@ -32,6 +31,7 @@ from agent.sections.offcpu.layout import (
 from agent.sections.offcpu.reasons import reason_name
 from agent.streams.collect.observed import Stopped
 from agent.streams.collect.task_summaries import command
+from agent.words import Json
 
 NAMES = {
     "computing": WALL_IS_COMPUTING,

@@ -7,7 +7,6 @@ from agent.aggregate.histogram import LatencyHistogram
 from agent.evidence.accounts import Accounts
 from agent.evidence.checks import Check, scheduler_checks
 from agent.evidence.tasks import TaskTable, Waited
-from agent.model import Json
 from agent.sections.fold import SectionFold, Taker, add_growth, latency, milliseconds
 from agent.streams.collect.observed import Stopped
 from agent.streams.collect.tables import OpenWait, OpenWaits
@@ -16,6 +15,7 @@ from agent.streams.drain.batches import Words
 from agent.streams.drain.folded import Growth
 from agent.streams.shared.kernel_counts import Edge
 from agent.streams.shared.layout import LATENCY_MAX
+from agent.words import Json
 
 
 class RunqlatFold(SectionFold):

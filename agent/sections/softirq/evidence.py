@@ -10,7 +10,6 @@ from agent.aggregate.histogram import LatencyHistogram
 from agent.evidence.accounts import RELATIVE_BOUND, Accounts
 from agent.evidence.checks import SLACK, Check
 from agent.evidence.tasks import TaskTable
-from agent.model import Json
 from agent.sections.fold import SectionFold, Taker, latency, milliseconds
 from agent.sections.softirq.layout import (
     SOFTIRQ_STATE_SIZE,
@@ -22,6 +21,7 @@ from agent.streams.collect.observed import Stopped, StreamCounts
 from agent.streams.drain.batches import Words
 from agent.streams.shared.kernel_counts import Edge, growth
 from agent.streams.shared.layout import LATENCY_BITS, LATENCY_MAX
+from agent.words import Json
 
 STATE_DTYPE = np.dtype(
     {

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-from agent.model import Json
 from agent.sections.fold import SectionFold
 from agent.sections.syscall_counts.layout import COUNTED
 from agent.sections.syscall_counts.times import rows, times_of
 from agent.streams.collect.observed import Observed, Stopped, StreamCounts
+from agent.words import Json
 
 
 class SyscallCountsFold(SectionFold):

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.model import Json
 from agent.sections.fold import milliseconds
 from agent.sections.syscall_counts.layout import (
     ENTRY_PRIMED,
@@ -18,6 +17,7 @@ from agent.sections.syscall_counts.layout import (
 from agent.sections.syscall_counts.probe import TIMES
 from agent.streams.collect.observed import Observed, StreamCounts
 from agent.streams.shared.syscall_names import syscall_name
+from agent.words import Json
 
 _SUM = np.dtype([(name, "u8") for name in ("ns", "returned", "errors", "interrupted", "refused")])
 _TAIL = SYSCALLS * _SUM.itemsize

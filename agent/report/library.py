@@ -7,8 +7,8 @@ from typing import Any
 
 LIBRARY = "matplotlib"
 CURE = (
-    "--html needs matplotlib, which is not installed next to this program: pip install"
-    " 'chainbench-agent[report]', in the same environment"
+    "--html needs matplotlib, which is not installed next to this program: in the same"
+    " environment, run pip install 'matplotlib>=3.9'"
 )
 SCREEN = "MPLBACKEND"
 """The variable that chooses the library's screen. None is needed, and a wrong one fails imports."""

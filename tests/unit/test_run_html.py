@@ -83,7 +83,7 @@ def test_without_the_library_nothing_is_measured(
     what = ["--", "touch", str(ran)] if command == "run" else ["--system"]
     status = main([command, "--agent", agent.url, "--html", str(file), *what])
     assert status == {"run": 125, "record": 1}[command]
-    assert "pip install 'chainbench-agent[report]'" in capsys.readouterr().err
+    assert "pip install 'matplotlib>=3.9'" in capsys.readouterr().err
     assert agent.requests == []
     assert not ran.exists()
     assert not file.exists()

@@ -42,6 +42,11 @@ def path(kind: str, machine: Machine, folder: Path = FOLDER) -> Path:
     return folder / f"{kind}-{re.sub(r'[^a-z0-9]+', '-', make(machine).lower())}.json"
 
 
+def picture(data: Path, workload: str) -> Path:
+    """Return the file for a workload's picture, next to its data."""
+    return data.with_name(f"{data.stem}-{workload}.svg")
+
+
 def keep(kind: str, kept: Result | Parts, folder: Path = FOLDER) -> Path:
     """Write a run in place of the last one of its kind on this make, and return the file."""
     file = path(kind, kept.machine, folder)

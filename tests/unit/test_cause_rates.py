@@ -10,11 +10,11 @@ from agent.client.spawn import RunningAgent
 from agent.comparison.causes import CAUSES
 from agent.overhead.protocols import Missing, WorkloadFailed
 from benchmarks import causes
-from benchmarks.__main__ import CAUSES as FILE
-from benchmarks.__main__ import CAUSES_PAGE, FOLDER, causes_page
 from benchmarks.cause_pairs import PAIRS, Commands, Pair
 from benchmarks.causes import Comparison, Rates, Row, measure_causes
 from benchmarks.causes_page import render, write_page
+from benchmarks.pages import CAUSES as FILE
+from benchmarks.pages import CAUSES_PAGE, causes_page
 
 RIGHT = Comparison("sleeping", None, 40.0, 1.0, "optimized takes …")
 WRONG = Comparison("more syncs", None, 40.0, 1.0, "optimized takes …")
@@ -119,4 +119,4 @@ def test_each_pair_is_kept_as_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_page_in_the_docs_is_made_of_the_figures_kept_with_the_suite() -> None:
     page = CAUSES_PAGE.read_text() if CAUSES_PAGE.exists() else None
-    assert page == (causes_page() if (FOLDER / FILE).exists() else None)
+    assert page == (causes_page() if FILE.exists() else None)

@@ -6,7 +6,7 @@ import pytest
 from fakes.pages import BENCHMARKS, DOCS, ROOT, rows
 
 from benchmarks import kept
-from benchmarks.__main__ import page
+from benchmarks.pages import page
 
 SAMPLE = DOCS / "reference/sample-output.md"
 

@@ -12,7 +12,7 @@ from fakes.waiting import eventually
 from agent.client.spawn import RunningAgent
 from agent.overhead.protocols import Missing, WorkloadFailed
 from benchmarks import procfs, verdicts
-from benchmarks.__main__ import RATES_PAGE, rates_page
+from benchmarks.pages import RATES_PAGE, rates_page
 from benchmarks.verdict_loads import Load, tree
 from benchmarks.verdicts import Alarm, Bracket, Rates, Row, proof_of
 from benchmarks.verdicts_page import render, write_page

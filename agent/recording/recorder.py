@@ -6,7 +6,6 @@ for it, so a client that disconnects early changes nothing.
 
 import gc
 import logging
-from collections import OrderedDict
 from dataclasses import asdict
 from typing import Any
 
@@ -14,7 +13,7 @@ import trio
 
 from agent.aggregate.series import LabelSet, Result, SeriesStore
 from agent.aggregate.totals import RunTotals
-from agent.errors import ForbiddenUser, InvalidRequest, NotRunning, RunInProgress
+from agent.errors import InvalidRequest, NotRunning, RunInProgress
 from agent.evidence.cost import CpuMeter
 from agent.evidence.verdict import INVALID, Findings, Verdict, judge, unavailable
 from agent.internal_metrics import InternalMetric
@@ -25,7 +24,9 @@ from agent.recording.internal_totals import InternalTotals
 from agent.recording.keeper import Keeper
 from agent.recording.keeping import Keeping
 from agent.recording.lifecycle import Event, Lifecycle, State
+from agent.recording.recent import RecentEvidence, check_owner
 from agent.recording.run import EndedBy, Run
+from agent.recording.starvation import tell_of_starvation
 from agent.sections.probes import SECTIONS
 from agent.streams.collect.observed import Observed, Stopped
 from agent.streams.shared import limits
@@ -34,16 +35,10 @@ from agent.streams.shared.namespaces import process_exists
 from agent.streams.shared.support import Support
 from agent.words import Json
 
-KEPT_EVIDENCE = 16
-"""Runs whose evidence can be fetched later, for clients that were gone when it was sent."""
-
 INTERNAL_ERROR = "internal_error"
 
 LOOK_S = 1.0
 """Interval between two looks whether a run's tree has ended. A start looks at once."""
-
-STARVING_MS = 2_000
-"""Twice the interval between two drains."""
 
 LOGGER = logging.getLogger("agent.recording.recorder")
 
@@ -74,8 +69,7 @@ class Recorder:
         self._unclaimed: Run | None = None
         """A run that nobody has stopped over HTTP (it ended by itself, or as the agent ends), until
         a stop asks for its evidence or another begins."""
-        self._kept: OrderedDict[str, tuple[int | None, Json]] = OrderedDict()
-        """By run id: the owner and the evidence."""
+        self._recent = RecentEvidence()
         self._totals = InternalTotals()
         self._failure: CannotCollect | None = None
         self._available: bool | None = None
@@ -175,16 +169,11 @@ class Recorder:
 
     def last_evidence(self, owner: int | None = None) -> Json | None:
         """Return the evidence of the last run, or of the last that ``owner`` has begun."""
-        kept = reversed(self._kept.values())
-        return next((evidence for of, evidence in kept if owner in (None, of)), None)
+        return self._recent.last(owner)
 
     def evidence(self, run_id: str, owner: int | None = None) -> Json | None:
         """Return a run's evidence, if it is kept. Raises ForbiddenUser for another user's."""
-        if run_id not in self._kept:
-            return None
-        of, evidence = self._kept[run_id]
-        _check_owner(run_id, of, owner)
-        return evidence
+        return self._recent.of_run(run_id, owner)
 
     @property
     def series(self) -> SeriesStore:
@@ -214,7 +203,7 @@ class Recorder:
             assert self._run is not None
             await self._run.armed.wait()
         run = self._unclaimed or self._in_progress()
-        _check_owner(run.id, run.request.owner, owner)
+        check_owner(run.id, run.request.owner, owner)
         if run is not self._unclaimed:
             self._end(run, "stop")
         return run
@@ -313,7 +302,7 @@ class Recorder:
             stopped = run.as_it_ended(await self._collector.stop()) if run.arming else None
             verdict, totals = self._conclude(run, stopped)
             run.evidence = document.build(run, stopped, verdict)
-            _tell_of_starvation(run.evidence)
+            tell_of_starvation(run.evidence)
         except Exception as error:  # noqa: BLE001  whatever it is, it is logged and the agent goes on
             # On any error the run ends and reports it, nothing stays attached, the agent goes on.
             await self._give_up(run, _cause(f"run {run.id} could not be concluded", error))
@@ -323,7 +312,7 @@ class Recorder:
         result: Result = "fail" if verdict.verdict == INVALID else "success"
         self._series.commit(run.label_set, totals, result)
         self._totals.count_run(verdict)
-        self._keep(run)
+        self._recent.add(run)
         self._run = None
         self._lifecycle.fire(Event.STOPPED)
         await self._keeping.ended(run)
@@ -372,11 +361,6 @@ class Recorder:
         self._series.set_live(run.label_set, totals)
         self._totals.advance(observed, run.collection)
 
-    def _keep(self, run: Run) -> None:
-        self._kept[run.id] = (run.request.owner, run.evidence)
-        while len(self._kept) > KEPT_EVIDENCE:
-            self._kept.popitem(last=False)
-
     def _note(self, failure: CannotCollect | None) -> None:
         """Remember whether eBPF is available, for /status."""
         self._failure = failure
@@ -396,30 +380,6 @@ class Recorder:
                 "reason": self._failure.message,
             }
         return {"available": self._available, "reason": None}
-
-
-def _check_owner(run_id: str, of: int | None, asks: int | None) -> None:
-    """Raise ForbiddenUser unless the run is for the user who asks; None may have everybody's."""
-    if asks is not None and asks != of:
-        raise ForbiddenUser(
-            f"run {run_id} was not begun by uid {asks} over this socket; it is for who began it to "
-            "end it and to have its evidence, or for root (sudo)"
-        )
-
-
-def _tell_of_starvation(evidence: Json) -> None:
-    """Log that the agent got no CPU for much longer than the interval between two drains."""
-    overhead = evidence["overhead"]
-    gap_ms = overhead.get("longest_drain_gap_ms", 0)
-    waited_ms = sum(p["run_delay_ms"] or 0 for p in overhead["processes"] if p["role"] == "agent")
-    if gap_ms > STARVING_MS and waited_ms > gap_ms / 2:
-        LOGGER.warning(
-            "the agent was runnable for %.1f s of the run without getting a CPU, and did not read "
-            "its buffer for %.1f s at a time; its session or cgroup needs more weight "
-            "(CPUWeight= of a service; docs/explanation/full-buffers.md)",
-            waited_ms / 1000,
-            gap_ms / 1000,
-        )
 
 
 def _cause(what: str, error: Exception) -> CannotCollect:

@@ -11,7 +11,8 @@ from fakes.collector import FakeCollector
 from fakes.recording import REQUEST, one_run, verdict, waits
 
 from agent.errors import NotRunning, RunInProgress
-from agent.recording.recorder import KEPT_EVIDENCE, Recorder
+from agent.recording.recent import KEPT_EVIDENCE
+from agent.recording.recorder import Recorder
 from agent.sections.probes import DEFAULT_SECTIONS, SECTIONS
 
 

@@ -84,7 +84,7 @@ def add(commands: Commands) -> None:
         "--fail-if-slower",
         type=percent,
         metavar="PERCENT",
-        help="exit with status 2 if optimized takes more time by more than this beyond doubt",
+        help="exit with status 2 if optimized is slower by more than this beyond doubt",
     )
     compare.add_argument(
         "--strict",

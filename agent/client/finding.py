@@ -37,7 +37,7 @@ def url_of_a_service() -> str | None:
 
 
 def closed_to_us() -> str:
-    """Return how to be let in where a service listens on its socket, but not for this user.
+    """Return how to get access to a service that listens on its socket, but not for this user.
 
     What follows a reason why nothing can be measured; empty if there is no such socket.
     """

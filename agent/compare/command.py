@@ -32,7 +32,7 @@ TEXT, MARKDOWN, JSON = "text", "markdown", "json"
 
 
 class Request(NamedTuple):
-    """What to compare, what to print of it and where, and what shall fail."""
+    """What to compare, what to print of it and where, and what makes it fail."""
 
     arguments: Sequence[str]
     asked: Asked = Asked()
@@ -45,7 +45,7 @@ class Request(NamedTuple):
     fail_if_slower: float | None = None
     strict: bool = False
     agent: str | None = None
-    """The URL of an agent whose runs are meant; None: those of this user."""
+    """The URL of the agent whose runs to compare; None: those of this user."""
 
 
 def compare(request: Request) -> int:
@@ -144,7 +144,7 @@ def _print(request: Request, text: str) -> bool:
 
 
 def _draw(path: Path | None, document: Json) -> bool:
-    """Save the report with pictures, if there shall be one; return whether that was possible."""
+    """Save the report with pictures, if asked for; return whether that was possible."""
     if path is None:
         return True
     try:

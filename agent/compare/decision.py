@@ -1,4 +1,4 @@
-"""Whether a comparison shall fail a build: the exit status for CI, and why, in words."""
+"""Whether a comparison should fail a build: the exit status for CI, and why, in words."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple

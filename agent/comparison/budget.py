@@ -29,9 +29,9 @@ class Budget:
     ended: Mapping[str, float]
     """How often a part that is blocked time was ended, by part."""
     other: float | None
-    """What is blocked and has no row."""
+    """Time blocked for reasons that have no row."""
     negligible: float
-    """What is as good as nothing."""
+    """Times up to this one count as nothing."""
     cpu: float | None
     stolen: float | None
     """For how long a hypervisor ran something else, on all CPUs of the machine, in steps of 10."""

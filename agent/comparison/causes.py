@@ -57,7 +57,7 @@ from agent.statistics.estimate import FEWEST
 from agent.words import Json
 
 TIMES_DETECTABLE = 2
-"""A difference below so many times the smallest that would probably be found has no cause."""
+"""A difference below this many times the smallest detectable one is given no cause."""
 
 
 def cause_of(

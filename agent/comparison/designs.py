@@ -34,7 +34,7 @@ class Design(NamedTuple):
     detectable_at: Callable[[float, Values, Values], float]
     gain: Callable[[Values, Values, int], Gain]
     fewest: Callable[[int], int]
-    """Pairs, or runs of each side, that can tell that one of so many figures differs."""
+    """Pairs, or runs of each side, needed to tell that one of this many figures differs."""
 
 
 def _known_pairs(before: Sequence[T | None], after: Sequence[T | None]) -> tuple[list[T], list[T]]:
@@ -73,4 +73,4 @@ GROUPS = Design(
     bootstrap.gain_of_groups,
     many.fewest_runs,
 )
-"""Runs of which none belongs to one of the other side."""
+"""Runs that belong to no particular run of the other side."""

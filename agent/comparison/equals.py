@@ -17,7 +17,7 @@ from agent.store.run import KeptRun
 from agent.words import Json
 
 MANY = 200
-"""Random splits, for the floor. They are of the same runs, so their number does not count."""
+"""Random splits, for the floor. They share their runs, so more of them are no more evidence."""
 WHY_NO_PAIRS = "they are two halves of one group"
 
 

@@ -29,7 +29,7 @@ from agent.statistics.sample import median_interval
 from agent.words import Json
 
 MOST_TESTED = 20
-"""Of very many figures no true difference could be told from chance."""
+"""Among very many figures no true difference could be told from chance."""
 SHARES = {TIME: 10, NUMBER: 6, PERCENTILE: 4}
 """Of these: sizes in ms and numbers cannot be compared. What a kind leaves, the others take."""
 DECIDED = ("smaller", "larger")

@@ -31,7 +31,7 @@ MIN_EFFECT = 0.01
 """The smallest difference that matters, as a part of the baseline."""
 SEED = 1
 MOST_RUNS = 1000
-"""Of each side, as in one series: there are a million differences between so many."""
+"""Of each side, as in one series: there are a million differences between 1,000 and 1,000."""
 
 
 class Asked(NamedTuple):

@@ -1,4 +1,4 @@
-"""What the result of a comparison does not tell, and what may be meant, or not."""
+"""What the result of a comparison does not tell, and what may or may not be intended."""
 
 from agent.comparison.clock import was_set_back
 from agent.comparison.comparable import Sides

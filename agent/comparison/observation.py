@@ -8,7 +8,7 @@ from agent.words import Json
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Observation:
-    """What one run took, and its evidence; two runs that are alike are different observations."""
+    """What one run took, and its evidence; equal runs are still different observations."""
 
     wall_ms: float
     command: Json

@@ -1,4 +1,4 @@
-"""How long kept runs took, all by the same."""
+"""How long kept runs took, all of them timed in the same way."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Values out of evidence, which may come from any version of the agent, and from anyone."""
+"""Values from evidence, which may come from any version of the agent, and from anyone."""
 
 from agent.terminal import values
 from agent.terminal.values import mapping as mapping

@@ -1,7 +1,7 @@
 """What an agent with ``--data-dir`` has in addition.
 
 Imported by such agents only, since sqlite3 takes memory, and before privileges are dropped:
-afterwards an interpreter in a private home directory cannot read its own library.
+afterwards an interpreter in a private home directory can no longer read its own library.
 """
 
 from pathlib import Path

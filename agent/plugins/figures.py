@@ -15,7 +15,7 @@ STATES = ("computing", "waiting_for_cpu", "blocked", "stopped", "no_task", "unkn
 LATENCIES = ("runqlat", "biolatency")
 PERCENT = 95
 BLOCK_MS = "block_ms"
-"""What `agent.client.MeasuredBlock.block_ms` is called beside the evidence, and as a figure."""
+"""What `agent.client.MeasuredBlock.block_ms` is called next to the evidence, and as a figure."""
 LONGEST_REASON = 500
 """Characters."""
 NONE = "none"

@@ -1,4 +1,4 @@
-"""The interface between the recorder and whoever keeps runs for longer than this process lives."""
+"""The interface between the recorder and what keeps runs for longer than this process lives."""
 
 from typing import Literal, Protocol, TypeAlias
 
@@ -21,7 +21,7 @@ class Keeper(Protocol):
         """
 
     def status(self) -> Json:
-        """Return how the store is, for /status."""
+        """Return the state of the store, for /status."""
 
 
 class NoKeeper:

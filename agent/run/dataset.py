@@ -13,7 +13,7 @@ from agent.terminal.values import percent, printable, size
 
 BLOCK = 1 << 20
 QUIET_S = 2.0
-"""So long a file may take before anything is said of it."""
+"""How long reading a file may take before its progress is shown."""
 STEP_S = 0.5
 
 

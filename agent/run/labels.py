@@ -24,7 +24,7 @@ COMMIT = re.compile(r"[0-9a-f]{40,64}(-dirty)?")
 NOT_RUN = 127
 LONGEST_ANSWER = 4096
 PATIENCE_S = 2.0
-"""Looking at all files of a large tree that is not in memory takes longer: then there is none."""
+"""Looking at all files of a large tree that is not in memory takes longer: no commit then."""
 
 
 class CommitHere:

@@ -15,7 +15,7 @@ from agent.words import Json
 LISTED = 30
 """Lines of a list that is not asked for more."""
 WIDEST_TIME = 24
-"""Columns of two medians; more is no time that anything took."""
+"""Columns of two medians; nothing takes a time that needs more."""
 COMMIT = 8
 """Characters of a commit."""
 GIVEN = ("scenario", "impl", "variant")

@@ -91,7 +91,7 @@ class RunsOfAgent:
         for place, run_id in enumerate(self._ids()):
             if place == back:
                 return run_id
-        raise NotFound("so many are not kept")
+        raise NotFound("fewer are kept")
 
     def _ids(self) -> Iterator[str]:
         return filter(None, map(_id, self.listed({})))

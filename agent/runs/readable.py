@@ -1,4 +1,4 @@
-"""What can still be read of a store of which some is damaged."""
+"""What can still be read of a store that is partly damaged."""
 
 from agent.store.documents import document_of
 from agent.store.errors import Damaged

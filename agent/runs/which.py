@@ -19,7 +19,7 @@ def selection_of(
 ) -> Selection:
     """Return what a list shows: the runs that have all of what the selectors say.
 
-    Raises `StoreError` for what is no selector, and for two values of one name, which no run has.
+    Raises `StoreError` for what is not a selector, and for two values of one name.
     """
     fields: dict[str, str] = {}
     for text in selectors:
@@ -44,7 +44,7 @@ def entries_of(
     if selectors or since is not None or until is not None:
         selected = _selected(store, selection_of(selectors, since, until))
         if not selected:
-            raise NotFound("no run that is kept has all of that: runs list shows them")
+            raise NotFound("no kept run has all of that: runs list shows what is kept")
         found += selected
     if not found:
         raise NotFound("which runs? Give ids or selectors: runs list shows them")

@@ -54,7 +54,7 @@ def gain(baseline: Sequence[float], optimized: Sequence[float], seed: int) -> Ga
 
 
 def gain_of_groups(baseline: Sequence[float], optimized: Sequence[float], seed: int) -> Gain:
-    """Return the same of two samples that are no pairs: each is resampled by itself.
+    """Return the same for two samples that are not pairs: each is resampled separately.
 
     The acceleration of the BCa interval is that of several samples, as `scipy.stats.bootstrap` has
     it. Raises ValueError if a sample is empty.

@@ -1,4 +1,4 @@
-"""Two groups of runs that are no pairs: how far apart they are, and whether they are.
+"""Two groups of runs that are not pairs: how far apart they are, and whether by chance.
 
 The test is exact for up to 100 runs in both groups together, also where values are alike: then it
 is the permutation test of the sum of ranks. With more, it is the normal approximation with the
@@ -24,7 +24,7 @@ EXACT_UP_TO = 100
 def mann_whitney_test(first: Sequence[float], second: Sequence[float]) -> float:
     """Return the two-sided p value of the test of Mann and Whitney (1947). Raises ValueError.
 
-    It tests whether the values of one group tend to be larger. It is no test of medians.
+    It tests whether the values of one group tend to be larger. It is not a test of medians.
     """
     few, many = sorted((_sample(first), _sample(second)), key=lambda group: group.size)
     ranks = doubled_ranks(np.concatenate([few, many]))

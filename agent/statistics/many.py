@@ -40,7 +40,7 @@ def fewest_pairs(size: int) -> int:
 
 
 def fewest_runs(size: int) -> int:
-    """Return how many runs of each side, which are no pairs, it takes for the same.
+    """Return how many runs of each side it takes for the same if they are not pairs.
 
     The smallest p value that the exact test of Mann and Whitney can reach with n of each is
     2 / C(2n, n). Below `FEWEST` a side has no interval.

@@ -180,7 +180,7 @@ def _is_aborted(run: _Member) -> bool:
 
 
 def _labels(evidence: Mapping[str, Any]) -> dict[str, str]:
-    # the first agents had the machine beside the labels
+    # the first agents had the machine next to the labels
     given = {"machine": evidence.get("machine"), **mapping(evidence.get("labels"))}
     return {name: _text(given.get(name)) for name in LABELS}
 

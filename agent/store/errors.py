@@ -23,7 +23,7 @@ class Damaged(StoreError):
 
 
 class NotFound(StoreError):
-    """Nothing that is kept is meant, or it is not clear what."""
+    """No kept run is meant, or it is unclear which."""
 
 
 def require_sqlite() -> None:

@@ -38,7 +38,7 @@ def entry(connection: sqlite3.Connection, text: str) -> Entry:
     if last := LAST.fullmatch(text):
         found = connection.execute(_ENTRIES, [int(last[1] or 0)]).fetchone()
         if found is None:
-            raise NotFound(f"there is no {text}: so many are not kept")
+            raise NotFound(f"there is no {text}: fewer are kept")
         return Entry(found[0], bool(found[1]))
     if len(text) < FEWEST:
         raise NotFound(f"{text!r} is too short for the beginning of an id ({FEWEST} characters)")

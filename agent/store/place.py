@@ -173,7 +173,7 @@ def make_file(folder: int, path: Path) -> None:
 
 
 def check_files(folder: int, path: Path) -> None:
-    """Raise `StoreError` if a store's file, or one beside it, cannot be trusted. Raises OSError."""
+    """Raise `StoreError` if a file of the store cannot be trusted. Raises OSError."""
     for name in (path.name, *(path.name + suffix for suffix in BESIDE)):
         with contextlib.suppress(FileNotFoundError):
             _check_file(os.stat(name, dir_fd=folder, follow_symlinks=False), path.with_name(name))
@@ -206,7 +206,7 @@ def identity(path: Path) -> tuple[int, int]:
 
 
 def put_aside(path: Path) -> Path:
-    """Rename a damaged store and what is beside it; return its new path. Raises OSError.
+    """Rename a damaged store and the files next to it; return its new path. Raises OSError.
 
     Call this with the store locked.
     """

@@ -12,7 +12,7 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 FIELDS = (*LABELS, "verdict", "state", "source", "side", "series")
 """What a selector can name."""
 LAST = re.compile(r"last(?:~([0-9]{1,6}))?", re.ASCII)
-"""The newest entry, or the one so many before it, as git counts (gitrevisions(7))."""
+"""The newest entry, or the one this many before it, as git counts (gitrevisions(7))."""
 NEXT = re.compile(r",(?=[a-z]+=)")
 """A comma between two fields; a value may contain others."""
 

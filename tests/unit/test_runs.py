@@ -202,7 +202,7 @@ def test_nothing_is_kept_yet(runs: Runs, path: Path) -> None:
         (["export", "nnnn"], "the beginning of no id"),
         (["export"], "which runs?"),
         (["delete"], "which runs?"),
-        (["delete", "variant=none-such"], "no run that is kept has all of that"),
+        (["delete", "variant=none-such"], "no kept run has all of that"),
         (["export", "variant="], "that is 2 files: say --into FOLDER"),
         (["export", "last", "--output", "/no/such/folder/x"], "cannot write /no/such/folder/x"),
         (["export", "last", "--into", "/no/such/folder"], "No such file or directory"),

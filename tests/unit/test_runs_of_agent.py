@@ -98,7 +98,7 @@ def test_a_list_that_leads_back_is_refused() -> None:
         ("bbbb", "it is the beginning of 2 ids: give more of it"),
         ("cccc", "it is the beginning of no id that the agent keeps"),
         ("aaa", "too short"),
-        ("last~3", "so many are not kept"),
+        ("last~3", "fewer are kept"),
     ],
 )
 def test_what_is_not_clear_is_told(name: str, said: str) -> None:

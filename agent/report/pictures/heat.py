@@ -1,4 +1,4 @@
-"""One run over time: how many latencies of which size in each stretch between two snapshots."""
+"""One run over time: how many latencies of each size lie between any two snapshots."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import pytest
 from fakes.run_agent import RunAgent
 from fakes.run_command import environment, finished, line
 from fakes.terminals import CTRL_C, on_terminal
+from fakes.waiting import eventually
 
 from agent.model import Labels
 from agent.run import dataset, labels
@@ -160,11 +160,15 @@ def test_a_git_that_says_too_much_or_leaves_something_behind(
     monkeypatch.chdir(tree)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
     assert CommitHere().answer() == ""
-    left = Path(f"/proc/{(folder / 'left').read_text().strip()}/stat")
-    deadline = time.monotonic() + 5
-    while left.exists() and left.read_text().split()[2] != "Z" and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not left.exists() or left.read_text().split()[2] == "Z"
+    left = int((folder / "left").read_text())
+    eventually(lambda: has_ended(left))
+
+
+def has_ended(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def test_the_dataset_of_a_file(agent: RunAgent, tmp_path: Path) -> None:

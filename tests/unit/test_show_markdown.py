@@ -1,5 +1,6 @@
 """A comparison as Markdown: what comes from outside stays text."""
 
+import shlex
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from agent.show.markdown import cell, code, escaped, markdown
+from agent.terminal.values import printable
 
 PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 OURS = {"<details>", "</details>", "<summary>", "</summary>"}
@@ -82,6 +84,8 @@ def test_hostile_text_is_shown_as_it_is(text: str) -> None:
     found = tokens(written)
     forbidden = {"link_open", "image", "html_inline", "heading_open", "s_open", "em_open"}
     assert not forbidden & {token.type for token in found}
+    spans = [token.content for token in found if token.type == "code_inline"]
+    assert printable(shlex.quote(text)) in spans, "the command"
     blocks = [token.content for token in found if token.type == "html_block"]
     tags = {piece for block in blocks for piece in block.split() if piece.startswith("<")}
     assert all(tag.startswith(("<details><summary>", "</details>")) for tag in tags)

@@ -5,10 +5,13 @@ import math
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agent.cli.parser import LONGEST_QUOTED, Commands
 from agent.cli.values import url
+
+if TYPE_CHECKING:
+    from agent.runs.which import Wanted
 
 SIZE = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(K|M|G|T)?", re.ASCII)
 BYTES = {None: 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -105,8 +108,14 @@ def _path(options: argparse.Namespace) -> Path:
     return options.store or default_path()
 
 
+def _wanted(options: argparse.Namespace) -> "Wanted":
+    from agent.runs.which import Wanted
+
+    return Wanted(options.which, options.since, options.until)
+
+
 def _list(options: argparse.Namespace) -> int:
-    chosen = (options.which, options.since, options.until, options.limit, options.json)
+    chosen = (_wanted(options), options.limit, options.json)
     if options.agent is not None:
         from agent.runs import agent_commands
 
@@ -127,7 +136,7 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    chosen = (options.which, options.since, options.until, options.output, options.into)
+    chosen = (_wanted(options), options.output, options.into)
     if options.agent is not None:
         from agent.runs import agent_commands
 
@@ -140,7 +149,7 @@ def _export(options: argparse.Namespace) -> int:
 def _delete(options: argparse.Namespace) -> int:
     from agent.runs.commands import delete_runs
 
-    return delete_runs(_path(options), options.which, options.since, options.until)
+    return delete_runs(_path(options), _wanted(options))
 
 
 def _import(options: argparse.Namespace) -> int:

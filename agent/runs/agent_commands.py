@@ -4,7 +4,7 @@ A service has no series, since each of its runs is one request, and deletes noth
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,27 +13,19 @@ from agent.client.http_client import AgentClient
 from agent.runs.listing import LISTED
 from agent.runs.of_agent import RunsOfAgent
 from agent.runs.printing import print_document, print_entries, write_documents
-from agent.runs.which import selection_of
+from agent.runs.which import Wanted, selection_of
 from agent.store.documents import document_of
 from agent.store.errors import NotFound
 from agent.store.rows import Summary, real, seconds, text, whole
 from agent.store.run import LABELS, SERVICE
-from agent.store.selection import is_selector
 from agent.terminal import output as terminal
 from agent.terminal.values import mapping
 
 
-def list_runs(
-    url: str,
-    selectors: Sequence[str],
-    since: float | None,
-    until: float | None,
-    most: int | None,
-    as_document: bool,
-) -> int:
+def list_runs(url: str, wanted: Wanted, most: int | None, as_document: bool) -> int:
     """Print the selected runs, the newest first; as a document, as the agent lists them."""
-    fields = selection_of(selectors).fields
-    found = RunsOfAgent(AgentClient(url)).listed(fields, since, until)
+    fields = selection_of(wanted).fields
+    found = RunsOfAgent(AgentClient(url)).listed(fields, wanted.since, wanted.until)
     if as_document:
         listed = [dict(row) for row in islice(found, most or None)]
         terminal.write(json.dumps({"runs": listed}, indent=1) + "\n")
@@ -49,20 +41,12 @@ def show_run(url: str, name: str, everything: bool) -> int:
     return 0
 
 
-def export_runs(
-    url: str,
-    names: Sequence[str],
-    since: float | None,
-    until: float | None,
-    output: Path | None,
-    folder: Path | None,
-) -> int:
+def export_runs(url: str, wanted: Wanted, output: Path | None, folder: Path | None) -> int:
     """Write documents that ``show``, ``compare`` and ``runs import`` read."""
     of_agent = RunsOfAgent(AgentClient(url))
-    selectors = [name for name in names if is_selector(name)]
-    runs = [run for name in names if not is_selector(name) for run in of_agent.named(name)]
-    if selectors or since is not None or until is not None:
-        runs += of_agent.selected(selection_of(selectors).fields, since, until)
+    runs = [run for name in wanted.ids for run in of_agent.named(name)]
+    if (selection := wanted.selected) is not None:
+        runs += of_agent.selected(selection.fields, selection.since, selection.until)
     if not runs:
         raise NotFound("which runs? Give ids or selectors of runs that the agent keeps")
     write_documents({run.id: document_of([run], None) for run in runs}, output, folder)

@@ -10,7 +10,7 @@ from agent.nouns import counted
 from agent.runs.listing import LISTED, as_json, grouped
 from agent.runs.printing import print_document, print_entries, write_documents
 from agent.runs.readable import what_can_be_read
-from agent.runs.which import entries_of, selection_of
+from agent.runs.which import Wanted, entries_of, selection_of
 from agent.store.documents import document_of, runs_of, series_of
 from agent.store.errors import Damaged, NoStore, StoreError
 from agent.store.opening import open_store, open_to_read
@@ -25,18 +25,11 @@ from agent.words import Json
 NOTHING_YET = "no runs are kept yet: chainbench-agent run keeps what it measures\n"
 
 
-def list_runs(
-    path: Path,
-    selectors: Sequence[str],
-    since: float | None,
-    until: float | None,
-    most: int | None,
-    as_document: bool,
-) -> int:
+def list_runs(path: Path, wanted: Wanted, most: int | None, as_document: bool) -> int:
     """Print the selected runs, the newest first."""
     try:
         with open_to_read(path) as store:
-            entries = grouped(store.find(selection_of(selectors, since, until)))
+            entries = grouped(store.find(selection_of(wanted)))
     except NoStore:
         entries = []
         if not as_document:
@@ -57,14 +50,7 @@ def show_run(path: Path, name: str, everything: bool) -> int:
     return 0
 
 
-def export_runs(
-    path: Path,
-    names: Sequence[str],
-    since: float | None,
-    until: float | None,
-    output: Path | None,
-    folder: Path | None,
-) -> int:
+def export_runs(path: Path, wanted: Wanted, output: Path | None, folder: Path | None) -> int:
     """Write documents that ``show``, ``compare`` and ``runs import`` read.
 
     What is damaged is left out, also of a series, and named; the status is 1 then.
@@ -73,7 +59,7 @@ def export_runs(
         raise StoreError(f"cannot write {output}: the runs are kept in it")
     damaged: list[Damaged] = []
     with open_to_read(path) as store:
-        entries = entries_of(store, names, since, until)
+        entries = entries_of(store, wanted)
         found = [(entry.id, what_can_be_read(store, entry, damaged)) for entry in entries]
     for error in damaged:
         terminal.complain(f"cannot export all: {printable(error, 1000)}\n")
@@ -83,10 +69,10 @@ def export_runs(
     return 1 if damaged else 0
 
 
-def delete_runs(path: Path, names: Sequence[str], since: float | None, until: float | None) -> int:
+def delete_runs(path: Path, wanted: Wanted) -> int:
     """Delete runs and series, and say which."""
     with open_to_read(path) as store:
-        entries = entries_of(store, names, since, until)
+        entries = entries_of(store, wanted)
         _refuse_members(store, entries)
         deleted = store.delete(entries)
     terminal.write(f"deleted {counted(deleted, 'run')}: {_names(entries)}\n")

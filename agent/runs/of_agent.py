@@ -9,11 +9,9 @@ from agent.client.http_client import AgentRefused, AgentUnreachable
 from agent.store.documents import runs_of
 from agent.store.errors import NotFound, StoreError
 from agent.store.run import LABELS, SERVICE, KeptRun
-from agent.store.selection import LAST
+from agent.store.selection import FEWEST, LAST
 from agent.terminal.values import mapping, printable, rows
 
-FEWEST = 4
-"""Characters of the beginning of an id that may stand for it, as in a store."""
 PAGE = 1000
 EARLIEST, LATEST = -62135596800.0, 253402300799.0
 """The first and the last second that a date can be in, of the years 1 and 9999."""

@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from agent.store.errors import NotFound, StoreError
 from agent.store.selection import Selection, fields_of, is_selector
@@ -14,35 +15,50 @@ AGE = re.compile(r"([0-9]{1,6})(m|h|d|w)", re.ASCII)
 SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
-def selection_of(
-    selectors: Sequence[str], since: float | None = None, until: float | None = None
-) -> Selection:
+class Wanted(NamedTuple):
+    """Runs as the arguments of a command name them: ids and selectors, and times."""
+
+    names: Sequence[str]
+    since: float | None = None
+    until: float | None = None
+
+    @property
+    def ids(self) -> list[str]:
+        return [name for name in self.names if not is_selector(name)]
+
+    @property
+    def selected(self) -> Selection | None:
+        """What selectors say, or times alone; None if there are neither. Raises `StoreError`."""
+        selectors = [name for name in self.names if is_selector(name)]
+        if not selectors and self.since is None and self.until is None:
+            return None
+        return selection_of(self._replace(names=selectors))
+
+
+def selection_of(wanted: Wanted) -> Selection:
     """Return what a list shows: the runs that have all of what the selectors say.
 
     Raises `StoreError` for what is not a selector, and for two values of one name.
     """
     fields: dict[str, str] = {}
-    for text in selectors:
+    for text in wanted.names:
         for name, value in fields_of(text).items():
             if fields.setdefault(name, value) != value:
                 raise StoreError(
                     f"{name} is given twice, and a run has one: ask for each by itself"
                 )
-    return Selection(fields=fields, since=since, until=until)
+    return Selection(fields=fields, since=wanted.since, until=wanted.until)
 
 
-def entries_of(
-    store: Store, names: Sequence[str], since: float | None = None, until: float | None = None
-) -> list[Entry]:
+def entries_of(store: Store, wanted: Wanted) -> list[Entry]:
     """Return the entries that ids and selectors name, each of them once.
 
     A selector names all entries of which a run has what it says, and so do times alone. Raises
     `NotFound` for one that names nothing, and for nothing at all.
     """
-    selectors = [name for name in names if is_selector(name)]
-    found = [store.entry(name) for name in names if not is_selector(name)]
-    if selectors or since is not None or until is not None:
-        selected = _selected(store, selection_of(selectors, since, until))
+    found = [store.entry(name) for name in wanted.ids]
+    if (selection := wanted.selected) is not None:
+        selected = _selected(store, selection)
         if not selected:
             raise NotFound("no kept run has all of that: runs list shows what is kept")
         found += selected

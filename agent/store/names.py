@@ -6,11 +6,9 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from agent.store.errors import NotFound
-from agent.store.selection import LAST, Selection
+from agent.store.selection import FEWEST, LAST, Selection
 
 JOINED = "FROM runs LEFT JOIN series ON series.number = runs.series"
-FEWEST = 4
-"""Characters of the beginning of an id that may stand for it."""
 MOST_NAMED = 5
 """Ids that a complaint names."""
 ABBREVIATED = {"commit": 'runs."commit"', "series": "series.id"}

@@ -13,6 +13,8 @@ FIELDS = (*LABELS, "verdict", "state", "source", "side", "series")
 """What a selector can name."""
 LAST = re.compile(r"last(?:~([0-9]{1,6}))?", re.ASCII)
 """The newest entry, or the one this many before it, as git counts (gitrevisions(7))."""
+FEWEST = 4
+"""Characters of the beginning of an id that may stand for it."""
 NEXT = re.compile(r",(?=[a-z]+=)")
 """A comma between two fields; a value may contain others."""
 

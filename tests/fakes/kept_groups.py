@@ -1,10 +1,12 @@
 """Runs as they are kept, made up: all of them is known."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fakes.sample_evidence import evidence
 
+from agent.comparison.kept import Asked, compare_groups
 from agent.store.run import FINISHED, RUN, KeptRun
 
 BEGAN = datetime(2026, 11, 26, 10, tzinfo=UTC)
@@ -55,3 +57,19 @@ def in_turn(before: list[float], after: list[float], **changes: Any) -> tuple[li
         ]
         for place, (side, values) in enumerate(sides)
     )
+
+
+def times(mean: float, size: int = 10, trend: float = 0.0, shifted: int = 0) -> list[float]:
+    return [mean + noise(n + shifted) + trend * n for n in range(size)]
+
+
+def compared(before: Any, after: Any, **asked: Any) -> dict[str, Any]:
+    """Return what the comparison of two groups finds; all of it is JSON."""
+    document = compare_groups(before, after, Asked(**asked))
+    json.dumps(document, allow_nan=False)
+    return document
+
+
+def blocks(before: list[float], after: list[float], **changes: Any) -> tuple[Any, Any]:
+    """Return two groups, one of which was run after the other."""
+    return group(*before, **changes), group(*after, first=len(before), **changes)

@@ -3,13 +3,11 @@
 import contextlib
 import os
 import re
-import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Protocol
 
-from agent.show.reading import NotEvidence, evidence_in
+from agent.show.reading import STANDARD_INPUT, NotEvidence, evidence_at
 from agent.store.documents import runs_of, same_content
 from agent.store.errors import StoreError
 from agent.store.run import IMPORT, KeptRun
@@ -17,7 +15,6 @@ from agent.store.selection import LAST, fields_of, is_selector
 from agent.terminal.values import printable
 
 BASELINE, OPTIMIZED = SIDES = ("baseline", "optimized")
-STANDARD_INPUT = "-"
 LONGEST_QUOTED = 60
 ID = re.compile(r"[0-9A-Za-z_-]{4,64}", re.ASCII)
 """What an id, or the beginning of one, can be."""
@@ -168,7 +165,7 @@ def _is_file(text: str) -> bool:
 
 def _of_file(name: str) -> Runs:
     try:
-        document = evidence_in(_read(name))
+        document = evidence_at(name)
     except OSError as error:
         raise NoRuns(f"cannot read {_quoted(name)}: {error.strerror or error}") from None
     except NotEvidence as error:
@@ -177,14 +174,6 @@ def _of_file(name: str) -> Runs:
     if not runs:
         raise NoRuns(f"{_quoted(name)} has no runs: it is a series that ended before its first")
     return runs
-
-
-def _read(name: str) -> bytes:
-    if name != STANDARD_INPUT:
-        return Path(name).read_bytes()
-    if sys.stdin is None:
-        raise OSError("standard input is closed")
-    return sys.stdin.buffer.read()
 
 
 def _quoted(text: str) -> str:

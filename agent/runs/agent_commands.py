@@ -16,10 +16,10 @@ from agent.runs.printing import print_document, print_entries, write_documents
 from agent.runs.which import Wanted, selection_of
 from agent.store.documents import document_of
 from agent.store.errors import NotFound
-from agent.store.rows import Summary, real, seconds, text, whole
+from agent.store.rows import Summary, real, seconds, whole
 from agent.store.run import LABELS, SERVICE
 from agent.terminal import output as terminal
-from agent.terminal.values import mapping
+from agent.terminal.values import encodable, mapping
 
 
 def list_runs(url: str, wanted: Wanted, most: int | None, as_document: bool) -> int:
@@ -55,23 +55,23 @@ def export_runs(url: str, wanted: Wanted, output: Path | None, folder: Path | No
 
 def _summary(row: Mapping[str, Any]) -> Summary:
     """Return what a line of a list needs. What an agent does not list is not known."""
-    started_at = text(row.get("started_at"))
+    started_at = encodable(row.get("started_at"))
     labels = mapping(row.get("labels"))
     at = seconds(started_at, 0.0)
     return Summary(
         number=0,
-        id=text(row.get("run_id")),
+        id=encodable(row.get("run_id")),
         series=None,
         side=None,
         round=None,
         counts=True,
         source=SERVICE,
-        state=text(row.get("state")),
-        verdict=text(row.get("verdict")),
+        state=encodable(row.get("state")),
+        verdict=encodable(row.get("verdict")),
         owner=None,
         copied=row.get("copied") is True,
-        labels={name: text(labels.get(name)) for name in LABELS},
-        kernel=text(row.get("kernel")),
+        labels={name: encodable(labels.get(name)) for name in LABELS},
+        kernel=encodable(row.get("kernel")),
         cpus=whole(row.get("cpus")),
         cpu_model="",
         started_at=started_at,

@@ -2,7 +2,6 @@
 
 import json
 import math
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -134,12 +133,10 @@ def _refuse_members(store: Store, entries: Sequence[Entry]) -> None:
 
 def _read(file: str) -> Json:
     """Return the document in a file. Raises `StoreError`."""
-    from agent.show.reading import NotEvidence, evidence_in
+    from agent.show.reading import NotEvidence, evidence_at
 
-    if file == "-" and sys.stdin is None:
-        raise StoreError("standard input is closed")
     try:
-        return evidence_in(sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes())
+        return evidence_at(file)
     except OSError as error:
         raise StoreError(error.strerror or str(error)) from error
     except NotEvidence as error:

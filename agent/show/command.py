@@ -1,9 +1,8 @@
 """``chainbench-agent show FILE``: print saved evidence in readable form."""
 
 import sys
-from pathlib import Path
 
-from agent.show.reading import NotEvidence, evidence_in
+from agent.show.reading import NotEvidence, evidence_at
 from agent.show.text import render
 from agent.terminal import output as terminal
 from agent.terminal.values import printable
@@ -14,10 +13,8 @@ MORE = "\nThe file holds more: chainbench-agent show --all prints every row and 
 
 def show(path: str, *, everything: bool = False) -> int:
     """Print the evidence in a file (``-``: standard input). Return 0, or 1 if there is none."""
-    if path == "-" and sys.stdin is None:
-        return refuse(path, "standard input is closed")
     try:
-        evidence = evidence_in(sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes())
+        evidence = evidence_at(path)
     except OSError as error:
         return refuse(path, error.strerror or str(error))
     except NotEvidence as error:

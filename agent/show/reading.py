@@ -1,6 +1,8 @@
 """Evidence from a file, or what the file holds instead."""
 
 import codecs
+import sys
+from pathlib import Path
 
 from agent import json_text
 from agent.sections.probes import SECTIONS
@@ -16,8 +18,20 @@ BEGINNINGS = (
 """What files that are not JSON begin with."""
 
 
+STANDARD_INPUT = "-"
+
+
 class NotEvidence(Exception):
     """The text says what was read instead."""
+
+
+def evidence_at(path: str) -> Json:
+    """Return the evidence in a file (``-``: standard input). Raises `NotEvidence` and OSError."""
+    if path != STANDARD_INPUT:
+        return evidence_in(Path(path).read_bytes())
+    if sys.stdin is None:
+        raise OSError("standard input is closed")
+    return evidence_in(sys.stdin.buffer.read())
 
 
 def evidence_in(data: bytes) -> Json:

@@ -13,7 +13,7 @@ from uuid import UUID, uuid5
 
 from agent import json_text
 from agent.store.run import ABORTED, FINISHED, LABELS, SIDES, STATES, KeptRun, KeptSeries
-from agent.terminal.values import mapping, number, rows
+from agent.terminal.values import encodable, mapping, number, rows
 from agent.words import Json
 
 ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{5,63}", re.ASCII)
@@ -153,7 +153,7 @@ def _kept(run: _Member, own: str, series: str | None, source: str) -> KeptRun:
         source=source,
         state=run.state or (ABORTED if _is_aborted(run) else FINISHED),
         labels=_labels(evidence),
-        started_at=_text(evidence.get("started_at")),
+        started_at=encodable(evidence.get("started_at")),
         wall_ms=_wall_ms(command, evidence),
         command=command,
         evidence=evidence,
@@ -182,15 +182,9 @@ def _is_aborted(run: _Member) -> bool:
 def _labels(evidence: Mapping[str, Any]) -> dict[str, str]:
     # the first agents had the machine next to the labels
     given = {"machine": evidence.get("machine"), **mapping(evidence.get("labels"))}
-    return {name: _text(given.get(name)) for name in LABELS}
+    return {name: encodable(given.get(name)) for name in LABELS}
 
 
 def _wall_ms(command: Mapping[str, Any], evidence: Mapping[str, Any]) -> float | None:
     taken = number(command.get("wall_ms"))
     return number(mapping(evidence.get("wall")).get("wall_ms")) if taken is None else taken
-
-
-def _text(value: object) -> str:
-    """Return text that can be encoded: of lone surrogates, their escapes."""
-    text = value if isinstance(value, str) else ""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, get_type_hints
 from agent import json_text
 from agent.store.documents import is_id
 from agent.store.run import LABELS, KeptRun
-from agent.terminal.values import mapping, number
+from agent.terminal.values import encodable, mapping, number
 from agent.words import Json
 
 COLUMNS = (
@@ -130,18 +130,18 @@ def row_of(run: KeptRun, series: int | None, documents: Packed) -> list[object]:
         "counts": run.counts,
         "source": run.source,
         "state": run.state,
-        "verdict": text(run.verdict),
+        "verdict": encodable(run.verdict),
         "owner": run.owner,
         "copied": run.copied,
-        "kernel": text(manifest.get("kernel")),
+        "kernel": encodable(manifest.get("kernel")),
         "cpus": whole(manifest.get("cpus")),
-        "cpu_model": text(manifest.get("cpu_model")),
+        "cpu_model": encodable(manifest.get("cpu_model")),
         "started_at": run.started_at,
         "at": seconds(run.started_at, now),
         "kept_at": now,
         "wall_ms": real(run.wall_ms),
         "exit_status": whole(command.get("exit_status")),
-        "signal": text(command.get("signal")),
+        "signal": encodable(command.get("signal")),
         "user_ms": real(command.get("user_ms")),
         "system_ms": real(command.get("system_ms")),
         "max_resident_bytes": whole(command.get("max_resident_bytes")),
@@ -181,12 +181,6 @@ def seconds(iso: str, otherwise: float) -> float:
         return otherwise
 
 
-def text(value: object) -> str:
-    """Return text that SQLite takes, or an empty string."""
-    found = value if isinstance(value, str) else ""
-    return found.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
 def real(value: object) -> float | None:
     found = number(value)
     return None if found is None else float(found)
@@ -199,4 +193,4 @@ def whole(value: object) -> int | None:
 
 def _words(arguments: object) -> str:
     listed = arguments if isinstance(arguments, list) else []
-    return text(shlex.join(map(str, listed)))[:LONGEST_WORDS]
+    return encodable(shlex.join(map(str, listed)))[:LONGEST_WORDS]

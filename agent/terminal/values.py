@@ -36,6 +36,12 @@ def rows(value: object) -> list[Mapping[str, Any]]:
     return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
 
 
+def encodable(value: object) -> str:
+    """Return text that UTF-8 can encode: of lone surrogates, their escapes; else an empty one."""
+    text = value if isinstance(value, str) else ""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def printable(value: object, limit: int = 200) -> str:
     """Return the value as text that contains nothing a terminal would interpret.
 

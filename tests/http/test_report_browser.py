@@ -114,6 +114,7 @@ def test_a_report_fits_any_screen(chromium: str, scheme: str, which: str, tmp_pa
     for width, found in seen.found.items():
         assert found["width"] == int(width) or found["width"] == int(width) - 15
         assert found["scroll"] == found["width"], "the page scrolls sideways"
+        assert found["pictures"]
         assert all(wide > 250 and high > 80 for wide, high in found["pictures"])
         assert found["outside"] == []
         assert found["smallest"] > 8, "text of a picture is too small to read"

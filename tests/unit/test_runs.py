@@ -87,6 +87,7 @@ def entry_id(document: dict[str, Any]) -> str:
 # --- list
 
 
+@pytest.mark.usefixtures("utc")
 def test_a_series_is_one_line_and_the_newest_comes_first(runs: Runs, path: Path) -> None:
     old, series = single(0, variant="numpy", commit="c0ffee" * 7), pairs(3, second=60)
     keep_in(path, old, series)

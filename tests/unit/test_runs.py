@@ -118,6 +118,7 @@ def test_lines_have_80_columns_and_no_hostile_bytes(
     assert max(map(cells, narrow.stdout.splitlines())) <= 40
 
 
+@pytest.mark.usefixtures("utc")
 def test_a_list_is_chosen_by_labels_and_times(runs: Runs, path: Path) -> None:
     first, second = single(0, variant="numpy"), single(3600, variant="plain")
     second["started_at"] = "2026-03-01T12:00:00+00:00"

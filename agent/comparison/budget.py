@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agent.comparison.figures import Figures, verdict
+from agent.comparison.figures import Figures
 from agent.comparison.values import mapping, number, rows
+from agent.terminal.evidence import has_budget, verdict
 
 BLOCKED_UNTIL = "blocked: "
 BLOCKED_OTHER = "blocked_other"
@@ -79,10 +80,7 @@ class Budget:
 def budget_of(command: Mapping[str, Any], evidence: Mapping[str, Any]) -> Budget | None:
     """Return the budget of a run; None if it has none that can be relied on."""
     wall = mapping(evidence.get("wall"))
-    if wall.get("available") is not True or verdict(evidence) in (None, "invalid"):
-        return None
-    checks = rows(evidence.get("checks"))
-    if any(str(c.get("name")).startswith("wall_") and c.get("pass") is not True for c in checks):
+    if not has_budget(evidence) or verdict(evidence) in (None, "invalid"):
         return None
     states = mapping(wall.get("states"))
     parts = {name: number(mapping(states.get(name)).get("ms")) for name in (COMPUTING, *REST)}

@@ -8,9 +8,9 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from agent.comparison.figures import verdict
 from agent.comparison.values import mapping
 from agent.store.run import PARTIAL, KeptRun
+from agent.terminal.evidence import verdict
 from agent.words import Json
 
 BASELINE, OPTIMIZED = "baseline", "optimized"

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from agent.comparison.values import mapping, number, rows
+from agent.terminal.evidence import total_ms, verdict
 
 CPU = {"user_ms": "user CPU", "system_ms": "system CPU"}
 BLOCKED_IN = "blocked: "
@@ -43,10 +44,10 @@ class Figures:
         self.times = _known(
             {
                 **{words: command.get(field) for field, words in CPU.items()},
-                "waiting for a CPU": _sum_ms(mapping(measured.get("runqlat"))),
+                "waiting for a CPU": total_ms(mapping(measured.get("runqlat"))),
                 "blocked": off_cpu.get("total_ms"),
                 **_reasons(off_cpu),
-                "block I/O": _sum_ms(mapping(measured.get("biolatency"))),
+                "block I/O": total_ms(mapping(measured.get("biolatency"))),
             }
         )
         calls = mapping(measured.get("syscall_counts"))
@@ -163,12 +164,6 @@ def _by_size(runs: Sequence[Mapping[str, float]]) -> list[str]:
     return [name for name, total in sums.most_common() if total > 0]
 
 
-def verdict(evidence: Mapping[str, Any]) -> str | None:
-    """Return the verdict on evidence; None without any."""
-    found = mapping(evidence.get("completeness")).get("verdict")
-    return found if evidence.get("available") is True and isinstance(found, str) else None
-
-
 def _known(values: Mapping[str, object]) -> dict[str, float]:
     return {
         name: float(known) for name, value in values.items() if (known := number(value)) is not None
@@ -180,14 +175,6 @@ def _calls(listed: object) -> dict[str, float] | None:
     calls = mapping(listed)
     known = _known(calls)
     return known if isinstance(listed, dict) and len(known) == len(calls) else None
-
-
-def _sum_ms(section: Mapping[str, Any]) -> float | None:
-    """Return the sum of the latencies of a section, from their mean, which is null without any."""
-    count, mean_us = number(section.get("count")), number(section.get("mean_us"))
-    if count == 0:
-        return 0.0
-    return None if count is None or mean_us is None else count * mean_us / 1e3
 
 
 def _percentile_ms(section: Mapping[str, Any], name: str) -> float | None:

@@ -6,10 +6,11 @@ from statistics import median
 from typing import Any
 
 from agent.comparison.budget import BLOCKED_UNTIL, FOR_BUSY_CPU, Budget, budget_of
-from agent.comparison.figures import Figures, states, times, verdict
+from agent.comparison.figures import Figures, states, times
 from agent.comparison.observation import Observation
 from agent.comparison.values import mapping, number, rows
 from agent.statistics.estimate import FEWEST
+from agent.terminal.evidence import verdict
 from agent.words import Json
 
 LEAST_SHARE = 0.2

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 
 from agent.aggregate.histogram import LatencyHistogram
 from agent.comparison.designs import Design
-from agent.comparison.figures import LATENCIES, verdict
+from agent.comparison.figures import LATENCIES
 from agent.comparison.intervals import interval
 from agent.comparison.observation import Observation
 from agent.comparison.values import mapping
 from agent.statistics.sample import median_interval
+from agent.terminal.evidence import verdict
 from agent.words import Json
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 0.9999)

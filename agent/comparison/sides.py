@@ -5,13 +5,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agent.comparison.figures import Figures, counts, percentiles, states, times, verdict
+from agent.comparison.figures import Figures, counts, percentiles, states, times
 from agent.comparison.intervals import interval
 from agent.comparison.observation import Observation, in_time
 from agent.comparison.outliers import explained_outliers
 from agent.comparison.values import mapping, number, rows
 from agent.statistics.drift import drift
 from agent.statistics.sample import median_interval, summary
+from agent.terminal.evidence import verdict
 from agent.words import Json
 
 HISTOGRAMS = ("runqlat", "biolatency")

@@ -7,7 +7,8 @@ Percentiles of several runs have no mean: their histograms are added up.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agent.terminal.values import mapping, number, printable, rows
+from agent.terminal.evidence import has_budget, total_ms, verdict
+from agent.terminal.values import mapping, number, printable
 from agent.words import Json
 
 FIVE = ("futex", "fsync", "openat", "read", "write")
@@ -44,9 +45,8 @@ def figures_of(runs: Sequence[Json]) -> dict[str, str | float]:
 
 
 def _verdict(run: Json) -> str:
-    found = mapping(run.get("completeness")).get("verdict")
-    known = run.get("available") is True and found in BEST_TO_WORST
-    return str(found) if known else NONE
+    found = verdict(run)
+    return found if found in BEST_TO_WORST else NONE
 
 
 def _reasons(runs: Sequence[Json]) -> list[str]:
@@ -76,7 +76,7 @@ def _sums(run: Json) -> dict[str, float]:
     }
     for name in LATENCIES:
         section = mapping(run.get(name))
-        sums |= {f"{name}_count": section.get("count"), f"{name}_total_ms": _total_ms(section)}
+        sums |= {f"{name}_count": section.get("count"), f"{name}_total_ms": total_ms(section)}
     return {name: known for name, value in sums.items() if (known := number(value)) is not None}
 
 
@@ -84,20 +84,11 @@ def _all_numbers(values: Mapping[str, Any]) -> bool:
     return bool(values) and all(number(value) is not None for value in values.values())
 
 
-def _total_ms(section: Mapping[str, Any]) -> float | None:
-    """Return the sum of a section's latencies, from their mean, which is null without any."""
-    count, mean_us = number(section.get("count")), number(section.get("mean_us"))
-    if count == 0:
-        return 0.0
-    return None if count is None or mean_us is None else count * mean_us / 1e3
-
-
 def _wall(run: Json) -> dict[str, object]:
     """Return the budget of wall time, unless it is not known, or one of its checks failed."""
-    wall = mapping(run.get("wall"))
-    checks = [c for c in rows(run.get("checks")) if str(c.get("name")).startswith("wall_")]
-    if wall.get("available") is not True or any(c.get("pass") is not True for c in checks):
+    if not has_budget(run):
         return {}
+    wall = mapping(run.get("wall"))
     states = mapping(wall.get("states"))
     return {
         "wall_ms": wall.get("wall_ms"),

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
-from agent.comparison.figures import verdict
 from agent.report.numbers import amount_of
 from agent.show.series import is_series
+from agent.terminal.evidence import verdict
 from agent.terminal.values import mapping, number, printable, rows
 
 COMMAND, BASELINE, OPTIMIZED = "command", "baseline", "optimized"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from agent.terminal.values import mapping
+from agent.terminal.evidence import verdict
 from agent.words import LABEL_NAMES, Json
 
 FINISHED, PARTIAL, ABORTED = "finished", "partial", "aborted"
@@ -52,9 +52,7 @@ class KeptRun:
     @property
     def verdict(self) -> str:
         """The verdict on the evidence, or `NO_VERDICT`."""
-        found = mapping(self.evidence.get("completeness")).get("verdict")
-        known = self.evidence.get("available") is True and isinstance(found, str)
-        return str(found) if known else NO_VERDICT
+        return verdict(self.evidence) or NO_VERDICT
 
 
 @dataclass(frozen=True, slots=True, eq=False)

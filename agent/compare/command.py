@@ -22,7 +22,7 @@ from agent.show.brief import brief
 from agent.show.markdown import markdown
 from agent.show.text import render
 from agent.terminal import output as terminal
-from agent.terminal.files import cannot_write, named_twice, save
+from agent.terminal.files import save, why_refused
 from agent.terminal.values import printable, rows
 from agent.words import Json
 
@@ -79,12 +79,7 @@ def _cannot_report(request: Request) -> str | None:
     if request.html is not None and (why := cannot_draw()):
         return why
     written = [path for path in (request.output, request.html) if path is not None]
-    if path := named_twice(written, _inputs(request)):
-        return f"cannot write {printable(path)}: it is also read, or written to by another option"
-    for path in written:
-        if why := cannot_write(path):
-            return f"cannot write {printable(path)}: {why}"
-    return None
+    return why_refused(written, _inputs(request))
 
 
 def _inputs(request: Request) -> list[Path]:

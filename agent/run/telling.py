@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from agent.client.finding import closed_to_us
 from agent.run.options import Options
 from agent.terminal import output as terminal
-from agent.terminal.files import cannot_write, named_twice, save
+from agent.terminal.files import save, why_refused
 from agent.terminal.values import printable
 
 if TYPE_CHECKING:
@@ -38,19 +38,12 @@ class Teller:
     def refuses_files(self, *others: "Path | None") -> bool:
         """Say which file could not be written, before anything is measured."""
         options = self._options
-        if options.html is not None and (why := _cannot_draw()):
-            self.say(why)
-            return True
         files = (options.output, options.json, options.html, *others)
-        written = [path for path in files if path is not None]
-        if twice := named_twice(written):
-            self.say(f"cannot write {printable(twice)}: another option writes to it as well")
-            return True
-        for path in written:
-            if why := cannot_write(path):
-                self.say(f"cannot write {printable(path)}: {why}")
-                return True
-        return False
+        why = None if options.html is None else _cannot_draw()
+        why = why or why_refused([path for path in files if path is not None])
+        if why is not None:
+            self.say(why)
+        return why is not None
 
     def busy(self, other: str) -> None:
         self.say(f"waiting for the end of another run (Ctrl-C gives up): {other}")

@@ -4,11 +4,16 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
+
+from agent.terminal.values import printable
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+ANOTHER = "another option writes to it as well"
 
 
 def cannot_write(path: "Path") -> str | None:
@@ -26,6 +31,17 @@ def cannot_write(path: "Path") -> str | None:
             path.unlink()
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         return getattr(error, "strerror", None) or str(error)
+    return None
+
+
+def why_refused(paths: "Sequence[Path]", inputs: "Sequence[Path]" = ()) -> str | None:
+    """Return in words why files cannot all be written, or None; ``inputs`` are read before."""
+    if twice := named_twice(paths, inputs):
+        also = "it is also read, or written to by another option"
+        return f"cannot write {printable(twice)}: {also if inputs else ANOTHER}"
+    for path in paths:
+        if why := cannot_write(path):
+            return f"cannot write {printable(path)}: {why}"
     return None
 
 

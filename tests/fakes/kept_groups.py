@@ -49,14 +49,14 @@ def group(*wall_ms: float, first: int = 0, step: int = 1, **changes: Any) -> lis
 
 def in_turn(before: list[float], after: list[float], **changes: Any) -> tuple[list[Any], list[Any]]:
     """Return the two sides of one series, round by round."""
-    sides = (("baseline", before), ("optimized", after))
-    return tuple(  # type: ignore[return-value]
+    first, second = (
         [
             kept(2 * n + place, ms, series="series-1", side=side, round=n, **changes)
             for n, ms in enumerate(values)
         ]
-        for place, (side, values) in enumerate(sides)
+        for place, (side, values) in enumerate((("baseline", before), ("optimized", after)))
     )
+    return first, second
 
 
 def times(mean: float, size: int = 10, trend: float = 0.0, shifted: int = 0) -> list[float]:

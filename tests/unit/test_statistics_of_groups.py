@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from statistics import median
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.statistics.bootstrap import gain_of_groups
-from agent.statistics.comparison import outcome
+from agent.statistics.comparison import Shift, outcome
 from agent.statistics.drift import drift_within
 from agent.statistics.estimate import FEWEST
 from agent.statistics.groups import (
@@ -203,11 +204,11 @@ def test_nothing_is_found_between_equals_in_19_of_20() -> None:
 
 @pytest.mark.parametrize("size", [10, 20])
 def test_the_detectable_effect_is_found_in_about_four_of_five(size: int) -> None:
-    def shifts(effect: float, runs: int) -> list[object]:
+    def shifts(effect: float, runs: int) -> list[Shift]:
         return [relative_shift_of_groups(*samples(effect, 0.02, size, n)) for n in range(runs)]
 
-    typical = np.median([one.detectable for one in shifts(1.0, 100)])  # type: ignore[attr-defined]
-    found = [outcome(one, 0.0) == "larger" for one in shifts(1 + typical, 200)]  # type: ignore[arg-type]
+    typical = median(one.detectable for one in shifts(1.0, 100))
+    found = [outcome(one, 0.0) == "larger" for one in shifts(1 + typical, 200)]
     assert 0.65 <= np.mean(found) <= 0.95
 
 

@@ -21,7 +21,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -265,14 +265,12 @@ def _load_from(count: Path, runs: int) -> Iterator[None]:
         "while True: pass\n"
     )
     command = [sys.executable, "-Ic", script, str(count), str(runs)]
-    loads = [subprocess.Popen(command) for _ in range(2 * cpus)]
-    time.sleep(0.5)  # they have been started before the first run
-    try:
+    with ExitStack() as ending:
+        for _ in range(2 * cpus):
+            load = ending.enter_context(subprocess.Popen(command))
+            ending.callback(load.kill)  # before it is waited for
+        time.sleep(0.5)  # they have been started before the first run
         yield
-    finally:
-        for load in loads:
-            load.kill()
-            load.wait()
 
 
 def render(report: Report) -> str:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from statistics import median
 from typing import TypeGuard
 
 from agent.store.rows import Summary
@@ -79,18 +80,13 @@ def _time(runs: Sequence[Summary]) -> str:
         side: [run.wall_ms for run in counted if run.side == side and _is_time(run.wall_ms)]
         for side in (None, *SIDES)
     }
-    shown = ", ".join(milliseconds(_median(known)) for known in times.values() if known)
+    shown = ", ".join(milliseconds(median(known)) for known in times.values() if known)
     return cut(shown or ABSENT, WIDEST_TIME)
 
 
 def _is_time(ms: float | None) -> TypeGuard[float]:
     """Return whether something can have taken so long; a file may say anything."""
     return ms is not None and ms > 0
-
-
-def _median(values: Sequence[float]) -> float:
-    ordered, half = sorted(values), len(values) // 2
-    return (ordered[half] + ordered[~half]) / 2
 
 
 def _verdict(runs: Sequence[Summary]) -> str:

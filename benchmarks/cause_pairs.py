@@ -22,6 +22,8 @@ from benchmarks.cause_surroundings import folder
 PROGRAM = (sys.executable, "-IS", str(Path(__file__).with_name("one_cause.py")))
 LONGER_MS = 40
 """By how much the longer program is to take longer, about."""
+TURNS_MS = 160
+"""Many turns of two programs that share a CPU."""
 FEW = 10
 TRIES = 3
 LEAST, MOST = 30, 40_000
@@ -93,9 +95,12 @@ def _quickest_ms(way: str, operations: int, *words: object) -> float:
 
 @contextmanager
 def competition() -> Iterator[Commands]:
-    """Compute on a CPU that is free, and on one that another program has as well."""
+    """Compute on a CPU that is free, and on one that another program has as well.
+
+    For several turns: how soon the other one gets its first varies more than how long each lasts.
+    """
     (taken,) = last_cpu()
-    work = one_cause("compute", LONGER_MS)
+    work = one_cause("compute", TURNS_MS)
     with around.spinning(taken):
         yield _both(lambda cpu: ("taskset", "-c", str(cpu), *work), _first_cpu(), taken)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.sections.offcpu.layout import WALL_BEGUN, WALL_ENDED, WALL_EXECED, WALL_PHASE
+from agent.sections.offcpu.layout import WALL_BEGUN, WALL_ENDED, WALL_EXECED
 from agent.sections.offcpu.wall import HEAD_DTYPE, NAMES, ROW_DTYPE
 
 BOTH = 2
@@ -29,7 +29,7 @@ def wall_table(
     ``counts``: of WALL_COUNTS, in the first row.
     """
     head = np.zeros(1, HEAD_DTYPE)
-    head["word"], head["mains"] = WALL_ENDED << WALL_PHASE | word, mains
+    head["word"], head["mains"] = WALL_ENDED | word, mains
     head["phase_ns"][0, [WALL_BEGUN, WALL_EXECED, WALL_ENDED]] = begun, execed, ended
     rows = np.zeros(BOTH, ROW_DTYPE)
     phase = WALL_EXECED if execed else WALL_BEGUN

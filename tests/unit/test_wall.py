@@ -14,7 +14,6 @@ from agent.sections.offcpu.layout import (
     WALL_ENDED,
     WALL_EXECED,
     WALL_HEAD,
-    WALL_PHASE,
     WALL_RUNNABLE,
     WALL_RUNNING,
     WALL_STOPPED,
@@ -106,6 +105,19 @@ def test_tasks_that_the_word_has_and_nobody_is() -> None:
         assert not checks(read(table, units(*others)))["wall_tasks"].passed
 
 
+def test_what_cpus_have_kept_back_belongs_to_the_word() -> None:
+    """One has seen a task fall asleep, the other has seen the same one woken since."""
+    word = 1 << WALL_RUNNING | 1 << WALL_RUNNABLE
+    table = wall_table(begun=START, ended=STOP, word=word, computing=STOP - START)
+    rows = table[WALL_HEAD:].view(ROW_DTYPE)
+    rows["deferred"] = (1 << WALL_BLOCKED) - (1 << WALL_RUNNABLE), 0
+    found = read(table, units(WALL_RUNNING, WALL_BLOCKED))
+    assert found.tasks == (1, 0, 1, 0)
+    rows["deferred"][1] = (1 << 64) - (1 << WALL_BLOCKED) + (1 << WALL_RUNNABLE)
+    found = read(table, units(WALL_RUNNING, WALL_RUNNABLE))
+    assert found.tasks == found.units == (1, 1, 0, 0)
+
+
 def test_a_task_that_does_something_else() -> None:
     found = read(wall_table(begun=START, ended=STOP, computing=STOP - START))
     assert not checks(found, contradicted=1)["wall_states"].passed
@@ -180,7 +192,7 @@ def test_what_ended_the_time_that_all_were_blocked() -> None:
 def running(table: Any, since: int, state: str = "blocked") -> Any:
     """Have the state that was closed last in the table, of 0 ns, be open."""
     (head,) = table[:WALL_HEAD].view(HEAD_DTYPE)
-    head["word"], head["phase_ns"][WALL_ENDED] = WALL_EXECED << WALL_PHASE, 0
+    head["word"], head["phase_ns"][WALL_ENDED] = WALL_EXECED, 0
     rows = table[WALL_HEAD:].view(ROW_DTYPE)
     rows["ns"][1, WALL_EXECED, wall.NAMES[state]] -= since
     rows["open"][1, WALL_EXECED, wall.NAMES[state]] += 1

@@ -11,8 +11,9 @@ WAIT_BURST = 64
 WAIT_FIELDS = ("due_ns", "refused")
 WAITS_SIZE = WAIT_SITES * 16 + len(WAIT_FIELDS) * 8 + 32
 
-WALL_RUNNING, WALL_RUNNABLE, WALL_BLOCKED, WALL_STOPPED, WALL_PHASE = 0, 15, 30, 47, 62
-"""Positions of the fields of the word that has the tasks by what they do, and the run's phase."""
+WALL_RUNNING, WALL_RUNNABLE, WALL_BLOCKED, WALL_STOPPED = 2, 17, 32, 49
+"""Positions of the fields of the word that has the tasks by what they do. The run's phase is below
+them."""
 WALL_FIELDS = (WALL_RUNNING, WALL_RUNNABLE, WALL_BLOCKED, WALL_STOPPED)
 """The fields that count tasks, up to the next one."""
 WALL_FIELD_SHIFT, WALL_FIELD_MASK = 32, 63
@@ -44,7 +45,9 @@ WALL_THREAD_SHIFT = 54
 WALL_REPORT_WORDS = 32
 WALL_REPORT = 8 * WALL_REPORT_WORDS
 """A task's summary and its row."""
-WALL_ROW = (2 * WALL_CELLS + 2 * WALL_PHASES + len(WALL_COUNTS)) * 8
+WALL_DEFERRED = (2 * WALL_CELLS + 2 * WALL_PHASES + len(WALL_COUNTS) + 1) * 8
+"""Where a CPU's row has what the word lacks of its changes."""
+WALL_ROW = WALL_DEFERRED - 8 + 64
 
 CONSTANTS = {
     "WAIT_STACKS": WAIT_STACKS,
@@ -56,7 +59,6 @@ CONSTANTS = {
     "WALL_RUNNABLE": WALL_RUNNABLE,
     "WALL_BLOCKED": WALL_BLOCKED,
     "WALL_STOPPED": WALL_STOPPED,
-    "WALL_PHASE": WALL_PHASE,
     "WALL_FIELD_SHIFT": WALL_FIELD_SHIFT,
     "WALL_FIELD_MASK": WALL_FIELD_MASK,
     "WALL_BEFORE": WALL_BEFORE,

@@ -11,6 +11,12 @@
  * the state that the one before it opened. Clocks are read before the addition, so that single
  * intervals may be negative; no sum is ever clamped.
  *
+ * While a CPU runs tasks of the scope, the scope computes, whatever the fields for others say. So what
+ * changes in these on that CPU is deferred until it runs none (wall_defers()): the word is the sum of
+ * the units less what is deferred, and exact when no task computes. Often nothing is left to add then.
+ * A field above that of the running tasks may be below 0 meanwhile; it borrows from those above it, of
+ * which the last wraps around. The phase and the running tasks are below them, and always right.
+ *
  * A task has its unit until its last switch, long after sched_process_exit. Events of one task are
  * ordered by its run queue's lock (sched.c), so a unit needs no atomics, except where an iterator or
  * a change of cgroup may write to it meanwhile.
@@ -45,6 +51,9 @@ struct wall_row {
 	u64 stuck;	 /* changes of the phase that were given up */
 	u64 left;	 /* threads that left the scope alive, of whose budgets nothing is reported */
 	u64 waking_ns;	 /* summed over tasks: from when they were woken to when that arrived */
+	u64 computes;	 /* whether the word counts the task on this CPU as computing */
+	u64 deferred;	 /* what the word lacks of this CPU's changes */
+	u64 padding[6];
 };
 
 _Static_assert(sizeof(struct wall_row) == WALL_ROW, "wall_row");
@@ -131,10 +140,16 @@ inline_always u64 worth(u64 unit)
 	return unit ? 1ULL << field_of(unit) : 0;
 }
 
+/* How many tasks are on a CPU. */
+inline_always u64 running_in(u64 word)
+{
+	return word >> WALL_RUNNING & WALL_COUNT;
+}
+
 /* The first of these that holds. */
 inline_always u32 wall_state(u64 word)
 {
-	if (word & WALL_COUNT)
+	if (running_in(word))
 		return WALL_IS_COMPUTING;
 	if (word >> WALL_RUNNABLE & WALL_COUNT)
 		return WALL_IS_WAITING;
@@ -145,7 +160,7 @@ inline_always u32 wall_state(u64 word)
 
 inline_always u32 wall_phase(u64 word)
 {
-	return word >> WALL_PHASE;
+	return word & (WALL_PHASES - 1);
 }
 
 inline_always u32 wall_cell(u32 phase, u32 state)
@@ -185,7 +200,7 @@ inline_always struct left wall_add(u64 difference, u64 now, bool interruptible)
 	struct wall_row *row = wall_row();
 	u64 before = __sync_fetch_and_add(&wall_time()->word, difference);
 	u64 after = before + difference;
-	u64 fewer = (before & WALL_COUNT) - (after & WALL_COUNT);
+	u64 fewer = running_in(before) - running_in(after);
 
 	add_to(&row->adds, 1, interruptible);
 	if (fewer)
@@ -209,8 +224,8 @@ inline_always bool wall_advance(u32 from, u32 to, u64 now, bool interruptible)
 
 	for (int i = 0; i < WALL_TRIES; i++) {
 		u64 before = *(volatile u64 *)&wall->word;
-		u64 after = before + ((u64)(to - from) << WALL_PHASE);
-		u64 running = before & WALL_COUNT;
+		u64 after = before + to - from;
+		u64 running = running_in(before);
 
 		if (wall_phase(before) != from)
 			return false;
@@ -279,7 +294,7 @@ inline_always void ended_unseen(u64 task, u64 now)
 
 	add_to(&row->unseen, 1, true);
 	add_to(&row->unseen_ns, over, true);
-	if ((word & WALL_COUNT) == 1) {
+	if (running_in(word) == 1) {
 		add_to(&row->cpu_ns[wall_phase(word)], -over, true);
 		move_time(word, WALL_IS_UNKNOWN, over);
 	}
@@ -367,7 +382,8 @@ inline_always bool needs_no_wakeup(u64 task)
 #endif
 }
 
-inline_always u64 wall_switched_in(u64 next, u64 now)
+/* `*computes`: whether the word will count the task as computing until its next switch. */
+inline_always u64 wall_switched_in(u64 next, u64 now, bool *computes)
 {
 	u32 tid = LOAD32(next, TASK_PID);
 	u64 *unit = wall_unit(tid);
@@ -375,8 +391,12 @@ inline_always u64 wall_switched_in(u64 next, u64 now)
 
 	if (tid == 0)
 		return 0;
-	if (rarely((u32)was != tid))
-		return in_scope(tid) ? claim_unit(unit, next, tid, WALL_RUNNING) : 0;
+	if (rarely((u32)was != tid)) {
+		if (!in_scope(tid))
+			return 0;
+		*computes = true;
+		return claim_unit(unit, next, tid, WALL_RUNNING);
+	}
 	if (rarely(field_of(was) != WALL_RUNNABLE && !(was & WALL_PRIMED))) {
 		if (field_of(was) == WALL_RUNNING)
 			ended_unseen(next, now);
@@ -384,6 +404,7 @@ inline_always u64 wall_switched_in(u64 next, u64 now)
 			add_to(&wall_row()->unseen, 1, true);
 	}
 	was = set_unit(unit, was, &becomes);
+	*computes = becomes != 0;
 	return worth(becomes) - worth(was);
 }
 
@@ -434,14 +455,30 @@ inline_always void waited_until(u64 prev, struct left left)
 			 left);
 }
 
+/*
+ * Leave a change to when this CPU no longer runs a task of the scope, if it says nothing of running
+ * ones; return whether that was done. Runs with interrupts off, as all that it could interrupt does.
+ */
+inline_always bool wall_defers(struct wall_row *row, u64 difference)
+{
+	if (!row->computes || running_in(difference))
+		return false;
+	row->deferred += difference;
+	return true;
+}
+
 /* One addition for both tasks: there is no moment at which neither is counted. */
 inline_always void wall_switch(u64 prev, u64 next, bool runnable, u32 state, u64 now)
 {
-	bool ended = false;
+	struct wall_row *row = wall_row();
+	bool ended = false, computes = false;
 	u64 difference = wall_switched_out(prev, runnable, state, now, &ended);
 
-	difference += wall_switched_in(next, now);
-	if (difference) {
+	difference += wall_switched_in(next, now, &computes) + row->deferred;
+	row->deferred = 0;
+	/* a task that is moved to another cgroup is taken from the word in the middle of its turn */
+	row->computes = computes && !scope_cgroup();
+	if (difference && !wall_defers(row, difference)) {
 		struct left left = wall_add(difference, now, false);
 
 		if (left.state == WALL_IS_WAITING && left.ns)
@@ -496,7 +533,7 @@ inline_always void wall_woken(u64 task, u32 tid, u32 tag, u64 now, u64 sent)
 		difference = worth(becomes) - worth(was);
 	}
 
-	if (!difference)
+	if (!difference || wall_defers(wall_row(), difference))
 		return;
 
 	struct left left = wall_add(difference, now, false);

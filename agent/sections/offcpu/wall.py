@@ -11,6 +11,7 @@ from agent.sections.fold import milliseconds
 from agent.sections.offcpu.layout import (
     WALL_BEGUN,
     WALL_COUNTS,
+    WALL_DEFERRED,
     WALL_ENDED,
     WALL_EXECED,
     WALL_FIELD_MASK,
@@ -23,7 +24,6 @@ from agent.sections.offcpu.layout import (
     WALL_IS_STOPPED,
     WALL_IS_UNKNOWN,
     WALL_IS_WAITING,
-    WALL_PHASE,
     WALL_PHASES,
     WALL_ROW,
     WALL_STATES,
@@ -68,11 +68,11 @@ _CELLS = (WALL_PHASES, WALL_STATES)
 _SUMS = 8 * WALL_PHASES * WALL_STATES
 ROW_DTYPE = np.dtype(
     {
-        "names": ["ns", "open", "cpu_ns", "idle_ns", *WALL_COUNTS],
+        "names": ["ns", "open", "cpu_ns", "idle_ns", *WALL_COUNTS, "deferred"],
         "formats": [
             *((kind, _CELLS) for kind in ("i8", "i8")),
             *((kind, WALL_PHASES) for kind in ("i8", "i8")),
-            *("u8" for _ in WALL_COUNTS),
+            *("u8" for _ in (*WALL_COUNTS, "deferred")),
         ],
         "offsets": [
             0,
@@ -80,6 +80,7 @@ ROW_DTYPE = np.dtype(
             2 * _SUMS,
             2 * _SUMS + 8 * WALL_PHASES,
             *(2 * _SUMS + 16 * WALL_PHASES + 8 * i for i in range(len(WALL_COUNTS))),
+            WALL_DEFERRED,
         ],
         "itemsize": WALL_ROW,
     }
@@ -160,7 +161,7 @@ def read_wall(
     (head,) = table[:WALL_HEAD].view(HEAD_DTYPE)
     rows = table[WALL_HEAD:].view(ROW_DTYPE)
     word, phases = int(head["word"]), [int(ns) for ns in head["phase_ns"]]
-    if word >> WALL_PHASE != WALL_ENDED:
+    if word % WALL_PHASES != WALL_ENDED:
         return None
     # the sums are differences of moments: they may have wrapped around, and do again
     ns = rows["ns"].sum(axis=0)
@@ -174,6 +175,7 @@ def read_wall(
         by_state["no_task"] -= noticed_after
         ended -= noticed_after
     counts = {name: int(rows[name].sum()) for name in WALL_COUNTS}
+    deferred = int(rows["deferred"].sum())
     return WallTime(
         by_state=by_state,
         lasted=ended - began,
@@ -187,7 +189,7 @@ def read_wall(
         cpus_of=tuple(CpuOf(name, *sums) for (_, name), sums in _summed(cpus_of, phase)),
         unseen=_unseen(counts, by_state["waiting_for_cpu"], arrivals),
         counts=counts | {"unseen": counts["unseen"] + arrivals},
-        tasks=tuple(_field(word, *bounds) for bounds in _bounds()),
+        tasks=tuple(_field(word + deferred, *bounds) for bounds in _bounds()),
         units=_count_units(units),
     )
 
@@ -244,7 +246,7 @@ def _summed(ends: NDArray[np.void], phase: int) -> list[tuple[_Kind, tuple[int, 
 
 def _bounds() -> Iterator[tuple[int, int]]:
     """Yield the first and the last position, exclusive, of each field of the word."""
-    return zip(WALL_FIELDS, (*WALL_FIELDS[1:], WALL_PHASE), strict=True)
+    return zip(WALL_FIELDS, (*WALL_FIELDS[1:], 64), strict=True)
 
 
 def _field(word: int, first: int, end: int) -> int:

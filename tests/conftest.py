@@ -270,11 +270,19 @@ def tool() -> Callable[[str], str]:
 
 @pytest.fixture
 def as_from_a_shell() -> Iterator[None]:
-    """Have children start with the signals of a terminal, even if the tests ignore them (nohup)."""
-    numbers = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
-    ignored = [number for number in numbers if signal.getsignal(number) is signal.SIG_IGN]
+    """Start children with the signals of a terminal, even if the tests ignore them (nohup).
+
+    Here Ctrl-C gets Python's own handler, as from a terminal. By default it would end this process:
+    a test that raises it took the process of all tests with it.
+    """
+    handlers = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGQUIT: signal.SIG_DFL,
+        signal.SIGHUP: signal.SIG_DFL,
+    }
+    ignored = [number for number in handlers if signal.getsignal(number) is signal.SIG_IGN]
     for number in ignored:
-        signal.signal(number, signal.SIG_DFL)
+        signal.signal(number, handlers[number])
     yield
     for number in ignored:
         signal.signal(number, signal.SIG_IGN)

@@ -2,8 +2,10 @@
 
 import ast
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -221,6 +223,22 @@ def test_an_absent_tool(suite: Path, required: str, outcome: str) -> None:
     assert f"1 {outcome}" in output
     assert "1 passed" in output
     assert "no-such-program is not installed" in output
+
+
+@pytest.fixture
+def ignoring_ctrl_c() -> Iterator[None]:
+    """As in a job that a shell started in the background, or with nohup."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ignoring_ctrl_c")
+def test_ctrl_c_ends_no_process_of_the_tests(request: pytest.FixtureRequest) -> None:
+    request.getfixturevalue("as_from_a_shell")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
 
 
 @pytest.mark.skipif("CHAINBENCH_WHEEL" not in os.environ, reason="only tox installs the wheel")

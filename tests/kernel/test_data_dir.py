@@ -13,6 +13,8 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from fakes import faults
+from fakes.copied_package import Copy
 from fakes.examples import examples, tried
 from fakes.processes import Launched, launched
 from fakes.program import program
@@ -21,6 +23,7 @@ from fakes.users import SOMEBODY, as_user, ask
 from fakes.waiting import eventually
 
 from agent.client.http_client import AgentRefused
+from agent.client.interpreter import own_module
 from agent.client.spawn import AgentDidNotStart, running_agent
 from agent.runs.of_agent import RunsOfAgent
 
@@ -28,6 +31,7 @@ USER = 65_532
 KILLS = 100
 LONGEST_S = 0.2
 """Between the beginning of a run and the kill."""
+REWRITTEN_S = 0.02
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become other users")
 
@@ -107,8 +111,13 @@ def test_a_long_run_is_kept_with_what_there_is_after_ten_seconds(
 
 
 @pytest.mark.thorough
-def test_killed_at_any_moment_the_store_is_whole(folder: Path, tmp_path: Path) -> None:
-    """With synthetic events: the store does not know the difference, and no compiler is started."""
+def test_killed_at_any_moment_the_store_is_whole(folder: Path, tmp_path: Path, copy: Copy) -> None:
+    """With synthetic events: the store does not know the difference, and no compiler is started.
+
+    A run is written again every 20 ms instead of every 10 s, so that kills meet that as well.
+    """
+    copy.inject(faults.attribute, "agent.recording.keeping", "INTERVAL_S", REWRITTEN_S)
+    agents = own_module("agent", folder=copy.folder)
     moments = random.Random(16)  # where a kill falls is random in any case
     finished: dict[str, str] = {}
     running: set[str] = set()
@@ -116,7 +125,7 @@ def test_killed_at_any_moment_the_store_is_whole(folder: Path, tmp_path: Path) -
     if os.geteuid() == 0:
         arguments += ["--user", str(USER)]
     for _ in range(KILLS):
-        with running_agent(arguments, log=tmp_path / "log") as agent:
+        with running_agent(arguments, invocation=agents, log=tmp_path / "log") as agent:
             for _ in range(moments.randrange(3)):
                 run_id = agent.post("/start")["run_id"]
                 assert agent.post("/stop")["run_id"] == run_id
@@ -140,6 +149,8 @@ def test_killed_at_any_moment_the_store_is_whole(folder: Path, tmp_path: Path) -
             assert kept["runqlat"]["count"] == sum(
                 row["count"] for row in kept["runqlat"]["histogram"]
             )
+        written = [run_id for run_id in running if agent.get(f"/runs/{run_id}").get("timeline")]
+        assert KILLS / 4 < len(written) < KILLS, "kills before and after a run was written again"
 
 
 @pytest.mark.thorough

@@ -5,6 +5,7 @@ means on other systems.
 """
 
 import ctypes
+import fcntl
 import importlib.abc
 import importlib.machinery
 import mmap
@@ -24,13 +25,21 @@ MISSING: dict[ModuleType, tuple[str, ...]] = {
     os: (
         *("memfd_create", "pidfd_open", "eventfd", "sched_getaffinity", "sched_setaffinity"),
         *("setresuid", "setresgid", "getresuid", "getresgid", "getxattr", "setns", "unshare"),
-        *("splice", "copy_file_range", "posix_fallocate", "posix_fadvise"),
+        *("splice", "copy_file_range", "posix_fallocate", "posix_fadvise", "fdatasync", "pipe2"),
+        *("setxattr", "listxattr", "getrandom", "O_PATH", "O_TMPFILE", "O_NOATIME", "O_DIRECT"),
+    ),
+    fcntl: (
+        *("F_OFD_GETLK", "F_OFD_SETLK", "F_OFD_SETLKW", "F_ADD_SEALS", "F_GET_SEALS"),
+        *("F_GETPIPE_SZ", "F_SETPIPE_SZ", "F_NOTIFY", "F_SETLEASE"),
     ),
     time: ("CLOCK_BOOTTIME", "CLOCK_TAI", "CLOCK_MONOTONIC_RAW"),
-    socket: ("SOCK_SEQPACKET", "SO_PEERCRED", "AF_NETLINK", "AF_PACKET", "AF_VSOCK"),
+    socket: (
+        *("SOCK_SEQPACKET", "SO_PEERCRED", "SO_PASSCRED", "AF_NETLINK", "AF_PACKET", "AF_VSOCK"),
+        "TCP_USER_TIMEOUT",
+    ),
     signal: (
         *("SIGSTKFLT", "SIGPWR", "SIGPOLL", "SIGRTMIN", "SIGRTMAX"),
-        *("sigtimedwait", "sigwaitinfo"),
+        *("sigtimedwait", "sigwaitinfo", "pidfd_send_signal"),
     ),
     mmap: ("MAP_POPULATE", "MADV_HUGEPAGE", "MADV_DONTFORK"),
     resource: ("prlimit",),

@@ -19,7 +19,11 @@ from agent.exit_status import how_it_ended
 from agent.model import EVIDENCE_FOLLOWS
 from agent.words import Json
 
+SETTING = "CHAINBENCH_"
+"""How variables that set something begin (`agent.cli.layers`)."""
 READY = re.compile(r"^listening on (http://\S+)\n", re.MULTILINE)
+OF_A_RUN = re.compile(r"^agent\.run: .*\n", re.MULTILINE)
+"""What `agent.recording.run_lines` logs."""
 START_TIMEOUT_S = 30.0
 """Importing and binding take a second, but many seconds on a fully loaded machine."""
 POLL_S = 0.02
@@ -91,7 +95,7 @@ def running_agent(
     to this process's group, as ``timeout`` sends it, is not one to the agent. Raises
     `AgentDidNotStart`.
     """
-    started = invocation or own_module("agent")
+    started = invocation or _own_agent()
     started = replace(started, command=(*started.command, "--port", "0", *arguments))
     with contextlib.ExitStack() as stack:
         output = stack.enter_context(_log_file(log))
@@ -108,6 +112,16 @@ def running_agent(
         except OSError as error:
             raise AgentDidNotStart(str(error)) from error
         yield RunningAgent(process, wait_for_url(process, output, timeout_s), output)
+
+
+def _own_agent() -> Invocation:
+    """Return the invocation of an agent that has the settings it is given and no others.
+
+    Variables and a file that they name are meant for a service.
+    """
+    installed = own_module("agent")
+    kept = {k: v for k, v in installed.environment.items() if not k.startswith(SETTING)}
+    return replace(installed, environment=kept)
 
 
 def _log_file(path: Path | None) -> IO[bytes]:
@@ -145,9 +159,9 @@ def _last_words(log: IO[bytes]) -> str:
     """Return the log's last line as it follows a statement, or an empty string without one.
 
     That is where an error says what it is, be it a message or a traceback; where an agent listens
-    is no error. Evidence is not quoted.
+    is no error, nor is that a run began or ended. Evidence is not quoted.
     """
-    lines = READY.sub("", _text(log)).splitlines()
+    lines = OF_A_RUN.sub("", READY.sub("", _text(log))).splitlines()
     said = [line.partition(EVIDENCE_FOLLOWS)[0].strip() for line in lines]
     last = next((line for line in reversed(said) if line), "")
     shown = last if len(last) <= LONGEST_WORDS else f"{last[: LONGEST_WORDS - 1]}…"

@@ -26,6 +26,7 @@ from agent.recording.keeping import Keeping
 from agent.recording.lifecycle import Event, Lifecycle, State
 from agent.recording.recent import RecentEvidence, check_owner
 from agent.recording.run import EndedBy, Run
+from agent.recording.run_lines import tell_of_end, tell_of_start
 from agent.recording.starvation import tell_of_starvation
 from agent.sections.probes import SECTIONS
 from agent.streams.collect.observed import Observed, Stopped
@@ -274,6 +275,7 @@ class Recorder:
         self._lifecycle.fire(Event.ARMED)
         self._unclaimed = None
         await self._keeping.begun(run)
+        tell_of_start(run)
         if run.request.scope.kind in TREES:
             self._spawn(self._watch, run)
         self._spawn(self._keeping.follow, run)
@@ -316,6 +318,7 @@ class Recorder:
         self._run = None
         self._lifecycle.fire(Event.STOPPED)
         await self._keeping.ended(run)
+        tell_of_end(run)
         run.finished.set()
         # The histogram library leaves 700 KiB per run in reference cycles, which the garbage
         # collector would not find for many runs. With the modules frozen this takes a millisecond.

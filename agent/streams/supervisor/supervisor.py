@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from agent import journal
 from agent.errors import AgentError, ScopeError
 from agent.sections.offcpu.probe import WALL
 from agent.streams.shared import bpf, channel, messages, refusals, support
@@ -360,5 +361,7 @@ def _as_file(content: bytes) -> int:
 
 def complain(text: str) -> None:
     """Write a diagnostic; that standard error is full or gone ends nothing."""
+    if journal.is_journal():
+        text = journal.prioritized(text, journal.ERROR)
     with contextlib.suppress(OSError):
         sys.stderr.write(text)

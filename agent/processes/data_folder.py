@@ -8,6 +8,7 @@ import contextlib
 import errno
 import os
 import stat
+from collections.abc import Iterator
 
 MODE = 0o700
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -18,8 +19,32 @@ def ensure(path: str, uid: int, gid: int) -> None:
 
     ``path`` is absolute. Raises OSError with the path and the cure in its text.
     """
-    try:
+    with _explained(path):
         _ensure(path, uid, gid)
+
+
+def check(path: str, uid: int) -> bool:
+    """Do what `ensure` does without making anything; return whether the folder is there.
+
+    Raises OSError with the path and the cure in its text.
+    """
+    parent, name = os.path.split(path)
+    with _explained(path), contextlib.ExitStack() as closing:
+        above = os.open(parent, FOLDER)
+        closing.callback(os.close, above)
+        try:
+            folder = _opened(name, above)
+        except FileNotFoundError:
+            return False
+        closing.callback(os.close, folder)
+        _check(os.fstat(folder), uid)
+    return True
+
+
+@contextlib.contextmanager
+def _explained(path: str) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         why = error.strerror or str(error)
         if error.errno == errno.ENOENT:

@@ -26,7 +26,7 @@ from agent.streams.shared import channel, limits, privileges
 from agent.terminal.output import complain
 
 
-class _CannotServe(Exception):
+class CannotServe(Exception):
     """The settings cannot be used on this machine; the text is for the user."""
 
 
@@ -34,10 +34,10 @@ def serve(settings: Settings) -> int:
     """Run the agent until a signal ends it; return the exit status."""
     with contextlib.ExitStack() as until_ended:
         try:
-            uid = _uid_to_become(settings)
+            uid = uid_to_become(settings)
             _ensure_data_folder(settings, uid)
             listeners = [_listener(settings), *_unix_listeners(settings, until_ended)]
-        except _CannotServe as error:
+        except CannotServe as error:
             complain(f"chainbench-agent: {error}\n")
             return 1
         return _serve(settings, listeners, uid)
@@ -140,7 +140,7 @@ def _listener(settings: Settings) -> socket.socket:
         return open_listener(settings.host, settings.port)
     except OSError as error:
         limit = limits.reached("opening the port", error.errno)
-        raise _CannotServe(limit.message if limit else error.strerror) from error
+        raise CannotServe(limit.message if limit else error.strerror) from error
 
 
 def _unix_listeners(settings: Settings, until: contextlib.ExitStack) -> list[socket.socket]:
@@ -148,12 +148,12 @@ def _unix_listeners(settings: Settings, until: contextlib.ExitStack) -> list[soc
     if settings.socket is None:
         return []
     if platform.system() != "Linux":
-        raise _CannotServe("--socket needs Linux, whose kernel says who connected (SO_PEERCRED)")
+        raise CannotServe("--socket needs Linux, whose kernel says who connected (SO_PEERCRED)")
     try:
         return [until.enter_context(unix_listener(settings.socket))]
     except OSError as error:
         limit = limits.reached("opening the socket", error.errno)
-        raise _CannotServe(limit.message if limit else error.strerror) from error
+        raise CannotServe(limit.message if limit else error.strerror) from error
 
 
 def _ensure_data_folder(settings: Settings, uid: int | None) -> None:
@@ -161,7 +161,7 @@ def _ensure_data_folder(settings: Settings, uid: int | None) -> None:
     if settings.data_dir is None:
         return
     if settings.user is None and os.getuid() == 0:
-        raise _CannotServe(
+        raise CannotServe(
             "--data-dir needs --user when the agent is started as root: without it the serving"
             " process is another user each time, and the runs of the last one would not be its own"
         )
@@ -169,19 +169,19 @@ def _ensure_data_folder(settings: Settings, uid: int | None) -> None:
     try:
         data_folder.ensure(settings.data_dir, own, privileges.gid_of(own))
     except OSError as error:
-        raise _CannotServe(error.strerror) from error
+        raise CannotServe(error.strerror) from error
 
 
-def _uid_to_become(settings: Settings) -> int | None:
+def uid_to_become(settings: Settings) -> int | None:
     """Return the uid for the agent; None means to stay the current user, which is not root."""
     try:
         if settings.user is None:
             return privileges.unused_uid() if os.getuid() == 0 else None
         uid = privileges.uid_of(settings.user)
     except privileges.NoUnusedUid as error:
-        raise _CannotServe(f"{error}; choose one with --user") from error
+        raise CannotServe(f"{error}; choose one with --user") from error
     except KeyError as error:
-        raise _CannotServe(f"--user {settings.user}: there is no such user") from error
+        raise CannotServe(f"--user {settings.user}: there is no such user") from error
     if uid == 0:
-        raise _CannotServe(f"--user {settings.user}: the serving process must not be root")
+        raise CannotServe(f"--user {settings.user}: the serving process must not be root")
     return uid

@@ -64,11 +64,22 @@ def reached_in(text: str) -> Optional[int]:
     )
 
 
-def _files() -> str:
-    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+def files_allowed() -> int:
+    """Return how many files a process may open."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def files_enough() -> int:
+    """Return how many are enough on this machine."""
     enough = FILES_OF_A_SMALL_MACHINE
     while enough < FILES_PER_CPU * (os.cpu_count() or 1):
         enough *= 2
+    return enough
+
+
+def files() -> str:
+    """Return how many files a process may open, and how to have it open enough."""
+    allowed, enough = files_allowed(), files_enough()
     return (
         f"A process may open {allowed} (RLIMIT_NOFILE). Allow {enough}: ulimit -n {enough}, "
         f"LimitNOFILE={enough} (systemd), --ulimit nofile={enough} (containers)."
@@ -97,7 +108,7 @@ def _processes() -> str:
     return "The machine has as many as it allows: sysctl kernel.threads-max, kernel.pid_max."
 
 
-class _Memory(NamedTuple):
+class Memory(NamedTuple):
     """One limit to memory: the bytes left of it, and the sentence that names it."""
 
     left: int
@@ -106,15 +117,19 @@ class _Memory(NamedTuple):
 
 def memory() -> str:
     """Return which limit to memory has the least left, and how to raise it."""
+    least = least_memory()
+    return f"The agent needs {MEMORY_MIB} MiB." if least is None else least.sentence
+
+
+def least_memory() -> Optional[Memory]:
+    """Return the limit to memory that has the least left; None if none is known."""
     found = [*_memory_of_groups(), *_memory_of_process(), *_memory_of_machine()]
-    if not found:
-        return f"The agent needs {MEMORY_MIB} MiB."
-    return min(found).sentence
+    return min(found, default=None)
 
 
-def _memory_of_groups() -> list[_Memory]:
+def _memory_of_groups() -> list[Memory]:
     return [
-        _Memory(
+        Memory(
             limit.left,
             f"The cgroup {limit.file.parent} allows {limit.allowed // MIB} MiB "
             f"({limit.file.name}) and has {limit.left // MIB} MiB left. Allow {MEMORY_MIB} MiB "
@@ -125,7 +140,7 @@ def _memory_of_groups() -> list[_Memory]:
     ]
 
 
-def _memory_of_process() -> list[_Memory]:
+def _memory_of_process() -> list[Memory]:
     allowed, _ = resource.getrlimit(resource.RLIMIT_AS)
     if allowed == resource.RLIM_INFINITY:
         return []
@@ -134,7 +149,7 @@ def _memory_of_process() -> list[_Memory]:
     except OSError:
         used = 0
     return [
-        _Memory(
+        Memory(
             max(0, allowed - used),
             f"A process may map {allowed // MIB} MiB (RLIMIT_AS). Lift it: ulimit -v unlimited, "
             "LimitAS=infinity (systemd).",
@@ -142,13 +157,13 @@ def _memory_of_process() -> list[_Memory]:
     ]
 
 
-def _memory_of_machine() -> list[_Memory]:
+def _memory_of_machine() -> list[Memory]:
     try:
         lines = MEMORY_INFO.read_text().splitlines()
     except OSError:
         return []
     return [
-        _Memory(
+        Memory(
             int(line.split()[1]) * 1024,
             f"The machine has {int(line.split()[1]) // 1024} MiB available (MemAvailable). "
             f"The agent needs {MEMORY_MIB} MiB.",
@@ -177,7 +192,7 @@ def memory_of_perf_buffers() -> str:
 
 
 _BY_ERRNO: dict[int, tuple[str, Callable[[], str]]] = {
-    errno.EMFILE: ("too_many_files", _files),
+    errno.EMFILE: ("too_many_files", files),
     errno.ENFILE: ("too_many_files", _files_of_the_machine),
     errno.ENOMEM: ("out_of_memory", memory),
 }

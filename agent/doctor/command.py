@@ -1,0 +1,72 @@
+"""What ``doctor`` prints, and how it ends."""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator
+
+from agent.doctor.collecting import bcc, kernel, lockdown, resource_limits
+from agent.doctor.finding import Finding, State, in_words, warning
+from agent.doctor.machine import machine
+from agent.doctor.second import second
+from agent.doctor.service import service
+from agent.doctor.tracers import tracers
+from agent.settings import Settings
+from agent.terminal import output as terminal
+from agent.terminal.style import Style
+from agent.terminal.width import fit, left
+
+NAME_COLUMNS = 22
+STATE_COLUMNS = 9
+
+
+def doctor(settings: Settings, *, as_json: bool) -> int:
+    """Print what is found, as it is found; return 1 if something needed is missing, else 0."""
+    found = _json(settings) if as_json else _lines(settings)
+    return 1 if State.FAILED in [finding.state for finding in found] else 0
+
+
+def _findings(settings: Settings) -> Iterator[Finding]:
+    yield from _of("kernel", kernel())
+    yield from _of("bcc", bcc())
+    yield from _of("lockdown", lockdown())
+    yield from _of("limits", resource_limits())
+    yield from _of("service", service(settings))
+    yield from _of("machine", machine())
+    yield from _of("other_tracers", tracers())
+    yield from _of("collection", second(settings))
+
+
+def _of(check: str, findings: Iterator[Finding]) -> Iterator[Finding]:
+    """Yield the findings of a check; what cannot be read ends it, and no other."""
+    try:
+        yield from findings
+    except OSError as error:
+        yield warning(check, f"not known: {in_words(error)}")
+
+
+def _lines(settings: Settings) -> list[Finding]:
+    columns, style = terminal.columns(sys.stdout), Style(terminal.wants_color(sys.stdout))
+    found = []
+    for finding in _findings(settings):
+        found.append(finding)
+        terminal.write(fit(_line(finding, style), columns) + "\n")
+    counts = Counter(finding.state for finding in found)
+    summary = ", ".join(f"{counts[state]} {state}" for state in State)
+    terminal.write(f"\n{summary}\n")
+    return found
+
+
+def _line(finding: Finding, style: Style) -> str:
+    emphasis = {State.OK: style.good, State.WARNING: style.warning, State.FAILED: style.bad}
+    state = emphasis[finding.state](left(finding.state, STATE_COLUMNS))
+    return f"{state}{left(finding.check, NAME_COLUMNS)} {finding.text}"
+
+
+def _json(settings: Settings) -> list[Finding]:
+    found = list(_findings(settings))
+    states = [finding.state for finding in found]
+    worst = next((state for state in (State.FAILED, State.WARNING) if state in states), State.OK)
+    document = {"state": worst, "checks": [finding._asdict() for finding in found]}
+    terminal.write(json.dumps(document, indent=2) + "\n")
+    return found

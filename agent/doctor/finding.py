@@ -1,0 +1,38 @@
+"""What a check has found."""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class State(StrEnum):
+    OK = "ok"
+    WARNING = "warning"
+    """Collection works, but without something, or what is measured is worth less."""
+    FAILED = "failed"
+    """Nothing can be measured, or the agent does not start."""
+
+
+class Finding(NamedTuple):
+    """The answer to one question; the text has the cure where there is something to cure."""
+
+    check: str
+    state: State
+    text: str
+
+
+def ok(check: str, text: str) -> Finding:
+    return Finding(check, State.OK, text)
+
+
+def warning(check: str, text: str) -> Finding:
+    return Finding(check, State.WARNING, text)
+
+
+def failed(check: str, text: str) -> Finding:
+    return Finding(check, State.FAILED, text)
+
+
+def in_words(error: OSError) -> str:
+    """Return what an error says of a file."""
+    what = error.strerror or str(error)
+    return f"{error.filename}: {what}" if error.filename else what

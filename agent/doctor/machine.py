@@ -1,0 +1,219 @@
+"""What spoils benchmarks on this machine: what makes runs of the same program differ."""
+
+import contextlib
+import ctypes
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from agent.doctor.finding import Finding, in_words, ok, warning
+from agent.streams.shared.control_groups import groups
+
+SYSTEM = Path("/sys/devices/system")
+POWER = Path("/sys/class/power_supply")
+PROC = Path("/proc")
+
+SLOW_CLOCK_NS = 500
+"""Reading it from Python takes 53 ns on a virtual machine whose clock source is tsc. Where the vDSO
+cannot read the clock source, each reading is a system call, and of a device's counter a bus access
+as well."""
+READINGS = 1000
+TIME_ERROR = 5
+"""adjtimex(2): the clock is not synchronized."""
+TIMEX_BYTES = 512
+"""More than struct timex has; its first field, 0, says that nothing is to be set."""
+BUSY = 0.2
+"""Tasks per CPU that ran or waited for one in the last minute."""
+PRESSED = 1.0
+"""Percent of the last minute in which some task waited for memory or I/O."""
+
+
+def machine() -> Iterator[Finding]:
+    yield _clock()
+    yield _synchronized()
+    virtual = _is_virtual()
+    yield _frequency(virtual)
+    yield _turbo(virtual)
+    yield _threads_of_cores()
+    yield _host(virtual)
+    yield _load()
+    yield _pressure()
+    yield _quota()
+    yield from _what_rarely_matters()
+
+
+def _clock() -> Finding:
+    """Take the time of reading the clock: probes and programs read it all the time."""
+    source = _text(SYSTEM / "clocksource/clocksource0/current_clocksource") or "not known"
+    took = min(_reading_ns() for _ in range(10))
+    said = f"clock source {source}, {took} ns to read it from Python"
+    if took > SLOW_CLOCK_NS:
+        better = _text(SYSTEM / "clocksource/clocksource0/available_clocksource")
+        return warning("clock", f"{said}: slow. There are {better}: boot with clocksource=")
+    return ok("clock", said)
+
+
+def _reading_ns() -> int:
+    began = time.perf_counter_ns()
+    for _ in range(READINGS):
+        time.monotonic_ns()
+    return (time.perf_counter_ns() - began) // READINGS
+
+
+def _synchronized() -> Finding:
+    state = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(TIMEX_BYTES))
+    if state == TIME_ERROR:
+        return warning(
+            "clock_synchronized",
+            "nothing synchronizes the wall clock, so times of runs on different machines do not"
+            " compare: install chrony or systemd-timesyncd. Durations are not affected",
+        )
+    if state < 0:
+        return warning("clock_synchronized", "not known: adjtimex(2) is refused")
+    return ok("clock_synchronized", "the wall clock is synchronized")
+
+
+def _frequency(virtual: bool) -> Finding:
+    found = {_text(path) for path in SYSTEM.glob("cpu/cpu[0-9]*/cpufreq/scaling_governor")}
+    if not found:
+        where = "its host decides" if virtual else "no driver scales frequencies"
+        return ok("frequency_governor", f"not visible on this machine: {where}")
+    if found == {"performance"}:
+        return ok("frequency_governor", "performance")
+    return warning(
+        "frequency_governor",
+        f"{', '.join(sorted(found))}: clock rates follow the load. Set another for benchmarks:"
+        " cpupower frequency-set -g performance",
+    )
+
+
+def _turbo(virtual: bool) -> Finding:
+    cures = {
+        SYSTEM / "cpu/intel_pstate/no_turbo": ("0", "1"),
+        SYSTEM / "cpu/cpufreq/boost": ("1", "0"),
+    }
+    for path, (on, off) in cures.items():
+        value = _text(path)
+        if value == on:
+            cure = f"echo {off} > {path}"
+            return warning("turbo", f"on: clock rates depend on heat and neighbours. {cure}")
+        if value:
+            return ok("turbo", "off")
+    where = "its host decides" if virtual else "no driver has a switch for it"
+    return ok("turbo", f"not visible on this machine: {where}")
+
+
+def _threads_of_cores() -> Finding:
+    if _text(SYSTEM / "cpu/smt/active") == "1":
+        return warning(
+            "smt",
+            "on: two hardware threads share a core, and slow each other down. Leave one of them"
+            f" idle, or echo off > {SYSTEM / 'cpu/smt/control'}",
+        )
+    return ok("smt", "no hardware threads share a core, as far as the kernel knows")
+
+
+def _is_virtual() -> bool:
+    """Whether a hypervisor is known; x86 has a flag for it, others a node of the device tree."""
+    flags = any(
+        line.startswith("flags") and " hypervisor " in f"{line} "
+        for line in _text(PROC / "cpuinfo").splitlines()
+    )
+    return (
+        flags or Path("/sys/hypervisor/type").exists() or (PROC / "device-tree/hypervisor").exists()
+    )
+
+
+def _host(virtual: bool) -> Finding:
+    if not virtual:
+        return ok("virtual_machine", "no hypervisor is visible")
+    stolen = _stolen_share()
+    known = "" if stolen is None else f": {stolen:.2%} of CPU time since it booted"
+    return warning(
+        "virtual_machine",
+        f"this is one, and its host may take CPUs away{known}. Evidence has stolen_ms; prefer real"
+        " hardware, or compare by interleaved pairs (run --baseline --optimized)",
+    )
+
+
+def _stolen_share() -> float | None:
+    """Return the share of all CPU time that a hypervisor took (proc_stat(5)); None if unknown."""
+    fields = _text(PROC / "stat").partition("\n")[0].split()[1:9]
+    with contextlib.suppress(ValueError, ZeroDivisionError):
+        ticks = [int(field) for field in fields]
+        if len(ticks) == 8:
+            return ticks[7] / sum(ticks)
+    return None
+
+
+def _load() -> Finding:
+    try:
+        load = os.getloadavg()[0]
+    except OSError as error:
+        return warning("load", f"not known: {in_words(error)}")
+    cpus = os.cpu_count() or 1
+    said = f"{load:.2f} tasks ran or waited for a CPU in the last minute, on {cpus} CPUs"
+    if load > BUSY * cpus:
+        return warning("load", f"{said}: others compete with what is measured. `top` shows them")
+    return ok("load", said)
+
+
+def _pressure() -> Finding:
+    found = {name: _some(_text(PROC / f"pressure/{name}")) for name in ("memory", "io")}
+    known = {name: share for name, share in found.items() if share is not None}
+    if not known:
+        return ok("pressure", "not known: this kernel has no /proc/pressure")
+    said = ", ".join(f"{name} {share:g} %" for name, share in known.items())
+    if max(known.values()) >= PRESSED:
+        return warning("pressure", f"tasks waited in the last minute for {said}: find out for whom")
+    return ok("pressure", f"tasks waited in the last minute for {said}")
+
+
+def _some(text: str) -> float | None:
+    """Return avg60 of the line ``some`` (Documentation/accounting/psi.rst), in percent."""
+    for line in text.splitlines():
+        if line.startswith("some "):
+            with contextlib.suppress(KeyError, ValueError):
+                return float(dict(part.split("=") for part in line.split()[1:])["avg60"])
+    return None
+
+
+def _quota() -> Finding:
+    for group in groups("cpu").directories:
+        limit = _text(group / "cpu.max") or _text(group / "cpu.cfs_quota_us")
+        if limit and limit.split()[0] not in ("max", "-1"):
+            return warning(
+                "cpu_quota",
+                f"{group} has one ({limit} µs): what is started from here is throttled. Measure"
+                " outside of it, or lift it: CPUQuota= (systemd), --cpus (containers)",
+            )
+    return ok("cpu_quota", "none is visible from here")
+
+
+def _what_rarely_matters() -> Iterator[Finding]:
+    """Findings only where there is something: most machines have none of it."""
+    nodes = len(list(SYSTEM.glob("node/node[0-9]*")))
+    if nodes > 1 and _text(PROC / "sys/kernel/numa_balancing") not in ("", "0"):
+        yield warning(
+            "numa_balancing",
+            f"on, with {nodes} nodes: memory moves during a run. sysctl kernel.numa_balancing=0",
+        )
+    counters = SYSTEM.glob("cpu/cpu[0-9]*/thermal_throttle/core_throttle_count")
+    if times := sum(int(_text(path) or 0) for path in counters):
+        said = f"CPUs were slowed down {times:,} times by heat since boot"
+        yield warning("heat", f"{said}: look at fans and at what else computes")
+    if [p for p in POWER.glob("*/online") if _is_mains(p.parent) and _text(p) == "0"]:
+        yield warning("battery", "the machine runs on battery: plug it in")
+
+
+def _is_mains(supply: Path) -> bool:
+    return _text(supply / "type") == "Mains"
+
+
+def _text(path: Path) -> str:
+    """Return what a file says; empty if it cannot be read."""
+    try:
+        return path.read_text(errors="replace").strip()
+    except OSError:
+        return ""

@@ -1,0 +1,59 @@
+"""One real second of collection, by an agent that is started for it."""
+
+import time
+from collections.abc import Iterator
+
+from agent.client.http_client import AgentRefused, AgentUnreachable
+from agent.client.spawn import AgentDidNotStart, running_agent
+from agent.doctor.finding import Finding, failed, ok, warning
+from agent.settings import Settings
+from agent.terminal.values import count, mapping, milliseconds, printable
+from agent.words import Json
+
+SECOND = 1.0
+
+
+def second(settings: Settings) -> Iterator[Finding]:
+    if settings.mock:
+        yield warning("collection", "not tried: with --mock nothing is measured")
+        return
+    try:
+        with running_agent(_arguments(settings)) as agent:
+            began = time.monotonic()
+            started = agent.post("/start", {"scenario": "doctor"})
+            armed_s = time.monotonic() - began
+            time.sleep(SECOND)
+            evidence = agent.post("/stop")
+    except (AgentDidNotStart, AgentRefused, AgentUnreachable) as error:
+        yield failed("collection", printable(str(error), 500))
+        return
+    yield from _sections(started, armed_s)
+    yield _collected(evidence)
+
+
+def _arguments(settings: Settings) -> list[str]:
+    user = [] if settings.user is None else ["--user", settings.user]
+    return ["--timing", settings.timing, "--transport", settings.transport, *user]
+
+
+def _sections(started: Json, armed_s: float) -> Iterator[Finding]:
+    """Yield whether each section could be armed: its tracepoints are there, and attach."""
+    if armed := started.get("armed"):
+        yield ok("tracepoints", f"armed in {armed_s:.2f} s: {', '.join(armed)}")
+    for section, why in mapping(started.get("unavailable")).items():
+        yield warning("tracepoints", f"{section} cannot be measured: {printable(why, 500)}")
+
+
+def _collected(evidence: Json) -> Finding:
+    """Return what became of the second."""
+    if not evidence["available"]:
+        return failed("collection", str(evidence.get("reason")))
+    whole = evidence["completeness"]
+    verdict, cost = whole["verdict"], mapping(evidence.get("overhead"))
+    lost = sum(mapping(stream).get("lost", 0) for stream in whole["streams"].values())
+    said = f"{verdict}: {count(cost.get('events'))} events in a second, {count(lost)} lost"
+    if verdict == "complete":
+        took = milliseconds(cost.get("agent_cpu_ms"))
+        return ok("collection", f"{said}; the agent took {took} of CPU time")
+    why = printable("; ".join(whole["reasons"]), 500)
+    return (failed if verdict == "invalid" else warning)("collection", f"{said}. {why}")

@@ -1,0 +1,112 @@
+"""What the agent needs as a service: a user, a port, a socket, a folder. Nothing is made here."""
+
+import os
+import shutil
+import socket
+import stat
+from collections.abc import Iterator
+
+from agent.client.finding import NoAgent, named_agent
+from agent.client.http_client import UNIX
+from agent.doctor.finding import Finding, failed, in_words, ok, warning
+from agent.http.listener import open_listener
+from agent.processes import data_folder
+from agent.processes.launch import CannotServe, uid_to_become
+from agent.settings import Settings
+
+ROOM = 1 << 30
+"""What the store may grow to by default (``runs limits``)."""
+
+
+def service(settings: Settings) -> Iterator[Finding]:
+    yield from _port(settings)
+    yield from _socket(settings)
+    try:
+        uid = uid_to_become(settings)
+    except CannotServe as error:
+        yield failed("user", str(error))
+        return
+    becomes = f"uid {os.geteuid()}, which starts it" if uid is None else f"uid {uid}"
+    unused = ", which nobody uses" if uid is not None and settings.user is None else ""
+    yield ok("user", f"the HTTP process would run as {becomes}{unused}")
+    yield from _data_folder(settings, uid)
+
+
+def _port(settings: Settings) -> Iterator[Finding]:
+    try:
+        open_listener(settings.host, settings.port).close()
+    except OSError as error:
+        yield _taken(settings, error)
+    else:
+        yield ok("port", f"{settings.host}:{settings.port} is free")
+
+
+def _taken(settings: Settings, error: OSError) -> Finding:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    try:
+        named_agent(f"http://{host}:{settings.port}", "--host and --port")
+    except NoAgent:
+        return failed(
+            "port",
+            f"{error.strerror}. Choose another with --port; `ss -ltnp sport = :{settings.port}`"
+            " shows who has it",
+        )
+    return ok("port", f"an agent listens on {settings.host}:{settings.port} already")
+
+
+def _socket(settings: Settings) -> Iterator[Finding]:
+    if settings.socket is None:
+        return
+    path = settings.socket.path
+    try:
+        kind = os.lstat(path).st_mode
+    except OSError:
+        yield _folder_of_socket(path)
+        return
+    if not stat.S_ISSOCK(kind):
+        yield failed("socket", f"{path} is a file of another kind: remove it, or choose another")
+    elif not _is_listening(path):
+        yield ok("socket", f"{path} was left by an agent that is gone, and will be replaced")
+    else:
+        try:
+            named_agent(f"{UNIX}{path}", "--socket")
+        except NoAgent as error:
+            yield failed("socket", f"another program listens on {path}: {error}")
+        else:
+            yield ok("socket", f"an agent listens on {path} already")
+
+
+def _folder_of_socket(path: str) -> Finding:
+    folder = os.path.dirname(path)
+    if os.path.isdir(folder) or os.path.isdir(os.path.dirname(folder)):
+        return ok("socket", f"{path} can be made")
+    return failed("socket", f"{folder} is missing: make the folder that it is to be in first")
+
+
+def _is_listening(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        return probe.connect_ex(path) == 0
+
+
+def _data_folder(settings: Settings, uid: int | None) -> Iterator[Finding]:
+    path = settings.data_dir
+    if path is None:
+        return
+    if settings.user is None and os.getuid() == 0:
+        yield failed("data_dir", "--data-dir needs --user when the agent is started as root")
+        return
+    try:
+        there = data_folder.check(path, os.geteuid() if uid is None else uid)
+    except OSError as error:
+        yield failed("data_dir", in_words(error))
+        return
+    free = shutil.disk_usage(path if there else os.path.dirname(path)).free
+    if free < ROOM:
+        yield warning(
+            "data_dir",
+            f"{path} has {free >> 20:,} MiB of room, and may grow to 1 GiB: runs limits --size"
+            " sets how much is kept",
+        )
+    else:
+        what = "is this user's alone" if there else "is missing and will be made"
+        yield ok("data_dir", f"{path} {what}")

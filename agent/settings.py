@@ -30,6 +30,7 @@ class Settings:
     timing: str = "clock"
     transport: str = "auto"
     socket: SocketFile | None = None
+    log_format: str = "text"
     data_dir: str | None = None
     """Where runs are kept: an absolute path; None if they are not."""
     mock: bool = False

@@ -15,7 +15,10 @@ from importlib import import_module
 from agent import __version__
 from agent.cli.parser import LONGEST_QUOTED, Parser, did_you_mean
 
-COMMANDS = ("serve", "run", "record", "runs", "compare", "demo", "show", "overhead")
+COMMANDS = (
+    *("serve", "run", "record", "runs", "compare", "demo", "show", "overhead"),
+    *("config", "doctor", "completion"),
+)
 WITH_A_COMMAND = ("run", "overhead")
 """Commands that take another one, after --."""
 TOP_LEVEL = ("-h", "--help", "--version")

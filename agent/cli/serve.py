@@ -2,6 +2,7 @@
 
 import argparse
 
+from agent.cli import layers
 from agent.cli.parser import Commands
 from agent.cli.values import (
     allowed_host,
@@ -16,20 +17,30 @@ from agent.cli.values import (
 )
 from agent.model import TIMINGS, TRANSPORT_CHOICES
 from agent.settings import SOCKET_MODE, Settings, SocketFile
+from agent.terminal.output import complain
 from agent.words import SERVICE_SOCKET
 
+LOG_FORMATS = ("text", "json")
 MOCK_MACHINE = "mock"
 """The machine label of synthetic events: no other may be given to them."""
 
 
 def add(commands: Commands) -> None:
-    defaults = Settings()
     serve = commands.add_parser(
         "serve",
         help="run the agent (the default)",
         description="Run the agent until a signal ends it. Measuring requires root, or CAP_BPF and"
         " CAP_PERFMON.",
+        epilog=f"Each option may also be set by a variable ({layers.PREFIX}PORT for --port) or in"
+        " the file of --config (port = 9090). `chainbench-agent config` prints what is in force.",
     )
+    add_options(serve)
+    serve.set_defaults(parser=serve, run=_serve)
+
+
+def add_options(serve: argparse.ArgumentParser) -> None:
+    """Add the options of an agent, which other commands look at too."""
+    defaults = Settings()
     serve.add_argument(
         "--port",
         "-p",
@@ -89,6 +100,12 @@ def add(commands: Commands) -> None:
         " whose folder it is",
     )
     serve.add_argument(
+        "--log-format",
+        choices=LOG_FORMATS,
+        default=defaults.log_format,
+        help="lines of the log: text, or JSON objects (default: %(default)s)",
+    )
+    serve.add_argument(
         "--timing",
         choices=TIMINGS,
         default=defaults.timing,
@@ -113,35 +130,47 @@ def add(commands: Commands) -> None:
         metavar="N",
         help=f"with --mock: seed of the synthetic events (default: {defaults.mock_seed})",
     )
-    serve.set_defaults(parser=serve, run=_serve)
+    layers.prepare(serve)
 
 
 def _serve(options: argparse.Namespace) -> int:
     from agent.processes.launch import serve
 
-    defaults = Settings()
+    layers.settle(options)
+    check(options)
+    for said in layers.unknown_variables(options.parser):
+        complain(f"chainbench-agent: {said}\n")
+    return serve(settings_of(options))
+
+
+def check(options: argparse.Namespace) -> None:
+    """End the program if options contradict each other."""
     if options.mock and options.machine is not None:
         options.parser.error("--machine cannot be given with --mock: the label is then mock")
     if options.mock_seed is not None and not options.mock:
         options.parser.error("--mock-seed needs --mock")
     if options.socket is None and (options.socket_mode, options.socket_group) != (None, None):
         options.parser.error("--socket-mode and --socket-group need --socket")
+
+
+def settings_of(options: argparse.Namespace) -> Settings:
+    """Return the settings of options that are decided and checked."""
+    defaults = Settings()
     machine = MOCK_MACHINE if options.mock else options.machine
-    return serve(
-        Settings(
-            host=options.host,
-            port=options.port,
-            machine=defaults.machine if machine is None else machine,
-            user=options.user,
-            label_sets=options.label_sets,
-            allowed_hosts=tuple(options.allow_host),
-            timing=options.timing,
-            transport=options.transport,
-            socket=_socket_file(options),
-            data_dir=options.data_dir,
-            mock=options.mock,
-            mock_seed=defaults.mock_seed if options.mock_seed is None else options.mock_seed,
-        )
+    return Settings(
+        host=options.host,
+        port=options.port,
+        machine=defaults.machine if machine is None else machine,
+        user=options.user,
+        label_sets=options.label_sets,
+        allowed_hosts=tuple(options.allow_host),
+        log_format=options.log_format,
+        timing=options.timing,
+        transport=options.transport,
+        socket=_socket_file(options),
+        data_dir=options.data_dir,
+        mock=options.mock,
+        mock_seed=defaults.mock_seed if options.mock_seed is None else options.mock_seed,
     )
 
 

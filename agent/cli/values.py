@@ -194,10 +194,17 @@ def folder(text: str) -> str:
     return path
 
 
-def mode(text: str) -> int:
+class Mode(int):
+    """The permissions of a file, which as text are octal."""
+
+    def __str__(self) -> str:
+        return f"{self:04o}"
+
+
+def mode(text: str) -> Mode:
     """Return the permissions of a file, without the bits above them."""
     if not re.fullmatch(r"0?[0-7]{3}", text, re.ASCII):
         raise argparse.ArgumentTypeError(
             f"a mode is three octal digits, as in 0660, not {text[:LONGEST_QUOTED]!r}"
         )
-    return int(text, 8)
+    return Mode(text, 8)

@@ -41,5 +41,5 @@ def serve_beside_supervisor(
             await nursery.start(collector.run)
             await serve(nursery, settings, listeners, collector, ending, keeping)
 
-    status = run(main)
+    status = run(main, settings)
     return 1 if client.lost.is_set() else status

@@ -38,4 +38,4 @@ def serve_mock(
             await nursery.start(collector.run)
             await serve(nursery, settings, listeners, collector, ending, keeping)
 
-    return run(main)
+    return run(main, settings)

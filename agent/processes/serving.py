@@ -58,7 +58,7 @@ def serve_without_supervisor(
         async with trio.open_nursery() as nursery:
             await serve(nursery, settings, listeners, collector, ending, keeping)
 
-    return run(main)
+    return run(main, settings)
 
 
 def keeping_of(settings: Settings) -> "Keeping | None":
@@ -73,9 +73,9 @@ def keeping_of(settings: Settings) -> "Keeping | None":
     return Keeping(settings.data_dir)
 
 
-def run(main: Callable[[], Awaitable[None]]) -> int:
+def run(main: Callable[[], Awaitable[None]], settings: Settings) -> int:
     """Run the tasks of this process and return its exit status."""
-    log_to_stderr()
+    log_to_stderr(settings.log_format)
     # The modules live as long as the process: the garbage collector need not spend 20 ms on them
     # each time.
     gc.collect()

@@ -19,7 +19,7 @@ WORDS = {
         "agent.settings",
     ),
     *("agent.json_text", "agent.parent_death", "agent.exit_status", "agent.nouns"),
-    "agent.this_machine",
+    *("agent.this_machine", "agent.journal"),
 }
 """Modules that every part may import."""
 WIRING = {"cli", "processes"}
@@ -77,6 +77,8 @@ MAY_IMPORT = {
     # in the processes of other people's tools
     "plugins": {"client", "aggregate", "terminal"},
     "demo": {"client", "show", "terminal"},
+    # tries what the agent would do, so it uses what the agent does it with
+    "doctor": {"client", "http", "streams", "probes", "terminal", "wiring"},
     "statistics": set[str](),
     "store": {"terminal"},
     "overhead": {"client", "probes", "statistics", "terminal"},
@@ -89,7 +91,7 @@ MAY_IMPORT = {
     "wiring": {
         *("recording", "streams", "aggregate", "http", "show", "demo", "overhead", "client"),
         *("terminal", "mock", "run", "runs", "store", "probes", "compare", "comparison"),
-        "keeping",
+        *("keeping", "doctor"),
     },
 }
 

@@ -1,0 +1,148 @@
+"""The log: two lines for each run, as text or JSON, with priorities in the journal."""
+
+import contextlib
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+from fakes.collector import FakeCollector
+
+from agent import journal
+from agent.cli import main
+from agent.model import Labels, Scope, StartRequest
+from agent.processes.log import log_to_stderr
+from agent.recording.recorder import Recorder
+from agent.settings import Settings
+from agent.streams.shared.causes import cannot
+from agent.streams.supervisor.supervisor import complain
+
+
+@contextlib.contextmanager
+def logging_to_a_pipe() -> Iterator[Callable[[], str]]:
+    """Have standard error be a pipe, and no other log; yield what returns what was written."""
+    ours, theirs = os.pipe()
+    os.set_blocking(ours, False)
+    root = logging.getLogger()
+
+    def written() -> str:
+        try:
+            return os.read(ours, 1 << 16).decode()
+        except BlockingIOError:
+            return ""
+
+    with pytest.MonkeyPatch.context() as patch, os.fdopen(theirs, "w", buffering=1) as stderr:
+        patch.setattr(sys, "stderr", stderr)
+        patch.setattr(root, "handlers", [])
+        patch.setattr(root, "level", logging.INFO)
+        yield written
+    os.close(ours)
+
+
+LOGGER = logging.getLogger("agent.somewhere")
+
+
+def test_text_is_one_line_with_its_origin() -> None:
+    with logging_to_a_pipe() as written:
+        log_to_stderr()
+        LOGGER.warning("%d events", 7)
+        assert written() == "agent.somewhere: 7 events\n"
+
+
+def test_json_is_one_object_a_line() -> None:
+    with logging_to_a_pipe() as written:
+        log_to_stderr("json")
+        LOGGER.warning("a\nb", extra={"fields": {"run_id": "r"}})
+        try:
+            raise ValueError("é")
+        except ValueError:
+            LOGGER.exception("failed")
+        first, second = map(json.loads, written().splitlines())
+    assert first.pop("time")[10] == "T"
+    expected = {"level": "warning", "logger": "agent.somewhere", "message": "a\nb", "run_id": "r"}
+    assert first == expected
+    assert second["level"] == "error"
+    assert second["exception"].endswith("ValueError: é")
+
+
+def test_the_journal_gets_the_priority_of_each_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    with logging_to_a_pipe() as written:
+        found = os.fstat(sys.stderr.fileno())
+        monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino}")
+        log_to_stderr()
+        LOGGER.info("a")
+        LOGGER.warning("b")
+        LOGGER.error("c\nd")
+        lines = written().splitlines()
+    assert [line[:3] for line in lines] == ["<6>", "<4>", "<3>", "<3>"]
+    assert lines[3] == "<3>d"
+
+
+def test_what_is_not_the_journal_gets_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JOURNAL_STREAM", "1:2")  # inherited: standard error is another file
+    with logging_to_a_pipe() as written:
+        log_to_stderr()
+        LOGGER.error("a")
+        assert written() == "agent.somewhere: a\n"
+    assert not journal.is_journal(-1)
+
+
+def test_the_supervisor_complains_with_a_priority(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "is_journal", lambda: True)
+    with logging_to_a_pipe() as written:
+        complain("a\nb\n")
+        assert written() == "<3>a\n<3>b\n"
+
+
+def test_the_form_is_a_setting(served: list[Settings]) -> None:
+    assert main(["--log-format", "json"]) == 0
+    assert served == [Settings(log_format="json")]
+
+
+# --- the lines of a run
+
+
+async def test_a_run_has_two_lines(recorder: Recorder, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="agent.run")
+    started = await recorder.start(StartRequest(Labels(scenario="baseline", impl="c")))
+    [begun] = [record for record in caplog.records if record.name == "agent.run"]
+    run_id = started["run_id"]
+    assert begun.getMessage().startswith(
+        f"run {run_id} started (scenario=baseline impl=c): the whole machine; measures runqlat, "
+    )
+    evidence = await recorder.stop()
+    ended = caplog.records[-1]
+    assert ended.getMessage().startswith(f"run {run_id} ended: ")
+    fields = ended.__dict__["fields"]
+    assert fields["verdict"] == evidence["completeness"]["verdict"]
+    assert fields["events"] == evidence["overhead"]["events"]
+    assert (fields["run_id"], fields["ended_by"], fields["impl"]) == (run_id, "stop", "c")
+
+
+async def test_a_run_without_evidence_says_so(
+    recorder: Recorder, collector: FakeCollector, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="agent.run")
+
+    async def without_btf() -> None:
+        raise cannot("no_btf", "gone")
+
+    collector.arming = without_btf
+    await recorder.start(StartRequest(Labels()))
+    await recorder.stop()
+    begun, ended = [r.getMessage() for r in caplog.records if r.name == "agent.run"]
+    assert begun.endswith("started: the whole machine; measures nothing")
+    assert "ended: invalid after " in ended
+    assert "events" not in ended
+
+
+async def test_no_scope_can_forge_a_line(
+    recorder: Recorder, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="agent.run")
+    scope = Scope("cgroup", cgroup="/a\nagent.run: forged")
+    await recorder.start(StartRequest(Labels(), scope=scope))
+    await recorder.stop()
+    assert all(r.getMessage().isprintable() for r in caplog.records if r.name == "agent.run")

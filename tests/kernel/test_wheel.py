@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 from fakes.processes import launched
+from fakes.wheels import BUILT_FROM
 
 from agent.client.interpreter import Invocation
 from agent.sections.probes import DEFAULT_SECTIONS
 
 ROOT = Path(__file__).parents[2]
-BUILT_FROM = ("agent", "bin", "pyproject.toml", "README.md", "LICENSE", "LICENSES")
-
 OFFLINE = ("--no-index", "--no-deps", "--quiet", "--disable-pip-version-check")
 
 

@@ -114,12 +114,18 @@ def _libbpf_tool(command: str, *, programs: int, proof: str) -> PeerTool:
     return PeerTool(
         name=f"libbpf-{command}",
         label=f"libbpf-tools {command}",
-        command=(command,),
+        command=(_as_installed(command),),
         package="libbpf-tools",
         ready="",
         programs=programs,
         proof=proof,
     )
+
+
+def _as_installed(command: str) -> str:
+    """Return the name that a tool of libbpf-tools has here: Debian 13 adds a suffix."""
+    names = (command, f"{command}-libbpf")
+    return next((name for name in names if shutil.which(name)), command)
 
 
 LIBBPF_TOOLS = (

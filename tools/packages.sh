@@ -41,7 +41,7 @@ find_missing() {
     has hackbench || missing+=(rt-tests)
     has fio || missing+=(fio)
     has bpftrace || missing+=(bpftrace)
-    has offcputime || missing+=(libbpf-tools)
+    has offcputime || has offcputime-libbpf || missing+=(libbpf-tools)
     if [[ $TARGET == bench ]]; then
         # for `python -m benchmarks verdicts`
         has gcc || missing+=(gcc libc6-dev)

@@ -7,6 +7,8 @@ from agent.words import Json
 
 MODEL = "model name"
 """A line of /proc/cpuinfo on x86; other architectures have no name there."""
+LONGEST_ID = 64
+"""Bytes; a UUID as text has 36."""
 FIRST_CPU = 4096
 """Bytes of /proc/cpuinfo that have the first CPU. The kernel makes the rest when it is read."""
 
@@ -20,6 +22,16 @@ def described() -> Json:
     }
     model = _cpu_model()
     return {**found, "cpu_model": model} if model else found
+
+
+def boot_id() -> str:
+    """Return the id of this boot of the kernel (random(4)); empty where /proc does not have it.
+
+    It is the same in every container of a machine, and another one on every other machine.
+    """
+    with contextlib.suppress(OSError), open("/proc/sys/kernel/random/boot_id", "rb") as file:
+        return file.read(LONGEST_ID).decode("ascii", "replace").strip()
+    return ""
 
 
 def _cpu_model() -> str:

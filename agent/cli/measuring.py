@@ -32,7 +32,7 @@ def add_measuring_options(parser: argparse.ArgumentParser) -> None:
         "--agent",
         metavar="URL",
         type=url,
-        default=os.environ.get("CHAINBENCH_AGENT") or None,
+        action="append",
         help="URL of an agent, also unix:/PATH (default: CHAINBENCH_AGENT, or that of a service: on"
         f" {SERVICE_SOCKET} or port {PORT}, or a new one)",
     )
@@ -84,14 +84,27 @@ def add_html_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _of_the_environment(parser: argparse.ArgumentParser) -> list[str]:
+    """Return the agent that CHAINBENCH_AGENT names, if any."""
+    named = os.environ.get("CHAINBENCH_AGENT")
+    try:
+        return [url(named)] if named else []
+    except argparse.ArgumentTypeError as error:
+        parser.error(f"argument --agent: {error} (CHAINBENCH_AGENT)")
+
+
 def measuring_options(options: argparse.Namespace) -> Options:
     names = ("sections", "details", "timing", *LABEL_NAMES)
+    agents = options.agent or _of_the_environment(options.parser)
+    if len(set(agents)) < len(agents):
+        options.parser.error("argument --agent: an agent is named twice")
     return Options(
-        agent=options.agent,
+        agent=agents[0] if agents else None,
         start={name: value for name in names if (value := getattr(options, name)) is not None},
         patience_s=options.wait,
         output=options.output,
         json=options.json,
         html=options.html,
         quiet=options.quiet,
+        others=tuple(agents[1:]),
     )

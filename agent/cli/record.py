@@ -41,4 +41,7 @@ def _record(options: argparse.Namespace) -> int:
         scope = {"pid": options.pid}
     elif options.cgroup is not None:
         scope = {"cgroup": options.cgroup}
-    return record(scope, options.seconds, measuring_options(options))
+    measured = measuring_options(options)
+    if measured.others:
+        options.parser.error("argument --agent: record measures with one agent; run takes several")
+    return record(scope, options.seconds, measured)

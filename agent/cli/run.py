@@ -15,7 +15,7 @@ def add(commands: Commands) -> None:
     run = commands.add_parser(
         "run",
         help="run a command, and print what it took and what the kernel did: run -- COMMAND",
-        usage="%(prog)s [-h] [--agent URL] [--wait TIME]\n"
+        usage="%(prog)s [-h] [--agent URL]... [--wait TIME]\n"
         "       [--output FILE] [--json FILE] [--html FILE] [--quiet]\n"
         "       [--sections LIST] [--details LIST] [--timing {clock,accounting}]\n"
         "       [--scenario TEXT] [--impl TEXT] [--variant TEXT] [--commit TEXT]\n"

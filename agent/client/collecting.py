@@ -10,20 +10,18 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from agent.client import interruptions
-from agent.client.finding import NoAgent, closed_to_us, named_agent, url_of_a_service
+from agent.client.choosing import BlocksRun, run_of
+from agent.client.finding import NoAgent
 from agent.client.http_client import ANSWER_TIMEOUT_S, AgentClient
-from agent.client.one_run import NotMeasured, OneRun
-from agent.words import PORT, SERVICE_SOCKET, Json
+from agent.client.one_run import NotMeasured
+from agent.words import Json
 
 T = TypeVar("T")
 
-VARIABLE = "CHAINBENCH_AGENT"
-"""The environment variable that names an agent."""
 PATIENCE_S = 10.0
 """How long to wait for the end of another run: less than `run` does, which says that it waits."""
 POLL_S = 0.1
@@ -37,7 +35,7 @@ class NoEvidenceWarning(UserWarning):
 
 
 def collect(
-    url: str | None = None,
+    url: str | Sequence[str] | None = None,
     *,
     scenario: str = "",
     impl: str = "",
@@ -55,17 +53,20 @@ def collect(
 
     Without ``url`` (``http://HOST:PORT`` or ``unix:/PATH``), the agent is the one that the variable
     CHAINBENCH_AGENT names, or that of a service: on its socket, or on port 9090. None is started.
+    With several URLs, the agent on this machine measures the block, and each other one its whole
+    machine meanwhile: the evidence has them under ``fleet``.
     The other arguments but the last two are fields of ``POST /start``; the default scope is this
     process, with its threads and what they start. ``wait_s`` is how long to wait while another run
     is in progress, ``timeout_s`` how long for each answer of the agent. Raises ValueError if
     ``url`` cannot be that of an agent.
     """
-    if url is not None:
-        AgentClient(url)
+    urls = [url] if isinstance(url, str) else list(url or ())
+    for named in urls:
+        AgentClient(named)
     labels = {"scenario": scenario, "impl": impl, "variant": variant}
     labels |= {"commit": commit, "dataset": dataset}
     body = {**labels, "scope": scope, "sections": sections, "details": details, "timing": timing}
-    return MeasuredBlock(url, body, wait_s, timeout_s)
+    return MeasuredBlock(urls, body, wait_s, timeout_s)
 
 
 class MeasuredBlock:
@@ -77,7 +78,7 @@ class MeasuredBlock:
 
     def __init__(
         self,
-        url: str | None,
+        urls: Sequence[str],
         body: Mapping[str, Any],
         wait_s: float = PATIENCE_S,
         timeout_s: float = ANSWER_TIMEOUT_S,
@@ -91,14 +92,14 @@ class MeasuredBlock:
         agent began before it and ended after it: the rest of the evidence's ``wall.wall_ms`` was
         waiting for the agent."""
         self._began = 0.0
-        self._url = url
+        self._urls = urls
         self._body = body
         self._wait_s = wait_s
         self._timeout_s = timeout_s
         self._tell = tell or _warn
         self._process = 0
         self._deadline = 0.0
-        self._run: OneRun | None = None
+        self._run: BlocksRun | None = None
         self._untold = ""
 
     def __enter__(self) -> Self:
@@ -158,7 +159,7 @@ class MeasuredBlock:
         """Try to begin the run; return whether it has begun, or never will."""
         with self._or_no_evidence():
             if self._run is None:
-                self._run = OneRun(self._agent(), interruptions.held_back)
+                self._run = run_of(self._urls, self._timeout_s)
             if self._run.begin(self._body) is None:
                 if time.monotonic() < self._deadline:
                     return False
@@ -167,17 +168,6 @@ class MeasuredBlock:
                     f"{self._run.other_run()}"
                 )
         return True
-
-    def _agent(self) -> AgentClient:
-        """Return the agent to measure with. Raises `NoAgent`."""
-        if url := self._url or os.environ.get(VARIABLE):
-            named_agent(url, "the argument url" if self._url else VARIABLE)
-        elif not (url := url_of_a_service()):
-            raise NoAgent(
-                f"there is no agent on {SERVICE_SOCKET} or port {PORT}, and {VARIABLE} names none"
-                f"{closed_to_us()}"
-            )
-        return AgentClient(url, self._timeout_s)
 
     def _end(self) -> None:
         """End the run if it has begun."""
@@ -189,15 +179,20 @@ class MeasuredBlock:
             self.evidence = _unavailable(f"the run is that of process {self._process}")
             return
         with self._or_no_evidence():
-            self._keep(run.stop())
+            self._keep(_together(run.stop()))
+        missing = [_one_line(f"on another machine: {failure}") for failure in run.failures]
+        self._untold = "; ".join(filter(None, [self._untold, *missing]))
 
     @contextlib.contextmanager
     def _or_no_evidence(self) -> Iterator[None]:
         """Turn an error into a reason why there is no evidence."""
         try:
             yield
-        except (NoAgent, NotMeasured) as error:
+        except NoAgent as error:
             self._give_up(str(error))
+        except NotMeasured as error:
+            self._give_up(str(error))
+            self.evidence = _together({**self.evidence, **error.beside})
         except Exception as error:  # noqa: BLE001 - the block's result is not lost to a bug either
             self._give_up(f"{type(error).__name__}: {error}")
 
@@ -219,6 +214,15 @@ class MeasuredBlock:
         reason, self._untold = self._untold, ""
         if reason:
             self._tell(reason)
+
+
+def _together(evidence: Json) -> Json:
+    """Return evidence of several machines with what they show together; any other as it is."""
+    if "fleet" not in evidence:
+        return evidence
+    from agent.fleet.merging import with_merged  # imports numpy
+
+    return with_merged(evidence)
 
 
 def _unavailable(reason: str) -> Json:

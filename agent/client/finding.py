@@ -5,7 +5,7 @@ import os
 import stat
 
 from agent.client.http_client import UNIX, AgentClient, AgentRefused, AgentUnreachable
-from agent.words import HOST, PORT, SERVICE_SOCKET
+from agent.words import HOST, PORT, SERVICE_SOCKET, Json
 
 OURS = frozenset({"running", "state", "run_id", "machine", "ebpf"})
 """Fields of /status that no other service is likely to have. Port 9090 is also Prometheus's."""
@@ -24,7 +24,18 @@ def named_agent(url: str, named_by: str) -> None:
             return
     except (AgentUnreachable, AgentRefused, ValueError) as error:
         raise NoAgent(f"{error} (of {named_by})") from error
-    raise NoAgent(f"what answers at {url} is not a chainbench-agent")
+    raise NoAgent(_not_ours(url))
+
+
+def status_of_ours(url: str) -> Json:
+    """Return the status of the agent at a URL. Raises `NoAgent` if none answers."""
+    try:
+        status = _status(url)
+    except (AgentUnreachable, AgentRefused) as error:
+        raise NoAgent(str(error)) from error
+    if not status.keys() >= OURS:
+        raise NoAgent(_not_ours(url))
+    return status
 
 
 def url_of_a_service() -> str | None:
@@ -54,4 +65,12 @@ def closed_to_us() -> str:
 
 def _is_ours(url: str) -> bool:
     """Return whether an agent answers. Raises `AgentUnreachable` or `AgentRefused`."""
-    return AgentClient(url, STATUS_TIMEOUT_S).get("/status").keys() >= OURS
+    return _status(url).keys() >= OURS
+
+
+def _status(url: str) -> Json:
+    return AgentClient(url, STATUS_TIMEOUT_S).get("/status")
+
+
+def _not_ours(url: str) -> str:
+    return f"what answers at {url} is not a chainbench-agent"

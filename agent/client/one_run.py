@@ -2,7 +2,7 @@
 
 import contextlib
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -16,22 +16,33 @@ ENDED_EARLY = (
 
 
 class NotMeasured(Exception):
-    """The run could not be begun, or its evidence is lost; the text says why."""
+    """The run could not be begun, or its evidence is lost; the text says why.
+
+    ``beside``: what is known all the same, by its name in a document.
+    """
+
+    def __init__(self, why: str, beside: Mapping[str, Any] | None = None) -> None:
+        super().__init__(why)
+        self.beside = beside or {}
 
 
 class OneRun:
     """One run of an agent.
 
+    ``failures`` is for those that measure with several agents: which machines have no evidence.
     ``uninterrupted`` is entered around what an interruption must not cut short: afterwards it would
     not be known whether there is a run to end.
     """
+
+    failures: Sequence[str] = ()
 
     def __init__(
         self, agent: AgentClient, uninterrupted: Callable[[], AbstractContextManager[object]]
     ) -> None:
         self._agent = agent
         self._uninterrupted = uninterrupted
-        self._run_id = ""
+        self.run_id = ""
+        """Of the run to end; empty if there is none."""
         self._other: Mapping[str, Any] = {}
 
     def begin(self, body: Mapping[str, Any]) -> Json | None:
@@ -42,7 +53,7 @@ class OneRun:
         try:
             with self._uninterrupted():
                 answer = self._agent.post("/start", body)
-                self._run_id = str(answer.get("run_id", ""))
+                self.run_id = str(answer.get("run_id", ""))
         except AgentRefused as refused:
             if refused.code == "run_in_progress":
                 self._other = refused.answer
@@ -52,28 +63,18 @@ class OneRun:
             raise NotMeasured(str(error)) from error
         return answer
 
-    def other_run(self) -> str:
-        """Return which run is in progress, since when as far as the agent says, and the cure.
+    @property
+    def other_id(self) -> str:
+        """The id of the run that is in progress instead, as far as the agent says."""
+        return str(self._other.get("run_id") or "")
 
-        Unless a run is about processes that end, nothing else ends it if its client was killed.
-        """
-        run = f"run {self._other['run_id']}" if self._other.get("run_id") else "a run"
-        since = self._other.get("started_at")
-        busy = f"{run} is in progress" + (f" (since {since})" if since else "")
-        path = socket_path(self._agent.url)
-        url = (
-            ["--unix-socket", path, "http://localhost/stop"]
-            if path
-            else [f"{self._agent.url}/stop"]
-        )
-        cure = shlex.join(["curl", "-X", "POST", *url])
-        if path:  # where only who began it, and root, may end it
-            return f"{busy}; if its client is gone, its user or root can end it with: {cure}"
-        return f"{busy}; if its client is gone, end it with: {cure}"
+    def other_run(self) -> str:
+        """Return which run is in progress instead, as `which_run` does."""
+        return which_run(self._agent.url, self._other)
 
     def stop(self) -> Json:
         """End the run, and return its evidence. Raises `NotMeasured`."""
-        run_id, self._run_id = self._run_id, ""
+        run_id, self.run_id = self.run_id, ""
         try:
             with self._uninterrupted():
                 status = self._agent.get("/status")
@@ -93,9 +94,25 @@ class OneRun:
 
     def close(self) -> None:
         """End the run if it has been begun and not ended."""
-        if self._run_id:
+        if self.run_id:
             with contextlib.suppress(NotMeasured):
                 self.stop()
+
+
+def which_run(url: str, other: Mapping[str, Any]) -> str:
+    """Return which run is in progress, since when as far as the agent says, and the cure.
+
+    Unless a run is about processes that end, nothing else ends it if its client was killed.
+    """
+    run = f"run {other['run_id']}" if other.get("run_id") else "a run"
+    since = other.get("started_at")
+    busy = f"{run} is in progress" + (f" (since {since})" if since else "")
+    path = socket_path(url)
+    stop = ["--unix-socket", path, "http://localhost/stop"] if path else [f"{url}/stop"]
+    cure = shlex.join(["curl", "-X", "POST", *stop])
+    if path:  # where only who began it, and root, may end it
+        return f"{busy}; if its client is gone, its user or root can end it with: {cure}"
+    return f"{busy}; if its client is gone, end it with: {cure}"
 
 
 def _whole_or_invalid(evidence: Json) -> Json:

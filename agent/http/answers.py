@@ -96,6 +96,7 @@ class Status(Struct, forbid_unknown_fields=True):
     commit: str
     dataset: str
     machine: str
+    boot_id: Annotated[str, Meta(description="Of the kernel; empty if it is not known.")]
     mock: Annotated[bool, Meta(description="Whether all events are synthetic.")]
     run_id: str
     ebpf: Ebpf

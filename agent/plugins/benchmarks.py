@@ -24,7 +24,7 @@ class Benchmarks:
     def __init__(self, url: str | None) -> None:
         if url is not None:
             AgentClient(url)
-        self._url = url
+        self._urls = [] if url is None else [url]
         self._why_not = ""
         self._without = 0
 
@@ -38,7 +38,7 @@ class Benchmarks:
         if self._why_not:
             result = yield
         else:
-            block = MeasuredBlock(self._url, {"scope": "caller"}, tell=self._tell)
+            block = MeasuredBlock(self._urls, {"scope": "caller"}, tell=self._tell)
             with block:
                 result = yield
             evidence = {**block.evidence, BLOCK_MS: block.block_ms}

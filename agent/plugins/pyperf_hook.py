@@ -38,7 +38,7 @@ class Hook:
 
     def __enter__(self) -> None:
         if not self._why_not and not self._covered:
-            self._value = MeasuredBlock(None, {"scope": "caller"}, tell=self._tell)
+            self._value = MeasuredBlock((), {"scope": "caller"}, tell=self._tell)
             self._value.__enter__()
 
     def __exit__(

@@ -34,6 +34,7 @@ from agent.streams.shared import limits
 from agent.streams.shared.causes import CannotCollect
 from agent.streams.shared.namespaces import process_exists
 from agent.streams.shared.support import Support
+from agent.this_machine import boot_id
 from agent.words import Json
 
 INTERNAL_ERROR = "internal_error"
@@ -135,6 +136,7 @@ class Recorder:
             "commit": labels.commit,
             "dataset": labels.dataset,
             "machine": self._machine,
+            "boot_id": boot_id(),
             "mock": self._mock,
             "run_id": run.id if run else "",
             "ebpf": self._ebpf(),

@@ -2,79 +2,104 @@
 
 import os
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from agent.client.http_client import AgentClient
 from agent.run import processes
 from agent.run.agents import NoAgent, an_agent
 from agent.run.held import HeldCommand
-from agent.run.measurement import Measurement, NotMeasured, check_process, measurement
+from agent.run.measurement import Measuring, NotMeasured, check_process, measurement
 from agent.run.options import Options
 from agent.words import LABEL_NAMES, Json
 
+if TYPE_CHECKING:
+    from agent.client.several import Member
+
 
 class Around:
-    """Measures commands, as far as there is an agent that can.
+    """Measures commands, as far as there is an agent that can, or are several.
 
     After a run that could not be started, no other one is: each might have to wait as long.
     """
 
-    def __init__(self, options: Options, on_busy: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        options: Options,
+        on_busy: Callable[[str], None],
+        on_missing: Callable[[str], None],
+    ) -> None:
+        """``on_missing`` is called with the name of another machine without evidence, and why."""
         self._options = options
         self._on_busy = on_busy
+        self._on_missing = on_missing
         self._agent: AgentClient | None = None
+        self._members: list[Member] = []
         self._why_not = ""
 
     def find_agent(self, stack: ExitStack) -> None:
-        """Find an agent, which is left, or ended if it is our own, with the stack."""
+        """Find the agents. One of our own ends with the stack."""
+        options = self._options
         try:
-            self._agent = stack.enter_context(an_agent(self._options.agent))
+            if options.agent is not None and options.others:
+                # only here: it takes time to import, and the command waits for that
+                from agent.client.several import members_at
+
+                self._members = members_at([options.agent, *options.others])
+            else:
+                self._agent = stack.enter_context(an_agent(options.agent))
         except NoAgent as error:
             self._why_not = str(error)
 
     @property
     def shared_agent(self) -> AgentClient | None:
-        """The agent, if others see it too."""
+        """An agent that others see too: of several, the one on this machine if there is one."""
+        taking_part = [member for member in self._members if not member.why_not]
+        if taking_part:
+            return max(taking_part, key=lambda member: member.is_here).agent
         is_own = self._agent is not None and self._agent.pid is not None
         return None if is_own else self._agent
 
     def start(
         self, stack: ExitStack, command: HeldCommand, labels: Mapping[str, str] | None = None
-    ) -> tuple[Measurement | None, str]:
+    ) -> tuple[Measuring | None, str]:
         """Return a run about the command, and why nothing is measured.
 
         There is a run with a reason too: its evidence repeats it.
         """
-        if self._agent is None or self._why_not:
+        if self._why_not:
             return None, self._why_not
-        run = stack.enter_context(measurement(self._agent))
+        run = stack.enter_context(self._measuring())
         body = {**self._options.start, **(labels or {}), "scope": {"pid": command.pid}}
         if self._options.keep:
             body["kept_by"] = "client"  # a service that keeps runs marks this one as a copy
+        check = partial(check_process, pid=command.pid, forked_at=command.forked_at)
         try:
-            started = self._start(run, body)
-            check_process(started, command.pid, command.forked_at)
+            started = run.start(body, self._options.patience_s, self._on_busy, check)
         except NotMeasured as error:
             run.close()
             self._why_not = str(error)
             return None, self._why_not
+        self._tell_of_missing(run)
         return run, "" if started.get("available") else str(started.get("reason", ""))
 
     def rehearse(self, pid: int) -> None:
         """Begin and end a run about a process, without labels, so that programs are compiled."""
-        if self._agent is None:
+        if self._why_not:
             return
         what = {
             name: value for name, value in self._options.start.items() if name not in LABEL_NAMES
         }
-        with measurement(self._agent) as run:
+        body = {**what, "scope": {"pid": pid}}
+        with self._measuring() as run:
             try:
-                self._start(run, {**what, "scope": {"pid": pid}})
+                run.start(body, self._options.patience_s, self._on_busy)
                 run.stop()
             except NotMeasured as error:
-                self._why_not = str(error)
+                # of several agents, the others may have measured all the same
+                self._why_not = "" if error.beside else str(error)
 
     def reap(self, command: int) -> None:
         """Wait for children that have ended, but not for the command."""
@@ -92,22 +117,34 @@ class Around:
 
     def evidence_of(
         self,
-        run: Measurement | None,
+        run: Measuring | None,
         why_not: str,
         command: HeldCommand,
         labels: Mapping[str, str] | None = None,
     ) -> Json:
         """End a run and return its evidence, or evidence of why there is none."""
+        beside: Mapping[str, Any] = {}
         if run is not None:
             try:
                 return run.stop()
             except NotMeasured as error:
-                why_not = str(error)
+                why_not, beside = str(error), error.beside
+            finally:
+                self._tell_of_missing(run)
         given = {**self._options.start, **(labels or {})}
-        return unmeasured(why_not, command.forked_at, given)
+        return {**unmeasured(why_not, command.forked_at, given), **beside}
 
-    def _start(self, run: Measurement, body: Mapping[str, Any]) -> Json:
-        return run.start(body, self._options.patience_s, self._on_busy)
+    def _measuring(self) -> AbstractContextManager[Measuring]:
+        if self._members:
+            from agent.run.several import measurements
+
+            return measurements(self._members)
+        assert self._agent is not None
+        return measurement(self._agent)
+
+    def _tell_of_missing(self, run: Measuring) -> None:
+        for failure in run.failures:
+            self._on_missing(failure)
 
 
 def unmeasured(why: str, started_at: datetime, given: Mapping[str, Any]) -> Json:

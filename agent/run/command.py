@@ -51,7 +51,7 @@ def _measured(arguments: Sequence[str], options: Options, teller: Teller) -> tup
     Raises `CannotRun`, or `Interrupted` before the command was run.
     """
     path = find(arguments[0])
-    around = Around(options, teller.busy)
+    around = Around(options, teller.busy, teller.missing)
     with signals.interrupting(), ExitStack() as after_all, ExitStack() as stack:
         processes.adopt_orphans()
         around.find_agent(stack)
@@ -63,8 +63,18 @@ def _measured(arguments: Sequence[str], options: Options, teller: Teller) -> tup
         after_all.enter_context(signals.dropped())
         ended = command.run(lambda: around.reap(command.pid))
         left = around.left_behind()
-        evidence = around.evidence_of(run, why_not, command)
+        evidence = _together(around.evidence_of(run, why_not, command))
         return ended, {**evidence, "command": described(arguments, ended, left)}
+
+
+def _together(evidence: Json) -> Json:
+    """Return evidence of several machines with what they show together; any other as it is."""
+    if "fleet" not in evidence:
+        return evidence
+    # imported after the command has ended: none of it is needed before
+    from agent.fleet.merging import with_merged
+
+    return with_merged(evidence)
 
 
 def described(arguments: Sequence[str], ended: Ended, left: Sequence[processes.Process]) -> Json:

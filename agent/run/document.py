@@ -7,6 +7,7 @@ from agent.comparison.comparison import comparison
 from agent.comparison.designs import PAIRS
 from agent.comparison.observation import Observation
 from agent.comparison.sides import side_of
+from agent.fleet.merging import with_merged
 from agent.run.plan import Plan
 from agent.run.runs import End, Run, pairs_of
 from agent.words import Json
@@ -41,7 +42,13 @@ def document_of(plan: Plan, runs: Sequence[Run], end: End) -> Json:
         document["comparison"] = comparison(
             PAIRS, before, after, min_effect=plan.min_effect, seed=plan.seed
         )
-    return {**document, "runs": [run.to_json() for run in runs]}
+    return {**document, "runs": [_saved(run) for run in runs]}
+
+
+def _saved(run: Run) -> Json:
+    """Return a run with what its machines show together, if an agent on each measured it."""
+    saved = run.to_json()
+    return {**saved, "evidence": with_merged(saved["evidence"])}
 
 
 def _observation(run: Run, position: int) -> Observation:

@@ -1,6 +1,6 @@
 """The options that ``run`` and ``record`` share: what to measure, and where to report it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,7 +17,10 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Options(NamedTuple):
-    """``agent``: a URL, or None to look for one. ``start``: fields for the body of ``/start``."""
+    """``agent``: a URL, or None to look for one. ``start``: fields for the body of ``/start``.
+
+    ``others``: URLs of further agents, on whose machines the workload has servers, for example.
+    """
 
     agent: str | None = None
     start: Mapping[str, Any] = NOTHING
@@ -30,6 +33,7 @@ class Options(NamedTuple):
     """Whether the runs are kept in the user's store."""
     user: User | None = None
     """Whose process a command of ``run`` becomes; None: ours."""
+    others: Sequence[str] = ()
 
 
 WAKING = "waking"

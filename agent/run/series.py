@@ -82,7 +82,7 @@ class _Series:
         self._options = options
         self._teller = teller
         self._progress = Progress(plan, None if options.quiet else sys.stderr)
-        self._around = Around(options, self._busy)
+        self._around = Around(options, self._busy, self._missing)
         self._told: set[str] = set()
         self._end = End("runs")
 
@@ -252,3 +252,7 @@ class _Series:
     def _busy(self, other: str) -> None:
         self._progress.clear()
         self._teller.busy(other)
+
+    def _missing(self, why: str) -> None:
+        self._progress.clear()
+        self._teller.missing(why)

@@ -24,12 +24,19 @@ class Teller:
         self._name = name
         self._options = options
         self._said_why = ""
+        self._missing: set[str] = set()
 
     def no_evidence(self, why: str) -> None:
         """Say why nothing is measured; the report on the same stream does not repeat it."""
         self._said_why = why
         let_in = "" if self._options.agent else closed_to_us()
         self.say(f"no evidence: {why}{let_in}")
+
+    def missing(self, why: str) -> None:
+        """Say of which other machine there is no evidence, and why: once."""
+        if why not in self._missing:
+            self._missing.add(why)
+            self.say(f"no evidence of {why}")
 
     def say(self, text: str) -> None:
         said = "\n".join(printable(line, 2000) for line in text.splitlines())

@@ -74,16 +74,6 @@ def add_growth(histogram: LatencyHistogram, growth: Growth) -> None:
     histogram.add(growth.counts, growth.ns, growth.lowest, growth.highest, growth.overflow)
 
 
-def latency(histogram: LatencyHistogram) -> Json:
-    """Return the fields of a latency distribution; times in µs, None where nothing was measured."""
-    return {
-        "histogram": histogram.power_of_two_buckets(),
-        **histogram.summary(),
-        "overflow": histogram.overflow,
-        "hdr": histogram.encode(),
-    }
-
-
 def milliseconds(nanoseconds: Any) -> float:
     """Convert integer nanoseconds, numpy's or Python's, to milliseconds."""
     return int(nanoseconds) / 1e6

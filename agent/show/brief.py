@@ -5,6 +5,7 @@ from typing import Any
 
 from agent.sections.shown import SHOWN
 from agent.show.finished import finished
+from agent.show.fleet import fleet
 from agent.show.header import banner, covered, timing, when
 from agent.show.layout import MARGIN, NARROWEST, WIDEST, table, titled
 from agent.show.series import is_series, series
@@ -40,6 +41,7 @@ def brief(
             failed_checks(evidence, style),
             table([("cost", cost(evidence))], columns),
         ]
+    parts.append(fleet(evidence, columns, style))
     return fit("\n".join("\n".join(part) for part in parts if part) + "\n", screen)
 
 

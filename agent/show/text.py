@@ -11,6 +11,7 @@ from typing import Any
 from agent.sections.shown import SHOWN, SHOWN_DETAILS
 from agent.show.everything import fields
 from agent.show.finished import finished
+from agent.show.fleet import fleet
 from agent.show.header import header
 from agent.show.layout import MARGIN, NARROWEST, WIDEST, table, titled
 from agent.show.missing import missing
@@ -50,6 +51,7 @@ def render(
         parts += [section(evidence, name, columns, style) for name in listed(evidence)]
         parts += details(evidence, columns, style)
     parts += [
+        fleet(evidence, columns, style),
         missing(evidence, mapping(status)),
         checks(evidence, style),
         events(evidence, columns, style),

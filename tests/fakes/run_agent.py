@@ -27,6 +27,11 @@ class RunAgent(FakeAgent):
     on_start: Callable[[int], None] = lambda pid: None
     """Called with the pid to measure, before the start is answered."""
     scopes: list[Any] = field(default_factory=list)
+    machine: str = "box"
+    boot_id: str = ""
+    """Of its machine's kernel; empty as an agent of an earlier version, which does not say it."""
+    lost: bool = False
+    """Whether it answers a stop with an error."""
 
     def answer(self, request: Request) -> tuple[int, dict[str, Any]]:
         self.requests.append(request)
@@ -35,6 +40,8 @@ class RunAgent(FakeAgent):
             return 200, self._status()
         if request.route == "POST /start":
             return self._start(json.loads(request.body))
+        if request.route == "POST /stop" and self.lost:
+            return 500, {"error": "internal_error", "message": "a defect"}
         if request.route == "POST /stop" and self.run_id:
             self.run_id = ""
             return 200, self.evidence
@@ -71,7 +78,8 @@ class RunAgent(FakeAgent):
             "running": bool(self.run_id),
             "state": ("stopping" if self.ending else "running") if self.run_id else "idle",
             "run_id": self.run_id,
-            "machine": "box",
+            "machine": self.machine,
+            "boot_id": self.boot_id,
             "ebpf": {"available": True, "reason": None},
         }
 

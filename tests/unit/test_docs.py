@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fakes import fleet
 from fakes.busy_runs import Busy, every_run, finished, paths
 from fakes.collector import FakeCollector
 from fakes.kept_groups import group, kept
@@ -29,6 +30,8 @@ from agent.comparison.designs import PAIRS
 from agent.comparison.equals import compare_equals
 from agent.comparison.kept import Asked, compare_groups
 from agent.errors import AgentError, InvalidRequest
+from agent.fleet.merging import with_merged
+from agent.fleet.sections import MERGED
 from agent.http.answers import Evidence, Listed, Started, Status
 from agent.http.app import create_app
 from agent.http.exposition import Exposition
@@ -196,6 +199,20 @@ def documented_evidence() -> set[str]:
 async def test_every_field_of_the_evidence() -> None:
     in_code = {path for _, evidence in await every_run() for path in paths(evidence)}
     hold(EVIDENCE, "all tables", in_code, documented_evidence())
+
+
+def test_every_field_of_several_machines() -> None:
+    """The sections in it are documented by how they are made."""
+    heading = "Several machines"
+    whole = with_merged(fleet.document(fleet.of_machine(mock=True), reasons=["gone"]))
+    none = with_merged(fleet.document(reasons=["gone"], available=False, reason="x"))
+    shown = {*paths({"fleet": whole["fleet"]}), *paths({"fleet": none["fleet"]})}
+    own = {re.sub(r"evidence\..*", "evidence", path) for path in shown}
+    sections = {f"fleet.merged.{section}" for section in MERGED}
+    in_code = {path for path in own if not path.startswith(tuple(sections))}
+    in_code |= sections | {"fleet.merged.<section>.machines", "fleet.merged.biolatency.with_queue"}
+    in_code |= {"machine_missing", "same_machine", "not_merged"}
+    hold(EVIDENCE, heading, in_code, names(EVIDENCE, heading))
 
 
 @pytest.mark.kernel

@@ -73,7 +73,8 @@ MAY_IMPORT = {
     "terminal": set[str](),
     "shown": {"terminal", "probes"},
     "show": {"shown", "terminal", "probes"},
-    "client": set[str](),
+    "fleet": {"aggregate", "terminal"},
+    "client": {"fleet"},
     # in the processes of other people's tools
     "plugins": {"client", "aggregate", "terminal"},
     "demo": {"client", "show", "terminal"},
@@ -86,7 +87,7 @@ MAY_IMPORT = {
     # draws pictures; only what writes a report imports it, at the end
     "report": {"aggregate", "comparison", "show", "terminal"},
     "compare": {"client", "comparison", "report", "runs", "show", "store", "terminal"},
-    "run": {"client", "comparison", "report", "show", "statistics", "store", "terminal"},
+    "run": {"client", "comparison", "fleet", "report", "show", "statistics", "store", "terminal"},
     "runs": {"client", "show", "store", "terminal"},
     "wiring": {
         *("recording", "streams", "aggregate", "http", "show", "demo", "overhead", "client"),

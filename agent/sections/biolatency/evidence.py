@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from agent.aggregate.histogram import LatencyHistogram
+from agent.aggregate.latency import latency
 from agent.evidence.accounts import RELATIVE_BOUND, Accounts
 from agent.evidence.checks import Check
 from agent.evidence.tasks import TaskTable
@@ -17,7 +18,7 @@ from agent.sections.biolatency.disk_readings import DiskReadings, disk_readings
 from agent.sections.biolatency.layout import BLOCK_STACKED
 from agent.sections.biolatency.requests_table import BlockTable, device_name, distinct, table_only
 from agent.sections.biolatency.stacking import Stacking
-from agent.sections.fold import SectionFold, Taker, add_growth, latency
+from agent.sections.fold import SectionFold, Taker, add_growth
 from agent.streams.collect.observed import Stopped, StreamCounts
 from agent.streams.drain.batches import Words
 from agent.streams.drain.folded import Growth

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
 from agent.aggregate.histogram import LatencyHistogram
+from agent.aggregate.latency import latency
 from agent.evidence.accounts import Accounts
 from agent.evidence.checks import Check, scheduler_checks
 from agent.evidence.tasks import TaskTable, Waited
-from agent.sections.fold import SectionFold, Taker, add_growth, latency, milliseconds
+from agent.sections.fold import SectionFold, Taker, add_growth, milliseconds
 from agent.streams.collect.observed import Stopped
 from agent.streams.collect.tables import OpenWait, OpenWaits
 from agent.streams.collect.task_summaries import Summaries, command

@@ -7,10 +7,11 @@ from typing import ClassVar
 import numpy as np
 
 from agent.aggregate.histogram import LatencyHistogram
+from agent.aggregate.latency import latency
 from agent.evidence.accounts import RELATIVE_BOUND, Accounts
 from agent.evidence.checks import SLACK, Check
 from agent.evidence.tasks import TaskTable
-from agent.sections.fold import SectionFold, Taker, latency, milliseconds
+from agent.sections.fold import SectionFold, Taker, milliseconds
 from agent.sections.softirq.layout import (
     SOFTIRQ_STATE_SIZE,
     SOFTIRQ_VECTOR_BITS,

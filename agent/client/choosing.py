@@ -1,0 +1,49 @@
+"""Which agents measure a block of Python: those that were named, or that of a service."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from agent.client import interruptions
+from agent.client.finding import NoAgent, closed_to_us, named_agent, url_of_a_service
+from agent.client.http_client import AgentClient
+from agent.client.one_run import OneRun
+from agent.words import PORT, SERVICE_SOCKET, Json
+
+VARIABLE = "CHAINBENCH_AGENT"
+"""The environment variable that names an agent."""
+
+
+class BlocksRun(Protocol):
+    """A run around a block; see `OneRun`."""
+
+    @property
+    def failures(self) -> Sequence[str]:
+        """Which other machines there is no evidence of, and why."""
+
+    def begin(self, body: Mapping[str, Any]) -> Json | None: ...
+    def other_run(self) -> str: ...
+    def stop(self) -> Json: ...
+
+
+def run_of(urls: Sequence[str], timeout_s: float) -> BlocksRun:
+    """Return a run of the agents at these URLs, or without any of the agent that is found.
+
+    ``timeout_s`` is for each of their answers. Raises `NoAgent`.
+    """
+    if len(urls) > 1:
+        from agent.client.several import SeveralRuns, members_at
+
+        return SeveralRuns(members_at(urls, timeout_s), interruptions.held_back)
+    return OneRun(_agent(urls, timeout_s), interruptions.held_back)
+
+
+def _agent(urls: Sequence[str], timeout_s: float) -> AgentClient:
+    if url := (urls[0] if urls else os.environ.get(VARIABLE)):
+        named_agent(url, "the argument url" if urls else VARIABLE)
+    elif not (url := url_of_a_service()):
+        raise NoAgent(
+            f"there is no agent on {SERVICE_SOCKET} or port {PORT}, and {VARIABLE} names none"
+            f"{closed_to_us()}"
+        )
+    return AgentClient(url, timeout_s)

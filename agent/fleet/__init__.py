@@ -1,0 +1,1 @@
+"""What the evidence of several machines shows together."""

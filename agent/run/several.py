@@ -1,0 +1,33 @@
+"""One run of several agents around a command. Imported only where several are named."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from agent.client.several import Member, SeveralRuns
+from agent.run import signals
+from agent.run.measurement import Check, begun
+from agent.words import Json
+
+
+class SeveralMeasurements(SeveralRuns):
+    """One run of each agent; see `agent.run.measurement.Measuring`."""
+
+    def start(
+        self,
+        body: Mapping[str, Any],
+        patience_s: float,
+        on_busy: Callable[[str], None],
+        check: Check = lambda started: None,
+    ) -> Json:
+        self.check = check
+        return begun(self, body, patience_s, on_busy)
+
+
+@contextlib.contextmanager
+def measurements(members: Sequence[Member]) -> Iterator[SeveralMeasurements]:
+    run = SeveralMeasurements(members, signals.blocked)
+    try:
+        yield run
+    finally:
+        run.close()

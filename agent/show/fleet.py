@@ -1,0 +1,77 @@
+"""The machines of a run over several agents: what each showed, and what all did together."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from agent.show.layout import titled
+from agent.terminal.charts import grid, wrapped
+from agent.terminal.evidence import verdict
+from agent.terminal.style import Style
+from agent.terminal.values import count, duration, mapping, milliseconds, printable
+from agent.terminal.values import rows as objects
+
+TITLE = "Machines"
+LONGEST_MACHINE = 30
+LATENCIES = ("runqlat", "biolatency")
+HEADINGS = ("machine", "measured", "verdict", "wait p99", "I/O p99", "off-CPU", "execs")
+
+
+def fleet(evidence: Mapping[str, Any], columns: int, style: Style) -> list[str]:
+    """Return one row for each machine, one for all, and why a machine has none; else nothing."""
+    found = mapping(evidence.get("fleet"))
+    listed = objects(found.get("machines"))
+    if not listed:
+        return []
+    known, missing = [], []
+    for row in listed:
+        own = evidence if row.get("runs_workload") else mapping(row.get("evidence"))
+        if own.get("available") is True:
+            known.append(_row(_name(row), _measured(own), verdict(own), own))
+        else:
+            missing.append(f"{_name(row)}: {_why_not(row, own)}")
+    together = mapping(found.get("merged"))
+    if together.get("available") is True:
+        known.append(_row("together", "all these", _verdict(together), together))
+    lines = grid([HEADINGS, *known], columns) if known else []
+    for why in missing:
+        lines += wrapped([style.warning("no evidence of"), *why.split(" ")], columns, " ")
+    return titled(TITLE, [*lines, *_reasons(together, columns)], style)
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    return printable(row.get("machine") or row.get("agent"), LONGEST_MACHINE)
+
+
+def _measured(evidence: Mapping[str, Any]) -> str:
+    kind = mapping(evidence.get("scope")).get("kind")
+    return "all of it" if kind == "system" else "workload"
+
+
+def _why_not(row: Mapping[str, Any], evidence: Mapping[str, Any]) -> str:
+    why = row.get("reason") or evidence.get("reason") or "it gives no reason"
+    return f"{printable(why, 1000)} ({printable(row.get('agent'), 100)})"
+
+
+def _row(
+    name: str, measured: str, word: str | None, evidence: Mapping[str, Any]
+) -> tuple[str, ...]:
+    p99 = (duration(mapping(evidence.get(section)).get("p99_us")) for section in LATENCIES)
+    off_cpu = milliseconds(mapping(evidence.get("offcpu")).get("total_ms"))
+    execs = count(mapping(evidence.get("exec")).get("exec_count"))
+    return (name, measured, printable(word, 20), *p99, off_cpu, execs)
+
+
+def _verdict(together: Mapping[str, Any]) -> str | None:
+    word = mapping(together.get("completeness")).get("verdict")
+    return word if isinstance(word, str) else None
+
+
+def _reasons(together: Mapping[str, Any], columns: int) -> list[str]:
+    """Return what is wrong with the sums; what is wrong with a machine stands in its own row."""
+    reasons = mapping(together.get("completeness")).get("reasons")
+    listed = [str(reason) for reason in reasons] if isinstance(reasons, list) else []
+    own = [reason for reason in listed if reason.startswith(("same_machine:", "not_merged:"))]
+    lines: list[str] = []
+    for reason in own:
+        lines += wrapped(f"- {printable(reason, 500)}".split(" "), columns, " ")
+    return lines

@@ -66,7 +66,7 @@ def add_options(serve: argparse.ArgumentParser) -> None:
         type=positive,
         default=defaults.label_sets,
         metavar="N",
-        help="number of different label sets that /metrics keeps (default: %(default)s)",
+        help="number of different label sets that /metrics shows (default: %(default)s)",
     )
     serve.add_argument(
         "--allow-host",

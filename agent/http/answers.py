@@ -12,6 +12,10 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 Absent = UnsetType
 """A field that may be absent, and is then not null: ``name: str | Absent = UNSET``."""
 
+LabelSetsHidden = Annotated[
+    int, Meta(description="How many other label sets `/metrics` no longer shows, to make room.")
+]
+
 
 class Error(Struct, forbid_unknown_fields=True):
     """What was wrong and what to do."""
@@ -40,13 +44,17 @@ class Started(Struct, forbid_unknown_fields=True):
     scope: Annotated[dict[str, Any], Meta(description="The tasks covered.")] | Absent = UNSET
     code: Annotated[str, Meta(description="Why nothing is measured.")] | Absent = UNSET
     reason: Annotated[str, Meta(description="The same in words.")] | Absent = UNSET
+    label_sets_hidden: LabelSetsHidden | Absent = UNSET
     ignored: Annotated[list[str], Meta(description="Unknown fields.")] | Absent = UNSET
 
 
 class Reported(Struct, forbid_unknown_fields=True):
-    """The result is on ``/metrics``."""
+    """The result is on ``/metrics``, unless ``shown`` is there and false."""
 
     status: Literal["metrics_reported"]
+    label_sets_hidden: LabelSetsHidden | Absent = UNSET
+    shown: Annotated[bool, Meta(description="False: there is no room for it.")] | Absent = UNSET
+    reason: Annotated[str, Meta(description="Why it is not shown.")] | Absent = UNSET
     ignored: Annotated[list[str], Meta(description="Unknown fields.")] | Absent = UNSET
 
 

@@ -27,7 +27,9 @@ class RecorderAPI(Protocol):
 
     def status(self) -> Json: ...
 
-    def report(self, report: Report) -> None: ...
+    def report(self, report: Report) -> Json:
+        """Publish a report; return what the answer says in addition, if anything."""
+        ...
 
     async def refresh(self) -> None:
         """Fold the events in flight, so that `series` includes them."""

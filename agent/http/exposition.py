@@ -7,7 +7,7 @@ different series.
 
 Rendering runs on the event loop, so it must not take long. A page of 200 label sets has 12,000
 lines; only those of the run in progress change between two scrapes. The lines of each label set
-are therefore cached as bytes until its `Series.version` changes.
+are therefore cached as bytes for as long as its `Series` is the same object.
 
 ``chainbench_offcpu_milliseconds_total`` is a gauge because the contract says so. Both formats,
 their parsers and Prometheus itself accept a gauge with that name; only ``promtool check metrics``
@@ -101,8 +101,7 @@ def _lines(family: Family, labels: LabelText, series: Series) -> Iterator[str]:
 class _Rendered:
     """The lines of one label set, one piece for each of `FAMILIES`."""
 
-    version: int
-    labels: LabelText
+    series: Series
     pieces: tuple[bytes, ...]
 
 
@@ -115,32 +114,43 @@ class Exposition:
 
     def render(self, internal: Iterable[InternalMetric], page_format: PageFormat) -> bytes:
         """Return the whole page: the contract's metrics, then the agent's own."""
-        sets = [self._lines_of(labels, series) for labels, series in self._store]
+        # built anew, so that nothing is left of label sets that are hidden by now
+        self._rendered = {
+            labels: self._lines_of(labels, series) for labels, series in self._store
+        }
+        sets = self._rendered.values()
         page = []
         for index, family in enumerate(FAMILIES):
             page.append(_header(family.name, family.type, family.help, page_format))
             page += [rendered.pieces[index] for rendered in sets]
-        page += [_internal_lines(metric, page_format) for metric in (*internal, self._refused())]
+        page += [_internal_lines(metric, page_format) for metric in (*internal, *_of_label_sets(self._store))]
         if page_format is PageFormat.OPENMETRICS:
             page.append(b"# EOF\n")
         return b"".join(page)
 
     def _lines_of(self, labels: LabelSet, series: Series) -> _Rendered:
         known = self._rendered.get(labels)
-        if known is not None and known.version == series.version:
+        if known is not None and known.series is series:
             return known
-        text = known.labels if known is not None else _label_text(labels)
+        text = _label_text(labels)
         pieces = tuple(_encode("".join(_lines(family, text, series))) for family in FAMILIES)
-        rendered = self._rendered[labels] = _Rendered(series.version, text, pieces)
-        return rendered
+        return _Rendered(series, pieces)
 
-    def _refused(self) -> InternalMetric:
-        return InternalMetric(
-            "chainbench_agent_label_sets_refused_total",
-            "Runs and reports not shown because the number of label sets is capped.",
-            "counter",
-            (({}, self._store.label_sets_refused),),
-        )
+
+def _of_label_sets(store: SeriesStore) -> Iterator[InternalMetric]:
+    yield InternalMetric(
+        "chainbench_agent_label_sets",
+        "Label sets that are shown, and those that are hidden because of the limit.",
+        "gauge",
+        (({"state": "shown"}, len(store)), ({"state": "hidden"}, store.hidden)),
+    )
+    for what, value, text in (
+        ("hidden", store.label_sets_hidden, "Times that a label set was hidden to show another."),
+        ("forgotten", store.label_sets_forgotten, "Hidden label sets whose totals are lost."),
+        ("refused", store.label_sets_refused, "Reports not shown: they exceed the limit alone."),
+    ):
+        name = f"chainbench_agent_label_sets_{what}_total"
+        yield InternalMetric(name, text, "counter", (({}, value),))
 
 
 def escape(value: str) -> str:

@@ -126,9 +126,9 @@ class Routes:
 
     async def report(self) -> Response:
         body = _json_body()
-        self._recorder.report(validation.parse(body, ReportBody).report())
+        added = self._recorder.report(validation.parse(body, ReportBody).report())
         names = validation.ignored(body, ReportBody)
-        return _with_ignored({"status": "metrics_reported"}, names)
+        return _with_ignored({"status": "metrics_reported", **added}, names)
 
     async def metrics(self) -> Response:
         peers.check_metrics()

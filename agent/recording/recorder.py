@@ -18,7 +18,7 @@ from agent.evidence.cost import CpuMeter
 from agent.evidence.verdict import INVALID, Findings, Verdict, judge, unavailable
 from agent.internal_metrics import InternalMetric
 from agent.model import TREES, Labels, Report, StartRequest
-from agent.recording import document, wall
+from agent.recording import document, label_sets, wall
 from agent.recording.collector import Collector
 from agent.recording.internal_totals import InternalTotals
 from agent.recording.keeper import Keeper
@@ -104,7 +104,7 @@ class Recorder:
         await run.armed.wait()
         if run.refusal is not None:
             raise run.refusal
-        return document.started(run)
+        return document.started(run) | run.label_sets
 
     async def stop(self, owner: int | None = None) -> Json:
         """End the run and return its evidence, or that of a run that has ended by itself.
@@ -149,8 +149,9 @@ class Recorder:
             ],
         }
 
-    def report(self, report: Report) -> None:
-        self._series.report(LabelSet.of(report.labels, self._machine), report)
+    def report(self, report: Report) -> Json:
+        room = self._series.report(LabelSet.of(report.labels, self._machine), report)
+        return label_sets.answer(room, self._series)
 
     async def refresh(self) -> None:
         """Fold the events in flight into the series; concurrent callers share one refresh."""
@@ -276,6 +277,7 @@ class Recorder:
         trio.lowlevel.add_instrument(run.stalls)
         self._lifecycle.fire(Event.ARMED)
         self._unclaimed = None
+        run.label_sets = label_sets.answer(self._series.begin(run.label_set), self._series)
         await self._keeping.begun(run)
         tell_of_start(run)
         if run.request.scope.kind in TREES:

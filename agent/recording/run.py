@@ -35,6 +35,8 @@ class Run:
         """Whether the events are synthetic."""
         self.scoped = request.scope.kind != "system"
         self.label_set = LabelSet.of(request.labels, machine)
+        self.label_sets: Json = {}
+        """What the answer to the start says of the label sets on ``/metrics``."""
         self.collection = Collection(self.scoped, request.sections)
         self.arming: Arming | None = None
         self.failure: CannotCollect | None = None

@@ -10,8 +10,8 @@ from fakes.collector import FakeCollector, raising
 from fakes.task_summaries import reports
 from fakes.walls import wall_table
 
-from agent.aggregate.series import SeriesStore
-from agent.model import Scope, StartRequest
+from agent.aggregate.series import LabelSet, SeriesStore
+from agent.model import Labels, Scope, StartRequest
 from agent.recording.recorder import Recorder
 from agent.sections.biolatency.diskstats import COLUMNS
 from agent.sections.biolatency.layout import BLOCK_IN_DISKSTATS
@@ -143,10 +143,15 @@ def edge(counts: SectionCounts) -> Edge:
 
 
 async def finished(
-    collector: FakeCollector, *, mock: bool = False, **request: Any
+    collector: FakeCollector,
+    *,
+    mock: bool = False,
+    series: SeriesStore | None = None,
+    **request: Any,
 ) -> tuple[Json, Json, Recorder]:
     """Return one run's answer to the start, its evidence, and its recorder."""
-    recorder = Recorder(collector, "box", SeriesStore(), mock=mock)
+    store = SeriesStore() if series is None else series
+    recorder = Recorder(collector, "box", store, mock=mock)
     async with trio.open_nursery() as nursery:
         await nursery.start(recorder.run)
         started = await recorder.start(StartRequest(**{"sections": SECTIONS, **request}))
@@ -159,7 +164,8 @@ async def finished(
 async def every_run() -> list[tuple[Json, Json]]:
     """Return runs of every kind, with their answers to the start.
 
-    A complete one, one without a section, one that measured nothing, scoped ones, a synthetic one.
+    A complete one, one without a section, one that measured nothing, scoped ones, a synthetic one,
+    one for which a label set is hidden from /metrics.
     """
     lacking, failing = Busy(), Busy()
     lacking.unavailable = {"biolatency": "no tracepoint"}
@@ -168,6 +174,9 @@ async def every_run() -> list[tuple[Json, Json]]:
     runs = [await finished(c) for c in (Busy(), lacking, failing)]
     runs += [await finished(Busy(), scope=scope) for scope in scopes]
     runs.append(await finished(Busy(), mock=True))
+    full = SeriesStore(cap=1)
+    full.begin(LabelSet.of(Labels(impl="another"), "box"))
+    runs.append(await finished(Busy(), series=full))
     return [(started, stopped) for started, stopped, _ in runs]
 
 

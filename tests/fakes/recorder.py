@@ -104,8 +104,9 @@ class FakeRecorder:
         labels = asdict(self.labels)
         return {"running": self.run_id is not None, **labels, "machine": "test-machine"}
 
-    def report(self, report: Report) -> None:
+    def report(self, report: Report) -> dict[str, Any]:
         self.reports.append(report)
+        return {}
 
     async def refresh(self) -> None:
         self.refreshes += 1

@@ -43,7 +43,6 @@ class Shown:
     def __init__(self, series: Series) -> None:
         self.series = series
         self.runs = series.runs
-        self.version = series.version
 
     @property
     def runqlat(self) -> LatencyTotals | None:

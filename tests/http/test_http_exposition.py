@@ -49,12 +49,12 @@ def latencies(*counts: int) -> LatencyTotals:
 
 def a_store() -> SeriesStore:
     store = SeriesStore(cap=4)
+    store.commit(BASELINE._replace(commit="idle longest"), run_totals(exec_count=9), "success")
     totals = run_totals(latencies(5, 0, 7), latencies(), 1250.5, 12, SYSCALLS)
     store.commit(BASELINE, totals, "success")
     store.commit(BASELINE._replace(variant='q"u\\o\nte'), run_totals(exec_count=1), "fail")
     report = Report(Labels(), baseline_ms=1500.0, optimized_ms=1200.0, gain_pct=-20.0)
     store.report(BASELINE, report)
-    store.set_live(BASELINE._replace(commit="one too many"), totals)
     return store
 
 
@@ -100,6 +100,9 @@ def test_the_official_parser_finds_names_types_and_values(page_format: PageForma
         "chainbench_runs": "counter",
         "chainbench_agent_build_info": "gauge",
         "chainbench_agent_events_lost": "counter",
+        "chainbench_agent_label_sets": "gauge",
+        "chainbench_agent_label_sets_hidden": "counter",
+        "chainbench_agent_label_sets_forgotten": "counter",
         "chainbench_agent_label_sets_refused": "counter",
     }
     labels = set(BASELINE._asdict().items())
@@ -116,7 +119,9 @@ def test_the_official_parser_finds_names_types_and_values(page_format: PageForma
     assert value("chainbench_runs_total", ("result", "fail")) == 0
     assert value("chainbench_runqlat_microseconds_sum") == 1234567.25
     assert value("chainbench_runqlat_microseconds_count") == 13
-    assert values["chainbench_agent_label_sets_refused_total", frozenset()] == 1
+    assert values["chainbench_agent_label_sets_hidden_total", frozenset()] == 1
+    assert values["chainbench_agent_label_sets", frozenset({("state", "shown")})] == 4
+    assert "idle longest" not in page.decode()
     (gain,) = found["chainbench_gain_percent"].samples
     assert gain.value == -20.0
     assert gain.labels == dict(labels - {("scenario", "baseline")})
@@ -140,7 +145,8 @@ def test_what_was_not_measured_is_not_shown() -> None:
     store.commit(BASELINE, run_totals(), "success")
     page = Exposition(store).render((), PageFormat.TEXT)
     shown = {name for name, _ in samples(page, PageFormat.TEXT)}
-    assert shown == {"chainbench_runs_total", "chainbench_agent_label_sets_refused_total"}
+    of_runs = {name for name in shown if not name.startswith("chainbench_agent_")}
+    assert of_runs == {"chainbench_runs_total"}
 
 
 @pytest.mark.parametrize("page_format", PageFormat)
@@ -153,7 +159,8 @@ def test_what_was_kept_is_renewed_when_it_changes(page_format: PageFormat) -> No
         lambda: store.set_live(BASELINE, totals),
         lambda: store.commit(BASELINE, totals, "fail"),
         lambda: store.report(BASELINE, Report(Labels(), 1.0, 2.0, 3.0)),
-        lambda: store.set_live(BASELINE._replace(machine="one too many"), totals),
+        lambda: store.set_live(BASELINE._replace(machine="another"), totals),
+        lambda: store.set_live(BASELINE._replace(commit="idle longest"), totals),
     ):
         before = kept.render((), page_format)
         step()
@@ -203,7 +210,10 @@ def test_the_page_stays_bounded() -> None:
             exposition.render((), PageFormat.TEXT)
     page = exposition.render((), PageFormat.TEXT)
     assert page.count(b"\nchainbench_exec_count_total{") == 200
-    assert b"\nchainbench_agent_label_sets_refused_total 9800\n" in page
+    assert b'\nchainbench_agent_label_sets{state="hidden"} 9800\n' in page
+    assert b"\nchainbench_agent_label_sets_hidden_total 9800\n" in page
+    assert b'commit="9999"' in page
+    assert b'commit="9799"' not in page
 
 
 def test_promtool_dislikes_only_names_of_the_contract(tool: Callable[[str], str]) -> None:

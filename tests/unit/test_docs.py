@@ -32,7 +32,7 @@ from agent.comparison.kept import Asked, compare_groups
 from agent.errors import AgentError, InvalidRequest
 from agent.fleet.merging import with_merged
 from agent.fleet.sections import MERGED
-from agent.http.answers import Evidence, Listed, Started, Status
+from agent.http.answers import Evidence, Listed, Reported, Started, Status
 from agent.http.app import create_app
 from agent.http.exposition import Exposition
 from agent.http.negotiation import PageFormat
@@ -131,6 +131,12 @@ async def test_every_field_of_the_answer_to_a_start() -> None:
     answers = [path for started, _ in await every_run() for path in paths(started)]
     # routes.py adds the fields that it was sent and does not know
     hold(HTTP, "Answer to a start", {*answers, "ignored[]"}, names(HTTP, "Answer to a start"))
+
+
+def test_every_field_of_the_answer_to_a_report() -> None:
+    heading = "Answer to a report"
+    documented = {name.removesuffix("[]") for name in names(HTTP, heading)}
+    hold(HTTP, heading, Reported.__struct_fields__, documented)
 
 
 async def test_every_answer_is_declared() -> None:

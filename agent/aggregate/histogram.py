@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from agent.aggregate import hdr
 from agent.aggregate.fold import ALL_BITS, Latencies, bin_bounds, bin_of, chunks, to_bins
+from agent.aggregate.native import NativeCounts
 from agent.aggregate.totals import LATENCY_BOUNDS_US, LatencyTotals
 
 SUMMARY_QUANTILES = {"p50_us": 0.5, "p90_us": 0.9, "p95_us": 0.95, "p99_us": 0.99, "p999_us": 0.999}
@@ -179,7 +180,8 @@ class LatencyHistogram:
         """
         past_bounds = _FIRST_BINS[1 : 1 + len(LATENCY_BOUNDS_US)] + 1
         counts = np.add.reduceat(self.counts, np.concatenate(([0], past_bounds)))
-        return LatencyTotals(tuple(counts.tolist()), self.sum_ns / 1000, self.total_count)
+        native = NativeCounts.of_bins(self.counts)
+        return LatencyTotals(tuple(counts.tolist()), self.sum_ns / 1000, self.total_count, native)
 
     def summary(self) -> dict[str, Any]:
         """Return count, extremes, mean and percentiles in microseconds; None if no values."""

@@ -150,4 +150,4 @@ class SeriesStore:
     def _found(self, labels: LabelSet) -> Series:
         """Return the series of a label set that was hidden, or a new one."""
         hidden = self._hidden.take(labels)
-        return Series(created=self._now()) if hidden is None else hidden
+        return Series(created=round(self._now(), 3)) if hidden is None else hidden

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
+from agent.aggregate.native import NONE, NativeCounts
+
 LATENCY_BOUNDS_US = tuple(2**k for k in range(20))
 """Upper bounds of the exported latency buckets, except the last, which is infinite."""
 
@@ -32,6 +34,8 @@ class LatencyTotals(Total):
     """21 counts, not cumulative: one per bound of ``LATENCY_BOUNDS_US``, then the rest."""
     sum_us: float
     count: int
+    native: NativeCounts = NONE
+    """The same latencies, in buckets of Prometheus's native histograms."""
 
     def plus(self, later: Self) -> Self:
         pairs = zip(self.bucket_counts, later.bucket_counts, strict=True)
@@ -39,12 +43,13 @@ class LatencyTotals(Total):
             bucket_counts=tuple(mine + theirs for mine, theirs in pairs),
             sum_us=self.sum_us + later.sum_us,
             count=self.count + later.count,
+            native=self.native.plus(later.native),
         )
 
     def not_below(self, earlier: Self) -> Self:
         pairs = zip(self.bucket_counts, earlier.bucket_counts, strict=True)
         grew = self.sum_us >= earlier.sum_us and all(now >= then for now, then in pairs)
-        return self if grew else earlier
+        return self if grew and not self.native.is_below(earlier.native) else earlier
 
 
 @dataclass(frozen=True, slots=True)

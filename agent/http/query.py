@@ -3,13 +3,14 @@
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar, get_args
 
 import msgspec
 from msgspec import Meta
 
 from agent.errors import InvalidRequest
 from agent.http import validation
+from agent.http.protobuf_format import Histograms
 from agent.http.requests import Declared, field, label, one_of
 from agent.model import RunsRequest
 from agent.words import LABEL_NAMES
@@ -79,6 +80,18 @@ class RunsQuery(Declared, frozen=True, kw_only=True):
             limit=self.limit,
             owner=owner,
         )
+
+
+class MetricsQuery(Declared, frozen=True, kw_only=True):
+    """Which histograms a page has; those in text have the classic ones in any case."""
+
+    histograms: Annotated[
+        Histograms,
+        one_of(
+            get_args(Histograms),
+            "Whether a page in Protocol Buffers has classic or native histograms, or both.",
+        ),
+    ] = "both"
 
 
 def parse(given: Iterable[tuple[str, str]], declared: type[D]) -> D:

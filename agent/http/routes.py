@@ -8,13 +8,14 @@ from quart.wrappers import Response
 from quart_trio import QuartTrio
 
 from agent.errors import AgentError, InvalidRequest
-from agent.http import peers, validation
+from agent.http import peers, query, validation
 from agent.http.answers import Evidence, Reported, Started, Status
 from agent.http.api import RecorderAPI, RunsAPI
 from agent.http.body import parse_object
 from agent.http.host_names import is_loopback
-from agent.http.negotiation import PageFormat, choose_format
+from agent.http.negotiation import PageFormat, accepts_gzip, choose_format
 from agent.http.openapi import document
+from agent.http.query import MetricsQuery
 from agent.http.requests import ReportBody, StartBody
 from agent.http.responses import json_response
 from agent.http.route import JSON, Route
@@ -71,8 +72,9 @@ class Routes:
             Route(
                 *("GET", "/metrics", self.metrics),
                 summary="Return the metrics, in the format that Accept prefers.",
+                query=MetricsQuery,
                 answers={page_format.media_type: str for page_format in PageFormat},
-                errors=("forbidden_user",),
+                errors=("forbidden_user", "invalid_field"),
             ),
             Route(
                 *("GET", "/evidence", self.last_evidence),
@@ -133,8 +135,15 @@ class Routes:
     async def metrics(self) -> Response:
         peers.check_metrics()
         page_format = choose_format(request.headers.get("Accept", ""))
-        page = await self._scrape.page(page_format)
-        return Response(page, content_type=page_format.value, headers={"Vary": "Accept"})
+        compressed = accepts_gzip(request.headers.get("Accept-Encoding", ""))
+        # others are ignored: a scraper may send parameters that mean something to its user only
+        given = [("histograms", text) for text in request.args.getlist("histograms")]
+        histograms = query.parse(given, MetricsQuery).histograms
+        page = await self._scrape.page(page_format, histograms, compressed=compressed)
+        headers = {"Vary": "Accept, Accept-Encoding"}
+        if compressed:
+            headers["Content-Encoding"] = "gzip"
+        return Response(page, content_type=page_format.value, headers=headers)
 
     async def last_evidence(self) -> Response:
         evidence = self._recorder.last_evidence(peers.owner())

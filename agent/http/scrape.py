@@ -1,10 +1,27 @@
-"""One snapshot for all simultaneous scrapes."""
+"""One snapshot for all simultaneous scrapes, made without holding up the event loop."""
+
+import time
+import zlib
+from collections.abc import Iterable, Iterator
 
 import trio
 
 from agent.http.api import RecorderAPI
-from agent.http.exposition import Exposition
+from agent.http.exposition import Exposition, Format, writer
 from agent.http.negotiation import PageFormat
+from agent.http.protobuf_format import Histograms
+
+AT_ONCE_S = 0.001
+"""How long pages are worked on before other tasks get their turn; one step may exceed it."""
+
+CHUNK = 64 * 1024
+"""Bytes that are compressed in one step: that takes less than a millisecond."""
+
+LEVEL = 1
+"""Of compression: lines repeat their labels, so higher levels take longer and gain little."""
+
+GZIP = 16 + zlib.MAX_WBITS
+"""Has zlib write gzip's header and trailer."""
 
 
 class SharedScrape:
@@ -16,10 +33,17 @@ class SharedScrape:
         self._exposition = Exposition(recorder.series)
         self._preparing = trio.Lock()
         self._prepared = 0
-        self._pages: dict[PageFormat, bytes] = {}
+        self._pages: dict[tuple[Format, bool], bytes] = {}
 
-    async def page(self, page_format: PageFormat) -> bytes:
-        """Return the page, as of the call or shortly after it."""
+    async def page(
+        self,
+        page_format: PageFormat,
+        histograms: Histograms = "both",
+        *,
+        compressed: bool = False,
+    ) -> bytes:
+        """Return the page, as of the call or shortly after it; ``compressed``: with gzip."""
+        own = writer(page_format, histograms)
         prepared_on_arrival = self._prepared
         async with self._preparing:
             # If the scrape that was preparing was cancelled (its client left), prepare here.
@@ -27,7 +51,36 @@ class SharedScrape:
                 await self._recorder.refresh()
                 self._pages.clear()
                 self._prepared += 1
-            if page_format not in self._pages:
-                internal = self._recorder.internal_metrics()
-                self._pages[page_format] = self._exposition.render(internal, page_format)
-            return self._pages[page_format]
+            page = await self._plain(own)
+            return await self._compressed(own, page) if compressed else page
+
+    async def _plain(self, own: Format) -> bytes:
+        if (own, False) not in self._pages:
+            steps = self._exposition.steps(self._recorder.internal_metrics(), own)
+            self._pages[own, False] = await _joined(steps)
+        return self._pages[own, False]
+
+    async def _compressed(self, own: Format, page: bytes) -> bytes:
+        if (own, True) not in self._pages:
+            self._pages[own, True] = await _joined(_gzip(page))
+        return self._pages[own, True]
+
+
+async def _joined(steps: Iterable[bytes]) -> bytes:
+    """Return everything that the steps yield, letting other tasks have their turn meanwhile."""
+    pieces = []
+    since = time.perf_counter()
+    for piece in steps:
+        pieces.append(piece)
+        if time.perf_counter() - since > AT_ONCE_S:
+            await trio.lowlevel.checkpoint()
+            since = time.perf_counter()
+    return b"".join(pieces)
+
+
+def _gzip(page: bytes) -> Iterator[bytes]:
+    compressor = zlib.compressobj(LEVEL, zlib.DEFLATED, GZIP)
+    view = memoryview(page)
+    for start in range(0, len(view), CHUNK):
+        yield compressor.compress(view[start : start + CHUNK])
+    yield compressor.flush()

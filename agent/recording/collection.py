@@ -3,7 +3,7 @@
 Delivery and folding meet only here: ``streams`` delivers words, ``sections`` fold them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,3 +129,10 @@ class Collection:
         for name in armed:
             totals |= REGISTRY[name].totals(self.folds[name], observed)
         return totals
+
+    def last_run(self, armed: Iterable[str]) -> dict[str, Mapping[str, float]]:
+        """Return what ``/metrics`` shows of the run alone once it has ended."""
+        figures: dict[str, Mapping[str, float]] = {}
+        for name in armed:
+            figures |= REGISTRY[name].last_run(self.folds[name])
+        return figures

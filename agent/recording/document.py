@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from agent.aggregate.series import UNAVAILABLE, LastRun
 from agent.evidence import held_back
 from agent.evidence.manifest import manifest
 from agent.evidence.verdict import INVALID, Reason, Verdict
@@ -24,6 +25,13 @@ def started(run: Run) -> Json:
         answer |= {"armed": run.sections, "unavailable": dict(run.arming.unavailable)}
         answer["scope"] = dict(run.arming.scope)
     return answer
+
+
+def last_run(run: Run, verdict: Verdict) -> LastRun:
+    """Return what ``/metrics`` shows of a run that has ended, given its evidence."""
+    ended_at = _later(run.started_at, run.elapsed_ns() if run.ended_ns is None else run.ended_ns)
+    known = verdict.verdict if run.evidence["available"] else UNAVAILABLE
+    return LastRun(ended_at.timestamp(), known, run.figures)
 
 
 def moment(time: datetime) -> str:

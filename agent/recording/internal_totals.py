@@ -111,7 +111,7 @@ class InternalTotals:
                 tuple(({"stream": s}, float(shown[kind, s])) for s in streams),
             )
         yield InternalMetric(
-            "chainbench_agent_histogram_overflow_total",
+            "chainbench_agent_latency_overflow_total",
             "Latencies beyond the histogram's range.",
             "counter",
             tuple(

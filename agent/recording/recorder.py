@@ -316,7 +316,7 @@ class Recorder:
             run.evidence = document.build(run, None, verdict)
         trio.lowlevel.remove_instrument(run.stalls)
         result: Result = "fail" if verdict.verdict == INVALID else "success"
-        self._series.commit(run.label_set, totals, result)
+        self._series.commit(run.label_set, totals, result, document.last_run(run, verdict))
         self._totals.count_run(verdict)
         self._recent.add(run)
         self._run = None
@@ -334,6 +334,7 @@ class Recorder:
         run.failure = cause
 
     def _conclude(self, run: Run, stopped: Stopped | None) -> tuple[Verdict, RunTotals]:
+        run.figures = {}
         if stopped is None:
             assert run.failure is not None
             verdict = unavailable(run.failure.code, run.failure.message)
@@ -342,6 +343,7 @@ class Recorder:
         verdict = self._judge(run, stopped)
         self._totals.finish(stopped.observed, run.collection)
         totals = run.collection.totals(stopped.observed, run.sections)
+        run.figures = {**run.collection.last_run(run.sections), **run.last_wall}
         return verdict, {**totals, **run.wall_totals}
 
     def _judge(self, run: Run, stopped: Stopped) -> Verdict:

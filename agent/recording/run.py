@@ -16,6 +16,7 @@ from agent.evidence.stalls import StallMeter
 from agent.model import StartRequest
 from agent.recording.clock import elapsing_ns
 from agent.recording.collection import Collection
+from agent.sections.last_run import LastRunFigures
 from agent.sections.probes import SECTIONS
 from agent.streams.collect.observed import Arming, Stopped
 from agent.streams.shared.causes import CannotCollect
@@ -63,6 +64,10 @@ class Run:
         """Where its wall time went, as evidence has it."""
         self.wall_totals: RunTotals = {}
         """The same, as ``/metrics`` counts it."""
+        self.last_wall: LastRunFigures = {}
+        """The same, as ``/metrics`` shows it of the last run."""
+        self.figures: LastRunFigures = {}
+        """What ``/metrics`` shows of the last run."""
         self.evidence: Json = {}
 
     def elapsed_ns(self) -> int:

@@ -3,7 +3,7 @@
 from agent.recording.run import Run
 from agent.sections.offcpu import wall
 from agent.sections.offcpu.evidence import OffcpuFold
-from agent.sections.offcpu.metrics import wall_totals
+from agent.sections.offcpu.metrics import last_wall, wall_totals
 from agent.sections.offcpu.probe import WAKING, WALL
 from agent.streams.collect.observed import Stopped
 from agent.words import Json
@@ -30,6 +30,7 @@ def conclude(run: Run, stopped: Stopped) -> None:
         lost = streams["threads"].lost if "threads" in streams else 0
         run.wall |= fold.threads.evidence(lost, found.counts["left"])
         run.wall_totals = wall_totals(found.by_state)
+        run.last_wall = last_wall(found.by_state)
         run.checks += wall.checks(found, stopped.wall_contradicted)
 
 

@@ -11,6 +11,7 @@ from agent.sections.biolatency.evidence import BiolatencyFold
 from agent.sections.exec import metrics as exec_
 from agent.sections.exec.evidence import ExecFold
 from agent.sections.fold import SectionFold
+from agent.sections.last_run import LastRunFigures, nothing
 from agent.sections.offcpu import metrics as offcpu
 from agent.sections.offcpu.evidence import OffcpuFold
 from agent.sections.runqlat import metrics as runqlat
@@ -29,12 +30,16 @@ class Section:
     fold: type[SectionFold]
     families: tuple[Family, ...]
     totals: Callable[[Any, Observed], Mapping[str, Total]]
-    """Return the value of each of its families, given the section's fold."""
+    """Return the value of each family that grows from run to run, given the section's fold."""
+    last_run: Callable[[Any], LastRunFigures] = nothing
+    """Return that of each family that is about the last run alone, given the fold at its end."""
 
 
 REGISTRY: Mapping[str, Section] = {
-    "runqlat": Section(RunqlatFold, runqlat.FAMILIES, runqlat.totals),
-    "biolatency": Section(BiolatencyFold, biolatency.FAMILIES, biolatency.totals),
+    "runqlat": Section(RunqlatFold, runqlat.FAMILIES, runqlat.totals, runqlat.last_run),
+    "biolatency": Section(
+        BiolatencyFold, biolatency.FAMILIES, biolatency.totals, biolatency.last_run
+    ),
     "offcpu": Section(OffcpuFold, offcpu.FAMILIES, offcpu.totals),
     "exec": Section(ExecFold, exec_.FAMILIES, exec_.totals),
     "syscall_counts": Section(SyscallCountsFold, syscall_counts.FAMILIES, syscall_counts.totals),

@@ -61,8 +61,9 @@ def running_server(
     open_recorder: Callable[[], AbstractAsyncContextManager[Any]] = FakeRecorder.open,
     unix: socket.socket | None = None,
     runs: RunsAPI | None = None,
+    port: int = 0,
 ) -> Iterator[RunningServer]:
-    """Serve on an ephemeral port, or on a Unix socket; fail if the server raised an error.
+    """Serve on this port (0: a free one), or on a Unix socket; fail if the server raised an error.
 
     ``runs``: those that are kept, if any are.
     """
@@ -70,7 +71,7 @@ def running_server(
     failures: list[BaseException] = []
 
     async def main() -> None:
-        listener = unix or open_listener(host, 0)
+        listener = unix or open_listener(host, port)
         async with open_recorder() as recorder:
             server = RunningServer(recorder, 0 if unix else listener.getsockname()[1])
             app = create_app(recorder, settings or HttpSettings(), runs)

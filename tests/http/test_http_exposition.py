@@ -4,11 +4,13 @@ After an intended change of the page, run ``CHAINBENCH_GOLDEN=write pytest tests
 """
 
 import os
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fakes.shown_metrics import BASELINE, CREATED, DELIMITED, INTERNAL, STARTED, a_store, latencies
 from fakes.totals import run_totals
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,44 +20,15 @@ from prometheus_client.openmetrics.parser import (
 )
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from agent.aggregate.series import LabelSet, SeriesStore
-from agent.aggregate.totals import LatencyTotals
+from agent.aggregate.series import UNAVAILABLE, LabelSet, SeriesStore
 from agent.http.exposition import Exposition
-from agent.http.negotiation import PageFormat, choose_format
+from agent.http.negotiation import PageFormat, accepts_gzip, choose_format
 from agent.internal_metrics import InternalMetric
 from agent.model import Labels, Report
 
 GOLDEN = Path(__file__).parent / "golden"
-BASELINE = LabelSet("baseline", "python", "numpy", "c0ffee", "bench-7", "d00d")
-SYSCALLS = {"futex": 1250, "fsync": 45, "openat": 230, "read": 8900, "write": 450, "other": 7}
 PARSERS = {PageFormat.TEXT: parse_text, PageFormat.OPENMETRICS: parse_openmetrics}
-
-INTERNAL = (
-    InternalMetric("chainbench_agent_build_info", "Version.", "gauge", (({"version": "1"}, 1),)),
-    InternalMetric(
-        "chainbench_agent_events_lost_total",
-        'Lost "events"\nby stream, \\ included.',
-        "counter",
-        (({"stream": "runqlat"}, 3), ({"stream": "biolatency"}, 0)),
-    ),
-)
-
-
-def latencies(*counts: int) -> LatencyTotals:
-    """Return totals with ``counts`` from the lowest bucket up, and 1 beyond the highest bound."""
-    padded = (*counts, *[0] * (20 - len(counts)), 1)
-    return LatencyTotals(padded, sum_us=1234567.25, count=sum(padded))
-
-
-def a_store() -> SeriesStore:
-    store = SeriesStore(cap=4)
-    store.commit(BASELINE._replace(commit="idle longest"), run_totals(exec_count=9), "success")
-    totals = run_totals(latencies(5, 0, 7), latencies(), 1250.5, 12, SYSCALLS)
-    store.commit(BASELINE, totals, "success")
-    store.commit(BASELINE._replace(variant='q"u\\o\nte'), run_totals(exec_count=1), "fail")
-    report = Report(Labels(), baseline_ms=1500.0, optimized_ms=1200.0, gain_pct=-20.0)
-    store.report(BASELINE, report)
-    return store
+TEXTS = list(PARSERS)
 
 
 def families(page: bytes, page_format: PageFormat) -> dict[str, Metric]:
@@ -72,16 +45,16 @@ def samples(
     }
 
 
-@pytest.mark.parametrize("page_format", PageFormat)
+@pytest.mark.parametrize("page_format", TEXTS)
 def test_the_page_is_the_golden_one(page_format: PageFormat) -> None:
-    page = Exposition(a_store()).render(INTERNAL, page_format)
+    page = Exposition(a_store(), STARTED).render(INTERNAL, page_format)
     golden = GOLDEN / f"{page_format.name.lower()}.txt"
     if os.environ.get("CHAINBENCH_GOLDEN") == "write":
         golden.write_bytes(page)
     assert page == golden.read_bytes()
 
 
-@pytest.mark.parametrize("page_format", PageFormat)
+@pytest.mark.parametrize("page_format", TEXTS)
 def test_the_official_parser_finds_names_types_and_values(page_format: PageFormat) -> None:
     page = Exposition(a_store()).render(INTERNAL, page_format)
     found = families(page, page_format)
@@ -91,6 +64,11 @@ def test_the_official_parser_finds_names_types_and_values(page_format: PageForma
         "chainbench_offcpu_milliseconds_total": "gauge",
         "chainbench_duration_milliseconds": "gauge",
         "chainbench_gain_percent": "gauge",
+        "chainbench_successful_repetitions": "gauge",
+        "chainbench_last_run_runqlat_seconds": "gauge",
+        "chainbench_last_run_biolatency_seconds": "gauge",
+        "chainbench_last_run_wall_seconds": "gauge",
+        "chainbench_last_run_timestamp_seconds": "gauge",
         # The parsers of both formats name counters without _total.
         "chainbench_wall_seconds": "counter",
         "chainbench_exec_count": "counter",
@@ -98,6 +76,7 @@ def test_the_official_parser_finds_names_types_and_values(page_format: PageForma
         "chainbench_softirqs": "counter",
         "chainbench_softirq_seconds": "counter",
         "chainbench_runs": "counter",
+        "chainbench_runs_unavailable": "counter",
         "chainbench_agent_build_info": "gauge",
         "chainbench_agent_events_lost": "counter",
         "chainbench_agent_label_sets": "gauge",
@@ -122,13 +101,22 @@ def test_the_official_parser_finds_names_types_and_values(page_format: PageForma
     assert values["chainbench_agent_label_sets_hidden_total", frozenset()] == 1
     assert values["chainbench_agent_label_sets", frozenset({("state", "shown")})] == 4
     assert "idle longest" not in page.decode()
+    assert value("chainbench_runs_unavailable_total") == 0
+    assert value("chainbench_successful_repetitions") == 30
+    assert value("chainbench_last_run_runqlat_seconds", ("percentile", "99.9")) == 0.25
+    assert value("chainbench_last_run_wall_seconds", ("state", "blocked")) == 0
+    assert value("chainbench_last_run_timestamp_seconds", ("verdict", "degraded")) == 1792400500.5
+    labels = {pair if pair[0] != "variant" else ("variant", 'q"u\\o\nte') for pair in labels}
+    assert value("chainbench_runs_unavailable_total") == 1
+    assert value("chainbench_last_run_timestamp_seconds", ("verdict", UNAVAILABLE)) == 1792400600.0
+    labels = set(BASELINE._asdict().items())
     (gain,) = found["chainbench_gain_percent"].samples
     assert gain.value == -20.0
     assert gain.labels == dict(labels - {("scenario", "baseline")})
     assert ("variant", 'q"u\\o\nte') in {pair for _, pairs in values for pair in pairs}
 
 
-@pytest.mark.parametrize("page_format", PageFormat)
+@pytest.mark.parametrize("page_format", TEXTS)
 def test_buckets_are_cumulative_and_bounded_as_the_contract_says(page_format: PageFormat) -> None:
     page = Exposition(a_store()).render((), page_format)
     buckets = [
@@ -146,13 +134,13 @@ def test_what_was_not_measured_is_not_shown() -> None:
     page = Exposition(store).render((), PageFormat.TEXT)
     shown = {name for name, _ in samples(page, PageFormat.TEXT)}
     of_runs = {name for name in shown if not name.startswith("chainbench_agent_")}
-    assert of_runs == {"chainbench_runs_total"}
+    assert of_runs == {"chainbench_runs_total", "chainbench_runs_unavailable_total"}
 
 
-@pytest.mark.parametrize("page_format", PageFormat)
+@pytest.mark.parametrize("page_format", TEXTS)
 def test_what_was_kept_is_renewed_when_it_changes(page_format: PageFormat) -> None:
     store = a_store()
-    kept = Exposition(store)
+    kept = Exposition(store, STARTED)
     kept.render((), page_format)
     totals = run_totals(latencies(1), latencies(2, 2), 3.5, 4, {"futex": 5})
     for step in (
@@ -166,26 +154,26 @@ def test_what_was_kept_is_renewed_when_it_changes(page_format: PageFormat) -> No
         step()
         page = kept.render((), page_format)
         assert page != before
-        assert page == Exposition(store).render((), page_format)
+        assert page == Exposition(store, STARTED).render((), page_format)
 
 
 @given(st.builds(LabelSet, *[st.text(max_size=20)] * 6))
 def test_any_label_survives_both_formats(labels: LabelSet) -> None:
     store = SeriesStore()
     store.commit(labels, run_totals(exec_count=2**63), "success")
-    for page_format in PageFormat:
+    for page_format in TEXTS:
         page = Exposition(store).render((), page_format)
-        (sample,) = families(page, page_format)["chainbench_exec_count"].samples
+        sample, *_ = families(page, page_format)["chainbench_exec_count"].samples
         assert sample.labels == labels._asdict()
         assert sample.value == 2**63
 
 
-@pytest.mark.parametrize("page_format", PageFormat)
+@pytest.mark.parametrize("page_format", TEXTS)
 def test_a_lone_surrogate_does_not_break_the_page(page_format: PageFormat) -> None:
     store = SeriesStore()
     store.commit(BASELINE._replace(impl="a\ud800b"), run_totals(exec_count=1), "success")
     page = Exposition(store).render((), page_format)
-    (sample,) = families(page, page_format)["chainbench_exec_count"].samples
+    sample, *_ = families(page, page_format)["chainbench_exec_count"].samples
     assert sample.labels["impl"] == "a?b"
 
 
@@ -195,7 +183,7 @@ def test_a_lone_surrogate_does_not_break_the_page(page_format: PageFormat) -> No
 )
 def test_odd_values_of_internal_metrics(value: float, text: str) -> None:
     odd = InternalMetric("chainbench_agent_odd", "", "gauge", (({}, value),))
-    for page_format in PageFormat:
+    for page_format in TEXTS:
         page = Exposition(SeriesStore()).render([odd], page_format)
         assert f"\nchainbench_agent_odd {text}\n" in page.decode()
         assert families(page, page_format)
@@ -281,12 +269,55 @@ def test_these_accept_headers_get_openmetrics(accept: str) -> None:
         "application/openmetrics-text; q=0.1, text/*; q=0.2",
         ";;;,,,===;q=;version",
         "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily",
+        "application/vnd.google.protobuf;proto=a.b;encoding=delimited",
+        f"{DELIMITED};q=0.1, text/plain",
     ],
 )
 def test_these_accept_headers_get_plain_text(accept: str) -> None:
     assert choose_format(accept) is PageFormat.TEXT
 
 
+@pytest.mark.parametrize(
+    "accept",
+    [
+        f"{DELIMITED},{PROMETHEUS_2_42}",
+        f"{DELIMITED};q=0.7,{PROMETHEUS_3}",
+        'application/VND.google.protobuf; encoding="delimited"; '
+        'proto="io.prometheus.client.MetricFamily"',
+    ],
+)
+def test_these_accept_headers_get_protobuf(accept: str) -> None:
+    assert choose_format(accept) is PageFormat.PROTOBUF
+
+
 @given(st.text())
 def test_no_accept_header_is_an_error(accept: str) -> None:
     assert choose_format(accept) in PageFormat
+    assert accepts_gzip(accept) in (True, False)
+
+
+@pytest.mark.parametrize("accepted", ["gzip", "deflate, GZIP;q=0.5", "*", "br;q=1.0, *;q=0.1"])
+def test_these_encodings_get_gzip(accepted: str) -> None:
+    assert accepts_gzip(accepted)
+
+
+@pytest.mark.parametrize("accepted", ["", "identity", "gzip;q=0", "gzip; q=0, *", "br", "gzipped"])
+def test_these_encodings_get_none(accepted: str) -> None:
+    assert not accepts_gzip(accepted)
+
+
+def test_openmetrics_says_when_counters_and_histograms_were_created() -> None:
+    page = Exposition(a_store(), STARTED).render(INTERNAL, PageFormat.OPENMETRICS).decode()
+    created = re.findall(r"^(chainbench_\w+)_created(?:\{.*\})? (\S+)$", page, re.MULTILINE)
+    types = dict(re.findall(r"^# TYPE (\S+) (\S+)$", page, re.MULTILINE))
+    assert {types[name] for name, _ in created} == {"counter", "histogram"}
+    by_owner = {
+        owner: {float(when) for name, when in created if name.startswith(owner)}
+        for owner in ("chainbench_agent_", "chainbench_runs", "chainbench_runqlat")
+    }
+    assert by_owner == {
+        "chainbench_agent_": {STARTED},
+        "chainbench_runs": {CREATED},
+        "chainbench_runqlat": {CREATED},
+    }
+    assert b"_created" not in Exposition(a_store()).render(INTERNAL, PageFormat.TEXT)

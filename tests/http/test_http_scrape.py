@@ -1,20 +1,17 @@
 """``/metrics`` over HTTP: freshness, storms, and a real Prometheus."""
 
-import json
-import socket
-import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+import gzip
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
 import trio
 from fakes.http_server import running_server
+from fakes.prometheus_server import prometheus, query, until_there
 from fakes.recorder import FakeRecorder
+from fakes.shown_metrics import DELIMITED
 from fakes.totals import run_totals
-from fakes.waiting import PATIENCE_SECONDS, eventually
 
 from agent.aggregate.series import LabelSet
 from agent.aggregate.totals import LatencyTotals
@@ -111,6 +108,7 @@ async def test_a_scraper_that_leaves_does_not_take_the_others_along(
         ("*/*", PageFormat.TEXT),
         ("application/openmetrics-text", PageFormat.OPENMETRICS),
         ("application/openmetrics-text; version=abc", PageFormat.TEXT),
+        (DELIMITED, PageFormat.PROTOBUF),
     ],
 )
 def test_the_format_is_negotiated(accept: str, page_format: PageFormat) -> None:
@@ -118,49 +116,49 @@ def test_the_format_is_negotiated(accept: str, page_format: PageFormat) -> None:
         answer = requests.get(f"{server.url}/metrics", headers={"Accept": accept})
     assert answer.status_code == 200
     assert answer.headers["Content-Type"] == page_format.value
-    assert answer.headers["Vary"] == "Accept"
-    assert answer.text.endswith("# EOF\n") == (page_format is PageFormat.OPENMETRICS)
+    assert answer.headers["Vary"] == "Accept, Accept-Encoding"
+    assert answer.content.endswith(b"# EOF\n") == (page_format is PageFormat.OPENMETRICS)
 
 
-@contextmanager
-def prometheus(program: str, target_port: int, folder: Path) -> Iterator[str]:
-    """Run a Prometheus that scrapes the port every second; yield its own address."""
-    config = folder / "prometheus.yml"
-    job = {"job_name": "agent", "static_configs": [{"targets": [f"127.0.0.1:{target_port}"]}]}
-    config.write_text(json.dumps({"global": {"scrape_interval": "1s"}, "scrape_configs": [job]}))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
-    process = subprocess.Popen(
-        [
-            program,
-            f"--config.file={config}",
-            f"--storage.tsdb.path={folder / 'data'}",
-            f"--web.listen-address={address}",
-        ],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        yield f"http://{address}"
-    finally:
-        process.terminate()
-        process.wait(PATIENCE_SECONDS)
+@pytest.mark.parametrize("accept", ["*/*", "application/openmetrics-text", DELIMITED])
+def test_a_page_is_compressed_for_who_accepts_it(accept: str) -> None:
+    with running_server() as server:
+        server.call(lambda: server.recorder.series.commit(LABELS, TOTALS, "success"))
+        plain, compressed = (
+            requests.get(
+                f"{server.url}/metrics",
+                headers={"Accept": accept, "Accept-Encoding": encoding},
+                stream=True,
+            )
+            for encoding in ("identity", "gzip")
+        )
+        page = plain.raw.read(decode_content=False)
+        packed = compressed.raw.read(decode_content=False)
+    assert "Content-Encoding" not in plain.headers
+    assert compressed.headers["Content-Encoding"] == "gzip"
+    assert int(compressed.headers["Content-Length"]) == len(packed) < len(page)
+    assert b"chainbench_exec_count" in page
+    assert gzip.decompress(packed) == page
 
 
-def query(address: str, promql: str) -> list[dict[str, Any]]:
-    try:
-        answer = requests.get(f"{address}/api/v1/query", params={"query": promql})
-    except requests.ConnectionError:
-        return []
-    if answer.status_code != 200:
-        return []
-    result: list[dict[str, Any]] = answer.json()["data"]["result"]
-    return result
+async def test_the_compressed_page_is_the_page(recorder: FakeRecorder) -> None:
+    for number in range(300):
+        labels = LABELS._replace(commit=f"{number:040x}")
+        recorder.series.commit(labels, TOTALS, "success")
+    scrape = SharedScrape(recorder)
+    for page_format in PageFormat:
+        pages: dict[bool, bytes] = {}
 
+        async def one(
+            page_format: PageFormat, compressed: bool, pages: dict[bool, bytes] = pages
+        ) -> None:
+            pages[compressed] = await scrape.page(page_format, compressed=compressed)
 
-def until_there(address: str, promql: str) -> list[dict[str, Any]]:
-    return eventually(lambda: query(address, promql))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(one, page_format, True)
+            nursery.start_soon(one, page_format, False)
+        assert len(pages[False]) > 4 * 64 * 1024
+        assert gzip.decompress(pages[True]) == pages[False]
 
 
 def test_a_real_prometheus_keeps_names_and_values(

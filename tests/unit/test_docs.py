@@ -258,7 +258,7 @@ async def page_of_everything() -> str:
     lacking.unavailable = {"biolatency": "no tracepoint"}
     _, _, recorder = await finished(Busy(), scope=Scope("pid", pid=1))
     _, _, degraded = await finished(lacking)
-    recorder.report(Report(Labels(), 2.0, 1.0, 50.0))
+    recorder.report(Report(Labels(), 2.0, 1.0, 50.0, baseline_success=1))
     internal = {metric.name: metric for metric in recorder.internal_metrics()}
     internal |= {
         m.name: m for m in degraded.internal_metrics() if m.samples and not internal[m.name].samples

@@ -109,7 +109,7 @@ async def test_a_latency_beyond_the_histogram_is_reported_and_counted(
     evidence = await recorder.stop()
     assert (evidence["runqlat"]["count"], evidence["runqlat"]["overflow"]) == (1, 1)
     assert counted(recorder, "run_reasons_total") == {(DEGRADED, "overflow"): 1.0}
-    assert counted(recorder, "histogram_overflow_total")[("runqlat",)] == 1
+    assert counted(recorder, "latency_overflow_total")[("runqlat",)] == 1
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,24 @@
 from agent.aggregate.families import Family
 from agent.aggregate.totals import Total
 from agent.sections.biolatency.evidence import BiolatencyFold
+from agent.sections.last_run import LastRunFigures, percentiles_s
 from agent.streams.collect.observed import Observed
 
 LATENCY = Family(
     "chainbench_biolatency_microseconds", "histogram", "Block I/O latency in microseconds."
 )
-FAMILIES = (LATENCY,)
+LAST_RUN = Family(
+    "chainbench_last_run_biolatency_seconds",
+    "gauge",
+    "Block I/O latency of the last run in seconds, by percentile.",
+    label="percentile",
+)
+FAMILIES = (LATENCY, LAST_RUN)
 
 
 def totals(fold: BiolatencyFold, observed: Observed) -> dict[str, Total]:
     return {LATENCY.name: fold.device.totals()}
+
+
+def last_run(fold: BiolatencyFold) -> LastRunFigures:
+    return {LAST_RUN.name: percentiles_s(fold.device)}

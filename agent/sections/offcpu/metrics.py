@@ -7,6 +7,7 @@ import numpy as np
 from agent.aggregate.families import Family
 from agent.aggregate.totals import Gauge, Parts, Total
 from agent.sections.fold import milliseconds
+from agent.sections.last_run import LastRunFigures
 from agent.sections.offcpu.evidence import OffcpuFold
 from agent.sections.offcpu.probe import WALL as WALL_DETAIL
 from agent.sections.offcpu.wall import so_far
@@ -23,12 +24,28 @@ WALL = Family(
     "Wall time of runs with a scope, by what their tasks did together.",
     "state",
 )
-FAMILIES = (BLOCKED, WALL)
+LAST_WALL = Family(
+    "chainbench_last_run_wall_seconds",
+    "gauge",
+    "Wall time of the last run, if it had a scope, by what its tasks did together.",
+    "state",
+)
+FAMILIES = (BLOCKED, WALL, LAST_WALL)
 
 
 def wall_totals(by_state_ns: Mapping[str, int]) -> dict[str, Total]:
-    """Return the wall time of a run. A state may be below 0 by less than CPUs' clocks differ."""
-    return {WALL.name: Parts({state: max(ns, 0) / 1e9 for state, ns in by_state_ns.items()})}
+    """Return the wall time of a run."""
+    return {WALL.name: Parts(_seconds(by_state_ns))}
+
+
+def last_wall(by_state_ns: Mapping[str, int]) -> LastRunFigures:
+    """Return that of a run that has ended."""
+    return {LAST_WALL.name: _seconds(by_state_ns)}
+
+
+def _seconds(by_state_ns: Mapping[str, int]) -> dict[str, float]:
+    """Convert to seconds. A state may be below 0 by less than CPUs' clocks differ."""
+    return {state: max(ns, 0) / 1e9 for state, ns in by_state_ns.items()}
 
 
 def totals(fold: OffcpuFold, observed: Observed) -> dict[str, Total]:

@@ -3,7 +3,7 @@
 import socket
 from dataclasses import dataclass, field
 
-from agent.words import HOST, PORT
+from agent.words import COMPILE_DEADLINE_S, HOST, PORT
 
 SOCKET_MODE = 0o660
 
@@ -33,5 +33,6 @@ class Settings:
     log_format: str = "text"
     data_dir: str | None = None
     """Where runs are kept: an absolute path; None if they are not."""
+    compile_deadline_s: float = COMPILE_DEADLINE_S
     mock: bool = False
     mock_seed: int = 0

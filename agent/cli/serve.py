@@ -6,6 +6,7 @@ from agent.cli import layers
 from agent.cli.parser import Commands
 from agent.cli.values import (
     allowed_host,
+    deadline,
     folder,
     host,
     machine_label,
@@ -118,6 +119,14 @@ def add_options(serve: argparse.ArgumentParser) -> None:
         help="ring buffer, perf buffers, or auto: the ring if available (default: %(default)s)",
     )
     serve.add_argument(
+        "--compile-deadline",
+        type=deadline,
+        default=defaults.compile_deadline_s,
+        metavar="TIME",
+        help="how long the probes may take to compile, which they do once per boot and kind of run"
+        f" (default: {defaults.compile_deadline_s:g}s)",
+    )
+    serve.add_argument(
         "--mock",
         action="store_true",
         help="synthetic events instead of the kernel's, marked as such, with machine=mock: "
@@ -167,6 +176,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
         log_format=options.log_format,
         timing=options.timing,
         transport=options.transport,
+        compile_deadline_s=options.compile_deadline,
         socket=_socket_file(options),
         data_dir=options.data_dir,
         mock=options.mock,

@@ -53,6 +53,14 @@ def time(text: str) -> float:
     return seconds
 
 
+def deadline(text: str) -> float:
+    """Return seconds, more than 0."""
+    seconds = time(text)
+    if seconds == 0:
+        raise argparse.ArgumentTypeError("a deadline is longer than 0 s")
+    return seconds
+
+
 class NamesOf:
     """The parser of a comma-separated list of names, which are looked up only when needed.
 

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from agent.evidence.checks import Check, events_ceased
+from agent.evidence.skipped import skipped
 from agent.nouns import counted
 from agent.streams.collect.observed import StreamCounts
 from agent.streams.shared.kernel_counts import (
@@ -97,7 +98,7 @@ def judge(found: Findings) -> Verdict:
     )
     reasons += _stream_reasons(found.streams, found.edges)
     reasons += _folded_reasons(found)
-    reasons += _program_reasons(found.programs)
+    reasons += (Reason("recursion", text) for text in skipped(found.programs))
     reasons += _check_reasons(found.checks)
     reasons += _machine_reasons(found.edges)
     reasons += (
@@ -141,13 +142,6 @@ def _folded_reasons(found: Findings) -> Iterator[Reason]:
             text = f"{name}: {counts.folded:,} of {counted(counts.produced, 'event')} folded in the"
             text += " kernel, since the agent did not read its buffer in time"
             yield Reason("folded", f"{text}: {lost}")
-
-
-def _program_reasons(programs: Sequence[Mapping[str, Any]]) -> Iterator[Reason]:
-    for program in programs:
-        if program["recursion_misses"]:
-            skipped = counted(program["recursion_misses"], "time")
-            yield Reason("recursion", f"{program['hook']}: skipped {skipped} by the kernel")
 
 
 def _check_reasons(checks: Sequence[Check]) -> Iterator[Reason]:

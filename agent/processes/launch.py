@@ -113,7 +113,7 @@ def _fork(
         listener.close()
     from agent.streams.supervisor.process import run
 
-    return partial(run, supervisor_end, agent_pid, ending, mask)
+    return partial(run, supervisor_end, agent_pid, ending, mask, settings.compile_deadline_s)
 
 
 def _be_the_agent(

@@ -10,6 +10,10 @@ ITERATOR = "iter/task"
 """The hook of programs that are not attached but run over all tasks on request."""
 
 
+SECOND = "/2"
+"""At the end of the hook of a tracepoint's second program."""
+
+
 class Sizes(Protocol):
     """What a table's size may depend on; see ``agent.streams.shared.layout.Geometry``."""
 
@@ -38,6 +42,16 @@ class Program:
         return self.hook.startswith(ITERATOR)
 
     @property
+    def tracepoint(self) -> str:
+        """The tracepoint of a program that does not iterate."""
+        return self.hook.removesuffix(SECOND)
+
+    @property
+    def is_second(self) -> bool:
+        """Whether it only makes up for another one that the kernel skips (process.c)."""
+        return self.hook.endswith(SECOND)
+
+    @property
     def name(self) -> str:
         """The name shown by ``bpftool prog``: at most 15 characters, starting with ``cba_``."""
         short = self.hook.replace("/", "_")
@@ -46,20 +60,32 @@ class Program:
         return f"cba_{short}"[:15]
 
 
+NUMBER, POINTER, BYTES, ELEMENTS, PLACE = "number", "pointer", "bytes", "elements", "place"
+"""What the C files do with a field. A number is loaded at the width that the kernel gives it; a
+pointer is followed; of bytes the first ``at_least`` are copied; of an array the size of an element
+is needed; of a place only its offset."""
+
+
 @dataclass(frozen=True)
 class Field:
-    """A constant that holds a field's offset in bytes; the first path that exists is used."""
+    """A constant that holds a field's offset in bytes; the first path that exists is used.
+
+    For a number, ``<constant>_SIZE`` holds its width in bytes; for an array, that of an element.
+    """
 
     constant: str
     paths: tuple[tuple[str, str], ...]
     optional: bool = False
     """The section works without the field; the constant is then not defined."""
+    reads: str = NUMBER
+    at_least: int = 4
+    """Bytes that a number must have to hold what is looked for in it, or that are copied."""
 
 
 @dataclass(frozen=True)
 class Bit:
-    """Constants for a bit field of one bit, where the kernel has it: ``constant`` holds the offset
-    of its byte, and ``<constant>_MASK`` the bit."""
+    """Constants for a field that is true or false, where the kernel has it: ``constant`` holds the
+    offset of its byte, and ``<constant>_MASK`` the bits to look at."""
 
     constant: str
     struct: str
@@ -139,6 +165,11 @@ class Detail:
     streams: tuple[Stream, ...] = ()
     scoped_only: bool = False
     """Not available for whole-machine runs."""
+    arguments: tuple[Argument, ...] = ()
+    """Without those that are not optional, it cannot be measured; the same for the next two."""
+    fields: tuple[Field, ...] = ()
+    one_of: tuple[tuple[str, ...], ...] = ()
+    helpers: tuple[str, ...] = ()
     by_default: bool = False
     """Part of every run that can have it, unless the request has its name with ``false``."""
     is_needed: Callable[[], bool] = _never
@@ -163,6 +194,8 @@ class Probe:
     fields: tuple[Field, ...] = ()
     bits: tuple[Bit, ...] = ()
     arguments: tuple[Argument, ...] = ()
+    one_of: tuple[tuple[str, ...], ...] = ()
+    """Constants of optional fields and arguments of which kernels have one or another."""
     flags: tuple[Flag, ...] = ()
     streams: tuple[Stream, ...] = ()
     tables: tuple[Table, ...] = ()

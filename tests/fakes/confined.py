@@ -24,6 +24,7 @@ class Confinement:
             "USER_NAMESPACE": self.namespace,
         }.items():
             patch.setattr(confinement, name, path)
+        patch.setattr(confinement, "_found", {})
         self.in_user_namespace(False)
         self.calls_fail_with(errno.EINVAL)
         self.maps_fail_with(0)

@@ -66,5 +66,6 @@ class Copy:
     def _write(self) -> None:
         (self.folder / faults.LIST.name).write_text(json.dumps(self._faults))
 
-    def launched(self) -> AbstractContextManager[Launched]:
-        return launched(self.folder / "log", invocation=own_module("agent", folder=self.folder))
+    def launched(self, *arguments: str) -> AbstractContextManager[Launched]:
+        invocation = own_module("agent", folder=self.folder)
+        return launched(self.folder / "log", *arguments, invocation=invocation)

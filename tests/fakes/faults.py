@@ -270,7 +270,8 @@ def attached_elsewhere(hook: str, other: str) -> None:
 
 @in_compiler
 def kernel_lacks(*beginnings: str) -> None:
-    """Hide the kernel's types (``NAME``) and fields (``STRUCT.FIELD``) with these prefixes."""
+    """Hide the kernel's types (``NAME``), fields (``STRUCT.FIELD``) and helpers (``BPF_FUNC_NAME``)
+    with these prefixes."""
     types = module("compiler.btf").KernelTypes
     unasked = set(beginnings)
 
@@ -282,11 +283,15 @@ def kernel_lacks(*beginnings: str) -> None:
     def type_id(self: Any, name: str, kind: int) -> int | None:
         return None if lacks(name) else intact_type(self, name, kind)
 
-    def offset_of(self: Any, name: str, field: str) -> int | None:
-        return None if lacks(f"{name}.{field}") else intact_offset(self, name, field)
+    def place_of(self: Any, name: str, field: str) -> Any:
+        return None if lacks(f"{name}.{field}") else intact_place(self, name, field)
+
+    def has_enumerator(self: Any, enum: str, name: str) -> bool:
+        return not lacks(name) and intact_enumerator(self, enum, name)
 
     intact_type = replace(types, "type_id", type_id)
-    intact_offset = replace(types, "offset_of", offset_of)
+    intact_place = replace(types, "place_of", place_of)
+    intact_enumerator = replace(types, "has_enumerator", has_enumerator)
 
     def asked(*answered: Any) -> None:
         assert not unasked, f"nothing asks the kernel for {unasked}"
@@ -337,6 +342,19 @@ def wrong_kernel_function(mark: str) -> None:
         return {**found, number: 1} if number in found else found
 
     intact = replace(newer, "marks", marks)
+
+
+@in_compiler
+def programs_may_be_preempted() -> None:
+    """Have the kernel look like one since 7.0, where tracepoint programs may be preempted."""
+    types, newer = module("compiler.btf").KernelTypes, module("compiler.newer_kernels")
+
+    def place_of(self: Any, name: str, field: str) -> Any:
+        if (name, field) == newer.PREEMPTED:
+            return module("compiler.btf").Place(0, 8, 8)
+        return intact(self, name, field)
+
+    intact = replace(types, "place_of", place_of)
 
 
 @in_compiler

@@ -31,14 +31,22 @@ def lacking(what: str) -> NoReturn:
 
 def _calls_back() -> bool:
     try:
-        return KernelTypes().type_id(SCHEDULE, KIND_FUNC) is not None
+        types = KernelTypes()
+        return any(types.type_id(name, KIND_FUNC) is not None for name in SCHEDULE)
+    except CannotCollect:
+        return False
+
+
+def _controls_preemption() -> bool:
+    try:
+        return KernelTypes().type_id("bpf_preempt_disable", KIND_FUNC) is not None
     except CannotCollect:
         return False
 
 
 def _delays_dequeues() -> bool:
     try:
-        return KernelTypes().offset_of("task_struct", "se.sched_delayed") is not None
+        return KernelTypes().place_of("task_struct", "se.sched_delayed") is not None
     except CannotCollect:
         return False
 
@@ -57,5 +65,6 @@ needs_32_bit_calls = needs(
     platform.machine() == "x86_64" and Path("/proc/sys/abi/vsyscall32").exists(), "32-bit calls"
 )
 needs_callbacks = needs(_calls_back(), "task-work callbacks (since 6.18)")
+needs_preemption_control = needs(_controls_preemption(), "bpf_preempt_disable (since 6.10)")
 needs_delayed_dequeues = needs(_delays_dequeues(), "delayed dequeues (since 6.12)")
 needs_io_uring = needs(_io_uring_works(), "io_uring, or it is disabled")

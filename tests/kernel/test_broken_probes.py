@@ -5,6 +5,7 @@ Each agent here runs from a copy of the package with one fault.
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -123,6 +124,32 @@ def test_reasons_are_known_without_what_newer_kernels_have(
     assert_lasted(row["ms"], run.evidence, own_ms)
 
 
+OLD_KERNEL = (
+    *("BPF_FUNC_get_current_task_btf", "BPF_FUNC_task_pt_regs", "bpf_rdonly_cast"),
+    "bpf_preempt_",
+)
+"""What came after 5.10."""
+
+
+@pytest.mark.parametrize("scope", ["system", "caller"])
+def test_without_the_helpers_of_newer_kernels_all_sections_run(copy: Copy, scope: str) -> None:
+    """Why tasks are blocked is known unless the kernel leaves room above saved registers."""
+    copy.inject(faults.kernel_lacks, *OLD_KERNEL)
+    with copy.launched() as agent:
+        started = agent.start(scope=scope, sections=[*DEFAULT_SECTIONS, "softirq"])
+        assert started.get("armed") == [*DEFAULT_SECTIONS, "softirq"], started
+        for _ in range(20):
+            Path("/proc/self/stat").read_bytes()
+            time.sleep(0.001)
+        evidence = agent.stop()
+        searched = "0 distances" not in agent.log
+    assert evidence["syscall_counts"]["read"] >= 20
+    assert evidence["runqlat"]["count"] > 0
+    reasons = {row["reason"] for row in evidence["offcpu"]["top_reasons"]}
+    assert ("clock_nanosleep" in reasons) == searched
+    assert ("unknown" in reasons) != searched
+
+
 @pytest.mark.thorough(but="SMP")
 @pytest.mark.parametrize(
     ("field", "body"),
@@ -199,8 +226,7 @@ def test_a_compiler_that_crashes_is_reported_and_tried_again(copy: Copy, bpftool
 def test_a_compiler_that_hangs_is_reported_and_tried_again(copy: Copy, bpftool: Bpftool) -> None:
     """A busy machine needs longer than this limit, so that no compilation has to succeed here."""
     copy.inject(faults.hangs_with_fewer_programs_than, OF_ALL_SECTIONS)
-    copy.inject(faults.attribute, "agent.streams.supervisor.compilation", "DEADLINE_S", 2.0)
-    with copy.launched() as agent, ThreadPoolExecutor() as pool:
+    with copy.launched("--compile-deadline", "2s") as agent, ThreadPoolExecutor() as pool:
         agent.settle()
         for _ in range(2):
             answer = pool.submit(agent.start, sections=["exec"])

@@ -25,6 +25,7 @@ def test_without_anything_it_serves_as_the_contract_says(served: list[Settings])
 
 def test_every_setting_reaches_the_agent(served: list[Settings]) -> None:
     arguments = "--host ::1 --port 1 --machine m --user 65000 --label-sets 7 --timing accounting"
+    arguments += " --compile-deadline 2m"
     assert main([*arguments.split(), "--allow-host", "a", "--allow-host", "b"]) == 0
     assert served == [
         Settings(
@@ -35,6 +36,7 @@ def test_every_setting_reaches_the_agent(served: list[Settings]) -> None:
             label_sets=7,
             allowed_hosts=("a", "b"),
             timing="accounting",
+            compile_deadline_s=120,
         )
     ]
 
@@ -50,6 +52,8 @@ def test_synthetic_events_have_a_machine_label_of_their_own(served: list[Setting
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
+        (["--compile-deadline", "0"], "a deadline is longer than 0 s"),
+        (["--compile-deadline", "soon"], "a time is a number with ms, s, m or h"),
         (["--mock", "--machine", "bench-7"], "--machine cannot be given with --mock"),
         (["--mock", "--machine", "mock"], "--machine cannot be given with --mock"),
         (["--mock-seed", "7"], "--mock-seed needs --mock"),

@@ -45,7 +45,7 @@ READS = "channel.recv(1 << 20)\n"
 
 REQUEST = BuildRequest(("exec",), {"N": 1})
 
-Build = Callable[[str], Built]
+Build = Callable[..., Built]
 
 
 def children() -> set[str]:
@@ -60,16 +60,17 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Build]:
     monkeypatch.setattr(compilation, "interpreters", lambda: [sys.executable])
     monkeypatch.setattr(compilation, "COMPILER", tmp_path / "stand_in.py")
     ours, agent = channel.pair()
-    compiler = Compiler(ours)
+    compilers = []
     before, children_before = open_fds(), children()
 
-    def run(script: str) -> Built:
+    def run(script: str, **settings: float) -> Built:
         (tmp_path / "stand_in.py").write_text(PRELUDE + script)
-        return compiler.build(REQUEST, [])
+        compilers.append(Compiler(ours, **settings))
+        return compilers[-1].build(REQUEST, [])
 
     with ours, agent:
         yield run
-        assert compiler.pid is None
+        assert all(compiler.pid is None for compiler in compilers)
         assert open_fds() == before
     # other tests' fixtures have children of their own
     assert children() == children_before
@@ -140,14 +141,12 @@ def test_each_way_to_fail_has_its_cause(
     "script",
     [HANGS, "os.kill(os.getpid(), signal.SIGSTOP)", "signal.signal(15, signal.SIG_IGN)\n" + HANGS],
 )
-def test_a_hanging_compiler_is_given_up(
-    build: Build, script: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(compilation, "DEADLINE_S", 0.3)
+def test_a_hanging_compiler_is_given_up(build: Build, script: str) -> None:
     with pytest.raises(CannotCollect) as failure:
-        build(script)
+        build(script, deadline_s=0.3)
     assert failure.value.code == "compiler_timeout"
     assert "0.3 s" in failure.value.message
+    assert "--compile-deadline" in failure.value.message
 
 
 def test_one_that_answers_and_will_not_end_is_ended(build: Build) -> None:

@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from agent.streams.compiler import btf as module
-from agent.streams.compiler.btf import KIND_ENUM, KIND_INT, KernelTypes, RawBtf
+from agent.streams.compiler.btf import KIND_ENUM, KIND_INT, KernelTypes
+from agent.streams.compiler.raw_btf import RawBtf
 from agent.streams.shared.causes import CannotCollect
 
 FLAGS = ("__RQF_STARTED", "__RQF_FLUSH_SEQ", "__RQF_IO_STAT")
@@ -58,7 +59,7 @@ def test_a_limit_that_libbpf_met_is_not_taken_for_a_kernel_without_types(
         ctypes.set_errno(number)
 
     library = SimpleNamespace(btf__load_vmlinux_btf=load)
-    monkeypatch.setattr(module, "_load_library", lambda: library)
+    monkeypatch.setattr(module, "load_library", lambda: library)
     monkeypatch.setattr(module.kernel_files, "check_readable", lambda path: None)
     with pytest.raises(CannotCollect) as raised:
         KernelTypes()

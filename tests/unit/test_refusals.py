@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from fakes.confined import Confinement
 
-from agent.streams.shared import bpf, kernel_files, refusals
+from agent.streams.shared import bpf, confinement, kernel_files, refusals
 from agent.streams.shared.causes import CannotCollect
 from agent.streams.shared.machines import MACHINES
 from agent.streams.shared.refusals import check_call, in_short, not_loaded, refused
@@ -117,6 +117,23 @@ def test_locked_memory_is_named_on_a_kernel_that_counts_maps_as_such(
     assert cause.code == "locked_memory"
     assert "ulimit -l unlimited" in cause.message
     assert resource.getrlimit(resource.RLIMIT_MEMLOCK) == before
+
+
+def test_locked_memory_is_named_also_once_nothing_of_it_is_left(
+    confined: Confinement, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The agent looks before it creates its maps, which may take all of it."""
+    left = [True]
+
+    def create_map(name: str, map_type: int, **sizes: int) -> int:
+        if not left[0] or resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] == 0:
+            raise error(errno.EPERM)
+        return os.memfd_create(name)
+
+    monkeypatch.setattr(bpf, "create_map", create_map)
+    assert confinement.limits_locked_memory()
+    left[0] = False
+    assert refused("creating maps", error(errno.EPERM)).code == "locked_memory"
 
 
 def test_locked_memory_is_not_blamed_for_what_is_forbidden_altogether(

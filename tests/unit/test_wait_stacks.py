@@ -93,7 +93,18 @@ def test_hidden_addresses_differ_from_a_missing_and_a_masked_file(kallsyms: Path
     check_addresses(kallsyms)
     kallsyms.write_text("0000000000000000 T _text\n")
     assert why_hidden(kallsyms) == HIDDEN
+    kallsyms.write_text("ffffffff81000180 d some_data\n")
+    assert why_hidden(kallsyms) == HIDDEN
     kallsyms.write_text("")
     assert "mounted over it" in why_hidden(kallsyms)
     missing = kallsyms.parent / "missing"
     assert f"{missing}: No such file or directory" in why_hidden(missing)
+
+
+def test_variables_relative_to_a_cpus_memory_do_not_count_as_hidden(kallsyms: Path) -> None:
+    """The first symbols of x86 before 6.18."""
+    variables = "".join(f"{offset:016x} A per_cpu_{offset}\n" for offset in range(0, 2048, 8))
+    kallsyms.write_text(variables + KALLSYMS)
+    check_addresses(kallsyms)
+    kallsyms.write_text(variables + "0000000000000000 T _text\n0000000000000000 t pipe_read\n")
+    assert why_hidden(kallsyms) == HIDDEN

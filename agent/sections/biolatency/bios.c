@@ -12,9 +12,9 @@
 inline_always u64 disk_of_bio(u64 bio)
 {
 #ifdef BIO_BDEV
-	return LOAD64(LOAD64(bio, BIO_BDEV), BDEV_DISK);
+	return FOLLOW(FOLLOW(bio, BIO_BDEV), BDEV_DISK);
 #else
-	return LOAD64(bio, BIO_DISK);
+	return FOLLOW(bio, BIO_DISK);
 #endif
 }
 
@@ -24,11 +24,11 @@ inline_always u64 disk_of_bio(u64 bio)
  */
 inline_always bool carries_out_bios(u64 disk)
 {
-	if (LOAD64(LOAD64(disk, DISK_QUEUE), QUEUE_MQ_OPS))
+	if (FOLLOW(FOLLOW(disk, DISK_QUEUE), QUEUE_MQ_OPS))
 		return false;
 #if defined(DISK_SLAVES) && defined(KOBJECT_NODE) && defined(KERNFS_NODE_CHILDREN)
 	/* the folder /sys/block/DISK/slaves has a link to each disk below */
-	return !LOAD64(LOAD64(LOAD64(disk, DISK_SLAVES), KOBJECT_NODE), KERNFS_NODE_CHILDREN);
+	return !FOLLOW(FOLLOW(FOLLOW(disk, DISK_SLAVES), KOBJECT_NODE), KERNFS_NODE_CHILDREN);
 #else
 	return true;
 #endif
@@ -42,13 +42,13 @@ int on_block_bio_queue(u64 *ctx)
 	if (!carries_out_bios(disk))
 		return 0;
 
-	u32 kind = operation(LOAD32(bio, BIO_OPF)) | BLOCK_BIO;
+	u32 kind = operation(LOAD(bio, BIO_OPF)) | BLOCK_BIO;
 	struct issued_request *entry =
 		remember(batch_of(STREAM_BIOS), bio, bpf_ktime_get_ns(), kind);
 
 	if (entry) {
 		entry->device = device_number(disk);
-		entry->bytes = LOAD32(bio, BIO_SIZE);
+		entry->bytes = LOAD(bio, BIO_SIZE);
 	}
 	return 0;
 }
@@ -64,7 +64,7 @@ int on_block_bio_complete(u64 *ctx)
 		return 0;
 
 	struct batch *batch = batch_of(STREAM_BIOS);
-	u64 kind = known->kind | (u64)LOAD8(bio, BIO_STATUS) << BLOCK_ERROR_SHIFT;
+	u64 kind = known->kind | (u64)LOAD(bio, BIO_STATUS) << BLOCK_ERROR_SHIFT;
 	u64 ns = latency(batch, now, known->since);
 	u64 *event = room_or_fold(ctx, batch, 4);
 

@@ -10,7 +10,11 @@
 
 inline_always u64 disk_of(u64 request)
 {
-	return LOAD64(LOAD64(request, REQUEST_QUEUE), QUEUE_DISK);
+#ifdef REQUEST_DISK
+	return FOLLOW(request, REQUEST_DISK);
+#else
+	return FOLLOW(FOLLOW(request, REQUEST_QUEUE), QUEUE_DISK);
+#endif
 }
 
 /*
@@ -43,7 +47,9 @@ inline_always void remember_request(u64 request, u64 since, u32 op)
 /* Runs in the submitter's context; with a queue, the issue may run in any context. */
 int on_block_io_start(u64 *ctx)
 {
-	remember_request(ctx[0], 0, operation(LOAD32(ctx[0], REQUEST_CMD_FLAGS)));
+	u64 request = ctx[BLOCK_START_REQUEST];
+
+	remember_request(request, 0, operation(LOAD(request, REQUEST_CMD_FLAGS)));
 	return 0;
 }
 #endif
@@ -52,7 +58,7 @@ int on_block_rq_issue(u64 *ctx)
 {
 	u64 request = ctx[BLOCK_ISSUE_REQUEST];
 	u64 now = bpf_ktime_get_ns();
-	u32 op = operation(LOAD32(request, REQUEST_CMD_FLAGS));
+	u32 op = operation(LOAD(request, REQUEST_CMD_FLAGS));
 #if KNOWN_BEFORE_ISSUE
 	struct issued_request *known = find_request(request);
 
@@ -69,7 +75,7 @@ int on_block_rq_issue(u64 *ctx)
 /* The driver gave the request back: it is queued again, and will be issued again. */
 int on_block_rq_requeue(u64 *ctx)
 {
-	u64 request = ctx[BLOCK_ISSUE_REQUEST];
+	u64 request = ctx[BLOCK_REQUEUE_REQUEST];
 	struct issued_request *known = find_request(request);
 
 	if (known)
@@ -141,11 +147,11 @@ inline_always void fold_request(struct batch *batch, u64 kind, u64 device_ns, u6
 int on_block_rq_complete(u64 *ctx)
 {
 	u64 now = bpf_ktime_get_ns();
-	u64 request = ctx[0];
-	u32 bytes = (u32)ctx[2];
-	u32 remaining = LOAD32(request, REQUEST_DATA_LEN);
-	u32 rq_flags = LOAD32(request, REQUEST_RQ_FLAGS);
-	u32 op = operation(LOAD32(request, REQUEST_CMD_FLAGS));
+	u64 request = ctx[BLOCK_COMPLETE_REQUEST];
+	u32 bytes = (u32)ctx[BLOCK_COMPLETE_BYTES];
+	u32 remaining = LOAD(request, REQUEST_DATA_LEN);
+	u32 rq_flags = LOAD(request, REQUEST_RQ_FLAGS);
+	u32 op = operation(LOAD(request, REQUEST_CMD_FLAGS));
 	bool is_last = bytes >= remaining;
 	u64 kind = op | error_of(ctx), since = 0;
 	u64 begin = counted_from();
@@ -160,7 +166,7 @@ int on_block_rq_complete(u64 *ctx)
 
 	struct issued_request *known = find_request(request);
 	struct batch *batch = batch_of(STREAM_BIOLATENCY);
-	u64 allocated = LOAD64(request, REQUEST_START_TIME);
+	u64 allocated = LOAD(request, REQUEST_START_TIME);
 	bool is_older = allocated && allocated < begin;
 	/* A part that failed, or the data of a flush sequence: the request completes once more. */
 	bool goes_on = rarely(!is_last || (op != BLOCK_FLUSH && rq_flags & RQF_FLUSH_SEQ));

@@ -3,6 +3,7 @@
 from agent.sections.biolatency.diskstats import disk_figures, has_disks_without_requests
 from agent.sections.biolatency.layout import CONSTANTS, MAX_REQUESTS, REQUEST_SIZE
 from agent.sections.spec import (
+    POINTER,
     Argument,
     Detail,
     Distribution,
@@ -22,6 +23,30 @@ BIOS = Detail(
         Program("on_block_bio_complete", "block_bio_complete"),
     ),
     streams=(Stream("bios", words=4, folded=(Distribution("bios", tables=1),)),),
+    arguments=(
+        Argument("BIO_QUEUE_BIO", "block_bio_queue", "bio"),
+        Argument("BIO_COMPLETE_BIO", "block_bio_complete", "bio"),
+    ),
+    fields=(
+        Field("BIO_OPF", (("bio", "bi_opf"),), at_least=1),
+        Field("BIO_SIZE", (("bio", "bi_iter.bi_size"),)),
+        Field("BIO_STATUS", (("bio", "bi_status"),), at_least=1),
+        # bi_bdev took the place of bi_disk in 5.12
+        Field("BIO_BDEV", (("bio", "bi_bdev"),), optional=True, reads=POINTER),
+        Field("BIO_DISK", (("bio", "bi_disk"),), optional=True, reads=POINTER),
+        Field("BDEV_DISK", (("block_device", "bd_disk"),), reads=POINTER),
+        Field("DISK_QUEUE", (("gendisk", "queue"),), reads=POINTER),
+        Field("QUEUE_MQ_OPS", (("request_queue", "mq_ops"),), reads=POINTER),
+        Field("DISK_SLAVES", (("gendisk", "slave_dir"),), optional=True, reads=POINTER),
+        Field("KOBJECT_NODE", (("kobject", "sd"),), optional=True, reads=POINTER),
+        Field(
+            "KERNFS_NODE_CHILDREN",
+            (("kernfs_node", "dir.children.rb_node"),),
+            optional=True,
+            reads=POINTER,
+        ),
+    ),
+    one_of=(("BIO_BDEV", "BIO_DISK"),),
     is_needed=has_disks_without_requests,
 )
 
@@ -38,34 +63,28 @@ PROBE = Probe(
     sources=("biolatency/block.c", "biolatency/bios.c"),
     fields=(
         Field("REQUEST_DATA_LEN", (("request", "__data_len"),)),
-        Field("REQUEST_CMD_FLAGS", (("request", "cmd_flags"),)),
+        Field("REQUEST_CMD_FLAGS", (("request", "cmd_flags"),), at_least=1),
         Field("REQUEST_RQ_FLAGS", (("request", "rq_flags"),)),
-        Field("REQUEST_START_TIME", (("request", "start_time_ns"),)),
-        Field("REQUEST_QUEUE", (("request", "q"),)),
-        Field("QUEUE_DISK", (("request_queue", "disk"),)),
+        Field("REQUEST_START_TIME", (("request", "start_time_ns"),), at_least=8),
+        # the request itself points to the disk before 5.17 (f3fa33acca9f, "block: remove
+        # ->rq_disk"), and its queue since 5.14 (d152c682f03c, "block: add an explicit ->disk")
+        Field("REQUEST_DISK", (("request", "rq_disk"),), optional=True, reads=POINTER),
+        Field("REQUEST_QUEUE", (("request", "q"),), optional=True, reads=POINTER),
+        Field("QUEUE_DISK", (("request_queue", "disk"),), optional=True, reads=POINTER),
         Field("DISK_MAJOR", (("gendisk", "major"),)),
         Field("DISK_FIRST_MINOR", (("gendisk", "first_minor"),)),
-        # for bios
-        Field("BIO_OPF", (("bio", "bi_opf"),)),
-        Field("BIO_SIZE", (("bio", "bi_iter.bi_size"),)),
-        Field("BIO_STATUS", (("bio", "bi_status"),)),
-        Field("BIO_BDEV", (("bio", "bi_bdev"),), optional=True),
-        Field("BIO_DISK", (("bio", "bi_disk"),), optional=True),
-        Field("BDEV_DISK", (("block_device", "bd_disk"),)),
-        Field("DISK_QUEUE", (("gendisk", "queue"),)),
-        Field("QUEUE_MQ_OPS", (("request_queue", "mq_ops"),)),
-        Field("DISK_SLAVES", (("gendisk", "slave_dir"),), optional=True),
-        Field("KOBJECT_NODE", (("kobject", "sd"),), optional=True),
-        Field("KERNFS_NODE_CHILDREN", (("kernfs_node", "dir.children.rb_node"),), optional=True),
     ),
+    one_of=(("QUEUE_DISK", "REQUEST_DISK"), ("REQUEST_QUEUE", "REQUEST_DISK")),
+    # by type: before 5.11 some of them began with the queue, and distributions' kernels differ
     arguments=(
-        # before 5.11 the arguments were (queue, request)
+        Argument("BLOCK_START_REQUEST", "block_io_start", "request", optional=True),
         Argument("BLOCK_ISSUE_REQUEST", "block_rq_issue", "request"),
+        Argument("BLOCK_REQUEUE_REQUEST", "block_rq_requeue", "request"),
+        Argument("BLOCK_COMPLETE_REQUEST", "block_rq_complete", "request"),
         # the error: a blk_status_t (u8), on older kernels an errno
         Argument("BLOCK_COMPLETE_STATUS", "block_rq_complete", "unsigned char", optional=True),
         Argument("BLOCK_COMPLETE_ERRNO", "block_rq_complete", "int", optional=True),
-        Argument("BIO_QUEUE_BIO", "block_bio_queue", "bio"),
-        Argument("BIO_COMPLETE_BIO", "block_bio_complete", "bio"),
+        Argument("BLOCK_COMPLETE_BYTES", "block_rq_complete", "unsigned int"),
     ),
     # an enum since 6.11; macros before
     flags=(

@@ -107,7 +107,7 @@ inline_always bool is_timed(u64 kind)
 
 inline_always u32 device_number(u64 disk)
 {
-	return LOAD32(disk, DISK_MAJOR) << 20 | LOAD32(disk, DISK_FIRST_MINOR);
+	return LOAD(disk, DISK_MAJOR) << 20 | LOAD(disk, DISK_FIRST_MINOR);
 }
 
 /*
@@ -128,9 +128,9 @@ inline_always u64 counted_from(void)
  */
 inline_always struct issued_request *remember(struct batch *batch, u64 address, u64 since, u32 kind)
 {
-	u64 task = (u64)bpf_get_current_task_btf();
-	u32 tid = LOAD32(task, TASK_PID);
-	bool by_kernel = kind & BLOCK_BY_KERNEL || LOAD32(task, TASK_FLAGS) & PF_KTHREAD;
+	u64 task = current_task();
+	u32 tid = OF_CURRENT(task, TASK_PID);
+	bool by_kernel = kind & BLOCK_BY_KERNEL || OF_CURRENT(task, TASK_FLAGS) & PF_KTHREAD;
 
 	if (rarely(!counted_from()))
 		return NULL;
@@ -154,8 +154,8 @@ inline_always struct issued_request *remember(struct batch *batch, u64 address, 
 	entry->since = since;
 	entry->kind = kind | (by_kernel ? BLOCK_BY_KERNEL : 0);
 	entry->tid = tid;
-	*(u64 *)&entry->comm[0] = LOAD64(task, TASK_COMM);
-	*(u64 *)&entry->comm[8] = LOAD64(task, TASK_COMM + 8);
+	*(u64 *)&entry->comm[0] = OF_CURRENT64(task, TASK_COMM);
+	*(u64 *)&entry->comm[8] = OF_CURRENT64(task, TASK_COMM + 8);
 	return entry;
 }
 

@@ -54,7 +54,7 @@ struct awaited {
 
 inline_always void await_exec(u64 task)
 {
-	u32 place = LOAD32(task, TASK_PID) & AWAITED_MASK;
+	u32 place = LOAD(task, TASK_PID) & AWAITED_MASK;
 	struct awaited *awaited = bpf_map_lookup_elem_(bpf_pseudo_fd(1, AWAITED_FD), &place);
 
 	if (!awaited || schedule_on_return(task, &awaited->work, MAP(AWAITED_FD)) != 0)

@@ -5,7 +5,12 @@ from agent.sections.spec import Detail, Probe, Program, Stream
 
 ON_EXEC = Program("on_sched_process_exec", "sched_process_exec")
 
-EXEC_FAILURES = Detail("exec_failures", "WITH_EXEC_FAILURES", programs=(syscalls.ON_SYS_EXIT,))
+EXEC_FAILURES = Detail(
+    "exec_failures",
+    "WITH_EXEC_FAILURES",
+    programs=(syscalls.ON_SYS_EXIT,),
+    arguments=syscalls.EXIT_ARGUMENTS,
+)
 """Failed execs by errno. Attaches no extra program where the kernel can call one back."""
 FAILURES_NEED = ("exec", "syscall_counts")
 """Sections that a run must include to count failed execs at no extra cost (callbacks.py)."""

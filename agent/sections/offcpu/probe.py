@@ -13,7 +13,7 @@ from agent.sections.offcpu.layout import (
     WALL_THREAD_ROW,
     WALL_THREADS,
 )
-from agent.sections.spec import ITERATOR, Detail, Probe, Program, Stream, Table
+from agent.sections.spec import ITERATOR, Argument, Detail, Probe, Program, Stream, Table
 
 WAIT_FUNCTIONS = Detail(
     "wait_functions",
@@ -23,6 +23,7 @@ WAIT_FUNCTIONS = Detail(
         Table("wait_sites", lambda sizes: sizes.slots * 4),
     ),
     scoped_only=True,
+    helpers=("get_stackid",),
 )
 """The kernel functions in which tasks wait, sampled."""
 
@@ -55,6 +56,7 @@ WAKING = Detail(
     "waking",
     "WITH_WAKING",
     programs=(Program("on_sched_waking", "sched_waking"),),
+    arguments=(Argument("WAKING_TASK", "sched_waking", "task_struct"),),
     scoped_only=True,
 )
 """Wake-ups on their way to other CPUs: in the wall time, waits for those CPUs."""

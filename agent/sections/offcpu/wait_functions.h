@@ -11,7 +11,8 @@
 
 /* Blocked time by sampled stack, one set per CPU. */
 struct wait_counters {
-	struct interval_sum sites[WAIT_SITES]; /* 0: not sampled; n: stack n - 1 */
+	struct interval_sum not_sampled;
+	struct interval_sum stacks[WAIT_STACKS];
 	u64 due_ns; /* when the next stack is due */
 	u64 refused;
 	u64 padding[4];
@@ -58,9 +59,14 @@ inline_always void wait_began(void *ctx, u32 tid, u64 now)
 
 inline_always void wait_ended(u32 tid, u64 ns, bool interruptible)
 {
+	struct wait_counters *w = wait_counters();
 	u32 site = *wait_site_of(tid);
 
-	add_interval(&wait_counters()->sites[site < WAIT_SITES ? site : 0], ns, interruptible);
+	/* masked by a power of two: older verifiers follow no other bound on an index */
+	if (site)
+		add_interval(&w->stacks[(site - 1) & (WAIT_STACKS - 1)], ns, interruptible);
+	else
+		add_interval(&w->not_sampled, ns, interruptible);
 }
 
 #else

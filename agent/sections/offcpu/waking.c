@@ -5,7 +5,7 @@
 #if WITH_OFFCPU && WITH_WAKING
 
 /*
- * sched_waking: somebody wakes ctx[0], and its CPU may not know yet. An idle CPU is asked to put the
+ * sched_waking: somebody wakes a task, and its CPU may not know yet. An idle CPU is asked to put the
  * task on its own run queue (ttwu_queue_wakelist()): sched_wakeup fires there once it has woken up.
  * From here on the task is not blocked, it waits for that CPU; its wakeup then changes nothing.
  *
@@ -16,8 +16,8 @@
 int on_sched_waking(u64 *ctx)
 {
 #if MEASURES_WALL /* a run may be without it, or the kernel */
-	u64 task = ctx[0];
-	u32 tid = LOAD32(task, TASK_PID);
+	u64 task = ctx[WAKING_TASK];
+	u32 tid = LOAD(task, TASK_PID);
 	u64 unit = read_unit(wall_unit(tid));
 
 	if ((u32)unit != tid || unit & WALL_PRIMED || !is_asleep(unit))

@@ -244,7 +244,7 @@ inline_always bool wall_advance(u32 from, u32 to, u64 now, bool interruptible)
 /* The time for which `task` has run in its current or last turn; only of the fair class. */
 inline_always u64 ran_in_turn(u64 task)
 {
-	s64 ran = LOAD64(task, TASK_RUNTIME) - LOAD64(task, TASK_PREV_RUNTIME);
+	s64 ran = LOAD(task, TASK_RUNTIME) - LOAD(task, TASK_PREV_RUNTIME);
 
 	return ran > 0 ? ran : 0;
 }
@@ -322,7 +322,7 @@ inline_always u64 claim_unit(u64 *unit, u64 task, u32 tid, u32 field)
 	struct wall_time *wall = wall_time();
 
 	if (wall_phase(*(volatile u64 *)&wall->word) == WALL_EXECED &&
-	    LOAD32(task, TASK_TGID) == run_config()->root_tgid) {
+	    LOAD(task, TASK_TGID) == run_config()->root_tgid) {
 		becomes |= WALL_MAIN;
 		__sync_fetch_and_add(&wall->mains, 1);
 	}
@@ -348,7 +348,7 @@ inline_always u32 away_field(u64 task, bool runnable, u32 state)
 /* `*ended`: whether it is the last switch of the last thread of the command's process. */
 inline_always u64 wall_switched_out(u64 prev, bool runnable, u32 state, u64 now, bool *ended)
 {
-	u32 tid = LOAD32(prev, TASK_PID);
+	u32 tid = LOAD(prev, TASK_PID);
 	u64 *unit = wall_unit(tid);
 	u64 was = read_unit(unit), becomes;
 
@@ -376,7 +376,7 @@ inline_always u64 wall_switched_out(u64 prev, bool runnable, u32 state, u64 now,
 inline_always bool needs_no_wakeup(u64 task)
 {
 #ifdef TASK_PRIO
-	return (s32)LOAD32(task, TASK_PRIO) < 0;
+	return LOAD_SIGNED(task, TASK_PRIO) < 0;
 #else
 	return false;
 #endif
@@ -385,7 +385,7 @@ inline_always bool needs_no_wakeup(u64 task)
 /* `*computes`: whether the word will count the task as computing until its next switch. */
 inline_always u64 wall_switched_in(u64 next, u64 now, bool *computes)
 {
-	u32 tid = LOAD32(next, TASK_PID);
+	u32 tid = LOAD(next, TASK_PID);
 	u64 *unit = wall_unit(tid);
 	u64 was = read_unit(unit), becomes = unit_of(tid, WALL_RUNNING) | (was & WALL_MAIN);
 
@@ -448,7 +448,7 @@ inline_always void blocked_until(u64 task, u32 tag, struct left left)
 /* The scope waited until one of its tasks came to this CPU, which `prev` has left. */
 inline_always void waited_until(u64 prev, struct left left)
 {
-	if (LOAD32(prev, TASK_PID) == 0)
+	if (LOAD(prev, TASK_PID) == 0)
 		wall_row()->idle_ns[left.phase & (WALL_PHASES - 1)] += left.ns;
 	else
 		note_end(rows_of_cpu(MAP_VALUE(WALL_CPUS_OF_FD), WALL_CPUS_OF), WALL_CPUS_OF, prev, 0,
@@ -491,7 +491,7 @@ inline_always void wall_switch(u64 prev, u64 next, bool runnable, u32 state, u64
 /* Whether a task has a unit, or should have one. */
 inline_always bool wall_concerns(u64 task)
 {
-	u32 tid = LOAD32(task, TASK_PID);
+	u32 tid = LOAD(task, TASK_PID);
 
 	return tid != 0 && ((u32)read_unit(wall_unit(tid)) == tid || in_scope(tid));
 }
@@ -579,7 +579,7 @@ inline_always void wall_execed(u64 task, u32 tid, u32 old_tid)
 		if (was)
 			wall_add(-worth(was), bpf_ktime_get_ns(), true);
 	}
-	if (scope_cgroup() || LOAD32(task, TASK_TGID) != run_config()->root_tgid || !in_scope(tid))
+	if (scope_cgroup() || LOAD(task, TASK_TGID) != run_config()->root_tgid || !in_scope(tid))
 		return;
 	if ((u32)read_unit(unit) != tid)
 		wall_add(claim_unit(unit, task, tid, WALL_RUNNING), bpf_ktime_get_ns(), true);
@@ -592,7 +592,7 @@ inline_always void wall_execed(u64 task, u32 tid, u32 old_tid)
 /* What a task seems to do, looked at without its run queue's lock. */
 inline_always u32 seeming_field(u64 task, u32 state)
 {
-	return LOAD32(task, TASK_ON_CPU) ? WALL_RUNNING : away_field(task, state == 0, state);
+	return LOAD(task, TASK_ON_CPU) ? WALL_RUNNING : away_field(task, state == 0, state);
 }
 
 /*
@@ -620,7 +620,7 @@ inline_always void wall_prime(u64 task, u32 tid, u32 state)
 	if (becomes)
 		wall_add(-worth(becomes), now, true);
 	/* it may have had its last switch since it was found alive */
-	if (LOAD32(task, TASK_EXIT_STATE) != 0)
+	if (LOAD(task, TASK_EXIT_STATE) != 0)
 		wall_left(tid);
 }
 
@@ -632,7 +632,7 @@ inline_always bool wall_contradicted(u64 unit, u64 task, u32 state)
 {
 	u32 field = field_of(unit);
 
-	if (LOAD32(task, TASK_ON_CPU))
+	if (LOAD(task, TASK_ON_CPU))
 		return field != WALL_RUNNING;
 	if (state == 0)
 		return field != away_field(task, true, 0);

@@ -35,7 +35,7 @@ inline_always struct softirq_state *softirq_state(void)
 /* Whether it runs on top of a task in scope, which the idle task (tid 0) never is. */
 inline_always u64 runs_in_scope(void)
 {
-	u32 tid = LOAD32((u64)bpf_get_current_task_btf(), TASK_PID);
+	u32 tid = OF_CURRENT(current_task(), TASK_PID);
 
 	return tid != 0 && in_scope(tid);
 }

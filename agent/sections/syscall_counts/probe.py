@@ -8,6 +8,7 @@ TIMES = Detail(
     "syscalls",
     "WITH_SYSCALL_TIMES",
     programs=(syscalls.ON_SYS_EXIT,),
+    arguments=syscalls.EXIT_ARGUMENTS,
     tables=(
         Table("entries", lambda sizes: sizes.slots * ENTRY_SIZE),
         Table("syscall_times", lambda sizes: sizes.cpus * TIMES_SIZE),
@@ -21,6 +22,7 @@ PROBE = Probe(
     programs=(syscalls.ON_SYS_ENTER,),
     sources=("syscall_counts/syscalls.c",),
     fields=syscalls.REGISTERS,
+    arguments=syscalls.ENTER_ARGUMENTS,
     constants=CONSTANTS,
     details=(TIMES,),
 )

@@ -10,7 +10,7 @@ inline_always bool is_out_of_scope(const struct cpu_counters *c, u32 *tid)
 {
 	if (CACHES_CURRENT_SCOPE && !rarely(c->current_scope == CURRENT_SCOPE_UNKNOWN))
 		return c->current_scope == CURRENT_OUT_OF_SCOPE;
-	*tid = LOAD32((u64)bpf_get_current_task_btf(), TASK_PID);
+	*tid = OF_CURRENT(current_task(), TASK_PID);
 	return !in_scope_by_slot(slot_of(*tid), *tid);
 }
 
@@ -18,8 +18,8 @@ inline_always bool is_out_of_scope(const struct cpu_counters *c, u32 *tid)
 inline_always bool is_compat_call(u64 regs)
 {
 #ifdef TASK_ABI_STATUS
-	return rarely(LOAD64(regs, REGS_CX) != LOAD64(regs, REGS_IP)) &&
-	       in_compat_syscall((u64)bpf_get_current_task_btf());
+	return rarely(LOAD(regs, REGS_CX) != LOAD(regs, REGS_IP)) &&
+	       current_in_compat_syscall();
 #else
 	return false;
 #endif
@@ -28,7 +28,7 @@ inline_always bool is_compat_call(u64 regs)
 int on_sys_enter(u64 *ctx)
 {
 	struct cpu_counters *c = counters();
-	u64 number = ctx[1];
+	u64 number = ctx[SYS_ENTER_NUMBER];
 	u32 tid = 0;
 
 	if (rarely(is_out_of_scope(c, &tid)))
@@ -39,7 +39,7 @@ int on_sys_enter(u64 *ctx)
 			return 0;
 		number = SYSCALL_OTHER;
 	}
-	if (rarely(is_compat_call(ctx[0])))
+	if (rarely(is_compat_call(ctx[SYS_ENTER_REGS])))
 		number = SYSCALL_COMPAT;
 	c->syscalls[number & (SYSCALLS - 1)]++;
 #if WITH_EXEC_RETURNS
@@ -59,27 +59,27 @@ int on_exec_returned(void *map)
 {
 	u64 regs = (u64)bpf_task_pt_regs((void *)bpf_get_current_task_btf());
 
-	count_failed_exec(LOAD64(regs, REGS_RESULT));
+	count_failed_exec(LOAD(regs, REGS_RESULT));
 	return 0;
 }
 #endif
 
 #if WITH_SYSCALL_TIMES || EXECS_BY_SYS_EXIT
-/* (regs, result). Signals are handled later, so an interrupted call returns here, too. */
+/* Signals are handled later, so an interrupted call returns here, too. */
 int on_sys_exit(u64 *ctx)
 {
-	u64 task = (u64)bpf_get_current_task_btf();
-	u32 tid = LOAD32(task, TASK_PID);
-	s64 result = ctx[1];
+	u64 registers = ctx[SYS_EXIT_REGS];
+	u32 tid = OF_CURRENT(current_task(), TASK_PID);
+	s64 result = ctx[SYS_EXIT_RESULT];
 
 	if (!in_scope(tid))
 		return 0;
 #if EXECS_BY_SYS_EXIT
-	if (is_exec(LOAD32(ctx[0], REGS_SYSCALL)) && !in_compat_syscall(task))
+	if (is_exec(LOAD_LOW32(registers, REGS_SYSCALL)) && !current_in_compat_syscall())
 		count_failed_exec(result);
 #endif
 #if WITH_SYSCALL_TIMES
-	syscall_returned(task, tid, LOAD32(ctx[0], REGS_SYSCALL), result);
+	syscall_returned(tid, LOAD_LOW32(registers, REGS_SYSCALL), result);
 #endif
 	return 0;
 }

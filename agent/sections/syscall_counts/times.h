@@ -51,7 +51,7 @@ inline_always void syscall_entered(u32 tid, u32 number)
 	struct syscall_entry *entry = entry_of(tid);
 
 	if (entry->tid != tid && entry->since != 0)
-		syscall_times()->syscalls_collided++;
+		add_to(&syscall_times()->syscalls_collided, 1, true);
 	entry->tid = tid;
 	entry->number = number;
 	entry->since = bpf_ktime_get_ns();
@@ -61,11 +61,11 @@ inline_always void syscall_entered(u32 tid, u32 number)
  * A call that returns and was not entered: a seccomp filter, or what watches for it, has answered
  * it before sys_enter. A tracer that has a call skipped replaces its number by -1.
  */
-inline_always void syscall_refused(u64 task, u32 number, s64 result)
+inline_always void syscall_refused(u32 number, s64 result)
 {
 	if ((s32)number < 0)
 		return;
-	if (in_compat_syscall(task))
+	if (current_in_compat_syscall())
 		number = SYSCALL_COMPAT;
 	if (number >= SYSCALL_OTHER)
 		number = SYSCALL_OTHER;
@@ -88,7 +88,7 @@ inline_always void returned_unmatched(struct syscall_entry *entry, u32 tid)
  * The number is the one noted at the entry, since rt_sigreturn overwrites the saved one. A child
  * returns from a clone() that only its parent entered; its own entry is empty (new_entry()).
  */
-inline_always void syscall_returned(u64 task, u32 tid, u32 saved_number, s64 result)
+inline_always void syscall_returned(u32 tid, u32 saved_number, s64 result)
 {
 	struct syscall_entry *entry = entry_of(tid);
 	struct syscall_times *d = syscall_times();
@@ -100,7 +100,7 @@ inline_always void syscall_returned(u64 task, u32 tid, u32 saved_number, s64 res
 	}
 	if (rarely(since == 0)) {
 		if (entry->number != ENTRY_NEW)
-			syscall_refused(task, saved_number, result);
+			syscall_refused(saved_number, result);
 		entry->number = 0;
 		return;
 	}
@@ -127,7 +127,7 @@ inline_always void syscall_returned(u64 task, u32 tid, u32 saved_number, s64 res
 inline_always bool is_on_cpu(u64 task, u32 tid)
 {
 #ifdef TASK_ON_CPU
-	return LOAD32(task, TASK_ON_CPU) != 0;
+	return LOAD(task, TASK_ON_CPU) != 0;
 #else
 	return tid == (u32)bpf_get_current_pid_tgid();
 #endif
@@ -136,15 +136,15 @@ inline_always bool is_on_cpu(u64 task, u32 tid)
 /* A task that is in a call as the run begins: time the call from now on. */
 inline_always void prime_entry(u64 task, u32 tid, u64 now)
 {
-#ifdef HAVE_TASK_PT_REGS
+#ifdef HAVE_SAVED_REGISTERS
 	struct syscall_entry *entry = entry_of(tid);
 
 	/* the saved registers of a running task may be from its last call */
 	if (entry->tid == tid || is_on_cpu(task, tid) ||
-	    LOAD32(task, TASK_FLAGS) & (PF_KTHREAD | PF_IO_WORKER))
+	    LOAD(task, TASK_FLAGS) & (PF_KTHREAD | PF_IO_WORKER))
 		return;
 
-	s32 number = LOAD32(saved_registers(task), REGS_SYSCALL);
+	s32 number = SAVED_SYSCALL(saved_registers(task), REGS_SYSCALL);
 
 	entry->tid = tid;
 	entry->number = 0;
@@ -187,7 +187,7 @@ inline_always void new_entry(u32 tid)
 	struct syscall_entry *entry = entry_of(tid);
 
 	if (entry->tid != tid && entry->since != 0)
-		syscall_times()->syscalls_collided++;
+		add_to(&syscall_times()->syscalls_collided, 1, true);
 	entry->tid = tid;
 	entry->number = ENTRY_NEW;
 	entry->since = 0;

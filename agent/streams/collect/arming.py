@@ -64,7 +64,7 @@ def _armed_details(
 
 def _not_followed(refused: Mapping[str, str]) -> tuple[str, ...]:
     """Return why it is not known which tasks belong to the run, if those programs are missing."""
-    hooks = [program.hook for program in specs.BASE_PROGRAMS]
+    hooks = [program.hook for program in specs.BASE_PROGRAMS if not program.is_second]
     missing = _not_attached(hooks, refused)
     return (f"tasks may be missing, or others included: {missing}",) if missing else ()
 

@@ -5,141 +5,123 @@ takes 14 ms; parsing all of vmlinux's BTF in Python would take half a second.
 """
 
 import ctypes
-import struct
+import os
 import sys
 from collections.abc import Iterator
-from typing import Optional
+from pathlib import Path
+from typing import NamedTuple, Optional
 
+from agent.streams.compiler.libbpf import BtfArray, BtfMember, BtfParam, BtfType, load_library
+from agent.streams.compiler.raw_btf import RawBtf
 from agent.streams.shared import kernel_files, limits
 from agent.streams.shared.causes import cannot
 
-KIND_INT, KIND_PTR, KIND_STRUCT, KIND_UNION, KIND_ENUM = 1, 2, 4, 5, 6
+KIND_INT, KIND_PTR, KIND_ARRAY, KIND_STRUCT, KIND_UNION, KIND_ENUM = 1, 2, 3, 4, 5, 6
 KIND_TYPEDEF, KIND_VOLATILE, KIND_CONST, KIND_RESTRICT, KIND_FUNC = 8, 9, 10, 11, 12
 KIND_FUNC_PROTO, KIND_ENUM64 = 13, 19
 _MODIFIERS = (KIND_TYPEDEF, KIND_VOLATILE, KIND_CONST, KIND_RESTRICT, 18)
+_POINTER_SIZE = 8
+"""All architectures with the tracepoint programs that the agent needs are 64-bit."""
 
-LIBRARIES = ("libbcc_bpf.so.0", "libbpf.so.1", "libbpf.so.0")
-
-
-class _Type(ctypes.Structure):
-    """struct btf_type (include/uapi/linux/btf.h)."""
-
-    _fields_ = [
-        ("name_off", ctypes.c_uint32),
-        ("info", ctypes.c_uint32),
-        ("type", ctypes.c_uint32),
-    ]
-
-    @property
-    def kind(self) -> int:
-        return int(self.info >> 24) & 0x1F
-
-    @property
-    def count(self) -> int:
-        return int(self.info) & 0xFFFF
+NAMES_BY_CLANG = {"long": "long int", "unsigned long": "long unsigned int"}
+"""Integers that a kernel built by clang names in another way than one built by gcc."""
 
 
-class _Member(ctypes.Structure):
-    """struct btf_member; a bit field's width is in the upper byte of ``offset``."""
+class Place(NamedTuple):
+    """Where a field lies in its struct, and what it is."""
 
-    _fields_ = [
-        ("name_off", ctypes.c_uint32),
-        ("type", ctypes.c_uint32),
-        ("offset", ctypes.c_uint32),
-    ]
-
-
-class _Param(ctypes.Structure):
-    """struct btf_param; struct btf_enum has the same shape."""
-
-    _fields_ = [("name_off", ctypes.c_uint32), ("type", ctypes.c_uint32)]
+    offset: int
+    """In bytes."""
+    size: int
+    """In bytes; of one element, if it is an array; 0 for a bit field."""
+    total: int
+    """In bytes, with all elements; 0 for a flexible array."""
+    is_pointer: bool = False
 
 
-def _load_library() -> ctypes.CDLL:
-    """Load libbpf, as bcc brings it or another one. Raises CannotCollect."""
-    said = []
-    for name in LIBRARIES:
-        try:
-            library = ctypes.CDLL(name, use_errno=True)
-        except OSError as error:
-            said.append(str(error))
-            continue
-        library.btf__load_vmlinux_btf.restype = ctypes.c_void_p
-        library.btf__find_by_name_kind.restype = ctypes.c_int32
-        library.btf__find_by_name_kind.argtypes = [
-            ctypes.c_void_p,
-            ctypes.c_char_p,
-            ctypes.c_uint32,
-        ]
-        library.btf__type_by_id.restype = ctypes.c_void_p
-        library.btf__type_by_id.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
-        library.btf__name_by_offset.restype = ctypes.c_char_p
-        library.btf__name_by_offset.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
-        return library
-    text = "; ".join(said)
-    raise limits.reached("loading libbpf", limits.reached_in(text)) or cannot("no_bcc", text)
+class _Found(NamedTuple):
+    """A member that was found: its type, and its position and width in bits."""
+
+    type_id: int
+    position: int
+    bits: int
+    """Of a bit field; otherwise 0."""
 
 
 class KernelTypes:
-    """Lookups in vmlinux's BTF. Raises CannotCollect if it cannot be read."""
+    """Lookups in a kernel's BTF, by default the running one's.
 
-    def __init__(self) -> None:
-        self._library = _load_library()
+    Raises CannotCollect if it cannot be read. ``file``: another kernel's, as it stores it.
+    """
+
+    def __init__(self, file: Optional[Path] = None) -> None:
+        self._library = load_library()
+        self._file = file or kernel_files.BTF
         ctypes.set_errno(0)
-        self._btf = self._library.btf__load_vmlinux_btf()
+        if file is None:
+            self._btf = self._library.btf__load_vmlinux_btf()
+        else:
+            self._btf = self._library.btf__parse_raw(os.fsencode(file))
         # libbpf before 1.0 returns an error pointer, later versions NULL
         if not self._btf or self._btf > (1 << 64) - 4096:
-            limit = limits.reached(f"libbpf, reading {kernel_files.BTF}", ctypes.get_errno())
+            limit = limits.reached(f"libbpf, reading {self._file}", ctypes.get_errno())
             if limit is not None:
                 raise limit
-            kernel_files.check_readable(kernel_files.BTF)
-            raise cannot("no_btf", f"libbpf cannot parse {kernel_files.BTF}")
+            kernel_files.check_readable(self._file)
+            raise cannot("no_btf", f"libbpf cannot parse {self._file}")
         self._raw: Optional[RawBtf] = None
+        self._enumerators: dict[str, frozenset[str]] = {}
 
     def type_id(self, name: str, kind: int) -> Optional[int]:
         """Return the id of a named type, or None."""
         found = self._library.btf__find_by_name_kind(self._btf, name.encode(), kind)
         return found if found > 0 else None
 
-    def offset_of(self, struct: str, field: str) -> Optional[int]:
-        """Return the offset in bytes of ``field`` or ``field.of.its``, or None.
+    def place_of(self, struct: str, field: str) -> Optional[Place]:
+        """Return where ``field`` or ``field.of.its`` is, or None.
 
         Fields of anonymous structs and unions are found as in C.
         """
-        bits = self._position(struct, field)
-        return None if bits is None else bits // 8
+        found = self._find(struct, field)
+        if found is None:
+            return None
+        type_id, type_ = self._resolve(found.type_id)
+        element, total = self._sizes(type_id)
+        size = 0 if found.bits else element
+        return Place(found.position // 8, size, total, type_.kind == KIND_PTR)
 
     def bit_of(self, struct: str, field: str) -> Optional[tuple[int, int]]:
-        """Return where a bit field of one bit is: the offset of its byte, and its mask; or None."""
-        bits = self._position(struct, field)
-        if bits is None:
-            return None
-        place = bits % 8
-        return bits // 8, 1 << (place if sys.byteorder == "little" else 7 - place)
+        """Return where a field that is true or false is: the offset of its byte, and its mask.
 
-    def _position(self, struct: str, field: str) -> Optional[int]:
-        """Return the position in bits of ``field`` or ``field.of.its``, or None."""
+        None if there is no such field, or if it is a bit field of several bits.
+        """
+        found = self._find(struct, field)
+        if found is None or found.bits > 1:
+            return None
+        if found.bits == 0:
+            return found.position // 8, 0xFF
+        place = found.position % 8
+        return found.position // 8, 1 << (place if sys.byteorder == "little" else 7 - place)
+
+    def size_of(self, name: str, kind: int) -> Optional[int]:
+        """Return the size in bytes of a struct or union, or None."""
+        type_id = self.type_id(name, kind)
+        return None if type_id is None else self._sizes(type_id)[1]
+
+    def _find(self, struct: str, field: str) -> Optional[_Found]:
+        """Return ``field`` or ``field.of.its``, with its position in the struct; or None."""
         type_id = self.type_id(struct, KIND_STRUCT)
-        bits = 0
+        position, found = 0, None
         for name in field.split("."):
-            found = None if type_id is None else self._member(type_id, name)
+            found = None if type_id is None else self._member(self._resolve(type_id)[0], name)
             if found is None:
                 return None
-            type_id, bits = found[0], bits + found[1]
-        return bits
+            type_id, position = found.type_id, position + found.position
+        return found and found._replace(position=position)
 
     def tracepoint_id(self, name: str) -> Optional[int]:
         """Return the type id for attaching to a BTF-typed raw tracepoint; None if there is none."""
         return self.type_id(f"btf_trace_{name}", KIND_TYPEDEF)
-
-    def argument_position(self, tracepoint: str, type_name: str, nth: int) -> Optional[int]:
-        """Return the position of the nth argument of a type (see spec.Argument), or None."""
-        positions = [
-            position
-            for position, name in enumerate(self.argument_types(tracepoint))
-            if name == type_name
-        ]
-        return positions[nth] if nth < len(positions) else None
 
     def argument_types(self, tracepoint: str) -> list[str]:
         """Return the type names of a tracepoint's arguments, or of what they point to."""
@@ -148,14 +130,15 @@ class KernelTypes:
             return []
         prototype = self._resolve(self._resolve(type_id)[1].type)
         # the first parameter is the tracepoint's own void *
-        return [self._describe(p.type) for p in self._items(prototype[0], _Param)][1:]
+        return [self._describe(p.type) for p in self._items(prototype[0], BtfParam)][1:]
 
     def has_enumerator(self, enum: str, name: str) -> bool:
         """Whether an enum has this enumerator. Used to find the kernel's helpers."""
-        type_id = self.type_id(enum, KIND_ENUM)
-        if type_id is None:
-            return False
-        return any(self._name(item.name_off) == name for item in self._items(type_id, _Param))
+        if enum not in self._enumerators:
+            type_id = self.type_id(enum, KIND_ENUM)
+            items = () if type_id is None else self._items(type_id, BtfParam)
+            self._enumerators[enum] = frozenset(self._name(item.name_off) for item in items)
+        return name in self._enumerators[enum]
 
     def enumerator(self, name: str) -> Optional[int]:
         """Return the value of an enumerator of an enum that counts up from 0, or None.
@@ -163,11 +146,11 @@ class KernelTypes:
         The enum may be anonymous, so libbpf cannot find it.
         """
         if self._raw is None:
-            self._raw = RawBtf(kernel_files.BTF.read_bytes())
+            self._raw = RawBtf(self._file.read_bytes())
         return self._raw.enumerator(name)
 
-    def _type(self, type_id: int) -> _Type:
-        return _Type.from_address(self._library.btf__type_by_id(self._btf, type_id))
+    def _type(self, type_id: int) -> BtfType:
+        return BtfType.from_address(self._library.btf__type_by_id(self._btf, type_id))
 
     def _name(self, offset: int) -> str:
         return str(self._library.btf__name_by_offset(self._btf, offset).decode())
@@ -175,9 +158,9 @@ class KernelTypes:
     def _items(self, type_id: int, item: type[ctypes.Structure]) -> Iterator[ctypes.Structure]:
         address = self._library.btf__type_by_id(self._btf, type_id)
         count = self._type(type_id).count
-        return iter((item * count).from_address(address + ctypes.sizeof(_Type)))
+        return iter((item * count).from_address(address + ctypes.sizeof(BtfType)))
 
-    def _resolve(self, type_id: int) -> tuple[int, _Type]:
+    def _resolve(self, type_id: int) -> tuple[int, BtfType]:
         """Follow typedefs and qualifiers."""
         found = self._type(type_id)
         while found.kind in _MODIFIERS:
@@ -189,59 +172,32 @@ class KernelTypes:
         found = self._resolve(type_id)[1]
         if found.kind == KIND_PTR:
             found = self._resolve(found.type)[1]
-        return self._name(found.name_off)
+        name = self._name(found.name_off)
+        return NAMES_BY_CLANG.get(name, name)
 
-    def _member(self, type_id: int, field: str) -> Optional[tuple[int, int]]:
-        """Return the type id of a field and its position in bits, or None."""
-        is_bitfield_struct = self._type(type_id).info >> 31
-        for member in self._items(type_id, _Member):
-            bits = member.offset & 0xFFFFFF if is_bitfield_struct else member.offset
+    def _sizes(self, type_id: int) -> tuple[int, int]:
+        """Return the size of a type in bytes: of one element of an array, and in all."""
+        type_id, found = self._resolve(type_id)
+        if found.kind == KIND_PTR:
+            return _POINTER_SIZE, _POINTER_SIZE
+        if found.kind != KIND_ARRAY:
+            return int(found.type), int(found.type)  # a union with the size
+        address = self._library.btf__type_by_id(self._btf, type_id) + ctypes.sizeof(BtfType)
+        array = BtfArray.from_address(address)
+        element = self._sizes(array.type)[1]
+        return element, element * int(array.nelems)
+
+    def _member(self, type_id: int, field: str) -> Optional[_Found]:
+        """Return a member of a struct or union, or of an anonymous one in it; or None."""
+        has_bit_fields = self._type(type_id).info >> 31
+        for member in self._items(type_id, BtfMember):
+            position = member.offset & 0xFFFFFF if has_bit_fields else member.offset
             if self._name(member.name_off) == field:
-                return self._resolve(member.type)[0], int(bits)
+                bits = member.offset >> 24 if has_bit_fields else 0
+                return _Found(int(member.type), int(position), int(bits))
             inner_id, inner = self._resolve(member.type)
             if member.name_off == 0 and inner.kind in (KIND_STRUCT, KIND_UNION):
                 nested = self._member(inner_id, field)
                 if nested is not None:
-                    return nested[0], int(bits) + nested[1]
+                    return nested._replace(position=int(position) + nested.position)
         return None
-
-
-class RawBtf:
-    """BTF as the kernel stores it (Documentation/bpf/btf.rst), searched without parsing it all."""
-
-    def __init__(self, content: bytes) -> None:
-        (_, _, _, header, types, types_size, strings, strings_size) = struct.unpack_from(
-            "=HBB5I", content
-        )
-        self._types = content[header + types : header + types + types_size]
-        self._strings = content[header + strings : header + strings + strings_size]
-
-    def enumerator(self, name: str) -> Optional[int]:
-        """Return the value of an enumerator of an enum that counts up from 0, or None."""
-        found = self._strings.find(b"\0" + name.encode() + b"\0")
-        if found < 0:
-            return None
-        name_off = struct.pack("=I", found + 1)
-        at = self._types.find(name_off)
-        while at >= 0:
-            if self._is_enumerator(at):
-                return int(self._number(at + 4))
-            at = self._types.find(name_off, at + 1)
-        return None
-
-    def _is_enumerator(self, at: int) -> bool:
-        """Whether a struct btf_enum is here: then its value leads back to that of its enum.
-
-        A struct btf_type begins with the name and the info, and ends 12 bytes further on.
-        """
-        if at % 4 or at + 8 > len(self._types):
-            return False
-        value = self._number(at + 4)
-        head = at - 8 * value - 12
-        if head < 0:
-            return False
-        info, size = self._number(head + 4), self._number(head + 8)
-        return info >> 24 & 0x1F == KIND_ENUM and info & 0xFFFF > value and size == 4
-
-    def _number(self, at: int) -> int:
-        return int(struct.unpack_from("=I", self._types, at)[0])

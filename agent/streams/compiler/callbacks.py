@@ -1,6 +1,6 @@
 """What a program with a kernel callback needs beyond what bcc compiles.
 
-``bpf_task_work_schedule_resume_impl()`` (kernel 6.18) has a function of the program called when a
+``bpf_task_work_schedule_resume()`` (since 6.18) has a function of the program called when a
 task returns to user space. The verifier requires that function among the program's own
 instructions, a type for each function, and a map whose value type contains a
 ``struct bpf_task_work``. bcc generates none of these types. Standard library only.
@@ -11,6 +11,7 @@ import struct
 from dataclasses import dataclass
 from typing import Optional
 
+from agent.streams.compiler import trial
 from agent.streams.compiler.btf import (
     KIND_FUNC,
     KIND_FUNC_PROTO,
@@ -18,13 +19,16 @@ from agent.streams.compiler.btf import (
     KIND_STRUCT,
     KernelTypes,
 )
-from agent.streams.compiler.linking import INSTRUCTION
+from agent.streams.compiler.linking import INSTRUCTION, link
 from agent.streams.shared import bpf
 
-SCHEDULE = "bpf_task_work_schedule_resume_impl"
+SCHEDULE = ("bpf_task_work_schedule_resume", "bpf_task_work_schedule_resume_impl")
+"""Since 7.0 the verifier itself adds the last argument (KF_IMPLICIT_ARGS); before, the function had
+another name, which later kernels' BTF still has. The arguments that we give are right for both."""
 PLACES = 256
 """Tasks that can be awaited at a time; a power of two. Of two that share a place, one is missed."""
 PLACE_SIZE = 16
+WORK_OFFSET = 8
 
 
 @dataclass(frozen=True)
@@ -52,11 +56,33 @@ class Callbacks:
         os.close(self.awaited_fd)
 
 
-def open_callbacks(types: KernelTypes) -> Optional[Callbacks]:
-    """Create the types and the map; None if the kernel lacks the function. Raises OSError."""
-    schedule_id = types.type_id(SCHEDULE, KIND_FUNC)
-    if schedule_id is None:
-        return None
+def open_callbacks(types: KernelTypes) -> tuple[Optional[Callbacks], str]:
+    """Create the types and the map, and try the call.
+
+    None if the kernel lacks the function or refuses the call, and why it does. Raises OSError.
+    """
+    found = {name: types.type_id(name, KIND_FUNC) for name in SCHEDULE}
+    refused: list[str] = []
+    if not any(found.values()):
+        return None, ""
+    types_fd, awaited_fd = _open()
+    for name, schedule_id in found.items():
+        if schedule_id is None:
+            continue
+        callbacks = Callbacks(types_fd, awaited_fd, schedule_id)
+        main = trial.schedule(schedule_id, awaited_fd, WORK_OFFSET)
+        code = link(main, {}, trial.CALLBACK)
+        reason = trial.refusal(types, code, types_fd, callbacks.functions(main))
+        if not reason:
+            return callbacks, ""
+        refused.append(f"{name}: {reason}")
+    os.close(types_fd)
+    os.close(awaited_fd)
+    return None, "; ".join(refused)
+
+
+def _open() -> tuple[int, int]:
+    """Return the fds of the types and of the map. Raises OSError."""
     types_fd = bpf.load_types(_types())
     try:
         awaited_fd = bpf.create_map(
@@ -70,7 +96,7 @@ def open_callbacks(types: KernelTypes) -> Optional[Callbacks]:
     except OSError:
         os.close(types_fd)
         raise
-    return Callbacks(types_fd, awaited_fd, schedule_id)
+    return types_fd, awaited_fd
 
 
 _KEY, _WORD, _INT, _WORK, _PLACE, _PROTOTYPE, _MAIN, _CALLBACK = range(1, 9)
@@ -95,7 +121,7 @@ def _types() -> bytes:
     add("u64", KIND_INT, 8, 64)
     add("int", KIND_INT, 4, signed | 32)
     add("bpf_task_work", KIND_STRUCT, 8, name("opaque"), _WORD, 0, members=1)
-    place = (name("unused"), _WORD, 0, name("work"), _WORK, 64)
+    place = (name("unused"), _WORD, 0, name("work"), _WORK, 8 * WORK_OFFSET)
     add("awaited", KIND_STRUCT, PLACE_SIZE, *place, members=2)
     add("", KIND_FUNC_PROTO, _INT)
     add("main", KIND_FUNC, _PROTOTYPE)

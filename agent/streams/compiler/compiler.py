@@ -25,15 +25,21 @@ if __name__ == "__main__":
     # Last on the path: the project's environment must not shadow this interpreter's packages.
     sys.path.append(str(PACKAGE.parent))
 
-from agent.sections.offcpu.probe import WALL
+from agent.sections.probes import ALL_DETAILS
 from agent.sections.spec import Program
-from agent.sections.syscalls import SYSCALL_REGISTER
 from agent.streams.compiler import kept
 from agent.streams.compiler.btf import KIND_FUNC, KernelTypes
 from agent.streams.compiler.callbacks import Callbacks
 from agent.streams.compiler.kept import Compiled
 from agent.streams.compiler.linking import link, without_fds
 from agent.streams.compiler.newer_kernels import Newer, newer_kernel
+from agent.streams.compiler.planning import (
+    SEARCH,
+    Possible,
+    available_programs,
+    chosen_details,
+    possible,
+)
 from agent.streams.shared import bpf, channel, limits, refusals, specs
 from agent.streams.shared.build_messages import (
     AWAITED_EXECS,
@@ -72,75 +78,6 @@ LOG_BYTES = 16 * 1024
 
 OF_ONE_SECTION = ("compile_failed", "load_failed", "kernel_too_old")
 """Causes that may concern some of the sections and spare the others."""
-
-
-def optional_helpers(types: KernelTypes) -> dict[str, int]:
-    """Return the constants for this kernel's optional features, found by name, not version."""
-    constants = {
-        f"HAVE_{program.hook.upper()}": 1
-        for program in specs.PROGRAMS
-        if program.optional and types.tracepoint_id(program.hook) is not None
-    }
-    registers = any(types.offset_of(*path) is not None for path in SYSCALL_REGISTER)
-    # 5.15 and later
-    if registers and types.has_enumerator("bpf_func_id", "BPF_FUNC_task_pt_regs"):
-        constants["HAVE_TASK_PT_REGS"] = 1
-    return constants
-
-
-def bit_constants(types: KernelTypes) -> dict[str, int]:
-    """Return the constants for those bit fields that this kernel has."""
-    constants = {}
-    for bit in specs.BITS:
-        found = types.bit_of(bit.struct, bit.field)
-        if found is not None:
-            constants[bit.constant], constants[f"{bit.constant}_MASK"] = found
-    return constants
-
-
-def kernel_constants(types: KernelTypes) -> tuple[dict[str, int], dict[str, str]]:
-    """Return offsets and positions as ``-D`` constants, and what this kernel lacks, by constant."""
-    constants = optional_helpers(types)
-    missing: dict[str, str] = {}
-    for field in specs.FIELDS:
-        offsets = (types.offset_of(struct, name) for struct, name in field.paths)
-        offset = next((o for o in offsets if o is not None), None)
-        if offset is not None:
-            constants[field.constant] = offset
-        elif not field.optional:
-            missing[field.constant] = "no field " + " or ".join(".".join(p) for p in field.paths)
-    constants |= bit_constants(types)
-    for argument in specs.ARGUMENTS:
-        position = types.argument_position(argument.tracepoint, argument.type_name, argument.nth)
-        if position is not None:
-            constants[argument.constant] = position
-        elif not argument.optional:
-            missing[argument.constant] = f"no {argument.type_name} in {argument.tracepoint}"
-    for flag in specs.FLAGS:
-        number = types.enumerator(flag.enumerator)
-        constants[flag.constant] = 1 << (flag.before if number is None else number)
-    return constants, missing
-
-
-def available_programs(
-    types: KernelTypes, constants: dict[str, int], sections: tuple[str, ...]
-) -> list[Program]:
-    """Return these sections' programs, without optional ones for which this kernel has no hook."""
-    programs = specs.programs_for(sections, constants)
-    return [p for p in programs if not (p.optional and types.tracepoint_id(p.hook) is None)]
-
-
-def unsupported(
-    types: KernelTypes, constants: dict[str, int], missing: dict[str, str], section: str
-) -> Optional[str]:
-    """Return why the kernel cannot support a section, or None if it can."""
-    for program in available_programs(types, constants, (section,)):
-        if not program.iterates and types.tracepoint_id(program.hook) is None:
-            return f"this kernel has no tracepoint {program.hook}"
-    for need in specs.needs_of(section):
-        if need.constant in missing:
-            return f"this kernel's BTF has {missing[need.constant]}"
-    return None
 
 
 def compile_source(constants: dict[str, int], sections: tuple[str, ...]) -> Compiled:
@@ -212,7 +149,7 @@ def load_program(
         btf_id = types.type_id("bpf_iter_task", KIND_FUNC)
         attach_type = bpf.ATTACH_TRACE_ITER
     else:
-        btf_id = types.tracepoint_id(program.hook)
+        btf_id = types.tracepoint_id(program.tracepoint)
         attach_type = bpf.ATTACH_TRACE_RAW_TP
     if btf_id is None:
         raise cannot("kernel_too_old", f"this kernel has no {program.hook}")
@@ -257,77 +194,71 @@ def close_all(loaded: Loaded) -> None:
         os.close(fd)
 
 
-def attempt_best(
-    types: KernelTypes,
-    constants: dict[str, int],
-    sections: tuple[str, ...],
-    unavailable: dict[str, str],
-) -> Build:
+def attempt_best(types: KernelTypes, plan: Possible) -> Build:
     """Try with this kernel's newer features, then without them if that fails."""
     newer = Newer()
     try:
-        newer = newer_kernel(types, constants, sections)
-        return Build(attempt(types, constants, sections, newer), unavailable, newer)
+        newer = newer_kernel(types, plan.constants, plan.sections)
+        done = attempt(types, plan.constants, plan.sections, newer)
+        return Build(done, plan.unavailable, newer, newer.refused)
     except (CannotCollect, OSError) as error:
         newer.close()
         refused = str(error)
-    done = attempt(types, constants, sections, Newer())
-    return Build(done, unavailable, Newer(), refused)
+    try:
+        done = attempt(types, plan.constants, plan.sections, Newer())
+    except CannotCollect:
+        if not plan.constants.get(SEARCH):
+            raise
+        # why tasks are blocked is then unknown, and the rest is not
+        constants = {name: n for name, n in plan.constants.items() if name != SEARCH}
+        done = attempt(types, constants, plan.sections, Newer())
+    return Build(done, plan.unavailable, Newer(), refused)
 
 
 def build(sections: tuple[str, ...], constants: dict[str, int]) -> Build:
-    """Build every section that can be built, and report why the others cannot.
+    """Build every section and detail that can be built, and report why the others cannot.
 
-    Sections are built together. Only if that fails is each built alone, to find the one at fault.
-    Raises CannotCollect if none can be built.
+    All are built together. Only if that fails is each built alone, to find the one at fault.
+    Raises CannotCollect if no section can be built.
     """
     types = KernelTypes()
-    offsets, missing = kernel_constants(types)
-    constants = {**constants, **offsets}
-    reasons = {s: unsupported(types, constants, missing, s) for s in sections}
-    unavailable = {s: reason for s, reason in reasons.items() if reason}
-    wanted = tuple(s for s in sections if s not in unavailable)
+    plan = possible(types, constants, sections)
+    if not plan.sections:
+        raise cannot("kernel_too_old", "; ".join(sorted(set(plan.unavailable.values()))))
     try:
-        if wanted:
-            return attempt_best(types, constants, wanted, unavailable)
+        return attempt_best(types, plan)
     except CannotCollect as error:
         if error.code not in OF_ONE_SECTION:
             raise
-        failure = error
-    else:
-        failure = cannot("kernel_too_old", "; ".join(sorted(set(unavailable.values()))))
-    if wanted and constants.get(WALL.switch):
-        return _without_wall(sections, constants, failure)
-    return _without_those_at_fault(types, constants, wanted, unavailable, failure)
+    return attempt_best(types, _without_those_at_fault(types, plan))
 
 
-def _without_those_at_fault(
-    types: KernelTypes,
-    constants: dict[str, int],
-    wanted: tuple[str, ...],
-    unavailable: dict[str, str],
-    failure: CannotCollect,
-) -> Build:
-    """Build each section alone, then together those for which that succeeded."""
-    for section in wanted:
+def _without_those_at_fault(types: KernelTypes, plan: Possible) -> Possible:
+    """Return the plan with those sections and details only that can be built alone.
+
+    Raises the last cause if no section can. A detail never costs its section.
+    """
+    details = chosen_details(plan.constants, plan.sections)
+    off = {**plan.constants, **{detail.switch: 0 for detail in details}}
+    faults: dict[str, CannotCollect] = {}
+
+    def note(name: str, sections: tuple[str, ...], constants: dict[str, int]) -> None:
         try:
-            close_all(attempt(types, constants, (section,), Newer()).loaded)
+            close_all(attempt(types, constants, sections, Newer()).loaded)
         except CannotCollect as error:
-            unavailable[section] = f"{error.code}: {error.message}"
-            failure = error
-    wanted = tuple(s for s in wanted if s not in unavailable)
+            faults[name] = error
+
+    for section in plan.sections:
+        note(section, (section,), off)
+    wanted = tuple(s for s in plan.sections if s not in faults)
     if not wanted:
-        raise failure
-    return attempt_best(types, constants, wanted, unavailable)
-
-
-def _without_wall(
-    sections: tuple[str, ...], constants: dict[str, int], error: CannotCollect
-) -> Build:
-    """Build without what every scoped run has by default: that must not cost a section."""
-    built = build(sections, {**constants, WALL.switch: 0})
-    built.unavailable.setdefault(WALL.name, f"{error.code}: {error.message}")
-    return built
+        raise faults.popitem()[1]
+    for detail in chosen_details(plan.constants, wanted):
+        note(detail.name, (ALL_DETAILS[detail.name],), {**off, detail.switch: 1})
+    reasons = {name: f"{error.code}: {error.message}" for name, error in faults.items()}
+    faulty = {detail.switch: 0 for detail in details if detail.name in faults}
+    constants = {**plan.constants, **faulty}
+    return Possible(wanted, constants, {**plan.unavailable, **reasons})
 
 
 def answer(request: BuildRequest) -> tuple[Union[BuildAnswer, Failure], dict[str, int]]:

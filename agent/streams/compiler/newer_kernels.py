@@ -1,7 +1,8 @@
 """Features of newer kernels that reduce cost, found by name; programs also work without them.
 
-No request fails because of them: if the kernel refuses, all of them are left out. Used by the
-compiler process. Standard library only.
+Each is tried alone before anything is compiled for it (`trial.py`). No request fails because of
+them: if the kernel refuses one later, all of them are left out. Used by the compiler process.
+Standard library only.
 """
 
 import os
@@ -11,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import Optional
 
 from agent.sections.exec.probe import FAILURES_NEED
+from agent.streams.compiler import trial
 from agent.streams.compiler.btf import KIND_FUNC, KIND_STRUCT, KernelTypes
-from agent.streams.compiler.callbacks import Callbacks, open_callbacks
+from agent.streams.compiler.callbacks import SCHEDULE, Callbacks, open_callbacks
 from agent.streams.compiler.linking import (
     MARK_CAST,
     MARK_PREEMPT_DISABLE,
@@ -31,6 +33,14 @@ PREEMPTION = {
 }
 """Since 6.10, for programs that run with preemption on."""
 
+PREEMPTED = ("tp_transition_snapshot", "srcu_gp")
+"""A field since 7.0, where a tracepoint's programs no longer run with preemption off (a46023d5616e,
+"tracing: Guard __DECLARE_TRACE() use of __DO_TRACE_CALL() with SRCU-fast"): the state of
+tracepoints then includes an SRCU grace period (kernel/tracepoint.c)."""
+
+REGISTERS = "on_iter_registers"
+"""The function that finds the distance from a task's stack to its saved registers. It is there if
+programs use that distance: where the kernel casts addresses, and where it has no helper."""
 AWAITING_NEEDS = ("REGS_RESULT", "HAVE_TASK_PT_REGS", "EXECVE_NUMBER", "EXECVEAT_NUMBER")
 REGISTERS_NEED = ("TASK_STACK", "HAVE_TASK_PT_REGS")
 """Constants that a kernel with this feature has on x86 and arm64, and may lack elsewhere."""
@@ -46,6 +56,10 @@ RESTARTS = {
 kernel fills in the address of a function (``BPF_PSEUDO_BTF_ID``). No type says so, and 6.2 is the
 next version that one knows by a type: the cast's."""
 RESTARTS_NEED = ("TASK_RESTART_FN", "RESTART_SYSCALL_NUMBER", "REGS_ARGUMENT")
+FUNCTIONS = (CAST, *PREEMPTION.values(), *SCHEDULE, *RESTARTS, "bpf_iter_task")
+"""Functions of the kernel that are looked for by name."""
+STRUCTS = ("pt_regs", "rq", "task_struct")
+"""Structs that an address can be cast to."""
 RUN_QUEUE_NEEDS = ("TASK_CFS_RQ", "CFS_RQ_RQ", "RQ_CLOCK")
 
 
@@ -61,6 +75,10 @@ class Newer:
     """BTF ids of functions of RESTARTS."""
     preemption: Mapping[int, int] = field(default_factory=dict)
     """The BTF ids of `PREEMPTION`, by mark; all of them or none."""
+    preempts: bool = False
+    """Whether programs in process context may be preempted."""
+    refused: str = ""
+    """Which of them this kernel has and refuses, and why; otherwise empty."""
 
     def constants(self) -> dict[str, int]:
         """Return the ``-D`` constants that select the code."""
@@ -71,6 +89,7 @@ class Newer:
             "DIRECT_RUN_QUEUE": int(bool(self.run_queue_type)),
             "RQ_TYPE": self.run_queue_type,
             "PREEMPTION_CONTROL": int(bool(self.preemption)),
+            "SECOND_PROGRAMS": int(bool(self.preemption) and self.preempts),
             "WITH_EXEC_RETURNS": int(self.callbacks is not None),
             **{f"FN_{function.upper()}": number for function, number in self.restarts.items()},
             **(self.callbacks.constants() if self.callbacks else {}),
@@ -86,7 +105,7 @@ class Newer:
             marks[MARK_SCHEDULE] = self.callbacks.schedule_id
         if self.cast_id is not None:
             marks[MARK_CAST] = self.cast_id
-        if self.registers_type:
+        if REGISTERS in functions:
             marks[MARK_REGISTERS] = _registers_distance(types, functions)
         return marks
 
@@ -98,7 +117,9 @@ class Newer:
 def newer_kernel(types: KernelTypes, constants: dict[str, int], sections: tuple[str, ...]) -> Newer:
     """Return the features of this kernel that a run of these sections can use. Raises OSError."""
     awaits = set(FAILURES_NEED) <= set(sections) and constants.keys() >= set(AWAITING_NEEDS)
-    cast_id = types.type_id(CAST, KIND_FUNC)
+    cast_id, no_cast = _cast(types)
+    preemption, no_preemption = _preemption(types)
+    callbacks, no_callbacks = open_callbacks(types) if awaits else (None, "")
 
     def castable(name: str, needs: Sequence[str]) -> int:
         if cast_id is None or not constants.keys() >= set(needs):
@@ -106,13 +127,24 @@ def newer_kernel(types: KernelTypes, constants: dict[str, int], sections: tuple[
         return types.type_id(name, KIND_STRUCT) or 0
 
     return Newer(
-        open_callbacks(types) if awaits else None,
+        callbacks,
         cast_id,
         castable("pt_regs", REGISTERS_NEED),
         castable("rq", RUN_QUEUE_NEEDS),
         _restarts(types, constants) if cast_id is not None else {},
-        _preemption(types),
+        preemption,
+        types.place_of(*PREEMPTED) is not None,
+        "; ".join(filter(None, (no_cast, no_preemption, no_callbacks))),
     )
+
+
+def _cast(types: KernelTypes) -> tuple[Optional[int], str]:
+    """Return the id of the cast; None if the kernel lacks or refuses it, and why it does."""
+    cast_id, target = types.type_id(CAST, KIND_FUNC), types.type_id("task_struct", KIND_STRUCT)
+    if cast_id is None or target is None:
+        return None, ""
+    reason = trial.refusal(types, trial.cast(cast_id, target))
+    return (None, f"{CAST}: {reason}") if reason else (cast_id, "")
 
 
 def _restarts(types: KernelTypes, constants: dict[str, int]) -> dict[str, int]:
@@ -126,20 +158,26 @@ def _restarts(types: KernelTypes, constants: dict[str, int]) -> dict[str, int]:
     return {function: found for function, found in functions.items() if found is not None}
 
 
-def _preemption(types: KernelTypes) -> dict[int, int]:
+def _preemption(types: KernelTypes) -> tuple[dict[int, int], str]:
+    """Return the ids by mark; none if the kernel lacks or refuses them, and why it does."""
     ids = {mark: types.type_id(name, KIND_FUNC) for mark, name in PREEMPTION.items()}
     known = {mark: type_id for mark, type_id in ids.items() if type_id is not None}
-    return known if len(known) == len(ids) else {}
+    if len(known) < len(ids):
+        return {}, ""
+    code = trial.preemption(known[MARK_PREEMPT_DISABLE], known[MARK_PREEMPT_ENABLE])
+    reason = trial.refusal(types, code)
+    return ({}, f"bpf_preempt_disable: {reason}") if reason else (known, "")
 
 
 def _registers_distance(types: KernelTypes, functions: Mapping[str, bytes]) -> int:
     """Return the bytes from the bottom of a task's stack to its saved registers.
 
     The distance is the same for all tasks. It depends on THREAD_SIZE and on what the architecture
-    leaves free at the top of the stack, so an iterator asks the kernel, which knows both.
+    leaves free at the top of the stack, so an iterator asks the kernel, which knows both, or looks
+    where its own task's are.
     """
     iterator_type = types.type_id("bpf_iter_task", KIND_FUNC)
-    code = functions["on_iter_registers"]
+    code = functions[REGISTERS]
     fd = bpf.load_tracing("cba_registers", code, bpf.ATTACH_TRACE_ITER, iterator_type or 0)
     try:
         found = bpf.run_iterator(fd)

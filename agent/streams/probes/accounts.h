@@ -65,10 +65,10 @@ inline_always u64 kernel_run_queue(struct run_queue *here, u64 next)
 {
 #if DIRECT_RUN_QUEUE
 	if (rarely(here->address == 0))
-		here->address = LOAD64(LOAD64(next, TASK_CFS_RQ), CFS_RQ_RQ);
+		here->address = FOLLOW(FOLLOW(next, TASK_CFS_RQ), CFS_RQ_RQ);
 	return as_type(here->address, RQ_TYPE);
 #else
-	return LOAD64(LOAD64(next, TASK_CFS_RQ), CFS_RQ_RQ);
+	return FOLLOW(FOLLOW(next, TASK_CFS_RQ), CFS_RQ_RQ);
 #endif
 }
 #endif
@@ -83,7 +83,7 @@ inline_always u64 kernel_run_queue(struct run_queue *here, u64 next)
  */
 inline_always u64 task_clock(struct run_queue *here, u64 task)
 {
-	return LOAD64(kernel_run_queue(here, task), RQ_CLOCK_TASK);
+	return LOAD(kernel_run_queue(here, task), RQ_CLOCK_TASK);
 }
 #else
 #define WITH_TASK_CLOCK 0
@@ -94,7 +94,7 @@ inline_always u64 task_clock(struct run_queue *here, u64 task)
 inline_always void note_arrival(struct run_queue *here, u64 next, u64 now)
 {
 	here->arrived_ns = now;
-	here->runtime = LOAD64(next, TASK_RUNTIME);
+	here->runtime = LOAD(next, TASK_RUNTIME);
 #if WITH_TASK_CLOCK
 	here->task_clock = task_clock(here, next);
 #endif
@@ -111,7 +111,7 @@ inline_always bool is_noted(const struct run_queue *here, const struct task_slot
 /* By how much more the scheduler accounts of a turn that was noted and ends now. */
 inline_always s64 turn_excess(const struct run_queue *here, u64 prev, u64 now)
 {
-	return LOAD64(prev, TASK_RUNTIME) - here->runtime - (now - here->arrived_ns);
+	return LOAD(prev, TASK_RUNTIME) - here->runtime - (now - here->arrived_ns);
 }
 
 /*
@@ -152,13 +152,13 @@ inline_always s64 not_attributed(const struct task_slot *slot, u64 run_delay)
 
 inline_always s64 run_delay_gained(const struct task_slot *slot, u64 task)
 {
-	return not_attributed(slot, LOAD64(task, TASK_RUN_DELAY));
+	return not_attributed(slot, LOAD(task, TASK_RUN_DELAY));
 }
 
 /* What the scheduler is about to account for the wait that ends here. */
 inline_always u64 upcoming_run_delay(struct run_queue *here, u64 next, u64 queued)
 {
-	return queued ? LOAD64(kernel_run_queue(here, next), RQ_CLOCK) - queued : 0;
+	return queued ? LOAD(kernel_run_queue(here, next), RQ_CLOCK) - queued : 0;
 }
 
 /*
@@ -167,7 +167,7 @@ inline_always u64 upcoming_run_delay(struct run_queue *here, u64 next, u64 queue
  */
 inline_always u64 attribute_run_delay(struct task_slot *slot, u64 next, u64 upcoming)
 {
-	u64 run_delay = LOAD64(next, TASK_RUN_DELAY);
+	u64 run_delay = LOAD(next, TASK_RUN_DELAY);
 	u64 gained = not_attributed(slot, run_delay);
 
 	slot->kernel_seen = (run_delay + upcoming) >> RUN_DELAY_SHIFT;
@@ -191,7 +191,7 @@ inline_always bool is_dated_otherwise(s64 excess, u32 tag, bool nothing_upcoming
 inline_always void compare_wait(struct task_slot *slot, struct run_queue *here, u32 tag, u64 next,
 				u64 ours)
 {
-	u64 queued = LOAD64(next, TASK_LAST_QUEUED);
+	u64 queued = LOAD(next, TASK_LAST_QUEUED);
 	u64 upcoming = upcoming_run_delay(here, next, queued);
 	s64 excess = attribute_run_delay(slot, next, upcoming) - ours;
 
@@ -228,10 +228,10 @@ inline_always void discount(struct task_slot *slot, u64 ns, u64 run_delay)
 /* Take a wait that ends here, and that we could not time, off the scheduler's side. */
 inline_always void discount_untimed_wait(struct task_slot *slot, struct run_queue *here, u64 next)
 {
-	u64 upcoming = upcoming_run_delay(here, next, LOAD64(next, TASK_LAST_QUEUED));
+	u64 upcoming = upcoming_run_delay(here, next, LOAD(next, TASK_LAST_QUEUED));
 	u64 ns = attribute_run_delay(slot, next, upcoming);
 
-	discount(slot, ns, LOAD64(next, TASK_RUN_DELAY) + upcoming);
+	discount(slot, ns, LOAD(next, TASK_RUN_DELAY) + upcoming);
 }
 
 /* Whether a task that was waiting when last seen has been on a CPU since. */
@@ -243,7 +243,7 @@ inline_always bool has_run(const struct task_slot *slot, u64 task)
 /* Whether the scheduler has counted arrivals of the task that we did not see. */
 inline_always bool arrived_unseen(const struct task_slot *slot, u64 task)
 {
-	u32 counted = (u32)LOAD64(task, TASK_PCOUNT) - origin_of(slot->tid)->pcount;
+	u32 counted = (u32)LOAD(task, TASK_PCOUNT) - origin_of(slot->tid)->pcount;
 
 	return (s32)(counted - slot->waits) > 0;
 }
@@ -262,7 +262,7 @@ inline_always u64 discount_unseen_waits(struct task_slot *slot, u64 task)
 	slot->kernel_seen += (u64)unseen >> RUN_DELAY_SHIFT;
 	if (!arrived_unseen(slot, task))
 		return 0;
-	discount(slot, unseen, LOAD64(task, TASK_RUN_DELAY));
+	discount(slot, unseen, LOAD(task, TASK_RUN_DELAY));
 	return unseen;
 }
 
@@ -273,7 +273,7 @@ inline_always u64 discount_unseen_waits(struct task_slot *slot, u64 task)
  */
 inline_always u64 open_run_delay(const struct task_slot *slot, u64 task)
 {
-	s64 gained = slot->waits == 0 ? LOAD64(task, TASK_RUN_DELAY) - origin_of(slot->tid)->run_delay :
+	s64 gained = slot->waits == 0 ? LOAD(task, TASK_RUN_DELAY) - origin_of(slot->tid)->run_delay :
 					run_delay_gained(slot, task);
 
 	return gained > 0 ? gained : 0;
@@ -283,7 +283,7 @@ inline_always u64 open_run_delay(const struct task_slot *slot, u64 task)
 inline_always u32 dequeue_delayed(u64 task)
 {
 #ifdef TASK_DELAYED
-	return LOAD8(task, TASK_DELAYED) ? SLOT_DEQUEUE_DELAYED : 0;
+	return LOAD(task, TASK_DELAYED) ? SLOT_DEQUEUE_DELAYED : 0;
 #else
 	return 0;
 #endif
@@ -292,7 +292,7 @@ inline_always u32 dequeue_delayed(u64 task)
 /* The same for a task that is asleep: whether it did, and the scheduler still takes it as queued. */
 inline_always u32 sleeps_queued(u64 task)
 {
-	return LOAD64(task, TASK_LAST_QUEUED) ? SLOT_DEQUEUE_DELAYED : dequeue_delayed(task);
+	return LOAD(task, TASK_LAST_QUEUED) ? SLOT_DEQUEUE_DELAYED : dequeue_delayed(task);
 }
 
 #else
@@ -325,7 +325,7 @@ inline_always u64 discount_unseen_waits(struct task_slot *slot, u64 task)
 #if WITH_TASK_TIMES
 inline_always u64 open_run_delay(const struct task_slot *slot, u64 task)
 {
-	return TIMING_ACCOUNTING ? LOAD64(task, TASK_RUN_DELAY) - slot->wait_ns : 0;
+	return TIMING_ACCOUNTING ? LOAD(task, TASK_RUN_DELAY) - slot->wait_ns : 0;
 }
 #endif
 
@@ -348,14 +348,14 @@ inline_always void skip_turn(struct task_slot *slot, u64 task)
 {
 	struct task_origin *origin = origin_of(slot->tid);
 
-	origin->runtime = LOAD64(task, TASK_RUNTIME) - slot->oncpu_ns - origin->turn_excess_ns;
+	origin->runtime = LOAD(task, TASK_RUNTIME) - slot->oncpu_ns - origin->turn_excess_ns;
 }
 
 /* Whether the scheduler accounts for a turn what its own clock says that it took. */
 inline_always bool is_by_its_clock(struct run_queue *here, u64 prev)
 {
 #if WITH_TASK_CLOCK
-	u64 accounted = LOAD64(prev, TASK_RUNTIME) - here->runtime;
+	u64 accounted = LOAD(prev, TASK_RUNTIME) - here->runtime;
 
 	return is_stale_clock(accounted - (task_clock(here, prev) - here->task_clock));
 #else

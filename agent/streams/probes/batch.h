@@ -2,10 +2,11 @@
 /*
  * Events are collected in a batch per CPU and stream; one record carries a whole batch.
  * On one CPU, no program comes upon another in the middle of writing the same batch, so plain
- * stores are enough: the kernel never runs a program twice at a time on one CPU (it counts
- * recursion_misses instead), and the events of a stream are written by one program only. With
- * timing by accounting there are two of `runqlat`: at a switch, and as a task exits, where
- * preemption is off (settle_exit()).
+ * stores are enough: the kernel never runs a program twice at a time on one CPU, not even while it
+ * is preempted (it counts recursion_misses instead), and the events of a stream are written by one
+ * program only. Streams with more than one are those of what begins and ends tasks (process.c), and
+ * `runqlat` with timing by accounting, written at a switch and as a task exits: those programs run
+ * with preemption off.
  */
 #pragma once
 #include "kernel.h"

@@ -46,7 +46,7 @@ inline_always u32 reason_by_flags(u32 flags)
 inline_always u32 restarted_call(u64 task, u64 registers, u32 restart)
 {
 #ifdef TASK_RESTART_FN
-	u64 function = LOAD64(task, TASK_RESTART_FN);
+	u64 function = FOLLOW(task, TASK_RESTART_FN);
 #endif
 #ifdef FN_DO_RESTART_POLL
 	if (function == ADDRESS_OF(FN_DO_RESTART_POLL))
@@ -58,8 +58,9 @@ inline_always u32 restarted_call(u64 task, u64 registers, u32 restart)
 #endif
 #ifdef FN_HRTIMER_NANOSLEEP_RESTART
 	if (function == ADDRESS_OF(FN_HRTIMER_NANOSLEEP_RESTART))
-		return LOAD64(registers, REGS_ARGUMENT) < CLOCKS ? CLOCK_NANOSLEEP_NUMBER :
-								   NANOSLEEP_NUMBER;
+		return LOAD_REGISTER(registers, REGS_ARGUMENT) < CLOCKS ?
+			       CLOCK_NANOSLEEP_NUMBER :
+			       NANOSLEEP_NUMBER;
 #endif
 #ifdef FN_POSIX_CPU_NSLEEP_RESTART
 	if (function == ADDRESS_OF(FN_POSIX_CPU_NSLEEP_RESTART))
@@ -74,13 +75,13 @@ inline_always u32 restarted_call(u64 task, u64 registers, u32 restart)
 
 inline_always u32 blocked_reason(u64 task)
 {
-	u32 flags = LOAD32(task, TASK_FLAGS);
+	u32 flags = LOAD(task, TASK_FLAGS);
 
 	if (rarely(flags & PF_NOT_BY_REGISTERS))
 		return reason_by_flags(flags);
-#ifdef HAVE_TASK_PT_REGS
+#ifdef HAVE_SAVED_REGISTERS
 	u64 registers = saved_registers(task);
-	s32 syscall = LOAD32(registers, REGS_SYSCALL);
+	s32 syscall = SAVED_SYSCALL(registers, REGS_SYSCALL);
 
 	if (rarely(syscall < 0))
 		return REASON_PAGE_FAULT;
@@ -117,7 +118,7 @@ inline_always u32 away_tag(u32 state)
 inline_always bool in_freezer(u64 task, u32 state)
 {
 #ifdef TASK_JOBCTL
-	return state & TASK_INTERRUPTIBLE && LOAD64(task, TASK_JOBCTL) & JOBCTL_TRAP_FREEZE;
+	return state & TASK_INTERRUPTIBLE && LOAD(task, TASK_JOBCTL) & JOBCTL_TRAP_FREEZE;
 #else
 	return false;
 #endif
@@ -147,7 +148,7 @@ inline_always u32 blocked_tag(u64 task, u32 state)
 inline_always bool gave_period_away(u64 task)
 {
 #if defined(TASK_PRIO) && defined(TASK_DL_YIELDED)
-	return rarely((s32)LOAD32(task, TASK_PRIO) < 0) &&
+	return rarely(LOAD_SIGNED(task, TASK_PRIO) < 0) &&
 	       LOAD8(task, TASK_DL_YIELDED) & TASK_DL_YIELDED_MASK;
 #else
 	return false;

@@ -36,7 +36,7 @@ inline_always u64 scope_cgroup(void)
 #ifdef TASK_CGROUPS
 inline_always u64 cgroup_id(u64 cgroup)
 {
-	return read_pointer(read_pointer(cgroup + CGROUP_KN) + KERNFS_NODE_ID);
+	return READ(read_pointer(cgroup + CGROUP_KN), KERNFS_NODE_ID);
 }
 
 inline_always u64 parent_cgroup(u64 cgroup)
@@ -49,13 +49,13 @@ inline_always u64 parent_cgroup(u64 cgroup)
 /* kernfs's hash of a cgroup's name, 31 bits and never 0 (kernfs_name_hash()). */
 inline_always u32 name_hash(u64 cgroup)
 {
-	return read_number(read_pointer(cgroup + CGROUP_KN) + KERNFS_NODE_HASH);
+	return READ(read_pointer(cgroup + CGROUP_KN), KERNFS_NODE_HASH);
 }
 
 /* Each version 1 hierarchy has ids of its own, which may equal those of version 2. */
 inline_always bool is_version_2(u64 cgroup)
 {
-	return read_number(read_pointer(cgroup + CGROUP_ROOT) + ROOT_HIERARCHY_ID) == 0;
+	return READ(read_pointer(cgroup + CGROUP_ROOT), ROOT_HIERARCHY_ID) == 0;
 }
 
 inline_always void cgroup_removed(u64 cgroup)

@@ -15,8 +15,32 @@
 
 /* volatile: keeps each access the single typed load that the verifier checks against BTF */
 #define LOAD8(base, offset) (*(volatile u8 *)((base) + (offset)))
+#define LOAD16(base, offset) (*(volatile u16 *)((base) + (offset)))
 #define LOAD32(base, offset) (*(volatile u32 *)((base) + (offset)))
 #define LOAD64(base, offset) (*(volatile u64 *)((base) + (offset)))
+
+/*
+ * A number, at the width that it has in this kernel: the verifier refuses a load that reaches beyond
+ * the field. FIELD and FIELD_SIZE are constants (planning.py).
+ */
+#define LOAD(base, field) LOAD_SIZED(base, field, field##_SIZE)
+#define LOAD_SIZED(base, offset, size)                                                             \
+	__builtin_choose_expr(                                                                     \
+		size == 8, LOAD64(base, offset),                                                   \
+		__builtin_choose_expr(size == 4, LOAD32(base, offset),                             \
+				      __builtin_choose_expr(size == 2, LOAD16(base, offset),       \
+							    LOAD8(base, offset))))
+
+/* Its low 32 bits, of one that has no fewer, on little-endian machines. */
+#define LOAD_LOW32(base, field) LOAD_SIZED(base, field, 4)
+
+/* A number that may be negative. */
+#define LOAD_SIGNED(base, field)                                                                   \
+	((s64)((u64)LOAD_SIZED(base, field, field##_SIZE) << (64 - 8 * field##_SIZE)) >>           \
+	 (64 - 8 * field##_SIZE))
+
+/* A pointer, which points to what the verifier knows the type of. */
+#define FOLLOW(base, field) LOAD64(base, field)
 
 /*
  * Bits of task_struct.__state, .flags and .jobctl (include/linux/sched.h, sched/jobctl.h). Those
@@ -39,8 +63,9 @@
 #define TS_COMPAT 0x0002
 
 /*
- * Tracepoint programs have always run with preemption off. Where the kernel leaves that to the
- * program (kfuncs, since 6.10) they may not, in later versions, so one that needs it says so.
+ * Before 7.0 tracepoint programs run with preemption off. Since then one in process context may be
+ * preempted, though not moved to another CPU (f7d327654b88, "bpf: Have __bpf_trace_run() use
+ * rcu_read_lock_dont_migrate()"), so one that must not be says so (kfuncs, since 6.10).
  */
 #if PREEMPTION_CONTROL
 #define preemption_off() (((void (*)(void))MARK_PREEMPT_DISABLE)())
@@ -57,6 +82,43 @@
 #define MAP_VALUE(fd) ((u64)bpf_pseudo_fd(2, fd))
 #define MAP(fd) ((void *)bpf_pseudo_fd(1, fd))
 
+/* For addresses that the verifier does not know the type of. */
+inline_always u64 read_pointer(u64 address)
+{
+	u64 value = 0;
+
+	bpf_probe_read_kernel(&value, sizeof(value), (void *)address);
+	return value;
+}
+
+inline_always u64 read_number(u64 address, u32 size)
+{
+	u64 value = 0;
+
+	bpf_probe_read_kernel(&value, size, (void *)address);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+	value >>= 64 - 8 * size;
+#endif
+	return value;
+}
+
+/* A number, at the width that it has in this kernel. */
+#define READ(base, field) read_number((base) + field, field##_SIZE)
+
+/*
+ * The task that runs here. Before 5.11 the verifier does not know the type of its address, so its
+ * fields have to be read as those of any other address.
+ */
+#ifdef HAVE_CURRENT_TASK_BTF
+#define current_task() ((u64)bpf_get_current_task_btf())
+#define OF_CURRENT LOAD
+#define OF_CURRENT64 LOAD64
+#else
+#define current_task() ((u64)bpf_get_current_task())
+#define OF_CURRENT READ
+#define OF_CURRENT64(current, offset) read_pointer((current) + (offset))
+#endif
+
 /*
  * Whether the task's syscall is from the 32-bit table: made by a 32-bit program, or by a 64-bit
  * program through int $0x80. Valid from the entry to the kernel until the return.
@@ -64,7 +126,16 @@
 inline_always bool in_compat_syscall(u64 task)
 {
 #ifdef TASK_ABI_STATUS
-	return (LOAD32(task, TASK_ABI_STATUS) & TS_COMPAT) != 0;
+	return (LOAD(task, TASK_ABI_STATUS) & TS_COMPAT) != 0;
+#else
+	return false;
+#endif
+}
+
+inline_always bool current_in_compat_syscall(void)
+{
+#ifdef TASK_ABI_STATUS
+	return (OF_CURRENT(current_task(), TASK_ABI_STATUS) & TS_COMPAT) != 0;
 #else
 	return false;
 #endif
@@ -81,22 +152,43 @@ inline_always u64 as_type(u64 address, u64 type)
 }
 #endif
 
-#ifdef HAVE_TASK_PT_REGS
 /*
  * The registers that a task saved as it entered the kernel, at the top of its stack. The helper
  * that finds them is a call, which adds 14 ns to a switch where each return is guarded against
- * speculation.
+ * speculation. Before 5.15 there is none, and they have to be read as at an address of no type.
  */
-inline_always u64 saved_registers(u64 task)
+#if DIRECT_REGISTERS || SEARCH_REGISTERS
+/* From the bottom of a task's stack; an iterator finds it (tasks.c), linking.py puts it here. */
+inline_always u64 registers_distance(void)
 {
-#if DIRECT_REGISTERS
 	u64 distance;
 
 	__asm__("%0 = %1" : "=r"(distance) : "i"(MARK_REGISTERS));
-	return as_type(LOAD64(task, TASK_STACK) + distance, PT_REGS_TYPE);
+	return distance;
+}
+#endif
+
+#ifdef HAVE_TASK_PT_REGS
+#define HAVE_SAVED_REGISTERS 1
+#define LOAD_REGISTER LOAD
+#define SAVED_SYSCALL LOAD_LOW32
+
+inline_always u64 saved_registers(u64 task)
+{
+#if DIRECT_REGISTERS
+	return as_type(FOLLOW(task, TASK_STACK) + registers_distance(), PT_REGS_TYPE);
 #else
 	return (u64)bpf_task_pt_regs((void *)task);
 #endif
+}
+#elif SEARCH_REGISTERS
+#define HAVE_SAVED_REGISTERS 1
+#define LOAD_REGISTER READ
+#define SAVED_SYSCALL READ
+
+inline_always u64 saved_registers(u64 task)
+{
+	return FOLLOW(task, TASK_STACK) + registers_distance();
 }
 #endif
 
@@ -176,7 +268,7 @@ inline_always void cache_current_scope(u64 task, u64 current_scope)
 #if CACHES_CURRENT_SCOPE
 	/* Some kernels run no program at the switch away from process 1; it would leave a stale entry. */
 	counters()->current_scope =
-		rarely(LOAD32(task, TASK_TGID) == 1) ? CURRENT_SCOPE_UNKNOWN : current_scope;
+		rarely(LOAD(task, TASK_TGID) == 1) ? CURRENT_SCOPE_UNKNOWN : current_scope;
 #endif
 }
 
@@ -184,7 +276,7 @@ inline_always void cache_current_scope(u64 task, u64 current_scope)
 inline_always void forget_current_scope(u64 task)
 {
 #if CACHES_CURRENT_SCOPE
-	counters_of(LOAD32(task, TASK_CPU))->current_scope = CURRENT_SCOPE_UNKNOWN;
+	counters_of(LOAD(task, TASK_CPU))->current_scope = CURRENT_SCOPE_UNKNOWN;
 #endif
 }
 
@@ -200,21 +292,4 @@ inline_always u8 *member(u32 tid)
 inline_always bool in_scope(u32 tid)
 {
 	return SCOPED ? *member(tid) != 0 : *member(tid) == 0;
-}
-
-/* For addresses that the verifier does not know the type of. */
-inline_always u64 read_pointer(u64 address)
-{
-	u64 value = 0;
-
-	bpf_probe_read_kernel(&value, sizeof(value), (void *)address);
-	return value;
-}
-
-inline_always u32 read_number(u64 address)
-{
-	u32 value = 0;
-
-	bpf_probe_read_kernel(&value, sizeof(value), (void *)address);
-	return value;
 }

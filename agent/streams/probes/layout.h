@@ -39,7 +39,7 @@ struct task_origin {
 	u64 born_ns; /* later by all time excluded since; 0: taken over in mid-life, not compared */
 	s64 turn_excess_ns; /* by the scheduler's clock the turns since took this much more */
 	u32 reported;	    /* at the stop: what the task does from then on is in no summary */
-	u32 padding;
+	u32 seen_by_first;  /* a mark: its event needs no second program (process.c) */
 };
 
 _Static_assert(sizeof(struct task_origin) == ORIGIN_SIZE, "task_origin");

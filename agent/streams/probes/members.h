@@ -14,13 +14,13 @@ inline_always bool descends_from(u64 task, u32 root)
 	u64 ancestor = task;
 
 	for (int depth = 0; depth < MAX_ANCESTORS; depth++) {
-		u32 tgid = LOAD32(ancestor, TASK_TGID);
+		u32 tgid = LOAD(ancestor, TASK_TGID);
 
 		if (tgid == root)
 			return true;
 		if (tgid <= 1)
 			return false;
-		ancestor = LOAD64(ancestor, TASK_REAL_PARENT);
+		ancestor = FOLLOW(ancestor, TASK_REAL_PARENT);
 	}
 	return false;
 }
@@ -29,7 +29,7 @@ inline_always bool descends_from(u64 task, u32 root)
 /* Whether the task is in the cgroup v2 with this id, or in one below it. */
 inline_always bool in_cgroup(u64 task, u64 wanted)
 {
-	u64 cgroup = read_pointer(LOAD64(task, TASK_CGROUPS) + CSS_SET_DFL_CGRP);
+	u64 cgroup = read_pointer(FOLLOW(task, TASK_CGROUPS) + CSS_SET_DFL_CGRP);
 
 	for (int depth = 0; depth < MAX_CGROUP_DEPTH; depth++) {
 		if (!cgroup)
@@ -54,5 +54,5 @@ inline_always bool belongs(u64 task, const struct run_config *config)
 #endif
 	/* A task deeper than MAX_ANCESTORS is found through its parent, already marked as a member. */
 	return descends_from(task, config->root_tgid) ||
-	       *member(LOAD32(LOAD64(task, TASK_REAL_PARENT), TASK_PID));
+	       *member(LOAD(FOLLOW(task, TASK_REAL_PARENT), TASK_PID));
 }

@@ -6,15 +6,58 @@
 #include "turns.h"
 
 /*
+ * What begins and ends tasks must not go by unseen. The kernel skips a program for an event if the
+ * same program has been preempted on that CPU, which it can be since 7.0 (kernel.h): also as
+ * preemption is allowed again at its end. There each of these tracepoints has two programs, which
+ * take note of the same: the second one does so only if the first was skipped. The kernel runs them
+ * in the order of attaching (func_add() in kernel/tracepoint.c), in the task that the event is of.
+ * An event is lost only if both were skipped, which is counted
+ * (docs/decisions/0041-programs-that-are-preempted.md).
+ *
+ * Each runs with preemption off: neither the other one nor a switch may come upon half an account.
+ */
+#if SECOND_PROGRAMS
+/* Two tasks may share a place for the mark, and marks of an earlier run may be left there. */
+inline_always u32 seen_mark(u32 tid)
+{
+	return tid ^ (u32)run_config()->start_ns;
+}
+#endif
+
+inline_always void mark_seen(void)
+{
+#if SECOND_PROGRAMS
+	u32 tid = (u32)bpf_get_current_pid_tgid();
+
+	origin_of(tid)->seen_by_first = seen_mark(tid);
+#endif
+}
+
+#if SECOND_PROGRAMS
+
+/* Whether the first program has seen the event that the second one runs for. */
+inline_always bool was_seen(void)
+{
+	u32 tid = (u32)bpf_get_current_pid_tgid();
+	struct task_origin *origin = origin_of(tid);
+
+	if (origin->seen_by_first != seen_mark(tid))
+		return false;
+	origin->seen_by_first = 0;
+	return true;
+}
+#endif
+
+/*
  * Runs before the task can, in the task that creates it. It fires in copy_process(), where
  * /proc/stat counts forks too, so also for threads that the kernel creates for a process: workers
  * of io_uring and vhost, of which sched_process_fork says nothing (create_io_thread(),
  * vhost_task_create()).
  */
-int on_task_newtask(u64 *ctx)
+inline_always void task_created(u64 task)
 {
 	u32 creator = (u32)bpf_get_current_pid_tgid();
-	u32 child = LOAD32(ctx[0], TASK_PID);
+	u32 child = LOAD(task, TASK_PID);
 	struct cpu_counters *c = counters();
 
 	wall_left(child); /* an earlier task with that id may not have been switched out yet */
@@ -22,11 +65,11 @@ int on_task_newtask(u64 *ctx)
 #if SCOPED && defined(TASK_CGROUPS)
 	/* CLONE_INTO_CGROUP: the child is in its own cgroup by now (cgroup_post_fork()) */
 	if ((scope_cgroup() || *member(child)) &&
-	    read_pointer(bpf_get_current_task() + TASK_CGROUPS) != LOAD64(ctx[0], TASK_CGROUPS)) {
+	    read_pointer(bpf_get_current_task() + TASK_CGROUPS) != FOLLOW(task, TASK_CGROUPS)) {
 		if (scope_cgroup())
-			*member(child) = belongs(ctx[0], run_config());
+			*member(child) = belongs(task, run_config());
 		else
-			c->cgroup_moves++;
+			add_to(&c->cgroup_moves, 1, true);
 	}
 #endif
 	c->all_forks++;
@@ -34,7 +77,7 @@ int on_task_newtask(u64 *ctx)
 		/* an earlier task with that id may have run after its exit was reported */
 		if (WITH_TASK_TIMES)
 			disown(child);
-		return 0;
+		return;
 	}
 	c->forks++;
 #if WITH_SYSCALL_TIMES
@@ -42,8 +85,27 @@ int on_task_newtask(u64 *ctx)
 #endif
 	if (WITH_TASK_TIMES)
 		begin_life(child, bpf_ktime_get_ns());
+}
+
+int on_task_newtask(u64 *ctx)
+{
+	preemption_off();
+	task_created(ctx[NEWTASK_TASK]);
+	mark_seen();
+	preemption_on();
 	return 0;
 }
+
+#if SECOND_PROGRAMS
+int on_task_newtask_2(u64 *ctx)
+{
+	preemption_off();
+	if (!was_seen())
+		task_created(ctx[NEWTASK_TASK]);
+	preemption_on();
+	return 0;
+}
+#endif
 
 #if WITH_TASK_TIMES
 inline_always void stream_summary(void *ctx, struct batch *batch, u64 task,
@@ -99,14 +161,13 @@ inline_always void close_account(void *ctx, u64 task, u32 tid)
 #endif
 
 /* Accounts are closed here and not at the last switch: by then the id may belong to a new task. */
-int on_sched_process_exit(u64 *ctx)
+inline_always void task_exits(void *ctx, u64 task)
 {
-	u64 task = ctx[0];
-	u32 tid = LOAD32(task, TASK_PID);
+	u32 tid = LOAD(task, TASK_PID);
 
 	if (!in_scope(tid)) {
 		*member(tid) = 0;
-		return 0;
+		return;
 	}
 	if (!WITH_LAST_SWITCH)
 		*member(tid) = 0;
@@ -120,17 +181,35 @@ int on_sched_process_exit(u64 *ctx)
 #if WITH_TASK_TIMES
 	close_account(ctx, task, tid);
 #endif
+}
+
+int on_sched_process_exit(u64 *ctx)
+{
+	preemption_off();
+	task_exits(ctx, ctx[EXIT_TASK]);
+	mark_seen();
+	preemption_on();
 	return 0;
 }
+
+#if SECOND_PROGRAMS
+int on_sched_process_exit_2(u64 *ctx)
+{
+	preemption_off();
+	if (!was_seen())
+		task_exits(ctx, ctx[EXIT_TASK]);
+	preemption_on();
+	return 0;
+}
+#endif
 
 /*
  * Fires for every successful exec, also for execveat and for an exec by a thread that is not the
  * leader. That thread takes over the leader's id, whose membership the leader's exit has cleared.
  */
-int on_sched_process_exec(u64 *ctx)
+inline_always void task_execs(void *ctx, u64 task, u32 old_tid)
 {
-	u32 tid = LOAD32(ctx[0], TASK_PID);
-	u32 old_tid = (u32)ctx[1];
+	u32 tid = LOAD(task, TASK_PID);
 
 	if (tid != old_tid) {
 		*member(tid) = *member(old_tid);
@@ -141,48 +220,68 @@ int on_sched_process_exec(u64 *ctx)
 		move_entry(old_tid, tid);
 #endif
 	}
-	wall_execed(ctx[0], tid, old_tid);
+	wall_execed(task, tid, old_tid);
 #if WITH_EXEC
 	struct batch *batch = batch_of(STREAM_EXEC);
 
 	if (!in_scope(tid)) {
 		batch->excluded++;
-		return 0;
+		return;
 	}
 
 	u64 *event = event_room(ctx, batch, 4);
 
 	if (!event)
-		return 0;
+		return;
 	event[0] = tid | (u64)old_tid << 32;
-	event[1] = LOAD64(ctx[0], TASK_COMM);
-	event[2] = LOAD64(ctx[0], TASK_COMM + 8);
+	event[1] = LOAD64(task, TASK_COMM);
+	event[2] = LOAD64(task, TASK_COMM + 8);
 	event[3] = bpf_ktime_get_ns();
 	event_done(batch, 4);
 #endif
+}
+
+int on_sched_process_exec(u64 *ctx)
+{
+	preemption_off();
+	task_execs(ctx, ctx[EXEC_TASK], (u32)ctx[EXEC_OLD_PID]);
+	mark_seen();
+	preemption_on();
 	return 0;
 }
 
-#if SCOPED
+#if SECOND_PROGRAMS
+int on_sched_process_exec_2(u64 *ctx)
+{
+	preemption_off();
+	if (!was_seen())
+		task_execs(ctx, ctx[EXEC_TASK], (u32)ctx[EXEC_OLD_PID]);
+	preemption_on();
+	return 0;
+}
+#endif
+
+#if SCOPED && defined(HAVE_CGROUP_ATTACH_TASK)
 /*
- * (cgroup, path, task, threadgroup), after the move. It fires for the leader only: for the other
+ * After the move. It fires for the leader only: for the other
  * threads the supervisor runs the iterator again, when the agent has seen the count change.
  */
 int on_cgroup_attach_task(u64 *ctx)
 {
 	const struct run_config *config = run_config();
-	u32 tid = LOAD32(ctx[2], TASK_PID);
+	u64 task = ctx[ATTACH_TASK];
+	u32 tid = LOAD(task, TASK_PID);
 
 	if (scope_cgroup() || *member(tid))
-		counters()->cgroup_moves++;
+		add_to(&counters()->cgroup_moves, 1, true);
 	if (!scope_cgroup())
 		return 0;
-	*member(tid) = belongs(ctx[2], config);
+	*member(tid) = belongs(task, config);
 	if (WITH_TASK_TIMES && !*member(tid))
 		leave_scope(tid);
 #if MEASURES_WALL
 	if (*member(tid))
-		wall_prime(ctx[2], tid, LOAD32(ctx[2], TASK_STATE));
+		wall_prime(task, tid, LOAD(task, TASK_STATE));
 #endif
 #if WITH_SYSCALL_TIMES
 	if (!*member(tid))
@@ -190,13 +289,16 @@ int on_cgroup_attach_task(u64 *ctx)
 #endif
 	return 0;
 }
+#endif
 
-/* (cgroup, path) */
+#if SCOPED && defined(HAVE_CGROUP_RMDIR) && defined(HAVE_CGROUP_MKDIR)
 int on_cgroup_rmdir(u64 *ctx)
 {
 #ifdef TASK_CGROUPS
-	if (is_version_2(ctx[0]))
-		cgroup_removed(ctx[0]);
+	u64 cgroup = ctx[RMDIR_CGROUP];
+
+	if (is_version_2(cgroup))
+		cgroup_removed(cgroup);
 #endif
 	return 0;
 }
@@ -204,8 +306,10 @@ int on_cgroup_rmdir(u64 *ctx)
 int on_cgroup_mkdir(u64 *ctx)
 {
 #ifdef TASK_CGROUPS
-	if (is_version_2(ctx[0]))
-		cgroup_made(ctx[0]);
+	u64 cgroup = ctx[MKDIR_CGROUP];
+
+	if (is_version_2(cgroup))
+		cgroup_made(cgroup);
 #endif
 	return 0;
 }

@@ -17,7 +17,7 @@ int on_sched_switch(u64 *ctx)
 
 #if SCOPED
 	/* Most switches of the machine do not concern the run: do not even read the clock. */
-	if (!in_scope(LOAD32(prev, TASK_PID)) && !in_scope(LOAD32(next, TASK_PID))) {
+	if (!in_scope(LOAD(prev, TASK_PID)) && !in_scope(LOAD(next, TASK_PID))) {
 		struct batch *batch = batch_of(STREAM_RUNQLAT);
 
 		batch->seen++;
@@ -30,7 +30,7 @@ int on_sched_switch(u64 *ctx)
 
 	switched_out(ctx, prev, stays_runnable(ctx, state), state, now);
 	if (WITH_LAST_SWITCH && rarely(state & TASK_DEAD))
-		leave_for_good(LOAD32(prev, TASK_PID));
+		leave_for_good(LOAD(prev, TASK_PID));
 	switched_in(ctx, next, now);
 #if MEASURES_WALL
 	wall_switch(prev, next, stays_runnable(ctx, state), state, now);
@@ -54,18 +54,20 @@ inline_always void end_sleep(struct task_slot *slot, u64 task, u32 tag, u64 now)
 }
 
 /*
- * sched_wakeup and sched_wakeup_new. `current` is the waker; the event is about ctx[0].
+ * sched_wakeup and sched_wakeup_new. `current` is the waker; the event is about WAKEUP_TASK.
  * A task woken while it still runs (it had set itself to sleep, but has not left yet) waits for
  * nothing: on_cpu is stable here, since both paths to this tracepoint hold the run queue's lock.
  */
+_Static_assert(WAKEUP_TASK == WAKEUP_NEW_TASK, "one program for both");
+
 int on_sched_wakeup(u64 *ctx)
 {
-	u64 task = ctx[0];
+	u64 task = ctx[WAKEUP_TASK];
 
-	if (LOAD32(task, TASK_ON_CPU))
+	if (LOAD(task, TASK_ON_CPU))
 		return 0;
 
-	u32 tid = LOAD32(task, TASK_PID);
+	u32 tid = LOAD(task, TASK_PID);
 	struct task_slot *slot = slot_of(tid);
 
 	if (!in_scope_by_slot(slot, tid))

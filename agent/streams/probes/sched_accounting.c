@@ -15,12 +15,12 @@
 inline_always void adopt(struct batch *batch, struct task_slot *slot, u64 task, u32 tid,
 			 bool runnable)
 {
-	if (LOAD32(task, TASK_FLAGS) & PF_EXITING)
+	if (LOAD(task, TASK_FLAGS) & PF_EXITING)
 		return; /* its account was closed; the task exists for a while longer */
 	take_slot(slot, tid, 0);
-	slot->wait_ns = LOAD64(task, TASK_RUN_DELAY);
-	slot->oncpu_ns = LOAD64(task, TASK_RUNTIME);
-	slot->kernel_seen = (u32)LOAD64(task, TASK_PCOUNT);
+	slot->wait_ns = LOAD(task, TASK_RUN_DELAY);
+	slot->oncpu_ns = LOAD(task, TASK_RUNTIME);
+	slot->kernel_seen = (u32)LOAD(task, TASK_PCOUNT);
 	count_unmatched(batch);
 	slot->tag = runnable ? SLOT_PREEMPTED : SLOT_ABSENT;
 }
@@ -35,7 +35,7 @@ inline_always void end_turn(u64 *ctx, struct task_slot *slot, u64 prev, u32 stat
 		return;
 	}
 
-	u64 runtime = LOAD64(prev, TASK_RUNTIME);
+	u64 runtime = LOAD(prev, TASK_RUNTIME);
 
 	slot->since += runtime - slot->oncpu_ns;
 	slot->oncpu_ns = runtime;
@@ -48,7 +48,7 @@ int on_sched_switch(u64 *ctx)
 {
 	u64 prev = ctx[SWITCH_PREV];
 	struct batch *batch = batch_of(STREAM_RUNQLAT);
-	u32 tid = LOAD32(prev, TASK_PID);
+	u32 tid = LOAD(prev, TASK_PID);
 #if MEASURES_WALL
 	u64 next = ctx[SWITCH_NEXT];
 
@@ -91,11 +91,11 @@ int on_sched_switch(u64 *ctx)
 /* The accounting needs no wakeups, but the wall time does (sched.c says why on_cpu is looked at). */
 int on_sched_wakeup(u64 *ctx)
 {
-	u64 task = ctx[0];
-	u32 tid = LOAD32(task, TASK_PID);
+	u64 task = ctx[WAKEUP_TASK];
+	u32 tid = LOAD(task, TASK_PID);
 	struct task_slot *slot = slot_of(tid);
 
-	if (!LOAD32(task, TASK_ON_CPU) && wall_concerns(task))
+	if (!LOAD(task, TASK_ON_CPU) && wall_concerns(task))
 		wall_woken(task, tid, slot->tid == tid ? slot->tag : SLOT_RUNNING, bpf_ktime_get_ns(),
 			   0);
 	return 0;

@@ -11,14 +11,14 @@
  */
 inline_always void count_what_hides_calls(u64 task)
 {
-	if (LOAD32(task, TASK_FLAGS) & PF_IO_WORKER)
+	if (LOAD(task, TASK_FLAGS) & PF_IO_WORKER)
 		return; /* makes no calls itself */
 #ifdef TASK_SECCOMP_MODE
-	if (rarely(LOAD32(task, TASK_SECCOMP_MODE)))
+	if (rarely(LOAD(task, TASK_SECCOMP_MODE)))
 		__sync_fetch_and_add(&counters()->seccomp_tasks, 1);
 #endif
 #ifdef TASK_IO_URING
-	if (rarely(LOAD64(task, TASK_IO_URING)))
+	if (rarely(FOLLOW(task, TASK_IO_URING)))
 		__sync_fetch_and_add(&counters()->io_uring_tasks, 1);
 #endif
 }
@@ -76,11 +76,11 @@ inline_always u64 comparable_runtime(const struct task_slot *slot, const struct 
 	if (!seen)
 		return RUNTIME_UNKNOWN;
 	if ((slot->tag & SLOT_STATE) != SLOT_RUNNING)
-		return LOAD64(task, TASK_RUNTIME) - origin->runtime;
+		return LOAD(task, TASK_RUNTIME) - origin->runtime;
 #if TIMING_ACCOUNTING
 	return ran_ns(slot, origin) + open;
 #elif WITH_TURN_ACCOUNT
-	struct run_queue *here = run_queue(LOAD32(task, TASK_CPU));
+	struct run_queue *here = run_queue(LOAD(task, TASK_CPU));
 	u64 before = *(volatile u64 *)&here->runtime; /* first: a later arrival changes both */
 
 	return is_noted(here, slot) ? before - origin->runtime + open : RUNTIME_UNKNOWN;
@@ -94,21 +94,21 @@ inline_always void summarize_task(struct task_summary *summary, u64 task,
 {
 	struct task_origin *origin = origin_of(slot->tid);
 	bool running = (slot->tag & SLOT_STATE) == SLOT_RUNNING;
-	bool on_cpu = LOAD32(task, TASK_ON_CPU) != 0;
+	bool on_cpu = LOAD(task, TASK_ON_CPU) != 0;
 
 	summarize_slot(summary, slot, origin, now);
 	summary->local_tid =
 		rarely(run_config()->pid_level) ? number_at(task, run_config()->pid_level) : slot->tid;
-	summary->kernel_thread = (LOAD32(task, TASK_FLAGS) & PF_KTHREAD) != 0;
-	summary->kernel_run_delay = LOAD64(task, TASK_RUN_DELAY) - origin->run_delay;
+	summary->kernel_thread = (LOAD(task, TASK_FLAGS) & PF_KTHREAD) != 0;
+	summary->kernel_run_delay = LOAD(task, TASK_RUN_DELAY) - origin->run_delay;
 	if (!running || !on_cpu || arrived_unseen(slot, task))
 		summary->kernel_run_delay -= open_run_delay(slot, task);
 	if (!TIMING_ACCOUNTING && running)
 		summary->scheduler_excess_ns +=
-			not_explained_yet(slot, run_queue(LOAD32(task, TASK_CPU)));
+			not_explained_yet(slot, run_queue(LOAD(task, TASK_CPU)));
 	summary->kernel_runtime =
 		comparable_runtime(slot, origin, task, running == on_cpu, summary->open_ns);
-	summary->kernel_pcount = (u32)LOAD64(task, TASK_PCOUNT) - origin->pcount;
+	summary->kernel_pcount = (u32)LOAD(task, TASK_PCOUNT) - origin->pcount;
 	*(u64 *)&summary->comm[0] = LOAD64(task, TASK_COMM);
 	*(u64 *)&summary->comm[8] = LOAD64(task, TASK_COMM + 8);
 }

@@ -27,12 +27,12 @@ inline_always void update_membership(u64 *ctx, u64 task, u32 tid)
 	 * Its exit may have been reported already, and been none of a member's: a member that is never
 	 * counted as exited would keep the run from ending with its tree.
 	 */
-	if (SCOPED && wanted && LOAD32(task, TASK_FLAGS) & PF_EXITING)
+	if (SCOPED && wanted && LOAD(task, TASK_FLAGS) & PF_EXITING)
 		return;
 	*member(tid) = wanted;
 	forget_current_scope(task);
 	counters()->members++;
-	bpf_seq_write((void *)LOAD64(ctx[0], ITER_META_SEQ), &wanted, sizeof(wanted));
+	bpf_seq_write((void *)FOLLOW(ctx[0], ITER_META_SEQ), &wanted, sizeof(wanted));
 	if (SCOPED && WITH_TASK_TIMES && !wanted)
 		leave_scope(tid);
 #if WITH_SYSCALL_TIMES
@@ -50,9 +50,9 @@ inline_always void update_membership(u64 *ctx, u64 task, u32 tid)
  */
 inline_always u32 current_state(u64 task)
 {
-	u32 state = LOAD32(task, TASK_STATE);
+	u32 state = LOAD(task, TASK_STATE);
 #ifdef TASK_SAVED_STATE
-	u32 saved = LOAD32(task, TASK_SAVED_STATE);
+	u32 saved = LOAD(task, TASK_SAVED_STATE);
 
 	if (state & TASK_FROZEN && saved != 0)
 		return saved;
@@ -65,7 +65,7 @@ inline_always u32 current_tag(u64 task)
 {
 	u32 state = current_state(task);
 
-	if (LOAD32(task, TASK_ON_CPU))
+	if (LOAD(task, TASK_ON_CPU))
 		return SLOT_RUNNING;
 	return state == 0 ? runnable_tag(task, SLOT_RUNNABLE) :
 			    blocked_tag(task, state) | sleeps_queued(task);
@@ -74,10 +74,10 @@ inline_always u32 current_tag(u64 task)
 /* Whether the task is no longer in the state of this tag, as far as that shows from outside. */
 inline_always bool has_left(u32 tag, u64 task)
 {
-	if (LOAD32(task, TASK_ON_CPU))
+	if (LOAD(task, TASK_ON_CPU))
 		return (tag & SLOT_STATE) != SLOT_RUNNING;
 	return (tag & SLOT_STATE) == SLOT_RUNNING ||
-	       (is_blocked(tag) && !(tag & SLOT_YIELDED) && LOAD32(task, TASK_STATE) == 0);
+	       (is_blocked(tag) && !(tag & SLOT_YIELDED) && LOAD(task, TASK_STATE) == 0);
 }
 
 /* Start the task's account now, in the middle of its life. */
@@ -88,9 +88,9 @@ inline_always void prime_account(struct task_slot *slot, u64 task, u32 tid)
 	/* a tracepoint that has seen the task knows its state better */
 	u32 tag = (slot->tid == tid ? slot->tag : current_tag(task)) | SLOT_PRIMED;
 
-	origin->run_delay = LOAD64(task, TASK_RUN_DELAY);
+	origin->run_delay = LOAD(task, TASK_RUN_DELAY);
 	origin->runtime = runtime_until(task, now);
-	origin->pcount = LOAD64(task, TASK_PCOUNT);
+	origin->pcount = LOAD(task, TASK_PCOUNT);
 	begin_account(slot, tid, now);
 	thread_began(tid, now);
 	start_at_origin(slot, origin);
@@ -144,10 +144,10 @@ int on_iter_prime(u64 *ctx)
 	u64 task = ctx[1];
 
 	/* a zombie, which stays until its parent reaps it, does nothing any more */
-	if (!task || LOAD32(task, TASK_EXIT_STATE) != 0)
+	if (!task || LOAD(task, TASK_EXIT_STATE) != 0)
 		return 0;
 
-	u32 tid = LOAD32(task, TASK_PID);
+	u32 tid = LOAD(task, TASK_PID);
 
 	update_membership(ctx, task, tid);
 #if WITH_SYSCALL_TIMES
@@ -179,11 +179,11 @@ int on_iter_summary(u64 *ctx)
 	if (!task)
 		return 0;
 
-	u32 tid = LOAD32(task, TASK_PID);
+	u32 tid = LOAD(task, TASK_PID);
 
 	if (!in_scope(tid))
 		return 0;
-	if (!(LOAD32(task, TASK_FLAGS) & PF_EXITING) && !is_reported(tid))
+	if (!(LOAD(task, TASK_FLAGS) & PF_EXITING) && !is_reported(tid))
 		count_what_hides_calls(task);
 #if WITH_TASK_TIMES
 	struct task_summary summary = {};
@@ -195,9 +195,9 @@ int on_iter_summary(u64 *ctx)
 	settle_stop(slot_of(tid), task);
 	slot = *slot_of(tid); /* events of the task go on: take its fields at one moment */
 	summarize_task(&summary, task, &slot, bpf_ktime_get_ns());
-	bpf_seq_write((void *)LOAD64(meta, ITER_META_SEQ), &summary, sizeof(summary));
+	bpf_seq_write((void *)FOLLOW(meta, ITER_META_SEQ), &summary, sizeof(summary));
 #if MEASURES_WALL
-	bpf_seq_write((void *)LOAD64(meta, ITER_META_SEQ), (void *)reported_row(tid),
+	bpf_seq_write((void *)FOLLOW(meta, ITER_META_SEQ), (void *)reported_row(tid),
 		      sizeof(struct thread_row));
 #endif
 #endif
@@ -221,7 +221,7 @@ int on_iter_wall(u64 *ctx)
 
 	u8 phase = wall_phase(*(volatile u64 *)&wall_time()->word);
 
-	bpf_seq_write((void *)LOAD64(ctx[0], ITER_META_SEQ), &phase, sizeof(phase));
+	bpf_seq_write((void *)FOLLOW(ctx[0], ITER_META_SEQ), &phase, sizeof(phase));
 	return 0;
 }
 
@@ -230,10 +230,10 @@ int on_iter_wall_units(u64 *ctx)
 {
 	u64 task = ctx[1];
 
-	if (!task || LOAD32(task, TASK_EXIT_STATE) != 0)
+	if (!task || LOAD(task, TASK_EXIT_STATE) != 0)
 		return 0;
 
-	u32 tid = LOAD32(task, TASK_PID);
+	u32 tid = LOAD(task, TASK_PID);
 	u32 state = current_state(task);
 	u64 unit = read_unit(wall_unit(tid));
 	bool owned = (u32)unit == tid;
@@ -242,7 +242,7 @@ int on_iter_wall_units(u64 *ctx)
 		return 0;
 	if (!owned)
 		unit = tid;
-	bpf_seq_write((void *)LOAD64(ctx[0], ITER_META_SEQ), &unit, sizeof(unit));
+	bpf_seq_write((void *)FOLLOW(ctx[0], ITER_META_SEQ), &unit, sizeof(unit));
 	return 0;
 }
 #endif
@@ -259,11 +259,38 @@ int on_iter_identify(u64 *ctx)
 	if (!task)
 		return 0;
 	identify(&found, task, bpf_get_current_task());
-	bpf_seq_write((void *)LOAD64(meta, ITER_META_SEQ), &found, sizeof(found));
+	bpf_seq_write((void *)FOLLOW(meta, ITER_META_SEQ), &found, sizeof(found));
 	return 0;
 }
 
-#if DIRECT_REGISTERS
+#if SEARCH_REGISTERS
+#define LEAST_STACK_SHIFT 12
+#define STACK_SHIFTS 7
+
+/*
+ * The bottom of the stack and the saved registers of the task that runs this, without a helper: the
+ * registers are the last bytes of the stack (task_pt_regs(), before x86 began to leave room above
+ * them in 6.9), whose size is a power of two, and say that the task is in readv(). Outside of the
+ * stack there is hardly such a number.
+ */
+int on_iter_registers(u64 *ctx)
+{
+	u64 meta = ctx[0], task = ctx[1];
+
+	if (!task || LOAD(task, TASK_PID) != (u32)bpf_get_current_pid_tgid())
+		return 0;
+
+	u64 stack = FOLLOW(task, TASK_STACK);
+
+	for (int i = 0; i < STACK_SHIFTS; i++) {
+		u64 found[] = {stack, stack + (1ULL << (LEAST_STACK_SHIFT + i)) - PT_REGS_SIZE};
+
+		if (READ(found[1], REGS_SYSCALL) == READV_NUMBER)
+			bpf_seq_write((void *)FOLLOW(meta, ITER_META_SEQ), found, sizeof(found));
+	}
+	return 0;
+}
+#elif DIRECT_REGISTERS
 /* The bottom of the task's stack and its saved registers, as the kernel's own helper finds them. */
 int on_iter_registers(u64 *ctx)
 {
@@ -272,9 +299,9 @@ int on_iter_registers(u64 *ctx)
 	if (!task)
 		return 0;
 
-	u64 found[] = {LOAD64(task, TASK_STACK), (u64)bpf_task_pt_regs((void *)task)};
+	u64 found[] = {FOLLOW(task, TASK_STACK), (u64)bpf_task_pt_regs((void *)task)};
 
-	bpf_seq_write((void *)LOAD64(meta, ITER_META_SEQ), found, sizeof(found));
+	bpf_seq_write((void *)FOLLOW(meta, ITER_META_SEQ), found, sizeof(found));
 	return 0;
 }
 #endif
@@ -288,12 +315,12 @@ int on_iter_clock(u64 *ctx)
 {
 	u64 meta = ctx[0], task = ctx[1];
 
-	if (!task || LOAD32(task, TASK_PID) != run_config()->agent_tgid)
+	if (!task || LOAD(task, TASK_PID) != run_config()->agent_tgid)
 		return 0;
 
-	s64 offset = LOAD64(task, TASK_LAST_ARRIVAL) - bpf_ktime_get_ns();
+	s64 offset = LOAD(task, TASK_LAST_ARRIVAL) - bpf_ktime_get_ns();
 
-	bpf_seq_write((void *)LOAD64(meta, ITER_META_SEQ), &offset, sizeof(offset));
+	bpf_seq_write((void *)FOLLOW(meta, ITER_META_SEQ), &offset, sizeof(offset));
 	return 0;
 }
 #endif

@@ -56,14 +56,14 @@ inline_always u32 switched_out_state(u64 *ctx, u64 prev)
 #ifdef SWITCH_PREV_STATE
 	return (u32)ctx[SWITCH_PREV_STATE];
 #else
-	return LOAD32(prev, TASK_STATE);
+	return LOAD(prev, TASK_STATE);
 #endif
 }
 
 /* A task that is preempted after it had set itself to sleep is still on the run queue. */
 inline_always bool stays_runnable(u64 *ctx, u32 state)
 {
-	return (bool)ctx[0] || state == 0;
+	return (bool)ctx[SWITCH_PREEMPT] || state == 0;
 }
 #endif
 
@@ -72,7 +72,7 @@ inline_always bool stays_runnable(u64 *ctx, u32 state)
 /* What the scheduler has accounted to the task as CPU time. */
 inline_always u64 runtime_until(u64 task, u64 now)
 {
-	return LOAD64(task, TASK_RUNTIME);
+	return LOAD(task, TASK_RUNTIME);
 }
 
 /* Start the sums at the origin, after begin_account(). */
@@ -101,11 +101,11 @@ inline_always u64 to_ktime(u64 rq_clock)
  */
 inline_always u64 runtime_until(u64 task, u64 now)
 {
-	u64 accounted = LOAD64(task, TASK_RUNTIME);
-	u64 turn = now - to_ktime(LOAD64(task, TASK_LAST_ARRIVAL));
-	s64 since = LOAD64(task, TASK_PREV_RUNTIME) + turn - accounted;
+	u64 accounted = LOAD(task, TASK_RUNTIME);
+	u64 turn = now - to_ktime(LOAD(task, TASK_LAST_ARRIVAL));
+	s64 since = LOAD(task, TASK_PREV_RUNTIME) + turn - accounted;
 
-	return LOAD32(task, TASK_ON_CPU) && since > 0 ? accounted + since : accounted;
+	return LOAD(task, TASK_ON_CPU) && since > 0 ? accounted + since : accounted;
 }
 
 inline_always void start_at_origin(struct task_slot *slot, const struct task_origin *origin)
@@ -128,7 +128,7 @@ inline_always bool was_timed(u32 tag)
  */
 inline_always u64 untimed_part(const struct task_slot *slot, u64 task, u64 wait)
 {
-	s64 before = slot->since - (to_ktime(LOAD64(task, TASK_LAST_ARRIVAL)) - wait);
+	s64 before = slot->since - (to_ktime(LOAD(task, TASK_LAST_ARRIVAL)) - wait);
 
 	if (!was_timed(slot->tag))
 		return wait;
@@ -142,8 +142,8 @@ inline_always u64 untimed_part(const struct task_slot *slot, u64 task, u64 wait)
  */
 inline_always bool take_arrival(struct task_slot *slot, u64 task, u64 *wait, bool interruptible)
 {
-	u64 delay = LOAD64(task, TASK_RUN_DELAY);
-	u32 pcount = (u32)LOAD64(task, TASK_PCOUNT);
+	u64 delay = LOAD(task, TASK_RUN_DELAY);
+	u32 pcount = (u32)LOAD(task, TASK_PCOUNT);
 
 	if (pcount == slot->kernel_seen)
 		return false;
@@ -157,7 +157,7 @@ inline_always bool take_arrival(struct task_slot *slot, u64 task, u64 *wait, boo
 		*wait -= untimed;
 	}
 	if (WITH_OFFCPU) {
-		u64 arrival = to_ktime(LOAD64(task, TASK_LAST_ARRIVAL));
+		u64 arrival = to_ktime(LOAD(task, TASK_LAST_ARRIVAL));
 		u32 tag = slot->tag;
 
 		if (is_waiting(tag) && tag & SLOT_PRIMED)
@@ -190,19 +190,14 @@ inline_always void count_wait(void *ctx, struct task_slot *slot, u32 tag, u64 wa
 	stream_wait(ctx, batch, tid, wait > LATENCY_MAX ? LATENCY_MAX : wait, preempted);
 }
 
-/*
- * As a task exits, its last turn has not been switched out yet. The exit's program writes to the
- * same stream as the switch's, so no switch may come in between.
- */
+/* As a task exits, its last turn has not been switched out yet. */
 inline_always void settle_exit(void *ctx, struct task_slot *slot, u64 task)
 {
 	u32 tag = slot->tag;
 	u64 wait = 0;
 
-	preemption_off();
 	if (take_arrival(slot, task, &wait, true))
 		count_wait(ctx, slot, tag, wait);
-	preemption_on();
 }
 
 /* A task that waits for a CPU at the stop: what it did before ended when it was queued. */
@@ -225,17 +220,17 @@ inline_always void settle_stop(struct task_slot *slot, u64 task)
 	u32 tag = slot->tag;
 	u64 wait = 0;
 
-	if (LOAD32(task, TASK_ON_CPU)) {
+	if (LOAD(task, TASK_ON_CPU)) {
 		if (take_arrival(slot, task, &wait, true) && was_timed(tag))
 			slot->waits++;
 		return;
 	}
 
-	u64 queued = LOAD64(task, TASK_LAST_QUEUED);
+	u64 queued = LOAD(task, TASK_LAST_QUEUED);
 	/* a wait that switches show has its beginning; without `offcpu` none is kept */
 	bool known = is_waiting(tag) && (WITH_OFFCPU || tag & SLOT_PRIMED);
 
-	if (LOAD32(task, TASK_STATE) == 0 && queued != 0 && !known && !(tag & SLOT_YIELDED))
+	if (LOAD(task, TASK_STATE) == 0 && queued != 0 && !known && !(tag & SLOT_YIELDED))
 		settle_waiting(slot, to_ktime(queued));
 }
 

@@ -94,7 +94,7 @@ inline_always void woken_from_unseen_sleep(struct task_slot *slot, u64 task, u64
  */
 inline_always u32 ended_early_us(const struct task_slot *slot, u64 prev, u64 now)
 {
-	u64 theirs = LOAD64(prev, TASK_RUNTIME) - LOAD64(prev, TASK_PREV_RUNTIME);
+	u64 theirs = LOAD(prev, TASK_RUNTIME) - LOAD(prev, TASK_PREV_RUNTIME);
 	s64 early = now - slot->since - theirs;
 	u32 state = slot->tag & (SLOT_STATE | SLOT_PRIMED);
 
@@ -124,7 +124,7 @@ inline_always u32 switched_out_tag(const struct task_slot *slot, u64 prev, bool 
  */
 inline_always void note_delayed_dequeue(u64 prev, u64 now)
 {
-	u32 tid = LOAD32(prev, TASK_PID);
+	u32 tid = LOAD(prev, TASK_PID);
 	struct task_slot *slot = slot_of(tid);
 
 	if (rarely(slot->tid != tid))
@@ -141,7 +141,7 @@ inline_always void switched_out(void *ctx, u64 prev, bool runnable, u32 state, u
 		return;
 	}
 
-	u32 tid = LOAD32(prev, TASK_PID);
+	u32 tid = LOAD(prev, TASK_PID);
 	struct task_slot *slot = slot_of(tid);
 
 	/* tid 0 is the idle task of every CPU at once */
@@ -163,7 +163,7 @@ inline_always void switched_out(void *ctx, u64 prev, bool runnable, u32 state, u
 /* An arrival that ends no wait we timed. The scheduler counts it if it had queued the task. */
 inline_always void count_untimed_arrival(u64 next, u32 tid)
 {
-	if (LOAD64(next, TASK_LAST_QUEUED))
+	if (LOAD(next, TASK_LAST_QUEUED))
 		origin_of(tid)->pcount++;
 }
 
@@ -226,7 +226,7 @@ inline_always void count_wait(void *ctx, struct batch *batch, struct task_slot *
 inline_always void switched_in(void *ctx, u64 next, u64 now)
 {
 	struct batch *batch = batch_of(STREAM_RUNQLAT);
-	u32 tid = LOAD32(next, TASK_PID);
+	u32 tid = LOAD(next, TASK_PID);
 
 	batch->seen++;
 	if (tid == 0)

@@ -317,8 +317,10 @@ def run_iterator(prog_fd: int, tid: int = 0) -> bytes:
     try:
         iterator = bpf(ITER_CREATE, IterCreate(link_fd=link))
         try:
-            while chunk := os.read(iterator, 1 << 16):
-                output += chunk
+            chunk = bytearray(1 << 16)
+            # not read(), whose number is 0 on x86: a program may look for it (tasks.c)
+            while length := os.readv(iterator, [chunk]):
+                output += chunk[:length]
         finally:
             os.close(iterator)
     finally:

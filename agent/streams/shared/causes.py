@@ -31,8 +31,9 @@ CURES = {
     "compile_failed": "the probes do not compile on this machine: {detail}",
     "load_failed": "the kernel's verifier refused a program: {detail}",
     "compiler_crashed": "the compiler process failed: {detail}. The next start tries again.",
-    "compiler_timeout": "the compiler process did not answer in time: {detail}. "
-    "The next start tries again.",
+    "compiler_timeout": "compiling the probes took longer than it may: {detail}. The next start "
+    "tries again. On a slow or busy machine, allow more: chainbench-agent serve "
+    "--compile-deadline.",
     "no_buffer_memory": "the kernel refuses to lock memory for perf buffers: {detail}. Raise one "
     "of the two limits, or use --transport ring.",
     "supervisor_lost": "the agent's privileged process is gone: {detail}. "

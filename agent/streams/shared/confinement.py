@@ -25,6 +25,10 @@ UNCONFINED = re.compile(r"(kernel|unconfined|.*\(complain\)|.*:unconfined_t(:.*)
 
 LOCKDOWN = Path("/sys/kernel/security/lockdown")
 
+COUNTS = "maps count as locked memory"
+_found: dict[str, bool] = {}
+"""What was found out about this kernel, which does not change."""
+
 SECCOMP_FILTER = "2"
 FILTER = (
     "A seccomp filter is in force (/proc/self/status). Have it allow bpf and perf_event_open: "
@@ -93,10 +97,16 @@ def lockdown() -> str:
 def limits_locked_memory() -> bool:
     """Whether RLIMIT_MEMLOCK applies to maps, as before Linux 5.11 (bpf_charge_memlock()).
 
-    A small map is created twice, the second time under a limit of 0.
+    A small map is created twice, the second time under a limit of 0. If not even the first one can
+    be, because nothing is left of the limit, then what was found earlier holds.
     """
     if not _can_create_a_map():
-        return False
+        return _found.get(COUNTS, False)
+    _found[COUNTS] = _fails_without_locked_memory()
+    return _found[COUNTS]
+
+
+def _fails_without_locked_memory() -> bool:
     before = resource.getrlimit(resource.RLIMIT_MEMLOCK)
     resource.setrlimit(resource.RLIMIT_MEMLOCK, (0, before[1]))
     try:

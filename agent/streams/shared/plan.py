@@ -11,7 +11,7 @@ from agent.streams.shared.specs import DETAIL_SWITCHES
 from agent.streams.shared.syscall_names import syscall_number
 
 KNOWN_IN_C = (
-    *("execve", "execveat", "sched_yield"),
+    *("execve", "execveat", "sched_yield", "readv"),
     # what can be interrupted, and how the kernel restarts it
     *("restart_syscall", "poll", "futex", "nanosleep", "clock_nanosleep"),
 )

@@ -23,11 +23,9 @@ from agent.streams.shared import channel, control_groups, limits
 from agent.streams.shared.build_messages import AWAITED_EXECS, BuildAnswer, BuildRequest
 from agent.streams.shared.causes import CURES, CannotCollect, cannot
 from agent.streams.shared.channel import Failure, Malformed, Reply
+from agent.words import COMPILE_DEADLINE_S
 
 COMPILER = Path(__file__).parents[1] / "compiler" / "compiler.py"
-DEADLINE_S = 45.0
-"""A compilation takes 0.3 s. With 60 runnable tasks on two CPUs, some took more than 20 s. This is
-less than our own clients wait for an answer (ANSWER_TIMEOUT_S)."""
 LOG_LINES = 12
 LOG_BYTES = 16 * 1024
 """Bytes read from the end of the log, so that the answer to the agent still fits in a message."""
@@ -72,8 +70,9 @@ def interpreters() -> list[str]:
 class Compiler:
     """Starter of one process per compilation; ``pid`` is set while the process is running."""
 
-    def __init__(self, agent: socket.socket) -> None:
+    def __init__(self, agent: socket.socket, deadline_s: float = COMPILE_DEADLINE_S) -> None:
         self._agent = agent
+        self._deadline_s = deadline_s
         self.pid: int | None = None
 
     def build(self, request: BuildRequest, map_fds: list[int]) -> Built:
@@ -99,7 +98,7 @@ class Compiler:
             with contextlib.suppress(ConnectionError):
                 compiler.send(channel.encode(request))
                 if not self._answered(compiler):
-                    raise cannot("compiler_timeout", f"{DEADLINE_S:g} s{_tail(log)}")
+                    raise cannot("compiler_timeout", f"{self._deadline_s:g} s{_tail(log)}")
                 packet, fds = channel.receive(compiler)
             if not packet:
                 how = _how_it_ended(process)
@@ -130,7 +129,7 @@ class Compiler:
         poller.register(compiler, select.POLLIN)
         # only for a hangup: a request that arrives now waits its turn
         poller.register(self._agent, 0)
-        deadline = time.monotonic() + DEADLINE_S
+        deadline = time.monotonic() + self._deadline_s
         while (left := deadline - time.monotonic()) > 0:
             for fd, _ in poller.poll(left * 1000):
                 if fd == compiler.fileno():

@@ -21,16 +21,21 @@ all its processes are to be gone after 5 s."""
 
 
 def run(
-    agent: socket.socket, agent_pid: int, ending: Collection[int], mask: Collection[int]
+    agent: socket.socket,
+    agent_pid: int,
+    ending: Collection[int],
+    mask: Collection[int],
+    compile_deadline_s: float,
 ) -> int:
     """Run as the supervisor of the agent ``agent_pid`` and return the exit status.
 
     ``ending``: the signals that end the agent, blocked until they can be handled; ``mask``: those
-    that stay blocked.
+    that stay blocked; ``compile_deadline_s``: how long the probes may take to compile.
     """
     privileges.name_process("cba-supervisor")
     privileges.hide_from_same_user()
-    supervisor, kills = Supervisor(agent), control_groups.oom_kills()
+    supervisor = Supervisor(agent, compile_deadline_s=compile_deadline_s)
+    kills = control_groups.oom_kills()
     with agent:
         _pass_on(ending, agent, agent_pid)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)

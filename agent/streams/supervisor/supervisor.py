@@ -43,7 +43,7 @@ from agent.streams.shared.messages import (
     SupportRequest,
 )
 from agent.streams.shared.plan import Plan
-from agent.streams.supervisor import scopes
+from agent.streams.supervisor import locked_memory, scopes
 from agent.streams.supervisor.armed import Armed, wait_for_running_programs
 from agent.streams.supervisor.atomics import ATOMICS
 from agent.streams.supervisor.autogroup import Autogroup
@@ -52,6 +52,7 @@ from agent.streams.supervisor.features import FEATURES, REQUIRED
 from agent.streams.supervisor.identities import Identity, clock_offset, ourselves
 from agent.streams.supervisor.maps import NOT_YET, Maps, RunConfig, this_machine
 from agent.streams.supervisor.wait_stacks import KERNEL_ADDRESSES
+from agent.words import COMPILE_DEADLINE_S
 
 KEPT_PROGRAM_SETS = 4
 """Sets of loaded programs kept for later runs that ask for the same."""
@@ -70,10 +71,11 @@ class Supervisor:
         self,
         agent: socket.socket,
         make_maps: Callable[[], Maps] = lambda: Maps(this_machine()),
+        compile_deadline_s: float = COMPILE_DEADLINE_S,
     ) -> None:
         self._channel = agent
         self._make_maps = make_maps
-        self._compiler = Compiler(agent)
+        self._compiler = Compiler(agent, compile_deadline_s)
         self._maps: Maps | None = None
         self._built: OrderedDict[Plan, Built] = OrderedDict()
         self._armed: Armed | None = None
@@ -301,6 +303,7 @@ class Supervisor:
     def _ready_maps(self) -> Maps:
         support.require(REQUIRED)
         if self._maps is None:
+            locked_memory.lift()
             self._maps = self._make_maps()
         return self._maps
 

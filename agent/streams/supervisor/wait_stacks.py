@@ -9,6 +9,7 @@ import os
 import re
 import struct
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 from agent.sections.offcpu.layout import STACK_DEPTH, WAIT_STACKS
@@ -17,6 +18,10 @@ from agent.streams.shared.causes import OF_A_LIMIT
 from agent.streams.shared.support import Feature, Missing, Unknown
 
 KALLSYMS = Path("/proc/kallsyms")
+FUNCTIONS = "tTwW"
+"""The kinds of symbols (nm(1)) that are functions."""
+FIRST_SYMBOLS = 10_000
+"""Symbols among which there is a function: many times as many as there are per-CPU variables."""
 STACK_SIZE = 8 * STACK_DEPTH
 
 HIDDEN = (
@@ -82,17 +87,19 @@ def wait_function(stack: list[str]) -> str:
 def check_addresses(kallsyms: Path = KALLSYMS) -> None:
     """Check that the kernel shows its addresses. Raises Missing or Unknown.
 
-    They read as 0 for a process that may not see them (kallsyms.c).
+    They read as 0 for a process that may not see them (kallsyms.c). That the first of them is 0
+    does not say so: before 6.18 it is x86's, of a variable whose address is relative to each CPU's
+    memory.
     """
     try:
         with kallsyms.open() as lines:
-            first = next(lines, "")
+            first = [line.split(maxsplit=2) for line in islice(lines, FIRST_SYMBOLS)]
     except OSError as error:
         cause = kernel_files.unreadable(str(kallsyms), error)
         raise (Unknown if cause.code in OF_A_LIMIT else Missing)(cause.message) from error
     if not first:
         raise Missing(f"{kallsyms} is empty: something else is mounted over it")
-    if int(first.split()[0], 16) == 0:
+    if not any(kind in FUNCTIONS and int(address, 16) for address, kind, _ in first):
         raise Missing(HIDDEN)
 
 
@@ -108,7 +115,7 @@ def symbols(addresses: Iterable[int], kallsyms: Path = KALLSYMS) -> dict[int, st
     with kallsyms.open() as lines:
         for line in lines:
             address, kind, name = line.split(maxsplit=3)[:3]
-            if kind not in "tTwW":
+            if kind not in FUNCTIONS:
                 continue
             begin = int(address, 16)
             # note it only for the first address at or above it; the loop below passes it on

@@ -15,13 +15,14 @@ from benchmarks.commands import (
     micro,
     overhead,
     run_cost,
+    scrape_size,
     targets,
     verdicts,
 )
 
 COMMANDS = (
     *(overhead, targets, micro, verdicts, causes),
-    *(run_cost, compare_power, kept_runs, merge),
+    *(run_cost, compare_power, kept_runs, scrape_size, merge),
 )
 """In the order of ``--help``."""
 

@@ -56,6 +56,7 @@ find_missing() {
     has mkfs.xfs || missing+=(xfsprogs)
     has mkfs.btrfs || missing+=(btrfs-progs)
     has prometheus && has promtool || missing+=(prometheus)
+    has victoria-metrics || missing+=(victoria-metrics)
     has curl || missing+=(curl)
     has hyperfine || missing+=(hyperfine)
     has chromium || missing+=(chromium)

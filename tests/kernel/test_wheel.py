@@ -1,4 +1,4 @@
-"""The wheel, installed in an empty directory: it has its C files and headers, and collects."""
+"""The package: wheel and sdist have its C files and headers, and what is installed collects."""
 
 import os
 import shutil
@@ -23,15 +23,25 @@ def pip(*arguments: object) -> None:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from a copy of the sources: a build leaves folders next to them."""
-    source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the sources: a build leaves folders next to them."""
+    source = tmp_path_factory.mktemp("source")
     for name in BUILT_FROM:
         if (ROOT / name).is_dir():
             ignored = shutil.ignore_patterns("__pycache__")
             shutil.copytree(ROOT / name, source / name, ignore=ignored)
         else:
             shutil.copy(ROOT / name, source)
+    return source
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory, source: Path) -> Path:
+    return built_wheel(source, tmp_path_factory.mktemp("wheel"))
+
+
+def built_wheel(source: Path, out: Path) -> Path:
+    """Return the wheel built from a folder or an sdist."""
     pip("wheel", "--no-build-isolation", "--wheel-dir", out, source)
     [built] = out.iterdir()
     return built
@@ -53,6 +63,23 @@ def test_it_holds_the_package_and_nothing_else(wheel: Path) -> None:
 def test_it_brings_its_licences(wheel: Path) -> None:
     names = {Path(name).name for name in zipfile.ZipFile(wheel).namelist() if "licenses/" in name}
     assert names == {"LICENSE", "GPL-2.0-only.txt"}
+
+
+@pytest.mark.thorough
+def test_a_wheel_made_of_the_sdist_is_the_same(wheel: Path, source: Path, tmp_path: Path) -> None:
+    """The sdist lacks nothing of what the package is built from."""
+    build = "import sys; from setuptools.build_meta import build_sdist; build_sdist(sys.argv[1])"
+    command = [sys.executable, "-c", build, str(tmp_path / "sdist")]
+    subprocess.run(command, check=True, cwd=source, stdout=subprocess.DEVNULL)
+    [sdist] = (tmp_path / "sdist").iterdir()
+    again = built_wheel(sdist, tmp_path / "wheel")
+    assert contents(again) == contents(wheel)
+
+
+def contents(wheel: Path) -> dict[str, bytes]:
+    """Return the files of a wheel, apart from the list of their checksums."""
+    archive = zipfile.ZipFile(wheel)
+    return {n: archive.read(n) for n in archive.namelist() if not n.endswith("/RECORD")}
 
 
 @pytest.mark.thorough

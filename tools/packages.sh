@@ -34,6 +34,10 @@ has_bcc() {
 # Set $missing to the missing packages of this target, by their Debian names.
 find_missing() {
     missing=()
+    if [[ $TARGET == kernels ]]; then
+        find_missing_emulators
+        return
+    fi
     has_bcc || missing+=(python3-bpfcc)
     /usr/bin/python3 -I -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
     [[ $TARGET == run ]] && return
@@ -60,4 +64,17 @@ find_missing() {
     has curl || missing+=(curl)
     has hyperfine || missing+=(hyperfine)
     has chromium || missing+=(chromium)
+}
+
+# for `tox -e kernels`, which boots other kernels
+find_missing_emulators() {
+    has qemu-system-x86_64 || missing+=(qemu-system-x86)
+    has qemu-system-aarch64 || missing+=(qemu-system-arm)
+    has qemu-aarch64-static || missing+=(qemu-user-static)
+    has update-binfmts || missing+=(binfmt-support)
+    has arch-test || missing+=(arch-test)
+    has mmdebstrap || missing+=(mmdebstrap)
+    has cpio || missing+=(cpio)
+    has depmod || missing+=(kmod)
+    has mke2fs || missing+=(e2fsprogs)
 }

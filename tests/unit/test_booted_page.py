@@ -1,0 +1,138 @@
+"""The page about booted kernels is made of what was booted, and of nothing else."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tools.kernels import page, results
+from tools.kernels.guest import Came
+from tools.kernels.inside.tests import outcomes
+from tools.kernels.results import Row, in_order, keep, of_guest, problems, read
+
+
+def flat(text: str) -> str:
+    """Undo the wrapping of lines."""
+    return " ".join(text.split())
+
+
+def short(**changes: Any) -> Row:
+    return {
+        "available": True,
+        "reason": None,
+        "sections": ["runqlat", "biolatency", "offcpu", "exec", "syscall_counts"],
+        "unavailable": {},
+        "verdict": "complete",
+        "reasons": [],
+        **changes,
+    }
+
+
+def booted(**changes: Any) -> Row:
+    return {
+        "target": "5.10-amd64",
+        "when": "2026-03-01",
+        "commit": "abc1234",
+        "suite": "bookworm",
+        "package": "linux-image-5.10.0-35-cloud-amd64 5.10.237-1",
+        "about": {
+            "kernel": "5.10.0-35-cloud-amd64",
+            "machine": "x86_64",
+            "cpus": 1,
+            "page_size": 4096,
+            "python": "3.11.2",
+            "debian": "12.11",
+        },
+        "demo": short(exit_status=0, versions={"bcc": "0.26.0"}),
+        "matrix": [
+            short(missed=[]),
+            short(missed=[], verdict="degraded", reasons=["check_failed: run_queue_wait"]),
+            short(missed=[], unavailable={"wait_functions": "no | helper"}, verdict="degraded"),
+            {"error": "409: busy"},
+        ],
+        "tests": {
+            "passed": 3,
+            "failed": {"test_exec.py::test_200_runs_of_a_command_are_200": "assert 1 == 2"},
+            "skipped": {},
+            "left_out": {},
+        },
+        **changes,
+    }
+
+
+def test_a_row_counts_what_was_whole() -> None:
+    [line] = [line for line in page.table([booted()]).splitlines() if "5.10" in line]
+    assert "Debian 12.11, Python 3.11.2, bcc 0.26.0" in line
+    assert "5 of 5 sections, `complete`" in line
+    assert "2 of 4 runs have everything; 1 `complete`, 2 `degraded`, 1 `no answer`" in line
+    assert "3 passed, 1 failed" in line
+    assert "2026-03-01, `abc1234`" in line
+
+
+def test_what_was_missing_has_its_reason() -> None:
+    text = flat(page.text([booted()]))
+    assert "* **5.10.0-35-cloud-amd64**: `wait_functions`: no | helper (1 of 4 runs)" in text
+    assert "nothing, because of an error: 409: busy" in text
+    assert "“check_failed: run_queue_wait”" in text
+    assert "`kernel/test_exec.py::test_200_runs_of_a_command_are_200` failed: assert 1 == 2" in text
+
+
+def test_a_kernel_that_measured_nothing_says_so() -> None:
+    nothing = short(available=False, reason="no BTF", sections=[], verdict="invalid")
+    row = booted(demo=nothing, matrix=[])
+    assert page.demo_cell(nothing) == "nothing measured"
+    assert "nothing: no BTF (1 of 1 runs)" in flat(page.text([row]))
+    assert problems(row)[0] == "demo: no BTF"
+
+
+def test_a_kernel_that_was_not_booted_is_not_in_the_table_as_if() -> None:
+    failed = {key: booted()[key] for key in ("target", "when", "commit", "suite")}
+    failed["error"] = "no results from the guest; its console ends with:\nKernel | panic"
+    text = page.text([failed])
+    assert "not tried: no results from the guest" in text
+    not_tried = text.partition("## Not tried")[2]
+    assert "5.10-amd64" in not_tried
+    assert "6.1-amd64" in not_tried
+    assert "5.10-amd64" not in page.text([booted()]).partition("## Not tried")[2]
+    assert problems(failed) == [failed["error"]]
+
+
+def test_the_last_boot_of_a_target_replaces_the_one_before(tmp_path: Path) -> None:
+    file = tmp_path / "booted.json"
+    assert read(file) == []
+    keep(booted(), file)
+    keep(booted(target="6.1-amd64"), file)
+    rows = keep(booted(commit="def5678"), file)
+    assert [(row["target"], row["commit"]) for row in rows] == [
+        ("6.1-amd64", "abc1234"),
+        ("5.10-amd64", "def5678"),
+    ]
+    assert read(file) == rows == in_order(rows)
+
+
+def test_long_messages_are_cut(tmp_path: Path) -> None:
+    (tmp_path / "results.json").write_text(json.dumps({"demo": {"reasons": ["x" * 1000]}}))
+    row = of_guest(Came(tmp_path, 12.3, 1))
+    assert row["boot_seconds"] == 12
+    assert len(row["demo"]["reasons"][0]) == results.LONGEST_REASON
+
+
+def test_the_report_of_pytest_is_read(tmp_path: Path) -> None:
+    report = tmp_path / "tests.xml"
+    report.write_text(
+        """<testsuites><testsuite>
+        <testcase classname="tests.kernel.test_exec" name="test_a[ring]"/>
+        <testcase classname="kernel.test_exec" name="test_b"><failure message="no"/></testcase>
+        <testcase classname="kernel.test_exec" name="test_c"><skipped message="hm"/></testcase>
+        </testsuite></testsuites>"""
+    )
+    found = outcomes(report)
+    assert found["passed"] == 1
+    assert found["failed"] == {"test_exec.py::test_b": "no"}
+    assert found["skipped"] == {"test_exec.py::test_c": "hm"}
+
+
+@pytest.mark.skipif(not results.KEPT.exists(), reason="no kernel has been booted")
+def test_the_page_is_made_of_what_was_booted() -> None:
+    assert page.PAGE.read_text() == page.text(read())

@@ -1,0 +1,1 @@
+"""What runs in a guest, under the interpreter that has the agent's wheel."""

@@ -1,0 +1,204 @@
+"""docs/reference/kernels.md: which kernels were booted, and what came of it."""
+
+import textwrap
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from tools.kernels.inside.tests import OTHERS
+from tools.kernels.results import Row
+from tools.kernels.targets import DEFAULT, REST
+
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "kernels.md"
+COLUMNS = 100
+
+INTRODUCTION = """# Kernels
+
+Written by `tox -e kernels` ([how](../how-to/booting-kernels.md)), which boots kernels of Debian
+under QEMU. Each row is what its last boot gave, with the commit of the agent that was tried; a
+kernel without a row was not tried. Which of the agent's features other kernels have is probed when
+it starts, and `/status` and the evidence say what is missing."""
+
+EMULATED = """The processors are emulated, so no row says anything about speed, and a few checks
+that compare times fail: the host takes a virtual CPU away in the middle of what is timed. The
+verdicts are therefore listed with their reasons. The matrix is short runs of all six sections with
+either timing, transport and scope (the machine; a process or a cgroup), and with all details or
+none."""
+
+NOT_RUN = "not run"
+HEADER = ("kernel", "machine", "user space", "demo", "matrix", "kernel tests", "tried")
+
+
+def write(rows: Sequence[Row], file: Path = PAGE) -> None:
+    file.write_text(text(rows))
+
+
+def text(rows: Sequence[Row]) -> str:
+    """Return the page in Markdown."""
+    parts = [INTRODUCTION, "## Booted", table(rows), wrapped(EMULATED)]
+    for title, lines in (
+        ("What was missing", _lines(rows, missing)),
+        ("Reasons of verdicts", _lines(rows, reasons)),
+        ("Kernel tests", _tests(rows)),
+        ("Disks that lie on other disks", _lines(rows, disks)),
+        ("Not tried", [_not_tried(rows)]),
+    ):
+        if any(lines):
+            parts += [f"## {title}", "\n".join(map(item, filter(None, lines)))]
+    return "\n\n".join(parts) + "\n"
+
+
+def table(rows: Sequence[Row]) -> str:
+    lines = [[*HEADER], ["---"] * len(HEADER), *map(cells, rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def cells(row: Row) -> list[str]:
+    """Return a target's line of the table."""
+    tried = f"{row['when']}, `{row['commit']}`"
+    if "error" in row:
+        name = str(row.get("package") or row["target"])
+        said = row["error"].splitlines()[0]
+        return [name, "", "", f"not tried: {said}".replace("|", "\\|"), "", "", tried]
+    about, demo = row["about"], row.get("demo", {})
+    versions = demo.get("versions", {})
+    bcc = f", bcc {versions['bcc']}" if versions.get("bcc") else ""
+    return [
+        f"{about['kernel']} (`{row['package']}`)",
+        f"{about['machine']}, {_cpus(about['cpus'])}, pages of {about['page_size'] // 1024} KiB",
+        f"Debian {about['debian']}, Python {about['python']}{bcc}",
+        demo_cell(demo),
+        matrix_cell(row.get("matrix", [])),
+        tests_cell(row.get("tests", {})),
+        tried,
+    ]
+
+
+def _cpus(count: int) -> str:
+    return "1 CPU" if count == 1 else f"{count} CPUs"
+
+
+def demo_cell(demo: dict[str, Any]) -> str:
+    if not demo:
+        return NOT_RUN
+    if "error" in demo:
+        return "failed"
+    if not demo["available"]:
+        return "nothing measured"
+    return f"{len(demo['sections'])} of 5 sections, `{demo['verdict']}`"
+
+
+def matrix_cell(runs: Any) -> str:
+    if not runs:
+        return NOT_RUN
+    if isinstance(runs, dict):
+        return "failed"
+    whole = sum(not (run.get("error") or run["unavailable"] or run["missed"]) for run in runs)
+    verdicts = Counter(run.get("verdict", "no answer") for run in runs)
+    counted = ", ".join(f"{count} `{verdict}`" for verdict, count in sorted(verdicts.items()))
+    return f"{whole} of {len(runs)} runs have everything; {counted}"
+
+
+def tests_cell(tests: dict[str, Any]) -> str:
+    if not tests:
+        return NOT_RUN
+    if "error" in tests:
+        return "failed"
+    return (
+        f"{tests['passed']} passed, {len(tests['failed'])} failed, "
+        f"{len(tests['skipped'])} skipped, {len(tests['left_out'])} left out"
+    )
+
+
+def _lines(rows: Iterable[Row], of: Callable[[Row], Iterator[str]]) -> list[str]:
+    return [f"{_name(row)}: {line}" for row in rows if "error" not in row for line in of(row)]
+
+
+def _name(row: Row) -> str:
+    return f"**{row['about']['kernel']}**"
+
+
+def _measured(row: Row) -> list[dict[str, Any]]:
+    """Return what the demo's and the matrix's runs say in short."""
+    runs = row.get("matrix", [])
+    return [
+        run
+        for run in (row.get("demo", {}), *(runs if isinstance(runs, list) else []))
+        if run and "error" not in run
+    ]
+
+
+def missing(row: Row) -> Iterator[str]:
+    """Yield what was asked for and not measured, with its reason, and in how many runs."""
+    runs = _measured(row)
+    said = Counter(
+        f"`{name}`: {_line(why)}" for run in runs for name, why in run["unavailable"].items()
+    )
+    said.update(f"nothing: {_line(run['reason'])}" for run in runs if not run["available"])
+    said.update(_line(what) for run in runs for what in run.get("missed", ()))
+    for what, count in sorted(said.items()):
+        yield f"{what} ({count} of {len(runs)} runs)"
+    matrix = row.get("matrix", [])
+    for step in (row.get("demo", {}), *([matrix] if isinstance(matrix, dict) else matrix)):
+        if "error" in step:
+            yield f"nothing, because of an error: {_line(step['error'])}"
+
+
+def reasons(row: Row) -> Iterator[str]:
+    """Yield in how many runs each reason of a verdict was given, with one such text."""
+    runs = _measured(row)
+    texts: dict[str, list[str]] = {}
+    for run in runs:
+        for why in run["reasons"]:
+            texts.setdefault(why.partition(":")[0], []).append(_line(why))
+    for _, found in sorted(texts.items()):
+        yield f"{len(found)} in {len(runs)} runs, for example “{found[0]}”"
+
+
+def tests(row: Row) -> Iterator[str]:
+    found = row.get("tests", {})
+    for kind in ("failed", "skipped", "left_out"):
+        for name, why in sorted(found.get(kind, {}).items()):
+            yield f"`kernel/{name}` {kind.replace('_', ' ')}: {_line(why)}"
+
+
+def _tests(rows: Sequence[Row]) -> list[str]:
+    found = _lines(rows, tests)
+    return [*found, OTHERS] if any("tests" in row for row in rows) else []
+
+
+def disks(row: Row) -> Iterator[str]:
+    for found in row.get("disks", []):
+        own = [each for each in found["devices"] if each["device"] == found["device"]]
+        for each in own:
+            below = ", ".join(each["lies_on"] or []) or "unknown disks"
+            yield (
+                f"{found['kind']}: {found['writes']} writes; measured by "
+                f"{each['measured_by'] or 'nothing, because'} it lies on {below}; "
+                f"verdict `{found['verdict']}`"
+            )
+
+
+def _not_tried(rows: Sequence[Row]) -> str:
+    tried = {row["target"] for row in rows if "error" not in row}
+    names = [target.name for target in (*DEFAULT, *REST) if target.name not in tried]
+    return f"Targets of `tox -e kernels` without a row: {', '.join(names)}." if names else ""
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def item(line: str) -> str:
+    return wrapped(f"* {line}", "  ")
+
+
+def wrapped(prose: str, indent: str = "") -> str:
+    return textwrap.fill(
+        " ".join(prose.split()),
+        COLUMNS,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

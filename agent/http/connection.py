@@ -133,6 +133,11 @@ class JsonH11Protocol(H11Protocol):
         await self._send_h11_event(h11.EndOfMessage())
 
 
+def _is_websocket(upgrade: bytes) -> bool:
+    """Whether Hypercorn would take this for WebSockets: it strips more than a header's spaces."""
+    return upgrade.decode("latin-1").strip().lower() == "websocket"
+
+
 def _is_acceptable(request: h11.Request) -> bool:
     """Return whether the target contains a path, the body has one length only, and no upgrade to
     WebSockets is requested.
@@ -141,7 +146,7 @@ def _is_acceptable(request: h11.Request) -> bool:
     we do, and what follows that as a part of it. A server may refuse that, and has to close the
     connection in any case (RFC 9112, section 6.1).
     """
-    if any(name == b"upgrade" and value.lower() == b"websocket" for name, value in request.headers):
+    if any(name == b"upgrade" and _is_websocket(value) for name, value in request.headers):
         return False
     if {b"transfer-encoding", b"content-length"} <= {name for name, _ in request.headers}:
         return False

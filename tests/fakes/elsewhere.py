@@ -26,7 +26,7 @@ MISSING: dict[ModuleType, tuple[str, ...]] = {
         *("memfd_create", "pidfd_open", "eventfd", "sched_getaffinity", "sched_setaffinity"),
         *("setresuid", "setresgid", "getresuid", "getresgid", "getxattr", "setns", "unshare"),
         *("splice", "copy_file_range", "posix_fallocate", "posix_fadvise", "fdatasync", "pipe2"),
-        *("setxattr", "listxattr", "getrandom", "O_PATH", "O_TMPFILE", "O_NOATIME", "O_DIRECT"),
+        *("setxattr", "listxattr", "getrandom", "O_PATH", "O_NOATIME", "O_DIRECT"),
     ),
     fcntl: (
         *("F_OFD_GETLK", "F_OFD_SETLK", "F_OFD_SETLKW", "F_ADD_SEALS", "F_GET_SEALS"),

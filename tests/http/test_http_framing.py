@@ -42,6 +42,8 @@ from agent.http.settings import HttpSettings
         (b"GET /status HTTP/1.1\r\n" + HOST + b"X: " + b"x" * 1_000_000, 431),
         (b"GET /status HTTP/1.1\r\n" + HOST
          + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n", 400),
+        (b"GET /status HTTP/1.1\r\n" + HOST
+         + b"Connection: Upgrade\r\nUpgrade: WebSocket\xa0\r\n\r\n", 400),
     ],
 )  # fmt: skip
 def test_nonsense_is_answered_in_json_and_ends(

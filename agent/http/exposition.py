@@ -82,8 +82,11 @@ class Exposition:
         # built anew, so that nothing is left of label sets that are hidden by now
         rendered: dict[LabelSet, _Rendered] = {}
         for labels, series in now:
-            rendered[labels] = _rendered(own, labels, series, known.get(labels))
-            yield b""
+            if (before := known.get(labels)) is not None and before.series is series:
+                rendered[labels] = before
+            else:
+                rendered[labels] = _rendered(own, labels, series)
+                yield b""
         self._rendered[own] = rendered
         for index, family in enumerate(FAMILIES):
             yield own.of_runs(family, [one.pieces[index] for one in rendered.values()])
@@ -92,9 +95,7 @@ class Exposition:
         yield own.end
 
 
-def _rendered(own: Format, labels: LabelSet, series: Series, known: _Rendered | None) -> _Rendered:
-    if known is not None and known.series is series:
-        return known
+def _rendered(own: Format, labels: LabelSet, series: Series) -> _Rendered:
     values = ((family, shown(family, series)) for family in FAMILIES)
     pieces = (
         b"" if value is None else own.samples(family, labels, value, series.created)

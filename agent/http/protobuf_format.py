@@ -23,7 +23,7 @@ from agent.http.protobuf import (
     text,
     unsigned,
 )
-from agent.http.run_families import Value
+from agent.http.run_families import Value, labels_of
 from agent.internal_metrics import InternalMetric
 
 Histograms = Literal["classic", "native", "both"]
@@ -57,7 +57,7 @@ class ProtobufFormat:
 
     def samples(self, family: Family, labels: LabelSet, value: Value, created: float) -> bytes:
         """Return one label set's metrics of a family."""
-        own = family.labels(labels._asdict())
+        own = labels_of(labels, family.has_scenario)
         if isinstance(value, LatencyTotals):
             return _metric(own, message(7, *self._histogram(value, created)))
         if isinstance(value, int | float):

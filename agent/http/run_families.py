@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from agent.aggregate.families import Family
-from agent.aggregate.series import LastRun, Series
+from agent.aggregate.series import LabelSet, LastRun, Series
 from agent.aggregate.totals import Count, Counts, Gauge, LatencyTotals, Total
 from agent.sections.registry import FAMILIES as SECTION_FAMILIES
 
@@ -68,6 +68,14 @@ def shown(family: Family, series: Series) -> Value | None:
     if (total := series.totals.get(family.name)) is not None:
         return _value(total)
     return None if series.last is None else series.last.figures.get(family.name)
+
+
+def labels_of(labels: LabelSet, has_scenario: bool) -> dict[str, str]:
+    """Return the labels of a label set that a family's samples carry."""
+    found = labels._asdict()
+    if not has_scenario:
+        del found["scenario"]
+    return found
 
 
 def _value(total: Total) -> Value:

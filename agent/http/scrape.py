@@ -11,7 +11,7 @@ from agent.http.exposition import Exposition, Format, writer
 from agent.http.negotiation import PageFormat
 from agent.http.protobuf_format import Histograms
 
-AT_ONCE_S = 0.001
+AT_ONCE_S = 0.002
 """How long pages are worked on before other tasks get their turn; one step may exceed it."""
 
 CHUNK = 64 * 1024

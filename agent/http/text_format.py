@@ -8,12 +8,13 @@ different series.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import accumulate
 
 from agent.aggregate.families import Family
 from agent.aggregate.series import LabelSet
 from agent.aggregate.totals import LATENCY_BOUNDS_US, LatencyTotals
-from agent.http.run_families import Value
+from agent.http.run_families import Value, labels_of
 from agent.internal_metrics import InternalMetric
 
 BOUNDS = (*(f"{bound}.0" for bound in LATENCY_BOUNDS_US), "+Inf")
@@ -43,7 +44,7 @@ class TextFormat:
 
     def samples(self, family: Family, labels: LabelSet, value: Value, created: float) -> bytes:
         """Return one label set's lines of a family."""
-        inside = _inside(family.labels(labels._asdict()))
+        inside = _of_label_set(labels, family.has_scenario)
         return encode("".join(self._lines(family, inside, value, created)))
 
     def _lines(self, family: Family, inside: str, value: Value, created: float) -> Iterator[str]:
@@ -89,6 +90,12 @@ class OpenMetrics(TextFormat):
     def _header(self, name: str, kind: str, text: str) -> bytes:
         family = name.removesuffix("_total") if kind == "counter" else name
         return super()._header(family, kind, text)
+
+
+@lru_cache(maxsize=4)
+def _of_label_set(labels: LabelSet, has_scenario: bool) -> str:
+    """Return the same for a label set, whose families are written one after another."""
+    return _inside(labels_of(labels, has_scenario))
 
 
 def _inside(labels: Mapping[str, str]) -> str:

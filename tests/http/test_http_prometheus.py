@@ -83,7 +83,7 @@ def test_quantiles_are_those_of_the_agent(program: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.thorough
-def test_a_start_and_a_restart_are_no_false_resets(program: str, tmp_path: Path) -> None:
+def test_the_start_of_a_run_is_no_reset(program: str, tmp_path: Path) -> None:
     """A false reset would add all that was counted before, many times what has happened since."""
     before, during = latencies(seed=2), latencies(seed=3, count=500)
     growth = f"histogram_count(increase({NAME}[5m]))"
@@ -149,3 +149,29 @@ def test_a_scraper_keeps_classic_histograms_if_it_wants(
             buckets = query(address, f'{NAME}_bucket{{le="1024.0"}}')
             assert bool(buckets) == (histograms == "classic")
             assert bool(query(address, NAME)) == (histograms == "both")
+
+
+@pytest.mark.thorough
+def test_a_server_that_reads_times_of_creation_sees_a_run_between_two_scrapes(
+    tmp_path: Path,
+) -> None:
+    """Without them the counter is first seen with its final value, and does not increase."""
+    feature = "--enable-feature=created-timestamp-zero-ingestion"
+    growth = "increase(chainbench_exec_count_total[5m])"
+    found = {}
+    for name, options in (("without", ()), ("with", (feature,))):
+        folder = tmp_path / name
+        folder.mkdir()
+        with running_server() as server:
+            server.call(
+                lambda server=server: server.recorder.series.commit(
+                    LABELS, run_totals(exec_count=100), "success"
+                )
+            )
+            program = prometheus_of_debian_13()
+            with prometheus(program, server.port, folder, *options) as address:
+                after_another_scrape(address)
+                after_another_scrape(address)
+                found[name] = value(address, growth)
+    assert found["without"] == 0
+    assert found["with"] > 50

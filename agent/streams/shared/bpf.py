@@ -16,7 +16,8 @@ from agent.streams.shared.machines import this_machine
 MAP_CREATE, MAP_LOOKUP_ELEM, MAP_UPDATE_ELEM, MAP_DELETE_ELEM, PROG_LOAD = 0, 1, 2, 3, 5
 OBJ_GET_INFO_BY_FD, RAW_TRACEPOINT_OPEN, BTF_LOAD = 15, 17, 18
 LINK_CREATE, ENABLE_STATS, ITER_CREATE = 28, 32, 33
-NO_COMMAND = (1 << 31) - 1
+NO_COMMAND = (1 << 16) - 1
+"""Below BPF_COMMON_ATTRS, a flag of newer kernels, which stands for further arguments."""
 
 MAP_TYPE_ARRAY, MAP_TYPE_PERF_EVENT_ARRAY, MAP_TYPE_STACK_TRACE, MAP_TYPE_RINGBUF = 2, 4, 7, 27
 MAP_FLAG_MMAPABLE = 1 << 10

@@ -5,7 +5,7 @@ Python 3.9.
 
 from pathlib import Path
 
-from agent.streams.shared import limits
+from agent.streams.shared import kernels_with_btf, limits
 from agent.streams.shared.causes import CannotCollect, cannot
 
 PID_MAX = Path("/proc/sys/kernel/pid_max")
@@ -41,11 +41,18 @@ def check_readable(path: Path) -> None:
 
 def unreadable(path: str, error: OSError) -> CannotCollect:
     """Return the cause for a file that the kernel does not let us open or read."""
-    return limits.reached(path, error.errno) or cannot(_code(path), f"{path}: {error.strerror}")
+    return limits.reached(path, error.errno) or _lacking(path, f"{path}: {error.strerror}")
 
 
 def _hidden(path: str) -> CannotCollect:
-    return cannot(_code(path), f"{path} is empty: something else is mounted over it")
+    return _lacking(path, f"{path} is empty: something else is mounted over it")
+
+
+def _lacking(path: str, detail: str) -> CannotCollect:
+    cause = cannot(_code(path), detail)
+    if cause.code != "no_btf":
+        return cause
+    return CannotCollect(f"{cause.message} {kernels_with_btf.advice()}".rstrip(), code=cause.code)
 
 
 def _code(path: str) -> str:

@@ -1,0 +1,73 @@
+"""What is said of a kernel without BTF: what would help, or that the file is hidden."""
+
+import gzip
+import os
+from pathlib import Path
+
+import pytest
+
+from agent.streams.shared import kernel_files, kernels_with_btf
+
+
+@pytest.fixture
+def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder of a system of which nothing is known yet."""
+    monkeypatch.setattr(kernels_with_btf, "CONFIG", tmp_path / "config.gz")
+    monkeypatch.setattr(kernels_with_btf, "BOOT", tmp_path)
+    monkeypatch.setattr(kernels_with_btf, "OS_RELEASE", (tmp_path / "os-release",))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("release", "said"),
+    [
+        ("ID=debian\nVERSION_ID=10\n", "apt-get install linux-image-"),
+        ('ID="rocky"\nID_LIKE="rhel centos fedora"\n', "since 8.2: dnf upgrade kernel"),
+        ("ID=linuxmint\nID_LIKE='ubuntu debian'\n", "since 20.10"),
+        ("ID=arch\n", "pacman"),
+    ],
+)
+def test_the_kernel_that_would_help_is_named(system: Path, release: str, said: str) -> None:
+    (system / "os-release").write_text(release)
+    assert said in kernels_with_btf.advice()
+    assert "reboot" in kernels_with_btf.advice()
+
+
+def test_of_an_unknown_system_nothing_is_claimed(system: Path) -> None:
+    assert kernels_with_btf.advice() == ""
+    (system / "os-release").write_text("ID=alpine\n")
+    assert kernels_with_btf.advice() == ""
+
+
+@pytest.mark.parametrize("place", ["proc", "boot"])
+def test_a_kernel_that_was_built_with_btf_hides_it(system: Path, place: str) -> None:
+    (system / "os-release").write_text("ID=debian\n")
+    config = b"CONFIG_BPF=y\nCONFIG_DEBUG_INFO_BTF=y\n"
+    if place == "proc":
+        (system / "config.gz").write_bytes(gzip.compress(config))
+    else:
+        release = os.uname().release
+        (system / f"config-{release}").write_bytes(config)
+    assert kernels_with_btf.built_with_btf() is True
+    assert "hides the file" in kernels_with_btf.advice()
+    assert "apt-get" not in kernels_with_btf.advice()
+
+
+def test_a_kernel_that_was_built_without_it(system: Path) -> None:
+    (system / "config.gz").write_bytes(gzip.compress(b"# CONFIG_DEBUG_INFO_BTF is not set\n"))
+    assert kernels_with_btf.built_with_btf() is False
+
+
+def test_a_damaged_configuration_is_none(system: Path) -> None:
+    (system / "config.gz").write_bytes(gzip.compress(b"CONFIG_DEBUG_INFO_BTF=y\n" * 99)[:30])
+    assert kernels_with_btf.built_with_btf() is None
+
+
+def test_the_reason_has_the_advice(system: Path) -> None:
+    (system / "os-release").write_text("ID=fedora\n")
+    error = FileNotFoundError(2, "No such file or directory")
+    cause = kernel_files.unreadable(str(kernel_files.BTF), error)
+    assert cause.code == "no_btf"
+    assert cause.message.endswith("on its host).")
+    other = kernel_files.unreadable(str(kernel_files.PID_MAX), error)
+    assert "reboot" not in other.message

@@ -12,8 +12,8 @@ def agreeing(shown: str, one: str) -> str:
 
 
 def plural(one: str) -> str:
-    """Return the plural: flushes, switches, latencies, execs."""
-    if one.endswith(("sh", "ch")):
+    """Return the plural: flushes, switches, processes, latencies, execs."""
+    if one.endswith(("sh", "ch", "ss")):
         return f"{one}es"
     return f"{one[:-1]}ies" if one.endswith("y") else f"{one}s"
 

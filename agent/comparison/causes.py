@@ -81,6 +81,8 @@ def cause_of(
         "part_ms": None,
         "figures": [],
     }
+    if not before or not after:  # more runs like these would not say why either
+        return {**answer, "why_none": "too few budgets"}
     if not wall.estimate.excludes(0) or difference < TIMES_DETECTABLE * wall.detectable:
         return {**answer, "why_none": "too small"}
     if min(len(before), len(after)) < FEWEST:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
+from agent.comparison.totals import counts_of, times_of
 from agent.comparison.values import mapping, number, rows
 from agent.terminal.evidence import total_ms, verdict
 
@@ -34,6 +35,7 @@ class Figures:
     def __init__(self, command: Mapping[str, Any], evidence: Mapping[str, Any]) -> None:
         trusted = evidence.get("available") is True and verdict(evidence) != "invalid"
         measured = evidence if trusted else {}
+        is_without = evidence.get("available") is False
         off_cpu = mapping(measured.get("offcpu"))
         self.states = _known(
             {
@@ -48,6 +50,7 @@ class Figures:
                 "blocked": off_cpu.get("total_ms"),
                 **_reasons(off_cpu),
                 "block I/O": total_ms(mapping(measured.get("biolatency"))),
+                **(times_of(command, evidence) if is_without else {}),
             }
         )
         calls = mapping(measured.get("syscall_counts"))
@@ -58,6 +61,7 @@ class Figures:
                 "block I/O requests": mapping(measured.get("biolatency")).get("count"),
                 ALL_CALLS: None if self.calls is None else sum(self.calls.values()),
                 **{f"{CALLS}{name}": calls.get(name) for name in CALLED},
+                **(counts_of(command, evidence) if is_without else {}),
             }
         )
         self.percentiles = _known(

@@ -185,6 +185,10 @@ class Evidence(Struct):
     code: Annotated[str, Meta(description="Why nothing was measured.")] | Absent = UNSET
     reason: Annotated[str, Meta(description="The same in words.")] | Absent = UNSET
     unavailable: dict[str, str] | Absent = UNSET
+    procfs: (
+        Annotated[dict[str, Any], Meta(description="Totals from /proc, if nothing was measured.")]
+        | Absent
+    ) = UNSET
     runqlat: Latency | Absent = UNSET
     biolatency: Latency | Absent = UNSET
     offcpu: OffCpu | Absent = UNSET

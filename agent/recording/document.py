@@ -21,6 +21,8 @@ def started(run: Run) -> Json:
     answer |= _mark(run)
     if run.failure is not None:
         answer |= {"code": run.failure.code, "reason": run.failure.message}
+    if run.procfs is not None:
+        answer["scope"] = dict(run.procfs.scope)
     if run.arming is not None:
         answer |= {"armed": run.sections, "unavailable": dict(run.arming.unavailable)}
         answer["scope"] = dict(run.arming.scope)
@@ -71,6 +73,10 @@ def build(run: Run, stopped: Stopped | None, verdict: Verdict) -> Json:
     }
     if run.failure is not None:
         built |= {"code": run.failure.code, "reason": run.failure.message}
+    if run.procfs is not None:
+        built["scope"] = dict(run.procfs.scope)
+        if run.procfs.evidence:
+            built["procfs"] = run.procfs.evidence
     if stopped is not None and run.arming is not None:
         built |= _measured(run)
         built["wall"] = run.wall

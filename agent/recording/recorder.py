@@ -18,7 +18,7 @@ from agent.evidence.cost import CpuMeter
 from agent.evidence.verdict import INVALID, Findings, Verdict, judge, unavailable
 from agent.internal_metrics import InternalMetric
 from agent.model import TREES, Labels, Report, StartRequest
-from agent.recording import document, label_sets, wall
+from agent.recording import document, label_sets, wall, without_ebpf
 from agent.recording.collector import Collector
 from agent.recording.internal_totals import InternalTotals
 from agent.recording.keeper import Keeper
@@ -274,6 +274,8 @@ class Recorder:
             run.armed.set()
             return
         self._note(run.failure)
+        assert self._nursery is not None
+        await without_ebpf.begin(run, self._nursery, self._collector.processes())
         trio.lowlevel.add_instrument(run.stalls)
         self._lifecycle.fire(Event.ARMED)
         self._unclaimed = None
@@ -304,6 +306,7 @@ class Recorder:
     async def _finish(self, run: Run) -> None:
         run.ended_ns = run.elapsed_ns()
         run.following.cancel()
+        await without_ebpf.end(run)
         try:
             stopped = run.as_it_ended(await self._collector.stop()) if run.arming else None
             verdict, totals = self._conclude(run, stopped)

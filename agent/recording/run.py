@@ -14,6 +14,7 @@ from agent.evidence.checks import Check
 from agent.evidence.cost import CpuMeter
 from agent.evidence.stalls import StallMeter
 from agent.model import StartRequest
+from agent.procfs.following import Following
 from agent.recording.clock import elapsing_ns
 from agent.recording.collection import Collection
 from agent.sections.last_run import LastRunFigures
@@ -42,6 +43,8 @@ class Run:
         self.arming: Arming | None = None
         self.failure: CannotCollect | None = None
         """Why nothing can be measured; the run goes on all the same."""
+        self.procfs: Following | None = None
+        """What /proc counts of the run, if nothing can be measured."""
         self.refusal: InvalidRequest | None = None
         """Why the run never began."""
         self.meter = CpuMeter({})

@@ -91,6 +91,10 @@ def described(arguments: Sequence[str], ended: Ended, left: Sequence[processes.P
         "resident_floor_bytes": ended.resident_floor,
         "minor_faults": ended.minor_faults,
         "major_faults": ended.major_faults,
+        "voluntary_switches": ended.voluntary_switches,
+        "involuntary_switches": ended.involuntary_switches,
+        "read_bytes": ended.read_bytes,
+        "written_bytes": ended.written_bytes,
         "left_behind": [{"pid": process.pid, "command": process.command} for process in left],
     }
 

@@ -29,8 +29,13 @@ NOT_FOUND, NOT_EXECUTABLE = 127, 126
 OWN_FAILURE = 125
 """Exit status of a failure before the command was run, as in env(1), nohup(1) and timeout(1)."""
 
-_BEFORE = struct.Struct("=ddqq")
-"""What the fork took before it stops: user and system time, minor and major page faults."""
+_BEFORE = struct.Struct("=ddqqqqqq")
+"""What the fork took before it stops: user and system time, minor and major page faults, voluntary
+and involuntary context switches, blocks read and written."""
+BLOCK = 512
+"""Bytes in a block of getrusage(2) (include/linux/task_io_accounting_ops.h)."""
+HOLDING = 1
+"""Voluntary context switches that a fork makes until its exec: it stops itself."""
 _FAILED = struct.Struct("=i")
 """The errno of an exec that failed."""
 GROWTH_UNTIL_EXEC = 1 << 20
@@ -71,6 +76,14 @@ class Ended(NamedTuple):
     """Page faults that needed no disk, with those of the held fork until its exec."""
     major_faults: int
     """Page faults that waited for a disk."""
+    voluntary_switches: int | None = None
+    """Times that it gave up a CPU, waiting for something."""
+    involuntary_switches: int | None = None
+    """Times that a CPU was taken from it."""
+    read_bytes: int | None = None
+    """What had to come from disks."""
+    written_bytes: int | None = None
+    """What was to go to disks, written back or not."""
 
 
 class HeldCommand:
@@ -85,7 +98,7 @@ class HeldCommand:
         self._command = command
         self._gate = gate
         self._report = report
-        self._before = (0.0, 0.0, 0, 0)
+        self._before = (0.0, 0.0, 0, 0, 0, 0, 0, 0)
         self._floor = 0
 
     def hold(self) -> None:
@@ -116,7 +129,7 @@ class HeldCommand:
         if failed:
             raise CannotRun(self._command, *_FAILED.unpack(failed))
         _, status, usage = found
-        user, system, minor, major = self._before
+        user, system, minor, major, voluntary, involuntary, read, written = self._before
         peak = usage.ru_maxrss * 1024
         return Ended(
             status=os.waitstatus_to_exitcode(status),
@@ -127,6 +140,10 @@ class HeldCommand:
             resident_floor=self._floor,
             minor_faults=usage.ru_minflt - minor,
             major_faults=usage.ru_majflt - major,
+            voluntary_switches=max(usage.ru_nvcsw - voluntary - HOLDING, 0),
+            involuntary_switches=usage.ru_nivcsw - involuntary,
+            read_bytes=(usage.ru_inblock - read) * BLOCK,
+            written_bytes=(usage.ru_oublock - written) * BLOCK,
         )
 
     def give_up(self) -> None:
@@ -202,7 +219,10 @@ def _become(
         # kernel/cred.c). SIGKILL, since a stopped process would not notice another one
         end_with_parent(parent, signal.SIGKILL)
         usage = resource.getrusage(resource.RUSAGE_SELF)
-        before = (usage.ru_utime, usage.ru_stime, usage.ru_minflt, usage.ru_majflt)
+        before = (
+            *(usage.ru_utime, usage.ru_stime, usage.ru_minflt, usage.ru_majflt),
+            *(usage.ru_nvcsw, usage.ru_nivcsw, usage.ru_inblock, usage.ru_oublock),
+        )
         os.write(report, _BEFORE.pack(*before))
         os.kill(os.getpid(), signal.SIGSTOP)
         if os.readv(gate, [bytearray(1)]):

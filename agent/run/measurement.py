@@ -114,6 +114,8 @@ def check_process(started: Mapping[str, Any], pid: int, forked_at: datetime) -> 
     scope = started.get("scope")
     if started.get("mock") or not isinstance(scope, dict):
         return  # nothing is measured, and the answer says so
+    if not started.get("available") and "process_started_at" not in scope:
+        return  # nor is the process followed in /proc
     try:
         began = datetime.fromisoformat(str(scope.get("process_started_at")))
         same = abs(began.astimezone(UTC) - forked_at) < CLOCKS_APART

@@ -8,6 +8,7 @@ from agent.show.finished import finished
 from agent.show.fleet import fleet
 from agent.show.header import banner, covered, timing, when
 from agent.show.layout import MARGIN, NARROWEST, WIDEST, table, titled
+from agent.show.procfs import procfs
 from agent.show.series import is_series, series
 from agent.show.text import details
 from agent.show.trust import checks, verdict
@@ -32,6 +33,7 @@ def brief(
     parts = [banner(evidence, style), [*subject(evidence, columns)]]
     if evidence.get("available") is False:
         parts.append([] if reason_known else table([("evidence", nothing(evidence))], columns))
+        parts += procfs(evidence, columns, style, whole=False)
     else:
         parts += [
             where_it_went(evidence, columns, style),

@@ -40,6 +40,7 @@ OPTIONAL: Mapping[str, Test] = {
     "timeline": _is(dict),
     "syscall_details": _is(dict),
     "command": _is(dict),
+    "procfs": _is(dict),
 }
 """Parts that only some evidence has."""
 

@@ -15,6 +15,7 @@ from agent.show.fleet import fleet
 from agent.show.header import header
 from agent.show.layout import MARGIN, NARROWEST, WIDEST, table, titled
 from agent.show.missing import missing
+from agent.show.procfs import procfs
 from agent.show.series import is_series, series
 from agent.show.trust import checks, cost, events, hooks, verdict
 from agent.show.wall import TITLE, wall
@@ -46,7 +47,7 @@ def render(
         parts.append(titled(TITLE, lines, style))
     parts.append(verdict(evidence, style))
     if evidence.get("available") is False:
-        parts.append(unavailable(evidence, style))
+        parts += [unavailable(evidence, style), *procfs(evidence, columns, style)]
     else:
         parts += [section(evidence, name, columns, style) for name in listed(evidence)]
         parts += details(evidence, columns, style)

@@ -7,11 +7,12 @@ import dataclasses
 import re
 import subprocess
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from fakes import fleet
+from fakes import fleet, procfs
 from fakes.busy_runs import Busy, every_run, finished, paths
 from fakes.collector import FakeCollector
 from fakes.kept_groups import group, kept
@@ -204,6 +205,8 @@ def documented_evidence() -> set[str]:
 
 async def test_every_field_of_the_evidence() -> None:
     in_code = {path for _, evidence in await every_run() for path in paths(evidence)}
+    # as far as this machine has them
+    in_code = {path for path in in_code if not path.startswith("procfs.")}
     hold(EVIDENCE, "all tables", in_code, documented_evidence())
 
 
@@ -219,6 +222,25 @@ def test_every_field_of_several_machines() -> None:
     in_code |= sections | {"fleet.merged.<section>.machines", "fleet.merged.biolatency.with_queue"}
     in_code |= {"machine_missing", "same_machine", "not_merged"}
     hold(EVIDENCE, heading, in_code, names(EVIDENCE, heading))
+
+
+async def test_every_field_of_totals_from_proc(tmp_path: Path) -> None:
+    tasks = (procfs.of_tree(), await procfs.of_group(tmp_path))
+    sections = [{"measured_ms": 1.0, "machine": procfs.machine(), "tasks": one} for one in tasks]
+    in_code = {path for section in sections for path in paths({"procfs": section})}
+    in_code |= {
+        *("procfs.no_tasks", "procfs.machine.stolen_ms"),
+        *(f"procfs.tasks.missing[].{n}" for n in ("figures[]", "reason")),
+    }
+    hold(EVIDENCE, "`procfs`", in_code, names(EVIDENCE, "`procfs`"))
+    of_this_machine = {
+        path
+        for _, evidence in await every_run()
+        for path in paths(evidence)
+        if path.startswith("procfs.")
+    }
+    assert of_this_machine
+    assert of_this_machine <= in_code
 
 
 @pytest.mark.kernel

@@ -66,7 +66,9 @@ MAY_IMPORT = {
     "evidence": {"streams"},
     "sections": {"evidence", "streams", "aggregate", "probes"},
     "keeping": {"store"},
-    "recording": {"sections", "evidence", "streams", "aggregate", "probes"},
+    # what /proc counts of a run without eBPF
+    "procfs": {"streams"},
+    "recording": {"procfs", "sections", "evidence", "streams", "aggregate", "probes"},
     "mock": {"sections", "streams", "probes"},
     "http": {"sections", "aggregate", "probes"},
     # separate programs, which talk to an agent over HTTP

@@ -12,7 +12,7 @@ import pytest
 from agent.errors import ScopeError
 from agent.streams.collect import cgroups
 from agent.streams.collect.scopes import cgroup_at_stop
-from agent.streams.shared import layout, namespaces
+from agent.streams.shared import callers, layout, namespaces
 from agent.streams.shared.messages import Address, DisarmAnswer, ScopeNumbers
 from agent.streams.supervisor import cgroup_chain, identities, scopes
 from agent.streams.supervisor.identities import Identify, Identity
@@ -59,7 +59,7 @@ def test_the_client_is_the_process_that_holds_the_clients_end(
     connection: tuple[socket.socket, socket.socket],
 ) -> None:
     client, _ = connection
-    assert scopes.pid_behind(*ends(client)) == os.getpid()
+    assert callers.pid_behind(*ends(client)) == os.getpid()
 
 
 @linux
@@ -68,7 +68,7 @@ def test_an_address_as_a_dual_stack_listener_sees_it() -> None:
         port = listener.getsockname()[1]
         with socket.create_connection(("127.0.0.1", port)) as client:
             host, own = client.getsockname()
-            pid = scopes.pid_behind((f"::ffff:{host}", own), ("::ffff:127.0.0.1", port))
+            pid = callers.pid_behind((f"::ffff:{host}", own), ("::ffff:127.0.0.1", port))
     assert pid == os.getpid()
 
 
@@ -79,11 +79,11 @@ def test_the_eldest_of_all_that_share_a_connection_made_it(
     client, _ = connection
     sleeper = subprocess.Popen(["sleep", "60"], pass_fds=[client.fileno()])
     try:
-        assert scopes.pid_behind(*ends(client)) == os.getpid()
+        assert callers.pid_behind(*ends(client)) == os.getpid()
         # once the parent has closed it, only the child holds it
         local, remote = ends(client)
         client.close()
-        assert scopes.pid_behind(local, remote) == sleeper.pid
+        assert callers.pid_behind(local, remote) == sleeper.pid
     finally:
         sleeper.kill()
         sleeper.wait()
@@ -171,7 +171,7 @@ def test_a_proc_of_another_namespace_is_not_searched(
     connection: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its numbers mean others."""
-    monkeypatch.setattr(scopes, "proc_is_ours", lambda: False)
+    monkeypatch.setattr(callers, "proc_is_ours", lambda: False)
     client, server = ends(connection[0])
     assert refusal(ScopeNumbers("caller", client=client, server=server)) == "caller_unknown"
 

@@ -27,6 +27,11 @@ def chain(path: str) -> tuple[int, ...]:
         raise _missing(path, mount) from error
 
 
+def directory(path: str) -> Path:
+    """Return the folder of the cgroup at a path, given as for `chain`. Raises ScopeError."""
+    return _found(path)[1]
+
+
 def groups_at(path: str) -> Groups:
     """Return the cgroup at a path and those above it; without directories if there is none."""
     try:

@@ -1,0 +1,76 @@
+"""Files of /proc and of control groups, as numbers. Standard library only."""
+
+import errno
+import os
+from collections.abc import Mapping
+from typing import TypeAlias
+
+Counts: TypeAlias = dict[str, int]
+"""Values by the name of a figure. Times are in ns, and their names end in ``_ms``."""
+
+TICK_NS = 10**9 // os.sysconf("SC_CLK_TCK")
+
+_GONE = (errno.ENOENT, errno.ESRCH, errno.ENODEV)
+
+
+class Unreadable(Exception):
+    """A file cannot be read, or does not hold what it should; the text says which and why."""
+
+    def __init__(self, text: str, *, is_gone: bool = False) -> None:
+        super().__init__(text)
+        self.is_gone = is_gone
+        """Whether there is no such file or task."""
+
+
+def content(path: str) -> bytes:
+    """Return what a file says; names in it may be any bytes. Raises `Unreadable` if it is empty."""
+    found = content_or_nothing(path)
+    if not found:
+        raise Unreadable(f"{path} is empty: something else may be mounted over it")
+    return found
+
+
+def content_or_nothing(path: str) -> bytes:
+    """Return what a file says that may be empty. Raises `Unreadable`."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return file.read()
+    except OSError as error:
+        is_gone = error.errno in _GONE
+        raise Unreadable(f"{path}: {error.strerror}", is_gone=is_gone) from error
+
+
+def listed(path: str) -> list[str]:
+    """Return the names in a folder. Raises `Unreadable`."""
+    try:
+        return os.listdir(path)
+    except OSError as error:
+        is_gone = error.errno in _GONE
+        raise Unreadable(f"{path}: {error.strerror}", is_gone=is_gone) from error
+
+
+def named(path: str, names: Mapping[bytes, str]) -> Counts:
+    """Return the numbers that stand behind these names at the beginning of a line.
+
+    What the file lacks is left out. Raises `Unreadable`.
+    """
+    rows = (line.replace(b":", b" ").split(maxsplit=2) for line in content(path).splitlines())
+    return {
+        names[row[0]]: int(row[1])
+        for row in rows
+        if len(row) > 1 and row[0] in names and row[1].isdigit()
+    }
+
+
+def pressure(path: str, name: str) -> Counts:
+    """Return for how long tasks were held up (PSI; Documentation/accounting/psi.rst), in ns.
+
+    ``some_ms``: at least one of them was; ``full_ms``: all that were not idle. Raises `Unreadable`.
+    """
+    found: Counts = {}
+    for line in content(path).split(b"\n"):
+        kind, _, rest = line.partition(b" ")
+        total = rest.rpartition(b"total=")[2]
+        if kind in (b"some", b"full") and total.isdigit():
+            found[f"{name}.{kind.decode()}_ms"] = int(total) * 1000
+    return found

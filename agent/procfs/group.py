@@ -1,0 +1,115 @@
+"""A control group of version 2: its own counters, and its threads, looked at again and again.
+
+The counters are of all tasks in it and below, also those that have ended (cgroup-v2.rst).
+"""
+
+import contextlib
+import os
+from pathlib import Path
+
+from agent.procfs import disks
+from agent.procfs.disks import Disks
+from agent.procfs.files import Counts, Unreadable, content_or_nothing, named, pressure
+from agent.procfs.pace import Pace
+from agent.procfs.readings import Reading, Source, growth, read
+from agent.procfs.sums import OfThreads
+from agent.procfs.task import read_thread
+from agent.words import Json
+
+US = 1000
+CPU = {b"user_usec": "user_ms", b"system_usec": "system_ms"}
+MEMORY = {b"pgfault": "page_faults", b"pgmajfault": "major_faults"}
+IO = {"rios": "reads", "rbytes": "read_bytes", "wios": "writes", "wbytes": "written_bytes"}
+
+
+class Group:
+    """The tasks of a control group, and what it has counted since the first look."""
+
+    def __init__(self, folder: Path, *, with_waits: bool) -> None:
+        self.of_threads = OfThreads()
+        self.is_removed = False
+        self._folder = folder
+        self._identity = folder.stat().st_ino
+        self.with_waits = with_waits
+        self._first: Reading | None = None
+        self._last = Reading()
+        self._disks: list[Disks] = []
+
+    def grown(self) -> Reading:
+        """Return what its counters grew by, up to the last look at which it was there."""
+        return growth(self._first or Reading(), self._last)
+
+    def disks(self) -> list[Json] | None:
+        """Return what it has read and written of each disk; None if it does not count that."""
+        return disks.grown(self._disks[0], self._disks[-1])[0] if self._disks else None
+
+    async def look(self) -> None:
+        """Add what the tasks have done since the last look. Raises `Unreadable`."""
+        pace = Pace()
+        threads: dict[int, Counts] = {}
+        for folder, _, _ in os.walk(self._folder):
+            for thread in _threads(f"{folder}/cgroup.threads"):
+                try:
+                    threads[thread] = read_thread(f"/proc/{thread}", with_waits=self.with_waits)
+                except Unreadable as error:
+                    if not error.is_gone:
+                        raise
+                await pace.breathe()
+        self.of_threads.take(threads, threads if self._first is None else ())
+        self._read_counters()
+
+    def _read_counters(self) -> None:
+        if self.is_removed or not self._is_there():
+            self.is_removed = True
+            return
+        self._last = read(self._sources())
+        self._first = self._first or self._last
+        with contextlib.suppress(Unreadable):  # the controller io is not enabled for it
+            self._disks = [*self._disks[:1], _disks(f"{self._folder}/io.stat")]
+
+    def _is_there(self) -> bool:
+        """Whether the group is there, and not another one under its path."""
+        try:
+            return self._folder.stat().st_ino == self._identity
+        except OSError:
+            return False
+
+    def _sources(self) -> tuple[Source, ...]:
+        at = str(self._folder)
+        return (
+            Source(tuple(CPU.values()), lambda: _times(f"{at}/cpu.stat")),
+            Source(tuple(MEMORY.values()), lambda: named(f"{at}/memory.stat", MEMORY)),
+            *(_pressure(at, resource) for resource in ("cpu", "io", "memory")),
+        )
+
+
+def _pressure(folder: str, resource: str) -> Source:
+    name = f"pressure.{resource}"
+    figures = (f"{name}.some_ms", f"{name}.full_ms")
+    return Source(figures, lambda: pressure(f"{folder}/{resource}.pressure", name))
+
+
+def _times(path: str) -> Counts:
+    return {name: us * US for name, us in named(path, CPU).items()}
+
+
+def _disks(path: str) -> Disks:
+    """Return what a group has read and written of each disk. Raises `Unreadable`."""
+    rows = (line.split() for line in content_or_nothing(path).decode().splitlines())
+    return {
+        f"{device} ": {
+            IO[name]: int(number)
+            for name, _, number in (field.partition("=") for field in fields)
+            if name in IO
+        }
+        for device, *fields in rows
+        if fields
+    }
+
+
+def _threads(path: str) -> list[int]:
+    """Return the threads of a group; 0 stands for those outside of our pid namespace."""
+    try:
+        return [int(thread) for thread in content_or_nothing(path).split() if thread != b"0"]
+    except Unreadable:
+        return []  # the group is gone, or threaded from above

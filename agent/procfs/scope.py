@@ -1,0 +1,81 @@
+"""The tasks of a run's scope: found without eBPF, or the reason why they are not."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import trio
+
+from agent.errors import ScopeError
+from agent.model import TREES, Scope
+from agent.procfs.files import TICK_NS, Unreadable, content
+from agent.procfs.group import Group
+from agent.procfs.tree import Tree
+from agent.streams.collect import cgroups
+from agent.streams.shared.callers import pid_behind
+from agent.streams.shared.namespaces import proc_is_ours
+from agent.words import Json
+
+FOREIGN = "/proc belongs to another pid namespace than the agent, so its numbers are not ours"
+
+
+class NotFound(Exception):
+    """The tasks of a scope cannot be followed; the text says why."""
+
+
+async def find(scope: Scope, owner: int | None, *, with_waits: bool) -> Tree | Group:
+    """Return the tasks of a scope other than the whole machine. Raises `NotFound`.
+
+    ``owner``: the uid that the root of a tree must have, if any.
+    """
+    if not proc_is_ours():
+        raise NotFound(FOREIGN)
+    try:
+        if scope.kind in TREES:
+            pid = scope.pid or await _unblocking(partial(pid_behind, scope.client, scope.server))
+            _check_owner(pid, owner)
+            return Tree(pid, with_waits=with_waits)
+        return Group(cgroups.directory(scope.cgroup), with_waits=with_waits)
+    except ScopeError as error:
+        raise NotFound(error.message) from error
+    except (Unreadable, OSError) as error:
+        raise NotFound(str(error)) from error
+
+
+async def _unblocking(search: Callable[[], int]) -> int:
+    """Search the descriptors of every process, which takes long, in a thread."""
+    return await trio.to_thread.run_sync(search)
+
+
+def _check_owner(pid: int, owner: int | None) -> None:
+    """Check that a process is a user's own in every respect. Raises `NotFound`, `Unreadable`."""
+    if owner is None:
+        return
+    lines = content(f"/proc/{pid}/status").split(b"\n")
+    uids = {int(uid) for line in lines if line.startswith(b"Uid:") for uid in line.split()[1:]}
+    if uids != {owner}:
+        raise NotFound(f"process {pid} is not known to belong to uid {owner}")
+
+
+def described(scope: Scope, tasks: Tree | Group | None) -> Json:
+    """Return the scope as evidence has it, with the process that a number meant."""
+    found: Json = {"kind": scope.kind}
+    if scope.kind == "cgroup":
+        found["cgroup"] = scope.cgroup
+    if isinstance(tasks, Tree):
+        pid, start = tasks.root
+        age_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - start * TICK_NS
+        began = datetime.now(UTC) - timedelta(microseconds=age_ns / 1e3)
+        found["pid"] = pid
+        found["command"] = _name(pid)
+        found["process_started_at"] = began.isoformat(timespec="milliseconds")
+    return found
+
+
+def _name(pid: int) -> str:
+    try:
+        name = content(f"/proc/{pid}/comm").removesuffix(b"\n")
+    except Unreadable:
+        return ""
+    return name.decode(errors="backslashreplace")

@@ -1,0 +1,39 @@
+"""What is counted of a run in which nothing can be measured: totals from /proc."""
+
+import logging
+from collections.abc import Mapping
+
+import trio
+
+from agent.evidence.cost import CpuMeter
+from agent.procfs.following import Following
+from agent.recording.run import Run
+
+LOGGER = logging.getLogger("agent.recording.without_ebpf")
+
+
+async def begin(run: Run, nursery: trio.Nursery, processes: Mapping[str, int]) -> None:
+    """Begin to count, in a task of the nursery; ``processes``: those whose cost is the run's."""
+    if run.failure is None or run.mock:
+        return
+    following = Following(run.request)
+    run.meter = CpuMeter(processes)
+    try:
+        await following.begin()
+    except Exception:
+        # Whatever it is, the run goes on as if nothing could be counted.
+        LOGGER.exception("what /proc counts of run %s could not be read", run.id)
+        return
+    run.procfs = following
+    nursery.start_soon(following.run)
+
+
+async def end(run: Run) -> None:
+    """End what `begin` began, if it did."""
+    if run.procfs is None:
+        return
+    try:
+        await run.procfs.end()
+    except Exception:
+        LOGGER.exception("what /proc counted of run %s could not be read", run.id)
+        run.procfs = None

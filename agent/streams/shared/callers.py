@@ -1,0 +1,84 @@
+"""The process at the other end of a connection, as far as /proc shows it. Standard library only."""
+
+import ipaddress
+import os
+import struct
+from pathlib import Path
+
+from agent.errors import ScopeError
+from agent.streams.shared.messages import Address
+from agent.streams.shared.namespaces import proc_is_ours
+
+
+def pid_behind(client: Address, server: Address) -> int:
+    """Return the process at the client's end of a loopback connection. Raises ScopeError."""
+    if not proc_is_ours():
+        raise ScopeError(
+            "the process that made this request cannot be identified: /proc belongs to another "
+            'pid namespace than the agent; use {"pid": N} for the scope, or mount a /proc of the '
+            "agent's own (unshare --mount-proc)",
+            code="caller_unknown",
+        )
+    inode = _socket_inode(_packed(client), _packed(server))
+    holders = _holders(f"socket:[{inode}]") if inode else []
+    if not holders:
+        raise ScopeError(
+            "the process that made this request cannot be identified, for example because it is "
+            "outside the pid namespace of the agent, or belongs to another user than an agent that "
+            'does not run as root; use {"pid": N} for the scope, or the agent\'s Unix socket',
+            code="caller_unknown",
+        )
+    # forked children may share the connection: the oldest process made it
+    return min(holders, key=lambda pid: (_start_time(pid), pid))
+
+
+def _packed(end: Address) -> tuple[bytes, int]:
+    host, port = end
+    address = ipaddress.ip_address(host)
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return address.packed, port
+
+
+def _socket_inode(local: tuple[bytes, int], remote: tuple[bytes, int]) -> int | None:
+    """Search /proc/net/tcp and tcp6, whose addresses are 32-bit words in host byte order."""
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            rows = Path(table).read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for row in rows:
+            fields = row.split()
+            if _parsed(fields[1]) == local and _parsed(fields[2]) == remote:
+                return int(fields[9])
+    return None
+
+
+def _parsed(text: str) -> tuple[bytes, int]:
+    address, port = text.split(":")
+    words = [int(address[i : i + 8], 16) for i in range(0, len(address), 8)]
+    packed = struct.pack(f"={len(words)}I", *words)
+    if packed[:12] == bytes(10) + b"\xff\xff":
+        packed = packed[12:]
+    return packed, int(port, 16)
+
+
+def _holders(target: str) -> list[int]:
+    holders = []
+    for process in Path("/proc").iterdir():
+        if not process.name.isdigit():
+            continue
+        try:
+            if any(os.readlink(fd) == target for fd in (process / "fd").iterdir()):
+                holders.append(int(process.name))
+        except OSError:
+            continue  # gone, or access denied
+    return holders
+
+
+def _start_time(pid: int) -> int:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()  # the name in it may be no UTF-8
+    except OSError:
+        return 1 << 63
+    return int(stat[stat.rindex(b")") + 2 :].split()[19])

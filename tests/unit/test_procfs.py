@@ -1,0 +1,259 @@
+"""What /proc counts of real processes that are known to do something, and of this machine."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from fakes.acting import ACTIVE, BYTES, PAGES, SWITCHES, acting
+from fakes.cgroups import mounted
+from fakes.waiting import eventually
+
+from agent.model import Scope, StartRequest
+from agent.procfs import disks, files, machine, pace, task
+from agent.procfs.files import Unreadable
+from agent.procfs.following import Following
+from agent.procfs.readings import LACKING, WENT_BACK, Reading, Source, as_json, growth, read
+from agent.procfs.report import machine_json
+from agent.procfs.tree import Tree
+from agent.words import Json
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="needs Linux's /proc")
+
+
+def nothing() -> None:
+    """Do nothing."""
+
+
+async def counted(scope: Scope, act: Callable[[], Any], owner: int | None = None) -> Json:
+    """Return the section of a run in which ``act`` was done, in a thread."""
+    following = Following(StartRequest(scope=scope, owner=owner))
+    async with trio.open_nursery() as nursery:
+        await following.begin()
+        nursery.start_soon(following.run)
+        await trio.to_thread.run_sync(act)
+        await following.end()
+    return following.evidence
+
+
+@pytest.mark.parametrize("what", ["act()", "in_children()"])
+async def test_what_a_process_is_known_to_do_is_counted(what: str) -> None:
+    times = 3 if "children" in what else 1
+    with acting(what) as child:
+        tasks = (await counted(Scope("pid", pid=child.pid), child.act))["tasks"]
+    # what was waited for is all there
+    assert PAGES * times <= tasks["minor_faults"] < PAGES * times + 3_000 * times
+    assert tasks["read_chars"] >= BYTES * times
+    assert tasks["read_calls"] >= times
+    assert 80 * times <= tasks["user_ms"] + tasks["system_ms"]
+    # of threads that ended, what was last seen
+    least = SWITCHES if times == 1 else 1
+    assert least <= tasks["voluntary_switches"] < (SWITCHES + 100) * times
+    assert tasks["wait_ms"] >= 0
+    assert tasks["forks"] <= 3 * (times > 1)
+    assert tasks["root_ended"] is False
+    assert set(tasks["followed"]) == {"waited_for", "last_seen"}
+    assert "voluntary_switches" in tasks["followed"]["last_seen"]
+    assert "minor_faults" in tasks["followed"]["waited_for"]
+    assert tasks["missing"] == []
+
+
+async def test_a_process_that_ended_keeps_what_was_last_seen() -> None:
+    def act_and_end() -> None:
+        child.act()
+        time.sleep(0.3)
+        os.kill(child.pid, 9)
+        os.waitpid(child.pid, 0)
+
+    with acting("act()") as child:
+        tasks = (await counted(Scope("pid", pid=child.pid), act_and_end))["tasks"]
+    assert tasks["minor_faults"] >= PAGES
+    assert tasks["voluntary_switches"] >= SWITCHES
+    assert (tasks["root_ended"], tasks["ended"], tasks["processes"]) == (True, 1, 1)
+
+
+async def test_without_lists_of_children_the_parents_of_all_are_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("agent.procfs.tree._lists_children", lambda: False)
+    with acting("in_children()") as child:
+        tasks = (await counted(Scope("pid", pid=child.pid), child.act))["tasks"]
+    assert tasks["processes"] > 1
+    assert tasks["minor_faults"] >= PAGES * 3
+
+
+async def test_a_process_that_is_not_there() -> None:
+    evidence = await counted(Scope("pid", pid=2**22 + 1), nothing)
+    assert "tasks" not in evidence
+    assert "No such file" in evidence["no_tasks"]
+    assert evidence["machine"]["context_switches"] > 0
+
+
+async def test_another_users_process_is_not_shown() -> None:
+    scope = Scope("pid", pid=os.getpid())
+    evidence = await counted(scope, nothing, owner=os.getuid() + 1)
+    assert "tasks" not in evidence
+    assert "not known to belong" in evidence["no_tasks"]
+
+
+async def test_the_machine_is_counted_between_two_readings() -> None:
+    def act() -> None:
+        subprocess.check_call([sys.executable, "-c", f"{ACTIVE}\nact()"])
+
+    evidence = await counted(Scope(), act)
+    found = evidence["machine"]
+    assert "tasks" not in evidence
+    assert found["context_switches"] >= SWITCHES
+    assert found["page_faults"] >= PAGES
+    assert found["forks"] >= 1
+    assert found["user_ms"] + found["system_ms"] > 0
+    assert evidence["measured_ms"] > 50
+    assert "full_ms" not in found.get("pressure", {}).get("cpu", {})
+
+
+async def test_a_cgroup_has_counters_of_its_own() -> None:
+    hierarchy = mounted("cgroup2")
+    if hierarchy is None or not os.access(hierarchy, os.W_OK):
+        pytest.skip("needs a cgroup v2 hierarchy that it may write to")
+    folder = hierarchy / f"cba-test-{os.getpid()}"
+    folder.mkdir()
+    try:
+        with acting("in_children()") as child:
+            (folder / "cgroup.procs").write_text(str(child.pid))
+            tasks = (await counted(Scope("cgroup", cgroup=f"/{folder.name}"), child.act))["tasks"]
+        assert tasks["user_ms"] + tasks["system_ms"] > 200
+        assert {"user_ms", "system_ms"} <= set(tasks["followed"]["cgroup"])
+        assert tasks["cgroup_removed"] is False
+    finally:
+        eventually(lambda: not (folder / "cgroup.procs").read_text())
+        folder.rmdir()
+
+
+# --- what cannot be known
+
+
+def test_a_file_that_is_missing_or_refused_gives_a_reason_and_no_zero(tmp_path: Path) -> None:
+    def refused() -> files.Counts:
+        return files.named(str(tmp_path / "nothing"), {b"a": "n"})
+
+    reading = read([Source(("n", "m"), refused), Source(("k", "l"), lambda: {"k": 1})])
+    assert reading.counts == {"k": 1}
+    assert reading.missing == {
+        "n": f"{tmp_path}/nothing: No such file or directory",
+        "m": f"{tmp_path}/nothing: No such file or directory",
+        "l": LACKING,
+    }
+
+
+def test_what_is_missing_at_either_end_has_no_growth() -> None:
+    before = Reading({"a": 1, "b": 2, "c": 9}, {"d": "refused"})
+    after = Reading({"a": 3, "c": 8, "d": 4}, {"b": "gone"})
+    grown = growth(before, after)
+    assert grown.counts == {"a": 2}
+    assert grown.missing == {"b": "gone", "c": WENT_BACK, "d": "refused"}
+
+
+def test_an_empty_file_is_not_one_of_zeros(tmp_path: Path) -> None:
+    (tmp_path / "stat").touch()
+    with pytest.raises(Unreadable, match="mounted over"):
+        files.content(str(tmp_path / "stat"))
+
+
+def test_waits_that_are_not_accounted_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(task, "content", lambda path: b"0 0 0\n")
+    assert not task.accounts_waits()
+
+
+async def test_without_that_account_waits_are_absent_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("agent.procfs.following.accounts_waits", lambda: False)
+    with acting("act()") as child:
+        tasks = (await counted(Scope("pid", pid=child.pid), child.act))["tasks"]
+    assert "wait_ms" not in tasks
+    [missing] = tasks["missing"]
+    assert missing["figures"] == ["cpu_ms", "wait_ms"]
+    assert "schedstat" in missing["reason"]
+
+
+def test_a_disk_that_took_the_place_of_another_has_no_row() -> None:
+    before = {"8:0 sda": {"reads": 5, "read_ms": 0}, "8:16 sdb": {"reads": 1, "read_ms": 0}}
+    after = {"8:0 sda": {"reads": 7, "read_ms": 2_000_000}, "8:32 sdc": {"reads": 1, "read_ms": 0}}
+    rows, replaced = disks.grown(before, after)
+    assert rows == [
+        {"device": "8:0", "name": "sda", "reads": 2, "read_ms": 2.0},
+        {"device": "8:32", "name": "sdc", "reads": 1, "read_ms": 0.0},
+    ]
+    assert replaced == ["sdb"]
+    said = machine_json(Reading(), Reading({"cpu0": 1}), rows, replaced)["missing"]
+    assert said[0]["figures"] == ["disks.sdb"]
+
+
+def test_names_with_dots_are_objects_and_times_are_in_ms() -> None:
+    assert as_json({"a.b.some_ms": 1_500_000, "n": 2}) == {"a": {"b": {"some_ms": 1.5}}, "n": 2}
+
+
+def test_pressure_is_read_as_the_kernel_writes_it(tmp_path: Path) -> None:
+    (tmp_path / "io").write_text(
+        "some avg10=0.00 avg60=0.00 avg300=0.00 total=1234\n"
+        "full avg10=0.00 avg60=0.00 avg300=0.00 total=7\n"
+    )
+    assert files.pressure(str(tmp_path / "io"), "p") == {"p.some_ms": 1_234_000, "p.full_ms": 7_000}
+
+
+def test_all_of_the_machine_is_known_or_missing() -> None:
+    reading = read(machine.MACHINE)
+    wanted = {name for source in machine.MACHINE for name in source.figures}
+    assert reading.counts.keys() | reading.missing.keys() == wanted
+
+
+# --- the event loop
+
+
+@contextmanager
+def sleeping(number: int) -> Iterator[None]:
+    """Have that many children."""
+    family = [subprocess.Popen(["sleep", "60"]) for _ in range(number)]
+    try:
+        yield
+    finally:
+        for process in family:
+            process.kill()
+            process.wait()
+
+
+async def test_many_tasks_do_not_hold_up_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two turns of another task, only a few of the tasks are read."""
+    read_since, most = 0, 0
+    intact = task.read_thread
+
+    def slow(folder: str, *, with_waits: bool) -> files.Counts:
+        nonlocal read_since, most
+        read_since += 1
+        most = max(most, read_since)
+        time.sleep(pace.SLICE_S / 4)
+        return intact("/proc/self", with_waits=with_waits)
+
+    async def others() -> None:
+        nonlocal read_since
+        while True:
+            read_since = 0
+            await trio.lowlevel.checkpoint()
+
+    monkeypatch.setattr("agent.procfs.tree.read_thread", slow)
+    monkeypatch.setattr("agent.procfs.tree.threads_of", lambda pid: [pid])
+    with sleeping(20):
+        tree = Tree(os.getpid(), with_waits=True)
+        monkeypatch.setattr("agent.procfs.tree._lists_children", lambda: False)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(others)
+            await tree.look()
+            nursery.cancel_scope.cancel()
+    assert tree.of_processes.seen > 20
+    assert most <= 8

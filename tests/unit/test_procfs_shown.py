@@ -1,0 +1,153 @@
+"""Totals from /proc as `show` and `run` print them, and as repeated runs compare them."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes import procfs
+from fakes.any_json import JSON
+from fakes.sample_evidence import evidence as sample_evidence
+from hypothesis import given
+
+from agent.comparison.figures import Figures, counts, times
+from agent.run.document import document_of
+from agent.run.held import Ended
+from agent.run.plan import BASELINE, OPTIMIZED, Plan
+from agent.run.runs import End, Run
+from agent.show.brief import brief
+from agent.show.text import render
+from agent.terminal.width import cells
+from agent.words import Json
+
+GOLDEN = Path(__file__).parent / "golden"
+REASON = "CAP_BPF and CAP_PERFMON are missing (running as uid 1000)."
+COMMAND: Json = {
+    "arguments": ["./benchmark"],
+    "exit_status": 0,
+    "signal": None,
+    "wall_ms": 100.0,
+    "user_ms": 60.0,
+    "system_ms": 20.0,
+    "minor_faults": 700,
+    "major_faults": 2,
+    "voluntary_switches": 30,
+    "involuntary_switches": 4,
+    "read_bytes": 8192,
+    "written_bytes": 0,
+    "left_behind": [],
+}
+
+
+def unmeasured(kind: str, tasks: Json | None = None, **changes: Any) -> Json:
+    """Return evidence of a run without eBPF."""
+    section: Json = {"measured_ms": 2_250.0, "machine": procfs.machine()}
+    if tasks is not None:
+        section["tasks"] = tasks
+    whole = sample_evidence()
+    kept = ("run_id", "started_at", "stopped_at", "duration_s", "machine", "labels", "manifest")
+    return {
+        **{name: whole[name] for name in kept if name in whole},
+        "available": False,
+        "code": "no_capability",
+        "reason": REASON,
+        "scope": {"kind": kind},
+        "completeness": {"verdict": "invalid", "reasons": [f"no_capability: {REASON}"]},
+        "procfs": section,
+        **changes,
+    }
+
+
+@pytest.mark.parametrize("kind", ["tree", "machine", "cgroup"])
+async def test_the_whole_document(kind: str, tmp_path: Path) -> None:
+    of_tasks = {"tree": procfs.of_tree(), "cgroup": await procfs.of_group(tmp_path)}
+    scope = {"tree": "pid", "machine": "system", "cgroup": "cgroup"}[kind]
+    text = render(unmeasured(scope, of_tasks.get(kind)), None, 80)
+    assert text == (GOLDEN / f"procfs-{kind}.txt").read_text(encoding="utf-8")
+
+
+def test_the_short_report_has_the_tasks_and_says_that_nothing_was_measured() -> None:
+    text = brief(unmeasured("pid", procfs.of_tree()))
+    assert "evidence  none: CAP_BPF" in text
+    assert "Totals from /proc: tasks in scope, at least" in text
+    assert "the whole machine" not in text
+
+
+def test_of_a_command_there_is_what_the_kernel_says_of_it() -> None:
+    text = brief(unmeasured("pid", procfs.of_tree(), command=COMMAND))
+    assert "Totals of the command" in text
+    assert "  switches  30 voluntary, 4 involuntary\n" in text
+    assert "  faults    700 without a disk, 2 with a disk\n" in text
+    assert text.count("switches ") == 1, "its tasks are followed from outside"
+    older = {name: value for name, value in COMMAND.items() if "switches" not in name}
+    assert "Totals of the command" not in brief(unmeasured("pid", command=older))
+
+
+def test_tasks_that_were_not_followed_have_a_reason() -> None:
+    evidence = unmeasured("pid")
+    evidence["procfs"]["no_tasks"] = "/proc/7/stat: No such file or directory"
+    for text in (brief(evidence), render(evidence)):
+        assert "not followed: /proc/7/stat" in " ".join(text.split())
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 120])
+def test_no_line_is_wider_than_asked(width: int) -> None:
+    evidence = unmeasured("pid", procfs.of_tree())
+    evidence["procfs"]["machine"]["disks"][0]["name"] = "d" * 200
+    evidence["procfs"]["tasks"]["missing"] = [{"figures": ["f" * 90], "reason": "r " * 300}]
+    assert max(map(cells, render(evidence, None, width).splitlines())) <= width
+
+
+@given(JSON, JSON, JSON)
+def test_whatever_a_file_says_there_is_a_report(section: Any, tasks: Any, machine: Any) -> None:
+    for found in (section, {"tasks": tasks, "machine": machine}, {"tasks": {"followed": section}}):
+        evidence = unmeasured("pid", procfs=found)
+        assert render(evidence)
+        assert brief(evidence)
+        Figures({}, evidence)
+
+
+# --- compared
+
+
+def names(evidence: Json, command: Json) -> set[str]:
+    figures = [Figures(command, evidence)]
+    return {figure.name for figure in (*times(figures), *counts(figures))}
+
+
+def test_figures_of_a_tree_and_of_its_command() -> None:
+    alone = names(unmeasured("pid", procfs.of_tree()), {})
+    assert {"/proc: waiting for a CPU", "/proc: user CPU", "/proc: switches, voluntary"} <= alone
+    with_command = names(unmeasured("pid", procfs.of_tree()), COMMAND)
+    assert {"user CPU", "switches, voluntary", "minor faults", "bytes read"} <= with_command
+    # what wait4 says of a command is all of it
+    assert not {"/proc: user CPU", "/proc: switches, voluntary"} & with_command
+
+
+def test_figures_of_the_machine() -> None:
+    found = names(unmeasured("system"), {})
+    assert {"/proc: context switches", "/proc: held up for I/O", "/proc: vda read"} <= found
+
+
+def test_totals_are_no_figures_of_a_run_that_was_measured() -> None:
+    measured = sample_evidence(procfs=unmeasured("system")["procfs"], available=True)
+    assert not {name for name in names(measured, COMMAND) if name.startswith("/proc")}
+    assert "minor faults" not in names(measured, COMMAND)
+
+
+def test_repeated_runs_compare_totals() -> None:
+    def run(side: str, number: int) -> Run:
+        evidence = unmeasured("pid", procfs.of_tree())
+        more = 50.0 if side == OPTIMIZED else 0.0
+        evidence["procfs"]["tasks"]["wait_ms"] = 10.0 + more + number / 10
+        command = {**COMMAND, "minor_faults": 700 + number + 300 * (side == OPTIMIZED)}
+        wall_s = 0.1 + more / 1e3 + number / 1e4
+        return Run(side, number, True, Ended(0, wall_s, 0.1, 0, None, 1, 0, 0), command, evidence)
+
+    runs = [run(side, number) for number in range(12) for side in (BASELINE, OPTIMIZED)]
+    plan = Plan({BASELINE: ["a"], OPTIMIZED: ["b"]}, most=12, seed=1)
+    document = document_of(plan, runs, End("runs"))
+    comparison = document["comparison"]
+    grown = {row["name"] for row in comparison["changed"] if row["direction"] == "grew"}
+    assert {"/proc: waiting for a CPU", "minor faults"} <= grown
+    assert comparison["cause"]["name"] is None
+    assert "/proc: waiting for a CPU" in brief(document, 100)

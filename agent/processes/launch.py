@@ -20,6 +20,7 @@ from typing import NoReturn
 from agent.http.listener import open_listener
 from agent.http.unix_listener import unix_listener
 from agent.processes import data_folder
+from agent.processes.left_out import leave_out
 from agent.processes.signals import ending_signals
 from agent.settings import Settings
 from agent.streams.shared import channel, limits, privileges
@@ -46,6 +47,7 @@ def serve(settings: Settings) -> int:
 def _serve(settings: Settings, listeners: Sequence[socket.socket], uid: int | None) -> int:
     # The directory that it was started in may be removed, or be unreadable to the other user.
     os.chdir("/")
+    leave_out()
     ending = ending_signals()
     if settings.mock:
         return _serve_mock(settings, listeners, uid, ending)

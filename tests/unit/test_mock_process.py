@@ -3,11 +3,13 @@
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -127,6 +129,27 @@ def test_nothing_is_imported_once_privileges_are_gone(tmp_path: Path) -> None:
         one_run(agent, sections=["runqlat", "biolatency", "softirq"], scope="caller")
         assert agent.send("GET", "/openapi.json")
         assert IMPORTED.findall(agent.log[before:]) == []
+
+
+UPGRADES = {
+    "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"400"),
+    "h2c": (b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: \r\n", b"200"),
+    "WebSockets": (b"Connection: Upgrade\r\nUpgrade: websocket\r\n", b"400"),
+}
+
+
+@pytest.mark.parametrize("name", UPGRADES)
+def test_what_is_left_out_of_it_is_refused(agent: RunningAgent, name: str) -> None:
+    """Code of its libraries for HTTP/2 and WebSockets is not loaded (test_left_out.py)."""
+    sent, status = UPGRADES[name]
+    if not sent.startswith(b"PRI"):
+        sent = b"GET /status HTTP/1.1\r\nHost: localhost\r\n" + sent + b"\r\n"
+    address = urlsplit(agent.url)
+    with socket.create_connection((address.hostname, address.port), PATIENCE_SECONDS) as client:
+        client.sendall(sent)
+        assert client.recv(12) == b"HTTP/1.1 " + status
+    assert agent.get("/status")["mock"] is True
+    assert "Traceback" not in agent.log
 
 
 def test_a_signal_ends_it_with_its_evidence(agent: RunningAgent) -> None:

@@ -41,10 +41,13 @@ def inside(restricted: list[str], script: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
-def test_systemd_rates_it(tool: Callable[[str], str]) -> None:
+@pytest.mark.parametrize("added", ["", "[Service]\nCPUSchedulingPolicy=rr\n"], ids=["", "rr"])
+def test_systemd_rates_it(tool: Callable[[str], str], tmp_path: Path, added: str) -> None:
+    unit = tmp_path / SERVICE.name
+    unit.write_text(f"{SERVICE.read_text()}\n{added}")
     command = [tool("systemd-analyze"), "--no-pager", "security", "--offline=true"]
     rated = subprocess.run(
-        [*command, f"--threshold={MOST_EXPOSED}", str(SERVICE)],
+        [*command, f"--threshold={MOST_EXPOSED}", str(unit)],
         capture_output=True,
         text=True,
         check=False,
@@ -100,6 +103,21 @@ def test_under_its_restrictions_it_collects(tmp_path: Path, restricted: list[str
         assert run.evidence["runqlat"]["count"] > 0
         [kept] = agent.get("/runs")["runs"]
         assert kept["run_id"] == run.started["run_id"]
+
+
+@pytest.mark.thorough
+def test_with_real_time_scheduling_it_collects(
+    tmp_path: Path, restricted: list[str], tool: Callable[[str], str]
+) -> None:
+    """As with CPUSchedulingPolicy=rr in a drop-in; every process and thread keeps it."""
+    before = [tool("chrt"), "--rr", "1", *restricted]
+    with launched(tmp_path / "log", before=before, invocation=unit_files.installed()) as agent:
+        with agent.run() as run:
+            subprocess.run(["true"], check=True)
+        assert {os.sched_getscheduler(pid) for pid in (agent.supervisor, agent.pid)} == {
+            os.SCHED_RR
+        }
+        assert run.evidence["completeness"]["verdict"] == "complete"
 
 
 @pytest.mark.thorough

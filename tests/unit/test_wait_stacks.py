@@ -101,6 +101,16 @@ def test_hidden_addresses_differ_from_a_missing_and_a_masked_file(kallsyms: Path
     assert f"{missing}: No such file or directory" in why_hidden(missing)
 
 
+def test_a_file_that_is_covered_is_no_missing_proc(tmp_path: Path) -> None:
+    class Covered(type(tmp_path)):  # type: ignore[misc]
+        def open(self, *arguments: object, **options: object) -> None:
+            raise PermissionError(13, "Permission denied")
+
+    told = why_hidden(Covered(tmp_path / "kallsyms"))
+    assert "ProtectKernelTunables=yes" in told
+    assert "ProcSubset" not in told
+
+
 def test_variables_relative_to_a_cpus_memory_do_not_count_as_hidden(kallsyms: Path) -> None:
     """The first symbols of x86 before 6.18."""
     variables = "".join(f"{offset:016x} A per_cpu_{offset}\n" for offset in range(0, 2048, 8))

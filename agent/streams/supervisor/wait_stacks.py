@@ -84,6 +84,12 @@ def wait_function(stack: list[str]) -> str:
     return next((name for name in stack if not SCHEDULES.fullmatch(name)), UNKNOWN)
 
 
+COVERED = (
+    "Something hides it from this process. systemd does so with ProtectKernelTunables=yes: set it "
+    "to no."
+)
+
+
 def check_addresses(kallsyms: Path = KALLSYMS) -> None:
     """Check that the kernel shows its addresses. Raises Missing or Unknown.
 
@@ -94,6 +100,9 @@ def check_addresses(kallsyms: Path = KALLSYMS) -> None:
     try:
         with kallsyms.open() as lines:
             first = [line.split(maxsplit=2) for line in islice(lines, FIRST_SYMBOLS)]
+    except PermissionError as error:
+        # everybody may read it (kallsyms_init()), unless it is covered
+        raise Missing(f"{kallsyms}: {error.strerror}. {COVERED}") from error
     except OSError as error:
         cause = kernel_files.unreadable(str(kallsyms), error)
         raise (Unknown if cause.code in OF_A_LIMIT else Missing)(cause.message) from error

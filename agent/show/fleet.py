@@ -1,5 +1,6 @@
 """The machines of a run over several agents: what each showed, and what all did together."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,7 +8,7 @@ from agent.show.layout import titled
 from agent.terminal.charts import grid, wrapped
 from agent.terminal.evidence import verdict
 from agent.terminal.style import Style
-from agent.terminal.values import count, duration, mapping, milliseconds, printable
+from agent.terminal.values import count, counted, duration, mapping, milliseconds, printable
 from agent.terminal.values import rows as objects
 
 TITLE = "Machines"
@@ -36,6 +37,19 @@ def fleet(evidence: Mapping[str, Any], columns: int, style: Style) -> list[str]:
     for why in missing:
         lines += wrapped([style.warning("no evidence of"), *why.split(" ")], columns, " ")
     return titled(TITLE, [*lines, *_reasons(together, columns)], style)
+
+
+def of_series(document: Mapping[str, Any]) -> str:
+    """Return which other machines were measured in a series, and in how many of its runs."""
+    found: Counter[str] = Counter()
+    for run in objects(document.get("runs")):
+        listed = objects(mapping(mapping(run.get("evidence")).get("fleet")).get("machines"))
+        for row in listed:
+            if not row.get("runs_workload"):
+                known = mapping(row.get("evidence")).get("available") is True
+                found[_name(row)] += known
+    counts = (f"{name} in {counted(runs, 'run')}" for name, runs in sorted(found.items()))
+    return f"next to it: {', '.join(counts)} (each run's fleet in the file)" if found else ""
 
 
 def _name(row: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ from agent.show.comparison import about, sentence
 from agent.show.differences import SHOWN_FIGURES, differences
 from agent.show.everything import fields
 from agent.show.finished import left_behind
+from agent.show.fleet import of_series
 from agent.show.header import timing
 from agent.show.kept import banners, how_compared, is_of_compare, split
 from agent.show.layout import MARGIN, table, titled
@@ -55,6 +56,7 @@ def series(
                 ("ended", _end(plan)),
                 ("left", _left(document)),
                 ("timing", _timing(document)),
+                ("machines", of_series(document)),
                 ("parts", made_up_of(comparison)),
                 *about(plan, comparison, compared),
                 *how_compared(document),

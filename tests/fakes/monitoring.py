@@ -1,16 +1,12 @@
-"""Real servers that scrape agents: Prometheus and VictoriaMetrics, with this project's files."""
+"""Servers that scrape agents with this project's own configuration."""
 
 import re
-import socket
-import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import requests
 from fakes.pages import ROOT
-from fakes.waiting import PATIENCE_SECONDS, eventually
+from fakes.prometheus_server import free_address, served_by
 
 PROMETHEUS = ROOT / "deploy" / "prometheus"
 
@@ -29,70 +25,16 @@ def configuration(folder: Path, agents: Sequence[str]) -> Path:
 
 
 @contextmanager
-def prometheus(program: str, config: Path, *options: str) -> Iterator[str]:
-    """Run a Prometheus; yield its URL."""
-    data = config.parent / "prometheus"
-    address = _free_address()
-    own = [f"--config.file={config}", f"--storage.tsdb.path={data}"]
-    with _serving(
-        [program, *own, f"--web.listen-address={address}", *options], address, "/-/ready"
-    ):
-        yield f"http://{address}"
-
-
-@contextmanager
 def victoria_metrics(program: str, config: Path) -> Iterator[str]:
     """Run a VictoriaMetrics with the same configuration, of which it takes what it knows."""
-    data = config.parent / "victoria"
-    address = _free_address()
-    own = [
+    address = free_address()
+    command = [
+        program,
         f"-promscrape.config={config}",
         "-promscrape.config.strictParse=false",
-        f"-storageDataPath={data}",
+        f"-storageDataPath={config.parent / 'victoria'}",
         "-search.latencyOffset=0s",
+        f"-httpListenAddr={address}",
     ]
-    with _serving([program, *own, f"-httpListenAddr={address}"], address, "/health"):
+    with served_by(command):
         yield f"http://{address}"
-
-
-def query(url: str, promql: str) -> list[dict[str, Any]]:
-    """Return what an instant query finds now; nothing if it is refused or nobody answers."""
-    try:
-        answer = requests.get(f"{url}/api/v1/query", params={"query": promql})
-    except requests.ConnectionError:
-        return []
-    if not answer.ok:
-        return []
-    result: list[dict[str, Any]] = answer.json()["data"]["result"]
-    return result
-
-
-def value(url: str, promql: str) -> float | None:
-    """Return the only value that a query finds; None without one."""
-    found = query(url, promql)
-    return float(found[0]["value"][1]) if len(found) == 1 else None
-
-
-def _free_address() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
-
-
-@contextmanager
-def _serving(command: Sequence[str], address: str, ready: str) -> Iterator[None]:
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        eventually(lambda: _is_ready(f"http://{address}{ready}") or process.poll() is not None)
-        assert process.poll() is None, f"{command[0]} exited with {process.returncode}"
-        yield
-    finally:
-        process.terminate()
-        process.wait(PATIENCE_SECONDS)
-
-
-def _is_ready(url: str) -> bool:
-    try:
-        return requests.get(url).ok
-    except requests.ConnectionError:
-        return False

@@ -38,11 +38,18 @@ def prometheus(
     config.write_text(
         json.dumps({"global": {"scrape_interval": interval}, "scrape_configs": [scraped]})
     )
+    with prometheus_with(program, config, *options) as address:
+        yield address
+
+
+@contextmanager
+def prometheus_with(program: str, config: Path, *options: str) -> Iterator[str]:
+    """Run a Prometheus with a configuration, whose folder has its data; yield its address."""
     address = free_address()
     command = [
         program,
         f"--config.file={config}",
-        f"--storage.tsdb.path={folder / 'data'}",
+        f"--storage.tsdb.path={config.parent / 'data'}",
         f"--web.listen-address={address}",
         *options,
     ]

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from fakes.disks import Disk
-from fakes.monitoring import configuration, prometheus, query, value, victoria_metrics
+from fakes.monitoring import configuration, victoria_metrics
 from fakes.pages import ROOT
+from fakes.prometheus_server import NATIVE, prometheus_with, query, until_there, value
 from fakes.real_agent import RealAgent, running
 from fakes.run_command import finished, line
 from fakes.waiting import eventually
@@ -65,25 +65,25 @@ def expressions() -> list[str]:
     return [re.sub(r"\$(machine|scenario|impl|variant)\b", ".*", one) for one in meant]
 
 
-def found(url: str, promql: str) -> list[dict[str, Any]]:
-    return eventually(lambda: query(url, promql))
-
-
 @pytest.mark.thorough
 def test_every_expression_of_the_dashboard_finds_something_after_real_runs(
     measuring: RealAgent, tool: Callable[[str], str], disk: Disk, tmp_path: Path
 ) -> None:
     """A run that no scrape saw is found by the rules as well: `rate` would show none of it."""
-    with prometheus(tool("prometheus"), configuration(tmp_path, [measuring.url])) as url:
+    with prometheus_with(tool("prometheus"), configuration(tmp_path, [measuring.url])) as url:
         for commit in ("c1", "c2"):
             eventually(partial(one_run, measuring, commit, disk, tmp_path))
         for expression in expressions():
-            assert found(url, expression), expression
-        [latest] = found(url, f"chainbench:latest_run_runqlat_seconds:p99{OF_DD}")
-        [reference] = found(url, f"chainbench:reference_run_runqlat_seconds:p99{OF_DD}")
+            assert until_there(url, expression), expression
+        [latest] = until_there(url, f"chainbench:latest_run_runqlat_seconds:p99{OF_DD}")
+        [reference] = until_there(url, f"chainbench:reference_run_runqlat_seconds:p99{OF_DD}")
         assert (latest["metric"]["commit"], reference["metric"]["commit"]) == ("c2", "c1")
-        [gain] = found(url, "chainbench:latest_gain_percent")
+        [gain] = until_there(url, "chainbench:latest_gain_percent")
         assert gain["value"][1] == "50"
+        failed = {**LABELS, "commit": "c2", **RESULT, "optimized_success": 1}
+        AgentClient(measuring.url).post("/report", failed)
+        [alert] = until_there(url, 'ALERTS{alertname="ChainbenchBenchmarkFailed"}')
+        assert (alert["metric"]["scenario"], alert["metric"]["commit"]) == ("optimized", "c2")
 
 
 MACHINES = ("a", "b", "c")
@@ -104,8 +104,7 @@ def test_three_machines_under_one_prometheus_and_one_victoria_metrics(
     with ExitStack() as stack:
         agents = [stack.enter_context(running(["--machine", name])) for name in MACHINES]
         config = configuration(tmp_path, [agent.url for agent in agents])
-        native = ("--enable-feature=native-histograms",)
-        first = stack.enter_context(prometheus(tool("prometheus"), config, *native))
+        first = stack.enter_context(prometheus_with(tool("prometheus"), config, *NATIVE))
         second = stack.enter_context(victoria_metrics(tool("victoria-metrics"), config))
         file = tmp_path / "x.json"
         named = [word for agent in agents for word in ("--agent", agent.url)]
@@ -132,5 +131,4 @@ def test_three_machines_under_one_prometheus_and_one_victoria_metrics(
             assert native_one == pytest.approx(exact, rel=0.025), name
             _, all_buckets = sums[second]
             classic = value(second, f"histogram_quantile({quantile}, {all_buckets})")
-            assert classic is not None
             assert exact / 2 <= max(classic, 1) <= 2 * max(exact, 1), name

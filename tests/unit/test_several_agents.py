@@ -233,8 +233,9 @@ def test_an_agent_with_two_urls_takes_part_once(tmp_path: Path) -> None:
 def test_each_run_of_a_series_has_its_machines(tmp_path: Path) -> None:
     file = tmp_path / "x.json"
     with machines("db") as found:
-        run(list(found.values()), file, "--runs", "2", command="exit 0", status=0)
+        done = run(list(found.values()), file, "--runs", "2", command="exit 0", status=0)
         starts = [json.loads(r.body)["scope"] for r in found["db"].requests if r.route == START]
+    assert "machines  next to it: db in 2 runs (each run's fleet in the file)" in done.stderr
     assert starts == ["system"] * 3, "one of them to have the programs compiled"
     for one in saved(file)["runs"]:
         assert one["evidence"]["fleet"]["merged"]["runqlat"]["count"] == 6

@@ -63,5 +63,13 @@ def test_whatever_stands_there_is_shown(content: Any) -> None:
         render({**of_machine(), "fleet": fleet}, everything=True)
 
 
+def test_a_series_says_in_how_many_runs_a_machine_was_measured() -> None:
+    whole = {"series": {"commands": {"command": ["true"]}}, "sides": {}}
+    one, other = document(of_machine()), document(reasons=["gone"])
+    report = brief({**whole, "runs": [{"evidence": one}, {"evidence": one}, {"evidence": other}]})
+    assert "machines  next to it: db0 in 2 runs, gone0 in 0 runs" in report
+    assert "machines" not in brief({**whole, "runs": [{"evidence": of_machine()}]})
+
+
 def test_evidence_of_one_agent_has_no_machines() -> None:
     assert "Machines" not in brief(of_machine())

@@ -2,7 +2,7 @@
 
 Quart and Hypercorn import unconditionally what serves HTTP/2, WebSockets and templates, and their
 test clients. This server refuses the first two and has no use for the others
-(docs/decisions/0045-left-out.md).
+(docs/decisions/0046-left-out.md).
 """
 
 import sys

@@ -3,7 +3,7 @@
 import math
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,20 +11,13 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 from fakes.prometheus_server import NATIVE, prometheus, until_there, value
-from fakes.real_agent import RealAgent, running
+from fakes.real_agent import RealAgent
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from agent.aggregate.histogram import LatencyHistogram
 
 CHURN = "import time\nfor _ in range(3000): time.sleep(0.0001)"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
-
-
-@pytest.fixture(scope="module")
-def measured() -> Iterator[RealAgent]:
-    """An agent of its own, so that the page has only what these tests did."""
-    with running() as agent:
-        yield agent
 
 
 def samples(agent: RealAgent, name: str, **labels: str) -> list[Any]:
@@ -41,41 +34,41 @@ def by(label: str, found: list[Any]) -> dict[str, float]:
     return {sample.labels[label]: sample.value for sample in found}
 
 
-def test_the_last_run_is_shown_as_in_its_evidence(measured: RealAgent) -> None:
+def test_the_last_run_is_shown_as_in_its_evidence(agent: RealAgent) -> None:
     for commit in ("one", "two"):
-        with measured.run(commit=commit, impl="x", scope="caller") as run:
+        with agent.run(commit=commit, impl="x", scope="caller") as run:
             subprocess.run([sys.executable, "-c", CHURN], check=True)
-        found = samples(measured, "chainbench_last_run_runqlat_seconds", commit=commit)
+        found = samples(agent, "chainbench_last_run_runqlat_seconds", commit=commit)
         names = {"50": "p50_us", "90": "p90_us", "95": "p95_us", "99": "p99_us", "99.9": "p999_us"}
         section = run.evidence["runqlat"]
         assert by("percentile", found) == pytest.approx(
             {label: section[name] / 1e6 for label, name in names.items()}
         )
-        wall = by("state", samples(measured, "chainbench_last_run_wall_seconds", commit=commit))
+        wall = by("state", samples(agent, "chainbench_last_run_wall_seconds", commit=commit))
         states = run.evidence["wall"]["states"]
         assert wall == pytest.approx(
             {name: max(0, state["ms"]) / 1e3 for name, state in states.items()}
         )
-        (ended,) = samples(measured, "chainbench_last_run_timestamp_seconds", commit=commit)
+        (ended,) = samples(agent, "chainbench_last_run_timestamp_seconds", commit=commit)
         assert ended.labels["verdict"] == run.evidence["completeness"]["verdict"]
-        (unavailable,) = samples(measured, "chainbench_runs_unavailable_total", commit=commit)
+        (unavailable,) = samples(agent, "chainbench_runs_unavailable_total", commit=commit)
         assert unavailable.value == 0
-        (created,) = samples(measured, "chainbench_exec_count_created", commit=commit)
+        (created,) = samples(agent, "chainbench_exec_count_created", commit=commit)
         assert created.value <= ended.value
 
 
 def test_promtool_dislikes_only_names_of_the_contract(
-    measured: RealAgent, tool: Callable[[str], str]
+    agent: RealAgent, tool: Callable[[str], str]
 ) -> None:
     """The whole page of an agent that has made runs of every section, and taken a report."""
     sections = ["runqlat", "biolatency", "offcpu", "exec", "syscall_counts", "softirq"]
-    with measured.run(scope="caller", sections=sections):
+    with agent.run(scope="caller", sections=sections):
         subprocess.run(["true"], check=True)
     figures = {"baseline_ms": 2, "optimized_ms": 1, "gain_pct": 50, "baseline_success": 1}
-    requests.post(f"{measured.url}/report", json=figures)
+    requests.post(f"{agent.url}/report", json=figures)
     checked = subprocess.run(
         [tool("promtool"), "check", "metrics"],
-        input=measured.metrics(),
+        input=agent.metrics(),
         capture_output=True,
         text=True,
         check=False,
@@ -91,13 +84,13 @@ def test_promtool_dislikes_only_names_of_the_contract(
 
 @pytest.mark.thorough
 def test_native_quantiles_are_those_of_the_evidence(
-    measured: RealAgent, tool: Callable[[str], str], tmp_path: Path
+    agent: RealAgent, tool: Callable[[str], str], tmp_path: Path
 ) -> None:
-    port = urlsplit(measured.url).port
+    port = urlsplit(agent.url).port
     assert port is not None
     name = 'chainbench_runqlat_microseconds{commit="native"}'
     with prometheus(tool("prometheus"), port, tmp_path, *NATIVE) as address:
-        with measured.run(commit="native") as run:
+        with agent.run(commit="native") as run:
             subprocess.run([sys.executable, "-c", CHURN], check=True)
         section = run.evidence["runqlat"]
         until_there(address, f"histogram_count({name}) == {section['count']}")

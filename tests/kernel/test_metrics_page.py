@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 from fakes.prometheus_server import NATIVE, prometheus, until_there, value
-from fakes.real_agent import RealAgent
+from fakes.real_agent import RealAgent, running
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from agent.aggregate.histogram import LatencyHistogram
@@ -107,3 +107,21 @@ def test_native_quantiles_are_those_of_the_evidence(
                 assert found == pytest.approx(expected / 1000, rel=0.025)
                 compared += 1
         assert compared
+
+
+@pytest.mark.thorough
+def test_a_label_set_that_was_hidden_goes_on_where_it_was() -> None:
+    with running(["--label-sets", "2"], ready=False) as agent:
+        hidden = []
+        for commit in ("a", "b", "c", "a"):
+            with agent.run(commit=commit) as run:
+                subprocess.run(["true"], check=True)
+            hidden.append(run.started.get("label_sets_hidden", 0))
+        assert hidden == [0, 0, 1, 1]
+        runs = samples(agent, "chainbench_runs_total", result="success")
+        assert by("commit", runs) == {"c": 1, "a": 2}
+        states = samples(agent, "chainbench_agent_label_sets")
+        assert by("state", states) == {"shown": 2, "hidden": 1}
+        (begun,) = samples(agent, "chainbench_runs_created", commit="a", result="success")
+        (ended,) = samples(agent, "chainbench_last_run_timestamp_seconds", commit="c")
+        assert begun.value < ended.value, "not created anew"

@@ -202,6 +202,11 @@ def test_lockdown_is_named_for_the_helper_that_it_forbids(
 # --- bpf(2) itself
 
 
+def test_the_command_that_does_not_exist_says_nothing_about_more_arguments() -> None:
+    """From bit 16 on are flags: Linux 7.3 took one for a fourth argument, and answered E2BIG."""
+    assert bpf.NO_COMMAND < 1 << 16
+
+
 def test_a_call_that_reaches_the_kernel_is_available(confined: Confinement) -> None:
     check_call()
 

@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,15 @@ def _run(choices: Sequence[Choice], results: Path) -> list[dict[str, Any]]:
             row = {**asdict(choice), **_one(client, choice, results / f"matrix-{number}.json")}
             rows.append(row)
             (results / "matrix.json").write_text(json.dumps(rows))
-            say(f"matrix {number} of {len(choices)}: {json.dumps(row)}")
+            say(f"matrix {number} of {len(choices)}: {_in_a_line(row)}")
     return rows
+
+
+def _in_a_line(row: dict[str, Any]) -> str:
+    choice = ", ".join(row[field.name] for field in fields(Choice))
+    came = row.get("error") or row["reason"] or row["verdict"]
+    lacks = [*row.get("unavailable", {}), *row.get("missed", [])]
+    return f"{choice}: {came}" + (f"; lacks {', '.join(lacks)}" if lacks else "")
 
 
 def _one(client: AgentClient, choice: Choice, file: Path) -> dict[str, Any]:

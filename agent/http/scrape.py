@@ -33,6 +33,8 @@ class SharedScrape:
         self._exposition = Exposition(recorder.series)
         self._preparing = trio.Lock()
         self._prepared = 0
+        self._asking = 0
+        """Scrapes that have no page yet."""
         self._pages: dict[tuple[Format, bool], bytes] = {}
 
     async def page(
@@ -44,6 +46,15 @@ class SharedScrape:
     ) -> bytes:
         """Return the page, as of the call or shortly after it; ``compressed``: with gzip."""
         own = writer(page_format, histograms)
+        self._asking += 1
+        try:
+            return await self._shared(own, compressed)
+        finally:
+            self._asking -= 1
+            if not self._asking:
+                self._pages.clear()  # megabytes that nobody will get
+
+    async def _shared(self, own: Format, compressed: bool) -> bytes:
         prepared_on_arrival = self._prepared
         async with self._preparing:
             # If the scrape that was preparing was cancelled (its client left), prepare here.

@@ -66,17 +66,23 @@ def expressions() -> list[str]:
 
 
 @pytest.mark.thorough
+@pytest.mark.parametrize("options", [(), NATIVE], ids=["classic", "native"])
 def test_every_expression_of_the_dashboard_finds_something_after_real_runs(
-    measuring: RealAgent, tool: Callable[[str], str], disk: Disk, tmp_path: Path
+    measuring: RealAgent,
+    tool: Callable[[str], str],
+    disk: Disk,
+    tmp_path: Path,
+    options: tuple[str, ...],
 ) -> None:
     """A run that no scrape saw is found by the rules as well: `rate` would show none of it."""
-    with prometheus_with(tool("prometheus"), configuration(tmp_path, [measuring.url])) as url:
+    config = configuration(tmp_path, [measuring.url])
+    with prometheus_with(tool("prometheus"), config, *options) as url:
         for commit in ("c1", "c2"):
             eventually(partial(one_run, measuring, commit, disk, tmp_path))
         for expression in expressions():
             assert until_there(url, expression), expression
-        [latest] = until_there(url, f"chainbench:latest_run_runqlat_seconds:p99{OF_DD}")
         [reference] = until_there(url, f"chainbench:reference_run_runqlat_seconds:p99{OF_DD}")
+        [latest] = until_there(url, f"chainbench:latest_run_runqlat_seconds:p99{OF_DD}")
         assert (latest["metric"]["commit"], reference["metric"]["commit"]) == ("c2", "c1")
         [gain] = until_there(url, "chainbench:latest_gain_percent")
         assert gain["value"][1] == "50"

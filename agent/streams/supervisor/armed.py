@@ -47,7 +47,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def _may_time_programs() -> None:
     # whether the kernel agrees is not tried: that would have it patch its code on every CPU
     if not privileges.effective_capabilities() >> privileges.CAP_SYS_ADMIN & 1:
-        raise Missing("to time programs, the kernel requires CAP_SYS_ADMIN. Run the agent as root.")
+        raise Missing("to time programs, the kernel requires CAP_SYS_ADMIN: grant it to the agent.")
 
 
 PROGRAM_TIMES = Feature("program_times", _may_time_programs, "measure_probes", "5.8")

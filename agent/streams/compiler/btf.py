@@ -71,11 +71,16 @@ class KernelTypes:
             raise cannot("no_btf", f"libbpf cannot parse {self._file}")
         self._raw: Optional[RawBtf] = None
         self._enumerators: dict[str, frozenset[str]] = {}
+        self._ids: dict[tuple[str, int], Optional[int]] = {}
+        self._arguments: dict[str, list[str]] = {}
+        self._members: dict[int, dict[str, _Found]] = {}
 
     def type_id(self, name: str, kind: int) -> Optional[int]:
         """Return the id of a named type, or None."""
-        found = self._library.btf__find_by_name_kind(self._btf, name.encode(), kind)
-        return found if found > 0 else None
+        if (name, kind) not in self._ids:  # libbpf looks through all types
+            found = self._library.btf__find_by_name_kind(self._btf, name.encode(), kind)
+            self._ids[name, kind] = found if found > 0 else None
+        return self._ids[name, kind]
 
     def place_of(self, struct: str, field: str) -> Optional[Place]:
         """Return where ``field`` or ``field.of.its`` is, or None.
@@ -125,9 +130,12 @@ class KernelTypes:
 
     def argument_types(self, tracepoint: str) -> list[str]:
         """Return the type names of a tracepoint's arguments, or of what they point to."""
-        type_id = self.tracepoint_id(tracepoint)
-        if type_id is None:
-            return []
+        if tracepoint not in self._arguments:
+            type_id = self.tracepoint_id(tracepoint)
+            self._arguments[tracepoint] = [] if type_id is None else self._described(type_id)
+        return self._arguments[tracepoint]
+
+    def _described(self, type_id: int) -> list[str]:
         prototype = self._resolve(self._resolve(type_id)[1].type)
         # the first parameter is the tracepoint's own void *
         return [self._describe(p.type) for p in self._items(prototype[0], BtfParam)][1:]
@@ -189,15 +197,19 @@ class KernelTypes:
 
     def _member(self, type_id: int, field: str) -> Optional[_Found]:
         """Return a member of a struct or union, or of an anonymous one in it; or None."""
+        if type_id not in self._members:
+            self._members[type_id] = dict(self._all_members(type_id))
+        return self._members[type_id].get(field)
+
+    def _all_members(self, type_id: int) -> Iterator[tuple[str, _Found]]:
         has_bit_fields = self._type(type_id).info >> 31
         for member in self._items(type_id, BtfMember):
-            position = member.offset & 0xFFFFFF if has_bit_fields else member.offset
-            if self._name(member.name_off) == field:
-                bits = member.offset >> 24 if has_bit_fields else 0
-                return _Found(int(member.type), int(position), int(bits))
+            position = int(member.offset & 0xFFFFFF if has_bit_fields else member.offset)
+            if member.name_off != 0:
+                bits = int(member.offset >> 24 if has_bit_fields else 0)
+                yield self._name(member.name_off), _Found(int(member.type), position, bits)
+                continue
             inner_id, inner = self._resolve(member.type)
-            if member.name_off == 0 and inner.kind in (KIND_STRUCT, KIND_UNION):
-                nested = self._member(inner_id, field)
-                if nested is not None:
-                    return nested._replace(position=int(position) + nested.position)
-        return None
+            if inner.kind in (KIND_STRUCT, KIND_UNION):
+                for name, nested in self._all_members(inner_id):
+                    yield name, nested._replace(position=position + nested.position)

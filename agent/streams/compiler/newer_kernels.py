@@ -27,8 +27,9 @@ from agent.streams.shared import bpf
 
 CAST = "bpf_rdonly_cast"
 """Since 6.2. A move, not a call: it makes the verifier allow reads of a type at an address."""
+PREEMPTION_OFF = "bpf_preempt_disable"
 PREEMPTION = {
-    MARK_PREEMPT_DISABLE: "bpf_preempt_disable",
+    MARK_PREEMPT_DISABLE: PREEMPTION_OFF,
     MARK_PREEMPT_ENABLE: "bpf_preempt_enable",
 }
 """Since 6.10, for programs that run with preemption on."""
@@ -117,8 +118,14 @@ class Newer:
 def newer_kernel(types: KernelTypes, constants: dict[str, int], sections: tuple[str, ...]) -> Newer:
     """Return the features of this kernel that a run of these sections can use. Raises OSError."""
     awaits = set(FAILURES_NEED) <= set(sections) and constants.keys() >= set(AWAITING_NEEDS)
-    cast_id, no_cast = _cast(types)
-    preemption, no_preemption = _preemption(types)
+    cast, preemption = _cast(types), _preemption(types)
+    calls: dict[str, trial.Calls] = {}
+    if cast is not None:
+        calls[CAST] = trial.cast(*cast)
+    if preemption:
+        calls[PREEMPTION_OFF] = trial.preemption(*preemption.values())
+    refused = trial.refusals(types, calls)
+    cast_id = cast[0] if cast and CAST not in refused else None
     callbacks, no_callbacks = open_callbacks(types) if awaits else (None, "")
 
     def castable(name: str, needs: Sequence[str]) -> int:
@@ -132,19 +139,16 @@ def newer_kernel(types: KernelTypes, constants: dict[str, int], sections: tuple[
         castable("pt_regs", REGISTERS_NEED),
         castable("rq", RUN_QUEUE_NEEDS),
         _restarts(types, constants) if cast_id is not None else {},
-        preemption,
+        {} if PREEMPTION_OFF in refused else preemption,
         types.place_of(*PREEMPTED) is not None,
-        "; ".join(filter(None, (no_cast, no_preemption, no_callbacks))),
+        "; ".join(filter(None, (*map(": ".join, refused.items()), no_callbacks))),
     )
 
 
-def _cast(types: KernelTypes) -> tuple[Optional[int], str]:
-    """Return the id of the cast; None if the kernel lacks or refuses it, and why it does."""
+def _cast(types: KernelTypes) -> Optional[tuple[int, int]]:
+    """Return the id of the cast and of a type for it; None if the kernel lacks one."""
     cast_id, target = types.type_id(CAST, KIND_FUNC), types.type_id("task_struct", KIND_STRUCT)
-    if cast_id is None or target is None:
-        return None, ""
-    reason = trial.refusal(types, trial.cast(cast_id, target))
-    return (None, f"{CAST}: {reason}") if reason else (cast_id, "")
+    return None if cast_id is None or target is None else (cast_id, target)
 
 
 def _restarts(types: KernelTypes, constants: dict[str, int]) -> dict[str, int]:
@@ -158,15 +162,10 @@ def _restarts(types: KernelTypes, constants: dict[str, int]) -> dict[str, int]:
     return {function: found for function, found in functions.items() if found is not None}
 
 
-def _preemption(types: KernelTypes) -> tuple[dict[int, int], str]:
-    """Return the ids by mark; none if the kernel lacks or refuses them, and why it does."""
+def _preemption(types: KernelTypes) -> dict[int, int]:
     ids = {mark: types.type_id(name, KIND_FUNC) for mark, name in PREEMPTION.items()}
     known = {mark: type_id for mark, type_id in ids.items() if type_id is not None}
-    if len(known) < len(ids):
-        return {}, ""
-    code = trial.preemption(known[MARK_PREEMPT_DISABLE], known[MARK_PREEMPT_ENABLE])
-    reason = trial.refusal(types, code)
-    return ({}, f"bpf_preempt_disable: {reason}") if reason else (known, "")
+    return known if len(known) == len(ids) else {}
 
 
 def _registers_distance(types: KernelTypes, functions: Mapping[str, bytes]) -> int:

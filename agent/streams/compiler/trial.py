@@ -7,7 +7,7 @@ before anything is compiled for it. Standard library only; Python 3.9.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from agent.streams.compiler.btf import KernelTypes
 from agent.streams.compiler.linking import (
@@ -45,16 +45,30 @@ def _load(register: int, kind: int, number: int) -> tuple[Instruction, Instructi
 _RETURN: tuple[Instruction, ...] = ((OP_MOVE, _R0, 0, 0, 0), (_EXIT, 0, 0, 0, 0))
 
 
-def cast(function: int, type_id: int) -> bytes:
-    """Return a program that calls bpf_rdonly_cast()."""
-    return _packed(
-        ((OP_MOVE, _R1, 0, 0, 0), (OP_MOVE, _R2, 0, 0, type_id), _call(function), *_RETURN)
-    )
+Calls = tuple[Instruction, ...]
+"""A part of a program."""
 
 
-def preemption(disable: int, enable: int) -> bytes:
-    """Return a program that calls bpf_preempt_disable() and bpf_preempt_enable()."""
-    return _packed((_call(disable), _call(enable), *_RETURN))
+def cast(function: int, type_id: int) -> Calls:
+    """Return a call of bpf_rdonly_cast()."""
+    return (OP_MOVE, _R1, 0, 0, 0), (OP_MOVE, _R2, 0, 0, type_id), _call(function)
+
+
+def preemption(disable: int, enable: int) -> Calls:
+    """Return calls of bpf_preempt_disable() and bpf_preempt_enable()."""
+    return _call(disable), _call(enable)
+
+
+def refusals(types: KernelTypes, calls: Mapping[str, Calls]) -> dict[str, str]:
+    """Return which of these calls the kernel refuses, and why.
+
+    All are tried in one program, which takes the kernel a millisecond; alone only if it refuses.
+    """
+    together = tuple(instruction for part in calls.values() for instruction in part)
+    if not calls or not refusal(types, _packed((*together, *_RETURN))):
+        return {}
+    alone = {name: refusal(types, _packed((*part, *_RETURN))) for name, part in calls.items()}
+    return {name: reason for name, reason in alone.items() if reason}
 
 
 def schedule(function: int, map_fd: int, work_offset: int) -> bytes:

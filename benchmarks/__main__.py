@@ -14,6 +14,7 @@ from benchmarks.commands import (
     merge,
     micro,
     overhead,
+    rights,
     run_cost,
     scrape_size,
     targets,
@@ -22,7 +23,7 @@ from benchmarks.commands import (
 
 COMMANDS = (
     *(overhead, targets, micro, verdicts, causes),
-    *(run_cost, compare_power, kept_runs, scrape_size, merge),
+    *(run_cost, compare_power, kept_runs, rights, scrape_size, merge),
 )
 """In the order of ``--help``."""
 

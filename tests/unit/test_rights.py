@@ -1,0 +1,26 @@
+"""The page about rights has a row for each set of rights in each place, as it is measured."""
+
+from fakes.pages import DOCS
+
+from benchmarks.rights import BEGIN, END, PLACES, RIGHTS, ROOTLESS, Row, table, written
+
+PAGE = DOCS / "reference" / "rights.md"
+
+
+def test_no_row_is_missing() -> None:
+    page = PAGE.read_text()
+    rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| ")]
+    listed = {(row[0].removeprefix("| "), row[1]) for row in rows}
+    wanted = {(place.name, rights.name) for place in PLACES for rights in RIGHTS}
+    wanted.add((ROOTLESS[0].name, ROOTLESS[1].name))
+    assert wanted <= listed
+
+
+def test_what_was_measured_replaces_what_was_there() -> None:
+    row = Row("here", "root", "no_btf", own_io=True)
+    page = written(f"before\n{BEGIN}\nold\n{END}\nafter\n", [row])
+    assert "old" not in page
+    assert page.startswith("before\n")
+    assert page.endswith(f"{END}\nafter\n")
+    assert "| here | root | `no_btf` | – | – | yes | – |" in table([row])
+    assert table([row]) in page

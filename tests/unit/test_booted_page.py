@@ -47,8 +47,13 @@ def booted(**changes: Any) -> Row:
         "demo": short(exit_status=0, versions={"bcc": "0.26.0"}),
         "matrix": [
             short(missed=[]),
-            short(missed=[], verdict="degraded", reasons=["check_failed: run_queue_wait"]),
-            short(missed=[], unavailable={"wait_functions": "no | helper"}, verdict="degraded"),
+            short(missed=[], verdict="degraded", reasons=["check_failed: forks: 3, not 4", "lost: a: b"]),
+            short(
+                missed=[],
+                unavailable={"wait_functions": "no | helper"},
+                verdict="degraded",
+                reasons=["check_failed: forks: 1, not 2", "section_unavailable: no wait: none"],
+            ),
             {"error": "409: busy"},
         ],
         "tests": {
@@ -74,7 +79,9 @@ def test_what_was_missing_has_its_reason() -> None:
     text = flat(page.text([booted()]))
     assert "* **5.10.0-35-cloud-amd64**: `wait_functions`: no | helper (1 of 4 runs)" in text
     assert "nothing, because of an error: 409: busy" in text
-    assert "“check_failed: run_queue_wait”" in text
+    assert "`check_failed` (forks) in 2 of 4 runs, for example “check_failed: forks: 3" in text
+    assert "`lost` (a) in 1 of 4 runs" in text
+    assert "`section_unavailable` in 1 of 4 runs" in text
     assert "`kernel/test_exec.py::test_200_runs_of_a_command_are_200` failed: assert 1 == 2" in text
 
 

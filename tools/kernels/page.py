@@ -151,9 +151,16 @@ def reasons(row: Row) -> Iterator[str]:
     texts: dict[str, list[str]] = {}
     for run in runs:
         for why in run["reasons"]:
-            texts.setdefault(why.partition(":")[0], []).append(_line(why))
-    for _, found in sorted(texts.items()):
-        yield f"{len(found)} in {len(runs)} runs, for example “{found[0]}”"
+            texts.setdefault(_kind(why), []).append(_line(why))
+    for kind, found in sorted(texts.items()):
+        yield f"{kind} in {len(found)} of {len(runs)} runs, for example “{found[0]}”"
+
+
+def _kind(why: str) -> str:
+    """Return a reason's code, with what it is about if that is a single word, as a check's name."""
+    code, *rest = why.split(": ", 2)
+    about = f" ({rest[0]})" if len(rest) > 1 and " " not in rest[0] else ""
+    return f"`{code}`{about}"
 
 
 def tests(row: Row) -> Iterator[str]:

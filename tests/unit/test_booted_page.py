@@ -47,7 +47,11 @@ def booted(**changes: Any) -> Row:
         "demo": short(exit_status=0, versions={"bcc": "0.26.0"}),
         "matrix": [
             short(missed=[]),
-            short(missed=[], verdict="degraded", reasons=["check_failed: forks: 3, not 4", "lost: a: b"]),
+            short(
+                missed=[],
+                verdict="degraded",
+                reasons=["check_failed: forks: 3, not 4", "lost: a: b"],
+            ),
             short(
                 missed=[],
                 unavailable={"wait_functions": "no | helper"},
@@ -73,6 +77,12 @@ def test_a_row_counts_what_was_whole() -> None:
     assert "2 of 4 runs have everything; 1 `complete`, 2 `degraded`, 1 `no answer`" in line
     assert "3 passed, 1 failed" in line
     assert "2026-03-01, `abc1234`" in line
+
+
+def test_a_panic_before_the_boot_that_succeeded_is_told() -> None:
+    text = flat(page.text([booted(panics=["Kernel panic - not syncing: Fatal exception"])]))
+    assert "ended with “Kernel panic - not syncing: Fatal exception”" in text
+    assert "Emulated by QEMU 7.2." in flat(page.text([booted(emulator="QEMU 7.2")]))
 
 
 def test_what_was_missing_has_its_reason() -> None:
@@ -120,7 +130,7 @@ def test_the_last_boot_of_a_target_replaces_the_one_before(tmp_path: Path) -> No
 
 def test_long_messages_are_cut(tmp_path: Path) -> None:
     (tmp_path / "results.json").write_text(json.dumps({"demo": {"reasons": ["x" * 1000]}}))
-    row = of_guest(Came(tmp_path, 12.3, 1))
+    row = of_guest(Came(tmp_path, 12.3))
     assert row["boot_seconds"] == 12
     assert len(row["demo"]["reasons"][0]) == results.LONGEST_REASON
 

@@ -178,10 +178,7 @@ def test_a_kernel_without_the_modules_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("target", [*DEFAULT, *REST], ids=lambda target: target.name)
 def test_a_guest_leaves_its_root_file_system_as_it_is(target: guest.Target) -> None:
-    kernel = packages.Kernel(
-        packages.Package("linux-image", target.architecture, "1"), "1", Path("/k"), Path("/m")
-    )
-    words = guest.command(guest.Boot(target, kernel, Path("/i"), Path("/r")), Path("/results"))
+    words = guest.command(a_boot_of(target), Path("/results"))
     assert "file=/r,if=none,id=root,format=raw,snapshot=on" in words
     assert "file=/results,if=none,id=results,format=raw,snapshot=off" in words
     assert str(target.cpus) in words
@@ -202,6 +199,43 @@ def test_results_are_what_the_guest_wrote_to_the_disk(tmp_path: Path) -> None:
     assert (tmp_path / "out/results.json").read_text() == "{}"
     raw.write_bytes(bytes(1 << 20))
     assert not guest.unpack(raw, tmp_path / "nothing")
+
+
+def a_boot_of(target: guest.Target) -> guest.Boot:
+    package = packages.Package("linux-image", target.architecture, "1")
+    return guest.Boot(
+        target, packages.Kernel(package, "1", Path("/k"), Path("/m")), Path("/i"), Path("/r")
+    )
+
+
+def test_a_guest_that_panics_is_booted_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here a shell is the emulator: the first boot panics, the second writes results."""
+    script = """
+        echo "@@ booting"
+        if mkdir "$0/panicked" 2>/dev/null; then echo "Kernel panic - not syncing: no"; exit; fi
+        cd "$0" && touch results.json && tar -cf "$1" results.json
+    """
+
+    def emulated(_: guest.Boot, results: Path) -> list[str]:
+        return ["sh", "-c", script, str(tmp_path), str(results)]
+
+    monkeypatch.setattr(guest, "command", emulated)
+    news: list[str] = []
+    came = guest.run(a_boot_of(DEFAULT[0]), tmp_path / "guest", news.append)
+    assert [path.name for path in came.folder.iterdir()] == ["results.json"]
+    assert came.panics == ("Kernel panic - not syncing: no",)
+    assert news == ["booting", "Kernel panic - not syncing: no", "booting"]
+
+
+@pytest.mark.parametrize("said", ["no root file system", "Kernel panic - not syncing: again"])
+def test_a_guest_without_results_is_quoted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    monkeypatch.setattr(guest, "command", lambda *_: ["echo", said])
+    with pytest.raises(Failed, match=f"its console ends with:\n{said}"):
+        guest.run(a_boot_of(DEFAULT[0]), tmp_path / "guest", lambda _: None)
 
 
 def test_a_program_that_fails_is_quoted() -> None:

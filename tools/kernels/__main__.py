@@ -2,6 +2,7 @@
 
 import argparse
 import datetime
+import fcntl
 import os
 import subprocess
 import sys
@@ -63,8 +64,13 @@ class Session:
         self._images: dict[tuple[str, str], Path] = {}
 
     def prepare(self) -> None:
-        """Fetch the package lists. Raises `Failed`."""
+        """Take the cache for this process, and fetch the package lists. Raises `Failed`."""
         self._cache.mkdir(parents=True, exist_ok=True)
+        self._lock = (self._cache / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Failed(f"another call uses {self._cache}") from None
         say("package lists")
         self._archive.update()
 

@@ -16,6 +16,7 @@ PROGRAMS = {
     "mke2fs": "e2fsprogs",
     "depmod": "kmod",
     "unshare": "util-linux",
+    "setpriv": "util-linux",
 }
 """What every run needs, with Debian's package of it."""
 EMULATORS = {
@@ -61,6 +62,6 @@ def need_programs(architectures: Sequence[str]) -> None:
     needed = dict(PROGRAMS)
     for architecture in architectures:
         needed |= EMULATORS[architecture]
-    missing = [package for name, package in needed.items() if shutil.which(name) is None]
+    missing = dict.fromkeys(p for name, p in needed.items() if shutil.which(name) is None)
     if missing:
         raise Failed(f"missing programs; install them with: apt-get install {' '.join(missing)}")

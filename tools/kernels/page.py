@@ -36,7 +36,7 @@ def write(rows: Sequence[Row], file: Path = PAGE) -> None:
 
 def text(rows: Sequence[Row]) -> str:
     """Return the page in Markdown."""
-    parts = [INTRODUCTION, "## Booted", table(rows), wrapped(EMULATED)]
+    parts = [INTRODUCTION, "## Booted", table(rows), wrapped(f"{EMULATED} {emulators(rows)}")]
     for title, lines in (
         ("What was missing", _lines(rows, missing)),
         ("Reasons of verdicts", _lines(rows, reasons)),
@@ -47,6 +47,11 @@ def text(rows: Sequence[Row]) -> str:
         if any(lines):
             parts += [f"## {title}", "\n".join(map(item, filter(None, lines)))]
     return "\n\n".join(parts) + "\n"
+
+
+def emulators(rows: Sequence[Row]) -> str:
+    names = dict.fromkeys(row["emulator"] for row in rows if "emulator" in row)
+    return f"Emulated by {', '.join(names)}." if names else ""
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -139,6 +144,8 @@ def missing(row: Row) -> Iterator[str]:
     said.update(_line(what) for run in runs for what in run.get("missed", ()))
     for what, count in sorted(said.items()):
         yield f"{what} ({count} of {len(runs)} runs)"
+    for panic in row.get("panics", []):
+        yield f"an earlier boot of the same ended with “{_line(panic)}”"
     matrix = row.get("matrix", [])
     for step in (row.get("demo", {}), *([matrix] if isinstance(matrix, dict) else matrix)):
         if "error" in step:

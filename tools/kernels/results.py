@@ -35,7 +35,7 @@ def of_guest(came: Came) -> Row:
     if "matrix_full" in written:
         written["matrix"] = written.pop("matrix_full")
     cut: Row = _cut(written)
-    return {"boot_seconds": round(came.seconds), "tries": came.tries, **cut}
+    return {"boot_seconds": round(came.seconds), "panics": list(came.panics), **cut}
 
 
 def _cut(value: Any) -> Any:

@@ -63,13 +63,15 @@ def _tree(suite: str, architecture: str, wheel: Wheel, cache: Path) -> Path:
     if tree.exists():
         return tree
     partial = tree.with_name(tree.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    run("rm", "-rf", "--one-file-system", partial)
     partial.parent.mkdir(parents=True, exist_ok=True)
     if architecture in FOREIGN:
         run("update-binfmts", "--enable", FOREIGN[architecture])
     main, _ = mirrors()
     chosen = ["--variant=minbase", f"--architectures={architecture}"]
-    run("mmdebstrap", *chosen, f"--include={','.join(PACKAGES)}", suite, partial, main)
+    # what it mounts in the tree goes with it, even if it is killed
+    own = ["unshare", "--mount", "mmdebstrap", f"--include={','.join(PACKAGES)}"]
+    run(*own, *chosen, suite, partial, main)
     chrooted(partial, "python3", "-m", "venv", f"/{VENV}")
     _pip(partial, _copied(wheel, partial), *FOR_TESTS)
     return partial.rename(tree)

@@ -31,14 +31,16 @@ inline_always bool in_cgroup(u64 task, u64 wanted)
 {
 	u64 cgroup = read_pointer(FOLLOW(task, TASK_CGROUPS) + CSS_SET_DFL_CGRP);
 
+	/*
+	 * Looks at where it ends once more rather than keep an answer: LLVM 19 has no value for that
+	 * after the last turn, and the verifier refuses to read a register without one.
+	 */
 	for (int depth = 0; depth < MAX_CGROUP_DEPTH; depth++) {
-		if (!cgroup)
-			return false;
-		if (cgroup_id(cgroup) == wanted)
-			return true;
+		if (!cgroup || cgroup_id(cgroup) == wanted)
+			break;
 		cgroup = parent_cgroup(cgroup);
 	}
-	return false;
+	return cgroup && cgroup_id(cgroup) == wanted;
 }
 #endif
 

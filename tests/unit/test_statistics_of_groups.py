@@ -79,6 +79,8 @@ def test_of_many_runs_it_is_the_approximation_that_scipy_has(
 ) -> None:
     assert len(first) + len(second) > EXACT_UP_TO
     theirs = scipy.stats.mannwhitneyu(first, second, method="asymptotic").pvalue
+    if len({*first, *second}) == 1:  # scipy 1.18 has no number for that
+        theirs = 1.0
     assert mann_whitney_test(
         [float(v) for v in first], [float(v) for v in second]
     ) == pytest.approx(theirs, **CLOSE)

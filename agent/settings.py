@@ -30,6 +30,14 @@ class Settings:
     timing: str = "clock"
     transport: str = "auto"
     socket: SocketFile | None = None
+    token_file: str | None = None
+    """The file of the token that requests over TCP must carry; None: none, unless a credential."""
+    read_token_file: str | None = None
+    """The file of a second token, with which nothing can be changed."""
+    tls_files: tuple[str, str] | None = None
+    """The files of the certificate and of its key; None: no TLS."""
+    insecure: bool = False
+    """Whether other machines may connect although no token is required."""
     log_format: str = "text"
     data_dir: str | None = None
     """Where runs are kept: an absolute path; None if they are not."""

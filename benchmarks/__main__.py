@@ -9,6 +9,7 @@ from agent.client.spawn import AgentDidNotStart
 from benchmarks.against import NotACheckout
 from benchmarks.commands import (
     causes,
+    clients,
     compare_power,
     kept_runs,
     merge,
@@ -23,7 +24,7 @@ from benchmarks.commands import (
 
 COMMANDS = (
     *(overhead, targets, micro, verdicts, causes),
-    *(run_cost, compare_power, kept_runs, rights, scrape_size, merge),
+    *(run_cost, compare_power, kept_runs, rights, scrape_size, clients, merge),
 )
 """In the order of ``--help``."""
 

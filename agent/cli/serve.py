@@ -3,6 +3,7 @@
 import argparse
 
 from agent.cli import layers
+from agent.cli.access import add_access, check_access, tls_files
 from agent.cli.parser import Commands
 from agent.cli.values import (
     allowed_host,
@@ -93,6 +94,7 @@ def add_options(serve: argparse.ArgumentParser) -> None:
     serve.add_argument(
         "--socket-group", metavar="GROUP", help="group of the socket, by name or number"
     )
+    add_access(serve)
     serve.add_argument(
         "--data-dir",
         type=folder,
@@ -160,6 +162,7 @@ def check(options: argparse.Namespace) -> None:
         options.parser.error("--mock-seed needs --mock")
     if options.socket is None and (options.socket_mode, options.socket_group) != (None, None):
         options.parser.error("--socket-mode and --socket-group need --socket")
+    check_access(options)
 
 
 def settings_of(options: argparse.Namespace) -> Settings:
@@ -178,6 +181,10 @@ def settings_of(options: argparse.Namespace) -> Settings:
         transport=options.transport,
         compile_deadline_s=options.compile_deadline,
         socket=_socket_file(options),
+        token_file=options.token_file,
+        read_token_file=options.read_token_file,
+        tls_files=tls_files(options),
+        insecure=options.insecure,
         data_dir=options.data_dir,
         mock=options.mock,
         mock_seed=defaults.mock_seed if options.mock_seed is None else options.mock_seed,

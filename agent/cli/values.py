@@ -192,6 +192,13 @@ def socket_path(text: str) -> str:
     return text
 
 
+def file(text: str) -> str:
+    """Return the absolute path of a file."""
+    if not text or text.endswith("/") or "\0" in text:
+        raise argparse.ArgumentTypeError(f"must be a file, not {text[:LONGEST_QUOTED]!r}")
+    return os.path.abspath(text)
+
+
 def folder(text: str) -> str:
     """Return the absolute path of a folder."""
     path = os.path.abspath(text) if text and "\0" not in text else "/"

@@ -41,7 +41,8 @@ def run_of(urls: Sequence[str], timeout_s: float) -> BlocksRun:
 def _agent(urls: Sequence[str], timeout_s: float) -> AgentClient:
     if url := (urls[0] if urls else os.environ.get(VARIABLE)):
         named_agent(url, "the argument url" if urls else VARIABLE)
-    elif not (url := url_of_a_service()):
+        return AgentClient.named(url, timeout_s)
+    if not (url := url_of_a_service()):
         raise NoAgent(
             f"there is no agent on {SERVICE_SOCKET} or port {PORT}, and {VARIABLE} names none"
             f"{closed_to_us()}"

@@ -20,7 +20,7 @@ class NoAgent(Exception):
 def named_agent(url: str, named_by: str) -> None:
     """Check that an agent answers at a URL. Raises `NoAgent`, which says what named it."""
     try:
-        if _is_ours(url):
+        if _is_ours(AgentClient.named(url, STATUS_TIMEOUT_S)):
             return
     except (AgentUnreachable, AgentRefused, ValueError) as error:
         raise NoAgent(f"{error} (of {named_by})") from error
@@ -30,7 +30,7 @@ def named_agent(url: str, named_by: str) -> None:
 def status_of_ours(url: str) -> Json:
     """Return the status of the agent at a URL. Raises `NoAgent` if none answers."""
     try:
-        status = _status(url)
+        status = _status(AgentClient.named(url, STATUS_TIMEOUT_S))
     except (AgentUnreachable, AgentRefused) as error:
         raise NoAgent(str(error)) from error
     if not status.keys() >= OURS:
@@ -41,10 +41,16 @@ def status_of_ours(url: str) -> Json:
 def url_of_a_service() -> str | None:
     """Return the URL of the agent on the service's socket, or else on the default port, if any."""
     for url in (f"{UNIX}{SERVICE_SOCKET}", f"http://{HOST}:{PORT}"):
-        with contextlib.suppress(AgentUnreachable, AgentRefused):
-            if _is_ours(url):
-                return url
+        if is_agent(url):
+            return url
     return None
+
+
+def is_agent(url: str) -> bool:
+    """Return whether an agent answers at a URL that nobody has named: it gets no token."""
+    with contextlib.suppress(AgentUnreachable, AgentRefused):
+        return _is_ours(AgentClient(url, STATUS_TIMEOUT_S))
+    return False
 
 
 def closed_to_us() -> str:
@@ -63,13 +69,13 @@ def closed_to_us() -> str:
     )
 
 
-def _is_ours(url: str) -> bool:
+def _is_ours(client: AgentClient) -> bool:
     """Return whether an agent answers. Raises `AgentUnreachable` or `AgentRefused`."""
-    return _status(url).keys() >= OURS
+    return _status(client).keys() >= OURS
 
 
-def _status(url: str) -> Json:
-    return AgentClient(url, STATUS_TIMEOUT_S).get("/status")
+def _status(client: AgentClient) -> Json:
+    return client.get("/status")
 
 
 def _not_ours(url: str) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from agent.client import http_messages
+from agent.client.access import NOTHING, Access, from_environment
 from agent.words import Json
 
 if TYPE_CHECKING:
@@ -22,14 +23,14 @@ if TYPE_CHECKING:
 UNIX = "unix:"
 """What the URL of a Unix socket begins with; its absolute path follows."""
 URL = re.compile(
-    r"http://(?:\[(?P<v6>[^\]/?#@]+)\]|(?P<host>[^\[\]/?#@:]+))(?::(?P<port>\d{1,5}))?(?P<path>/[^?#]*)?",
+    r"http(?P<tls>s)?://(?:\[(?P<v6>[^\]/?#@]+)\]|(?P<host>[^\[\]/?#@:]+))(?::(?P<port>\d{1,5}))?(?P<path>/[^?#]*)?",
     re.ASCII | re.IGNORECASE,
 )
 """What follows the host is sent as it is. ``urllib.parse`` takes 2 ms to import, which is time that
 a command waits for."""
 PRINTABLE = re.compile(r"[!-~]+", re.ASCII)
 LARGEST_PORT = 65535
-HTTP_PORT = 80
+HTTP_PORT, HTTPS_PORT = 80, 443
 ANSWER_TIMEOUT_S = 60.0
 """Longer than the slowest start, which compiles the probes."""
 
@@ -85,10 +86,13 @@ class Connection:
     """One connection to an agent, opened by the first request. Not thread-safe.
 
     ``timeout_s`` is for connecting, and for each request from its sending to its whole answer.
+    ``access`` is what the agent is shown over TCP; over a Unix socket the kernel says who asks.
     """
 
-    def __init__(self, url: str, timeout_s: float) -> None:
+    def __init__(self, url: str, timeout_s: float, access: Access = NOTHING) -> None:
         self._url = url
+        self._access = access
+        self._tls = False
         self._timeout_s = timeout_s
         self._path, self._address = socket_path(url), ("", 0)
         self._prefix, self._host = "", "localhost"
@@ -99,11 +103,13 @@ class Connection:
         port = int(found["port"] or 0) if found else 0
         if not found or port > LARGEST_PORT:
             raise ValueError(
-                f"{url} is not the URL of an agent (expected http://HOST:PORT or unix:/PATH)"
+                f"{url} is not the URL of an agent (expected http://HOST:PORT or unix:/PATH,"
+                " or https://HOST:PORT)"
             )
         host = (found["v6"] or found["host"]).lower()
         self._prefix = (found["path"] or "").rstrip("/")
-        self._address = host, port or HTTP_PORT
+        self._tls = found["tls"] is not None
+        self._address = host, port or (HTTPS_PORT if self._tls else HTTP_PORT)
         self._host = f"[{host}]" if found["v6"] else host
         if port:
             self._host += f":{port}"
@@ -112,10 +118,12 @@ class Connection:
         """Return the body of the answer. Raises `AgentRefused` or `AgentUnreachable`."""
         data = None if body is None else json.dumps(body).encode()
         try:
+            token = "" if self._path else self._access.token()
             sock, received, stream = self._open = self._open or self._connect()
             received.deadline = time.monotonic() + self._timeout_s
             sock.settimeout(self._timeout_s)
-            sock.sendall(http_messages.request(method, self._prefix + path, self._host, data))
+            target = self._prefix + path
+            sock.sendall(http_messages.request(method, target, self._host, data, token))
             answer = http_messages.read_answer(stream)
         except (OSError, UnicodeError, http_messages.NoAnswer) as error:
             self.close()
@@ -142,6 +150,10 @@ class Connection:
                 sock = socket.create_connection(self._address, self._timeout_s)
                 unless_connected.enter_context(sock)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._tls:
+                from agent.client.tls import encrypted
+
+                sock = encrypted(sock, self._address[0], self._access.ca_file)
             unless_connected.pop_all()
         received = _UntilDeadline(sock)
         return sock, received, io.BufferedReader(received)
@@ -150,13 +162,22 @@ class Connection:
 class AgentClient:
     """An agent at a base URL. Each request has its own connection, so threads may share it.
 
-    Raises ValueError for a URL that is neither ``http://HOST[:PORT]`` nor ``unix:/PATH``.
+    ``access`` is what it is shown over TCP. Raises ValueError for a URL that is none of
+    ``http://HOST[:PORT]``, ``https://HOST[:PORT]`` and ``unix:/PATH``.
     """
 
-    def __init__(self, url: str, timeout_s: float = ANSWER_TIMEOUT_S) -> None:
+    def __init__(
+        self, url: str, timeout_s: float = ANSWER_TIMEOUT_S, access: Access = NOTHING
+    ) -> None:
         self.url = url.rstrip("/")
         self._timeout_s = timeout_s
+        self._access = access
         Connection(self.url, timeout_s).close()
+
+    @classmethod
+    def named(cls, url: str, timeout_s: float = ANSWER_TIMEOUT_S) -> "AgentClient":
+        """Return the agent that the user has named: it gets the user's token."""
+        return cls(url, timeout_s, from_environment())
 
     @property
     def pid(self) -> int | None:
@@ -186,7 +207,7 @@ class AgentClient:
     @contextlib.contextmanager
     def connection(self) -> Iterator[Connection]:
         """Yield one connection for many requests, to measure the agent rather than TCP setup."""
-        connection = Connection(self.url, self._timeout_s)
+        connection = Connection(self.url, self._timeout_s, self._access)
         try:
             yield connection
         finally:

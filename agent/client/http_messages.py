@@ -23,9 +23,11 @@ class Answer(NamedTuple):
     """Whether the connection takes another request."""
 
 
-def request(method: str, target: str, host: str, body: bytes | None) -> bytes:
-    """Return a request. ``body``: JSON, or None."""
+def request(method: str, target: str, host: str, body: bytes | None, token: str = "") -> bytes:
+    """Return a request. ``body``: JSON, or None; ``token``: a bearer token, or none if empty."""
     fields = [f"Host: {host}", "Accept-Encoding: identity"]
+    if token:
+        fields.append(f"Authorization: Bearer {token}")
     if body is not None:
         fields += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
     elif method == "POST":

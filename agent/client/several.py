@@ -29,7 +29,7 @@ class Member:
     """
 
     def __init__(self, url: str, timeout_s: float = ANSWER_TIMEOUT_S) -> None:
-        self.agent = AgentClient(url, timeout_s)
+        self.agent = AgentClient.named(url, timeout_s)
         self.machine = ""
         self.boot_id = ""
         self.is_here = False

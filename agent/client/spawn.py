@@ -21,7 +21,7 @@ from agent.words import Json
 
 SETTING = "CHAINBENCH_"
 """How variables that set something begin (`agent.cli.layers`)."""
-READY = re.compile(r"^listening on (http://\S+)\n", re.MULTILINE)
+READY = re.compile(r"^listening on (https?://\S+)\n", re.MULTILINE)
 OF_A_RUN = re.compile(r"^agent\.run: .*\n", re.MULTILINE)
 """What `agent.recording.run_lines` logs."""
 START_TIMEOUT_S = 30.0

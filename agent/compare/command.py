@@ -90,7 +90,7 @@ def _inputs(request: Request) -> list[Path]:
 
 def _document(request: Request) -> Json:
     """Return what the comparison found. Raises `NoRuns` or `NotComparable`."""
-    own = RunsOfAgent(AgentClient(request.agent)) if request.agent else OwnStore()
+    own = RunsOfAgent(AgentClient.named(request.agent)) if request.agent else OwnStore()
     with contextlib.closing(own) as library:
         if request.is_aa:
             group = one_group(request.arguments[0], library)

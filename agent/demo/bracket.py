@@ -9,6 +9,7 @@ from typing import Any
 
 import requests
 
+from agent.client.access import NOTHING, Access
 from agent.client.http_client import in_words
 from agent.demo import workload
 
@@ -37,15 +38,20 @@ def bracket(
     agent: str,
     seconds: float = workload.SECONDS,
     *,
+    access: Access = NOTHING,
     on_connected: Callable[[], None] = lambda: None,
 ) -> Bracketed:
     """Run the bundled workload between ``/start`` and ``/stop`` of the agent at a base URL.
 
-    Calls ``on_connected`` once an agent has answered there. Raises `NoAgent` or `Refused`.
+    Calls ``on_connected`` once an agent has answered there. Raises `NoAgent`, `Refused`, or
+    `agent.client.access.NoToken`.
     """
     with requests.Session() as session:
         # A proxy named in the environment is for external hosts, not for this machine.
         session.trust_env = False
+        if token := access.token():
+            session.headers["Authorization"] = f"Bearer {token}"
+        session.verify = access.ca_file or True
         if "running" not in _ask(session, "GET", f"{agent}/status"):
             raise NoAgent(f"what answers at {agent} is not a chainbench-agent")
         on_connected()

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 
+from agent.client.access import NOTHING, Access, NoToken, from_environment
 from agent.client.spawn import AgentDidNotStart, running_agent
 from agent.show.text import render
 from agent.terminal import output as terminal
@@ -25,9 +26,12 @@ def run_demo(agent_url: str | None = None) -> int:
     from agent.demo.bracket import NoAgent, Refused
 
     try:
-        with contextlib.nullcontext(agent_url) if agent_url else own_agent() as url:
-            demonstrate(url.rstrip("/"))
-    except (AgentDidNotStart, NoAgent, Refused, subprocess.CalledProcessError) as error:
+        if agent_url:
+            demonstrate(agent_url.rstrip("/"), from_environment())
+        else:
+            with own_agent() as url:
+                demonstrate(url)
+    except (AgentDidNotStart, NoAgent, NoToken, Refused, subprocess.CalledProcessError) as error:
         say(str(error))
         return 1
     return 0
@@ -40,14 +44,14 @@ def own_agent() -> Iterator[str]:
         yield agent.url
 
 
-def demonstrate(url: str) -> None:
+def demonstrate(url: str, access: Access = NOTHING) -> None:
     """Run the workload under the agent at ``url`` and print the result."""
     from agent.demo.bracket import bracket
 
     def connected() -> None:
         say(f"agent at {url}, running the bundled workload")
 
-    run = bracket(url, on_connected=connected)
+    run = bracket(url, access=access, on_connected=connected)
     done = "".join(f"  {count(amount):>10} {unit}\n" for unit, amount in run.work.items())
     terminal.write(f"The workload did\n{done}\n")
     color = terminal.wants_color(sys.stdout)

@@ -6,12 +6,15 @@ import socket
 import stat
 from collections.abc import Iterator
 
-from agent.client.finding import NoAgent, named_agent
+from agent.client.finding import NoAgent, is_agent, named_agent
 from agent.client.http_client import UNIX
 from agent.doctor.finding import Finding, failed, in_words, ok, warning
 from agent.http.listener import open_listener
 from agent.processes import data_folder
-from agent.processes.launch import CannotServe, uid_to_become
+from agent.processes.errors import CannotServe
+from agent.processes.exposure import check_exposure
+from agent.processes.launch import uid_to_become
+from agent.processes.tokens import read_tokens, requires_token
 from agent.settings import Settings
 
 ROOM = 1 << 30
@@ -34,24 +37,26 @@ def service(settings: Settings) -> Iterator[Finding]:
 
 def _port(settings: Settings) -> Iterator[Finding]:
     try:
-        open_listener(settings.host, settings.port).close()
+        with open_listener(settings.host, settings.port) as listener:
+            check_exposure(settings, [listener], requires_token(settings))
+        read_tokens(settings)
     except OSError as error:
         yield _taken(settings, error)
+    except CannotServe as error:
+        yield failed("port", str(error))
     else:
         yield ok("port", f"{settings.host}:{settings.port} is free")
 
 
 def _taken(settings: Settings, error: OSError) -> Finding:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    try:
-        named_agent(f"http://{host}:{settings.port}", "--host and --port")
-    except NoAgent:
-        return failed(
-            "port",
-            f"{error.strerror}. Choose another with --port; `ss -ltnp sport = :{settings.port}`"
-            " shows who has it",
-        )
-    return ok("port", f"an agent listens on {settings.host}:{settings.port} already")
+    if is_agent(f"http://{host}:{settings.port}"):
+        return ok("port", f"an agent listens on {settings.host}:{settings.port} already")
+    return failed(
+        "port",
+        f"{error.strerror}. Choose another with --port; `ss -ltnp sport = :{settings.port}`"
+        " shows who has it",
+    )
 
 
 def _socket(settings: Settings) -> Iterator[Finding]:

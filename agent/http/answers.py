@@ -93,6 +93,19 @@ class Store(Struct, forbid_unknown_fields=True):
     lost: Annotated[int, Meta(description="Runs that were not kept.")]
 
 
+class AccessOverTcp(Struct, forbid_unknown_fields=True):
+    """Who may use the agent over TCP."""
+
+    mode: Annotated[
+        Literal["loopback", "token", "insecure"],
+        Meta(
+            description="Processes of this machine; whoever knows the token; everybody who can"
+            " connect."
+        ),
+    ]
+    tls: bool
+
+
 class Status(Struct, forbid_unknown_fields=True):
     """What the agent is doing. Labels and ids are empty while no run is in progress."""
 
@@ -113,6 +126,20 @@ class Status(Struct, forbid_unknown_fields=True):
     armed: Annotated[dict[str, bool], Meta(description="Whether a section's programs run now.")]
     transport: str
     processes: list[Process]
+    access: AccessOverTcp
+
+
+class Health(Struct, forbid_unknown_fields=True):
+    """The agent lives, or can take a run."""
+
+    status: Literal["ok", "ready"]
+
+
+class Deleted(Struct, forbid_unknown_fields=True):
+    """A run is no longer kept."""
+
+    status: Literal["deleted"]
+    run_id: str
 
 
 class Bucket(Struct):

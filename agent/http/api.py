@@ -27,6 +27,10 @@ class RecorderAPI(Protocol):
 
     def status(self) -> Json: ...
 
+    def why_not_ready(self) -> str | None:
+        """Return why a start would have to wait, or be in vain; None if it would not."""
+        ...
+
     def report(self, report: Report) -> Json:
         """Publish a report; return what the answer says in addition, if anything."""
         ...
@@ -58,6 +62,10 @@ class RunsAPI(Protocol):
     async def evidence(self, run_id: str, owner: int | None) -> Json | None:
         """Return a run's evidence and ``state``; None if it is not kept. May raise
         `ForbiddenUser`."""
+        ...
+
+    async def delete(self, run_id: str, owner: int | None) -> bool:
+        """Delete a run that has ended; return whether it was kept. May raise `ForbiddenUser`."""
         ...
 
     async def hlog(self, run_id: str, owner: int | None) -> str | None:

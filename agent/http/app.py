@@ -1,5 +1,7 @@
 """The Quart application: routes, the checks before them, and errors as JSON."""
 
+from collections.abc import Callable
+
 from quart import g, request
 from quart_trio import QuartTrio
 
@@ -13,11 +15,15 @@ from agent.http.settings import HttpSettings
 
 
 def create_app(
-    recorder: RecorderAPI, settings: HttpSettings, runs: RunsAPI | None = None
+    recorder: RecorderAPI,
+    settings: HttpSettings,
+    runs: RunsAPI | None = None,
+    is_ending: Callable[[], bool] = lambda: False,
 ) -> QuartTrio:
     """Create the application for ``recorder``. Its only state is a cache of rendered pages.
 
     ``runs``: those that are kept for longer than the process; None if there are none.
+    ``is_ending``: whether the agent has been asked to end.
     """
     app = QuartTrio("agent.http", static_folder=None, template_folder=None)
     app.config["PROPAGATE_EXCEPTIONS"] = False
@@ -31,9 +37,15 @@ def create_app(
     @app.before_request
     async def admit() -> None:
         g.body = await read_body(request, settings)
-        hosts = settings.allowed_hosts if peer() is None else None
-        check_request(request.method, request.headers, hosts)
+        if peer() is not None:
+            check_request(request.method, request.headers, None)
+            return
+        check_request(request.method, request.headers, settings.allowed_hosts)
+        if request.path not in open_to_all:
+            settings.access.check(request.method, request.headers.get("Authorization"))
 
     register_error_handlers(app)
-    Routes(recorder, runs).add_to(app)
+    routes = Routes(recorder, settings.access, runs, is_ending)
+    open_to_all = {route.path for route in routes.declared if route.is_open}
+    routes.add_to(app)
     return app

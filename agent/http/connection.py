@@ -8,6 +8,7 @@ although what follows them has the client get an error, or no answer at all.
 
 import contextlib
 import logging
+import ssl
 from http import HTTPStatus
 from typing import Any, Literal, cast
 from urllib.parse import urlsplit
@@ -48,11 +49,31 @@ Phase = Literal["waiting", "uploading", "downloading", "working"]
 class ClientStream:
     """A `trio.SocketStream` with a timeout on sends: they fail if the client stops reading."""
 
-    def __init__(self, stream: trio.SocketStream, send_timeout: float) -> None:
+    def __init__(
+        self, stream: trio.SocketStream, send_timeout: float, tls: ssl.SSLContext | None = None
+    ) -> None:
+        """``tls``: encrypts what is sent and received; None: nothing does."""
         self.socket = stream.socket
         self.sending = False
-        self._stream = stream
+        self._transport = stream
+        self._tls = None if tls is None else _encrypted(stream, tls)
+        self._stream = self._tls or stream
         self._send_timeout = send_timeout
+
+    @property
+    def is_encrypted(self) -> bool:
+        return self._tls is not None
+
+    async def shake_hands(self, seconds: float) -> bool:
+        """Agree with the client on its encryption, if any; return False if that fails."""
+        if self._tls is None:
+            return True
+        try:
+            with trio.fail_after(seconds):
+                await self._tls.do_handshake()
+        except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
+            return False
+        return True
 
     async def send_all(self, data: bytes) -> None:
         """Send ``data``. Raises `trio.BrokenResourceError` if a piece takes too long."""
@@ -76,7 +97,7 @@ class ClientStream:
     async def send_eof(self) -> None:
         """Send EOF if the connection still stands."""
         with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-            await self._stream.send_eof()
+            await self._transport.send_eof()
 
     async def aclose(self) -> None:
         await self._stream.aclose()
@@ -84,6 +105,11 @@ class ClientStream:
     def close(self) -> None:
         """Close without waiting; pending reads and sends raise `trio.ClosedResourceError`."""
         self.socket.close()
+
+
+def _encrypted(stream: trio.SocketStream, tls: ssl.SSLContext) -> trio.SSLStream[trio.SocketStream]:
+    # https_compatible: few clients announce that they close, and HTTP says where answers end
+    return trio.SSLStream(stream, tls, server_side=True, https_compatible=True)
 
 
 class JsonH11Protocol(H11Protocol):
@@ -167,8 +193,10 @@ class Connection(TCPServer):
         config: Config,
         context: WorkerContext,
         stream: ClientStream,
+        handshake_timeout: float,
     ) -> None:
         state = ConnectionState({})
+        self._handshake_timeout = handshake_timeout
         # Apart from run(), which is overridden, TCPServer uses only what ClientStream has.
         super().__init__(
             app, config, context, state, cast("trio.SSLStream[trio.SocketStream]", stream)
@@ -262,6 +290,8 @@ class Connection(TCPServer):
         client = parse_socket_addr(socket.family, socket.getpeername())
         server = parse_socket_addr(socket.family, socket.getsockname())
         try:
+            if not await self._client_stream.shake_hands(self._handshake_timeout):
+                return
             async with TaskGroup() as task_group:
                 self._task_group = task_group
                 self._http = JsonH11Protocol(
@@ -270,7 +300,7 @@ class Connection(TCPServer):
                     self.context,
                     task_group,
                     ConnectionState({**self.state, PEER: peer_of(socket)}),
-                    False,
+                    self._client_stream.is_encrypted,
                     client,
                     server,
                     self.protocol_send,

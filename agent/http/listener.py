@@ -23,7 +23,8 @@ def open_listener(host: str, port: int) -> socket.socket:
         )[0]
         with contextlib.ExitStack() as unless_listening:
             sock = unless_listening.enter_context(socket.socket(family, kind, protocol))
-            _prepare(sock)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            prepare(sock)
             sock.bind(address)
             sock.listen(BACKLOG)
             unless_listening.pop_all()
@@ -34,9 +35,11 @@ def open_listener(host: str, port: int) -> socket.socket:
     return sock
 
 
-def _prepare(sock: socket.socket) -> None:
+def prepare(sock: socket.socket) -> None:
+    """Set the options that accepted sockets inherit, and have nothing wait for this one."""
     sock.setblocking(False)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if sock.family == socket.AF_UNIX:
+        return
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux only, and --mock runs elsewhere too
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)

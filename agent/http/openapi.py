@@ -9,6 +9,7 @@ import msgspec
 
 from agent import __version__
 from agent.http.answers import Error
+from agent.http.guard import SAFE_METHODS
 from agent.http.requests import DECLARED, NULL, Declared
 from agent.http.responses import status_of
 from agent.http.route import JSON, Route
@@ -19,6 +20,9 @@ OF_EVERY_ROUTE = (
     *("bad_request", "request_header_fields_too_large", "not_implemented"),
 )
 """Codes of errors that are found before the route is known, or that have no cause in it."""
+
+
+TOKEN = "token"
 
 OF_A_BODY = ("invalid_json", "not_an_object", "unsupported_media_type", "invalid_field")
 
@@ -56,7 +60,12 @@ def document(routes: Iterable[Route]) -> Json:
             "summary": "Kernel-level evidence for benchmark runs.",
         },
         "paths": dict(paths),
-        "components": {"schemas": components},
+        "components": {
+            "schemas": components,
+            "securitySchemes": {TOKEN: {"type": "http", "scheme": "bearer"}},
+        },
+        # the empty one: an agent that requires no token
+        "security": [{TOKEN: []}, {}],
     }
 
 
@@ -70,6 +79,8 @@ def _operation(route: Route, schemas: Mapping[object, Json]) -> Json:
             **_errors(route, schemas[Error]),
         },
     }
+    if route.is_open:
+        operation["security"] = []
     if names := re.findall(r"<(\w+)>", route.path):
         operation["parameters"] = [_parameter(name) for name in names]
     if route.body is not None:
@@ -105,7 +116,8 @@ def _without_null(schema: Json) -> Json:
 def _errors(route: Route, schema: Json) -> Json:
     """Return the answers that are errors, by status; each names its codes."""
     codes: dict[int, list[str]] = defaultdict(list)
-    for code in (*(OF_A_BODY if route.body else ()), *route.errors, *OF_EVERY_ROUTE):
+    of_body = OF_A_BODY if route.body else ()
+    for code in (*of_body, *route.errors, *_of_tokens(route), *OF_EVERY_ROUTE):
         codes[status_of(code, is_refusal=True)].append(code)
     return {
         str(status): {
@@ -114,6 +126,14 @@ def _errors(route: Route, schema: Json) -> Json:
         }
         for status in sorted(codes)
     }
+
+
+def _of_tokens(route: Route) -> tuple[str, ...]:
+    """Return the codes of errors of a request whose token is missing, or may not do this."""
+    if route.is_open:
+        return ()
+    changing = () if route.method in SAFE_METHODS else ("read_only_token",)
+    return ("unauthorized", *changing)
 
 
 def _complete(schema: Json, declared: type[Declared]) -> None:

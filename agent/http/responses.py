@@ -10,6 +10,7 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from agent.errors import AgentError, InvalidRequest, RunInProgress
+from agent.http.access import CHALLENGE
 from agent.words import Json
 
 LOGGER = logging.getLogger("agent.http")
@@ -27,10 +28,15 @@ STATUS_BY_CODE = {
     "forbidden_host": HTTPStatus.FORBIDDEN,
     "forbidden_origin": HTTPStatus.FORBIDDEN,
     "forbidden_user": HTTPStatus.FORBIDDEN,
+    "unauthorized": HTTPStatus.UNAUTHORIZED,
+    "read_only_token": HTTPStatus.FORBIDDEN,
+    "token_needed": HTTPStatus.FORBIDDEN,
+    "part_of_a_series": HTTPStatus.CONFLICT,
     "not_found": HTTPStatus.NOT_FOUND,
     "no_such_run": HTTPStatus.NOT_FOUND,
     "no_store": HTTPStatus.NOT_FOUND,
     "store_unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
+    "not_ready": HTTPStatus.SERVICE_UNAVAILABLE,
     "internal_error": HTTPStatus.INTERNAL_SERVER_ERROR,
     # Sent by the protocol layer.
     "bad_request": HTTPStatus.BAD_REQUEST,
@@ -67,7 +73,10 @@ def status_of(code: str, *, is_refusal: bool) -> HTTPStatus:
 
 def error_response(error: AgentError) -> Response:
     status = status_of(error.code, is_refusal=isinstance(error, InvalidRequest))
-    return json_response(error_body(error), status)
+    response = json_response(error_body(error), status)
+    if status is HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = CHALLENGE
+    return response
 
 
 def register_error_handlers(app: QuartTrio) -> None:

@@ -29,5 +29,8 @@ class Route:
     query: type[Declared] | None = None
     """The declaration of what may follow ``?`` in the target; None if nothing may."""
 
+    is_open: bool = False
+    """Whether it is answered without a token too."""
+
     errors: tuple[str, ...] = ()
     """Codes of errors, besides those that every route has and those of a body."""

@@ -1,5 +1,6 @@
 """The contract's routes and the additional ones."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -9,9 +10,11 @@ from quart_trio import QuartTrio
 
 from agent.errors import AgentError, InvalidRequest
 from agent.http import peers, query, validation
+from agent.http.access import Access
 from agent.http.answers import Evidence, Reported, Started, Status
 from agent.http.api import RecorderAPI, RunsAPI
 from agent.http.body import parse_object
+from agent.http.health import HealthRoutes
 from agent.http.host_names import is_loopback
 from agent.http.negotiation import PageFormat, accepts_gzip, choose_format
 from agent.http.openapi import document
@@ -36,9 +39,16 @@ class Routes:
     cancels its handler, so once the recorder has answered, no handler does anything except answer.
     """
 
-    def __init__(self, recorder: RecorderAPI, runs: RunsAPI | None = None) -> None:
+    def __init__(
+        self,
+        recorder: RecorderAPI,
+        access: Access,
+        runs: RunsAPI | None,
+        is_ending: Callable[[], bool],
+    ) -> None:
         """``runs``: None if none are kept for longer than the process."""
         self._recorder = recorder
+        self._access = access
         self._scrape = SharedScrape(recorder)
         self.declared = (
             Route(
@@ -88,7 +98,8 @@ class Routes:
                 answers={JSON: Evidence},
                 errors=("no_such_run", "not_found", "forbidden_user"),
             ),
-            *RunRoutes(runs).declared,
+            *HealthRoutes(recorder, is_ending).declared,
+            *RunRoutes(runs, recorder, access).declared,
             Route(
                 *("GET", "/openapi.json", self.openapi),
                 summary="Describe the routes, as OpenAPI.",
@@ -124,7 +135,7 @@ class Routes:
         return json_response(await self._recorder.stop(peers.owner()))
 
     async def status(self) -> Response:
-        return json_response(self._recorder.status())
+        return json_response({**self._recorder.status(), "access": self._access.status()})
 
     async def report(self) -> Response:
         body = _json_body()

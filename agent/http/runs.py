@@ -7,8 +7,9 @@ from quart.wrappers import Response
 
 from agent.errors import AgentError
 from agent.http import peers, query
-from agent.http.answers import Kept, Runs
-from agent.http.api import RunsAPI
+from agent.http.access import Access
+from agent.http.answers import Deleted, Kept, Runs
+from agent.http.api import RecorderAPI, RunsAPI
 from agent.http.query import RunsQuery
 from agent.http.responses import json_response
 from agent.http.route import JSON, TEXT, Route
@@ -24,8 +25,10 @@ OF_A_RUN = ("no_such_run", "not_found", "forbidden_user", *OF_A_STORE)
 class RunRoutes:
     """Handlers, one method per route, and their declarations."""
 
-    def __init__(self, runs: RunsAPI | None) -> None:
+    def __init__(self, runs: RunsAPI | None, recorder: RecorderAPI, access: Access) -> None:
         self._runs: RunsAPI = runs or _NoRuns()
+        self._recorder = recorder
+        self._access = access
         self.declared = (
             Route(
                 *("GET", "/runs", self.page),
@@ -39,6 +42,12 @@ class RunRoutes:
                 summary="Return what is kept of one run.",
                 answers={JSON: Kept},
                 errors=OF_A_RUN,
+            ),
+            Route(
+                *("DELETE", "/runs/<run_id>", self.delete),
+                summary="Delete what is kept of one run that has ended.",
+                answers={JSON: Deleted},
+                errors=("token_needed", "run_in_progress", "part_of_a_series", *OF_A_RUN),
             ),
             Route(
                 *("GET", "/runs/<run_id>/hlog", self.hlog),
@@ -56,6 +65,16 @@ class RunRoutes:
         found = await self._runs.evidence(run_id, peers.owner())
         return json_response(_found(found))
 
+    async def delete(self, run_id: str) -> Response:
+        if peers.peer() is None:
+            self._access.check_deletion()
+        if self._recorder.status().get("run_id") == run_id:
+            raise AgentError(
+                f"run {run_id} is in progress: POST /stop first", code="run_in_progress"
+            )
+        _found(await self._runs.delete(run_id, peers.owner()) or None)
+        return json_response({"status": "deleted", "run_id": run_id})
+
     async def hlog(self, run_id: str) -> Response:
         found = await self._runs.hlog(run_id, peers.owner())
         return Response(_found(found), content_type=TEXT)
@@ -68,6 +87,9 @@ class _NoRuns:
         _refuse()
 
     async def evidence(self, run_id: str, owner: int | None) -> Json | None:
+        _refuse()
+
+    async def delete(self, run_id: str, owner: int | None) -> bool:
         _refuse()
 
     async def hlog(self, run_id: str, owner: int | None) -> str | None:

@@ -7,6 +7,7 @@ Resources: two descriptors per listener, and one per connection for at most
 import contextlib
 import errno
 import logging
+import os
 import resource
 import socket
 from collections.abc import Awaitable, Callable, Sequence
@@ -125,8 +126,12 @@ class _Server:
         return True
 
     def _connection(self, stream: trio.SocketStream) -> Connection:
-        client = ClientStream(stream, self._settings.send_timeout)
-        connection = Connection(self._app, self._config, self._context, client)
+        certificate = self._settings.certificate
+        is_local = stream.socket.family == socket.AF_UNIX
+        tls = None if is_local or certificate is None else certificate.context
+        client = ClientStream(stream, self._settings.send_timeout, tls)
+        timeout = self._settings.handshake_timeout
+        connection = Connection(self._app, self._config, self._context, client, timeout)
         self._connections.add(connection)
         return connection
 
@@ -152,7 +157,7 @@ class _Server:
 
 def _address(sock: socket.socket) -> Address:
     if sock.family == socket.AF_UNIX:
-        return str(sock.getsockname())
+        return os.fsdecode(sock.getsockname())
     host, port, *_ = sock.getsockname()
     return host, port
 

@@ -4,6 +4,9 @@ import socket
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from agent.http.access import Access
+from agent.http.certificate import Certificate
+
 
 def local_host_names(bound_host: str = "", extra: Iterable[str] = ()) -> frozenset[str]:
     """Return the names that ``Host`` may carry: loopback, this machine, the bound name, ``extra``.
@@ -20,6 +23,15 @@ class HttpSettings:
 
     allowed_hosts: frozenset[str] = field(default_factory=local_host_names)
     """Names accepted in ``Host``, in lower case and without a port."""
+
+    access: Access = field(default_factory=Access)
+    """What requests over TCP must carry."""
+
+    certificate: Certificate | None = None
+    """What connections over TCP are encrypted with; None: they are not."""
+
+    handshake_timeout: float = 10.0
+    """Time from accepting a connection to its encryption."""
 
     max_body: int = 64 * 1024
     """The largest body that is parsed; a larger one gets 413."""

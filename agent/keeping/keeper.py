@@ -76,6 +76,15 @@ class StoreKeeper:
         if patience.cancelled_caught:
             self._note(STUCK)
 
+    async def delete(self, run_id: str) -> bool:
+        """Have a run that has ended deleted; return whether it was kept. Raises `StoreError`."""
+        waiting = self._waiting.pop(run_id, None)
+        if waiting is not None:  # or it would be written after it was deleted
+            waiting.dealt_with.set()
+        with trio.move_on_after(PATIENCE_S):
+            return await self._writer.delete(run_id) or waiting is not None
+        raise StoreError(f"{STUCK}: whether the run is deleted is not known yet")
+
     def status(self) -> Json:
         return {
             "state": "failing" if self._failure else "keeping",

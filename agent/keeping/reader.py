@@ -12,6 +12,7 @@ import trio
 
 from agent.errors import AgentError, ForbiddenUser, InvalidRequest
 from agent.keeping.hlog import hlog
+from agent.keeping.keeper import StoreKeeper
 from agent.model import RunsRequest
 from agent.store.documents import document_of
 from agent.store.errors import NoStore, NotFound, StoreError
@@ -28,8 +29,10 @@ T = TypeVar("T")
 class StoreReader:
     """The implementation of `agent.http.api.RunsAPI`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, keeper: StoreKeeper) -> None:
+        """``keeper``: what has the store open to write."""
         self._path = path
+        self._keeper = keeper
         # one at a time: a second one would wait for the same disk
         self._limiter = trio.CapacityLimiter(1)
 
@@ -56,6 +59,19 @@ class StoreReader:
         run = await self._run(run_id, owner)
         return None if run is None else hlog(run.evidence)
 
+    async def delete(self, run_id: str, owner: int | None) -> bool:
+        run = await self._run(run_id, owner)
+        if run is not None and run.series is not None:
+            raise AgentError(
+                f"run {run_id} is part of a series, which is deleted as a whole, with runs delete"
+                " --store",
+                code="part_of_a_series",
+            )
+        try:
+            return await self._keeper.delete(run_id)
+        except StoreError as error:
+            raise _unavailable("deleted", error) from error
+
     async def _run(self, run_id: str, owner: int | None) -> KeptRun | None:
         entry = Entry(run_id, is_series=False)
         found = await self._read(lambda store: store.runs(entry))
@@ -80,13 +96,15 @@ class StoreReader:
         except NotFound as error:  # a commit of which there are several
             raise InvalidRequest(str(error), field="commit") from error
         except StoreError as error:
-            raise AgentError(
-                f"the runs cannot be read for now: {error}", code="store_unavailable"
-            ) from error
+            raise _unavailable("read", error) from error
 
     def _opened_for(self, read: Callable[[Store], list[T]]) -> list[T]:
         with open_to_read(self._path) as store:
             return read(store)
+
+
+def _unavailable(what: str, error: StoreError) -> AgentError:
+    return AgentError(f"the runs cannot be {what} for now: {error}", code="store_unavailable")
 
 
 def _fields(wanted: RunsRequest) -> dict[str, str]:

@@ -18,4 +18,4 @@ class Keeping:
     def __init__(self, folder: str) -> None:
         path = Path(folder, FILE)
         self.keeper = StoreKeeper(Writer(path))
-        self.reader = StoreReader(path)
+        self.reader = StoreReader(path, self.keeper)

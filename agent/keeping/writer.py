@@ -17,15 +17,17 @@ from agent.nouns import counted
 from agent.store.errors import Damaged
 from agent.store.opening import begin_anew, open_store
 from agent.store.run import KeptRun
-from agent.store.store import Store
+from agent.store.store import Entry, Store
 
 LOGGER = logging.getLogger("agent.keeping")
 
 
 class _Write:
-    def __init__(self, run: KeptRun | None) -> None:
-        """``run``: None to open the store and write nothing."""
+    def __init__(self, run: KeptRun | None, deletes: str | None = None) -> None:
+        """``run``: None to write none; ``deletes``: the id of one that is no longer to be kept."""
         self.run = run
+        self.deletes = deletes
+        self.deleted = 0
         self.done = trio.Event()
         self.error: Exception | None = None
 
@@ -54,7 +56,18 @@ class Writer:
 
         A caller that is cancelled only stops waiting. Raises `agent.store.errors.StoreError`.
         """
-        write = _Write(run)
+        await self._have_done(_Write(run))
+
+    async def delete(self, run_id: str) -> bool:
+        """Delete a run that belongs to no series; return whether there was one.
+
+        A caller that is cancelled only stops waiting. Raises `agent.store.errors.StoreError`.
+        """
+        write = _Write(None, deletes=run_id)
+        await self._have_done(write)
+        return write.deleted > 0
+
+    async def _have_done(self, write: _Write) -> None:
         self._writes.put(write)
         await write.done.wait()
         if write.error is not None:
@@ -68,7 +81,7 @@ class Writer:
     def _work(self, token: trio.lowlevel.TrioToken) -> None:
         while (write := self._writes.get()) is not None:
             try:
-                self._carry_out(write.run)
+                self._carry_out(write)
             except Exception as error:  # noqa: BLE001  raised again where the end is awaited
                 write.error = error
             _say(write.done, token)
@@ -77,17 +90,21 @@ class Writer:
                 self._store.close()
         _say(self._closed, token)
 
-    def _carry_out(self, run: KeptRun | None) -> None:
+    def _carry_out(self, write: _Write) -> None:
         self._let_go_if_moved()
         if self._store is None:
             self._store = open_store(self._path, on_damage=_tell)
-        if run is None:
-            return
+        if write.deletes is not None:
+            write.deleted = self._store.delete([Entry(write.deletes, is_series=False)])
+        if write.run is not None:
+            self._keep(self._store, write.run)
+
+    def _keep(self, store: Store, run: KeptRun) -> None:
         try:
-            kept = self._store.keep([run])
+            kept = store.keep([run])
         except Damaged:
-            damaged, self._store = self._store, None
-            self._store, aside = begin_anew(damaged)
+            self._store = None
+            self._store, aside = begin_anew(store)
             _tell(aside)
             kept = self._store.keep([run])
         if kept.deleted:

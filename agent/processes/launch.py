@@ -20,15 +20,15 @@ from typing import NoReturn
 from agent.http.listener import open_listener
 from agent.http.unix_listener import unix_listener
 from agent.processes import data_folder
+from agent.processes.activation import inherited_listeners
+from agent.processes.errors import CannotServe
+from agent.processes.exposure import check_exposure
 from agent.processes.left_out import leave_out
 from agent.processes.signals import ending_signals
+from agent.processes.tokens import requires_token
 from agent.settings import Settings
 from agent.streams.shared import channel, limits, privileges
 from agent.terminal.output import complain
-
-
-class CannotServe(Exception):
-    """The settings cannot be used on this machine; the text is for the user."""
 
 
 def serve(settings: Settings) -> int:
@@ -37,11 +37,13 @@ def serve(settings: Settings) -> int:
         try:
             uid = uid_to_become(settings)
             _ensure_data_folder(settings, uid)
-            listeners = [_listener(settings), *_unix_listeners(settings, until_ended)]
+            listeners = inherited_listeners() or [_listener(settings)]
+            listeners += _unix_listeners(settings, until_ended)
+            check_exposure(settings, listeners, requires_token(settings))
+            return _serve(settings, listeners, uid)
         except CannotServe as error:
             complain(f"chainbench-agent: {error}\n")
             return 1
-        return _serve(settings, listeners, uid)
 
 
 def _serve(settings: Settings, listeners: Sequence[socket.socket], uid: int | None) -> int:
@@ -76,19 +78,22 @@ def _names_limit(error: BaseException) -> bool:
 def _serve_mock(
     settings: Settings, listeners: Sequence[socket.socket], uid: int | None, ending: frozenset[int]
 ) -> int:
-    """Serve synthetic events from this process, without the privileges that it may have."""
-    from agent.processes.mocking import serve_mock
-    from agent.processes.serving import keeping_of
+    """Serve synthetic events from this process, without the privileges that it may have.
 
-    keeping = keeping_of(settings)
+    Raises `CannotServe`.
+    """
+    from agent.processes.mocking import serve_mock
+    from agent.processes.preparing import filter_calls, prepare
+
+    prepared = prepare(settings, listeners)
     if platform.system() == "Linux":
         privileges.name_process("cba-agent")
         try:
             privileges.drop_everything(uid)
         except privileges.CannotDrop as error:
-            complain(f"chainbench-agent: {error}\n")
-            return 1
-    return serve_mock(settings, listeners, ending, keeping)
+            raise CannotServe(str(error)) from error
+        filter_calls()
+    return serve_mock(settings, listeners, ending, prepared)
 
 
 def _fork(
@@ -115,7 +120,16 @@ def _fork(
         listener.close()
     from agent.streams.supervisor.process import run
 
-    return partial(run, supervisor_end, agent_pid, ending, mask, settings.compile_deadline_s)
+    certificate_files = settings.tls_files or ()
+    return partial(
+        run,
+        supervisor_end,
+        agent_pid,
+        ending,
+        mask,
+        settings.compile_deadline_s,
+        certificate_files,
+    )
 
 
 def _be_the_agent(

@@ -4,17 +4,14 @@
 import logging
 import socket
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
 
 import trio
 
 from agent.mock.collector import MockCollector
+from agent.processes.preparing import Prepared
 from agent.processes.serving import run, serve
 from agent.settings import Settings
 from agent.terminal.output import complain
-
-if TYPE_CHECKING:
-    from agent.keeping.service import Keeping
 
 LOGGER = logging.getLogger("agent")
 
@@ -23,7 +20,7 @@ def serve_mock(
     settings: Settings,
     listeners: Sequence[socket.socket],
     ending: Collection[int],
-    keeping: "Keeping | None",
+    prepared: Prepared,
 ) -> int:
     """Serve synthetic events until one of the signals ``ending``; return the exit status."""
     try:
@@ -36,6 +33,6 @@ def serve_mock(
         LOGGER.warning("--mock: every event is synthetic, nothing is measured")
         async with trio.open_nursery() as nursery:
             await nursery.start(collector.run)
-            await serve(nursery, settings, listeners, collector, ending, keeping)
+            await serve(nursery, settings, listeners, collector, ending, prepared)
 
     return run(main, settings)

@@ -11,7 +11,6 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 import trio
 from quart_trio import QuartTrio
@@ -21,9 +20,12 @@ from agent.errors import NotRunning
 from agent.http.app import create_app
 from agent.http.server import Address
 from agent.http.server import serve as serve_http
-from agent.http.settings import HttpSettings, local_host_names
+from agent.http.settings import HttpSettings
 from agent.model import EVIDENCE_FOLLOWS
 from agent.processes.log import log_to_stderr
+from agent.processes.preparing import Prepared, prepare, tell
+from agent.processes.reloading import reload_on_hangup
+from agent.processes.service_manager import ServiceManager
 from agent.recording.collector import Collector
 from agent.recording.recorder import Recorder
 from agent.recording.unavailable import UnavailableCollector
@@ -32,9 +34,6 @@ from agent.streams.shared.support import LINUX
 from agent.terminal.output import OutputFailed, write
 from agent.terminal.values import printable
 from agent.words import Json
-
-if TYPE_CHECKING:
-    from agent.keeping.service import Keeping
 
 LOGGER = logging.getLogger("agent")
 
@@ -52,25 +51,13 @@ def serve_without_supervisor(
 ) -> int:
     """Serve on a platform without eBPF; return the exit status."""
     collector = UnavailableCollector(LINUX.support())
-    keeping = keeping_of(settings)
+    prepared = prepare(settings, listeners)
 
     async def main() -> None:
         async with trio.open_nursery() as nursery:
-            await serve(nursery, settings, listeners, collector, ending, keeping)
+            await serve(nursery, settings, listeners, collector, ending, prepared)
 
     return run(main, settings)
-
-
-def keeping_of(settings: Settings) -> "Keeping | None":
-    """Return what keeps the runs of this process, if they are to be kept.
-
-    Call it before privileges are dropped.
-    """
-    if settings.data_dir is None:
-        return None
-    from agent.keeping.service import Keeping
-
-    return Keeping(settings.data_dir)
 
 
 def run(main: Callable[[], Awaitable[None]], settings: Settings) -> int:
@@ -94,7 +81,7 @@ async def serve(
     listeners: Sequence[socket.socket],
     collector: Collector,
     ending: Collection[int],
-    keeping: "Keeping | None",
+    prepared: Prepared,
 ) -> None:
     """Serve until the agent is to end; then cancel the nursery and everything in it.
 
@@ -102,20 +89,24 @@ async def serve(
     only with the task that holds the channel. A recorder cancelled before that task would wait for
     a compilation.
     """
+    keeping = prepared.keeping
     series = SeriesStore(settings.label_sets)
     keeper = keeping.keeper if keeping else None
     recorder = Recorder(collector, settings.machine, series, mock=settings.mock, keeper=keeper)
-    hosts = local_host_names(settings.host, settings.allowed_hosts)
-    http = HttpSettings(allowed_hosts=hosts)
-    asked = trio.Event()
+    http = prepared.http
+    tell(http.access)
+    asked, manager = trio.Event(), ServiceManager.from_environment()
     # first: until then a signal ends this process at once
     await nursery.start(_watch_signals, ending, asked)
     if keeper is not None:
         await nursery.start(keeper.run)
     await nursery.start(recorder.run)
     nursery.start_soon(_watch_supervisor, collector.lost, asked)
-    app = create_app(recorder, http, keeping.reader if keeping else None)
-    await _serve_http(app, recorder, http, listeners, asked)
+    nursery.start_soon(manager.show_life)
+    if http.certificate and prepared.read_again and signal.SIGHUP not in ending:
+        await nursery.start(reload_on_hangup, http.certificate, prepared.read_again, manager)
+    app = create_app(recorder, http, keeping.reader if keeping else None, asked.is_set)
+    await _serve_http(app, recorder, http, listeners, asked, manager)
     nursery.cancel_scope.cancel()
 
 
@@ -125,11 +116,13 @@ async def _serve_http(
     http: HttpSettings,
     listeners: Sequence[socket.socket],
     asked: trio.Event,
+    manager: ServiceManager,
 ) -> None:
     """Serve until the agent is ``asked`` to end and the run in progress, if any, is stopped."""
 
     async def stopped() -> None:
         await asked.wait()
+        manager.tell("STOPPING=1")
         await _keep_partial_evidence(recorder)
 
     async with trio.open_nursery() as serving:
@@ -137,16 +130,17 @@ async def _serve_http(
             partial(serve_http, app, listeners, http, shutdown_trigger=stopped)
         )
         for address in addresses:
-            _announce(address)
+            _announce(address, "https" if http.certificate else "http")
+        manager.tell("READY=1")
 
 
-def _announce(address: Address) -> None:
+def _announce(address: Address, scheme: str) -> None:
     """Print a listening address on stdout, where a parent that chose port 0 reads it."""
     if isinstance(address, str):
         url = f"unix:{printable(address)}"
     else:
         host, port = address
-        url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
     with contextlib.suppress(OutputFailed):  # nobody reads it: no reason to exit
         write(f"listening on {url}\n")
 

@@ -149,6 +149,15 @@ class Recorder:
             ],
         }
 
+    def why_not_ready(self) -> str | None:
+        """Return why a start would have to wait, or be in vain; None if it would not.
+
+        A machine that cannot be measured is no such reason: a start says so, and goes on.
+        """
+        if self._collector.lost.is_set():
+            return SUPERVISOR_LOST
+        return "the programs are being loaded" if self._available is None else None
+
     def report(self, report: Report) -> Json:
         room = self._series.report(LabelSet.of(report.labels, self._machine), report)
         return label_sets.answer(room, self._series)

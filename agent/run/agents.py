@@ -17,7 +17,7 @@ def an_agent(url: str | None) -> Iterator[AgentClient]:
     """
     if url:
         named_agent(url, "--agent or CHAINBENCH_AGENT")
-        yield AgentClient(url)
+        yield AgentClient.named(url)
     elif found := url_of_a_service():
         yield AgentClient(found)
     else:

@@ -25,7 +25,7 @@ from agent.terminal.values import encodable, mapping
 def list_runs(url: str, wanted: Wanted, most: int | None, as_document: bool) -> int:
     """Print the selected runs, the newest first; as a document, as the agent lists them."""
     fields = selection_of(wanted).fields
-    found = RunsOfAgent(AgentClient(url)).listed(fields, wanted.since, wanted.until)
+    found = RunsOfAgent(AgentClient.named(url)).listed(fields, wanted.since, wanted.until)
     if as_document:
         listed = [dict(row) for row in islice(found, most or None)]
         terminal.write(json.dumps({"runs": listed}, indent=1) + "\n")
@@ -36,14 +36,14 @@ def list_runs(url: str, wanted: Wanted, most: int | None, as_document: bool) -> 
 
 def show_run(url: str, name: str, everything: bool) -> int:
     """Print a run as ``show`` prints its file."""
-    [run] = RunsOfAgent(AgentClient(url)).named(name)
+    [run] = RunsOfAgent(AgentClient.named(url)).named(name)
     print_document(document_of([run], None), everything)
     return 0
 
 
 def export_runs(url: str, wanted: Wanted, output: Path | None, folder: Path | None) -> int:
     """Write documents that ``show``, ``compare`` and ``runs import`` read."""
-    of_agent = RunsOfAgent(AgentClient(url))
+    of_agent = RunsOfAgent(AgentClient.named(url))
     runs = [run for name in wanted.ids for run in of_agent.named(name)]
     if (selection := wanted.selected) is not None:
         runs += of_agent.selected(selection.fields, selection.since, selection.until)

@@ -20,6 +20,7 @@ class Request:
     route: str
     body: bytes
     content_type: str | None
+    authorization: str | None = None
 
 
 @dataclass
@@ -57,7 +58,8 @@ def serving(agent: AgentT, unix: Path | None = None) -> Iterator[AgentT]:
             length = int(self.headers.get("Content-Length", 0))
             body = self.rfile.read(length)
             kind = self.headers.get("Content-Type")
-            code, answer = agent.answer(Request(f"{self.command} {self.path}", body, kind))
+            token = self.headers.get("Authorization")
+            code, answer = agent.answer(Request(f"{self.command} {self.path}", body, kind, token))
             payload = json.dumps(answer).encode()
             self.send_response(code)
             self.send_header("Content-Length", str(len(payload)))

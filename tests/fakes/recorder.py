@@ -50,6 +50,7 @@ class FakeRecorder:
         self.stops = 0
         self.series = SeriesStore()
         self.metrics: list[InternalMetric] = []
+        self.not_ready: str | None = None
         self._evidence: dict[str, dict[str, Any]] = {}
 
     @classmethod
@@ -103,6 +104,9 @@ class FakeRecorder:
     def status(self) -> dict[str, Any]:
         labels = asdict(self.labels)
         return {"running": self.run_id is not None, **labels, "machine": "test-machine"}
+
+    def why_not_ready(self) -> str | None:
+        return self.not_ready
 
     def report(self, report: Report) -> dict[str, Any]:
         self.reports.append(report)

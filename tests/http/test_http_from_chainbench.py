@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from fakes.certificates import issued
 from fakes.http_server import running_server
 from fakes.pages import DOCS, snippets
 from fakes.prometheus_server import free_address, prometheus_of_debian_13, served_by, value
@@ -79,6 +80,9 @@ def test_promtool_accepts_the_configurations(
             continue
         for job in parsed.get("scrape_configs", ()):
             job.pop("scrape_classic_histograms", None)
+            for part, name in (("authorization", "credentials_file"), ("tls_config", "ca_file")):
+                if name in job.get(part, {}):  # which promtool looks for
+                    job[part][name] = str(issued(tmp_path / "tls").authority)
         file = tmp_path / "file.yml"
         file.write_text(yaml.safe_dump(parsed))
         command = [tool("promtool"), "check", kind, file]

@@ -14,7 +14,9 @@ from fakes.http_server import running_server
 from fakes.sample_evidence import evidence as sample_evidence
 
 from agent.aggregate.series import SeriesStore
+from agent.keeping.keeper import StoreKeeper
 from agent.keeping.reader import StoreReader
+from agent.keeping.writer import Writer
 from agent.model import EVIDENCE_SCHEMA
 from agent.recording.recorder import Recorder
 from agent.store.documents import runs_of
@@ -42,7 +44,8 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             labels = {"commit": commit}
             evidence = sample_evidence(schema=EVIDENCE_SCHEMA, run_id=commit * 4, labels=labels)
             store.keep(runs_of(evidence, SERVICE))
-    with running_server(open_recorder=recorder, runs=StoreReader(path)) as server:
+    runs = StoreReader(path, StoreKeeper(Writer(path)))
+    with running_server(open_recorder=recorder, runs=runs) as server:
         yield server.url
 
 
@@ -65,6 +68,8 @@ def test_the_document_names_every_route_with_the_codes_of_its_errors(url: str) -
         *("POST /start", "POST /stop", "GET /status", "POST /report", "GET /metrics"),
         *("GET /evidence", "GET /evidence/{run_id}", "GET /openapi.json"),
         *("GET /runs", "GET /runs/{run_id}", "GET /runs/{run_id}/hlog"),
+        "DELETE /runs/{run_id}",
+        *("GET /healthz", "GET /readyz"),
     }
     start = document["paths"]["/start"]["post"]["responses"]
     listing = {p["name"]: p["schema"] for p in document["paths"]["/runs"]["get"]["parameters"]}

@@ -20,12 +20,15 @@ async def test_a_run_from_start_to_evidence(client: TrioClient, recorder: FakeRe
     assert recorder.requests == [StartRequest(Labels(**LABELS))]
 
     status, running = await ask(client, "GET", "/status")
+    access = running.pop("access")
     assert (status, running) == (200, {"running": True, "machine": "test-machine", **LABELS})
+    assert access == {"mode": "loopback", "tls": False}
 
     status, evidence = await ask(client, "POST", "/stop")
     assert (status, evidence) == (200, {**EVIDENCE, "run_id": "run-1"})
 
     status, idle = await ask(client, "GET", "/status")
+    assert idle.pop("access") == access
     assert idle == {"running": False, "machine": "test-machine", **dict.fromkeys(LABELS, "")}
 
 

@@ -7,6 +7,7 @@ import pytest
 from fakes.recorder import EVIDENCE, FakeRecorder
 from quart_trio.testing import TrioClient
 
+from agent.http.access import Access, digest
 from agent.http.app import create_app
 from agent.http.settings import HttpSettings
 from agent.model import RunsRequest
@@ -20,6 +21,7 @@ class FakeRuns:
 
     def __init__(self) -> None:
         self.wanted: list[RunsRequest] = []
+        self.deleted: list[tuple[str, int | None]] = []
 
     async def page(self, wanted: RunsRequest) -> Json:
         self.wanted.append(wanted)
@@ -27,6 +29,10 @@ class FakeRuns:
 
     async def evidence(self, run_id: str, owner: int | None) -> Json | None:
         return RUN if run_id == "known" else None
+
+    async def delete(self, run_id: str, owner: int | None) -> bool:
+        self.deleted.append((run_id, owner))
+        return run_id == "known"
 
     async def hlog(self, run_id: str, owner: int | None) -> str | None:
         return "#[Histogram log format version 1.3]\n" if run_id == "known" else None
@@ -114,3 +120,67 @@ async def test_without_a_store_the_cure_is_named(client: TrioClient, target: str
     status, answer = await asked(client, target)
     assert (status, answer["error"]) == (404, "no_store")
     assert "--data-dir" in answer["message"]
+
+
+# --- deleting
+
+
+TOKEN = "t" * 32
+AS_ITS_HOLDER = {"Authorization": f"Bearer {TOKEN}"}
+
+
+@pytest.fixture
+def guarded(recorder: FakeRecorder, runs: FakeRuns) -> TrioClient:
+    access = Access(digest(TOKEN), digest("r" * 32))
+    client = create_app(recorder, HttpSettings(access=access), runs).test_client()
+    assert isinstance(client, TrioClient)
+    return client
+
+
+async def test_who_has_the_token_may_delete(guarded: TrioClient, runs: FakeRuns) -> None:
+    answer = await guarded.delete("/runs/known", headers=AS_ITS_HOLDER)
+    assert (answer.status_code, await answer.get_json()) == (
+        200,
+        {"status": "deleted", "run_id": "known"},
+    )
+    answer = await guarded.delete("/runs/unknown", headers=AS_ITS_HOLDER)
+    assert (answer.status_code, (await answer.get_json())["error"]) == (404, "no_such_run")
+    assert runs.deleted == [("known", None), ("unknown", None)]
+
+
+@pytest.mark.parametrize(
+    ("token", "status", "code"),
+    [
+        ("", 401, "unauthorized"),
+        ("x" * 32, 401, "unauthorized"),
+        ("r" * 32, 403, "read_only_token"),
+    ],
+)
+async def test_nobody_else_may(
+    guarded: TrioClient, runs: FakeRuns, token: str, status: int, code: str
+) -> None:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    answer = await guarded.delete("/runs/known", headers=headers)
+    assert (answer.status_code, (await answer.get_json())["error"]) == (status, code)
+    assert runs.deleted == []
+
+
+@pytest.mark.parametrize("exposed", [False, True])
+async def test_where_no_token_is_required_nothing_is_deleted_over_tcp(
+    recorder: FakeRecorder, runs: FakeRuns, exposed: bool
+) -> None:
+    settings = HttpSettings(access=Access(exposed=exposed))
+    client = create_app(recorder, settings, runs).test_client()
+    answer = await client.delete("/runs/known", headers=AS_ITS_HOLDER)
+    assert (answer.status_code, (await answer.get_json())["error"]) == (403, "token_needed")
+    assert runs.deleted == []
+
+
+async def test_a_run_in_progress_is_not_deleted(
+    guarded: TrioClient, recorder: FakeRecorder, runs: FakeRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status = {**recorder.status(), "run_id": "known"}
+    monkeypatch.setattr(recorder, "status", lambda: status)
+    answer = await guarded.delete("/runs/known", headers=AS_ITS_HOLDER)
+    assert (answer.status_code, (await answer.get_json())["error"]) == (409, "run_in_progress")
+    assert runs.deleted == []

@@ -58,6 +58,22 @@ def test_the_process_that_serves_has_no_privileges(agent: RealAgent) -> None:
     assert [name for name, uid in everybody.items() if uid in uids] == [str(pid)]
 
 
+def test_the_process_that_serves_has_a_filter_and_the_supervisor_none(agent: RealAgent) -> None:
+    found = pids(agent)
+    threads = [int(path.name) for path in Path(f"/proc/{found['agent']}/task").iterdir()]
+    assert {status_field(thread, "Seccomp:") for thread in threads} == {"2"}
+    assert {status_field(thread, "NoNewPrivs") for thread in threads} == {"1"}
+    assert status_field(found["supervisor"], "Seccomp:") == status_field(os.getpid(), "Seccomp:")
+
+
+def test_the_process_that_serves_can_neither_bpf_nor_exec_nor_ptrace(copy: Copy) -> None:
+    copy.inject(faults.tries_refused_calls)
+    with copy.launched() as agent:
+        assert "tried: EPERM EPERM EPERM EPERM EPERM\n" in agent.log
+        with agent.run(sections=["exec"]):
+            pass
+
+
 def uid_of(process: Path) -> str:
     try:
         return status_field(int(process.name), "Uid").split()[0]

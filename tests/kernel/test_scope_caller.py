@@ -30,7 +30,7 @@ def test_a_caller_is_known_by_its_connection(agent: RealAgent, way: str) -> None
 
 def test_a_caller_by_ipv4_is_known_to_an_agent_on_every_address() -> None:
     """Its socket is in /proc/net/tcp, the agent's end of the connection in tcp6."""
-    with running(["--host", "::"]) as agent:
+    with running(["--host", "::", "--insecure"]) as agent:
         port = urlsplit(agent.url).port
         for host in ("127.0.0.1", "[::1]"):
             pid, evidence = called(f"http://{host}:{port}", "plain")
@@ -40,7 +40,7 @@ def test_a_caller_by_ipv4_is_known_to_an_agent_on_every_address() -> None:
 
 def test_a_caller_over_a_network_is_refused() -> None:
     address = "192.0.2.1"  # of no machine (RFC 5737)
-    with own_network(address), running(["--host", address], ready=False) as agent:
+    with own_network(address), running(["--host", address, "--insecure"], ready=False) as agent:
         body = {"scope": "caller"}
         answer = requests.post(f"{agent.url}/start", json=body, timeout=ANSWER_SECONDS)
         assert (answer.status_code, answer.json()["error"]) == (422, "caller_not_local")

@@ -98,6 +98,34 @@ def test_what_is_wrong_with_a_socket(
     assert served == []
 
 
+def test_who_may_use_it_over_a_network(served: list[Settings]) -> None:
+    tokens = ["--token-file", "/t", "--read-token-file", "r"]
+    assert main([*tokens, "--tls-cert", "/c", "--tls-key", "/k"]) == main(["--insecure"]) == 0
+    assert served == [
+        Settings(
+            token_file="/t", read_token_file=str(Path("r").absolute()), tls_files=("/c", "/k")
+        ),
+        Settings(insecure=True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--tls-cert", "/c"], "--tls-cert and --tls-key need each other"),
+        (["--tls-key", "/k"], "--tls-cert and --tls-key need each other"),
+        (["--token-file", ""], "must be a file"),
+        (["--token-file", "folder/"], "must be a file"),
+    ],
+)
+def test_what_is_wrong_with_a_file(
+    served: list[Settings], arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_status(arguments) == 2
+    assert told in capsys.readouterr().err
+    assert served == []
+
+
 def test_p_is_port(served: list[Settings]) -> None:
     assert main(["-p", "9191"]) == main(["serve", "-p9191"]) == 0
     assert served == [Settings(port=9191)] * 2

@@ -33,6 +33,7 @@ from agent.comparison.kept import Asked, compare_groups
 from agent.errors import AgentError, InvalidRequest
 from agent.fleet.merging import with_merged
 from agent.fleet.sections import MERGED
+from agent.http.access import Access
 from agent.http.answers import Evidence, Listed, Reported, Started, Status
 from agent.http.app import create_app
 from agent.http.exposition import Exposition
@@ -86,7 +87,7 @@ def routes() -> set[str]:
 
 
 def test_every_route_has_a_section() -> None:
-    documented = re.findall(r"^## `((?:GET|POST) [^`]+)`$", HTTP.read_text(), re.MULTILINE)
+    documented = re.findall(r"^## `((?:DELETE|GET|POST) [^`]+)`$", HTTP.read_text(), re.MULTILINE)
     hold(HTTP, "## `METHOD /path`", routes(), documented)
 
 
@@ -148,7 +149,7 @@ async def test_every_answer_is_declared() -> None:
         assert {f.name for f in fields(Evidence) if f.required} <= set(evidence)
         contract = {field.name for field in fields(Evidence)} & set(SECTIONS)
         assert contract == set(DEFAULT_SECTIONS)
-    assert set(recorder.status()) == set(Status.__struct_fields__)
+    assert {*recorder.status(), "access"} == set(Status.__struct_fields__)
 
 
 def test_every_error_of_a_scope_is_declared() -> None:
@@ -161,7 +162,7 @@ async def test_every_field_of_the_status() -> None:
     recorder = Recorder(collector, "box", SeriesStore())
     found = set(paths(recorder.status()))
     collector.lost.set()
-    found |= set(paths(recorder.status()))
+    found |= set(paths({**recorder.status(), "access": Access().status()}))
     hold(HTTP, "Fields of the status", found, names(HTTP, "Fields of the status"))
 
 

@@ -219,6 +219,20 @@ def test_a_port_that_an_agent_has() -> None:
         assert of_service(port=port)["port"] == expected
 
 
+def test_a_port_that_strangers_could_reach_needs_a_token(tmp_path: Path) -> None:
+    found = of_service(host="0.0.0.0", port=0)["port"]
+    assert found.state is State.FAILED
+    assert "--token-file" in found.text
+    token = tmp_path / "token"
+    token.write_text("0123456789abcdef")
+    token.chmod(0o644)
+    found = of_service(host="0.0.0.0", port=0, token_file=str(token))["port"]
+    assert found.state is State.FAILED
+    assert "chmod 600" in found.text
+    token.chmod(0o600)
+    assert of_service(host="0.0.0.0", port=0, token_file=str(token))["port"].state is State.OK
+
+
 def test_a_socket_that_can_be_made_and_others(tmp_path: Path) -> None:
     def state(path: Path) -> State:
         return of_service(port=0, socket=SocketFile(str(path), 0o660, None))["socket"].state

@@ -23,6 +23,8 @@ from agent.streams.shared.messages import (
     Buffer,
     BuffersAnswer,
     BuffersRequest,
+    CertificateAnswer,
+    CertificateRequest,
     DisarmAnswer,
     DisarmRequest,
     PrepareAnswer,
@@ -71,6 +73,7 @@ EXCHANGES: list[tuple[Request[Any], Any]] = [
     ),
     (DisarmRequest(), DisarmAnswer(1)),
     (RescopeRequest(), RescopeAnswer()),
+    (CertificateRequest(), CertificateAnswer("")),
 ]
 
 

@@ -134,7 +134,7 @@ def test_an_agent_that_does_not_answer_is_told(failure: Exception) -> None:
 @pytest.fixture
 def service(monkeypatch: pytest.MonkeyPatch) -> Service:
     found = Service("cccc-3333", "bbbb-2222", "aaaa-1111")
-    monkeypatch.setattr(agent_commands, "AgentClient", lambda url: found)
+    monkeypatch.setattr(agent_commands.AgentClient, "named", lambda url: found)
     return found
 
 

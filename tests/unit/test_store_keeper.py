@@ -58,6 +58,12 @@ class FakeWriter:
         if run is not None:
             self.written.append(run)
 
+    async def delete(self, run_id: str) -> bool:
+        await self.write(None)
+        found = [run for run in self.written if run.id == run_id]
+        self.written = [run for run in self.written if run.id != run_id]
+        return bool(found)
+
     async def close(self) -> None:
         await trio.lowlevel.checkpoint()
         self.closed = True
@@ -301,6 +307,40 @@ async def test_a_user_sees_runs_of_his_own_only(keeping: Keeping) -> None:
         assert await read(others, None) is not None
 
 
+async def test_what_is_deleted_is_gone_and_only_its_user_may(keeping: Keeping) -> None:
+    for number, owner in ((0, None), (1, 1001)):
+        await keeping.keeper.keep(evidence_of(number), "finished", StartRequest(owner=owner))
+    mine, others = evidence_of(1)["run_id"], evidence_of(0)["run_id"]
+    with pytest.raises(ForbiddenUser):
+        await keeping.reader.delete(others, 1001)
+    assert await keeping.reader.delete(mine, 1001)
+    assert not await keeping.reader.delete(mine, 1001)
+    listed = (await keeping.reader.page(EVERYTHING))["runs"]
+    assert [run["run_id"] for run in listed] == [others]
+    assert await keeping.reader.delete(others, None)
+    assert (await keeping.reader.page(EVERYTHING))["runs"] == []
+
+
+async def test_what_still_waits_to_be_written_is_not_written_after_it_was_deleted(
+    keeper: StoreKeeper, writer: FakeWriter, autojump_clock: trio.testing.MockClock
+) -> None:
+    writer.failing = StoreError("no")
+    await keeper.keep(evidence_of(1), "finished", ANYBODY)
+    writer.failing = None
+    assert await keeper.delete(evidence_of(1)["run_id"])
+    await trio.sleep(2 * RETRY_S)
+    assert writer.written == []
+    assert keeper.status()["waiting"] == 0
+
+
+async def test_a_deletion_that_the_store_does_not_answer_is_not_said_to_be_done(
+    keeper: StoreKeeper, writer: FakeWriter, autojump_clock: trio.testing.MockClock
+) -> None:
+    writer.stuck = trio.Event()
+    with pytest.raises(StoreError, match="not known yet"):
+        await keeper.delete(evidence_of(1)["run_id"])
+
+
 async def test_copies_are_marked_and_can_be_left_out(keeping: Keeping) -> None:
     await keeping.keeper.keep(evidence_of(0), "finished", StartRequest(kept_by="client"))
     await keeping.keeper.keep(evidence_of(1), "finished", ANYBODY)
@@ -311,7 +351,8 @@ async def test_copies_are_marked_and_can_be_left_out(keeping: Keeping) -> None:
 
 
 async def test_before_anything_is_kept_there_is_nothing(tmp_path: Path) -> None:
-    reader = StoreReader(tmp_path / FILE)
+    path = tmp_path / FILE
+    reader = StoreReader(path, StoreKeeper(Writer(path)))
     assert await reader.page(EVERYTHING) == {"runs": [], "next": None}
     assert await reader.evidence("x", None) is None
 

@@ -31,6 +31,12 @@ link, since it could attach with one."""
 SUMMARIES = "summaries"
 """Name of the fd for the file of struct task_summary sent with the answer to ``disarm``."""
 
+CERTIFICATE, KEY = "certificate", "key"
+"""Names of the fds for the files of ``--tls-cert`` and ``--tls-key``."""
+
+SENT_AND_CLOSED = (SUMMARIES, CERTIFICATE, KEY)
+"""Names of the fds that the supervisor does not keep."""
+
 BUFFERS_AT_ONCE = 60
 """Limit per answer; a machine with more CPUs needs several answers."""
 
@@ -276,14 +282,36 @@ class RescopeRequest(Request[RescopeAnswer]):
     answer = RescopeAnswer
 
 
+@dataclass(frozen=True)
+class CertificateAnswer:
+    """Sent with the files CERTIFICATE and KEY, opened to be read, if they could be."""
+
+    unreadable: str
+    """Why not, with the file; otherwise empty."""
+
+
+@dataclass(frozen=True)
+class CertificateRequest(Request[CertificateAnswer]):
+    """Open the files of the certificate again, which were named as the agent was started."""
+
+    verb = "certificate"
+    answer = CertificateAnswer
+
+
 AnyRequest = (
-    SupportRequest | BuffersRequest | PrepareRequest | ArmRequest | DisarmRequest | RescopeRequest
+    SupportRequest
+    | BuffersRequest
+    | PrepareRequest
+    | ArmRequest
+    | DisarmRequest
+    | RescopeRequest
+    | CertificateRequest
 )
 REQUESTS: dict[str, type[AnyRequest]] = {
     request.verb: request
     for request in (
         *(SupportRequest, BuffersRequest, PrepareRequest),
-        *(ArmRequest, DisarmRequest, RescopeRequest),
+        *(ArmRequest, DisarmRequest, RescopeRequest, CertificateRequest),
     )
 }
 VERBS = tuple(REQUESTS)

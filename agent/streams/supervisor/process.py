@@ -8,7 +8,7 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from agent.exit_status import KILLED_BY, signal_name
 from agent.streams.shared import control_groups, limits, privileges
@@ -26,18 +26,24 @@ def run(
     ending: Collection[int],
     mask: Collection[int],
     compile_deadline_s: float,
+    certificate_files: Sequence[str] = (),
 ) -> int:
     """Run as the supervisor of the agent ``agent_pid`` and return the exit status.
 
     ``ending``: the signals that end the agent, blocked until they can be handled; ``mask``: those
-    that stay blocked; ``compile_deadline_s``: how long the probes may take to compile.
+    that stay blocked; ``compile_deadline_s``: how long the probes may take to compile;
+    ``certificate_files``: what a hangup has the agent read again.
     """
     privileges.name_process("cba-supervisor")
     privileges.hide_from_same_user()
-    supervisor = Supervisor(agent, compile_deadline_s=compile_deadline_s)
+    supervisor = Supervisor(
+        agent, compile_deadline_s=compile_deadline_s, certificate_files=certificate_files
+    )
     kills = control_groups.oom_kills()
     with agent:
         _pass_on(ending, agent, agent_pid)
+        if certificate_files and signal.SIGHUP not in ending:
+            _pass_on_hangups(agent_pid)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         try:
             supervisor.serve()
@@ -63,6 +69,16 @@ def _killed(number: int, run_id: str | None, out_of_memory: bool) -> str:
         name, advice = f"{name}, by the kernel's OOM killer", f". {limits.memory()}"
     lost = "evidence that was not fetched" if run_id is None else f"the evidence of run {run_id}"
     return f"chainbench-agent: the serving process was killed by {name}; {lost} is lost{advice}\n"
+
+
+def _pass_on_hangups(agent_pid: int) -> None:
+    """Have a hangup reach the agent: a service manager sends it to a service's first process."""
+
+    def forward(number: int, frame: object) -> None:
+        with contextlib.suppress(OSError):  # it has ended, or may not be signalled (no CAP_KILL)
+            os.kill(agent_pid, signal.SIGHUP)
+
+    signal.signal(signal.SIGHUP, forward)
 
 
 def _pass_on(ending: Collection[int], agent: socket.socket, agent_pid: int) -> None:

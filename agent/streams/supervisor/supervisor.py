@@ -13,14 +13,14 @@ import sys
 import time
 import traceback
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from agent import journal
 from agent.errors import AgentError, ScopeError
 from agent.sections.offcpu.probe import WALL
-from agent.streams.shared import bpf, channel, messages, refusals, support
+from agent.streams.shared import bpf, certificate_files, channel, messages, refusals, support
 from agent.streams.shared.build_messages import BuildRequest
 from agent.streams.shared.causes import CannotCollect
 from agent.streams.shared.channel import Failure
@@ -32,6 +32,8 @@ from agent.streams.shared.messages import (
     Buffer,
     BuffersAnswer,
     BuffersRequest,
+    CertificateAnswer,
+    CertificateRequest,
     DisarmAnswer,
     DisarmRequest,
     PrepareAnswer,
@@ -72,9 +74,12 @@ class Supervisor:
         agent: socket.socket,
         make_maps: Callable[[], Maps] = lambda: Maps(this_machine()),
         compile_deadline_s: float = COMPILE_DEADLINE_S,
+        certificate_files: Sequence[str] = (),
     ) -> None:
+        """``certificate_files``: the paths of a certificate and its key, if there are any."""
         self._channel = agent
         self._make_maps = make_maps
+        self._certificate_files = certificate_files
         self._compiler = Compiler(agent, compile_deadline_s)
         self._maps: Maps | None = None
         self._built: OrderedDict[Plan, Built] = OrderedDict()
@@ -117,8 +122,9 @@ class Supervisor:
             try:
                 channel.send_answer(self._channel, answer, fds)
             finally:
-                if messages.SUMMARIES in fds:
-                    os.close(fds[messages.SUMMARIES])
+                certificate_files.close_all(
+                    [fd for name, fd in fds.items() if name in messages.SENT_AND_CLOSED]
+                )
 
     def _carry_out(self, request: AnyRequest) -> Answer:
         match request:
@@ -134,6 +140,8 @@ class Supervisor:
                 return self._disarm()
             case RescopeRequest():
                 return self._rescope()
+            case CertificateRequest():
+                return self._certificate()
 
     def _refuse(self, request: AnyRequest, error: AgentError) -> None:
         # a missing buffer costs the events of one CPU, not the run
@@ -247,6 +255,15 @@ class Supervisor:
         if self._armed is not None:
             self._armed.prime()
         return RescopeAnswer(), {}
+
+    def _certificate(self) -> Answer:
+        """Open the files that this process was started with; the agent can name no others."""
+        try:
+            fds = certificate_files.open_all(self._certificate_files)
+        except OSError as error:
+            return CertificateAnswer(f"{error.filename}: {error.strerror}"), {}
+        names = (messages.CERTIFICATE, messages.KEY)
+        return CertificateAnswer(""), dict(zip(names, fds, strict=False))  # there may be none
 
     def _disarm(self) -> Answer:
         """Summarize every task, detach, and answer once no program is still running.

@@ -1,0 +1,55 @@
+"""What an agent that the user has named is shown over TCP: a token, which the user's secret is.
+
+Never on a command line, which every process of the machine can read. Nor is it sent to an agent
+that was only found: on the default port, another program may be listening.
+"""
+
+import os
+import re
+from typing import NamedTuple
+
+TOKEN, TOKEN_FILE = "CHAINBENCH_AGENT_TOKEN", "CHAINBENCH_AGENT_TOKEN_FILE"
+"""Environment variables: the token itself, or the file that it is in."""
+CA_FILE = "CHAINBENCH_AGENT_CA_FILE"
+"""The variable that names a file with certificates (PEM), one of which has to vouch for the agent
+over TLS, instead of those that the system trusts."""
+
+LONGEST = 4096
+SENDABLE = re.compile(r"[!-~]+", re.ASCII)
+
+
+class NoToken(OSError):
+    """The token cannot be read; the text says why."""
+
+
+class Access(NamedTuple):
+    """Where what is shown comes from; by default nothing is."""
+
+    given: str = ""
+    file: str = ""
+    ca_file: str = ""
+
+    def token(self) -> str:
+        """Return the token; empty if there is none. Raises `NoToken`."""
+        found = self.given or self._in_file()
+        if found and not SENDABLE.fullmatch(found):
+            where = TOKEN if self.given else self.file
+            raise NoToken(f"what is in {where} is no token: that is one line of ASCII")
+        return found
+
+    def _in_file(self) -> str:
+        if not self.file:
+            return ""
+        try:
+            with open(self.file, encoding="ascii", errors="replace") as file:
+                return file.read(LONGEST).strip()
+        except OSError as error:
+            raise NoToken(f"the token in {self.file} cannot be read: {error.strerror}") from error
+
+
+NOTHING = Access()
+
+
+def from_environment() -> Access:
+    """Return what is for an agent that the user has named."""
+    return Access(*(os.environ.get(name, "") for name in (TOKEN, TOKEN_FILE, CA_FILE)))

@@ -1,0 +1,27 @@
+"""TLS for the client: https URLs. Imported only for those, since ssl takes long to import."""
+
+import socket
+import ssl
+
+from agent.client.access import CA_FILE
+
+
+def encrypted(sock: socket.socket, host: str, ca_file: str) -> ssl.SSLSocket:
+    """Return a connection over ``sock``, which it takes over, to the holder of a certificate.
+
+    The certificate has to be for ``host``, and signed by one of those in ``ca_file``, or if that is
+    empty by one that the system trusts. Raises OSError, with the cure in its text.
+    """
+    try:
+        context = ssl.create_default_context(cafile=ca_file or None)
+    except OSError as error:  # ssl.SSLError is one as well
+        why = error.strerror if not isinstance(error, ssl.SSLError) else "it holds no certificate"
+        raise OSError(error.errno, f"{ca_file} ({CA_FILE}) cannot be used: {why}") from error
+    try:
+        return context.wrap_socket(sock, server_hostname=host)
+    except ssl.SSLCertVerificationError as error:
+        raise OSError(
+            error.errno,
+            f"its certificate is not trusted: {error.verify_message}. The file that {CA_FILE} names"
+            " has to hold the certificate that signed it, or the certificate itself",
+        ) from error

@@ -1,0 +1,31 @@
+"""Which listening sockets other machines can reach. Standard library only."""
+
+import socket
+from collections.abc import Iterable
+
+from agent.http.host_names import is_loopback
+from agent.processes.errors import CannotServe
+from agent.settings import Settings
+
+INTERNET = (socket.AF_INET, socket.AF_INET6)
+
+
+def is_exposed(listener: socket.socket) -> bool:
+    """Return whether another machine may connect, as far as the address says."""
+    return listener.family in INTERNET and not is_loopback(listener.getsockname()[0])
+
+
+def check_exposure(settings: Settings, listeners: Iterable[socket.socket], has_token: bool) -> None:
+    """Raise `CannotServe` if strangers could start runs and nobody has said that they may."""
+    if has_token and settings.insecure:
+        raise CannotServe(
+            "--insecure lets everybody in, and a token does not: leave out one of the two"
+        )
+    exposed = next(filter(is_exposed, listeners), None)
+    if exposed is None or has_token or settings.insecure:
+        return
+    host, port = exposed.getsockname()[:2]
+    raise CannotServe(
+        f"on {host} port {port} other machines could start runs and read all evidence: require a"
+        " token (--token-file), or say that they may (--insecure), or listen on 127.0.0.1"
+    )

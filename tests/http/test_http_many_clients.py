@@ -1,0 +1,55 @@
+"""What ``benchmarks clients`` counts: every answer, and whatever was not answered."""
+
+import os
+
+from fakes.http_server import running_server
+from fakes.recorder import FakeRecorder
+
+from benchmarks.clients import REQUESTS, lost_events, measure, nearest_rank, render
+
+
+def test_every_request_is_answered_and_counted() -> None:
+    with running_server() as server:
+        load = measure(server.url, os.getpid(), clients=8, seconds=0.5)
+        assert server.recorder.stops > 0
+    answers = load.answers
+    assert answers.runs > 0
+    assert answers.missing == []
+    assert answers.refused_by_the_server == answers.lost == 0
+    for request in REQUESTS:
+        assert len(answers.took[request]) == sum(
+            n for (name, _), n in answers.statuses.items() if name == request
+        )
+    page = render(load)
+    assert all(request in page for request in REQUESTS)
+    assert "events lost: 0; 5xx: 0; no answer: 0" in page
+
+
+def test_what_the_server_fails_at_is_counted() -> None:
+    class Failing(FakeRecorder):
+        def status(self) -> dict[str, object]:
+            raise RuntimeError("a defect")
+
+    with running_server(open_recorder=Failing.open) as server:
+        load = measure(server.url, os.getpid(), clients=4, seconds=0.2)
+    assert load.answers.refused_by_the_server > 0
+    assert "500: " in render(load)
+
+
+def test_what_is_not_answered_is_counted() -> None:
+    with running_server() as server:
+        assert server.shut_down()
+        load = measure(server.url, os.getpid(), clients=2, seconds=0.2)
+    assert load.answers.missing
+    assert "no answer: 0" not in render(load)
+
+
+def test_lost_events_are_those_of_all_streams() -> None:
+    streams = {"runqlat": {"lost": 2}, "exec": {"lost": 1}, "offcpu": {}}
+    assert lost_events({"completeness": {"streams": streams}}) == 3
+    assert lost_events({"completeness": {}}) == 0
+
+
+def test_quantiles_are_nearest_ranks() -> None:
+    values = [1.0, 2.0, 3.0, 4.0]
+    assert [nearest_rank(values, q) for q in (0.5, 0.75, 0.99, 1.0)] == [2.0, 3.0, 4.0, 4.0]

@@ -1,0 +1,90 @@
+"""A hangup has the certificate read again: by the process that serves, or by its supervisor."""
+
+import os
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fakes.certificates import issued
+from fakes.tls_agent import put, tls_agent
+from fakes.waiting import PATIENCE_SECONDS, eventually
+
+from agent.streams.shared import channel
+from agent.streams.shared.certificate_files import LARGEST, open_all, read_all
+from agent.streams.shared.messages import (
+    CERTIFICATE,
+    KEY,
+    CertificateAnswer,
+    CertificateRequest,
+    encode_request,
+)
+from agent.streams.supervisor.supervisor import Supervisor
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user may reach."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder)
+
+
+def test_a_hangup_has_it_read_again_and_a_bad_one_changes_nothing(open_folder: Path) -> None:
+    """The only process of a synthetic agent reads it itself, as the user that it has become."""
+    in_use, renewed = issued(open_folder / "a"), issued(open_folder / "b")
+    for path in (in_use.key, renewed.key):
+        path.chmod(0o644)
+    with tls_agent(open_folder / "log", in_use, "--mock") as agent:
+        assert agent.serves(in_use)
+        put(renewed, in_use)
+        agent.process.send_signal(signal.SIGHUP)
+        eventually(lambda: "the certificate is reloaded" in agent.log)
+        assert agent.serves(renewed)
+        in_use.key.write_text("nonsense")
+        agent.process.send_signal(signal.SIGHUP)
+        eventually(lambda: "the certificate is not reloaded, and the old one stays" in agent.log)
+        assert agent.serves(renewed)
+        agent.process.send_signal(signal.SIGTERM)
+        assert agent.process.wait(PATIENCE_SECONDS) == 0
+
+
+def test_the_supervisor_opens_the_files_that_it_was_started_with(tmp_path: Path) -> None:
+    files = issued(tmp_path)
+    ours, agent = channel.pair()
+    agent.send(encode_request(CertificateRequest()))
+    agent.shutdown(1)
+    with ours, agent:
+        Supervisor(ours, certificate_files=files.both).serve()
+        reply = channel.decode_answer(CertificateAnswer, *channel.receive(agent))
+    assert isinstance(reply, channel.Reply)
+    assert reply.fds.keys() == {CERTIFICATE, KEY}
+    content = read_all([reply.fds[CERTIFICATE], reply.fds[KEY]])
+    assert content == [Path(path).read_bytes() for path in files.both]
+
+
+@pytest.mark.parametrize("kind", ["missing", "folder", "pipe"])
+def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path, kind: str) -> None:
+    files = issued(tmp_path / "tls")
+    files.key.unlink()
+    if kind == "folder":
+        files.key.mkdir()
+    if kind == "pipe":
+        os.mkfifo(files.key)
+    ours, agent = channel.pair()
+    agent.send(encode_request(CertificateRequest()))
+    agent.shutdown(1)
+    with ours, agent:
+        Supervisor(ours, certificate_files=files.both).serve()
+        reply = channel.decode_answer(CertificateAnswer, *channel.receive(agent))
+    assert isinstance(reply, channel.Reply)
+    assert reply.fds == {}
+    assert str(files.key) in reply.answer.unreadable
+
+
+def test_a_file_that_is_no_certificate_is_not_read_without_end(tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    path.write_bytes(b"x" * (LARGEST + 1))
+    with pytest.raises(OSError, match="more than"):
+        read_all(open_all([str(path)]))

@@ -1,0 +1,153 @@
+"""The token goes to the agent that the user has named, and to nobody else."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from fakes.agent_server import FakeAgent, Request, serving
+from fakes.run_agent import RunAgent
+from fakes.run_command import environment, finished, line
+
+from agent.cli import main
+from agent.client import finding
+from agent.client.access import NOTHING, Access, NoToken
+from agent.client.collecting import collect
+from agent.client.http_client import AgentClient, AgentUnreachable
+from agent.demo.bracket import bracket
+
+VARIABLES = ("CHAINBENCH_AGENT", "CHAINBENCH_AGENT_TOKEN", "CHAINBENCH_AGENT_TOKEN_FILE")
+TOKEN = "0123456789abcdef"
+
+
+class KeepingAgent(RunAgent):
+    """An agent that keeps runs, of which there are none."""
+
+    def answer(self, request: Request) -> tuple[int, dict[str, object]]:
+        if request.route.startswith("GET /runs?"):
+            self.requests.append(request)
+            return 200, {"runs": [], "next": None}
+        return super().answer(request)
+
+
+@pytest.fixture(autouse=True)
+def nothing_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def agent() -> Iterator[KeepingAgent]:
+    with serving(KeepingAgent()) as agent:
+        yield agent
+
+
+@pytest.fixture
+def token_file(tmp_path: Path) -> Path:
+    path = tmp_path / "token"
+    path.write_text(f"{TOKEN}\n")
+    return path
+
+
+def shown(agent: FakeAgent) -> set[str | None]:
+    """Return what was sent as a token, of all requests."""
+    assert agent.requests
+    return {request.authorization for request in agent.requests}
+
+
+def test_from_a_variable_or_from_the_file_that_one_names(
+    agent: KeepingAgent, token_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHAINBENCH_AGENT_TOKEN_FILE", str(token_file))
+    client = AgentClient.named(agent.url)
+    client.get("/status")
+    token_file.write_text("another-token")
+    client.get("/status")
+    monkeypatch.setenv("CHAINBENCH_AGENT_TOKEN", "given")
+    AgentClient.named(agent.url).get("/status")
+    sent = [request.authorization for request in agent.requests]
+    assert sent == [f"Bearer {TOKEN}", "Bearer another-token", "Bearer given"]
+
+
+def by_collect(agent: KeepingAgent) -> None:
+    with collect(agent.url) as run:
+        pass
+    assert run.evidence["available"] is True
+
+
+def by_runs(agent: KeepingAgent) -> None:
+    main(["runs", "list", "--agent", agent.url])
+
+
+def by_compare(agent: KeepingAgent) -> None:
+    main(["compare", "--agent", agent.url, "last~1", "last"])
+
+
+@pytest.mark.parametrize("command", [by_collect, by_runs, by_compare])
+def test_who_names_an_agent_shows_it_the_token(
+    agent: KeepingAgent,
+    command: Callable[[KeepingAgent], None],
+    monkeypatch: pytest.MonkeyPatch,
+    token_file: Path,
+) -> None:
+    monkeypatch.setenv("CHAINBENCH_AGENT_TOKEN_FILE", str(token_file))
+    with contextlib.suppress(SystemExit):
+        command(agent)
+    assert shown(agent) == {f"Bearer {TOKEN}"}
+
+
+def test_run_does(agent: KeepingAgent, token_file: Path) -> None:
+    variables = environment(CHAINBENCH_AGENT_TOKEN_FILE=str(token_file))
+    done = finished(line("run", "--agent", agent.url, "--quiet", "--", "true"), env=variables)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "POST /stop" in agent.routes
+    assert shown(agent) == {f"Bearer {TOKEN}"}
+
+
+def test_demo_does(agent: KeepingAgent, token_file: Path) -> None:
+    bracket(agent.url, 0.01, access=Access(file=str(token_file)))
+    assert "POST /stop" in agent.routes
+    assert shown(agent) == {f"Bearer {TOKEN}"}
+
+
+def test_an_agent_that_was_only_found_gets_none(
+    agent: KeepingAgent, monkeypatch: pytest.MonkeyPatch, token_file: Path, tmp_path: Path
+) -> None:
+    """What listens on the default port may be anything."""
+    monkeypatch.setenv("CHAINBENCH_AGENT_TOKEN_FILE", str(token_file))
+    monkeypatch.setattr(finding, "SERVICE_SOCKET", str(tmp_path / "none"))
+    monkeypatch.setattr(finding, "PORT", int(agent.url.rpartition(":")[2]))
+    with collect() as run:
+        pass
+    assert run.evidence["available"] is True
+    assert shown(agent) == {None}
+
+
+def test_over_a_unix_socket_none_is_needed(
+    tmp_path: Path, token_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHAINBENCH_AGENT_TOKEN_FILE", str(token_file))
+    with serving(KeepingAgent(), tmp_path / "agent.sock") as agent:
+        AgentClient.named(agent.url).get("/status")
+        assert shown(agent) == {None}
+
+
+@pytest.mark.parametrize("text", ["two\nlines", "two words", "ü", "a\r\nHost: x"])
+def test_what_is_no_token_is_not_sent(agent: KeepingAgent, text: str, tmp_path: Path) -> None:
+    (tmp_path / "x").write_text(text)
+    for access in (Access(given=text), Access(file=str(tmp_path / "x"))):
+        with pytest.raises(AgentUnreachable, match="is no token: that is one line of ASCII"):
+            AgentClient(agent.url, access=access).get("/status")
+    assert agent.requests == []
+
+
+def test_a_file_that_cannot_be_read_is_named(agent: KeepingAgent) -> None:
+    with pytest.raises(AgentUnreachable, match="the token in /no/such cannot be read: No such"):
+        AgentClient(agent.url, access=Access(file="/no/such")).get("/status")
+    with pytest.raises(NoToken, match="/no/such"):
+        bracket(agent.url, 0.01, access=Access(file="/no/such"))
+    assert agent.requests == []
+
+
+def test_by_default_there_is_none() -> None:
+    assert NOTHING.token() == ""

@@ -37,6 +37,8 @@ def test_what_is_counted_anyway_is_in_the_evidence(without: Launched) -> None:
         evidence = without.stop()
     assert (started["available"], evidence["available"]) == (False, False)
     assert evidence["completeness"]["verdict"] == "invalid"
+    # root that lacks them is told so, as in a container
+    assert "--cap-add PERFMON" in evidence["reason"]
     assert started["scope"]["pid"] == evidence["scope"]["pid"] == child.pid
     assert started["scope"]["process_started_at"] == evidence["scope"]["process_started_at"]
     tasks = evidence["procfs"]["tasks"]

@@ -13,7 +13,13 @@ from agent.streams.supervisor.wait_stacks import KERNEL_ADDRESSES
 
 def _has_capabilities() -> None:
     if not privileges.can_load_programs():
-        raise cannot("no_capability", f"running as uid {os.getuid()}")
+        raise cannot("no_capability", _who_lacks_them(os.getuid()))
+
+
+def _who_lacks_them(uid: int) -> str:
+    if uid != 0:
+        return f"running as uid {uid}"
+    return "running as root without them: in a container, --cap-add BPF --cap-add PERFMON"
 
 
 def _has_proc() -> None:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NoReturn
 
+from agent import journal
 from agent.http.listener import open_listener
 from agent.http.unix_listener import unix_listener
 from agent.processes import data_folder
@@ -38,12 +39,18 @@ def serve(settings: Settings) -> int:
             uid = uid_to_become(settings)
             _ensure_data_folder(settings, uid)
             listeners = inherited_listeners() or [_listener(settings)]
-            listeners += _unix_listeners(settings, until_ended)
+            listeners += _unix_listeners(settings, listeners, until_ended)
             check_exposure(settings, listeners, requires_token(settings))
             return _serve(settings, listeners, uid)
         except CannotServe as error:
-            complain(f"chainbench-agent: {error}\n")
+            _complain(str(error))
             return 1
+
+
+def _complain(text: str) -> None:
+    """Say why the agent does not start; the journal gets it as an error."""
+    line = f"chainbench-agent: {text}\n"
+    complain(journal.prioritized(line, journal.ERROR) if journal.is_journal() else line)
 
 
 def _serve(settings: Settings, listeners: Sequence[socket.socket], uid: int | None) -> int:
@@ -71,7 +78,7 @@ def _names_limit(error: BaseException) -> bool:
     number = error.errno if isinstance(error, OSError) else None
     limit = limits.no_process("the agent cannot start", number)
     if limit is not None:
-        complain(f"chainbench-agent: {limit.message}\n")
+        _complain(limit.message)
     return limit is not None
 
 
@@ -159,9 +166,14 @@ def _listener(settings: Settings) -> socket.socket:
         raise CannotServe(limit.message if limit else error.strerror) from error
 
 
-def _unix_listeners(settings: Settings, until: contextlib.ExitStack) -> list[socket.socket]:
-    """Return the Unix socket that is asked for, if any; its file is removed with ``until``."""
-    if settings.socket is None:
+def _unix_listeners(
+    settings: Settings, passed: Sequence[socket.socket], until: contextlib.ExitStack
+) -> list[socket.socket]:
+    """Return the Unix socket that is asked for, if any; its file is removed with ``until``.
+
+    One that a service manager has ``passed`` is not opened again.
+    """
+    if settings.socket is None or settings.socket.path in map(_path, passed):
         return []
     if platform.system() != "Linux":
         raise CannotServe("--socket needs Linux, whose kernel says who connected (SO_PEERCRED)")
@@ -170,6 +182,11 @@ def _unix_listeners(settings: Settings, until: contextlib.ExitStack) -> list[soc
     except OSError as error:
         limit = limits.reached("opening the socket", error.errno)
         raise CannotServe(limit.message if limit else error.strerror) from error
+
+
+def _path(listener: socket.socket) -> str:
+    """Return the path of a Unix socket; of others, which have none, an empty string."""
+    return str(listener.getsockname()) if listener.family == socket.AF_UNIX else ""
 
 
 def _ensure_data_folder(settings: Settings, uid: int | None) -> None:

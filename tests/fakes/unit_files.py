@@ -34,7 +34,7 @@ NOT_IMITATED = {
 ABOUT_THE_START = {
     *("Type", "ExecStart", "User", "Group", "Environment", "EnvironmentFile", "Restart"),
     *("TimeoutStartSec", "TimeoutStopSec", "NotifyAccess", "WatchdogSec", "OOMPolicy"),
-    *("ExecReload", "StandardError", "FileDescriptorStoreMax"),
+    *("RuntimeDirectoryPreserve", "ExecReload", "StandardError", "FileDescriptorStoreMax"),
 }
 
 SOMEBODY = 64_322

@@ -3,6 +3,7 @@
 import argparse
 import os
 import shlex
+import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from fakes import unit_files
 from fakes.pages import ROOT
 from fakes.processes import launched, status_field
+from fakes.waiting import PATIENCE_SECONDS
 
 from agent.cli import layers, serve
 from agent.sections.probes import DEFAULT_SECTIONS, DETAILS, SECTIONS
@@ -103,6 +105,19 @@ def test_under_its_restrictions_it_collects(tmp_path: Path, restricted: list[str
         assert run.evidence["runqlat"]["count"] > 0
         [kept] = agent.get("/runs")["runs"]
         assert kept["run_id"] == run.started["run_id"]
+
+
+@pytest.mark.thorough
+def test_under_its_restrictions_it_says_that_it_serves(
+    tmp_path: Path, restricted: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The unit waits for that (Type=notify)."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(f"\0chainbench-test-unit-{os.getpid()}")
+        manager.settimeout(PATIENCE_SECONDS)
+        monkeypatch.setenv("NOTIFY_SOCKET", f"@chainbench-test-unit-{os.getpid()}")
+        with launched(tmp_path / "log", before=restricted, invocation=unit_files.installed()):
+            assert b"READY=1" in manager.recv(1000)
 
 
 @pytest.mark.thorough

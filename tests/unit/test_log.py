@@ -96,6 +96,14 @@ def test_the_supervisor_complains_with_a_priority(monkeypatch: pytest.MonkeyPatc
         assert written() == "<3>a\n<3>b\n"
 
 
+def test_why_it_does_not_start_is_an_error_of_the_journal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(journal, "is_journal", lambda: True)
+    assert main(["--port", "0", "--user", "no-such-user"]) == 1
+    assert capsys.readouterr().err.startswith("<3>chainbench-agent: --user no-such-user: ")
+
+
 def test_the_form_is_a_setting(served: list[Settings]) -> None:
     assert main(["--log-format", "json"]) == 0
     assert served == [Settings(log_format="json")]

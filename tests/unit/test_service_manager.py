@@ -160,7 +160,8 @@ def test_it_serves_on_the_sockets_that_were_passed_and_on_no_other(tmp_path: Pat
         fds = tuple(fcntl.fcntl(sock, fcntl.F_DUPFD, 100) for sock in (tcp, unix))
         try:
             variables = {"LISTEN_FDS": "2", "LISTEN_FDNAMES": "a:b"}
-            with agent(tmp_path / "log", "--port", "1", fds=fds, variables=variables) as (_, url):
+            options = ("--port", "1", "--socket", str(path))
+            with agent(tmp_path / "log", *options, fds=fds, variables=variables) as (_, url):
                 assert url == f"http://127.0.0.1:{port}"
                 assert requests.get(f"{url}/status").json()["mock"] is True
                 assert AgentClient(f"unix:{path}").get("/status")["mock"] is True

@@ -131,6 +131,7 @@ OLD_KERNEL = (
 """What came after 5.10."""
 
 
+@pytest.mark.thorough(but="caller")
 @pytest.mark.parametrize("scope", ["system", "caller"])
 def test_without_the_helpers_of_newer_kernels_all_sections_run(copy: Copy, scope: str) -> None:
     """Why tasks are blocked is known unless the kernel leaves room above saved registers."""
@@ -143,6 +144,7 @@ def test_without_the_helpers_of_newer_kernels_all_sections_run(copy: Copy, scope
             time.sleep(0.001)
         evidence = agent.stop()
         searched = "0 distances" not in agent.log
+    assert started["unavailable"].keys() == (set() if searched else {"reasons"})
     assert evidence["syscall_counts"]["read"] >= 20
     assert evidence["runqlat"]["count"] > 0
     reasons = {row["reason"] for row in evidence["offcpu"]["top_reasons"]}

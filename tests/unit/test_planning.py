@@ -9,7 +9,7 @@ import pytest
 from fakes.kernel_facts import FACTS, Facts, changed
 
 from agent.sections.probes import ALL_DETAILS, DEFAULT_SECTIONS, SECTIONS
-from agent.streams.compiler.planning import Possible, available_programs, possible
+from agent.streams.compiler.planning import Possible, available_programs, possible, without_search
 from agent.streams.shared.plan import Plan
 
 NEWEST = FACTS / "6.18-amd64.txt"
@@ -139,3 +139,17 @@ def test_a_program_without_its_tracepoint_is_left_out_if_it_is_optional(text: st
     assert "block_rq_issue" in hooks
     assert "HAVE_BLOCK_IO_START" not in found.constants
     assert set(DEFAULT_SECTIONS) <= set(found.sections)
+
+
+def test_where_registers_are_not_found_that_is_said_and_nothing_else_is_missing(text: str) -> None:
+    facts = changed(text, "enumerator bpf_func_id BPF_FUNC_task_pt_regs", "absent")
+    searching = planned(changed(facts, "size struct pt_regs", "168"))
+    assert searching.unavailable == {}
+    found = without_search(searching)
+    assert found.unavailable.keys() == {"reasons"}
+    assert found.sections == SECTIONS
+    assert "SEARCH_REGISTERS" not in found.constants
+    assert without_search(planned(text)) == planned(text)
+    unknown = changed(text, "field pt_regs.orig_ax", "absent")
+    unknown = changed(unknown, "field pt_regs.syscallno", "absent")
+    assert planned(unknown).unavailable.keys() == {"reasons"}

@@ -34,11 +34,11 @@ from agent.streams.compiler.kept import Compiled
 from agent.streams.compiler.linking import link, without_fds
 from agent.streams.compiler.newer_kernels import Newer, newer_kernel
 from agent.streams.compiler.planning import (
-    SEARCH,
     Possible,
     available_programs,
     chosen_details,
     possible,
+    without_search,
 )
 from agent.streams.shared import bpf, channel, limits, refusals, specs
 from agent.streams.shared.build_messages import (
@@ -195,7 +195,10 @@ def close_all(loaded: Loaded) -> None:
 
 
 def attempt_best(types: KernelTypes, plan: Possible) -> Build:
-    """Try with this kernel's newer features, then without them if that fails."""
+    """Try with this kernel's newer features, then without them if that fails.
+
+    Kernels on which saved registers are searched for have none; there the search is left out.
+    """
     newer = Newer()
     try:
         newer = newer_kernel(types, plan.constants, plan.sections)
@@ -204,15 +207,9 @@ def attempt_best(types: KernelTypes, plan: Possible) -> Build:
     except (CannotCollect, OSError) as error:
         newer.close()
         refused = str(error)
-    try:
-        done = attempt(types, plan.constants, plan.sections, Newer())
-    except CannotCollect:
-        if not plan.constants.get(SEARCH):
-            raise
-        # why tasks are blocked is then unknown, and the rest is not
-        constants = {name: n for name, n in plan.constants.items() if name != SEARCH}
-        done = attempt(types, constants, plan.sections, Newer())
-    return Build(done, plan.unavailable, Newer(), refused)
+    plain = without_search(plan)
+    done = attempt(types, plain.constants, plain.sections, Newer())
+    return Build(done, plain.unavailable, Newer(), refused)
 
 
 def build(sections: tuple[str, ...], constants: dict[str, int]) -> Build:
@@ -239,7 +236,7 @@ def _without_those_at_fault(types: KernelTypes, plan: Possible) -> Possible:
     Raises the last cause if no section can. A detail never costs its section.
     """
     details = chosen_details(plan.constants, plan.sections)
-    off = {**plan.constants, **{detail.switch: 0 for detail in details}}
+    off = {**without_search(plan).constants, **{detail.switch: 0 for detail in details}}
     faults: dict[str, CannotCollect] = {}
 
     def note(name: str, sections: tuple[str, ...], constants: dict[str, int]) -> None:

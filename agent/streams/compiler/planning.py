@@ -7,6 +7,7 @@ sections and details that need it. Standard library only; Python 3.9.
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, Optional, Protocol
 
+from agent.sections.offcpu.probe import PROBE as OFFCPU
 from agent.sections.probes import details_of, probes_of
 from agent.sections.spec import (
     BYTES,
@@ -27,6 +28,12 @@ HELPERS = "bpf_func_id"
 FIRST_HELPER = "BPF_FUNC_map_lookup_elem"
 SEARCH = "SEARCH_REGISTERS"
 """The constant of kernels without a helper that finds a task's saved registers (tasks.c)."""
+REASONS = "reasons"
+NO_REASONS = (
+    "the agent does not find the registers that a task saves as it enters this kernel, so why tasks "
+    "are blocked is unknown"
+)
+"""What is missing then of off-CPU time, next to sections and details, and why."""
 WIDTHS = (1, 2, 4, 8)
 """Of the loads that the C files have."""
 
@@ -82,7 +89,22 @@ def possible(types: Types, constants: Mapping[str, int], sections: tuple[str, ..
         if reason:
             unavailable[detail.name] = reason
             chosen_constants[detail.switch] = 0
+    if not chosen_constants.keys() & {"HAVE_TASK_PT_REGS", SEARCH}:
+        unavailable |= _without_reasons(chosen)
     return Possible(chosen, chosen_constants, unavailable)
+
+
+def without_search(plan: Possible) -> Possible:
+    """Return the plan without the search for saved registers, if it has one."""
+    if SEARCH not in plan.constants:
+        return plan
+    constants = {name: number for name, number in plan.constants.items() if name != SEARCH}
+    unavailable = {**plan.unavailable, **_without_reasons(plan.sections)}
+    return Possible(plan.sections, constants, unavailable)
+
+
+def _without_reasons(sections: tuple[str, ...]) -> dict[str, str]:
+    return {REASONS: NO_REASONS} if OFFCPU.name in sections else {}
 
 
 def chosen_details(constants: Mapping[str, int], sections: Iterable[str]) -> tuple[Detail, ...]:

@@ -26,8 +26,8 @@ inline_always void count_failed_exec(s64 result)
 
 	if (!is_error(result) || may_restart(result))
 		return;
-	__sync_fetch_and_add(
-		&counters()->exec_failures[code < ERRNOS ? code & (ERRNOS - 1) : 0], 1);
+	code = code < ERRNOS ? code : 0;
+	__sync_fetch_and_add(&counters()->exec_failures[masked(code, ERRNOS - 1)], 1);
 }
 #endif
 

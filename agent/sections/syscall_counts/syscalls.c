@@ -41,7 +41,7 @@ int on_sys_enter(u64 *ctx)
 	}
 	if (rarely(is_compat_call(ctx[SYS_ENTER_REGS])))
 		number = SYSCALL_COMPAT;
-	c->syscalls[number & (SYSCALLS - 1)]++;
+	c->syscalls[masked(number, SYSCALLS - 1)]++;
 #if WITH_EXEC_RETURNS
 	if (rarely(is_exec(number)))
 		await_exec((u64)bpf_get_current_task_btf());

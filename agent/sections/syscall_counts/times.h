@@ -69,7 +69,7 @@ inline_always void syscall_refused(u32 number, s64 result)
 		number = SYSCALL_COMPAT;
 	if (number >= SYSCALL_OTHER)
 		number = SYSCALL_OTHER;
-	syscall_times()->syscalls[number & (SYSCALLS - 1)].refused++;
+	syscall_times()->syscalls[masked(number, SYSCALLS - 1)].refused++;
 	if (is_exec(number))
 		exec_refused(result);
 }

@@ -76,6 +76,7 @@ LOG_LINES = 12
 LOG_BYTES = 16 * 1024
 
 
+ALL_SECTIONS = "all sections, without details"
 OF_ONE_SECTION = ("compile_failed", "load_failed", "kernel_too_old")
 """Causes that may concern some of the sections and spare the others."""
 
@@ -245,8 +246,10 @@ def _without_those_at_fault(types: KernelTypes, plan: Possible) -> Possible:
         except CannotCollect as error:
             faults[name] = error
 
-    for section in plan.sections:
-        note(section, (section,), off)
+    note(ALL_SECTIONS, plan.sections, off)
+    if faults.pop(ALL_SECTIONS, None):
+        for section in plan.sections:
+            note(section, (section,), off)
     wanted = tuple(s for s in plan.sections if s not in faults)
     if not wanted:
         raise faults.popitem()[1]

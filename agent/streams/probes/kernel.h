@@ -192,6 +192,16 @@ inline_always u64 saved_registers(u64 task)
 }
 #endif
 
+/*
+ * An index, masked by a power of two less one. The compiler drops a mask that a comparison before it
+ * makes needless, and older verifiers do not see the bound in what it leaves.
+ */
+inline_always u64 masked(u64 index, u64 mask)
+{
+	__asm__ volatile("" : "+r"(index));
+	return index & mask;
+}
+
 inline_always struct task_slot *slot_of(u32 tid)
 {
 	return (struct task_slot *)(MAP_VALUE(SLOTS_FD) + (tid & SLOT_MASK) * sizeof(struct task_slot));

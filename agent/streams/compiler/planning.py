@@ -30,8 +30,8 @@ SEARCH = "SEARCH_REGISTERS"
 """The constant of kernels without a helper that finds a task's saved registers (tasks.c)."""
 REASONS = "reasons"
 NO_REASONS = (
-    "the agent does not find the registers that a task saves as it enters this kernel, so why tasks "
-    "are blocked is unknown"
+    "the agent does not find the registers that a task saves as it enters this kernel, so why "
+    "tasks are blocked is unknown"
 )
 """What is missing then of off-CPU time, next to sections and details, and why."""
 WIDTHS = (1, 2, 4, 8)

@@ -1,7 +1,6 @@
 """``clients``: how long requests take while many clients ask at once."""
 
 import argparse
-import sys
 
 from agent.client.spawn import running_agent
 from agent.overhead.machine import read_machine
@@ -23,7 +22,7 @@ def add(commands: Commands) -> None:
 def _measure(options: argparse.Namespace) -> int:
     """Return 0 if each request was answered, none with a 5xx, and no event was lost."""
     machine = read_machine(versions())
-    with running_agent(stderr=sys.stderr) as agent:
+    with running_agent() as agent:
         agent.post("/start")
         agent.post("/stop")
         [pid] = [p["pid"] for p in agent.get("/status")["processes"] if p["role"] == "agent"]

@@ -1,29 +1,46 @@
 """How large ``/metrics`` gets: series and bytes of a scrape, by how many label sets are shown.
 
-Each label set is that of one run of a ``--mock`` agent with all default sections, as a commit in CI
-makes it: its events are synthetic, its page is what a real one's is.
+The pages are the agent's own. What is on them is made up here, since 10,000 real runs take hours:
+each label set is one run of the five sections, with latencies drawn from two lognormal
+distributions, so that their buckets, counts and digits are as those of a real run.
 """
 
-import contextlib
-import gzip
+import os
 import re
 import time
-import urllib.request
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from agent.client.spawn import RunningAgent, running_agent
+import numpy as np
+
+from agent.aggregate.histogram import LatencyHistogram
+from agent.aggregate.series import LabelSet, LastRun, SeriesStore
+from agent.aggregate.totals import Count, Counts, Gauge, Total
+from agent.http.exposition import Exposition
+from agent.http.negotiation import PageFormat
+from agent.http.scrape import GZIP, LEVEL
+from agent.sections.biolatency import metrics as biolatency
+from agent.sections.exec import metrics as execs
+from agent.sections.last_run import percentiles_s
+from agent.sections.offcpu import metrics as offcpu
+from agent.sections.runqlat import metrics as runqlat
+from agent.sections.syscall_counts import metrics as syscalls
+from agent.sections.syscall_counts.layout import COUNTED
 from benchmarks import procfs
 
 FORMATS = {
-    "text": "text/plain;version=0.0.4",
-    "openmetrics": "application/openmetrics-text;version=1.0.0",
-    "protobuf": "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily"
-    ";encoding=delimited",
+    "text": PageFormat.TEXT,
+    "openmetrics": PageFormat.OPENMETRICS,
+    "protobuf": PageFormat.PROTOBUF,
 }
 SAMPLE = re.compile(rb"^[a-zA-Z_:]", re.MULTILINE)
-SCRAPES = 5
-"""Of which the fastest counts, after a first one that fills the agent's cache."""
+WAITS, REQUESTS = 2000, 300
+"""Latencies of a run."""
+WAIT_NS, REQUEST_NS = 8_000, 120_000
+"""Their medians."""
+SPREAD = 1.5
+"""Standard deviation of the logarithms."""
 
 
 class Size(NamedTuple):
@@ -37,52 +54,57 @@ class Size(NamedTuple):
     """Bytes."""
     compressed: int
     """Bytes, as the agent compresses them."""
-    scrape_ms: float
-    """From the request to the last byte, compressed."""
-    agent_mb: float
-    """Memory (PSS) of all processes of the agent after the scrapes."""
+    render_ms: float
+    """For a page on which nothing has changed, as between two runs."""
+    store_mb: float
+    """Memory (PSS) that the label sets and what is cached of the pages so far take."""
 
 
-def sizes(label_sets: int, tell: Callable[[str], None]) -> Iterator[Size]:
-    """Make so many runs, each with labels of its own, and measure a page in each format."""
-    with running_agent(["--mock", "--label-sets", str(label_sets)]) as agent:
-        began = time.monotonic()
-        for number in range(label_sets):
-            _one_run(agent, number)
-        tell(f"{label_sets} runs in {time.monotonic() - began:.0f} s")
-        for name, accept in FORMATS.items():
-            yield _measured(agent, label_sets, name, accept)
+def sizes(label_sets: int) -> Iterator[Size]:
+    """Fill a store with runs that have labels of their own; measure a page in each format."""
+    before = procfs.pss_bytes([os.getpid()])
+    store = SeriesStore(cap=label_sets, remembered=label_sets)
+    random = np.random.default_rng(label_sets)
+    for number in range(label_sets):
+        _commit(store, number, random)
+    exposition = Exposition(store)
+    for name, page_format in FORMATS.items():
+        exposition.render((), page_format)
+        began = time.perf_counter()
+        page = exposition.render((), page_format)
+        took = time.perf_counter() - began
+        compressor = zlib.compressobj(LEVEL, zlib.DEFLATED, GZIP)
+        yield Size(
+            label_sets=label_sets,
+            format=name,
+            series=len(SAMPLE.findall(page)) if name == "text" else None,
+            plain=len(page),
+            compressed=len(compressor.compress(page)) + len(compressor.flush()),
+            render_ms=1e3 * took,
+            store_mb=(procfs.pss_bytes([os.getpid()]) - before - len(page)) / 1e6,
+        )
 
 
-def _one_run(agent: RunningAgent, number: int) -> None:
-    labels = {"scenario": "optimized", "impl": "python", "variant": "numpy"}
-    agent.post("/start", {**labels, "commit": f"{number:040x}", "dataset": f"{7:064x}"})
-    agent.post("/stop")
+def _commit(store: SeriesStore, number: int, random: np.random.Generator) -> None:
+    labels = LabelSet("optimized", "python", "numpy", f"{number:040x}", "bench-1", f"{7:064x}")
+    waits = _latencies(random, WAIT_NS, WAITS)
+    requests = _latencies(random, REQUEST_NS, REQUESTS)
+    calls = {name: int(random.integers(1, 10**5)) for name in (*COUNTED, "other")}
+    totals: dict[str, Total] = {
+        runqlat.LATENCY.name: waits.totals(),
+        biolatency.LATENCY.name: requests.totals(),
+        offcpu.BLOCKED.name: Gauge(float(random.uniform(1, 10**4))),
+        execs.EXECS.name: Count(int(random.integers(1, 100))),
+        syscalls.CALLS.name: Counts(calls),
+    }
+    figures = {
+        runqlat.LAST_RUN.name: percentiles_s(waits),
+        biolatency.LAST_RUN.name: percentiles_s(requests),
+    }
+    store.commit(labels, totals, "success", LastRun(time.time(), "complete", figures))
 
 
-def _measured(agent: RunningAgent, label_sets: int, name: str, accept: str) -> Size:
-    plain, _ = _scraped(agent.url, accept, compressed=False)
-    pages = [_scraped(agent.url, accept, compressed=True) for _ in range(1 + SCRAPES)][1:]
-    page, _ = pages[0]
-    assert len(gzip.decompress(page)) > 0
-    return Size(
-        label_sets=label_sets,
-        format=name,
-        series=len(SAMPLE.findall(plain)) if name == "text" else None,
-        plain=len(plain),
-        compressed=len(page),
-        scrape_ms=1e3 * min(seconds for _, seconds in pages),
-        agent_mb=procfs.pss_bytes(procfs.tree(agent.pid)) / 1e6,
-    )
-
-
-def _scraped(url: str, accept: str, *, compressed: bool) -> tuple[bytes, float]:
-    """Return the body of a scrape as it was sent, and how long it took in seconds."""
-    encoding = "gzip" if compressed else "identity"
-    headers = {"Accept": accept, "Accept-Encoding": encoding}
-    began = time.perf_counter()
-    with contextlib.closing(
-        urllib.request.urlopen(urllib.request.Request(f"{url}/metrics", headers=headers))
-    ) as answer:
-        page: bytes = answer.read()
-    return page, time.perf_counter() - began
+def _latencies(random: np.random.Generator, median_ns: int, count: int) -> LatencyHistogram:
+    histogram = LatencyHistogram()
+    histogram.fold((median_ns * random.lognormal(0, SPREAD, count)).astype(np.int64))
+    return histogram

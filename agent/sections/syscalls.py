@@ -22,8 +22,12 @@ REGISTERS = (
     # the call that restart_syscall() continues
     Field("TASK_RESTART_FN", (("task_struct", "restart_block.fn"),), optional=True, reads=POINTER),
     Field("TASK_STACK", (("task_struct", "stack"),), optional=True, reads=POINTER),
-    # x86: whether a syscall is from the 32-bit table
-    Field("TASK_ABI_STATUS", (("task_struct", "thread_info.status"),), optional=True),
+    # whether a syscall is from the 32-bit table: x86 marks the call, arm64 the task
+    Field(
+        "TASK_ABI_STATUS",
+        (("task_struct", "thread_info.status"), ("task_struct", "thread_info.flags")),
+        optional=True,
+    ),
 )
 
 ENTER_ARGUMENTS = (

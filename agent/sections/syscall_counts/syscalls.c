@@ -14,15 +14,14 @@ inline_always bool is_out_of_scope(const struct cpu_counters *c, u32 *tid)
 	return !in_scope_by_slot(slot_of(*tid), *tid);
 }
 
-/* The SYSCALL instruction leaves its return address in rcx; the 32-bit entries do not. */
 inline_always bool is_compat_call(u64 regs)
 {
-#ifdef TASK_ABI_STATUS
-	return rarely(LOAD(regs, REGS_CX) != LOAD(regs, REGS_IP)) &&
-	       current_in_compat_syscall();
-#else
-	return false;
+#ifdef REGS_CX
+	/* x86: SYSCALL leaves its return address in rcx; the 32-bit entries do not. */
+	if (!rarely(LOAD(regs, REGS_CX) != LOAD(regs, REGS_IP)))
+		return false;
 #endif
+	return current_in_compat_syscall();
 }
 
 int on_sys_enter(u64 *ctx)

@@ -59,9 +59,6 @@
 #define PF_SIGNALED 0x00000400 /* killed by a signal */
 #define JOBCTL_TRAP_FREEZE 0x00800000 /* since 5.2 */
 
-/* A bit of x86's thread_info.status (arch/x86/include/asm/thread_info.h). */
-#define TS_COMPAT 0x0002
-
 /*
  * Before 7.0 tracepoint programs run with preemption off. Since then one in process context may be
  * preempted, though not moved to another CPU (f7d327654b88, "bpf: Have __bpf_trace_run() use
@@ -119,14 +116,20 @@ inline_always u64 read_number(u64 address, u32 size)
 #define OF_CURRENT64(current, offset) read_pointer((current) + (offset))
 #endif
 
+#if defined(TASK_ABI_STATUS) && COMPAT_MARK
+#define HAS_COMPAT 1
+#else
+#define HAS_COMPAT 0
+#endif
+
 /*
- * Whether the task's syscall is from the 32-bit table: made by a 32-bit program, or by a 64-bit
- * program through int $0x80. Valid from the entry to the kernel until the return.
+ * Whether the task's syscall is from the 32-bit table: made by a 32-bit program or, on x86, by a
+ * 64-bit program through int $0x80. Valid from the entry to the kernel until the return.
  */
 inline_always bool in_compat_syscall(u64 task)
 {
-#ifdef TASK_ABI_STATUS
-	return (LOAD(task, TASK_ABI_STATUS) & TS_COMPAT) != 0;
+#if HAS_COMPAT
+	return (LOAD(task, TASK_ABI_STATUS) & COMPAT_MARK) != 0;
 #else
 	return false;
 #endif
@@ -134,8 +137,8 @@ inline_always bool in_compat_syscall(u64 task)
 
 inline_always bool current_in_compat_syscall(void)
 {
-#ifdef TASK_ABI_STATUS
-	return (OF_CURRENT(current_task(), TASK_ABI_STATUS) & TS_COMPAT) != 0;
+#if HAS_COMPAT
+	return (OF_CURRENT(current_task(), TASK_ABI_STATUS) & COMPAT_MARK) != 0;
 #else
 	return false;
 #endif

@@ -5,7 +5,7 @@ libseccomp, the only source for ppc64le and s390x, which have no table here.
 """
 
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Optional
 
 from agent.streams.shared.syscall_tables import GENERIC, X86_64
@@ -23,15 +23,23 @@ class Machine:
     """The table of syscall names; if it is empty, syscalls only have numbers."""
     strongly_ordered: bool = False
     """Whether an earlier load is ordered before later loads and stores without a fence."""
+    compat_mark: int = 0
+    """The bit that marks a syscall of the 32-bit table, in ``thread_info.status`` where the kernel
+    has that (TS_COMPAT), otherwise in ``thread_info.flags`` (TIF_32BIT); 0: none is known."""
 
 
 _GENERIC = Machine(bpf=280, perf_event_open=241, membarrier=283, syscalls=GENERIC)
 
 MACHINES = {
     "x86_64": Machine(
-        bpf=321, perf_event_open=298, membarrier=324, syscalls=X86_64, strongly_ordered=True
+        bpf=321,
+        perf_event_open=298,
+        membarrier=324,
+        syscalls=X86_64,
+        strongly_ordered=True,
+        compat_mark=1 << 1,
     ),
-    "aarch64": _GENERIC,
+    "aarch64": replace(_GENERIC, compat_mark=1 << 22),
     "riscv64": _GENERIC,
     "loongarch64": _GENERIC,
     "ppc64le": Machine(bpf=361, perf_event_open=319, membarrier=365),

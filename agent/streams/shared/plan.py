@@ -7,6 +7,7 @@ configuration (which process tree, which cgroup) is written to the ``config`` ma
 from dataclasses import dataclass, replace
 
 from agent.sections.probes import ALL_DETAILS, ALL_SCOPED_DETAILS, DEFAULT_SECTIONS, SECTIONS
+from agent.streams.shared.machines import this_machine
 from agent.streams.shared.specs import DETAIL_SWITCHES
 from agent.streams.shared.syscall_names import syscall_number
 
@@ -49,7 +50,9 @@ class Plan:
             for name in KNOWN_IN_C
             if (number := syscall_number(name)) is not None
         }
+        machine = this_machine()
         return chosen | {
+            "COMPAT_MARK": machine.compat_mark if machine else 0,
             "SCOPED": int(self.scoped),
             "TIMING_ACCOUNTING": int(self.timing == "accounting"),
             "TRANSPORT_PERF": int(self.transport == "perf"),

@@ -11,8 +11,7 @@
 
 /* Blocked time by sampled stack, one set per CPU. */
 struct wait_counters {
-	struct interval_sum not_sampled;
-	struct interval_sum stacks[WAIT_STACKS];
+	struct interval_sum sites[WAIT_SITES]; /* 0: not sampled; n: stack n - 1 */
 	u64 due_ns; /* when the next stack is due */
 	u64 refused;
 	u64 padding[4];
@@ -64,9 +63,9 @@ inline_always void wait_ended(u32 tid, u64 ns, bool interruptible)
 
 	/* masked by a power of two: older verifiers follow no other bound on an index */
 	if (site)
-		add_interval(&w->stacks[(site - 1) & (WAIT_STACKS - 1)], ns, interruptible);
+		add_interval(&w->sites[1 + ((site - 1) & (WAIT_STACKS - 1))], ns, interruptible);
 	else
-		add_interval(&w->not_sampled, ns, interruptible);
+		add_interval(&w->sites[0], ns, interruptible);
 }
 
 #else

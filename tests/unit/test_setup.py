@@ -34,7 +34,9 @@ MISSING = 'echo "${missing[*]}"'
 
 
 def of_debian() -> set[str]:
-    return {name for target in ("run", "bench", "test") for name in asked(target, MISSING)}
+    return {
+        name for target in ("run", "bench", "test", "kernels") for name in asked(target, MISSING)
+    }
 
 
 @pytest.mark.parametrize("script", ["setup", "packages.sh", "check-packages"])

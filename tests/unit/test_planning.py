@@ -147,6 +147,7 @@ def test_where_registers_are_not_found_that_is_said_and_nothing_else_is_missing(
     assert searching.unavailable == {}
     found = without_search(searching)
     assert found.unavailable.keys() == {"reasons"}
+    assert "refused: 0 distances" in without_search(searching, "0 distances").unavailable["reasons"]
     assert found.sections == SECTIONS
     assert "SEARCH_REGISTERS" not in found.constants
     assert without_search(planned(text)) == planned(text)

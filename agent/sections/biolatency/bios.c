@@ -42,7 +42,6 @@ int on_block_bio_queue(u64 *ctx)
 	if (!carries_out_bios(disk))
 		return 0;
 
-	/* before the calls below, after which 5.10's verifier does not know what `disk` is */
 	u32 device = device_number(disk);
 	u32 kind = operation(LOAD(bio, BIO_OPF)) | BLOCK_BIO;
 	struct issued_request *entry =

@@ -208,7 +208,7 @@ def attempt_best(types: KernelTypes, plan: Possible) -> Build:
     except (CannotCollect, OSError) as error:
         newer.close()
         refused = str(error)
-    plain = without_search(plan)
+    plain = without_search(plan, refused)
     done = attempt(types, plain.constants, plain.sections, Newer())
     return Build(done, plain.unavailable, Newer(), refused)
 

@@ -33,6 +33,7 @@ NO_REASONS = (
     "the agent does not find the registers that a task saves as it enters this kernel, so why "
     "tasks are blocked is unknown"
 )
+REASONS_REFUSED = "why tasks are blocked is unknown, since programs that read it were refused"
 """What is missing then of off-CPU time, next to sections and details, and why."""
 WIDTHS = (1, 2, 4, 8)
 """Of the loads that the C files have."""
@@ -94,17 +95,21 @@ def possible(types: Types, constants: Mapping[str, int], sections: tuple[str, ..
     return Possible(chosen, chosen_constants, unavailable)
 
 
-def without_search(plan: Possible) -> Possible:
-    """Return the plan without the search for saved registers, if it has one."""
+def without_search(plan: Possible, why: str = "") -> Possible:
+    """Return the plan without the search for saved registers, if it has one.
+
+    ``why``: what was refused with it; the search itself or something else.
+    """
     if SEARCH not in plan.constants:
         return plan
     constants = {name: number for name, number in plan.constants.items() if name != SEARCH}
-    unavailable = {**plan.unavailable, **_without_reasons(plan.sections)}
+    unavailable = {**plan.unavailable, **_without_reasons(plan.sections, why)}
     return Possible(plan.sections, constants, unavailable)
 
 
-def _without_reasons(sections: tuple[str, ...]) -> dict[str, str]:
-    return {REASONS: NO_REASONS} if OFFCPU.name in sections else {}
+def _without_reasons(sections: tuple[str, ...], why: str = "") -> dict[str, str]:
+    reason = f"{REASONS_REFUSED}: {why}" if why else NO_REASONS
+    return {REASONS: reason} if OFFCPU.name in sections else {}
 
 
 def chosen_details(constants: Mapping[str, int], sections: Iterable[str]) -> tuple[Detail, ...]:

@@ -9,7 +9,7 @@ import os
 import re
 import struct
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from agent.sections.offcpu.layout import STACK_DEPTH, WAIT_STACKS
@@ -99,7 +99,9 @@ def check_addresses(kallsyms: Path = KALLSYMS) -> None:
     """
     try:
         with kallsyms.open() as lines:
-            first = [line.split(maxsplit=2) for line in islice(lines, FIRST_SYMBOLS)]
+            first = next(lines, "")
+            # one line at a time: ten thousand at once would stay in this process's memory
+            shown = any(map(_has_address, islice(chain([first], lines), FIRST_SYMBOLS)))
     except PermissionError as error:
         # everybody may read it (kallsyms_init()), unless it is covered
         raise Missing(f"{kallsyms}: {error.strerror}. {COVERED}") from error
@@ -108,8 +110,14 @@ def check_addresses(kallsyms: Path = KALLSYMS) -> None:
         raise (Unknown if cause.code in OF_A_LIMIT else Missing)(cause.message) from error
     if not first:
         raise Missing(f"{kallsyms} is empty: something else is mounted over it")
-    if not any(kind in FUNCTIONS and int(address, 16) for address, kind, _ in first):
+    if not shown:
         raise Missing(HIDDEN)
+
+
+def _has_address(line: str) -> bool:
+    """Whether a line shows where a function is."""
+    address, kind, *_ = line.split(maxsplit=2) or ("0", "")
+    return kind in FUNCTIONS and int(address, 16) != 0
 
 
 KERNEL_ADDRESSES = Feature("kernel_addresses", check_addresses, "wait_functions")

@@ -118,7 +118,7 @@ class SeveralRuns:
         for member in self._taking_part():
             run = self._runs[member] = OneRun(member.agent, self._uninterrupted)
             try:
-                answer = run.begin(body if member.is_here else {**body, "scope": "system"})
+                answer = run.begin(body if member.is_here else _of_whole_machine(body))
                 if answer is None and (same := self._begun_as(run.other_id)) is None:
                     self._other = run.other_run()
                     self.close()
@@ -205,6 +205,15 @@ class SeveralRuns:
             "reason": self._why_not(member) or None,
         }
         return row if member.is_here else {**row, "evidence": evidence}
+
+
+def _of_whole_machine(body: Mapping[str, Any]) -> Json:
+    """Return the body of a start without what only a run about the workload can have."""
+    # only here: most runs have one agent
+    from agent.sections.probes import SCOPED_DETAILS
+
+    details = [name for name in body.get("details", ()) if name not in SCOPED_DETAILS]
+    return {**body, "scope": "system", "details": details}
 
 
 def _all_at_once(calls: Sequence[tuple[Callable[..., None], Member, OneRun]]) -> None:

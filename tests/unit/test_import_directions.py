@@ -76,7 +76,7 @@ MAY_IMPORT = {
     "shown": {"terminal", "probes"},
     "show": {"shown", "terminal", "probes"},
     "fleet": {"aggregate", "terminal"},
-    "client": {"fleet"},
+    "client": {"fleet", "probes"},
     # in the processes of other people's tools
     "plugins": {"client", "aggregate", "terminal"},
     "demo": {"client", "show", "terminal"},

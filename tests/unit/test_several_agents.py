@@ -84,6 +84,17 @@ def test_the_command_is_measured_here_and_the_whole_of_the_other_machines(tmp_pa
     assert ["db", "all", "of", "it", "complete"] in [row[:5] for row in lines]
 
 
+def test_what_only_the_workload_can_have_is_asked_of_its_agent_alone(tmp_path: Path) -> None:
+    """A comparison asks for ``waking`` by itself, which a run of a whole machine refuses."""
+    with machines("db") as found:
+        run(list(found.values()), tmp_path / "x.json", "--details", "waking,syscalls")
+        asked = {
+            name: json.loads(next(r.body for r in agent.requests if r.route == START))["details"]
+            for name, agent in found.items()
+        }
+    assert asked == {"here": ["waking", "syscalls"], "db": ["syscalls"]}
+
+
 def refuses(agent: RunAgent) -> None:
     agent.refuse_start = True
 

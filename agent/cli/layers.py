@@ -93,7 +93,7 @@ def unknown_variables(parser: argparse.ArgumentParser) -> list[str]:
     known = [_variable(_name(action)) for action in _options(parser)]
     strange = {name for name in os.environ if name.startswith(PREFIX)} - {*known, *OF_OTHERS}
     return [
-        f"{name[:LONGEST_QUOTED]} is no setting and has no effect{did_you_mean(name, known)}"
+        f"{name[:LONGEST_QUOTED]} is not a setting and is ignored{did_you_mean(name, known)}"
         for name in sorted(strange)
     ]
 
@@ -138,7 +138,7 @@ def _content(path: str, actions: Mapping[str, argparse.Action]) -> Mapping[str, 
     except OSError as error:
         raise Wrong(f"{path}: {error.strerror}") from error
     except ValueError as error:  # TOMLDecodeError is one, and bytes that are not UTF-8 are another
-        raise Wrong(f"{path}: this is no TOML: {error}") from error
+        raise Wrong(f"{path}: not valid TOML: {error}") from error
     for name in content:
         if name not in actions:
             quoted, hint = repr(name[:LONGEST_QUOTED]), did_you_mean(name, list(actions))

@@ -1,4 +1,5 @@
 import io
+import itertools
 import json
 import os
 import shlex
@@ -7,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -238,13 +240,16 @@ def test_a_command_that_starts_a_daemon_is_timed_until_it_ends_itself(tmp_path: 
         os.kill(int(pid.read_text()), signal.SIGKILL)
 
 
-def test_a_short_command_is_repeated(tmp_path: Path) -> None:
+def test_a_short_command_is_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = itertools.count(step=0.1)
+    pretended = SimpleNamespace(perf_counter=lambda: next(clock))
+    monkeypatch.setattr("agent.overhead.workloads.time", pretended)
     count = tmp_path / "count"
     command = Command(["sh", "-c", f"echo >> {count}"])
     with command.prepared():
-        before = len(count.read_text())
-        assert command.run() > 0
-    assert len(count.read_text()) - before > 1
+        assert count.read_text() == "\n"
+        assert command.run() == pytest.approx(0.1)
+    assert count.read_text() == "\n" * (1 + 3), "three tenths are the shortest run"
 
 
 @pytest.mark.parametrize(

@@ -162,8 +162,8 @@ def test_a_variable_that_cannot_be_used_is_named(
         ("[serve]\nport = 1", "agent.toml: there is no setting 'serve'"),
         ('config = "/x"', "agent.toml: there is no setting 'config'"),
         ("data_dir = '/x'", "there is no setting 'data_dir' (did you mean data-dir?)"),
-        ("port = ", "agent.toml: this is no TOML: Invalid value (at end of document)"),
-        ("port = 1\nport = 2", "agent.toml: this is no TOML: Cannot overwrite a value"),
+        ("port = ", "agent.toml: not valid TOML: Invalid value (at end of document)"),
+        ("port = 1\nport = 2", "agent.toml: not valid TOML: Cannot overwrite a value"),
         # 432, which are the digits of another mode
         ("socket-mode = 0o660", "agent.toml: socket-mode: write it as text, in quotes"),
         ("socket-mode = 660", "agent.toml: socket-mode: write it as text, in quotes"),
@@ -190,7 +190,7 @@ def test_bytes_that_are_no_text_are_no_settings(
     path = tmp_path / "x"
     path.write_bytes(b'machine = "\xff"')
     assert exit_status(["--config", str(path)]) == 2
-    assert f"{path}: this is no TOML" in capsys.readouterr().err
+    assert f"{path}: not valid TOML" in capsys.readouterr().err
 
 
 def test_a_variable_that_is_no_setting_is_said_and_has_no_effect(
@@ -201,7 +201,7 @@ def test_a_variable_that_is_no_setting_is_said_and_has_no_effect(
     assert main([]) == 0
     said = capsys.readouterr().err
     assert said == (
-        "chainbench-agent: CHAINBENCH_DATADIR is no setting and has no effect"
+        "chainbench-agent: CHAINBENCH_DATADIR is not a setting and is ignored"
         " (did you mean CHAINBENCH_DATA_DIR?)\n"
     )
     assert served == [Settings()]
@@ -231,7 +231,7 @@ def test_config_prints_what_is_in_force_and_where_from(
     assert f'socket-mode = "0600"  # {file}' in lines
     assert "# data-dir is not set" in lines
     assert "# user is not set: an unused uid" in lines
-    assert lines[-1].startswith("# CHAINBENCH_PROT is no setting")
+    assert lines[-1].startswith("# CHAINBENCH_PROT is not a setting")
 
 
 def test_what_config_prints_is_a_file_with_the_same_settings(

@@ -25,6 +25,10 @@ COLUMNS = {
 while it has any request."""
 FEWEST_COLUMNS = 14
 
+OF_32_BITS = frozenset(name for name, (_, unit) in COLUMNS.items() if unit == MS)
+WRAP = 2**32 * MS
+"""Times are printed as 32-bit numbers of ms (diskstats_show() in block/genhd.c), and start again
+at 0 after 49.7 days: of one disk's requests together, or of uptime at most for ``busy_ms``."""
 
 Disks = dict[str, Counts]
 """The figures of each disk, by ``major:minor name``; the name may be unknown."""
@@ -55,16 +59,28 @@ def grown(before: Disks, after: Disks) -> tuple[list[Json], list[str]]:
     """Return a row of each disk that did anything, and the names of those that were replaced.
 
     All that a disk has done that was added meanwhile belongs to the run; a disk of which a counter
-    went back is another one under the same number.
+    went back is another one under the same number. A time that seems to have gone back by more than
+    half of its range has wrapped; one that grows by all of its range in a run cannot be told.
     """
     rows, replaced = [], []
     for disk, now in after.items():
         then = before.get(disk, dict.fromkeys(now, 0))
-        counts = {name: count - then.get(name, 0) for name, count in now.items()}
+        counts = {name: _growth(name, then.get(name, 0), count) for name, count in now.items()}
         device, _, name = disk.partition(" ")
         if any(count < 0 for count in counts.values()):
-            replaced.append(name)
+            replaced.append(_called(disk))
         elif any(counts.values()):
             rows.append({"device": device, "name": name or None, **as_json(counts)})
-    replaced += [disk.partition(" ")[2] for disk in before if disk not in after]
+    replaced += [_called(disk) for disk in before if disk not in after]
     return rows, replaced
+
+
+def _growth(name: str, then: int, now: int) -> int:
+    growth = now - then
+    return growth + WRAP if name in OF_32_BITS and growth < -WRAP // 2 else growth
+
+
+def _called(disk: str) -> str:
+    """Return a disk's name, or its device number if the name is unknown."""
+    device, _, name = disk.partition(" ")
+    return name or device

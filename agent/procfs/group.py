@@ -5,15 +5,16 @@ The counters are of all tasks in it and below, also those that have ended (cgrou
 
 import contextlib
 import os
+import time
 from pathlib import Path
 
 from agent.procfs import disks
 from agent.procfs.disks import Disks
-from agent.procfs.files import Counts, Unreadable, content_or_nothing, named, pressure
+from agent.procfs.files import TICK_NS, Counts, Unreadable, content_or_nothing, named, pressure
 from agent.procfs.pace import Pace
 from agent.procfs.readings import Reading, Source, growth, read
 from agent.procfs.sums import OfThreads
-from agent.procfs.task import read_thread
+from agent.procfs.task import read_process, read_thread
 from agent.words import Json
 
 US = 1000
@@ -34,29 +35,50 @@ class Group:
         self._first: Reading | None = None
         self._last = Reading()
         self._disks: list[Disks] = []
+        self._known: set[int] = set()
+        """The threads of the last look."""
+        self._looked_ticks: int | None = None
+        """When the last look began."""
 
     def grown(self) -> Reading:
         """Return what its counters grew by, up to the last look at which it was there."""
         return growth(self._first or Reading(), self._last)
 
-    def disks(self) -> list[Json] | None:
-        """Return what it has read and written of each disk; None if it does not count that."""
-        return disks.grown(self._disks[0], self._disks[-1])[0] if self._disks else None
+    def disks(self) -> tuple[list[Json], list[str]] | None:
+        """Return what it has read and written of each disk, and which disks were replaced.
+
+        None if it does not count that.
+        """
+        return disks.grown(self._disks[0], self._disks[-1]) if self._disks else None
 
     async def look(self) -> None:
         """Add what the tasks have done since the last look. Raises `Unreadable`."""
         pace = Pace()
+        began_ticks = time.clock_gettime_ns(time.CLOCK_BOOTTIME) // TICK_NS
         threads: dict[int, Counts] = {}
+        older: set[int] = set()
         for folder, _, _ in os.walk(self._folder):
             for thread in _threads(f"{folder}/cgroup.threads"):
                 try:
+                    if self._is_older(thread):
+                        older.add(thread)
                     threads[thread] = read_thread(f"/proc/{thread}", with_waits=self.with_waits)
                 except Unreadable as error:
                     if not error.is_gone:
                         raise
                 await pace.breathe()
-        self.of_threads.take(threads, threads if self._first is None else ())
+        self.of_threads.take(threads, older)
+        self._known, self._looked_ticks = set(threads), began_ticks
         self._read_counters()
+
+    def _is_older(self, thread: int) -> bool:
+        """Whether a thread that was not here at the last look began before it: it was moved here.
+
+        What it did elsewhere, or here before it left, is not of this group's time since then.
+        """
+        if self._looked_ticks is None:
+            return True
+        return thread not in self._known and read_process(thread).start < self._looked_ticks
 
     def _read_counters(self) -> None:
         if self.is_removed or not self._is_there():

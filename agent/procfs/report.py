@@ -58,7 +58,7 @@ def machine_json(
         missing["disks"] = disks
     else:
         built["disks"] = list(disks)
-        missing |= {f"disks.{name}": REPLACED for name in replaced}
+        missing |= _of_replaced(replaced)
     return {**built, "missing": _grouped(missing)}
 
 
@@ -94,11 +94,12 @@ def _of_group(group: Group) -> Json:
     seen = {**_of_threads(threads.totals, group.with_waits), "forks": threads.began}
     missing = {**grown.missing, **_without_waits(group.with_waits)}
     built = as_json({**grown.counts, **seen})
-    own, disks = [*grown.counts], group.disks()
-    if disks is None:
+    own, of_disks = [*grown.counts], group.disks()
+    if of_disks is None:
         missing["disks"] = "the controller io is not enabled for this control group (io.stat)"
     else:
-        built["disks"] = disks
+        built["disks"], replaced = of_disks
+        missing |= _of_replaced(replaced)
         own.append("disks")
     return {
         **built,
@@ -106,6 +107,10 @@ def _of_group(group: Group) -> Json:
         "cgroup_removed": group.is_removed,
         "missing": _grouped(missing),
     }
+
+
+def _of_replaced(disks: Sequence[str]) -> dict[str, str]:
+    return {f"disks.{name}": REPLACED for name in disks}
 
 
 def _of_threads(totals: Mapping[str, int], with_waits: bool) -> dict[str, int]:

@@ -57,8 +57,9 @@ class OfProcesses:
 
         A parent must have been read before its children: one of these may be handed over meanwhile.
         """
+        by_pid = {pid: (pid, start) for pid, start in self._last}
         for key in self._last.keys() - processes.keys():
-            self._bequeath(key, processes)
+            self._bequeath(key, by_pid, processes)
         for key, process in processes.items():
             then = self._last.get(key)
             self.seen += then is None
@@ -66,14 +67,16 @@ class OfProcesses:
                 self._add(key, _grown(process.counts, then and then.counts))
         self._last = {key: _with_known(now, self._last.get(key)) for key, now in processes.items()}
 
-    def _bequeath(self, ended: Key, living: Mapping[Key, Process]) -> None:
+    def _bequeath(
+        self, ended: Key, by_pid: Mapping[int, Key], living: Mapping[Key, Process]
+    ) -> None:
         """Make what has been counted of an ended process a debt of the one that may inherit it.
 
-        Of one without an ancestor among the living nobody inherits: it stays counted as it was.
+        ``by_pid``: the processes of the last look. Of one without an ancestor among the living
+        nobody inherits: it stays counted as it was.
         """
         self.ended += 1
         debt = _sum(self._last[ended].counts, self._debts.pop(ended, {}))
-        by_pid = {pid: (pid, start) for pid, start in self._last}
         heir = by_pid.get(self._last[ended].parent)
         while heir is not None and heir not in living:
             heir = by_pid.get(self._last[heir].parent)

@@ -29,6 +29,7 @@ class _Look:
     pids: set[int] = field(default_factory=set)
     older: set[Key] = field(default_factory=set)
     older_threads: set[int] = field(default_factory=set)
+    pace: Pace = field(default_factory=Pace)
 
 
 class Tree:
@@ -55,22 +56,21 @@ class Tree:
 
     async def look(self) -> None:
         """Add what the tasks have done since the last look. Raises `Unreadable`."""
-        pace = Pace()
-        found = _Look(None if _lists_children() else await _children_of_all(pace))
+        found = _Look(None if _lists_children() else await _children_of_all())
         # ancestors began before their descendants, also those that adopt orphans
         members = sorted(self.members, key=lambda key: key[1])
         pending: deque[tuple[int, int | None]] = deque([self.root, *members])
         while pending:
             pid, start = pending.popleft()
-            pending += [(child, None) for child in self._visit(pid, start, found)]
-            await pace.breathe()
+            pending += [(child, None) for child in await self._visit(pid, start, found)]
+            await found.pace.breathe()
         self.of_processes.take(found.processes, found.older)
         self.of_threads.take(found.threads, found.older_threads)
         self.members = found.processes
         if self._began_ticks is None:
             self._began_ticks = time.clock_gettime_ns(time.CLOCK_BOOTTIME) // TICK_NS
 
-    def _visit(self, pid: int, start: int | None, found: _Look) -> list[int]:
+    async def _visit(self, pid: int, start: int | None, found: _Look) -> list[int]:
         """Read a process and its threads; return its children. None for one that has ended."""
         if pid in found.pids:
             return []
@@ -90,6 +90,7 @@ class Tree:
         listed_children = [] if found.children is None else list(found.children.get(pid, []))
         for thread in threads:
             listed_children += self._visit_thread(pid, thread, found)
+            await found.pace.breathe()
         return listed_children
 
     def _is_older(self, key: Key) -> bool:
@@ -132,8 +133,9 @@ def _lists_children() -> bool:
     return True
 
 
-async def _children_of_all(pace: Pace) -> Children:
+async def _children_of_all() -> Children:
     """Return the children of every process that can be seen. Raises `Unreadable`."""
+    pace = Pace()
     found: dict[int, list[int]] = {}
     for pid in _numbers(listed("/proc")):
         try:

@@ -55,3 +55,10 @@ def test_where_nothing_counts_against_it_it_stays(kernel: Kernel) -> None:
     kernel.counts = False
     locked_memory.lift()
     assert kernel.limit == (65_536, 65_536)
+
+
+def test_it_is_lifted_if_nothing_is_left_of_it_for_a_first_map(kernel: Kernel) -> None:
+    kernel.limit = (0, 65_536)
+    locked_memory.lift()
+    assert kernel.limit == (UNLIMITED, UNLIMITED)
+    assert confinement.limits_locked_memory()

@@ -141,6 +141,15 @@ def test_a_program_without_its_tracepoint_is_left_out_if_it_is_optional(text: st
     assert set(DEFAULT_SECTIONS) <= set(found.sections)
 
 
+@pytest.mark.parametrize("lacking", ["cgroup_rmdir", "cgroup_mkdir"])
+def test_two_programs_that_go_together_are_both_left_out(text: str, lacking: str) -> None:
+    facts = Facts(changed(text, f"tracepoint {lacking}", "absent"))
+    found = possible(facts, PLAN.constants(), PLAN.sections)
+    hooks = {p.hook for p in available_programs(facts, found.constants, found.sections)}
+    assert not hooks & {"cgroup_rmdir", "cgroup_mkdir"}
+    assert not found.constants.keys() & {"HAVE_CGROUP_RMDIR", "HAVE_CGROUP_MKDIR"}
+
+
 def test_where_registers_are_not_found_that_is_said_and_nothing_else_is_missing(text: str) -> None:
     facts = changed(text, "enumerator bpf_func_id BPF_FUNC_task_pt_regs", "absent")
     searching = planned(changed(facts, "size struct pt_regs", "168"))

@@ -19,8 +19,9 @@ from agent.model import Scope, StartRequest
 from agent.procfs import disks, files, machine, pace, task
 from agent.procfs.files import Unreadable
 from agent.procfs.following import Following
+from agent.procfs.group import Group
 from agent.procfs.readings import LACKING, WENT_BACK, Reading, Source, as_json, growth, read
-from agent.procfs.report import machine_json
+from agent.procfs.report import Looks, machine_json, tasks_json
 from agent.procfs.tree import Tree
 from agent.words import Json
 
@@ -193,6 +194,43 @@ def test_a_disk_that_took_the_place_of_another_has_no_row() -> None:
     assert replaced == ["sdb"]
     said = machine_json(Reading(), Reading({"cpu0": 1}), rows, replaced)["missing"]
     assert said[0]["figures"] == ["disks.sdb"]
+
+
+def test_a_time_of_32_bits_that_wrapped_is_of_the_same_disk() -> None:
+    most, ms = (2**32 - 1) * 10**6, 10**6
+    before = {"8:0 sda": {"reads": 5, "read_ms": most}, "8:16 sdb": {"reads": 5, "read_ms": 9 * ms}}
+    after = {"8:0 sda": {"reads": 6, "read_ms": 4 * ms}, "8:16 sdb": {"reads": 6, "read_ms": ms}}
+    rows, replaced = disks.grown(before, after)
+    assert rows == [{"device": "8:0", "name": "sda", "reads": 1, "read_ms": 5.0}]
+    assert replaced == ["sdb"]
+
+
+def test_a_disk_of_a_cgroup_that_was_replaced_is_said_to_be_missing(tmp_path: Path) -> None:
+    group = Group(tmp_path, with_waits=True)
+    group._disks = [{"8:0 ": {"reads": 5}, "8:16 ": {"reads": 1}}, {"8:0 ": {"reads": 4}}]
+    tasks = tasks_json(group, Looks())
+    assert tasks["disks"] == []
+    assert ["disks.8:0", "disks.8:16"] in [row["figures"] for row in tasks["missing"]]
+
+
+async def test_what_is_moved_into_a_cgroup_counts_from_then_on(tmp_path: Path) -> None:
+    group = Group(tmp_path, with_waits=False)
+    await group.look()
+    await trio.sleep(0.05)
+    with acting("act()") as child:
+        child.act()
+        await trio.sleep(0.05)
+        await group.look()
+        (tmp_path / "cgroup.threads").write_text(f"{child.pid}\n")
+        await group.look()
+        assert group.of_threads.totals["voluntary_switches"] < SWITCHES
+        assert group.of_threads.began == 0
+        with acting("act()") as born:
+            (tmp_path / "cgroup.threads").write_text(f"{child.pid}\n{born.pid}\n")
+            born.act()
+            await group.look()
+    assert group.of_threads.totals["voluntary_switches"] >= SWITCHES
+    assert group.of_threads.began == 1
 
 
 def test_names_with_dots_are_objects_and_times_are_in_ms() -> None:

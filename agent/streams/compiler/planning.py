@@ -37,6 +37,9 @@ REASONS_REFUSED = "why tasks are blocked is unknown, since programs that read it
 """What is missing then of off-CPU time, next to sections and details, and why."""
 WIDTHS = (1, 2, 4, 8)
 """Of the loads that the C files have."""
+TOGETHER = {"cgroup_rmdir": ("cgroup_mkdir",), "cgroup_mkdir": ("cgroup_rmdir",)}
+"""Hooks of which the C files have programs for both or for neither: an id that is freed may be
+taken again."""
 
 
 class Types(Protocol):
@@ -184,7 +187,14 @@ def available_programs(
 
 
 def has_hook(types: Types, hook: str) -> bool:
-    """Whether the kernel has a tracepoint, with the arguments that we take from it."""
+    """Whether the kernel has a tracepoint, with the arguments that we take from it.
+
+    Of two that are of use only together it has both, or neither.
+    """
+    return all(_has_hook(types, each) for each in (hook, *TOGETHER.get(hook, ())))
+
+
+def _has_hook(types: Types, hook: str) -> bool:
     if types.tracepoint_id(hook) is None:
         return False
     arguments = (argument for argument in specs.ARGUMENTS if argument.tracepoint == hook)

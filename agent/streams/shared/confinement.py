@@ -100,7 +100,7 @@ def limits_locked_memory() -> bool:
     A small map is created twice, the second time under a limit of 0. If not even the first one can
     be, because nothing is left of the limit, then what was found earlier holds.
     """
-    if not _can_create_a_map():
+    if not can_create_a_map():
         return _found.get(COUNTS, False)
     _found[COUNTS] = _fails_without_locked_memory()
     return _found[COUNTS]
@@ -110,12 +110,13 @@ def _fails_without_locked_memory() -> bool:
     before = resource.getrlimit(resource.RLIMIT_MEMLOCK)
     resource.setrlimit(resource.RLIMIT_MEMLOCK, (0, before[1]))
     try:
-        return not _can_create_a_map()
+        return not can_create_a_map()
     finally:
         resource.setrlimit(resource.RLIMIT_MEMLOCK, before)
 
 
-def _can_create_a_map() -> bool:
+def can_create_a_map() -> bool:
+    """Whether the kernel does not forbid it; it may fail for other reasons."""
     try:
         os.close(bpf.create_map("cba_test", bpf.MAP_TYPE_ARRAY, key=4, value=4))
     except OSError as error:

@@ -12,10 +12,13 @@ from agent.streams.shared import confinement
 def lift() -> None:
     """Raise the limit of this process and of those that it starts, as far as it may.
 
-    Called before the first map is created. A limit that nothing counts against stays as it is.
+    Called before the first map is created. A limit that nothing counts against stays as it is; if
+    no map can be created at all, nothing may be left of it, and to raise it does no harm.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_MEMLOCK)
-    if soft == resource.RLIM_INFINITY or not confinement.limits_locked_memory():
+    if soft == resource.RLIM_INFINITY:
+        return
+    if confinement.can_create_a_map() and not confinement.limits_locked_memory():
         return
     try:
         unlimited = resource.RLIM_INFINITY

@@ -77,13 +77,26 @@ class StoreKeeper:
             self._note(STUCK)
 
     async def delete(self, run_id: str) -> bool:
-        """Have a run that has ended deleted; return whether it was kept. Raises `StoreError`."""
+        """Have a run that has ended deleted; return whether it was kept.
+
+        If it cannot be, one that waits to be written goes on waiting. Raises `StoreError`.
+        """
         waiting = self._waiting.pop(run_id, None)
         if waiting is not None:  # or it would be written after it was deleted
             waiting.dealt_with.set()
-        with trio.move_on_after(PATIENCE_S):
-            return await self._writer.delete(run_id) or waiting is not None
+        try:
+            with trio.move_on_after(PATIENCE_S):
+                return await self._writer.delete(run_id) or waiting is not None
+        except Exception:
+            if waiting is not None and run_id not in self._waiting:  # nor is there a later state
+                self._put(waiting)
+            raise
         raise StoreError(f"{STUCK}: whether the run is deleted is not known yet")
+
+    def waiting(self, run_id: str) -> KeptRun | None:
+        """Return a run's latest state if that waits to be written."""
+        entry = self._waiting.get(run_id)
+        return None if entry is None else entry.run
 
     def status(self) -> Json:
         return {

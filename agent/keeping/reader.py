@@ -60,7 +60,9 @@ class StoreReader:
         return None if run is None else hlog(run.evidence)
 
     async def delete(self, run_id: str, owner: int | None) -> bool:
+        _check_owner(self._keeper.waiting(run_id), owner)
         run = await self._run(run_id, owner)
+        _check_owner(self._keeper.waiting(run_id), owner)  # it may have come meanwhile
         if run is not None and run.series is not None:
             raise AgentError(
                 f"run {run_id} is part of a series, which is deleted as a whole, with runs delete"
@@ -78,11 +80,7 @@ class StoreReader:
         if not found:
             return None
         [run] = found
-        if owner not in (None, run.owner):
-            raise ForbiddenUser(
-                f"run {run_id} was not begun by uid {owner} over this socket; it is for who began "
-                "it to have its evidence, or for root (sudo)"
-            )
+        _check_owner(run, owner)
         return run
 
     async def _read(self, read: Callable[[Store], list[T]]) -> list[T]:
@@ -101,6 +99,15 @@ class StoreReader:
     def _opened_for(self, read: Callable[[Store], list[T]]) -> list[T]:
         with open_to_read(self._path) as store:
             return read(store)
+
+
+def _check_owner(run: KeptRun | None, owner: int | None) -> None:
+    """Raise ForbiddenUser if there is a run, and it is another user's than ``owner``, who asks."""
+    if run is not None and owner not in (None, run.owner):
+        raise ForbiddenUser(
+            f"run {run.id} was not begun by uid {owner} over this socket; it is for who began "
+            "it to have its evidence, or for root (sudo)"
+        )
 
 
 def _unavailable(what: str, error: StoreError) -> AgentError:

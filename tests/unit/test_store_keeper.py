@@ -341,6 +341,33 @@ async def test_a_deletion_that_the_store_does_not_answer_is_not_said_to_be_done(
         await keeper.delete(evidence_of(1)["run_id"])
 
 
+async def test_what_waits_still_does_after_a_deletion_that_failed(
+    keeper: StoreKeeper, writer: FakeWriter, autojump_clock: trio.testing.MockClock
+) -> None:
+    writer.failing = StoreError("no")
+    await keeper.keep(evidence_of(1), "finished", ANYBODY)
+    with pytest.raises(StoreError):
+        await keeper.delete(evidence_of(1)["run_id"])
+    assert keeper.status()["waiting"] == 1
+    writer.failing = None
+    await trio.sleep(2 * RETRY_S)
+    assert writer.states == [("001", "finished")]
+
+
+async def test_what_still_waits_to_be_written_only_its_user_may_delete(
+    keeper: StoreKeeper, writer: FakeWriter, tmp_path: Path
+) -> None:
+    reader = StoreReader(tmp_path / FILE, keeper)
+    writer.failing = StoreError("no")
+    await keeper.keep(evidence_of(1), "finished", StartRequest(owner=1000))
+    with pytest.raises(ForbiddenUser):
+        await reader.delete(evidence_of(1)["run_id"], 1001)
+    assert keeper.status()["waiting"] == 1
+    writer.failing = None
+    assert await reader.delete(evidence_of(1)["run_id"], 1000)
+    assert keeper.status()["waiting"] == 0
+
+
 async def test_copies_are_marked_and_can_be_left_out(keeping: Keeping) -> None:
     await keeping.keeper.keep(evidence_of(0), "finished", StartRequest(kept_by="client"))
     await keeping.keeper.keep(evidence_of(1), "finished", ANYBODY)

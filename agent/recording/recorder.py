@@ -6,6 +6,7 @@ for it, so a client that disconnects early changes nothing.
 
 import gc
 import logging
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -290,11 +291,11 @@ class Recorder:
         self._unclaimed = None
         run.label_sets = label_sets.answer(self._series.begin(run.label_set), self._series)
         await self._keeping.begun(run)
-        tell_of_start(run)
         if run.request.scope.kind in TREES:
             self._spawn(self._watch, run)
         self._spawn(self._keeping.follow, run)
         run.armed.set()
+        _log(tell_of_start, run)
 
     async def _attach(self, run: Run) -> None:
         """Attach what can be attached; if nothing can, the run goes on with a failure."""
@@ -334,8 +335,8 @@ class Recorder:
         self._run = None
         self._lifecycle.fire(Event.STOPPED)
         await self._keeping.ended(run)
-        tell_of_end(run)
         run.finished.set()
+        _log(tell_of_end, run)
         # The histogram library leaves 700 KiB per run in reference cycles, which the garbage
         # collector would not find for many runs. With the modules frozen this takes a millisecond.
         gc.collect()
@@ -401,6 +402,14 @@ class Recorder:
                 "reason": self._failure.message,
             }
         return {"available": self._available, "reason": None}
+
+
+def _log(tell: Callable[[Run], None], run: Run) -> None:
+    """Log a line about a run, which goes on, or has ended, all the same if that fails."""
+    try:
+        tell(run)
+    except Exception:
+        LOGGER.exception("run %s could not be logged", run.id)
 
 
 def _cause(what: str, error: Exception) -> CannotCollect:

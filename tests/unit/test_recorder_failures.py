@@ -221,3 +221,16 @@ async def test_a_run_that_measured_nothing_has_no_time_of_its_own(
     evidence = await one_run(recorder)
     assert not evidence["available"]
     assert not {"measured_from", "measured_to"} & evidence.keys()
+
+
+async def test_a_run_that_cannot_be_logged_begins_and_ends_all_the_same(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(run: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("agent.recording.recorder.tell_of_start", broken)
+    monkeypatch.setattr("agent.recording.recorder.tell_of_end", broken)
+    with trio.fail_after(5):
+        assert verdict(await one_run(recorder)) == "complete"
+        assert verdict(await one_run(recorder)) == "complete"

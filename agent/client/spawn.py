@@ -21,6 +21,12 @@ from agent.words import Json
 
 SETTING = "CHAINBENCH_"
 """How variables that set something begin (`agent.cli.layers`)."""
+OF_A_SERVICE = (
+    *("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "CREDENTIALS_DIRECTORY"),
+    *("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID"),
+)
+"""What systemd sets for a service (systemd.exec(5), sd_notify(3), sd_listen_fds(3)). If this
+process is one, that is not meant for an agent that it starts."""
 READY = re.compile(r"^listening on (https?://\S+)\n", re.MULTILINE)
 OF_A_RUN = re.compile(r"^agent\.run: .*\n", re.MULTILINE)
 """What `agent.recording.run_lines` logs."""
@@ -117,10 +123,14 @@ def running_agent(
 def _own_agent() -> Invocation:
     """Return the invocation of an agent that has the settings it is given and no others.
 
-    Variables and a file that they name are meant for a service.
+    Variables and a file that they name are meant for a service, and so is what systemd says.
     """
     installed = own_module("agent")
-    kept = {k: v for k, v in installed.environment.items() if not k.startswith(SETTING)}
+    kept = {
+        name: value
+        for name, value in installed.environment.items()
+        if not name.startswith(SETTING) and name not in OF_A_SERVICE
+    }
     return replace(installed, environment=kept)
 
 

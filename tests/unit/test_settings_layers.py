@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from agent.cli import build_parser, layers, main, serve
 from agent.cli.config import _toml
-from agent.client.spawn import running_agent
+from agent.client.spawn import OF_A_SERVICE, running_agent
 from agent.settings import Settings, SocketFile
 
 SAMPLES = ("7", "8", "one", "two", "/srv/one", "/srv/two", "0600", "0640", "7s", "8s", "::1", "::")
@@ -262,5 +262,9 @@ def test_an_agent_of_ones_own_has_no_settings_of_a_service(
 ) -> None:
     monkeypatch.setenv("CHAINBENCH_SOCKET", "/nowhere/at/all.sock")
     monkeypatch.setenv("CHAINBENCH_CONFIG", "/nowhere")
+    for name in OF_A_SERVICE:  # one of systemd's that runs a benchmark
+        monkeypatch.setenv(name, "7")
     with running_agent(["--mock"]) as agent:
+        variables = Path(f"/proc/{agent.pid}/environ").read_bytes().split(b"\0")
+        assert not [name for name in OF_A_SERVICE if f"{name}=7".encode() in variables]
         assert agent.get("/status")["mock"] is True

@@ -20,11 +20,12 @@ TIMINGS = ("clock", "accounting")
 """By the clock, read at each event, or by the scheduler's own accounting (± 1 µs)."""
 
 HOST, PORT = "127.0.0.1", 9090
+"""Where an agent listens by default."""
 
 COMPILE_DEADLINE_S = 45.0
-"""A compilation takes 0.3 s. With 60 runnable tasks on two CPUs, some took more than 20 s. This is
-less than our own clients wait for an answer (ANSWER_TIMEOUT_S)."""
-"""Where an agent listens by default."""
+"""A compilation takes 0.3 s. With 60 runnable tasks on two CPUs, some took more than 20 s. By
+default, this is less than our own clients wait for an answer (ANSWER_TIMEOUT_S)."""
+
 SERVICE_SOCKET = "/run/chainbench-agent/agent.sock"
 """Where a service listens, and ``run`` looks for it."""
 

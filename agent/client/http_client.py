@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from agent.client import http_messages
-from agent.client.access import NOTHING, Access, from_environment
+from agent.client.access import NOTHING, Access, NoToken, from_environment
 from agent.words import Json
 
 if TYPE_CHECKING:
@@ -32,11 +32,13 @@ PRINTABLE = re.compile(r"[!-~]+", re.ASCII)
 LARGEST_PORT = 65535
 HTTP_PORT, HTTPS_PORT = 80, 443
 ANSWER_TIMEOUT_S = 60.0
-"""Longer than the slowest start, which compiles the probes."""
+"""Longer than a start whose probes take as long to compile as they may by default
+(COMPILE_DEADLINE_S). An agent with a longer ``--compile-deadline`` may answer too late; `collect`
+has ``timeout_s`` for that."""
 
 
 class AgentUnreachable(Exception):
-    """No answer, or one that an agent would not send."""
+    """No answer, one that an agent would not send, or no request, for want of the token."""
 
 
 class AgentRefused(Exception):
@@ -125,6 +127,8 @@ class Connection:
             target = self._prefix + path
             sock.sendall(http_messages.request(method, target, self._host, data, token))
             answer = http_messages.read_answer(stream)
+        except NoToken as error:  # the agent was not asked
+            raise AgentUnreachable(f"nothing was sent to {self._url}: {error}") from error
         except (OSError, UnicodeError, http_messages.NoAnswer) as error:
             self.close()
             raise AgentUnreachable(f"no answer from {self._url}: {in_words(error)}") from error

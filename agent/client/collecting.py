@@ -208,7 +208,10 @@ class MeasuredBlock:
             self._give_up("what the agent answered is no evidence")
 
     def _give_up(self, reason: str) -> None:
-        self._run = None
+        run, self._run = self._run, None
+        if run is not None:
+            with contextlib.suppress(Exception):  # the reason is that of the first failure
+                run.close()
         self._untold = _one_line(reason)
         self.evidence = _unavailable(self._untold)
 

@@ -14,6 +14,8 @@ ENDED_EARLY = (
     "after is missing"
 )
 
+NOT_BEGUN = "the run was not begun"
+
 
 class NotMeasured(Exception):
     """The run could not be begun, or its evidence is lost; the text says why.
@@ -75,6 +77,8 @@ class OneRun:
     def stop(self) -> Json:
         """End the run, and return its evidence. Raises `NotMeasured`."""
         run_id, self.run_id = self.run_id, ""
+        if not run_id:  # and what is in progress by now would be somebody else's
+            raise NotMeasured(NOT_BEGUN)
         try:
             with self._uninterrupted():
                 status = self._agent.get("/status")

@@ -13,7 +13,7 @@ from typing import Any
 
 from agent.client.finding import NoAgent, status_of_ours
 from agent.client.http_client import ANSWER_TIMEOUT_S, AgentClient
-from agent.client.one_run import NotMeasured, OneRun, which_run
+from agent.client.one_run import NOT_BEGUN, NotMeasured, OneRun, which_run
 from agent.this_machine import boot_id
 from agent.words import Json
 
@@ -42,7 +42,7 @@ class Member:
     def introduce(self) -> None:
         """Ask the agent which machine it is on."""
         if status := self._status():
-            self.machine, self.boot_id = str(status["machine"]), str(status.get("boot_id", ""))
+            self.machine, self.boot_id = str(status["machine"]), str(status.get("boot_id") or "")
 
     def run_in_progress(self) -> Json:
         """Return the agent's status if it has a run; else nothing, also if it does not answer."""
@@ -129,6 +129,7 @@ class SeveralRuns:
                     self.check(answer)
             except NotMeasured as error:
                 run.close()
+                del self._runs[member]
                 member.why_not = str(error)
                 continue
             answers[member] = answer
@@ -144,7 +145,8 @@ class SeveralRuns:
     def stop(self) -> Json:
         """End all runs, and return the evidence of the workload, with `fleet` next to it.
 
-        Raises `NotMeasured`, with the evidence of the others, if the workload has none.
+        After an interruption, not all of them may have been begun. Raises `NotMeasured`, with the
+        evidence of the others, if the workload has none.
         """
         ended: dict[Member, Json] = {}
 
@@ -156,7 +158,10 @@ class SeveralRuns:
                 self._lost[member] = str(error) if own else f"{type(error).__name__}: {error}"
 
         with self._uninterrupted():
-            _all_at_once([(end, member, self._runs[member]) for member in self._taking_part()])
+            _all_at_once([(end, member, run) for member, run in self._runs.items()])
+        for member in self._taking_part():
+            if member not in self._runs:
+                self._lost[member] = NOT_BEGUN
         self._runs.clear()
         fleet = {"machines": [self._row(member, ended.get(member)) for member in self._members]}
         here = (evidence for member, evidence in ended.items() if member.is_here)
@@ -189,6 +194,10 @@ class SeveralRuns:
         here = next((member for member in self._members if member.is_here), None)
         if here is not None:
             return self._why_not(here)
+        silent = [m.name for m in self._members if m.machine and not m.boot_id]
+        if silent or not boot_id():
+            who = f"no boot id from {', '.join(silent)}" if silent else "this one has no boot id"
+            return f"it is not known which agent is on the machine of the workload: {who}"
         named = ", ".join(member.name for member in self._members)
         return f"none of the agents is on the machine of the workload: {named}"
 

@@ -1,11 +1,16 @@
 """A block of Python that several agents measure."""
 
+from contextlib import nullcontext
+from typing import Any
+
 import pytest
 from fakes.agent_server import serving
 from fakes.fleet import machines
 from fakes.run_agent import RunAgent
 
 from agent.client import NoEvidenceWarning, collect
+from agent.client.one_run import OneRun
+from agent.client.several import SeveralRuns, members_at
 
 
 def test_the_block_is_measured_here_and_the_whole_of_the_other_machine() -> None:
@@ -63,3 +68,37 @@ def test_without_any_agent_the_block_runs() -> None:
 def test_each_url_has_to_be_that_of_an_agent() -> None:
     with pytest.raises(ValueError, match="nonsense"):
         collect(["http://a", "nonsense"])
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_what_comes_between_two_starts_leaves_no_run_open(
+    monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    begin, begun = OneRun.begin, []
+
+    def fails_after_one(self: OneRun, body: Any) -> Any:
+        if begun:
+            raise error("between")
+        begun.append(self)
+        return begin(self, body)
+
+    monkeypatch.setattr(OneRun, "begin", fails_after_one)
+    with machines("db") as found:
+        interrupted = error is KeyboardInterrupt
+        left = pytest.raises(error) if interrupted else pytest.warns(NoEvidenceWarning, match="bet")
+        with left, collect([agent.url for agent in found.values()]):
+            assert not interrupted
+        first, other = found["db"], found["here"]
+        assert first.routes.count("POST /start") == first.routes.count("POST /stop") == 1
+        assert "POST /stop" not in other.routes
+
+
+def test_without_a_boot_id_it_is_not_known_which_agent_is_here() -> None:
+    with machines("db", here="") as found:
+        found["db"].boot_id = ""
+        runs = SeveralRuns(members_at([found["db"].url]), nullcontext)
+        answer = runs.begin({})
+        runs.close()
+    assert answer is not None
+    assert "it is not known which agent is on the machine of the workload" in answer["reason"]
+    assert f"no boot id from db ({found['db'].url})" in answer["reason"]

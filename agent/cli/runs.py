@@ -76,8 +76,8 @@ def _action(
 def _not_of_an_agent(_: str) -> None:
     """Refuse with words what a reader of the other actions may expect to work."""
     raise argparse.ArgumentTypeError(
-        "over HTTP runs are only listed, shown and exported, and nothing is deleted or changed: do"
-        " it as the user who owns the agent's folder, with --store DIR/runs.db"
+        "only list, show and export ask an agent: do this as the user who owns the agent's folder,"
+        " with --store DIR/runs.db, or delete a single run with DELETE /runs/RUN_ID"
     )
 
 

@@ -29,7 +29,7 @@ class HealthRoutes:
             ),
             Route(
                 *("GET", "/readyz", self.readyz),
-                summary="Say whether a run can begin at once.",
+                summary="Say whether the agent can take runs; also while one is in progress.",
                 answers={JSON: Health},
                 errors=("not_ready",),
                 is_open=True,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from fakes.confined import Confinement
 
-from agent.streams.shared import bpf, confinement, kernel_files, refusals
+from agent.streams.shared import bpf, confinement, kernel_files, privileges, refusals
 from agent.streams.shared.causes import CannotCollect
 from agent.streams.shared.machines import MACHINES
 from agent.streams.shared.refusals import check_call, in_short, not_loaded, refused
@@ -44,6 +44,15 @@ def test_each_errno_has_its_cause(confined: Confinement, number: int, code: str,
     assert cure in cause.message
     for word in ("lockdown", "seccomp="):
         assert word not in cause.message, "nothing of the kind is in force"
+
+
+def test_without_the_capabilities_nothing_else_is_to_blame(
+    confined: Confinement, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(privileges, "effective_capabilities", lambda: 0)
+    cause = refused("creating maps", error(errno.EPERM))
+    assert cause.code == "no_capability"
+    assert "creating maps: Operation not permitted" in cause.message
 
 
 def test_a_limit_is_named_with_its_value(confined: Confinement) -> None:

@@ -97,6 +97,15 @@ def test_every_option_can_be_set_three_ways(
     assert of_flag == layers.Setting(name, of_file.value, "command line")
 
 
+def test_the_example_of_the_reference_can_be_used(
+    served: list[Settings], written: Callable[[str], str]
+) -> None:
+    page = (ROOT / "docs/reference/settings.md").read_text()
+    example = page.partition("```toml\n")[2].partition("```")[0]
+    assert main(["serve", "--config", written(example)]) == 0
+    assert served[0].socket == SocketFile("/run/chainbench-agent/agent.sock", 0o600, None)
+
+
 def test_what_is_set_reaches_the_agent(
     served: list[Settings], monkeypatch: pytest.MonkeyPatch, written: Callable[[str], str]
 ) -> None:

@@ -6,7 +6,7 @@ Standard library only, Python 3.9.
 import errno
 import os
 
-from agent.streams.shared import bpf, confinement, kernel_files, limits
+from agent.streams.shared import bpf, confinement, kernel_files, limits, privileges
 from agent.streams.shared.causes import CannotCollect, cannot
 from agent.streams.shared.machines import MACHINES, this_machine
 
@@ -69,6 +69,8 @@ def check_call() -> None:
 def _not_permitted(said: str) -> CannotCollect:
     if _in_user_namespace():
         return cannot("user_namespace", said)
+    if not privileges.can_load_programs():
+        return cannot("no_capability", said)
     if confinement.limits_locked_memory():
         return cannot("locked_memory", f"{said} (RLIMIT_MEMLOCK is {limits.memlock()})")
     return cannot("kernel_refused", f"{said}. {confinement.suspect(_reaches_kernel())}")

@@ -24,8 +24,9 @@ def inherited_listeners() -> list[socket.socket]:
         os.environ.pop(name, None)
     if pid != str(os.getpid()):
         return []
-    if not (count.isascii() and count.isdecimal() and 0 < int(count) <= MOST):
-        raise CannotServe(f"LISTEN_FDS is {count[:20]!r}: it has to be a number from 1 to {MOST}")
+    # the length first: Python does not convert thousands of digits
+    if not (count.isascii() and count.isdecimal() and len(count) <= 20 and int(count) <= MOST):
+        raise CannotServe(f"LISTEN_FDS is {count[:20]!r}: it has to be a number from 0 to {MOST}")
     return [_listener(fd) for fd in range(FIRST, FIRST + int(count))]
 
 

@@ -11,9 +11,13 @@ from typing import Self
 
 import trio
 
+from agent.terminal.values import printable
+
 LOGGER = logging.getLogger("agent")
 
 USEC = 1_000_000
+MOST_DIGITS = 20
+"""Of WATCHDOG_USEC, which is a 64-bit number."""
 
 
 class ServiceManager:
@@ -36,7 +40,8 @@ class ServiceManager:
         every = os.environ.get("WATCHDOG_USEC", "")
         meant = os.environ.get("WATCHDOG_PID")
         is_meant = meant is None or meant in (str(os.getpid()), str(os.getppid()))
-        watches = is_meant and every.isascii() and every.isdecimal() and int(every) > 0
+        is_number = every.isascii() and every.isdecimal() and len(every) <= MOST_DIGITS
+        watches = is_meant and is_number and int(every) > 0
         return cls(address, int(every) / USEC if watches else None)
 
     def tell(self, *assignments: str) -> None:
@@ -52,7 +57,9 @@ class ServiceManager:
         except OSError as error:
             if not self._has_failed:
                 LOGGER.warning(
-                    "the service manager at %s cannot be told: %s", self._address, error.strerror
+                    "the service manager at %s cannot be told: %s",
+                    printable(self._address),
+                    error.strerror or error,  # no text of the system's for a path that is too long
                 )
             self._has_failed = True
 

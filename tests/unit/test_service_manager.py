@@ -71,6 +71,11 @@ def test_one_that_is_gone_is_named_once(caplog: pytest.LogCaptureFixture) -> Non
     assert "/no/such/socket cannot be told: No such file" in record.getMessage()
 
 
+def test_an_address_that_is_too_long_is_said_to_be(caplog: pytest.LogCaptureFixture) -> None:
+    ServiceManager("/" + "x" * 300, None).tell("READY=1")
+    assert caplog.records[0].getMessage().endswith("cannot be told: AF_UNIX path too long")
+
+
 @pytest.mark.parametrize("meant", [None, os.getpid, os.getppid], ids=["any", "own", "parent"])
 async def test_signs_of_life_come_twice_as_often_as_they_are_asked_for(
     manager: tuple[str, socket.socket],
@@ -91,7 +96,15 @@ async def test_signs_of_life_come_twice_as_often_as_they_are_asked_for(
         sock.recv(100)
 
 
-@pytest.mark.parametrize(("every", "meant"), [("1000000", "1"), ("0", None), ("x", None)])
+@pytest.mark.parametrize(
+    ("every", "meant"),
+    [
+        ("1000000", "1"),
+        ("0", None),
+        ("x", None),
+        *(pytest.param("9" * digits, None, id=f"{digits} digits") for digits in (400, 5000)),
+    ],
+)
 async def test_none_come_where_none_are_asked_of_us(
     monkeypatch: pytest.MonkeyPatch, every: str, meant: str | None
 ) -> None:
@@ -179,11 +192,17 @@ def test_what_was_passed_to_another_process_is_left_alone(monkeypatch: pytest.Mo
     assert not {"LISTEN_PID", "LISTEN_FDS"} & os.environ.keys()
 
 
-@pytest.mark.parametrize("count", ["", "0", "-1", "x", "65", "1_0"])
+def test_a_count_of_zero_means_that_none_were_passed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LISTEN_PID", str(os.getpid()))
+    monkeypatch.setenv("LISTEN_FDS", "0")
+    assert inherited_listeners() == []
+
+
+@pytest.mark.parametrize("count", ["", "-1", "x", "65", "1_0", pytest.param("9" * 5000, id="long")])
 def test_a_number_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, count: str) -> None:
     monkeypatch.setenv("LISTEN_PID", str(os.getpid()))
     monkeypatch.setenv("LISTEN_FDS", count)
-    with pytest.raises(CannotServe, match="a number from 1 to 64"):
+    with pytest.raises(CannotServe, match="a number from 0 to 64"):
         inherited_listeners()
 
 

@@ -13,6 +13,7 @@ import importlib.util
 import os
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Optional, Union
 
@@ -26,7 +27,7 @@ if __name__ == "__main__":
     sys.path.append(str(PACKAGE.parent))
 
 from agent.sections.probes import ALL_DETAILS
-from agent.sections.spec import Program
+from agent.sections.spec import Detail, Program
 from agent.streams.compiler import kept
 from agent.streams.compiler.btf import KIND_FUNC, KernelTypes
 from agent.streams.compiler.callbacks import Callbacks
@@ -77,6 +78,7 @@ LOG_BYTES = 16 * 1024
 
 
 ALL_SECTIONS = "all sections, without details"
+TOGETHER = "it can be built alone, but not with everything else of this run"
 OF_ONE_SECTION = ("compile_failed", "load_failed", "kernel_too_old")
 """Causes that may concern some of the sections and spare the others."""
 
@@ -216,7 +218,8 @@ def attempt_best(types: KernelTypes, plan: Possible) -> Build:
 def build(sections: tuple[str, ...], constants: dict[str, int]) -> Build:
     """Build every section and detail that can be built, and report why the others cannot.
 
-    All are built together. Only if that fails is each built alone, to find the one at fault.
+    All are built together. Only if that fails is each built alone, to find the one at fault. If
+    what can be built alone cannot be built together, all details are left out.
     Raises CannotCollect if no section can be built.
     """
     types = KernelTypes()
@@ -228,7 +231,23 @@ def build(sections: tuple[str, ...], constants: dict[str, int]) -> Build:
     except CannotCollect as error:
         if error.code not in OF_ONE_SECTION:
             raise
-    return attempt_best(types, _without_those_at_fault(types, plan))
+    remaining = _without_those_at_fault(types, plan)
+    try:
+        return attempt_best(types, remaining)
+    except CannotCollect as error:
+        details = chosen_details(remaining.constants, remaining.sections)
+        if error.code not in OF_ONE_SECTION or not details:
+            raise
+        cause = error
+    return attempt_best(types, _without_details(remaining, details, cause))
+
+
+def _without_details(plan: Possible, details: Sequence[Detail], cause: CannotCollect) -> Possible:
+    """Return the plan without these details, of which each alone can be built."""
+    why = f"{TOGETHER}: {cause.code}: {cause.message}"
+    constants = {**plan.constants, **{detail.switch: 0 for detail in details}}
+    unavailable = {**plan.unavailable, **{detail.name: why for detail in details}}
+    return Possible(plan.sections, constants, unavailable)
 
 
 def _without_those_at_fault(types: KernelTypes, plan: Possible) -> Possible:

@@ -1,0 +1,51 @@
+"""Details that can be built one by one, but not together, cost no section."""
+
+from typing import Any
+
+import pytest
+
+from agent.sections.probes import ALL_DETAILS, SECTIONS
+from agent.streams.compiler import compiler
+from agent.streams.compiler.newer_kernels import Newer
+from agent.streams.compiler.planning import Possible
+from agent.streams.shared import specs
+from agent.streams.shared.causes import CannotCollect, cannot
+
+SWITCHES = specs.DETAIL_SWITCHES
+ON = dict.fromkeys(SWITCHES.values(), 1)
+
+
+class Kernel:
+    """A kernel that takes so many details at once; ``code``: the cause when it takes no more."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, most: int, code: str = "load_failed") -> None:
+        self._most, self._code = most, code
+        patch.setattr(compiler, "KernelTypes", lambda: None)
+        patch.setattr(compiler, "newer_kernel", lambda *_: Newer())
+        patch.setattr(compiler, "possible", lambda _, on, sections: Possible(sections, on, {}))
+        patch.setattr(compiler, "attempt", self._attempt)
+
+    def _attempt(self, _: Any, constants: dict[str, int], *__: Any) -> compiler.Attempt:
+        if sum(constants.values()) > self._most:
+            raise cannot(self._code, "too many")
+        return compiler.Attempt([], "")
+
+
+def test_details_that_cannot_be_built_together_are_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Kernel(monkeypatch, most=1)
+    unavailable = compiler.build(SECTIONS, ON).unavailable
+    assert unavailable.keys() == set(ALL_DETAILS)
+    assert all("can be built alone" in why and "too many" in why for why in unavailable.values())
+
+
+def test_details_that_can_be_built_together_are_all_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    Kernel(monkeypatch, most=len(ON))
+    assert compiler.build(SECTIONS, ON).unavailable == {}
+
+
+def test_a_cause_that_concerns_all_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    Kernel(monkeypatch, most=1, code="kernel_refused")
+    with pytest.raises(CannotCollect, match="too many"):
+        compiler.build(SECTIONS, ON)

@@ -33,7 +33,11 @@ def second(settings: Settings) -> Iterator[Finding]:
 
 def _arguments(settings: Settings) -> list[str]:
     user = [] if settings.user is None else ["--user", settings.user]
-    return ["--timing", settings.timing, "--transport", settings.transport, *user]
+    deadline = f"{settings.compile_deadline_s:f}s"
+    return [
+        *("--timing", settings.timing, "--transport", settings.transport),
+        *("--compile-deadline", deadline, *user),
+    ]
 
 
 def _sections(started: Json, armed_s: float) -> Iterator[Finding]:

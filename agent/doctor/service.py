@@ -1,28 +1,40 @@
 """What the agent needs as a service: a user, a port, a socket, a folder. Nothing is made here."""
 
+import contextlib
+import errno
+import json
 import os
 import shutil
 import socket
+import ssl
 import stat
 from collections.abc import Iterator
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 
-from agent.client.finding import NoAgent, is_agent, named_agent
+from agent.client.finding import OURS, NoAgent, named_agent
 from agent.client.http_client import UNIX
 from agent.doctor.finding import Finding, failed, in_words, ok, warning
+from agent.http.access import CHALLENGE
+from agent.http.certificate import BadCertificate, Certificate
 from agent.http.listener import open_listener
 from agent.processes import data_folder
 from agent.processes.errors import CannotServe
 from agent.processes.exposure import check_exposure
 from agent.processes.launch import uid_to_become
+from agent.processes.reloading import read_pem
 from agent.processes.tokens import read_tokens, requires_token
 from agent.settings import Settings
 
+TIMEOUT_S = 3.0
+LONGEST_ANSWER = 1 << 20
 ROOM = 1 << 30
 """What the store may grow to by default (``runs limits``)."""
 
 
 def service(settings: Settings) -> Iterator[Finding]:
     yield from _port(settings)
+    yield from _tls(settings)
     yield from _socket(settings)
     try:
         uid = uid_to_become(settings)
@@ -49,14 +61,52 @@ def _port(settings: Settings) -> Iterator[Finding]:
 
 
 def _taken(settings: Settings, error: OSError) -> Finding:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    if is_agent(f"http://{host}:{settings.port}"):
+    if _agent_listens(settings):
         return ok("port", f"an agent listens on {settings.host}:{settings.port} already")
     return failed(
         "port",
         f"{error.strerror}. Choose another with --port; `ss -ltnp sport = :{settings.port}`"
         " shows who has it",
     )
+
+
+def _agent_listens(settings: Settings) -> bool:
+    """Return whether an agent has the port: it gets no token, since it may be another program.
+
+    Over TLS it need not be the holder of its certificate either, which may be for another name.
+    """
+    connection: HTTPConnection = HTTPConnection(settings.host, settings.port, timeout=TIMEOUT_S)
+    if settings.tls_files is not None:
+        unverified = ssl._create_unverified_context()
+        connection = HTTPSConnection(
+            settings.host, settings.port, timeout=TIMEOUT_S, context=unverified
+        )
+    with contextlib.closing(connection):
+        try:
+            connection.request("GET", "/status")
+            response = connection.getresponse()
+            answer = json.loads(response.read(LONGEST_ANSWER))
+        except (OSError, HTTPException, ValueError):
+            return False
+    if not isinstance(answer, dict):
+        return False
+    asks_for_token = response.status == HTTPStatus.UNAUTHORIZED and (
+        response.headers["WWW-Authenticate"] == CHALLENGE
+    )
+    return asks_for_token or answer.keys() >= OURS
+
+
+def _tls(settings: Settings) -> Iterator[Finding]:
+    if settings.tls_files is None:
+        return
+    files = " and ".join(settings.tls_files)
+    try:
+        Certificate(read_pem(settings.tls_files))
+    except (OSError, BadCertificate) as error:
+        why = in_words(error) if isinstance(error, OSError) else error
+        yield failed("tls", f"TLS cannot be served with {files}: {why}")
+    else:
+        yield ok("tls", f"{files} are a certificate and its key")
 
 
 def _socket(settings: Settings) -> Iterator[Finding]:
@@ -70,15 +120,23 @@ def _socket(settings: Settings) -> Iterator[Finding]:
         return
     if not stat.S_ISSOCK(kind):
         yield failed("socket", f"{path} is a file of another kind: remove it, or choose another")
-    elif not _is_listening(path):
-        yield ok("socket", f"{path} was left by an agent that is gone, and will be replaced")
     else:
-        try:
-            named_agent(f"{UNIX}{path}", "--socket")
-        except NoAgent as error:
-            yield failed("socket", f"another program listens on {path}: {error}")
-        else:
-            yield ok("socket", f"an agent listens on {path} already")
+        yield _of_existing_socket(path)
+
+
+def _of_existing_socket(path: str) -> Finding:
+    refused = _refused(path)
+    if refused in (errno.EACCES, errno.EPERM):
+        return failed(
+            "socket", f"{path}: {os.strerror(refused)}: start as root, or choose another folder"
+        )
+    if refused == errno.ECONNREFUSED:
+        return ok("socket", f"{path} was left by an agent that is gone, and will be replaced")
+    try:
+        named_agent(f"{UNIX}{path}", "--socket")
+    except NoAgent as error:
+        return failed("socket", f"another program listens on {path}: {error}")
+    return ok("socket", f"an agent listens on {path} already")
 
 
 def _folder_of_socket(path: str) -> Finding:
@@ -88,9 +146,11 @@ def _folder_of_socket(path: str) -> Finding:
     return failed("socket", f"{folder} is missing: make the folder that it is to be in first")
 
 
-def _is_listening(path: str) -> bool:
+def _refused(path: str) -> int:
+    """Return the errno of connecting, by which a service decides as well what it may replace."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        return probe.connect_ex(path) == 0
+        probe.setblocking(False)
+        return probe.connect_ex(path)
 
 
 def _data_folder(settings: Settings, uid: int | None) -> Iterator[Finding]:

@@ -5,12 +5,15 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socketserver import ThreadingUnixStreamServer
 from typing import Any, TypeVar
 
 from fakes.sample_evidence import evidence, status
+
+from agent.http.access import CHALLENGE
 
 AgentT = TypeVar("AgentT", bound="FakeAgent")
 
@@ -63,6 +66,8 @@ def serving(agent: AgentT, unix: Path | None = None) -> Iterator[AgentT]:
             payload = json.dumps(answer).encode()
             self.send_response(code)
             self.send_header("Content-Length", str(len(payload)))
+            if code == HTTPStatus.UNAUTHORIZED:
+                self.send_header("WWW-Authenticate", CHALLENGE)
             self.end_headers()
             with contextlib.suppress(BrokenPipeError):  # a client that did not wait
                 self.wfile.write(payload)

@@ -1,6 +1,7 @@
 """``doctor``: each finding is true of what it looked at, names the cure, and decides the status."""
 
 import contextlib
+import errno
 import json
 import os
 import socket
@@ -11,7 +12,9 @@ from typing import Any
 
 import pytest
 from fakes.agent_server import Request, serving
+from fakes.certificates import issued
 from fakes.run_agent import RunAgent
+from fakes.tls_agent import tls_agent
 
 from agent.cli import main
 from agent.client.spawn import AgentDidNotStart
@@ -219,6 +222,37 @@ def test_a_port_that_an_agent_has() -> None:
         assert of_service(port=port)["port"] == expected
 
 
+class WithToken(RunAgent):
+    def answer(self, request: Request) -> tuple[int, dict[str, Any]]:
+        assert request.authorization is None
+        return 401, {"error": "unauthorized", "message": "this agent requires a token"}
+
+
+def test_a_port_that_an_agent_with_a_token_has() -> None:
+    """It is known by its refusal: whoever has the port is shown no token."""
+    with serving(WithToken()) as agent:
+        port = int(agent.url.rpartition(":")[2])
+        assert of_service(port=port)["port"].state is State.OK
+
+
+def test_a_port_that_an_agent_with_tls_has(tmp_path: Path) -> None:
+    files = issued(tmp_path / "tls", "bench.example")
+    with tls_agent(tmp_path / "log", files, "--mock") as agent:
+        port = int(agent.url.rpartition(":")[2])
+        found = of_service(port=port, tls_files=files.both)
+    assert found["port"] == ok("port", f"an agent listens on 127.0.0.1:{port} already")
+    assert found["tls"].state is State.OK
+
+
+def test_files_that_tls_cannot_be_served_with(tmp_path: Path) -> None:
+    files, others = issued(tmp_path / "a"), issued(tmp_path / "b")
+    found = of_service(port=0, tls_files=(str(files.certificate), str(others.key)))["tls"]
+    assert found.state is State.FAILED
+    assert "the key is not that of the certificate" in found.text
+    missing = of_service(port=0, tls_files=(str(tmp_path / "none"), str(files.key)))["tls"]
+    assert "none: No such file" in missing.text
+
+
 def test_a_port_that_strangers_could_reach_needs_a_token(tmp_path: Path) -> None:
     found = of_service(host="0.0.0.0", port=0)["port"]
     assert found.state is State.FAILED
@@ -246,6 +280,18 @@ def test_a_socket_that_can_be_made_and_others(tmp_path: Path) -> None:
         assert state(tmp_path / "left.sock") is State.OK
     with serving(RunAgent(), unix=tmp_path / "agent.sock"):
         assert state(tmp_path / "agent.sock") is State.OK
+
+
+@pytest.mark.parametrize("refused", [errno.EACCES, errno.EAGAIN, errno.EPROTOTYPE])
+def test_a_socket_that_did_not_refuse_is_not_taken_for_abandoned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: int
+) -> None:
+    path = tmp_path / "s"
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as sock:
+        sock.bind(str(path))
+    monkeypatch.setattr(service, "_refused", lambda path: refused)
+    found = of_service(port=0, socket=SocketFile(str(path), 0o660, None))["socket"]
+    assert found.state is State.FAILED
 
 
 def test_a_folder_is_looked_at_and_not_made(tmp_path: Path) -> None:
@@ -494,6 +540,18 @@ def test_an_agent_that_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(second, "running_agent", agent)
     assert [*second.second(Settings())] == [failed("collection", "the agent exited: a reason")]
+
+
+def test_the_agent_of_the_second_has_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[str] = []
+
+    def agent(arguments: list[str]) -> None:
+        given.extend(arguments)
+        raise AgentDidNotStart("a reason")
+
+    monkeypatch.setattr(second, "running_agent", agent)
+    [*second.second(Settings(compile_deadline_s=180.0))]
+    assert given[given.index("--compile-deadline") + 1] == "180.000000s"
 
 
 def test_synthetic_events_are_no_test_of_collection() -> None:

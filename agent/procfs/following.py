@@ -6,6 +6,7 @@ the kernel has counted of a task is gone with the task, or handed to its parent.
 
 import logging
 import time
+from collections.abc import Collection
 from typing import NamedTuple
 
 import trio
@@ -42,8 +43,10 @@ class _Machine(NamedTuple):
 class Following:
     """What /proc counts of one run. Call `begin` and `end`, and have a task do `run` between."""
 
-    def __init__(self, request: StartRequest) -> None:
+    def __init__(self, request: StartRequest, left_out: Collection[int] = ()) -> None:
+        """``left_out``: the agent's own processes, which no tree of processes is to include."""
         self._request = request
+        self._left_out = left_out
         self._tasks: Tree | Group | None = None
         self._why_no_tasks = ""
         self._looks = Looks()
@@ -61,7 +64,9 @@ class Following:
         if wanted.kind != "system":
             try:
                 owner = self._request.owner
-                self._tasks = await scope.find(wanted, owner, with_waits=accounts_waits())
+                self._tasks = await scope.find(
+                    wanted, owner, with_waits=accounts_waits(), left_out=self._left_out
+                )
             except scope.NotFound as error:
                 self._why_no_tasks = str(error)
         self.scope = scope.described(wanted, self._tasks)

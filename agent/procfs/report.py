@@ -74,6 +74,7 @@ def _of_tree(tree: Tree) -> Json:
     missing = _without_waits(tree.with_waits)
     if tree.has_io:
         handed_on |= {name: processes.totals[name] for name in OF_IO.values()}
+        missing |= _without_refused_io(tree)
     else:
         why = next(iter(tree.io_refused.values()), LACKING)
         missing |= dict.fromkeys(OF_IO.values(), why)
@@ -87,6 +88,16 @@ def _of_tree(tree: Tree) -> Json:
         "io_refused": len(tree.io_refused),
         "missing": _grouped(missing),
     }
+
+
+def _without_refused_io(tree: Tree) -> dict[str, str]:
+    """Return that the I/O of some processes is in no sum, if it is not."""
+    if not tree.io_refused:
+        return {}
+    refused = f"{len(tree.io_refused)} of {tree.of_processes.seen} processes"
+    why = next(iter(tree.io_refused.values()))
+    reason = f"not known of {refused} ({why}): the figures are of the others, a lower bound"
+    return dict.fromkeys(OF_IO.values(), reason)
 
 
 def _of_group(group: Group) -> Json:

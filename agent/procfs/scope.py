@@ -1,7 +1,7 @@
 """The tasks of a run's scope: found without eBPF, or the reason why they are not."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -24,10 +24,14 @@ class NotFound(Exception):
     """The tasks of a scope cannot be followed; the text says why."""
 
 
-async def find(scope: Scope, owner: int | None, *, with_waits: bool) -> Tree | Group:
+async def find(
+    scope: Scope, owner: int | None, *, with_waits: bool, left_out: Collection[int]
+) -> Tree | Group:
     """Return the tasks of a scope other than the whole machine. Raises `NotFound`.
 
-    ``owner``: the uid that the root of a tree must have, if any.
+    ``owner``: the uid that the root of a tree must have, if any. ``left_out``: the agent's own
+    processes, which may be descendants of a tree's root. In a control group they are counted by
+    the kernel with all others.
     """
     if not proc_is_ours():
         raise NotFound(FOREIGN)
@@ -35,7 +39,11 @@ async def find(scope: Scope, owner: int | None, *, with_waits: bool) -> Tree | G
         if scope.kind in TREES:
             pid = scope.pid or await _unblocking(partial(pid_behind, scope.client, scope.server))
             _check_owner(pid, owner)
-            return Tree(pid, with_waits=with_waits)
+            if pid in left_out:
+                raise NotFound(
+                    f"process {pid} belongs to the agent, which is left out of every run"
+                )
+            return Tree(pid, with_waits=with_waits, left_out=left_out)
         return Group(cgroups.directory(scope.cgroup), with_waits=with_waits)
     except ScopeError as error:
         raise NotFound(error.message) from error

@@ -6,7 +6,7 @@ looks, and was not known before, is not found. Known ones are followed wherever 
 
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from agent.procfs.files import TICK_NS, Counts, Unreadable, content_or_nothing, listed
@@ -35,8 +35,12 @@ class _Look:
 class Tree:
     """The tasks of a process tree, and the sums of what they did since the first look."""
 
-    def __init__(self, root: int, *, with_waits: bool) -> None:
-        """Raises `Unreadable` if there is no such process. ``with_waits``: see `accounts_waits`."""
+    def __init__(self, root: int, *, with_waits: bool, left_out: Collection[int] = ()) -> None:
+        """Raises `Unreadable` if there is no such process. ``with_waits``: see `accounts_waits`.
+
+        ``left_out``: pids that are not followed, nor their descendants.
+        """
+        self._left_out = frozenset(left_out)
         self.root: Key = root, read_process(root).start
         self.of_processes = OfProcesses()
         self.of_threads = OfThreads()
@@ -72,7 +76,7 @@ class Tree:
 
     async def _visit(self, pid: int, start: int | None, found: _Look) -> list[int]:
         """Read a process and its threads; return its children. None for one that has ended."""
-        if pid in found.pids:
+        if pid in found.pids or pid in self._left_out:
             return []
         try:
             process = read_process(pid)

@@ -16,7 +16,7 @@ async def begin(run: Run, nursery: trio.Nursery, processes: Mapping[str, int]) -
     """Begin to count, in a task of the nursery; ``processes``: those whose cost is the run's."""
     if run.failure is None or run.mock:
         return
-    following = Following(run.request)
+    following = Following(run.request, left_out=frozenset(processes.values()))
     run.meter = CpuMeter(processes)
     try:
         await following.begin()

@@ -118,12 +118,16 @@ def _faults(of: Mapping[str, Any]) -> str:
 
 
 def _io(of: Mapping[str, Any]) -> str:
-    return _said(
+    said = _said(
         (size, of.get("read_bytes"), "read from disks"),
         (size, of.get("written_bytes"), "written"),
         (_plain, of.get("read_calls"), "calls to read"),
         (_plain, of.get("write_calls"), "to write"),
     )
+    refused = of.get("io_refused")
+    if not said or not number(refused):
+        return said
+    return f"at least {said}; that of {counted(refused, 'process')} is not known"
 
 
 def _disk(disk: Mapping[str, Any]) -> str:

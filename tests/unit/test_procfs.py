@@ -255,15 +255,34 @@ def test_all_of_the_machine_is_known_or_missing() -> None:
 
 
 @contextmanager
-def sleeping(number: int) -> Iterator[None]:
-    """Have that many children."""
+def sleeping(number: int) -> Iterator[set[int]]:
+    """Have that many children; their pids."""
     family = [subprocess.Popen(["sleep", "60"]) for _ in range(number)]
     try:
-        yield
+        yield {process.pid for process in family}
     finally:
         for process in family:
             process.kill()
             process.wait()
+
+
+async def test_the_agent_is_left_out_of_a_tree() -> None:
+    with sleeping(3) as children:
+        agent = min(children)
+        tree = Tree(os.getpid(), with_waits=True, left_out={agent})
+        await tree.look()
+        followed = {pid for pid, _ in tree.members}
+    assert os.getpid() in followed
+    assert followed & children == children - {agent}
+
+
+async def test_the_agent_is_no_root_of_a_tree() -> None:
+    following = Following(StartRequest(scope=Scope("pid", pid=os.getpid())), {os.getpid()})
+    await following.begin()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(following.run)
+        await following.end()
+    assert "belongs to the agent" in following.evidence["no_tasks"]
 
 
 async def test_many_tasks_do_not_hold_up_the_others(monkeypatch: pytest.MonkeyPatch) -> None:

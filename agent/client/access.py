@@ -4,9 +4,13 @@ Never on a command line, which every process of the machine can read. Nor is it 
 that was only found: on the default port, another program may be listening.
 """
 
+import contextlib
+import errno
 import os
 import re
-from typing import NamedTuple
+import stat
+from collections.abc import Iterator
+from typing import IO, NamedTuple
 
 TOKEN, TOKEN_FILE = "CHAINBENCH_AGENT_TOKEN", "CHAINBENCH_AGENT_TOKEN_FILE"
 """Environment variables: the token itself, or the file that it is in."""
@@ -41,10 +45,26 @@ class Access(NamedTuple):
         if not self.file:
             return ""
         try:
-            with open(self.file, encoding="ascii", errors="replace") as file:
-                return file.read(LONGEST).strip()
+            with opened_regular(self.file) as file:
+                return file.read(LONGEST).decode("ascii", "replace").strip()
         except OSError as error:
             raise NoToken(f"the token in {self.file} cannot be read: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def opened_regular(path: str) -> Iterator[IO[bytes]]:
+    """Open a file to read, without waiting: a command must not wait for who writes to a pipe.
+
+    Raises OSError, also for what is no regular file.
+    """
+    with open(path, "rb", opener=_opener) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
+        yield file
+
+
+def _opener(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK)
 
 
 NOTHING = Access()

@@ -3,7 +3,7 @@
 import socket
 import ssl
 
-from agent.client.access import CA_FILE
+from agent.client.access import CA_FILE, opened_regular
 
 
 def encrypted(sock: socket.socket, host: str, ca_file: str) -> ssl.SSLSocket:
@@ -13,6 +13,9 @@ def encrypted(sock: socket.socket, host: str, ca_file: str) -> ssl.SSLSocket:
     empty by one that the system trusts. Raises OSError, with the cure in its text.
     """
     try:
+        if ca_file:
+            with opened_regular(ca_file):  # OpenSSL would wait for who writes to a pipe
+                pass
         context = ssl.create_default_context(cafile=ca_file or None)
     except OSError as error:  # ssl.SSLError is one as well
         why = error.strerror if not isinstance(error, ssl.SSLError) else "it holds no certificate"

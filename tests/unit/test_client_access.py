@@ -1,6 +1,7 @@
 """The token goes to the agent that the user has named, and to nobody else."""
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -148,6 +149,24 @@ def test_a_file_that_cannot_be_read_is_named(agent: KeepingAgent) -> None:
     with pytest.raises(NoToken, match="/no/such"):
         bracket(agent.url, 0.01, access=Access(file="/no/such"))
     assert agent.requests == []
+
+
+def test_nobody_waits_for_a_pipe(agent: KeepingAgent, tmp_path: Path) -> None:
+    """A command must run, even if a file of its agent was named that is a pipe."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe, 0o600)
+    with pytest.raises(AgentUnreachable, match="pipe cannot be read: it is no regular file"):
+        AgentClient(agent.url, access=Access(file=str(pipe))).get("/status")
+    url = agent.url.replace("http:", "https:")
+    with pytest.raises(
+        AgentUnreachable, match=r"\(CHAINBENCH_AGENT_CA_FILE\) cannot be used: it is"
+    ):
+        AgentClient(url, access=Access(ca_file=str(pipe))).get("/status")
+    for name in ("CHAINBENCH_AGENT_TOKEN_FILE", "CHAINBENCH_AGENT_CA_FILE"):
+        arguments = ("run", "--agent", url, "--quiet", "--", "echo", "ran")
+        done = finished(line(*arguments), env=environment(**{name: str(pipe)}))
+        assert (done.returncode, done.stdout) == (0, "ran\n")
+        assert "it is no regular file" in done.stderr
 
 
 def test_by_default_there_is_none() -> None:

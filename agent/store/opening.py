@@ -42,8 +42,10 @@ def open_to_read(path: Path) -> Store:
     It is brought up to date where it can be. Raises `StoreError`: `NoStore` if there is none.
     """
     with explained(path):
-        if not os.path.lexists(path):
-            raise NoStore(f"no runs are kept in {path} yet")
+        try:
+            os.lstat(path)  # not lexists, for which what may not be looked at does not exist
+        except FileNotFoundError:
+            raise NoStore(f"no runs are kept in {path} yet") from None
         with place.folder_of(path, make=False) as folder:
             place.check_files(folder, path)
             try:

@@ -86,11 +86,16 @@ class Store:
 
     @property
     def is_in_place(self) -> bool:
-        """Whether the path still leads to this file, which has not been moved or removed."""
+        """Whether the path still leads to this file, which has not been moved or removed.
+
+        It is taken to do so while nobody may look, as in a folder that cannot be searched.
+        """
         try:
             return place.identity(self.path) == self.identity
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
+        except OSError:
+            return True
 
     # --- writing
 

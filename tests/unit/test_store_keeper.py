@@ -1,8 +1,10 @@
 """Runs on their way into a store: nobody waits for it for long, and what is not written is said."""
 
 import logging
+import os
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -382,6 +384,35 @@ async def test_before_anything_is_kept_there_is_nothing(tmp_path: Path) -> None:
     reader = StoreReader(path, StoreKeeper(Writer(path)))
     assert await reader.page(EVERYTHING) == {"runs": [], "next": None}
     assert await reader.evidence("x", None) is None
+
+
+@contextmanager
+def closed_to_us(folder: Path) -> Iterator[None]:
+    """Let nobody into a folder meanwhile; root, whom no mode keeps out, is somebody else then."""
+    user, mode = os.geteuid(), folder.stat().st_mode
+    folder.chmod(0)
+    try:
+        if user == 0:
+            os.seteuid(65534)
+        yield
+    finally:
+        os.seteuid(user)
+        folder.chmod(mode)
+
+
+async def test_a_folder_that_cannot_be_read_is_not_an_empty_one(
+    keeping: Keeping, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    await keeping.keeper.keep(evidence_of(1), "finished", ANYBODY)
+    with closed_to_us(path.parent):
+        for read in (keeping.reader.page(EVERYTHING), keeping.reader.evidence("x", None)):
+            with pytest.raises(AgentError, match="Permission denied") as raised:
+                await read
+            assert raised.value.code == "store_unavailable"
+        await keeping.keeper.keep(evidence_of(2), "finished", ANYBODY)
+    assert "moved or removed" not in caplog.text
+    seen = (await keeping.reader.page(EVERYTHING))["runs"]
+    assert [run["run_id"][-1] for run in seen] == ["2", "1"]
 
 
 async def test_garbage_is_put_aside_and_a_new_store_begun(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agent.nouns import counted
+from agent.runs import importable
 from agent.runs.listing import LISTED, as_json, grouped
 from agent.runs.printing import print_document, print_entries, write_documents
 from agent.runs.readable import what_can_be_read
@@ -147,6 +148,8 @@ def _import(store: Store, document: Json) -> tuple[Kept, Entry]:
     runs, series = runs_of(document, IMPORT), series_of(document)
     if not runs:
         raise StoreError("the series in it has no runs")
+    for run in runs:
+        importable.check(run)
     own = Entry(series.id, is_series=True) if series else Entry(runs[0].id, is_series=False)
     return store.keep(runs, series), own
 

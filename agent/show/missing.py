@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from agent.sections.probes import DEFAULT_SECTIONS
+from agent.sections.probes import DEFAULT_SECTIONS, SECTIONS
 from agent.show.header import label
 from agent.terminal.values import mapping, number
 
@@ -60,6 +60,11 @@ def missing(evidence: Mapping[str, Any], status: Mapping[str, Any]) -> list[str]
         "Malformed in this evidence": malformed,
     }
     return [f"{title}: {', '.join(names)}" for title, names in lines.items() if names]
+
+
+def has_section(evidence: Mapping[str, Any]) -> bool:
+    """Return whether there is a section with anything in it."""
+    return any(mapping(evidence.get(name)) for name in SECTIONS)
 
 
 def _absent_sections(evidence: Mapping[str, Any]) -> list[str]:

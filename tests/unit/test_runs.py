@@ -301,6 +301,43 @@ def test_evidence_from_curl_is_imported_and_other_files_are_not(
     assert said in runs("import", good).stdout
 
 
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        (
+            {"available": True},
+            "it is no evidence: it lacks any section, run_id, labels, started_at",
+        ),
+        ({"runqlat": 5}, "it is no evidence: it lacks any section, available, run_id"),
+        ({"available": True, "offcpu": {}}, "it is no evidence: it lacks any section"),
+        ({"available": False}, "nothing was measured, but lacks the reason"),
+        ({**single(), "schema": 99}, "it is of schema 99, and this program knows those up to 1"),
+        ({**single(), "schema": "1"}, "its schema is no number"),
+    ],
+)
+@pytest.mark.parametrize("in_a_series", [False, True])
+def test_what_shows_nothing_or_is_of_a_later_version_is_not_imported(
+    runs: Runs, changes: dict[str, Any], why: str, in_a_series: bool
+) -> None:
+    document = changes
+    if in_a_series:
+        document = pairs(1)
+        document["runs"][1]["evidence"] = changes
+    done = runs("import", "-", read=json.dumps(document))
+    assert done.returncode == 1
+    assert why in done.stderr
+    assert runs("list", "--json").stdout.count("run_id") == 0
+
+
+def test_of_evidence_that_says_why_it_shows_nothing_the_reason_is_imported(runs: Runs) -> None:
+    for document in (
+        {"available": False, "reason": "no BTF"},
+        {"available": True, "unavailable": {"runqlat": "no BTF"}},
+        {"runqlat": {"count": 1}},
+    ):
+        assert runs("import", "-", read=json.dumps(document)).returncode == 0
+
+
 def test_several_are_exported_into_a_folder(runs: Runs, path: Path, tmp_path: Path) -> None:
     documents = [single(1, variant="x"), single(2, variant="x"), single(3)]
     keep_in(path, *documents)

@@ -50,5 +50,12 @@ def _toml(value: Any) -> str:
         return str(value)
     from json import dumps
 
-    # of what TOML wants escaped, JSON leaves only this (https://toml.io/en/v1.0.0#string)
-    return dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+    # JSON leaves what a terminal may interpret, and of what TOML wants escaped U+007F
+    # (https://toml.io/en/v1.0.0#string)
+    text = dumps(str(value), ensure_ascii=False)
+    return "".join(c if c.isprintable() else _escape(c) for c in text)
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    return f"\\u{code:04x}" if code < 1 << 16 else f"\\U{code:08x}"

@@ -9,14 +9,18 @@ values are allowed everywhere.
 import argparse
 import os
 import re
+import stat
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from agent.cli.parser import LONGEST_QUOTED, did_you_mean
+from agent.cli.values import file as file_of
 
 PREFIX = "CHAINBENCH_"
 FILE = "config"
 """The option that names the file, which cannot name another."""
+LARGEST = 1 << 20
+"""Bytes of a file. All settings there are take some hundreds."""
 OTHERWISE = re.compile(r"\(default: ([^%)]*)\)")
 SWITCH = {"true": True, "1": True, "false": False, "0": False}
 
@@ -60,6 +64,7 @@ def prepare(parser: argparse.ArgumentParser) -> None:
     """Make settings of the options that a parser has so far: they tell whether they were given."""
     parser.add_argument(
         f"--{FILE}",
+        type=file_of,
         metavar="FILE",
         help=f"TOML file of settings; variables ({PREFIX}PORT) and options take precedence",
     )
@@ -82,7 +87,9 @@ def settle(options: argparse.Namespace) -> list[Setting]:
         content = _content(file.value, actions) if file.value is not None else {}
         return [file, *_decided(actions, options, content, file.value)]
     except Wrong as error:
-        parser.error(str(error))
+        from agent.terminal.values import printable
+
+        parser.error(printable(error, 1000))
 
 
 def unknown_variables(parser: argparse.ArgumentParser) -> list[str]:
@@ -90,10 +97,13 @@ def unknown_variables(parser: argparse.ArgumentParser) -> list[str]:
 
     The environment is shared with others, so these are no mistakes.
     """
+    from agent.terminal.values import printable
+
     known = [_variable(_name(action)) for action in _options(parser)]
     strange = {name for name in os.environ if name.startswith(PREFIX)} - {*known, *OF_OTHERS}
     return [
-        f"{name[:LONGEST_QUOTED]} is not a setting and is ignored{did_you_mean(name, known)}"
+        f"{printable(name, LONGEST_QUOTED)} is not a setting and is ignored"
+        f"{did_you_mean(name, known, PREFIX)}"
         for name in sorted(strange)
     ]
 
@@ -133,16 +143,30 @@ def _content(path: str, actions: Mapping[str, argparse.Action]) -> Mapping[str, 
     import tomllib
 
     try:
-        with open(path, "rb") as file:
-            content = tomllib.load(file)
+        content = tomllib.loads(_read(path).decode())
     except OSError as error:
         raise Wrong(f"{path}: {error.strerror}") from error
+    except RecursionError as error:
+        raise Wrong(f"{path}: not a file of settings: it is nested too deeply") from error
     except ValueError as error:  # TOMLDecodeError is one, and bytes that are not UTF-8 are another
         raise Wrong(f"{path}: not valid TOML: {error}") from error
-    for name in content:
+    for name, value in content.items():
         if name not in actions:
             quoted, hint = repr(name[:LONGEST_QUOTED]), did_you_mean(name, list(actions))
+            if isinstance(value, dict):
+                hint = ", and there are no tables: write port = 1 at the top"
             raise Wrong(f"{path}: there is no setting {quoted}{hint}; see serve --help")
+    return content
+
+
+def _read(path: str) -> bytes:
+    """Return what is in a file, and wait for nothing (a pipe's other end). Raises OSError."""
+    with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(None, "it is no regular file")
+        content = file.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise OSError(None, f"it has more than {LARGEST} bytes")
     return content
 
 
@@ -170,6 +194,9 @@ def _of_toml(action: argparse.Action, value: Any, where: str) -> Any:
         return [_converted(action, part, where) for part in value]
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise Wrong(f"{where}: must be a text or a number")
+    if isinstance(value, int) and value.bit_length() > 64:
+        # thousands of digits, which hexadecimals may amount to, Python does not even print
+        raise Wrong(f"{where}: the number is too large")
     converted = _converted(action, str(value), where)
     if isinstance(converted, int) and not isinstance(value, str) and converted != value:
         # 0o660 is 432 in TOML, which as the text of a mode would mean another one

@@ -41,9 +41,12 @@ def _formatter(prog: str) -> argparse.HelpFormatter:
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 
-def did_you_mean(name: str, known: Sequence[str]) -> str:
+def did_you_mean(name: str, known: Sequence[str], prefix: str = "") -> str:
+    """Return a hint at the nearest name, if one is near. A ``prefix`` of all is not compared."""
     # Imported here because only mistakes need it.
     from difflib import get_close_matches
 
-    nearest = get_close_matches(name, known, n=1)
-    return f" (did you mean {nearest[0]}?)" if nearest else ""
+    nearest = get_close_matches(
+        name.removeprefix(prefix), [one.removeprefix(prefix) for one in known], n=1
+    )
+    return f" (did you mean {prefix}{nearest[0]}?)" if nearest else ""

@@ -137,7 +137,8 @@ async def _serve_http(
 def _announce(address: Address, scheme: str) -> None:
     """Print a listening address on stdout, where a parent that chose port 0 reads it."""
     if isinstance(address, str):
-        url = f"unix:{printable(address)}"
+        # an abstract socket (unix(7)) as systemd and ss write it
+        url = f"unix:{printable('@' + address[1:] if address[:1] == chr(0) else address)}"
     else:
         host, port = address
         url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

@@ -1,6 +1,7 @@
 """Settings by flag, variable and file: each option by each, in this order, and mistakes by name."""
 
 import argparse
+import os
 import re
 import tomllib
 from collections.abc import Callable, Iterator
@@ -168,7 +169,10 @@ def test_a_variable_that_cannot_be_used_is_named(
         ('allow-host = "a"', 'agent.toml: allow-host: must be a list of texts, as in ["a", "b"]'),
         ("allow-host = [1]", 'agent.toml: allow-host: must be a list of texts, as in ["a", "b"]'),
         ("prot = 1", "agent.toml: there is no setting 'prot' (did you mean port?)"),
-        ("[serve]\nport = 1", "agent.toml: there is no setting 'serve'"),
+        ("[serve]\nport = 1", "no setting 'serve', and there are no tables: write port = 1 at the"),
+        pytest.param("a = " + "[" * 20_000, "agent.toml: not a file of settings", id="deep"),
+        pytest.param("port = 0x" + "f" * 9999, "agent.toml: port: the number is too", id="large"),
+        pytest.param("#" * (layers.LARGEST + 1), "agent.toml: it has more than", id="long"),
         ('config = "/x"', "agent.toml: there is no setting 'config'"),
         ("data_dir = '/x'", "there is no setting 'data_dir' (did you mean data-dir?)"),
         ("port = ", "agent.toml: not valid TOML: Invalid value (at end of document)"),
@@ -193,6 +197,26 @@ def test_what_is_wrong_in_a_file_is_named(
     assert served == []
 
 
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_what_is_no_regular_file_is_refused_without_waiting(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    path = tmp_path / kind
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.mkdir()
+    assert exit_status(["--config", str(path)]) == 2
+    assert re.search(rf"{path}: (it is no regular file|Is a directory)\n", capsys.readouterr().err)
+
+
+def test_an_empty_name_is_no_file(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_status(["--config", ""]) == 2
+    assert "argument --config: must be a file, not ''" in capsys.readouterr().err
+
+
 def test_bytes_that_are_no_text_are_no_settings(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -214,6 +238,20 @@ def test_a_variable_that_is_no_setting_is_said_and_has_no_effect(
         " (did you mean CHAINBENCH_DATA_DIR?)\n"
     )
     assert served == [Settings()]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("CHAINBENCH_HELP", "CHAINBENCH_HELP is not a setting and is ignored"),
+        ("CHAINBENCH_\x1b[31m", "CHAINBENCH_\\x1b[31m is not a setting and is ignored"),
+    ],
+)
+def test_hints_are_at_near_names_only_and_names_are_safe_to_print(
+    monkeypatch: pytest.MonkeyPatch, name: str, told: str
+) -> None:
+    monkeypatch.setenv(name, "1")
+    assert layers.unknown_variables(parser()) == [told]
 
 
 def test_variables_of_clients_and_tests_are_not_taken_for_mistakes() -> None:
@@ -255,6 +293,7 @@ def test_what_config_prints_is_a_file_with_the_same_settings(
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_any_text_is_printed_as_toml_that_means_it(text: str) -> None:
     assert tomllib.loads(f"a = {_toml(text)}  # {text!r}")["a"] == text
+    assert _toml(text).isprintable()
 
 
 def test_help_names_the_defaults(capsys: pytest.CaptureFixture[str]) -> None:

@@ -221,8 +221,10 @@ def _of_whole_machine(body: Mapping[str, Any]) -> Json:
     # only here: most runs have one agent
     from agent.sections.probes import SCOPED_DETAILS
 
-    details = [name for name in body.get("details", ()) if name not in SCOPED_DETAILS]
-    return {**body, "scope": "system", "details": details}
+    everywhere = {**body, "scope": "system"}
+    if details := body.get("details"):  # with None, the agent has its own default
+        everywhere["details"] = [name for name in details if name not in SCOPED_DETAILS]
+    return everywhere
 
 
 def _all_at_once(calls: Sequence[tuple[Callable[..., None], Member, OneRun]]) -> None:

@@ -87,7 +87,10 @@ def test_a_panic_before_the_boot_that_succeeded_is_told() -> None:
 
 def test_what_was_missing_has_its_reason() -> None:
     text = flat(page.text([booted()]))
-    assert "* **5.10.0-35-cloud-amd64**: `wait_functions`: no | helper (1 of 4 runs)" in text
+    assert (
+        "* **5.10-amd64** (5.10.0-35-cloud-amd64): `wait_functions`: no | helper (1 of 4 runs)"
+        in text
+    )
     assert "nothing, because of an error: 409: busy" in text
     assert "`check_failed` (forks) in 2 of 4 runs, for example “check_failed: forks: 3" in text
     assert "`lost` (a) in 1 of 4 runs" in text
@@ -113,6 +116,73 @@ def test_a_kernel_that_was_not_booted_is_not_in_the_table_as_if() -> None:
     assert "6.1-amd64" in not_tried
     assert "5.10-amd64" not in page.text([booted()]).partition("## Not tried")[2]
     assert problems(failed) == [failed["error"]]
+
+
+def failed(**changes: Any) -> Row:
+    row = {key: booted()[key] for key in ("target", "when", "commit", "suite", "package")}
+    return {**row, "emulator": "QEMU", "error": "no results from the guest (Oops); x", **changes}
+
+
+def test_a_guest_that_gave_no_results_was_tried() -> None:
+    text = page.text([failed()])
+    assert "| started: no results from the guest (Oops)" in text
+    assert "5.10-amd64" not in text.partition("## Not tried")[2]
+
+
+def test_a_boot_without_results_replaces_none_that_has_some(tmp_path: Path) -> None:
+    file = tmp_path / "booted.json"
+    keep(failed(), file)
+    keep(booted(), file)
+    [row] = keep(failed(commit="bad1234"), file)
+    assert {**row, "later": None} == {**booted(), "later": None}
+    text = flat(page.text([row]))
+    assert "5 of 5 sections" in text
+    assert "tried again on 2026-03-01 with `bad1234`: started: no results from the guest" in text
+    [row] = keep(booted(commit="def5678"), file)
+    assert "later" not in row
+
+
+CLEAN = {
+    "demo": short(exit_status=0),
+    "matrix": [short(missed=[], timing="clock", scope="pid")],
+    "tests": {"passed": 1, "failed": {}},
+    "disks": [short(kind="dm", device="253:0", devices=[{"device": "253:0"}], checks={"a": True})],
+}
+
+
+def test_what_is_as_it_should_be_is_no_problem() -> None:
+    assert problems(CLEAN) == []
+    assert problems({**CLEAN, "steps": ["demo", "matrix_full", "disks", "tests"]}) == []
+    assert problems({"demo": short(exit_status=0, verdict="degraded")}) == []
+
+
+@pytest.mark.parametrize(
+    ("step", "changes", "told"),
+    [
+        ("demo", {"exit_status": 1}, "demo: exited with status 1"),
+        ("demo", {"verdict": "invalid", "reasons": ["lost: 3"]}, "demo: invalid: lost: 3"),
+        ("demo", {"unavailable": {"exec": "no"}}, "demo: exec: no"),
+        ("matrix", {"missed": ["exec is 0"]}, "matrix (clock, pid): exec is 0"),
+        ("matrix", {"unavailable": {"bios": "no"}}, "matrix (clock, pid): bios: no"),
+        ("matrix", {"available": False, "reason": "no"}, "matrix (clock, pid): no"),
+        ("matrix", {"error": "409: busy"}, "matrix (clock, pid): 409: busy"),
+        ("disks", {"available": False, "reason": "no"}, "disks (dm): no"),
+        ("disks", {"checks": {"a": False}}, "disks (dm): check failed: a"),
+        ("disks", {"devices": []}, "disks (dm): the evidence has no device 253:0"),
+        ("tests", {"failed": {"test_x": "why"}}, "tests: test_x"),
+        ("tests", {"passed": 0}, "tests: none passed"),
+        ("tests", {"error": "not done"}, "tests: not done"),
+    ],
+)
+def test_what_is_wrong_is_a_problem(step: str, changes: Row, told: str) -> None:
+    came = CLEAN[step]
+    wrong = [{**came[0], **changes}] if isinstance(came, list) else {**came, **changes}
+    assert problems({**CLEAN, step: wrong}) == [told]
+
+
+def test_a_step_without_a_result_is_a_problem() -> None:
+    row = {"steps": ["demo", "matrix_full"], "demo": CLEAN["demo"]}
+    assert problems(row) == ["matrix: nothing came of it"]
 
 
 def test_the_last_boot_of_a_target_replaces_the_one_before(tmp_path: Path) -> None:

@@ -113,7 +113,8 @@ def run(boot: Boot, folder: Path, say: Callable[[str], None]) -> Came:
         panics.append(panic[0])
         say(panic[0])
     last = "\n".join(console.splitlines()[-15:])
-    raise Failed(f"no results from the guest; its console ends with:\n{last}")
+    why = f" ({panics[-1]})" if panics else ""
+    raise Failed(f"no results from the guest{why}; its console ends with:\n{last}")
 
 
 def _boot(boot: Boot, folder: Path, say: Callable[[str], None]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.kernels.inside.tests import OTHERS
-from tools.kernels.results import Row
+from tools.kernels.results import Row, was_started
 from tools.kernels.targets import DEFAULT, REST
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "kernels.md"
@@ -16,9 +16,9 @@ COLUMNS = 100
 INTRODUCTION = """# Kernels
 
 Written by `tox -e kernels` ([how](../how-to/booting-kernels.md)), which boots kernels of Debian
-under QEMU. Each row is what its last boot gave, with the commit of the agent that was tried; a
-kernel without a row was not tried. Which of the agent's features other kernels have is probed when
-it starts, and `/status` and the evidence say what is missing."""
+under QEMU. Each row is what the last boot with results gave, with the commit of the agent that was
+tried; a kernel without a row was not tried. Which of the agent's features other kernels have is
+probed when it starts, and `/status` and the evidence say what is missing."""
 
 EMULATED = """The processors are emulated, so no row says anything about speed, and a few checks
 that compare times fail: the host takes a virtual CPU away in the middle of what is timed. The
@@ -64,13 +64,12 @@ def cells(row: Row) -> list[str]:
     tried = f"{row['when']}, `{row['commit']}`"
     if "error" in row:
         name = str(row.get("package") or row["target"])
-        said = row["error"].splitlines()[0]
-        return [name, "", "", f"not tried: {said}".replace("|", "\\|"), "", "", tried]
+        return [name, "", "", _failure(row).replace("|", "\\|"), "", "", tried]
     about, demo = row["about"], row.get("demo", {})
     versions = demo.get("versions", {})
     bcc = f", bcc {versions['bcc']}" if versions.get("bcc") else ""
     return [
-        f"{about['kernel']} (`{row['package']}`)",
+        f"{row['target']}: {about['kernel']} (`{row['package']}`)",
         f"{about['machine']}, {_cpus(about['cpus'])}, pages of {about['page_size'] // 1024} KiB",
         f"Debian {about['debian']}, Python {about['python']}{bcc}",
         demo_cell(demo),
@@ -78,6 +77,12 @@ def cells(row: Row) -> list[str]:
         tests_cell(row.get("tests", {})),
         tried,
     ]
+
+
+def _failure(row: Row) -> str:
+    """Return what happened instead of results."""
+    said = row["error"].splitlines()[0].removesuffix("; its console ends with:")
+    return f"started: {said}" if was_started(row) else f"not tried: {said}"
 
 
 def _cpus(count: int) -> str:
@@ -121,7 +126,7 @@ def _lines(rows: Iterable[Row], of: Callable[[Row], Iterator[str]]) -> list[str]
 
 
 def _name(row: Row) -> str:
-    return f"**{row['about']['kernel']}**"
+    return f"**{row['target']}** ({row['about']['kernel']})"
 
 
 def _measured(row: Row) -> list[dict[str, Any]]:
@@ -146,6 +151,10 @@ def missing(row: Row) -> Iterator[str]:
         yield f"{what} ({count} of {len(runs)} runs)"
     for panic in row.get("panics", []):
         yield f"an earlier boot of the same ended with “{_line(panic)}”"
+    if "later" in row:
+        later = row["later"]
+        tried = f"{later['when']} with `{later['commit']}`"
+        yield f"all, when tried again on {tried}: {_failure(later)}"
     matrix = row.get("matrix", [])
     for step in (row.get("demo", {}), *([matrix] if isinstance(matrix, dict) else matrix)):
         if "error" in step:
@@ -195,9 +204,9 @@ def disks(row: Row) -> Iterator[str]:
 
 
 def _not_tried(rows: Sequence[Row]) -> str:
-    tried = {row["target"] for row in rows if "error" not in row}
+    tried = {row["target"] for row in rows if "error" not in row or was_started(row)}
     names = [target.name for target in (*DEFAULT, *REST) if target.name not in tried]
-    return f"Targets of `tox -e kernels` without a row: {', '.join(names)}." if names else ""
+    return f"Targets of `tox -e kernels` that were not booted: {', '.join(names)}." if names else ""
 
 
 def _line(text: str) -> str:

@@ -1,27 +1,39 @@
 """What came of the guests, kept from run to run in booted.json."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from tools.kernels.guest import Came
+from tools.kernels.inside.choices import Choice
 from tools.kernels.packages import Kernel
 from tools.kernels.targets import DEFAULT, REST, Target
 
 KEPT = Path(__file__).parent / "booted.json"
+
+CHOICES = [field.name for field in fields(Choice)]
+USABLE = ("complete", "degraded")
+"""Verdicts on evidence that is worth something."""
 
 LONGEST_REASON = 300
 """Characters kept of a message."""
 
 Row = dict[str, Any]
 """Of one target: ``target``, ``when``, ``commit``, ``package``, and what the guest wrote; or
-``error``."""
+``error``. With ``later``, the row of a later try that gave no results."""
 
 
 def row_of(target: Target, when: str, commit: str) -> Row:
     """Return the row of a target that has not run yet."""
-    return {"target": target.name, "when": when, "commit": commit, "suite": target.suite}
+    return {
+        "target": target.name,
+        "when": when,
+        "commit": commit,
+        "suite": target.suite,
+        "steps": list(target.steps),
+    }
 
 
 def of_kernel(kernel: Kernel, emulator: str) -> Row:
@@ -54,8 +66,15 @@ def read(file: Path = KEPT) -> list[Row]:
 
 
 def keep(row: Row, file: Path = KEPT) -> list[Row]:
-    """Put a row in the place of the last one of its target, and return all of them."""
-    others = [each for each in read(file) if each["target"] != row["target"]]
+    """Put a row in the place of the last one of its target, and return all of them.
+
+    One without results replaces none that has some: it is kept beside it.
+    """
+    rows = read(file)
+    others = [each for each in rows if each["target"] != row["target"]]
+    before = next((each for each in rows if each["target"] == row["target"]), row)
+    if "error" in row and "error" not in before:
+        row = {**before, "later": row}
     rows = in_order([*others, row])
     file.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
     return rows
@@ -67,19 +86,57 @@ def in_order(rows: Sequence[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: order.get(row["target"], len(order)))
 
 
+def was_started(row: Mapping[str, Any]) -> bool:
+    """Return whether there was a guest: what comes before it may fail as well."""
+    return "emulator" in row
+
+
 def problems(row: Mapping[str, Any]) -> list[str]:
-    """Return what keeps a target from being a success, for the end of a run."""
+    """Return what keeps a target from being a success, for the end of a run.
+
+    A verdict that is degraded is none: where processors are emulated, checks of times may fail.
+    """
     if "error" in row:
         return [str(row["error"])]
-    found = [
-        f"{step}: {row[step]['error']}"
-        for step in ("demo", "matrix", "tests", "disks")
-        if isinstance(row.get(step), dict) and "error" in row[step]
-    ]
-    if not row.get("demo", {}).get("available", True):
-        found.append(f"demo: {row['demo'].get('reason')}")
-    runs = row.get("matrix", [])
-    if isinstance(runs, list):
-        found += [f"matrix: {run['error']}" for run in runs if "error" in run]
-    found += [f"tests: {name}" for name in row.get("tests", {}).get("failed", {})]
-    return found
+    found = [f"{step}: nothing came of it" for step in _steps(row) if step not in row]
+    for step in ("demo", "matrix", "disks"):
+        came = row.get(step, [])
+        runs = came if isinstance(came, list) else [came]
+        found += [f"{_title(step, run)}: {what}" for run in runs for what in _of_run(run)]
+    return found + [f"tests: {what}" for what in _of_tests(row.get("tests", {}))]
+
+
+def _steps(row: Mapping[str, Any]) -> list[str]:
+    return [step.removesuffix("_full") for step in row.get("steps", ())]
+
+
+def _title(step: str, run: Mapping[str, Any]) -> str:
+    choices = [run[name] for name in (*CHOICES, "kind") if name in run]
+    return f"{step} ({', '.join(choices)})" if choices else step
+
+
+def _of_run(run: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with a run of the demo, of the matrix, or on a disk."""
+    if "error" in run:
+        yield run["error"]
+        return
+    if not run["available"]:
+        yield str(run["reason"])
+    elif run["verdict"] not in USABLE:
+        yield f"{run['verdict']}: {'; '.join(run['reasons'])}"
+    yield from (f"{name}: {why}" for name, why in run["unavailable"].items())
+    yield from run.get("missed", ())
+    if run.get("exit_status"):
+        yield f"exited with status {run['exit_status']}"
+    if "device" in run and all(each["device"] != run["device"] for each in run["devices"]):
+        yield f"the evidence has no device {run['device']}"
+    yield from (f"check failed: {name}" for name, good in run.get("checks", {}).items() if not good)
+
+
+def _of_tests(tests: Mapping[str, Any]) -> Iterator[str]:
+    if "error" in tests:
+        yield tests["error"]
+    elif tests:
+        yield from tests["failed"]
+        if not tests["passed"]:
+            yield "none passed"

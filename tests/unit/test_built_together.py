@@ -1,12 +1,13 @@
-"""Details that can be built one by one, but not together, cost no section."""
+"""What is said to be missing of what was built, and that it costs no more than itself."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from agent.sections.probes import ALL_DETAILS, SECTIONS
 from agent.streams.compiler import compiler
-from agent.streams.compiler.newer_kernels import Newer
+from agent.streams.compiler.newer_kernels import PREEMPTED, Newer, unguarded
 from agent.streams.compiler.planning import Possible
 from agent.streams.shared import specs
 from agent.streams.shared.causes import CannotCollect, cannot
@@ -22,6 +23,7 @@ class Kernel:
         self._most, self._code = most, code
         patch.setattr(compiler, "KernelTypes", lambda: None)
         patch.setattr(compiler, "newer_kernel", lambda *_: Newer())
+        patch.setattr(compiler, "unguarded", lambda *_: {})
         patch.setattr(compiler, "possible", lambda _, on, sections: Possible(sections, on, {}))
         patch.setattr(compiler, "attempt", self._attempt)
 
@@ -49,3 +51,20 @@ def test_a_cause_that_concerns_all_is_raised(monkeypatch: pytest.MonkeyPatch) ->
     Kernel(monkeypatch, most=1, code="kernel_refused")
     with pytest.raises(CannotCollect, match="too many"):
         compiler.build(SECTIONS, ON)
+
+
+@pytest.mark.parametrize(
+    ("may_preempt", "newer", "missing"),
+    [
+        (True, Newer(), {specs.PREEMPTION}),
+        (True, Newer(preemption={1: 2}), set()),
+        (False, Newer(), set()),
+    ],
+)
+def test_where_programs_are_preempted_without_a_remedy_that_is_said(
+    may_preempt: bool, newer: Newer, missing: set[str]
+) -> None:
+    types: Any = SimpleNamespace(
+        place_of=lambda *path: 0 if may_preempt and path == PREEMPTED else None
+    )
+    assert unguarded(types, newer).keys() == missing

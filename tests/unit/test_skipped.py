@@ -1,9 +1,14 @@
 """By how much figures may fall short for programs that the kernel skipped."""
 
+from dataclasses import asdict
+from types import SimpleNamespace
+
 import pytest
 
 from agent.evidence.skipped import MISSING, skipped
-from agent.streams.shared import specs
+from agent.streams.shared import bpf, specs
+from agent.streams.supervisor.armed import Armed
+from agent.streams.supervisor.compilation import Built
 
 
 def told(**misses: int) -> list[str]:
@@ -45,6 +50,20 @@ def test_an_event_is_lost_only_if_both_programs_were_skipped(
     found = told(task_newtask=first, task_newtask__2=second)
     assert len(found) == bool(lost)
     assert all(f"up to {lost} task" in text for text in found)
+
+
+def test_a_second_program_that_was_not_attached_makes_up_for_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    misses = iter([0, 0, 3])  # of both before the run, of the one that was attached after it
+    monkeypatch.setattr(
+        bpf, "program_info", lambda _: SimpleNamespace(recursion_misses=next(misses))
+    )
+    programs = (("cba_a", "task_newtask", 1), ("cba_b", "task_newtask/2", 2))
+    armed = Armed(Built(programs, {}, ""))
+    armed.refused["task_newtask/2"] = "No space left on device"
+    [text] = skipped([asdict(program) for program in armed.program_stats()])
+    assert "up to 3 tasks" in text
 
 
 def test_each_tracepoint_with_a_second_program_says_what_is_missing() -> None:

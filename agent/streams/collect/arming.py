@@ -29,6 +29,9 @@ def read_arming(answer: ArmAnswer, plan: Plan, scope: Scope, cgroup_id: int) -> 
     if answer.awaits_execs:
         measured[EXEC_FAILURES.name] = specs.AWAITING_HOOKS
     details = _armed_details(measured, hooks, refused, unavailable)
+    second = [program.hook for program in specs.BASE_PROGRAMS if program.is_second]
+    if missing := _not_attached(second, refused):
+        unavailable[specs.PREEMPTION] = missing
     # whether or not anybody asked for it: it has a place of its own that says why it is missing
     no_wall = unavailable.pop(WALL.name, "")
     return Arming(

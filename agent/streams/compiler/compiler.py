@@ -33,7 +33,7 @@ from agent.streams.compiler.btf import KIND_FUNC, KernelTypes
 from agent.streams.compiler.callbacks import Callbacks
 from agent.streams.compiler.kept import Compiled
 from agent.streams.compiler.linking import link, without_fds
-from agent.streams.compiler.newer_kernels import Newer, newer_kernel
+from agent.streams.compiler.newer_kernels import Newer, newer_kernel, unguarded
 from agent.streams.compiler.planning import (
     Possible,
     available_programs,
@@ -206,13 +206,13 @@ def attempt_best(types: KernelTypes, plan: Possible) -> Build:
     try:
         newer = newer_kernel(types, plan.constants, plan.sections)
         done = attempt(types, plan.constants, plan.sections, newer)
-        return Build(done, plan.unavailable, newer, newer.refused)
+        return Build(done, {**plan.unavailable, **unguarded(types, newer)}, newer, newer.refused)
     except (CannotCollect, OSError) as error:
         newer.close()
         refused = str(error)
     plain = without_search(plan, refused)
     done = attempt(types, plain.constants, plain.sections, Newer())
-    return Build(done, plain.unavailable, Newer(), refused)
+    return Build(done, {**plain.unavailable, **unguarded(types, Newer())}, Newer(), refused)
 
 
 def build(sections: tuple[str, ...], constants: dict[str, int]) -> Build:

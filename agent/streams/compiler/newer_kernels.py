@@ -23,7 +23,7 @@ from agent.streams.compiler.linking import (
     MARK_SCHEDULE,
     MARKS,
 )
-from agent.streams.shared import bpf
+from agent.streams.shared import bpf, specs
 
 CAST = "bpf_rdonly_cast"
 """Since 6.2. A move, not a call: it makes the verifier allow reads of a type at an address."""
@@ -38,6 +38,12 @@ PREEMPTED = ("tp_transition_snapshot", "srcu_gp")
 """A field since 7.0, where a tracepoint's programs no longer run with preemption off (a46023d5616e,
 "tracing: Guard __DECLARE_TRACE() use of __DO_TRACE_CALL() with SRCU-fast"): the state of
 tracepoints then includes an SRCU grace period (kernel/tracepoint.c)."""
+
+UNGUARDED = (
+    "this kernel may preempt programs, and they do not forbid it here: they have no second "
+    "programs for what it skips, and the account of a task that is preempted as it is "
+    "counted may be wrong"
+)
 
 REGISTERS = "on_iter_registers"
 """The function that finds the distance from a task's stack to its saved registers. It is there if
@@ -143,6 +149,13 @@ def newer_kernel(types: KernelTypes, constants: dict[str, int], sections: tuple[
         types.place_of(*PREEMPTED) is not None,
         "; ".join(filter(None, (*map(": ".join, refused.items()), no_callbacks))),
     )
+
+
+def unguarded(types: KernelTypes, newer: Newer) -> dict[str, str]:
+    """Return what is missing if programs may be preempted without a remedy, and why."""
+    if newer.preemption or types.place_of(*PREEMPTED) is None:
+        return {}
+    return {specs.PREEMPTION: UNGUARDED}
 
 
 def _cast(types: KernelTypes) -> Optional[tuple[int, int]]:

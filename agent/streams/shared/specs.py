@@ -41,6 +41,9 @@ DETAIL_SWITCHES = {detail.name: detail.switch for probe in PROBES for detail in 
 
 SCOPED = (("SCOPED", 1),)
 
+PREEMPTION = "preemption"
+"""What is missing, next to sections and details, where programs may be preempted and are not made
+up for."""
 _SECOND_PROGRAMS = tuple(
     Program(f"on_{tracepoint}_2", f"{tracepoint}{SECOND}", when=(("SECOND_PROGRAMS", 1),))
     for tracepoint in ("task_newtask", "sched_process_exit", "sched_process_exec")

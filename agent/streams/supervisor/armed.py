@@ -168,9 +168,14 @@ class Armed:
             self._stats_fd = None
 
     def program_stats(self) -> list[ProgramStats]:
-        """Return each program's recursion misses since the start; runs and ns only if measured."""
+        """Return each attached program's recursion misses since the start.
+
+        Runs and ns only if measured. A program that was refused has seen nothing, and missed all.
+        """
         stats = []
         for name, hook, fd in self._attachable():
+            if hook in self.refused:
+                continue
             now, before = bpf.program_info(fd), self._before[fd]
             stats.append(
                 ProgramStats(

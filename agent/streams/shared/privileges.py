@@ -9,6 +9,7 @@ import pwd
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Optional, Union
 
 CAP_SETGID, CAP_SETUID = 6, 7
 CAP_SYS_ADMIN, CAP_PERFMON, CAP_BPF = 21, 38, 39
@@ -38,7 +39,7 @@ class CannotDrop(Exception):
     """Privileges cannot be dropped; the text says why and what to do."""
 
 
-def _prctl(option: int, *arguments: int | bytes) -> int:
+def _prctl(option: int, *arguments: Union[int, bytes]) -> int:
     padded = [*arguments, *(0,) * (4 - len(arguments))]
     converted = (ctypes.c_char_p(a) if isinstance(a, bytes) else ctypes.c_ulong(a) for a in padded)
     return int(_libc.prctl(option, *converted))
@@ -128,7 +129,7 @@ def _uids_of_processes() -> set[int]:
     return uids
 
 
-def drop_everything(uid: int | None) -> None:
+def drop_everything(uid: Optional[int]) -> None:
     """Switch to ``uid`` (None: keep the current one) and drop all capabilities, for good.
 
     Everything must be imported before this: an interpreter in a private home directory cannot
@@ -166,7 +167,7 @@ def _become(uid: int) -> None:
         raise CannotDrop(f"cannot become uid {uid}: the kernel left user or group as they were")
 
 
-def _cure(number: int | None, capabilities: int) -> str:
+def _cure(number: Optional[int], capabilities: int) -> str:
     """Return why a change of user failed, and what to do, as the rest of a sentence."""
     needed = {"CAP_SETGID": CAP_SETGID, "CAP_SETUID": CAP_SETUID}
     missing = [name for name, bit in needed.items() if not capabilities >> bit & 1]

@@ -7,6 +7,10 @@ from typing import NamedTuple, NoReturn
 PROTOCOLS = ["http/1.1"]
 """Offered by ALPN: a client that insists on HTTP/2 is told at once."""
 
+MISMATCHES = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH")
+CERTIFICATE, KEY = b"CERTIFICATE-----", b"PRIVATE KEY-----"
+"""How the first lines of certificates and keys end, of whichever kind."""
+
 
 class BadCertificate(Exception):
     """TLS cannot be served with these files; the text says why."""
@@ -44,7 +48,7 @@ def _context(pem: Pem) -> ssl.SSLContext:
         certificate, key = (f"/proc/self/fd/{fd}" for fd in fds)
         context.load_cert_chain(certificate, key, password=_refuse_encrypted)
     except ssl.SSLError as error:
-        raise BadCertificate(_in_words(error)) from error
+        raise BadCertificate(_in_words(error, pem)) from error
     except OSError as error:
         raise BadCertificate(f"{error.strerror} (it is read through /proc/self/fd)") from error
     finally:
@@ -64,7 +68,39 @@ def _refuse_encrypted() -> NoReturn:
     raise BadCertificate("the key is encrypted: a service has nobody to ask for its password")
 
 
-def _in_words(error: ssl.SSLError) -> str:
-    if error.reason == "KEY_VALUES_MISMATCH":
+def _in_words(error: ssl.SSLError, pem: Pem) -> str:
+    """Return which of the two files is to blame, where that can be told."""
+    if error.reason in MISMATCHES:
         return "the key is not that of the certificate"
-    return f"not a certificate and its key in PEM ({error.reason or error})"
+    if missing := _missing(pem):
+        return missing
+    if not _is_readable(pem.certificate):
+        return "the certificate, or one of those after it in its file, is damaged"
+    if "PEM lib" in str(error):
+        # what cannot be parsed has no other reason, and of the certificate all can be
+        return "the key cannot be read: it is damaged, or of a kind that is not known"
+    return f"OpenSSL refuses the certificate or the key ({error.reason or error})"
+
+
+def _missing(pem: Pem) -> str:
+    """Return what the files do not have, by the first lines of what they do; empty if all."""
+    has_certificate, has_key = CERTIFICATE in pem.certificate, KEY in pem.key
+    if not has_certificate and not has_key and KEY in pem.certificate and CERTIFICATE in pem.key:
+        return "the two files are swapped: the certificate's has a key, the key's a certificate"
+    missing = [
+        *([] if has_certificate else ["no certificate in the certificate's file"]),
+        *([] if has_key else ["no private key in the key's file"]),
+    ]
+    return f"there is {' and '.join(missing)} (in PEM)" if missing else ""
+
+
+def _is_readable(content: bytes) -> bool:
+    """Return whether a certificate and those that follow it can be parsed."""
+    try:
+        # what is no ASCII is outside of what PEM encodes, and of no consequence
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(
+            cadata=content.decode("ascii", "replace").replace("\ufffd", "?")
+        )
+    except ssl.SSLError:
+        return False
+    return True

@@ -180,13 +180,27 @@ def test_new_connections_get_the_new_certificate_and_old_ones_go_on(
         encrypted(server, files, sock)
 
 
+def _damaged(content: bytes) -> bytes:
+    lines = content.splitlines(keepends=True)
+    return b"".join([lines[0], *lines[2:]])
+
+
 def test_what_is_wrong_with_a_certificate_is_named(files: Files, tmp_path: Path) -> None:
     other = issued(tmp_path / "other")
     good = pem(files)
     for wrong, words in [
         (Pem(good.certificate, other.key.read_bytes()), "the key is not that of the certificate"),
-        (Pem(b"", good.key), "not a certificate and its key in PEM"),
-        (Pem(good.certificate, b"nonsense"), "not a certificate and its key in PEM"),
+        (Pem(b"", good.key), "there is no certificate in the certificate's file"),
+        (Pem(good.certificate, b"nonsense"), "there is no private key in the key's file"),
+        (Pem(b"", b""), "no certificate in the certificate's file and no private key in the key's"),
+        (Pem(good.key, good.certificate), "the two files are swapped"),
+        (Pem(_damaged(good.certificate), good.key), "the certificate, or .* is damaged"),
+        (
+            Pem(good.certificate + _damaged(good.certificate), good.key),
+            "the certificate, or one of those after it",
+        ),
+        (Pem(good.certificate, _damaged(good.key)), "the key cannot be read"),
+        (Pem(good.certificate, good.key[:-60]), "the key cannot be read"),
     ]:
         with pytest.raises(BadCertificate, match=words):
             Certificate(wrong)

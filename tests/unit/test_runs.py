@@ -361,7 +361,7 @@ def test_a_file_that_is_written_is_said(runs: Runs, path: Path, tmp_path: Path) 
 def test_what_an_agent_keeps_is_not_changed_over_http(runs: Runs, action: list[str]) -> None:
     done = runs(*action, "--agent", "http://127.0.0.1:9090")
     assert done.returncode == 2
-    assert "nothing is deleted or changed" in done.stderr
+    assert "only list, show and export ask an agent" in done.stderr
     assert "--store DIR/runs.db" in done.stderr
 
 

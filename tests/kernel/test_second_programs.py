@@ -24,10 +24,10 @@ def measured(copy: Copy) -> Json:
     """Return the evidence of a run whose scope forks, execs and exits this often."""
     with copy.launched() as agent:
         agent.settle()
-        with agent.run(scope={"pid": os.getpid()}) as run:
-            for _ in range(EXECS):
-                subprocess.run(["/bin/true"], check=True)
-    return run.evidence
+        agent.start(scope={"pid": os.getpid()})
+        for _ in range(EXECS):
+            subprocess.run(["/bin/true"], check=True)
+        return agent.stop()
 
 
 def assert_each_counts_once(evidence: Json) -> None:
@@ -44,6 +44,7 @@ def hooks_of(evidence: Json) -> list[str]:
 def test_what_both_programs_see_counts_once(copy: Copy) -> None:
     copy.inject(faults.programs_may_be_preempted)
     evidence = measured(copy)
+    assert "unavailable" not in evidence
     assert {f"{hook}/2" for hook in HOOKS} <= set(hooks_of(evidence))
     assert_each_counts_once(evidence)
 
@@ -58,10 +59,14 @@ def test_the_second_program_sees_what_the_first_one_misses(copy: Copy) -> None:
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("hook", HOOKS)
-def test_a_second_program_that_is_missing_costs_nothing(copy: Copy, hook: str) -> None:
+def test_a_second_program_that_is_missing_is_named_and_costs_no_event(
+    copy: Copy, hook: str
+) -> None:
     copy.inject(faults.programs_may_be_preempted)
     copy.inject(faults.attaching_is_refused, f"{hook}/2")
     evidence = measured(copy)
+    assert list(evidence["unavailable"]) == ["preemption"]
+    assert f"{hook}/2" in evidence["unavailable"]["preemption"]
     assert_each_counts_once(evidence)
     reasons = evidence["completeness"]["reasons"]
     assert not [reason for reason in reasons if reason.startswith("scope_incomplete")]

@@ -41,6 +41,7 @@ def hooks_of(evidence: Json) -> list[str]:
     return [program["hook"] for program in evidence["overhead"]["programs"]]
 
 
+@pytest.mark.thorough
 def test_what_both_programs_see_counts_once(copy: Copy) -> None:
     copy.inject(faults.programs_may_be_preempted)
     evidence = measured(copy)

@@ -7,8 +7,9 @@ from uuid import uuid4
 from fakes.sample_evidence import evidence
 
 from agent.store.documents import runs_of, series_of
-from agent.store.opening import open_store
+from agent.store.opening import open_store, open_to_read
 from agent.store.run import KeptRun, KeptSeries
+from agent.store.selection import Selection
 
 STARTED = "2026-03-01T10:{:02d}:{:02d}.000+00:00"
 
@@ -68,3 +69,8 @@ def keep_in(path: Path, *documents: dict[str, Any]) -> None:
     with open_store(path) as store:
         for document in documents:
             store.keep(*kept(document))
+
+
+def ids(path: Path) -> list[str]:
+    with open_to_read(path) as store:
+        return [run.id for run in store.find(Selection())]

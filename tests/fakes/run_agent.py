@@ -11,6 +11,9 @@ from typing import Any
 from fakes.agent_server import FakeAgent, Request
 from fakes.sample_evidence import evidence
 
+ONE_RUN = ["GET /status", "POST /start", "GET /status", "POST /stop"]
+"""What it is asked for one run."""
+
 
 @dataclass
 class RunAgent(FakeAgent):

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fakes.agent_server import FakeAgent
+
 from agent.client.interpreter import own_module
 
 CHOOSING = ("CHAINBENCH_AGENT", "COLUMNS", "NO_COLOR")
@@ -59,3 +61,13 @@ def series(
     )
     saved = json.loads(file.read_text()) if file.exists() else {}
     return Done(done.returncode, done.stderr, done.stdout, saved)
+
+
+def run(agent: FakeAgent, trace: Path, *options: object, command: Any = ()) -> Done:
+    """Run a series with the agent; what it saves is next to the file ``trace``."""
+    return series(agent.url, trace.with_name("series.json"), *options, command=command)
+
+
+def fails_in_run(number: int, trace: Path, how: str) -> list[str]:
+    """Return a command that appends a line each time, and fails in that run."""
+    return ["sh", "-c", f"echo run >> {trace}; [ $(wc -l < {trace}) -ne {number} ] || {how}"]

@@ -1,5 +1,6 @@
 """Fixtures for tests with the real kernel."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -7,8 +8,10 @@ import pytest
 from fakes.block_devices import Hanging, hanging_device
 from fakes.copied_package import Copy
 from fakes.disks import Disk, disk_for
+from fakes.needs import lacking
 from fakes.processes import Bpftool, Launched, launched
 from fakes.real_agent import RealAgent, running
+from fakes.wall_times import OURS, THEIRS
 
 from agent.model import TRANSPORTS
 
@@ -52,3 +55,20 @@ def bpftool(tool: Callable[[str], str]) -> Bpftool:
 def hanging(tmp_path: Path, tool: Callable[[str], str]) -> Iterator[Hanging]:
     with hanging_device(tool, tmp_path) as device:
         yield device
+
+
+@pytest.fixture
+def apart() -> Iterator[None]:
+    """Pin this process to another CPU than the commands of `fakes.wall_times`.
+
+    It would otherwise learn of things up to a millisecond late, and keep a command from its CPU. It
+    has its CPU whenever it wants; its children are as others.
+    """
+    before = os.sched_getaffinity(0)
+    if not before >= OURS | THEIRS:
+        lacking("two CPUs")
+    os.sched_setaffinity(0, OURS)
+    os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1))
+    yield
+    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    os.sched_setaffinity(0, before)

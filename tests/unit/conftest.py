@@ -1,6 +1,8 @@
 """What several unit tests run without a kernel, or instead of an agent."""
 
+import io
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 import trio
@@ -9,8 +11,10 @@ from fakes.agent_server import serving
 from fakes.collector import FakeCollector
 from fakes.kernel_batches import KernelBatches
 from fakes.run_agent import RunAgent
+from fakes.runs_command import Done, Runs
 
 from agent.aggregate.series import SeriesStore
+from agent.cli import main
 from agent.processes import launch
 from agent.recording.recorder import Recorder
 from agent.settings import Settings
@@ -71,3 +75,33 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
 
     monkeypatch.setattr(launch, "serve", serve)
     return calls
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """The folder for the state of a user who has kept no runs yet."""
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def path(home: Path) -> Path:
+    """Where that user's runs are kept."""
+    return home / "chainbench-agent" / "runs.db"
+
+
+@pytest.fixture
+def runs(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Runs:
+    """Return a function that does what the command line does, in this process."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(home))
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+    def run(*arguments: object, read: str = "") -> Done:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(read.encode())))
+        capsys.readouterr()
+        try:
+            status = main(["runs", *map(str, arguments)])
+        except SystemExit as error:
+            status = int(str(error.code))
+        return Done(status, *capsys.readouterr())
+
+    return run

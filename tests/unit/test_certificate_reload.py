@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fakes.certificates import issued
+from fakes.certificates import Files, issued
 from fakes.tls_agent import put, tls_agent
 from fakes.waiting import PATIENCE_SECONDS, eventually
 
 from agent.streams.shared import channel
 from agent.streams.shared.certificate_files import LARGEST, open_all, read_all
+from agent.streams.shared.channel import Reply
 from agent.streams.shared.messages import (
     CERTIFICATE,
     KEY,
@@ -50,15 +51,21 @@ def test_a_hangup_has_it_read_again_and_a_bad_one_changes_nothing(open_folder: P
         assert agent.process.wait(PATIENCE_SECONDS) == 0
 
 
-def test_the_supervisor_opens_the_files_that_it_was_started_with(tmp_path: Path) -> None:
-    files = issued(tmp_path)
+def answered(files: Files) -> Reply[CertificateAnswer]:
+    """Return what a supervisor that was started with these files answers if asked for them."""
     ours, agent = channel.pair()
     agent.send(encode_request(CertificateRequest()))
     agent.shutdown(1)
     with ours, agent:
         Supervisor(ours, certificate_files=files.both).serve()
         reply = channel.decode_answer(CertificateAnswer, *channel.receive(agent))
-    assert isinstance(reply, channel.Reply)
+    assert isinstance(reply, Reply)
+    return reply
+
+
+def test_the_supervisor_opens_the_files_that_it_was_started_with(tmp_path: Path) -> None:
+    files = issued(tmp_path)
+    reply = answered(files)
     assert reply.fds.keys() == {CERTIFICATE, KEY}
     content = read_all([reply.fds[CERTIFICATE], reply.fds[KEY]])
     assert content == [Path(path).read_bytes() for path in files.both]
@@ -72,13 +79,7 @@ def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path, kind: str) -> Non
         files.key.mkdir()
     if kind == "pipe":
         os.mkfifo(files.key)
-    ours, agent = channel.pair()
-    agent.send(encode_request(CertificateRequest()))
-    agent.shutdown(1)
-    with ours, agent:
-        Supervisor(ours, certificate_files=files.both).serve()
-        reply = channel.decode_answer(CertificateAnswer, *channel.receive(agent))
-    assert isinstance(reply, channel.Reply)
+    reply = answered(files)
     assert reply.fds == {}
     assert str(files.key) in reply.answer.unreadable
 

@@ -43,11 +43,17 @@ async def counted(scope: Scope, act: Callable[[], Any], owner: int | None = None
     return following.evidence
 
 
+async def tasks_of(what: str) -> Json:
+    """Return what was counted of a process that did this, and of its children."""
+    with acting(what) as child:
+        tasks: Json = (await counted(Scope("pid", pid=child.pid), child.act))["tasks"]
+    return tasks
+
+
 @pytest.mark.parametrize("what", ["act()", "in_children()"])
 async def test_what_a_process_is_known_to_do_is_counted(what: str) -> None:
     times = 3 if "children" in what else 1
-    with acting(what) as child:
-        tasks = (await counted(Scope("pid", pid=child.pid), child.act))["tasks"]
+    tasks = await tasks_of(what)
     # what was waited for is all there
     assert PAGES * times <= tasks["minor_faults"] < PAGES * times + 3_000 * times
     assert tasks["read_chars"] >= BYTES * times
@@ -83,8 +89,7 @@ async def test_without_lists_of_children_the_parents_of_all_are_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("agent.procfs.tree._lists_children", lambda: False)
-    with acting("in_children()") as child:
-        tasks = (await counted(Scope("pid", pid=child.pid), child.act))["tasks"]
+    tasks = await tasks_of("in_children()")
     assert tasks["processes"] > 1
     assert tasks["minor_faults"] >= PAGES * 3
 
@@ -175,8 +180,7 @@ async def test_without_that_account_waits_are_absent_with_the_reason(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("agent.procfs.following.accounts_waits", lambda: False)
-    with acting("act()") as child:
-        tasks = (await counted(Scope("pid", pid=child.pid), child.act))["tasks"]
+    tasks = await tasks_of("act()")
     assert "wait_ms" not in tasks
     [missing] = tasks["missing"]
     assert missing["figures"] == ["cpu_ms", "wait_ms"]

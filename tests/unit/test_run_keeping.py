@@ -42,16 +42,6 @@ RUN_ID = "0b51a4e2-5c7f-4c69-9d2e-1f2a3b4c5d6e"
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
-    return tmp_path / "state"
-
-
-@pytest.fixture
-def path(home: Path) -> Path:
-    return home / "chainbench-agent" / "runs.db"
-
-
-@pytest.fixture
 def run(agent: RunAgent, home: Path) -> Run:
     agent.evidence = evidence(run_id=RUN_ID)
 

@@ -19,11 +19,6 @@ from agent.store.selection import Selection
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "state" / "chainbench-agent" / "runs.db"
-
-
 def mode(path: Path) -> int:
     return path.stat().st_mode & 0o7777
 

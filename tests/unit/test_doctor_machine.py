@@ -1,0 +1,162 @@
+"""``doctor``: what of the machine spoils benchmarks, and which other tracers there are."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fakes.findings import states, texts
+
+from agent.doctor import machine, tracers
+from agent.doctor.finding import State
+
+
+@pytest.fixture
+def root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str, str], None]:
+    """A function that writes a file of a machine on which there is nothing else."""
+    for module, name, path in [
+        (machine, "SYSTEM", "sys/devices/system"),
+        (machine, "POWER", "sys/class/power_supply"),
+        (machine, "PROC", "proc"),
+        (tracers, "PROC", "proc"),
+        (tracers, "TRACEFS", "sys/kernel/tracing"),
+    ]:
+        (tmp_path / path).mkdir(parents=True, exist_ok=True)
+        monkeypatch.setattr(module, name, tmp_path / path)
+
+    def write(path: str, content: str) -> None:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(content)
+
+    return write
+
+
+CPU = "sys/devices/system/cpu"
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "check", "told"),
+    [
+        (f"{CPU}/cpu0/cpufreq/scaling_governor", "powersave", "frequency_governor", "-g perf"),
+        (f"{CPU}/intel_pstate/no_turbo", "0", "turbo", "echo 1 > "),
+        (f"{CPU}/cpufreq/boost", "1", "turbo", "echo 0 > "),
+        (f"{CPU}/smt/active", "1", "smt", "echo off > "),
+        ("proc/cpuinfo", "flags\t: fpu hypervisor", "virtual_machine", "stolen_ms"),
+        ("proc/pressure/io", "some avg10=0 avg60=12.5 total=1", "pressure", "io 12.5 %"),
+        (f"{CPU}/cpu0/thermal_throttle/core_throttle_count", "7", "heat", "7 times by heat"),
+    ],
+)
+def test_what_spoils_benchmarks_is_a_warning(
+    root: Callable[[str, str], None], path: str, content: str, check: str, told: str
+) -> None:
+    clean = states(machine.machine())
+    assert clean.get(check, State.OK) is State.OK
+    root(path, content)
+    found = [*machine.machine()]
+    assert states(found)[check] is State.WARNING
+    assert told in texts(found)[check]
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "check", "told"),
+    [
+        (f"{CPU}/cpu0/cpufreq/scaling_governor", "performance", "frequency_governor", "perf"),
+        (f"{CPU}/intel_pstate/no_turbo", "1", "turbo", "off"),
+        (f"{CPU}/cpufreq/boost", "0", "turbo", "off"),
+        ("proc/pressure/io", "some avg10=0 avg60=0.10 total=1", "pressure", "io 0.1 %"),
+    ],
+)
+def test_what_is_as_it_should_be_is_said(
+    root: Callable[[str, str], None], path: str, content: str, check: str, told: str
+) -> None:
+    assert "not " in texts(machine.machine())[check]
+    root(path, content)
+    found = [*machine.machine()]
+    assert states(found)[check] is State.OK
+    assert told in texts(found)[check]
+
+
+def test_numa_balancing_matters_with_several_nodes(root: Callable[[str, str], None]) -> None:
+    root("proc/sys/kernel/numa_balancing", "1")
+    root("sys/devices/system/node/node0/x", "")
+    assert "numa_balancing" not in states(machine.machine())
+    root("sys/devices/system/node/node1/x", "")
+    assert states(machine.machine())["numa_balancing"] is State.WARNING
+
+
+def test_a_battery_is_a_warning(root: Callable[[str, str], None]) -> None:
+    root("sys/class/power_supply/BAT0/online", "0")
+    root("sys/class/power_supply/BAT0/type", "Battery")
+    assert "battery" not in states(machine.machine())
+    root("sys/class/power_supply/AC/online", "0")
+    root("sys/class/power_supply/AC/type", "Mains")
+    assert states(machine.machine())["battery"] is State.WARNING
+
+
+def test_a_clock_that_is_slow_to_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "_reading_ns", lambda: 1500)
+    found = [*machine.machine()]
+    assert states(found)["clock"] is State.WARNING
+    assert "1500 ns" in texts(found)["clock"]
+
+
+# --- tracers
+
+
+def process(root: Callable[[str, str], None], tmp_path: Path, fd: str, name: str = "tool") -> None:
+    root("proc/7/comm", f"{name}\n")
+    root("proc/7/status", "TracerPid:\t0\n")
+    (tmp_path / "proc/7/fd").mkdir(exist_ok=True)
+    (tmp_path / "proc/7/fd/3").symlink_to(fd)
+
+
+@pytest.mark.parametrize(
+    ("fd", "fdinfo", "name", "told"),
+    [
+        ("anon_inode:bpf_link", "link_type:\traw_tracepoint\n", "tool", "attached BPF programs"),
+        ("anon_inode:bpf_link", "link_type:\tcgroup\n", "tool", ""),
+        ("anon_inode:[perf_event]", "", "perf", "perf (pid 7) has perf events"),
+        ("anon_inode:[perf_event]", "", "cba-supervisor", ""),
+        ("anon_inode:bpf_link", "link_type:\ttracing\n", "cba-supervisor", "attached"),
+        ("socket:[1]", "", "tool", ""),
+    ],
+)
+def test_another_tracer_is_named(
+    root: Callable[[str, str], None], tmp_path: Path, fd: str, fdinfo: str, name: str, told: str
+) -> None:
+    process(root, tmp_path, fd, name)
+    root("proc/7/fdinfo/3", fdinfo)
+    found = [*tracers.tracers()]
+    assert (states(found)["other_tracers"] is State.WARNING) == bool(told)
+    assert told in texts(found)["other_tracers"]
+
+
+def test_a_traced_process_is_named(root: Callable[[str, str], None], tmp_path: Path) -> None:
+    process(root, tmp_path, "socket:[1]", "a\x1b[2J")
+    root("proc/7/status", "Name:\tx\nTracerPid:\t42\n")
+    told = texts(tracers.tracers())["other_tracers"]
+    assert "(pid 7) is traced by another process" in told
+    assert told.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("tracer", "events", "state", "told"),
+    [
+        ("nop", "0", State.OK, "off"),
+        ("function", "0", State.WARNING, "echo nop > "),
+        ("nop", "X", State.WARNING, "echo 0 > "),
+        (None, None, State.OK, "not visible"),
+    ],
+)
+def test_ftrace(
+    root: Callable[[str, str], None],
+    tracer: str | None,
+    events: str | None,
+    state: State,
+    told: str,
+) -> None:
+    if tracer is not None and events is not None:
+        root("sys/kernel/tracing/current_tracer", tracer)
+        root("sys/kernel/tracing/events/enable", events)
+    found = [*tracers.tracers()]
+    assert states(found)["ftrace"] is state
+    assert told in texts(found)["ftrace"]

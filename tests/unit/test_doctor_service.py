@@ -1,0 +1,142 @@
+"""``doctor``: whether the service could start with these settings."""
+
+import contextlib
+import errno
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes.agent_server import Request, serving
+from fakes.certificates import issued
+from fakes.run_agent import RunAgent
+from fakes.tls_agent import tls_agent
+
+from agent.doctor import service
+from agent.doctor.finding import Finding, State, ok
+from agent.settings import Settings, SocketFile
+
+
+def of_service(**settings: Any) -> dict[str, Finding]:
+    return {finding.check: finding for finding in service.service(Settings(**settings))}
+
+
+def test_a_port_that_is_free() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    assert of_service(port=port)["port"] == ok("port", f"127.0.0.1:{port} is free")
+
+
+def test_a_port_that_another_service_has() -> None:
+    class Other(RunAgent):
+        def answer(self, request: Request) -> tuple[int, dict[str, Any]]:
+            return 200, {"other": "service"}
+
+    with serving(Other()) as other:
+        port = int(other.url.rpartition(":")[2])
+        found = of_service(port=port)["port"]
+    assert found.state is State.FAILED
+    assert "Address already in use. Choose another with --port" in found.text
+    assert f"ss -ltnp sport = :{port}" in found.text
+
+
+def test_a_port_that_an_agent_has() -> None:
+    with serving(RunAgent()) as agent:
+        port = int(agent.url.rpartition(":")[2])
+        expected = ok("port", f"an agent listens on 127.0.0.1:{port} already")
+        assert of_service(port=port)["port"] == expected
+
+
+class WithToken(RunAgent):
+    def answer(self, request: Request) -> tuple[int, dict[str, Any]]:
+        assert request.authorization is None
+        return 401, {"error": "unauthorized", "message": "this agent requires a token"}
+
+
+def test_a_port_that_an_agent_with_a_token_has() -> None:
+    """It is known by its refusal: whoever has the port is shown no token."""
+    with serving(WithToken()) as agent:
+        port = int(agent.url.rpartition(":")[2])
+        assert of_service(port=port)["port"].state is State.OK
+
+
+def test_a_port_that_an_agent_with_tls_has(tmp_path: Path) -> None:
+    files = issued(tmp_path / "tls", "bench.example")
+    with tls_agent(tmp_path / "log", files, "--mock") as agent:
+        port = int(agent.url.rpartition(":")[2])
+        found = of_service(port=port, tls_files=files.both)
+    assert found["port"] == ok("port", f"an agent listens on 127.0.0.1:{port} already")
+    assert found["tls"].state is State.OK
+
+
+def test_files_that_tls_cannot_be_served_with(tmp_path: Path) -> None:
+    files, others = issued(tmp_path / "a"), issued(tmp_path / "b")
+    found = of_service(port=0, tls_files=(str(files.certificate), str(others.key)))["tls"]
+    assert found.state is State.FAILED
+    assert "the key is not that of the certificate" in found.text
+    missing = of_service(port=0, tls_files=(str(tmp_path / "none"), str(files.key)))["tls"]
+    assert "none: No such file" in missing.text
+
+
+def test_a_port_that_strangers_could_reach_needs_a_token(tmp_path: Path) -> None:
+    found = of_service(host="0.0.0.0", port=0)["port"]
+    assert found.state is State.FAILED
+    assert "--token-file" in found.text
+    token = tmp_path / "token"
+    token.write_text("0123456789abcdef")
+    token.chmod(0o644)
+    found = of_service(host="0.0.0.0", port=0, token_file=str(token))["port"]
+    assert found.state is State.FAILED
+    assert "chmod 600" in found.text
+    token.chmod(0o600)
+    assert of_service(host="0.0.0.0", port=0, token_file=str(token))["port"].state is State.OK
+
+
+def test_a_socket_that_can_be_made_and_others(tmp_path: Path) -> None:
+    def state(path: Path) -> State:
+        return of_service(port=0, socket=SocketFile(str(path), 0o660, None))["socket"].state
+
+    assert state(tmp_path / "new/a.sock") is State.OK
+    assert state(tmp_path / "no/such/a.sock") is State.FAILED
+    (tmp_path / "file").touch()
+    assert state(tmp_path / "file") is State.FAILED
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as sock:
+        sock.bind(str(tmp_path / "left.sock"))
+        assert state(tmp_path / "left.sock") is State.OK
+    with serving(RunAgent(), unix=tmp_path / "agent.sock"):
+        assert state(tmp_path / "agent.sock") is State.OK
+
+
+@pytest.mark.parametrize("refused", [errno.EACCES, errno.EAGAIN, errno.EPROTOTYPE])
+def test_a_socket_that_did_not_refuse_is_not_taken_for_abandoned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: int
+) -> None:
+    path = tmp_path / "s"
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as sock:
+        sock.bind(str(path))
+    monkeypatch.setattr(service, "_refused", lambda path: refused)
+    found = of_service(port=0, socket=SocketFile(str(path), 0o660, None))["socket"]
+    assert found.state is State.FAILED
+
+
+def test_a_folder_is_looked_at_and_not_made(tmp_path: Path) -> None:
+    folder, user = tmp_path / "data", str(os.getuid() or 64_321)
+
+    def found(path: Path, user: str | None = user) -> Finding:
+        return of_service(port=0, user=user, data_dir=str(path))["data_dir"]
+
+    assert found(folder) == ok("data_dir", f"{folder} is missing and will be made")
+    assert not folder.exists()
+    folder.mkdir(0o700)
+    os.chown(folder, int(user), -1)
+    assert found(folder) == ok("data_dir", f"{folder} is this user's alone")
+    folder.chmod(0o755)
+    assert "chmod 700" in found(folder).text
+    assert found(tmp_path / "a/b").state is State.FAILED
+    if os.getuid() == 0:
+        assert "needs --user" in found(folder, user=None).text
+
+
+def test_a_user_that_is_missing_is_a_failure() -> None:
+    assert of_service(port=0, user="no-such-user")["user"].state is State.FAILED

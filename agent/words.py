@@ -26,6 +26,10 @@ COMPILE_DEADLINE_S = 45.0
 """A compilation takes 0.3 s. With 60 runnable tasks on two CPUs, some took more than 20 s. By
 default, this is less than our own clients wait for an answer (ANSWER_TIMEOUT_S)."""
 
+PRIVATE = "CHAINBENCH_PRIVATE"
+"""The variable of an agent that a client has started for itself: the client says what is to be said
+of its runs, so the log has only what goes wrong."""
+
 SERVICE_SOCKET = "/run/chainbench-agent/agent.sock"
 """Where a service listens, and ``run`` looks for it."""
 

@@ -26,7 +26,7 @@ SWITCH = {"true": True, "1": True, "false": False, "0": False}
 
 OF_OTHERS = frozenset(
     {
-        *("CHAINBENCH_AGENT", "CHAINBENCH_LIFELINE"),  # of clients
+        *("CHAINBENCH_AGENT", "CHAINBENCH_LIFELINE", "CHAINBENCH_PRIVATE"),  # of clients
         *("CHAINBENCH_AGENT_TOKEN", "CHAINBENCH_AGENT_TOKEN_FILE", "CHAINBENCH_AGENT_CA_FILE"),
         # of the project's own tests, which run agents
         *("CHAINBENCH_GOLDEN", "CHAINBENCH_REQUIRE_KERNEL", "CHAINBENCH_THOROUGH"),

@@ -17,7 +17,7 @@ from agent.client.http_client import AgentClient, AgentUnreachable
 from agent.client.interpreter import Invocation, own_module
 from agent.exit_status import how_it_ended
 from agent.model import EVIDENCE_FOLLOWS
-from agent.words import Json
+from agent.words import PRIVATE, Json
 
 SETTING = "CHAINBENCH_"
 """How variables that set something begin (`agent.cli.layers`)."""
@@ -28,8 +28,6 @@ OF_A_SERVICE = (
 """What systemd sets for a service (systemd.exec(5), sd_notify(3), sd_listen_fds(3)). If this
 process is one, that is not meant for an agent that it starts."""
 READY = re.compile(r"^listening on (https?://\S+)\n", re.MULTILINE)
-OF_A_RUN = re.compile(r"^agent\.run: .*\n", re.MULTILINE)
-"""What `agent.recording.run_lines` logs."""
 START_TIMEOUT_S = 30.0
 """Importing and binding take a second, but many seconds on a fully loaded machine."""
 POLL_S = 0.02
@@ -98,11 +96,15 @@ def running_agent(
     command. The agent's output goes to the file ``log`` or to one without a name: a pipe that
     nobody reads while a workload runs would fill up and block the agent. ``stderr`` is passed to
     Popen; None sends the agent's diagnostics to this process's stderr. With ``own_group``, a signal
-    to this process's group, as ``timeout`` sends it, is not one to the agent. Raises
-    `AgentDidNotStart`.
+    to this process's group, as ``timeout`` sends it, is not one to the agent. The agent logs what
+    goes wrong, and nothing else. Raises `AgentDidNotStart`.
     """
     started = invocation or _own_agent()
-    started = replace(started, command=(*started.command, "--port", "0", *arguments))
+    started = replace(
+        started,
+        command=(*started.command, "--port", "0", *arguments),
+        environment={**started.environment, PRIVATE: "1"},
+    )
     with contextlib.ExitStack() as stack:
         output = stack.enter_context(_log_file(log))
         try:
@@ -169,9 +171,9 @@ def _last_words(log: IO[bytes]) -> str:
     """Return the log's last line as it follows a statement, or an empty string without one.
 
     That is where an error says what it is, be it a message or a traceback; where an agent listens
-    is no error, nor is that a run began or ended. Evidence is not quoted.
+    is no error. Evidence is not quoted.
     """
-    lines = OF_A_RUN.sub("", READY.sub("", _text(log))).splitlines()
+    lines = READY.sub("", _text(log)).splitlines()
     said = [line.partition(EVIDENCE_FOLLOWS)[0].strip() for line in lines]
     last = next((line for line in reversed(said) if line), "")
     shown = last if len(last) <= LONGEST_WORDS else f"{last[: LONGEST_WORDS - 1]}…"

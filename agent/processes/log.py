@@ -8,6 +8,7 @@ import sys
 import time
 
 from agent import journal
+from agent.words import PRIVATE
 
 PATIENCE_S = 0.5
 """How long a record may wait for its reader: a pipe that nobody reads, or a terminal that was
@@ -18,10 +19,14 @@ FIELDS = "fields"
 
 
 def log_to_stderr(form: str = "text") -> None:
-    """Have all records written to standard error, as ``text`` or as ``json``."""
+    """Have records written to standard error, as ``text`` or as ``json``.
+
+    A client's own agent (`agent.words.PRIVATE`) leaves out what is only information.
+    """
     handler = _PatientHandler(sys.stderr.fileno())
     handler.setFormatter(_Json() if form == "json" else logging.Formatter("%(name)s: %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    level = logging.WARNING if PRIVATE in os.environ else logging.INFO
+    logging.basicConfig(level=level, handlers=[handler])
 
 
 class _Json(logging.Formatter):

@@ -18,6 +18,7 @@ from agent.recording.recorder import Recorder
 from agent.settings import Settings
 from agent.streams.shared.causes import cannot
 from agent.streams.supervisor.supervisor import complain
+from agent.words import PRIVATE
 
 
 @contextlib.contextmanager
@@ -87,6 +88,17 @@ def test_what_is_not_the_journal_gets_none(monkeypatch: pytest.MonkeyPatch) -> N
         LOGGER.error("a")
         assert written() == "agent.somewhere: a\n"
     assert not journal.is_journal(-1)
+
+
+def test_the_agent_of_a_client_logs_what_goes_wrong_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(PRIVATE, "1")
+    with logging_to_a_pipe() as written:
+        log_to_stderr()
+        LOGGER.info("a run has begun")
+        LOGGER.warning("a run has no evidence")
+        assert written() == "agent.somewhere: a run has no evidence\n"
 
 
 def test_the_supervisor_complains_with_a_priority(monkeypatch: pytest.MonkeyPatch) -> None:

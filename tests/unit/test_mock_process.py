@@ -77,6 +77,7 @@ def test_no_number_can_pass_for_a_real_one(agent: RunningAgent, tmp_path: Path) 
     assert "\nchainbench_agent_mock 1.0\n" in page
     assert shown(evidence, tmp_path).startswith("mock: synthetic events; no number here was")
     assert "--mock: every event is synthetic" in agent.log
+    assert "agent.run: " not in agent.log, "what is to be said of its runs, this client says"
 
 
 def test_the_runner_of_the_contract_works_unchanged(agent: RunningAgent) -> None:

@@ -13,14 +13,14 @@ from typing import Any
 import trio
 
 from agent.aggregate.series import LabelSet, Result, SeriesStore
-from agent.aggregate.totals import RunTotals
 from agent.errors import InvalidRequest, NotRunning, RunInProgress
 from agent.evidence.cost import CpuMeter
-from agent.evidence.verdict import INVALID, Findings, Verdict, judge, unavailable
+from agent.evidence.verdict import INVALID
 from agent.internal_metrics import InternalMetric
 from agent.model import TREES, Labels, Report, StartRequest
-from agent.recording import document, label_sets, wall, without_ebpf
+from agent.recording import document, label_sets, without_ebpf
 from agent.recording.collector import Collector
+from agent.recording.conclusion import conclude
 from agent.recording.internal_totals import InternalTotals
 from agent.recording.keeper import Keeper
 from agent.recording.keeping import Keeping
@@ -30,7 +30,7 @@ from agent.recording.run import EndedBy, Run
 from agent.recording.run_lines import tell_of_end, tell_of_start
 from agent.recording.starvation import tell_of_starvation
 from agent.sections.probes import SECTIONS
-from agent.streams.collect.observed import Observed, Stopped
+from agent.streams.collect.observed import Observed
 from agent.streams.shared import limits
 from agent.streams.shared.causes import CannotCollect
 from agent.streams.shared.namespaces import process_exists
@@ -319,13 +319,13 @@ class Recorder:
         await without_ebpf.end(run)
         try:
             stopped = run.as_it_ended(await self._collector.stop()) if run.arming else None
-            verdict, totals = self._conclude(run, stopped)
+            verdict, totals = conclude(run, stopped, self._totals)
             run.evidence = document.build(run, stopped, verdict)
             tell_of_starvation(run.evidence)
         except Exception as error:  # noqa: BLE001  whatever it is, it is logged and the agent goes on
             # On any error the run ends and reports it, nothing stays attached, the agent goes on.
             await self._give_up(run, _cause(f"run {run.id} could not be concluded", error))
-            verdict, totals = self._conclude(run, None)
+            verdict, totals = conclude(run, None, self._totals)
             run.evidence = document.build(run, None, verdict)
         trio.lowlevel.remove_instrument(run.stalls)
         result: Result = "fail" if verdict.verdict == INVALID else "success"
@@ -345,38 +345,6 @@ class Recorder:
         """Detach everything after an error in this process, and note its cause in the run."""
         await self._collector.abandon()
         run.failure = cause
-
-    def _conclude(self, run: Run, stopped: Stopped | None) -> tuple[Verdict, RunTotals]:
-        run.figures = {}
-        if stopped is None:
-            assert run.failure is not None
-            verdict = unavailable(run.failure.code, run.failure.message)
-            return verdict, {}
-        run.collection.take_summaries(stopped.summaries)
-        verdict = self._judge(run, stopped)
-        self._totals.finish(stopped.observed, run.collection)
-        totals = run.collection.totals(stopped.observed, run.sections)
-        run.figures = {**run.collection.last_run(run.sections), **run.last_wall}
-        return verdict, {**totals, **run.wall_totals}
-
-    def _judge(self, run: Run, stopped: Stopped) -> Verdict:
-        assert run.arming is not None
-        run.checks = run.collection.checks(stopped.edges, run.sections)
-        wall.conclude(run, stopped)
-        return judge(
-            Findings(
-                streams=run.collection.streams(stopped, run.sections),
-                edges=stopped.edges,
-                checks=run.checks,
-                unseen_switches=run.collection.accounts.unseen,
-                faults=stopped.faults,
-                gaps=(*run.arming.gaps, *stopped.gaps),
-                missing_sections=run.arming.unavailable,
-                programs=stopped.programs,
-                overflow=run.collection.overflow(),
-                lost_by_folding=run.collection.lost_by_folding(),
-            )
-        )
 
     def _show(self, run: Run, observed: Observed) -> None:
         totals = run.collection.totals(observed, run.sections)

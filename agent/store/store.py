@@ -92,10 +92,10 @@ class Store:
         """
         try:
             return place.identity(self.path) == self.identity
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        except OSError:
+        except PermissionError:
             return True
+        except OSError:
+            return False
 
     # --- writing
 

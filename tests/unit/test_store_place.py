@@ -171,6 +171,16 @@ def test_a_folder_in_place_of_the_file_is_refused(path: Path) -> None:
         open_store(path)
 
 
+def test_a_path_that_leads_elsewhere_is_not_that_of_an_open_store(path: Path) -> None:
+    """Also where looking fails otherwise than because nobody may: here, a link to itself."""
+    with open_store(path) as store:
+        assert store.is_in_place
+        path.parent.rename(path.parent.with_name("moved"))
+        assert not store.is_in_place
+        path.parent.symlink_to(path.parent)
+        assert not store.is_in_place
+
+
 # --- reading
 
 

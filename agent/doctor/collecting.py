@@ -125,6 +125,11 @@ def _locked_memory() -> Finding:
         limited = confinement.limits_locked_memory()
     except OSError as error:
         return warning("locked_memory", f"not known whether maps count as such: {in_words(error)}")
+    if limited is None:
+        return warning(
+            "locked_memory",
+            f"{allowed}; not known whether maps count as such, since none can be created",
+        )
     if limited and limits.memlock() != "unlimited":
         return warning(
             "locked_memory",

@@ -174,6 +174,16 @@ def test_a_limit_that_is_near_is_named_with_its_cure(monkeypatch: pytest.MonkeyP
     assert texts(found)["memory"] == "1 MiB left. Allow 256."
 
 
+def test_what_maps_count_against_is_not_known_where_none_can_be_created(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(collecting.privileges, "can_load_programs", lambda: True)
+    monkeypatch.setattr(confinement, "limits_locked_memory", lambda: None)
+    [finding] = [f for f in collecting.resource_limits() if f.check == "locked_memory"]
+    assert finding.state is State.WARNING
+    assert "not known" in finding.text
+
+
 # --- one second
 
 

@@ -149,6 +149,7 @@ def test_locked_memory_is_not_blamed_for_what_is_forbidden_altogether(
     confined: Confinement,
 ) -> None:
     confined.maps_fail_with(errno.EPERM)
+    assert confinement.limits_locked_memory() is None
     assert refused("creating maps", error(errno.EPERM)).code == "kernel_refused"
 
 

@@ -11,6 +11,7 @@ import os
 import re
 import resource
 from pathlib import Path
+from typing import Optional
 
 from agent.streams.shared import bpf
 
@@ -94,14 +95,15 @@ def lockdown() -> str:
     return "" if chosen == "none" else chosen
 
 
-def limits_locked_memory() -> bool:
+def limits_locked_memory() -> Optional[bool]:
     """Whether RLIMIT_MEMLOCK applies to maps, as before Linux 5.11 (bpf_charge_memlock()).
 
     A small map is created twice, the second time under a limit of 0. If not even the first one can
-    be, because nothing is left of the limit, then what was found earlier holds.
+    be, because nothing is left of the limit or maps are forbidden, then what was found earlier
+    holds; None if nothing was.
     """
     if not can_create_a_map():
-        return _found.get(COUNTS, False)
+        return _found.get(COUNTS)
     _found[COUNTS] = _fails_without_locked_memory()
     return _found[COUNTS]
 

@@ -62,7 +62,7 @@ HEAD_DTYPE = np.dtype(
         "itemsize": WALL_HEAD,
     }
 )
-"""struct wall_time of wall.h."""
+"""struct wall_time of wall_word.h."""
 
 _CELLS = (WALL_PHASES, WALL_STATES)
 _SUMS = 8 * WALL_PHASES * WALL_STATES
@@ -85,10 +85,10 @@ ROW_DTYPE = np.dtype(
         "itemsize": WALL_ROW,
     }
 )
-"""struct wall_row of wall.h."""
+"""struct wall_row of wall_word.h."""
 
 END_DTYPE = np.dtype([("comm", "S16"), ("reason", "u4"), ("count", "u4"), ("ns", "u8")])
-"""struct wall_end of wall.h; the reason's upper half is the phase; 0: it is about no reason."""
+"""struct wall_end of wall_ends.h; the upper half of `reason` is the phase; 0: about no reason."""
 PHASE_SHIFT = 16
 
 

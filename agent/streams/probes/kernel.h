@@ -52,6 +52,7 @@
 #define TASK_TRACED 0x0008
 #define TASK_DEAD 0x0080
 #define TASK_GONE (0x0010 | 0x0020 | TASK_DEAD) /* EXIT_DEAD, EXIT_ZOMBIE */
+#define TASK_NEW 0x0800 /* not woken for the first time yet; since 4.8 */
 #define TASK_FROZEN 0x8000 /* since 6.1 */
 #define PF_KTHREAD 0x00200000
 #define PF_EXITING 0x00000004

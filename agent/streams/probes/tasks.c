@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
  * Task iterators (bpf_iter, since 5.8): one looks at every task once everything is attached, one
- * reports on every task before everything is detached. One finds the process that a number means;
- * two more find numbers of this kernel that the programs need.
+ * reports on every task before everything is detached, and two begin, end and check the wall time
+ * (wall.h). One finds the process that a number means; two more find numbers of this kernel that the
+ * programs need.
  *
  * An iterator visits the tasks of the pid namespace of the process that runs it, and of those below
  * (init_seq_pidns() in kernel/bpf/task_iter.c).

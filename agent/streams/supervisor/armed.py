@@ -62,7 +62,7 @@ class WallLook(NamedTuple):
 
     @classmethod
     def of(cls, units: set[int]) -> "WallLook":
-        """Tell them apart by their units (wall.h)."""
+        """Tell them apart by their units (wall_units.h)."""
         fields = [unit >> WALL_FIELD_SHIFT & WALL_FIELD_MASK for unit in units]
         arrivals = fields.count(WALL_RUNNABLE)
         return cls(len(fields) - arrivals, arrivals)

@@ -1,12 +1,14 @@
 """Figures of a run without eBPF: what the kernel adds up of a command, and what /proc counts.
 
-They have names of their own: a total from /proc is never compared with one from events.
+They have names of their own: a total from /proc is never compared with one from events. What is
+not of all processes is left out: another run may have seen others.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 from agent.comparison.values import mapping, rows
+from agent.terminal.evidence import partial
 
 OF_PROC = "/proc: "
 TIMES = {
@@ -63,7 +65,12 @@ def _of_proc(
 ) -> dict[str, object]:
     subject = _subject(evidence)
     wanted = [words for words in figures if not (command and words in KNOWN_BETTER)]
-    return {f"{OF_PROC}{words}": _at(subject, figures[words]) for words in wanted}
+    lower_bounds = partial(subject)
+    return {
+        f"{OF_PROC}{words}": None if path[0] in lower_bounds else _at(subject, path)
+        for words in wanted
+        for path in [figures[words]]
+    }
 
 
 def _subject(evidence: Mapping[str, Any]) -> Mapping[str, Any]:

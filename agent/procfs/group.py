@@ -6,6 +6,7 @@ The counters are of all tasks in it and below, also those that have ended (cgrou
 import contextlib
 import os
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 from agent.procfs import disks
@@ -26,9 +27,15 @@ IO = {"rios": "reads", "rbytes": "read_bytes", "wios": "writes", "wbytes": "writ
 class Group:
     """The tasks of a control group, and what it has counted since the first look."""
 
-    def __init__(self, folder: Path, *, with_waits: bool) -> None:
+    def __init__(
+        self, folder: Path, *, with_waits: bool, agent: Collection[int] = frozenset()
+    ) -> None:
+        """``agent``: pids of the agent's processes, which the group counts if they are in it."""
         self.of_threads = OfThreads()
         self.is_removed = False
+        self.includes_agent = False
+        """Whether a process of the agent was in it at any look."""
+        self._agent = frozenset(agent)
         self._folder = folder
         self._identity = folder.stat().st_ino
         self.with_waits = with_waits
@@ -67,6 +74,7 @@ class Group:
                     if not error.is_gone:
                         raise
                 await pace.breathe()
+        self.includes_agent |= not self._agent.isdisjoint(threads)
         self.of_threads.take(threads, older)
         self._known, self._looked_ticks = set(threads), began_ticks
         self._read_counters()

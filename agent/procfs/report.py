@@ -116,6 +116,7 @@ def _of_group(group: Group) -> Json:
         **built,
         "followed": {"cgroup": own, "last_seen": [*seen]},
         "cgroup_removed": group.is_removed,
+        "includes_agent": group.includes_agent,
         "missing": _grouped(missing),
     }
 

@@ -31,7 +31,7 @@ async def find(
 
     ``owner``: the uid that the root of a tree must have, if any. ``left_out``: the agent's own
     processes, which may be descendants of a tree's root. In a control group they are counted by
-    the kernel with all others.
+    the kernel with all others, and the group says that they were there.
     """
     if not proc_is_ours():
         raise NotFound(FOREIGN)
@@ -44,7 +44,8 @@ async def find(
                     f"process {pid} belongs to the agent, which is left out of every run"
                 )
             return Tree(pid, with_waits=with_waits, left_out=left_out)
-        return Group(cgroups.directory(scope.cgroup), with_waits=with_waits)
+        folder = cgroups.directory(scope.cgroup)
+        return Group(folder, with_waits=with_waits, agent=left_out)
     except ScopeError as error:
         raise NotFound(error.message) from error
     except (Unreadable, OSError) as error:

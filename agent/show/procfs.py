@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from agent.show.layout import table, titled
+from agent.terminal.evidence import partial
 from agent.terminal.style import Style
 from agent.terminal.values import (
     FEW,
@@ -22,6 +23,7 @@ OF_COMMAND = "Totals of the command, with the children that it waited for"
 BY_COMMAND = ("CPU", "switches", "faults")
 """What is known better of a command than of tasks that are followed from outside."""
 OF_MACHINE = "Totals from /proc: the whole machine"
+OF_IO = {"read_bytes", "written_bytes", "read_calls", "write_calls"}
 PRESSURES = {"cpu": "for a CPU", "io": "for I/O", "memory": "for memory"}
 
 
@@ -64,7 +66,9 @@ def _of_command(evidence: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _of_tasks(tasks: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [*_shared(tasks), ("followed", _followed(tasks)), *_missing(tasks)]
+    agent = tasks.get("includes_agent") is True
+    own = "it is in this cgroup, and in its figures" if agent else ""
+    return [*_shared(tasks), ("agent", own), ("followed", _followed(tasks)), *_missing(tasks)]
 
 
 def _of_machine(machine: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -124,10 +128,7 @@ def _io(of: Mapping[str, Any]) -> str:
         (_plain, of.get("read_calls"), "calls to read"),
         (_plain, of.get("write_calls"), "to write"),
     )
-    refused = of.get("io_refused")
-    if not said or not number(refused):
-        return said
-    return f"at least {said}; that of {counted(refused, 'process')} is not known"
+    return f"at least {said}" if said and partial(of) & OF_IO else said
 
 
 def _disk(disk: Mapping[str, Any]) -> str:
@@ -165,9 +166,12 @@ def _followed(tasks: Mapping[str, Any]) -> str:
 
 
 def _missing(of: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    lower_bounds = partial(of)
     for row in objects(of.get("missing")):
-        names = ", ".join(printable(name, 40) for name in objects_of(row.get("figures")))
-        yield "unknown", f"{names}: {printable(row.get('reason'), 300)}"
+        figures = objects_of(row.get("figures"))
+        names = ", ".join(printable(name, 40) for name in figures)
+        label = "in part" if lower_bounds.issuperset(map(str, figures)) else "unknown"
+        yield label, f"{names}: {printable(row.get('reason'), 300)}"
 
 
 def _plain(value: object) -> str:

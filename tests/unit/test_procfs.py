@@ -217,6 +217,19 @@ def test_a_disk_of_a_cgroup_that_was_replaced_is_said_to_be_missing(tmp_path: Pa
     assert ["disks.8:0", "disks.8:16"] in [row["figures"] for row in tasks["missing"]]
 
 
+@pytest.mark.parametrize(("pids", "counted"), [((os.getpid(),), True), ((1,), False), ((), False)])
+async def test_a_cgroup_that_the_agent_is_in_says_so(
+    tmp_path: Path, pids: tuple[int, ...], counted: bool
+) -> None:
+    threads = tmp_path / "cgroup.threads"
+    threads.write_text(f"{os.getpid()}\n")
+    group = Group(tmp_path, with_waits=False, agent=pids)
+    await group.look()
+    threads.write_text("")
+    await group.look()
+    assert tasks_json(group, Looks())["includes_agent"] is counted, "at any look"
+
+
 async def test_what_is_moved_into_a_cgroup_counts_from_then_on(tmp_path: Path) -> None:
     group = Group(tmp_path, with_waits=False)
     await group.look()

@@ -82,6 +82,28 @@ def test_of_a_command_there_is_what_the_kernel_says_of_it() -> None:
     assert "Totals of the command" not in brief(unmeasured("pid", command=older))
 
 
+def test_what_is_a_lower_bound_is_not_called_unknown() -> None:
+    text = brief(unmeasured("pid", procfs.of_tree()))
+    assert "  I/O       at least " in text
+    assert "  in part   read_chars, " in text
+    assert "unknown" not in text
+    without = procfs.of_tree()
+    for name in without["missing"][0]["figures"]:
+        del without[name]
+    text = brief(unmeasured("pid", without))
+    assert "  unknown   read_chars, " in text
+    assert "in part" not in text
+
+
+async def test_an_agent_in_the_cgroup_is_said_to_be_counted(tmp_path: Path) -> None:
+    tasks = await procfs.of_group(tmp_path)
+    assert tasks["includes_agent"] is False
+    assert "  agent " not in brief(unmeasured("cgroup", tasks))
+    tasks["includes_agent"] = True
+    text = brief(unmeasured("cgroup", tasks))
+    assert "  agent     it is in this cgroup, and in its figures\n" in text
+
+
 def test_tasks_that_were_not_followed_have_a_reason() -> None:
     evidence = unmeasured("pid")
     evidence["procfs"]["no_tasks"] = "/proc/7/stat: No such file or directory"
@@ -132,6 +154,17 @@ def test_totals_are_no_figures_of_a_run_that_was_measured() -> None:
     measured = sample_evidence(procfs=unmeasured("system")["procfs"], available=True)
     assert not {name for name in names(measured, COMMAND) if name.startswith("/proc")}
     assert "minor faults" not in names(measured, COMMAND)
+
+
+def test_what_is_not_of_all_processes_is_compared_with_nothing() -> None:
+    """In `of_tree` the I/O of one of two processes was not shown to the agent."""
+    partial = names(unmeasured("pid", procfs.of_tree()), {})
+    assert not {"/proc: bytes read", "/proc: calls to read", "/proc: calls to write"} & partial
+    whole = procfs.of_tree()
+    whole["missing"] = []
+    known = names(unmeasured("pid", whole), {})
+    assert {"/proc: bytes read", "/proc: calls to read", "/proc: calls to write"} <= known
+    assert known - partial == {name for name in known if "bytes" in name or "calls" in name}
 
 
 def test_repeated_runs_compare_totals() -> None:

@@ -8,12 +8,18 @@ from typing import IO, NamedTuple
 
 LONGEST_LINE = 65536
 MOST_FIELDS = 100
+TLS_ALERT = b"\x15\x03"
+"""How a server that speaks TLS may complain of what is not (RFC 8446, section 5.1)."""
 LONGEST_BODY = 1 << 28
 """Bytes of a body or a chunk. Evidence has some millions at most; what answers may be anything."""
 
 
 class NoAnswer(Exception):
     """What came is no HTTP answer, or only a part of one; the text says what is wrong."""
+
+
+class Closed(NoAnswer):
+    """Nothing came at all."""
 
 
 class Answer(NamedTuple):
@@ -56,7 +62,9 @@ def _read_head(stream: IO[bytes]) -> tuple[int, dict[str, str], bool]:
     """Return status, fields by name, and whether connections are kept by default."""
     line = stream.readline(LONGEST_LINE + 1)
     if not line:
-        raise NoAnswer("it closed the connection without an answer")
+        raise Closed("it closed the connection without an answer")
+    if line.startswith(TLS_ALERT):
+        raise NoAnswer("it speaks TLS: its URL begins with https://")
     version, _, rest = line.decode("latin-1").partition(" ")
     status = rest[:3]
     if not (version.startswith("HTTP/1.") and len(status) == 3 and _is_number(status)):

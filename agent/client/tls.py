@@ -28,3 +28,9 @@ def encrypted(sock: socket.socket, host: str, ca_file: str) -> ssl.SSLSocket:
             f"its certificate is not trusted: {error.verify_message}. The file that {CA_FILE} names"
             " has to hold the certificate that signed it, or the certificate itself",
         ) from error
+    except (ssl.SSLError, ConnectionResetError) as error:
+        raise OSError(
+            error.errno,
+            f"no TLS with it ({getattr(error, 'reason', '') or error.strerror}); an agent that"
+            " serves none has a URL of http://",
+        ) from error

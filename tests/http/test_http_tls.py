@@ -108,6 +108,15 @@ def test_a_client_that_does_not_encrypt_gets_nothing_and_disturbs_nobody(
         assert reads_status(client)
 
 
+def test_our_client_says_which_of_the_two_does_not_encrypt(server: RunningServer) -> None:
+    with pytest.raises(AgentUnreachable, match=r"serves TLS has a URL of https://"):
+        AgentClient(server.url.replace("https", "http")).get("/status")
+    with running_server() as plain:
+        with pytest.raises(AgentUnreachable, match=r"no TLS with it \(.+\).*URL of http://"):
+            AgentClient(plain.url.replace("http", "https")).get("/status")
+        assert AgentClient(plain.url).get("/status")["machine"] == "test-machine"
+
+
 def test_who_does_not_shake_hands_is_let_go(certificate: Certificate, files: Files) -> None:
     limits = HttpSettings(certificate=certificate, handshake_timeout=0.2)
     with running_server(limits) as server:

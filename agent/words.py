@@ -23,8 +23,8 @@ HOST, PORT = "127.0.0.1", 9090
 """Where an agent listens by default."""
 
 COMPILE_DEADLINE_S = 45.0
-"""A compilation takes 0.3 s. With 60 runnable tasks on two CPUs, some took more than 20 s. By
-default, this is less than our own clients wait for an answer (ANSWER_TIMEOUT_S)."""
+"""A compilation takes 0.3 s. With 60 runnable tasks on two CPUs, some took more than 20 s. Our own
+clients wait longer than this for an answer (ANSWER_TIMEOUT_S); /status tells them of another."""
 
 PRIVATE = "CHAINBENCH_PRIVATE"
 """The variable of an agent that a client has started for itself: the client says what is to be said

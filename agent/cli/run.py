@@ -8,7 +8,7 @@ from agent.cli.parser import Commands
 from agent.cli.series import add_series_options, plan_of
 from agent.cli.values import user
 from agent.run.labels import CommitHere
-from agent.run.options import Options, explaining
+from agent.run.options import Options, for_comparison
 
 
 def add(commands: Commands) -> None:
@@ -64,7 +64,7 @@ def _run(options: argparse.Namespace) -> int:
         from agent.run.series import run_series
 
         measured = _measured(options, commit)
-        return run_series(plan, explaining(measured) if plan.compares else measured)
+        return run_series(plan, for_comparison(measured) if plan.compares else measured)
     from agent.run.command import run_command
 
     return run_command(options.workload, _measured(options, commit))

@@ -17,14 +17,15 @@ class NoAgent(Exception):
     """There is no agent to measure with; the text says why."""
 
 
-def named_agent(url: str, named_by: str) -> None:
-    """Check that an agent answers at a URL. Raises `NoAgent`, which says what named it."""
+def named_agent(url: str, named_by: str) -> Json:
+    """Return the status of the agent at a URL. Raises `NoAgent`, which says what named it."""
     try:
-        if _is_ours(AgentClient.named(url, STATUS_TIMEOUT_S)):
-            return
+        status = _status(AgentClient.named(url, STATUS_TIMEOUT_S))
     except (AgentUnreachable, AgentRefused, ValueError) as error:
         raise NoAgent(f"{error} (of {named_by})") from error
-    raise NoAgent(_not_ours(url))
+    if not status.keys() >= OURS:
+        raise NoAgent(_not_ours(url))
+    return status
 
 
 def status_of_ours(url: str) -> Json:
@@ -38,19 +39,23 @@ def status_of_ours(url: str) -> Json:
     return status
 
 
-def url_of_a_service() -> str | None:
-    """Return the URL of the agent on the service's socket, or else on the default port, if any."""
+def found_service() -> tuple[str, Json] | None:
+    """Return URL and status of the agent on the service's socket, or else on the default port.
+
+    Nobody has named them, so they get no token.
+    """
     for url in (f"{UNIX}{SERVICE_SOCKET}", f"http://{HOST}:{PORT}"):
-        if is_agent(url):
-            return url
+        with contextlib.suppress(AgentUnreachable, AgentRefused):
+            status = _status(AgentClient(url, STATUS_TIMEOUT_S))
+            if status.keys() >= OURS:
+                return url, status
     return None
 
 
-def is_agent(url: str) -> bool:
-    """Return whether an agent answers at a URL that nobody has named: it gets no token."""
-    with contextlib.suppress(AgentUnreachable, AgentRefused):
-        return _is_ours(AgentClient(url, STATUS_TIMEOUT_S))
-    return False
+def url_of_a_service() -> str | None:
+    """Return the URL of the agent that `found_service` finds, if any."""
+    found = found_service()
+    return found[0] if found else None
 
 
 def closed_to_us() -> str:
@@ -67,11 +72,6 @@ def closed_to_us() -> str:
         f"; an agent listens on {SERVICE_SOCKET}, which this user may not use: become a member of "
         "its group"
     )
-
-
-def _is_ours(client: AgentClient) -> bool:
-    """Return whether an agent answers. Raises `AgentUnreachable` or `AgentRefused`."""
-    return _status(client).keys() >= OURS
 
 
 def _status(client: AgentClient) -> Json:

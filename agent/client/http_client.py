@@ -10,12 +10,12 @@ import json
 import re
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from agent.client import http_messages
 from agent.client.access import NOTHING, Access, NoToken, from_environment
-from agent.words import Json
+from agent.words import COMPILE_DEADLINE_S, Json
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -32,9 +32,13 @@ PRINTABLE = re.compile(r"[!-~]+", re.ASCII)
 LARGEST_PORT = 65535
 HTTP_PORT, HTTPS_PORT = 80, 443
 ANSWER_TIMEOUT_S = 60.0
-"""Longer than a start whose probes take as long to compile as they may by default
-(COMPILE_DEADLINE_S). An agent with a longer ``--compile-deadline`` may answer too late; `collect`
-has ``timeout_s`` for that."""
+"""Longer than a start whose probes take as long to compile as they may by default. Of an agent with
+a longer ``--compile-deadline`` see `AgentClient.allow_compiling`; `collect` has ``timeout_s``."""
+BESIDE_COMPILING_S = ANSWER_TIMEOUT_S - COMPILE_DEADLINE_S
+"""How much longer than a compilation a start may take."""
+LONGEST_WAIT_S = 86400.0
+SLOW_S = 1.0
+"""After this, whoever waits for an answer would like to know why."""
 
 
 class AgentUnreachable(Exception):
@@ -72,16 +76,27 @@ class _UntilDeadline(io.RawIOBase):
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self.deadline = 0.0
+        self.on_slow: Callable[[], None] | None = None
+        """Called once if nothing has come for `SLOW_S`."""
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: "WriteableBuffer") -> int:
+        if self.on_slow is not None:
+            self._sock.settimeout(min(self._left(), SLOW_S))
+            with contextlib.suppress(TimeoutError):
+                return self._sock.recv_into(buffer)
+            on_slow, self.on_slow = self.on_slow, None
+            on_slow()
+        self._sock.settimeout(self._left())
+        return self._sock.recv_into(buffer)
+
+    def _left(self) -> float:
         left = self.deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError("timed out")
-        self._sock.settimeout(left)
-        return self._sock.recv_into(buffer)
+        return left
 
 
 class Connection:
@@ -116,13 +131,23 @@ class Connection:
         if port:
             self._host += f":{port}"
 
-    def send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> bytes:
-        """Return the body of the answer. Raises `AgentRefused` or `AgentUnreachable`."""
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        on_slow: Callable[[], None] | None = None,
+    ) -> bytes:
+        """Return the body of the answer. Raises `AgentRefused` or `AgentUnreachable`.
+
+        ``on_slow`` is called if the answer takes longer than `SLOW_S`.
+        """
         data = None if body is None else json.dumps(body).encode()
         try:
             token = "" if self._path else self._access.token()
             sock, received, stream = self._open = self._open or self._connect()
             received.deadline = time.monotonic() + self._timeout_s
+            received.on_slow = on_slow
             sock.settimeout(self._timeout_s)
             target = self._prefix + path
             sock.sendall(http_messages.request(method, target, self._host, data, token))
@@ -131,7 +156,8 @@ class Connection:
             raise AgentUnreachable(f"nothing was sent to {self._url}: {error}") from error
         except (OSError, UnicodeError, http_messages.NoAnswer) as error:
             self.close()
-            raise AgentUnreachable(f"no answer from {self._url}: {in_words(error)}") from error
+            why = f"{in_words(error)}{self._tls_hint(error)}"
+            raise AgentUnreachable(f"no answer from {self._url}: {why}") from error
         if not answer.reusable:
             self.close()
         if not 200 <= answer.status < 300:
@@ -143,6 +169,12 @@ class Connection:
             for end in reversed(self._open):
                 end.close()
             self._open = None
+
+    def _tls_hint(self, error: Exception) -> str:
+        """Return what to try where the other end may have waited for TLS, which closes so."""
+        closed = isinstance(error, http_messages.Closed | ConnectionResetError)
+        plain = not self._path and not self._tls
+        return "; an agent that serves TLS has a URL of https://" if closed and plain else ""
 
     def _connect(self) -> tuple[socket.socket, _UntilDeadline, io.BufferedReader]:
         with contextlib.ExitStack() as unless_connected:
@@ -174,6 +206,8 @@ class AgentClient:
         self, url: str, timeout_s: float = ANSWER_TIMEOUT_S, access: Access = NOTHING
     ) -> None:
         self.url = url.rstrip("/")
+        self.on_slow: Callable[[], None] | None = None
+        """Called when an answer takes longer than `SLOW_S`."""
         self._timeout_s = timeout_s
         self._access = access
         Connection(self.url, timeout_s).close()
@@ -182,6 +216,15 @@ class AgentClient:
     def named(cls, url: str, timeout_s: float = ANSWER_TIMEOUT_S) -> "AgentClient":
         """Return the agent that the user has named: it gets the user's token."""
         return cls(url, timeout_s, from_environment())
+
+    def allow_compiling(self, deadline_s: object) -> None:
+        """Wait for answers longer than the agent's probes may take to compile.
+
+        ``deadline_s``: as /status gives it, which agents of earlier versions do not.
+        """
+        if isinstance(deadline_s, int | float):
+            longest = min(deadline_s + BESIDE_COMPILING_S, LONGEST_WAIT_S)
+            self._timeout_s = max(self._timeout_s, longest)
 
     @property
     def pid(self) -> int | None:
@@ -206,7 +249,7 @@ class AgentClient:
     def send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> bytes:
         """Return the body of the answer. Raises `AgentRefused` or `AgentUnreachable`."""
         with self.connection() as connection:
-            return connection.send(method, path, body)
+            return connection.send(method, path, body, self.on_slow)
 
     @contextlib.contextmanager
     def connection(self) -> Iterator[Connection]:

@@ -43,6 +43,7 @@ class Member:
         """Ask the agent which machine it is on."""
         if status := self._status():
             self.machine, self.boot_id = str(status["machine"]), str(status.get("boot_id") or "")
+            self.agent.allow_compiling(status.get("compile_deadline_s"))
 
     def run_in_progress(self) -> Json:
         """Return the agent's status if it has a run; else nothing, also if it does not answer."""

@@ -126,6 +126,9 @@ class Status(Struct, forbid_unknown_fields=True):
     armed: Annotated[dict[str, bool], Meta(description="Whether a section's programs run now.")]
     transport: str
     processes: list[Process]
+    compile_deadline_s: Annotated[
+        float, Meta(description="How long the probes of a start may take to compile.")
+    ]
     access: AccessOverTcp
 
 

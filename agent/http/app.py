@@ -45,7 +45,7 @@ def create_app(
             settings.access.check(request.method, request.headers.get("Authorization"))
 
     register_error_handlers(app)
-    routes = Routes(recorder, settings.access, runs, is_ending)
+    routes = Routes(recorder, settings, runs, is_ending)
     open_to_all = {route.path for route in routes.declared if route.is_open}
     routes.add_to(app)
     return app

@@ -198,7 +198,7 @@ class StartBody(Declared, frozen=True, kw_only=True):
         field(
             f"a list of any of {', '.join(DETAILS)}",
             "Optional, costlier measurements. Each needs its section; "
-            f"{' and '.join(SCOPED_DETAILS)} needs a scope other than `system`.",
+            f"{' and '.join(SCOPED_DETAILS)} need a scope other than `system`.",
         ),
     ] = []
     wall: Annotated[

@@ -10,7 +10,6 @@ from quart_trio import QuartTrio
 
 from agent.errors import AgentError, InvalidRequest
 from agent.http import peers, query, validation
-from agent.http.access import Access
 from agent.http.answers import Evidence, Reported, Started, Status
 from agent.http.api import RecorderAPI, RunsAPI
 from agent.http.body import parse_object
@@ -24,6 +23,7 @@ from agent.http.responses import json_response
 from agent.http.route import JSON, Route
 from agent.http.runs import RunRoutes
 from agent.http.scrape import SharedScrape
+from agent.http.settings import HttpSettings
 from agent.model import Scope
 from agent.words import Json
 
@@ -42,13 +42,13 @@ class Routes:
     def __init__(
         self,
         recorder: RecorderAPI,
-        access: Access,
+        settings: HttpSettings,
         runs: RunsAPI | None,
         is_ending: Callable[[], bool],
     ) -> None:
         """``runs``: None if none are kept for longer than the process."""
         self._recorder = recorder
-        self._access = access
+        self._settings = settings
         self._scrape = SharedScrape(recorder)
         self.declared = (
             Route(
@@ -99,7 +99,7 @@ class Routes:
                 errors=("no_such_run", "not_found", "forbidden_user"),
             ),
             *HealthRoutes(recorder, is_ending).declared,
-            *RunRoutes(runs, recorder, access).declared,
+            *RunRoutes(runs, recorder, settings.access).declared,
             Route(
                 *("GET", "/openapi.json", self.openapi),
                 summary="Describe the routes, as OpenAPI.",
@@ -135,7 +135,13 @@ class Routes:
         return json_response(await self._recorder.stop(peers.owner()))
 
     async def status(self) -> Response:
-        return json_response({**self._recorder.status(), "access": self._access.status()})
+        return json_response(
+            {
+                **self._recorder.status(),
+                "compile_deadline_s": self._settings.compile_deadline_s,
+                "access": self._settings.access.status(),
+            }
+        )
 
     async def report(self) -> Response:
         body = _json_body()

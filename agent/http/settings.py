@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from agent.http.access import Access
 from agent.http.certificate import Certificate
+from agent.words import COMPILE_DEADLINE_S
 
 
 def local_host_names(bound_host: str = "", extra: Iterable[str] = ()) -> frozenset[str]:
@@ -29,6 +30,9 @@ class HttpSettings:
 
     certificate: Certificate | None = None
     """What connections over TCP are encrypted with; None: they are not."""
+
+    compile_deadline_s: float = COMPILE_DEADLINE_S
+    """How long the agent's probes may take to compile, for clients to know how long a start may."""
 
     handshake_timeout: float = 10.0
     """Time from accepting a connection to its encryption."""

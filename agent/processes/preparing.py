@@ -54,6 +54,7 @@ def prepare(settings: Settings, listeners: Sequence[socket.socket]) -> Prepared:
             tls=certificate is not None,
         ),
         certificate=certificate,
+        compile_deadline_s=settings.compile_deadline_s,
     )
     return Prepared(http, _keeping(settings), _read_again(settings))
 

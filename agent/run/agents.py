@@ -1,11 +1,12 @@
 """Which agent measures: one that was named, that of a service, or one for this run alone."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from agent.client.finding import NoAgent as NoAgent
-from agent.client.finding import named_agent, url_of_a_service
-from agent.client.http_client import AgentClient
+from agent.client.finding import found_service, named_agent
+from agent.client.http_client import AgentClient, AgentRefused, AgentUnreachable
+from agent.words import Json
 
 
 @contextlib.contextmanager
@@ -16,13 +17,32 @@ def an_agent(url: str | None) -> Iterator[AgentClient]:
     missing in its answer to a start.
     """
     if url:
-        named_agent(url, "--agent or CHAINBENCH_AGENT")
-        yield AgentClient.named(url)
-    elif found := url_of_a_service():
-        yield AgentClient(found)
+        status = named_agent(url, "--agent or CHAINBENCH_AGENT")
+        yield _patient(AgentClient.named(url), status)
+    elif found := found_service():
+        url, status = found
+        yield _patient(AgentClient(url), status)
     else:
         with contextlib.ExitStack() as stack:
             yield _own(stack)
+
+
+def known_details(agent: AgentClient, wished: Sequence[str]) -> list[str]:
+    """Return these details without those that the agent does not have, being of another version.
+
+    It would refuse the whole run for them. Agents that describe no requests are taken to have all.
+    """
+    try:
+        fields = agent.get("/openapi.json")["components"]["schemas"]["StartBody"]["properties"]
+        [known] = [form["items"]["enum"] for form in fields["details"]["anyOf"] if "items" in form]
+    except (AgentRefused, AgentUnreachable, KeyError, TypeError, ValueError):
+        return list(wished)
+    return [name for name in wished if name in known]
+
+
+def _patient(agent: AgentClient, status: Json) -> AgentClient:
+    agent.allow_compiling(status.get("compile_deadline_s"))
+    return agent
 
 
 def _own(stack: contextlib.ExitStack) -> AgentClient:

@@ -1,15 +1,15 @@
 """An agent, or why there is none, and a run of it around one command after the other."""
 
 import os
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agent.client.http_client import AgentClient
 from agent.run import processes
-from agent.run.agents import NoAgent, an_agent
+from agent.run.agents import NoAgent, an_agent, known_details
 from agent.run.held import HeldCommand
 from agent.run.measurement import Measuring, NotMeasured, check_process, measurement
 from agent.run.options import Options
@@ -30,14 +30,20 @@ class Around:
         options: Options,
         on_busy: Callable[[str], None],
         on_missing: Callable[[str], None],
+        on_slow: Callable[[], None],
     ) -> None:
-        """``on_missing`` is called with the name of another machine without evidence, and why."""
+        """``on_missing`` is called with the name of another machine without evidence, and why.
+
+        ``on_slow`` is called while a start takes long.
+        """
         self._options = options
         self._on_busy = on_busy
         self._on_missing = on_missing
+        self._on_slow = on_slow
         self._agent: AgentClient | None = None
         self._members: list[Member] = []
         self._why_not = ""
+        self._details: Sequence[str] = options.start.get("details", ())
 
     def find_agent(self, stack: ExitStack) -> None:
         """Find the agents. One of our own ends with the stack."""
@@ -52,6 +58,14 @@ class Around:
                 self._agent = stack.enter_context(an_agent(options.agent))
         except NoAgent as error:
             self._why_not = str(error)
+            return
+        if options.wished and (here := self._agent_here()) is not None:
+            self._details = [*self._details, *known_details(here, options.wished)]
+
+    def _agent_here(self) -> AgentClient | None:
+        """Return the agent that measures the commands; None if there is none among several."""
+        here = (member.agent for member in self._members if member.is_here)
+        return next(here, None) or self._agent
 
     @property
     def shared_agent(self) -> AgentClient | None:
@@ -72,12 +86,13 @@ class Around:
         if self._why_not:
             return None, self._why_not
         run = stack.enter_context(self._measuring())
-        body = {**self._options.start, **(labels or {}), "scope": {"pid": command.pid}}
+        body = {**self._what(), **(labels or {}), "scope": {"pid": command.pid}}
         if self._options.keep:
             body["kept_by"] = "client"  # a service that keeps runs marks this one as a copy
         check = partial(check_process, pid=command.pid, forked_at=command.forked_at)
         try:
-            started = run.start(body, self._options.patience_s, self._on_busy, check)
+            with self._telling_if_slow():
+                started = run.start(body, self._options.patience_s, self._on_busy, check)
         except NotMeasured as error:
             run.close()
             self._why_not = str(error)
@@ -89,13 +104,12 @@ class Around:
         """Begin and end a run about a process, without labels, so that programs are compiled."""
         if self._why_not:
             return
-        what = {
-            name: value for name, value in self._options.start.items() if name not in LABEL_NAMES
-        }
+        what = {name: value for name, value in self._what().items() if name not in LABEL_NAMES}
         body = {**what, "scope": {"pid": pid}}
         with self._measuring() as run:
             try:
-                run.start(body, self._options.patience_s, self._on_busy)
+                with self._telling_if_slow():
+                    run.start(body, self._options.patience_s, self._on_busy)
                 run.stop()
             except NotMeasured as error:
                 # of several agents, the others may have measured all the same
@@ -133,6 +147,24 @@ class Around:
                 self._tell_of_missing(run)
         given = {**self._options.start, **(labels or {})}
         return {**unmeasured(why_not, command.forked_at, given), **beside}
+
+    def _what(self) -> Json:
+        """Return what a run measures, and its labels."""
+        details = {"details": self._details} if self._details else {}
+        return {**self._options.start, **details}
+
+    @contextmanager
+    def _telling_if_slow(self) -> Iterator[None]:
+        """Have ``on_slow`` called if an agent takes long to answer in this block."""
+        members = [member.agent for member in self._members]
+        agents = members if self._agent is None else [*members, self._agent]
+        for agent in agents:
+            agent.on_slow = self._on_slow
+        try:
+            yield
+        finally:
+            for agent in agents:
+                agent.on_slow = None
 
     def _measuring(self) -> AbstractContextManager[Measuring]:
         if self._members:

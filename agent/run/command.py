@@ -51,7 +51,7 @@ def _measured(arguments: Sequence[str], options: Options, teller: Teller) -> tup
     Raises `CannotRun`, or `Interrupted` before the command was run.
     """
     path = find(arguments[0])
-    around = Around(options, teller.busy, teller.missing)
+    around = Around(options, teller.busy, teller.missing, teller.slow)
     with signals.interrupting(), ExitStack() as after_all, ExitStack() as stack:
         processes.adopt_orphans()
         around.find_agent(stack)

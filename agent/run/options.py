@@ -34,6 +34,8 @@ class Options(NamedTuple):
     user: User | None = None
     """Whose process a command of ``run`` becomes; None: ours."""
     others: Sequence[str] = ()
+    wished: Sequence[str] = ()
+    """Details to measure if the agent has them; those in ``start`` are what the user asked for."""
 
 
 WAKING = "waking"
@@ -41,9 +43,9 @@ OF_WAKING = "offcpu"
 """The detail that tells slower wake-ups from longer blocks, and its section."""
 
 
-def explaining(options: Options) -> Options:
+def for_comparison(options: Options) -> Options:
     """Return options that also measure what only a comparison needs, since it costs more."""
     sections, details = options.start.get("sections"), options.start.get("details", ())
     if WAKING in details or (sections is not None and OF_WAKING not in sections):
         return options
-    return options._replace(start={**options.start, "details": [*details, WAKING]})
+    return options._replace(wished=(WAKING,))

@@ -56,12 +56,14 @@ def _measured(
         measurement(agent) as run,
     ):
         body = {**options.start, "scope": scope}
+        agent.on_slow = teller.slow
         try:
             run.start(body, options.patience_s, teller.busy)
         except signals.Interrupted:
             if not run.has_begun:
                 raise
             seconds = 0.0  # it came while the agent answered: there is a run, which ends here
+        agent.on_slow = None
         # a second Ctrl-C shall not cost the evidence, also until our own agent has ended
         after_all.enter_context(signals.dropped())
         _wait(seconds, process)

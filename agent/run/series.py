@@ -82,7 +82,7 @@ class _Series:
         self._options = options
         self._teller = teller
         self._progress = Progress(plan, None if options.quiet else sys.stderr)
-        self._around = Around(options, self._busy, self._missing)
+        self._around = Around(options, self._busy, self._missing, self._slow)
         self._told: set[str] = set()
         self._end = End("runs")
 
@@ -256,3 +256,7 @@ class _Series:
     def _missing(self, why: str) -> None:
         self._progress.clear()
         self._teller.missing(why)
+
+    def _slow(self) -> None:
+        self._progress.clear()
+        self._teller.slow()

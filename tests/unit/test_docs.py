@@ -114,7 +114,7 @@ async def test_every_answer_is_declared() -> None:
         assert {f.name for f in fields(Evidence) if f.required} <= set(evidence)
         contract = {field.name for field in fields(Evidence)} & set(SECTIONS)
         assert contract == set(DEFAULT_SECTIONS)
-    assert {*recorder.status(), "access"} == set(Status.__struct_fields__)
+    assert {*recorder.status(), "compile_deadline_s", "access"} == set(Status.__struct_fields__)
 
 
 def test_every_error_of_a_scope_is_declared() -> None:
@@ -127,7 +127,9 @@ async def test_every_field_of_the_status() -> None:
     recorder = Recorder(collector, "box", SeriesStore())
     found = set(paths(recorder.status()))
     collector.lost.set()
-    found |= set(paths({**recorder.status(), "access": Access().status()}))
+    found |= set(
+        paths({**recorder.status(), "compile_deadline_s": 45, "access": Access().status()})
+    )
     hold(HTTP, "Fields of the status", found, names(HTTP, "Fields of the status"))
 
 

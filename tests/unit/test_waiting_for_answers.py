@@ -1,0 +1,98 @@
+"""How long a client waits for an agent that compiles, and what it says meanwhile."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fakes.agent_server import Request, serving
+from fakes.run_agent import RunAgent
+from fakes.run_command import environment, finished, line
+from fakes.terminals import on_terminal
+
+from agent.client import http_client
+from agent.client.http_client import ANSWER_TIMEOUT_S, AgentClient, AgentUnreachable
+from agent.run.agents import an_agent
+
+SAID = "waiting for the agent, which compiles its probes the first time"
+LONGER_S = http_client.SLOW_S + 0.3
+
+
+class Slow(RunAgent):
+    """An agent that takes a while for each start, and says how long one may take."""
+
+    slowly: float = 0.0
+    compile_deadline_s: object = 45.0
+
+    def answer(self, request: Request) -> tuple[int, dict[str, object]]:
+        if request.route == "POST /start":
+            time.sleep(self.slowly)
+        status, answer = super().answer(request)
+        if request.route == "GET /status":
+            answer["compile_deadline_s"] = self.compile_deadline_s
+        return status, answer
+
+
+@pytest.fixture
+def agent() -> Iterator[Slow]:
+    with serving(Slow()) as fake:
+        yield fake
+
+
+@pytest.mark.parametrize(
+    ("deadline_s", "waits_s"),
+    [(45, 60), (None, 60), (1, 60), (280, 295), ("soon", 60), (float("nan"), 60), (1e300, 86400)],
+)
+def test_a_client_waits_longer_than_the_agent_may_compile(
+    agent: Slow, deadline_s: object, waits_s: float
+) -> None:
+    agent.compile_deadline_s = deadline_s
+    with an_agent(agent.url) as client:
+        assert client._timeout_s == waits_s
+    assert AgentClient(agent.url)._timeout_s == ANSWER_TIMEOUT_S == 60
+
+
+def test_whoever_waits_is_told_once(agent: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_client, "SLOW_S", 0.01)
+    told: list[str] = []
+    client = AgentClient(agent.url)
+    client.on_slow = lambda: told.append("slow")
+    agent.slowly = 0.2
+    assert client.post("/start", {})["status"] == "started"
+    assert told == ["slow"]
+
+
+def test_an_answer_that_comes_soon_is_no_reason_to_say_anything(agent: Slow) -> None:
+    client = AgentClient(agent.url)
+    client.on_slow = lambda: pytest.fail("it was not slow")
+    assert client.post("/start", {})["status"] == "started"
+
+
+def test_the_time_that_is_left_holds_for_a_slow_answer_too(
+    agent: Slow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_client, "SLOW_S", 0.01)
+    client = AgentClient(agent.url, timeout_s=0.1)
+    client.on_slow = lambda: None
+    agent.slowly = 0.5
+    with pytest.raises(AgentUnreachable, match="timed out"):
+        client.post("/start", {})
+
+
+@pytest.mark.thorough(but="run")
+@pytest.mark.parametrize("how", ["run", "series"])
+def test_at_a_terminal_run_says_what_it_waits_for(agent: Slow, tmp_path: Path, how: str) -> None:
+    agent.slowly = LONGER_S
+    more = ["--runs", "2"] if how == "series" else []
+    command = line("run", "--agent", agent.url, "--no-store", *more, "--", "true")
+    with on_terminal(command, environment()) as terminal:
+        shown = " ".join(terminal.to_the_end().split())
+    assert shown.count(SAID) == 1
+    assert terminal.process.returncode == 0
+
+
+@pytest.mark.thorough
+def test_in_a_file_it_says_nothing_of_that(agent: Slow) -> None:
+    agent.slowly = LONGER_S
+    done = finished(line("run", "--agent", agent.url, "--no-store", "--", "true"))
+    assert SAID not in done.stderr

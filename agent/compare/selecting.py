@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from agent.show.reading import STANDARD_INPUT, NotEvidence, evidence_at
+from agent.show.reading import STANDARD_INPUT, NotEvidence, evidence_at, wrong_with_schema
 from agent.store.documents import runs_of, same_content
 from agent.store.errors import StoreError
 from agent.store.run import IMPORT, KeptRun
@@ -170,6 +170,8 @@ def _of_file(name: str) -> Runs:
         raise NoRuns(f"cannot read {_quoted(name)}: {error.strerror or error}") from None
     except NotEvidence as error:
         raise NoRuns(f"cannot read evidence from {_quoted(name)}: {error}") from None
+    if wrong := wrong_with_schema(document):
+        raise NoRuns(f"cannot compare {_quoted(name)}: {wrong}")
     runs = runs_of(document, IMPORT)
     if not runs:
         raise NoRuns(f"{_quoted(name)} has no runs: it is a series that ended before its first")

@@ -7,6 +7,7 @@ from agent.client.http_client import AgentRefused, AgentUnreachable
 from agent.client.spawn import AgentDidNotStart, running_agent
 from agent.doctor.finding import Finding, failed, ok, warning
 from agent.settings import Settings
+from agent.terminal.evidence import NEITHER_SECTION_NOR_DETAIL
 from agent.terminal.values import count, mapping, milliseconds, printable
 from agent.words import Json
 
@@ -19,6 +20,7 @@ def second(settings: Settings) -> Iterator[Finding]:
         return
     try:
         with running_agent(_arguments(settings)) as agent:
+            agent.allow_compiling(settings.compile_deadline_s)
             began = time.monotonic()
             started = agent.post("/start", {"scenario": "doctor"})
             armed_s = time.monotonic() - began
@@ -45,7 +47,8 @@ def _sections(started: Json, armed_s: float) -> Iterator[Finding]:
     if armed := started.get("armed"):
         yield ok("tracepoints", f"armed in {armed_s:.2f} s: {', '.join(armed)}")
     for section, why in mapping(started.get("unavailable")).items():
-        yield warning("tracepoints", f"{section} cannot be measured: {printable(why, 500)}")
+        what = NEITHER_SECTION_NOR_DETAIL.get(section, f"{section} cannot be measured")
+        yield warning("tracepoints", f"{what}: {printable(why, 500)}")
 
 
 def _collected(evidence: Json) -> Finding:

@@ -13,11 +13,12 @@ from agent.client.http_client import AgentClient
 from agent.runs.listing import LISTED
 from agent.runs.of_agent import RunsOfAgent
 from agent.runs.printing import print_document, print_entries, write_documents
-from agent.runs.which import Wanted, selection_of
+from agent.runs.which import Wanted, check_one, selection_of
 from agent.store.documents import document_of
 from agent.store.errors import NotFound
 from agent.store.rows import Summary, real, seconds, whole
 from agent.store.run import LABELS, SERVICE
+from agent.store.selection import fields_of, is_selector
 from agent.terminal import output as terminal
 from agent.terminal.values import encodable, mapping
 
@@ -35,8 +36,13 @@ def list_runs(url: str, wanted: Wanted, most: int | None, as_document: bool) -> 
 
 
 def show_run(url: str, name: str, everything: bool) -> int:
-    """Print a run as ``show`` prints its file."""
-    [run] = RunsOfAgent(AgentClient.named(url)).named(name)
+    """Print the run that is named, as ``show`` prints its file."""
+    of_agent = RunsOfAgent(AgentClient.named(url))
+    found = of_agent.matching(fields_of(name)) if is_selector(name) else [name]
+    check_one(found)
+    if not found:
+        raise NotFound("no run that the agent keeps has all of that")
+    [run] = of_agent.named(found[0])
     print_document(document_of([run], None), everything)
     return 0
 

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agent.nouns import counted
-from agent.runs import importable
 from agent.runs.listing import LISTED, as_json, grouped
 from agent.runs.printing import print_document, print_entries, write_documents
 from agent.runs.readable import what_can_be_read
-from agent.runs.which import Wanted, entries_of, selection_of
+from agent.runs.which import Wanted, check_one, entries_of, selection_of
 from agent.store.documents import document_of, runs_of, series_of
 from agent.store.errors import Damaged, NoStore, StoreError
 from agent.store.opening import open_store, open_to_read
@@ -43,9 +42,11 @@ def list_runs(path: Path, wanted: Wanted, most: int | None, as_document: bool) -
 
 
 def show_run(path: Path, name: str, everything: bool) -> int:
-    """Print a run or a series as ``show`` prints its file."""
+    """Print the run or the series that is named, as ``show`` prints its file."""
     with open_to_read(path) as store:
-        document = _document(store, store.entry(name))
+        entries = entries_of(store, Wanted([name]))
+        check_one([entry.id for entry in entries])
+        document = _document(store, entries[0])
     print_document(document, everything)
     return 0
 
@@ -134,22 +135,23 @@ def _refuse_members(store: Store, entries: Sequence[Entry]) -> None:
 
 def _read(file: str) -> Json:
     """Return the document in a file. Raises `StoreError`."""
-    from agent.show.reading import NotEvidence, evidence_at
+    from agent.show.reading import NotEvidence, evidence_at, wrong_with_schema
 
     try:
-        return evidence_at(file)
+        document = evidence_at(file)
     except OSError as error:
         raise StoreError(error.strerror or str(error)) from error
     except NotEvidence as error:
         raise StoreError(str(error)) from error
+    if wrong := wrong_with_schema(document):
+        raise StoreError(wrong)
+    return document
 
 
 def _import(store: Store, document: Json) -> tuple[Kept, Entry]:
     runs, series = runs_of(document, IMPORT), series_of(document)
     if not runs:
         raise StoreError("the series in it has no runs")
-    for run in runs:
-        importable.check(run)
     own = Entry(series.id, is_series=True) if series else Entry(runs[0].id, is_series=False)
     return store.keep(runs, series), own
 

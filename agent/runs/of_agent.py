@@ -48,8 +48,13 @@ class RunsOfAgent:
         self, fields: Mapping[str, str], since: float | None = None, until: float | None = None
     ) -> Sequence[KeptRun]:
         """Return the runs with these labels, verdict or state, the oldest first."""
-        ids = [run_id for row in self.listed(fields, since, until) if (run_id := _id(row))]
-        return [self._run(run_id) for run_id in reversed(ids)]
+        return [self._run(run_id) for run_id in reversed(self.matching(fields, since, until))]
+
+    def matching(
+        self, fields: Mapping[str, str], since: float | None = None, until: float | None = None
+    ) -> list[str]:
+        """Return the ids of these runs, the newest first."""
+        return [run_id for row in self.listed(fields, since, until) if (run_id := _id(row))]
 
     def listed(
         self, fields: Mapping[str, str], since: float | None = None, until: float | None = None

@@ -8,8 +8,10 @@ from datetime import datetime
 from typing import NamedTuple
 
 from agent.store.errors import NotFound, StoreError
+from agent.store.run import SHORT
 from agent.store.selection import Selection, fields_of, is_selector
 from agent.store.store import Entry, Store
+from agent.terminal.values import FEW
 
 AGE = re.compile(r"([0-9]{1,6})(m|h|d|w)", re.ASCII)
 SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -65,6 +67,14 @@ def entries_of(store: Store, wanted: Wanted) -> list[Entry]:
     if not found:
         raise NotFound("which runs? Give ids or selectors: runs list shows them")
     return list(dict.fromkeys(found))
+
+
+def check_one(ids: Sequence[str]) -> None:
+    """Raise `NotFound` if a selector means more than one run or series, as one is shown."""
+    if len(ids) > 1:
+        named = ", ".join(name[:SHORT] for name in ids[:FEW])
+        more = ", …" if len(ids) > FEW else ""
+        raise NotFound(f"{len(ids)} have all of that ({named}{more}): show one of them by its id")
 
 
 def _selected(store: Store, selection: Selection) -> list[Entry]:

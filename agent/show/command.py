@@ -2,7 +2,8 @@
 
 import sys
 
-from agent.show.reading import NotEvidence, evidence_at
+from agent.show.reading import NotEvidence, evidence_at, wrong_with_schema
+from agent.show.series import is_series
 from agent.show.text import render
 from agent.terminal import output as terminal
 from agent.terminal.values import printable
@@ -19,6 +20,8 @@ def show(path: str, *, everything: bool = False) -> int:
         return refuse(path, error.strerror or str(error))
     except NotEvidence as error:
         return refuse(path, str(error))
+    if is_series(evidence) and (wrong := wrong_with_schema(evidence)):
+        terminal.complain(f"{printable(path)}: {wrong}; what follows may be incomplete\n")
     color, width = terminal.wants_color(sys.stdout), terminal.columns(sys.stdout)
     report = render(evidence, width=width, color=color, everything=everything)
     terminal.write(report if everything else report + fit(MORE, width))

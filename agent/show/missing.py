@@ -28,6 +28,9 @@ PARTS: Mapping[str, Test] = {
 }
 """The parts of every evidence, of whatever version and even if nothing was measured."""
 
+INSTEAD_OF_SECTIONS = ("unavailable", "procfs")
+"""Objects that say why nothing was measured by a probe, or hold what was read instead."""
+
 OPTIONAL: Mapping[str, Test] = {
     "schema": lambda value: number(value) is not None,
     "mock": _is(bool),
@@ -60,6 +63,22 @@ def missing(evidence: Mapping[str, Any], status: Mapping[str, Any]) -> list[str]
         "Malformed in this evidence": malformed,
     }
     return [f"{title}: {', '.join(names)}" for title, names in lines.items() if names]
+
+
+def wrong_with(evidence: Mapping[str, Any]) -> str | None:
+    """Return why an object is no evidence: it shows nothing. None if it does.
+
+    Evidence may be of an earlier version, and be changed, so it need not have all parts: but it has
+    a section, or says why not.
+    """
+    if evidence.get("available") is False:
+        if isinstance(evidence.get("reason"), str) or mapping(evidence.get("unavailable")):
+            return None
+        return "it says that nothing was measured, but lacks the reason"
+    if has_section(evidence) or any(mapping(evidence.get(name)) for name in INSTEAD_OF_SECTIONS):
+        return None
+    absent = [name for name, fits in PARTS.items() if not fits(evidence.get(name))]
+    return f"it is no evidence: it lacks {', '.join(['any section', *absent])}"
 
 
 def has_section(evidence: Mapping[str, Any]) -> bool:

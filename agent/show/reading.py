@@ -2,11 +2,16 @@
 
 import codecs
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from agent import json_text
+from agent.model import EVIDENCE_SCHEMA
 from agent.sections.probes import SECTIONS
+from agent.show.missing import wrong_with
 from agent.show.series import is_series
+from agent.terminal.values import mapping, number, rows
 from agent.words import Json
 
 BEGINNINGS = (
@@ -35,9 +40,10 @@ def evidence_at(path: str) -> Json:
 
 
 def evidence_in(data: bytes) -> Json:
-    """Return the evidence in what was read. Raises `NotEvidence`.
+    """Return the evidence in what was read, or a series of runs. Raises `NotEvidence`.
 
-    Evidence is recognized by ``available`` or a section; it may be of any version, and be changed.
+    Evidence is recognized by ``available`` or a section, and has to show something; it may be of
+    any version, and be changed. A run of a series may have none.
     """
     if not data.strip():
         raise NotEvidence("it is empty")
@@ -50,9 +56,36 @@ def evidence_in(data: bytes) -> Json:
         raise NotEvidence(f"it {error}") from None
     if not isinstance(value, dict):
         raise NotEvidence("it is JSON, but not one object, as evidence is")
-    if other := _other_answer(value):
+    if other := _other_answer(value) or _nothing_to_show(value):
         raise NotEvidence(other)
     return value
+
+
+def _nothing_to_show(document: Json) -> str | None:
+    return next(filter(None, map(wrong_with, _evidence_of_runs(document))), None)
+
+
+def wrong_with_schema(document: Mapping[str, Any]) -> str | None:
+    """Return why evidence may mean something else than this program thinks; None if it does not."""
+    for evidence in _evidence_of_runs(document):
+        if (schema := evidence.get("schema")) is None:  # the first agents gave none
+            continue
+        version = number(schema)
+        if version is None:
+            return "it is no evidence: its schema is no number"
+        if version > EVIDENCE_SCHEMA:
+            return (
+                f"it is of schema {version:g}, and this program knows those up to"
+                f" {EVIDENCE_SCHEMA}: use the chainbench-agent that wrote it, or a later one"
+            )
+    return None
+
+
+def _evidence_of_runs(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    if not is_series(document):
+        return [document]
+    found = (mapping(run.get("evidence")) for run in rows(document.get("runs")))
+    return [evidence for evidence in found if evidence]
 
 
 def _utf8(data: bytes) -> bytes:

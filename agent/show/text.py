@@ -19,6 +19,7 @@ from agent.show.procfs import procfs
 from agent.show.series import is_series, series
 from agent.show.trust import checks, cost, events, hooks, verdict
 from agent.show.wall import TITLE, wall
+from agent.terminal.evidence import NEITHER_SECTION_NOR_DETAIL
 from agent.terminal.style import Style
 from agent.terminal.values import mapping, printable
 from agent.terminal.width import fit
@@ -89,7 +90,8 @@ def section(evidence: Mapping[str, Any], name: str, columns: int, style: Style) 
 
 
 def details(evidence: Mapping[str, Any], columns: int, style: Style) -> list[list[str]]:
-    """Return the details that stand next to the sections, and those that could not be measured."""
+    """Return the details that stand next to the sections, those that could not be measured, and
+    what else limits all of it."""
     parts = [
         titled(title, lines_of(content, columns), style)
         for name, (title, lines_of) in SHOWN_DETAILS.items()
@@ -98,8 +100,19 @@ def details(evidence: Mapping[str, Any], columns: int, style: Style) -> list[lis
     others = {
         name: why for name, why in mapping(evidence.get("unavailable")).items() if name not in SHOWN
     }
-    lines = [f"{printable(name, 40)}: {_not_measured(why, style)}" for name, why in others.items()]
-    return [*parts, titled("Details", lines, style)] if lines else parts
+    lacking = [
+        f"{printable(name, 40)}: {_not_measured(why, style)}"
+        for name, why in others.items()
+        if name not in NEITHER_SECTION_NOR_DETAIL
+    ]
+    limits = [
+        f"{style.warning(words)}: {printable(others[name], 1000)}"
+        for name, words in NEITHER_SECTION_NOR_DETAIL.items()
+        if name in others
+    ]
+    for title, lines in (("Details", lacking), ("Limits of this run", limits)):
+        parts += [titled(title, lines, style)] if lines else []
+    return parts
 
 
 def _not_measured(why: object, style: Style) -> str:

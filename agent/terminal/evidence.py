@@ -5,6 +5,12 @@ from typing import Any
 
 from agent.terminal.values import mapping, number, rows
 
+NEITHER_SECTION_NOR_DETAIL = {
+    "preemption": "programs that the kernel preempts are not made up for",
+    "reasons": "the reasons for being blocked are unknown",
+}
+"""What else `unavailable` may name, in words; the reason follows."""
+
 
 def verdict(evidence: Mapping[str, Any]) -> str | None:
     """Return the verdict on evidence; None without any."""
@@ -17,6 +23,17 @@ def has_budget(evidence: Mapping[str, Any]) -> bool:
     checks = [c for c in rows(evidence.get("checks")) if str(c.get("name")).startswith("wall_")]
     is_divided = mapping(evidence.get("wall")).get("available") is True
     return is_divided and all(check.get("pass") is True for check in checks)
+
+
+def partial(totals: Mapping[str, Any]) -> set[str]:
+    """Return the figures from /proc that are not of all processes: lower bounds."""
+    named = {
+        str(name)
+        for row in rows(totals.get("missing"))
+        if isinstance(row.get("figures"), list)
+        for name in row["figures"]
+    }
+    return named & totals.keys()
 
 
 def total_ms(section: Mapping[str, Any]) -> float | None:

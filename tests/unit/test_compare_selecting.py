@@ -132,6 +132,23 @@ def refused(*arguments: str, **runs: Any) -> str:
     return str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"schema": 99}, "it is of schema 99, and this program knows those up to 1"),
+        ({"schema": "1"}, "its schema is no number"),
+    ],
+)
+def test_evidence_of_another_schema_is_not_compared(
+    tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
+    file = tmp_path / "later.json"
+    file.write_text(json.dumps({**good_evidence(), **changes}))
+    told = refused(str(file), "other", other=[kept("other")])
+    assert told.startswith("cannot compare ")
+    assert said in told
+
+
 def test_one_command_alone_is_no_comparison() -> None:
     said = refused("one", one=series("one", {"command": [1.0, 2.0]}))
     assert said == (

@@ -200,6 +200,9 @@ class Answering:
     def __init__(self, started: Json, evidence: Json) -> None:
         self._answers = {"/start": started, "/stop": evidence}
 
+    def allow_compiling(self, deadline_s: float) -> None:
+        """Wait for answers as long as they may take."""
+
     def post(self, path: str, body: object = None) -> Json:
         return self._answers[path]
 
@@ -235,9 +238,11 @@ def test_a_second_that_is_not(
     collected: Callable[..., list[Finding]], verdict: str, state: State
 ) -> None:
     whole = {"verdict": verdict, "reasons": ["lost: 7 events"], "streams": {"exec": {"lost": 7}}}
-    started = {"armed": ["exec"], "unavailable": {"biolatency": "no such tracepoint"}}
-    [_, missing, found] = collected(started, {**EVIDENCE, "completeness": whole})
+    why = {"biolatency": "no such tracepoint", "preemption": "a reason"}
+    started = {"armed": ["exec"], "unavailable": why}
+    [_, missing, limit, found] = collected(started, {**EVIDENCE, "completeness": whole})
     assert missing == warning("tracepoints", "biolatency cannot be measured: no such tracepoint")
+    assert limit.text == "programs that the kernel preempts are not made up for: a reason"
     assert found.state is state
     assert "7 lost. lost: 7 events" in found.text
 

@@ -26,10 +26,10 @@ def refusal(data: bytes) -> str:
     "whole",
     [
         evidence(),
-        {"available": True},
         {"available": False, "reason": "no capability"},
+        {"available": True, "unavailable": {"offcpu": "refused"}},
         {"runqlat": {"histogram": [], "p95_us": None}},
-        {"exec": None, "unknown": 1},
+        {"exec": {"exec_count": 1}, "unknown": 1},
     ],
 )
 def test_evidence_of_any_version_is_taken(whole: dict[str, object]) -> None:
@@ -62,6 +62,10 @@ def test_encodings_that_shells_write(encoding: str) -> None:
         (b"# HELP chainbench_runs_total", "it is a page of /metrics"),
         (b'{"status": "started", "available": true}', "it is the answer to POST /start"),
         (b'{"status": "metrics_reported"}', "it is the answer to POST /report"),
+        (b'{"available": true}', "it is no evidence: it lacks any section, run_id"),
+        (b'{"exec": null, "unknown": 1}', "it is no evidence: it lacks any section, available"),
+        (b'{"available": false}', "it says that nothing was measured, but lacks the reason"),
+        (b'{"series": {}, "runs": [{"evidence": {"available": true}}]}', "it is no evidence"),
         (b'{"a": 1, "b": 2}', "it has neither available nor a section, as evidence has, but a, b"),
     ],
 )

@@ -32,6 +32,17 @@ def test_no_line_is_wider_than_asked(width: int, everything: bool) -> None:
         assert "verdict: degraded" in text.lower().replace("\x1b[33m", "").replace("\n", "")
 
 
+def test_what_limits_a_run_is_no_detail_that_is_missing() -> None:
+    why = {"preemption": "this kernel may preempt programs", "reasons": "they were refused"}
+    text = render(evidence(unavailable={**why, "waking": "refused"}))
+    assert (
+        "Limits of this run\n"
+        "  programs that the kernel preempts are not made up for: this kernel may preempt\n"
+    ) in text
+    assert "  the reasons for being blocked are unknown: they were refused\n" in text
+    assert "Details\n  waking: not measured: refused\n" in text
+
+
 def test_a_narrow_screen_has_the_figures_rather_than_the_bars() -> None:
     narrow, wide = render(evidence(), None, 30), render(evidence(), None, 80)
     assert "below 1 µs     12\n" in narrow

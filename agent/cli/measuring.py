@@ -7,6 +7,14 @@ from agent.cli.values import NamesOf, path, run_label, time, url
 from agent.run.options import PATIENCE_S, Options
 from agent.words import LABEL_NAMES, PORT, SERVICE_SOCKET, TIMINGS
 
+LABELS = {
+    "scenario": "the benchmark, or the side of a comparison (run --baseline sets it itself)",
+    "impl": "the implementation, for example python",
+    "variant": "the variant of it, for example numpy",
+    "commit": "the commit of the measured code (default of run: that of the directory, by git)",
+    "dataset": "the data set, for example its SHA-256",
+}
+
 
 def _sections() -> tuple[str, ...]:
     from agent.sections.probes import SECTIONS
@@ -68,10 +76,13 @@ def add_measuring_options(parser: argparse.ArgumentParser) -> None:
         choices=TIMINGS,
         help="time by the clock or by the scheduler's own accounting (default: the agent's)",
     )
+    labels = parser.add_argument_group(
+        "labels",
+        "Texts that runs list, runs show and compare find runs by, as in: compare variant=numpy"
+        " variant=numba.",
+    )
     for name in LABEL_NAMES:
-        parser.add_argument(
-            f"--{name}", type=run_label, metavar="TEXT", help=f"the label {name} of the run"
-        )
+        labels.add_argument(f"--{name}", type=run_label, metavar="TEXT", help=LABELS[name])
 
 
 def add_html_option(parser: argparse.ArgumentParser) -> None:

@@ -4,6 +4,7 @@ import argparse
 import math
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,7 @@ def add(commands: Commands) -> None:
     )
     listed.add_argument("--json", action="store_true", help="print all that is known of each run")
     shown = _action(actions, "show", "print one as show prints its file", _show)
-    shown.add_argument("which", metavar="ID", help="id, its beginning, last or last~1")
+    shown.add_argument("which", metavar="WHICH", help=f"{WHICH}, if one has all of that")
     shown.add_argument("--all", action="store_true", help="also print every other field")
     exported = _action(actions, "export", "write them as files for show, compare, import", _export)
     exported.add_argument("which", nargs="*", metavar="WHICH", help=WHICH)
@@ -68,16 +69,18 @@ def _action(
     if name in OF_AN_AGENT:
         place.add_argument("--agent", type=url, metavar="URL", help="runs that this agent keeps")
     else:
-        place.add_argument("--agent", type=_not_of_an_agent, help=argparse.SUPPRESS)
+        refuse = partial(_not_of_an_agent, name)
+        place.add_argument("--agent", type=refuse, help=argparse.SUPPRESS)
     parser.set_defaults(parser=parser, run=_run, do=do)
     return parser
 
 
-def _not_of_an_agent(_: str) -> None:
+def _not_of_an_agent(action: str, _: str) -> None:
     """Refuse with words what a reader of the other actions may expect to work."""
+    single = ", or a single run with DELETE /runs/RUN_ID" if action == "delete" else ""
     raise argparse.ArgumentTypeError(
-        "only list, show and export ask an agent: do this as the user who owns the agent's folder,"
-        " with --store DIR/runs.db, or delete a single run with DELETE /runs/RUN_ID"
+        f"only list, show and export ask an agent: {action} as the user who owns the agent's"
+        f" folder, with --store DIR/runs.db{single}"
     )
 
 

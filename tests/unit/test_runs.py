@@ -39,6 +39,24 @@ def test_what_is_shown_is_what_show_prints(
     assert "Everything in the file" in runs("show", "last", "--all").stdout
 
 
+def test_a_selector_shows_what_only_one_has(runs: Runs, path: Path) -> None:
+    labels = [{**single()["labels"], "commit": commit} for commit in ("c0ffee", "c0ffee", "bead")]
+    keep_in(path, *({**single(n), "labels": own} for n, own in enumerate(labels)))
+    shown = runs("show", "commit=bead")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert shown.stdout == runs("show", listed_ids(runs("list", "commit=bead"))[0]).stdout
+    several = runs("show", "commit=c0ffee")
+    assert (several.returncode, several.stdout) == (1, "")
+    assert "2 have all of that (" in several.stderr
+    assert all(run_id[:8] in several.stderr for run_id in listed_ids(runs("list", "commit=c0ffee")))
+    assert "no kept run has all of that" in runs("show", "commit=none").stderr
+
+
+def test_a_selector_shows_a_series_as_a_whole(runs: Runs, path: Path) -> None:
+    keep_in(path, pairs(2))
+    assert runs("show", "side=baseline").stdout == runs("show", "last").stdout
+
+
 def test_a_series_is_exported_imported_and_known(runs: Runs, path: Path, tmp_path: Path) -> None:
     document = pairs(2)
     keep_in(path, document)
@@ -136,8 +154,9 @@ def test_a_file_that_is_written_is_said(runs: Runs, path: Path, tmp_path: Path) 
 def test_what_an_agent_keeps_is_not_changed_over_http(runs: Runs, action: list[str]) -> None:
     done = runs(*action, "--agent", "http://127.0.0.1:9090")
     assert done.returncode == 2
-    assert "only list, show and export ask an agent" in done.stderr
+    assert f"only list, show and export ask an agent: {action[0]} as the user" in done.stderr
     assert "--store DIR/runs.db" in done.stderr
+    assert ("DELETE /runs/RUN_ID" in done.stderr) == (action[0] == "delete")
 
 
 def test_what_can_still_be_read_is_exported_and_the_rest_is_named(

@@ -175,11 +175,22 @@ def test_what_an_agent_keeps_is_shown_and_exported(
     assert {file.stem for file in tmp_path.iterdir()} == set(service.ids)
 
 
+def test_a_selector_shows_what_only_one_has(
+    service: Service, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service.ids = ("bbbb-2222",)
+    assert "run       bbbb-2222" in runs(capsys, "show", "variant=x")[1]
+    assert service.asked[0]["variant"] == "x"
+    service.ids = ()
+    assert "no run that the agent keeps has all of that" in runs(capsys, "show", "variant=x")[2]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["list", "series=x"], "an agent does not select runs by series"),
         (["show", "zzzz"], "of no id that the agent keeps"),
+        (["show", "variant=x"], "3 have all of that (cccc-333, bbbb-222, aaaa-111): show one"),
         (["export"], "which runs?"),
         (["export", "aaaa", "bbbb"], "that is 2 files: say --into FOLDER"),
     ],

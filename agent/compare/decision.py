@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from agent.show.amounts import percent, plain
+from agent.show.amounts import FEWEST, percent, plain
 from agent.show.comparison import provided
 from agent.terminal.values import mapping, number
 
@@ -30,7 +30,8 @@ def decide(comparison: Mapping[str, Any], limit: float, *, strict: bool) -> Deci
     low, high = number(change.get("low")), number(change.get("high"))
     allowed = percent(100 * limit)
     if low is None or high is None:
-        return _undecided(f"too few runs to tell whether it is slower by {allowed}", strict)
+        few = f"too few runs to tell whether it is slower by {allowed} (it takes {FEWEST} of each)"
+        return _undecided(few, strict)
     interval = f"95 % interval {plain(low)} – {percent(high)} more time"
     if comparison.get("outcome") == DRIFT:
         return _undecided(f"a drift over time may be all of the difference ({interval})", strict)

@@ -51,6 +51,7 @@ class Fact(NamedTuple):
     of: Callable[[KeptRun], str | None]
     across: str | None = None
     """By which name it may differ on purpose."""
+    cure: str = "choose runs that were measured alike"
 
 
 def _manifest(field: str) -> Callable[[KeptRun], str | None]:
@@ -87,7 +88,12 @@ FACTS = (
     Fact("scope", "of different scopes", _scope),
     Fact("timing", "by different clocks (timing)", _manifest("timing")),
     Fact("transport", "by different transports", _manifest("transport")),
-    Fact("waking", "partly with the detail waking, which moves blocked time to waiting", _waking),
+    Fact(
+        "waking",
+        "partly with the detail waking, which counts blocked time as waiting",
+        _waking,
+        cure="measure both sides with --details waking, or neither",
+    ),
     Fact("mock", "partly of synthetic events (--mock)", _is_synthetic),
 )
 
@@ -162,7 +168,7 @@ def _differs(fact: Fact, sides: Sides, across: Collection[str]) -> Refusal | Non
         for side, values in by_side.items()
     )
     if fact.across is None or is_mixed:
-        cure = f"choose runs that were measured alike; {FORCE}"
+        cure = f"{fact.cure}; {FORCE}"
     else:
         cure = f"if that is what is compared: --across {fact.across}; {FORCE}"
     return Refusal(fact.name, f"the runs were measured {fact.words} ({told} runs)", cure)

@@ -4,6 +4,9 @@ import math
 
 from agent.terminal.values import ABSENT, number, significant
 
+FEWEST = 6
+"""Runs of each side, or pairs, that a 95 % interval takes (`agent.statistics.estimate`)."""
+
 
 def between(low: object, high: object, unit: object) -> str:
     return f"{amount(low, unit)} – {amount(high, unit)}"

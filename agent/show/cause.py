@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from agent.show.amounts import amount, ms
+from agent.show.amounts import FEWEST, amount, ms
 from agent.show.shift import excludes_0
 from agent.terminal.values import FEW, count, mapping, number, printable, rows
 
@@ -66,7 +66,8 @@ def cause(comparison: Mapping[str, Any]) -> str:
         return f"; no cause found: no part of the wall time is half of {ms(abs(middle))}"
     if why == "parts unknown":
         return "; no cause found: not all parts of the wall time are known in all runs"
-    return "; no cause found: too few runs have a budget of wall time"
+    what = "runs of each" if number(comparison.get("pairs")) is None else "pairs"
+    return f"; no cause found: too few have a budget of wall time (it takes {FEWEST} {what})"
 
 
 def _explained(found: Mapping[str, Any], middle: float) -> str:

@@ -4,15 +4,13 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from agent.show.amounts import p, percent, plain
+from agent.show.amounts import FEWEST, p, percent, plain
 from agent.show.cause import cause
 from agent.show.differences import COMPARED, DECIDED
 from agent.terminal.style import Style
 from agent.terminal.values import ABSENT, count, counted, mapping, number, printable
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
-FEWEST = 6
-"""Runs, or pairs, that a 95 % interval takes."""
 LONGEST_REASON = 80
 LONGEST_CONDITION = 200
 NOT_VARIED = "layout of memory and environment were not varied"

@@ -104,17 +104,22 @@ def signs(shown: Sequence[Mapping[str, Any]]) -> list[str]:
 def _too_few(figures: Sequence[Mapping[str, Any]]) -> str:
     if not figures:
         return ""
+    what, needed = _needed(figures)
+    return f"?: too few {what} to tell for so many figures{needed}"
+
+
+def _needed(figures: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    """Return what there are too few of, and how many it takes, if that is known."""
     what = "pairs" if all(number(row.get("pairs")) is not None for row in figures) else "runs"
     needed = [n for row in figures if (n := number(row.get(f"{what}_needed"))) is not None]
-    told = f"?: too few {what} to tell for so many figures"
-    return f"{told}: it takes at least {count(max(needed))}" if needed else told
+    return what, f": it takes at least {count(max(needed))}" if needed else ""
 
 
 def _not_shown(figures: Sequence[Mapping[str, Any]]) -> list[str]:
     unknown = [row for row in figures if row.get("outcome") == "too few"]
-    what = "pairs" if all(number(row.get("pairs")) is not None for row in unknown) else "runs"
+    what, needed = _needed(unknown)
     return [
-        further(len(unknown), f"with too few {what}"),
+        further(len(unknown), f"with too few {what}{needed}"),
         further(len(figures) - len(unknown), "without a difference"),
     ]
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agent.show.amounts import ms
+from agent.show.amounts import FEWEST, ms
 from agent.show.differences import signed
 from agent.show.layout import titled
 from agent.terminal.charts import grid
@@ -63,7 +63,8 @@ def notes_on_quantiles(
     said = [ONE_BY_ONE] if moved(shown) else []
     if len(shown) < len(rows):
         said += [f"{counted(alike, 'quantile')} without a difference"] if alike else []
-        said += [f"{counted(unknown, 'quantile')} with too few runs"] if unknown else []
+        few = f"{counted(unknown, 'quantile')} with too few runs: it takes {FEWEST} of each"
+        said += [few] if unknown else []
     return said
 
 

@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agent.show.amounts import amount, between, ms
-from agent.show.comparison import FEWEST
+from agent.show.amounts import FEWEST, amount, between, ms
 from agent.show.differences import COMPARED, SHOWN_FIGURES, figure_name, further, kind
 from agent.show.kept import labels, selected, selected_apart
 from agent.show.layout import titled

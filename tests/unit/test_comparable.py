@@ -57,7 +57,7 @@ def refused(before: list[Any], after: list[Any], **asked: Any) -> list[Refusal]:
             "waking",
             {"evidence": evidence(wall={"available": True, "waking_ms": 1.5})},
             {"evidence": evidence(wall={"available": True, "waking_ms": None})},
-            "measured alike",
+            "both sides with --details waking, or neither",
         ),
         ("mock", {"evidence": evidence()}, {"evidence": evidence(mock=True)}, "measured alike"),
     ],

@@ -52,7 +52,7 @@ def test_differences_of_quantiles_are_in_a_picture_and_its_table() -> None:
 def test_a_quantile_without_an_interval_is_hollow() -> None:
     none = {"low": None, "middle": -20.0, "high": None}
     said = words(figures(tree(page(shifted(change_pct=none))))["shift-runqlat"])
-    assert "Hollow: too few runs for an interval." in said
+    assert "Hollow: too few runs for an interval, which takes 6 of each." in said
 
 
 def test_what_is_blocked_and_not_listed_is_said_to_be_of_unknown_end() -> None:

@@ -76,7 +76,7 @@ def test_quantiles_that_moved_are_shown() -> None:
 def test_quantiles_of_too_few_runs_are_not_called_alike() -> None:
     unknown = quantile(0.5, 0.1, 1) | {"difference_us": {"low": None, "middle": 1, "high": None}}
     text = shown(compared(shift={"runqlat": [unknown, quantile(0.9, 0.1, 1)]}))
-    assert "1 quantile with too few runs" in text
+    assert "1 quantile with too few runs: it takes 6 of each" in text
     assert "1 quantile without a difference" in text
     assert "further" not in shown(compared(shift={}, figures=[], not_tested=["a"]))
 

@@ -12,6 +12,7 @@ from agent.report.latencies import SECTIONS
 from agent.report.numbers import amount_of, drawable
 from agent.report.picture import Picture, Table
 from agent.report.subject import Observed, Subject
+from agent.show.amounts import FEWEST
 from agent.terminal.values import ABSENT, count, duration, mapping, rows, significant
 
 ROOM = 1.6
@@ -148,7 +149,7 @@ def _notes(known: Sequence[Differing]) -> list[str]:
     if _is_wide(known):
         notes.append(f"The axis is logarithmic beyond {LINEAR_PERCENT} %.")
     if any(one.change.interval is None for one in known):
-        notes.append("Hollow: too few runs for an interval.")
+        notes.append(f"Hollow: too few runs for an interval, which takes {FEWEST} of each.")
     return notes
 
 

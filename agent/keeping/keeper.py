@@ -79,7 +79,9 @@ class StoreKeeper:
     async def delete(self, run_id: str) -> bool:
         """Have a run that has ended deleted; return whether it was kept.
 
-        If it cannot be, one that waits to be written goes on waiting. Raises `StoreError`.
+        If the store refuses, one that waits to be written goes on waiting. If the store does not
+        answer in time, it deletes the run when it can, and nothing is written after that. Raises
+        `StoreError`.
         """
         waiting = self._waiting.pop(run_id, None)
         if waiting is not None:  # or it would be written after it was deleted

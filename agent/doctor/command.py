@@ -5,13 +5,10 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 
-from agent.doctor.collecting import bcc, kernel, lockdown, resource_limits
-from agent.doctor.finding import Finding, State, in_words, warning
-from agent.doctor.machine import machine
-from agent.doctor.second import second
+from agent.doctor.finding import Finding, State, failed, in_words, warning
 from agent.doctor.service import service
-from agent.doctor.tracers import tracers
 from agent.settings import Settings
+from agent.streams.shared.support import LINUX
 from agent.terminal import output as terminal
 from agent.terminal.style import Style
 from agent.terminal.width import fit, left
@@ -27,14 +24,20 @@ def doctor(settings: Settings, *, as_json: bool) -> int:
 
 
 def _findings(settings: Settings) -> Iterator[Finding]:
-    yield from _of("kernel", kernel())
-    yield from _of("bcc", bcc())
-    yield from _of("lockdown", lockdown())
-    yield from _of("limits", resource_limits())
-    yield from _of("service", service(settings))
-    yield from _of("machine", machine())
-    yield from _of("other_tracers", tracers())
-    yield from _of("collection", second(settings))
+    for check, findings in _checks(settings):
+        yield from _of(check, findings)
+
+
+def _checks(settings: Settings) -> Iterator[tuple[str, Iterator[Finding]]]:
+    """Yield checks by name; on another system than Linux those of what an agent serves with."""
+    linux = LINUX.support()
+    if linux.supported:
+        from agent.doctor.on_linux import checks  # needs what only Linux has
+
+        yield from checks(settings)
+    else:
+        yield "linux", iter([failed("linux", linux.reason)])
+        yield "service", service(settings)
 
 
 def _of(check: str, findings: Iterator[Finding]) -> Iterator[Finding]:

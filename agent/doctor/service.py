@@ -21,7 +21,7 @@ from agent.http.listener import open_listener
 from agent.processes import data_folder
 from agent.processes.errors import CannotServe
 from agent.processes.exposure import check_exposure
-from agent.processes.launch import uid_to_become
+from agent.processes.launch import check_system_of_socket, uid_to_become
 from agent.processes.reloading import read_pem
 from agent.processes.tokens import read_tokens, requires_token
 from agent.settings import Settings
@@ -114,7 +114,11 @@ def _socket(settings: Settings) -> Iterator[Finding]:
         return
     path = settings.socket.path
     try:
+        check_system_of_socket()
         kind = os.lstat(path).st_mode
+    except CannotServe as error:
+        yield failed("socket", str(error))
+        return
     except OSError:
         yield _folder_of_socket(path)
         return

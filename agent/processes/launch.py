@@ -175,13 +175,18 @@ def _unix_listeners(
     """
     if settings.socket is None or settings.socket.path in map(_path, passed):
         return []
-    if platform.system() != "Linux":
-        raise CannotServe("--socket needs Linux, whose kernel says who connected (SO_PEERCRED)")
+    check_system_of_socket()
     try:
         return [until.enter_context(unix_listener(settings.socket))]
     except OSError as error:
         limit = limits.reached("opening the socket", error.errno)
         raise CannotServe(limit.message if limit else error.strerror) from error
+
+
+def check_system_of_socket() -> None:
+    """Raise `CannotServe` where a Unix socket does not say who connects."""
+    if platform.system() != "Linux":
+        raise CannotServe("--socket needs Linux, whose kernel says who connected (SO_PEERCRED)")
 
 
 def _path(listener: socket.socket) -> str:

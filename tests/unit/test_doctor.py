@@ -12,7 +12,7 @@ from fakes.findings import states, texts
 
 from agent.cli import main
 from agent.client.spawn import AgentDidNotStart
-from agent.doctor import collecting, command, second
+from agent.doctor import collecting, command, on_linux, second
 from agent.doctor.finding import Finding, State, failed, ok, warning
 from agent.settings import Settings
 from agent.streams.shared import confinement, limits
@@ -72,10 +72,10 @@ def test_what_cannot_be_read_ends_no_other_check(monkeypatch: pytest.MonkeyPatch
         raise PermissionError(13, "Permission denied", "/sys/x")
 
     for name in ("kernel", "bcc", "lockdown", "resource_limits", "tracers"):
-        monkeypatch.setattr(command, name, lambda: iter(()))
+        monkeypatch.setattr(on_linux, name, lambda: iter(()))
     for name in ("service", "second"):
-        monkeypatch.setattr(command, name, lambda settings: iter([ok("last", "x")]))
-    monkeypatch.setattr(command, "machine", broken)
+        monkeypatch.setattr(on_linux, name, lambda settings: iter([ok("last", "x")]))
+    monkeypatch.setattr(on_linux, "machine", broken)
     assert [*command._findings(Settings())] == [
         ok("last", "x"),
         ok("clock", "x"),

@@ -25,6 +25,8 @@ READERS = {
     "markdown": ([["compare", "series.json", "--markdown"]], "optimized takes"),
     "runs": ([["runs", "import", "series.json"], ["runs", "list"]], "100 ms, 90.2 ms"),
     "kept": ([["runs", "import", "evidence.json"], ["runs", "show", "last"]], "Verdict: "),
+    "kept pairs": ([["runs", "import", "series.json"], ["compare", "last"]], "optimized takes"),
+    "config": ([["config"]], "port = "),
 }
 """By name: command lines, one after the other, and what the last one prints."""
 
@@ -36,21 +38,43 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def there(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command line in a folder of a machine that is no Linux."""
+    return subprocess.run(
+        [sys.executable, elsewhere.__file__, *arguments],
+        cwd=folder,
+        env=environment(XDG_STATE_HOME=str(folder / "state")),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 @pytest.mark.thorough(but="compare")
 @pytest.mark.parametrize("name", READERS)
 def test_a_reader_needs_nothing_that_only_linux_has(name: str, folder: Path) -> None:
     lines, printed = READERS[name]
     for line in lines:
-        done = subprocess.run(
-            [sys.executable, elsewhere.__file__, *line],
-            cwd=folder,
-            env=environment(XDG_STATE_HOME=str(folder / "state")),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = there(folder, *line)
         assert (done.returncode, done.stderr) == (0, "")
     assert printed in done.stdout
+
+
+@pytest.mark.thorough
+def test_a_report_needs_nothing_that_only_linux_has(folder: Path) -> None:
+    done = there(folder, "compare", "series.json", "--html", "report.html")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "</html>" in (folder / "report.html").read_text()
+
+
+def test_doctor_says_that_collection_needs_linux(folder: Path) -> None:
+    done = there(folder, "doctor", "--json", "--port", "0", "--socket", f"{folder}/socket")
+    found = {check["check"]: check for check in json.loads(done.stdout)["checks"]}
+    assert (done.returncode, done.stderr) == (1, "")
+    assert found["linux"]["state"] == "failed"
+    assert "eBPF needs Linux; this is Darwin" in found["linux"]["text"]
+    assert found["socket"]["state"] == "failed", "serve refuses it too"
+    assert found["port"]["state"] == "ok", "--mock could be served"
 
 
 @pytest.mark.parametrize(

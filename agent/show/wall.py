@@ -69,7 +69,7 @@ def wall(evidence: Mapping[str, Any], columns: int) -> list[str]:
         lines += named("blocked until", ends, columns)
     if commands := _had_the_cpu(found):
         lines += named("CPU taken by", commands, columns)
-    return lines + _budgets(found, columns)
+    return lines + _budgets(evidence, columns)
 
 
 def _bars(found: Mapping[str, Any], total: float | None) -> list[Bar]:
@@ -104,11 +104,12 @@ def _had_the_cpu(found: Mapping[str, Any]) -> list[str]:
     return taken
 
 
-def _budgets(found: Mapping[str, Any], columns: int) -> list[str]:
+def _budgets(evidence: Mapping[str, Any], columns: int) -> list[str]:
     """Return what threads did with their lives: by command, or one by one if there is but one.
 
     Nothing for a single thread, whose life is what the states above tell of.
     """
+    found, (held, held_ms) = mapping(evidence.get("wall")), _held(evidence)
     by_command, by_thread = (mapping(found.get(n)) for n in ("by_command", "by_thread"))
     shown, which = rows(by_command.get("top")), "the threads of each command, in sum:"
     if len(shown) == 1:
@@ -117,11 +118,26 @@ def _budgets(found: Mapping[str, Any], columns: int) -> list[str]:
         return []
     lines = [which]
     for row in shown[:LIVES]:
-        lines += named(_name(row), _life(row), columns)
+        same = "command" if row.get("tid") is None else "tid"
+        was_held = held and row.get(same) == held.get(same)
+        lines += named(_name(row), _life(row, held_ms if was_held else 0.0), columns)
     if left := number(by_thread.get("left")):
         said = f"{counted(left, 'thread')} that left the scope alive: in none of these"
         lines += wrapped(said.split(" "), columns, " ")
     return lines
+
+
+def _held(evidence: Mapping[str, Any]) -> tuple[Mapping[str, Any], float]:
+    """Return the thread that `run` has held, stopped, until it became the command, and how long.
+
+    It may have been stopped for less: the time is that from the start of the run to the exec.
+    """
+    found, scope = mapping(evidence.get("wall")), mapping(evidence.get("scope"))
+    if not mapping(evidence.get("command")) or found.get("began") != "exec":
+        return {}, 0.0
+    threads = rows(mapping(found.get("by_thread")).get("top"))
+    first = next((row for row in threads if row.get("tid") == scope.get("pid")), {})
+    return first, number(found.get("before_ms")) or 0.0
 
 
 def _name(row: Mapping[str, Any]) -> str:
@@ -129,9 +145,13 @@ def _name(row: Mapping[str, Any]) -> str:
     return name if row.get("tid") is None else printable(f"{row.get('tid')} {name}")
 
 
-def _life(row: Mapping[str, Any]) -> list[str]:
-    """Return how long, and the parts of it that are long enough to matter."""
-    life = number(row.get("lifetime_ms"))
+def _life(row: Mapping[str, Any], held_ms: float) -> list[str]:
+    """Return how long, and the parts of it that are long enough to matter.
+
+    ``held_ms``: for how long at most it was stopped by `run`.
+    """
+    life, stopped = number(row.get("lifetime_ms")), number(row.get("stopped_ms")) or 0.0
+    held = min(stopped, held_ms)
     threads = number(row.get("threads"))
     first = milliseconds(life) + (f" in {counted(threads, 'thread')}" if threads else "")
     parts = [
@@ -141,7 +161,8 @@ def _life(row: Mapping[str, Any]) -> list[str]:
             (of.get("ms"), f"in {printable(of.get('reason'), LONGEST_NAME)}")
             for of in rows(row.get("blocked_in"))[:FEW]
         ),
-        (row.get("stopped_ms"), "stopped"),
+        (held, "held by run before its exec"),
+        (stopped - held, "stopped"),
         (row.get("unaccounted_ms"), "not accounted for"),
     ]
     known = [(number(ms), words) for ms, words in parts]

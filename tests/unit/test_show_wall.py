@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from fakes.sample_evidence import evidence
 
 from agent.show.brief import brief
@@ -87,6 +88,34 @@ def test_threads_that_left_the_scope_are_missing_and_said() -> None:
     text = " ".join(wall({"wall": measured(by_command=commands, by_thread={"left": 3})}, 78))
     assert text.endswith("3 threads that left the scope alive: in none of these")
     assert "left the scope" not in " ".join(wall({"wall": measured(by_command=commands)}, 78))
+
+
+@pytest.mark.parametrize(
+    ("stopped_ms", "said"),
+    [
+        (0.0, ""),
+        (45.0, "45 ms held by run before its exec"),
+        (170.0, "70 ms held by run before its exec 100 ms stopped"),
+    ],
+)
+def test_what_run_has_held_was_not_stopped_by_anybody(stopped_ms: float, said: str) -> None:
+    first = life("make", tid=70, stopped_ms=stopped_ms)
+    found = measured(
+        began="exec",
+        before_ms=70.0,
+        by_command={"top": [life("make", stopped_ms=stopped_ms), life("sh", stopped_ms=20.0)]},
+        by_thread={"top": [life("sh", tid=71), first]},
+    )
+
+    def told(**more: Any) -> str:
+        lines = wall({"wall": found, "scope": {"kind": "pid", "pid": 70}, **more}, 78)
+        return " ".join(" ".join(lines).replace(",", "").split())
+
+    text = told(command={"arguments": ["make"]})
+    assert f"48 ms in read {said}".rstrip() in text
+    assert text.count("held by run") == bool(said)
+    assert text.endswith("20 ms stopped"), "of another command"
+    assert "held by run" not in told(), "an agent's own run holds nobody"
 
 
 def test_one_command_is_shown_by_thread() -> None:

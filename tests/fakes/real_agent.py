@@ -33,6 +33,8 @@ class RealAgent:
     def __init__(self, client: AgentClient) -> None:
         self._client = client
         self.url = client.url
+        self.last: Json = {}
+        """The evidence of the last `run`."""
 
     def start(self, **body: Any) -> Json:
         return self._client.post("/start", body)
@@ -62,7 +64,7 @@ class RealAgent:
         try:
             yield run
         finally:
-            run.evidence = self.stop()
+            self.last = run.evidence = self.stop()
         # A test must not pass because something could not be measured.
         assert run.evidence["available"], run.evidence.get("reason")
         assert "unavailable" not in run.evidence, run.evidence["unavailable"]

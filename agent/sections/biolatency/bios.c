@@ -42,6 +42,7 @@ int on_block_bio_queue(u64 *ctx)
 	if (!carries_out_bios(disk))
 		return 0;
 
+	/* not where it is stored: after remember()'s calls 5.10's verifier takes `disk` for a number */
 	u32 device = device_number(disk);
 	u32 kind = operation(LOAD(bio, BIO_OPF)) | BLOCK_BIO;
 	struct issued_request *entry =

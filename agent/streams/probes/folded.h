@@ -57,7 +57,12 @@ inline_always void fold_into(u32 distribution, u32 first, u32 mask, u64 ns)
 {
 	struct folded_sums *sums = folded_sums(distribution);
 	u64 table = first + (bpf_get_smp_processor_id() & mask);
-	u64 bin = bin_of(ns);
+	/*
+	 * Masked, so that the verifier sees of each way through bin_of() that it does not lead beyond the
+	 * table. 5.10's takes ways that do past the comparison below, with a lowest value above the
+	 * highest, and refuses to add that to an address.
+	 */
+	u64 bin = bin_of(masked(ns, (1ULL << LATENCY_BITS) - 1));
 
 	/* The second condition, which the first one implies, is for the verifier. */
 	if (rarely(ns > FOLD_HIGHEST || bin >= FOLD_BINS)) {

@@ -199,10 +199,13 @@ def test_the_last_boot_of_a_target_replaces_the_one_before(tmp_path: Path) -> No
 
 
 def test_long_messages_are_cut(tmp_path: Path) -> None:
-    (tmp_path / "results.json").write_text(json.dumps({"demo": {"reasons": ["x" * 1000]}}))
+    said = "refused: " + "x" * 1000 + " R1 invalid mem access"
+    (tmp_path / "results.json").write_text(json.dumps({"demo": {"reasons": [said]}}))
     row = of_guest(Came(tmp_path, 12.3))
     assert row["boot_seconds"] == 12
-    assert len(row["demo"]["reasons"][0]) == results.LONGEST_REASON
+    [cut] = row["demo"]["reasons"]
+    assert len(cut) == results.LONGEST_REASON
+    assert (cut[:8], cut[-8:]) == (said[:8], said[-8:])
 
 
 def test_the_report_of_pytest_is_read(tmp_path: Path) -> None:

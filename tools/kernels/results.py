@@ -18,7 +18,7 @@ USABLE = ("complete", "degraded")
 """Verdicts on evidence that is worth something."""
 
 LONGEST_REASON = 300
-"""Characters kept of a message."""
+"""Characters kept of a message: half of them from its end, where the verifier says what it is."""
 
 Row = dict[str, Any]
 """Of one target: ``target``, ``when``, ``commit``, ``package``, and what the guest wrote; or
@@ -51,8 +51,9 @@ def of_guest(came: Came) -> Row:
 
 
 def _cut(value: Any) -> Any:
-    if isinstance(value, str):
-        return value if len(value) <= LONGEST_REASON else value[: LONGEST_REASON - 1] + "…"
+    if isinstance(value, str) and len(value) > LONGEST_REASON:
+        half = LONGEST_REASON // 2
+        return f"{value[: half - 1]}…{value[-half:]}"
     if isinstance(value, list):
         return [_cut(each) for each in value]
     if isinstance(value, dict):

@@ -13,6 +13,7 @@ from fakes.program import PROGRAMS
 from fakes.waiting import eventually
 
 CTRL_C = b"\x03"
+CTRL_Z = b"\x1a"
 CTRL_BACKSLASH = b"\x1c"
 ON_TERMINAL = str(PROGRAMS / "on_terminal.py")
 
@@ -53,6 +54,16 @@ class Terminal:
         eventually(ended)
         return self.shown()
 
+    def modes(self) -> list[Any]:
+        """Return how the terminal treats what is typed and printed, as tcgetattr(3) has it."""
+        assert self._master is not None
+        return termios.tcgetattr(self._master)
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Change the window's size, of which the foreground is told by SIGWINCH."""
+        assert self._master is not None
+        termios.tcsetwinsize(self._master, (rows, columns))
+
     def close(self) -> None:
         """Take the terminal away, as when its window is closed or a connection breaks."""
         if self._master is not None:
@@ -69,10 +80,12 @@ def on_terminal(
 ) -> Iterator[Terminal]:
     """Run a command in a new session with a terminal. ``streams``: its stdout and stderr.
 
-    The width is the terminal's, whatever COLUMNS says: tox sets that.
+    The size is the terminal's, whatever these variables say: tox sets one, and readline, which
+    pytest imports, both.
     """
     variables = dict(os.environ if environment is None else environment)
-    variables.pop("COLUMNS", None)
+    for name in ("COLUMNS", "LINES"):
+        variables.pop(name, None)
     master, slave = os.openpty()
     termios.tcsetwinsize(slave, (24, columns))
     os.set_blocking(master, False)

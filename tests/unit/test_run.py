@@ -115,6 +115,7 @@ KEPT = ('SigBlk', 'SigIgn', 'SigCgt', 'Umask', 'Cpus_allowed', 'NoNewPrivs', 'Ca
 print([line for line in open('/proc/self/status') if line.startswith(KEPT)])
 print(os.getcwd(), sorted(os.environ.items()), os.getpgrp(), os.getsid(0), os.nice(0))
 print([resource.getrlimit(n) for n in range(16)])
+print(os.getresuid(), os.getresgid(), os.getgroups())
 """
 
 

@@ -2,12 +2,14 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from fakes.examples import examples, tried
 from fakes.real_agent import running
+from fakes.report_browser import SCHEMES, fits_any_screen
 
 SLEEPS_S, STEPS = 4, 300
 STORY = "../explanation/a-story.md"
@@ -15,7 +17,7 @@ HTML, SVG = "{http://www.w3.org/1999/xhtml}", "{http://www.w3.org/2000/svg}"
 
 
 @pytest.mark.thorough
-def test_one_run_over_time(tmp_path: Path) -> None:
+def test_one_run_over_time(tmp_path: Path, tool: Callable[[str], str]) -> None:
     """The command sleeps first and works then, and the table shows it."""
     pytest.importorskip("matplotlib")
     work = f"sleep {SLEEPS_S}; for n in $(seq {STEPS}); do sleep 0.005; done"
@@ -25,7 +27,8 @@ def test_one_run_over_time(tmp_path: Path) -> None:
             tmp_path,
             agent.url,
         )
-    root = ElementTree.fromstring((tmp_path / "report.html").read_text())
+    report = (tmp_path / "report.html").read_text()
+    root = ElementTree.fromstring(report)
     [over_time] = [one for one in root.iter() if one.get("id") == "heat-runqlat-figure"]
     assert not over_time.findall(f".//{SVG}pattern")
     counts = {True: 0, False: 0}
@@ -35,10 +38,12 @@ def test_one_run_over_time(tmp_path: Path) -> None:
         counts[is_early] += int(count.replace(",", ""))
     # each of the steps waits for a CPU when it is born, and when its sleep ends
     assert counts[False] > STEPS > counts[True]
+    for scheme in SCHEMES:
+        fits_any_screen(tool("chromium"), report, scheme, tmp_path / scheme)
 
 
 @pytest.mark.thorough
-def test_the_story(tmp_path: Path) -> None:
+def test_the_story(tmp_path: Path, tool: Callable[[str], str]) -> None:
     pytest.importorskip("matplotlib")
     [program], [compare, again] = examples(STORY, "python"), examples(STORY, "sh")
     (tmp_path / "orders.py").write_text(program)
@@ -56,3 +61,5 @@ def test_the_story(tmp_path: Path) -> None:
         text = (tmp_path / report).read_text()
         ElementTree.fromstring(text)
         assert "blocked in fdatasync" in text
+        for scheme in SCHEMES:
+            fits_any_screen(tool("chromium"), text, scheme, tmp_path / f"{report}-{scheme}")

@@ -11,11 +11,15 @@ from agent.comparison.observation import Observation, in_time
 from agent.comparison.outliers import explained_outliers
 from agent.comparison.values import mapping, number, rows
 from agent.statistics.drift import drift
-from agent.statistics.sample import median_interval, summary
+from agent.statistics.estimate import FEWEST
+from agent.statistics.sample import is_far, median_interval, summary
 from agent.terminal.evidence import verdict
 from agent.words import Json
 
 HISTOGRAMS = ("runqlat", "biolatency")
+FAR = 3.0
+"""Standard deviations, as the median absolute deviation has them, that the first run is from the
+others if that is no chance."""
 
 
 def side_of(runs: Sequence[Observation], min_effect: float) -> Json:
@@ -57,18 +61,23 @@ def _drift(runs: Sequence[Observation], min_effect: float, median: float) -> Jso
 
     None for fewer than two runs, and where it is not known in which order they were made.
     ``is_certain``: the interval excludes 0, and over the whole series it is more than the smallest
-    change that matters.
+    change that matters. ``first_differs``: the first is far outside of the others, by more than
+    that.
     """
     wall = [run.wall_ms for run in in_time(runs)]
     if len(wall) < 2:
         return None
     slope = drift(wall)
     over_all = abs(slope.middle) * (len(wall) - 1)
+    first, *rest = wall
+    rest_median = median_interval(rest).middle
+    matters = abs(first - rest_median) > min_effect * median
     return {
         "ms_per_run": interval(slope),
         "is_certain": slope.excludes(0) and over_all > min_effect * median,
-        "first_ms": wall[0],
-        "rest_median_ms": median_interval(wall[1:]).middle,
+        "first_ms": first,
+        "rest_median_ms": rest_median,
+        "first_differs": len(rest) >= FEWEST and matters and is_far(first, rest, FAR),
     }
 
 

@@ -36,7 +36,7 @@ def side_lines(
         ("", _cpu(side)),
         ("values", _values(name, objects(document.get("runs")))),
         *outliers(wall),
-        ("drift", _drift(mapping(wall.get("drift")))),
+        _over_time(mapping(wall.get("drift"))),
         ("evidence", evidence_of(side)),
     ]
 
@@ -88,15 +88,18 @@ def _values(name: str, runs: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _drift(drift: Mapping[str, Any]) -> str:
-    if drift.get("is_certain") is not True:
-        return ""
-    slope = mapping(drift.get("ms_per_run"))
-    word = "more" if (number(slope.get("middle")) or 0) > 0 else "less"
-    by = ms(abs(number(slope.get("middle")) or 0))
-    first = f"the first took {ms(drift.get('first_ms'))}"
+def _over_time(drift: Mapping[str, Any]) -> tuple[str, str]:
+    """Return label and text of a drift, or of a first run unlike the others; often empty."""
+    first = f"took {ms(drift.get('first_ms'))}"
     rest = f"the median of the others is {ms(drift.get('rest_median_ms'))}"
-    return f"each run takes {by} {word} than the one before; {first}, {rest}"
+    if drift.get("is_certain") is True:
+        slope = number(mapping(drift.get("ms_per_run")).get("middle")) or 0
+        word = "more" if slope > 0 else "less"
+        each = f"each run takes {ms(abs(slope))} {word} than the one before"
+        return "drift", f"{each}; the first {first}, {rest}"
+    if drift.get("first_differs") is True:
+        return "first run", f"{first}, and {rest} (after run --warmup 1 it would not count)"
+    return "", ""
 
 
 def evidence_of(side: Mapping[str, Any]) -> str:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from agent.statistics.estimate import CONFIDENCE, FEWEST, Estimate, without_interval
 
-OUTLYING = 1.4826 * 10
-"""Median absolute deviations from the median, as hyperfine has it: ten standard deviations, if the
-values are normally distributed (Iglewicz, Hoaglin 1993)."""
+OF_A_DEVIATION = 1.4826
+"""Median absolute deviations in a standard deviation, if the values are normally distributed."""
+OUTLYING = OF_A_DEVIATION * 10
+"""Median absolute deviations from the median, as hyperfine has it (Iglewicz, Hoaglin 1993)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,19 @@ def _rank(size: int) -> int:
 
 def outliers(values: Sequence[float]) -> tuple[int, ...]:
     """Return the indexes of the values that are far from the median, as hyperfine finds them."""
+    middle, spread = _middle_and_spread(values)
+    return tuple(n for n, value in enumerate(values) if abs(value - middle) / spread > OUTLYING)
+
+
+def is_far(value: float, others: Sequence[float], deviations: float) -> bool:
+    """Return whether a value is beyond all others, and so many deviations from their median."""
+    middle, spread = _middle_and_spread(others)
+    is_beyond = not min(others) <= value <= max(others)
+    return is_beyond and abs(value - middle) / spread > OF_A_DEVIATION * deviations
+
+
+def _middle_and_spread(values: Sequence[float]) -> tuple[float, float]:
+    """Return the median, and the median absolute deviation from it, which is not 0."""
     middle = statistics.median(values)
     spread = statistics.median(abs(value - middle) for value in values)
-    spread = spread or sys.float_info.epsilon
-    return tuple(n for n, value in enumerate(values) if abs(value - middle) / spread > OUTLYING)
+    return middle, spread or sys.float_info.epsilon

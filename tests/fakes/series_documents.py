@@ -40,6 +40,7 @@ def side(**changes: Any) -> dict[str, Any]:
                 "is_certain": True,
                 "first_ms": 99.0,
                 "rest_median_ms": 101.5,
+                "first_differs": False,
             },
         },
         "user_ms_mean": 1.5,

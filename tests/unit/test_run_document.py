@@ -233,6 +233,19 @@ def test_drift_is_told_if_it_is_certain_and_matters() -> None:
     assert not drifting(0.08)["is_certain"], "less than 1 % over all runs"
 
 
+@pytest.mark.parametrize(
+    ("first", "differs"), [(103.0, True), (97.0, True), (100.9, False), (100.2, False)]
+)
+def test_a_first_run_unlike_the_others_is_told(first: float, differs: bool) -> None:
+    rest = [100 + noise(n) for n in range(9)]
+    found = alone(*[evidence()] * 10, times=[first, *rest])["wall_ms"]
+    assert found["drift"]["first_differs"] is differs
+    late = alone(*[evidence()] * 10, times=[*rest, first])["wall_ms"]
+    assert late["drift"]["first_differs"] is False, "it is the last"
+    few = alone(*[evidence()] * 6, times=[first, *rest[:5]])["wall_ms"]
+    assert few["drift"]["first_differs"] is False, "among few, that is chance"
+
+
 # --- two sides
 
 

@@ -129,6 +129,16 @@ def test_outliers_are_listed_with_what_explains_them() -> None:
     assert "\n          3 more\n" in told(*[slow | {"beyond": []}] * 8)
 
 
+def test_a_first_run_unlike_the_others_has_a_line() -> None:
+    document = alone()
+    drift = document["sides"]["command"]["wall_ms"]["drift"]
+    drift |= {"is_certain": False, "first_ms": 130.0}
+    assert "first run" not in brief(document)
+    drift["first_differs"] = True
+    said = "first run took 130.0 ms, and the median of the others is 101.5 ms (after run --warmup"
+    assert said in " ".join(brief(document).split())
+
+
 def test_a_slow_run_has_its_sentence() -> None:
     def told(**changes: Any) -> str:
         row = {"round": 7, "ms": 184.0, "excess_ms": 84.0, "beyond": [], **changes}

@@ -1,5 +1,6 @@
 """Figures in the pages are those that were measured, and sample output is real."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -47,6 +48,26 @@ def test_the_readmes_excerpt_is_of_the_sample_output() -> None:
     whole = iter(SAMPLE.read_text().splitlines())
     missing = [line for line in excerpt if line != "[…]" and line not in whole]
     assert not missing
+
+
+FIRST_SCREEN = 40
+"""Lines that a reader sees without scrolling."""
+
+
+def test_the_readme_begins_with_the_problem_and_a_real_answer() -> None:
+    """A question in bold, the command, at most 20 lines of answer, and what one asks next."""
+    first, _, _ = (ROOT / "README.md").read_text().partition("\n![")
+    assert len(first.splitlines()) < FIRST_SCREEN
+    _, problem, command, answer, _, next_asked, *_ = first.split("\n\n")
+    assert re.match(r"\*\*[^*]+\?\*\* ", problem)
+    assert command.startswith("    sudo chainbench-agent run ")
+    assert answer.startswith("    optimized takes ")
+    assert len(answer.splitlines()) <= 20
+    assert re.findall(r"^\* \*\*([\w ]+)\*\*", next_asked, re.MULTILINE) == [
+        *("What it measures", "It checks itself", "What it costs", "How it is isolated"),
+        "What it needs",
+    ]
+    assert "[What was tested](#kernels-tested)" in next_asked
 
 
 def test_the_documented_growth_is_the_measured_one() -> None:

@@ -1,12 +1,18 @@
 import os
 import subprocess
 import time
+from collections.abc import Sequence
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
+from fakes.sample_evidence import evidence
 
+from agent.client.spawn import RunningAgent
 from agent.overhead.protocols import WorkloadFailed
-from benchmarks import highest_rate, procfs
+from agent.runs.listing import listed
+from agent.store.rows import Summary
+from benchmarks import highest_rate, keeping, procfs
 from benchmarks.highest_rate import figures_of
 from benchmarks.load import make_waits
 from benchmarks.micro import event_count, fold_alone, of_collecting
@@ -63,6 +69,28 @@ def test_a_process_is_found_with_its_children() -> None:
 
 def test_the_fold_is_measured() -> None:
     assert fold_alone(values=1000, repeat=1)["fold_ns_per_value"] > 0
+
+
+def test_keeping_a_run_and_listing_many_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert keeping.RUNS == 10_000
+    for name, less in (("RUNS", 12), ("KEPT_ALONE", 2), ("AT_ONCE", 5)):
+        monkeypatch.setattr(keeping, name, less)
+    monkeypatch.setattr(keeping.time, "sleep", lambda _: None)
+    found: list[int] = []
+
+    def noting(entries: Sequence[Sequence[Summary]], columns: int) -> str:
+        found.append(len(entries))
+        return listed(entries, columns)
+
+    monkeypatch.setattr(keeping, "listed", noting)
+    agent = SimpleNamespace(post=lambda route, *_: evidence() if route == "/stop" else {})
+    figures = keeping.keep_and_list(cast(RunningAgent, agent))
+    assert found == [12]
+    assert set(figures) == {
+        *("keep_run_ms", "keep_run_ms_longest", "kept_run_kb"),
+        *("list_10000_runs_ms", "find_runs_by_label_ms"),
+    }
+    assert min(figures.values()) > 0
 
 
 @pytest.mark.parametrize("available", [True, False, None])

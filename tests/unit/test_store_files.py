@@ -156,6 +156,23 @@ def test_the_database_of_another_program_is_refused_and_left(tmp_path: Path) -> 
     assert path.read_bytes() == before
 
 
+def test_a_file_gives_pages_back_and_a_commit_waits_for_no_disk(path: Path) -> None:
+    keep_in(path, single())
+    with open_store(path) as store:
+        found = {
+            name: store._connection.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("auto_vacuum", "journal_mode", "synchronous", "foreign_keys")
+        }
+    incremental, normal = 2, 1
+    assert found == {
+        "auto_vacuum": incremental,
+        "journal_mode": "wal",
+        "synchronous": normal,
+        "foreign_keys": 1,
+    }
+    assert errors.LOCKED_S == 30, "as the pages say"
+
+
 # --- others at work
 
 

@@ -22,7 +22,7 @@ from agent.http.negotiation import PageFormat
 from agent.http.scrape import GZIP, LEVEL
 from agent.sections.biolatency import metrics as biolatency
 from agent.sections.exec import metrics as execs
-from agent.sections.last_run import percentiles_s
+from agent.sections.last_run import of_latencies
 from agent.sections.offcpu import metrics as offcpu
 from agent.sections.runqlat import metrics as runqlat
 from agent.sections.syscall_counts import metrics as syscalls
@@ -98,8 +98,8 @@ def _commit(store: SeriesStore, number: int, random: np.random.Generator) -> Non
         syscalls.CALLS.name: Counts(calls),
     }
     figures = {
-        runqlat.LAST_RUN.name: percentiles_s(waits),
-        biolatency.LAST_RUN.name: percentiles_s(requests),
+        **of_latencies(waits, runqlat.LAST_RUN, runqlat.LAST_WAITS),
+        **of_latencies(requests, biolatency.LAST_RUN, biolatency.LAST_REQUESTS),
     }
     store.commit(labels, totals, "success", LastRun(time.time(), "complete", figures))
 

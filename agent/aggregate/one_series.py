@@ -47,8 +47,9 @@ class LastRun:
     ended_at: float
     """In seconds since 1970."""
     verdict: str
-    figures: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    """By metric family, then by the value of its own label; what was not measured is absent."""
+    figures: Mapping[str, Mapping[str, float] | float] = field(default_factory=dict)
+    """By metric family, then by the value of its own label if it has one; what was not measured is
+    absent."""
 
 
 @dataclass(frozen=True, slots=True)

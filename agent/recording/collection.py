@@ -15,6 +15,7 @@ from agent.evidence.tasks import TaskTable
 from agent.recording import timeline
 from agent.recording.timeline import Snapshot, Timeline
 from agent.sections.fold import SectionFold, Taker
+from agent.sections.last_run import LastRunFigures
 from agent.sections.probes import DEFAULT_SECTIONS
 from agent.sections.registry import REGISTRY
 from agent.streams.collect import task_summaries
@@ -130,9 +131,9 @@ class Collection:
             totals |= REGISTRY[name].totals(self.folds[name], observed)
         return totals
 
-    def last_run(self, armed: Iterable[str]) -> dict[str, Mapping[str, float]]:
+    def last_run(self, armed: Iterable[str]) -> LastRunFigures:
         """Return what ``/metrics`` shows of the run alone once it has ended."""
-        figures: dict[str, Mapping[str, float]] = {}
+        figures: dict[str, Mapping[str, float] | float] = {}
         for name in armed:
             figures |= REGISTRY[name].last_run(self.folds[name])
         return figures

@@ -7,13 +7,19 @@ them, with labels of its own, is a series that is first seen with its final valu
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
+from agent.aggregate.families import Family
 from agent.aggregate.histogram import LatencyHistogram
 
-LastRunFigures: TypeAlias = Mapping[str, Mapping[str, float]]
-"""By metric family, then by the value of its own label."""
+LastRunFigures: TypeAlias = Mapping[str, Mapping[str, float] | float]
+"""By metric family, then by the value of its own label if it has one."""
 
 PERCENTILES = {"50": 0.5, "90": 0.9, "95": 0.95, "99": 0.99, "99.9": 0.999}
 """Not a label ``quantile``, which is for summaries: ``promtool check metrics`` complains."""
+
+
+def of_latencies(histogram: LatencyHistogram, percentiles: Family, count: Family) -> LastRunFigures:
+    """Return the percentiles, and of how many latencies they are: those of few are noise."""
+    return {percentiles.name: percentiles_s(histogram), count.name: histogram.total_count}
 
 
 def percentiles_s(histogram: LatencyHistogram) -> dict[str, float]:

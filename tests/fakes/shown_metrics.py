@@ -18,6 +18,7 @@ LAST = LastRun(
     "degraded",
     {
         "chainbench_last_run_runqlat_seconds": {"50": 2.5e-06, "99.9": 0.25},
+        "chainbench_last_run_runqlat_waits": 13,
         "chainbench_last_run_wall_seconds": {"computing": 1.5, "blocked": 0.0},
     },
 )

@@ -66,7 +66,9 @@ def test_the_official_parser_finds_names_types_and_values(page_format: PageForma
         "chainbench_gain_percent": "gauge",
         "chainbench_successful_repetitions": "gauge",
         "chainbench_last_run_runqlat_seconds": "gauge",
+        "chainbench_last_run_runqlat_waits": "gauge",
         "chainbench_last_run_biolatency_seconds": "gauge",
+        "chainbench_last_run_biolatency_requests": "gauge",
         "chainbench_last_run_wall_seconds": "gauge",
         "chainbench_last_run_timestamp_seconds": "gauge",
         # The parsers of both formats name counters without _total.
@@ -104,6 +106,7 @@ def test_the_official_parser_finds_names_types_and_values(page_format: PageForma
     assert value("chainbench_runs_unavailable_total") == 0
     assert value("chainbench_successful_repetitions") == 30
     assert value("chainbench_last_run_runqlat_seconds", ("percentile", "99.9")) == 0.25
+    assert value("chainbench_last_run_runqlat_waits") == 13
     assert value("chainbench_last_run_wall_seconds", ("state", "blocked")) == 0
     assert value("chainbench_last_run_timestamp_seconds", ("verdict", "degraded")) == 1792400500.5
     labels = {pair if pair[0] != "variant" else ("variant", 'q"u\\o\nte') for pair in labels}

@@ -44,6 +44,8 @@ def test_the_last_run_is_shown_as_in_its_evidence(agent: RealAgent) -> None:
         assert by("percentile", found) == pytest.approx(
             {label: section[name] / 1e6 for label, name in names.items()}
         )
+        (waits,) = samples(agent, "chainbench_last_run_runqlat_waits", commit=commit)
+        assert waits.value == section["count"]
         wall = by("state", samples(agent, "chainbench_last_run_wall_seconds", commit=commit))
         states = run.evidence["wall"]["states"]
         assert wall == pytest.approx(

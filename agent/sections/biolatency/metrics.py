@@ -3,7 +3,7 @@
 from agent.aggregate.families import Family
 from agent.aggregate.totals import Total
 from agent.sections.biolatency.evidence import BiolatencyFold
-from agent.sections.last_run import LastRunFigures, percentiles_s
+from agent.sections.last_run import LastRunFigures, of_latencies
 from agent.streams.collect.observed import Observed
 
 LATENCY = Family(
@@ -15,7 +15,12 @@ LAST_RUN = Family(
     "Block I/O latency of the last run in seconds, by percentile.",
     label="percentile",
 )
-FAMILIES = (LATENCY, LAST_RUN)
+LAST_REQUESTS = Family(
+    "chainbench_last_run_biolatency_requests",
+    "gauge",
+    "Block I/O latencies of the last run, of which its percentiles are.",
+)
+FAMILIES = (LATENCY, LAST_RUN, LAST_REQUESTS)
 
 
 def totals(fold: BiolatencyFold, observed: Observed) -> dict[str, Total]:
@@ -23,4 +28,4 @@ def totals(fold: BiolatencyFold, observed: Observed) -> dict[str, Total]:
 
 
 def last_run(fold: BiolatencyFold) -> LastRunFigures:
-    return {LAST_RUN.name: percentiles_s(fold.device)}
+    return of_latencies(fold.device, LAST_RUN, LAST_REQUESTS)

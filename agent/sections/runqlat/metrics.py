@@ -2,7 +2,7 @@
 
 from agent.aggregate.families import Family
 from agent.aggregate.totals import Total
-from agent.sections.last_run import LastRunFigures, percentiles_s
+from agent.sections.last_run import LastRunFigures, of_latencies
 from agent.sections.runqlat.evidence import RunqlatFold
 from agent.streams.collect.observed import Observed
 
@@ -17,7 +17,12 @@ LAST_RUN = Family(
     "Run-queue latency of the last run in seconds, by percentile.",
     label="percentile",
 )
-FAMILIES = (LATENCY, LAST_RUN)
+LAST_WAITS = Family(
+    "chainbench_last_run_runqlat_waits",
+    "gauge",
+    "Run-queue latencies of the last run, of which its percentiles are.",
+)
+FAMILIES = (LATENCY, LAST_RUN, LAST_WAITS)
 
 
 def totals(fold: RunqlatFold, observed: Observed) -> dict[str, Total]:
@@ -25,4 +30,4 @@ def totals(fold: RunqlatFold, observed: Observed) -> dict[str, Total]:
 
 
 def last_run(fold: RunqlatFold) -> LastRunFigures:
-    return {LAST_RUN.name: percentiles_s(fold.histogram)}
+    return of_latencies(fold.histogram, LAST_RUN, LAST_WAITS)

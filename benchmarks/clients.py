@@ -20,6 +20,8 @@ from urllib.parse import urlsplit
 import h11
 import trio
 
+from benchmarks.procfs import pss_bytes
+
 CLIENTS = 64
 SECONDS = 300.0
 REQUESTS = ("GET /metrics", "GET /status", "POST /start", "POST /stop")
@@ -37,10 +39,12 @@ RUN = json.dumps({"scenario": "clients", "sections": ["runqlat", "exec"]}).encod
 
 @dataclass
 class Held:
-    """What the process that serves holds."""
+    """What an agent holds."""
 
-    rss_kib: int
+    pss_mb: float
+    """Memory of all of its processes."""
     fds: int
+    """Descriptors of the one that serves."""
 
 
 @dataclass
@@ -161,28 +165,28 @@ def lost_events(evidence: Mapping[str, Any]) -> int:
     return sum(stream.get("lost", 0) for stream in streams.values())
 
 
-def held_by(pid: int) -> Held:
-    """Return what a process holds now."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    [rss] = [line.split()[1] for line in status.splitlines() if line.startswith("VmRSS:")]
-    return Held(int(rss), len(list(Path(f"/proc/{pid}/fd").iterdir())))
+def held_by(pids: Sequence[int]) -> Held:
+    """Return what an agent's processes, of which the first serves, hold now."""
+    return Held(pss_bytes(pids) / 1e6, len(list(Path(f"/proc/{pids[0]}/fd").iterdir())))
 
 
-def measure(url: str, pid: int, clients: int = CLIENTS, seconds: float = SECONDS) -> Load:
-    """Have clients ask an agent for so long. ``pid``: of its process that serves."""
-    return trio.run(partial(_measure, url, pid, clients, seconds))
+def measure(
+    url: str, pids: Sequence[int], clients: int = CLIENTS, seconds: float = SECONDS
+) -> Load:
+    """Have clients ask an agent for so long. ``pids``: of its processes; the first one serves."""
+    return trio.run(partial(_measure, url, pids, clients, seconds))
 
 
-async def _measure(url: str, pid: int, clients: int, seconds: float) -> Load:
+async def _measure(url: str, pids: Sequence[int], clients: int, seconds: float) -> Load:
     parts, answers = urlsplit(url), Answers()
     host, port = parts.hostname or "", parts.port or 80
     async with trio.open_nursery() as nursery:
         for number in range(clients):
             nursery.start_soon(Client(host, port, answers).run, number)
         await trio.sleep(seconds * SETTLING_PART)
-        before = held_by(pid)
+        before = held_by(pids)
         await trio.sleep(seconds * (1 - SETTLING_PART))
-        after = held_by(pid)
+        after = held_by(pids)
         nursery.cancel_scope.cancel()
     return Load(clients, seconds, answers, before, after)
 
@@ -204,10 +208,31 @@ def render(load: Load) -> str:
     )
     lines += [f"  {what}" for what in sorted(set(answers.missing))[:5]]
     lines.append(
-        f"held by the serving process: {load.before.rss_kib} then {load.after.rss_kib} KiB,"
-        f" {load.before.fds} then {load.after.fds} descriptors"
+        f"memory of all processes: {load.before.pss_mb:.1f} then {load.after.pss_mb:.1f} MB;"
+        f" descriptors of the one that serves: {load.before.fds} then {load.after.fds}"
     )
     return "\n".join(lines) + "\n"
+
+
+def figures(load: Load) -> dict[str, float]:
+    """Return a measurement by names, to be kept."""
+    answers = load.answers
+    found: dict[str, float] = {"clients": load.clients, "seconds": load.seconds}
+    for request in REQUESTS:
+        took = sorted(answers.took[request])
+        found[f"{request} answers"] = len(took)
+        for quantile in QUANTILES if took else ():
+            found[f"{request} {_percent(quantile)}"] = 1e3 * nearest_rank(took, quantile)
+    return found | {
+        "server errors": answers.refused_by_the_server,
+        "no answer": len(answers.missing),
+        "runs": answers.runs,
+        "events lost": answers.lost,
+        "pss_mb": load.before.pss_mb,
+        "pss_mb after": load.after.pss_mb,
+        "descriptors": load.before.fds,
+        "descriptors after": load.after.fds,
+    }
 
 
 def nearest_rank(ordered: Sequence[float], quantile: float) -> float:

@@ -14,13 +14,17 @@ from agent.overhead.machine import Machine
 from agent.overhead.results import Result
 
 FOLDER = Path(__file__).parent
-FULL, TARGETS, PARTS = "results", "targets", "micro"
-"""The beginnings of the files' names: ``overhead --full``, ``targets``, ``micro --full``."""
+FULL, TARGETS, PARTS, CLIENTS = "results", "targets", "micro", "clients"
+"""The beginnings of the files' names: ``overhead --full``, ``targets``, ``micro --full``,
+``clients``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The figures of one ``micro --full``, by name; ``started`` and ``commit`` as in `Result`."""
+    """The figures of one ``micro --full`` or ``clients``, by name.
+
+    ``started`` and ``commit`` are as in `Result`.
+    """
 
     machine: Machine
     figures: Mapping[str, float]
@@ -60,7 +64,7 @@ def results(kind: str, folder: Path = FOLDER) -> dict[Path, Result]:
     return {file: Result.from_json(json.loads(file.read_text())) for file in files}
 
 
-def parts(folder: Path = FOLDER) -> list[Parts]:
-    """Return the kept runs of ``micro --full``."""
-    found = [json.loads(file.read_text()) for file in sorted(folder.glob(f"{PARTS}-*.json"))]
+def parts(folder: Path = FOLDER, kind: str = PARTS) -> list[Parts]:
+    """Return the kept runs of this kind (`PARTS` or `CLIENTS`)."""
+    found = [json.loads(file.read_text()) for file in sorted(folder.glob(f"{kind}-*.json"))]
     return [Parts(**{**data, "machine": Machine.from_json(data["machine"])}) for data in found]

@@ -25,12 +25,13 @@ CAUSES_PAGE = FOLDER.parent / "docs" / "explanation" / "measured-causes.md"
 def page() -> str:
     """Return the text of RESULTS.md, made from the last runs on each make of processor."""
     full, targets = kept.results(kept.FULL), kept.results(kept.TARGETS)
+    clients = kept.parts(kind=kept.CLIENTS)
     pictures = [
         picture(file, workload.name).name
         for file, result in full.items()
         for workload in result.workloads
     ]
-    return write_page([*full.values()], [*targets.values()], kept.parts(), pictures)
+    return write_page([*full.values()], [*targets.values()], kept.parts(), clients, pictures)
 
 
 def rates_page() -> str:

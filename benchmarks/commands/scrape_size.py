@@ -7,7 +7,7 @@ from benchmarks.commands.options import Commands, positive
 from benchmarks.scrape_size import Size, sizes
 
 LABEL_SETS = (1, 100, 10_000)
-HEADERS = ("label sets", "format", "series", "bytes", "gzip", "render", "memory")
+HEADERS = ("label sets", "format", "series", "bytes", "gzip", "render", "longest turn", "memory")
 
 
 def add(commands: Commands) -> None:
@@ -34,5 +34,6 @@ def _row(size: Size) -> tuple[str, ...]:
         f"{size.plain:,}",
         f"{size.compressed:,}",
         f"{size.render_ms:.1f} ms",
+        f"{size.turn_ms:.1f} ms",
         f"{size.store_mb:.1f} MB",
     )

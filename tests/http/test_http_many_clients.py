@@ -1,16 +1,30 @@
 """What ``benchmarks clients`` counts: every answer, and whatever was not answered."""
 
 import os
+from pathlib import Path
 
 from fakes.http_server import running_server
 from fakes.recorder import FakeRecorder
 
-from benchmarks.clients import REQUESTS, lost_events, measure, nearest_rank, render
+from agent.overhead.machine import read_machine
+from benchmarks import kept
+from benchmarks.clients import (
+    REQUESTS,
+    Answers,
+    Held,
+    Load,
+    figures,
+    lost_events,
+    measure,
+    nearest_rank,
+    render,
+)
+from benchmarks.results_page import clients_sections
 
 
 def test_every_request_is_answered_and_counted() -> None:
     with running_server() as server:
-        load = measure(server.url, os.getpid(), clients=8, seconds=0.5)
+        load = measure(server.url, [os.getpid()], clients=8, seconds=0.5)
         assert server.recorder.stops > 0
     answers = load.answers
     assert answers.runs > 0
@@ -25,13 +39,32 @@ def test_every_request_is_answered_and_counted() -> None:
     assert "events lost: 0; 5xx: 0; no answer: 0" in page
 
 
+def test_what_is_kept_is_a_section_of_the_results(tmp_path: Path) -> None:
+    with running_server() as server:
+        load = measure(server.url, [os.getpid()], clients=4, seconds=0.2)
+    kept.keep(kept.CLIENTS, kept.Parts(read_machine(), figures(load)), tmp_path)
+    [run] = kept.parts(tmp_path, kept.CLIENTS)
+    assert kept.parts(tmp_path) == []
+    section = "\n".join(clients_sections([run]))
+    for request in REQUESTS:
+        assert f"| {request} | {len(load.answers.took[request]):,} |" in section
+    assert "| requests without an answer | 0 |" in section
+    assert f"| {load.before.pss_mb:.1f}, {load.after.pss_mb:.1f} |" in section
+
+
+def test_a_request_without_any_answer_has_no_latencies() -> None:
+    load = Load(1, 1.0, Answers(), Held(1.0, 1), Held(1.0, 1))
+    run = kept.Parts(read_machine(), figures(load))
+    assert "| GET /metrics | 0 |  |  |  |  |" in "\n".join(clients_sections([run]))
+
+
 def test_what_the_server_fails_at_is_counted() -> None:
     class Failing(FakeRecorder):
         def status(self) -> dict[str, object]:
             raise RuntimeError("a defect")
 
     with running_server(open_recorder=Failing.open) as server:
-        load = measure(server.url, os.getpid(), clients=4, seconds=0.2)
+        load = measure(server.url, [os.getpid()], clients=4, seconds=0.2)
     assert load.answers.refused_by_the_server > 0
     assert "500: " in render(load)
 
@@ -39,7 +72,7 @@ def test_what_the_server_fails_at_is_counted() -> None:
 def test_what_is_not_answered_is_counted() -> None:
     with running_server() as server:
         assert server.shut_down()
-        load = measure(server.url, os.getpid(), clients=2, seconds=0.2)
+        load = measure(server.url, [os.getpid()], clients=2, seconds=0.2)
     assert load.answers.missing
     assert "no answer: 0" not in render(load)
 

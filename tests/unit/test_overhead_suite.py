@@ -174,7 +174,7 @@ def test_the_picture_survives_any_range(factor: float) -> None:
 
 def test_the_page_has_targets_tables_pictures_and_what_did_not_run() -> None:
     run = replace(result(pipe=GOOD), skipped={"fio": Missing("no disk")})
-    page = write_page([run], [], [Parts(MACHINE, {"stop_ms": 3.0})], ["results-some-pipe.svg"])
+    page = write_page([run], [], [Parts(MACHINE, {"stop_ms": 3.0})], [], ["results-some-pipe.svg"])
     assert "| all five / bcc runqlat |  | 0.53 (" in page
     assert "| /stop, median ms | ≤ 25 | 3 | pass |" in page
     assert "![results-some-pipe.svg](results-some-pipe.svg)" in page
@@ -191,7 +191,7 @@ def test_the_page_has_the_makes_of_processor_side_by_side() -> None:
         commit="",
     )
     runs = [result(pipe=GOOD), other]
-    page = write_page(runs, runs, [], [])
+    page = write_page(runs, runs, [], [], [])
     assert "Some, 2026-01-01 10:20: slowdown" in page
     assert "Intel, 2026-02-03 04:05: slowdown" in page
     [row] = [line for line in page.splitlines() if line.startswith("| runqlat | 1.120 |")]

@@ -9,9 +9,11 @@ import pytest
 from fakes.waiting import PATIENCE_SECONDS
 
 from agent.client.interpreter import own_module
+from agent.http.access import Access
 from agent.http.listener import open_listener
 from agent.processes.errors import CannotServe
 from agent.processes.exposure import check_exposure, is_exposed
+from agent.processes.preparing import tell
 from agent.processes.tokens import read_tokens, requires_token
 from agent.settings import Settings
 
@@ -131,6 +133,23 @@ def test_beyond_loopback_a_token_is_needed_or_a_word_that_none_is() -> None:
             check_exposure(Settings(), [local, exposed], has_token=False)
         with pytest.raises(CannotServe, match="leave out one of the two"):
             check_exposure(Settings(insecure=True), [local], has_token=True)
+
+
+@pytest.mark.parametrize(
+    ("access", "said"),
+    [
+        (Access(exposed=True), "--insecure: whoever can reach the port can start and stop runs"),
+        (Access(b"digest", exposed=True), "whoever reads it has the token"),
+        (Access(b"digest", exposed=True, tls=True), ""),
+        (Access(), ""),
+    ],
+)
+def test_what_a_stranger_could_do_is_logged(
+    access: Access, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    tell(access)
+    assert said in caplog.text
+    assert bool(said) == bool(caplog.records)
 
 
 def test_an_agent_does_not_start_open_to_the_network_unless_it_is_asked_to() -> None:

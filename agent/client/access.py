@@ -13,12 +13,14 @@ from collections.abc import Iterator
 from typing import IO, NamedTuple
 
 TOKEN, TOKEN_FILE = "CHAINBENCH_AGENT_TOKEN", "CHAINBENCH_AGENT_TOKEN_FILE"
-"""Environment variables: the token itself, or the file that it is in."""
+"""Environment variables: the token itself, or the file that it is in. That of several agents may
+have a line for each, of its URL and its token; a token alone is for all others."""
 CA_FILE = "CHAINBENCH_AGENT_CA_FILE"
 """The variable that names a file with certificates (PEM), one of which has to vouch for the agent
 over TLS, instead of those that the system trusts."""
 
-LONGEST = 4096
+LONGEST = 65536
+"""Bytes of the file that are read."""
 SENDABLE = re.compile(r"[!-~]+", re.ASCII)
 
 
@@ -33,20 +35,21 @@ class Access(NamedTuple):
     file: str = ""
     ca_file: str = ""
 
-    def token(self) -> str:
-        """Return the token; empty if there is none. Raises `NoToken`."""
-        found = self.given or self._in_file()
-        if found and not SENDABLE.fullmatch(found):
+    def token(self, url: str) -> str:
+        """Return the token for the agent at a URL; empty if there is none. Raises `NoToken`."""
+        found: str | None = self.given
+        if not found and self.file:
+            found = _meant_for(url.rstrip("/"), self._text())
+        if found is None or (found and not SENDABLE.fullmatch(found)):
             where = TOKEN if self.given else self.file
-            raise NoToken(f"what is in {where} is no token: that is one line of ASCII")
+            each = "" if self.given else ", or for several agents a line of URL and token for each"
+            raise NoToken(f"what is in {where} is no token: that is one line of ASCII{each}")
         return found
 
-    def _in_file(self) -> str:
-        if not self.file:
-            return ""
+    def _text(self) -> str:
         try:
             with opened_regular(self.file) as file:
-                return file.read(LONGEST).decode("ascii", "replace").strip()
+                return file.read(LONGEST).decode("ascii", "replace")
         except OSError as error:
             raise NoToken(f"the token in {self.file} cannot be read: {error.strerror}") from error
 
@@ -65,6 +68,18 @@ def opened_regular(path: str) -> Iterator[IO[bytes]]:
 
 def _opener(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK)
+
+
+def _meant_for(url: str, text: str) -> str | None:
+    """Return which token of a file is for an agent, maybe none (empty); None if it has no form."""
+    tokens: dict[str, str] = {}
+    for words in filter(None, map(str.split, text.splitlines())):
+        *named, token = words
+        owner = named[0].rstrip("/") if named else ""
+        if len(named) > 1 or ("://" in words[0]) != bool(named) or owner in tokens:
+            return None
+        tokens[owner] = token
+    return tokens.get(url, tokens.get("", ""))
 
 
 NOTHING = Access()

@@ -54,7 +54,7 @@ def collect(
     Without ``url`` (``http://HOST:PORT``, ``https://HOST:PORT`` or ``unix:/PATH``), the agent is
     the one that the variable CHAINBENCH_AGENT names, or that of a service: on its socket, or on
     port 9090. None is started. An agent that is named gets the token of the variables
-    CHAINBENCH_AGENT_TOKEN_FILE or CHAINBENCH_AGENT_TOKEN.
+    CHAINBENCH_AGENT_TOKEN_FILE, which may have one for each URL, or CHAINBENCH_AGENT_TOKEN.
     With several URLs, the agent on this machine measures the block, and each other one its whole
     machine meanwhile: the evidence has them under ``fleet``.
     The other arguments but the last two are fields of ``POST /start``; the default scope is this

@@ -144,7 +144,7 @@ class Connection:
         """
         data = None if body is None else json.dumps(body).encode()
         try:
-            token = "" if self._path else self._access.token()
+            token = "" if self._path else self._access.token(self._url)
             sock, received, stream = self._open = self._open or self._connect()
             received.deadline = time.monotonic() + self._timeout_s
             received.on_slow = on_slow

@@ -49,7 +49,7 @@ def bracket(
     with requests.Session() as session:
         # A proxy named in the environment is for external hosts, not for this machine.
         session.trust_env = False
-        if token := access.token():
+        if token := access.token(agent):
             session.headers["Authorization"] = f"Bearer {token}"
         session.verify = access.ca_file or True
         if "running" not in _ask(session, "GET", f"{agent}/status"):

@@ -2,9 +2,11 @@
 
 import json
 import os
+import secrets
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from fakes.waiting import eventually
 
 from agent.aggregate.histogram import LatencyHistogram
 from agent.client import collect
+from agent.client.http_client import AgentRefused
 
 pytestmark = pytest.mark.usefixtures("as_from_a_shell")
 
@@ -98,6 +101,37 @@ def test_a_client_that_is_killed_leaves_no_run_of_its_own_machine(
     eventually(lambda: not agent.status()["running"])
     assert other.status()["running"]
     assert other.stop()["available"] is True
+
+
+@pytest.mark.thorough
+def test_two_agents_with_a_token_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ExitStack() as stack:
+        urls, lines = [], []
+        for name in ("here", "db"):
+            token, file = secrets.token_hex(32), tmp_path / name
+            file.write_text(token)
+            file.chmod(0o600)
+            options = ["--machine", name, "--token-file", str(file)]
+            agent = stack.enter_context(running(options, ready=False))
+            with pytest.raises(AgentRefused, match="unauthorized"):
+                agent.status()
+            urls.append(agent.url)
+            lines.append(f"{agent.url} {token}\n")
+        tokens = tmp_path / "tokens"
+        tokens.write_text("".join(lines))
+        monkeypatch.setenv("CHAINBENCH_AGENT_TOKEN_FILE", str(tokens))
+        document, report = run(*urls, tmp_path / "x.json", EXECS)
+        assert "\nMachines\n" in report
+        assert document["exec"]["exec_count"] == 6
+        assert of_other(document)["labels"]["machine"] == "db"
+        with collect(urls) as block:
+            subprocess.run(["true"], check=True)
+        assert block.evidence["exec"]["exec_count"] == 1
+        assert of_other(block.evidence)["available"] is True
+        tokens.write_text(lines[0])
+        document, report = run(*urls, tmp_path / "x.json", EXECS)
+        assert document["exec"]["exec_count"] == 6
+        assert "unauthorized" in report
 
 
 @pytest.mark.thorough

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from fakes.agent_server import FakeAgent, Request, serving
+from fakes.fleet import machines
 from fakes.run_agent import RunAgent
 from fakes.run_command import environment, finished, line
 
@@ -133,6 +134,40 @@ def test_over_a_unix_socket_none_is_needed(
         assert shown(agent) == {None}
 
 
+def test_each_of_several_agents_gets_its_own(
+    token_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with machines("db", "proxy") as found:
+        here, db, proxy = found.values()
+        token_file.write_text(f"{db.url} of-db\n\nfor-others\n  {proxy.url}/\tof-proxy \n")
+        monkeypatch.setenv("CHAINBENCH_AGENT_TOKEN_FILE", str(token_file))
+        with collect([agent.url for agent in found.values()]) as block:
+            pass
+        named = [word for agent in found.values() for word in ("--agent", agent.url)]
+        done = finished(line("run", *named, "--quiet", "--", "true"), env=environment())
+        assert (done.returncode, done.stderr) == (0, "")
+        assert shown(here) == {"Bearer for-others"}
+        assert shown(db) == {"Bearer of-db"}
+        assert shown(proxy) == {"Bearer of-proxy"}
+    assert block.evidence["fleet"]["merged"]["machines"] == ["db", "here", "proxy"]
+
+
+def test_an_agent_without_a_line_gets_no_others_token(agent: KeepingAgent, tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("https://elsewhere:9090 secret\n")
+    AgentClient(agent.url, access=Access(file=str(tmp_path / "x"))).get("/status")
+    assert shown(agent) == {None}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["http://a:1", "http://a:1 two words", "http://a:1 x\nhttp://a:1/ y", "http://a:1 x\ny\nz"],
+)
+def test_a_file_that_names_agents_has_one_token_for_each(text: str, tmp_path: Path) -> None:
+    (tmp_path / "x").write_text(text)
+    with pytest.raises(NoToken, match="or for several agents a line of URL and token for each"):
+        Access(file=str(tmp_path / "x")).token("http://a:1")
+
+
 @pytest.mark.parametrize("text", ["two\nlines", "two words", "ü", "a\r\nHost: x"])
 def test_what_is_no_token_is_not_sent(agent: KeepingAgent, text: str, tmp_path: Path) -> None:
     (tmp_path / "x").write_text(text)
@@ -170,4 +205,4 @@ def test_nobody_waits_for_a_pipe(agent: KeepingAgent, tmp_path: Path) -> None:
 
 
 def test_by_default_there_is_none() -> None:
-    assert NOTHING.token() == ""
+    assert NOTHING.token("http://a:1") == ""

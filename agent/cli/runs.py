@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SIZE = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(K|M|G|T)?", re.ASCII)
 BYTES = {None: 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 NO_LIMIT = "none"
-OF_AN_AGENT = ("list", "show", "export")
+OF_AN_AGENT = ("list", "show", "export", "delete")
 """What can be done with the runs that a service keeps; the rest is for who owns its file."""
 WHICH = "id, its beginning, last, last~1, or a selector: commit=abc,variant=numpy"
 
@@ -77,10 +77,9 @@ def _action(
 
 def _not_of_an_agent(action: str, _: str) -> None:
     """Refuse with words what a reader of the other actions may expect to work."""
-    single = ", or a single run with DELETE /runs/RUN_ID" if action == "delete" else ""
     raise argparse.ArgumentTypeError(
-        f"only list, show and export ask an agent: {action} as the user who owns the agent's"
-        f" folder, with --store DIR/runs.db{single}"
+        f"only list, show, export and delete ask an agent: {action} as the user who owns the"
+        " agent's folder, with --store DIR/runs.db"
     )
 
 
@@ -150,6 +149,10 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _delete(options: argparse.Namespace) -> int:
+    if options.agent is not None:
+        from agent.runs import agent_commands
+
+        return agent_commands.delete_runs(options.agent, _wanted(options))
     from agent.runs.commands import delete_runs
 
     return delete_runs(_path(options), _wanted(options))

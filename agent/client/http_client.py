@@ -246,6 +246,10 @@ class AgentClient:
         """Return the JSON answer. Raises `AgentRefused` or `AgentUnreachable`."""
         return self._json("POST", path, body)
 
+    def delete(self, path: str) -> Json:
+        """Return the JSON answer. Raises `AgentRefused` or `AgentUnreachable`."""
+        return self._json("DELETE", path, None)
+
     def send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> bytes:
         """Return the body of the answer. Raises `AgentRefused` or `AgentUnreachable`."""
         with self.connection() as connection:

@@ -1,6 +1,6 @@
 """What ``chainbench-agent runs --agent`` does: with the runs that a service keeps.
 
-A service has no series, since each of its runs is one request, and deletes nothing for its clients.
+A service has no series, since each of its runs is one request.
 """
 
 import json
@@ -10,17 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from agent.client.http_client import AgentClient
+from agent.nouns import counted
 from agent.runs.listing import LISTED
-from agent.runs.of_agent import RunsOfAgent
+from agent.runs.of_agent import CannotDelete, RunsOfAgent
 from agent.runs.printing import print_document, print_entries, write_documents
 from agent.runs.which import Wanted, check_one, selection_of
 from agent.store.documents import document_of
 from agent.store.errors import NotFound
 from agent.store.rows import Summary, real, seconds, whole
-from agent.store.run import LABELS, SERVICE
+from agent.store.run import LABELS, SERVICE, SHORT
 from agent.store.selection import fields_of, is_selector
 from agent.terminal import output as terminal
-from agent.terminal.values import encodable, mapping
+from agent.terminal.values import encodable, mapping, printable
 
 
 def list_runs(url: str, wanted: Wanted, most: int | None, as_document: bool) -> int:
@@ -57,6 +58,30 @@ def export_runs(url: str, wanted: Wanted, output: Path | None, folder: Path | No
         raise NotFound("which runs? Give ids or selectors of runs that the agent keeps")
     write_documents({run.id: document_of([run], None) for run in runs}, output, folder)
     return 0
+
+
+def delete_runs(url: str, wanted: Wanted) -> int:
+    """Delete runs, and say which; return 1 if some of them could not be."""
+    of_agent = RunsOfAgent(AgentClient.named(url))
+    ids = [of_agent.id_of(name) for name in wanted.ids]
+    if (selection := wanted.selected) is not None:
+        ids += reversed(of_agent.matching(selection.fields, selection.since, selection.until))
+    if not ids:
+        raise NotFound("which runs? Give ids or selectors of runs that the agent keeps")
+    chosen, deleted = list(dict.fromkeys(ids)), []
+    try:
+        for run_id in chosen:
+            try:
+                of_agent.delete(run_id)
+            except CannotDelete as error:
+                terminal.complain(f"{printable(run_id[:SHORT])} is not deleted: {error}\n")
+            else:
+                deleted.append(run_id)
+    finally:
+        names = ", ".join(run_id[:SHORT] for run_id in deleted)
+        if deleted:
+            terminal.write(f"deleted {counted(len(deleted), 'run')}: {printable(names, 100_000)}\n")
+    return 0 if deleted == chosen else 1
 
 
 def _summary(row: Mapping[str, Any]) -> Summary:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode
 
@@ -25,6 +26,13 @@ class Client(Protocol):
     def get(self, path: str) -> Mapping[str, Any]:
         """Return the JSON answer. Raises `AgentRefused` or `AgentUnreachable`."""
 
+    def delete(self, path: str) -> Mapping[str, Any]:
+        """Likewise."""
+
+
+class CannotDelete(StoreError):
+    """The agent refuses to delete one run; others may still be."""
+
 
 class RunsOfAgent:
     """What an agent keeps. All methods raise `StoreError`."""
@@ -34,15 +42,19 @@ class RunsOfAgent:
 
     def named(self, name: str) -> Sequence[KeptRun]:
         """Return the run of an id, or of the beginning of one; ``last`` is the newest."""
+        return [self._run(self.id_of(name))]
+
+    def id_of(self, name: str) -> str:
+        """Return the id of the same."""
         if found := LAST.fullmatch(name):
-            return [self._run(self._last(int(found[1] or 0)))]
+            return self._last(int(found[1] or 0))
         if len(name) < FEWEST:
             raise NotFound(f"it is too short for the beginning of an id ({FEWEST} characters)")
         ids = [run_id for run_id in self._ids() if run_id.startswith(name)]
         if len(ids) != 1:
             what = f"of {len(ids)} ids: give more of it" if ids else "of no id that the agent keeps"
             raise NotFound(f"it is the beginning {what}")
-        return [self._run(ids[0])]
+        return ids[0]
 
     def selected(
         self, fields: Mapping[str, str], since: float | None = None, until: float | None = None
@@ -55,6 +67,16 @@ class RunsOfAgent:
     ) -> list[str]:
         """Return the ids of these runs, the newest first."""
         return [run_id for row in self.listed(fields, since, until) if (run_id := _id(row))]
+
+    def delete(self, run_id: str) -> None:
+        """Delete what is kept of a run. Raises `CannotDelete` if only this one is refused."""
+        try:
+            self._client.delete(_path(run_id))
+        except AgentRefused as error:
+            one = error.status in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
+            raise (CannotDelete if one else StoreError)(printable(error.message, 1000)) from error
+        except AgentUnreachable as error:
+            raise StoreError(printable(error, 1000)) from error
 
     def listed(
         self, fields: Mapping[str, str], since: float | None = None, until: float | None = None
@@ -100,7 +122,7 @@ class RunsOfAgent:
         return filter(None, map(_id, self.listed({})))
 
     def _run(self, run_id: str) -> KeptRun:
-        [run] = runs_of(self._get(f"/runs/{quote(run_id, safe='')}"), SERVICE)
+        [run] = runs_of(self._get(_path(run_id)), SERVICE)
         return run
 
     def _get(self, path: str) -> Mapping[str, Any]:
@@ -115,6 +137,10 @@ def _iso(at: float) -> str:
     return datetime.fromtimestamp(min(max(at, EARLIEST), LATEST), UTC).isoformat(
         timespec="milliseconds"
     )
+
+
+def _path(run_id: str) -> str:
+    return f"/runs/{quote(run_id, safe='')}"
 
 
 def _id(row: Mapping[str, Any]) -> str:

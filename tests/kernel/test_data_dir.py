@@ -22,7 +22,8 @@ from fakes.real_agent import RealAgent
 from fakes.users import SOMEBODY, as_user, ask
 from fakes.waiting import eventually
 
-from agent.client.http_client import AgentRefused
+from agent.cli import main
+from agent.client.http_client import AgentClient, AgentRefused
 from agent.client.interpreter import own_module
 from agent.client.spawn import AgentDidNotStart, running_agent
 from agent.runs.of_agent import RunsOfAgent
@@ -167,6 +168,34 @@ def test_the_command_line_reads_what_an_agent_keeps(folder: Path, tmp_path: Path
         assert len(kept.selected({"scenario": "baseline"})) == 2
         since = datetime.fromisoformat(agent.get("/evidence")["started_at"]).timestamp()
         assert [run["run_id"] for run in kept.listed({}, since=since)] == [newest]
+
+
+@pytest.mark.thorough
+def test_the_command_line_deletes_with_the_token(
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("t" * 32)
+    token.chmod(0o600)
+    monkeypatch.setenv("CHAINBENCH_AGENT_TOKEN_FILE", str(token))
+    arguments = ["--mock", *options(folder), "--token-file", str(token)]
+    with running_agent(arguments, log=tmp_path / "log") as started:
+        agent = AgentClient.named(started.url)
+        for variant in ("x", "x", "y"):
+            agent.post("/start", {"variant": variant})
+            agent.post("/stop")
+        delete = ["runs", "delete", "--agent", agent.url, "variant=x"]
+        assert main(delete) == 0
+        assert capsys.readouterr().out.startswith("deleted 2 runs: ")
+        [left] = agent.get("/runs")["runs"]
+        assert left["labels"]["variant"] == "y"
+        monkeypatch.delenv("CHAINBENCH_AGENT_TOKEN_FILE")
+        assert main([*delete[:-1], "last"]) == 1
+        assert "unauthorized" in capsys.readouterr().err
+        assert agent.get("/runs")["runs"] == [left]
 
 
 @pytest.mark.thorough

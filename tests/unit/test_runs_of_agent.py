@@ -25,6 +25,14 @@ class Service:
         self.page = page
         self.asked: list[dict[str, str]] = []
         self.failure: Exception | None = None
+        self.refusals: dict[str, Exception] = {}
+
+    def delete(self, path: str) -> Mapping[str, Any]:
+        run_id = unquote(path.removeprefix("/runs/"))
+        if failure := self.refusals.get(run_id):
+            raise failure
+        self.ids = tuple(kept for kept in self.ids if kept != run_id)
+        return {"status": "deleted", "run_id": run_id}
 
     def get(self, path: str) -> Mapping[str, Any]:
         if self.failure:
@@ -202,3 +210,45 @@ def test_what_cannot_be_done_with_an_agents_runs_is_said(
     assert (status, out) == (1, "")
     assert said in err
     assert err.count("\n") == 1
+
+
+def test_what_an_agent_keeps_is_deleted(
+    service: Service, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, err = runs(capsys, "delete", "last", "cccc", "aaaa")
+    assert (status, out, err) == (0, "deleted 2 runs: cccc-333, aaaa-111\n", "")
+    assert service.ids == ("bbbb-2222",)
+    assert runs(capsys, "delete", "variant=x", "--until", "1d")[1] == "deleted 1 run: bbbb-222\n"
+    assert service.asked[-1]["variant"] == "x"
+    assert service.asked[-1].keys() >= {"until"}
+    assert service.ids == ()
+    status, out, err = runs(capsys, "delete", "variant=x")
+    assert (status, out) == (1, "")
+    assert "which runs?" in err
+
+
+@pytest.mark.parametrize(("status", "code"), [(404, "no_such_run"), (409, "run_in_progress")])
+def test_one_that_cannot_be_deleted_is_named_and_the_others_are(
+    service: Service, capsys: pytest.CaptureFixture[str], status: int, code: str
+) -> None:
+    service.refusals["bbbb-2222"] = AgentRefused(status, code, "not this one")
+    found = runs(capsys, "delete", "variant=x")
+    assert found == (
+        1,
+        "deleted 2 runs: aaaa-111, cccc-333\n",
+        "bbbb-222 is not deleted: not this one\n",
+    )
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [AgentRefused(403, "token_needed", "with a token only"), AgentUnreachable("no answer")],
+)
+def test_what_is_refused_for_all_is_asked_once(
+    service: Service, capsys: pytest.CaptureFixture[str], failure: Exception
+) -> None:
+    service.refusals["bbbb-2222"] = failure
+    status, out, err = runs(capsys, "delete", "variant=x")
+    assert (status, out) == (1, "deleted 1 run: aaaa-111\n")
+    assert err.startswith("chainbench-agent runs delete: ")
+    assert service.ids == ("cccc-3333", "bbbb-2222")

@@ -31,6 +31,11 @@ def encrypted(sock: socket.socket, host: str, ca_file: str) -> ssl.SSLSocket:
     except (ssl.SSLError, ConnectionResetError) as error:
         raise OSError(
             error.errno,
-            f"no TLS with it ({getattr(error, 'reason', '') or error.strerror}); an agent that"
-            " serves none has a URL of http://",
+            f"no TLS with it ({_reason(error)}); an agent that serves none has a URL of http://",
         ) from error
+
+
+def _reason(error: OSError) -> str:
+    """Return OpenSSL's reason in words, such as "wrong version number", or the system's."""
+    named = error.reason if isinstance(error, ssl.SSLError) else None
+    return named.lower().replace("_", " ") if named else error.strerror or str(error)

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from fakes.agent_server import Request, serving
@@ -80,11 +79,15 @@ def test_the_time_that_is_left_holds_for_a_slow_answer_too(
 
 
 @pytest.mark.thorough(but="run")
-@pytest.mark.parametrize("how", ["run", "series"])
-def test_at_a_terminal_run_says_what_it_waits_for(agent: Slow, tmp_path: Path, how: str) -> None:
+@pytest.mark.parametrize("how", ["run", "series", "record"])
+def test_at_a_terminal_it_is_said_what_is_waited_for(agent: Slow, how: str) -> None:
     agent.slowly = LONGER_S
-    more = ["--runs", "2"] if how == "series" else []
-    command = line("run", "--agent", agent.url, "--no-store", *more, "--", "true")
+    run = ("run", "--agent", agent.url, "--no-store")
+    command = {
+        "run": line(*run, "--", "true"),
+        "series": line(*run, "--runs", 2, "--", "true"),
+        "record": line("record", "--agent", agent.url, "--system", "--for", "0.1s"),
+    }[how]
     with on_terminal(command, environment()) as terminal:
         shown = " ".join(terminal.to_the_end().split())
     assert shown.count(SAID) == 1

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from agent.client import interruptions
-from agent.client.finding import NoAgent, closed_to_us, named_agent, url_of_a_service
+from agent.client.finding import NoAgent, closed_to_us, found_service, named_agent
 from agent.client.http_client import AgentClient
 from agent.client.one_run import OneRun
 from agent.words import PORT, SERVICE_SOCKET, Json
@@ -27,10 +27,11 @@ class BlocksRun(Protocol):
     def close(self) -> None: ...
 
 
-def run_of(urls: Sequence[str], timeout_s: float) -> BlocksRun:
+def run_of(urls: Sequence[str], timeout_s: float | None) -> BlocksRun:
     """Return a run of the agents at these URLs, or without any of the agent that is found.
 
-    ``timeout_s`` is for each of their answers. Raises `NoAgent`.
+    ``timeout_s`` is for each of their answers; None: for a start, as long as the agent may compile.
+    Raises `NoAgent`.
     """
     if len(urls) > 1:
         from agent.client.several import SeveralRuns, members_at
@@ -39,13 +40,17 @@ def run_of(urls: Sequence[str], timeout_s: float) -> BlocksRun:
     return OneRun(_agent(urls, timeout_s), interruptions.held_back)
 
 
-def _agent(urls: Sequence[str], timeout_s: float) -> AgentClient:
+def _agent(urls: Sequence[str], timeout_s: float | None) -> AgentClient:
     if url := (urls[0] if urls else os.environ.get(VARIABLE)):
-        named_agent(url, "the argument url" if urls else VARIABLE)
-        return AgentClient.named(url, timeout_s)
-    if not (url := url_of_a_service()):
+        status = named_agent(url, "the argument url" if urls else VARIABLE)
+        agent = AgentClient.named(url, timeout_s)
+    elif found := found_service():
+        url, status = found
+        agent = AgentClient(url, timeout_s)
+    else:
         raise NoAgent(
             f"there is no agent on {SERVICE_SOCKET} or port {PORT}, and {VARIABLE} names none"
             f"{closed_to_us()}"
         )
-    return AgentClient(url, timeout_s)
+    agent.allow_compiling(status.get("compile_deadline_s"))
+    return agent

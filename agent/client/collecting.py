@@ -16,7 +16,7 @@ from typing import Any, Self, TypeVar
 
 from agent.client.choosing import BlocksRun, run_of
 from agent.client.finding import NoAgent
-from agent.client.http_client import ANSWER_TIMEOUT_S, AgentClient
+from agent.client.http_client import AgentClient
 from agent.client.one_run import NotMeasured
 from agent.words import Json
 
@@ -47,7 +47,7 @@ def collect(
     details: list[str] | None = None,
     timing: str | None = None,
     wait_s: float = PATIENCE_S,
-    timeout_s: float = ANSWER_TIMEOUT_S,
+    timeout_s: float | None = None,
 ) -> "MeasuredBlock":
     """Return a context manager, for ``with`` and for Trio's ``async with``, that measures a block.
 
@@ -59,8 +59,9 @@ def collect(
     machine meanwhile: the evidence has them under ``fleet``.
     The other arguments but the last two are fields of ``POST /start``; the default scope is this
     process, with its threads and what they start. ``wait_s`` is how long to wait while another run
-    is in progress, ``timeout_s`` how long for each answer of the agent. Raises ValueError if
-    ``url`` cannot be that of an agent.
+    is in progress, ``timeout_s`` how long for each answer of the agent: by default a minute, or
+    longer than its probes may take to compile. Raises ValueError if ``url`` cannot be that of an
+    agent.
     """
     urls = [url] if isinstance(url, str) else list(url or ())
     for named in urls:
@@ -83,7 +84,7 @@ class MeasuredBlock:
         urls: Sequence[str],
         body: Mapping[str, Any],
         wait_s: float = PATIENCE_S,
-        timeout_s: float = ANSWER_TIMEOUT_S,
+        timeout_s: float | None = None,
         tell: Callable[[str], None] | None = None,
     ) -> None:
         self.evidence: Json = _unavailable(NOT_ENDED)

@@ -52,12 +52,6 @@ def found_service() -> tuple[str, Json] | None:
     return None
 
 
-def url_of_a_service() -> str | None:
-    """Return the URL of the agent that `found_service` finds, if any."""
-    found = found_service()
-    return found[0] if found else None
-
-
 def closed_to_us() -> str:
     """Return how to get access to a service that listens on its socket, but not for this user.
 

@@ -198,31 +198,32 @@ class Connection:
 class AgentClient:
     """An agent at a base URL. Each request has its own connection, so threads may share it.
 
-    ``access`` is what it is shown over TCP. Raises ValueError for a URL that is none of
-    ``http://HOST[:PORT]``, ``https://HOST[:PORT]`` and ``unix:/PATH``.
+    ``timeout_s`` is for each answer, by default a minute; ``access`` is what it is shown over TCP.
+    Raises ValueError for a URL that is none of ``http://HOST[:PORT]``, ``https://HOST[:PORT]`` and
+    ``unix:/PATH``.
     """
 
-    def __init__(
-        self, url: str, timeout_s: float = ANSWER_TIMEOUT_S, access: Access = NOTHING
-    ) -> None:
+    def __init__(self, url: str, timeout_s: float | None = None, access: Access = NOTHING) -> None:
         self.url = url.rstrip("/")
         self.on_slow: Callable[[], None] | None = None
         """Called when an answer takes longer than `SLOW_S`."""
-        self._timeout_s = timeout_s
+        self._timeout_s = ANSWER_TIMEOUT_S if timeout_s is None else timeout_s
+        self._may_wait_longer = timeout_s is None
         self._access = access
-        Connection(self.url, timeout_s).close()
+        Connection(self.url, self._timeout_s).close()
 
     @classmethod
-    def named(cls, url: str, timeout_s: float = ANSWER_TIMEOUT_S) -> "AgentClient":
+    def named(cls, url: str, timeout_s: float | None = None) -> "AgentClient":
         """Return the agent that the user has named: it gets the user's token."""
         return cls(url, timeout_s, from_environment())
 
     def allow_compiling(self, deadline_s: object) -> None:
         """Wait for answers longer than the agent's probes may take to compile.
 
-        ``deadline_s``: as /status gives it, which agents of earlier versions do not.
+        ``deadline_s``: as /status gives it, which agents of earlier versions do not. Without effect
+        where a time-out was given.
         """
-        if isinstance(deadline_s, int | float):
+        if self._may_wait_longer and isinstance(deadline_s, int | float):
             longest = min(deadline_s + BESIDE_COMPILING_S, LONGEST_WAIT_S)
             self._timeout_s = max(self._timeout_s, longest)
 

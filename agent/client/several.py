@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from agent.client.finding import NoAgent, status_of_ours
-from agent.client.http_client import ANSWER_TIMEOUT_S, AgentClient
+from agent.client.http_client import AgentClient
 from agent.client.one_run import NOT_BEGUN, NotMeasured, OneRun, which_run
 from agent.this_machine import boot_id
 from agent.words import Json
@@ -28,7 +28,7 @@ class Member:
     is empty while the agent does.
     """
 
-    def __init__(self, url: str, timeout_s: float = ANSWER_TIMEOUT_S) -> None:
+    def __init__(self, url: str, timeout_s: float | None = None) -> None:
         self.agent = AgentClient.named(url, timeout_s)
         self.machine = ""
         self.boot_id = ""
@@ -58,7 +58,7 @@ class Member:
             return {}
 
 
-def members_at(urls: Sequence[str], timeout_s: float = ANSWER_TIMEOUT_S) -> list[Member]:
+def members_at(urls: Sequence[str], timeout_s: float | None = None) -> list[Member]:
     """Return an agent for each URL, in the order of their machines' names.
 
     All clients take them in that order, so that of two that want the same ones the same is first.

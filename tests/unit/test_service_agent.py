@@ -45,7 +45,7 @@ def on_port(agent: FakeAgent, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def found() -> str:
-    return finding.url_of_a_service() or ""
+    return (finding.found_service() or ("", {}))[0]
 
 
 def test_the_socket_comes_before_the_port(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

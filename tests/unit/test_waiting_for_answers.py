@@ -9,7 +9,7 @@ from fakes.run_agent import RunAgent
 from fakes.run_command import environment, finished, line
 from fakes.terminals import on_terminal
 
-from agent.client import http_client
+from agent.client import NoEvidenceWarning, collect, http_client
 from agent.client.http_client import ANSWER_TIMEOUT_S, AgentClient, AgentUnreachable
 from agent.run.agents import an_agent
 
@@ -49,6 +49,18 @@ def test_a_client_waits_longer_than_the_agent_may_compile(
     with an_agent(agent.url) as client:
         assert client._timeout_s == waits_s
     assert AgentClient(agent.url)._timeout_s == ANSWER_TIMEOUT_S == 60
+
+
+def test_a_block_is_waited_for_as_long(agent: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But no longer than its time-out, if it has one, also with several agents."""
+    monkeypatch.setattr(http_client, "ANSWER_TIMEOUT_S", 0.1)
+    agent.slowly = 0.3
+    with collect(agent.url) as block:
+        pass
+    assert block.evidence["available"] is True
+    for urls in (agent.url, [agent.url, agent.url.replace("127.0.0.1", "localhost")]):
+        with pytest.warns(NoEvidenceWarning, match="timed out"), collect(urls, timeout_s=0.1):
+            pass
 
 
 def test_whoever_waits_is_told_once(agent: Slow, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from fakes.examples import examples, tried
 from fakes.processes import Launched, launched
 from fakes.program import program
 from fakes.real_agent import RealAgent
+from fakes.run_command import environment, finished, line
 from fakes.users import SOMEBODY, as_user, ask
 from fakes.waiting import eventually
 
@@ -27,6 +28,9 @@ from agent.client.http_client import AgentClient, AgentRefused
 from agent.client.interpreter import own_module
 from agent.client.spawn import AgentDidNotStart, running_agent
 from agent.runs.of_agent import RunsOfAgent
+from agent.store.opening import open_to_read
+from agent.store.place import default_path
+from agent.store.selection import Selection
 
 USER = 65_532
 KILLS = 100
@@ -196,6 +200,22 @@ def test_the_command_line_deletes_with_the_token(
         assert main([*delete[:-1], "last"]) == 1
         assert "unauthorized" in capsys.readouterr().err
         assert agent.get("/runs")["runs"] == [left]
+
+
+@pytest.mark.thorough
+def test_what_run_keeps_itself_is_kept_once_and_is_a_copy_there(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    with running_agent(["--mock", *options(folder)], log=tmp_path / "log") as agent:
+        for kept_here in (["--no-store"], []):
+            words = line("run", "--agent", agent.url, "--quiet", *kept_here, "--", "true")
+            variables = environment(XDG_STATE_HOME=str(tmp_path / "state"))
+            assert finished(words, env=variables).returncode == 0
+        copied, own = (run["run_id"] for run in agent.get("/runs")["runs"])
+        assert [run["run_id"] for run in agent.get("/runs?copies=false")["runs"]] == [own]
+    with open_to_read(default_path()) as store:
+        assert [run.id for run in store.find(Selection())] == [copied]
 
 
 @pytest.mark.thorough

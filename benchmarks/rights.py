@@ -85,6 +85,7 @@ class Row:
     rights: str
     answer: str
     """``measured``, or the code of the reason why not; of one that did not start, what it said."""
+    started: bool = True
     wait_functions: bool | None = None
     program_times: bool | None = None
     own_io: bool | None = None
@@ -109,7 +110,7 @@ def _row(place: Place, rights: Rights) -> Row:
             with _agent(place, rights, pid_file) as agent:
                 return _asked(agent, place, rights, int(pid_file.read_text()))
         except AgentDidNotStart as error:
-            return Row(place.name, rights.name, f"does not start: {error}")
+            return Row(place.name, rights.name, f"does not start: {error}", started=False)
 
 
 @contextlib.contextmanager

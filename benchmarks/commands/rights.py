@@ -25,7 +25,15 @@ def _measure(options: argparse.Namespace) -> int:
     for row in rows():
         print(f"{row.place}, {row.rights}: {row.answer}", file=sys.stderr)
         measured.append(row)
+    print(table(measured), end="")
+    if not all(row.started for row in measured):
+        # that is about this folder, not about rights
+        print(
+            "rights: not every agent started, so nothing is written. Other users have to be able to"
+            f" read {sys.executable} and {PAGE.parents[2]}",
+            file=sys.stderr,
+        )
+        return 1
     if options.full:
         PAGE.write_text(written(PAGE.read_text(), measured))
-    print(table(measured), end="")
     return 0

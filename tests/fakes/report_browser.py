@@ -48,9 +48,11 @@ async function framed(width) {
   return frame;
 }
 function asPrinted(document) {
-  for (const rule of document.styleSheets[0].cssRules)
-    if (rule.media)
-      rule.media.mediaText = rule.media.mediaText.includes("print") ? "all" : "not all";
+  for (const rule of document.styleSheets[0].cssRules) {
+    const text = rule.media?.mediaText ?? "";
+    if (text.includes("print")) rule.media.mediaText = "all";
+    if (text.includes("screen")) rule.media.mediaText = "not all";
+  }
 }
 async function all(widths, page) {
   const found = {};

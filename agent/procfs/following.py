@@ -25,7 +25,7 @@ from agent.words import Json
 SHORTEST_PAUSE_S = 0.05
 """Between two looks at the tasks of a scope."""
 PAUSE_PER_LOOK = 20
-"""A pause lasts so many times as long as the look before it: looks take 5 % of a CPU at most."""
+"""A pause lasts this many times as long as the look before it: looks take 5 % of a CPU at most."""
 
 LOGGER = logging.getLogger("agent.procfs")
 
@@ -104,9 +104,11 @@ class Following:
                 await self._tasks.look()
         except Exception as error:
             # Whatever it is, the run goes on; of the tasks nothing is said that may be wrong.
+            why = str(error)
             if not isinstance(error, Unreadable):
                 LOGGER.exception("the tasks of a run can no longer be followed")
-            self._tasks, self._why_no_tasks = None, f"{type(error).__name__}: {error}"
+                why = f"{type(error).__name__}: {error}"
+            self._tasks, self._why_no_tasks = None, why
 
 
 def _read_machine() -> _Machine:

@@ -15,12 +15,13 @@ from agent.procfs.files import TICK_NS, Counts, Unreadable, content_or_nothing, 
 from agent.procfs.pace import Pace
 from agent.procfs.readings import Reading, Source, growth, read
 from agent.procfs.sums import OfThreads
-from agent.procfs.task import read_process, read_thread
+from agent.procfs.task import HIDDEN, is_hidden, read_process, read_thread
 from agent.words import Json
 
 US = 1000
 CPU = {b"user_usec": "user_ms", b"system_usec": "system_ms"}
 MEMORY = {b"pgfault": "page_faults", b"pgmajfault": "major_faults"}
+STRANGERS = "some of its tasks are outside of the agent's pid namespace"
 IO = {"rios": "reads", "rbytes": "read_bytes", "wios": "writes", "wbytes": "written_bytes"}
 
 
@@ -35,6 +36,8 @@ class Group:
         self.is_removed = False
         self.includes_agent = False
         """Whether a process of the agent was in it at any look."""
+        self.unseen = ""
+        """Why some of its tasks were not seen, if that is so."""
         self._agent = frozenset(agent)
         self._folder = folder
         self._identity = folder.stat().st_ino
@@ -64,8 +67,9 @@ class Group:
         began_ticks = time.clock_gettime_ns(time.CLOCK_BOOTTIME) // TICK_NS
         threads: dict[int, Counts] = {}
         older: set[int] = set()
-        for folder, _, _ in os.walk(self._folder):
-            for thread in _threads(f"{folder}/cgroup.threads"):
+        for folder, _, _ in os.walk(self._folder, onerror=self._skip):
+            await pace.breathe()
+            for thread in self._listed(folder):
                 try:
                     if self._is_older(thread):
                         older.add(thread)
@@ -73,11 +77,35 @@ class Group:
                 except Unreadable as error:
                     if not error.is_gone:
                         raise
+                    if is_hidden(thread):
+                        self.unseen = HIDDEN
                 await pace.breathe()
         self.includes_agent |= not self._agent.isdisjoint(threads)
         self.of_threads.take(threads, older)
         self._known, self._looked_ticks = set(threads), began_ticks
         self._read_counters()
+
+    def _listed(self, folder: str) -> list[int]:
+        """Return the threads of a group; the kernel lists as 0 those outside of our pid namespace.
+
+        cgroup_procs_show() in kernel/cgroup/cgroup.c.
+        """
+        try:
+            threads = {
+                int(thread) for thread in content_or_nothing(f"{folder}/cgroup.threads").split()
+            }
+        except Unreadable as error:
+            if not error.is_gone:
+                self.unseen = str(error)
+            return []
+        if 0 in threads:
+            self.unseen = STRANGERS
+        return sorted(threads - {0})
+
+    def _skip(self, error: OSError) -> None:
+        """Leave out a group that cannot be listed, and say so unless it is gone."""
+        if not isinstance(error, FileNotFoundError):
+            self.unseen = f"{error.filename}: {error.strerror}"
 
     def _is_older(self, thread: int) -> bool:
         """Whether a thread that was not here at the last look began before it: it was moved here.
@@ -135,11 +163,3 @@ def _disks(path: str) -> Disks:
         for device, *fields in rows
         if fields
     }
-
-
-def _threads(path: str) -> list[int]:
-    """Return the threads of a group; 0 stands for those outside of our pid namespace."""
-    try:
-        return [int(thread) for thread in content_or_nothing(path).split() if thread != b"0"]
-    except Unreadable:
-        return []  # the group is gone, or threaded from above

@@ -1,11 +1,12 @@
 """The section ``procfs``: what was counted, how tasks were followed, and what is missing. Pure."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from agent.procfs.group import Group
 from agent.procfs.readings import LACKING, Reading, as_json
+from agent.procfs.sums import OfThreads
 from agent.procfs.task import OF_IO, OF_PROCESSES, OF_RUN_QUEUE, SWITCHES
 from agent.procfs.tree import Tree
 from agent.words import Json
@@ -76,9 +77,10 @@ def _of_tree(tree: Tree) -> Json:
         handed_on |= {name: processes.totals[name] for name in OF_IO.values()}
         missing |= _without_refused_io(tree)
     else:
-        why = next(iter(tree.io_refused.values()), LACKING)
-        missing |= dict.fromkeys(OF_IO.values(), why)
-    seen = {**_of_threads(threads.totals, tree.with_waits), "forks": threads.began}
+        missing |= dict.fromkeys(OF_IO.values(), tree.why_io_refused or LACKING)
+    seen = _of_threads(threads, tree.with_waits)
+    if tree.unseen:
+        missing = _of_others(tree.unseen, [*handed_on, *seen]) | missing
     return {
         **as_json({**handed_on, **seen}),
         "followed": {"waited_for": [*handed_on], "last_seen": [*seen]},
@@ -95,15 +97,23 @@ def _without_refused_io(tree: Tree) -> dict[str, str]:
     if not tree.io_refused:
         return {}
     refused = f"{len(tree.io_refused)} of {tree.of_processes.seen} processes"
-    why = next(iter(tree.io_refused.values()))
-    reason = f"not known of {refused} ({why}): the figures are of the others, a lower bound"
-    return dict.fromkeys(OF_IO.values(), reason)
+    return _of_others(f"not known of {refused} ({tree.why_io_refused})", OF_IO.values())
+
+
+def _of_others(why: str, figures: Iterable[str]) -> dict[str, str]:
+    """Return that figures are not of all tasks."""
+    return dict.fromkeys(figures, f"{why}: the figures are of the others, a lower bound")
 
 
 def _of_group(group: Group) -> Json:
     grown, threads = group.grown(), group.of_threads
-    seen = {**_of_threads(threads.totals, group.with_waits), "forks": threads.began}
+    seen = _of_threads(threads, group.with_waits)
     missing = {**grown.missing, **_without_waits(group.with_waits)}
+    if group.unseen and threads.any_seen:
+        missing |= _of_others(group.unseen, seen)
+    elif group.unseen:
+        missing |= dict.fromkeys(seen, group.unseen)
+        seen = {}
     built = as_json({**grown.counts, **seen})
     own, of_disks = [*grown.counts], group.disks()
     if of_disks is None:
@@ -125,9 +135,9 @@ def _of_replaced(disks: Sequence[str]) -> dict[str, str]:
     return {f"disks.{name}": REPLACED for name in disks}
 
 
-def _of_threads(totals: Mapping[str, int], with_waits: bool) -> dict[str, int]:
+def _of_threads(threads: OfThreads, with_waits: bool) -> dict[str, int]:
     names = (*(OF_RUN_QUEUE if with_waits else ()), *SWITCHES.values())
-    return {name: totals[name] for name in names}
+    return {name: threads.totals[name] for name in names} | {"forks": threads.began}
 
 
 def _without_waits(with_waits: bool) -> dict[str, str]:

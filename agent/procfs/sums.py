@@ -20,10 +20,12 @@ class OfThreads:
         self.totals: Counter[str] = Counter()
         self.began = 0
         """Threads that were seen to begin in the run."""
+        self.any_seen = False
         self._last: dict[int, Counts] = {}
 
     def take(self, threads: Mapping[int, Counts], older: Collection[int] = ()) -> None:
         """Add what threads have counted since the last look. ``older``: began before the run."""
+        self.any_seen |= bool(threads)
         for thread, now in threads.items():
             then = self._last.get(thread)
             if then is not None and any(now.get(name, 0) < then[name] for name in then):

@@ -8,6 +8,7 @@ Of a thread (``schedstat``, ``status``): itself, while it lives; nobody adds up 
 from typing import NamedTuple
 
 from agent.procfs.files import TICK_NS, Counts, Unreadable, content, listed, named
+from agent.streams.shared.namespaces import process_exists
 
 OF_PROCESSES = ("user_ms", "system_ms", "minor_faults", "major_faults")
 OF_IO = {
@@ -23,7 +24,7 @@ SWITCHES = {
     b"nonvoluntary_ctxt_switches": "involuntary_switches",
 }
 OF_RUN_QUEUE = ("cpu_ms", "wait_ms")
-OF_THREADS = (*OF_RUN_QUEUE, *SWITCHES.values())
+HIDDEN = "/proc hides some of these tasks from the agent (its mount option hidepid)"
 
 # positions behind the name in /proc/PID/stat (proc_pid_stat(5)): there the state is field 3
 PARENT, MINOR, ENDED_MINOR, MAJOR, ENDED_MAJOR = 1, 7, 8, 9, 10
@@ -77,6 +78,11 @@ def read_thread(folder: str, *, with_waits: bool) -> Counts:
 def threads_of(pid: int) -> list[int]:
     """Return the threads of a process. Raises `Unreadable`."""
     return [int(name) for name in listed(f"/proc/{pid}/task")]
+
+
+def is_hidden(task: int) -> bool:
+    """Whether a task that /proc does not have is there all the same, hidden from us."""
+    return process_exists(task)
 
 
 def accounts_waits() -> bool:

@@ -12,7 +12,15 @@ from dataclasses import dataclass, field
 from agent.procfs.files import TICK_NS, Counts, Unreadable, content_or_nothing, listed
 from agent.procfs.pace import Pace
 from agent.procfs.sums import Key, OfProcesses, OfThreads
-from agent.procfs.task import Process, read_io, read_process, read_thread, threads_of
+from agent.procfs.task import (
+    HIDDEN,
+    Process,
+    is_hidden,
+    read_io,
+    read_process,
+    read_thread,
+    threads_of,
+)
 
 Children = Mapping[int, list[int]]
 """The children of each process."""
@@ -46,8 +54,11 @@ class Tree:
         self.of_threads = OfThreads()
         self.has_io = False
         """Whether it is known of any process what it has read and written."""
-        self.io_refused: dict[Key, str] = {}
-        """Why that is not known of others (``/proc/PID/io``), by process."""
+        self.io_refused: set[Key] = set()
+        """Other processes, of which that is not known (``/proc/PID/io``)."""
+        self.why_io_refused = ""
+        self.unseen = ""
+        """Why some descendants were not seen, if that is known."""
         self.with_waits = with_waits
         self.members: dict[Key, Process] = {}
         """The processes of the last look."""
@@ -75,7 +86,7 @@ class Tree:
             self._began_ticks = time.clock_gettime_ns(time.CLOCK_BOOTTIME) // TICK_NS
 
     async def _visit(self, pid: int, start: int | None, found: _Look) -> list[int]:
-        """Read a process and its threads; return its children. None for one that has ended."""
+        """Read a process and its threads; return its children, of which an ended one has none."""
         if pid in found.pids or pid in self._left_out:
             return []
         try:
@@ -84,6 +95,8 @@ class Tree:
                 return []  # another process by now, with the same number
             threads = threads_of(pid)
         except Unreadable as error:
+            if error.is_gone and start is None and is_hidden(pid):
+                self.unseen = HIDDEN
             return _nothing_if_gone(error)
         key = pid, process.start
         found.pids.add(pid)
@@ -116,7 +129,8 @@ class Tree:
             found = read_io(key[0])
         except Unreadable as error:
             if not error.is_gone:
-                self.io_refused[key] = str(error)
+                self.io_refused.add(key)
+                self.why_io_refused = self.why_io_refused or str(error)
             return {}
         self.has_io = True
         return found

@@ -10,10 +10,11 @@ from agent.procfs.group import Group
 from agent.procfs.machine import MACHINE
 from agent.procfs.readings import Reading
 from agent.procfs.report import Looks, machine_json, tasks_json
-from agent.procfs.task import OF_IO, OF_PROCESSES, OF_THREADS, Process
+from agent.procfs.task import OF_IO, OF_PROCESSES, OF_RUN_QUEUE, SWITCHES, Process
 from agent.procfs.tree import Tree
 from agent.words import Json
 
+OF_THREADS = (*OF_RUN_QUEUE, *SWITCHES.values())
 PSI = "some avg10=0.00 avg60=0.00 avg300=0.00 total={0}\nfull avg10=0.00 avg60=0.00 total={0}\n"
 
 
@@ -34,7 +35,8 @@ def of_tree() -> Json:
     tree = Tree(os.getpid(), with_waits=True)
     root, child = tree.root, (2, 2)
     tree.members = {root: Process(0, 1, {})}
-    tree.has_io, tree.io_refused = True, {child: "/proc/2/io: Permission denied"}
+    tree.has_io, tree.io_refused = True, {child}
+    tree.why_io_refused = "/proc/2/io: Permission denied"
     tree.of_processes.take({root: Process(0, 1, counts(both, 0))}, {root})
     tree.of_processes.take(
         {root: Process(0, 1, counts(both, 0)), child: Process(root[0], 2, counts(OF_PROCESSES, 3))}

@@ -250,6 +250,82 @@ async def test_what_is_moved_into_a_cgroup_counts_from_then_on(tmp_path: Path) -
     assert group.of_threads.began == 1
 
 
+OF_SEEN = ["cpu_ms", "wait_ms", "voluntary_switches", "involuntary_switches", "forks"]
+
+
+@pytest.mark.parametrize("others", ["", f"{os.getpid()}\n"], ids=["none of it seen", "some seen"])
+@pytest.mark.parametrize("why", ["pid namespace", "hides", "Permission denied"])
+async def test_tasks_of_a_cgroup_that_are_not_seen_make_no_zeros(
+    tmp_path: Path, why: str, others: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Outside of the namespace, hidden by hidepid, or in a group that may not be read."""
+    listed = tmp_path / "cgroup.threads"
+    listed.write_text(others)
+    group = Group(tmp_path, with_waits=True)
+    with sleeping(1) as [unseen]:
+        if why == "pid namespace":
+            listed.write_text(f"0\n{others}0\n")
+        elif why == "hides":
+            listed.write_text(f"{others}{unseen}\n")
+            hide(monkeypatch, unseen)
+        else:
+            below = refusing(tmp_path / "below")
+            monkeypatch.setattr("agent.procfs.group.content_or_nothing", below)
+            (tmp_path / "below").mkdir()
+        await group.look()
+    tasks = tasks_json(group, Looks())
+    [missing] = [row for row in tasks["missing"] if "wait_ms" in row["figures"]]
+    assert missing["figures"] == OF_SEEN
+    assert why in missing["reason"]
+    assert ("lower bound" in missing["reason"]) == bool(others)
+    assert {name for name in OF_SEEN if name in tasks} == ({*OF_SEEN} if others else set())
+    assert tasks["followed"]["last_seen"] == (OF_SEEN if others else [])
+
+
+def hide(monkeypatch: pytest.MonkeyPatch, *pids: int) -> None:
+    """Have /proc look as it does with hidepid=2 to those who may not see these processes."""
+    intact = files.content_or_nothing
+
+    def reading(path: str) -> bytes:
+        is_hidden = path.startswith(tuple(f"/proc/{pid}/" for pid in pids))
+        return intact("/proc/-/nothing" if is_hidden else path)
+
+    monkeypatch.setattr(files, "content_or_nothing", reading)
+
+
+def refusing(folder: Path) -> Callable[[str], bytes]:
+    """Return what reads files, except those in this folder."""
+
+    def reading(path: str) -> bytes:
+        if path.startswith(f"{folder}/"):
+            raise Unreadable(f"{path}: Permission denied")
+        return files.content_or_nothing(path)
+
+    return reading
+
+
+async def test_a_thread_that_ended_before_it_was_read_is_nothing_unseen(tmp_path: Path) -> None:
+    (tmp_path / "cgroup.threads").write_text(f"{2**22 + 1}\n")
+    group = Group(tmp_path, with_waits=True)
+    await group.look()
+    assert group.unseen == ""
+    assert tasks_json(group, Looks())["forks"] == 0
+
+
+async def test_descendants_that_proc_hides_make_a_lower_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with sleeping(1) as children:
+        hide(monkeypatch, *children)
+        tree = Tree(os.getpid(), with_waits=True)
+        await tree.look()
+    tasks = tasks_json(tree, Looks())
+    [missing] = [row for row in tasks["missing"] if "user_ms" in row["figures"]]
+    assert {"wait_ms", "minor_faults", "forks", "read_calls"} <= {*missing["figures"]}
+    assert "hidepid" in missing["reason"]
+    assert "user_ms" in tasks
+
+
 def test_names_with_dots_are_objects_and_times_are_in_ms() -> None:
     assert as_json({"a.b.some_ms": 1_500_000, "n": 2}) == {"a": {"b": {"some_ms": 1.5}}, "n": 2}
 

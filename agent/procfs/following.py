@@ -96,6 +96,15 @@ class Following:
         elif self._why_no_tasks:
             self.evidence["no_tasks"] = self._why_no_tasks
 
+    @property
+    def follows_a_tree(self) -> bool:
+        """Whether the tasks are those of a process tree, and still followed."""
+        return isinstance(self._tasks, Tree)
+
+    def tree_has_ended(self) -> bool:
+        """Whether no process is left of the tree that is followed."""
+        return isinstance(self._tasks, Tree) and self._tasks.has_ended()
+
     async def _look(self) -> None:
         if self._tasks is None:
             return

@@ -15,7 +15,8 @@ from agent.procfs.files import TICK_NS, Counts, Unreadable, content_or_nothing, 
 from agent.procfs.pace import Pace
 from agent.procfs.readings import Reading, Source, growth, read
 from agent.procfs.sums import OfThreads
-from agent.procfs.task import HIDDEN, is_hidden, read_process, read_thread
+from agent.procfs.task import HIDDEN, read_process, read_thread
+from agent.streams.shared.namespaces import process_exists
 from agent.words import Json
 
 US = 1000
@@ -77,7 +78,7 @@ class Group:
                 except Unreadable as error:
                     if not error.is_gone:
                         raise
-                    if is_hidden(thread):
+                    if process_exists(thread):
                         self.unseen = HIDDEN
                 await pace.breathe()
         self.includes_agent |= not self._agent.isdisjoint(threads)

@@ -8,7 +8,6 @@ Of a thread (``schedstat``, ``status``): itself, while it lives; nobody adds up 
 from typing import NamedTuple
 
 from agent.procfs.files import TICK_NS, Counts, Unreadable, content, listed, named
-from agent.streams.shared.namespaces import process_exists
 
 OF_PROCESSES = ("user_ms", "system_ms", "minor_faults", "major_faults")
 OF_IO = {
@@ -78,11 +77,6 @@ def read_thread(folder: str, *, with_waits: bool) -> Counts:
 def threads_of(pid: int) -> list[int]:
     """Return the threads of a process. Raises `Unreadable`."""
     return [int(name) for name in listed(f"/proc/{pid}/task")]
-
-
-def is_hidden(task: int) -> bool:
-    """Whether a task that /proc does not have is there all the same, hidden from us."""
-    return process_exists(task)
 
 
 def accounts_waits() -> bool:

@@ -15,12 +15,12 @@ from agent.procfs.sums import Key, OfProcesses, OfThreads
 from agent.procfs.task import (
     HIDDEN,
     Process,
-    is_hidden,
     read_io,
     read_process,
     read_thread,
     threads_of,
 )
+from agent.streams.shared.namespaces import process_exists
 
 Children = Mapping[int, list[int]]
 """The children of each process."""
@@ -69,6 +69,14 @@ class Tree:
         """Whether the root was gone at the last look."""
         return self.root not in self.members
 
+    def has_ended(self) -> bool:
+        """Whether nothing is left for another look to find.
+
+        Looks begin at the processes of the last one. A number that another process has by now
+        counts as left, until the next look.
+        """
+        return not any(process_exists(pid) for pid, _ in self.members)
+
     async def look(self) -> None:
         """Add what the tasks have done since the last look. Raises `Unreadable`."""
         found = _Look(None if _lists_children() else await _children_of_all())
@@ -95,7 +103,7 @@ class Tree:
                 return []  # another process by now, with the same number
             threads = threads_of(pid)
         except Unreadable as error:
-            if error.is_gone and start is None and is_hidden(pid):
+            if error.is_gone and start is None and process_exists(pid):
                 self.unseen = HIDDEN
             return _nothing_if_gone(error)
         key = pid, process.start

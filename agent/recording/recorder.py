@@ -251,7 +251,9 @@ class Recorder:
         """Return whether nothing is left, and nothing can follow, of what the run is about."""
         if run.arming is not None:
             return self._collector.tree_has_ended()
-        # nothing is attached that would see descendants, and nothing is measured of them
+        if run.procfs is not None and run.procfs.follows_a_tree:
+            return run.procfs.tree_has_ended()
+        # nothing follows its descendants, and nothing is counted of them
         scope = run.request.scope
         return scope.kind == "pid" and not process_exists(scope.pid)
 

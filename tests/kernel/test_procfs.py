@@ -2,6 +2,9 @@
 
 import json
 import os
+import signal
+import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +13,9 @@ from fakes.acting import BYTES, PAGES, SWITCHES, act_and_end, acting
 from fakes.processes import Launched, launched
 from fakes.run_command import PYTHON, finished, line
 from fakes.users import SOMEBODY, as_reading_user, as_user
+from fakes.waiting import eventually
+
+from agent.recording.recorder import LOOK_S
 
 FORBIDDEN = ["setpriv", "--bounding-set=-bpf,-perfmon,-sys_admin", "--"]
 """Without these, root may collect nothing either."""
@@ -51,6 +57,31 @@ def test_what_is_counted_anyway_is_in_the_evidence(without: Launched) -> None:
     [missing] = [row for row in tasks["missing"] if "read_chars" in row["figures"]]
     assert "Permission denied" in missing["reason"]
     assert evidence["overhead"]["agent_cpu_ms"] is not None
+
+
+@pytest.mark.thorough
+def test_a_run_ends_with_the_last_descendant_that_was_followed(without: Launched) -> None:
+    script = "read go; sleep 600 > /dev/null & echo $!; read end"
+    with subprocess.Popen(
+        ["sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as shell:
+        run_id = without.start(scope={"pid": shell.pid})["run_id"]
+        assert shell.stdin is not None
+        assert shell.stdout is not None
+        shell.stdin.write("go\n")
+        shell.stdin.flush()
+        child = int(shell.stdout.readline())
+        try:
+            time.sleep(LOOK_S / 2)  # for the agent to see the child
+            shell.communicate("end\n")
+            time.sleep(2.5 * LOOK_S)
+            assert without.status()["run_id"] == run_id
+        finally:
+            os.kill(child, signal.SIGKILL)
+    eventually(lambda: without.status()["state"] == "idle")
+    evidence = without.stop()
+    assert (evidence["run_id"], evidence["ended_by"]) == (run_id, "scope")
+    assert evidence["procfs"]["tasks"]["processes"] == 2
 
 
 def test_nothing_of_it_is_on_metrics(without: Launched) -> None:

@@ -1,7 +1,12 @@
 """A run whose tree has ended while its client was gone, or on its way: it ends by itself, once."""
 
-from collections.abc import Awaitable, Callable
+import os
+import signal
+import subprocess
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import trio
@@ -9,16 +14,20 @@ import trio.abc
 import trio.testing
 from fakes.collector import FakeCollector, raising
 from fakes.recording import NO_PROBES, REQUEST, one_run, verdict, waits
+from fakes.waiting import eventually
 
 from agent.errors import NotRunning, RunInProgress, ScopeError
-from agent.model import Scope
+from agent.model import Scope, StartRequest
 from agent.processes.serving import _keep_partial_evidence
 from agent.recording.recorder import LOOK_S, Recorder
+from agent.streams.shared.namespaces import process_exists
 from agent.words import Json
 
 OF_A_TREE = replace(REQUEST, scope=Scope("pid", pid=4711))
 ENDED_NS = 250_000_000
 """Of a run of one second, which begins at 0."""
+
+NEEDS_PROC = pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="needs Linux's /proc")
 
 
 @pytest.fixture
@@ -99,6 +108,7 @@ async def test_one_of_many_stops_while_it_ends_gets_its_evidence(
     assert collector.calls.count("stop") == 1
 
 
+@NEEDS_PROC
 async def test_a_start_need_not_wait_until_it_is_noticed(
     recorder: Recorder, collector: FakeCollector, abandoned: str, autojump_clock: trio.abc.Clock
 ) -> None:
@@ -203,7 +213,7 @@ async def test_one_that_measures_nothing_ends_with_its_process(
     monkeypatch: pytest.MonkeyPatch,
     autojump_clock: trio.abc.Clock,
 ) -> None:
-    """No program is attached that would know of descendants, and none could be measured."""
+    """If not even /proc shows its descendants, and nothing of them is counted."""
     alive = {OF_A_TREE.scope.pid}
     monkeypatch.setattr("agent.recording.recorder.process_exists", alive.__contains__)
     collector.arming = raising(NO_PROBES)
@@ -215,6 +225,55 @@ async def test_one_that_measures_nothing_ends_with_its_process(
     assert recorder.status()["state"] == "idle"
     evidence = await recorder.stop()
     assert (evidence["available"], evidence["ended_by"]) == (False, "scope")
+
+
+@NEEDS_PROC
+@pytest.mark.parametrize("kind", ["pid", "caller"])
+async def test_one_without_ebpf_ends_with_the_last_process_that_was_followed(
+    recorder: Recorder, collector: FakeCollector, kind: str
+) -> None:
+    collector.arming = raising(NO_PROBES)
+    with parent() as (shell, child):
+        await recorder.start(StartRequest(scope=Scope(kind, pid=shell.pid)))
+        shell.communicate("end\n")
+        await noticed()
+        assert recorder.status()["state"] == "running", "a child of it lives on"
+        os.kill(child, signal.SIGKILL)
+        await trio.to_thread.run_sync(eventually, lambda: not process_exists(child))
+        await noticed()
+    assert recorder.status()["state"] == "idle"
+    evidence = await recorder.stop()
+    assert (evidence["ended_by"], evidence["procfs"]["tasks"]["processes"]) == ("scope", 2)
+
+
+@NEEDS_PROC
+async def test_a_start_need_not_wait_until_the_end_of_such_a_tree_is_noticed(
+    recorder: Recorder, collector: FakeCollector
+) -> None:
+    collector.arming = raising(NO_PROBES)
+    with parent() as (shell, child):
+        os.kill(child, signal.SIGKILL)
+        await recorder.start(StartRequest(scope=Scope("pid", pid=shell.pid)))
+        shell.kill()
+        shell.wait()
+        await trio.to_thread.run_sync(eventually, lambda: not process_exists(child))
+        assert (await recorder.start(REQUEST))["status"] == "started"
+
+
+@contextmanager
+def parent() -> Iterator[tuple["subprocess.Popen[str]", int]]:
+    """Have a process that waits for a line and then ends, and the pid of its child, which stays."""
+    script = "sleep 60 >/dev/null & echo $!; read go"
+    with subprocess.Popen(
+        ["sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as shell:
+        assert shell.stdout is not None
+        child = int(shell.stdout.readline())
+        try:
+            yield shell, child
+        finally:
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
 
 
 # --- a run that ends because the agent does

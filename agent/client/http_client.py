@@ -33,7 +33,7 @@ LARGEST_PORT = 65535
 HTTP_PORT, HTTPS_PORT = 80, 443
 ANSWER_TIMEOUT_S = 60.0
 """Longer than a start whose probes take as long to compile as they may by default. Of an agent with
-a longer ``--compile-deadline`` see `AgentClient.allow_compiling`; `collect` has ``timeout_s``."""
+a longer ``--compile-deadline`` see `AgentClient.allow_compiling`."""
 BESIDE_COMPILING_S = ANSWER_TIMEOUT_S - COMPILE_DEADLINE_S
 """How much longer than a compilation a start may take."""
 LONGEST_WAIT_S = 86400.0

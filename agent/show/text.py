@@ -18,11 +18,15 @@ from agent.show.missing import missing
 from agent.show.procfs import procfs
 from agent.show.series import is_series, series
 from agent.show.trust import checks, cost, events, hooks, verdict
-from agent.show.wall import TITLE, wall
+from agent.show.wall import TITLE, held, wall
+from agent.terminal.charts import wrapped
 from agent.terminal.evidence import NEITHER_SECTION_NOR_DETAIL
 from agent.terminal.style import Style
-from agent.terminal.values import mapping, printable
+from agent.terminal.values import mapping, milliseconds, number, printable
 from agent.terminal.width import fit
+
+OF_STOPPED = "offcpu"
+"""The section that says how long tasks were stopped."""
 
 
 def render(
@@ -82,11 +86,23 @@ def section(evidence: Mapping[str, Any], name: str, columns: int, style: Style) 
     """Return one section, or the reason why it is missing."""
     shown, content = SHOWN[name], evidence.get(name)
     if isinstance(content, dict):
-        return titled(shown.TITLE, shown.lines(content, columns), style)
+        lines = [*shown.lines(content, columns), *_held(evidence, name, columns)]
+        return titled(shown.TITLE, lines, style)
     if name in evidence:
         return titled(shown.TITLE, [style.warning("malformed in this evidence")], style)
     why = mapping(evidence.get("unavailable")).get(name)
     return titled(shown.TITLE, [_not_measured(why, style)], style)
+
+
+def _held(evidence: Mapping[str, Any], name: str, columns: int) -> list[str]:
+    """Return how much of the time that tasks were stopped is of `run`, which held its command."""
+    first, before_ms = held(evidence)
+    stopped_ms = number(first.get("stopped_ms")) if name == OF_STOPPED else None
+    if not stopped_ms:
+        return []
+    ms = milliseconds(min(stopped_ms, before_ms))
+    said = f"of the stopped time, {ms} was run holding the command before its exec"
+    return wrapped(said.split(" "), columns, " ")
 
 
 def details(evidence: Mapping[str, Any], columns: int, style: Style) -> list[list[str]]:

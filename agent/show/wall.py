@@ -109,7 +109,7 @@ def _budgets(evidence: Mapping[str, Any], columns: int) -> list[str]:
 
     Nothing for a single thread, whose life is what the states above tell of.
     """
-    found, (held, held_ms) = mapping(evidence.get("wall")), _held(evidence)
+    found, (first, held_ms) = mapping(evidence.get("wall")), held(evidence)
     by_command, by_thread = (mapping(found.get(n)) for n in ("by_command", "by_thread"))
     shown, which = rows(by_command.get("top")), "the threads of each command, in sum:"
     if len(shown) == 1:
@@ -119,7 +119,7 @@ def _budgets(evidence: Mapping[str, Any], columns: int) -> list[str]:
     lines = [which]
     for row in shown[:LIVES]:
         same = "command" if row.get("tid") is None else "tid"
-        was_held = held and row.get(same) == held.get(same)
+        was_held = first and row.get(same) == first.get(same)
         lines += named(_name(row), _life(row, held_ms if was_held else 0.0), columns)
     if left := number(by_thread.get("left")):
         said = f"{counted(left, 'thread')} that left the scope alive: in none of these"
@@ -127,7 +127,7 @@ def _budgets(evidence: Mapping[str, Any], columns: int) -> list[str]:
     return lines
 
 
-def _held(evidence: Mapping[str, Any]) -> tuple[Mapping[str, Any], float]:
+def held(evidence: Mapping[str, Any]) -> tuple[Mapping[str, Any], float]:
     """Return the thread that `run` has held, stopped, until it became the command, and how long.
 
     It may have been stopped for less: the time is that from the start of the run to the exec.
@@ -151,7 +151,7 @@ def _life(row: Mapping[str, Any], held_ms: float) -> list[str]:
     ``held_ms``: for how long at most it was stopped by `run`.
     """
     life, stopped = number(row.get("lifetime_ms")), number(row.get("stopped_ms")) or 0.0
-    held = min(stopped, held_ms)
+    by_run = min(stopped, held_ms)
     threads = number(row.get("threads"))
     first = milliseconds(life) + (f" in {counted(threads, 'thread')}" if threads else "")
     parts = [
@@ -161,8 +161,8 @@ def _life(row: Mapping[str, Any], held_ms: float) -> list[str]:
             (of.get("ms"), f"in {printable(of.get('reason'), LONGEST_NAME)}")
             for of in rows(row.get("blocked_in"))[:FEW]
         ),
-        (held, "held by run before its exec"),
-        (stopped - held, "stopped"),
+        (by_run, "held by run before its exec"),
+        (stopped - by_run, "stopped"),
         (row.get("unaccounted_ms"), "not accounted for"),
     ]
     known = [(number(ms), words) for ms, words in parts]

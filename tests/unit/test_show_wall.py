@@ -115,6 +115,11 @@ def test_what_run_has_held_was_not_stopped_by_anybody(stopped_ms: float, said: s
     assert f"48 ms in read {said}".rstrip() in text
     assert text.count("held by run") == bool(said)
     assert text.endswith("20 ms stopped"), "of another command"
+    shown = render(
+        {"wall": found, "scope": {"pid": 70}, "command": {"a": 1}, "offcpu": {"count": 1}}
+    )
+    by_run = f"of the stopped time, {said.partition(' held')[0]} was run holding the command"
+    assert (by_run in shown) == bool(said)
     assert "held by run" not in told(), "an agent's own run holds nobody"
 
 

@@ -9,12 +9,12 @@ values are allowed everywhere.
 import argparse
 import os
 import re
-import stat
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from agent.cli.parser import LONGEST_QUOTED, did_you_mean
 from agent.cli.values import file as file_of
+from agent.regular_files import read_regular
 
 PREFIX = "CHAINBENCH_"
 FILE = "config"
@@ -143,7 +143,7 @@ def _content(path: str, actions: Mapping[str, argparse.Action]) -> Mapping[str, 
     import tomllib
 
     try:
-        content = tomllib.loads(_read(path).decode())
+        content = tomllib.loads(read_regular(path, LARGEST).decode())
     except OSError as error:
         raise Wrong(f"{path}: {error.strerror}") from error
     except RecursionError as error:
@@ -156,17 +156,6 @@ def _content(path: str, actions: Mapping[str, argparse.Action]) -> Mapping[str, 
             if isinstance(value, dict):
                 hint = ", and there are no tables: write port = 1 at the top"
             raise Wrong(f"{path}: there is no setting {quoted}{hint}; see serve --help")
-    return content
-
-
-def _read(path: str) -> bytes:
-    """Return what is in a file, and wait for nothing (a pipe's other end). Raises OSError."""
-    with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(None, "it is no regular file")
-        content = file.read(LARGEST + 1)
-    if len(content) > LARGEST:
-        raise OSError(None, f"it has more than {LARGEST} bytes")
     return content
 
 

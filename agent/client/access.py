@@ -4,13 +4,11 @@ Never on a command line, which every process of the machine can read. Nor is it 
 that was only found: on the default port, another program may be listening.
 """
 
-import contextlib
-import errno
 import os
 import re
-import stat
-from collections.abc import Iterator
-from typing import IO, NamedTuple
+from typing import NamedTuple
+
+from agent.regular_files import read_regular
 
 TOKEN, TOKEN_FILE = "CHAINBENCH_AGENT_TOKEN", "CHAINBENCH_AGENT_TOKEN_FILE"
 """Environment variables: the token itself, or the file that it is in. That of several agents may
@@ -20,7 +18,7 @@ CA_FILE = "CHAINBENCH_AGENT_CA_FILE"
 over TLS, instead of those that the system trusts."""
 
 LONGEST = 65536
-"""Bytes of the file that are read."""
+"""Bytes of the file."""
 SENDABLE = re.compile(r"[!-~]+", re.ASCII)
 
 
@@ -48,26 +46,9 @@ class Access(NamedTuple):
 
     def _text(self) -> str:
         try:
-            with opened_regular(self.file) as file:
-                return file.read(LONGEST).decode("ascii", "replace")
+            return read_regular(self.file, LONGEST).decode("ascii", "replace")
         except OSError as error:
             raise NoToken(f"the token in {self.file} cannot be read: {error.strerror}") from error
-
-
-@contextlib.contextmanager
-def opened_regular(path: str) -> Iterator[IO[bytes]]:
-    """Open a file to read, without waiting: a command must not wait for who writes to a pipe.
-
-    Raises OSError, also for what is no regular file.
-    """
-    with open(path, "rb", opener=_opener) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "it is no regular file")
-        yield file
-
-
-def _opener(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK)
 
 
 def _meant_for(url: str, text: str) -> str | None:
@@ -87,4 +68,5 @@ NOTHING = Access()
 
 def from_environment() -> Access:
     """Return what is for an agent that the user has named."""
-    return Access(*(os.environ.get(name, "") for name in (TOKEN, TOKEN_FILE, CA_FILE)))
+    given, file, ca_file = (os.environ.get(name, "") for name in (TOKEN, TOKEN_FILE, CA_FILE))
+    return Access(given, file, ca_file)

@@ -3,23 +3,20 @@
 import socket
 import ssl
 
-from agent.client.access import CA_FILE, opened_regular
+from agent.client.access import CA_FILE
+from agent.regular_files import read_regular
+
+LARGEST = 1 << 20
+"""Bytes of a file of certificates. All that a distribution trusts take a quarter of that."""
 
 
 def encrypted(sock: socket.socket, host: str, ca_file: str) -> ssl.SSLSocket:
     """Return a connection over ``sock``, which it takes over, to the holder of a certificate.
 
-    The certificate has to be for ``host``, and signed by one of those in ``ca_file``, or if that is
-    empty by one that the system trusts. Raises OSError, with the cure in its text.
+    The certificate has to be for ``host``, and signed by one of those in ``ca_file``, or if
+    that is empty by one that the system trusts. Raises OSError, with the cure in its text.
     """
-    try:
-        if ca_file:
-            with opened_regular(ca_file):  # OpenSSL would wait for who writes to a pipe
-                pass
-        context = ssl.create_default_context(cafile=ca_file or None)
-    except OSError as error:  # ssl.SSLError is one as well
-        why = error.strerror if not isinstance(error, ssl.SSLError) else "it holds no certificate"
-        raise OSError(error.errno, f"{ca_file} ({CA_FILE}) cannot be used: {why}") from error
+    context = _trusting(ca_file) if ca_file else ssl.create_default_context()
     try:
         return context.wrap_socket(sock, server_hostname=host)
     except ssl.SSLCertVerificationError as error:
@@ -39,3 +36,15 @@ def _reason(error: OSError) -> str:
     """Return OpenSSL's reason in words, such as "wrong version number", or the system's."""
     named = error.reason if isinstance(error, ssl.SSLError) else None
     return named.lower().replace("_", " ") if named else error.strerror or str(error)
+
+
+def _trusting(ca_file: str) -> ssl.SSLContext:
+    """Return what trusts the certificates of a file, and no others. Raises OSError."""
+    try:
+        # OpenSSL itself would wait for who writes to a pipe
+        text = read_regular(ca_file, LARGEST).decode("ascii", "replace").replace("\ufffd", "?")
+        # not nothing, for which the system's certificates would be trusted
+        return ssl.create_default_context(cadata=text or "\n")
+    except OSError as error:  # ssl.SSLError is one as well
+        why = "it holds no certificate" if isinstance(error, ssl.SSLError) else error.strerror
+        raise OSError(error.errno, f"{ca_file} ({CA_FILE}) cannot be used: {why}") from error

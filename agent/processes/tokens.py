@@ -7,9 +7,9 @@ not read them.
 import os
 import re
 import stat
-from typing import IO
 
 from agent.processes.errors import CannotServe
+from agent.regular_files import open_regular
 from agent.settings import Settings
 
 CREDENTIALS = "CREDENTIALS_DIRECTORY"
@@ -62,9 +62,9 @@ def _token(file: str | None, credential: str) -> str | None:
         return None
     path, is_checked = source
     try:
-        with open(path, "rb", opener=_opener) as opened:
+        with open(open_regular(path), "rb") as opened:
             if is_checked:
-                _check(opened, path)
+                _check(os.fstat(opened.fileno()), path)
             text = opened.read(MOST + 100)
     except OSError as error:
         raise CannotServe(f"the token in {path} cannot be read: {error.strerror}") from error
@@ -77,16 +77,8 @@ def _token(file: str | None, credential: str) -> str | None:
     return token
 
 
-def _opener(path: str, flags: int) -> int:
-    """Open without waiting, as for a pipe that nobody writes to."""
-    return os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK)
-
-
-def _check(opened: IO[bytes], path: str) -> None:
+def _check(found: os.stat_result, path: str) -> None:
     """Raise `CannotServe` if others can read, or have written, what is in the file."""
-    found = os.fstat(opened.fileno())
-    if not stat.S_ISREG(found.st_mode):
-        raise CannotServe(f"the token in {path} cannot be read: it is no regular file")
     if found.st_uid not in (0, os.geteuid()):
         raise CannotServe(
             f"the token in {path} belongs to uid {found.st_uid}, who could change it: chown it to"

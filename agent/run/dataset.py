@@ -2,12 +2,12 @@
 
 import hashlib
 import os
-import stat
 import time
 from collections.abc import Callable
 from io import FileIO
 from typing import TextIO
 
+from agent.regular_files import open_regular
 from agent.terminal import output as terminal
 from agent.terminal.values import percent, printable, size
 
@@ -27,19 +27,11 @@ def sha256_of(path: str, stream: TextIO | None, clock: Callable[[], float] = tim
     After two seconds, a line on ``stream`` says how far it is, if that is a terminal.
     """
     try:
-        with open(path, "rb", buffering=0, opener=_without_waiting) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise CannotRead(f"{printable(path)} is not a regular file")
-            os.set_blocking(file.fileno(), True)
+        with open(open_regular(path), "rb", buffering=0) as file:
             return _digest(file, _Line(path, os.fstat(file.fileno()).st_size, stream, clock))
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise CannotRead(f"cannot read {printable(path)}: {why}") from error
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    """Open a file; a pipe would wait for somebody to write to it."""
-    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _digest(file: FileIO, line: "_Line") -> str:

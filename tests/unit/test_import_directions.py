@@ -19,7 +19,8 @@ WORDS = {
         "agent.settings",
     ),
     *("agent.json_text", "agent.parent_death", "agent.exit_status", "agent.nouns"),
-    *("agent.this_machine", "agent.journal"),
+    *("agent.this_machine", "agent.journal", "agent.regular_files"),
+    "agent.service_output",
 }
 """Modules that every part may import."""
 WIRING = {"cli", "processes"}

@@ -5,8 +5,9 @@ the process that serves has become a user who need not be able to.
 """
 
 import os
-import stat
 from collections.abc import Sequence
+
+from agent.regular_files import content, open_regular
 
 LARGEST = 1 << 20
 """Bytes. A chain of certificates has some thousands."""
@@ -17,9 +18,7 @@ def open_all(paths: Sequence[str]) -> list[int]:
     opened: list[int] = []
     try:
         for path in paths:
-            opened.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
-            if not stat.S_ISREG(os.fstat(opened[-1]).st_mode):
-                raise OSError(None, "it is no regular file", path)
+            opened.append(open_regular(path))  # noqa: PERF401  if one fails, these are closed
     except OSError:
         close_all(opened)
         raise
@@ -29,7 +28,7 @@ def open_all(paths: Sequence[str]) -> list[int]:
 def read_all(fds: Sequence[int]) -> list[bytes]:
     """Return what is in the files, and close them. Raises OSError."""
     try:
-        return [_content(fd) for fd in fds]
+        return [content(fd, LARGEST) for fd in fds]
     finally:
         close_all(fds)
 
@@ -37,10 +36,3 @@ def read_all(fds: Sequence[int]) -> list[bytes]:
 def close_all(fds: Sequence[int]) -> None:
     for fd in fds:
         os.close(fd)
-
-
-def _content(fd: int) -> bytes:
-    content = os.pread(fd, LARGEST + 1, 0)
-    if len(content) > LARGEST:
-        raise OSError(None, f"it has more than {LARGEST} bytes")
-    return content

@@ -37,6 +37,13 @@ NOT_IN_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 """Control characters (including newline and NUL) and lone surrogates, which UTF-8 cannot encode."""
 
 
+def in_words(error: BaseException) -> str:
+    """Return what an error says, such as "/x: Permission denied"; its name if it says nothing."""
+    what = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    file = getattr(error, "filename", None)
+    return f"{file}: {what}" if file else what
+
+
 def wrong_with_label(text: str) -> str | None:
     """Return what keeps a text from being a label, as the end of a sentence; None if nothing."""
     return wrong_with_text(text, LONGEST_LABEL)

@@ -27,11 +27,15 @@ class NoToken(OSError):
 
 
 class Access(NamedTuple):
-    """Where what is shown comes from; by default nothing is."""
+    """Where what is shown comes from; by default nothing is.
+
+    ``unverified``: who has the port is asked only what it is, so that any certificate will do.
+    """
 
     given: str = ""
     file: str = ""
     ca_file: str = ""
+    unverified: bool = False
 
     def token(self, url: str) -> str:
         """Return the token for the agent at a URL; empty if there is none. Raises `NoToken`."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent.client import http_messages
 from agent.client.access import NOTHING, Access, NoToken, from_environment
-from agent.words import COMPILE_DEADLINE_S, Json
+from agent.words import COMPILE_DEADLINE_S, Json, in_words
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -48,14 +48,21 @@ class AgentUnreachable(Exception):
 class AgentRefused(Exception):
     """A non-2xx answer: its HTTP ``status``, and the agent's ``code`` and ``message``.
 
-    ``answer`` is the whole JSON object, empty if it was none.
+    ``answer`` is the whole JSON object, empty if it was none. ``challenge``: what an agent that
+    requires a token sends with its refusal.
     """
 
     def __init__(
-        self, status: int, code: str, message: str, answer: Mapping[str, Any] | None = None
+        self,
+        status: int,
+        code: str,
+        message: str,
+        answer: Mapping[str, Any] | None = None,
+        challenge: str = "",
     ) -> None:
         super().__init__(f"{status} {code}: {message}" if code else f"{status}: {message}")
         self.answer = answer or {}
+        self.challenge = challenge
         self.status = status
         self.code = code
         self.message = message
@@ -161,7 +168,7 @@ class Connection:
         if not answer.reusable:
             self.close()
         if not 200 <= answer.status < 300:
-            raise _refusal(answer.status, answer.body)
+            raise _refusal(answer)
         return answer.body
 
     def close(self) -> None:
@@ -189,7 +196,7 @@ class Connection:
             if self._tls:
                 from agent.client.tls import encrypted
 
-                sock = encrypted(sock, self._address[0], self._access.ca_file)
+                sock = encrypted(sock, self._address[0], self._access)
             unless_connected.pop_all()
         received = _UntilDeadline(sock)
         return sock, received, io.BufferedReader(received)
@@ -276,14 +283,11 @@ class AgentClient:
         return decoded
 
 
-def in_words(error: BaseException) -> str:
-    """Return the system's words for an error, such as "Connection refused", or the error's own."""
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
-
-
-def _refusal(status: int, body: bytes) -> AgentRefused:
+def _refusal(answer: http_messages.Answer) -> AgentRefused:
+    status, challenge = answer.status, answer.challenge
     try:
-        answer = json.loads(body)
-        return AgentRefused(status, str(answer["error"]), str(answer["message"]), answer)
+        said = json.loads(answer.body)
+        code, message = str(said["error"]), str(said["message"])
     except (ValueError, KeyError, TypeError):
-        return AgentRefused(status, "", body.decode(errors="replace"))
+        return AgentRefused(status, "", answer.body.decode(errors="replace"), challenge=challenge)
+    return AgentRefused(status, code, message, said, challenge)

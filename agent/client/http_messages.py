@@ -27,6 +27,8 @@ class Answer(NamedTuple):
     body: bytes
     reusable: bool
     """Whether the connection takes another request."""
+    challenge: str = ""
+    """By what a server that refuses says what it wants to be shown (WWW-Authenticate)."""
 
 
 def request(method: str, target: str, host: str, body: bytes | None, token: str = "") -> bytes:
@@ -49,13 +51,15 @@ def read_answer(stream: IO[bytes]) -> Answer:
         status, fields, persistent = _read_head(stream)
     options = fields.get("connection", "").lower()
     persistent = "close" not in options and (persistent or "keep-alive" in options)
+    challenge = fields.get("www-authenticate", "")
     if status in (204, 304):
-        return Answer(status, b"", persistent)
+        return Answer(status, b"", persistent, challenge)
     if "chunked" in fields.get("transfer-encoding", "").lower():
-        return Answer(status, _read_chunks(stream), persistent)
+        return Answer(status, _read_chunks(stream), persistent, challenge)
     if "content-length" in fields:
-        return Answer(status, _read_bytes(stream, _length(fields["content-length"])), persistent)
-    return Answer(status, stream.read(), reusable=False)
+        body = _read_bytes(stream, _length(fields["content-length"]))
+        return Answer(status, body, persistent, challenge)
+    return Answer(status, stream.read(), reusable=False, challenge=challenge)
 
 
 def _read_head(stream: IO[bytes]) -> tuple[int, dict[str, str], bool]:

@@ -3,20 +3,22 @@
 import socket
 import ssl
 
-from agent.client.access import CA_FILE
+from agent.client.access import CA_FILE, Access
 from agent.regular_files import read_regular
 
 LARGEST = 1 << 20
 """Bytes of a file of certificates. All that a distribution trusts take a quarter of that."""
 
 
-def encrypted(sock: socket.socket, host: str, ca_file: str) -> ssl.SSLSocket:
+def encrypted(sock: socket.socket, host: str, access: Access) -> ssl.SSLSocket:
     """Return a connection over ``sock``, which it takes over, to the holder of a certificate.
 
-    The certificate has to be for ``host``, and signed by one of those in ``ca_file``, or if
+    The certificate has to be for ``host``, and signed by one of those in ``access.ca_file``, or if
     that is empty by one that the system trusts. Raises OSError, with the cure in its text.
     """
-    context = _trusting(ca_file) if ca_file else ssl.create_default_context()
+    context = _trusting(access.ca_file) if access.ca_file else ssl.create_default_context()
+    if access.unverified:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
         return context.wrap_socket(sock, server_hostname=host)
     except ssl.SSLCertVerificationError as error:

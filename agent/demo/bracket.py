@@ -10,8 +10,8 @@ from typing import Any
 import requests
 
 from agent.client.access import NOTHING, Access
-from agent.client.http_client import in_words
 from agent.demo import workload
+from agent.words import in_words
 
 TIMEOUT_S = 60
 """Longer than the slowest start, which compiles the probes."""

@@ -3,7 +3,7 @@
 import subprocess
 from collections.abc import Iterator
 
-from agent.doctor.finding import Finding, failed, in_words, ok, warning
+from agent.doctor.finding import Finding, failed, ok, warning
 from agent.streams.shared import confinement, control_groups, limits, privileges
 from agent.streams.shared.causes import CURES
 from agent.streams.shared.support import EVERYTHING, Support
@@ -11,6 +11,7 @@ from agent.streams.supervisor.compilation import interpreters
 from agent.streams.supervisor.features import FEATURES
 from agent.terminal.values import printable
 from agent.this_machine import described
+from agent.words import in_words
 
 IMPORT_BCC = "from bcc import BPF, __version__; print(__version__)"
 """Fails for PyPI's bcc too, which is an unrelated library."""

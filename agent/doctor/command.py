@@ -5,13 +5,14 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 
-from agent.doctor.finding import Finding, State, failed, in_words, warning
+from agent.doctor.finding import Finding, State, failed, warning
 from agent.doctor.service import service
 from agent.settings import Settings
 from agent.streams.shared.support import LINUX
 from agent.terminal import output as terminal
 from agent.terminal.style import Style
 from agent.terminal.width import fit, left
+from agent.words import in_words
 
 NAME_COLUMNS = 22
 STATE_COLUMNS = 9

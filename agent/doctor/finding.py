@@ -30,9 +30,3 @@ def warning(check: str, text: str) -> Finding:
 
 def failed(check: str, text: str) -> Finding:
     return Finding(check, State.FAILED, text)
-
-
-def in_words(error: OSError) -> str:
-    """Return what an error says of a file."""
-    what = error.strerror or str(error)
-    return f"{error.filename}: {what}" if error.filename else what

@@ -7,8 +7,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from agent.doctor.finding import Finding, in_words, ok, warning
+from agent.doctor.finding import Finding, ok, warning
 from agent.streams.shared.control_groups import groups
+from agent.words import in_words
 
 SYSTEM = Path("/sys/devices/system")
 POWER = Path("/sys/class/power_supply")

@@ -1,23 +1,18 @@
 """What the agent needs as a service: a user, a port, a socket, a folder. Nothing is made here."""
 
-import contextlib
-import errno
-import json
 import os
 import shutil
-import socket
-import ssl
 import stat
 from collections.abc import Iterator
-from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
 
+from agent.client.access import Access
 from agent.client.finding import OURS, NoAgent, named_agent
-from agent.client.http_client import UNIX
-from agent.doctor.finding import Finding, failed, in_words, ok, warning
+from agent.client.http_client import UNIX, AgentClient, AgentRefused, AgentUnreachable
+from agent.doctor.finding import Finding, failed, ok, warning
 from agent.http.access import CHALLENGE
 from agent.http.certificate import BadCertificate, Certificate
 from agent.http.listener import open_listener
+from agent.http.unix_listener import is_abandoned
 from agent.processes import data_folder
 from agent.processes.errors import CannotServe
 from agent.processes.exposure import check_exposure
@@ -25,9 +20,9 @@ from agent.processes.launch import check_system_of_socket, uid_to_become
 from agent.processes.reloading import read_pem
 from agent.processes.tokens import read_tokens, requires_token
 from agent.settings import Settings
+from agent.words import in_words
 
 TIMEOUT_S = 3.0
-LONGEST_ANSWER = 1 << 20
 ROOM = 1 << 30
 """What the store may grow to by default (``runs limits``)."""
 
@@ -75,25 +70,16 @@ def _agent_listens(settings: Settings) -> bool:
 
     Over TLS it need not be the holder of its certificate either, which may be for another name.
     """
-    connection: HTTPConnection = HTTPConnection(settings.host, settings.port, timeout=TIMEOUT_S)
-    if settings.tls_files is not None:
-        unverified = ssl._create_unverified_context()
-        connection = HTTPSConnection(
-            settings.host, settings.port, timeout=TIMEOUT_S, context=unverified
-        )
-    with contextlib.closing(connection):
-        try:
-            connection.request("GET", "/status")
-            response = connection.getresponse()
-            answer = json.loads(response.read(LONGEST_ANSWER))
-        except (OSError, HTTPException, ValueError):
-            return False
-    if not isinstance(answer, dict):
+    scheme = "http" if settings.tls_files is None else "https"
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    url = f"{scheme}://{host}:{settings.port}"
+    try:
+        status = AgentClient(url, TIMEOUT_S, Access(unverified=True)).get("/status")
+    except AgentRefused as refused:
+        return refused.challenge == CHALLENGE
+    except (AgentUnreachable, ValueError):
         return False
-    asks_for_token = response.status == HTTPStatus.UNAUTHORIZED and (
-        response.headers["WWW-Authenticate"] == CHALLENGE
-    )
-    return asks_for_token or answer.keys() >= OURS
+    return status.keys() >= OURS
 
 
 def _tls(settings: Settings) -> Iterator[Finding]:
@@ -103,8 +89,7 @@ def _tls(settings: Settings) -> Iterator[Finding]:
     try:
         Certificate(read_pem(settings.tls_files))
     except (OSError, BadCertificate) as error:
-        why = in_words(error) if isinstance(error, OSError) else error
-        yield failed("tls", f"TLS cannot be served with {files}: {why}")
+        yield failed("tls", f"TLS cannot be served with {files}: {in_words(error)}")
     else:
         yield ok("tls", f"{files} are a certificate and its key")
 
@@ -129,15 +114,14 @@ def _socket(settings: Settings) -> Iterator[Finding]:
 
 
 def _of_existing_socket(path: str) -> Finding:
-    refused = _refused(path)
-    if refused in (errno.EACCES, errno.EPERM):
-        return failed(
-            "socket", f"{path}: {os.strerror(refused)}: start as root, or choose another folder"
-        )
-    if refused == errno.ECONNREFUSED:
-        return ok("socket", f"{path} was left by an agent that is gone, and will be replaced")
     try:
+        if is_abandoned(path):
+            return ok("socket", f"{path} was left by an agent that is gone, and will be replaced")
         named_agent(f"{UNIX}{path}", "--socket")
+    except OSError as error:
+        return failed(
+            "socket", f"{path}: {error.strerror}: start as root, or choose another folder"
+        )
     except NoAgent as error:
         return failed("socket", f"another program listens on {path}: {error}")
     return ok("socket", f"an agent listens on {path} already")
@@ -148,13 +132,6 @@ def _folder_of_socket(path: str) -> Finding:
     if os.path.isdir(folder) or os.path.isdir(os.path.dirname(folder)):
         return ok("socket", f"{path} can be made")
     return failed("socket", f"{folder} is missing: make the folder that it is to be in first")
-
-
-def _refused(path: str) -> int:
-    """Return the errno of connecting, by which a service decides as well what it may replace."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.setblocking(False)
-        return probe.connect_ex(path)
 
 
 def _data_folder(settings: Settings, uid: int | None) -> Iterator[Finding]:

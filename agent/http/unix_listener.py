@@ -74,23 +74,31 @@ def _bind(sock: socket.socket, path: str, mode: int) -> None:
 def _make_way(path: str) -> None:
     """Remove a socket that nobody listens on. Raises OSError for anything else at the path."""
     try:
-        kind = os.lstat(path).st_mode
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            raise OSError(
+                errno.EEXIST, "a file that is no socket is there; remove it, or choose another"
+            )
+        abandoned = is_abandoned(path)
     except FileNotFoundError:
         return
-    if not stat.S_ISSOCK(kind):
-        raise OSError(
-            errno.EEXIST, "a file that is no socket is there; remove it, or choose another"
-        )
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.setblocking(False)
-        refused = probe.connect_ex(path)
-    if refused == errno.ENOENT:
-        return
-    if refused in (errno.EACCES, errno.EPERM):
-        raise OSError(refused, os.strerror(refused))
-    if refused != errno.ECONNREFUSED:
+    if not abandoned:
         raise OSError(errno.EADDRINUSE, "another process listens there; end it, or choose another")
     os.unlink(path)
+
+
+def is_abandoned(path: str) -> bool:
+    """Return whether nobody listens on a socket any more. Raises OSError if we may not know."""
+    refused = _refused(path)
+    if refused in (errno.ENOENT, errno.EACCES, errno.EPERM):
+        raise OSError(refused, os.strerror(refused))
+    return refused == errno.ECONNREFUSED
+
+
+def _refused(path: str) -> int:
+    """Return the errno of connecting; 0 if somebody listens."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        return probe.connect_ex(path)
 
 
 @contextlib.contextmanager

@@ -20,10 +20,11 @@ from agent.http.settings import HttpSettings, local_host_names
 from agent.processes import seccomp
 from agent.processes.errors import CannotServe
 from agent.processes.exposure import is_exposed
-from agent.processes.reloading import ReadAgain, in_words, read_pem
+from agent.processes.reloading import ReadAgain, read_pem
 from agent.processes.tokens import read_tokens
 from agent.settings import Settings
 from agent.terminal.output import complain
+from agent.words import in_words
 
 if TYPE_CHECKING:
     from agent.keeping.service import Keeping

@@ -11,6 +11,7 @@ from agent.errors import AgentError
 from agent.http.certificate import BadCertificate, Certificate, Pem
 from agent.processes.service_manager import ServiceManager
 from agent.streams.shared.certificate_files import open_all, read_all
+from agent.words import in_words
 
 LOGGER = logging.getLogger("agent")
 
@@ -47,10 +48,3 @@ async def _reload(certificate: Certificate, read_again: ReadAgain) -> None:
         LOGGER.error("the certificate is not reloaded, and the old one stays: %s", in_words(error))
     else:
         LOGGER.info("the certificate is reloaded: new connections use it")
-
-
-def in_words(error: Exception) -> str:
-    """Return what is wrong, with the file if that is known."""
-    if isinstance(error, OSError):
-        return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
-    return str(error)

@@ -204,5 +204,24 @@ def test_nobody_waits_for_a_pipe(agent: KeepingAgent, tmp_path: Path) -> None:
         assert "it is no regular file" in done.stderr
 
 
+def test_a_file_that_is_no_token_is_not_sent_in_part(agent: KeepingAgent, tmp_path: Path) -> None:
+    large = tmp_path / "large"
+    large.write_text("x" * 65537)
+    with pytest.raises(AgentUnreachable, match="cannot be read: it has more than 65536 bytes"):
+        AgentClient(agent.url, access=Access(file=str(large))).get("/status")
+    assert agent.requests == []
+
+
+@pytest.mark.parametrize("content", ["", "\n", "what is no certificate", "é"])
+def test_without_a_certificate_nobody_is_trusted(
+    agent: KeepingAgent, tmp_path: Path, content: str
+) -> None:
+    file = tmp_path / "ca.pem"
+    file.write_text(content)
+    url = agent.url.replace("http:", "https:")
+    with pytest.raises(AgentUnreachable, match="cannot be used: it holds no certificate"):
+        AgentClient(url, access=Access(ca_file=str(file))).get("/status")
+
+
 def test_by_default_there_is_none() -> None:
     assert NOTHING.token("http://a:1") == ""

@@ -15,6 +15,7 @@ from fakes.tls_agent import tls_agent
 
 from agent.doctor import service
 from agent.doctor.finding import Finding, State, ok
+from agent.http import unix_listener
 from agent.settings import Settings, SocketFile
 
 
@@ -115,7 +116,7 @@ def test_a_socket_that_did_not_refuse_is_not_taken_for_abandoned(
     path = tmp_path / "s"
     with contextlib.closing(socket.socket(socket.AF_UNIX)) as sock:
         sock.bind(str(path))
-    monkeypatch.setattr(service, "_refused", lambda path: refused)
+    monkeypatch.setattr(unix_listener, "_refused", lambda path: refused)
     found = of_service(port=0, socket=SocketFile(str(path), 0o660, None))["socket"]
     assert found.state is State.FAILED
 

@@ -14,8 +14,10 @@ def answer(*lines: str, body: bytes = b"") -> Answer:
 
 
 def test_by_length() -> None:
-    assert answer("HTTP/1.1 200 OK", "content-LENGTH: 2", "", body=b"{}xyz") == (200, b"{}", True)
-    assert answer("HTTP/1.1 204 No", "") == (204, b"", True)
+    assert answer("HTTP/1.1 200 OK", "content-LENGTH: 2", "", body=b"{}xyz") == Answer(
+        200, b"{}", True
+    )
+    assert answer("HTTP/1.1 204 No", "") == Answer(204, b"", True)
 
 
 def test_in_chunks_with_trailers() -> None:
@@ -23,20 +25,23 @@ def test_in_chunks_with_trailers() -> None:
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
         b"3;x=y\r\nabc\r\nA\r\n0123456789\r\n0\r\nTrailer: 1\r\n\r\nnext"
     )
-    assert read_answer(stream) == (200, b"abc0123456789", True)
+    assert read_answer(stream) == Answer(200, b"abc0123456789", True)
     assert stream.read() == b"next"
 
 
 def test_up_to_the_end_of_the_stream() -> None:
-    assert answer("HTTP/1.0 200 OK", "", body=b"all") == (200, b"all", False)
+    assert answer("HTTP/1.0 200 OK", "", body=b"all") == Answer(200, b"all", False)
 
 
 def test_an_interim_answer_is_not_the_answer() -> None:
     assert answer("HTTP/1.1 100 Continue", "", "HTTP/1.1 409 No", "Content-Length: 0", "") == (
-        409,
-        b"",
-        True,
+        Answer(409, b"", True)
     )
+
+
+def test_what_is_to_be_shown() -> None:
+    lines = ("HTTP/1.1 401 No", "WWW-Authenticate: Bearer realm=x", "Content-Length: 0", "")
+    assert answer(*lines) == Answer(401, b"", True, "Bearer realm=x")
 
 
 @pytest.mark.parametrize(

@@ -3,30 +3,32 @@
 import json
 import logging
 import os
-import select
 import sys
+import threading
 import time
+from collections import deque
 
 from agent import journal
+from agent.service_output import PATIENCE_S, written
 from agent.words import PRIVATE
 
-PATIENCE_S = 0.5
-"""How long a record may wait for its reader: a pipe that nobody reads, or a terminal that was
-stopped with Ctrl-S, would otherwise stop the event loop."""
+MOST_WAITING = 1 << 20
+"""Bytes of records that wait for a reader. Most have a hundred, and evidence some ten thousand."""
 
 FIELDS = "fields"
 """The attribute of a record with what it says, by name (``extra`` of a call); see `tell`."""
 
 
-def log_to_stderr(form: str = "text") -> None:
-    """Have records written to standard error, as ``text`` or as ``json``.
+def log_to_stderr(form: str = "text") -> logging.Handler:
+    """Have records written to standard error, as ``text`` or as ``json``; return what does it.
 
     A client's own agent (`agent.words.PRIVATE`) leaves out what is only information.
     """
-    handler = _PatientHandler(sys.stderr.fileno())
+    handler = _Handler(sys.stderr.fileno())
     handler.setFormatter(_Json() if form == "json" else logging.Formatter("%(name)s: %(message)s"))
     level = logging.WARNING if PRIVATE in os.environ else logging.INFO
     logging.basicConfig(level=level, handlers=[handler])
+    return handler
 
 
 class _Json(logging.Formatter):
@@ -46,44 +48,74 @@ class _Json(logging.Formatter):
         return json.dumps(said)
 
 
-class _PatientHandler(logging.Handler):
-    """Writes what the descriptor takes in time, and says later how many records were cut short."""
+class _Handler(logging.Handler):
+    """Writes what the descriptor takes at once, and has a thread wait with the rest.
+
+    The event loop never waits: while it did, the kernel's buffers would run full. What is lost
+    because too much is waiting, or the descriptor is closed, is counted in the next record.
+    """
 
     def __init__(self, fd: int) -> None:
         super().__init__()
         self._fd = fd
-        self._poll = select.poll()
-        self._poll.register(fd, select.POLLOUT)
         self._to_journal = journal.is_journal(fd)
-        self._cut_short = 0
+        self._lost = 0
+        self._waiting: deque[bytes] = deque()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        text = self._text(record)
-        if self._cut_short:
-            count = f"log records cut short or lost: {self._cut_short}"
-            about = logging.LogRecord(__name__, logging.WARNING, "", 0, f"({count})", None, None)
-            text = f"{self._text(about)}{text}"
-        if self._written(text.encode(errors="backslashreplace")):
-            self._cut_short = 0
-        else:
-            self._cut_short += 1
+        with self._changed:
+            data = self._with_count(self._text(record)).encode(errors="backslashreplace")
+            try:
+                if self._waiting or (data := written(self._fd, data, 0)):
+                    self._wait_with(data)
+            except (OSError, RuntimeError):  # closed, or on a full disk; or there is no thread left
+                self._lost += 1
+            else:
+                self._lost = 0
+
+    def flush(self) -> None:
+        """Give the reader some time for what is still waiting, before the process ends."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._waiting, PATIENCE_S)
 
     def _text(self, record: logging.LogRecord) -> str:
         text = f"{self.format(record)}\n"
         return journal.prioritized(text, _priority(record)) if self._to_journal else text
 
-    def _written(self, rest: bytes) -> bool:
-        """Write in pieces that a pipe takes at once if it takes anything (pipe(7))."""
-        deadline = time.monotonic() + PATIENCE_S
-        while rest:
-            left_ms = max(0.0, deadline - time.monotonic()) * 1000
-            if not self._poll.poll(left_ms):
-                return False
+    def _with_count(self, text: str) -> str:
+        if not self._lost:
+            return text
+        count = f"(log records lost: {self._lost})"
+        about = logging.LogRecord(__name__, logging.WARNING, "", 0, count, None, None)
+        return f"{self._text(about)}{text}"
+
+    def _wait_with(self, data: bytes) -> None:
+        """Raises OSError if too much is waiting, and RuntimeError without a thread to wait."""
+        if sum(map(len, self._waiting)) + len(data) > MOST_WAITING:
+            raise BlockingIOError
+        if self._thread is None:
+            thread = threading.Thread(target=self._write_what_waits, daemon=True)
+            thread.start()
+            self._thread = thread
+        self._waiting.append(data)
+        self._changed.notify_all()
+
+    def _write_what_waits(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting)
+                data = self._waiting[0]
             try:
-                rest = rest[os.write(self._fd, rest[: select.PIPE_BUF]) :]
-            except OSError:  # closed, or on a full disk
-                return False
-        return True
+                written(self._fd, data, None)
+                lost = 0
+            except OSError:
+                lost = 1
+            with self._changed:
+                self._waiting.popleft()
+                self._lost += lost
+                self._changed.notify_all()
 
 
 def _priority(record: logging.LogRecord) -> int:

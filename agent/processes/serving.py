@@ -29,13 +29,15 @@ from agent.processes.service_manager import ServiceManager
 from agent.recording.collector import Collector
 from agent.recording.recorder import Recorder
 from agent.recording.unavailable import UnavailableCollector
+from agent.service_output import PATIENCE_S, written
 from agent.settings import Settings
 from agent.streams.shared.support import LINUX
-from agent.terminal.output import OutputFailed, write
 from agent.terminal.values import printable
 from agent.words import Json
 
 LOGGER = logging.getLogger("agent")
+
+STDOUT = 1
 
 STOP_SECONDS = 1.5
 """How long shutdown waits for the evidence of a run in progress. The grace period of the HTTP side
@@ -62,7 +64,7 @@ def serve_without_supervisor(
 
 def run(main: Callable[[], Awaitable[None]], settings: Settings) -> int:
     """Run the tasks of this process and return its exit status."""
-    log_to_stderr(settings.log_format)
+    log = log_to_stderr(settings.log_format)
     # The modules live as long as the process: the garbage collector need not spend 20 ms on them
     # each time.
     gc.collect()
@@ -72,6 +74,8 @@ def run(main: Callable[[], Awaitable[None]], settings: Settings) -> int:
     except BaseExceptionGroup:
         LOGGER.exception("the agent exits: internal error")
         return 1
+    finally:
+        log.flush()
     return 0
 
 
@@ -142,8 +146,8 @@ def _announce(address: Address, scheme: str) -> None:
     else:
         host, port = address
         url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
-    with contextlib.suppress(OutputFailed):  # nobody reads it: no reason to exit
-        write(f"listening on {url}\n")
+    with contextlib.suppress(OSError):  # nobody reads it: no reason to exit
+        written(STDOUT, f"listening on {url}\n".encode(), PATIENCE_S)
 
 
 async def _watch_signals(

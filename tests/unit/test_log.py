@@ -5,14 +5,17 @@ import json
 import logging
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 from fakes.collector import FakeCollector
+from fakes.waiting import eventually
 
-from agent import journal
+from agent import journal, service_output
 from agent.cli import main
 from agent.model import Labels, Scope, StartRequest
+from agent.processes import log
 from agent.processes.log import log_to_stderr
 from agent.recording.recorder import Recorder
 from agent.settings import Settings
@@ -119,6 +122,65 @@ def test_why_it_does_not_start_is_an_error_of_the_journal(
 def test_the_form_is_a_setting(served: list[Settings]) -> None:
     assert main(["--log-format", "json"]) == 0
     assert served == [Settings(log_format="json")]
+
+
+# --- a reader who does not read
+
+
+def test_nobody_waits_for_a_reader_and_what_he_has_not_read_comes_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waited: list[tuple[bool, float | None]] = []
+
+    def write(fd: int, data: bytes, patience_s: float | None) -> bytes:
+        waited.append((threading.current_thread() is threading.main_thread(), patience_s))
+        return service_output.written(fd, data, patience_s)
+
+    monkeypatch.setattr(log, "written", write)
+    with logging_to_a_pipe() as written:
+        fill(sys.stderr.fileno())
+        handler = log_to_stderr()
+        LOGGER.warning("a")
+        LOGGER.warning("b")
+        said = ""
+
+        def whole() -> bool:
+            nonlocal said
+            said += written()
+            return "b" in said
+
+        eventually(whole)
+        handler.flush()
+        LOGGER.warning("c")
+        assert (said + written()).lstrip(".") == "".join(f"agent.somewhere: {x}\n" for x in "abc")
+    assert {patience_s for is_main, patience_s in waited if is_main} == {0}
+
+
+def test_what_is_too_much_to_wait_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "MOST_WAITING", 100)
+    with logging_to_a_pipe() as written:
+        fill(sys.stderr.fileno())
+        handler = log_to_stderr()
+        LOGGER.warning("first")
+        for _ in range(3):
+            LOGGER.warning("x" * 100)
+        written()
+        handler.flush()
+        LOGGER.warning("last")
+        lines = written().splitlines()
+    assert lines == [
+        "agent.somewhere: first",
+        "agent.processes.log: (log records lost: 3)",
+        "agent.somewhere: last",
+    ]
+
+
+def fill(pipe: int) -> None:
+    os.set_blocking(pipe, False)
+    with contextlib.suppress(BlockingIOError):
+        while os.write(pipe, b"." * 4096):
+            pass
+    os.set_blocking(pipe, True)
 
 
 # --- the lines of a run

@@ -5,11 +5,9 @@ is nothing to schedule. What keeps a probe attached is an open fd of this proces
 exits for any reason, the kernel detaches all probes. It exits on end of file from the agent.
 """
 
-import contextlib
 import gc
 import os
 import socket
-import sys
 import time
 import traceback
 from collections import OrderedDict
@@ -17,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from agent import journal
+from agent import journal, service_output
 from agent.errors import AgentError, ScopeError
 from agent.sections.offcpu.probe import WALL
 from agent.streams.shared import bpf, certificate_files, channel, messages, refusals, support
@@ -380,8 +378,5 @@ def _as_file(content: bytes) -> int:
 
 
 def complain(text: str) -> None:
-    """Write a diagnostic; that standard error is full or gone ends nothing."""
-    if journal.is_journal():
-        text = journal.prioritized(text, journal.ERROR)
-    with contextlib.suppress(OSError):
-        sys.stderr.write(text)
+    """Write a diagnostic to standard error."""
+    service_output.say(journal.prioritized(text, journal.ERROR) if journal.is_journal() else text)

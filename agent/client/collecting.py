@@ -18,6 +18,7 @@ from agent.client.choosing import BlocksRun, run_of
 from agent.client.finding import NoAgent
 from agent.client.http_client import AgentClient
 from agent.client.one_run import NotMeasured
+from agent.fleet import together
 from agent.words import Json
 
 T = TypeVar("T")
@@ -182,7 +183,7 @@ class MeasuredBlock:
             self.evidence = _unavailable(f"the run is that of process {self._process}")
             return
         with self._or_no_evidence():
-            self._keep(_together(run.stop()))
+            self._keep(together(run.stop()))
         missing = [_one_line(f"on another machine: {failure}") for failure in run.failures]
         self._untold = "; ".join(filter(None, [self._untold, *missing]))
 
@@ -195,7 +196,7 @@ class MeasuredBlock:
             self._give_up(str(error))
         except NotMeasured as error:
             self._give_up(str(error))
-            self.evidence = _together({**self.evidence, **error.beside})
+            self.evidence = together({**self.evidence, **error.beside})
         except Exception as error:  # noqa: BLE001 - the block's result is not lost to a bug either
             self._give_up(f"{type(error).__name__}: {error}")
 
@@ -210,9 +211,11 @@ class MeasuredBlock:
 
     def _give_up(self, reason: str) -> None:
         run, self._run = self._run, None
-        if run is not None:
-            with contextlib.suppress(Exception):  # the reason is that of the first failure
+        try:
+            if run is not None:
                 run.close()
+        except Exception as error:  # noqa: BLE001 - nor to another bug, which is only named
+            reason = f"{reason}; the run could not be ended: {type(error).__name__}: {error}"
         self._untold = _one_line(reason)
         self.evidence = _unavailable(self._untold)
 
@@ -220,15 +223,6 @@ class MeasuredBlock:
         reason, self._untold = self._untold, ""
         if reason:
             self._tell(reason)
-
-
-def _together(evidence: Json) -> Json:
-    """Return evidence of several machines with what they show together; any other as it is."""
-    if "fleet" not in evidence:
-        return evidence
-    from agent.fleet.merging import with_merged  # imports numpy
-
-    return with_merged(evidence)
 
 
 def _unavailable(reason: str) -> Json:

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 
 from agent.client.shell_words import hint, savable
 from agent.exit_status import KILLED_BY, signal_name
+from agent.fleet import together
 from agent.run import processes, signals
 from agent.run.around import Around
 from agent.run.held import OWN_FAILURE, CannotRun, Ended, find, held
@@ -63,18 +64,8 @@ def _measured(arguments: Sequence[str], options: Options, teller: Teller) -> tup
         after_all.enter_context(signals.dropped())
         ended = command.run(lambda: around.reap(command.pid))
         left = around.left_behind()
-        evidence = _together(around.evidence_of(run, why_not, command))
+        evidence = together(around.evidence_of(run, why_not, command))
         return ended, {**evidence, "command": described(arguments, ended, left)}
-
-
-def _together(evidence: Json) -> Json:
-    """Return evidence of several machines with what they show together; any other as it is."""
-    if "fleet" not in evidence:
-        return evidence
-    # imported after the command has ended: none of it is needed before
-    from agent.fleet.merging import with_merged
-
-    return with_merged(evidence)
 
 
 def described(arguments: Sequence[str], ended: Ended, left: Sequence[processes.Process]) -> Json:

@@ -286,6 +286,21 @@ def test_another_service_is_only_asked_and_its_page_cut_to_a_line() -> None:
     assert reason.isprintable()
 
 
+def test_a_defect_of_ours_is_named_also_if_the_run_cannot_be_ended_for_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Defective:
+        def begin(self, body: object) -> None:
+            raise KeyError("begin")
+
+        def close(self) -> None:
+            raise ValueError("close")
+
+    monkeypatch.setattr(collecting, "run_of", lambda urls, timeout_s: Defective())
+    reason = without_evidence(measured, collect())
+    assert reason == "KeyError: 'begin'; the run could not be ended: ValueError: close"
+
+
 @WAYS
 def test_warnings_that_are_errors_do_not_lose_the_result(
     gone: str, way: Way, capsys: pytest.CaptureFixture[str]

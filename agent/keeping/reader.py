@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import trio
 
-from agent.errors import AgentError, ForbiddenUser, InvalidRequest
+from agent.errors import AgentError, InvalidRequest, check_owner
 from agent.keeping.hlog import hlog
 from agent.keeping.keeper import StoreKeeper
 from agent.model import RunsRequest
@@ -60,9 +60,9 @@ class StoreReader:
         return None if run is None else hlog(run.evidence)
 
     async def delete(self, run_id: str, owner: int | None) -> bool:
-        _check_owner(self._keeper.waiting(run_id), owner)
+        _check(self._keeper.waiting(run_id), owner)
         run = await self._run(run_id, owner)
-        _check_owner(self._keeper.waiting(run_id), owner)  # it may have come meanwhile
+        _check(self._keeper.waiting(run_id), owner)  # it may have come meanwhile
         if run is not None and run.series is not None:
             raise AgentError(
                 f"run {run_id} is part of a series, which is deleted as a whole, with runs delete"
@@ -80,7 +80,7 @@ class StoreReader:
         if not found:
             return None
         [run] = found
-        _check_owner(run, owner)
+        _check(run, owner)
         return run
 
     async def _read(self, read: Callable[[Store], list[T]]) -> list[T]:
@@ -101,13 +101,10 @@ class StoreReader:
             return read(store)
 
 
-def _check_owner(run: KeptRun | None, owner: int | None) -> None:
+def _check(run: KeptRun | None, owner: int | None) -> None:
     """Raise ForbiddenUser if there is a run, and it is another user's than ``owner``, who asks."""
-    if run is not None and owner not in (None, run.owner):
-        raise ForbiddenUser(
-            f"run {run.id} was not begun by uid {owner} over this socket; it is for who began "
-            "it to have its evidence, or for root (sudo)"
-        )
+    if run is not None:
+        check_owner(run.id, run.owner, owner)
 
 
 def _unavailable(what: str, error: StoreError) -> AgentError:

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 
-from agent.errors import ForbiddenUser
+from agent.errors import check_owner
 from agent.recording.run import Run
 from agent.words import Json
 
@@ -33,12 +33,3 @@ class RecentEvidence:
         of, evidence = self._kept[run_id]
         check_owner(run_id, of, owner)
         return evidence
-
-
-def check_owner(run_id: str, of: int | None, asks: int | None) -> None:
-    """Raise ForbiddenUser unless the run is for the user who asks; None may have everybody's."""
-    if asks is not None and asks != of:
-        raise ForbiddenUser(
-            f"run {run_id} was not begun by uid {asks} over this socket; it is for who began it to "
-            "end it and to have its evidence, or for root (sudo)"
-        )

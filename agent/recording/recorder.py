@@ -13,7 +13,7 @@ from typing import Any
 import trio
 
 from agent.aggregate.series import LabelSet, Result, SeriesStore
-from agent.errors import InvalidRequest, NotRunning, RunInProgress
+from agent.errors import InvalidRequest, NotRunning, RunInProgress, check_owner
 from agent.evidence.cost import CpuMeter
 from agent.evidence.verdict import INVALID
 from agent.internal_metrics import InternalMetric
@@ -25,7 +25,7 @@ from agent.recording.internal_totals import InternalTotals
 from agent.recording.keeper import Keeper
 from agent.recording.keeping import Keeping
 from agent.recording.lifecycle import Event, Lifecycle, State
-from agent.recording.recent import RecentEvidence, check_owner
+from agent.recording.recent import RecentEvidence
 from agent.recording.run import EndedBy, Run
 from agent.recording.run_lines import tell_of_end, tell_of_start
 from agent.recording.starvation import tell_of_starvation

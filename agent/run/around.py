@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from agent.client.http_client import AgentClient
 from agent.run import processes
 from agent.run.agents import NoAgent, an_agent, known_details
 from agent.run.held import HeldCommand
-from agent.run.measurement import Measuring, NotMeasured, check_process, measurement
+from agent.run.measurement import Measurement, Measuring, NotMeasured, check_process
 from agent.run.options import Options
 from agent.words import LABEL_NAMES, Json
 
@@ -168,11 +168,11 @@ class Around:
 
     def _measuring(self) -> AbstractContextManager[Measuring]:
         if self._members:
-            from agent.run.several import measurements
+            from agent.run.several import SeveralMeasurements
 
-            return measurements(self._members)
+            return closing(SeveralMeasurements(self._members))
         assert self._agent is not None
-        return measurement(self._agent)
+        return closing(Measurement(self._agent))
 
     def _tell_of_missing(self, run: Measuring) -> None:
         for failure in run.failures:

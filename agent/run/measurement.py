@@ -1,8 +1,7 @@
 """One run of an agent around a command: begun once the agent is free, about the right process."""
 
-import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
@@ -22,7 +21,7 @@ Check = Callable[[Mapping[str, Any]], None]
 
 
 class Measuring(Protocol):
-    """One run, of one agent or of several; ended on leaving its context, if it has been begun."""
+    """One run, of one agent or of several."""
 
     @property
     def failures(self) -> Sequence[str]:
@@ -95,15 +94,6 @@ def begun(
             reported = True
         time.sleep(min(POLL_S, max(deadline - time.monotonic(), 0)))
     return answer
-
-
-@contextlib.contextmanager
-def measurement(agent: AgentClient) -> Iterator[Measurement]:
-    run = Measurement(agent)
-    try:
-        yield run
-    finally:
-        run.close()
 
 
 def check_process(started: Mapping[str, Any], pid: int, forked_at: datetime) -> None:

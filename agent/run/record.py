@@ -11,7 +11,7 @@ from typing import Any
 from agent.run import signals
 from agent.run.agents import NoAgent, an_agent
 from agent.run.command import die_of
-from agent.run.measurement import NotMeasured, measurement
+from agent.run.measurement import Measurement, NotMeasured
 from agent.run.options import Options
 from agent.run.telling import Teller
 from agent.words import Json
@@ -53,7 +53,7 @@ def _measured(
         contextlib.ExitStack() as after_all,
         an_agent(options.agent) as agent,
         _process(scope) as process,
-        measurement(agent) as run,
+        contextlib.closing(Measurement(agent)) as run,
     ):
         body = {**options.start, "scope": scope}
         agent.on_slow = teller.slow

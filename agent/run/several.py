@@ -1,7 +1,6 @@
 """One run of several agents around a command. Imported only where several are named."""
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from agent.client.several import Member, SeveralRuns
@@ -13,6 +12,9 @@ from agent.words import Json
 class SeveralMeasurements(SeveralRuns):
     """One run of each agent; see `agent.run.measurement.Measuring`."""
 
+    def __init__(self, members: Sequence[Member]) -> None:
+        super().__init__(members, signals.blocked)
+
     def start(
         self,
         body: Mapping[str, Any],
@@ -22,12 +24,3 @@ class SeveralMeasurements(SeveralRuns):
     ) -> Json:
         self.check = check
         return begun(self, body, patience_s, on_busy)
-
-
-@contextlib.contextmanager
-def measurements(members: Sequence[Member]) -> Iterator[SeveralMeasurements]:
-    run = SeveralMeasurements(members, signals.blocked)
-    try:
-        yield run
-    finally:
-        run.close()

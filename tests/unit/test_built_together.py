@@ -7,7 +7,7 @@ import pytest
 
 from agent.sections.probes import ALL_DETAILS, SECTIONS
 from agent.streams.compiler import compiler
-from agent.streams.compiler.newer_kernels import PREEMPTED, Newer, unguarded
+from agent.streams.compiler.newer_kernels import PREEMPTED, Newer, may_preempt, unguarded
 from agent.streams.compiler.planning import Possible
 from agent.streams.shared import specs
 from agent.streams.shared.causes import CannotCollect, cannot
@@ -23,7 +23,7 @@ class Kernel:
         self._most, self._code = most, code
         patch.setattr(compiler, "KernelTypes", lambda: None)
         patch.setattr(compiler, "newer_kernel", lambda *_: Newer())
-        patch.setattr(compiler, "unguarded", lambda *_: {})
+        patch.setattr(compiler, "may_preempt", lambda _: False)
         patch.setattr(compiler, "possible", lambda _, on, sections: Possible(sections, on, {}))
         patch.setattr(compiler, "attempt", self._attempt)
 
@@ -54,17 +54,14 @@ def test_a_cause_that_concerns_all_is_raised(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize(
-    ("may_preempt", "newer", "missing"),
-    [
-        (True, Newer(), {specs.PREEMPTION}),
-        (True, Newer(preemption={1: 2}), set()),
-        (False, Newer(), set()),
-    ],
+    ("has_field", "remedy", "missing"),
+    [(True, {}, {specs.PREEMPTION}), (True, {1: 2}, set()), (False, {}, set())],
 )
 def test_where_programs_are_preempted_without_a_remedy_that_is_said(
-    may_preempt: bool, newer: Newer, missing: set[str]
+    has_field: bool, remedy: dict[int, int], missing: set[str]
 ) -> None:
     types: Any = SimpleNamespace(
-        place_of=lambda *path: 0 if may_preempt and path == PREEMPTED else None
+        place_of=lambda *path: 0 if has_field and path == PREEMPTED else None
     )
-    assert unguarded(types, newer).keys() == missing
+    newer = Newer(preemption=remedy, preempts=may_preempt(types))
+    assert unguarded(newer).keys() == missing

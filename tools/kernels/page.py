@@ -154,7 +154,7 @@ def missing(row: Row) -> Iterator[str]:
     if "later" in row:
         later = row["later"]
         tried = f"{later['when']} with `{later['commit']}`"
-        yield f"all, when tried again on {tried}: {_failure(later)}"
+        yield f"everything, when it was tried again on {tried}: {_failure(later)}"
     matrix = row.get("matrix", [])
     for step in (row.get("demo", {}), *([matrix] if isinstance(matrix, dict) else matrix)):
         if "error" in step:

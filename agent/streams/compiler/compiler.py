@@ -33,11 +33,12 @@ from agent.streams.compiler.btf import KIND_FUNC, KernelTypes
 from agent.streams.compiler.callbacks import Callbacks
 from agent.streams.compiler.kept import Compiled
 from agent.streams.compiler.linking import link, without_fds
-from agent.streams.compiler.newer_kernels import Newer, newer_kernel, unguarded
+from agent.streams.compiler.newer_kernels import Newer, may_preempt, newer_kernel, unguarded
 from agent.streams.compiler.planning import (
     Possible,
     available_programs,
     chosen_details,
+    not_searching,
     possible,
     without_search,
 )
@@ -78,7 +79,7 @@ LOG_BYTES = 16 * 1024
 
 
 ALL_SECTIONS = "all sections, without details"
-TOGETHER = "it can be built alone, but not with everything else of this run"
+NOT_TOGETHER = "it can be built alone, but not with everything else of this run"
 OF_ONE_SECTION = ("compile_failed", "load_failed", "kernel_too_old")
 """Causes that may concern some of the sections and spare the others."""
 
@@ -202,17 +203,17 @@ def attempt_best(types: KernelTypes, plan: Possible) -> Build:
 
     Kernels on which saved registers are searched for have none; there the search is left out.
     """
-    newer = Newer()
+    newer = none = Newer(preempts=may_preempt(types))
     try:
-        newer = newer_kernel(types, plan.constants, plan.sections)
+        newer = newer_kernel(types, plan.constants, plan.sections, none.preempts)
         done = attempt(types, plan.constants, plan.sections, newer)
-        return Build(done, {**plan.unavailable, **unguarded(types, newer)}, newer, newer.refused)
+        return Build(done, {**plan.unavailable, **unguarded(newer)}, newer, newer.refused)
     except (CannotCollect, OSError) as error:
         newer.close()
         refused = str(error)
     plain = without_search(plan, refused)
-    done = attempt(types, plain.constants, plain.sections, Newer())
-    return Build(done, {**plain.unavailable, **unguarded(types, Newer())}, Newer(), refused)
+    done = attempt(types, plain.constants, plain.sections, none)
+    return Build(done, {**plain.unavailable, **unguarded(none)}, none, refused)
 
 
 def build(sections: tuple[str, ...], constants: dict[str, int]) -> Build:
@@ -244,7 +245,7 @@ def build(sections: tuple[str, ...], constants: dict[str, int]) -> Build:
 
 def _without_details(plan: Possible, details: Sequence[Detail], cause: CannotCollect) -> Possible:
     """Return the plan without these details, of which each alone can be built."""
-    why = f"{TOGETHER}: {cause.code}: {cause.message}"
+    why = f"{NOT_TOGETHER}: {cause.code}: {cause.message}"
     constants = {**plan.constants, **{detail.switch: 0 for detail in details}}
     unavailable = {**plan.unavailable, **{detail.name: why for detail in details}}
     return Possible(plan.sections, constants, unavailable)
@@ -256,7 +257,7 @@ def _without_those_at_fault(types: KernelTypes, plan: Possible) -> Possible:
     Raises the last cause if no section can. A detail never costs its section.
     """
     details = chosen_details(plan.constants, plan.sections)
-    off = {**without_search(plan).constants, **{detail.switch: 0 for detail in details}}
+    off = {**not_searching(plan.constants), **{detail.switch: 0 for detail in details}}
     faults: dict[str, CannotCollect] = {}
 
     def note(name: str, sections: tuple[str, ...], constants: dict[str, int]) -> None:

@@ -83,7 +83,7 @@ class Newer:
     preemption: Mapping[int, int] = field(default_factory=dict)
     """The BTF ids of `PREEMPTION`, by mark; all of them or none."""
     preempts: bool = False
-    """Whether programs in process context may be preempted."""
+    """See `may_preempt`."""
     refused: str = ""
     """Which of them this kernel has and refuses, and why; otherwise empty."""
 
@@ -121,8 +121,18 @@ class Newer:
             self.callbacks.close()
 
 
-def newer_kernel(types: KernelTypes, constants: dict[str, int], sections: tuple[str, ...]) -> Newer:
-    """Return the features of this kernel that a run of these sections can use. Raises OSError."""
+def may_preempt(types: KernelTypes) -> bool:
+    """Return whether this kernel may preempt programs in process context."""
+    return types.place_of(*PREEMPTED) is not None
+
+
+def newer_kernel(
+    types: KernelTypes, constants: dict[str, int], sections: tuple[str, ...], preempts: bool
+) -> Newer:
+    """Return the features of this kernel that a run of these sections can use. Raises OSError.
+
+    ``preempts``: see `may_preempt`.
+    """
     awaits = set(FAILURES_NEED) <= set(sections) and constants.keys() >= set(AWAITING_NEEDS)
     cast, preemption = _cast(types), _preemption(types)
     calls: dict[str, trial.Calls] = {}
@@ -146,16 +156,14 @@ def newer_kernel(types: KernelTypes, constants: dict[str, int], sections: tuple[
         castable("rq", RUN_QUEUE_NEEDS),
         _restarts(types, constants) if cast_id is not None else {},
         {} if PREEMPTION_OFF in refused else preemption,
-        types.place_of(*PREEMPTED) is not None,
+        preempts,
         "; ".join(filter(None, (*map(": ".join, refused.items()), no_callbacks))),
     )
 
 
-def unguarded(types: KernelTypes, newer: Newer) -> dict[str, str]:
+def unguarded(newer: Newer) -> dict[str, str]:
     """Return what is missing if programs may be preempted without a remedy, and why."""
-    if newer.preemption or types.place_of(*PREEMPTED) is None:
-        return {}
-    return {specs.PREEMPTION: UNGUARDED}
+    return {specs.PREEMPTION: UNGUARDED} if newer.preempts and not newer.preemption else {}
 
 
 def _cast(types: KernelTypes) -> Optional[tuple[int, int]]:

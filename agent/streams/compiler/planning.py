@@ -29,12 +29,12 @@ FIRST_HELPER = "BPF_FUNC_map_lookup_elem"
 SEARCH = "SEARCH_REGISTERS"
 """The constant of kernels without a helper that finds a task's saved registers (tasks.c)."""
 REASONS = "reasons"
+"""What is missing of off-CPU time, next to sections and details, if it cannot be read."""
 NO_REASONS = (
     "the agent does not find the registers that a task saves as it enters this kernel, so why "
     "tasks are blocked is unknown"
 )
 REASONS_REFUSED = "why tasks are blocked is unknown, since programs that read it were refused"
-"""What is missing then of off-CPU time, next to sections and details, and why."""
 WIDTHS = (1, 2, 4, 8)
 """Of the loads that the C files have."""
 TOGETHER = {"cgroup_rmdir": ("cgroup_mkdir",), "cgroup_mkdir": ("cgroup_rmdir",)}
@@ -94,25 +94,28 @@ def possible(types: Types, constants: Mapping[str, int], sections: tuple[str, ..
             unavailable[detail.name] = reason
             chosen_constants[detail.switch] = 0
     if not chosen_constants.keys() & {"HAVE_TASK_PT_REGS", SEARCH}:
-        unavailable |= _without_reasons(chosen)
+        unavailable |= _without_reasons(chosen, NO_REASONS)
     return Possible(chosen, chosen_constants, unavailable)
 
 
-def without_search(plan: Possible, why: str = "") -> Possible:
+def without_search(plan: Possible, why: str) -> Possible:
     """Return the plan without the search for saved registers, if it has one.
 
     ``why``: what was refused with it; the search itself or something else.
     """
     if SEARCH not in plan.constants:
         return plan
-    constants = {name: number for name, number in plan.constants.items() if name != SEARCH}
-    unavailable = {**plan.unavailable, **_without_reasons(plan.sections, why)}
-    return Possible(plan.sections, constants, unavailable)
+    missing = _without_reasons(plan.sections, f"{REASONS_REFUSED}: {why}")
+    return Possible(plan.sections, not_searching(plan.constants), {**plan.unavailable, **missing})
 
 
-def _without_reasons(sections: tuple[str, ...], why: str = "") -> dict[str, str]:
-    reason = f"{REASONS_REFUSED}: {why}" if why else NO_REASONS
-    return {REASONS: reason} if OFFCPU.name in sections else {}
+def not_searching(constants: Mapping[str, int]) -> dict[str, int]:
+    """Return the constants without the one that selects the search for saved registers."""
+    return {name: number for name, number in constants.items() if name != SEARCH}
+
+
+def _without_reasons(sections: tuple[str, ...], why: str) -> dict[str, str]:
+    return {REASONS: why} if OFFCPU.name in sections else {}
 
 
 def chosen_details(constants: Mapping[str, int], sections: Iterable[str]) -> tuple[Detail, ...]:

@@ -18,7 +18,8 @@ def test_the_examples_of_the_page(
     (programs / "sudo").chmod(0o755)
     monkeypatch.setenv("XDG_STATE_HOME", str(home))
     monkeypatch.setenv("PATH", str(programs), prepend=":")
-    old = {**single(variant="plain"), "run_id": "2f1c6f0e-0000-4000-8000-000000000000"}
+    labelled = single(variant="plain", commit="a468cb6")
+    old = {**labelled, "run_id": "2f1c6f0e-0000-4000-8000-000000000000"}
     keep_in(home / "chainbench-agent" / "runs.db", old)
 
     now = {"started_at": datetime.now(UTC).isoformat()}
@@ -31,7 +32,7 @@ def test_the_examples_of_the_page(
     # what a service keeps is tried in tests/kernel/test_data_dir.py
     find, script, exchange, over, _, _, limits = examples("keeping-runs.md", "sh")
     found = tried(find, tmp_path, agent.url)
-    assert found.count("Kernel evidence") == 2
+    assert found.count("Kernel evidence") == 3
     assert "sleep 0.1" in found
     [new, older] = tried(script, tmp_path, agent.url).splitlines()
     assert older == f"{old['run_id']} 12.5 degraded"

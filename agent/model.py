@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
 from agent.words import LONGEST_LABEL as LONGEST_LABEL
 from agent.words import TIMINGS as TIMINGS
@@ -11,6 +12,10 @@ from agent.words import wrong_with_text
 EVIDENCE_SCHEMA = 1
 """The version of the evidence's format. It grows when a field is removed or means something else;
 a field that is added does not change it."""
+
+KeptState: TypeAlias = Literal["finished", "partial", "aborted"]
+"""What is kept of a run: its end, what there is while it goes on, or the end that the agent's own
+end put to it."""
 
 LONGEST_PATH = 4095
 """PATH_MAX without its NUL (include/uapi/linux/limits.h)."""

@@ -9,6 +9,9 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from agent.http.access import Mode
+from agent.model import KeptState
+
 Absent = UnsetType
 """A field that may be absent, and is then not null: ``name: str | Absent = UNSET``."""
 
@@ -97,7 +100,7 @@ class AccessOverTcp(Struct, forbid_unknown_fields=True):
     """Who may use the agent over TCP."""
 
     mode: Annotated[
-        Literal["loopback", "token", "insecure"],
+        Mode,
         Meta(
             description="Processes of this machine; whoever knows the token; everybody who can"
             " connect."
@@ -230,7 +233,7 @@ class Kept(Evidence, kw_only=True):
     """The evidence of a run that is kept, in whichever state it is."""
 
     state: Annotated[
-        Literal["finished", "partial", "aborted"],
+        KeptState,
         Meta(
             description="Whole; what was last written of a run that is in progress, or whose agent"
             " was killed; or ended because its agent did."
@@ -242,7 +245,7 @@ class Listed(Struct, forbid_unknown_fields=True):
     """A run that is kept."""
 
     run_id: str
-    state: Literal["finished", "partial", "aborted"]
+    state: KeptState
     verdict: Annotated[str, Meta(description="none: nothing was measured.")]
     started_at: str
     labels: dict[str, str]

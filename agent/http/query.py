@@ -12,11 +12,11 @@ from agent.errors import InvalidRequest
 from agent.http import validation
 from agent.http.protobuf_format import Histograms
 from agent.http.requests import Declared, field, label, one_of
-from agent.model import RunsRequest
+from agent.model import KeptState, RunsRequest
 from agent.words import LABEL_NAMES
 
 VERDICTS = ("complete", "degraded", "invalid", "none")
-STATES = ("finished", "partial", "aborted")
+STATES = get_args(KeptState)
 MOST = 1000
 PLACE = r"^-?[0-9]{1,15}(\.[0-9]{1,9})?,[0-9]{1,18}$"
 A_TIME = "a time such as 2026-11-26T09:30:00Z"
@@ -47,10 +47,7 @@ class RunsQuery(Declared, frozen=True, kw_only=True):
         ]
         | None
     ) = None
-    state: (
-        Annotated[Literal["finished", "partial", "aborted"], one_of(STATES, "Runs in this state.")]
-        | None
-    ) = None
+    state: Annotated[KeptState, one_of(STATES, "Runs in this state.")] | None = None
     since: Annotated[str, _time("Runs that began then or later.")] | None = None
     until: Annotated[str, _time("Runs that began earlier.")] | None = None
     copies: Annotated[

@@ -1,19 +1,15 @@
 """The interface between the recorder and what keeps runs for longer than this process lives."""
 
-from typing import Literal, Protocol, TypeAlias
+from typing import Protocol
 
-from agent.model import StartRequest
+from agent.model import KeptState, StartRequest
 from agent.words import Json
-
-State: TypeAlias = Literal["partial", "finished", "aborted"]
-"""What is kept of a run: what there is while it goes on, its end, or the end that the agent's own
-end put to it."""
 
 
 class Keeper(Protocol):
     """Takes runs, each again and again under its ``run_id`` until it has ended."""
 
-    async def keep(self, evidence: Json, state: State, request: StartRequest) -> None:
+    async def keep(self, evidence: Json, state: KeptState, request: StartRequest) -> None:
         """Have a run stored. Raises nothing, and does not wait for a store that is stuck.
 
         Whatever happens to the store, the run and its evidence go on: what cannot be stored is
@@ -27,7 +23,7 @@ class Keeper(Protocol):
 class NoKeeper:
     """What an agent without a store has."""
 
-    async def keep(self, evidence: Json, state: State, request: StartRequest) -> None:
+    async def keep(self, evidence: Json, state: KeptState, request: StartRequest) -> None:
         """Do nothing."""
 
     def status(self) -> Json:

@@ -10,9 +10,10 @@ import logging
 
 import trio
 
+from agent.model import KeptState
 from agent.recording import document
 from agent.recording.collector import Collector
-from agent.recording.keeper import Keeper, NoKeeper, State
+from agent.recording.keeper import Keeper, NoKeeper
 from agent.recording.run import Run
 
 INTERVAL_S = 10.0
@@ -49,7 +50,7 @@ class Keeping:
 
     async def ended(self, run: Run) -> None:
         """Write a run's evidence."""
-        state: State = "aborted" if run.cut_short else "finished"
+        state: KeptState = "aborted" if run.cut_short else "finished"
         await self.keeper.keep(run.evidence, state, run.request)
 
     async def _write(self, run: Run) -> None:

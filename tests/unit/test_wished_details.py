@@ -16,7 +16,9 @@ from agent.client.http_client import AgentClient
 from agent.http.app import create_app
 from agent.http.settings import HttpSettings
 from agent.recording.recorder import Recorder
+from agent.run import options
 from agent.run.agents import known_details
+from agent.sections.offcpu import probe
 from agent.sections.probes import DETAILS
 
 
@@ -97,3 +99,7 @@ async def test_this_versions_agent_describes_its_details_there() -> None:
     answer = await app.test_client().get("/openapi.json")
     agent = cast("AgentClient", Describing(await answer.get_json()))
     assert known_details(agent, [*DETAILS, "other"]) == list(DETAILS)
+
+
+def test_the_names_are_those_of_the_section_which_a_command_does_not_wait_to_import() -> None:
+    assert (probe.WAKING.name, probe.PROBE.name) == (options.WAKING, options.OF_WAKING)

@@ -199,9 +199,9 @@ def root_ends_early() -> None:
 
 @in_agent
 def attaching_is_refused(hook: str) -> None:
-    """Have the kernel refuse to attach the program of this hook."""
+    """Have the kernel refuse to attach the program of this hook. May be injected several times."""
     armed, bpf = module("supervisor.armed").Armed, module("shared.bpf")
-    intact, attach_one = armed.attach, bpf.attach_raw_tracepoint
+    intact = armed.attach
 
     def attach(self: Any, measure_probes: bool) -> None:
         refused = {fd for _, found, fd in self._attachable() if found == hook}
@@ -211,8 +211,11 @@ def attaching_is_refused(hook: str) -> None:
                 raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
             return attach_one(fd)
 
-        replace(bpf, "attach_raw_tracepoint", attach_raw_tracepoint)
-        intact(self, measure_probes)
+        attach_one = replace(bpf, "attach_raw_tracepoint", attach_raw_tracepoint)
+        try:
+            intact(self, measure_probes)
+        finally:
+            replace(bpf, "attach_raw_tracepoint", attach_one)
 
     replace(armed, "attach", attach)
 

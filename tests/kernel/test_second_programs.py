@@ -20,13 +20,13 @@ EXECS = 40
 HOOKS = ("task_newtask", "sched_process_exit", "sched_process_exec")
 
 
-def measured(copy: Copy) -> Json:
-    """Return the evidence of a run whose scope forks, execs and exits this often."""
+def measured(copy: Copy, *command: str) -> Json:
+    """Return the evidence of a run whose scope executes a command this often."""
     with copy.launched() as agent:
         agent.settle()
         agent.start(scope={"pid": os.getpid()})
         for _ in range(EXECS):
-            subprocess.run(["/bin/true"], check=True)
+            subprocess.run(command or ["/bin/true"], check=True)
         return agent.stop()
 
 
@@ -52,10 +52,21 @@ def test_what_both_programs_see_counts_once(copy: Copy) -> None:
 
 @pytest.mark.thorough
 def test_the_second_program_sees_what_the_first_one_misses(copy: Copy) -> None:
+    """Except for that of execs, without which there is no section exec."""
     copy.inject(faults.programs_may_be_preempted)
-    for hook in HOOKS:
+    for hook in HOOKS[:2]:
         copy.inject(faults.attaching_is_refused, hook)
     assert_each_counts_once(measured(copy))
+
+
+@pytest.mark.thorough
+def test_a_mark_that_no_second_program_saw_is_of_no_other_event(copy: Copy) -> None:
+    """The shell has forked, without a second program, before it exits without a first one."""
+    copy.inject(faults.programs_may_be_preempted)
+    copy.inject(faults.attaching_is_refused, "task_newtask/2")
+    copy.inject(faults.attaching_is_refused, "sched_process_exit")
+    executed = measured(copy, "sh", "-c", "/bin/true; exit 0")["exec"]
+    assert executed["exec_count"] == executed["exits"] == executed["forks"] == 2 * EXECS
 
 
 @pytest.mark.thorough

@@ -12,36 +12,41 @@
  * take note of the same: the second one does so only if the first was skipped. The kernel runs them
  * in the order of attaching (func_add() in kernel/tracepoint.c), in the task that the event is of.
  * An event is lost only if both were skipped, which is counted
- * (docs/decisions/0041-programs-that-are-preempted.md).
+ * (docs/decisions/0041-programs-that-are-preempted.md): a mark that the second one did not see is
+ * of that event alone. Only execs of one task cannot be told apart.
  *
  * Each runs with preemption off: neither the other one nor a switch may come upon half an account.
  */
 #if SECOND_PROGRAMS
+/* What a mark is of: a task that was created, which it is the id of, or one of these. */
+#define MARK_OF_EXIT 0x80000000
+#define MARK_OF_EXEC 0x40000000
+
 /* Two tasks may share a place for the mark, and marks of an earlier run may be left there. */
-inline_always u32 seen_mark(u32 tid)
+inline_always u32 seen_mark(u32 tid, u32 event)
 {
-	return tid ^ (u32)run_config()->start_ns;
+	return tid ^ (u32)run_config()->start_ns ^ event * 2654435761U;
 }
 #endif
 
-inline_always void mark_seen(void)
+inline_always void mark_seen(u32 event)
 {
 #if SECOND_PROGRAMS
 	u32 tid = (u32)bpf_get_current_pid_tgid();
 
-	origin_of(tid)->seen_by_first = seen_mark(tid);
+	origin_of(tid)->seen_by_first = seen_mark(tid, event);
 #endif
 }
 
 #if SECOND_PROGRAMS
 
 /* Whether the first program has seen the event that the second one runs for. */
-inline_always bool was_seen(void)
+inline_always bool was_seen(u32 event)
 {
 	u32 tid = (u32)bpf_get_current_pid_tgid();
 	struct task_origin *origin = origin_of(tid);
 
-	if (origin->seen_by_first != seen_mark(tid))
+	if (origin->seen_by_first != seen_mark(tid, event))
 		return false;
 	origin->seen_by_first = 0;
 	return true;
@@ -91,7 +96,7 @@ int on_task_newtask(u64 *ctx)
 {
 	preemption_off();
 	task_created(ctx[NEWTASK_TASK]);
-	mark_seen();
+	mark_seen(LOAD(ctx[NEWTASK_TASK], TASK_PID));
 	preemption_on();
 	return 0;
 }
@@ -100,7 +105,7 @@ int on_task_newtask(u64 *ctx)
 int on_task_newtask_2(u64 *ctx)
 {
 	preemption_off();
-	if (!was_seen())
+	if (!was_seen(LOAD(ctx[NEWTASK_TASK], TASK_PID)))
 		task_created(ctx[NEWTASK_TASK]);
 	preemption_on();
 	return 0;
@@ -187,7 +192,7 @@ int on_sched_process_exit(u64 *ctx)
 {
 	preemption_off();
 	task_exits(ctx, ctx[EXIT_TASK]);
-	mark_seen();
+	mark_seen(MARK_OF_EXIT);
 	preemption_on();
 	return 0;
 }
@@ -196,7 +201,7 @@ int on_sched_process_exit(u64 *ctx)
 int on_sched_process_exit_2(u64 *ctx)
 {
 	preemption_off();
-	if (!was_seen())
+	if (!was_seen(MARK_OF_EXIT))
 		task_exits(ctx, ctx[EXIT_TASK]);
 	preemption_on();
 	return 0;
@@ -245,7 +250,7 @@ int on_sched_process_exec(u64 *ctx)
 {
 	preemption_off();
 	task_execs(ctx, ctx[EXEC_TASK], (u32)ctx[EXEC_OLD_PID]);
-	mark_seen();
+	mark_seen(MARK_OF_EXEC);
 	preemption_on();
 	return 0;
 }
@@ -254,7 +259,7 @@ int on_sched_process_exec(u64 *ctx)
 int on_sched_process_exec_2(u64 *ctx)
 {
 	preemption_off();
-	if (!was_seen())
+	if (!was_seen(MARK_OF_EXEC))
 		task_execs(ctx, ctx[EXEC_TASK], (u32)ctx[EXEC_OLD_PID]);
 	preemption_on();
 	return 0;

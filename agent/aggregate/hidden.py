@@ -2,6 +2,7 @@
 
 import pickle
 import zlib
+from itertools import islice
 from typing import cast
 
 from agent.aggregate.one_series import LabelSet, Series
@@ -26,7 +27,7 @@ class HiddenSeries:
         """Keep a series; return how many have been forgotten for it."""
         # our own bytes, which never leave this process: pickle has nothing to fear here
         self._packed[labels] = zlib.compress(pickle.dumps(series, pickle.HIGHEST_PROTOCOL), 1)
-        surplus = list(self._packed)[: max(0, len(self._packed) - self._limit)]
+        surplus = list(islice(self._packed, max(0, len(self._packed) - self._limit)))
         for oldest in surplus:
             del self._packed[oldest]
         self.forgotten += len(surplus)

@@ -9,6 +9,7 @@ time of creation says. Everything here belongs to one thread.
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from heapq import nsmallest
 from itertools import count
 
 from agent.aggregate.hidden import HiddenSeries
@@ -139,8 +140,10 @@ class SeriesStore:
             if labels not in self._entries:
                 self._entries[labels] = Entry(self._found(labels))
             self._entries[labels].used = next(self._uses)
-        idle = sorted(self._entries.keys() - kept, key=lambda labels: self._entries[labels].used)
-        surplus = tuple(idle[: max(0, len(self._entries) - self.cap)])
+        if (too_many := len(self._entries) - self.cap) <= 0:
+            return Room()
+        idle = (labels for labels in self._entries if labels not in kept)
+        surplus = tuple(nsmallest(too_many, idle, key=lambda labels: self._entries[labels].used))
         self.label_sets_hidden += len(surplus)
         forgotten = sum(
             self._hidden.add(labels, self._entries.pop(labels).shown) for labels in surplus

@@ -11,7 +11,7 @@ complains.
 """
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 from typing import Protocol, get_args
 
@@ -29,12 +29,15 @@ class Format(Protocol):
 
     end: bytes
 
-    def of_runs(self, family: Family, pieces: Sequence[bytes]) -> bytes: ...
+    def before_runs(self, family: Family, size: int) -> bytes: ...
 
     def of_agent(self, metric: InternalMetric, created: float) -> bytes: ...
 
     def samples(self, family: Family, labels: LabelSet, value: Value, created: float) -> bytes: ...
 
+
+AT_ONCE = 256
+"""Label sets whose samples of a family are joined in one step."""
 
 _TEXT: dict[PageFormat, Format] = {
     PageFormat.TEXT: TextFormat(),
@@ -79,20 +82,30 @@ class Exposition:
         metrics = (*internal, *_of_label_sets(self._store))
         now = list(self._store)
         known = self._rendered.get(own, {})
-        # built anew, so that nothing is left of label sets that are hidden by now
+        # built anew, in the order of the store
         rendered: dict[LabelSet, _Rendered] = {}
         for labels, series in now:
             if (before := known.get(labels)) is not None and before.series is series:
                 rendered[labels] = before
             else:
                 rendered[labels] = _rendered(own, labels, series)
-                yield b""
+            yield b""
         self._rendered[own] = rendered
+        self._forget_hidden(rendered.keys())
         for index, family in enumerate(FAMILIES):
-            yield own.of_runs(family, [one.pieces[index] for one in rendered.values()])
+            pieces = [one.pieces[index] for one in rendered.values()]
+            yield own.before_runs(family, sum(map(len, pieces)))
+            for first in range(0, len(pieces), AT_ONCE):
+                yield b"".join(pieces[first : first + AT_ONCE])
         for metric in metrics:
             yield own.of_agent(metric, self._created)
         yield own.end
+
+    def _forget_hidden(self, shown: Set[LabelSet]) -> None:
+        """Drop what another format has of label sets that are hidden; it may not be asked again."""
+        for of_format in self._rendered.values():
+            for labels in of_format.keys() - shown:
+                del of_format[labels]
 
 
 def _rendered(own: Format, labels: LabelSet, series: Series) -> _Rendered:

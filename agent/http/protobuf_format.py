@@ -5,7 +5,7 @@ https://github.com/prometheus/client_model/blob/v0.6.1/io/prometheus/client/metr
 Only this format has native histograms.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from itertools import accumulate, pairwise
 from typing import Literal
@@ -15,13 +15,13 @@ from agent.aggregate.native import SCHEMA, ZERO_THRESHOLD_US, NativeCounts
 from agent.aggregate.series import LabelSet
 from agent.aggregate.totals import LATENCY_BOUNDS_US, LatencyTotals
 from agent.http.protobuf import (
-    delimited,
     double,
     message,
     packed_signed,
     signed,
     text,
     unsigned,
+    varint,
 )
 from agent.http.run_families import Value, labels_of
 from agent.internal_metrics import InternalMetric
@@ -43,9 +43,9 @@ class ProtobufFormat:
         self._classic = histograms != "native"
         self._native = histograms != "classic"
 
-    def of_runs(self, family: Family, pieces: Sequence[bytes]) -> bytes:
-        """Return a family of runs, given what `samples` returned for each label set."""
-        return _family(family.name, family.type, family.help, b"".join(pieces))
+    def before_runs(self, family: Family, size: int) -> bytes:
+        """Return what stands before a family's metrics, all of `samples`, of that many bytes."""
+        return _before(family.name, family.type, family.help, size)
 
     def of_agent(self, metric: InternalMetric, created: float) -> bytes:
         """Return a family of the agent's own, whose counters were 0 when they were ``created``."""
@@ -53,7 +53,8 @@ class ProtobufFormat:
             _metric(labels, _number(metric.type, value, created))
             for labels, value in metric.samples
         )
-        return _family(metric.name, metric.type, metric.help, b"".join(samples))
+        metrics = b"".join(samples)
+        return _before(metric.name, metric.type, metric.help, len(metrics)) + metrics
 
     def samples(self, family: Family, labels: LabelSet, value: Value, created: float) -> bytes:
         """Return one label set's metrics of a family."""
@@ -117,8 +118,12 @@ def _pair(name: str, value: str) -> bytes:
     return message(1, text(1, name), text(2, value))
 
 
-def _family(name: str, kind: str, about: str, metrics: bytes) -> bytes:
-    """Return a family; nothing if it has no metric, since some readers refuse such a family."""
-    if not metrics:
+def _before(name: str, kind: str, about: str, size: int) -> bytes:
+    """Return a family up to its metrics, of that many bytes, with the length of both in front.
+
+    Nothing if it has no metric, since some readers refuse such a family.
+    """
+    if not size:
         return b""
-    return delimited(text(1, name), text(2, about), unsigned(3, _TYPES[kind]), metrics)
+    own = text(1, name) + text(2, about) + unsigned(3, _TYPES[kind])
+    return varint(len(own) + size) + own

@@ -7,7 +7,7 @@ different series.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from itertools import accumulate
 
@@ -29,9 +29,9 @@ class TextFormat:
     end = b""
     says_created = False
 
-    def of_runs(self, family: Family, pieces: Sequence[bytes]) -> bytes:
-        """Return a family of runs, given what `samples` returned for each label set."""
-        return b"".join((self._header(family.name, family.type, family.help), *pieces))
+    def before_runs(self, family: Family, size: int) -> bytes:
+        """Return what stands before a family's samples, all of `samples`, of that many bytes."""
+        return self._header(family.name, family.type, family.help)
 
     def of_agent(self, metric: InternalMetric, created: float) -> bytes:
         """Return a family of the agent's own, whose counters were 0 when they were ``created``."""

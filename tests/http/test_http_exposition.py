@@ -21,7 +21,7 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from agent.aggregate.series import UNAVAILABLE, LabelSet, SeriesStore
-from agent.http.exposition import Exposition
+from agent.http.exposition import AT_ONCE, Exposition, writer
 from agent.http.negotiation import PageFormat, accepts_gzip, choose_format
 from agent.internal_metrics import InternalMetric
 from agent.model import Labels, Report
@@ -52,6 +52,31 @@ def test_the_page_is_the_golden_one(page_format: PageFormat) -> None:
     if os.environ.get("CHAINBENCH_GOLDEN") == "write":
         golden.write_bytes(page)
     assert page == golden.read_bytes()
+
+
+def test_a_step_is_about_a_few_label_sets_whether_they_are_cached_or_not() -> None:
+    store = SeriesStore(cap=600)
+    for number in range(600):
+        labels = LabelSet.of(Labels(scenario="baseline", impl=str(number)), "host")
+        store.commit(labels, run_totals(exec_count=1), "success")
+    exposition = Exposition(store, STARTED)
+    for own in (writer(PageFormat.TEXT, "both"), writer(PageFormat.PROTOBUF, "both")):
+        first = list(exposition.steps(INTERNAL, own))
+        again = list(exposition.steps(INTERNAL, own))
+        assert again == first
+        assert again[:600] == [b""] * 600
+        in_a_step = [{*re.findall(rb'impl="(\d+)"', piece)} for piece in again]
+        assert max(map(len, in_a_step)) <= AT_ONCE
+
+
+def test_nothing_is_left_of_label_sets_that_are_hidden_in_any_format() -> None:
+    store = SeriesStore(cap=1)
+    exposition = Exposition(store, STARTED)
+    for number in range(3):
+        labels = LabelSet.of(Labels(scenario="baseline", impl=str(number)), "host")
+        store.commit(labels, run_totals(exec_count=1), "success")
+        exposition.render(INTERNAL, TEXTS[number % 2])
+    assert {known for of_format in exposition._rendered.values() for known in of_format} == {labels}
 
 
 @pytest.mark.parametrize("page_format", TEXTS)

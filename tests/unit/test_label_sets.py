@@ -8,6 +8,7 @@ import pytest
 from fakes.recording import REQUEST
 from fakes.totals import Shown, run_totals
 
+from agent.aggregate.one_series import Entry
 from agent.aggregate.series import LabelSet, LastRun, Room, SeriesStore
 from agent.model import Labels, Report
 from agent.recording.recorder import Recorder
@@ -39,6 +40,22 @@ def test_the_label_set_that_was_idle_longest_is_hidden() -> None:
     commit(store, "a", "b", "a", "c")
     assert commits(store) == ["a", "c"]
     assert (store.hidden, store.label_sets_hidden) == (1, 1)
+
+
+def test_nothing_is_sorted_for_a_label_set_that_there_is_room_for() -> None:
+    """With thousands of them that would hold up the event loop at every start."""
+    store = SeriesStore(cap=3)
+    commit(store, "a", "b")
+    read: list[LabelSet] = []
+
+    class Watched(dict[LabelSet, Entry]):
+        def __getitem__(self, key: LabelSet) -> Entry:
+            read.append(key)
+            return super().__getitem__(key)
+
+    store._entries = Watched(store._entries)
+    store.begin(labels("c"))
+    assert {*read} == {labels("c")}
 
 
 def test_one_that_comes_back_goes_on_where_it_was() -> None:

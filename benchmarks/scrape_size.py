@@ -41,8 +41,6 @@ WAIT_NS, REQUEST_NS = 8_000, 120_000
 """Their medians."""
 SPREAD = 1.5
 """Standard deviation of the logarithms."""
-TRIES = 3
-"""Of which the shortest turn counts: a fault in a cache is no property of a page."""
 
 
 class Size(NamedTuple):
@@ -58,10 +56,10 @@ class Size(NamedTuple):
     """Bytes, as the agent compresses them."""
     render_ms: float
     """For a page on which nothing has changed, as between two runs."""
+    turn_ms: float
+    """The longest turn of the event loop, in CPU time, that it takes if all on it is new."""
     store_mb: float
     """Memory (PSS) that the label sets and what is cached of the pages so far take."""
-    turn_ms: float = 0.0
-    """The longest turn of the event loop that making it takes, if all on it is new."""
 
 
 def sizes(label_sets: int) -> Iterator[Size]:
@@ -71,17 +69,9 @@ def sizes(label_sets: int) -> Iterator[Size]:
     random = np.random.default_rng(label_sets)
     for number in range(label_sets):
         _commit(store, number, random)
-    found = list(_sizes(store, label_sets, before))
-    for size in found:  # at the end, since this leaves freed memory that would count as the store's
-        turns = (_longest_turn_s(store, FORMATS[size.format]) for _ in range(TRIES))
-        yield size._replace(turn_ms=1e3 * min(turns))
-
-
-def _sizes(store: SeriesStore, label_sets: int, before: int) -> Iterator[Size]:
-    """Measure everything but the turns; ``before``: memory without the store, in bytes."""
     exposition = Exposition(store)
     for name, page_format in FORMATS.items():
-        exposition.render((), page_format)
+        turn = _longest_turn_s(exposition, page_format)
         began = time.perf_counter()
         page = exposition.render((), page_format)
         took = time.perf_counter() - began
@@ -93,14 +83,15 @@ def _sizes(store: SeriesStore, label_sets: int, before: int) -> Iterator[Size]:
             plain=len(page),
             compressed=len(compressor.compress(page)) + len(compressor.flush()),
             render_ms=1e3 * took,
+            turn_ms=1e3 * turn,
             store_mb=(procfs.pss_bytes([os.getpid()]) - before - len(page)) / 1e6,
         )
 
 
-def _longest_turn_s(store: SeriesStore, page_format: PageFormat) -> float:
-    """Return CPU time, with the work divided as `agent.http.scrape` does."""
+def _longest_turn_s(exposition: Exposition, page_format: PageFormat) -> float:
+    """Make a page, with the work divided as `agent.http.scrape` does, and return CPU time."""
     turns, since = [], time.thread_time()
-    for _ in Exposition(store).steps((), writer(page_format, "both")):
+    for _ in exposition.steps((), writer(page_format, "both")):
         if (took := time.thread_time() - since) > AT_ONCE_S:
             turns.append(took)
             since = time.thread_time()

@@ -125,6 +125,7 @@ def test_cpu_time_of_a_task_that_has_exited(agent: RealAgent) -> None:
     assert within >= CPU_RUNS_WITHIN / CPU_RUNS * len(compared), compared
 
 
+@pytest.mark.thorough
 def test_programs_of_other_tracers_are_no_error_of_ours(copy: Copy) -> None:
     """They run between the scheduler's date of a switch and ours: here for 10 µs."""
     copy.inject(faults.in_c, "OTHER_TRACERS")
@@ -287,7 +288,7 @@ def test_a_kernel_that_accounts_otherwise_is_found(copy: Copy) -> None:
     assert not checks_of(evidence)["run_queue_wait"]["pass"]
 
 
-@pytest.mark.thorough(but="one in twenty missed")
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "fault", ["TURNS_TOO_LONG", "TURNS_MISSED"], ids=["a tenth too long", "one in twenty missed"]
 )

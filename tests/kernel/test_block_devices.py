@@ -46,6 +46,7 @@ def full(tmp_path: Path, tool: Any) -> Iterator[Device]:
             yield device
 
 
+@pytest.mark.thorough(but="ring-False")
 @pytest.mark.parametrize("scoped", [True, False])
 @repeated_if_unseen
 def test_writes_that_the_device_refuses_are_apart(

@@ -96,7 +96,7 @@ def test_one_section_is_missing_and_the_others_run(
         assert not any(name.startswith("cba_rq_") for name in attached)
 
 
-@pytest.mark.thorough(but="an older kernel")
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("fault", "expected"),
     [
@@ -152,7 +152,7 @@ def test_without_the_helpers_of_newer_kernels_all_sections_run(copy: Copy, scope
     assert ("unknown" in reasons) != searched
 
 
-@pytest.mark.thorough(but="SMP")
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("field", "body"),
     [
@@ -213,6 +213,7 @@ def assert_failed(agent: Launched, bpftool: Bpftool, started: Json, code: str, t
     assert agent.stop()["completeness"]["verdict"] == "invalid"
 
 
+@pytest.mark.thorough
 def test_a_compiler_that_crashes_is_reported_and_tried_again(copy: Copy, bpftool: Bpftool) -> None:
     copy.inject(faults.crashes_with_fewer_programs_than, OF_ALL_SECTIONS)
     with copy.launched() as agent:

@@ -131,6 +131,7 @@ def test_checks_stand_in_every_evidence(agent: RealAgent) -> None:
     assert checks_of(run.evidence).keys() == {"forks"}
 
 
+@pytest.mark.thorough
 def test_a_task_that_exits_while_the_run_is_stopped_has_one_row(copy: Copy, tool: Any) -> None:
     copy.inject(faults.detaches_late, LATE_SECONDS)
     sleep = tool("sleep"), str(LATE_SECONDS / 2)

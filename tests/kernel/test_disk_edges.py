@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from fakes import faults
 from fakes.block_devices import Direct, image, loop_device
 from fakes.copied_package import Copy
@@ -38,6 +39,7 @@ class Writer:
             thread.join()
 
 
+@pytest.mark.thorough
 def test_what_completes_while_programs_are_attached_and_detached_is_in_neither_count(
     copy: Copy, tmp_path: Path, tool: Callable[[str], str]
 ) -> None:

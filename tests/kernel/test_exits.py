@@ -24,6 +24,7 @@ HOLDER = (
 """The file is deleted as this process exits, which waits for the pages that are being written."""
 
 
+@pytest.mark.thorough(but="ring-True")
 @pytest.mark.parametrize("scoped", [True, False])
 def test_the_time_for_which_an_exit_is_blocked_counts(
     agent: RealAgent, hanging: Hanging, tmp_path: Path, tool: Any, scoped: bool

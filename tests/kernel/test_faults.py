@@ -58,6 +58,7 @@ def play(turns: int = TURNS) -> None:
         players.work()
 
 
+@pytest.mark.thorough
 def test_a_full_ring_loses_what_it_counts(copy: Copy) -> None:
     """A tiny ring, a reader that is stopped, and events that the kernel side cannot fold."""
     copy.inject(faults.small_ring, 16 << 10)

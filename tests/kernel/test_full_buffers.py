@@ -139,7 +139,7 @@ def numbers(page: str, name: str) -> list[float]:
     return [float(line.split()[-1]) for line in page.splitlines() if line.startswith(name)]
 
 
-@pytest.mark.thorough(but="one table")
+@pytest.mark.thorough
 @pytest.mark.parametrize("shared", [False, True], ids=["a table a CPU", "one table"])
 def test_folded_is_streamed_slot_by_slot(copy: Copy, shared: bool) -> None:
     """The same waits are streamed and folded, from 0 ns to beyond the histogram's range."""

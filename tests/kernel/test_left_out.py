@@ -83,7 +83,7 @@ def reason_rows(evidence: Json, reason: str) -> list[Json]:
     return [row for row in evidence["biolatency"]["not_in_histogram"] if row["reason"] == reason]
 
 
-@pytest.mark.thorough(but="True")
+@pytest.mark.thorough
 @pytest.mark.parametrize("scoped", [True, False])
 def test_folded_requests_are_in_the_histogram_or_counted_next_to_it(
     copy: Copy, looped: tuple[Device, Device], scoped: bool

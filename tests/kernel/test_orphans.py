@@ -51,7 +51,7 @@ def assert_all_end(
     assert bpftool.gone(maps)
 
 
-@pytest.mark.thorough(but="9")
+@pytest.mark.thorough
 @pytest.mark.parametrize("way", WAYS)
 def test_overhead_takes_its_agent_and_the_workload_with_it(
     way: int, bpftool: Bpftool, tmp_path: Path

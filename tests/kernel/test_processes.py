@@ -210,7 +210,7 @@ def test_sigterm_in_the_middle_of_a_run_keeps_the_evidence(
     assert evidence["runqlat"]["count"] > 0
 
 
-@pytest.mark.thorough(but="15")
+@pytest.mark.thorough
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_to_every_process_ends_it_as_well(tmp_path: Path, number: int) -> None:
     """systemd and terminals signal all processes, and the supervisor forwards its own signal."""

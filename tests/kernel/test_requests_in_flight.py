@@ -38,6 +38,7 @@ def send(process: "subprocess.Popen[str]") -> None:
     process.stdin.flush()
 
 
+@pytest.mark.thorough(but="ring-True")
 @pytest.mark.parametrize("scoped", [True, False])
 def test_a_request_in_flight_at_the_stop_is_named(
     agent: RealAgent, hanging: Hanging, tool: Any, scoped: bool
@@ -71,6 +72,7 @@ def test_a_request_in_flight_at_the_stop_is_named(
     }
 
 
+@pytest.mark.thorough(but="ring-True")
 @pytest.mark.parametrize("scoped", [True, False])
 def test_a_request_that_is_in_flight_during_the_whole_run_is_counted(
     agent: RealAgent, hanging: Hanging, tool: Any, scoped: bool
@@ -98,6 +100,7 @@ def test_a_request_that_is_in_flight_during_the_whole_run_is_counted(
     assert rows(measured.evidence, hanging.device.number) == []
 
 
+@pytest.mark.thorough(but="ring-True")
 @pytest.mark.parametrize("scoped", [True, False])
 def test_a_request_from_before_the_run_that_completes_in_it_is_counted(
     agent: RealAgent, hanging: Hanging, tool: Any, scoped: bool
@@ -123,6 +126,7 @@ ATTACHING_SECONDS = 0.5
 """For each of the programs of a run; those at a request's issue and completion are the last."""
 
 
+@pytest.mark.thorough
 def test_a_request_issued_while_a_run_is_attached_was_in_flight_at_its_start(
     copy: Copy, hanging: Hanging, tool: Any
 ) -> None:

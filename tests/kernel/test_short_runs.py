@@ -55,7 +55,11 @@ def failures(evidence: Json) -> list[str]:
 
 
 @pytest.mark.parametrize("timing", TIMINGS)
-@pytest.mark.parametrize("sections", [["runqlat", "offcpu"], ["runqlat"]], ids="+".join)
+@pytest.mark.parametrize(
+    "sections",
+    [["runqlat", "offcpu"], pytest.param(["runqlat"], marks=pytest.mark.thorough)],
+    ids="+".join,
+)
 def test_of_the_whole_machine(agent: RealAgent, sections: list[str], timing: str) -> None:
     """Half of the runs were `degraded`, with timing by accounting nearly all."""
     with more_tasks_than_cpus():
@@ -82,7 +86,7 @@ for _ in range({THREADS}):
 """
 
 
-@pytest.mark.thorough(but="clock")
+@pytest.mark.thorough
 @pytest.mark.parametrize("timing", TIMINGS)
 def test_what_began_before_everything_was_attached_is_no_unmatched_end(
     copy: Copy, timing: str

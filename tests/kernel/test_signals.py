@@ -117,7 +117,7 @@ def test_a_killed_supervisor_takes_the_agent_with_it(tmp_path: Path, bpftool: Bp
         assert "the privileged process is gone" in agent.log
 
 
-@pytest.mark.thorough(but="15")
+@pytest.mark.thorough
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_an_agent_that_was_stopped_ends_as_well(tmp_path: Path, number: int) -> None:
     """It cannot log anything, but it must not keep the port and the probes."""
@@ -251,7 +251,7 @@ def test_an_early_end_is_no_loss_of_the_supervisor(tmp_path: Path) -> None:
         assert agent.log.splitlines() == [f"listening on {agent.url}"]
 
 
-@pytest.mark.thorough(but="15")
+@pytest.mark.thorough
 @pytest.mark.parametrize("number", [*SENT_BY_PEOPLE, signal.SIGUSR1])
 def test_a_signal_to_all_of_it_during_a_compilation_is_no_crash(
     tmp_path: Path, number: int
@@ -263,7 +263,7 @@ def test_a_signal_to_all_of_it_during_a_compilation_is_no_crash(
         assert agent.log.splitlines() == [f"listening on {agent.url}"]
 
 
-@pytest.mark.thorough(but="supervisor")
+@pytest.mark.thorough
 @pytest.mark.parametrize("target", ["supervisor", "agent"])
 def test_signals_without_end_do_not_change_how_it_ends(tmp_path: Path, target: str) -> None:
     """Up to the last moment, one of them could find its handler gone."""

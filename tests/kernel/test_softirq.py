@@ -85,6 +85,7 @@ def test_what_ran_on_top_of_the_scope_is_shown(agent: RealAgent) -> None:
     assert received["in_scope_count"] == 0
 
 
+@pytest.mark.thorough
 def test_the_edges_of_a_run_leave_nothing_unmatched(agent: RealAgent) -> None:
     """Entries and exits are not attached at one moment, while softirqs go on."""
     with program("datagrams") as sender:

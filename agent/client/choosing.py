@@ -49,7 +49,7 @@ def _agent(urls: Sequence[str], timeout_s: float | None) -> AgentClient:
         agent = AgentClient(url, timeout_s)
     else:
         raise NoAgent(
-            f"there is no agent on {SERVICE_SOCKET} or port {PORT}, and {VARIABLE} names none"
+            f"no agent can be used on {SERVICE_SOCKET} or port {PORT}, and {VARIABLE} names none"
             f"{closed_to_us()}"
         )
     agent.allow_compiling(status.get("compile_deadline_s"))

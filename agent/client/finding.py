@@ -4,6 +4,7 @@ import contextlib
 import os
 import stat
 
+from agent.client.access import TOKEN_FILE
 from agent.client.http_client import UNIX, AgentClient, AgentRefused, AgentUnreachable
 from agent.words import HOST, PORT, SERVICE_SOCKET, Json
 
@@ -53,19 +54,40 @@ def found_service() -> tuple[str, Json] | None:
 
 
 def closed_to_us() -> str:
-    """Return how to get access to a service that listens on its socket, but not for this user.
+    """Return how to get access to an agent that `found_service` would find, but not for this user.
 
-    What follows a reason why nothing can be measured; empty if there is no such socket.
+    What follows a reason why nothing can be measured; empty if there is no such agent.
     """
+    if _is_closed_socket(SERVICE_SOCKET):
+        return (
+            f"; an agent listens on {SERVICE_SOCKET}, which this user may not use: become a member "
+            "of its group"
+        )
+    url = f"http://{HOST}:{PORT}"
+    if _requires_token(url):
+        return (
+            f"; the agent at {url} requires a token: name the agent with CHAINBENCH_AGENT, and the "
+            f"token with {TOKEN_FILE}"
+        )
+    return ""
+
+
+def _is_closed_socket(path: str) -> bool:
     try:
-        if not stat.S_ISSOCK(os.stat(SERVICE_SOCKET).st_mode) or os.access(SERVICE_SOCKET, os.W_OK):
-            return ""
+        return stat.S_ISSOCK(os.stat(path).st_mode) and not os.access(path, os.W_OK)
     except OSError:
-        return ""
-    return (
-        f"; an agent listens on {SERVICE_SOCKET}, which this user may not use: become a member of "
-        "its group"
-    )
+        return False
+
+
+def _requires_token(url: str) -> bool:
+    """Whether an agent answers that it wants to be shown a token; other services say it else."""
+    try:
+        _status(AgentClient(url, STATUS_TIMEOUT_S))
+    except AgentRefused as error:
+        return error.code == "unauthorized"
+    except AgentUnreachable:
+        pass
+    return False
 
 
 def _status(client: AgentClient) -> Json:

@@ -11,6 +11,7 @@ from fakes.agent_server import FakeAgent, Request, serving
 from fakes.run_agent import RunAgent
 
 from agent.client import finding
+from agent.client.choosing import run_of
 from agent.client.http_client import AgentClient, AgentUnreachable
 from agent.run import agents
 from agent.run.measurement import Measurement, NotMeasured
@@ -88,6 +89,39 @@ def test_another_service_on_either_is_only_asked(
         on_port(two, monkeypatch)
         assert found() == ""
     assert one.routes == two.routes == ["GET /status"]
+
+
+class Locked(FakeAgent):
+    """An agent that requires a token."""
+
+    def answer(self, request: Request) -> tuple[int, dict[str, Any]]:
+        self.requests.append(request)
+        return 401, {"error": "unauthorized", "message": "a token is required"}
+
+
+def test_an_agent_on_the_port_that_requires_a_token_is_named_as_the_cause(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("CHAINBENCH_AGENT", raising=False)
+    with serving(Locked()) as agent:
+        on_port(agent, monkeypatch)
+        with pytest.raises(finding.NoAgent, match=f"{agent.url} requires a token: name the agent"):
+            run_of([], None)
+        Teller("run", Options()).no_evidence("no capability")
+        assert {request.authorization for request in agent.requests} == {None}
+    assert "requires a token" in " ".join(capsys.readouterr().err.split())
+
+
+def test_another_service_that_wants_a_password_is_not_taken_for_an_agent(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Another(Locked):
+        def answer(self, request: Request) -> tuple[int, dict[str, Any]]:
+            return super().answer(request)[0], {}
+
+    with serving(Another()) as other:
+        on_port(other, monkeypatch)
+        assert finding.closed_to_us() == ""
 
 
 def test_an_agent_that_is_named_by_its_socket(short: Path) -> None:

@@ -10,7 +10,7 @@ from functools import partial
 import trio
 
 from agent.http.certificate import BadCertificate, Pem
-from agent.processes.errors import CannotServe
+from agent.processes.errors import CannotServe, complain
 from agent.processes.preparing import filter_calls, prepare
 from agent.processes.serving import run, serve
 from agent.settings import Settings
@@ -20,7 +20,6 @@ from agent.streams.shared import messages, privileges
 from agent.streams.shared.certificate_files import read_all
 from agent.streams.shared.messages import CertificateRequest
 from agent.streams.shared.plan import Plan
-from agent.terminal.output import complain
 
 
 def serve_beside_supervisor(
@@ -37,7 +36,7 @@ def serve_beside_supervisor(
         prepared = prepare(settings, listeners)
         privileges.drop_everything(uid)
     except (CannotServe, privileges.CannotDrop) as error:
-        complain(f"chainbench-agent: {error}\n")
+        complain(str(error))
         return 1
     filter_calls()
     client = SupervisorClient(channel, supervisor_pid)

@@ -17,19 +17,17 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NoReturn
 
-from agent import journal
 from agent.http.listener import open_listener
 from agent.http.unix_listener import unix_listener
 from agent.processes import data_folder
 from agent.processes.activation import inherited_listeners
-from agent.processes.errors import CannotServe
+from agent.processes.errors import CannotServe, complain
 from agent.processes.exposure import check_exposure
 from agent.processes.left_out import leave_out
 from agent.processes.signals import ending_signals
 from agent.processes.tokens import requires_token
 from agent.settings import Settings
 from agent.streams.shared import channel, limits, privileges
-from agent.terminal.output import complain
 
 
 def serve(settings: Settings) -> int:
@@ -43,14 +41,8 @@ def serve(settings: Settings) -> int:
             check_exposure(settings, listeners, requires_token(settings))
             return _serve(settings, listeners, uid)
         except CannotServe as error:
-            _complain(str(error))
+            complain(str(error))
             return 1
-
-
-def _complain(text: str) -> None:
-    """Say why the agent does not start; the journal gets it as an error."""
-    line = f"chainbench-agent: {text}\n"
-    complain(journal.prioritized(line, journal.ERROR) if journal.is_journal() else line)
 
 
 def _serve(settings: Settings, listeners: Sequence[socket.socket], uid: int | None) -> int:
@@ -78,7 +70,7 @@ def _names_limit(error: BaseException) -> bool:
     number = error.errno if isinstance(error, OSError) else None
     limit = limits.no_process("the agent cannot start", number)
     if limit is not None:
-        _complain(limit.message)
+        complain(limit.message)
     return limit is not None
 
 

@@ -8,10 +8,10 @@ from collections.abc import Collection, Sequence
 import trio
 
 from agent.mock.collector import MockCollector
+from agent.processes.errors import complain
 from agent.processes.preparing import Prepared
 from agent.processes.serving import run, serve
 from agent.settings import Settings
-from agent.terminal.output import complain
 
 LOGGER = logging.getLogger("agent")
 
@@ -26,7 +26,7 @@ def serve_mock(
     try:
         collector = MockCollector(settings.mock_seed, settings.timing)
     except OSError as error:
-        complain(f"chainbench-agent: --mock needs temporary files: {error.strerror}\n")
+        complain(f"--mock needs temporary files: {error.strerror}")
         return 1
 
     async def main() -> None:

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from agent import journal
 from agent.http.access import Access, digest
 from agent.http.certificate import BadCertificate, Certificate
 from agent.http.settings import HttpSettings, local_host_names
 from agent.processes import seccomp
-from agent.processes.errors import CannotServe
+from agent.processes.errors import CannotServe, complain
 from agent.processes.exposure import is_exposed
 from agent.processes.reloading import ReadAgain, read_pem
 from agent.processes.tokens import read_tokens
 from agent.settings import Settings
-from agent.terminal.output import complain
 from agent.words import in_words
 
 if TYPE_CHECKING:
@@ -65,8 +65,9 @@ def filter_calls() -> None:
     why_not = seccomp.install()
     if why_not is not None:
         complain(
-            "chainbench-agent: no seccomp filter keeps the serving process from bpf,"
-            f" perf_event_open, exec and ptrace: {why_not}\n"
+            "no seccomp filter keeps the serving process from bpf, perf_event_open, exec and"
+            f" ptrace: {why_not}",
+            journal.WARNING,
         )
 
 

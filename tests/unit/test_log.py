@@ -4,6 +4,7 @@ import contextlib
 import json
 import logging
 import os
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -15,10 +16,13 @@ from fakes.waiting import eventually
 from agent import journal, service_output
 from agent.cli import main
 from agent.model import Labels, Scope, StartRequest
-from agent.processes import log
+from agent.processes import log, seccomp
+from agent.processes.collecting import serve_beside_supervisor
 from agent.processes.log import log_to_stderr
+from agent.processes.preparing import filter_calls
 from agent.recording.recorder import Recorder
 from agent.settings import Settings
+from agent.streams.shared import privileges
 from agent.streams.shared.causes import cannot
 from agent.streams.supervisor.supervisor import complain
 from agent.words import PRIVATE
@@ -117,6 +121,21 @@ def test_why_it_does_not_start_is_an_error_of_the_journal(
     monkeypatch.setattr(journal, "is_journal", lambda: True)
     assert main(["--port", "0", "--user", "no-such-user"]) == 1
     assert capsys.readouterr().err.startswith("<3>chainbench-agent: --user no-such-user: ")
+
+
+def test_in_the_serving_process_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(journal, "is_journal", lambda: True)
+    monkeypatch.setattr(privileges, "name_process", lambda name: None)
+    here, _there = socket.socketpair()
+    with here, _there:
+        settings = Settings(token_file="/nothing")
+        assert serve_beside_supervisor(settings, (), here, 1, None, ()) == 1
+    assert capsys.readouterr().err.startswith("<3>chainbench-agent: ")
+    monkeypatch.setattr(seccomp, "install", lambda: "no such call")
+    filter_calls()
+    assert capsys.readouterr().err.startswith("<4>chainbench-agent: no seccomp filter")
 
 
 def test_the_form_is_a_setting(served: list[Settings]) -> None:

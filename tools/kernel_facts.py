@@ -32,6 +32,7 @@ from agent.streams.compiler.btf import KIND_FUNC, KIND_STRUCT, KIND_UNION, Kerne
 from agent.streams.compiler.newer_kernels import FUNCTIONS, PREEMPTED, STRUCTS
 from agent.streams.compiler.planning import Types, possible
 from agent.streams.shared import kernel_files
+from agent.streams.shared.causes import CannotCollect
 from agent.streams.shared.plan import Plan
 
 KINDS = {KIND_FUNC: "function", KIND_STRUCT: "struct", KIND_UNION: "union"}
@@ -257,7 +258,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         text = text_of(options.file)
-    except (NoFacts, OSError, subprocess.CalledProcessError) as error:
+    except (NoFacts, CannotCollect, OSError, subprocess.CalledProcessError) as error:
         sys.stderr.write(f"{options.file}: {error}\n")
         return 1
     if options.output is None:

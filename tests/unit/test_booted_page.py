@@ -70,6 +70,12 @@ def booted(**changes: Any) -> Row:
     }
 
 
+def test_a_step_that_failed_in_the_guest_is_on_the_page_whichever_it_is() -> None:
+    for step in ("demo", "matrix", "disks", "tests"):
+        text = flat(page.text([booted(**{step: {"error": "Killed:\nno memory"}})]))
+        assert "Killed: no memory" in text or (step == "tests" and "| failed |" in text)
+
+
 def test_a_row_counts_what_was_whole() -> None:
     [line] = [line for line in page.table([booted()]).splitlines() if "5.10" in line]
     assert "Debian 12.11, Python 3.11.2, bcc 0.26.0" in line

@@ -251,3 +251,16 @@ def test_missing_programs_are_named_by_package(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(Failed, match=r"apt-get install .*mmdebstrap.* qemu-system-arm") as caught:
         need_programs(["arm64"])
     assert "qemu-system-x86" not in str(caught.value)
+
+
+def test_a_busybox_that_debian_has_moved_fails_one_target_and_not_the_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = packages.Archive(tmp_path)
+    monkeypatch.setattr(archive, "_packages", lambda names, architecture: [])
+    monkeypatch.setattr(archive, "_unpack", lambda *_: tmp_path)
+    with pytest.raises(Failed, match="busybox-static for arm64 has no bin/busybox"):
+        archive.busybox("arm64")
+    (tmp_path / "usr" / "bin").mkdir(parents=True)
+    (tmp_path / "usr" / "bin" / "busybox").touch()
+    assert archive.busybox("arm64") == tmp_path / "usr" / "bin" / "busybox"

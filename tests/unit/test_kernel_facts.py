@@ -15,6 +15,7 @@ from agent.sections.probes import ALL_DETAILS, SECTIONS
 from agent.streams.compiler.btf import KIND_FUNC, KIND_STRUCT
 from agent.streams.compiler.newer_kernels import CAST, PREEMPTED, PREEMPTION, SCHEDULE
 from agent.streams.compiler.planning import Possible, available_programs, possible
+from agent.streams.shared.causes import CannotCollect
 from agent.streams.shared.kernel_files import BTF
 from agent.streams.shared.plan import Plan
 
@@ -121,3 +122,15 @@ def test_what_has_no_btf_is_refused(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert "CONFIG_DEBUG_INFO_BTF" in done.stderr
+
+
+def test_a_kernel_that_cannot_be_read_without_libbpf_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def without_libbpf(file: Path) -> str:
+        raise CannotCollect("there is no libbpf", code="no_libbpf")
+
+    monkeypatch.setattr(tool, "text_of", without_libbpf)
+    monkeypatch.setattr(sys, "argv", ["kernel_facts", "vmlinux"])
+    assert tool.main() == 1
+    assert capsys.readouterr().err == "vmlinux: there is no libbpf\n"

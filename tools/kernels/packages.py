@@ -93,7 +93,10 @@ class Archive:
     def busybox(self, architecture: str) -> Path:
         """Return a statically linked busybox."""
         folder = self._unpack(*self._packages(["busybox-static"], architecture))
-        return next(path for path in folder.rglob("bin/busybox") if path.is_file())
+        found = [path for path in folder.rglob("bin/busybox") if path.is_file()]
+        if not found:
+            raise Failed(f"busybox-static for {architecture} has no bin/busybox")
+        return found[0]
 
     def _newest(self, series: str, architecture: str, flavour: str) -> Package:
         names = self._apt("apt-cache", "pkgnames", "linux-image-").split()

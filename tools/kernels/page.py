@@ -192,7 +192,11 @@ def _tests(rows: Sequence[Row]) -> list[str]:
 
 
 def disks(row: Row) -> Iterator[str]:
-    for found in row.get("disks", []):
+    of_disks = row.get("disks", [])
+    if isinstance(of_disks, dict):
+        yield f"nothing, because of an error: {_line(of_disks['error'])}"
+        return
+    for found in of_disks:
         own = [each for each in found["devices"] if each["device"] == found["device"]]
         for each in own:
             below = ", ".join(each["lies_on"] or []) or "unknown disks"

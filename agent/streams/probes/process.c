@@ -17,11 +17,11 @@
  *
  * Each runs with preemption off: neither the other one nor a switch may come upon half an account.
  */
-#if SECOND_PROGRAMS
 /* What a mark is of: a task that was created, which it is the id of, or one of these. */
 #define MARK_OF_EXIT 0x80000000
 #define MARK_OF_EXEC 0x40000000
 
+#if SECOND_PROGRAMS
 /* Two tasks may share a place for the mark, and marks of an earlier run may be left there. */
 inline_always u32 seen_mark(u32 tid, u32 event)
 {

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from fakes.needs import lacking
+from fakes.waiting import eventually
 
 Tool = Callable[[str], str]
 BLOCK = 4096
@@ -71,7 +72,9 @@ def mounted(tool: Tool, device: Path, folder: Path) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        run(tool("umount"), folder)
+        # a loop device on a file in it is detached a moment after losetup has returned
+        umount = [tool("umount"), str(folder)]
+        eventually(lambda: subprocess.run(umount, check=False).returncode == 0)
 
 
 @contextlib.contextmanager

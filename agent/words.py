@@ -26,6 +26,10 @@ COMPILE_DEADLINE_S = 45.0
 """A compilation takes 0.3 s. With 60 runnable tasks on two CPUs, some took more than 20 s. Our own
 clients wait longer than this for an answer (ANSWER_TIMEOUT_S); /status tells them of another."""
 
+CHALLENGE = 'Bearer realm="chainbench-agent"'
+"""The value of ``WWW-Authenticate``, which has to come with each 401 (RFC 9110, 15.5.2). It is that
+of no other service."""
+
 PRIVATE = "CHAINBENCH_PRIVATE"
 """The variable of an agent that a client has started for itself: the client says what is to be said
 of its runs, so the log has only what goes wrong."""

@@ -6,7 +6,7 @@ import stat
 
 from agent.client.access import TOKEN_FILE
 from agent.client.http_client import UNIX, AgentClient, AgentRefused, AgentUnreachable
-from agent.words import HOST, PORT, SERVICE_SOCKET, Json
+from agent.words import CHALLENGE, HOST, PORT, SERVICE_SOCKET, Json
 
 OURS = frozenset({"running", "state", "run_id", "machine", "ebpf"})
 """Fields of /status that no other service is likely to have. Port 9090 is also Prometheus's."""
@@ -80,11 +80,11 @@ def _is_closed_socket(path: str) -> bool:
 
 
 def _requires_token(url: str) -> bool:
-    """Whether an agent answers that it wants to be shown a token; other services say it else."""
+    """Whether an agent answers that it wants to be shown a token."""
     try:
         _status(AgentClient(url, STATUS_TIMEOUT_S))
     except AgentRefused as error:
-        return error.code == "unauthorized"
+        return error.challenge == CHALLENGE
     except AgentUnreachable:
         pass
     return False

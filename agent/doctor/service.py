@@ -9,7 +9,6 @@ from agent.client.access import Access
 from agent.client.finding import OURS, NoAgent, named_agent
 from agent.client.http_client import UNIX, AgentClient, AgentRefused, AgentUnreachable
 from agent.doctor.finding import Finding, failed, ok, warning
-from agent.http.access import CHALLENGE
 from agent.http.certificate import BadCertificate, Certificate
 from agent.http.listener import open_listener
 from agent.http.unix_listener import is_abandoned
@@ -20,7 +19,7 @@ from agent.processes.launch import check_system_of_socket, uid_to_become
 from agent.processes.reloading import read_pem
 from agent.processes.tokens import read_tokens, requires_token
 from agent.settings import Settings
-from agent.words import in_words
+from agent.words import CHALLENGE, in_words
 
 TIMEOUT_S = 3.0
 ROOM = 1 << 30

@@ -20,8 +20,6 @@ Mode = Literal["loopback", "token", "insecure"]
 
 SCHEME = "bearer"
 """The authentication scheme (RFC 6750), which is compared without regard to case."""
-CHALLENGE = 'Bearer realm="chainbench-agent"'
-"""The value of ``WWW-Authenticate``, which has to come with each 401 (RFC 9110, 15.5.2)."""
 
 
 @dataclass(frozen=True, slots=True)

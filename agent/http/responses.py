@@ -10,8 +10,7 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from agent.errors import AgentError, InvalidRequest, RunInProgress
-from agent.http.access import CHALLENGE
-from agent.words import Json
+from agent.words import CHALLENGE, Json
 
 LOGGER = logging.getLogger("agent.http")
 

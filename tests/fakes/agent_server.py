@@ -9,11 +9,11 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socketserver import ThreadingUnixStreamServer
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from fakes.sample_evidence import evidence, status
 
-from agent.http.access import CHALLENGE
+from agent.words import CHALLENGE
 
 AgentT = TypeVar("AgentT", bound="FakeAgent")
 
@@ -28,6 +28,8 @@ class Request:
 
 @dataclass
 class FakeAgent:
+    challenge: ClassVar[str] = CHALLENGE
+    """What comes with each 401."""
     evidence: Any = field(default_factory=evidence)
     """The answer to /stop; a test may choose one that is no evidence."""
     refuse_start: bool = False
@@ -67,7 +69,7 @@ def serving(agent: AgentT, unix: Path | None = None) -> Iterator[AgentT]:
             self.send_response(code)
             self.send_header("Content-Length", str(len(payload)))
             if code == HTTPStatus.UNAUTHORIZED:
-                self.send_header("WWW-Authenticate", CHALLENGE)
+                self.send_header("WWW-Authenticate", agent.challenge)
             self.end_headers()
             with contextlib.suppress(BrokenPipeError):  # a client that did not wait
                 self.wfile.write(payload)

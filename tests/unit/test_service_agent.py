@@ -116,8 +116,7 @@ def test_another_service_that_wants_a_password_is_not_taken_for_an_agent(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Another(Locked):
-        def answer(self, request: Request) -> tuple[int, dict[str, Any]]:
-            return super().answer(request)[0], {}
+        challenge = 'Basic realm="another"'
 
     with serving(Another()) as other:
         on_port(other, monkeypatch)

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 from fakes.block_devices import Hanging, frozen, mounted, run
+from fakes.proc import state
 from fakes.real_agent import RealAgent
+from fakes.waiting import eventually
 
 HELD_SECONDS = 0.5
 HOLDER = (
@@ -41,6 +43,7 @@ def test_the_time_for_which_an_exit_is_blocked_counts(
             with agent.run(scope={"pid": process.pid} if scoped else "system") as measured:
                 with frozen(tool, hanging.below):
                     process.stdin.close()
+                    eventually(lambda: state(process.pid) == "D")
                     time.sleep(HELD_SECONDS)
                 process.wait()
     blocked = {row["reason"]: row["ms"] for row in measured.evidence["offcpu"]["top_reasons"]}

@@ -40,6 +40,14 @@ class _Entry:
         """Set when it has been written, or need not be waited for."""
 
 
+class _Deletion:
+    def __init__(self) -> None:
+        self.found = False
+        """Whether the store had the run."""
+        self.error: Exception | None = None
+        self.done = trio.Event()
+
+
 class StoreKeeper:
     """The implementation of `agent.recording.keeper.Keeper`."""
 
@@ -52,11 +60,13 @@ class StoreKeeper:
         self._more = trio.Event()
         self._failure: str | None = None
         self._lost = 0
+        self._nursery: trio.Nursery | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Write what there is until cancelled, and then what is left."""
         async with trio.open_nursery() as nursery:
             await nursery.start(self._writer.run)
+            self._nursery = nursery
             task_status.started()
             try:
                 await self._open()
@@ -79,20 +89,21 @@ class StoreKeeper:
     async def delete(self, run_id: str) -> bool:
         """Have a run that has ended deleted; return whether it was kept.
 
-        If the store refuses, one that waits to be written goes on waiting. If the store does not
-        answer in time, it deletes the run when it can, and nothing is written after that. Raises
-        `StoreError`.
+        If the store refuses, also later, one that waits to be written goes on waiting. If the store
+        does not answer in time, it deletes the run when it can, whoever still waits for that, and
+        nothing is written after that. Raises `StoreError`.
         """
         waiting = self._waiting.pop(run_id, None)
         if waiting is not None:  # or it would be written after it was deleted
             waiting.dealt_with.set()
-        try:
-            with trio.move_on_after(PATIENCE_S):
-                return await self._writer.delete(run_id) or waiting is not None
-        except Exception:
-            if waiting is not None and run_id not in self._waiting:  # nor is there a later state
-                self._put(waiting)
-            raise
+        deletion = _Deletion()
+        assert self._nursery is not None
+        self._nursery.start_soon(self._carry_out, deletion, run_id, waiting)
+        with trio.move_on_after(PATIENCE_S):
+            await deletion.done.wait()
+            if deletion.error is not None:
+                raise deletion.error
+            return deletion.found or waiting is not None
         raise StoreError(f"{STUCK}: whether the run is deleted is not known yet")
 
     def waiting(self, run_id: str) -> KeptRun | None:
@@ -107,6 +118,16 @@ class StoreKeeper:
             "waiting": len(self._waiting),
             "lost": self._lost,
         }
+
+    async def _carry_out(self, deletion: _Deletion, run_id: str, waiting: _Entry | None) -> None:
+        try:
+            deletion.found = await self._writer.delete(run_id)
+        except Exception as error:  # noqa: BLE001  raised again where the end is awaited
+            LOGGER.warning("run %s could not be deleted: %s", run_id, error)
+            deletion.error = error
+            if waiting is not None and run_id not in self._waiting:  # nor is there a later state
+                self._put(waiting)
+        deletion.done.set()
 
     def _put(self, entry: _Entry) -> None:
         outdated = self._waiting.pop(entry.run.id, None)

@@ -1,5 +1,6 @@
 """Runs on their way into a store: nobody waits for it for long, and what is not written is said."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -226,6 +227,28 @@ async def test_what_waits_still_does_after_a_deletion_that_failed(
     with pytest.raises(StoreError):
         await keeper.delete(evidence_of(1)["run_id"])
     assert keeper.status()["waiting"] == 1
+    writer.failing = None
+    await trio.sleep(2 * RETRY_S)
+    assert writer.states == [("001", "finished")]
+
+
+@pytest.mark.parametrize("patience_s", [0.1, 2 * PATIENCE_S], ids=["client left", "timed out"])
+async def test_what_waits_still_does_after_a_deletion_that_failed_when_nobody_waited_any_more(
+    keeper: StoreKeeper,
+    writer: FakeWriter,
+    autojump_clock: trio.testing.MockClock,
+    caplog: pytest.LogCaptureFixture,
+    patience_s: float,
+) -> None:
+    writer.failing = StoreError("the disk is full")
+    await keeper.keep(evidence_of(1), "finished", ANYBODY)
+    writer.stuck = trio.Event()
+    with trio.move_on_after(patience_s), contextlib.suppress(StoreError):
+        await keeper.delete(evidence_of(1)["run_id"])
+    writer.stuck.set()
+    await trio.testing.wait_all_tasks_blocked()
+    assert keeper.status()["waiting"] == 1
+    assert "could not be deleted: the disk is full" in caplog.text
     writer.failing = None
     await trio.sleep(2 * RETRY_S)
     assert writer.states == [("001", "finished")]

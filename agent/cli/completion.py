@@ -3,7 +3,7 @@
 import argparse
 
 from agent.cli.parser import Commands
-from agent.cli.values import folder, path, socket_path
+from agent.cli.values import socket_path
 
 SHELLS = ("bash", "zsh")
 
@@ -33,16 +33,18 @@ def _completion(options: argparse.Namespace) -> int:
     from agent.cli import build_parser
 
     parser = build_parser()
-    _complete_paths(parser, {path: shtab.FILE, socket_path: shtab.FILE, folder: shtab.DIRECTORY})
+    complete_paths(parser, shtab.FILE, shtab.DIRECTORY)
     write(shtab.complete(parser, options.shell) + "\n")
     return 0
 
 
-def _complete_paths(parser: argparse.ArgumentParser, kinds: dict[object, object]) -> None:
-    """Have options with a path complete as one, in this parser and those of its commands."""
+def complete_paths(parser: argparse.ArgumentParser, file: object, folder: object) -> None:
+    """Have what is called a file or a folder complete as one, here and in all commands."""
     for action in parser._actions:
-        if action.type in kinds:
-            action.complete = kinds[action.type]  # type: ignore[attr-defined]
+        if action.metavar == "FILE" or action.type is socket_path:
+            action.complete = file  # type: ignore[attr-defined]  # shtab's own attribute
+        elif action.metavar in ("FOLDER", "DIR"):
+            action.complete = folder  # type: ignore[attr-defined]
         if isinstance(action, argparse._SubParsersAction):
             for of_command in action.choices.values():
-                _complete_paths(of_command, kinds)
+                complete_paths(of_command, file, folder)

@@ -51,14 +51,22 @@ class InternalTotals:
     def metrics(
         self,
         armed: Mapping[str, bool],
-        available: bool,
+        available: bool | None,
         processes: Mapping[str, int],
         mock: bool,
     ) -> list[InternalMetric]:
-        """Return all of the agent's own families. ``armed``: by section; ``processes``: by role."""
+        """Return all of the agent's own families. ``armed``: by section; ``processes``: by role.
+
+        ``available``: whether eBPF is; None until that is known.
+        """
         return [
             _metric("build_info", "gauge", "Version of the agent.", {"version": __version__}, 1),
-            _metric("ebpf_available", "gauge", "Whether eBPF is available.", {}, float(available)),
+            InternalMetric(
+                "chainbench_agent_ebpf_available",
+                "Whether eBPF is available.",
+                "gauge",
+                () if available is None else (({}, float(available)),),
+            ),
             _metric("mock", "gauge", "Whether all events are synthetic.", {}, float(mock)),
             InternalMetric(
                 "chainbench_agent_probe_armed",

@@ -194,7 +194,7 @@ class Recorder:
         return self._series
 
     def internal_metrics(self) -> list[InternalMetric]:
-        available = bool(self._ebpf()["available"])
+        available = False if self._mock else self._ebpf()["available"]
         return self._totals.metrics(
             self._armed(), available, self._collector.processes(), self._mock
         )

@@ -106,8 +106,10 @@ async def test_what_is_missing_shows_before_the_first_run(
     recorder = Recorder(collector, "machine", SeriesStore())
     await nursery.start(recorder.run)
     assert recorder.status()["ebpf"]["available"] is None
+    assert availability(recorder) == (), "not 0, which an alert is about"
     await trio.testing.wait_all_tasks_blocked()
     assert recorder.status()["ebpf"]["reason"] == NO_PROBES.message
+    assert availability(recorder) == (({}, 0.0),)
 
 
 async def test_an_unexpected_error_while_preparing_does_not_end_the_agent(
@@ -208,10 +210,13 @@ async def test_without_a_supervisor_it_keeps_serving(
     evidence = await recorder.stop()
     assert (evidence["available"], evidence["code"]) == (False, "supervisor_lost")
     assert recorder.evidence(kept["run_id"]) == kept
-    [available] = [
-        m for m in recorder.internal_metrics() if m.name == "chainbench_agent_ebpf_available"
-    ]
-    assert available.samples == (({}, 0.0),)
+    assert availability(recorder) == (({}, 0.0),)
+
+
+def availability(recorder: Recorder) -> tuple[tuple[dict[str, str], float], ...]:
+    """Return the samples of the metric that says whether eBPF is available."""
+    found = {metric.name: metric.samples for metric in recorder.internal_metrics()}
+    return found["chainbench_agent_ebpf_available"]
 
 
 async def test_a_run_that_measured_nothing_has_no_time_of_its_own(

@@ -80,18 +80,23 @@ def test_what_was_asked_for_by_name_is_asked_of_any_agent(agent: Older, tmp_path
 class Describing:
     """A client of an agent that describes its requests like this."""
 
-    def __init__(self, found: Any) -> None:
+    def __init__(self, found: Any, *, mock: bool = False) -> None:
         self._found = found
+        self._mock = mock
 
     def get(self, path: str) -> Any:
-        assert path == "/openapi.json"
-        return self._found
+        return {"/openapi.json": self._found, "/status": {"mock": self._mock}}[path]
 
 
 @pytest.mark.parametrize("found", [{}, {"components": None}, described(), {"components": []}])
 def test_any_description_will_do(found: Any) -> None:
     known = [] if found == described() else ["waking"]
     assert known_details(cast("AgentClient", Describing(found)), ["waking"]) == known
+
+
+def test_synthetic_events_have_no_details_and_a_run_is_not_degraded_for_that() -> None:
+    agent = cast("AgentClient", Describing({}, mock=True))
+    assert known_details(agent, ["waking"]) == []
 
 
 async def test_this_versions_agent_describes_its_details_there() -> None:

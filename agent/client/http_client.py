@@ -106,6 +106,10 @@ class _UntilDeadline(io.RawIOBase):
         return left
 
 
+KNOWN_PLAIN: set[str] = set()
+"""URLs whose agents have answered this process without TLS, or said that they do not serve it."""
+
+
 class Connection:
     """One connection to an agent, opened by the first request. Not thread-safe.
 
@@ -159,6 +163,8 @@ class Connection:
             target = self._prefix + path
             sock.sendall(http_messages.request(method, target, self._host, data, token))
             answer = http_messages.read_answer(stream)
+            if not self._tls:
+                KNOWN_PLAIN.add(self._url)
         except NoToken as error:  # the agent was not asked
             raise AgentUnreachable(f"nothing was sent to {self._url}: {error}") from error
         except (OSError, UnicodeError, http_messages.NoAnswer) as error:
@@ -180,8 +186,8 @@ class Connection:
     def _tls_hint(self, error: Exception) -> str:
         """Return what to try where the other end may have waited for TLS, which closes so."""
         closed = isinstance(error, http_messages.Closed | ConnectionResetError)
-        plain = not self._path and not self._tls
-        return "; an agent that serves TLS has a URL of https://" if closed and plain else ""
+        may_be_tls = not self._path and not self._tls and self._url not in KNOWN_PLAIN
+        return "; an agent that serves TLS has a URL of https://" if closed and may_be_tls else ""
 
     def _connect(self) -> tuple[socket.socket, _UntilDeadline, io.BufferedReader]:
         with contextlib.ExitStack() as unless_connected:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from agent.client.children import child
-from agent.client.http_client import AgentClient, AgentUnreachable
+from agent.client.http_client import KNOWN_PLAIN, AgentClient, AgentUnreachable
 from agent.client.interpreter import Invocation, own_module
 from agent.exit_status import how_it_ended
 from agent.model import EVIDENCE_FOLLOWS
@@ -46,6 +46,7 @@ class RunningAgent(AgentClient):
 
     def __init__(self, process: "subprocess.Popen[bytes]", url: str, log: IO[bytes]) -> None:
         super().__init__(url)
+        KNOWN_PLAIN.add(self.url)  # or it is one of https://
         self.process = process
         self._log = log
 

@@ -8,9 +8,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from fakes.agent_server import FakeAgent, serving
+from fakes.agent_server import FakeAgent, Request, serving
 from fakes.copied_package import Copy
 from fakes.waiting import eventually
 
@@ -350,3 +351,26 @@ def test_a_package_only_on_pythonpath_starts_itself(
     monkeypatch.setenv("PYTHONPATH", str(copy.folder))
     shown = imported_by(Invocation((sys.executable, "-P", "-c", code), os.environ))
     assert shown["agent"] == str(copy.folder / "agent/__init__.py")
+
+
+def test_an_agent_that_has_answered_without_tls_is_not_said_to_want_it() -> None:
+    class Dies(FakeAgent):
+        def answer(self, request: Request) -> tuple[int, dict[str, Any]]:
+            if self.requests:
+                raise ConnectionResetError  # closes the connection
+            return super().answer(request)
+
+    with serving(Dies()) as agent:
+        AgentClient(agent.url).get("/status")
+        with pytest.raises(AgentUnreachable) as lost:
+            AgentClient(agent.url).get("/status")
+    assert "https" not in str(lost.value)
+
+
+def test_one_that_has_never_answered_may_want_it() -> None:
+    class Closes(FakeAgent):
+        def answer(self, request: Request) -> tuple[int, dict[str, Any]]:
+            raise ConnectionResetError
+
+    with serving(Closes()) as agent, pytest.raises(AgentUnreachable, match="URL of https://"):
+        AgentClient(agent.url).get("/status")

@@ -104,7 +104,8 @@ def url(text: str) -> str:
         AgentClient(text)
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"an agent's URL is http://HOST:PORT or unix:/PATH, not {text[:LONGEST_QUOTED]!r}"
+            "an agent's URL is http://HOST:PORT, https://HOST:PORT or unix:/PATH, not"
+            f" {text[:LONGEST_QUOTED]!r}"
         ) from None
     return text
 

@@ -16,7 +16,7 @@ MOST_WAITING = 1 << 20
 """Bytes of records that wait for a reader. Most have a hundred, and evidence some ten thousand."""
 
 FIELDS = "fields"
-"""The attribute of a record with what it says, by name (``extra`` of a call); see `tell`."""
+"""The attribute of a record with what it says, by name (``extra`` of a call)."""
 
 
 def log_to_stderr(form: str = "text") -> logging.Handler:

@@ -367,7 +367,7 @@ def test_the_variable_is_checked_as_the_option_is(
     monkeypatch.setenv("CHAINBENCH_AGENT", "nonsense")
     assert exit_status(["run", "--", "a"]) == 2
     assert (
-        "an agent's URL is http://HOST:PORT or unix:/PATH, not 'nonsense'"
+        "an agent's URL is http://HOST:PORT, https://HOST:PORT or unix:/PATH, not 'nonsense'"
         in capsys.readouterr().err
     )
 

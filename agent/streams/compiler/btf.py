@@ -18,7 +18,7 @@ from agent.streams.shared.causes import cannot
 
 KIND_INT, KIND_PTR, KIND_ARRAY, KIND_STRUCT, KIND_UNION, KIND_ENUM = 1, 2, 3, 4, 5, 6
 KIND_TYPEDEF, KIND_VOLATILE, KIND_CONST, KIND_RESTRICT, KIND_FUNC = 8, 9, 10, 11, 12
-KIND_FUNC_PROTO, KIND_ENUM64 = 13, 19
+KIND_FUNC_PROTO = 13
 _MODIFIERS = (KIND_TYPEDEF, KIND_VOLATILE, KIND_CONST, KIND_RESTRICT, 18)
 _POINTER_SIZE = 8
 """All architectures with the tracepoint programs that the agent needs are 64-bit."""

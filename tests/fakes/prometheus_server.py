@@ -1,5 +1,6 @@
 """Real Prometheus servers that scrape agents, and what they answer to queries."""
 
+import fcntl
 import functools
 import json
 import os
@@ -117,11 +118,14 @@ def prometheus_of_debian_13() -> str:
     """
     folder = _cache()
     program = folder / "unpacked/usr/bin/prometheus"
-    if not program.exists():
-        try:
-            _fetch(folder)
-        except (OSError, subprocess.SubprocessError) as error:
-            pytest.skip(f"Debian 13's Prometheus cannot be fetched: {error}")
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests that run beside this one fetch it, too
+        if not program.exists():
+            try:
+                _fetch(folder)
+            except (OSError, subprocess.SubprocessError) as error:
+                pytest.skip(f"Debian 13's Prometheus cannot be fetched: {error}")
     return str(program)
 
 

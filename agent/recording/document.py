@@ -77,6 +77,8 @@ def build(run: Run, stopped: Stopped | None, verdict: Verdict) -> Json:
         built["scope"] = dict(run.procfs.scope)
         if run.procfs.evidence:
             built["procfs"] = run.procfs.evidence
+    if run.why_no_totals:
+        built["procfs"] = {"no_totals": run.why_no_totals}
     if stopped is not None and run.arming is not None:
         built |= _measured(run)
         built["wall"] = run.wall

@@ -45,6 +45,8 @@ class Run:
         """Why nothing can be measured; the run goes on all the same."""
         self.procfs: Following | None = None
         """What /proc counts of the run, if nothing can be measured."""
+        self.why_no_totals = ""
+        """Why that could not be read, if that is so."""
         self.refusal: InvalidRequest | None = None
         """Why the run never began."""
         self.meter = CpuMeter({})

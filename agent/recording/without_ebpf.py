@@ -20,9 +20,10 @@ async def begin(run: Run, nursery: trio.Nursery, processes: Mapping[str, int]) -
     run.meter = CpuMeter(processes)
     try:
         await following.begin()
-    except Exception:
-        # Whatever it is, the run goes on as if nothing could be counted.
+    except Exception as error:
+        # Whatever it is, the run goes on, and says that nothing could be counted.
         LOGGER.exception("what /proc counts of run %s could not be read", run.id)
+        run.why_no_totals = f"{type(error).__name__}: {error}"
         return
     run.procfs = following
     nursery.start_soon(following.run)
@@ -34,6 +35,6 @@ async def end(run: Run) -> None:
         return
     try:
         await run.procfs.end()
-    except Exception:
+    except Exception as error:
         LOGGER.exception("what /proc counted of run %s could not be read", run.id)
-        run.procfs = None
+        run.why_no_totals = f"{type(error).__name__}: {error}"

@@ -38,6 +38,9 @@ def procfs(
     parts = [titled(OF_COMMAND, table(command, columns), style)] if command else []
     if not found:
         return parts
+    if found.get("no_totals") is not None:
+        why = f"not read: {printable(found.get('no_totals'), 1000)}"
+        return [*parts, titled(OF_MACHINE, table([("totals", why)], columns), style)]
     tasks = mapping(found.get("tasks"))
     if tasks:
         is_floor = not objects_of(mapping(tasks.get("followed")).get("cgroup"))

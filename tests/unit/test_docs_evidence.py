@@ -72,7 +72,7 @@ async def test_every_field_of_totals_from_proc(tmp_path: Path) -> None:
     sections = [{"measured_ms": 1.0, "machine": procfs.machine(), "tasks": one} for one in tasks]
     in_code = {path for section in sections for path in paths({"procfs": section})}
     in_code |= {
-        *("procfs.no_tasks", "procfs.machine.stolen_ms"),
+        *("procfs.no_totals", "procfs.no_tasks", "procfs.machine.stolen_ms"),
         *(f"procfs.tasks.missing[].{n}" for n in ("figures[]", "reason")),
     }
     hold(EVIDENCE, "`procfs`", in_code, names(EVIDENCE, "`procfs`"))

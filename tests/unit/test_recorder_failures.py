@@ -9,8 +9,10 @@ from fakes.totals import Shown
 
 from agent.aggregate.series import SeriesStore
 from agent.errors import InvalidRequest, NotRunning
+from agent.procfs.following import Following
 from agent.recording.recorder import Recorder
 from agent.sections.probes import DEFAULT_SECTIONS, SECTIONS
+from agent.show.text import render
 
 
 async def test_a_run_in_which_nothing_can_be_measured(
@@ -31,6 +33,20 @@ async def test_a_run_in_which_nothing_can_be_measured(
     series = recorder.series.get(SERIES)
     assert series is not None
     assert (Shown(series).runqlat, dict(series.runs)) == (None, {"success": 0, "fail": 1})
+
+
+@pytest.mark.parametrize("moment", ["begin", "end"])
+async def test_a_defect_of_what_counts_without_ebpf_is_said_in_the_evidence(
+    recorder: Recorder, collector: FakeCollector, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    async def broken(following: Following) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(Following, moment, broken)
+    collector.arming = raising(NO_PROBES)
+    evidence = await one_run(recorder)
+    assert evidence["procfs"] == {"no_totals": "RuntimeError: a bug"}
+    assert "not read: RuntimeError: a bug" in render(evidence)
 
 
 async def test_the_next_start_tries_again(recorder: Recorder, collector: FakeCollector) -> None:

@@ -1,4 +1,4 @@
-"""What an agent that the user has named is shown over TCP: a token, which the user's secret is.
+"""The token that an agent is sent over TCP: the user's secret, for agents that the user has named.
 
 Never on a command line, which every process of the machine can read. Nor is it sent to an agent
 that was only found: on the default port, another program may be listening.

@@ -21,6 +21,7 @@ TASKS = 32
 
 
 def kernel() -> Iterator[Finding]:
+    """Look for what the agent needs of the kernel."""
     found = described()
     yield ok("kernel", f"{found['kernel']}, {found['cpus']} CPUs")
     for feature in FEATURES:
@@ -68,6 +69,7 @@ def _bcc_of(interpreter: str) -> tuple[str, str]:
 
 
 def lockdown() -> Iterator[Finding]:
+    """Look whether the kernel is locked down so far that programs may not read it."""
     mode = confinement.lockdown()
     if mode == "confidentiality":
         yield failed(
@@ -81,10 +83,11 @@ def lockdown() -> Iterator[Finding]:
         yield ok("lockdown", "off")
     else:
         missing = f"not visible ({confinement.LOCKDOWN} does not exist)"
-        yield ok("lockdown", f"{missing}: whether something is locked, collection below shows")
+        yield ok("lockdown", f"{missing}: the collection below shows whether something is locked")
 
 
 def resource_limits() -> Iterator[Finding]:
+    """Look at the limits of this process that the agent would inherit."""
     yield _files()
     yield _memory()
     yield from _tasks()

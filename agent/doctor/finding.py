@@ -21,12 +21,15 @@ class Finding(NamedTuple):
 
 
 def ok(check: str, text: str) -> Finding:
+    """Return that something is as it should be."""
     return Finding(check, State.OK, text)
 
 
 def warning(check: str, text: str) -> Finding:
+    """Return that something spoils measurements, or could."""
     return Finding(check, State.WARNING, text)
 
 
 def failed(check: str, text: str) -> Finding:
+    """Return that something keeps the agent from measuring."""
     return Finding(check, State.FAILED, text)

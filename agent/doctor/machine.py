@@ -31,6 +31,7 @@ PRESSED = 1.0
 
 
 def machine() -> Iterator[Finding]:
+    """Look for what makes times on this machine vary."""
     yield _clock()
     yield _synchronized()
     virtual = _is_virtual()
@@ -50,8 +51,10 @@ def _clock() -> Finding:
     took = min(_reading_ns() for _ in range(10))
     said = f"clock source {source}, {took} ns to read it from Python"
     if took > SLOW_CLOCK_NS:
-        better = _text(SYSTEM / "clocksource/clocksource0/available_clocksource")
-        return warning("clock", f"{said}: slow. There are {better}: boot with clocksource=")
+        names = _text(SYSTEM / "clocksource/clocksource0/available_clocksource").split()
+        others = [f"clocksource={name}" for name in names if name != source]
+        cure = f"boot with {' or '.join(others)}" if others else "this kernel has no other here"
+        return warning("clock", f"{said}: slow; {cure}")
     return ok("clock", said)
 
 
@@ -184,9 +187,10 @@ def _quota() -> Finding:
     for group in groups("cpu").directories:
         limit = _text(group / "cpu.max") or _text(group / "cpu.cfs_quota_us")
         if limit and limit.split()[0] not in ("max", "-1"):
+            of_each = " of each ".join(limit.split())  # cpu.max has the period too
             return warning(
                 "cpu_quota",
-                f"{group} has one ({limit} µs): what is started from here is throttled. Measure"
+                f"{group} has one ({of_each} µs): what is started from here is throttled. Measure"
                 " outside of it, or lift it: CPUQuota= (systemd), --cpus (containers)",
             )
     return ok("cpu_quota", "none is visible from here")

@@ -15,6 +15,7 @@ SECOND = 1.0
 
 
 def second(settings: Settings) -> Iterator[Finding]:
+    """Collect for a second, with the settings of the agent that is to be started."""
     if settings.mock:
         yield warning("collection", "not tried: with --mock nothing is measured")
         return

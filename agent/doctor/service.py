@@ -27,6 +27,7 @@ ROOM = 1 << 30
 
 
 def service(settings: Settings) -> Iterator[Finding]:
+    """Look at the port, the socket and the files that these settings name."""
     yield from _port(settings)
     yield from _tls(settings)
     yield from _socket(settings)

@@ -25,6 +25,7 @@ MOST_NAMED = 10
 
 
 def tracers() -> Iterator[Finding]:
+    """Look for other programs that trace this machine now."""
     found = sorted({said for process in _processes() for said in _of_process(process)})
     if found:
         more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""

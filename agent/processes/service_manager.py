@@ -1,4 +1,4 @@
-"""What a service manager is told: that the agent serves, lives, and ends (sd_notify(3)).
+"""What is reported to a service manager: that the agent serves, lives, and ends (sd_notify(3)).
 
 The messages come from the process that serves, which is not the service's first one: the unit needs
 ``NotifyAccess=all``.
@@ -57,7 +57,7 @@ class ServiceManager:
         except OSError as error:
             if not self._has_failed:
                 LOGGER.warning(
-                    "the service manager at %s cannot be told: %s",
+                    "nothing can be reported to the service manager at %s: %s",
                     printable(self._address),
                     error.strerror or error,  # no text of the system's for a path that is too long
                 )

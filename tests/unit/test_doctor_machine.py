@@ -8,6 +8,7 @@ from fakes.findings import states, texts
 
 from agent.doctor import machine, tracers
 from agent.doctor.finding import State
+from agent.streams.shared.control_groups import Groups
 
 
 @pytest.fixture
@@ -160,3 +161,31 @@ def test_ftrace(
     found = [*tracers.tracers()]
     assert states(found)["ftrace"] is state
     assert told in texts(found)["ftrace"]
+
+
+def test_a_slow_clock_is_exchanged_for_another_one(
+    root: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "_reading_ns", lambda: machine.SLOW_CLOCK_NS + 1)
+    source = "sys/devices/system/clocksource/clocksource0"
+    root(f"{source}/current_clocksource", "acpi_pm\n")
+    root(f"{source}/available_clocksource", "acpi_pm\n")
+    assert texts(machine.machine())["clock"].endswith("slow; this kernel has no other here")
+    root(f"{source}/available_clocksource", "kvm-clock tsc acpi_pm \n")
+    cure = "slow; boot with clocksource=kvm-clock or clocksource=tsc"
+    assert texts(machine.machine())["clock"].endswith(cure)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("cpu.max", "50000 100000\n", "(50000 of each 100000 µs)"),
+        ("cpu.cfs_quota_us", "50000\n", "(50000 µs)"),
+    ],
+)
+def test_a_quota_is_said_with_its_period_if_that_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: str, said: str
+) -> None:
+    (tmp_path / name).write_text(content)
+    monkeypatch.setattr(machine, "groups", lambda controller: Groups(2, "/", (tmp_path,)))
+    assert said in texts(machine.machine())["cpu_quota"]

@@ -68,12 +68,12 @@ def test_one_that_is_gone_is_named_once(caplog: pytest.LogCaptureFixture) -> Non
     manager.tell("READY=1")
     manager.tell("STOPPING=1")
     [record] = caplog.records
-    assert "/no/such/socket cannot be told: No such file" in record.getMessage()
+    assert "service manager at /no/such/socket: No such file" in record.getMessage()
 
 
 def test_an_address_that_is_too_long_is_said_to_be(caplog: pytest.LogCaptureFixture) -> None:
     ServiceManager("/" + "x" * 300, None).tell("READY=1")
-    assert caplog.records[0].getMessage().endswith("cannot be told: AF_UNIX path too long")
+    assert caplog.records[0].getMessage().endswith(": AF_UNIX path too long")
 
 
 @pytest.mark.parametrize("meant", [None, os.getpid, os.getppid], ids=["any", "own", "parent"])

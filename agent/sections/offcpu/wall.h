@@ -32,7 +32,7 @@ inline_always u64 wall_switched_out(u64 prev, bool runnable, u32 state, u64 now,
 	if (rarely(state & TASK_DEAD)) {
 		becomes = 0;
 		if (was & WALL_MAIN)
-			*ended = __sync_fetch_and_add(&wall_time()->mains, -1) == 1;
+			*ended = fetch_and_add(&wall_time()->mains, -1) == 1;
 	} else {
 		becomes = unit_of(tid, away_field(prev, runnable, state)) | (was & WALL_MAIN);
 	}

@@ -124,7 +124,7 @@ inline_always u64 change_state(u64 before, u64 after, u64 now, bool interruptibl
 inline_always struct left wall_add(u64 difference, u64 now, bool interruptible)
 {
 	struct wall_row *row = wall_row();
-	u64 before = __sync_fetch_and_add(&wall_time()->word, difference);
+	u64 before = fetch_and_add(&wall_time()->word, difference);
 	u64 after = before + difference;
 	u64 fewer = running_in(before) - running_in(after);
 

@@ -236,6 +236,24 @@ inline_always void add_to(u64 *field, u64 amount, bool interruptible)
 		*field += amount;
 }
 
+/*
+ * Add to a field that all CPUs share and return it as it was, in one instruction. bcc compiles for
+ * the first BPF processor ("v1"). LLVM 20 and later refuse the built-in function's result there, but
+ * do assemble the instruction, which LLVM 14 cannot read.
+ */
+inline_always u64 fetch_and_add(u64 *field, u64 amount)
+{
+#if __clang_major__ >= 20
+	__asm__ volatile("%0 = atomic_fetch_add((u64 *)(%1 + 0), %0)"
+			 : "+r"(amount)
+			 : "r"(field)
+			 : "memory");
+	return amount;
+#else
+	return __sync_fetch_and_add(field, amount);
+#endif
+}
+
 inline_always void add_interval(struct interval_sum *sum, u64 ns, bool interruptible)
 {
 	add_to(&sum->ns, ns, interruptible);

@@ -20,15 +20,16 @@ async def test_a_run_from_start_to_evidence(client: TrioClient, recorder: FakeRe
     assert recorder.requests == [StartRequest(Labels(**LABELS))]
 
     status, running = await ask(client, "GET", "/status")
-    access = running.pop("access")
+    access, deadline = running.pop("access"), running.pop("compile_deadline_s")
     assert (status, running) == (200, {"running": True, "machine": "test-machine", **LABELS})
     assert access == {"mode": "loopback", "tls": False}
+    assert deadline == 45
 
     status, evidence = await ask(client, "POST", "/stop")
     assert (status, evidence) == (200, {**EVIDENCE, "run_id": "run-1"})
 
     status, idle = await ask(client, "GET", "/status")
-    assert idle.pop("access") == access
+    assert (idle.pop("access"), idle.pop("compile_deadline_s")) == (access, deadline)
     assert idle == {"running": False, "machine": "test-machine", **dict.fromkeys(LABELS, "")}
 
 

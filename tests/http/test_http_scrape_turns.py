@@ -1,7 +1,7 @@
 """Making a page of 200 label sets does not hold up the event loop."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from types import SimpleNamespace
 
@@ -107,9 +107,9 @@ class Counted:
         self.calls.append(labels)
         return self._own.samples(family, labels, value, created)
 
-    def of_runs(self, family: Family, pieces: Sequence[bytes]) -> bytes:
+    def before_runs(self, family: Family, size: int) -> bytes:
         self.calls.append(family.name)
-        return self._own.of_runs(family, pieces)
+        return self._own.before_runs(family, size)
 
     def of_agent(self, metric: InternalMetric, created: float) -> bytes:
         self.calls.append(metric.name)

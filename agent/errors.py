@@ -65,6 +65,6 @@ def check_owner(run_id: str, owner: Optional[int], asks: Optional[int]) -> None:
     """Raise ForbiddenUser unless a run is for the user who ``asks``; None may have everybody's."""
     if asks is not None and asks != owner:
         raise ForbiddenUser(
-            f"run {run_id} was not begun by uid {asks} over this socket: to end or delete it, and "
-            "to have its evidence, is for who began it, or for root (sudo)"
+            f"run {run_id} was not begun by uid {asks} over this socket: only the user who "
+            "began it, or root (sudo), may end or delete it or read its evidence"
         )

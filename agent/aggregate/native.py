@@ -62,6 +62,7 @@ class NativeCounts:
         return np.frombuffer(self.counts, np.uint64)
 
     def plus(self, later: Self) -> Self:
+        """Return the counts of both, in buckets from the lowest of either."""
         mine, theirs, first = self._side_by_side(later)
         return type(self)(self.zeros + later.zeros, first, (mine + theirs).tobytes())
 

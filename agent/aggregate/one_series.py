@@ -30,6 +30,7 @@ class LabelSet(NamedTuple):
 
     @classmethod
     def of(cls, labels: Labels, machine: str) -> Self:
+        """Return the label set of a run with these labels on this machine."""
         return cls(
             scenario=labels.scenario,
             impl=labels.impl,
@@ -85,6 +86,7 @@ class Entry:
         self._live: RunTotals = {}
 
     def advance(self, live: RunTotals) -> None:
+        """Show the run in progress as it is now; no count goes down."""
         self._live = not_below(live, self._live)
         runs = self.shown.runs or {"success": 0, "fail": 0}
         self.publish(replace(self.shown, totals=added(self._base, self._live), runs=runs))
@@ -104,5 +106,6 @@ class Entry:
         self.publish(replace(self.shown, runs=runs, runs_unavailable=unavailable, last=last))
 
     def publish(self, series: Series) -> None:
+        """Show a series, as the same object as before if it equals that."""
         if series != self.shown:
             self.shown = series

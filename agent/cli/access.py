@@ -17,6 +17,7 @@ def tls_files(options: argparse.Namespace) -> tuple[str, str] | None:
 
 
 def add_access(serve: argparse.ArgumentParser) -> None:
+    """Add the options that say who may use the agent, and with which token."""
     serve.add_argument(
         "--token-file",
         type=file,

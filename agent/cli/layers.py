@@ -33,7 +33,7 @@ OF_OTHERS = frozenset(
         "CHAINBENCH_WHEEL",
     }
 )
-"""Variables that are no settings of an agent."""
+"""Variables with the same prefix that do not set anything of an agent."""
 
 
 class NotGiven:
@@ -95,7 +95,7 @@ def settle(options: argparse.Namespace) -> list[Setting]:
 def unknown_variables(parser: argparse.ArgumentParser) -> list[str]:
     """Return a sentence for each variable that looks like a setting and is none.
 
-    The environment is shared with others, so these are no mistakes.
+    The environment is shared with others, so these are not taken for mistakes.
     """
     from agent.terminal.values import printable
 

@@ -221,6 +221,7 @@ def _is_io(sides: Sides) -> bool:
 
 
 def is_sleeping(sides: Sides) -> bool:
+    """Whether the part is time in which tasks slept because they wanted to."""
     return _is_of(sides, SLEEPS) and _is_own(sides)
 
 
@@ -266,6 +267,7 @@ def _starts_more(sides: Sides) -> bool:
 
 
 def reason_of(sides: Sides) -> str:
+    """Return what tasks were blocked in, of a part that is such time."""
     return sides.part.removeprefix(BLOCKED_UNTIL)
 
 

@@ -38,6 +38,7 @@ class Looks:
         self.last_s = time.perf_counter() - began_at
 
     def to_json(self) -> Json:
+        """Return how often and how far apart tasks were looked at, as evidence has it."""
         return {"looks": self.count, "longest_gap_ms": self.longest_gap_s * 1e3}
 
 

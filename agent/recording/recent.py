@@ -17,6 +17,7 @@ class RecentEvidence:
         self._kept: OrderedDict[str, tuple[int | None, Json]] = OrderedDict()
 
     def add(self, run: Run) -> None:
+        """Keep the evidence of a run that has ended; beyond `KEPT_EVIDENCE`, forget the oldest."""
         self._kept[run.id] = (run.request.owner, run.evidence)
         while len(self._kept) > KEPT_EVIDENCE:
             self._kept.popitem(last=False)

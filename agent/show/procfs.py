@@ -57,6 +57,7 @@ def procfs(
 
 
 def objects_of(value: object) -> list[object]:
+    """Return a list as it is; an empty one instead of anything else."""
     return value if isinstance(value, list) else []
 
 
@@ -147,14 +148,14 @@ def _disk(disk: Mapping[str, Any]) -> str:
 
 
 def _pressure(pressure: Mapping[str, Any]) -> str:
-    told = []
+    parts = []
     for name, words in PRESSURES.items():
         found = mapping(pressure.get(name))
         if number(some := found.get("some_ms")) is not None:
             full = found.get("full_ms")
             all_of = f" (all of it {milliseconds(full)})" if number(full) else ""
-            told.append(f"{milliseconds(some)} {words}{all_of}")
-    return ", ".join(told)
+            parts.append(f"{milliseconds(some)} {words}{all_of}")
+    return ", ".join(parts)
 
 
 def _followed(tasks: Mapping[str, Any]) -> str:

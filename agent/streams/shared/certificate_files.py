@@ -34,5 +34,6 @@ def read_all(fds: Sequence[int]) -> list[bytes]:
 
 
 def close_all(fds: Sequence[int]) -> None:
+    """Close descriptors."""
     for fd in fds:
         os.close(fd)

@@ -178,6 +178,7 @@ def test_each_configuration_is_there_for_both(other: Checkout) -> None:
     assert absent == {name + OTHER for name, *_ in AGENT_RUNS}
 
 
+@pytest.mark.usefixtures("every_tool")
 def test_names_choose_pairs(other: Checkout) -> None:
     offered = pairs(FakeAgent({}), FakeAgent({}), checkout(), other)
     by_default = Selection(False, 3, frozenset(), other).configurations("pipe", offered)

@@ -220,6 +220,7 @@ def test_each_pair_of_the_targets_has_an_agent_that_was_just_started(
     assert pipe.shared_rounds("all", "floor-all") == 3
 
 
+@pytest.mark.usefixtures("every_tool")
 def test_names_on_the_command_line_are_checked() -> None:
     known = known_names()
     assert not known.refuse(["pipe", "fio", "runqlat", "bpftrace", "all-perf"], full=True)
@@ -229,11 +230,13 @@ def test_names_on_the_command_line_are_checked() -> None:
         assert name in refusal
 
 
+@pytest.mark.usefixtures("every_tool")
 def test_a_workload_of_the_full_mode_is_not_silently_replaced() -> None:
     assert known_names().refuse(["pipe", "fio"], full=False) == "only with --full: fio"
     assert not known_names().refuse(["pipe"], full=False)
 
 
+@pytest.mark.usefixtures("every_tool")
 @pytest.mark.parametrize("full", [[], ["--full"]])
 def test_a_name_that_does_not_exist_lists_those_that_do(
     full: list[str], capsys: pytest.CaptureFixture[str]

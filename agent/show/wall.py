@@ -95,12 +95,13 @@ def _ends(found: Mapping[str, Any], total: float | None) -> list[str]:
 def _had_the_cpu(found: Mapping[str, Any]) -> list[str]:
     """Return the commands that had the CPU while the scope waited for it, if that was long."""
     total = number(found.get("wall_ms"))
+    at_most = "at most " if number(found.get("for_busy_cpu_excess_ms")) else ""
     taken = []
     for row in rows(found.get("for_busy_cpu_of"))[:FEW]:
         ms = number(row.get("ms"))
         if ms and total and ms / total >= LEAST_SHARE:
             command = printable(row.get("command"), LONGEST_NAME)
-            taken.append(f"{command} {milliseconds(ms)} ({percent(ms, total)})")
+            taken.append(f"{command} {at_most}{milliseconds(ms)} ({percent(ms, total)})")
     return taken
 
 

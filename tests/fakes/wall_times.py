@@ -223,6 +223,7 @@ def sound(evidence: Json) -> None:
     if wall["after_ms"]:
         assert edges < evidence["duration_s"] * 1000 + AT_LEAST_MS
     of = sum(row["ms"] for row in wall["for_busy_cpu_of"]) + wall["for_busy_cpu_other_ms"]
+    of -= wall["for_busy_cpu_excess_ms"]
     assert of == pytest.approx(wall["for_busy_cpu_ms"], abs=1e-3)
     # a wait whose end went unseen is in no sum; before the exec there may be one much longer
     longest_ms = (evidence["runqlat"]["max_us"] or 0) / 1e3

@@ -141,6 +141,8 @@ def test_which_commands_had_the_cpu() -> None:
     text = " ".join(wall({"wall": measured(for_busy_cpu_of=taken)}, 78))
     assert "CPU taken by    cc1 18 ms (3.44 %)" in text
     assert "sh" not in text
+    too_long = measured(for_busy_cpu_of=taken, for_busy_cpu_excess_ms=2.0)
+    assert "cc1 at most 18 ms" in " ".join(wall({"wall": too_long}, 78))
 
 
 def quota(**changes: Any) -> dict[str, Any]:

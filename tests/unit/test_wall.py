@@ -268,7 +268,15 @@ def test_which_commands_had_the_cpu() -> None:
         {"command": "cc1", "ms": 0.0004, "count": 1},
     ]
     assert evidence["for_busy_cpu_ms"] == 0.001
-    assert evidence["for_busy_cpu_other_ms"] == 0.0001
+    assert (evidence["for_busy_cpu_other_ms"], evidence["for_busy_cpu_excess_ms"]) == (0.0001, 0)
+
+
+def test_waits_that_ended_unseen_leave_their_rows_too_long() -> None:
+    """What such a task did since is no waiting, but only the row of its next switch knows of it."""
+    rows = [(b"make", WALL_EXECED << PHASE_SHIFT, 2, 1_300)]
+    table = wall_table(begun=START, execed=START, ended=STOP, waiting_for_cpu=1_000)
+    evidence = wall.evidence(read(table, cpus_of=np.array(rows, END_DTYPE)))
+    assert (evidence["for_busy_cpu_other_ms"], evidence["for_busy_cpu_excess_ms"]) == (0, 0.0003)
 
 
 @pytest.mark.parametrize(

@@ -295,6 +295,8 @@ def evidence(
     computing = wall.by_state["computing"]
     waiting = wall.by_state["waiting_for_cpu"]
     shown, cpus_of = wall.blocked[:TOP], wall.cpus_of[:TOP]
+    # below 0 where a wait ended earlier, unseen, which its row does not know
+    other = waiting - wall.idle - sum(of.ns for of in cpus_of)
     return {
         "available": True,
         "wall_ms": milliseconds(wall.lasted),
@@ -313,7 +315,8 @@ def evidence(
         "for_busy_cpu_of": [
             {"command": of.command, "ms": milliseconds(of.ns), "count": of.count} for of in cpus_of
         ],
-        "for_busy_cpu_other_ms": milliseconds(waiting - wall.idle - sum(of.ns for of in cpus_of)),
+        "for_busy_cpu_other_ms": milliseconds(max(other, 0)),
+        "for_busy_cpu_excess_ms": milliseconds(max(-other, 0)),
         "waking_ms": milliseconds(wall.counts["waking_ns"]) if waking else None,
         "throttled_ms": None if throttled_ns is None else milliseconds(min(throttled_ns, waiting)),
         "blocked_until": [

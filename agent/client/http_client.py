@@ -39,6 +39,8 @@ BESIDE_COMPILING_S = ANSWER_TIMEOUT_S - COMPILE_DEADLINE_S
 LONGEST_WAIT_S = 86400.0
 SLOW_S = 1.0
 """After this, whoever waits for an answer would like to know why."""
+LOOK_S = 0.1
+"""Time between two looks whether to go on waiting."""
 
 
 class AgentUnreachable(Exception):
@@ -74,6 +76,10 @@ def socket_path(url: str) -> str:
     return path if path != url and path.startswith("/") else ""
 
 
+Waiting = Callable[[socket.socket, float], None]
+"""Called every `LOOK_S` while nothing comes, with the connection and how long that has been."""
+
+
 class _UntilDeadline(io.RawIOBase):
     """What a socket receives until a deadline, also if an answer only trickles in.
 
@@ -83,21 +89,22 @@ class _UntilDeadline(io.RawIOBase):
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self.deadline = 0.0
-        self.on_slow: Callable[[], None] | None = None
-        """Called once if nothing has come for `SLOW_S`."""
+        self.on_wait: Waiting | None = None
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: "WriteableBuffer") -> int:
-        if self.on_slow is not None:
-            self._sock.settimeout(min(self._left(), SLOW_S))
-            with contextlib.suppress(TimeoutError):
+        began = time.monotonic()
+        while True:
+            left = self._left()
+            self._sock.settimeout(left if self.on_wait is None else min(left, LOOK_S))
+            try:
                 return self._sock.recv_into(buffer)
-            on_slow, self.on_slow = self.on_slow, None
-            on_slow()
-        self._sock.settimeout(self._left())
-        return self._sock.recv_into(buffer)
+            except TimeoutError:
+                if self.on_wait is None:
+                    raise
+                self.on_wait(self._sock, time.monotonic() - began)
 
     def _left(self) -> float:
         left = self.deadline - time.monotonic()
@@ -147,18 +154,15 @@ class Connection:
         method: str,
         path: str,
         body: Mapping[str, Any] | None = None,
-        on_slow: Callable[[], None] | None = None,
+        on_wait: Waiting | None = None,
     ) -> bytes:
-        """Return the body of the answer. Raises `AgentRefused` or `AgentUnreachable`.
-
-        ``on_slow`` is called if the answer takes longer than `SLOW_S`.
-        """
+        """Return the body of the answer. Raises `AgentRefused` or `AgentUnreachable`."""
         data = None if body is None else json.dumps(body).encode()
         try:
             token = "" if self._path else self._access.token(self._url)
             sock, received, stream = self._open = self._open or self._connect()
             received.deadline = time.monotonic() + self._timeout_s
-            received.on_slow = on_slow
+            received.on_wait = on_wait
             sock.settimeout(self._timeout_s)
             target = self._prefix + path
             sock.sendall(http_messages.request(method, target, self._host, data, token))
@@ -220,6 +224,8 @@ class AgentClient:
         self.url = url.rstrip("/")
         self.on_slow: Callable[[], None] | None = None
         """Called when an answer takes longer than `SLOW_S`."""
+        self.on_wait: Callable[[socket.socket], None] | None = None
+        """Called every `LOOK_S` while an answer is waited for; what it raises ends the wait."""
         self._timeout_s = ANSWER_TIMEOUT_S if timeout_s is None else timeout_s
         self._may_wait_longer = timeout_s is None
         self._access = access
@@ -245,6 +251,9 @@ class AgentClient:
         """The agent's, if it is a child of this process."""
         return None
 
+    def kill(self) -> None:
+        """End the agent at once, if it is a child of this process."""
+
     def poll(self) -> None:
         """Notice whether the agent has ended, if it is a child of this process."""
 
@@ -267,7 +276,21 @@ class AgentClient:
     def send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> bytes:
         """Return the body of the answer. Raises `AgentRefused` or `AgentUnreachable`."""
         with self.connection() as connection:
-            return connection.send(method, path, body, self.on_slow)
+            return connection.send(method, path, body, self._waiting())
+
+    def _waiting(self) -> Waiting | None:
+        """Return what is done while one answer is waited for."""
+        on_slow, on_wait = self.on_slow, self.on_wait
+
+        def wait(sock: socket.socket, waited_s: float) -> None:
+            nonlocal on_slow
+            if on_slow is not None and waited_s >= SLOW_S:
+                on_slow()
+                on_slow = None
+            if on_wait is not None:
+                on_wait(sock)
+
+        return wait if on_slow or on_wait else None
 
     @contextlib.contextmanager
     def connection(self) -> Iterator[Connection]:

@@ -16,6 +16,14 @@ ENDED_EARLY = (
 
 NOT_BEGUN = "the run was not begun"
 
+Starting = Callable[[AgentClient, Mapping[str, Any]], Json]
+"""Sends the start of a run, and returns the answer. Raises what `AgentClient.post` does."""
+
+
+def start(agent: AgentClient, body: Mapping[str, Any]) -> Json:
+    """Send the start of a run, and wait for the answer as long as the agent may take."""
+    return agent.post("/start", body)
+
 
 class NotMeasured(Exception):
     """The run could not be begun, or its evidence is lost; the text says why.
@@ -33,16 +41,20 @@ class OneRun:
 
     ``failures`` is for those that measure with several agents: which machines have no evidence.
     ``uninterrupted`` is entered around what an interruption must not cut short: afterwards it would
-    not be known whether there is a run to end.
+    not be known whether there is a run to end. ``starting`` is what it must not cut short there.
     """
 
     failures: Sequence[str] = ()
 
     def __init__(
-        self, agent: AgentClient, uninterrupted: Callable[[], AbstractContextManager[object]]
+        self,
+        agent: AgentClient,
+        uninterrupted: Callable[[], AbstractContextManager[object]],
+        starting: Starting = start,
     ) -> None:
         self._agent = agent
         self._uninterrupted = uninterrupted
+        self._starting = starting
         self.run_id = ""
         """Of the run to end; empty if there is none."""
         self._other: Mapping[str, Any] = {}
@@ -54,7 +66,7 @@ class OneRun:
         """
         try:
             with self._uninterrupted():
-                answer = self._agent.post("/start", body)
+                answer = self._starting(self._agent, body)
                 self.run_id = str(answer.get("run_id", ""))
         except AgentRefused as refused:
             if refused.code == "run_in_progress":

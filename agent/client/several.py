@@ -13,7 +13,7 @@ from typing import Any
 
 from agent.client.finding import NoAgent, status_of_ours
 from agent.client.http_client import AgentClient
-from agent.client.one_run import NOT_BEGUN, NotMeasured, OneRun, which_run
+from agent.client.one_run import NOT_BEGUN, NotMeasured, OneRun, Starting, start, which_run
 from agent.this_machine import boot_id
 from agent.words import Json
 
@@ -81,16 +81,19 @@ def members_at(urls: Sequence[str], timeout_s: float | None = None) -> list[Memb
 class SeveralRuns:
     """One run of each of several agents, used as a `OneRun` is.
 
-    ``uninterrupted`` is as there. ``check`` looks at what the agent on this machine has begun.
+    ``uninterrupted`` and ``starting`` are as there. ``check`` looks at what the agent on
+    this machine has begun.
     """
 
     def __init__(
         self,
         members: Sequence[Member],
         uninterrupted: Callable[[], AbstractContextManager[object]],
+        starting: Starting = start,
     ) -> None:
         self._members = members
         self._uninterrupted = uninterrupted
+        self._starting = starting
         self._runs: dict[Member, OneRun] = {}
         self._lost: dict[Member, str] = {}
         """Why evidence was lost at the end."""
@@ -117,7 +120,8 @@ class SeveralRuns:
             return None
         answers: dict[Member, Json] = {}
         for member in self._taking_part():
-            run = self._runs[member] = OneRun(member.agent, self._uninterrupted)
+            run = OneRun(member.agent, self._uninterrupted, self._starting)
+            self._runs[member] = run
             try:
                 answer = run.begin(body if member.is_here else _of_whole_machine(body))
                 if answer is None and (same := self._begun_as(run.other_id)) is None:

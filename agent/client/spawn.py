@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
 import tempfile
 import time
@@ -56,6 +57,14 @@ class RunningAgent(AgentClient):
 
     def poll(self) -> None:
         self.process.poll()
+
+    def kill(self) -> None:
+        """End it at once, with what it has not been asked for, if it leads a group of its own.
+
+        Asked to end, it would first answer what it has been asked, as far as that takes seconds.
+        """
+        with contextlib.suppress(ProcessLookupError):  # it leads none, or has ended
+            os.killpg(self.pid, signal.SIGKILL)
 
     @property
     def log(self) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 from agent.client.several import Member, SeveralRuns
 from agent.run import signals
 from agent.run.measurement import Check, begun
+from agent.run.starting import start_or_give_up
 from agent.words import Json
 
 
@@ -13,7 +14,7 @@ class SeveralMeasurements(SeveralRuns):
     """One run of each agent; see `agent.run.measurement.Measuring`."""
 
     def __init__(self, members: Sequence[Member]) -> None:
-        super().__init__(members, signals.blocked)
+        super().__init__(members, signals.blocked, start_or_give_up)
 
     def start(
         self,

@@ -104,8 +104,17 @@ def asked_to_end(seconds: float) -> bool:
 
     What is ignored (nohup) asks for nothing, although it is seen while it is blocked.
     """
-    asking = {n for n in PASSED_ON if signal.getsignal(n) is not signal.SIG_IGN}
-    return signal.sigtimedwait(asking, min(seconds, LONGEST_WAIT_S)) is not None
+    return signal.sigtimedwait(_asking(), min(seconds, LONGEST_WAIT_S)) is not None
+
+
+def held_back() -> int | None:
+    """Return one of the `blocked` signals that has come and asks this process to end, if any."""
+    return min(_asking() & signal.sigpending(), default=None)
+
+
+def _asking() -> set[int]:
+    """Return which of the `blocked` signals are not ignored here."""
+    return {n for n in PASSED_ON if signal.getsignal(n) is not signal.SIG_IGN}
 
 
 def _of_the_command(sender: int) -> bool:

@@ -1,0 +1,89 @@
+"""A signal while an agent takes long to begin the run: the wait ends, and no run is left behind."""
+
+import contextlib
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fakes.agent_server import Request, serving
+from fakes.run_agent import RunAgent
+from fakes.run_command import environment, line
+from fakes.waiting import PATIENCE_SECONDS, eventually
+
+pytestmark = pytest.mark.usefixtures("as_from_a_shell")
+
+
+@contextlib.contextmanager
+def no_start_answered(agent: RunAgent) -> Iterator[None]:
+    """Have the agent answer no start before this block has ended."""
+    over = threading.Event()
+
+    def hold(request: Request) -> None:
+        if request.route == "POST /start":
+            over.wait()
+
+    agent.on_request = hold
+    try:
+        yield
+    finally:
+        over.set()
+
+
+def commands(agent: RunAgent, other: RunAgent, trace: Path) -> dict[str, list[str]]:
+    run = ("run", "--no-store", "--quiet", "--agent", agent.url)
+    touch = ("touch", trace)
+    return {
+        "run": line(*run, "--", *touch),
+        "A/B": line(*run, "--baseline", f"touch {trace}", "--optimized", "true"),
+        "fleet": line(*run, "--agent", other.url, "--", *touch),
+        "record": line("record", "--agent", agent.url, "--system"),
+    }
+
+
+@pytest.mark.thorough(but="fleet-SIGTERM")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
+@pytest.mark.parametrize("how", ["run", "A/B", "fleet", "record"])
+def test_it_ends_at_once_and_the_run_is_ended_when_it_has_begun(
+    agent: RunAgent, tmp_path: Path, how: str, name: str
+) -> None:
+    number, trace = getattr(signal, name), tmp_path / "trace"
+    with serving(RunAgent(machine="another")) as other:
+        command = commands(agent, other, trace)[how]
+        with (
+            no_start_answered(agent),
+            subprocess.Popen(
+                command,
+                env=environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            ) as process,
+        ):
+            eventually(lambda: "POST /start" in agent.routes)
+            process.send_signal(number)
+            # nor is a pipe of its held open
+            process.communicate(timeout=PATIENCE_SECONDS)
+            assert process.returncode == -number
+            assert not agent.run_id
+        eventually(lambda: agent.routes[-1] == "POST /stop")
+        assert not agent.run_id
+        assert other.routes.count("POST /start") == other.routes.count("POST /stop")
+    assert not trace.exists()
+
+
+def test_a_signal_that_is_ignored_does_not_end_the_wait(agent: RunAgent) -> None:
+    """As of nohup."""
+    command = line("run", "--no-store", "--quiet", "--agent", agent.url, "--", "true")
+    with contextlib.ExitStack() as held:
+        held.enter_context(no_start_answered(agent))
+        ignoring = ["sh", "-c", "trap '' HUP; exec \"$@\"", "sh", *command]
+        with subprocess.Popen(ignoring, env=environment()) as process:
+            eventually(lambda: "POST /start" in agent.routes)
+            process.send_signal(signal.SIGHUP)
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(1)
+            held.close()
+            assert process.wait(PATIENCE_SECONDS) == 0

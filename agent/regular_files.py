@@ -12,13 +12,22 @@ import stat
 
 def open_regular(path: str) -> int:
     """Return a descriptor of a file, to read it. Raises OSError with the path in ``filename``."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     try:
-        kind = os.fstat(fd).st_mode
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError as error:
+        if error.errno == errno.ENXIO and stat.S_ISSOCK(os.stat(path).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file but a socket", path) from error
+        raise
+    try:
+        found = os.fstat(fd)
+        kind = found.st_mode
         if stat.S_ISDIR(kind):
             raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), path)
         if not stat.S_ISREG(kind):
             raise OSError(errno.EINVAL, "it is no regular file", path)
+        # one of the kernel's, such as /proc/kmsg, may have an end that would be waited for
+        if found.st_size == 0 and os.fstatvfs(fd).f_blocks == 0:
+            raise OSError(errno.EINVAL, "it is a file of the kernel's, or an empty one", path)
         os.set_blocking(fd, True)
     except OSError:
         os.close(fd)

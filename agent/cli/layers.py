@@ -195,6 +195,8 @@ def _of_toml(action: argparse.Action, value: Any, where: str) -> Any:
 
 def _converted(action: argparse.Action, text: str, where: str) -> Any:
     """Convert a text as argparse does. Raises Wrong."""
+    if "\0" in text:  # only a file of settings can have it
+        raise Wrong(f"{where}: there is a NUL character in it")
     try:
         value = action.type(text) if callable(action.type) else text
     except (argparse.ArgumentTypeError, ValueError) as error:

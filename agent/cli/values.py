@@ -98,14 +98,14 @@ def path(text: str) -> "Path":
 
 
 def url(text: str) -> str:
-    from agent.client.http_client import AgentClient
+    from agent.client.http_client import AgentClient, without_password
 
     try:
         AgentClient(text)
     except ValueError:
         raise argparse.ArgumentTypeError(
             "an agent's URL is http://HOST:PORT, https://HOST:PORT or unix:/PATH, not"
-            f" {text[:LONGEST_QUOTED]!r}"
+            f" {without_password(text)[:LONGEST_QUOTED]!r}"
         ) from None
     return text
 

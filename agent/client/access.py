@@ -48,6 +48,16 @@ class Access(NamedTuple):
             raise NoToken(f"what is in {where} is no token: that is one line of ASCII{each}")
         return found
 
+    def lacking(self, url: str) -> str:
+        """Return what may be why an agent was sent no token, after what it says itself.
+
+        It is empty if none was to be sent, since neither a token nor a file is named.
+        """
+        if self.given or not self.file:
+            return ""
+        what = f"has no token for {url}" if self._text().split() else "is empty"
+        return f"; {self.file} {what}"
+
     def _text(self) -> str:
         try:
             return read_regular(self.file, LONGEST).decode("ascii", "replace")

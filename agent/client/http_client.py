@@ -28,9 +28,12 @@ URL = re.compile(
 )
 """What follows the host is sent as it is. ``urllib.parse`` takes 2 ms to import, which is time that
 a command waits for."""
+CREDENTIALS = re.compile(r"(?<=//).*@|^(?!.*//).*@", re.DOTALL)
+"""What comes before the host in a URL that no agent has; a password may contain anything."""
 PRINTABLE = re.compile(r"[!-~]+", re.ASCII)
 LARGEST_PORT = 65535
 HTTP_PORT, HTTPS_PORT = 80, 443
+UNAUTHORIZED = 401
 ANSWER_TIMEOUT_S = 60.0
 """Longer than a start whose probes take as long to compile as they may by default. Of an agent with
 a longer ``--compile-deadline`` see `AgentClient.allow_compiling`."""
@@ -74,6 +77,11 @@ def socket_path(url: str) -> str:
     """Return the path in ``unix:/PATH``, as a URL of an agent; empty for any other URL."""
     path = url.removeprefix(UNIX)
     return path if path != url and path.startswith("/") else ""
+
+
+def without_password(url: str) -> str:
+    """Return what may be shown of a text that was to be a URL: no user's name and password."""
+    return CREDENTIALS.sub("…@", url)
 
 
 Waiting = Callable[[socket.socket, float], None]
@@ -138,8 +146,8 @@ class Connection:
         port = int(found["port"] or 0) if found else 0
         if not found or port > LARGEST_PORT:
             raise ValueError(
-                f"{url} is not the URL of an agent (expected http://HOST:PORT or unix:/PATH,"
-                " or https://HOST:PORT)"
+                f"{without_password(url)} is not the URL of an agent"
+                " (expected http://HOST:PORT or unix:/PATH, or https://HOST:PORT)"
             )
         host = (found["v6"] or found["host"]).lower()
         self._prefix = (found["path"] or "").rstrip("/")
@@ -178,7 +186,7 @@ class Connection:
         if not answer.reusable:
             self.close()
         if not 200 <= answer.status < 300:
-            raise _refusal(answer)
+            raise _refusal(answer, self._lacking(answer, token))
         return answer.body
 
     def close(self) -> None:
@@ -186,6 +194,15 @@ class Connection:
             for end in reversed(self._open):
                 end.close()
             self._open = None
+
+    def _lacking(self, answer: http_messages.Answer, token: str) -> str:
+        """Return why no token was sent to an agent that refuses for want of one, if it is known."""
+        if token or self._path or answer.status != UNAUTHORIZED:
+            return ""
+        try:
+            return self._access.lacking(self._url)
+        except NoToken:
+            return ""
 
     def _tls_hint(self, error: Exception) -> str:
         """Return what to try where the other end may have waited for TLS, which closes so."""
@@ -312,11 +329,11 @@ class AgentClient:
         return decoded
 
 
-def _refusal(answer: http_messages.Answer) -> AgentRefused:
+def _refusal(answer: http_messages.Answer, beside: str = "") -> AgentRefused:
     status, challenge = answer.status, answer.challenge
     try:
         said = json.loads(answer.body)
-        code, message = str(said["error"]), str(said["message"])
+        code, message = str(said["error"]), f"{said['message']}{beside}"
     except (ValueError, KeyError, TypeError):
         return AgentRefused(status, "", answer.body.decode(errors="replace"), challenge=challenge)
     return AgentRefused(status, code, message, said, challenge)

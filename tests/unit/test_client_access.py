@@ -15,7 +15,7 @@ from agent.cli import main
 from agent.client import finding
 from agent.client.access import NOTHING, Access, NoToken
 from agent.client.collecting import collect
-from agent.client.http_client import AgentClient, AgentUnreachable
+from agent.client.http_client import AgentClient, AgentRefused, AgentUnreachable
 from agent.demo.bracket import bracket
 
 VARIABLES = ("CHAINBENCH_AGENT", "CHAINBENCH_AGENT_TOKEN", "CHAINBENCH_AGENT_TOKEN_FILE")
@@ -184,6 +184,43 @@ def test_a_file_that_cannot_be_read_is_named(agent: KeepingAgent) -> None:
     with pytest.raises(NoToken, match="/no/such"):
         bracket(agent.url, 0.01, access=Access(file="/no/such"))
     assert agent.requests == []
+
+
+class RequiringAgent(KeepingAgent):
+    """An agent that requires a token."""
+
+    def answer(self, request: Request) -> tuple[int, dict[str, object]]:
+        if request.authorization is None:
+            return 401, {"error": "unauthorized", "message": "this agent requires a token"}
+        return super().answer(request)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [("", "is empty"), (" \n\n", "is empty"), ("http://other:1 token-of-it\n", "has no token for")],
+)
+def test_a_file_without_a_token_for_an_agent_that_requires_one_is_named(
+    tmp_path: Path, text: str, why: str
+) -> None:
+    file = tmp_path / "token"
+    file.write_text(text)
+    with serving(RequiringAgent()) as agent:
+        with pytest.raises(AgentRefused, match=f"requires a token; {file} {why}"):
+            AgentClient(agent.url, access=Access(file=str(file))).get("/status")
+        with pytest.raises(AgentRefused, match=r"requires a token$"):
+            AgentClient(agent.url).get("/status")
+
+
+def test_a_password_in_a_url_is_not_repeated(capsys: pytest.CaptureFixture[str]) -> None:
+    for url in ("https://me:secret@host:1", "http://me:sec/secret@host", "me:secret@host:1"):
+        with pytest.raises(ValueError, match=r"…@host.* is not the URL of an agent") as refused:
+            AgentClient(url)
+        assert "secret" not in str(refused.value)
+        with pytest.raises(SystemExit):
+            main(["run", "--agent", url, "--", "true"])
+        said = capsys.readouterr().err
+        assert "…@host" in said
+        assert "secret" not in said
 
 
 def test_nobody_waits_for_a_pipe(agent: KeepingAgent, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Files that somebody has named: nobody waits for them, and only regular ones are read."""
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,12 @@ def other(path: Path, kind: str) -> Path:
             path.write_bytes(b"12345678")
         case "device":
             path.symlink_to("/dev/zero")
+        case "kernel's":
+            # not /proc/kmsg, of which a defect would take the kernel's log
+            path.symlink_to("/proc/self/status")
+        case "socket":
+            with socket.socket(socket.AF_UNIX) as listener:
+                listener.bind(str(path))
         case "pipe":
             return pipe
         case "link to a pipe":
@@ -55,6 +62,7 @@ def other(path: Path, kind: str) -> Path:
 @pytest.mark.parametrize(
     ("kind", "why"),
     [
+        *(("kernel's", "a file of the kernel's"), ("socket", "no regular file but a socket")),
         *(("missing", "No such file"), ("folder", "Is a directory"), ("large", "more than 7 byte")),
         *((kind, "it is no regular file") for kind in ("device", "pipe", "link to a pipe")),
     ],
@@ -66,6 +74,11 @@ def test_anything_else_is_refused_at_once_and_leaves_nothing_open(
     with pytest.raises(OSError, match=why):
         read_regular(str(path), 7)
     assert fds() == before
+
+
+def test_an_empty_file_is_one(file: Path) -> None:
+    file.write_bytes(b"")
+    assert read_regular(str(file), 7) == b""
 
 
 def test_a_file_that_we_may_not_read(file: Path) -> None:

@@ -261,6 +261,17 @@ def test_variables_of_clients_and_tests_are_not_taken_for_mistakes() -> None:
     assert found - settings <= layers.OF_OTHERS
 
 
+@pytest.mark.parametrize(
+    "name", ["user", "host", "machine", "socket", "socket-group", "token-file", "data-dir"]
+)
+def test_a_nul_character_is_refused_with_its_place(
+    name: str, written: Callable[[str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = written(f'{name} = "/a\\u0000b"\n')
+    assert exit_status(["--config", file]) == 2
+    assert f"{file}: {name}: there is a NUL character in it" in capsys.readouterr().err
+
+
 def test_config_prints_what_is_in_force_and_where_from(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

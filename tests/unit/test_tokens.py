@@ -11,7 +11,7 @@ from fakes.waiting import PATIENCE_SECONDS
 from agent.client.interpreter import own_module
 from agent.http.access import Access
 from agent.http.listener import open_listener
-from agent.processes.errors import CannotServe
+from agent.processes.errors import CannotServe, complain
 from agent.processes.exposure import check_exposure, is_exposed
 from agent.processes.preparing import tell
 from agent.processes.tokens import read_tokens, requires_token
@@ -97,6 +97,18 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe", 0o600)
     with pytest.raises(CannotServe, match="no regular file"):
         read_tokens(Settings(token_file=str(tmp_path / "pipe")))
+
+
+def test_why_an_agent_does_not_start_is_said_in_one_printable_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    name = "/no\x1b[31mrd\nname\udcff"
+    with pytest.raises(CannotServe) as refused:
+        read_tokens(Settings(token_file=name))
+    complain(str(refused.value))
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert r"the token in /no\x1b[31mrd\nname\udcff cannot be read" in said
 
 
 def test_the_token_that_may_only_read_is_another_one(tmp_path: Path) -> None:

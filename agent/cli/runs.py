@@ -65,14 +65,35 @@ def _action(
         name, help=what, description=what[0].upper() + what[1:] + "."
     )
     place = parser.add_mutually_exclusive_group()
-    place.add_argument("--store", type=Path, metavar="FILE", help="another file than this user's")
+    place.add_argument("--store", type=_file, metavar="FILE", help="another file than this user's")
     if name in OF_AN_AGENT:
-        place.add_argument("--agent", type=url, metavar="URL", help="runs that this agent keeps")
+        place.add_argument(
+            "--agent", type=url, action=_Once, metavar="URL", help="runs that this agent keeps"
+        )
     else:
         refuse = partial(_not_of_an_agent, name)
         place.add_argument("--agent", type=refuse, help=argparse.SUPPRESS)
     parser.set_defaults(parser=parser, run=_run, do=do)
     return parser
+
+
+class _Once(argparse.Action):
+    """An option that does not take the place of an earlier one of its name."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, options: argparse.Namespace, value: Any, *_: object
+    ) -> None:
+        if getattr(options, self.dest) is not None:
+            raise argparse.ArgumentError(self, "there can be one only")
+        setattr(options, self.dest, value)
+
+
+def _file(text: str) -> Path:
+    """Return the path of a file, which has a name."""
+    path = Path(text)
+    if not path.name:
+        raise argparse.ArgumentTypeError(f"{text[:LONGEST_QUOTED]!r} is not the name of a file")
+    return path
 
 
 def _not_of_an_agent(action: str, _: str) -> None:

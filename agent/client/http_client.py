@@ -335,5 +335,6 @@ def _refusal(answer: http_messages.Answer, beside: str = "") -> AgentRefused:
         said = json.loads(answer.body)
         code, message = str(said["error"]), f"{said['message']}{beside}"
     except (ValueError, KeyError, TypeError):
-        return AgentRefused(status, "", answer.body.decode(errors="replace"), challenge=challenge)
+        said = answer.body.decode(errors="replace").strip() or "an answer that no agent gives"
+        return AgentRefused(status, "", said, challenge=challenge)
     return AgentRefused(status, code, message, said, challenge)

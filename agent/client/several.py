@@ -69,13 +69,19 @@ def members_at(urls: Sequence[str], timeout_s: float | None = None) -> list[Memb
     for member in members:
         member.introduce()
     if all(member.why_not for member in members):
-        raise NoAgent("; ".join(member.why_not for member in members))
+        raise NoAgent("; ".join(map(_why_silent, members)))
     own = boot_id()
     here = (m for m in members if own and m.boot_id == own)
     if (first := next(here, None)) is not None:
         first.is_here = True
     # an agent with two URLs takes part under the first: it is to measure the workload if it can
     return sorted(members, key=lambda one: (one.machine, not one.is_here, one.agent.url))
+
+
+def _why_silent(member: Member) -> str:
+    """Return why an agent takes no part, with its URL: a refusal does not say whose it is."""
+    why, url = member.why_not, member.agent.url
+    return why if url in why else f"{url}: {why}"
 
 
 class SeveralRuns:

@@ -4,10 +4,10 @@ A service has no series, since each of its runs is one request.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from agent.client.http_client import AgentClient
 from agent.nouns import counted
@@ -22,6 +22,8 @@ from agent.store.run import LABELS, SERVICE, SHORT
 from agent.store.selection import fields_of, is_selector
 from agent.terminal import output as terminal
 from agent.terminal.values import encodable, mapping, printable
+
+Named = TypeVar("Named")
 
 
 def list_runs(url: str, wanted: Wanted, most: int | None, as_document: bool) -> int:
@@ -40,9 +42,7 @@ def show_run(url: str, name: str, everything: bool) -> int:
     """Print the run that is named, as ``show`` prints its file."""
     of_agent = RunsOfAgent(AgentClient.named(url))
     found = of_agent.matching(fields_of(name)) if is_selector(name) else [name]
-    check_one(found)
-    if not found:
-        raise NotFound("no run that the agent keeps has all of that")
+    check_one(_some(found))
     [run] = of_agent.named(found[0])
     print_document(document_of([run], None), everything)
     return 0
@@ -53,9 +53,9 @@ def export_runs(url: str, wanted: Wanted, output: Path | None, folder: Path | No
     of_agent = RunsOfAgent(AgentClient.named(url))
     runs = [run for name in wanted.ids for run in of_agent.named(name)]
     if (selection := wanted.selected) is not None:
-        runs += of_agent.selected(selection.fields, selection.since, selection.until)
-    if not runs:
-        raise NotFound("which runs? Give ids or selectors of runs that the agent keeps")
+        found = of_agent.selected(selection.fields, selection.since, selection.until)
+        runs += _some(found)
+    _check_named(runs)
     write_documents({run.id: document_of([run], None) for run in runs}, output, folder)
     return 0
 
@@ -65,9 +65,9 @@ def delete_runs(url: str, wanted: Wanted) -> int:
     of_agent = RunsOfAgent(AgentClient.named(url))
     ids = [of_agent.id_of(name) for name in wanted.ids]
     if (selection := wanted.selected) is not None:
-        ids += reversed(of_agent.matching(selection.fields, selection.since, selection.until))
-    if not ids:
-        raise NotFound("which runs? Give ids or selectors of runs that the agent keeps")
+        found = of_agent.matching(selection.fields, selection.since, selection.until)
+        ids += reversed(_some(found))
+    _check_named(ids)
     chosen, deleted = list(dict.fromkeys(ids)), []
     try:
         for run_id in chosen:
@@ -82,6 +82,19 @@ def delete_runs(url: str, wanted: Wanted) -> int:
         if deleted:
             terminal.write(f"deleted {counted(len(deleted), 'run')}: {printable(names, 100_000)}\n")
     return 0 if deleted == chosen else 1
+
+
+def _some(found: Sequence[Named]) -> Sequence[Named]:
+    """Return what a selector names. Raises `NotFound` if that is nothing."""
+    if not found:
+        raise NotFound("no run that the agent keeps has all of that")
+    return found
+
+
+def _check_named(runs: Sequence[object]) -> None:
+    """Raise `NotFound` if nothing was named."""
+    if not runs:
+        raise NotFound("which runs? Give ids or selectors of runs that the agent keeps")
 
 
 def _summary(row: Mapping[str, Any]) -> Summary:

@@ -47,13 +47,15 @@ class RunsOfAgent:
     def id_of(self, name: str) -> str:
         """Return the id of the same."""
         if found := LAST.fullmatch(name):
-            return self._last(int(found[1] or 0))
+            return self._last(name, int(found[1] or 0))
         if len(name) < FEWEST:
-            raise NotFound(f"it is too short for the beginning of an id ({FEWEST} characters)")
+            raise NotFound(
+                f"{name!r} is too short for the beginning of an id ({FEWEST} characters)"
+            )
         ids = [run_id for run_id in self._ids() if run_id.startswith(name)]
         if len(ids) != 1:
             what = f"of {len(ids)} ids: give more of it" if ids else "of no id that the agent keeps"
-            raise NotFound(f"it is the beginning {what}")
+            raise NotFound(f"{name} is the beginning {what}")
         return ids[0]
 
     def selected(
@@ -112,11 +114,11 @@ class RunsOfAgent:
     def close(self) -> None:
         """Do nothing: each request has a connection of its own."""
 
-    def _last(self, back: int) -> str:
+    def _last(self, name: str, back: int) -> str:
         for place, run_id in enumerate(self._ids()):
             if place == back:
                 return run_id
-        raise NotFound("fewer are kept")
+        raise NotFound(f"there is no {name}: the agent keeps fewer")
 
     def _ids(self) -> Iterator[str]:
         return filter(None, map(_id, self.listed({})))

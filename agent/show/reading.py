@@ -3,8 +3,7 @@
 import codecs
 import sys
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from agent import json_text
 from agent.model import EVIDENCE_SCHEMA
@@ -24,6 +23,9 @@ BEGINNINGS = (
 
 
 STANDARD_INPUT = "-"
+PIECE = 1 << 20
+LARGEST = 256 << 20
+"""Bytes of a file. A series has at most 1,000 runs, with tens of kilobytes of evidence each."""
 
 
 class NotEvidence(Exception):
@@ -32,11 +34,25 @@ class NotEvidence(Exception):
 
 def evidence_at(path: str) -> Json:
     """Return the evidence in a file (``-``: standard input). Raises `NotEvidence` and OSError."""
-    if path != STANDARD_INPUT:
-        return evidence_in(Path(path).read_bytes())
-    if sys.stdin is None:
+    if path == STANDARD_INPUT and sys.stdin is None:
         raise OSError("standard input is closed")
-    return evidence_in(sys.stdin.buffer.read())
+    try:
+        if path == STANDARD_INPUT:
+            return evidence_in(_read(sys.stdin.buffer))
+        with open(path, "rb") as file:
+            return evidence_in(_read(file))
+    except MemoryError:
+        raise NotEvidence("there is not enough memory for it") from None
+
+
+def _read(file: IO[bytes]) -> bytes:
+    """Return what is in a file, which may be a pipe. Raises `NotEvidence` for one without end."""
+    data = bytearray()
+    while piece := file.read(PIECE):
+        data += piece
+        if len(data) > LARGEST:
+            raise NotEvidence(f"it has more than {LARGEST >> 20} MiB, which no evidence has")
+    return bytes(data)
 
 
 def evidence_in(data: bytes) -> Json:

@@ -181,9 +181,16 @@ def check_files(folder: int, path: Path) -> None:
 
 def _check_file(found: os.stat_result, path: Path) -> None:
     if not stat.S_ISREG(found.st_mode):
-        raise StoreError(f"{path} is a link or no regular file: remove it")
+        raise StoreError(f"{path} is {_kind(found)}, and runs are kept in a file")
     if found.st_uid not in (os.geteuid(), 0):
         raise StoreError(f"{path} belongs to another user (uid {found.st_uid})")
+
+
+def _kind(found: os.stat_result) -> str:
+    """Return what is no regular file."""
+    if stat.S_ISLNK(found.st_mode):
+        return "a link"
+    return "a folder" if stat.S_ISDIR(found.st_mode) else "no regular file"
 
 
 def check_log(path: Path) -> None:

@@ -15,7 +15,10 @@ from agent.cli import main
 from agent.client import finding
 from agent.client.access import NOTHING, Access, NoToken
 from agent.client.collecting import collect
-from agent.client.http_client import AgentClient, AgentRefused, AgentUnreachable
+from agent.client.finding import NoAgent
+from agent.client.http_client import AgentClient, AgentRefused, AgentUnreachable, _refusal
+from agent.client.http_messages import Answer
+from agent.client.several import members_at
 from agent.demo.bracket import bracket
 
 VARIABLES = ("CHAINBENCH_AGENT", "CHAINBENCH_AGENT_TOKEN", "CHAINBENCH_AGENT_TOKEN_FILE")
@@ -209,6 +212,26 @@ def test_a_file_without_a_token_for_an_agent_that_requires_one_is_named(
             AgentClient(agent.url, access=Access(file=str(file))).get("/status")
         with pytest.raises(AgentRefused, match=r"requires a token$"):
             AgentClient(agent.url).get("/status")
+
+
+class Another(KeepingAgent):
+    """Another service, which sends everybody away without a word."""
+
+    def answer(self, request: Request) -> tuple[int, dict[str, object]]:
+        return 401, {}
+
+
+def test_which_of_several_agents_refuses_and_that_one_is_none_is_told() -> None:
+    with serving(RequiringAgent()) as one, serving(Another()) as other:
+        with pytest.raises(NoAgent) as refused:
+            members_at([one.url, other.url])
+        assert f"{one.url}: 401 unauthorized: this agent requires a token; " in str(refused.value)
+        assert f"{other.url}: 401: " in str(refused.value)
+
+
+def test_an_answer_without_words_is_said_to_be_none_of_an_agents() -> None:
+    refused = _refusal(Answer(302, b"\r\n", reusable=False))
+    assert str(refused) == "302: an answer that no agent gives"
 
 
 def test_a_password_in_a_url_is_not_repeated(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from fakes.command_line import exit_status
 from fakes.kept import keep_in, pairs, single
 from fakes.run_command import environment, finished, line
 from fakes.runs_command import Runs, listed_ids, table
@@ -148,7 +149,7 @@ def test_nothing_is_kept_yet(runs: Runs, path: Path) -> None:
         (["export", "variant="], "that is 2 files: say --into FOLDER"),
         (["export", "last", "--output", "/no/such/folder/x"], "cannot write /no/such/folder/x"),
         (["export", "last", "--into", "/no/such/folder"], "No such file or directory"),
-        (["list", "--store", "/dev/null"], "/dev/null is a link or no regular file"),
+        (["list", "--store", "/dev/null"], "/dev/null is no regular file"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_line(
@@ -191,3 +192,18 @@ def test_moments_are_ages_or_dates(monkeypatch: pytest.MonkeyPatch) -> None:
     assert moment("30m") == 1e9 - 1800
     assert moment("2w") == 1e9 - 14 * 86400
     assert moment("2026-03-01T10:00:00+00:00") == 1772359200.0
+
+
+@pytest.mark.parametrize("action", ["list", "show last", "import a", "limits", "delete last"])
+@pytest.mark.parametrize("name", ["", ".", "/"])
+def test_a_store_without_a_name_is_refused(
+    capsys: pytest.CaptureFixture[str], action: str, name: str
+) -> None:
+    assert exit_status(["runs", *action.split(), "--store", name]) == 2
+    assert f"argument --store: {name!r} is not the name of a file" in capsys.readouterr().err
+
+
+def test_a_folder_is_said_to_be_one(runs: Runs, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    done = runs("list", "--store", f"{tmp_path}/folder/")
+    assert done.stderr.endswith("folder is a folder, and runs are kept in a file\n")

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pytest
+from fakes.command_line import exit_status
 from fakes.groups import good_evidence
 
 from agent.cli import main
@@ -103,10 +104,11 @@ def test_a_list_that_leads_back_is_refused() -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("bbbb", "it is the beginning of 2 ids: give more of it"),
-        ("cccc", "it is the beginning of no id that the agent keeps"),
-        ("aaa", "too short"),
-        ("last~3", "fewer are kept"),
+        ("bbbb", "bbbb is the beginning of 2 ids: give more of it"),
+        ("cccc", "cccc is the beginning of no id that the agent keeps"),
+        ("aaa", "'aaa' is too short"),
+        ("", "'' is too short"),
+        ("last~3", "there is no last~3: the agent keeps fewer"),
     ],
 )
 def test_what_is_not_clear_is_told(name: str, said: str) -> None:
@@ -200,6 +202,7 @@ def test_a_selector_shows_what_only_one_has(
         (["show", "zzzz"], "of no id that the agent keeps"),
         (["show", "variant=x"], "3 have all of that (cccc-333, bbbb-222, aaaa-111): show one"),
         (["export"], "which runs?"),
+        (["delete"], "which runs?"),
         (["export", "aaaa", "bbbb"], "that is 2 files: say --into FOLDER"),
     ],
 )
@@ -224,7 +227,7 @@ def test_what_an_agent_keeps_is_deleted(
     assert service.ids == ()
     status, out, err = runs(capsys, "delete", "variant=x")
     assert (status, out) == (1, "")
-    assert "which runs?" in err
+    assert "no run that the agent keeps has all of that" in err
 
 
 @pytest.mark.parametrize(("status", "code"), [(404, "no_such_run"), (409, "run_in_progress")])
@@ -252,3 +255,9 @@ def test_what_is_refused_for_all_is_asked_once(
     assert (status, out) == (1, "deleted 1 run: aaaa-111\n")
     assert err.startswith("chainbench-agent runs delete: ")
     assert service.ids == ("cccc-3333", "bbbb-2222")
+
+
+def test_of_two_agents_none_is_left_out_silently(capsys: pytest.CaptureFixture[str]) -> None:
+    urls = ("--agent", "http://a:1", "--agent", "http://b:1")
+    assert exit_status(["runs", "delete", *urls, "last"]) == 2
+    assert "argument --agent: there can be one only" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from pathlib import Path
 
 import pytest
 from fakes.collector import FakeCollector
@@ -13,7 +14,8 @@ from agent.aggregate.series import SeriesStore
 from agent.errors import AgentError, RunInProgress
 from agent.http.responses import encode, error_body
 from agent.recording.recorder import Recorder
-from agent.show.reading import NotEvidence, evidence_in
+from agent.show import reading
+from agent.show.reading import NotEvidence, evidence_at, evidence_in
 
 
 def refusal(data: bytes) -> str:
@@ -34,6 +36,30 @@ def refusal(data: bytes) -> str:
 )
 def test_evidence_of_any_version_is_taken(whole: dict[str, object]) -> None:
     assert evidence_in(json.dumps(whole).encode()) == whole
+
+
+@pytest.fixture
+def little_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "PIECE", 10)
+    monkeypatch.setattr(reading, "LARGEST", 1 << 20)
+
+
+@pytest.mark.usefixtures("little_room")
+def test_a_file_without_end_is_not_read_to_it(tmp_path: Path) -> None:
+    with pytest.raises(NotEvidence, match="it has more than 1 MiB, which no evidence has"):
+        evidence_at("/dev/zero")
+    file = tmp_path / "evidence.json"
+    file.write_text(json.dumps(evidence()))
+    assert evidence_at(str(file)) == evidence()
+
+
+def test_what_does_not_fit_into_the_memory_is_no_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: bytes) -> object:
+        raise MemoryError
+
+    monkeypatch.setattr(reading, "evidence_in", full)
+    with pytest.raises(NotEvidence, match="not enough memory"):
+        evidence_at("/dev/null")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])

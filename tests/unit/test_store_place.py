@@ -167,7 +167,7 @@ def test_links_are_not_followed(path: Path, tmp_path: Path) -> None:
 
 def test_a_folder_in_place_of_the_file_is_refused(path: Path) -> None:
     path.mkdir(parents=True)
-    with pytest.raises(StoreError, match="no regular file"):
+    with pytest.raises(StoreError, match="is a folder, and runs are kept in a file"):
         open_store(path)
 
 

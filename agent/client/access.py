@@ -22,8 +22,12 @@ LONGEST = 65536
 SENDABLE = re.compile(r"[!-~]+", re.ASCII)
 
 
-class NoToken(OSError):
-    """The token cannot be read; the text says why."""
+class NotAsked(OSError):
+    """An agent is sent nothing; the text says why."""
+
+
+class NoToken(NotAsked):
+    """The token cannot be read."""
 
 
 class Access(NamedTuple):

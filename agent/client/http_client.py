@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from agent.client import http_messages
-from agent.client.access import NOTHING, Access, NoToken, from_environment
+from agent.client.access import NOTHING, Access, NotAsked, NoToken, from_environment
 from agent.words import COMPILE_DEADLINE_S, Json, in_words
 
 if TYPE_CHECKING:
@@ -177,8 +177,8 @@ class Connection:
             answer = http_messages.read_answer(stream)
             if not self._tls:
                 KNOWN_PLAIN.add(self._url)
-        except NoToken as error:  # the agent was not asked
-            raise AgentUnreachable(f"nothing was sent to {self._url}: {error}") from error
+        except NotAsked as error:
+            raise AgentUnreachable(f"nothing was sent to {self._url}: {in_words(error)}") from error
         except (OSError, UnicodeError, http_messages.NoAnswer) as error:
             self.close()
             why = f"{in_words(error)}{self._tls_hint(error)}"

@@ -3,7 +3,7 @@
 import socket
 import ssl
 
-from agent.client.access import CA_FILE, Access
+from agent.client.access import CA_FILE, Access, NotAsked
 from agent.regular_files import read_regular
 
 LARGEST = 1 << 20
@@ -41,7 +41,7 @@ def _reason(error: OSError) -> str:
 
 
 def _trusting(ca_file: str) -> ssl.SSLContext:
-    """Return what trusts the certificates of a file, and no others. Raises OSError."""
+    """Return what trusts the certificates of a file, and no others. Raises `NotAsked`."""
     try:
         # OpenSSL itself would wait for who writes to a pipe
         text = read_regular(ca_file, LARGEST).decode("ascii", "replace").replace("\ufffd", "?")
@@ -49,4 +49,4 @@ def _trusting(ca_file: str) -> ssl.SSLContext:
         return ssl.create_default_context(cadata=text or "\n")
     except OSError as error:  # ssl.SSLError is one as well
         why = "it holds no certificate" if isinstance(error, ssl.SSLError) else error.strerror
-        raise OSError(error.errno, f"{ca_file} ({CA_FILE}) cannot be used: {why}") from error
+        raise NotAsked(error.errno, f"{ca_file} ({CA_FILE}) cannot be used: {why}") from error

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from agent.client.several import Member
 
 
+COMPILES = "compiles its probes the first time"
+SUMS_UP = "puts the evidence together"
+"""What an agent does that may take long."""
+
+
 class Around:
     """Measures commands, as far as there is an agent that can, or are several.
 
@@ -30,11 +35,11 @@ class Around:
         options: Options,
         on_busy: Callable[[str], None],
         on_missing: Callable[[str], None],
-        on_slow: Callable[[], None],
+        on_slow: Callable[[str], None],
     ) -> None:
         """``on_missing`` is called with the name of another machine without evidence, and why.
 
-        ``on_slow`` is called while a start takes long.
+        ``on_slow`` is called while an answer takes long, with what the agent does.
         """
         self._options = options
         self._on_busy = on_busy
@@ -91,7 +96,7 @@ class Around:
             body["kept_by"] = "client"  # a service that keeps runs marks this one as a copy
         check = partial(check_process, pid=command.pid, forked_at=command.forked_at)
         try:
-            with self._telling_if_slow():
+            with self._telling_if_slow(COMPILES):
                 started = run.start(body, self._options.patience_s, self._on_busy, check)
         except NotMeasured as error:
             run.close()
@@ -108,7 +113,7 @@ class Around:
         body = {**what, "scope": {"pid": pid}}
         with self._measuring() as run:
             try:
-                with self._telling_if_slow():
+                with self._telling_if_slow(COMPILES):
                     run.start(body, self._options.patience_s, self._on_busy)
                 run.stop()
             except NotMeasured as error:
@@ -140,7 +145,8 @@ class Around:
         beside: Mapping[str, Any] = {}
         if run is not None:
             try:
-                return run.stop()
+                with self._telling_if_slow(SUMS_UP):
+                    return run.stop()
             except NotMeasured as error:
                 why_not, beside = str(error), error.beside
             finally:
@@ -154,12 +160,12 @@ class Around:
         return {**self._options.start, **details}
 
     @contextmanager
-    def _telling_if_slow(self) -> Iterator[None]:
+    def _telling_if_slow(self, what: str) -> Iterator[None]:
         """Have ``on_slow`` called if an agent takes long to answer in this block."""
         members = [member.agent for member in self._members]
         agents = members if self._agent is None else [*members, self._agent]
         for agent in agents:
-            agent.on_slow = self._on_slow
+            agent.on_slow = partial(self._on_slow, what)
         try:
             yield
         finally:

@@ -6,10 +6,12 @@ import select
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from agent.run import signals
 from agent.run.agents import NoAgent, an_agent
+from agent.run.around import COMPILES, SUMS_UP
 from agent.run.command import die_of
 from agent.run.measurement import Measurement, NotMeasured
 from agent.run.options import Options
@@ -56,14 +58,14 @@ def _measured(
         contextlib.closing(Measurement(agent)) as run,
     ):
         body = {**options.start, "scope": scope}
-        agent.on_slow = teller.slow
+        agent.on_slow = partial(teller.slow, COMPILES)
         try:
             run.start(body, options.patience_s, teller.busy)
         except signals.Interrupted:
             if not run.has_begun:
                 raise
             seconds = 0.0  # it came while the agent answered: there is a run, which ends here
-        agent.on_slow = None
+        agent.on_slow = partial(teller.slow, SUMS_UP)
         # a second Ctrl-C shall not cost the evidence, also until our own agent has ended
         after_all.enter_context(signals.dropped())
         _wait(seconds, process)

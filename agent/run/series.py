@@ -257,6 +257,6 @@ class _Series:
         self._progress.clear()
         self._teller.missing(why)
 
-    def _slow(self) -> None:
+    def _slow(self, what: str) -> None:
         self._progress.clear()
-        self._teller.slow()
+        self._teller.slow(what)

@@ -25,7 +25,7 @@ class Teller:
         self._name = name
         self._options = options
         self._said_why = ""
-        self._said_slow = False
+        self._said_slow: set[str] = set()
         self._missing: set[str] = set()
 
     def no_evidence(self, why: str) -> None:
@@ -57,12 +57,12 @@ class Teller:
     def busy(self, other: str) -> None:
         self.say(f"waiting for the end of another run (Ctrl-C gives up): {other}")
 
-    def slow(self) -> None:
-        """Say once why the command has not begun yet, to who waits for it at a terminal."""
+    def slow(self, what: str) -> None:
+        """Say once what the agent takes long for, to who waits for it at a terminal."""
         waits = sys.stderr is not None and sys.stderr.isatty() and not self._options.quiet
-        if waits and not self._said_slow:
-            self._said_slow = True
-            self.say("waiting for the agent, which compiles its probes the first time")
+        if waits and what not in self._said_slow:
+            self._said_slow.add(what)
+            self.say(f"waiting for the agent, which {what}")
 
     def report(self, document: Mapping[str, Any], stream: TextIO | None) -> bool:
         """Save and print the document; return whether all files could be written.

@@ -134,6 +134,25 @@ def test_at_a_terminal_it_is_said_what_is_waited_for(agent: Slow, how: str) -> N
     assert terminal.process.returncode == 0
 
 
+def test_at_a_terminal_it_is_said_that_the_evidence_is_waited_for(agent: Slow) -> None:
+    """Nor is it waited for silently in a series, or where the agent is stuck."""
+    over = threading.Event()
+
+    def hold(request: Request) -> None:
+        if request.route == "POST /stop":
+            over.wait()
+
+    agent.on_request = hold
+    command = line("run", "--agent", agent.url, "--no-store", "--", "true")
+    try:
+        with on_terminal(command, environment(), columns=200) as terminal:
+            terminal.wait_for("waiting for the agent, which puts the evidence together")
+            over.set()
+            assert "Verdict" in terminal.to_the_end()
+    finally:
+        over.set()
+
+
 @pytest.mark.thorough
 def test_in_a_file_it_says_nothing_of_that(agent: Slow) -> None:
     agent.slowly = LONGER_S

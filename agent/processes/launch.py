@@ -211,7 +211,9 @@ def uid_to_become(settings: Settings) -> int | None:
     except privileges.NoUnusedUid as error:
         raise CannotServe(f"{error}; choose one with --user") from error
     except KeyError as error:
-        raise CannotServe(f"--user {settings.user}: there is no such user") from error
+        raise CannotServe(
+            f"--user {settings.user or repr(settings.user)}: there is no such user"
+        ) from error
     if uid == 0:
         raise CannotServe(f"--user {settings.user}: the serving process must not be root")
     return uid

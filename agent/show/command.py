@@ -29,5 +29,6 @@ def show(path: str, *, everything: bool = False) -> int:
 
 
 def refuse(path: str, why: str) -> int:
-    terminal.complain(f"cannot read evidence from {printable(path)}: {printable(why, 500)}\n")
+    named = printable(path) or repr(path)
+    terminal.complain(f"cannot read evidence from {named}: {printable(why, 500)}\n")
     return 1

@@ -231,13 +231,23 @@ def test_a_port_in_use_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("user", "why"), [("no-such-user", "there is no such user"), ("0", "must not be root")]
+    ("user", "why"),
+    [
+        ("no-such-user", "there is no such user"),
+        ("", "--user '': there is no such user"),
+        ("0", "must not be root"),
+    ],
 )
 def test_a_user_that_it_cannot_become_is_refused(
     capsys: pytest.CaptureFixture[str], user: str, why: str
 ) -> None:
     assert main(["--port", "0", "--user", user]) == 1
     assert why in capsys.readouterr().err
+
+
+def test_an_empty_name_of_a_file_is_seen(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", ""]) == 1
+    assert "cannot read evidence from '': No such file" in capsys.readouterr().err
 
 
 def test_the_help_of_overhead_shows_where_the_command_goes(

@@ -121,6 +121,9 @@ class _UntilDeadline(io.RawIOBase):
         return left
 
 
+Connecting = Callable[[], contextlib.AbstractContextManager[object]]
+"""What is entered while a connection is opened: nothing has been asked yet."""
+
 KNOWN_PLAIN: set[str] = set()
 """URLs whose agents have answered this process without TLS, or said that they do not serve it."""
 
@@ -133,6 +136,7 @@ class Connection:
     """
 
     def __init__(self, url: str, timeout_s: float, access: Access = NOTHING) -> None:
+        self.connecting: Connecting = contextlib.nullcontext
         self._url = url
         self._access = access
         self._tls = False
@@ -168,7 +172,10 @@ class Connection:
         data = None if body is None else json.dumps(body).encode()
         try:
             token = "" if self._path else self._access.token(self._url)
-            sock, received, stream = self._open = self._open or self._connect()
+            if self._open is None:
+                with self.connecting():
+                    self._open = self._connect()
+            sock, received, stream = self._open
             received.deadline = time.monotonic() + self._timeout_s
             received.on_wait = on_wait
             sock.settimeout(self._timeout_s)
@@ -243,6 +250,7 @@ class AgentClient:
         """Called when an answer takes longer than `SLOW_S`."""
         self.on_wait: Callable[[socket.socket], None] | None = None
         """Called every `LOOK_S` while an answer is waited for; what it raises ends the wait."""
+        self.connecting: Connecting = contextlib.nullcontext
         self._timeout_s = ANSWER_TIMEOUT_S if timeout_s is None else timeout_s
         self._may_wait_longer = timeout_s is None
         self._access = access
@@ -313,6 +321,7 @@ class AgentClient:
     def connection(self) -> Iterator[Connection]:
         """Yield one connection for many requests, to measure the agent rather than TCP setup."""
         connection = Connection(self.url, self._timeout_s, self._access)
+        connection.connecting = self.connecting
         try:
             yield connection
         finally:

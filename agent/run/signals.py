@@ -71,6 +71,16 @@ def blocked() -> Iterator[set[int]]:
 
 
 @contextlib.contextmanager
+def let_through() -> Iterator[None]:
+    """Within `blocked`, have them take effect all the same, and those that have come meanwhile."""
+    mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+@contextlib.contextmanager
 def dropped() -> Iterator[None]:
     """Hold back the same signals, and drop those that nobody has waited for by the end."""
     with blocked():

@@ -27,16 +27,17 @@ def start_or_give_up(agent: AgentClient, body: Mapping[str, Any]) -> Json:
     Raises `Interrupted` soon after a signal has come, and what `AgentClient.post` does.
     """
     waiting = _Waiting(agent)
-    agent.on_wait = waiting.look
+    agent.on_wait, agent.connecting = waiting.look, signals.let_through
     try:
         answer = agent.post("/start", body)
         if waiting.goes_on_alone:
+            agent.connecting = contextlib.nullcontext
             run = OneRun(agent, contextlib.nullcontext)
             run.run_id = str(answer.get("run_id", ""))
             run.close()
         return answer
     finally:
-        agent.on_wait = None
+        agent.on_wait, agent.connecting = None, contextlib.nullcontext
         if waiting.goes_on_alone:
             os._exit(0)
 

@@ -2,15 +2,17 @@
 
 import contextlib
 import signal
+import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from fakes.agent_server import Request, serving
-from fakes.run_agent import RunAgent
-from fakes.run_command import environment, line
+from fakes.run_agent import RunAgent, state
+from fakes.run_command import environment, line, ready
 from fakes.waiting import PATIENCE_SECONDS, eventually
 
 pytestmark = pytest.mark.usefixtures("as_from_a_shell")
@@ -87,3 +89,35 @@ def test_a_signal_that_is_ignored_does_not_end_the_wait(agent: RunAgent) -> None
                 process.wait(1)
             held.close()
             assert process.wait(PATIENCE_SECONDS) == 0
+
+
+CONNECTS = """
+import sys
+from agent.client.http_client import AgentClient
+from agent.run import signals
+from agent.run.starting import start_or_give_up
+
+try:
+    with signals.interrupting():
+        print("ready", flush=True)
+        with signals.blocked():
+            start_or_give_up(AgentClient(sys.argv[1]), {})
+except signals.Interrupted as error:
+    print(error.number)
+"""
+
+
+def test_it_ends_while_the_agent_takes_no_connection() -> None:
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(3):  # of which the last ones have no room
+            taken = stack.enter_context(socket.socket())
+            taken.setblocking(False)
+            taken.connect_ex(listener.getsockname())
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        root = Path(__file__).parents[2]
+        process = stack.enter_context(ready([sys.executable, "-c", CONNECTS, url], cwd=root))
+        eventually(lambda: state(process.pid) in "SZ")
+        process.send_signal(signal.SIGTERM)
+        said, complained = process.communicate(timeout=PATIENCE_SECONDS)
+    assert (said, complained) == (f"{int(signal.SIGTERM)}\n", "")

@@ -1,6 +1,7 @@
 """What evidence says of block I/O."""
 
 import functools
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -67,6 +68,10 @@ def unseen(evidence: Json) -> int:
     return max(0, kernel + uncounted - seen)
 
 
+PAUSE_S = 0.5
+"""Process 1 may be busy for some time, and then be current at one interrupt after the other."""
+
+
 def repeated_if_unseen(test: Callable[..., None]) -> Callable[..., None]:
     """Repeat a test, twice at most, if completions of its last run went unseen and process 1 ran.
 
@@ -85,6 +90,7 @@ def repeated_if_unseen(test: Callable[..., None]) -> Callable[..., None]:
             except AssertionError:
                 if not (agent.last and unseen(agent.last)) or process_1_switches() == before:
                     raise
+                time.sleep(PAUSE_S)
         return test(agent=agent, **others)
 
     return measured

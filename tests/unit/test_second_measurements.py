@@ -77,6 +77,7 @@ def test_a_test_of_completions_is_repeated_twice_if_some_went_unseen(
 ) -> None:
     agent, calls, switches = SimpleNamespace(last=of_disk(100)), [], 0
     monkeypatch.setattr(block_evidence, "process_1_switches", lambda: switches)
+    monkeypatch.setattr(block_evidence, "PAUSE_S", 0)
 
     @repeated_if_unseen
     def test(agent: Any, count: int) -> None:

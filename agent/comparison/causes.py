@@ -186,14 +186,16 @@ CAUSES = (
 
 
 def _figures(cause: Cause, sides: Sides, is_slower: bool) -> list[Json]:
-    found = [(name, unit, sides.medians(of)) for name, unit, of in cause.shown(sides)]
+    before, after = (0, 1) if is_slower else (1, 0)
+    found = [(name, unit, of, sides.medians(of)) for name, unit, of in cause.shown(sides)]
     return [
         {
             "name": name,
             "unit": unit,
-            "baseline": medians[0 if is_slower else 1],
-            "optimized": medians[1 if is_slower else 0],
+            "baseline": medians[before],
+            "optimized": medians[after],
+            "occurs_in": [sides.occurs_in(of)[side] for side in (before, after)],
         }
-        for name, unit, medians in found
+        for name, unit, of, medians in found
         if medians is not None
     ]

@@ -43,6 +43,11 @@ class Sides(NamedTuple):
         fast, slow = (median_interval(side).middle for side in known)
         return fast, slow
 
+    def occurs_in(self, of: Of) -> tuple[int, int]:
+        """Return in how many runs of the faster and of the slower there is something of it."""
+        fast, slow = (sum(bool(of(one)) for one in side) for side in (self.faster, self.slower))
+        return fast, slow
+
     def more(self, of: Of) -> float:
         """Return by how much more the slower certainly has; 0 if that is not certain or known."""
         found = self.shift(of)

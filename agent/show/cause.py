@@ -4,9 +4,11 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from agent.show.amounts import FEWEST, amount, ms
+from agent.show.amounts import FEWEST, ms, p
+from agent.show.differences import COMPARED, STATE, occurring
 from agent.show.shift import excludes_0
-from agent.terminal.values import FEW, count, mapping, number, printable, rows
+from agent.show.wall import WORDS as STATES
+from agent.terminal.values import FEW, count, mapping, number, percent, printable, rows
 
 LONGEST = 50
 WORDS = {
@@ -59,11 +61,13 @@ def cause(comparison: Mapping[str, Any]) -> str:
         return f": {explained} by {words}{made_up} ({where}{figures})"
     why = found.get("why_none")
     if why == "too small":
-        return f"; the times vary too much to say why{_enough(comparison, middle)}"
+        seen, enough = _seen(comparison, middle), _enough(comparison, middle)
+        return f"; the times vary too much to say why{seen}{enough}"
     if why == "no cause fits":
         return f"; no cause found: {explained} {where}{made_up}, and no known cause fits"
     if why == "no large part":
-        return f"; no cause found: no part of the wall time is half of {ms(abs(middle))}"
+        largest = _largest(comparison, middle)
+        return f"; no cause found: no part of the wall time is half of {ms(abs(middle))}{largest}"
     if why == "parts unknown":
         return "; no cause found: not all parts of the wall time are known in all runs"
     what = "runs of each" if number(comparison.get("pairs")) is None else "pairs"
@@ -94,8 +98,42 @@ def _made_up(comparison: Mapping[str, Any], middle: float) -> str:
     return f", of which {ms(excess)} were made up by {by if opposed else 'other parts'}"
 
 
-def _middle(row: Mapping[str, Any]) -> float:
-    return number(mapping(row.get("difference_ms")).get("middle")) or 0.0
+def _seen(comparison: Mapping[str, Any], middle: float) -> str:
+    """Return the state that certainly grew most with the difference: its own test found it.
+
+    That is no cause. It is one of the family that is tested, and its p value is adjusted.
+    """
+    grew = "larger" if middle > 0 else "smaller"
+    own = [
+        row
+        for row in rows(comparison.get("figures"))
+        if str(row.get("name")).removeprefix(STATE) in STATES and row.get("outcome") == grew
+    ]
+    if not own:
+        return ""
+    row = max(own, key=lambda row: abs(_middle(row, "difference")))
+    size, state = ms(abs(_middle(row, "difference"))), str(row.get("name")).removeprefix(STATE)
+    word = PARTS.get(state, STATES[state])
+    more = f"{size} {'more' if middle > 0 else 'less'} time {word}"
+    return f", but not to see {more} ({p(row.get('adjusted_p'))})"
+
+
+def _largest(comparison: Mapping[str, Any], middle: float) -> str:
+    """Return the largest of the parts of which the slower side certainly has more."""
+    grown = [
+        row
+        for row in rows(comparison.get("parts"))
+        if excludes_0(mapping(row.get("difference_ms"))) and _middle(row) * middle > 0
+    ]
+    if not grown:
+        return ""
+    row = max(grown, key=lambda row: abs(_middle(row)))
+    own = abs(_middle(row))
+    return f"; the largest is {ms(own)} {part(row.get('name'))} ({percent(own, abs(middle))})"
+
+
+def _middle(row: Mapping[str, Any], of: str = "difference_ms") -> float:
+    return number(mapping(row.get(of)).get("middle")) or 0.0
 
 
 def _enough(comparison: Mapping[str, Any], middle: float) -> str:
@@ -121,5 +159,5 @@ def part(name: object) -> str:
 
 
 def _figure(row: Mapping[str, Any]) -> str:
-    before, after = (amount(row.get(side), row.get("unit")) for side in ("baseline", "optimized"))
+    before, after = (occurring(row, side) for side in COMPARED)
     return f"{printable(row.get('name'), LONGEST)} {before} → {after}"

@@ -28,7 +28,7 @@ def test_competition_says_which_command_had_the_cpu_for_longest() -> None:
     had = {"had": {"apt": 60.0, "cc1": 5.0}}
     said = words({"cause": found({}, {"busy": 80.0, **had})})
     assert "; in all 1.0" in said
-    assert "; which apt had 0 ms → 60.0" in said
+    assert "; which apt had none → 60.0" in said
 
 
 def opposed(name: str, middle: float) -> dict[str, Any]:
@@ -78,3 +78,63 @@ def test_the_words() -> None:
     unknown = words({"cause": found({}, {"blocked": {"io_getevents": 60.0}})})
     assert "blocked in io_getevents, and no known cause fits" in unknown
     assert words({}) == ""
+
+
+SMALL = {
+    "difference_ms": {"low": 55.0, "middle": 61.7, "high": 70.0},
+    "detectable_ms": 50.0,
+    "why_none": "too small",
+}
+
+
+def state_row(name: str, middle: float, outcome: str, adjusted_p: float = 0.012) -> Any:
+    return {
+        "name": f"wall: {name}",
+        "outcome": outcome,
+        "difference": {"middle": middle},
+        "adjusted_p": adjusted_p,
+    }
+
+
+def test_what_is_certain_by_its_own_test_is_said_without_a_cause() -> None:
+    blocked_too, grew = (
+        state_row("blocked", 20.0, "larger", 0.02),
+        state_row("computing", 62.11, "larger"),
+    )
+    rest = [
+        state_row("waiting_for_cpu", 99.0, "undecided"),
+        state_row("stopped", -99.0, "smaller"),
+        {**grew, "name": "user CPU", "difference": {"middle": 500.0}},
+    ]
+    said = words({"cause": SMALL, "pairs": 10, "figures": [blocked_too, grew, *rest]})
+    begins = "; the times vary too much to say why"
+    assert said.startswith(
+        f"{begins}, but not to see 62.11 ms more time computing (p=0.012); about"
+    )
+    assert words({"cause": SMALL, "figures": rest}) == begins
+    less = {**SMALL, "difference_ms": {"low": -70.0, "middle": -61.7, "high": -55.0}}
+    gone = state_row("no_task", -62.11, "smaller")
+    said = words({"cause": less, "figures": [gone, *rest[:1]]})
+    assert said == f"{begins}, but not to see 62.11 ms less time without a task (p=0.012)"
+
+
+def test_the_largest_part_is_named_where_none_is_half() -> None:
+    cause = {**SMALL, "why_none": "no large part"}
+    none = "; no cause found: no part of the wall time is half of 61.70 ms"
+    parts = [opposed("stopped", 90.0), opposed("computing", 20.0), opposed("blocked: read", 30.0)]
+    parts[0]["difference_ms"]["low"] = -1.0
+    parts.append(opposed("for a busy CPU", -60.0))
+    said = words({"cause": cause, "parts": parts})
+    assert said == f"{none}; the largest is 30.00 ms blocked in read (48.6 %)"
+    assert words({"cause": cause, "parts": parts[:1]}) == none
+
+
+def test_what_no_run_of_a_side_had_is_none_in_both_directions() -> None:
+    slept = blocked(SLEEP, 300.0)
+    forth, back = found({}, slept), found(slept, {})
+    assert [row["occurs_in"] for row in (*forth["figures"], *back["figures"])] == [[0, 10], [10, 0]]
+    assert "; in all none → 300.0 ms)" in words({"cause": forth})
+    assert "; in all 300.0 ms → none)" in words({"cause": back})
+    for row in forth["figures"]:  # a file of an earlier version does not know
+        del row["occurs_in"]
+    assert "; in all 0 ms → 300.0 ms)" in words({"cause": forth})

@@ -34,7 +34,7 @@ def list_runs(url: str, wanted: Wanted, most: int | None, as_document: bool) -> 
         listed = [dict(row) for row in islice(found, most or None)]
         terminal.write(json.dumps({"runs": listed}, indent=1) + "\n")
         return 0
-    print_entries([[_summary(row)] for row in found], LISTED if most is None else most)
+    print_entries([[_summary(row)] for row in found], LISTED if most is None else most, wanted)
     return 0
 
 

@@ -37,7 +37,7 @@ def list_runs(path: Path, wanted: Wanted, most: int | None, as_document: bool) -
     if as_document:
         terminal.write(json.dumps(as_json(entries[: most or None]), indent=1) + "\n")
     else:
-        print_entries(entries, LISTED if most is None else most)
+        print_entries(entries, LISTED if most is None else most, wanted)
     return 0
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from agent import json_text
 from agent.nouns import counted
 from agent.runs.listing import listed
+from agent.runs.which import Wanted, none_like
 from agent.show.text import render
 from agent.store.errors import StoreError
 from agent.store.rows import Summary
@@ -17,8 +18,14 @@ from agent.terminal.values import printable
 from agent.words import Json
 
 
-def print_entries(entries: Sequence[Sequence[Summary]], most: int) -> None:
-    """Print a line for each of the first entries, and how many more there are; 0: all."""
+def print_entries(entries: Sequence[Sequence[Summary]], most: int, wanted: Wanted) -> None:
+    """Print a line for each of the first entries, and how many more there are; 0: all.
+
+    Without entries, print that no run is as wanted: a heading by itself says nothing.
+    """
+    if not entries:
+        terminal.write(f"{none_like(wanted)}\n")
+        return
     shown = entries[: most or None]
     terminal.write(listed(shown, terminal.columns(sys.stdout)))
     if more := len(entries) - len(shown):

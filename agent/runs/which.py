@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from agent.store.errors import NotFound, StoreError
-from agent.store.run import SHORT
+from agent.store.run import SHORT, STATES
 from agent.store.selection import Selection, fields_of, is_selector
 from agent.store.store import Entry, Store
 from agent.terminal.values import FEW
@@ -62,11 +62,24 @@ def entries_of(store: Store, wanted: Wanted) -> list[Entry]:
     if (selection := wanted.selected) is not None:
         selected = _selected(store, selection)
         if not selected:
-            raise NotFound("no kept run has all of that: runs list shows what is kept")
+            raise NotFound(f"{none_like(wanted)}: runs list shows what is kept")
         found += selected
     if not found:
         raise NotFound("which runs? Give ids or selectors: runs list shows them")
     return list(dict.fromkeys(found))
+
+
+def none_like(wanted: Wanted) -> str:
+    """Return that no run is as wanted; of a state that is asked for as a verdict, how to ask.
+
+    A list shows both in one column. Raises `StoreError` as `selection_of`.
+    """
+    selection = wanted.selected
+    if selection is None:
+        return "no runs are kept"
+    asked = selection.fields.get("verdict")
+    hint = f" ({asked} is a state, not a verdict: state={asked})" if asked in STATES else ""
+    return f"no kept run has all of that{hint}"
 
 
 def check_one(ids: Sequence[str]) -> None:

@@ -73,6 +73,17 @@ def test_a_list_is_chosen_by_labels_and_times(runs: Runs, path: Path) -> None:
     assert listed_ids(runs("list", "--since", "1h")) == []
 
 
+def test_a_list_of_nothing_says_so_and_how_to_ask_for_a_state(runs: Runs, path: Path) -> None:
+    keep_in(path, single(0))
+    assert runs("list", "variant=none-such").stdout == "no kept run has all of that\n"
+    said = "no kept run has all of that (aborted is a state, not a verdict: state=aborted)"
+    assert runs("list", "verdict=aborted").stdout == f"{said}\n"
+    assert f"{said}: runs list shows" in runs("delete", "verdict=aborted").stderr
+    assert json.loads(runs("list", "--json", "verdict=aborted").stdout) == {"runs": []}
+    runs("delete", "last")
+    assert runs("list").stdout == "no runs are kept\n"
+
+
 @pytest.mark.parametrize(("ms", "time"), [(1e290, "100,000,000,"), (-5.0, "–"), (0.0, "–")])
 def test_a_time_that_nothing_took_hides_nothing(
     runs: Runs, path: Path, ms: float, time: str

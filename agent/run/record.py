@@ -16,6 +16,7 @@ from agent.run.command import die_of
 from agent.run.measurement import Measurement, NotMeasured
 from agent.run.options import Options
 from agent.run.telling import Teller
+from agent.terminal.values import duration
 from agent.words import Json
 
 LOOK_S = 0.1
@@ -68,7 +69,10 @@ def _measured(
         agent.on_slow = partial(teller.slow, SUMS_UP)
         # a second Ctrl-C shall not cost the evidence, also until our own agent has ended
         after_all.enter_context(signals.dropped())
-        _wait(seconds, process)
+        began = time.monotonic()
+        if _wait(seconds, process) and seconds is not None:
+            took = duration((time.monotonic() - began) * 1e6)
+            teller.say(f"the process ended after {took}, and the run with it (--for {seconds:g}s)")
         return run.stop()
 
 
@@ -86,15 +90,19 @@ def _process(scope: str | Mapping[str, Any]) -> Iterator[int | None]:
             os.close(fd)
 
 
-def _wait(seconds: float | None, process: int | None) -> None:
-    """Return after that time, after the end of the process, or when a signal asks for it."""
+def _wait(seconds: float | None, process: int | None) -> bool:
+    """Return after that time, after the end of the process, or when a signal asks for it.
+
+    Return whether the process ended it.
+    """
     deadline = time.monotonic() + (float("inf") if seconds is None else seconds)
     while (left := deadline - time.monotonic()) > 0:
         if process is not None and _has_ended(process):
-            return
+            return True
         step = left if process is None else min(left, LOOK_S)
         if signals.asked_to_end(step):
-            return
+            return False
+    return False
 
 
 def _has_ended(process: int) -> bool:

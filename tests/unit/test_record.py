@@ -100,6 +100,14 @@ def test_it_ends_with_the_process(agent: RunAgent) -> None:
     assert agent.routes[-1] == "POST /stop"
 
 
+def test_it_says_that_the_process_ended_before_the_time_was_over(agent: RunAgent) -> None:
+    with subprocess.Popen(["sleep", "0.1"]) as measured:
+        done = record(agent, "--pid", measured.pid, "--for", "10m")
+    assert done.returncode == 0
+    assert done.stderr.startswith("chainbench-agent record: the process ended after ")
+    assert done.stderr.endswith(" and the run with it (--for 600s)\n")
+
+
 def test_without_evidence_it_fails_and_says_why(agent: RunAgent) -> None:
     agent.refuse_start = True
     done = record(agent, "--pid", "1", "--for", "1")

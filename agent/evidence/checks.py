@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from agent.evidence.accounts import INTERRUPTION_NS, NS_PER_SWITCH, RELATIVE_BOUND, Accounts
 from agent.evidence.words import amount, percent
+from agent.nouns import counted
 from agent.streams.shared.kernel_counts import Edge, are_known, stolen_ns
 from agent.words import Json
 
@@ -37,6 +38,8 @@ class Check:
     stolen: float = 0
     standard: str = "the kernel's"
     """Whose account ``kernel`` is, in words."""
+    left_out: str = ""
+    """What ``kernel`` is without, though the kernel counted it; a sentence."""
     because: str = ""
     """The cause of what is explained, in words."""
     consequence: str = ""
@@ -74,7 +77,7 @@ class Check:
     def text(self) -> str:
         """The comparison in sentences, for a reader who knows neither the bounds nor the causes."""
         agent, kernel = amount(self.ours, self.unit), amount(self.kernel, self.unit)
-        sentences = [f"{agent} by the agent's account, {kernel} by {self.standard}"]
+        sentences = [f"{agent} by the agent's account, {kernel} by {self.standard}", self.left_out]
         if self.explained:
             way = "higher" if self.explained > 0 else "lower"
             by = amount(abs(self.explained), self.unit)
@@ -184,9 +187,17 @@ def _waits(accounts: Accounts, stolen: int) -> Check:
         NS_PER_SWITCH * accounts.waits + INTERRUPTION_NS,
         explained=accounts.waits_explained_ns,
         stolen=stolen,
+        left_out=_unseen(accounts.unseen),
         because=longer if accounts.waits_explained_ns > 0 else shorter,
         consequence="Take the times of runqlat as uncertain by that share",
     )
+
+
+def _unseen(waits: int) -> str:
+    """Return what was subtracted from the kernel's figure, as there is nothing to compare it to."""
+    if not waits:
+        return ""
+    return f"That leaves out what the kernel counted for {counted(waits, 'wait')} that went unseen"
 
 
 def _waits_by_task(accounts: Accounts, stolen: int) -> Check:

@@ -75,6 +75,15 @@ def test_a_failed_check_says_what_was_explained_and_allowed_and_what_follows() -
     )
 
 
+def test_the_kernels_figure_is_said_to_be_without_waits_that_went_unseen() -> None:
+    accounts = Accounts(waits=10, waits_ns=202_000_000, kernel_waits_ns=202_800_000, unseen=2)
+    assert _waits(accounts, 0).text.startswith(
+        "202 ms by the agent's account, 203 ms by the kernel's. That leaves out what the kernel"
+        " counted for 2 waits that went unseen. The difference is"
+    )
+    assert "unseen" not in _waits(replace(accounts, unseen=0), 0).text
+
+
 def test_a_check_that_passed_says_no_consequence() -> None:
     text = replace(FAILED, explained=-3_000_000).text
     assert "That leaves 0 ns, 0 % of the kernel's figure, within the allowed 200 µs" in text

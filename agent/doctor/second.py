@@ -12,6 +12,9 @@ from agent.terminal.values import count, mapping, milliseconds, printable
 from agent.words import Json
 
 SECOND = 1.0
+PASSING = ("unmatched", "unseen")
+"""Reasons that depend on what else runs, so the next second may be without them."""
+AGAIN = "Try again: if it stays so, runs will be degraded likewise, and say how much they lack"
 
 
 def second(settings: Settings) -> Iterator[Finding]:
@@ -64,4 +67,6 @@ def _collected(evidence: Json) -> Finding:
         took = milliseconds(cost.get("agent_cpu_ms"))
         return ok("collection", f"{said}; the agent took {took} of CPU time")
     why = printable("; ".join(whole["reasons"]), 500)
-    return (failed if verdict == "invalid" else warning)("collection", f"{said}. {why}")
+    codes = {reason.partition(":")[0] for reason in whole["reasons"]}
+    cure = f". {AGAIN}" if codes.issubset(PASSING) else ""
+    return (failed if verdict == "invalid" else warning)("collection", f"{said}. {why}{cure}")

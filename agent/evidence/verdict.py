@@ -131,7 +131,8 @@ def _stream_reasons(
             intervals = counted(counts.collided, "interval")
             yield Reason("collided", f"{name}: {intervals} shared a slot")
         if counts.unmatched > MAX_UNMATCHED * counts.produced + UNMATCHED_SLACK:
-            text = f"{name}: {counts.unmatched:,} ends without a beginning"
+            left_out = counted(counts.unmatched, "interval")
+            text = f"{name}: {left_out} left out, of which the beginning was not seen"
             yield Reason("unmatched", text + _of_process_1(counts.unmatched, edges))
 
 

@@ -247,6 +247,17 @@ def test_a_second_that_is_not(
     assert "7 lost. lost: 7 events" in found.text
 
 
+@pytest.mark.parametrize(
+    ("reasons", "again"), [(["unmatched: x", "unseen: y"], True), (["unseen: y", "lost: z"], False)]
+)
+def test_a_second_of_which_some_went_unseen_says_what_to_do(
+    collected: Callable[..., list[Finding]], reasons: list[str], again: bool
+) -> None:
+    whole = {"verdict": "degraded", "reasons": reasons, "streams": {}}
+    [*_, found] = collected({"armed": ["exec"]}, {**EVIDENCE, "completeness": whole})
+    assert (". Try again: if it stays so, runs will be degraded likewise" in found.text) == again
+
+
 def test_a_second_without_evidence(collected: Callable[..., list[Finding]]) -> None:
     [found] = collected({"available": False}, {"available": False, "reason": "no BTF: a cure"})
     assert found == failed("collection", "no BTF: a cure")

@@ -70,7 +70,12 @@ def test_an_empty_run_is_complete() -> None:
         ({"stream": replace(GOOD, received=9_999)}, "unaccounted", INVALID, "9,999 received"),
         ({"stream": replace(GOOD, collided=7)}, "collided", DEGRADED, "7 intervals"),
         ({"stream": replace(GOOD, collided=1)}, "collided", DEGRADED, "1 interval shared"),
-        ({"stream": replace(GOOD, unmatched=5_000)}, "unmatched", DEGRADED, "5,000 ends"),
+        (
+            {"stream": replace(GOOD, unmatched=5_000)},
+            "unmatched",
+            DEGRADED,
+            "5,000 intervals",
+        ),
         ({"misses": 4}, "recursion", DEGRADED, "sched_switch: skipped 4 times by the"),
         ({"misses": 1}, "recursion", DEGRADED, "sched_switch: skipped 1 time by the"),
         ({"overflow": 2}, "overflow", DEGRADED, "2 latencies beyond"),

@@ -119,9 +119,30 @@ def _not_shown(figures: Sequence[Mapping[str, Any]]) -> list[str]:
     unknown = [row for row in figures if row.get("outcome") == "too few"]
     what, needed = _needed(unknown)
     return [
-        further(len(unknown), f"with too few {what}{needed}"),
+        further(len(unknown), f"with too few {what}{_had(unknown, what)}{needed}"),
         further(len(figures) - len(unknown), "without a difference"),
     ]
+
+
+def _had(figures: Sequence[Mapping[str, Any]], what: str) -> str:
+    """Return in how many pairs, or runs of either side, figures are known: fewer than were made."""
+    sizes = [_length_of(row) for row in figures]
+    known = [size for size in sizes if size is not None]
+    if not known:
+        return ""
+    fewest, most = min(known), max(known)
+    sizes_of = count(most) if fewest == most else f"{count(fewest)} to {count(most)}"
+    of = "" if what == "pairs" else " of a side"
+    return f" that know it ({sizes_of}{of})"
+
+
+def _length_of(row: Mapping[str, Any]) -> float | None:
+    """Return the number of pairs, or of the runs of the smaller group, that have a figure."""
+    if (pairs := number(row.get("pairs"))) is not None:
+        return pairs
+    runs = row.get("runs")
+    sizes = [number(size) for size in runs] if isinstance(runs, list) else []
+    return min((size for size in sizes if size is not None), default=None)
 
 
 def _length(listed: object) -> int:

@@ -66,7 +66,7 @@ def _bounds(found: Mapping[str, Any], unit: str) -> str:
 
 def _mean(wall: Mapping[str, Any]) -> str:
     deviation = wall.get("deviation")
-    spread = "" if number(deviation) is None else f" ± {ms(deviation)}"
+    spread = "" if number(deviation) is None else f" ± {ms(deviation)} (std. dev.)"
     ends = f"{ms(wall.get('lowest'))} – {ms(wall.get('highest'))}"
     return f"mean {ms(wall.get('mean'))}{spread}, range {ends}"
 

@@ -20,7 +20,7 @@ def test_one_command() -> None:
         "command   ./benchmark '10 MB'",
         "runs      10, after 2 to warm up",
         "time      median 101.2 ms, 95 % interval 100.2 ms – 102.2 ms",
-        "          mean 101.5 ms ± 456.0 µs, range 100.0 ms – 152.0 ms",
+        "          mean 101.5 ms ± 456.0 µs (std. dev.), range 100.0 ms – 152.0 ms",
         "          user 1.500 ms, system 500.0 µs (means)",
         "outliers  run 7: 152.0 ms, 50.80 ms more (waiting for a CPU +48.20 ms)",
         "drift     each run takes 500.0 µs more than the one before; the first took",
@@ -80,9 +80,10 @@ def test_too_few_pairs_for_so_many_figures_find_no_sameness() -> None:
 
 def test_figures_that_are_not_shown_are_not_called_alike_if_pairs_were_too_few() -> None:
     alike = [figure(f"blocked: a{n}", outcome="undecided") for n in range(9)]
-    few = [figure(f"blocked: b{n}", outcome="too few", pairs_needed=9) for n in range(2)]
+    few = [figure(f"blocked: b{n}", outcome="too few", pairs=2, pairs_needed=9) for n in range(2)]
     text = brief(pairs(figures=[*alike, *few]))
-    assert "  2 further figures with too few pairs: it takes at least 9\n" in text
+    said = "  2 further figures with too few pairs that know it (2): it takes at least 9\n"
+    assert said in text
     assert "  1 further figure without a difference\n" in text
 
 

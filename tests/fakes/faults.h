@@ -129,6 +129,16 @@ inline_always void sometimes_switched_in(void *ctx, u64 next, u64 now)
 #define switched_in sometimes_switched_in
 #endif
 
+/* The same of the wall time alone, where what leaves the CPU is in no scope, as process 1. */
+#ifdef TEST_FAULT_WALL_ARRIVALS_UNSEEN
+inline_always void sometimes_wall_switch(u64 prev, u64 next, bool runnable, u32 state, u64 now)
+{
+	if (wall_concerns(prev) || !ONE_IN_TWENTY)
+		wall_switch(prev, next, runnable, state, now);
+}
+#define wall_switch sometimes_wall_switch
+#endif
+
 #ifdef TEST_FAULT_WAKEUPS_UNSEEN
 inline_always int on_sched_wakeup(u64 *ctx); /* no longer a program in its own right */
 

@@ -6,9 +6,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from fakes import faults
+from fakes.copied_package import Copy
 from fakes.needs import lacking
 from fakes.proc import state
 from fakes.program import program
@@ -22,6 +26,7 @@ from fakes.wall_times import (
     SUM_WITHIN_MS,
     THEIRS,
     WITHIN,
+    Held,
     Measured,
     known,
     measured,
@@ -83,15 +88,21 @@ def same_for_its_thread(done: Measured, timing: str) -> None:
         done.close(done.ms("blocked") + done.waking_ms, thread["blocked_ms"])
 
 
-@pytest.mark.parametrize("timing", EACH_TIMING)
-def test_another_program_on_the_same_cpu(agent: RealAgent, tmp_path: Path, timing: str) -> None:
+@contextmanager
+def rival() -> Iterator[None]:
     loop = "open('/proc/self/comm', 'w').write('rival')\nwhile True: pass"
     with subprocess.Popen([*PYTHON, "-c", loop]) as other:
         os.sched_setaffinity(other.pid, THEIRS)
         try:
-            done, _ = known(agent, "loop", tmp_path, timing=timing)
+            yield
         finally:
             other.kill()
+
+
+@pytest.mark.parametrize("timing", EACH_TIMING)
+def test_another_program_on_the_same_cpu(agent: RealAgent, tmp_path: Path, timing: str) -> None:
+    with rival():
+        done, _ = known(agent, "loop", tmp_path, timing=timing)
     on_cpu_or_waiting = done.ms("computing") + done.ms("waiting_for_cpu")
     done.close(on_cpu_or_waiting, done.computed_ms + done.waiting_ms)
     done.close(done.ms("waiting_for_cpu"), done.waiting_ms)
@@ -103,6 +114,22 @@ def test_another_program_on_the_same_cpu(agent: RealAgent, tmp_path: Path, timin
     assert done.wall["for_busy_cpu_other_ms"] < 0.1 * busy
     # whatever else ran on that CPU had it as well
     assert had_it["rival"]["ms"] > 0
+
+
+@pytest.mark.thorough
+def test_nobody_had_the_cpu_for_a_turn_that_was_not_seen_to_begin(copy: Copy) -> None:
+    """It is moved from waiting to computing, so what ended the wait ended that much less."""
+    copy.inject(faults.in_c, "WALL_ARRIVALS_UNSEEN")
+    loop = "import time\nwhile time.process_time() < 0.5: pass"
+    with copy.launched() as agent, rival():
+        agent.settle()
+        child = Held([*PYTHON, "-c", loop], THEIRS)
+        with agent.run(scope={"pid": child.pid}) as run:
+            child.run()
+    wall = run.evidence["wall"]
+    assert wall["unseen"] > 0
+    assert wall["for_busy_cpu_other_ms"] > -SUM_WITHIN_MS, wall
+    assert wall["blocked_other_ms"] > -SUM_WITHIN_MS, wall
 
 
 @pytest.mark.thorough

@@ -115,7 +115,8 @@ inline_always u64 ran_in_turn(u64 task)
 
 /*
  * A task is switched out that was not seen coming to a CPU: some kernels run no program at the switch
- * away from process 1. It has computed for this turn. If nobody else did, neither did the scope.
+ * away from process 1. It has computed for this turn. If nobody else did, the scope did so with it,
+ * and what ends the state that holds has ended that much less of it.
  */
 inline_always void began_unseen(u64 prev, u64 unit, u64 now)
 {
@@ -127,8 +128,10 @@ inline_always void began_unseen(u64 prev, u64 unit, u64 now)
 	add_to(&row->unseen, 1, true);
 	add_to(field_of(unit) == WALL_RUNNABLE ? &row->arrivals_ns : &row->unseen_ns, ran - within, true);
 	add_to(&row->cpu_ns[wall_phase(word)], within, true);
-	if (wall_state(word) != WALL_IS_COMPUTING)
+	if (wall_state(word) != WALL_IS_COMPUTING) {
 		move_time(word, WALL_IS_COMPUTING, within);
+		__sync_fetch_and_add(&wall_time()->since, within);
+	}
 }
 
 /* A task was not seen leaving its CPU. What it has done since its turn there is not known. */

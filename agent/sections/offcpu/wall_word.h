@@ -19,7 +19,7 @@
 /* One for the run. The first line is what the CPUs share. */
 struct wall_time {
 	u64 word;
-	u64 since; /* when the state was entered that holds now */
+	u64 since; /* when the state was entered that holds now, or later by what was moved from it */
 	u64 mains; /* threads of the command's process that have a unit */
 	u64 padding[5];
 	u64 phase_ns[WALL_PHASES]; /* when each phase began; 0: it has not */

@@ -10,10 +10,20 @@ from agent.show.layout import titled
 from agent.show.outliers import outliers
 from agent.terminal.charts import grid, histogram
 from agent.terminal.style import Style
-from agent.terminal.values import ABSENT, command_line, count, counted, mapping, number, printable
+from agent.terminal.values import (
+    ABSENT,
+    FEW,
+    command_line,
+    count,
+    counted,
+    mapping,
+    number,
+    printable,
+)
 from agent.terminal.values import rows as objects
 
 NO_COMMAND = "its command is not known"
+LONGEST_REASON = 200
 TITLES = {"runqlat": "Waits for a CPU", "biolatency": "Block I/O"}
 
 
@@ -38,6 +48,7 @@ def side_lines(
         *outliers(wall),
         _over_time(mapping(wall.get("drift"))),
         ("evidence", evidence_of(side)),
+        *(("", line) for line in _lacking(name, objects(document.get("runs")))),
     ]
 
 
@@ -98,7 +109,7 @@ def _over_time(drift: Mapping[str, Any]) -> tuple[str, str]:
         each = f"each run takes {ms(abs(slope))} {word} than the one before"
         return "drift", f"{each}; the first {first}, {rest}"
     if drift.get("first_differs") is True:
-        return "first run", f"{first}, and {rest} (after run --warmup 1 it would not count)"
+        return "first run", f"{first}, and {rest} (run --warmup 1 leaves it out)"
     return "", ""
 
 
@@ -111,6 +122,21 @@ def evidence_of(side: Mapping[str, Any]) -> str:
         else f"{count(runs)} {printable(name, 20)}"
         for name, runs in verdicts.items()
     )
+
+
+def _lacking(name: str, runs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the first reason why each run that counts is not complete, if it is not."""
+    found = []
+    for run in runs:
+        reasons = mapping(mapping(run.get("evidence")).get("completeness")).get("reasons")
+        if run.get("side") == name and run.get("counts") is True and isinstance(reasons, list):
+            more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+            found += [
+                f"run {count(run.get('round'))}: {printable(reason, LONGEST_REASON)}{more}"
+                for reason in reasons[:1]
+            ]
+    left = [f"{len(found) - FEW} more that are not complete"] if len(found) > FEW else []
+    return [*found[:FEW], *left]
 
 
 def figures_of(

@@ -136,7 +136,7 @@ def test_a_first_run_unlike_the_others_has_a_line() -> None:
     drift |= {"is_certain": False, "first_ms": 130.0}
     assert "first run" not in brief(document)
     drift["first_differs"] = True
-    said = "first run took 130.0 ms, and the median of the others is 101.5 ms (after run --warmup"
+    said = "first run took 130.0 ms, and the median of the others is 101.5 ms (run --warmup 1"
     assert said in " ".join(brief(document).split())
 
 
@@ -157,6 +157,18 @@ def test_a_slow_run_has_its_sentence() -> None:
     assert "up to 30.00 ms of the waiting throttled by the CPU quota" in told(throttled_ms=30.0)
     for value in (None, 1, "x", [None], [{}], [{"name": "\x1b", "more_ms": None}]):
         assert "nothing in its evidence stands out" in told(parts=value)
+
+
+def test_why_runs_are_not_complete_is_said_for_some_of_them() -> None:
+    def run(n: int, *reasons: str, **changes: Any) -> dict[str, Any]:
+        whole = {"completeness": {"verdict": "degraded", "reasons": list(reasons)}}
+        return {"side": "command", "counts": True, "round": n, "evidence": whole, **changes}
+
+    runs = [run(1), run(4, "lost: exec: 7", "unseen: x"), run(5, "no", counts=False), run(6, "y")]
+    evidence = "evidence  9 complete, 1 degraded\n          run 4: lost: exec: 7 (and 1 more)\n"
+    assert f"{evidence}          run 6: y\n" in brief(alone(runs=runs))
+    said = brief(alone(runs=[run(n, "lost") for n in range(8)]))
+    assert "          run 4: lost\n          3 more that are not complete\n" in said
 
 
 def test_too_few_runs_for_an_interval_are_listed() -> None:

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -28,13 +29,17 @@ def test_its_agent_ends_with_it_while_that_compiles(tmp_path: Path, how: str, na
         "A/B": line(*run, "--baseline", f"touch {trace}", "--optimized", "true"),
         "record": line("record", "--system"),
     }[how]
-    with subprocess.Popen(
-        in_own_network([*WITHOUT_PROGRAMS, *command]),
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with ExitStack() as stack:
+        process = stack.enter_context(
+            subprocess.Popen(
+                in_own_network([*WITHOUT_PROGRAMS, *command]),
+                env=environment(),
+                stdin=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+        stack.callback(process.kill)  # a defect is not waited for
         compiler = eventually(lambda: _compiler(process.pid))
         os.kill(compiler, signal.SIGSTOP)  # it ends with its agent all the same
         started = descendants(process.pid)

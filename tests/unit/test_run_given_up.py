@@ -66,8 +66,11 @@ def test_it_ends_at_once_and_the_run_is_ended_when_it_has_begun(
         ):
             eventually(lambda: "POST /start" in agent.routes)
             process.send_signal(number)
-            # nor is a pipe of its held open
-            process.communicate(timeout=PATIENCE_SECONDS)
+            try:
+                # nor is a pipe of its held open
+                process.communicate(timeout=PATIENCE_SECONDS)
+            finally:
+                process.kill()  # a defect is not waited for
             assert process.returncode == -number
             assert not agent.run_id
         eventually(lambda: agent.routes[-1] == "POST /stop")

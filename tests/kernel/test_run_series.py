@@ -12,7 +12,7 @@ import pytest
 from fakes.needs import needs_two_cpus
 from fakes.own_network import in_own_network
 from fakes.real_agent import RealAgent
-from fakes.series import command_line, environment, series
+from fakes.series import Done, command_line, environment, series
 
 from agent.client.interpreter import own_module
 from agent.statistics.sample import median_interval
@@ -77,10 +77,26 @@ def test_a_slow_run_is_explained(agent: RealAgent, tmp_path: Path) -> None:
 def test_who_had_the_cpu_of_a_slow_run_is_named(agent: RealAgent, tmp_path: Path) -> None:
     """A program that is not the command's takes turns with it in the seventh of eight runs.
 
-    Both come before whatever else this machine does, and have the CPU for 100 ms each time.
+    Both come before whatever else this machine does, and have the CPU for 100 ms each time. Other
+    tests may have as much of it in other runs, of which the seventh then does not stand out.
     """
-    trace, pid, program = tmp_path / "trace", tmp_path / "pid", tmp_path / "apt"
+    program = tmp_path / "apt"
     program.symlink_to(shutil.which("sh") or "/bin/sh")
+    for attempt in range(3):
+        done = beside_another(agent, program, tmp_path / str(attempt))
+        assert done.status == 0, done.said
+        found = {row["round"]: row for row in done.saved["sides"]["command"]["wall_ms"]["outliers"]}
+        if 7 in found:
+            break
+    [part, *_] = found[7]["parts"]
+    assert (part["name"], part["command"]) == ("for a busy CPU", "apt")
+    assert part["more_ms"] > 50, "half of what it takes at a time"
+    assert "waiting for a CPU, which apt had" in " ".join(done.said.split())
+
+
+def beside_another(agent: RealAgent, program: Path, folder: Path) -> Done:
+    folder.mkdir()
+    trace, pid = folder / "trace", folder / "pid"
     hog = f"chrt --rr 1 taskset -c 1 timeout 20 {program} -c 'while :; do :; done'"
     starts = f"echo >> {trace}; [ $(wc -l < {trace}) -ne 7 ] || {{ {hog} & echo $! > {pid}; }}"
     ends = f"[ ! -e {pid} ] || kill $(cat {pid}); rm -f {pid}"
@@ -90,13 +106,7 @@ def test_who_had_the_cpu_of_a_slow_run_is_named(agent: RealAgent, tmp_path: Path
     ]
     loop = "i=0; while [ $i -lt 150000 ]; do i=$((i+1)); done"
     command = [*("chrt", "--rr", "1", "taskset", "-c", "1"), "sh", "-c", loop]
-    done = series(agent.url, tmp_path / "x.json", "--runs", 8, *helpers, command=command)
-    assert done.status == 0, done.said
-    found = {row["round"]: row for row in done.saved["sides"]["command"]["wall_ms"]["outliers"]}
-    [part, *_] = found[7]["parts"]
-    assert (part["name"], part["command"]) == ("for a busy CPU", "apt")
-    assert part["more_ms"] > 50, "half of what it takes at a time"
-    assert "waiting for a CPU, which apt had" in " ".join(done.said.split())
+    return series(agent.url, folder / "x.json", "--runs", 8, *helpers, command=command)
 
 
 @pytest.mark.thorough

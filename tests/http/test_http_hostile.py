@@ -139,6 +139,7 @@ def test_a_client_that_waits_for_room_is_hung_up_on_at_the_end() -> None:
         assert start.recv(65536).startswith(b"HTTP/1.1 200")
 
 
+@pytest.mark.thorough
 def test_thousands_of_idle_connections(server: RunningServer) -> None:
     number = 2000
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

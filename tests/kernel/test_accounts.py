@@ -235,7 +235,7 @@ def test_sleeps_that_the_scheduler_takes_for_waits(agent: RealAgent, tool: Any) 
         pytest.fail(f"no such sleeps in {ATTEMPTS} runs")
 
 
-@pytest.mark.thorough(but="runqlat+offcpu-arrivals")
+@pytest.mark.thorough
 @pytest.mark.parametrize("events", ["arrivals", "wakeups"])
 @pytest.mark.parametrize("sections", [["runqlat"], ["runqlat", "offcpu"]], ids="+".join)
 def test_tasks_with_unseen_switches_are_compared_as_well(

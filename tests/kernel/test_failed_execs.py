@@ -66,11 +66,12 @@ def test_with_exec_alone_they_are_known_on_request(agent: RealAgent, tmp_path: P
     "fault",
     [
         (faults.kernel_lacks, "bpf_task_work_schedule_resume_impl"),
-        pytest.param((faults.wrong_kernel_function, "MARK_SCHEDULE"), marks=pytest.mark.thorough),
-        pytest.param((faults.broken_types,), marks=pytest.mark.thorough),
+        (faults.wrong_kernel_function, "MARK_SCHEDULE"),
+        (faults.broken_types,),
     ],
     ids=["an older kernel", "refused by the verifier", "refused types"],
 )
+@pytest.mark.thorough
 def test_where_the_kernel_cannot_call_back_they_are_known_on_request(
     tmp_path: Path, fault: tuple[Any, ...]
 ) -> None:

@@ -94,6 +94,7 @@ def test_a_stopped_agent_loses_no_wait(small: Launched, transport: str, timing: 
     assert "unaccounted" not in reasons(evidence)
 
 
+@pytest.mark.thorough
 def test_the_verdict_on_a_run_with_a_stopped_agent_is_complete(small: Launched) -> None:
     with program("pingpong", TURNS) as players, small.run(scope=players.scope) as run:
         players.work()
@@ -164,7 +165,7 @@ def test_folded_is_streamed_slot_by_slot(copy: Copy, shared: bool) -> None:
         assert folded[exact] == streamed[exact]
 
 
-@pytest.mark.thorough(but="perf-256 KiB")
+@pytest.mark.thorough
 @of_size(RESERVING)
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_execs_and_exits_find_room_in_full_buffers(small: Launched, transport: str) -> None:

@@ -91,6 +91,7 @@ def test_threads_that_the_kernel_creates_are_forks_as_the_kernel_counts_them(
     assert forks["pass"], forks
 
 
+@pytest.mark.thorough
 def test_a_long_line_of_descent_is_followed_to_its_end(agent: RealAgent) -> None:
     with program("trees") as tree:
         tree.work(order("descend", count=200))
@@ -159,6 +160,7 @@ def counted_calls(agent: RealAgent, folder: Path) -> dict[str, int]:
     return {name: run.evidence["syscall_counts"][name] for name in NAMED}
 
 
+@pytest.mark.thorough
 def test_neighbours_change_nothing(agent: RealAgent, tmp_path: Path, disk: Disk) -> None:
     """The counts are exactly the calls made, plus the interpreter's own: the same every time."""
     # receiving the order takes one read, and reporting the result one write

@@ -68,6 +68,7 @@ def test_of_the_whole_machine(agent: RealAgent, sections: list[str], timing: str
 
 
 @pytest.mark.parametrize("timing", TIMINGS)
+@pytest.mark.thorough
 def test_of_a_tree(agent: RealAgent, timing: str) -> None:
     with more_tasks_than_cpus() as root:
         found = failed(agent, scope={"pid": root}, timing=timing)

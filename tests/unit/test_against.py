@@ -189,6 +189,7 @@ def test_names_choose_pairs(other: Checkout) -> None:
     assert "configuration: idle\n" in known_names().refuse(["idle"], full=False)
 
 
+@pytest.mark.thorough
 def test_an_idle_agent_that_does_not_answer_is_no_measurement(other: Checkout) -> None:
     idle = IdleAgent("idle", "idle", other.agent)
     with pytest.raises(CannotMeasure, match=r"no answer from http://127\.0\.0\.1:1"), idle.armed():

@@ -139,6 +139,7 @@ def test_what_may_run_beside_others_exists(pytestconfig: pytest.Config) -> None:
     assert modules >= conftest.BESIDE_OTHERS
 
 
+@pytest.mark.thorough
 def test_what_is_left_selected_exists() -> None:
     """A parameter set that is renamed would otherwise be deselected like the others."""
     tests = CONFTEST.parent
@@ -191,6 +192,7 @@ two_cpus = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one CPU,
 
 
 @two_cpus
+@pytest.mark.thorough
 def test_of_two_processes_one_runs_what_measures_in_order(suite: Path) -> None:
     placed, last = run_in_two(suite)
     assert placed.keys() == {"gw0", "gw1"}

@@ -229,6 +229,7 @@ async def test_one_that_measures_nothing_ends_with_its_process(
 
 @NEEDS_PROC
 @pytest.mark.parametrize("kind", ["pid", "caller"])
+@pytest.mark.thorough(but="pid")
 async def test_one_without_ebpf_ends_with_the_last_process_that_was_followed(
     recorder: Recorder, collector: FakeCollector, kind: str
 ) -> None:

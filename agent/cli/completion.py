@@ -44,7 +44,7 @@ def complete_paths(parser: argparse.ArgumentParser, file: object, folder: object
         if action.metavar == "FILE" or action.type is socket_path:
             action.complete = file  # type: ignore[attr-defined]  # shtab's own attribute
         elif action.metavar in ("FOLDER", "DIR"):
-            action.complete = folder  # type: ignore[attr-defined]
+            action.complete = folder  # type: ignore[attr-defined]  # likewise
         if isinstance(action, argparse._SubParsersAction):
             for of_command in action.choices.values():
                 complete_paths(of_command, file, folder)

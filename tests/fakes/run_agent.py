@@ -2,7 +2,8 @@
 
 import contextlib
 import json
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -92,3 +93,19 @@ def state(pid: int) -> str:
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
     return ""
+
+
+@contextlib.contextmanager
+def no_start_answered(agent: RunAgent) -> Iterator[None]:
+    """Have the agent answer no start before this block has ended."""
+    over = threading.Event()
+
+    def hold(request: Request) -> None:
+        if request.route == "POST /start":
+            over.wait()
+
+    agent.on_request = hold
+    try:
+        yield
+    finally:
+        over.set()

@@ -5,33 +5,15 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fakes.agent_server import Request, serving
-from fakes.run_agent import RunAgent, state
+from fakes.agent_server import serving
+from fakes.run_agent import RunAgent, no_start_answered, state
 from fakes.run_command import environment, line, ready
 from fakes.waiting import PATIENCE_SECONDS, eventually
 
 pytestmark = pytest.mark.usefixtures("as_from_a_shell")
-
-
-@contextlib.contextmanager
-def no_start_answered(agent: RunAgent) -> Iterator[None]:
-    """Have the agent answer no start before this block has ended."""
-    over = threading.Event()
-
-    def hold(request: Request) -> None:
-        if request.route == "POST /start":
-            over.wait()
-
-    agent.on_request = hold
-    try:
-        yield
-    finally:
-        over.set()
 
 
 def commands(agent: RunAgent, other: RunAgent, trace: Path) -> dict[str, list[str]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from fakes.agent_server import Request, serving
-from fakes.run_agent import RunAgent
+from fakes.run_agent import RunAgent, no_start_answered
 from fakes.run_command import environment, finished, line
 from fakes.terminals import on_terminal
 
@@ -38,22 +38,6 @@ class Slow(RunAgent):
 def agent() -> Iterator[Slow]:
     with serving(Slow()) as fake:
         yield fake
-
-
-@contextlib.contextmanager
-def no_start_answered(agent: Slow) -> Iterator[None]:
-    """Have the agent answer no start before this block has ended."""
-    over = threading.Event()
-
-    def hold(request: Request) -> None:
-        if request.route == "POST /start":
-            over.wait()
-
-    agent.on_request = hold
-    try:
-        yield
-    finally:
-        over.set()
 
 
 @pytest.mark.parametrize(

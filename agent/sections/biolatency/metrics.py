@@ -18,7 +18,7 @@ LAST_RUN = Family(
 LAST_REQUESTS = Family(
     "chainbench_last_run_biolatency_requests",
     "gauge",
-    "Block I/O latencies of the last run, of which its percentiles are.",
+    "Number of block I/O latencies that the last run's percentiles are of.",
 )
 FAMILIES = (LATENCY, LAST_RUN, LAST_REQUESTS)
 

@@ -20,7 +20,7 @@ LAST_RUN = Family(
 LAST_WAITS = Family(
     "chainbench_last_run_runqlat_waits",
     "gauge",
-    "Run-queue latencies of the last run, of which its percentiles are.",
+    "Number of run-queue latencies that the last run's percentiles are of.",
 )
 FAMILIES = (LATENCY, LAST_RUN, LAST_WAITS)
 

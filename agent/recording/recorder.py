@@ -253,9 +253,10 @@ class Recorder:
             return self._collector.tree_has_ended()
         if run.procfs is not None and run.procfs.follows_a_tree:
             return run.procfs.tree_has_ended()
-        # nothing follows its descendants, and nothing is counted of them
+        # nothing follows its descendants, and nothing is counted of them; of a caller over TCP not
+        # even the process is known
         scope = run.request.scope
-        return scope.kind == "pid" and not process_exists(scope.pid)
+        return scope.kind in TREES and scope.pid != 0 and not process_exists(scope.pid)
 
     async def _watch(self, run: Run) -> None:
         """Have the run end by itself with its tree: its client may have been killed."""

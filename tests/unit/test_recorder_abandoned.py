@@ -17,7 +17,7 @@ from fakes.recording import NO_PROBES, REQUEST, one_run, verdict, waits
 from fakes.waiting import eventually
 
 from agent.errors import NotRunning, RunInProgress, ScopeError
-from agent.model import Scope, StartRequest
+from agent.model import TREES, Scope, StartRequest
 from agent.processes.serving import _keep_partial_evidence
 from agent.recording.recorder import LOOK_S, Recorder
 from agent.streams.shared.namespaces import process_exists
@@ -207,17 +207,19 @@ async def test_the_series_count_it_once(
     assert waits(recorder) == 2
 
 
+@pytest.mark.parametrize("kind", TREES)
 async def test_one_that_measures_nothing_ends_with_its_process(
     recorder: Recorder,
     collector: FakeCollector,
     monkeypatch: pytest.MonkeyPatch,
     autojump_clock: trio.abc.Clock,
+    kind: str,
 ) -> None:
     """If not even /proc shows its descendants, and nothing of them is counted."""
     alive = {OF_A_TREE.scope.pid}
     monkeypatch.setattr("agent.recording.recorder.process_exists", alive.__contains__)
     collector.arming = raising(NO_PROBES)
-    await recorder.start(OF_A_TREE)
+    await recorder.start(replace(REQUEST, scope=Scope(kind, pid=OF_A_TREE.scope.pid)))
     await noticed()
     assert recorder.status()["state"] == "running"
     alive.clear()

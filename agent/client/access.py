@@ -33,7 +33,7 @@ class NoToken(NotAsked):
 class Access(NamedTuple):
     """Where what is shown comes from; by default nothing is.
 
-    ``unverified``: who has the port is asked only what it is, so that any certificate will do.
+    ``unverified``: any certificate will do, since whoever has the port is only asked what it is.
     """
 
     given: str = ""
@@ -53,9 +53,9 @@ class Access(NamedTuple):
         return found
 
     def lacking(self, url: str) -> str:
-        """Return what may be why an agent was sent no token, after what it says itself.
+        """Return why an agent may have been sent no token, to be added to what it says itself.
 
-        It is empty if none was to be sent, since neither a token nor a file is named.
+        Empty if the token is given, or no file is named.
         """
         if self.given or not self.file:
             return ""

@@ -61,8 +61,8 @@ def collect(
     The other arguments but the last two are fields of ``POST /start``; the default scope is this
     process, with its threads and what they start. ``wait_s`` is how long to wait while another run
     is in progress, ``timeout_s`` how long for each answer of the agent: by default a minute, or
-    longer than its probes may take to compile. Raises ValueError if ``url`` cannot be that of an
-    agent.
+    15 s longer than its probes may take to compile if that is more. Raises ValueError if ``url``
+    cannot be that of an agent.
     """
     urls = [url] if isinstance(url, str) else list(url or ())
     for named in urls:

@@ -28,7 +28,8 @@ class Answer(NamedTuple):
     reusable: bool
     """Whether the connection takes another request."""
     challenge: str = ""
-    """By what a server that refuses says what it wants to be shown (WWW-Authenticate)."""
+    """How a client has to authenticate, if the server refuses it for want of that
+    (WWW-Authenticate)."""
 
 
 def request(method: str, target: str, host: str, body: bytes | None, token: str = "") -> bytes:

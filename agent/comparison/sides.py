@@ -18,8 +18,9 @@ from agent.words import Json
 
 HISTOGRAMS = ("runqlat", "biolatency")
 FAR = 3.0
-"""Standard deviations, as the median absolute deviation has them, that the first run is from the
-others if that is no chance."""
+"""How far the first run has to be from the others to be reported, in standard deviations as their
+median absolute deviation estimates them. Of ten normally distributed runs that are alike, the first
+is as far in one series of twenty."""
 
 
 def side_of(runs: Sequence[Observation], min_effect: float) -> Json:

@@ -132,7 +132,7 @@ def _stream_reasons(
             yield Reason("collided", f"{name}: {intervals} shared a slot")
         if counts.unmatched > MAX_UNMATCHED * counts.produced + UNMATCHED_SLACK:
             left_out = counted(counts.unmatched, "interval")
-            text = f"{name}: {left_out} left out, of which the beginning was not seen"
+            text = f"{name}: {left_out} left out, since the beginning was not seen"
             yield Reason("unmatched", text + _of_process_1(counts.unmatched, edges))
 
 

@@ -118,13 +118,14 @@ def _needed(figures: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
 def _not_shown(figures: Sequence[Mapping[str, Any]]) -> list[str]:
     unknown = [row for row in figures if row.get("outcome") == "too few"]
     what, needed = _needed(unknown)
+    known = _known(unknown, what)
     return [
-        further(len(unknown), f"with too few {what}{_had(unknown, what)}{needed}"),
+        further(len(unknown), f"{'known in' if known else 'with'} too few {what}{known}{needed}"),
         further(len(figures) - len(unknown), "without a difference"),
     ]
 
 
-def _had(figures: Sequence[Mapping[str, Any]], what: str) -> str:
+def _known(figures: Sequence[Mapping[str, Any]], what: str) -> str:
     """Return in how many pairs, or runs of either side, figures are known: fewer than were made."""
     sizes = [_length_of(row) for row in figures]
     known = [size for size in sizes if size is not None]
@@ -133,7 +134,7 @@ def _had(figures: Sequence[Mapping[str, Any]], what: str) -> str:
     fewest, most = min(known), max(known)
     sizes_of = count(most) if fewest == most else f"{count(fewest)} to {count(most)}"
     of = "" if what == "pairs" else " of a side"
-    return f" that know it ({sizes_of}{of})"
+    return f" ({sizes_of}{of})"
 
 
 def _length_of(row: Mapping[str, Any]) -> float | None:

@@ -98,9 +98,10 @@ def _held(evidence: Mapping[str, Any], name: str, columns: int) -> list[str]:
     """Return how much of the time that tasks were stopped is of `run`, which held its command."""
     first, before_ms = held(evidence)
     stopped_ms = number(first.get("stopped_ms")) if name == OF_STOPPED else None
-    if not stopped_ms:
+    held_ms = min(stopped_ms or 0.0, before_ms)
+    if not held_ms:
         return []
-    ms = milliseconds(min(stopped_ms, before_ms))
+    ms = milliseconds(held_ms)
     said = f"of the stopped time, {ms} was run holding the command before its exec"
     return wrapped(said.split(" "), columns, " ")
 

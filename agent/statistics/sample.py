@@ -71,7 +71,10 @@ def outliers(values: Sequence[float]) -> tuple[int, ...]:
 
 
 def is_far(value: float, others: Sequence[float], deviations: float) -> bool:
-    """Return whether a value is beyond all others, and so many deviations from their median."""
+    """Return whether a value is beyond all others, and more than ``deviations`` from their median.
+
+    These are standard deviations, as the median absolute deviation estimates them.
+    """
     middle, spread = _middle_and_spread(others)
     is_beyond = not min(others) <= value <= max(others)
     return is_beyond and abs(value - middle) / spread > OF_A_DEVIATION * deviations

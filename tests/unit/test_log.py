@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from fakes.collector import FakeCollector
-from fakes.waiting import eventually
+from fakes.waiting import PATIENCE_SECONDS, eventually
 
 from agent import journal, service_output
 from agent.cli import main
@@ -156,6 +156,7 @@ def test_nobody_waits_for_a_reader_and_what_he_has_not_read_comes_later(
         return service_output.written(fd, data, patience_s)
 
     monkeypatch.setattr(log, "written", write)
+    monkeypatch.setattr(log, "PATIENCE_S", PATIENCE_SECONDS)
     with logging_to_a_pipe() as written:
         fill(sys.stderr.fileno())
         handler = log_to_stderr()
@@ -177,6 +178,7 @@ def test_nobody_waits_for_a_reader_and_what_he_has_not_read_comes_later(
 
 def test_what_is_too_much_to_wait_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log, "MOST_WAITING", 100)
+    monkeypatch.setattr(log, "PATIENCE_S", PATIENCE_SECONDS)
     with logging_to_a_pipe() as written:
         fill(sys.stderr.fileno())
         handler = log_to_stderr()

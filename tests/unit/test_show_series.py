@@ -82,7 +82,7 @@ def test_figures_that_are_not_shown_are_not_called_alike_if_pairs_were_too_few()
     alike = [figure(f"blocked: a{n}", outcome="undecided") for n in range(9)]
     few = [figure(f"blocked: b{n}", outcome="too few", pairs=2, pairs_needed=9) for n in range(2)]
     text = brief(pairs(figures=[*alike, *few]))
-    said = "  2 further figures with too few pairs that know it (2): it takes at least 9\n"
+    said = "  2 further figures known in too few pairs (2): it takes at least 9\n"
     assert said in text
     assert "  1 further figure without a difference\n" in text
 

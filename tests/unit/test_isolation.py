@@ -15,6 +15,7 @@ from fakes.copied_package import Copy
 from fakes.waiting import PATIENCE_SECONDS, eventually
 
 import agent as package
+from agent.client.isolation import isolated_command
 
 SCRIPT = Path(__file__).parents[2] / "bin/chainbench-agent"
 VERSION = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -31,6 +32,15 @@ def main():
         "variables": [name for name in os.environ if name.startswith("PYTHON")],
     }))
     return 3
+"""
+
+SAYS_PATHS = """
+import sys
+import json, curses.ascii
+import ours.__init__
+before = [*sys.path]
+import beside
+print(json.dumps([before, sys.path]))
 """
 
 USER_SITE = f".local/lib/{VERSION}/site-packages"
@@ -127,6 +137,22 @@ def test_the_users_site(installed: Installed, tmp_path: Path) -> None:
     shown = installed.started(installed.script, cwd=tmp_path)
     assert shown["isolated"]
     assert str(users) not in shown["path"]
+
+
+def test_site_packages_are_added_before_the_first_import_from_there(tmp_path: Path) -> None:
+    """Even where the module itself is found without, as beside a package that is installed."""
+    ours = tmp_path / "ours"
+    ours.mkdir()
+    (ours / "__init__.py").touch()
+    (ours / "__main__.py").write_text(SAYS_PATHS)
+    (tmp_path / "beside.py").touch()
+    done = subprocess.run(
+        isolated_command("ours", folder=str(tmp_path)), capture_output=True, check=True
+    )
+    before, after = json.loads(done.stdout)
+    assert before[-1] == str(tmp_path)
+    assert set(after) - set(before) >= {str(Path(pytest.__file__).parents[1])}
+    assert after[: len(before)] == before
 
 
 def test_a_directory_that_is_gone(installed: Installed, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import signal
+import site
 import sys
 import time
 from pathlib import Path
@@ -20,21 +21,19 @@ pytestmark = pytest.mark.usefixtures("as_from_a_shell")
 
 SAYS_WHAT_IS_IMPORTED = """
 import sys
-folder, *arguments = sys.argv[1:]
-sys.path.append(folder)
-from agent import cli
+sys.path.append(sys.argv[1])
+from agent.client import run_module
 from agent.run import held
 
 run = held.HeldCommand.run
 
 def told(*arguments):
-    print(*sys.modules, file=sys.stderr)
+    print(*sys.modules, *sys.path, file=sys.stderr)
     return run(*arguments)
 
 held.HeldCommand.run = told
-sys.exit(cli.main(arguments))
+run_module.main()
 """
-"""Without site-packages (-S), of which an editable install imports some of these."""
 NOT_NEEDED_YET = {
     *(
         "dataclasses",
@@ -59,12 +58,13 @@ NOT_NEEDED_YET = {
 def test_a_command_does_not_wait_for_what_is_needed_later(agent: RunAgent) -> None:
     """Each module that is imported before the command begins takes a millisecond of its start."""
     arguments = ["run", "--agent", agent.url, "--quiet", "--commit", "c", "--", "true"]
-    says = [sys.executable, "-ISc", SAYS_WHAT_IS_IMPORTED, PACKAGE_FOLDER, *arguments]
+    says = [sys.executable, "-ISc", SAYS_WHAT_IS_IMPORTED, PACKAGE_FOLDER, "agent", *arguments]
     done = finished(says)
     assert done.returncode == 0, done.stderr
     loaded = set(done.stderr.split())
     assert "agent.run.held" in loaded
     assert not loaded & NOT_NEEDED_YET
+    assert not loaded & (set(site.getsitepackages()) - {PACKAGE_FOLDER})
 
 
 # --- what becomes of the command

@@ -140,14 +140,16 @@ def _be_the_agent(
     ending: frozenset[int],
 ) -> NoReturn:
     """Run the agent and exit, even on errors: the stack below belongs to the supervisor."""
+    status = 1
     try:
         from agent.processes.collecting import serve_beside_supervisor
 
-        os._exit(serve_beside_supervisor(settings, listeners, channel, supervisor_pid, uid, ending))
+        status = serve_beside_supervisor(settings, listeners, channel, supervisor_pid, uid, ending)
     except BaseException as error:  # noqa: BLE001  the last frame of this process
         if not _names_limit(error):
             traceback.print_exc()
-        os._exit(1)
+    finally:  # whatever the report of an error raises
+        os._exit(status)
 
 
 def _listener(settings: Settings) -> socket.socket:

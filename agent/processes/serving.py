@@ -22,6 +22,7 @@ from agent.http.server import Address
 from agent.http.server import serve as serve_http
 from agent.http.settings import HttpSettings
 from agent.model import EVIDENCE_FOLLOWS
+from agent.processes.arrivals import arriving
 from agent.processes.log import log_to_stderr
 from agent.processes.preparing import Prepared, prepare, tell
 from agent.processes.reloading import reload_on_hangup
@@ -156,26 +157,11 @@ async def _watch_signals(
     *,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Set ``asked`` when one of the signals ``ending`` arrives; ignore them all in the end.
-
-    More may arrive until we are gone: systemd signals every process, and the supervisor forwards
-    its own. When Trio no longer receives them it puts back what it found, and by default each would
-    kill us. Blocking them here would not help: a thread of a library's own (numpy's) takes them.
-    """
-    early: list[int] = []
-    for number in ending:
-        signal.signal(number, lambda number, frame: early.append(number))
-    try:
-        with trio.open_signal_receiver(*ending) as signals:
-            if early:
-                asked.set()
-            task_status.started()
-            async for _ in signals:
-                asked.set()
-    finally:
-        # not a handler of ours, which the interpreter would replace by the default as it exits
-        for number in ending:
-            signal.signal(number, signal.SIG_IGN)
+    """Set ``asked`` when one of the signals ``ending`` arrives, and ignore them from then on."""
+    with arriving(ending) as one_arrives:
+        task_status.started()
+        await one_arrives()
+        asked.set()
 
 
 async def _watch_supervisor(lost: trio.Event, asked: trio.Event) -> None:

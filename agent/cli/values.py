@@ -98,10 +98,10 @@ def path(text: str) -> "Path":
 
 
 def url(text: str) -> str:
-    from agent.client.http_client import AgentClient, without_password
+    from agent.client.urls import address_of, without_password
 
     try:
-        AgentClient(text)
+        address_of(text.rstrip("/"))
     except ValueError:
         raise argparse.ArgumentTypeError(
             "an agent's URL is http://HOST:PORT, https://HOST:PORT or unix:/PATH, not"

@@ -5,7 +5,8 @@ import os
 import stat
 
 from agent.client.access import TOKEN_FILE
-from agent.client.http_client import UNIX, AgentClient, AgentRefused, AgentUnreachable
+from agent.client.http_client import AgentClient, AgentRefused, AgentUnreachable
+from agent.client.urls import UNIX
 from agent.words import CHALLENGE, HOST, PORT, SERVICE_SOCKET, Json
 
 OURS = frozenset({"running", "state", "run_id", "machine", "ebpf"})

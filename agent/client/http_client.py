@@ -7,7 +7,6 @@ would see the evidence.
 import contextlib
 import io
 import json
-import re
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -15,24 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from agent.client import http_messages
 from agent.client.access import NOTHING, Access, NotAsked, NoToken, from_environment
+from agent.client.urls import address_of
 from agent.words import COMPILE_DEADLINE_S, Json, in_words
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-UNIX = "unix:"
-"""What the URL of a Unix socket begins with; its absolute path follows."""
-URL = re.compile(
-    r"http(?P<tls>s)?://(?:\[(?P<v6>[^\]/?#@]+)\]|(?P<host>[^\[\]/?#@:]+))(?::(?P<port>\d{1,5}))?(?P<path>/[^?#]*)?",
-    re.ASCII | re.IGNORECASE,
-)
-"""What follows the host is sent as it is. ``urllib.parse`` takes 2 ms to import, which is time that
-a command waits for."""
-CREDENTIALS = re.compile(r"(?<=//).*@|^(?!.*//).*@", re.DOTALL)
-"""What comes before the host in a URL that no agent has; a password may contain anything."""
-PRINTABLE = re.compile(r"[!-~]+", re.ASCII)
-LARGEST_PORT = 65535
-HTTP_PORT, HTTPS_PORT = 80, 443
 UNAUTHORIZED = 401
 ANSWER_TIMEOUT_S = 60.0
 """Longer than a start whose probes take as long to compile as they may by default. Of an agent with
@@ -71,17 +58,6 @@ class AgentRefused(Exception):
         self.status = status
         self.code = code
         self.message = message
-
-
-def socket_path(url: str) -> str:
-    """Return the path in ``unix:/PATH``, as a URL of an agent; empty for any other URL."""
-    path = url.removeprefix(UNIX)
-    return path if path != url and path.startswith("/") else ""
-
-
-def without_password(url: str) -> str:
-    """Return what may be shown of a text that was to be a URL: no user's name and password."""
-    return CREDENTIALS.sub("…@", url)
 
 
 Waiting = Callable[[socket.socket, float], None]
@@ -139,27 +115,9 @@ class Connection:
         self.connecting: Connecting = contextlib.nullcontext
         self._url = url
         self._access = access
-        self._tls = False
         self._timeout_s = timeout_s
-        self._path, self._address = socket_path(url), ("", 0)
-        self._prefix, self._host = "", "localhost"
+        self._address = address_of(url)
         self._open: tuple[socket.socket, _UntilDeadline, io.BufferedReader] | None = None
-        if self._path:
-            return
-        found = URL.fullmatch(url) if PRINTABLE.fullmatch(url) else None
-        port = int(found["port"] or 0) if found else 0
-        if not found or port > LARGEST_PORT:
-            raise ValueError(
-                f"{without_password(url)} is not the URL of an agent"
-                " (expected http://HOST:PORT or unix:/PATH, or https://HOST:PORT)"
-            )
-        host = (found["v6"] or found["host"]).lower()
-        self._prefix = (found["path"] or "").rstrip("/")
-        self._tls = found["tls"] is not None
-        self._address = host, port or (HTTPS_PORT if self._tls else HTTP_PORT)
-        self._host = f"[{host}]" if found["v6"] else host
-        if port:
-            self._host += f":{port}"
 
     def send(
         self,
@@ -171,7 +129,7 @@ class Connection:
         """Return the body of the answer. Raises `AgentRefused` or `AgentUnreachable`."""
         data = None if body is None else json.dumps(body).encode()
         try:
-            token = "" if self._path else self._access.token(self._url)
+            token = "" if self._address.path else self._access.token(self._url)
             if self._open is None:
                 with self.connecting():
                     self._open = self._connect()
@@ -179,10 +137,10 @@ class Connection:
             received.deadline = time.monotonic() + self._timeout_s
             received.on_wait = on_wait
             sock.settimeout(self._timeout_s)
-            target = self._prefix + path
-            sock.sendall(http_messages.request(method, target, self._host, data, token))
+            target, host = self._address.prefix + path, self._address.shown_host
+            sock.sendall(http_messages.request(method, target, host, data, token))
             answer = http_messages.read_answer(stream)
-            if not self._tls:
+            if not self._address.tls:
                 KNOWN_PLAIN.add(self._url)
         except NotAsked as error:
             raise AgentUnreachable(f"nothing was sent to {self._url}: {in_words(error)}") from error
@@ -204,7 +162,7 @@ class Connection:
 
     def _lacking(self, answer: http_messages.Answer, token: str) -> str:
         """Return why no token was sent to an agent that refuses for want of one, if it is known."""
-        if token or self._path or answer.status != UNAUTHORIZED:
+        if token or self._address.path or answer.status != UNAUTHORIZED:
             return ""
         try:
             return self._access.lacking(self._url)
@@ -214,23 +172,25 @@ class Connection:
     def _tls_hint(self, error: Exception) -> str:
         """Return what to try where the other end may have waited for TLS, which closes so."""
         closed = isinstance(error, http_messages.Closed | ConnectionResetError)
-        may_be_tls = not self._path and not self._tls and self._url not in KNOWN_PLAIN
+        address = self._address
+        may_be_tls = not (address.path or address.tls or self._url in KNOWN_PLAIN)
         return "; an agent that serves TLS has a URL of https://" if closed and may_be_tls else ""
 
     def _connect(self) -> tuple[socket.socket, _UntilDeadline, io.BufferedReader]:
+        address = self._address
         with contextlib.ExitStack() as unless_connected:
-            if self._path:
+            if address.path:
                 sock = unless_connected.enter_context(socket.socket(socket.AF_UNIX))
                 sock.settimeout(self._timeout_s)
-                sock.connect(self._path)
+                sock.connect(address.path)
             else:
-                sock = socket.create_connection(self._address, self._timeout_s)
+                sock = socket.create_connection((address.host, address.port), self._timeout_s)
                 unless_connected.enter_context(sock)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if self._tls:
+            if address.tls:
                 from agent.client.tls import encrypted
 
-                sock = encrypted(sock, self._address[0], self._access)
+                sock = encrypted(sock, address.host, self._access)
             unless_connected.pop_all()
         received = _UntilDeadline(sock)
         return sock, received, io.BufferedReader(received)
@@ -254,7 +214,7 @@ class AgentClient:
         self._timeout_s = ANSWER_TIMEOUT_S if timeout_s is None else timeout_s
         self._may_wait_longer = timeout_s is None
         self._access = access
-        Connection(self.url, self._timeout_s).close()
+        address_of(self.url)  # a mistake in it is told at once
 
     @classmethod
     def named(cls, url: str, timeout_s: float | None = None) -> "AgentClient":

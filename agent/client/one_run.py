@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from agent.client.http_client import AgentClient, AgentRefused, AgentUnreachable, socket_path
+from agent.client.http_client import AgentClient, AgentRefused, AgentUnreachable
+from agent.client.urls import socket_path
 from agent.words import Json
 
 ENDED_EARLY = (

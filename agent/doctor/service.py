@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from agent.client.access import Access
 from agent.client.finding import OURS, NoAgent, named_agent
-from agent.client.http_client import UNIX, AgentClient, AgentRefused, AgentUnreachable
+from agent.client.http_client import AgentClient, AgentRefused, AgentUnreachable
+from agent.client.urls import UNIX
 from agent.doctor.finding import Finding, failed, ok, warning
 from agent.http.certificate import BadCertificate, Certificate
 from agent.http.listener import open_listener

@@ -23,15 +23,15 @@ SAYS_WHAT_IS_IMPORTED = """
 import sys
 sys.path.append(sys.argv[1])
 from agent.client import run_module
-from agent.run import held
+from agent.run import {module} as module
 
-run = held.HeldCommand.run
+before = module.{type}.{method}
 
 def told(*arguments):
     print(*sys.modules, *sys.path, file=sys.stderr)
-    return run(*arguments)
+    return before(*arguments)
 
-held.HeldCommand.run = told
+module.{type}.{method} = told
 run_module.main()
 """
 NOT_NEEDED_YET = {
@@ -53,18 +53,31 @@ NOT_NEEDED_YET = {
     *("agent.show.brief", "agent.sections.probes", "agent.client.spawn", "agent.cli.overhead"),
     *("agent.run.series", "agent.comparison.causes"),
 }
+NOT_NEEDED_BEFORE_GIT = {*NOT_NEEDED_YET, "json", "socket", "ctypes", "datetime"}
+
+
+def imported(agent: RunAgent, module: str, type_: str, method: str, *options: str) -> set[str]:
+    """Return what ``run`` has imported, and its path, as it calls this method."""
+    script = SAYS_WHAT_IS_IMPORTED.format(module=module, type=type_, method=method)
+    arguments = ["run", "--agent", agent.url, "--quiet", *options, "--", "true"]
+    done = finished([sys.executable, "-ISc", script, PACKAGE_FOLDER, "agent", *arguments])
+    assert done.returncode == 0, done.stderr
+    return set(done.stderr.split())
 
 
 def test_a_command_does_not_wait_for_what_is_needed_later(agent: RunAgent) -> None:
     """Each module that is imported before the command begins takes a millisecond of its start."""
-    arguments = ["run", "--agent", agent.url, "--quiet", "--commit", "c", "--", "true"]
-    says = [sys.executable, "-ISc", SAYS_WHAT_IS_IMPORTED, PACKAGE_FOLDER, "agent", *arguments]
-    done = finished(says)
-    assert done.returncode == 0, done.stderr
-    loaded = set(done.stderr.split())
+    loaded = imported(agent, "held", "HeldCommand", "run", "--commit", "c")
     assert "agent.run.held" in loaded
     assert not loaded & NOT_NEEDED_YET
     assert not loaded & (set(site.getsitepackages()) - {PACKAGE_FOLDER})
+
+
+def test_git_answers_while_the_rest_is_imported(agent: RunAgent) -> None:
+    """Also where there is a URL to check."""
+    loaded = imported(agent, "labels", "CommitHere", "__init__")
+    assert "agent.run.labels" in loaded
+    assert not loaded & NOT_NEEDED_BEFORE_GIT
 
 
 # --- what becomes of the command

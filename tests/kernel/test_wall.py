@@ -264,7 +264,7 @@ def test_two_at_once(agent: RealAgent, timing: str) -> None:
     loop = "x=0; while [ $x -lt 200000 ]; do x=$((x+1)); done"
     both = " & ".join(f"taskset -c {cpu} sh -c '{loop}'" for cpu in (0, 1))
     done = measured(agent, "/bin/sh", "-c", f"{both}; wait", on={0, 1}, timing=timing)
-    assert 1.05 < done.wall["at_once"] <= 2
+    assert 1 < done.wall["at_once"] <= 2, "others may have had one of the CPUs nearly all the time"
     done.close_with_exits(done.wall["cpu_ms"])
 
 

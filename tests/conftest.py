@@ -25,6 +25,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,6 +33,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+from _pytest.runner import runtestprotocol
 
 # Last in the search path: benchmarks/ is found here, but agent only where it is installed.
 sys.path.append(str(Path(__file__).parents[1]))
@@ -238,6 +240,67 @@ def pytest_testnodedown(node: Any, error: object) -> None:
     if reporter and not error:
         left_out = node.workeroutput.get("deselected", 0)
         reporter.stats["deselected"] = [SimpleNamespace() for _ in range(left_out)]
+
+
+# --- a machine that disturbs what measures
+
+REPETITIONS, PAUSE_S = 2, 0.5
+"""What disturbs a test may go on for some time."""
+
+
+def disturbances() -> tuple[int | None, int]:
+    """Return how often process 1 was switched out so far, and for how many ticks CPUs were taken.
+
+    The kernel that these tests ran on runs no program while process 1 is current, so switches and
+    completions go unseen then (docs/explanation/error-bounds.md): in 250 runs of 200 writes on a
+    busy machine, completions were missing in 26 of the 141 in which process 1 ran, and in none of
+    the others. No test can keep it from running, nor a hypervisor from taking CPUs away.
+    """
+    from agent.streams.shared.kernel_counts import process_1_switches, read_kernel_counts
+
+    return process_1_switches(), read_kernel_counts().stolen_ticks
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """Repeat a kernel test that measures, twice at most, if it failed and was disturbed meanwhile.
+
+    The summary names it, with what failed first.
+    """
+    if not of_kernel(item.path) or item.path.stem in BESIDE_OTHERS:
+        return None
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    for report in reports_of_last(item, nextitem):
+        item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
+
+
+def reports_of_last(item: Any, nextitem: pytest.Item | None) -> list[pytest.TestReport]:
+    """Run a test until it passes, or fails without a disturbance or for the third time."""
+    for attempt in range(REPETITIONS + 1):
+        before = disturbances()
+        reports = runtestprotocol(item, log=False, nextitem=nextitem)
+        failed = [report for report in reports if report.when == "call" and report.failed]
+        if not failed or attempt == REPETITIONS or disturbances() == before:
+            break
+        item.user_properties.append((REPEATED, failed[0].longreprtext))
+        item._initrequest()  # new fixtures, as pytest-rerunfailures does it
+        time.sleep(PAUSE_S)
+    return reports
+
+
+REPEATED = "repeated"
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Show what was repeated, and why."""
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.stats.get(outcome, ()):
+            for name, text in report.user_properties if report.when == "call" else ():
+                if name == REPEATED:
+                    terminalreporter.section(f"repeated, then {outcome}: {report.nodeid}")
+                    terminalreporter.write_line(text)
 
 
 # --- fixtures

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.block_evidence import repeated_if_unseen
 from fakes.checks import spoilt
 from fakes.disks import COLUMNS, Disk, Requests, interrupted_cpu, pinned
 from fakes.program import program
@@ -245,7 +244,6 @@ def disturbed(measured: Fio) -> bool:
 
 
 @pytest.mark.parametrize(("engine", "depth"), [("psync", 1), ("libaio", 8)])
-@repeated_if_unseen
 def test_latencies_are_within_those_of_fio(
     agent: RealAgent, disk: Disk, tool: Any, engine: str, depth: int
 ) -> None:

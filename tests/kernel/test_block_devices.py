@@ -19,7 +19,7 @@ from fakes.block_devices import (
     unplug,
     zram_disk,
 )
-from fakes.block_evidence import NEARLY_ALL, device_row, repeated_if_unseen, rows, total
+from fakes.block_evidence import NEARLY_ALL, device_row, rows, total
 from fakes.real_agent import RealAgent
 
 from agent.words import Json
@@ -48,7 +48,6 @@ def full(tmp_path: Path, tool: Any) -> Iterator[Device]:
 
 @pytest.mark.thorough(but="ring-False")
 @pytest.mark.parametrize("scoped", [True, False])
-@repeated_if_unseen
 def test_writes_that_the_device_refuses_are_apart(
     agent: RealAgent, full: Device, scoped: bool
 ) -> None:
@@ -119,7 +118,6 @@ UNPLUGGED = 50
 """Number of a loop device that nobody else uses."""
 
 
-@repeated_if_unseen
 def test_a_disk_that_is_replugged_is_not_compared(
     agent: RealAgent, tmp_path: Path, tool: Any
 ) -> None:
@@ -146,7 +144,6 @@ def test_a_disk_that_is_replugged_is_not_compared(
     assert evidence["completeness"]["verdict"] == "complete", evidence["completeness"]["reasons"]
 
 
-@repeated_if_unseen
 def test_a_disk_that_is_plugged_in_during_the_run_counts_from_there(
     agent: RealAgent, tmp_path: Path, tool: Any
 ) -> None:
@@ -163,7 +160,6 @@ def test_a_disk_that_is_plugged_in_during_the_run_counts_from_there(
     assert device_row(measured.evidence, device.number)["in_diskstats"]["write"] == 100
 
 
-@repeated_if_unseen
 def test_a_disk_whose_statistics_are_off_is_no_false_alarm(
     agent: RealAgent, tmp_path: Path, tool: Any
 ) -> None:

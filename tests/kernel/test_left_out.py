@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fakes import faults
 from fakes.block_devices import Device, Direct, image, loop_device, zram_disk
-from fakes.block_evidence import NEARLY_ALL, device_row, left_out, repeated_if_unseen, rows, total
+from fakes.block_evidence import NEARLY_ALL, device_row, left_out, rows, total
 from fakes.copied_package import Copy
 from fakes.processes import stopped
 from fakes.program import program
@@ -32,7 +32,6 @@ def looped(tmp_path: Path, tool: Callable[[str], str]) -> Iterator[tuple[Device,
         yield upper, lower
 
 
-@repeated_if_unseen
 def test_what_other_tasks_submit_is_counted(
     agent: RealAgent, looped: tuple[Device, Device]
 ) -> None:
@@ -62,7 +61,6 @@ def test_bios_that_other_tasks_submit_are_counted(agent: RealAgent) -> None:
     assert rows(run.evidence, device.number) == []
 
 
-@repeated_if_unseen
 def test_what_kernel_threads_submit_in_a_scope_is_counted_with_its_time(
     agent: RealAgent, looped: tuple[Device, Device]
 ) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from fakes.block_evidence import repeated_if_unseen
 from fakes.disks import Disk
 from fakes.marks import busy
 from fakes.needs import needs_io_uring
@@ -20,7 +19,6 @@ def rows_by(evidence: Any, owner: str) -> int:
     return sum(row["count"] for row in rows if row["by"] == owner and row["operation"] == "write")
 
 
-@repeated_if_unseen
 def test_io_belongs_to_whoever_issued_it(agent: RealAgent, disk: Disk) -> None:
     file = disk.folder / "written"
     file.write_bytes(b"." * 4096 * 50)
@@ -39,7 +37,6 @@ def test_io_belongs_to_whoever_issued_it(agent: RealAgent, disk: Disk) -> None:
 
 @needs_io_uring
 @pytest.mark.parametrize("options", [{}, {"sections": ["biolatency"]}, {"timing": "accounting"}])
-@repeated_if_unseen
 def test_what_its_io_uring_workers_issue_is_a_programs_own(
     agent: RealAgent, disk: Disk, tool: Callable[[str], str], options: dict[str, Any]
 ) -> None:
@@ -68,7 +65,6 @@ def test_what_its_io_uring_workers_issue_is_a_programs_own(
         assert "io_worker" in {row["reason"] for row in run.evidence["offcpu"]["top_reasons"]}
 
 
-@repeated_if_unseen
 def test_write_back_stands_apart(agent: RealAgent, disk: Disk) -> None:
     file = disk.folder / "written"
     file.write_bytes(b"." * 4096 * 500)

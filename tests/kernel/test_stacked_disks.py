@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from fakes.block_devices import BLOCK, Device, Direct, image, loop_device, mounted, run
-from fakes.block_evidence import NEARLY_ALL, device_row, repeated_if_unseen, rows, total
+from fakes.block_evidence import NEARLY_ALL, device_row, rows, total
 from fakes.disks import Disk
 from fakes.real_agent import RealAgent
 
@@ -30,7 +30,6 @@ def stacked(disk: Disk, tool: Any) -> Iterator[Device]:
         file.unlink()
 
 
-@repeated_if_unseen
 def test_for_the_whole_machine_the_lowest_device_counts(
     agent: RealAgent, stacked: Device, disk: Disk
 ) -> None:
@@ -47,7 +46,6 @@ def test_for_the_whole_machine_the_lowest_device_counts(
     assert evidence["biolatency"]["count"] == total(in_histogram)
 
 
-@repeated_if_unseen
 def test_in_a_scope_the_device_that_the_task_used_counts(
     agent: RealAgent, stacked: Device, disk: Disk
 ) -> None:

@@ -81,6 +81,27 @@ def test_absent(tool):
 """
 
 
+FLAKY_TEST = """
+from pathlib import Path
+
+def test_flaky():
+    tries = Path("tries")
+    tries.write_text(tries.read_text() + "." if tries.exists() else ".")
+    assert len(tries.read_text()) > {passes_after}, "the sum is off"
+"""
+
+DISTURBED = """
+
+import itertools
+PAUSE_S, count = 0, itertools.count()
+
+def disturbances():
+    return next(count)
+"""
+
+UNDISTURBED = DISTURBED.replace("next(count)", "0")
+
+
 def run_pytest(root: Path, *arguments: str, **environment: str) -> str:
     env = {k: v for k, v in os.environ.items() if not k.startswith(("CHAINBENCH_", "PYTEST_"))}
     # these tests need no plugin, and importing those that are installed takes a second
@@ -123,6 +144,32 @@ def test_what_only_another_kernel_has_remains_a_skip(suite: Path) -> None:
     assert "2 skipped" in output
     assert "not on this kernel: zram" in output
     assert "not on this kernel: callbacks" in output
+
+
+@pytest.mark.parametrize(
+    ("module", "machine", "passes_after", "tries", "outcome"),
+    [
+        ("test_waits", DISTURBED, 1, 2, "1 passed"),
+        ("test_waits", DISTURBED, 9, 3, "1 failed"),
+        ("test_waits", UNDISTURBED, 1, 1, "1 failed"),
+        ("test_signals", DISTURBED, 1, 1, "1 failed"),
+    ],
+    ids=["disturbed once", "each time", "undisturbed", "measures nothing"],
+)
+def test_what_measures_is_repeated_if_it_was_disturbed(
+    suite: Path, module: str, machine: str, passes_after: int, tries: int, outcome: str
+) -> None:
+    with (suite / "conftest.py").open("a") as conftest:
+        conftest.write(machine)
+    test = suite / "kernel" / f"{module}.py"
+    test.write_text(FLAKY_TEST.format(passes_after=passes_after))
+    output = run_pytest(suite)
+    assert outcome in output
+    assert (suite / "tries").read_text() == "." * tries
+    headed = f"repeated, then {outcome.split()[1]}: kernel/{module}.py::test_flaky"
+    assert (headed in output) == (tries > 1)
+    if tries > 1:
+        assert "the sum is off" in output.partition(headed)[2]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """Evidence from a file, or what the file holds instead."""
 
 import codecs
+import contextlib
+import os
 import sys
 from collections.abc import Mapping
 from typing import IO, Any
@@ -10,7 +12,8 @@ from agent.model import EVIDENCE_SCHEMA
 from agent.sections.probes import SECTIONS
 from agent.show.missing import wrong_with
 from agent.show.series import is_series
-from agent.terminal.values import mapping, number, rows
+from agent.terminal.values import mapping, number, printable, rows
+from agent.terminal.waiting import said_if_long
 from agent.words import Json
 
 BEGINNINGS = (
@@ -39,10 +42,19 @@ def evidence_at(path: str) -> Json:
     try:
         if path == STANDARD_INPUT:
             return evidence_in(_read(sys.stdin.buffer))
-        with open(path, "rb") as file:
-            return evidence_in(_read(file))
+        return evidence_in(_read_at(path))
     except MemoryError:
         raise NotEvidence("there is not enough memory for it") from None
+
+
+def _read_at(path: str) -> bytes:
+    with contextlib.ExitStack() as reading:
+        if os.path.exists(path) and not os.path.isfile(
+            path
+        ):  # a pipe, which may have nobody who writes to it
+            text = f"waiting for what is written to {printable(path)}\n"
+            reading.enter_context(said_if_long(text))
+        return _read(reading.enter_context(open(path, "rb")))
 
 
 def _read(file: IO[bytes]) -> bytes:

@@ -2,11 +2,15 @@
 
 import contextlib
 import json
+import os
 from pathlib import Path
+from queue import Queue
+from threading import Thread
 
 import pytest
 from fakes.collector import FakeCollector
 from fakes.sample_evidence import evidence
+from fakes.waiting import PATIENCE_SECONDS
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +20,7 @@ from agent.http.responses import encode, error_body
 from agent.recording.recorder import Recorder
 from agent.show import reading
 from agent.show.reading import NotEvidence, evidence_at, evidence_in
+from agent.terminal import output, waiting
 
 
 def refusal(data: bytes) -> str:
@@ -51,6 +56,43 @@ def test_a_file_without_end_is_not_read_to_it(tmp_path: Path) -> None:
     file = tmp_path / "evidence.json"
     file.write_text(json.dumps(evidence()))
     assert evidence_at(str(file)) == evidence()
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> Queue[str]:
+    """Return what is said of waits, at once."""
+    lines: Queue[str] = Queue()
+    monkeypatch.setattr(waiting, "SILENT_S", 0)
+    monkeypatch.setattr(output, "complain", lines.put)
+    return lines
+
+
+def test_a_wait_for_whoever_writes_to_a_pipe_is_no_silent_one(
+    tmp_path: Path, said: Queue[str]
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    def write_then() -> None:
+        lines.append(said.get(timeout=PATIENCE_SECONDS))
+        pipe.write_text(json.dumps(evidence()))
+
+    lines: list[str] = []
+    writer = Thread(target=write_then)
+    writer.start()
+    assert evidence_at(str(pipe)) == evidence()
+    writer.join()
+    assert lines == [f"waiting for what is written to {pipe}\n"]
+
+
+@pytest.mark.usefixtures("little_room")
+def test_nothing_is_said_of_a_file(tmp_path: Path, said: Queue[str]) -> None:
+    file = tmp_path / "evidence.json"
+    file.write_text(json.dumps(evidence()))
+    evidence_at(str(file))
+    with pytest.raises(FileNotFoundError):
+        evidence_at(str(tmp_path / "none"))
+    assert said.empty()
 
 
 def test_what_does_not_fit_into_the_memory_is_no_evidence(monkeypatch: pytest.MonkeyPatch) -> None:

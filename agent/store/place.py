@@ -16,6 +16,7 @@ from pathlib import Path
 
 from agent.store import errors
 from agent.store.errors import Damaged, StoreError
+from agent.store.waiting import Wait
 
 NAME, FILE = "chainbench-agent", "runs.db"
 BESIDE = ("-wal", "-shm")
@@ -144,12 +145,12 @@ def locked(folder: int, path: Path) -> Iterator[None]:
 
 
 def _wait_for(lock: int, path: Path) -> None:
-    deadline = time.monotonic() + errors.LOCKED_S
+    wait = Wait(path)
     while True:
         try:
             return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if time.monotonic() >= deadline:
+            if wait.is_too_long():
                 raise StoreError(
                     f"another process has locked {path} for {errors.LOCKED_S:g} s"
                 ) from None

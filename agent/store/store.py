@@ -2,7 +2,6 @@
 
 import contextlib
 import sqlite3
-import time
 import zlib
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
@@ -28,6 +27,7 @@ from agent.store.rows import (
 )
 from agent.store.run import IMPORT, PARTIAL, KeptRun, KeptSeries
 from agent.store.selection import Selection
+from agent.store.waiting import Wait
 
 BRIEFLY_MS = 200
 
@@ -204,10 +204,10 @@ class Store:
 
         SQLite's own wait is a short one here: Ctrl-C has no effect before it is over.
         """
-        deadline = time.monotonic() + errors.LOCKED_S
+        wait = Wait(self.path)
         self._connection.execute(f"PRAGMA busy_timeout = {BRIEFLY_MS}")
         try:
-            while not self._has_begun(or_raise=time.monotonic() >= deadline):
+            while not self._has_begun(or_raise=wait.is_too_long()):
                 pass
         finally:
             self._connection.execute(f"PRAGMA busy_timeout = {round(errors.LOCKED_S * 1000)}")

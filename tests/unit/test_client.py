@@ -16,7 +16,7 @@ from fakes.copied_package import Copy
 from fakes.waiting import eventually
 
 import agent as package
-from agent.client import spawn
+from agent.client import http_client, spawn
 from agent.client.children import child
 from agent.client.http_client import AgentClient, AgentRefused, AgentUnreachable
 from agent.client.interpreter import PACKAGE_FOLDER, Invocation, own_module
@@ -367,7 +367,9 @@ def test_an_agent_that_has_answered_without_tls_is_not_said_to_want_it() -> None
     assert "https" not in str(lost.value)
 
 
-def test_one_that_has_never_answered_may_want_it() -> None:
+def test_one_that_has_never_answered_may_want_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_client, "KNOWN_PLAIN", set())  # maybe this port's agent of before
+
     class Closes(FakeAgent):
         def answer(self, request: Request) -> tuple[int, dict[str, Any]]:
             raise ConnectionResetError

@@ -59,7 +59,10 @@ class Following:
         """The section, once the run has ended."""
 
     async def begin(self) -> None:
-        """Find the tasks of the scope, and read everything for the first time."""
+        """Find the tasks of the scope, and read everything for the first time.
+
+        Raises ScopeError for a control group that does not exist.
+        """
         wanted = self._request.scope
         if wanted.kind != "system":
             try:

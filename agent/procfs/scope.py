@@ -29,6 +29,7 @@ async def find(
 ) -> Tree | Group:
     """Return the tasks of a scope other than the whole machine. Raises `NotFound`.
 
+    Raises ScopeError for a control group that does not exist: its run would be about nothing.
     ``owner``: the uid that the root of a tree must have, if any. ``left_out``: the agent's own
     processes, which may be descendants of a tree's root. In a control group they are counted by
     the kernel with all others, and the group says that they were there.
@@ -47,6 +48,8 @@ async def find(
         folder = cgroups.directory(scope.cgroup)
         return Group(folder, with_waits=with_waits, agent=left_out)
     except ScopeError as error:
+        if scope.kind == "cgroup":
+            raise
         raise NotFound(error.message) from error
     except (Unreadable, OSError) as error:
         raise NotFound(str(error)) from error

@@ -277,8 +277,11 @@ class Recorder:
             self._note(_cause("programs could not be prepared", error))
 
     async def _arm(self, run: Run) -> None:
+        assert self._nursery is not None
         try:
             await self._attach(run)
+            self._note(run.failure)
+            await without_ebpf.begin(run, self._nursery, self._collector.processes())
         except InvalidRequest as error:
             # a run that cannot cover the requested scope never began
             run.refusal = error
@@ -286,9 +289,6 @@ class Recorder:
             self._lifecycle.fire(Event.REFUSED)
             run.armed.set()
             return
-        self._note(run.failure)
-        assert self._nursery is not None
-        await without_ebpf.begin(run, self._nursery, self._collector.processes())
         trio.lowlevel.add_instrument(run.stalls)
         self._lifecycle.fire(Event.ARMED)
         self._unclaimed = None

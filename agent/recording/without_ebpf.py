@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import trio
 
+from agent.errors import InvalidRequest
 from agent.evidence.cost import CpuMeter
 from agent.procfs.following import Following
 from agent.recording.run import Run
@@ -13,13 +14,18 @@ LOGGER = logging.getLogger("agent.recording.without_ebpf")
 
 
 async def begin(run: Run, nursery: trio.Nursery, processes: Mapping[str, int]) -> None:
-    """Begin to count, in a task of the nursery; ``processes``: those whose cost is the run's."""
+    """Begin to count, in a task of the nursery; ``processes``: those whose cost is the run's.
+
+    Raises InvalidRequest for a scope that does not exist.
+    """
     if run.failure is None or run.mock:
         return
     following = Following(run.request, left_out=frozenset(processes.values()))
     run.meter = CpuMeter(processes)
     try:
         await following.begin()
+    except InvalidRequest:
+        raise
     except Exception as error:
         # Whatever it is, the run goes on, and says that nothing could be counted.
         LOGGER.exception("what /proc counts of run %s could not be read", run.id)

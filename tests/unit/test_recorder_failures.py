@@ -1,5 +1,8 @@
 """What the recorder does when something fails: the run says so, and the next one works."""
 
+import sys
+from dataclasses import replace
+
 import pytest
 import trio
 import trio.testing
@@ -8,7 +11,8 @@ from fakes.recording import NO_PROBES, REQUEST, SERIES, one_run, verdict, waits
 from fakes.totals import Shown
 
 from agent.aggregate.series import SeriesStore
-from agent.errors import InvalidRequest, NotRunning
+from agent.errors import InvalidRequest, NotRunning, ScopeError
+from agent.model import Scope
 from agent.procfs.following import Following
 from agent.recording.recorder import Recorder
 from agent.sections.probes import DEFAULT_SECTIONS, SECTIONS
@@ -33,6 +37,20 @@ async def test_a_run_in_which_nothing_can_be_measured(
     series = recorder.series.get(SERIES)
     assert series is not None
     assert (Shown(series).runqlat, dict(series.runs)) == (None, {"success": 0, "fail": 1})
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's /proc")
+async def test_without_ebpf_a_cgroup_that_does_not_exist_is_refused_too(
+    recorder: Recorder, collector: FakeCollector
+) -> None:
+    """Such a run was about nothing, and nothing could end it but a stop."""
+    collector.arming = raising(NO_PROBES)
+    scope = Scope("cgroup", cgroup="/there/is/none")
+    with pytest.raises(ScopeError) as refused:
+        await recorder.start(replace(REQUEST, scope=scope))
+    assert refused.value.code in ("no_such_cgroup", "no_cgroup_v2")
+    assert recorder.status()["state"] == "idle"
+    assert not (await one_run(recorder))["available"]
 
 
 @pytest.mark.parametrize("moment", ["begin", "end"])

@@ -20,6 +20,8 @@ WIDEST_TIME = 24
 COMMIT = 8
 """Characters of a commit."""
 GIVEN = ("scenario", "impl", "variant")
+MOCK = "mock"
+"""The machine of synthetic events (``serve --mock``): no number of such a run was measured."""
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 """As in the C locale, whatever the user's is: the list is made for 80 columns."""
 HEADERS = ("id", "started", "runs", "time", "verdict", "what")
@@ -98,12 +100,13 @@ def _verdict(runs: Sequence[Summary]) -> str:
 
 
 def _what(runs: Sequence[Summary]) -> str:
-    """Return the labels that somebody gave, the commands, and the commit."""
+    """Return the labels that somebody gave, the commands, and the commit; before them, ``mock``."""
     labels = dict(runs[0].labels)
     commands = dict.fromkeys(run.words for run in reversed(runs) if run.words)
     if len(commands) > 1:
         labels["scenario"] = ""  # it names the side
-    said = [printable(labels[name], 40) for name in GIVEN if labels[name]]
+    said = [MOCK] if any(run.labels["machine"] == MOCK for run in runs) else []
+    said += [printable(labels[name], 40) for name in GIVEN if labels[name]]
     said.append(" vs ".join(printable(words, 200) for words in commands))
     said.append(printable(_short_commit(labels["commit"]), 40))
     return GAP.join(filter(None, said))

@@ -44,6 +44,15 @@ def test_a_series_is_one_line_and_the_newest_comes_first(runs: Runs, path: Path)
     assert oldest.endswith("  1        12.5 ms  degraded  numpy  sh -c 'exit 0'  c…")
 
 
+def test_runs_with_synthetic_events_are_marked(runs: Runs, path: Path) -> None:
+    synthetic, measured = single(60, variant="numpy"), single(0, variant="numpy")
+    synthetic["labels"]["machine"] = "mock"
+    keep_in(path, synthetic, measured)
+    _, newest, oldest = runs("list").stdout.splitlines()
+    assert "degraded  mock  numpy" in newest
+    assert "mock" not in oldest
+
+
 def test_lines_have_80_columns_and_no_hostile_bytes(
     runs: Runs, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,6 @@
 """A pseudo-terminal that a test types on, with a command in its foreground."""
 
+import codecs
 import contextlib
 import os
 import subprocess
@@ -39,7 +40,8 @@ class Terminal:
                 break
             except OSError:  # EIO: no process has the terminal open any more
                 break
-        return self._shown.decode().replace("\r\n", "\n")
+        text, _ = codecs.utf_8_decode(self._shown)  # without a character of which more is to come
+        return text.replace("\r\n", "\n")
 
     def wait_for(self, text: str) -> None:
         eventually(lambda: text in self.shown())

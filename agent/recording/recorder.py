@@ -355,10 +355,10 @@ class Recorder:
         self._totals.advance(observed, run.collection)
 
     def _note(self, failure: CannotCollect | None) -> None:
-        """Remember whether eBPF is available, for /status."""
-        self._failure = failure
+        """Remember whether eBPF is available, for /status; log why not, unless it was known."""
+        before, self._failure = self._failure, failure
         self._available = failure is None
-        if failure is not None:
+        if failure is not None and str(failure) != str(before):
             LOGGER.warning("cannot collect (%s): %s", failure.code, failure.message)
 
     def _ebpf(self) -> Json:

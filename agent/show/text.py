@@ -70,10 +70,13 @@ def render(
 
 
 def unavailable(evidence: Mapping[str, Any], style: Style) -> list[str]:
+    """Return that nothing was measured, and why, unless the verdict has just said it."""
     reason = evidence.get("reason")
-    said = "it gives no reason" if reason is None else printable(reason, 4000)
-    lines = [style.bad("available: false"), said]
-    return titled("Nothing was measured", lines, style)
+    said = ["it gives no reason" if reason is None else printable(reason, 4000)]
+    reasons = mapping(evidence.get("completeness")).get("reasons")
+    if isinstance(reasons, list) and f"{evidence.get('code')}: {reason}" in reasons:
+        said = []
+    return titled("Nothing was measured", [style.bad("available: false"), *said], style)
 
 
 def listed(evidence: Mapping[str, Any]) -> list[str]:

@@ -53,6 +53,21 @@ async def test_without_ebpf_a_cgroup_that_does_not_exist_is_refused_too(
     assert not (await one_run(recorder))["available"]
 
 
+async def test_why_nothing_can_be_measured_is_logged_once(
+    recorder: Recorder, collector: FakeCollector, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each run's evidence says it again, so the log does so only if it was otherwise meanwhile."""
+    good, collector.arming = collector.arming, raising(NO_PROBES)
+    for _ in range(2):
+        await one_run(recorder)
+    assert caplog.text.count(NO_PROBES.message) == 1
+    collector.arming = good
+    await one_run(recorder)
+    collector.arming = raising(NO_PROBES)
+    await one_run(recorder)
+    assert caplog.text.count(NO_PROBES.message) == 2
+
+
 @pytest.mark.parametrize("moment", ["begin", "end"])
 async def test_a_defect_of_what_counts_without_ebpf_is_said_in_the_evidence(
     recorder: Recorder, collector: FakeCollector, monkeypatch: pytest.MonkeyPatch, moment: str

@@ -173,7 +173,7 @@ def held_by(pids: Sequence[int]) -> Held:
 def measure(
     url: str, pids: Sequence[int], clients: int = CLIENTS, seconds: float = SECONDS
 ) -> Load:
-    """Have clients ask an agent for so long. ``pids``: of its processes; the first one serves."""
+    """Have clients ask an agent for that long. ``pids``: of its processes; the first one serves."""
     return trio.run(partial(_measure, url, pids, clients, seconds))
 
 

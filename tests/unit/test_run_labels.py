@@ -65,6 +65,52 @@ def test_a_tree_that_differs_says_so(agent: RunAgent, tree: Path) -> None:
     assert started(agent, tree)["commit"] == git(tree, "rev-parse", "HEAD").strip() + "-dirty"
 
 
+def in_a_submodule(tree: Path) -> Path:
+    """Return a tree with this one as a submodule, and make an untracked file in that."""
+    above = tree / "above"
+    above.mkdir()
+    git(above, "init", "-q")
+    git(above, "-c", "protocol.file.allow=always", "submodule", "add", "-q", str(tree), "sub")
+    git(above, "commit", "-qm", "one")
+    (above / "sub/untracked").touch()
+    return above
+
+
+def test_what_git_does_not_know_makes_no_difference(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(in_a_submodule(tree))
+    assert len(CommitHere().answer()) == 40
+    Path("sub/file").write_text("b")
+    assert CommitHere().answer().endswith("-dirty")
+
+
+@pytest.mark.parametrize("how", ["staged", "added", "removed", "many", "upstream"])
+def test_any_change_makes_a_difference(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """However much git has to say about it, and about what else."""
+    monkeypatch.chdir(tree)
+    if how == "upstream":
+        git(tree, "branch", "other")
+        git(tree, "branch", "--set-upstream-to", "other")
+        git(tree, "commit", "-q", "--allow-empty", "-m", "two")
+        assert len(CommitHere().answer()) == 40
+    if how == "removed":
+        (tree / "file").unlink()
+    elif how == "added":
+        (tree / "new").touch()
+        git(tree, "add", "--intent-to-add", "new")
+    elif how == "many":
+        for number in range(400):
+            (tree / f"{number}-{'x' * 100}").touch()
+        git(tree, "add", ".")
+    else:
+        (tree / "file").write_text("b")
+        git(tree, "add", "file")
+    assert CommitHere().answer() == git(tree, "rev-parse", "HEAD").strip() + "-dirty"
+
+
 @pytest.mark.parametrize("given", ["mine", ""])
 def test_what_is_given_is_taken(agent: RunAgent, tree: Path, given: str) -> None:
     assert started(agent, tree, "--commit", given)["commit"] == given

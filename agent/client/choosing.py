@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from agent.client import interruptions
-from agent.client.finding import NoAgent, closed_to_us, found_service, named_agent
+from agent.client.finding import NoAgent, named_agent, sought_service
 from agent.client.http_client import AgentClient
 from agent.client.one_run import OneRun
 from agent.words import PORT, SERVICE_SOCKET, Json
@@ -44,13 +44,14 @@ def _agent(urls: Sequence[str], timeout_s: float | None) -> AgentClient:
     if url := (urls[0] if urls else os.environ.get(VARIABLE)):
         status = named_agent(url, "the argument url" if urls else VARIABLE)
         agent = AgentClient.named(url, timeout_s)
-    elif found := found_service():
+    else:
+        found, how = sought_service()
+        if found is None:
+            raise NoAgent(
+                f"no agent can be used on {SERVICE_SOCKET} or port {PORT}, and {VARIABLE} names"
+                f" none{how}"
+            )
         url, status = found
         agent = AgentClient(url, timeout_s)
-    else:
-        raise NoAgent(
-            f"no agent can be used on {SERVICE_SOCKET} or port {PORT}, and {VARIABLE} names none"
-            f"{closed_to_us()}"
-        )
     agent.allow_compiling(status.get("compile_deadline_s"))
     return agent

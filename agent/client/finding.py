@@ -1,6 +1,5 @@
 """Find an agent that runs already. What may be another service is sent nothing but a GET."""
 
-import contextlib
 import os
 import stat
 
@@ -46,12 +45,8 @@ def found_service() -> tuple[str, Json] | None:
 
     Nobody has named them, so they get no token.
     """
-    for url in (f"{UNIX}{SERVICE_SOCKET}", f"http://{HOST}:{PORT}"):
-        with contextlib.suppress(AgentUnreachable, AgentRefused):
-            status = _status(AgentClient(url, STATUS_TIMEOUT_S))
-            if status.keys() >= OURS:
-                return url, status
-    return None
+    found, _ = sought_service()
+    return found
 
 
 def closed_to_us() -> str:
@@ -59,36 +54,44 @@ def closed_to_us() -> str:
 
     What follows a reason why nothing can be measured; empty if there is no such agent.
     """
-    if _is_closed_socket(SERVICE_SOCKET):
-        return (
-            f"; an agent listens on {SERVICE_SOCKET}, which this user may not use: become a member "
-            "of its group"
-        )
-    url = f"http://{HOST}:{PORT}"
-    if _requires_token(url):
-        return (
-            f"; the agent at {url} requires a token: name the agent with CHAINBENCH_AGENT, and the "
-            f"token with {TOKEN_FILE}"
-        )
-    return ""
+    _, how = sought_service()
+    return how
 
 
-def _is_closed_socket(path: str) -> bool:
+def sought_service() -> tuple[tuple[str, Json] | None, str]:
+    """Return both, for whoever needs both: what is silent is waited for once."""
+    how = _of_closed_socket(SERVICE_SOCKET)
+    for url in (f"{UNIX}{SERVICE_SOCKET}", f"http://{HOST}:{PORT}"):
+        try:
+            status = _status(AgentClient(url, STATUS_TIMEOUT_S))
+        except AgentUnreachable:
+            continue
+        except AgentRefused as error:
+            how = how or _of_token(url, error)
+            continue
+        if status.keys() >= OURS:
+            return (url, status), ""
+    return None, how
+
+
+def _of_closed_socket(path: str) -> str:
     try:
-        return stat.S_ISSOCK(os.stat(path).st_mode) and not os.access(path, os.W_OK)
+        if not stat.S_ISSOCK(os.stat(path).st_mode) or os.access(path, os.W_OK):
+            return ""
     except OSError:
-        return False
+        return ""
+    return (
+        f"; an agent listens on {path}, which this user may not use: become a member of its group"
+    )
 
 
-def _requires_token(url: str) -> bool:
-    """Whether an agent answers that it wants to be shown a token."""
-    try:
-        _status(AgentClient(url, STATUS_TIMEOUT_S))
-    except AgentRefused as error:
-        return error.challenge == CHALLENGE
-    except AgentUnreachable:
-        pass
-    return False
+def _of_token(url: str, refused: AgentRefused) -> str:
+    if refused.challenge != CHALLENGE:
+        return ""
+    return (
+        f"; the agent at {url} requires a token: name the agent with CHAINBENCH_AGENT, and the "
+        f"token with {TOKEN_FILE}"
+    )
 
 
 def _status(client: AgentClient) -> Json:

@@ -107,6 +107,7 @@ def test_an_agent_on_the_port_that_requires_a_token_is_named_as_the_cause(
         on_port(agent, monkeypatch)
         with pytest.raises(finding.NoAgent, match=f"{agent.url} requires a token: name the agent"):
             run_of([], None)
+        assert len(agent.requests) == 1, "who does not answer would be waited for twice"
         Teller("run", Options()).no_evidence("no capability")
         assert {request.authorization for request in agent.requests} == {None}
     assert "requires a token" in " ".join(capsys.readouterr().err.split())

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import h11
 import trio
 
-from benchmarks.procfs import pss_bytes
+from benchmarks.procfs import anonymous_bytes
 
 CLIENTS = 64
 SECONDS = 300.0
@@ -30,9 +30,9 @@ PATIENCE_S = 30.0
 """How long an answer may take; one that takes longer counts as none."""
 AGAIN_S = 0.1
 """How long a client waits after a request that got no answer."""
-SETTLING_PART = 0.2
-"""Part of the time after which memory and descriptors are read for the first time: allocators and
-buffers grow to what so many clients need."""
+LOOKS = 5
+"""How often memory and descriptors are read, the last time at the end. Before the first time,
+allocators and buffers grow to what so many clients need."""
 QUANTILES = (0.5, 0.9, 0.99, 1.0)
 RUN = json.dumps({"scenario": "clients", "sections": ["runqlat", "exec"]}).encode()
 
@@ -41,8 +41,8 @@ RUN = json.dumps({"scenario": "clients", "sections": ["runqlat", "exec"]}).encod
 class Held:
     """What an agent holds."""
 
-    pss_mb: float
-    """Memory of all of its processes."""
+    memory_mb: float
+    """Memory of all of its processes that is no file's: what others share does not change it."""
     fds: int
     """Descriptors of the one that serves."""
 
@@ -77,8 +77,7 @@ class Load:
     clients: int
     seconds: float
     answers: Answers
-    before: Held
-    after: Held
+    held: Sequence[Held]
 
 
 class Client:
@@ -167,7 +166,7 @@ def lost_events(evidence: Mapping[str, Any]) -> int:
 
 def held_by(pids: Sequence[int]) -> Held:
     """Return what an agent's processes, of which the first serves, hold now."""
-    return Held(pss_bytes(pids) / 1e6, len(list(Path(f"/proc/{pids[0]}/fd").iterdir())))
+    return Held(anonymous_bytes(pids) / 1e6, len(list(Path(f"/proc/{pids[0]}/fd").iterdir())))
 
 
 def measure(
@@ -183,12 +182,12 @@ async def _measure(url: str, pids: Sequence[int], clients: int, seconds: float) 
     async with trio.open_nursery() as nursery:
         for number in range(clients):
             nursery.start_soon(Client(host, port, answers).run, number)
-        await trio.sleep(seconds * SETTLING_PART)
-        before = held_by(pids)
-        await trio.sleep(seconds * (1 - SETTLING_PART))
-        after = held_by(pids)
+        held = []
+        for _ in range(LOOKS):
+            await trio.sleep(seconds / LOOKS)
+            held.append(held_by(pids))
         nursery.cancel_scope.cancel()
-    return Load(clients, seconds, answers, before, after)
+    return Load(clients, seconds, answers, held)
 
 
 def render(load: Load) -> str:
@@ -207,9 +206,11 @@ def render(load: Load) -> str:
         f" no answer: {len(answers.missing)}"
     )
     lines += [f"  {what}" for what in sorted(set(answers.missing))[:5]]
+    memory = ", ".join(f"{held.memory_mb:.1f}" for held in load.held)
+    descriptors = ", ".join(str(held.fds) for held in load.held)
     lines.append(
-        f"memory of all processes: {load.before.pss_mb:.1f} then {load.after.pss_mb:.1f} MB;"
-        f" descriptors of the one that serves: {load.before.fds} then {load.after.fds}"
+        f"after each fifth of the time: {memory} MB in all processes, {descriptors} descriptors in"
+        " the one that serves"
     )
     return "\n".join(lines) + "\n"
 
@@ -228,10 +229,8 @@ def figures(load: Load) -> dict[str, float]:
         "no answer": len(answers.missing),
         "runs": answers.runs,
         "events lost": answers.lost,
-        "pss_mb": load.before.pss_mb,
-        "pss_mb after": load.after.pss_mb,
-        "descriptors": load.before.fds,
-        "descriptors after": load.after.fds,
+        **{f"memory_mb {n}": held.memory_mb for n, held in enumerate(load.held, 1)},
+        **{f"descriptors {n}": held.fds for n, held in enumerate(load.held, 1)},
     }
 
 

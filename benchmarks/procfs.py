@@ -32,6 +32,11 @@ def pss_bytes(pids: Sequence[int]) -> int:
     return sum(1024 * _field(PROC / str(pid) / "smaps_rollup", "Pss:") for pid in pids)
 
 
+def anonymous_bytes(pids: Sequence[int]) -> int:
+    """Return the same of memory that is no file's (since Linux 5.2)."""
+    return sum(1024 * _field(PROC / str(pid) / "smaps_rollup", "Pss_Anon:") for pid in pids)
+
+
 def map_bytes(pids: Sequence[int]) -> int:
     """Return the memory of the BPF maps that these processes hold, counting each map once."""
     maps = {_field(info, "map_id:"): _field(info, "memlock:") for info in _fdinfos(pids)}

@@ -37,8 +37,10 @@ cost depends on the processor, so comparisons with them have no limit."""
 CLIENTS = """## Many clients at once
 
 Each sends one request after another, without a pause, over a connection of its own; clients and
-agent share the CPUs (`python -m benchmarks clients`). Memory and descriptors: after a fifth of the
-time, and at its end."""
+agent share the CPUs (`python -m benchmarks clients`). Memory (without that of files, which others
+share) and descriptors: after each fifth of the time."""
+
+FIFTHS = range(1, 6)
 
 MEANWHILE = {
     "clients": "{clients:.0f}",
@@ -47,8 +49,8 @@ MEANWHILE = {
     "requests without an answer": "{no_answer:.0f}",
     "runs": "{runs:,.0f}",
     "events lost": "{events_lost:.0f}",
-    "PSS of all processes, MB": "{pss_mb:.1f}, {pss_mb_after:.1f}",
-    "descriptors of the process that serves": "{descriptors:.0f}, {descriptors_after:.0f}",
+    "memory of all processes, MB": ", ".join(f"{{memory_mb_{n}:.1f}}" for n in FIFTHS),
+    "descriptors of the process that serves": ", ".join(f"{{descriptors_{n}:.0f}}" for n in FIFTHS),
 }
 """What is shown next to the latencies, and of which figures it is made."""
 

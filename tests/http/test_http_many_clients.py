@@ -9,6 +9,7 @@ from fakes.recorder import FakeRecorder
 from agent.overhead.machine import read_machine
 from benchmarks import kept
 from benchmarks.clients import (
+    LOOKS,
     REQUESTS,
     Answers,
     Held,
@@ -49,11 +50,12 @@ def test_what_is_kept_is_a_section_of_the_results(tmp_path: Path) -> None:
     for request in REQUESTS:
         assert f"| {request} | {len(load.answers.took[request]):,} |" in section
     assert "| requests without an answer | 0 |" in section
-    assert f"| {load.before.pss_mb:.1f}, {load.after.pss_mb:.1f} |" in section
+    assert f"| {', '.join(f'{held.memory_mb:.1f}' for held in load.held)} |" in section
+    assert f"| {', '.join(str(held.fds) for held in load.held)} |" in section
 
 
 def test_a_request_without_any_answer_has_no_latencies() -> None:
-    load = Load(1, 1.0, Answers(), Held(1.0, 1), Held(1.0, 1))
+    load = Load(1, 1.0, Answers(), [Held(1.0, 1)] * LOOKS)
     run = kept.Parts(read_machine(), figures(load))
     assert "| GET /metrics | 0 |  |  |  |  |" in "\n".join(clients_sections([run]))
 

@@ -81,15 +81,19 @@ class _Handler(logging.Handler):
             self._changed.wait_for(lambda: not self._waiting, PATIENCE_S)
 
     def _text(self, record: logging.LogRecord) -> str:
-        text = f"{self.format(record)}\n"
+        try:
+            text = f"{self.format(record)}\n"
+        except (TypeError, ValueError, KeyError) as error:
+            # a defect of the call, of which its caller must not die
+            said = f"a record that cannot be written ({error!r}): {record.msg!r}"
+            text = f"{self.format(_record(record.name, record.levelno, said))}\n"
         return journal.prioritized(text, _priority(record)) if self._to_journal else text
 
     def _with_count(self, text: str) -> str:
         if not self._lost:
             return text
         count = f"(log records lost: {self._lost})"
-        about = logging.LogRecord(__name__, logging.WARNING, "", 0, count, None, None)
-        return f"{self._text(about)}{text}"
+        return f"{self._text(_record(__name__, logging.WARNING, count))}{text}"
 
     def _wait_with(self, data: bytes) -> None:
         """Raises OSError if too much is waiting, and RuntimeError without a thread to wait."""
@@ -116,6 +120,10 @@ class _Handler(logging.Handler):
                 self._waiting.popleft()
                 self._lost += lost
                 self._changed.notify_all()
+
+
+def _record(name: str, level: int, message: str) -> logging.LogRecord:
+    return logging.LogRecord(name, level, "", 0, message, None, None)
 
 
 def _priority(record: logging.LogRecord) -> int:

@@ -99,23 +99,31 @@ def _made_up(comparison: Mapping[str, Any], middle: float) -> str:
 
 
 def _seen(comparison: Mapping[str, Any], middle: float) -> str:
-    """Return the state that certainly grew most with the difference: its own test found it.
+    """Return the states that certainly grew with the difference, the largest first.
 
-    That is no cause. It is one of the family that is tested, and its p value is adjusted.
+    That is no cause. Each was found by its own test, of the family that is tested, and its p value
+    is adjusted. Only states of the wall time are named: a sum over tasks can be any multiple of it.
     """
     grew = "larger" if middle > 0 else "smaller"
     own = [
         row
         for row in rows(comparison.get("figures"))
-        if str(row.get("name")).removeprefix(STATE) in STATES and row.get("outcome") == grew
+        if _state(row) in STATES and row.get("outcome") == grew
     ]
-    if not own:
-        return ""
-    row = max(own, key=lambda row: abs(_middle(row, "difference")))
-    size, state = ms(abs(_middle(row, "difference"))), str(row.get("name")).removeprefix(STATE)
-    word = PARTS.get(state, STATES[state])
-    more = f"{size} {'more' if middle > 0 else 'less'} time {word}"
-    return f", but not to see {more} ({p(row.get('adjusted_p'))})"
+    own.sort(key=lambda row: -abs(_middle(row, "difference")))
+    found = [_state_grew(row, "more" if middle > 0 else "less") for row in own[:FEW]]
+    return f", but not to see {' and '.join(found)}" if found else ""
+
+
+def _state(row: Mapping[str, Any]) -> str:
+    """Return which state of the wall time a figure is; nothing for any other figure."""
+    name = str(row.get("name"))
+    return name.removeprefix(STATE) if name.startswith(STATE) else ""
+
+
+def _state_grew(row: Mapping[str, Any], more: str) -> str:
+    size, word = ms(abs(_middle(row, "difference"))), PARTS.get(_state(row), STATES[_state(row)])
+    return f"{size} {more} time {word} ({p(row.get('adjusted_p'))})"
 
 
 def _largest(comparison: Mapping[str, Any], middle: float) -> str:

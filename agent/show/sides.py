@@ -23,7 +23,7 @@ from agent.terminal.values import (
 from agent.terminal.values import rows as objects
 
 NO_COMMAND = "its command is not known"
-LONGEST_REASON = 200
+LONGEST_REASON = 1000
 TITLES = {"runqlat": "Waits for a CPU", "biolatency": "Block I/O"}
 
 

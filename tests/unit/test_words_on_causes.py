@@ -105,11 +105,13 @@ def test_what_is_certain_by_its_own_test_is_said_without_a_cause() -> None:
         state_row("waiting_for_cpu", 99.0, "undecided"),
         state_row("stopped", -99.0, "smaller"),
         {**grew, "name": "user CPU", "difference": {"middle": 500.0}},
+        {**grew, "name": "blocked", "difference": {"middle": 102.0}},  # summed over tasks
     ]
     said = words({"cause": SMALL, "pairs": 10, "figures": [blocked_too, grew, *rest]})
     begins = "; the times vary too much to say why"
     assert said.startswith(
-        f"{begins}, but not to see 62.11 ms more time computing (p=0.012); about"
+        f"{begins}, but not to see 62.11 ms more time computing (p=0.012) and 20.00 ms more time"
+        " blocked (p=0.020); about"
     )
     assert words({"cause": SMALL, "figures": rest}) == begins
     less = {**SMALL, "difference_ms": {"low": -70.0, "middle": -61.7, "high": -55.0}}

@@ -2,21 +2,23 @@
 
 A handler in Python is itself interrupted by the next signal, and that one's handler by the one
 after it. Where they come fast enough, it goes on until Python allows no deeper one, and the error
-is raised in whatever the first one interrupted. Here no Python runs: the interpreter writes the
-signal's number to a socket (`signal.set_wakeup_fd`), which a task reads.
+is raised in whatever the first one interrupted. Here no Python runs: the handler is a function of
+the interpreter's own, which notes in a dictionary that the signal arrived. The byte that it writes
+to a socket as well (`signal.set_wakeup_fd`) only wakes the task that waits: where other signals
+have filled the socket, it writes none.
 """
 
 import contextlib
-import operator
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from functools import partial
+from types import FrameType
 
 import trio
 
 AT_ONCE = 512
-"""Signals read in one go, of which one is enough."""
+"""Bytes read in one go, of which one is enough."""
 
 
 @contextlib.contextmanager
@@ -27,6 +29,7 @@ def arriving(numbers: Collection[int]) -> Iterator[Callable[[], Awaitable[None]]
     its own. By default each would kill us, and blocking them here would not help: a thread of a
     library's own (numpy's) takes them. What is ignored stays so while the interpreter exits.
     """
+    arrived: dict[int, FrameType | None] = {}
     reader, writer = socket.socketpair()
     with reader, writer:
         reader.setblocking(False)
@@ -34,17 +37,17 @@ def arriving(numbers: Collection[int]) -> Iterator[Callable[[], Awaitable[None]]
         before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
         try:
             for number in numbers:
-                # the interpreter has to call something: this is part of it, and does nothing
-                signal.signal(number, operator.is_)
-            yield partial(_next, reader, numbers)
+                # called with the number and a frame; keeps the first, as freeing one may run Python
+                signal.signal(number, arrived.setdefault)
+            yield partial(_next, reader, arrived)
         finally:
             for number in numbers:
                 signal.signal(number, signal.SIG_IGN)
-            signal.set_wakeup_fd(before)
+            # Trio's, which may be full as well: it asks for no warning either
+            signal.set_wakeup_fd(before, warn_on_full_buffer=False)
 
 
-async def _next(reader: socket.socket, numbers: Collection[int]) -> None:
-    arrived: bytes = b""
-    while not any(number in numbers for number in arrived):  # others have handlers of their own
+async def _next(reader: socket.socket, arrived: Mapping[int, object]) -> None:
+    while not arrived:  # what others have handlers for wakes us as well
         await trio.lowlevel.wait_readable(reader)
-        arrived = reader.recv(AT_ONCE)
+        reader.recv(AT_ONCE)

@@ -13,6 +13,9 @@ from agent.processes.arrivals import arriving
 
 ONE, ANOTHER = signal.SIGUSR1, signal.SIGUSR2
 
+MANY = 400
+"""More bytes, one at a time, than a pair of sockets takes."""
+
 
 @pytest.fixture(autouse=True)
 def _handlers_put_back() -> Iterator[None]:
@@ -47,6 +50,17 @@ async def test_another_signal_does_not_end_the_wait() -> None:
     assert waiting.cancelled_caught
 
 
+async def test_one_that_arrives_after_many_others_is_not_lost() -> None:
+    """They fill the socket before anybody reads it."""
+    signal.signal(ANOTHER, lambda number, frame: None)
+    with arriving({ONE}) as one_arrives:
+        for _ in range(MANY):
+            signal.raise_signal(ANOTHER)
+        signal.raise_signal(ONE)
+        with trio.fail_after(10):
+            await one_arrives()
+
+
 async def test_no_python_runs_for_a_signal_that_the_next_one_could_interrupt() -> None:
     """Handlers in each other, without end, made the agent exit with 1, or die of a signal."""
     called = []
@@ -70,3 +84,15 @@ async def test_in_the_end_they_are_ignored() -> None:
         pass
     assert {signal.getsignal(number) for number in (ONE, ANOTHER)} == {signal.SIG_IGN}
     assert signal.set_wakeup_fd(before) == before
+
+
+async def test_afterwards_many_others_are_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They fill the socket of Trio, which the interpreter would complain of on stderr."""
+    told: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", told.append)
+    signal.signal(ANOTHER, lambda number, frame: None)
+    with arriving({ONE}):
+        pass
+    for _ in range(MANY):
+        signal.raise_signal(ANOTHER)
+    assert not told

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -42,3 +43,14 @@ def test_hangups_as_it_starts_and_in_numbers_end_nothing(tmp_path: Path) -> None
         eventually(lambda: "the certificate is reloaded" in agent.log)
         assert agent.serves(files)
         assert agent.process.poll() is None
+
+
+def test_hangups_while_it_ends_do_not_change_how(tmp_path: Path) -> None:
+    """Up to the last moment, one of them could find its handler gone."""
+    with tls_agent(tmp_path / "log", issued(tmp_path / "a")) as agent:
+        agent.process.send_signal(signal.SIGTERM)
+        while agent.process.poll() is None:
+            agent.process.send_signal(signal.SIGHUP)
+            time.sleep(0.002)
+        assert agent.process.returncode == 0
+        assert "Traceback" not in agent.log

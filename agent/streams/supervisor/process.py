@@ -52,8 +52,9 @@ def run(
     _, status = os.waitpid(agent_pid, 0)
     # Nobody is left to pass them on to, and the interpreter's own exit would make them deadly.
     # Blocked as well, since one that arrives between two of these calls is still passed on.
-    signal.pthread_sigmask(signal.SIG_BLOCK, ending)
-    for number in ending:
+    passed_on = _passed_on(ending)
+    signal.pthread_sigmask(signal.SIG_BLOCK, passed_on)
+    for number in passed_on:
         signal.signal(number, signal.SIG_IGN)
     code = os.waitstatus_to_exitcode(status)
     if code >= 0:
@@ -71,6 +72,11 @@ def _killed(number: int, run_id: str | None, out_of_memory: bool) -> str:
     return f"chainbench-agent: the serving process was killed by {name}; {lost} is lost{advice}\n"
 
 
+def _passed_on(ending: Collection[int]) -> set[int]:
+    """Return what may have a handler here: a hangup that ends nothing is passed on as well."""
+    return {*ending, signal.SIGHUP}
+
+
 def _pass_on_hangups(agent_pid: int) -> None:
     """Have a hangup reach the agent: a service manager sends it to a service's first process."""
 
@@ -86,7 +92,7 @@ def _pass_on(ending: Collection[int], agent: socket.socket, agent_pid: int) -> N
 
     An agent that does not end, because it was stopped or is stuck, is killed.
     """
-    passed_on = set(ending) - {signal.SIGALRM}
+    passed_on = _passed_on(ending) - {signal.SIGALRM}
 
     def kill(number: int, frame: object) -> None:
         with contextlib.suppress(OSError):

@@ -1,5 +1,8 @@
 """Runs to keep, and documents of them, as ``run --json`` saves them."""
 
+import contextlib
+import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -74,3 +77,11 @@ def keep_in(path: Path, *documents: dict[str, Any]) -> None:
 def ids(path: Path) -> list[str]:
     with open_to_read(path) as store:
         return [run.id for run in store.find(Selection())]
+
+
+@contextlib.contextmanager
+def held_by_another(path: Path) -> Iterator[None]:
+    """Have another writer hold the store meanwhile."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield

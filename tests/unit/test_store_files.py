@@ -11,18 +11,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.kept import ids, keep_in, kept, pairs, single
+from fakes.kept import held_by_another, ids, keep_in, kept, pairs, single
 from fakes.mounts import mounting
 from fakes.run_command import environment
 from fakes.waiting import PATIENCE_SECONDS
 
-from agent.client.interpreter import own_module
-from agent.store import errors, place, schema, waiting
+from agent.store import errors, place, schema
 from agent.store.errors import Damaged, StoreError
 from agent.store.opening import begin_anew, open_store, open_to_read
 from agent.store.retention import Limits
@@ -177,13 +175,6 @@ def test_a_file_gives_pages_back_and_a_commit_waits_for_no_disk(path: Path) -> N
 # --- others at work
 
 
-@contextlib.contextmanager
-def held_by_another(path: Path) -> Iterator[None]:
-    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        yield
-
-
 def test_a_store_that_stays_locked_is_an_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(errors, "LOCKED_S", 0.1)
     keep_in(path, single())
@@ -191,45 +182,6 @@ def test_a_store_that_stays_locked_is_an_error(path: Path, monkeypatch: pytest.M
         with pytest.raises(StoreError, match=r"another process has locked it for 0\.1 s"):
             store.keep(*kept(single()))
         assert len(list(store.find(ALL))) == 1
-
-
-@pytest.mark.parametrize("how", ["by a writer", "by who opens it"])
-def test_a_long_wait_is_said_once(
-    how: str, path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(errors, "LOCKED_S", 0.3)
-    monkeypatch.setattr(waiting, "SILENT_S", 0.05)
-    keep_in(path, single())
-    with contextlib.ExitStack() as locks:
-        store = locks.enter_context(open_store(path))
-        assert not caplog.messages
-        if how == "by a writer":
-            locks.enter_context(held_by_another(path))
-        else:
-            folder = locks.enter_context(place.folder_of(path))
-            locks.enter_context(place.locked(folder, path))
-        with pytest.raises(StoreError):
-            store.keep(*kept(single())) if how == "by a writer" else open_to_read(path)
-    assert caplog.messages == [f"waiting for another process, which has locked {path}"]
-
-
-@pytest.mark.thorough
-def test_a_command_says_so_on_standard_error(tmp_path: Path) -> None:
-    path = tmp_path / place.NAME / place.FILE
-    keep_in(path, single())
-    with held_by_another(path):
-        limiting = subprocess.Popen(
-            own_module("agent", "runs", "limits", "--runs", "3").command,
-            env=environment(XDG_STATE_HOME=str(tmp_path)),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert limiting.stderr is not None
-        said = limiting.stderr.readline()
-    with limiting:
-        assert said == f"waiting for another process, which has locked {path}\n"
-    assert limiting.returncode == 0
 
 
 def test_a_writer_waits_for_another(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ WORDS = {
     ),
     *("agent.json_text", "agent.parent_death", "agent.exit_status", "agent.nouns"),
     *("agent.this_machine", "agent.journal", "agent.regular_files"),
-    "agent.service_output",
+    *("agent.service_output", "agent.call_filter"),
 }
 """Modules that every part may import."""
 WIRING = {"cli", "processes"}

@@ -5,18 +5,23 @@ import io
 import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.processes import state_of
 from fakes.run_agent import RunAgent
 from fakes.run_command import environment, finished, line
 from fakes.terminals import CTRL_C, on_terminal
 from fakes.waiting import eventually
 
+from agent import call_filter
+from agent.client.isolation import PACKAGE_FOLDER
 from agent.model import Labels
 from agent.run import dataset, labels
 from agent.run.labels import CommitHere
@@ -79,9 +84,12 @@ def in_a_submodule(tree: Path) -> Path:
 def test_what_git_does_not_know_makes_no_difference(
     tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Nor what a submodule has changed: git would look there by the submodule's configuration."""
     monkeypatch.chdir(in_a_submodule(tree))
     assert len(CommitHere().answer()) == 40
     Path("sub/file").write_text("b")
+    assert len(CommitHere().answer()) == 40
+    git(Path("sub"), "commit", "-qam", "two")
     assert CommitHere().answer().endswith("-dirty")
 
 
@@ -176,6 +184,65 @@ def test_no_command_of_the_trees_configuration_runs(
     assert not seen.exists()
 
 
+def with_filter(tree: Path, seen: Path) -> None:
+    """Have a tree name a command that a file which was touched passes through."""
+    (tree / ".gitattributes").write_text("* filter=x\n")
+    git(tree, "config", "filter.x.clean", f"touch {seen}; cat")
+    os.utime(tree / "file", (1, 1))
+
+
+@pytest.mark.parametrize("where", ["here", "hidden", "submodule"])
+def test_no_filter_runs(tree: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    """Of the tree itself, of a bare one among its files, which any clone may have, of another's."""
+    folder, looked_at = tree, tree
+    if where == "submodule":
+        folder = in_a_submodule(tree)
+        looked_at = folder / "sub"
+    with_filter(looked_at, tree / "seen")
+    if where == "hidden":
+        folder = tree / "bench"
+        shutil.copytree(tree / ".git", folder)
+        git(folder, "config", "core.bare", "false")
+        git(folder, "config", "core.worktree", str(tree))
+    git(looked_at, "status")
+    assert (tree / "seen").exists()
+    (tree / "seen").unlink()
+    os.utime(looked_at / "file", (2, 2))
+    monkeypatch.chdir(folder)
+    assert CommitHere().answer().removesuffix("-dirty") in {
+        "",
+        git(folder, "rev-parse", "HEAD").strip(),
+    }
+    assert not (tree / "seen").exists()
+
+
+def test_where_the_kernel_refuses_git_nothing_it_is_not_run(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tree)
+    monkeypatch.setattr(call_filter, "install", lambda machine, refused: "Invalid argument")
+    assert CommitHere().answer() == ""
+
+
+def test_git_ends_with_us(tree: Path) -> None:
+    """Whatever ends us while it is still looking."""
+    os.mkfifo(tree / ".git/more")
+    with (tree / ".git/config").open("a") as config:
+        config.write("[include]\n\tpath = more\n")
+    code = (
+        "import os, signal, sys; sys.path.append(sys.argv[1]);"
+        "from agent.run.labels import CommitHere;"
+        "print(CommitHere().git, flush=True); signal.pause()"
+    )
+    command = [sys.executable, "-I", "-c", code, PACKAGE_FOLDER]
+    with subprocess.Popen(command, cwd=tree, stdout=subprocess.PIPE, text=True) as asking:
+        assert asking.stdout is not None
+        child = int(asking.stdout.readline())
+        eventually(lambda: Path(f"/proc/{child}/cmdline").read_text().startswith("git"))
+        asking.kill()
+    eventually(lambda: not state_of(child))
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 @pytest.mark.parametrize("given", [".", ".git", "folder"])
 def test_root_asks_nothing_about_another_users_tree(
@@ -197,24 +264,16 @@ def test_a_git_of_this_directory_is_not_run(tree: Path, monkeypatch: pytest.Monk
     assert not (tree / "seen").exists()
 
 
-def test_a_git_that_says_too_much_or_leaves_something_behind(
+def test_a_git_that_says_too_much_is_ended(
     tree: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path_factory.mktemp("bin")
-    (folder / "git").write_text(f"#!/bin/sh\nsleep 60 & echo $! > {folder}/left\nexec yes\n")
+    (folder / "git").write_text(f"#!/bin/sh\necho $$ > {folder}/left\nexec yes\n")
     (folder / "git").chmod(0o755)
     monkeypatch.chdir(tree)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
     assert CommitHere().answer() == ""
-    left = int((folder / "left").read_text())
-    eventually(lambda: has_ended(left))
-
-
-def has_ended(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return True
+    assert not state_of(int((folder / "left").read_text()))
 
 
 def test_the_dataset_of_a_file(agent: RunAgent, tmp_path: Path) -> None:

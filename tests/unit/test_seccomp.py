@@ -15,12 +15,15 @@ from pathlib import Path
 import pytest
 from fakes.libseccomp import ARCHITECTURES, libseccomp, name_of
 
+from agent import call_filter
+from agent.call_filter import ALLOW, CALLS, REFUSE, X32, Step
 from agent.client.isolation import PACKAGE_FOLDER
 from agent.processes import seccomp
-from agent.processes.seccomp import ALLOW, CALLS, REFUSE, X32, Step, program, refused_numbers
+from agent.processes.seccomp import refused_numbers
 from agent.streams.shared.machines import MACHINES
 from agent.streams.shared.syscall_names import syscall_names
 
+CHILDREN = {"fork", "clone", "vfork", "clone3"}
 REFUSED = ["bpf", "perf_event_open", "execve", "execveat", "ptrace"]
 
 
@@ -32,6 +35,7 @@ def test_every_listed_machine_has_a_filter() -> None:
 def test_numbers_are_those_of_the_table_of_names(machine: str) -> None:
     names = syscall_names(machine)
     assert [names[number] for number in refused_numbers(machine)] == REFUSED
+    assert {names[number] for number in CALLS[machine].children} == CHILDREN & set(names.values())
     assert names[CALLS[machine].seccomp] == "seccomp"
 
 
@@ -39,23 +43,30 @@ def test_numbers_are_those_of_the_table_of_names(machine: str) -> None:
 def test_numbers_are_libseccomps(machine: str) -> None:
     library = libseccomp()
     assert [name_of(library, machine, n) for n in refused_numbers(machine)] == REFUSED
+    children = {name_of(library, machine, n) for n in CALLS[machine].children}
+    assert {"clone", "clone3"} <= children <= CHILDREN
+    assert len(children) == len(CALLS[machine].children)
     assert name_of(library, machine, CALLS[machine].seccomp) == "seccomp"
     assert CALLS[machine].architecture == ARCHITECTURES[machine]
 
 
+def program(machine: str) -> list[Step]:
+    return call_filter.program(machine, refused_numbers(machine))
+
+
 def carried_out(steps: list[Step], architecture: int, number: int) -> int:
     """Return what a filter answers, as the kernel carries it out (Documentation/bpf)."""
-    words = {seccomp.NUMBER_AT: number, seccomp.ARCHITECTURE_AT: architecture}
+    words = {call_filter.NUMBER_AT: number, call_filter.ARCHITECTURE_AT: architecture}
     at, loaded = 0, 0
     while True:
         code, if_true, if_false, value = steps[at]
         at += 1
-        if code == seccomp.RETURN:
+        if code == call_filter.RETURN:
             return value
-        if code == seccomp.LOAD_WORD:
+        if code == call_filter.LOAD_WORD:
             loaded = words[value]
         else:
-            holds = loaded == value if code == seccomp.IF_EQUAL else loaded >= value
+            holds = loaded == value if code == call_filter.IF_EQUAL else loaded >= value
             at += if_true if holds else if_false
 
 

@@ -40,26 +40,13 @@ def status_of_ours(url: str) -> Json:
     return status
 
 
-def found_service() -> tuple[str, Json] | None:
+def sought_service() -> tuple[tuple[str, Json] | None, str]:
     """Return URL and status of the agent on the service's socket, or else on the default port.
 
-    Nobody has named them, so they get no token.
+    Nobody has named them, so they get no token. The text says how to get access to one that is
+    closed to this user, after a reason why nothing can be measured; it is empty if there is none.
+    Both come from one request, because what is silent is waited for.
     """
-    found, _ = sought_service()
-    return found
-
-
-def closed_to_us() -> str:
-    """Return how to get access to an agent that `found_service` would find, but not for this user.
-
-    What follows a reason why nothing can be measured; empty if there is no such agent.
-    """
-    _, how = sought_service()
-    return how
-
-
-def sought_service() -> tuple[tuple[str, Json] | None, str]:
-    """Return both, for whoever needs both: what is silent is waited for once."""
     how = _of_closed_socket(SERVICE_SOCKET)
     for url in (f"{UNIX}{SERVICE_SOCKET}", f"http://{HOST}:{PORT}"):
         try:

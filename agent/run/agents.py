@@ -1,30 +1,37 @@
 """Which agent measures: one that was named, that of a service, or one for this run alone."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from agent.client.finding import NoAgent as NoAgent
-from agent.client.finding import found_service, named_agent
+from agent.client.finding import named_agent, sought_service
 from agent.client.http_client import AgentClient, AgentRefused, AgentUnreachable
 from agent.words import Json
 
 
 @contextlib.contextmanager
-def an_agent(url: str | None) -> Iterator[AgentClient]:
+def an_agent(
+    url: str | None, on_closed: Callable[[str], None] = lambda how: None
+) -> Iterator[AgentClient]:
     """Yield an agent. Nothing but GET is sent to what may be another service. Raises `NoAgent`.
 
     An agent of our own ends with this block. Without privileges it starts too, and says what is
-    missing in its answer to a start.
+    missing in its answer to a start. ``on_closed`` is called first if a service's agent is closed
+    to this user, with how to get access to it.
     """
     if url:
         status = named_agent(url, "--agent or CHAINBENCH_AGENT")
         yield _patient(AgentClient.named(url), status)
-    elif found := found_service():
+        return
+    found, how = sought_service()
+    if found is not None:
         url, status = found
         yield _patient(AgentClient(url), status)
-    else:
-        with contextlib.ExitStack() as stack:
-            yield _own(stack)
+        return
+    if how:
+        on_closed(how)
+    with contextlib.ExitStack() as stack:
+        yield _own(stack)
 
 
 def known_details(agent: AgentClient, wished: Sequence[str]) -> list[str]:

@@ -50,8 +50,8 @@ class Around:
         self._why_not = ""
         self._details: Sequence[str] = options.start.get("details", ())
 
-    def find_agent(self, stack: ExitStack) -> None:
-        """Find the agents. One of our own ends with the stack."""
+    def find_agent(self, stack: ExitStack, on_closed: Callable[[str], None]) -> None:
+        """Find the agents. One of our own ends with the stack. ``on_closed``: see `an_agent`."""
         options = self._options
         try:
             if options.agent is not None and options.others:
@@ -60,7 +60,7 @@ class Around:
 
                 self._members = members_at([options.agent, *options.others])
             else:
-                self._agent = stack.enter_context(an_agent(options.agent))
+                self._agent = stack.enter_context(an_agent(options.agent, on_closed))
         except NoAgent as error:
             self._why_not = str(error)
             return

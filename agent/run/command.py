@@ -55,7 +55,7 @@ def _measured(arguments: Sequence[str], options: Options, teller: Teller) -> tup
     around = Around(options, teller.busy, teller.missing, teller.slow)
     with signals.interrupting(), ExitStack() as after_all, ExitStack() as stack:
         processes.adopt_orphans()
-        around.find_agent(stack)
+        around.find_agent(stack, teller.closed)
         command = stack.enter_context(held(path, arguments, user=options.user))
         run, why_not = around.start(stack, command)
         if why_not:

@@ -91,7 +91,7 @@ class _Series:
         paths = {side: find(words[0]) for side, words in self._plan.sides.items()}
         with signals.interrupting(), ExitStack() as after_all, ExitStack() as stack:
             processes.adopt_orphans()
-            self._around.find_agent(stack)
+            self._around.find_agent(stack, self._teller.closed)
             with self._ending():
                 self._helper("setup", self._plan.helpers.setup)
                 with self._ending():

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
-from agent.client.finding import closed_to_us
 from agent.run.options import Options
 from agent.terminal import output as terminal
 from agent.terminal.files import save, why_refused
@@ -25,14 +24,21 @@ class Teller:
         self._name = name
         self._options = options
         self._said_why = ""
+        self._how_to_get_in = ""
         self._said_slow: set[str] = set()
         self._missing: set[str] = set()
+
+    def closed(self, how: str) -> None:
+        """Remember how to get access to the agent of a service, to say it if there is no evidence.
+
+        To ask only then would be to wait once more for a service that is silent.
+        """
+        self._how_to_get_in = how
 
     def no_evidence(self, why: str) -> None:
         """Say why nothing is measured; the report on the same stream does not repeat it."""
         self._said_why = why
-        let_in = "" if self._options.agent else closed_to_us()
-        self.say(f"no evidence: {why}{let_in}")
+        self.say(f"no evidence: {why}{self._how_to_get_in}")
 
     def missing(self, why: str) -> None:
         """Say of which other machine there is no evidence, and why: once."""

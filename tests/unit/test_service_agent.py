@@ -1,7 +1,9 @@
 """Which agent measures if none is named: that of a service's socket, of the port, or a new one."""
 
+import contextlib
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,11 +11,13 @@ from typing import Any
 import pytest
 from fakes.agent_server import FakeAgent, Request, serving
 from fakes.run_agent import RunAgent
+from fakes.run_command import finished
 
 from agent.client import finding
 from agent.client.choosing import run_of
 from agent.client.http_client import AgentClient, AgentUnreachable
 from agent.run import agents
+from agent.run.around import Around
 from agent.run.measurement import Measurement, NotMeasured
 from agent.run.options import Options
 from agent.run.telling import Teller
@@ -46,7 +50,22 @@ def on_port(agent: FakeAgent, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def found() -> str:
-    return (finding.found_service() or ("", {}))[0]
+    service, _ = finding.sought_service()
+    return "" if service is None else service[0]
+
+
+def said_without_evidence(capsys: pytest.CaptureFixture[str], options: Options) -> str:
+    """Return what ``run`` says if it has asked for an agent, and nothing is measured."""
+    teller = Teller("run", options)
+    with contextlib.ExitStack() as stack:
+        Around(options, teller.busy, teller.missing, teller.slow).find_agent(stack, teller.closed)
+    teller.no_evidence("no capability")
+    return " ".join(capsys.readouterr().err.split())
+
+
+@pytest.fixture
+def none_of_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.executable", "/nonexistent/python")
 
 
 def test_the_socket_comes_before_the_port(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,6 +118,7 @@ class Locked(FakeAgent):
         return 401, {"error": "unauthorized", "message": "a token is required"}
 
 
+@pytest.mark.usefixtures("none_of_our_own")
 def test_an_agent_on_the_port_that_requires_a_token_is_named_as_the_cause(
     path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -108,9 +128,28 @@ def test_an_agent_on_the_port_that_requires_a_token_is_named_as_the_cause(
         with pytest.raises(finding.NoAgent, match=f"{agent.url} requires a token: name the agent"):
             run_of([], None)
         assert len(agent.requests) == 1, "who does not answer would be waited for twice"
-        Teller("run", Options()).no_evidence("no capability")
+        assert "requires a token" in said_without_evidence(capsys, Options())
         assert {request.authorization for request in agent.requests} == {None}
-    assert "requires a token" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("options", [[], ["--runs", "3"]], ids=["once", "a series"])
+def test_a_whole_command_asks_once(options: list[str], tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from agent import cli\n"
+        "from agent.client import finding\n"
+        "finding.SERVICE_SOCKET, finding.PORT = sys.argv[1], int(sys.argv[2])\n"
+        "python, sys.executable = sys.executable, '/nonexistent/python'\n"
+        "sys.argv[1:] = ['run', '--no-store', *sys.argv[3:], '--', python, '-c', '']\n"
+        "sys.exit(cli.main())\n"
+    )
+    with serving(Locked()) as agent:
+        port = agent.url.rpartition(":")[2]
+        command = [sys.executable, "-c", code, str(tmp_path / "none"), port, *options]
+        done = finished(command)
+        assert agent.routes == ["GET /status"], "who does not answer would be waited for twice"
+    assert done.returncode == 0
+    assert done.stderr.count("requires a token") == 1
 
 
 def test_another_service_that_wants_a_password_is_not_taken_for_an_agent(
@@ -121,7 +160,7 @@ def test_another_service_that_wants_a_password_is_not_taken_for_an_agent(
 
     with serving(Another()) as other:
         on_port(other, monkeypatch)
-        assert finding.closed_to_us() == ""
+        assert finding.sought_service() == (None, "")
 
 
 def test_an_agent_that_is_named_by_its_socket(short: Path) -> None:
@@ -157,17 +196,17 @@ def test_how_to_end_another_run_over_a_socket(short: Path) -> None:
             run.start({}, 0.0, lambda other: None)
 
 
+@pytest.mark.usefixtures("none_of_our_own")
 def test_who_may_not_use_the_socket_is_told_how(
     path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Teller("run", Options()).no_evidence("no capability")
-    assert "socket" not in capsys.readouterr().err
+    assert "socket" not in said_without_evidence(capsys, Options())
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(path))
         monkeypatch.setattr(finding.os, "access", lambda *_: False)
-        Teller("run", Options()).no_evidence("no capability")
-        said = capsys.readouterr().err
+        said = said_without_evidence(capsys, Options())
         assert f"no evidence: no capability; an agent listens on {path}" in said
         assert "become a member of its group" in said
-        Teller("run", Options(agent="http://x")).no_evidence("no capability")
-        assert "socket" not in capsys.readouterr().err
+        assert "socket" not in said_without_evidence(
+            capsys, Options(agent=f"unix:{path}-of-nobody")
+        )

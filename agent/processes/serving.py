@@ -32,6 +32,8 @@ from agent.recording.recorder import Recorder
 from agent.recording.unavailable import UnavailableCollector
 from agent.service_output import PATIENCE_S, written
 from agent.settings import Settings
+from agent.streams.shared import limits
+from agent.streams.shared.causes import CannotCollect
 from agent.streams.shared.support import LINUX
 from agent.terminal.values import printable
 from agent.words import Json
@@ -72,12 +74,24 @@ def run(main: Callable[[], Awaitable[None]], settings: Settings) -> int:
     gc.freeze()
     try:
         trio.run(main, strict_exception_groups=True)
-    except BaseExceptionGroup:
-        LOGGER.exception("the agent exits: internal error")
+    except (OSError, BaseExceptionGroup) as error:
+        limit = limit_met(error)
+        if limit is None:
+            LOGGER.exception("the agent exits: internal error")
+        else:
+            LOGGER.error("%s", limit.message)
         return 1
     finally:
         log.flush()
     return 0
+
+
+def limit_met(error: BaseException) -> CannotCollect | None:
+    """Return the limit that ended the tasks, or kept them from starting; None if it was none."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        [error] = error.exceptions
+    number = error.errno if isinstance(error, OSError) else None
+    return limits.reached("the agent exits", number)
 
 
 async def serve(

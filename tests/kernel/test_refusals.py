@@ -88,7 +88,7 @@ def test_wherever_the_limit_to_open_files_is_reached(
             evidence = agent.stop()
     except AgentDidNotStart:
         # below a dozen not even the interpreter finds its modules
-        assert number < 16
+        assert number < 12 or (number < 16 and f"may open {number} " in log.read_text())
         return
     except AgentUnreachable:
         # with one or two more there may be no file left for a connection

@@ -167,7 +167,7 @@ def test_an_agent_that_refuses_in_the_middle_is_told_once(agent: RunAgent, trace
 def test_daemons_of_all_runs_are_named(agent: RunAgent, trace: Path) -> None:
     script = f"setsid sleep 602 >/dev/null 2>&1 & echo $! >> {trace}; sleep 0.2"
     done = run(agent, trace, "--runs", 2, command=["sh", "-c", script])
-    pids = [int(line) for line in trace.read_text().split()]
+    pids = sorted(int(line) for line in trace.read_text().split())  # as they are told
     try:
         named = f"left      running after its end: sleep ({pids[0]}), sleep ({pids[1]})\n"
         assert named in done.said

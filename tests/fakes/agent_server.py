@@ -11,6 +11,7 @@ from pathlib import Path
 from socketserver import ThreadingUnixStreamServer
 from typing import Any, ClassVar, TypeVar
 
+from fakes.ports import HOST, refusing_port
 from fakes.sample_evidence import evidence, status
 
 from agent.words import CHALLENGE
@@ -52,6 +53,13 @@ class FakeAgent:
     @property
     def routes(self) -> list[str]:
         return [request.route for request in self.requests]
+
+
+@contextlib.contextmanager
+def ended() -> Iterator[FakeAgent]:
+    """Yield an agent that serves no longer, on whose port nobody else serves either."""
+    with refusing_port() as port:
+        yield FakeAgent(url=f"http://{HOST}:{port}")
 
 
 @contextlib.contextmanager

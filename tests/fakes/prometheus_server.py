@@ -5,7 +5,6 @@ import functools
 import json
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 import requests
+from fakes.ports import HOST, unused_port
 from fakes.waiting import PATIENCE_SECONDS, eventually
 
 NATIVE = ("--enable-feature=native-histograms",)
@@ -59,9 +59,7 @@ def prometheus_with(program: str, config: Path, *options: str) -> Iterator[str]:
 
 
 def free_address() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
+    return f"{HOST}:{unused_port()}"
 
 
 @contextmanager

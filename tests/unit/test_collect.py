@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
-from fakes.agent_server import FakeAgent, Request, serving
+from fakes.agent_server import FakeAgent, Request, ended, serving
 from fakes.run_agent import ONE_RUN, RunAgent
 from fakes.run_command import environment
 
@@ -63,11 +63,10 @@ def without_evidence(way: Way, block: MeasuredBlock, work: Callable[[], object] 
 
 
 @pytest.fixture
-def gone() -> str:
+def gone() -> Iterator[str]:
     """The URL of an agent that has ended."""
-    with serving(FakeAgent()) as agent:
-        pass
-    return agent.url
+    with ended() as agent:
+        yield agent.url
 
 
 @pytest.fixture
@@ -205,12 +204,12 @@ def test_one_that_is_too_slow_to_start(agent: RunAgent, way: Way) -> None:
 def test_an_answer_that_trickles_in_is_not_awaited_for_ever() -> None:
     def serve() -> None:
         connection, _ = listening.accept()
-        with connection:
+        with connection, contextlib.suppress(OSError):  # the client has gone already
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
-            while not ended.wait(0.01):
+            while not over.wait(0.01):
                 connection.sendall(b" ")
 
-    ended = threading.Event()
+    over = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=serve)
         thread.start()
@@ -219,7 +218,7 @@ def test_an_answer_that_trickles_in_is_not_awaited_for_ever() -> None:
             with pytest.raises(AgentUnreachable, match="timed out"):
                 client.get("/status")
         finally:
-            ended.set()
+            over.set()
             thread.join()
 
 

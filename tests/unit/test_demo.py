@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from fakes.agent_server import FakeAgent, serving
+from fakes.agent_server import FakeAgent, ended, serving
 from fakes.sample_evidence import evidence
 
 from agent.client import spawn
@@ -98,9 +98,8 @@ def said(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_an_agent_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
-    with serving(FakeAgent()) as gone:
-        pass
-    assert demo.run_demo(gone.url) == 1
+    with ended() as gone:
+        assert demo.run_demo(gone.url) == 1
     assert said(capsys) == f"no answer from {gone.url}/status: Connection refused"
 
 

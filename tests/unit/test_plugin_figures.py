@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes.agent_server import FakeAgent, serving
+from fakes.agent_server import ended
 from fakes.any_json import JSON
 from fakes.run_agent import RunAgent
 from fakes.sample_evidence import evidence, latency
@@ -146,13 +146,12 @@ def test_the_values_of_a_worker(agent: RunAgent, monkeypatch: pytest.MonkeyPatch
 def test_after_a_value_without_evidence_no_other_is_waited_for(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with serving(FakeAgent()) as gone:
-        pass
-    monkeypatch.setenv("CHAINBENCH_AGENT", gone.url)
     hook = Hook()
     metadata: dict[str, Any] = {}
-    values_of(hook, 3)
-    hook.teardown(metadata)
+    with ended() as gone:
+        monkeypatch.setenv("CHAINBENCH_AGENT", gone.url)
+        values_of(hook, 3)
+        hook.teardown(metadata)
     assert capsys.readouterr().err.count("chainbench: no evidence: no answer from") == 1
     assert metadata["chainbench_verdict"] == "none"
     assert metadata["chainbench_runs"] == 0

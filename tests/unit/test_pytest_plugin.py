@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.agent_server import FakeAgent, serving
+from fakes.agent_server import ended
 from fakes.run_agent import RunAgent
 from fakes.run_command import environment
 
@@ -81,10 +81,9 @@ def test_unless_asked_for_nothing_is_measured_or_imported(agent: RunAgent, folde
 
 @pytest.mark.thorough
 def test_without_an_agent_the_tests_pass_and_a_line_says_why(folder: Path) -> None:
-    with serving(FakeAgent()) as gone:
-        pass
     (folder / "pytest.ini").write_text("[pytest]\nchainbench = true\nfilterwarnings = error\n")
-    done = with_benchmarks(folder, agent=gone.url)
+    with ended() as gone:
+        done = with_benchmarks(folder, agent=gone.url)
     assert done.returncode == 0, done.stdout
     assert done.stdout.count("chainbench: no evidence of 2 benchmarks: no answer from") == 1
     assert [one["verdict"] for one in figures(folder)] == ["none", "none"]

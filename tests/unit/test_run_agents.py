@@ -4,7 +4,7 @@ import json
 from datetime import timedelta
 
 import pytest
-from fakes.agent_server import FakeAgent, Request, serving
+from fakes.agent_server import FakeAgent, Request, ended, serving
 from fakes.run_agent import RunAgent
 from fakes.run_command import environment, finished, line, run
 
@@ -131,9 +131,8 @@ def test_what_is_missing_is_reported_once(agent: RunAgent) -> None:
 
 
 def test_an_agent_that_does_not_answer(agent: RunAgent) -> None:
-    with serving(FakeAgent()) as gone:
-        pass
-    done = run(gone, ["sh", "-c", "exit 7"])
+    with ended() as gone:
+        done = run(gone, ["sh", "-c", "exit 7"])
     assert done.returncode == 7
     assert f"no evidence: no answer from {gone.url}: Connection refused" in done.stderr
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.agent_server import FakeAgent, serving
+from fakes.agent_server import FakeAgent, ended
 from fakes.kept import keep_in, single
 from fakes.mounts import mounting
 from fakes.run_agent import RunAgent
@@ -110,11 +110,10 @@ def test_a_command_that_was_killed_is_kept_as_aborted(run: Run, path: Path) -> N
 
 
 def test_without_evidence_a_run_is_kept_with_what_is_known(run: Run, path: Path) -> None:
-    with serving(FakeAgent()) as gone:
-        pass
-    for _ in range(2):
-        done = run("--commit", "c0ffee", "--variant", "x", fake=gone)
-        assert KEPT.search(done.stderr) is not None
+    with ended() as gone:
+        for _ in range(2):
+            done = run("--commit", "c0ffee", "--variant", "x", fake=gone)
+            assert KEPT.search(done.stderr) is not None
     found = kept(path)
     assert len(found) == 2
     assert found[0].id != found[1].id

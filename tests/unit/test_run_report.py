@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from fakes.agent_server import FakeAgent, serving
+from fakes.agent_server import ended
 from fakes.run_agent import RunAgent
 from fakes.run_command import in_shell, run
 from fakes.sample_evidence import evidence
@@ -53,10 +53,9 @@ def test_quiet_says_nothing(agent: RunAgent, tmp_path: Path) -> None:
 
 
 def test_without_evidence_the_file_says_so(tmp_path: Path) -> None:
-    with serving(FakeAgent()) as gone:
-        pass
     file = tmp_path / "evidence.json"
-    run(gone, ["true"], "--json", file)
+    with ended() as gone:
+        run(gone, ["true"], "--json", file)
     saved = json.loads(file.read_text())
     assert saved["available"] is False
     assert saved["reason"].startswith("no answer from")

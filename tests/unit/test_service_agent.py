@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from fakes.agent_server import FakeAgent, Request, serving
+from fakes.ports import refusing_port
 from fakes.run_agent import RunAgent
 from fakes.run_command import finished
 
@@ -33,15 +34,13 @@ def short(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def path(short: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def path(short: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Where a service's socket would be; nothing is on the default port."""
     found = short / "agent.sock"
     monkeypatch.setattr(finding, "SERVICE_SOCKET", str(found))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    monkeypatch.setattr(finding, "PORT", port)
-    return found
+    with refusing_port() as port:
+        monkeypatch.setattr(finding, "PORT", port)
+        yield found
 
 
 def on_port(agent: FakeAgent, monkeypatch: pytest.MonkeyPatch) -> None:

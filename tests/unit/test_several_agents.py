@@ -1,13 +1,13 @@
 """``chainbench-agent run`` with several agents: all begin before the command, all end after it."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
-from fakes.agent_server import FakeAgent, Request, serving
+from fakes.agent_server import FakeAgent, Request, ended, serving
 from fakes.fleet import machines, of_machine
 from fakes.run_agent import RunAgent
 from fakes.run_command import finished, line
@@ -21,7 +21,11 @@ STATUS, START, STOP = "GET /status", "POST /start", "POST /stop"
 
 
 def run(
-    agents: list[RunAgent], file: Path, *options: object, command: str = "exit 7", status: int = 7
+    agents: Sequence[FakeAgent],
+    file: Path,
+    *options: object,
+    command: str = "exit 7",
+    status: int = 7,
 ) -> "CompletedProcess[str]":
     named = [word for agent in agents for word in ("--agent", agent.url)]
     done = finished(line("run", *named, "--json", file, *options, "--", "sh", "-c", command))
@@ -153,9 +157,7 @@ def test_if_the_commands_own_machine_fails_the_others_have_evidence(tmp_path: Pa
 @pytest.mark.thorough
 def test_where_an_agent_is_gone_the_others_measure(tmp_path: Path) -> None:
     file = tmp_path / "x.json"
-    with machines("db") as found:
-        with serving(RunAgent()) as gone:
-            pass
+    with machines("db") as found, ended() as gone:
         done = run([*found.values(), gone], file)
     assert f"no evidence of {gone.url}: no answer from {gone.url}" in words(done.stderr)
     assert saved(file)["fleet"]["merged"]["machines"] == ["db", "here"]
@@ -163,9 +165,8 @@ def test_where_an_agent_is_gone_the_others_measure(tmp_path: Path) -> None:
 
 @pytest.mark.thorough
 def test_without_any_agent_the_command_runs(tmp_path: Path) -> None:
-    with serving(RunAgent()) as one, serving(RunAgent()) as other:
-        pass
-    done = run([one, other], tmp_path / "x.json")
+    with ended() as one, ended() as other:
+        done = run([one, other], tmp_path / "x.json")
     assert "no evidence: no answer from" in done.stderr
     assert one.url in done.stderr
     assert other.url in done.stderr

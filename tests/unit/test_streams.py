@@ -5,13 +5,13 @@ import json
 import os
 import shlex
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from fakes.agent_server import FakeAgent, serving
+from fakes.ports import unused_port
 from fakes.sample_evidence import evidence
 from fakes.waiting import PATIENCE_SECONDS, eventually
 
@@ -31,7 +31,9 @@ def saved(tmp_path: Path) -> Path:
     return path
 
 
-def in_shell(script: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
+def in_shell(
+    script: str, *arguments: object, stdout: int = subprocess.PIPE
+) -> "subprocess.CompletedProcess[str]":
     """Run a script of bash's, in which ``agent`` is the command line with these arguments."""
     started = own_module("agent", *map(str, arguments))
     define = f'agent() {{ {shlex.join(started.command)} "$@"; }}\n'
@@ -39,24 +41,36 @@ def in_shell(script: str, *arguments: object) -> "subprocess.CompletedProcess[st
         ["bash", "-c", define + script],
         env=dict(started.environment),
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
         text=True,
         check=False,
     )
 
 
+@pytest.fixture
+def unread() -> Iterator[int]:
+    """A pipe whose reader has gone."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    yield writer
+    os.close(writer)
+
+
 @pytest.mark.parametrize(
     "arguments", [["--help"], ["--version"], ["show", "FILE"], ["demo", "--help"]]
 )
-def test_a_reader_that_has_gone_ends_a_command_quietly(saved: Path, arguments: list[str]) -> None:
+def test_a_reader_that_has_gone_ends_a_command_quietly(
+    saved: Path, unread: int, arguments: list[str]
+) -> None:
     arguments = [str(saved) if argument == "FILE" else argument for argument in arguments]
-    done = in_shell("{ sleep 0.5; agent; echo $? >&2; } | true", *arguments)
+    done = in_shell("agent; echo $? >&2", *arguments, stdout=unread)
     assert done.stderr == f"{SIGPIPE_STATUS}\n"
 
 
-def test_the_demo_ends_quietly_when_its_reader_has_gone() -> None:
+def test_the_demo_ends_quietly_when_its_reader_has_gone(unread: int) -> None:
     with serving(FakeAgent()) as fake:
-        done = in_shell("{ sleep 0.5; agent; echo $? >&2; } | true", "demo", "--agent", fake.url)
+        done = in_shell("agent; echo $? >&2", "demo", "--agent", fake.url, stdout=unread)
         assert fake.routes[-2:] == ["POST /stop", "GET /status"]
     said = done.stderr.splitlines()
     assert said == [said[0], str(SIGPIPE_STATUS)]
@@ -99,9 +113,10 @@ STREAMS = ["", "<&-", ">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-", ">/dev/full 2>/d
 
 
 @pytest.fixture(params=STREAMS)
-def served(request: pytest.FixtureRequest, unused_port: int) -> Iterator[tuple[int, int]]:
+def served(request: pytest.FixtureRequest) -> Iterator[tuple[int, int]]:
     """The pid and port of an agent whose streams are closed or full."""
-    started = own_module("agent", "--port", str(unused_port))
+    port = unused_port()
+    started = own_module("agent", "--port", str(port))
     process = subprocess.Popen(
         ["bash", "-c", f'exec "$@" {request.param}', "bash", *started.command],
         env=dict(started.environment),
@@ -110,18 +125,11 @@ def served(request: pytest.FixtureRequest, unused_port: int) -> Iterator[tuple[i
         stderr=subprocess.DEVNULL,
     )
     try:
-        yield process.pid, unused_port
+        yield process.pid, port
     finally:
         process.terminate()
         status = process.wait(PATIENCE_SECONDS)
     assert status == 0
-
-
-@pytest.fixture
-def unused_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def answers(client: AgentClient) -> bool:
@@ -145,7 +153,7 @@ def test_a_service_needs_none_of_its_streams(served: tuple[int, int]) -> None:
         assert set(streams) <= {"/dev/null", "/dev/full"}
 
 
-def test_a_service_does_not_wait_for_a_reader_of_its_log(unused_port: int) -> None:
+def test_a_service_does_not_wait_for_a_reader_of_its_log() -> None:
     """The pipe is full and nobody reads it, as when a terminal was stopped with Ctrl-S."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
@@ -153,11 +161,12 @@ def test_a_service_does_not_wait_for_a_reader_of_its_log(unused_port: int) -> No
         while os.write(writer, bytes(4096)):
             pass
     os.set_blocking(writer, True)
-    started = own_module("agent", "--port", str(unused_port))
+    port = unused_port()
+    started = own_module("agent", "--port", str(port))
     process = subprocess.Popen(
         started.command, env=dict(started.environment), stdout=subprocess.DEVNULL, stderr=writer
     )
-    client = AgentClient(f"http://127.0.0.1:{unused_port}")
+    client = AgentClient(f"http://127.0.0.1:{port}")
     try:
         eventually(lambda: answers(client))
         client.post("/start", {"scenario": "x" * 100})

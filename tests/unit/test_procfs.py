@@ -34,7 +34,10 @@ def nothing() -> None:
 
 async def counted(scope: Scope, act: Callable[[], Any], owner: int | None = None) -> Json:
     """Return the section of a run in which ``act`` was done, in a thread."""
-    following = Following(StartRequest(scope=scope, owner=owner))
+    return await counted_by(Following(StartRequest(scope=scope, owner=owner)), act)
+
+
+async def counted_by(following: Following, act: Callable[[], Any]) -> Json:
     async with trio.open_nursery() as nursery:
         await following.begin()
         nursery.start_soon(following.run)
@@ -72,14 +75,18 @@ async def test_what_a_process_is_known_to_do_is_counted(what: str) -> None:
 
 
 async def test_a_process_that_ended_keeps_what_was_last_seen() -> None:
-    def act_and_end() -> None:
-        child.act()
-        time.sleep(0.3)
-        os.kill(child.pid, 9)
-        os.waitpid(child.pid, 0)
-
     with acting("act()") as child:
-        tasks = (await counted(Scope("pid", pid=child.pid), act_and_end))["tasks"]
+        following = Following(StartRequest(scope=Scope("pid", pid=child.pid)))
+
+        def act_and_end() -> None:
+            child.act()
+            looks = following._looks
+            seen = looks.count
+            eventually(lambda: looks.count >= seen + 2)  # one of them began after that
+            os.kill(child.pid, 9)
+            os.waitpid(child.pid, 0)
+
+        tasks = (await counted_by(following, act_and_end))["tasks"]
     assert tasks["minor_faults"] >= PAGES
     assert tasks["voluntary_switches"] >= SWITCHES
     assert (tasks["root_ended"], tasks["ended"], tasks["processes"]) == (True, 1, 1)
@@ -89,6 +96,8 @@ async def test_without_lists_of_children_the_parents_of_all_are_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("agent.procfs.tree._lists_children", lambda: False)
+    # else a look that takes long, on a busy machine, would be the last one before they have ended
+    monkeypatch.setattr("agent.procfs.following.PAUSE_PER_LOOK", 1)
     tasks = await tasks_of("in_children()")
     assert tasks["processes"] > 1
     assert tasks["minor_faults"] >= PAGES * 3

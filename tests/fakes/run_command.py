@@ -14,6 +14,9 @@ from agent.client.interpreter import own_module
 
 PYTHON = [sys.executable, "-ISc"]
 
+UNTIL_IT_SLEEPS = 'until [ "$(cat /proc/$!/comm)" = sleep ]; do sleep 0.01; done'
+"""For a shell's script, after a command in the background that is to become a ``sleep``."""
+
 
 def line(*arguments: object) -> list[str]:
     return list(own_module("agent", *map(str, arguments)).command)
@@ -48,8 +51,12 @@ def ready(command: Sequence[str], **options: Any) -> Iterator["subprocess.Popen[
     settings = {"env": environment(), "stdin": subprocess.DEVNULL, **pipes, **options}
     with subprocess.Popen(command, text=True, **settings) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        yield process
+        try:
+            assert process.stdout.readline() == "ready\n"
+            yield process
+        except BaseException:
+            process.kill()  # it may wait for what will not come now
+            raise
 
 
 def run(

@@ -4,14 +4,14 @@ import json
 import os
 import shlex
 import signal
-import site
 import sys
 import time
 from pathlib import Path
 
 import pytest
 from fakes.run_agent import RunAgent, state
-from fakes.run_command import PYTHON, finished, in_shell, line, run
+from fakes.run_command import PYTHON, UNTIL_IT_SLEEPS, finished, in_shell, line, run
+from fakes.waiting import eventually
 
 from agent.client.isolation import PACKAGE_FOLDER
 from agent.terminal.width import cells
@@ -28,7 +28,9 @@ from agent.run import {module} as module
 before = module.{type}.{method}
 
 def told(*arguments):
-    print(*sys.modules, *sys.path, file=sys.stderr)
+    print(*sys.modules, file=sys.stderr)
+    if any(isinstance(one, run_module.SitePackages) and one._added for one in sys.meta_path):
+        print("site-packages", file=sys.stderr)
     return before(*arguments)
 
 module.{type}.{method} = told
@@ -57,7 +59,10 @@ NOT_NEEDED_BEFORE_GIT = {*NOT_NEEDED_YET, "json", "socket", "ctypes", "datetime"
 
 
 def imported(agent: RunAgent, module: str, type_: str, method: str, *options: str) -> set[str]:
-    """Return what ``run`` has imported, and its path, as it calls this method."""
+    """Return what ``run`` has imported as it calls this method.
+
+    Also ``site-packages``, if these have been added to its path.
+    """
     script = SAYS_WHAT_IS_IMPORTED.format(module=module, type=type_, method=method)
     arguments = ["run", "--agent", agent.url, "--quiet", *options, "--", "true"]
     done = finished([sys.executable, "-ISc", script, PACKAGE_FOLDER, "agent", *arguments])
@@ -70,7 +75,7 @@ def test_a_command_does_not_wait_for_what_is_needed_later(agent: RunAgent) -> No
     loaded = imported(agent, "held", "HeldCommand", "run", "--commit", "c")
     assert "agent.run.held" in loaded
     assert not loaded & NOT_NEEDED_YET
-    assert not loaded & (set(site.getsitepackages()) - {PACKAGE_FOLDER})
+    assert "site-packages" not in loaded
 
 
 def test_git_answers_while_the_rest_is_imported(agent: RunAgent) -> None:
@@ -104,6 +109,7 @@ def test_the_command_is_held_until_the_agent_has_answered(agent: RunAgent, tmp_p
 
     def look(pid: int) -> None:
         os.kill(pid, signal.SIGCONT)  # somebody else's: fg in a shell, for example
+        eventually(lambda: state(pid) == "S")
         time.sleep(0.3)
         seen.append((Path(f"/proc/{pid}/comm").read_text(), trace.exists(), state(pid)))
 
@@ -214,11 +220,11 @@ def test_what_only_a_shell_understands_gets_a_hint(agent: RunAgent) -> None:
 
 
 def test_a_daemon_is_named_and_not_waited_for(agent: RunAgent, tmp_path: Path) -> None:
-    script = "setsid sleep 601 >/dev/null 2>&1 & sleep 0.2; echo $!"
+    script = f"setsid sleep 601 >/dev/null 2>&1 & {UNTIL_IT_SLEEPS}; echo $!"
     done = run(agent, ["sh", "-c", script], "--json", tmp_path / "x.json")
     pid = int(done.stdout)
     try:
-        assert state(pid) == "S"
+        eventually(lambda: state(pid) == "S")
         assert f"\nleft      running after its end: sleep ({pid})\n" in done.stderr
         saved = json.loads((tmp_path / "x.json").read_text())["command"]
         assert saved["left_behind"] == [{"pid": pid, "command": "sleep"}]
@@ -236,15 +242,15 @@ for _ in range(20):
     os.waitpid(child, 0)
 parent = os.getppid()
 until = time.monotonic() + 60
-def stat(pid):
-    return open(f'/proc/{pid}/stat').read().rpartition(') ')[2].split()[:2]
-def zombies():
-    pids = filter(str.isdecimal, os.listdir('/proc'))
-    return [pid for pid in pids if stat(pid) == ['Z', str(parent)]]
-time.sleep(0.3)
+def parent_of(pid):
+    return open(f'/proc/{pid}/stat').read().rpartition(') ')[2].split()[1]
+def orphans():
+    pids = set(filter(str.isdecimal, os.listdir('/proc'))) - {str(os.getpid())}
+    return [pid for pid in pids if parent_of(pid) == str(parent)]
 while True:
+    time.sleep(0.01)
     try:
-        left = zombies()
+        left = orphans()
     except OSError:
         continue
     if not left or time.monotonic() > until:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.agent_server import FakeAgent, Request, serving
+from fakes.agent_server import Request, ended
 from fakes.run_agent import RunAgent
+from fakes.run_command import UNTIL_IT_SLEEPS
 from fakes.sample_evidence import evidence
 from fakes.series import Done, command_line, environment, fails_in_run, run
 from fakes.terminals import on_terminal
@@ -115,9 +116,8 @@ def test_a_command_that_does_not_exist_is_one_line(agent: RunAgent, trace: Path)
 
 
 def test_without_an_agent_they_run_all_the_same_and_it_is_told_once(trace: Path) -> None:
-    with serving(FakeAgent()) as gone:
-        pass
-    done = run(gone, trace, "--runs", 3, command=["true"])
+    with ended() as gone:
+        done = run(gone, trace, "--runs", 3, command=["true"])
     assert done.status == 0
     assert done.said.count("no evidence: ") == 1
     assert [run["evidence"]["available"] for run in done.counted] == [False] * 3
@@ -165,7 +165,7 @@ def test_an_agent_that_refuses_in_the_middle_is_told_once(agent: RunAgent, trace
 
 
 def test_daemons_of_all_runs_are_named(agent: RunAgent, trace: Path) -> None:
-    script = f"setsid sleep 602 >/dev/null 2>&1 & echo $! >> {trace}; sleep 0.2"
+    script = f"setsid sleep 602 >/dev/null 2>&1 & echo $! >> {trace}; {UNTIL_IT_SLEEPS}"
     done = run(agent, trace, "--runs", 2, command=["sh", "-c", script])
     pids = sorted(int(line) for line in trace.read_text().split())  # as they are told
     try:

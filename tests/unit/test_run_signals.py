@@ -114,7 +114,10 @@ def test_a_command_that_signals_its_group_is_not_answered(agent: RunAgent) -> No
 def test_it_is_stopped_and_continued_with_the_command(agent: RunAgent) -> None:
     """As by Ctrl-Z and fg. SIGSTOP, because the kernel ignores SIGTSTP for an orphaned group."""
     # not a shell: in the middle of its vfork it could not stop
-    script = "import sys, time; print('ready', flush=True); time.sleep(0.3); sys.exit(6)"
+    script = (
+        "import signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCONT});"
+        "print('ready', flush=True); signal.sigwait({signal.SIGCONT}); sys.exit(6)"
+    )
     command = line("run", "--agent", agent.url, "--", *PYTHON, script)
     with ready(command, start_new_session=True) as process:
         both = (process.pid, agent.scopes[0]["pid"])

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.processes import state_of
+from fakes.processes import command_of, state_of
 from fakes.run_agent import RunAgent
-from fakes.run_command import environment, finished, line
+from fakes.run_command import finished, line
 from fakes.terminals import CTRL_C, on_terminal
-from fakes.waiting import eventually
+from fakes.waiting import PATIENCE_SECONDS, eventually
 
 from agent import call_filter
 from agent.client.isolation import PACKAGE_FOLDER
@@ -30,6 +30,22 @@ from agent.words import LABEL_NAMES
 pytestmark = pytest.mark.usefixtures("as_from_a_shell")
 
 IDENTITY = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
+
+WAITS_FOR_GIT = f"""
+import sys
+sys.path.append(sys.argv[1])
+from agent.client import run_module
+from agent.run import labels
+
+labels.PATIENCE_S = {PATIENCE_SECONDS}
+run_module.main()
+"""
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Git is waited for, however busy the machine is."""
+    monkeypatch.setattr(labels, "PATIENCE_S", PATIENCE_SECONDS)
 
 
 def git(tree: Path, *arguments: str) -> str:
@@ -49,10 +65,11 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def started(agent: RunAgent, cwd: Path, *options: object, **variables: str) -> Any:
+def started(agent: RunAgent, cwd: Path, *options: object) -> Any:
     """Run a command in a directory, and return the body of the start."""
-    command = line("run", "--agent", agent.url, *options, "--", "true")
-    done = finished(command, cwd=cwd, env=environment(**variables))
+    words = ("agent", "run", "--agent", agent.url, *map(str, options), "--", "true")
+    command = [sys.executable, "-ISc", WAITS_FOR_GIT, PACKAGE_FOLDER, *words]
+    done = finished(command, cwd=cwd)
     assert done.returncode == 0, done.stderr
     [start] = [request for request in agent.requests if request.route == "POST /start"]
     return json.loads(start.body)
@@ -237,9 +254,11 @@ def test_git_ends_with_us(tree: Path) -> None:
     command = [sys.executable, "-I", "-c", code, PACKAGE_FOLDER]
     with subprocess.Popen(command, cwd=tree, stdout=subprocess.PIPE, text=True) as asking:
         assert asking.stdout is not None
-        child = int(asking.stdout.readline())
-        eventually(lambda: Path(f"/proc/{child}/cmdline").read_text().startswith("git"))
-        asking.kill()
+        try:
+            child = int(asking.stdout.readline())
+            eventually(lambda: command_of(child).startswith("git "))
+        finally:
+            asking.kill()
     eventually(lambda: not state_of(child))
 
 
@@ -264,6 +283,16 @@ def test_a_git_of_this_directory_is_not_run(tree: Path, monkeypatch: pytest.Monk
     assert not (tree / "seen").exists()
 
 
+def has_been_waited_for(commit: CommitHere) -> bool:
+    """Return whether git is no child of this process any more: it has ended."""
+    assert commit.git is not None
+    try:
+        os.waitpid(commit.git, os.WNOHANG)
+    except ChildProcessError:
+        return True
+    return False
+
+
 def test_a_git_that_says_too_much_is_ended(
     tree: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -272,8 +301,10 @@ def test_a_git_that_says_too_much_is_ended(
     (folder / "git").chmod(0o755)
     monkeypatch.chdir(tree)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
-    assert CommitHere().answer() == ""
-    assert not state_of(int((folder / "left").read_text()))
+    commit = CommitHere()
+    assert commit.answer() == ""
+    assert int((folder / "left").read_text()) == commit.git
+    assert has_been_waited_for(commit)
 
 
 def test_the_dataset_of_a_file(agent: RunAgent, tmp_path: Path) -> None:
@@ -372,5 +403,4 @@ def test_a_git_that_does_not_answer_is_not_waited_for(
     commit = CommitHere()
     assert commit.git is not None
     assert commit.answer() == ""
-    with pytest.raises(ChildProcessError):
-        os.waitpid(commit.git, os.WNOHANG)
+    assert has_been_waited_for(commit)

@@ -10,6 +10,7 @@ from fakes.agent_server import Request, serving
 from fakes.run_agent import RunAgent, no_start_answered
 from fakes.run_command import environment, finished, line
 from fakes.terminals import on_terminal
+from fakes.waiting import PATIENCE_SECONDS
 
 from agent.client import NoEvidenceWarning, collect, http_client
 from agent.client.http_client import ANSWER_TIMEOUT_S, AgentClient, AgentUnreachable
@@ -75,14 +76,28 @@ def test_a_block_is_waited_for_no_longer_than_its_time_out(agent: Slow, names: l
 def test_whoever_waits_is_told_once(agent: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_client, "SLOW_S", 0.01)
     told: list[str] = []
+    was_told = threading.Event()
+
+    def tell() -> None:
+        told.append("slow")
+        was_told.set()
+
+    def hold(request: Request) -> None:
+        assert was_told.wait(PATIENCE_SECONDS)
+        time.sleep(2 * http_client.LOOK_S)  # for a second word, if there were one
+
+    agent.on_request = hold
     client = AgentClient(agent.url)
-    client.on_slow = lambda: told.append("slow")
-    agent.slowly = 0.2
+    client.on_slow = tell
     assert client.post("/start", {})["status"] == "started"
     assert told == ["slow"]
 
 
-def test_an_answer_that_comes_soon_is_no_reason_to_say_anything(agent: Slow) -> None:
+def test_an_answer_that_comes_soon_is_no_reason_to_say_anything(
+    agent: Slow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_client, "SLOW_S", PATIENCE_SECONDS)
+    agent.slowly = 1.5 * http_client.LOOK_S  # it is looked at meanwhile
     client = AgentClient(agent.url)
     client.on_slow = lambda: pytest.fail("it was not slow")
     assert client.post("/start", {})["status"] == "started"
@@ -94,8 +109,7 @@ def test_the_time_that_is_left_holds_for_a_slow_answer_too(
     monkeypatch.setattr(http_client, "SLOW_S", 0.01)
     client = AgentClient(agent.url, timeout_s=0.1)
     client.on_slow = lambda: None
-    agent.slowly = 0.5
-    with pytest.raises(AgentUnreachable, match="timed out"):
+    with no_start_answered(agent), pytest.raises(AgentUnreachable, match="timed out"):
         client.post("/start", {})
 
 

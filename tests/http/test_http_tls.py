@@ -11,6 +11,7 @@ import requests
 from fakes.certificates import Files, issued
 from fakes.http_server import RunningServer, running_server
 from fakes.raw_http import ASKS_STATUS, SLOW_HEADERS, fill_metrics, read_to_end, reads_status
+from fakes.waiting import eventually
 
 from agent.client import http_client
 from agent.client.access import Access as ClientAccess
@@ -127,9 +128,17 @@ def test_who_does_not_shake_hands_is_let_go(certificate: Certificate, files: Fil
         with server.connect() as silent, server.connect() as slow:
             slow.sendall(b"\x16\x03\x01\x02")
             assert read_to_end(silent) == read_to_end(slow) == b""
+        eventually(lambda: is_served_in_time(server, files))
+
+
+def is_served_in_time(server: RunningServer, files: Files) -> bool:
+    """Return whether a client shakes hands and is answered; on a busy machine it may be late."""
+    try:
         with encrypted(server, files) as client:
             client.sendall(ASKS_STATUS)
-            assert reads_status(client)
+            return reads_status(client)
+    except OSError:
+        return False
 
 
 def test_who_shakes_hands_makes_room_for_others(certificate: Certificate, files: Files) -> None:
@@ -158,7 +167,7 @@ def test_whatever_clients_do_it_ends(certificate: Certificate, files: Files) -> 
         slow.sendall(SLOW_HEADERS)
         deaf.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert deaf.recv(1) == b"H"
-        assert server.shut_down(timeout=5)
+        assert server.shut_down()
 
 
 def test_a_long_page_arrives_whole(server: RunningServer, files: Files) -> None:

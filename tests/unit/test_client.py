@@ -8,10 +8,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
-from fakes.agent_server import FakeAgent, Request, serving
+from fakes.agent_server import FakeAgent, Request, ended, serving
 from fakes.copied_package import Copy
 from fakes.waiting import eventually
 
@@ -72,10 +72,9 @@ def test_no_proxy_is_asked(fake: FakeAgent, monkeypatch: pytest.MonkeyPatch, var
 
 
 def test_an_agent_that_does_not_answer_is_unreachable() -> None:
-    with serving(FakeAgent()) as gone:
-        pass
-    with pytest.raises(AgentUnreachable, match=f"no answer from {gone.url}: Connection refused"):
+    with ended() as gone, pytest.raises(AgentUnreachable) as unreachable:
         AgentClient(gone.url).get("/status")
+    assert str(unreachable.value) == f"no answer from {gone.url}: Connection refused"
 
 
 def test_an_answer_that_is_no_object_comes_from_no_agent() -> None:
@@ -119,7 +118,7 @@ def test_it_is_there_once_it_says_where_and_gone_afterwards(
         assert agent.log.startswith("warming\n")
         with pytest.raises(AgentUnreachable, match=r"; the agent is still running: warming$"):
             agent.get("/status")
-    assert not Path(f"/proc/{agent.pid}").exists()
+    assert agent.process.returncode is not None
 
 
 @pytest.mark.parametrize(
@@ -175,15 +174,24 @@ def test_an_agent_that_ends_at_its_start_leaves_its_last_words() -> None:
         pass
 
 
-def test_an_agent_that_never_listens_is_given_up_and_ended(tmp_path: Path) -> None:
-    silent = shell(f"echo $$ > {tmp_path}/pid; exec sleep 600")
+def test_an_agent_that_never_listens_is_given_up_and_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+    intact = spawn.wait_for_url
+
+    def noting(process: "subprocess.Popen[bytes]", log: IO[bytes], timeout_s: float) -> str:
+        started.append(process)
+        return intact(process, log, timeout_s)
+
+    monkeypatch.setattr(spawn, "wait_for_url", noting)
     with (
-        pytest.raises(AgentDidNotStart, match=r"did not listen within 0\.5 s"),
-        running_agent(invocation=silent, timeout_s=0.5),
+        pytest.raises(AgentDidNotStart, match=r"did not listen within 0\.2 s"),
+        running_agent(invocation=shell("exec sleep 600"), timeout_s=0.2),
     ):
         pass
-    pid = (tmp_path / "pid").read_text().strip()
-    assert not Path(f"/proc/{pid}").exists()
+    [process] = started
+    assert process.returncode is not None
 
 
 def test_a_command_that_is_not_there() -> None:

@@ -1,12 +1,13 @@
 import os
 import subprocess
-import time
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
+from fakes.processes import name_of
 from fakes.sample_evidence import evidence
+from fakes.waiting import eventually
 
 from agent.client.spawn import RunningAgent
 from agent.overhead.protocols import WorkloadFailed
@@ -55,16 +56,13 @@ def test_a_process_is_found_with_its_children() -> None:
         child.stdout.readline()
         pids = procfs.tree(child.pid)
         assert len(pids) == 2
+        eventually(lambda: name_of(pids[1]) == "sleep")  # until then, they share their pages
         assert set(pids) < set(procfs.tree(os.getpid()))
         assert procfs.pss_bytes(pids) > procfs.pss_bytes(pids[:1]) > 0
         assert procfs.cpu_ns(pids) > 0
         subprocess.run(["kill", *map(str, pids)], check=True)
     # the shell's own child was reparented: nothing here can wait for it
-    for _ in range(1000):
-        if procfs.pss_bytes(pids) == 0:
-            break
-        time.sleep(0.01)
-    assert procfs.pss_bytes(pids) == 0
+    eventually(lambda: procfs.pss_bytes(pids) == 0)
 
 
 def test_the_fold_is_measured() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.agent_server import FakeAgent, serving
+from fakes.agent_server import FakeAgent, ended
 from fakes.run_agent import RunAgent
 from fakes.run_command import finished, line
 from fakes.waiting import eventually
@@ -114,9 +114,8 @@ def test_without_evidence_it_fails_and_says_why(agent: RunAgent) -> None:
     why = "the agent refused: there is no process 1"
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"chainbench-agent record: {why}\n"
-    with serving(FakeAgent()) as gone:
-        pass
-    done = record(gone, "--system")
+    with ended() as gone:
+        done = record(gone, "--system")
     assert done.returncode == 1
     assert "Connection refused" in done.stderr
 
@@ -167,13 +166,12 @@ def test_the_agent_on_the_default_port_is_used(
 
 @pytest.mark.usefixtures("private")
 def test_without_one_there_is_one_for_this_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    with serving(FakeAgent()) as gone:
-        pass
-    at_default_port(monkeypatch, gone.url)
-    with an_agent(None) as found:
-        assert isinstance(found, RunningAgent)
-        assert os.getpgid(found.pid) == found.pid, "a signal to our group does not reach it"
-    assert not Path(f"/proc/{found.pid}").exists()
+    with ended() as gone:
+        at_default_port(monkeypatch, gone.url)
+        with an_agent(None) as found:
+            assert isinstance(found, RunningAgent)
+            assert os.getpgid(found.pid) == found.pid, "a signal to our group does not reach it"
+    assert found.process.returncode is not None
 
 
 @pytest.mark.usefixtures("private")
@@ -201,9 +199,9 @@ def test_another_service_on_the_default_port_is_only_asked(
 
 
 def test_an_agent_that_cannot_be_started_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    with serving(FakeAgent()) as gone:
-        pass
-    at_default_port(monkeypatch, gone.url)
     monkeypatch.setattr("sys.executable", "/nonexistent/python")
-    with pytest.raises(NoAgent, match=r"no agent could be started: .*nonexistent"), an_agent(None):
-        pass
+    with ended() as gone:
+        at_default_port(monkeypatch, gone.url)
+        why = r"no agent could be started: .*nonexistent"
+        with pytest.raises(NoAgent, match=why), an_agent(None):
+            pass

@@ -83,8 +83,8 @@ class _Handler(logging.Handler):
     def _text(self, record: logging.LogRecord) -> str:
         try:
             text = f"{self.format(record)}\n"
-        except (TypeError, ValueError, KeyError) as error:
-            # a defect of the call, of which its caller must not die
+        except Exception as error:  # noqa: BLE001  an argument's __str__ may raise anything
+            # a mistake in the logging call, which must not end its caller
             said = f"a record that cannot be written ({error!r}): {record.msg!r}"
             text = f"{self.format(_record(record.name, record.levelno, said))}\n"
         return journal.prioritized(text, _priority(record)) if self._to_journal else text

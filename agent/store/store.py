@@ -207,8 +207,9 @@ class Store:
         wait = Wait(self.path)
         self._connection.execute(f"PRAGMA busy_timeout = {BRIEFLY_MS}")
         try:
-            while not self._has_begun(or_raise=wait.is_too_long()):
-                pass
+            begun = self._has_begun(or_raise=False)
+            while not begun:
+                begun = self._has_begun(or_raise=wait.is_too_long())
         finally:
             self._connection.execute(f"PRAGMA busy_timeout = {round(errors.LOCKED_S * 1000)}")
 

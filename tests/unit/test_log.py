@@ -75,15 +75,23 @@ def test_json_is_one_object_a_line() -> None:
     assert second["exception"].endswith("ValueError: é")
 
 
+class Unprintable:
+    def __str__(self) -> str:
+        raise RecursionError
+
+
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_a_record_that_cannot_be_written_is_told_and_does_no_harm(form: str) -> None:
     with logging_to_a_pipe() as written:
         log_to_stderr(form)
         LOGGER.warning("%d events", "seven")
         LOGGER.warning("b", extra={"fields": {"run": object()} if form == "json" else 7})
-        first, *_ = written().splitlines()
+        LOGGER.warning("%s was refused", Unprintable())
+        first, *_, last = written().splitlines()
     assert "a record that cannot be written (TypeError(" in first
     assert "%d events" in first
+    assert "a record that cannot be written (RecursionError(" in last
+    assert "%s was refused" in last
     if form == "json":
         assert json.loads(first)["level"] == "warning"
 

@@ -84,7 +84,7 @@ class Step(NamedTuple):
 
 
 def program(machine: str, refused: Collection[int]) -> list[Step]:
-    """Return the filter for a machine that refuses the calls of these numbers. Raises KeyError.
+    """Return the filter that refuses the calls of these numbers on a machine. Raises KeyError.
 
     A call by another architecture's numbers, as 32-bit code makes them, is refused whatever it is:
     the same number means something else there.

@@ -42,7 +42,7 @@ class Held:
     """What an agent holds."""
 
     memory_mb: float
-    """Memory of all of its processes that is no file's: what others share does not change it."""
+    """Anonymous memory of all of its processes: without pages of files, which others may share."""
     fds: int
     """Descriptors of the one that serves."""
 

@@ -33,7 +33,7 @@ def pss_bytes(pids: Sequence[int]) -> int:
 
 
 def anonymous_bytes(pids: Sequence[int]) -> int:
-    """Return the same of memory that is no file's (since Linux 5.2)."""
+    """Return the anonymous part of the proportional set size (since Linux 5.2)."""
     return sum(1024 * _field(PROC / str(pid) / "smaps_rollup", "Pss_Anon:") for pid in pids)
 
 

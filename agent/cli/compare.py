@@ -44,7 +44,7 @@ def add(commands: Commands) -> None:
     compare.add_argument(
         "--aa",
         action="store_true",
-        help="compare two halves of one group: what this machine shows between equals",
+        help="compare two halves of one group: how much equal runs differ on this machine",
     )
     compare.add_argument(
         "--across",

@@ -43,9 +43,9 @@ def status_of_ours(url: str) -> Json:
 def sought_service() -> tuple[tuple[str, Json] | None, str]:
     """Return URL and status of the agent on the service's socket, or else on the default port.
 
-    Nobody has named them, so they get no token. The text says how to get access to one that is
-    closed to this user, after a reason why nothing can be measured; it is empty if there is none.
-    Both come from one request, because what is silent is waited for.
+    Nobody has named them, so they get no token. With it, return a text that continues a reason why
+    nothing can be measured: how to get access to an agent that is closed to this user; empty if
+    there is none. Both come from one request, because a silent service is waited for each time.
     """
     how = _of_closed_socket(SERVICE_SOCKET)
     for url in (f"{UNIX}{SERVICE_SOCKET}", f"http://{HOST}:{PORT}"):

@@ -214,7 +214,7 @@ class AgentClient:
         self._timeout_s = ANSWER_TIMEOUT_S if timeout_s is None else timeout_s
         self._may_wait_longer = timeout_s is None
         self._access = access
-        address_of(self.url)  # a mistake in it is told at once
+        address_of(self.url)  # raises at once if it is malformed
 
     @classmethod
     def named(cls, url: str, timeout_s: float | None = None) -> "AgentClient":

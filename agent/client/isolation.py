@@ -24,8 +24,8 @@ def isolated_command(module: str, *arguments: str, folder: str = PACKAGE_FOLDER)
       `RUN_MODULE` therefore adds ``folder`` to the path itself. By default this is the folder
       that contains this package, so the child runs the same code as its parent. The package's
       dependencies are imported from that folder and the environment's site-packages only.
-    * ``-S`` leaves site-packages to `RUN_MODULE`, which adds them after ``folder``, once anything
-      is imported that may be there.
+    * ``-S`` leaves site-packages to `RUN_MODULE`, which adds them after ``folder``, at the first
+      import of anything that may be there.
     """
     return (sys.executable, "-I", "-S", RUN_MODULE, folder, module, *arguments)
 

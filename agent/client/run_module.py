@@ -18,11 +18,11 @@ LIFELINE = "CHAINBENCH_LIFELINE"
 
 
 class SitePackages:
-    """Adds the environment's site-packages before the first import that may need them.
+    """A finder that adds the environment's site-packages before an import that may need them.
 
-    That is of neither the standard library nor our own ``package``. Adding them executes what they
-    have in ``.pth`` files, which can take a fifth of the time until ``run`` begins its command, and
-    ``run`` needs nothing from there until the command has ended.
+    Such an import is neither of the standard library nor of our own ``package``. Adding them runs
+    the code in their ``.pth`` files, which can take a fifth of the time until ``run`` begins its
+    command, and ``run`` needs nothing from there until the command has ended.
     """
 
     def __init__(self, package: str) -> None:
@@ -30,7 +30,7 @@ class SitePackages:
         self._added = False
 
     def find_spec(self, name: str, path: object, target: object = None) -> None:
-        """Find nothing, as a finder of ``sys.meta_path``: those after it do."""
+        """Return None always: the finders after this one in ``sys.meta_path`` find the module."""
         is_ours = path is not None or name in sys.stdlib_module_names or name == self._package
         if not (is_ours or self._added):
             self._added = True

@@ -1,6 +1,6 @@
 """From a difference between two commands to its cause, by rule, or to none.
 
-The wall time of each run is divided without rest, so the difference is divided the same way. The
+The wall time of each run is divided completely, so the difference is divided the same way. The
 largest part decides, if it is half of the difference or more. Each part has a few causes, and each
 cause a predicate; where no predicate holds, or what it rests on is not known, none is named.
 

@@ -19,8 +19,8 @@ from agent.words import Json
 HISTOGRAMS = ("runqlat", "biolatency")
 FAR = 3.0
 """How far the first run has to be from the others to be reported, in standard deviations as their
-median absolute deviation estimates them. Of ten normally distributed runs that are alike, the first
-is as far in one series of twenty."""
+median absolute deviation estimates them. By chance alone, the first of ten equal, normally
+distributed runs is that far off in one of twenty series."""
 
 
 def side_of(runs: Sequence[Observation], min_effect: float) -> Json:

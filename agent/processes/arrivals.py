@@ -1,11 +1,11 @@
-"""Signals of a process that runs Trio: none interrupts it, and none finds its handler gone.
+"""Signals that end a process that runs Trio: none interrupts it, none finds its handler gone.
 
-A handler in Python is itself interrupted by the next signal, and that one's handler by the one
-after it. Where they come fast enough, it goes on until Python allows no deeper one, and the error
-is raised in whatever the first one interrupted. Here no Python runs: the handler is a function of
-the interpreter's own, which notes in a dictionary that the signal arrived. The byte that it writes
-to a socket as well (`signal.set_wakeup_fd`) only wakes the task that waits: where other signals
-have filled the socket, it writes none.
+A handler written in Python can be interrupted by the next signal, and that handler by the one
+after it. If signals come fast enough, handlers nest until Python's recursion limit is reached, and
+the error is raised in whatever the first one interrupted. Here no Python code runs: the handler is
+a built-in function, which notes in a dictionary that the signal arrived. The interpreter also
+writes a byte to a socket (`signal.set_wakeup_fd`). That only wakes the task that waits: if other
+signals have filled the socket, no byte is written.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ def arriving(numbers: Collection[int]) -> Iterator[Callable[[], Awaitable[None]]
         before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
         try:
             for number in numbers:
-                # called with the number and a frame; keeps the first, as freeing one may run Python
+                # called with number and frame; keeps the first frame: freeing it may run Python
                 signal.signal(number, arrived.setdefault)
             yield partial(_next, reader, arrived)
         finally:

@@ -30,7 +30,7 @@ ANSWER = re.compile(r"# branch\.oid (?P<commit>[0-9a-f]{40,64})\n(?:#.*\n)*(?P<c
 NOT_RUN = 127
 PR_SET_NO_NEW_PRIVS = 38
 ENOUGH = 4096
-"""Bytes of an answer. More are of further files that differ."""
+"""Bytes of the answer that are read. Beyond them it only lists further files that differ."""
 PATIENCE_S = 2.0
 """Looking at all files of a large tree that is not in memory takes longer: no commit then."""
 
@@ -39,10 +39,10 @@ class CommitHere:
     """The commit of the working directory's git tree: asked for at once, known a little later.
 
     If the tree differs from its commit, ``-dirty`` follows. Git would run commands that a tree's
-    configuration names (filters, for one), so it may start no process: the kernel refuses that. And
-    only the caller's own trees are looked at: for root, those in which every folder down to the
-    working directory is root's. Where git is missing or fails, or the kernel refuses nothing, there
-    is no commit.
+    configuration names (filters, for one), so a seccomp filter keeps it from starting any process.
+    And only the caller's own trees are looked at: for root, those in which every folder down to the
+    working directory is root's. Where git is missing or fails, or the filter cannot be installed,
+    there is no commit.
     """
 
     def __init__(self) -> None:
@@ -66,9 +66,9 @@ def _answer(child: int, output: int) -> str:
     """Return the commit that git names if it succeeds, or an empty string, and end git."""
     deadline = time.monotonic() + PATIENCE_S
     said = _read(output, deadline)
-    os.close(output)  # whoever says more is ended by that
+    os.close(output)  # a git that writes more gets SIGPIPE
     _wait(child, deadline if said else 0)
-    os.kill(child, signal.SIGKILL)  # it is still to be waited for
+    os.kill(child, signal.SIGKILL)  # not reaped yet, so the pid is still git's
     _, status = os.waitpid(child, 0)
     answer = ANSWER.match(said.decode(errors="replace"))
     if answer is None or (status != 0 and len(said) < ENOUGH):
@@ -129,7 +129,7 @@ def _may_start_nothing() -> bool:
 
 
 def _read(output: int, deadline: float) -> bytes:
-    """Return what git says, as far as that is `ENOUGH`; nothing if it is too late."""
+    """Return what git says, until there is `ENOUGH` of it; nothing if that takes too long."""
     said = b""
     watched = select.poll()
     watched.register(output)

@@ -112,7 +112,7 @@ def _seen(comparison: Mapping[str, Any], middle: float) -> str:
     ]
     own.sort(key=lambda row: -abs(_middle(row, "difference")))
     found = [_state_grew(row, "more" if middle > 0 else "less") for row in own[:FEW]]
-    return f", but not to see {' and '.join(found)}" if found else ""
+    return f", but not too much to show {' and '.join(found)}" if found else ""
 
 
 def _state(row: Mapping[str, Any]) -> str:

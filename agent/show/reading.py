@@ -51,7 +51,7 @@ def _read_at(path: str) -> bytes:
     with contextlib.ExitStack() as reading:
         # a pipe may have nobody who writes to it
         if os.path.exists(path) and not os.path.isfile(path):
-            text = f"waiting for what is written to {printable(path)}\n"
+            text = f"waiting for somebody to write to {printable(path)}\n"
             reading.enter_context(said_if_long(text))
         return _read(reading.enter_context(open(path, "rb")))
 

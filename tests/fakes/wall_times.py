@@ -234,7 +234,7 @@ def sound(evidence: Json) -> None:
 def at_most_left_out_ms(evidence: Json) -> float:
     """Return how much of a thread's life may be in none of its parts.
 
-    A wait or a turn that was not seen to begin or to end is not, however long it was. The
+    A wait or a turn whose beginning or end was not seen is in none, however long it was. The
     scheduler's account of CPU time leaves out what a hypervisor took of it, and so does timing by
     accounting.
     """

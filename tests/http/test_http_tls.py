@@ -113,7 +113,7 @@ def test_a_client_that_does_not_encrypt_gets_nothing_and_disturbs_nobody(
 def test_our_client_says_which_of_the_two_does_not_encrypt(
     server: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_client, "KNOWN_PLAIN", set())  # maybe this port's agent of before
+    monkeypatch.setattr(http_client, "KNOWN_PLAIN", set())  # an earlier one may have had this port
     with pytest.raises(AgentUnreachable, match=r"serves TLS has a URL of https://"):
         AgentClient(server.url.replace("https", "http")).get("/status")
     with running_server() as plain:

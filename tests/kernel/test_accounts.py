@@ -128,7 +128,7 @@ def test_cpu_time_of_a_task_that_has_exited(agent: RealAgent) -> None:
     virtual machine with shared CPUs, 23 of 30 runs were within the bound and the rest up to 9 %
     off. The test requires seven of 15.
     """
-    # not until a clock says so: whoever asks for its CPU time has the scheduler update it
+    # a fixed number of turns: a loop that reads its CPU time has the scheduler update it
     turns = int(COUNTED * 50e6 / cpu_ns("/bin/sh", "-c", counting(COUNTED)))
     runs = [of_a_tree(agent, "/bin/sh", "-c", counting(turns)) for _ in range(CPU_RUNS)]
     # a task with unseen switches is not compared

@@ -376,7 +376,7 @@ def test_an_agent_that_has_answered_without_tls_is_not_said_to_want_it() -> None
 
 
 def test_one_that_has_never_answered_may_want_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_client, "KNOWN_PLAIN", set())  # maybe this port's agent of before
+    monkeypatch.setattr(http_client, "KNOWN_PLAIN", set())  # an earlier one may have had this port
 
     class Closes(FakeAgent):
         def answer(self, request: Request) -> tuple[int, dict[str, Any]]:

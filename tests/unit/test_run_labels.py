@@ -202,7 +202,7 @@ def test_no_command_of_the_trees_configuration_runs(
 
 
 def with_filter(tree: Path, seen: Path) -> None:
-    """Have a tree name a command that a file which was touched passes through."""
+    """Configure a filter: a command that git runs on a file that was touched."""
     (tree / ".gitattributes").write_text("* filter=x\n")
     git(tree, "config", "filter.x.clean", f"touch {seen}; cat")
     os.utime(tree / "file", (1, 1))
@@ -210,7 +210,7 @@ def with_filter(tree: Path, seen: Path) -> None:
 
 @pytest.mark.parametrize("where", ["here", "hidden", "submodule"])
 def test_no_filter_runs(tree: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
-    """Of the tree itself, of a bare one among its files, which any clone may have, of another's."""
+    """Neither the tree's own, nor a submodule's, nor that of a bare tree that a clone may have."""
     folder, looked_at = tree, tree
     if where == "submodule":
         folder = in_a_submodule(tree)

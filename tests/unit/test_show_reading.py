@@ -82,7 +82,7 @@ def test_a_wait_for_whoever_writes_to_a_pipe_is_no_silent_one(
     writer.start()
     assert evidence_at(str(pipe)) == evidence()
     writer.join()
-    assert lines == [f"waiting for what is written to {pipe}\n"]
+    assert lines == [f"waiting for somebody to write to {pipe}\n"]
 
 
 @pytest.mark.usefixtures("little_room")

@@ -110,14 +110,14 @@ def test_what_is_certain_by_its_own_test_is_said_without_a_cause() -> None:
     said = words({"cause": SMALL, "pairs": 10, "figures": [blocked_too, grew, *rest]})
     begins = "; the times vary too much to say why"
     assert said.startswith(
-        f"{begins}, but not to see 62.11 ms more time computing (p=0.012) and 20.00 ms more time"
-        " blocked (p=0.020); about"
+        f"{begins}, but not too much to show 62.11 ms more time computing (p=0.012) and 20.00 ms"
+        " more time blocked (p=0.020); about"
     )
     assert words({"cause": SMALL, "figures": rest}) == begins
     less = {**SMALL, "difference_ms": {"low": -70.0, "middle": -61.7, "high": -55.0}}
     gone = state_row("no_task", -62.11, "smaller")
     said = words({"cause": less, "figures": [gone, *rest[:1]]})
-    assert said == f"{begins}, but not to see 62.11 ms less time without a task (p=0.012)"
+    assert said == f"{begins}, but not too much to show 62.11 ms less time without a task (p=0.012)"
 
 
 def test_the_largest_part_is_named_where_none_is_half() -> None:

@@ -140,7 +140,7 @@ def _flat(name: str) -> str:
 def _notes(sides: Sequence[tuple[Side, Divided | None]], lacking: Mapping[str, str]) -> list[str]:
     many = any(found and found.runs > 1 for _, found in sides)
     mean = "Means over the runs, which add up as well" if many else "The parts add up to it"
-    notes = [f"The wall time, divided without rest. {mean}."]
+    notes = [f"The wall time, with nothing left out. {mean}."]
     if any(found and BLOCKED_OTHER in found.parts for _, found in sides):
         notes.append(BLOCKED_FURTHER)
     notes += [f"{name}: not measured, {why}." for name, why in lacking.items()]

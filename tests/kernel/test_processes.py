@@ -15,6 +15,7 @@ import pytest
 import requests
 from fakes import faults
 from fakes.copied_package import Copy
+from fakes.ports import unused_port
 from fakes.processes import Bpftool, Launched, held, service, state_of
 from fakes.real_agent import RealAgent
 from fakes.waiting import PATIENCE_SECONDS, eventually
@@ -243,9 +244,7 @@ def test_sigterm_while_the_compiler_hangs(
 
 def test_a_full_disk_stops_nothing() -> None:
     """The agent can write neither its log, which is full, nor temporary files."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = unused_port()
     installed = own_module("agent")
     with open("/dev/full", "wb") as full:
         process = subprocess.Popen(

@@ -24,6 +24,8 @@ MOCK = "mock"
 """The machine of synthetic events (``serve --mock``): no number of such a run was measured."""
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 """As in the C locale, whatever the user's is: the list is made for 80 columns."""
+IN_ORDER = (None, *SIDES)
+"""Sides in the order in which their times and commands are listed."""
 HEADERS = ("id", "started", "runs", "time", "verdict", "what")
 GAP = "  "
 WORST_FIRST = (PARTIAL, ABORTED, "invalid", NO_VERDICT, "degraded", "complete")
@@ -80,7 +82,7 @@ def _time(runs: Sequence[Summary]) -> str:
     counted = [run for run in runs if run.counts] or runs
     times = {
         side: [run.wall_ms for run in counted if run.side == side and _is_time(run.wall_ms)]
-        for side in (None, *SIDES)
+        for side in IN_ORDER
     }
     shown = ", ".join(milliseconds(median(known)) for known in times.values() if known)
     return cut(shown or ABSENT, WIDEST_TIME)
@@ -102,7 +104,8 @@ def _verdict(runs: Sequence[Summary]) -> str:
 def _what(runs: Sequence[Summary]) -> str:
     """Return the labels that somebody gave, the commands, and the commit; before them, ``mock``."""
     labels = dict(runs[0].labels)
-    commands = dict.fromkeys(run.words for run in reversed(runs) if run.words)
+    by_side = [run for side in IN_ORDER for run in reversed(runs) if run.side == side]
+    commands = dict.fromkeys(run.words for run in by_side if run.words)
     if len(commands) > 1:
         labels["scenario"] = ""  # it names the side
     said = [MOCK] if any(run.labels["machine"] == MOCK for run in runs) else []

@@ -44,6 +44,18 @@ def test_a_series_is_one_line_and_the_newest_comes_first(runs: Runs, path: Path)
     assert oldest.endswith("  1        12.5 ms  degraded  numpy  sh -c 'exit 0'  c…")
 
 
+def test_commands_are_in_the_order_of_their_times(runs: Runs, path: Path) -> None:
+    """Whichever was drawn to run first."""
+    series = pairs(1)
+    of_first, of_second = (run["evidence"] for run in series["runs"])
+    times = of_second["started_at"], of_first["started_at"]
+    of_first["started_at"], of_second["started_at"] = times
+    keep_in(path, series)
+    _, shown = runs("list").stdout.splitlines()
+    assert "100 ms, 90 ms" in shown
+    assert "sleep 0.1 vs sleep 0.09" in shown
+
+
 def test_runs_with_synthetic_events_are_marked(runs: Runs, path: Path) -> None:
     synthetic, measured = single(60, variant="numpy"), single(0, variant="numpy")
     synthetic["labels"]["machine"] = "mock"

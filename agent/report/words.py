@@ -1,9 +1,10 @@
 """What a report says in words: the same as the reports in a terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
-from agent.report.subject import Observed, Side, Subject
+from agent.report.subject import Side, Subject
 from agent.show import comparison as compared
 from agent.show.brief import sections
 from agent.show.budget import made_up_of
@@ -91,27 +92,60 @@ def about(subject: Subject) -> list[tuple[str, str]]:
 
 
 def provenance(subject: Subject) -> list[tuple[str, str]]:
-    """Return machine, kernel, labels, time and versions, of the first run that knows them."""
+    """Return machine, kernel, labels, versions, by side where they differ, and the first time."""
     runs = [run for side in subject.sides for run in side.runs if run.evidence]
-    first: Observed | None = next(
-        (run for run in runs if run.evidence.get("manifest")), runs[0] if runs else None
-    )
-    if first is None:
+    if not runs:
         return []
-    evidence, manifest = first.evidence, mapping(first.evidence.get("manifest"))
-    versions = mapping(manifest.get("versions"))
-    named = [(name, known(label(evidence, name))) for name in LABELS]
+    first = next((run for run in runs if run.evidence.get("manifest")), runs[0]).evidence
     is_one = not subject.is_series
+    named = [(name, _by_side(subject, partial(_label, name))) for name in LABELS]
     return [
-        ("machine", machine(label(evidence, "machine"), manifest)),
-        ("kernel", known(manifest.get("kernel"))),
+        ("machine", _by_side(subject, _machine)),
+        ("kernel", _by_side(subject, partial(_of_manifest, "kernel"))),
         *((name, value) for name, value in named if is_one or name != "scenario"),
-        ("scope", covered(mapping(evidence.get("scope"))) if is_one else ""),
-        ("time" if is_one else "first run", when(evidence)),
-        ("run", known(evidence.get("run_id")) if is_one else ""),
-        ("agent", known(versions.get("chainbench-agent"))),
+        ("scope", covered(mapping(first.get("scope"))) if is_one else ""),
+        ("time" if is_one else "first run", when(first)),
+        ("run", known(first.get("run_id")) if is_one else ""),
+        ("agent", _by_side(subject, _version)),
         ("runs", "" if is_one else _of_whole(subject)),
     ]
+
+
+def _by_side(subject: Subject, read: Callable[[Mapping[str, Any]], str]) -> str:
+    """Return what is read of the evidence of each run: once if it is the same, else by side."""
+    found = {
+        side.name: list(dict.fromkeys(filter(None, map(read, _known_best(side)))))
+        for side in subject.sides
+    }
+    values = list(dict.fromkeys(value for of_side in found.values() for value in of_side))
+    if len(values) < 2:
+        return "".join(values)
+    return "; ".join(
+        f"{name}: {', '.join(of_side) if of_side else 'none'}" for name, of_side in found.items()
+    )
+
+
+def _known_best(side: Side) -> list[Mapping[str, Any]]:
+    """Return the evidence that has a manifest, as failed runs have none; or else all of it."""
+    listed = [run.evidence for run in side.runs if run.evidence]
+    return [evidence for evidence in listed if evidence.get("manifest")] or listed
+
+
+def _label(name: str, evidence: Mapping[str, Any]) -> str:
+    return known(label(evidence, name))
+
+
+def _machine(evidence: Mapping[str, Any]) -> str:
+    return machine(label(evidence, "machine"), mapping(evidence.get("manifest")))
+
+
+def _of_manifest(name: str, evidence: Mapping[str, Any]) -> str:
+    return known(mapping(evidence.get("manifest")).get(name))
+
+
+def _version(evidence: Mapping[str, Any]) -> str:
+    versions = mapping(mapping(evidence.get("manifest")).get("versions"))
+    return known(versions.get("chainbench-agent"))
 
 
 def _of_whole(subject: Subject) -> str:

@@ -287,6 +287,15 @@ def test_mock_and_partial_evidence_cannot_be_overlooked() -> None:
     assert "this is how far it had got" in words(figures(root)["heat-runqlat"])
 
 
+def test_labels_that_differ_are_named_by_side() -> None:
+    document = compared()
+    for run in document["runs"]:
+        run["evidence"]["labels"] |= {"commit": run["side"][:3], "variant": "both"}
+    text = words(tree(page(document)))
+    assert "baseline: bas; optimized: opt" in text
+    assert "variant both" in " ".join(text.split())
+
+
 # --- over time
 
 

@@ -21,14 +21,22 @@ def ms(value: object) -> str:
     ms = number(value)
     if ms is None:
         return ABSENT
+    if ms == 0:
+        return "0 ms"
+    ms = _rounded(ms)  # first, or 999.96 ms would be 1,000.0 ms
     for unit, size in (("s", 1e3), ("ms", 1.0), ("µs", 1e-3)):
         if abs(ms) >= size:
             return f"{_four_digits(ms / size)} {unit}"
-    return "0 ms" if ms == 0 else f"{_four_digits(ms * 1e6)} ns"
+    return f"{_four_digits(ms * 1e6)} ns"
+
+
+def _rounded(value: float) -> float:
+    """Return the nearest number of four digits."""
+    return float(f"{value:.3e}")
 
 
 def _four_digits(value: float) -> str:
-    decimals = max(3 - math.floor(math.log10(abs(value))), 0)
+    decimals = max(3 - math.floor(math.log10(abs(_rounded(value)))), 0)
     return f"{value:,.{decimals}f}"
 
 

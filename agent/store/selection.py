@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from agent.store.errors import StoreError
 from agent.store.run import LABELS
+from agent.words import wrong_with_text
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 FIELDS = (*LABELS, "verdict", "state", "source", "side", "series")
@@ -70,6 +71,8 @@ def fields_of(text: str) -> dict[str, str]:
         name, equals, value = part.partition("=")
         if not equals or name not in FIELDS:
             raise StoreError(f"a selector is NAME=VALUE,...; the names are {', '.join(FIELDS)}")
+        if wrong := wrong_with_text(value, longest=len(value)):
+            raise StoreError(f"{name} {wrong}")
         if fields.setdefault(name, value) != value:
             raise StoreError(f"{name} is given twice")
     return fields

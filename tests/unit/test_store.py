@@ -190,7 +190,15 @@ def test_a_selector_is_fields_with_commas() -> None:
         "variant": "a,b",
         "scenario": "",
     }
-    for wrong in ("commit", "kommit=abc", "", "commit=a,commit=b", "=", "commit=a,x=b"):
+    for wrong in (
+        "commit",
+        "kommit=abc",
+        "",
+        "commit=a,commit=b",
+        "=",
+        "commit=a,x=b",
+        "side=\udcff",
+    ):
         with pytest.raises(StoreError):
             fields_of(wrong)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from agent.comparison.values import mapping
+from agent.nouns import counted
 from agent.store.run import PARTIAL, KeptRun
 from agent.terminal.evidence import verdict
 from agent.words import Json
@@ -92,7 +93,7 @@ FACTS = (
         "waking",
         "partly with the detail waking, which counts blocked time as waiting",
         _waking,
-        cure="measure both sides with --details waking, or neither",
+        cure="measure both sides with --details waking, as run does for two commands, or neither",
     ),
     Fact("mock", "partly of synthetic events (--mock)", _is_synthetic),
 )
@@ -156,6 +157,10 @@ def _ids(runs: Sequence[KeptRun]) -> str:
     return f"{'run' if len(runs) == 1 else 'runs'} {shown}{more}"
 
 
+def _runs(number: int) -> str:
+    return counted(number, "run")
+
+
 def _differs(fact: Fact, sides: Sides, across: Collection[str]) -> Refusal | None:
     by_side = {side: _values(fact, runs) for side, runs in sides.items()}
     everywhere = {value for values in by_side.values() for value in values}
@@ -164,14 +169,14 @@ def _differs(fact: Fact, sides: Sides, across: Collection[str]) -> Refusal | Non
     if len(everywhere) <= 1 or on_purpose:
         return None
     told = "; ".join(
-        f"{side}: {', '.join(f'{value} ({count})' for value, count in values.items())}"
+        f"{side}: {', '.join(f'{value} ({_runs(n)})' for value, n in values.items())}"
         for side, values in by_side.items()
     )
     if fact.across is None or is_mixed:
         cure = f"{fact.cure}; {FORCE}"
     else:
         cure = f"if that is what is compared: --across {fact.across}; {FORCE}"
-    return Refusal(fact.name, f"the runs were measured {fact.words} ({told} runs)", cure)
+    return Refusal(fact.name, f"the runs were measured {fact.words} ({told})", cure)
 
 
 def _values(fact: Fact, runs: Sequence[KeptRun]) -> dict[str, int]:

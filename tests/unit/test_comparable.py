@@ -57,7 +57,7 @@ def refused(before: list[Any], after: list[Any], **asked: Any) -> list[Refusal]:
             "waking",
             {"evidence": evidence(wall={"available": True, "waking_ms": 1.5})},
             {"evidence": evidence(wall={"available": True, "waking_ms": None})},
-            "both sides with --details waking, or neither",
+            "both sides with --details waking, as run does for two commands, or neither",
         ),
         ("mock", {"evidence": evidence()}, {"evidence": evidence(mock=True)}, "measured alike"),
     ],
@@ -70,7 +70,7 @@ def test_runs_that_were_not_measured_alike(
     assert refusal.what == what
     assert cure in refusal.cure
     assert "--force" in refusal.cure
-    assert "(6)" in refusal.why
+    assert "(6 runs)" in refusal.why
     forced = compare_groups(before, after, Asked(force=True))["compared"]
     assert forced["forced"]
     assert [one["what"] for one in forced["refused"]] == [what]
@@ -89,7 +89,7 @@ def test_what_differs_within_a_side_is_no_purpose() -> None:
     mixed = [*runs(evidence=manifest()), *runs(first=6, evidence=manifest(kernel="6.18"))]
     after = runs(first=12, evidence=manifest(kernel="6.18"))
     [refusal] = refused(mixed, after, across=("kernel",))
-    assert "6.1 (6), 6.18 (6)" in refusal.why
+    assert "6.1 (6 runs), 6.18 (6 runs)" in refusal.why
     assert "--across" not in refusal.cure
 
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import cycle
 from pathlib import Path
 
@@ -127,30 +128,46 @@ def start_and_end(*before: str) -> "subprocess.CompletedProcess[str]":
 # --- memory
 
 
-@pytest.fixture
-def memory() -> Iterator[MemoryLimit]:
+@contextmanager
+def group_of_memory() -> Iterator[MemoryLimit]:
     with limiting("memory", "memory.limit_in_bytes", "memory.max") as path:
         yield MemoryLimit(path)
 
 
+@pytest.fixture
+def memory() -> Iterator[MemoryLimit]:
+    with group_of_memory() as memory:
+        yield memory
+
+
 @pytest.mark.thorough
-def test_a_group_without_memory_for_the_maps_is_named(tmp_path: Path, memory: MemoryLimit) -> None:
-    """The lowest limit under which the agent itself is not killed."""
-    for allowed in range(60, 100, 4):
-        memory.limit(allowed * MIB)
+def test_a_group_without_memory_for_the_maps_is_named(tmp_path: Path) -> None:
+    """The lowest limit under which the agent itself is not killed.
+
+    On one machine it was killed as it started up to 50 MiB, while it created maps from 64 to 88,
+    and in between in one attempt of ten. Each attempt has a group of its own: what killed processes
+    had is given back to theirs only later.
+    """
+    for allowed in range(48, 100, 2):
         try:
-            with launched(tmp_path / "log", before=member_of(memory.path)) as agent:
-                agent.settle()
-                # how much is left differs from one attempt to the next
-                for found in (agent.status()["ebpf"], agent.start()):
-                    assert (found["available"], found["code"]) == (False, "out_of_memory")
-                    for text in (str(memory.path), f"allows {allowed} MiB", "MemoryMax="):
-                        assert text in found["reason"]
-                assert agent.stop()["completeness"]["verdict"] == "invalid"
+            with group_of_memory() as memory:
+                memory.limit(allowed * MIB)
+                refused_for_memory(memory, allowed, tmp_path)
                 return
         except (AgentDidNotStart, AgentUnreachable):
             continue
     pytest.fail("the agent was killed under every limit")
+
+
+def refused_for_memory(memory: MemoryLimit, allowed: int, folder: Path) -> None:
+    with launched(folder / "log", before=member_of(memory.path)) as agent:
+        agent.settle()
+        # how much is left differs from one attempt to the next
+        for found in (agent.status()["ebpf"], agent.start()):
+            assert (found["available"], found.get("code")) == (False, "out_of_memory")
+            for text in (str(memory.path), f"allows {allowed} MiB", "MemoryMax="):
+                assert text in found["reason"]
+        assert agent.stop()["completeness"]["verdict"] == "invalid"
 
 
 @pytest.mark.thorough(but="ring")

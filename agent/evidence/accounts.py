@@ -33,6 +33,10 @@ class Accounts:
     A task that took over its slot in mid-life (born_ns 0) is not compared.
     """
 
+    by_accounting: bool = False
+    """Whether waits and CPU time are the scheduler's own (timing by accounting). Its clock for CPU
+    time stands still while a hypervisor has the CPU, so a turn that ends in preemption is too short
+    by that, and nothing else of the task is longer for it."""
     unseen: int = 0
     """Arrivals on a CPU that the kernel counted (sched_info.pcount) and we did not see. The time
     that it accounted for these waits is already subtracted from its side."""

@@ -230,7 +230,7 @@ def cpu_check(edges: tuple[Edge, Edge], accounts: Accounts) -> Check:
     )
 
 
-def lifetimes_check(accounts: Accounts) -> Check:
+def lifetimes_check(edges: tuple[Edge, Edge], accounts: Accounts) -> Check:
     """Compare on-CPU + run-queue + off-CPU time of all tasks with their lifetimes in the run."""
     return Check(
         "lifetimes",
@@ -239,6 +239,7 @@ def lifetimes_check(accounts: Accounts) -> Check:
         accounts.lifetimes_ns,
         LIFETIME_BOUND,
         INTERRUPTION_NS,
+        stolen=stolen_ns(edges) if accounts.by_accounting else 0,
         standard="the time that the tasks existed",
         consequence="Time of some tasks is missing from runqlat and offcpu, or is in both: take"
         " them as uncertain by that amount",

@@ -31,6 +31,7 @@ def conclude(
 
 def _judge(run: Run, stopped: Stopped) -> Verdict:
     assert run.arming is not None
+    run.collection.accounts.by_accounting = run.arming.timing == "accounting"
     run.checks = run.collection.checks(stopped.edges, run.sections)
     wall.conclude(run, stopped)
     return judge(

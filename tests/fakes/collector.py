@@ -54,6 +54,8 @@ class FakeCollector:
         self.faults: dict[str, str] = {}
         """Faults that occur during every run."""
         self.unavailable: dict[str, str] = {}
+        self.timing = "clock"
+        self.edges = EDGE, EDGE
         self.pids = {"agent": os.getpid()}
         self.tree_ended_ns: int | None = None
         """When the last task exited, if it has, of any run about a tree."""
@@ -84,7 +86,7 @@ class FakeCollector:
             hooks=dict.fromkeys(armed, ("fake",)),
             unavailable=self.unavailable,
             transport="ring",
-            timing="clock",
+            timing=self.timing,
             scope={"kind": request.scope.kind},
             versions={},
         )
@@ -113,7 +115,7 @@ class FakeCollector:
         return Stopped(
             10**9,
             self._observed(),
-            (EDGE, EDGE),
+            self.edges,
             task_summaries.none(),
             (),
             faults,

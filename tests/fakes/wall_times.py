@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from fakes.checks import checks_of, unseen
+from fakes.durations import stolen_from_turns_ms
 from fakes.program import PROGRAMS
 from fakes.real_agent import RealAgent
 
@@ -82,8 +83,9 @@ class Measured:
     @property
     def unexplained_ms(self) -> float:
         """With timing by the clock, what the scheduler counts otherwise is known, and is all."""
-        by_clock = self.evidence["manifest"]["timing"] == "clock"
-        return 0 if by_clock else UNEXPLAINED_MS * float(self.wall["changes"])
+        if self.evidence["manifest"]["timing"] == "clock":
+            return 0
+        return UNEXPLAINED_MS * float(self.wall["changes"]) + stolen_from_turns_ms(self.evidence)
 
     def close(self, ours: float, theirs: float) -> None:
         """Assert that a figure agrees with one of the scheduler's."""
@@ -240,9 +242,7 @@ def at_most_left_out_ms(evidence: Json) -> float:
     """
     if evidence["wall"]["unseen"] or unseen(evidence):
         return math.inf
-    if evidence["manifest"]["timing"] == "accounting":
-        return float(checks_of(evidence)["cpu_time"]["stolen"]) / 1e6
-    return 0.0
+    return stolen_from_turns_ms(evidence)
 
 
 PARTS = ("on_cpu_ms", "waiting_ms", "blocked_ms", "stopped_ms")

@@ -259,6 +259,17 @@ def test_stolen_ticks_are_allowed_for_where_clocks_are_compared() -> None:
     assert checks(stolen, accounts(blocked_ns=5_300_000))["lifetimes"].stolen == 0
 
 
+def test_by_accounting_stolen_ticks_are_in_no_turn_that_was_preempted() -> None:
+    """0.2 s are missing from the CPU time of one task, by the scheduler's account as by ours."""
+    made = accounts(oncpu_ns=2_800_000, kernel_runtime=2_800_000)
+    made.by_accounting = True
+    assert failed(checks(accounts_=made)) == {"lifetimes"}
+    stolen = replace(AFTER, kernel=replace(AFTER.kernel, stolen_ticks=20))
+    assert failed(checks(stolen, made)) == set()
+    made.by_accounting = False
+    assert failed(checks(stolen, made)) == {"lifetimes"}
+
+
 def test_what_a_short_run_may_be_off_by() -> None:
     """The allowance covers two waits and an interruption between two clock readings, no more."""
     row = {"waits": 2, "kernel_pcount": 2, "kernel_run_delay": 1_000}

@@ -1,19 +1,23 @@
 """The owner of the run: concurrent clients, clients that leave midway, and their answers."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import pytest
 import trio
 import trio.testing
+from fakes.checks import checks_of
 from fakes.collector import FakeCollector
 from fakes.recording import REQUEST, one_run, verdict, waits
 
 from agent.errors import NotRunning, RunInProgress
+from agent.model import TIMINGS
 from agent.recording.recent import KEPT_EVIDENCE
 from agent.recording.recorder import Recorder
 from agent.sections.probes import DEFAULT_SECTIONS, SECTIONS
+from agent.streams.shared.kernel_counts import TICK_NS
 
 
 async def test_a_run_from_start_to_evidence(recorder: Recorder, collector: FakeCollector) -> None:
@@ -41,6 +45,17 @@ async def test_a_run_in_which_nothing_happened(recorder: Recorder) -> None:
     assert [runqlat[name] for name in figures] == [None] * len(figures)
     assert evidence["offcpu"]["total_ms"] == 0
     assert verdict(evidence) == "complete"
+
+
+@pytest.mark.parametrize("timing", TIMINGS)
+async def test_what_a_hypervisor_took_is_in_no_life_by_accounting(
+    recorder: Recorder, collector: FakeCollector, timing: str
+) -> None:
+    collector.timing = timing
+    before, after = collector.edges
+    collector.edges = before, replace(after, kernel=replace(after.kernel, stolen_ticks=3))
+    check = checks_of(await one_run(recorder))["lifetimes"]
+    assert check["stolen"] == (4 * TICK_NS if timing == "accounting" else 0)
 
 
 async def test_one_of_many_starts_wins(recorder: Recorder, collector: FakeCollector) -> None:

@@ -67,7 +67,7 @@ class OffcpuFold(SectionFold):
 
     def checks(self, edges: tuple[Edge, Edge], accounts: Accounts) -> Iterator[Check]:
         yield from scheduler_checks(edges, accounts)
-        yield lifetimes_check(accounts)
+        yield lifetimes_check(edges, accounts)
         if self.scoped:
             yield cpu_check(edges, accounts)
 

@@ -1,14 +1,17 @@
 """The page about booted kernels is made of what was booted, and of nothing else."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.waiting import eventually
 
 from tools.kernels import page, results
 from tools.kernels.guest import Came
-from tools.kernels.inside.tests import outcomes
+from tools.kernels.inside.tests import ended, outcomes
 from tools.kernels.results import Row, in_order, keep, of_guest, problems, read
 
 
@@ -178,6 +181,7 @@ def test_what_is_as_it_should_be_is_no_problem() -> None:
         ("tests", {"failed": {"test_x": "why"}}, "tests: test_x"),
         ("tests", {"passed": 0}, "tests: none passed"),
         ("tests", {"error": "not done"}, "tests: not done"),
+        ("tests", {"cut_off": "not done after 9 s"}, "tests: not done after 9 s"),
     ],
 )
 def test_what_is_wrong_is_a_problem(step: str, changes: Row, told: str) -> None:
@@ -227,6 +231,24 @@ def test_the_report_of_pytest_is_read(tmp_path: Path) -> None:
     assert found["passed"] == 1
     assert found["failed"] == {"test_exec.py::test_b": "no"}
     assert found["skipped"] == {"test_exec.py::test_c": "hm"}
+
+
+def test_what_ran_until_the_time_was_up_is_reported(tmp_path: Path) -> None:
+    """Pytest writes its report when it is interrupted, and none when it is killed."""
+    tests = tmp_path / "test_slow.py"
+    tests.write_text(
+        "import time, pathlib\n"
+        "def test_a(): pass\n"
+        f"def test_b(): pathlib.Path({str(tmp_path / 'begun')!r}).touch(); time.sleep(600)\n"
+    )
+    report = tmp_path / "tests.xml"
+    pytest_of = [*(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")]
+    running = subprocess.Popen([*pytest_of, f"--junitxml={report}", tests], cwd=tmp_path)
+    eventually((tmp_path / "begun").exists)
+    assert ended(running, 0.01) == {"cut_off": "not done after 0 s"}
+    assert outcomes(report, cut_off=True)["passed"] == 1
+    again = {**booted(), "tests": {**booted()["tests"], "cut_off": "not done after 9 s"}}
+    assert "0 left out; not done after 9 s" in flat(page.text([again]))
 
 
 @pytest.mark.skipif(not results.KEPT.exists(), reason="no kernel has been booted")

@@ -118,6 +118,7 @@ def tests_cell(tests: dict[str, Any]) -> str:
     return (
         f"{tests['passed']} passed, {len(tests['failed'])} failed, "
         f"{len(tests['skipped'])} skipped, {len(tests['left_out'])} left out"
+        f"{'; ' + tests['cut_off'] if 'cut_off' in tests else ''}"
     )
 
 

@@ -139,5 +139,7 @@ def _of_tests(tests: Mapping[str, Any]) -> Iterator[str]:
         yield tests["error"]
     elif tests:
         yield from tests["failed"]
+        if "cut_off" in tests:
+            yield tests["cut_off"]
         if not tests["passed"]:
             yield "none passed"

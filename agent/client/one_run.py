@@ -26,6 +26,10 @@ def start(agent: AgentClient, body: Mapping[str, Any]) -> Json:
     return agent.post("/start", body)
 
 
+Fetching = Callable[[AgentClient, str], AbstractContextManager[object]]
+"""Is entered with a run's id while its evidence is fetched. May raise `NotMeasured` meanwhile."""
+
+
 class NotMeasured(Exception):
     """The run could not be begun, or its evidence is lost; the text says why.
 
@@ -42,7 +46,8 @@ class OneRun:
 
     ``failures`` is for those that measure with several agents: which machines have no evidence.
     ``uninterrupted`` is entered around what an interruption must not cut short: afterwards it would
-    not be known whether there is a run to end. ``starting`` is what it must not cut short there.
+    not be known whether there is a run to end. ``starting`` is what it must not cut short there,
+    and ``fetching`` decides when the end of the run is waited for no longer.
     """
 
     failures: Sequence[str] = ()
@@ -52,10 +57,12 @@ class OneRun:
         agent: AgentClient,
         uninterrupted: Callable[[], AbstractContextManager[object]],
         starting: Starting = start,
+        fetching: Fetching = lambda agent, run_id: contextlib.nullcontext(),
     ) -> None:
         self._agent = agent
         self._uninterrupted = uninterrupted
         self._starting = starting
+        self._fetching = fetching
         self.run_id = ""
         """Of the run to end; empty if there is none."""
         self._other: Mapping[str, Any] = {}
@@ -93,7 +100,7 @@ class OneRun:
         if not run_id:  # and what is in progress by now would be somebody else's
             raise NotMeasured(NOT_BEGUN)
         try:
-            with self._uninterrupted():
+            with self._uninterrupted(), self._fetching(self._agent, run_id):
                 status = self._agent.get("/status")
                 if status.get("run_id") == run_id:
                     answer = self._agent.post("/stop")

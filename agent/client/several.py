@@ -8,12 +8,20 @@ evidence.
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from agent.client.finding import NoAgent, status_of_ours
 from agent.client.http_client import AgentClient
-from agent.client.one_run import NOT_BEGUN, NotMeasured, OneRun, Starting, start, which_run
+from agent.client.one_run import (
+    NOT_BEGUN,
+    Fetching,
+    NotMeasured,
+    OneRun,
+    Starting,
+    start,
+    which_run,
+)
 from agent.this_machine import boot_id
 from agent.words import Json
 
@@ -87,8 +95,8 @@ def _why_silent(member: Member) -> str:
 class SeveralRuns:
     """One run of each of several agents, used as a `OneRun` is.
 
-    ``uninterrupted`` and ``starting`` are as there. ``check`` looks at what the agent on
-    this machine has begun.
+    ``uninterrupted``, ``starting`` and ``fetching`` are as there; the latter is entered in threads.
+    ``check`` looks at what the agent on this machine has begun.
     """
 
     def __init__(
@@ -96,10 +104,12 @@ class SeveralRuns:
         members: Sequence[Member],
         uninterrupted: Callable[[], AbstractContextManager[object]],
         starting: Starting = start,
+        fetching: Fetching = lambda agent, run_id: nullcontext(),
     ) -> None:
         self._members = members
         self._uninterrupted = uninterrupted
         self._starting = starting
+        self._fetching = fetching
         self._runs: dict[Member, OneRun] = {}
         self._lost: dict[Member, str] = {}
         """Why evidence was lost at the end."""
@@ -126,7 +136,7 @@ class SeveralRuns:
             return None
         answers: dict[Member, Json] = {}
         for member in self._taking_part():
-            run = OneRun(member.agent, self._uninterrupted, self._starting)
+            run = OneRun(member.agent, self._uninterrupted, self._starting, self._fetching)
             self._runs[member] = run
             try:
                 answer = run.begin(body if member.is_here else _of_whole_machine(body))

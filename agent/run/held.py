@@ -125,6 +125,7 @@ class HeldCommand:
             while not (found := os.wait4(self.pid, os.WNOHANG))[0]:
                 self.received.append(signals.next_one(self.pid, on_child))
             wall = time.monotonic() - began
+            self.received += signals.with_the_last(self.received)
         self.reaped = True
         if failed:
             raise CannotRun(self._command, *_FAILED.unpack(failed))

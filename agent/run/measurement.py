@@ -9,7 +9,7 @@ from agent.client.http_client import AgentClient
 from agent.client.one_run import NotMeasured as NotMeasured
 from agent.client.one_run import OneRun
 from agent.run import signals
-from agent.run.starting import start_or_give_up
+from agent.run.giving_up import fetching, start_or_give_up
 from agent.words import Json
 
 POLL_S = 0.2
@@ -52,7 +52,7 @@ class Measurement(OneRun):
     """One run of one agent; see `Measuring`."""
 
     def __init__(self, agent: AgentClient) -> None:
-        super().__init__(agent, signals.blocked, start_or_give_up)
+        super().__init__(agent, signals.blocked, start_or_give_up, fetching)
 
     @property
     def has_begun(self) -> bool:

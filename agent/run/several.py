@@ -5,8 +5,8 @@ from typing import Any
 
 from agent.client.several import Member, SeveralRuns
 from agent.run import signals
+from agent.run.giving_up import fetching, start_or_give_up
 from agent.run.measurement import Check, begun
-from agent.run.starting import start_or_give_up
 from agent.words import Json
 
 
@@ -14,7 +14,7 @@ class SeveralMeasurements(SeveralRuns):
     """One run of each agent; see `agent.run.measurement.Measuring`."""
 
     def __init__(self, members: Sequence[Member]) -> None:
-        super().__init__(members, signals.blocked, start_or_give_up)
+        super().__init__(members, signals.blocked, start_or_give_up, fetching)
 
     def start(
         self,

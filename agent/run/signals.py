@@ -29,6 +29,9 @@ _GIVING_UP = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
 LONGEST_WAIT_S = 3600.0
 """sigtimedwait(2) takes no infinite time; whoever waits longer calls again."""
 
+TOGETHER_S = 0.05
+"""How far apart signals that are sent together may come."""
+
 
 class Interrupted(BaseException):
     """A signal asked this process to end while it was not waiting for the command."""
@@ -109,12 +112,28 @@ def gave_up(received: Collection[int]) -> int | None:
     return next(asking, None)
 
 
+def with_the_last(received: Collection[int]) -> list[int]:
+    """Take the `blocked` signals that have come together with those ``received``; return them.
+
+    A signal may come twice: timeout(1) sends it to its child, and then to its own group.
+    """
+    patience = TOGETHER_S if _asking() & set(received) else 0.0
+    others = []
+    while (info := signal.sigtimedwait(_asking(), patience)) is not None:
+        others.append(info.si_signo)
+        patience = 0.0
+    return others
+
+
 def asked_to_end(seconds: float) -> bool:
     """Wait for one of the `blocked` signals, for at most that time; return whether one came.
 
     What is ignored (nohup) asks for nothing, although it is seen while it is blocked.
     """
-    return signal.sigtimedwait(_asking(), min(seconds, LONGEST_WAIT_S)) is not None
+    info = signal.sigtimedwait(_asking(), min(seconds, LONGEST_WAIT_S))
+    if info is not None:
+        with_the_last([info.si_signo])
+    return info is not None
 
 
 def held_back() -> int | None:

@@ -248,3 +248,10 @@ def kill_session(process: "subprocess.Popen[bytes]") -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def waits_for_signal(pid: int, number: int) -> bool:
+    """Return whether a process is in sigtimedwait(2), which unblocks what it waits for."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    blocked = int(status.split("SigBlk:")[1].split()[0], 16)
+    return bool(blocked >> (signal.SIGCHLD - 1) & 1) and not blocked >> (number - 1) & 1

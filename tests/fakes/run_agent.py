@@ -98,10 +98,24 @@ def state(pid: int) -> str:
 @contextlib.contextmanager
 def no_start_answered(agent: RunAgent) -> Iterator[None]:
     """Have the agent answer no start before this block has ended."""
+    with not_answered(agent, lambda request: request.route == "POST /start"):
+        yield
+
+
+@contextlib.contextmanager
+def no_end_answered(agent: RunAgent, number: int) -> Iterator[None]:
+    """Have the agent answer nothing during its run of that number before this block has ended."""
+    with not_answered(agent, lambda _: bool(agent.run_id) and len(agent.scopes) == number):
+        yield
+
+
+@contextlib.contextmanager
+def not_answered(agent: RunAgent, held: Callable[[Request], bool]) -> Iterator[None]:
+    """Have the agent answer no request that is ``held`` before this block has ended."""
     over = threading.Event()
 
     def hold(request: Request) -> None:
-        if request.route == "POST /start":
+        if held(request):
             over.wait()
 
     agent.on_request = hold

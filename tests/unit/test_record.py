@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from fakes.agent_server import FakeAgent, ended
+from fakes.processes import waits_for_signal
 from fakes.run_agent import RunAgent
 from fakes.run_command import finished, line
 from fakes.waiting import eventually
@@ -47,7 +48,7 @@ def test_a_signal_ends_it_with_the_report(agent: RunAgent, number: int) -> None:
         recording(agent, "--system"), stdout=subprocess.PIPE, text=True
     ) as process:
         eventually(lambda: agent.run_id)
-        eventually(lambda: _waits_for(process.pid, number))
+        eventually(lambda: waits_for_signal(process.pid, number))
         process.send_signal(number)
         said, _ = process.communicate()
     assert process.returncode == 0
@@ -77,13 +78,6 @@ def test_a_signal_before_the_run_begins_leaves_nothing(agent: RunAgent) -> None:
     assert process.returncode == -signal.SIGINT
     assert said == ""
     assert "interrupted before anything was measured" in complained
-
-
-def _waits_for(pid: int, number: int) -> bool:
-    """Return whether a process is in sigtimedwait(2), which unblocks what it waits for."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    blocked = int(status.split("SigBlk:")[1].split()[0], 16)
-    return bool(blocked >> (signal.SIGCHLD - 1) & 1) and not blocked >> (number - 1) & 1
 
 
 def test_it_ends_with_the_process(agent: RunAgent) -> None:

@@ -1,17 +1,21 @@
-"""A signal while an agent takes long to begin the run: the wait ends, and no run is left behind."""
+"""A signal while an agent takes long to begin or to end the run: the wait ends, the run later."""
 
 import contextlib
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from fakes.agent_server import serving
-from fakes.run_agent import RunAgent, no_start_answered, state
+from fakes.processes import waits_for_signal
+from fakes.run_agent import RunAgent, no_end_answered, no_start_answered, state
 from fakes.run_command import environment, line, ready
 from fakes.waiting import PATIENCE_SECONDS, eventually
+
+from agent.run import signals
 
 pytestmark = pytest.mark.usefixtures("as_from_a_shell")
 
@@ -80,7 +84,7 @@ CONNECTS = """
 import sys
 from agent.client.http_client import AgentClient
 from agent.run import signals
-from agent.run.starting import start_or_give_up
+from agent.run.giving_up import start_or_give_up
 
 try:
     with signals.interrupting():
@@ -106,3 +110,72 @@ def test_it_ends_while_the_agent_takes_no_connection() -> None:
         process.send_signal(signal.SIGTERM)
         said, complained = process.communicate(timeout=PATIENCE_SECONDS)
     assert (said, complained) == (f"{int(signal.SIGTERM)}\n", "")
+
+
+@pytest.mark.thorough(but="fleet-SIGTERM")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
+@pytest.mark.parametrize("how", ["run", "A/B", "fleet", "record"])
+def test_evidence_is_given_up_if_the_agent_hangs_and_the_run_is_ended_all_the_same(
+    agent: RunAgent, tmp_path: Path, how: str, name: str
+) -> None:
+    number, file = getattr(signal, name), tmp_path / "x.json"
+    with serving(RunAgent(machine="another")) as other:
+        command = commands(agent, other, tmp_path / "trace")[how]
+        position = command.index("--agent")
+        number_of_run = 2 if how == "A/B" else 1  # a rehearsal is the first
+        with (
+            no_end_answered(agent, number_of_run),
+            subprocess.Popen(
+                [*command[:position], "--json", str(file), *command[position:]],
+                env=environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            ) as process,
+        ):
+            if how == "record":
+                eventually(lambda: agent.run_id)
+                eventually(lambda: waits_for_signal(process.pid, number))
+                process.send_signal(number)
+            begun = ["POST /start", "GET /status"]
+            eventually(lambda: len(agent.scopes) == number_of_run and agent.routes[-2:] == begun)
+            process.send_signal(number)
+            try:
+                _, said = process.communicate(timeout=PATIENCE_SECONDS)
+            finally:
+                process.kill()  # a defect is not waited for
+            assert agent.run_id
+        eventually(lambda: agent.routes[-1] == "POST /stop")
+        assert other.routes.count("POST /start") == other.routes.count("POST /stop")
+    why = (
+        f"the evidence was not fetched: the agent had not answered when {name} came; GET"
+        f" /evidence/run-1 of {agent.url} returns it once the agent answers again and has ended"
+        " the run"
+    )
+    told = {"fleet": other.url, "record": "record"}
+    assert f"{why}\n" in said if how in told else why in file.read_text()
+    assert process.returncode == {"A/B": -number, "record": 1}.get(how, 0)
+
+
+@pytest.fixture
+def blocked() -> Iterator[None]:
+    """Block signals, of which none is left at the end."""
+    with signals.dropped():
+        yield
+
+
+@pytest.mark.usefixtures("blocked")
+def test_signals_that_come_together_are_one_request_to_end() -> None:
+    """As timeout(1) sends one twice. The second would be taken for impatience."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.raise_signal(number)
+    assert signals.asked_to_end(PATIENCE_SECONDS)
+    assert signals.held_back() is None
+
+
+@pytest.mark.usefixtures("blocked")
+def test_a_signal_that_comes_as_the_command_ends_was_meant_for_the_command() -> None:
+    signal.raise_signal(signal.SIGTERM)
+    assert signals.with_the_last([]) == [signal.SIGTERM]
+    assert signals.held_back() is None

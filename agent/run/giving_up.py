@@ -1,7 +1,9 @@
-"""The start of a run, given up when a signal comes before the agent has answered.
+"""The start and the end of a run, given up when a signal comes and the agent does not answer.
 
-It may take an agent a minute to answer, while it compiles. It does not notice that its client is
-gone, so a run would begin that nobody ends.
+It may take an agent a minute to answer a start, while it compiles. It does not notice that its
+client is gone, so a run would begin that nobody ends. An agent that hangs, because it was stopped
+for example, would be waited for as long at the end of the run. So another process goes on waiting,
+and ends the run if it can.
 """
 
 import contextlib
@@ -9,16 +11,17 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from agent.client.http_client import AgentClient
-from agent.client.one_run import OneRun
+from agent.client.one_run import NotMeasured, OneRun
+from agent.exit_status import signal_name
 from agent.run import signals
 from agent.words import Json
 
 GRACE_S = 0.5
-"""For an answer that is on its way as a signal comes: its run has begun and can be ended here."""
+"""For an answer that is on its way as a signal comes: what it says need not be given up."""
 
 
 def start_or_give_up(agent: AgentClient, body: Mapping[str, Any]) -> Json:
@@ -40,6 +43,35 @@ def start_or_give_up(agent: AgentClient, body: Mapping[str, Any]) -> Json:
         agent.on_wait, agent.connecting = None, contextlib.nullcontext
         if waiting.goes_on_alone:
             os._exit(0)
+
+
+@contextlib.contextmanager
+def fetching(agent: AgentClient, run_id: str) -> Iterator[None]:
+    """Give up requests of this block, which end a run, soon after a `blocked` signal has come.
+
+    Raises `NotMeasured` then. The block may be that of a thread, hence with an agent of its own.
+    """
+    waiting = _Waiting(agent)
+    agent.on_wait = waiting.look
+    try:
+        yield
+    except signals.Interrupted as error:
+        raise NotMeasured(_not_fetched(agent, run_id, error.number)) from None
+    finally:
+        agent.on_wait = None
+        if waiting.goes_on_alone:
+            os._exit(0)
+
+
+def _not_fetched(agent: AgentClient, run_id: str, number: int) -> str:
+    """Return what becomes of evidence that a signal keeps from being fetched."""
+    silent = f"the agent had not answered when {signal_name(number)} came"
+    if agent.pid is not None:
+        return f"the evidence is lost: {silent}"
+    return (
+        f"the evidence was not fetched: {silent}; GET /evidence/{run_id} of {agent.url} returns it"
+        " once the agent answers again and has ended the run"
+    )
 
 
 class _Waiting:

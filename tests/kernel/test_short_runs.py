@@ -17,6 +17,7 @@ from fakes.copied_package import Copy
 from fakes.real_agent import RealAgent
 
 from agent.model import TIMINGS
+from agent.streams.shared.kernel_counts import read_kernel_counts
 from agent.words import Json
 
 RUNS = 20
@@ -24,8 +25,10 @@ SPINNERS = 4
 SPIN = "while :; do :; done"
 SPIN_AND_FORK = f"for i in $(seq {SPINNERS}); do ({SPIN}) & done; while :; do /bin/true; done"
 BY_EDGES = ("run_queue_wait", "tasks_with_run_queue_wait", "lifetimes")
-ALLOWED = 1
-"""Of all runs: a hypervisor may take a CPU away between the kernel's clock read and ours."""
+ALLOWED, ALLOWED_AT_MOST = 1, RUNS // 4
+"""Of all runs: a hypervisor may take a CPU away between the kernel's clock read and ours. One more
+for each tick that it took in all of them: a run of milliseconds does not see a part of a tick, and
+allows none for it."""
 
 
 @contextmanager
@@ -38,15 +41,17 @@ def more_tasks_than_cpus() -> Iterator[int]:
         yield load.pid
 
 
-def failed(agent: RealAgent, **body: Any) -> Counter[str]:
-    """Return how often each check failed in runs that last no longer than it takes to ask."""
+def assert_next_to_none_fail(agent: RealAgent, **body: Any) -> None:
+    """Make runs that last no longer than it takes to ask, and count how often each check fails."""
     found: Counter[str] = Counter()
+    before = read_kernel_counts().stolen_ticks
     for _ in range(RUNS):
         with agent.run(**body) as run:
             pass
         if not spoilt(run.evidence):
             found.update(failures(run.evidence))
-    return found
+    stolen = read_kernel_counts().stolen_ticks - before
+    assert found.total() <= min(ALLOWED + stolen, ALLOWED_AT_MOST), (found, stolen)
 
 
 def failures(evidence: Json) -> list[str]:
@@ -63,16 +68,14 @@ def failures(evidence: Json) -> list[str]:
 def test_of_the_whole_machine(agent: RealAgent, sections: list[str], timing: str) -> None:
     """Half of the runs were `degraded`, with timing by accounting nearly all."""
     with more_tasks_than_cpus():
-        found = failed(agent, sections=sections, timing=timing)
-    assert found.total() <= ALLOWED, found
+        assert_next_to_none_fail(agent, sections=sections, timing=timing)
 
 
 @pytest.mark.parametrize("timing", TIMINGS)
 @pytest.mark.thorough
 def test_of_a_tree(agent: RealAgent, timing: str) -> None:
     with more_tasks_than_cpus() as root:
-        found = failed(agent, scope={"pid": root}, timing=timing)
-    assert found.total() <= ALLOWED, found
+        assert_next_to_none_fail(agent, scope={"pid": root}, timing=timing)
 
 
 SLOWLY_SECONDS = 0.1

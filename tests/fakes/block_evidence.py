@@ -26,6 +26,17 @@ def device_row(evidence: Json, device: str) -> Json:
     return row
 
 
+def unseen_at_most(evidence: Json) -> int:
+    """Return how many completions of requests went unseen, by the kernel's count of all disks.
+
+    Nothing in a run with a scope reports such a miss (docs/explanation/error-bounds.md).
+    """
+    disks = [row for row in evidence["biolatency"]["devices"] if row["measured_by"] == "requests"]
+    kernel = sum(count or 0 for row in disks for count in row["in_diskstats"].values())
+    counts = evidence["completeness"]["streams"]["biolatency"]
+    return max(kernel - int(counts["received"]) - int(counts["excluded"]), 0)
+
+
 def left_out(evidence: Json) -> dict[str, int]:
     """Return the requests that are not in the histogram, by reason.
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from fakes.block_evidence import unseen_at_most
 from fakes.disks import Disk
 from fakes.marks import busy
 from fakes.needs import needs_io_uring
@@ -31,7 +32,8 @@ def test_io_belongs_to_whoever_issued_it(agent: RealAgent, disk: Disk) -> None:
     ):
         writer.work(json.dumps(write))
     file.unlink()
-    assert rows_by(run.evidence, "tasks") == run.evidence["biolatency"]["count"] == 50
+    written = rows_by(run.evidence, "tasks")
+    assert 50 - unseen_at_most(run.evidence) <= written == run.evidence["biolatency"]["count"] <= 50
     assert noise["writes"] > 0
 
 
@@ -60,7 +62,7 @@ def test_what_its_io_uring_workers_issue_is_a_programs_own(
     reads = sum(row["count"] for row in rows if row["operation"] == "read" and row["by"] == "tasks")
     assert made == 256
     # the fio binary itself may have to be read from the disk, too
-    assert reads >= made
+    assert reads >= made - unseen_at_most(run.evidence), run.evidence["biolatency"]
     if "offcpu" in run.evidence:
         assert "io_worker" in {row["reason"] for row in run.evidence["offcpu"]["top_reasons"]}
 

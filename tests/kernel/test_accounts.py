@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from fakes import faults
-from fakes.checks import checks_of, of_a_tree, unexplained, unseen
+from fakes.checks import checks_of, is_wrong, of_a_tree, stolen_ms, unexplained, unseen
 from fakes.copied_package import Copy
 from fakes.needs import needs_delayed_dequeues, needs_two_cpus
 from fakes.proc import arrivals, state
@@ -51,7 +51,8 @@ def assert_within_the_bound(evidence: Json) -> None:
     tasks, waits = checks["tasks_with_run_queue_wait"], checks["run_queue_wait"]
     assert tasks["pass"], evidence["checks"]
     allowed = waits["kernel"] * RELATIVE_BOUND, evidence["runqlat"]["count"] * NS_PER_SWITCH
-    assert abs(waits["ours"] + waits["explained"] - waits["kernel"]) <= max(allowed)
+    left = abs(waits["ours"] + waits["explained"] - waits["kernel"])
+    assert left <= max(allowed) + waits["stolen"]
 
 
 def test_with_real_queueing_there_is_next_to_nothing_to_explain(
@@ -61,7 +62,7 @@ def test_with_real_queueing_there_is_next_to_nothing_to_explain(
     assert_within_the_bound(evidence)
     check = checks_of(evidence)["run_queue_wait"]
     assert abs(check["explained"]) < 0.005 * check["kernel"]
-    assert abs(check["difference"]) < RELATIVE_BOUND
+    assert abs(check["ours"] - check["kernel"]) < RELATIVE_BOUND * check["kernel"] + check["stolen"]
 
 
 @pytest.mark.parametrize("sections", [["runqlat"], ["runqlat", "offcpu"]], ids="+".join)
@@ -288,6 +289,10 @@ def test_waits_that_are_wrong_are_found(copy: Copy, tool: Any, fault: str) -> No
     with copy.launched() as agent:
         agent.settle()
         evidence = of_a_tree(agent, tool("hackbench"), *HACKBENCH)
+    if stolen_ms(evidence):
+        # as much may be wrong with each task because of that; not so in the sum
+        assert is_wrong(evidence, "run_queue_wait"), evidence["checks"]
+        return
     assert not checks_of(evidence)["tasks_with_run_queue_wait"]["pass"]
     assert evidence["completeness"]["verdict"] == "degraded"
 
@@ -299,7 +304,7 @@ def test_a_kernel_that_accounts_otherwise_is_found(copy: Copy) -> None:
     with copy.launched() as agent:
         agent.settle()
         evidence = of_players(agent)
-    assert not checks_of(evidence)["run_queue_wait"]["pass"]
+    assert is_wrong(evidence, "run_queue_wait")
 
 
 @pytest.mark.thorough
@@ -311,8 +316,7 @@ def test_cpu_time_that_is_wrong_is_found(copy: Copy, tool: Any, fault: str) -> N
     with copy.launched() as agent:
         agent.settle()
         evidence = of_a_tree(agent, tool("hackbench"), *HACKBENCH)
-    failed = {name for name, check in checks_of(evidence).items() if not check["pass"]}
-    assert "cpu_time" in failed
+    assert is_wrong(evidence, "cpu_time")
 
 
 WRITER = (

@@ -111,7 +111,7 @@ def stolen_more_ms(saved: dict[str, Any]) -> float:
     It is counted in steps of 10 ms, which the rules compare by medians.
     """
     first, second = (
-        fmean(run["evidence"]["stolen_ms"] or 0 for run in saved["runs"] if run["side"] == side)
+        fmean(run["evidence"].get("stolen_ms") or 0 for run in saved["runs"] if run["side"] == side)
         for side in SIDES
     )
     return abs(first - second)

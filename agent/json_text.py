@@ -6,6 +6,8 @@ Standard library only.
 import codecs
 import json
 import math
+from collections.abc import Mapping
+from typing import Any
 
 LONGEST_INTEGER = 300
 """Characters of an integer that is kept exact; a double can hold each of them approximately."""
@@ -25,7 +27,7 @@ def parse(data: bytes) -> object:
 
     A byte order mark is skipped (RFC 8259, section 8.1). JSON has one type of number: ``10.0`` and
     ``1e1`` are the integer 10. Numbers may have any length. NaN and infinities, which are not JSON,
-    are accepted, so that whoever validates can name their place.
+    are accepted, so that whoever validates can name their place (`place_of_nan`).
     """
     try:
         text = data.removeprefix(codecs.BOM_UTF8).decode("utf-8")
@@ -39,6 +41,24 @@ def parse(data: bytes) -> object:
         where = f"line {error.lineno}, column {error.colno}"
         wrong = f"is not JSON at {where}: {found!r}" if found.strip() else f"ends early, at {where}"
     raise NotJson(wrong)
+
+
+def place_of_nan(value: Mapping[str, object]) -> str | None:
+    """Return where a parsed object has NaN or an infinity, one of several: ``runs[2].wall_ms``."""
+    # not recursive: a parsed value may be nested more deeply than Python's functions
+    left: list[tuple[tuple[str, ...], Any]] = [((), value)]
+    while left:
+        place, item = left.pop()
+        for name, inner in item.items() if isinstance(item, Mapping) else enumerate(item):
+            if isinstance(inner, dict | list):
+                left.append(((*place, _step(name)), inner))
+            elif isinstance(inner, float) and not math.isfinite(inner):
+                return "".join((*place, _step(name))).removeprefix(".")
+    return None
+
+
+def _step(name: str | int) -> str:
+    return f".{name}" if isinstance(name, str) else f"[{name}]"
 
 
 def without_nan(value: object) -> object:

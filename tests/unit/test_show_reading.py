@@ -134,6 +134,15 @@ def test_encodings_that_shells_write(encoding: str) -> None:
         (b'{"exec": null, "unknown": 1}', "it is no evidence: it lacks any section, available"),
         (b'{"available": false}', "it says that nothing was measured, but lacks the reason"),
         (b'{"series": {}, "runs": [{"evidence": {"available": true}}]}', "it is no evidence"),
+        (
+            b'{"available": true, "offcpu": {"total_ms": NaN}}',
+            "it is not JSON: offcpu.total_ms is no finite number",
+        ),
+        (
+            b'{"runs": [{}, {"a": [[1, -Infinity]]}]}',
+            "it is not JSON: runs[1].a[0][1] is no",
+        ),
+        (b'{"duration_s": 1e999}', "it is not JSON: duration_s is no finite number"),
         (b'{"a": 1, "b": 2}', "it has neither available nor a section, as evidence has, but a, b"),
     ],
 )

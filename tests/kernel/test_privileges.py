@@ -297,7 +297,8 @@ def test_what_disappears_during_a_run_ends_nothing(
     with service(tmp_path / "log", "--transport", "perf", before=own_mounts) as agent:
         agent.settle()
         agent.start()
-        inside = [tool("nsenter"), "--mount", "--target", str(agent.supervisor)]
+        # in a chroot, the mount namespace alone would begin at the root outside of it
+        inside = [tool("nsenter"), "--mount", "--root", "--target", str(agent.supervisor)]
         subprocess.run([*inside, "mount", "-t", "tmpfs", "none", folder], check=True)
         # longer than between two looks at the CPUs
         time.sleep(2.5 * FOLLOW_INTERVAL_S)

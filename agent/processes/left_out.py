@@ -1,7 +1,8 @@
 """What the server's libraries import and this server never uses is left out of its memory.
 
-Quart and Hypercorn import unconditionally what serves HTTP/2, WebSockets and templates, and their
-test clients. This server refuses the first two and has no use for the others
+Quart, Hypercorn, Werkzeug and Trio import unconditionally what serves HTTP/2, WebSockets, templates
+and sessions, other servers, test clients, and modules of the standard library that only these use,
+or that only annotate. This server refuses the first two and has no use for the others
 (docs/decisions/0046-left-out.md).
 """
 
@@ -14,8 +15,11 @@ from typing import Any, NoReturn
 LEFT_OUT = (
     *("h2", "hypercorn.protocol.h2"),
     "hypercorn.protocol.ws_stream",
-    "jinja2",
-    *("quart.testing", "quart_trio.testing"),
+    *("jinja2", "itsdangerous", "aiofiles"),
+    *("quart.testing", "quart_trio.testing", "werkzeug.test"),
+    *("werkzeug.serving", "hypercorn.asyncio", "trio._dtls"),
+    # of the standard library: for annotations, files of settings, and hints at similar names
+    *("http.cookiejar", "multiprocessing", "logging.config", "tomllib", "difflib"),
 )
 """Modules that are left out, each with those below it."""
 
@@ -26,6 +30,11 @@ def leave_out() -> None:
     Call it before the server's libraries are imported: what has been imported stays.
     """
     sys.meta_path.insert(0, _Finder())
+
+
+def is_left_out(name: str) -> bool:
+    """Whether a module is one that is `LEFT_OUT`, or below one."""
+    return any(name == module or name.startswith(f"{module}.") for module in LEFT_OUT)
 
 
 class LeftOut(Exception):
@@ -45,7 +54,7 @@ class _Finder:
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if not any(name == module or name.startswith(f"{module}.") for module in LEFT_OUT):
+        if not is_left_out(name):
             return None
         # mypy knows only loaders that are derived from one
         return ModuleSpec(name, self, is_package=True)  # type: ignore[arg-type]

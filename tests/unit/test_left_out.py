@@ -6,9 +6,10 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from fakes.imports import reachable
 
 from agent.processes import left_out
-from agent.processes.left_out import LEFT_OUT, LeftOut, leave_out
+from agent.processes.left_out import LEFT_OUT, LeftOut, is_left_out, leave_out
 
 
 @pytest.fixture
@@ -66,3 +67,12 @@ def test_a_serving_process_has_nothing_of_it() -> None:
     assert {"quart_trio", "hypercorn.protocol.h11"} <= modules
     assert set(LEFT_OUT) <= modules, "all that is left out would be imported"
     assert not {"hpack", "wsproto", "jinja2.lexer", "click.testing", "pdb"} & modules
+    assert not {"socketserver", "aiofiles.tempfile", "itsdangerous.signer"} & modules
+    assert not {"hypercorn.asyncio.run", "multiprocessing.context", "tomllib._parser"} & modules
+
+
+def test_the_serving_process_imports_nothing_of_it_itself() -> None:
+    found = reachable("agent.processes.collecting") | reachable("agent.processes.mocking")
+    ours = set().union(*found.values())
+    assert "trio" in ours
+    assert not {name for name in ours if is_left_out(name)}

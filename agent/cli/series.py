@@ -3,7 +3,10 @@
 import argparse
 
 from agent.cli.values import LARGEST_SEED, path, percent, runs, seed, warmups
+from agent.client.shell_words import operator_in
 from agent.run.plan import BASELINE, COMMAND, MIN_EFFECT, OPTIMIZED, PAIRS, Helpers, Plan, words_of
+from agent.terminal.output import complain
+from agent.terminal.values import printable
 
 MOST_UNTIL = 100
 """Maximum number of runs of a series that continues until its interval is narrow enough."""
@@ -144,9 +147,15 @@ def _words(options: argparse.Namespace, name: str) -> list[str]:
     if line is None:
         return []
     try:
-        return words_of(line, options.shell)
+        words = words_of(line, options.shell)
     except ValueError as error:
         raise options.parser.error(f"{_option(name)}: {error}") from None
+    if options.shell is None and (operator := operator_in(line)):
+        complain(
+            f"chainbench-agent run: {_option(name)}: no shell runs it, so {printable(operator)} is"
+            " a word like any other; to have one: --shell sh\n"
+        )
+    return words
 
 
 def _option(name: str) -> str:

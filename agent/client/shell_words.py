@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 SHELL_WORD = re.compile(r"\|\|?|&&?|;|\d*(<|>>?)(&\d|\S*)")
 """What means something to a shell and nothing to a command."""
+QUOTED = re.compile(r"""\\.|'[^']*'|"(?:\\.|[^"\\])*\"""", re.DOTALL)
 VARIABLE = re.compile(r"[A-Za-z_]\w*=")
 
 
@@ -18,6 +19,12 @@ def hint(arguments: Sequence[str]) -> str:
         return ""
     line = arguments[0] if a_line else " ".join(arguments)
     return f" (no shell runs the command; to have one: -- sh -c {shlex.quote(line)})"
+
+
+def operator_in(line: str) -> str:
+    """Return the first word of a line that is a shell's, and not quoted; empty if there is none."""
+    words = QUOTED.sub("_", line).split()
+    return next(filter(SHELL_WORD.fullmatch, words), "")
 
 
 def savable(words: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from agent.show.reading import STANDARD_INPUT, NotEvidence, evidence_at, wrong_with_schema
 from agent.store.documents import runs_of, same_content
-from agent.store.errors import StoreError
+from agent.store.errors import NotFound, StoreError
 from agent.store.run import IMPORT, KeptRun
 from agent.store.selection import LAST, fields_of, is_selector
 from agent.terminal.values import printable
@@ -114,6 +114,8 @@ def _found(text: str, library: Library) -> Runs:
             return _of_side(found[2], _found(found[1], library), text)
         parts = [text] if _is_file(text) else text.split(",")
         return [run for part in parts for run in _named(part.strip(), library)]
+    except NotFound as error:  # says what is not
+        raise NoRuns(str(error)) from error
     except StoreError as error:
         raise NoRuns(f"{_quoted(text)}: {error}") from error
 

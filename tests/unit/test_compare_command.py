@@ -220,7 +220,8 @@ def test_what_is_not_there_is_told(tmp_path: Path, capsys: pytest.CaptureFixture
     assert (status, printed) == (1, "")
     assert said.startswith("chainbench-agent compare: abcdef: no runs are kept in ")
     keep(command_document(OLD))
-    assert "abcdef is the beginning of no id" in ended(["abcdef", "last"], capsys)[2]
+    said = ended(["abcdef", "last"], capsys)[2]
+    assert said.startswith("chainbench-agent compare: abcdef is the beginning of no id")
     assert "is on both sides" in ended(["last", "last"], capsys)[2]
     assert "--aa" in ended(["last"], capsys)[2]
 

@@ -96,6 +96,30 @@ def test_without_a_shell_words_are_split_and_mean_nothing_else(
     assert trace.read_text() == "a  b\n$HOME\n*\n;\n|\n\nü\n"
 
 
+@pytest.mark.parametrize(
+    ("line", "operator"),
+    [
+        ("echo x | cat", "|"),
+        ("true && true", "&&"),
+        ("echo x >/dev/null", ">/dev/null"),
+        ('echo \'a | b\' \\; "x > \\" y" a|b', ""),
+        ("echo 'a' > 'b c'", ">"),
+    ],
+)
+def test_a_line_that_needs_a_shell_gets_a_hint(
+    agent: RunAgent, trace: Path, line: str, operator: str
+) -> None:
+    hint = (
+        f"chainbench-agent run: --setup: no shell runs it, so {operator} is a word like any other;"
+        " to have one: --shell sh\n"
+    )
+    done = run(agent, trace, "--runs", 1, "--setup", line, command=["true"])
+    assert done.said.startswith(hint) if operator else "shell" not in done.said
+    if operator:
+        done = run(agent, trace, "--runs", 1, "--shell", "sh", "--setup", line, command=["true"])
+        assert "no shell" not in done.said
+
+
 def test_hostile_words_are_only_text(agent: RunAgent, trace: Path) -> None:
     words = ["true", "\x1b[31m", os.fsdecode(b"\xff"), "x\ny"]
     exported = trace.with_name("exported.json")

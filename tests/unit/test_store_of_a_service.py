@@ -129,6 +129,40 @@ async def test_what_is_deleted_is_gone_and_only_its_user_may(keeping: Keeping) -
     assert (await keeping.reader.page(EVERYTHING))["runs"] == []
 
 
+async def test_two_agents_may_keep_their_runs_in_one_folder(
+    keeping: Keeping, path: Path, nursery: trio.Nursery
+) -> None:
+    other = Keeping(str(path.parent))
+    await nursery.start(other.keeper.run)
+
+    async def keep(own: Keeping, numbers: range) -> None:
+        for number in numbers:
+            for state in ("partial", "finished"):
+                await own.keeper.keep(evidence_of(number), state, ANYBODY)
+
+    async with trio.open_nursery() as both:
+        both.start_soon(keep, keeping, range(0, 20, 2))
+        both.start_soon(keep, other, range(1, 20, 2))
+    for agent in (keeping, other):
+        assert agent.keeper.status()["lost"] == 0
+        listed = (await agent.reader.page(EVERYTHING))["runs"]
+        assert {run["run_id"] for run in listed} == {evidence_of(n)["run_id"] for n in range(20)}
+        assert {run["state"] for run in listed} == {"finished"}
+
+
+async def test_a_run_in_progress_that_another_agent_deletes_is_kept_when_it_ends(
+    keeping: Keeping, path: Path, nursery: trio.Nursery
+) -> None:
+    other = Keeping(str(path.parent))
+    await nursery.start(other.keeper.run)
+    run = evidence_of(1)
+    await keeping.keeper.keep(run, "partial", ANYBODY)
+    assert await other.reader.delete(run["run_id"], None)
+    await keeping.keeper.keep(run, "finished", ANYBODY)
+    [listed] = (await other.reader.page(EVERYTHING))["runs"]
+    assert (listed["run_id"], listed["state"]) == (run["run_id"], "finished")
+
+
 async def test_copies_are_marked_and_can_be_left_out(keeping: Keeping) -> None:
     await keeping.keeper.keep(evidence_of(0), "finished", StartRequest(kept_by="client"))
     await keeping.keeper.keep(evidence_of(1), "finished", ANYBODY)

@@ -33,7 +33,19 @@ def _config(options: argparse.Namespace) -> int:
 def _line(setting: layers.Setting) -> str:
     if setting.value is None:
         return f"# {setting.name} is not set{setting.otherwise and f': {setting.otherwise}'}"
-    return f"{setting.name} = {_toml(setting.value)}  # {_in_a_comment(setting.source)}"
+    line = f"{setting.name} = {_toml(setting.value)}  # {_in_a_comment(setting.source)}"
+    if _is_utf8(setting.value):
+        return line
+    return f"# {line}; no file can set it, since it is not UTF-8"
+
+
+def _is_utf8(value: Any) -> bool:
+    """Return whether TOML can hold a value, as it cannot hold every name of a file."""
+    try:
+        str(value).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _in_a_comment(text: str) -> str:

@@ -301,6 +301,17 @@ def test_what_config_prints_is_a_file_with_the_same_settings(
     assert served[1] == served[0]
 
 
+def test_config_says_what_no_file_can_set(
+    capsys: pytest.CaptureFixture[str], written: Callable[[str], str]
+) -> None:
+    assert main(["config", "--port", "9191", "--data-dir", "/x\udcff"]) == 0
+    printed = capsys.readouterr().out
+    why = "# command line; no file can set it, since it is not UTF-8"
+    assert f'# data-dir = "/x\\udcff"  {why}\n' in printed
+    assert main(["config", "--config", written(printed)]) == 0
+    assert "port = 9191  # /" in capsys.readouterr().out
+
+
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_any_text_is_printed_as_toml_that_means_it(text: str) -> None:
     assert tomllib.loads(f"a = {_toml(text)}  # {text!r}")["a"] == text

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from fakes.waiting import eventually
 
 from tools.kernels import page, results
 from tools.kernels.guest import Came
-from tools.kernels.inside.tests import ended, outcomes
+from tools.kernels.inside.tests import PYTEST, ended, outcomes
 from tools.kernels.results import Row, in_order, keep, of_guest, problems, read
 
 
@@ -242,8 +241,7 @@ def test_what_ran_until_the_time_was_up_is_reported(tmp_path: Path) -> None:
         f"def test_b(): pathlib.Path({str(tmp_path / 'begun')!r}).touch(); time.sleep(600)\n"
     )
     report = tmp_path / "tests.xml"
-    pytest_of = [*(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")]
-    running = subprocess.Popen([*pytest_of, f"--junitxml={report}", tests], cwd=tmp_path)
+    running = subprocess.Popen([*PYTEST, f"--junitxml={report}", tests], cwd=tmp_path)
     eventually((tmp_path / "begun").exists)
     assert ended(running, 0.01) == {"cut_off": "not done after 0 s"}
     assert outcomes(report, cut_off=True)["passed"] == 1

@@ -10,10 +10,19 @@ from typing import Any
 SECONDS = 2100
 """For all of them; a guest's step may take a little longer (``STEP_SECONDS`` of guest.py)."""
 
+REPORT_SECONDS = 120
+"""For what an interrupted test undoes, and the report."""
+
 FILES = (
     *("test_exec.py", "test_failed_execs.py", "test_syscalls.py"),
     *("test_scope.py", "test_offcpu.py", "test_details.py"),
 )
+PYTEST = (
+    *("env", "--default-signal=INT"),
+    *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
+)
+"""A shell's job in the background ignores the signal that has pytest end with its report."""
+
 LEFT_OUT: dict[str, str] = {}
 """Tests of these files, by the end of their id, with what about emulation they do not survive."""
 OTHERS = (
@@ -27,7 +36,7 @@ def run(results: Path) -> dict[str, Any]:
     """Run the tests, and return how each kind ended, with messages."""
     report = results / "tests.xml"
     command = [
-        *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
+        *PYTEST,
         *("--continue-on-collection-errors", f"--junitxml={report}"),
         *(f"--deselect=tests/kernel/{test}" for test in LEFT_OUT),
         *(f"tests/kernel/{file}" for file in FILES),
@@ -39,12 +48,15 @@ def run(results: Path) -> dict[str, Any]:
 
 
 def ended(running: subprocess.Popen[bytes], seconds: float) -> dict[str, Any]:
-    """Wait for pytest, or interrupt it after that time: its report then has what ran until then."""
+    """Wait for pytest, or interrupt it after that time: its report then has what ran until then.
+
+    Raises `subprocess.TimeoutExpired` if it does not end even so.
+    """
     try:
         running.wait(seconds)
     except subprocess.TimeoutExpired:
         running.send_signal(signal.SIGINT)
-        running.wait()
+        running.wait(REPORT_SECONDS)
         return {"cut_off": f"not done after {seconds:.0f} s"}
     return {}
 

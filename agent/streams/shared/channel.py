@@ -12,7 +12,8 @@ import os
 import socket
 import types
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
 from typing import Any, Generic, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 MAX_MESSAGE = 128 * 1024
@@ -53,7 +54,7 @@ def pair() -> tuple[socket.socket, socket.socket]:
 
 def encode(message: Any) -> bytes:
     """Encode a dataclass as a packet."""
-    return to_json(asdict(message))
+    return to_json(message)
 
 
 def decode(kind: type[T], packet: bytes) -> T:
@@ -63,12 +64,12 @@ def decode(kind: type[T], packet: bytes) -> T:
 
 def send_answer(channel: socket.socket, answer: Any, fds: Mapping[str, int]) -> None:
     """Send an answer. The message lists the names of the file descriptors in order."""
-    message = {"answer": asdict(answer), "fds": list(fds)}
+    message = {"answer": answer, "fds": list(fds)}
     socket.send_fds(channel, [to_json(message)], list(fds.values()))
 
 
 def send_failure(channel: socket.socket, failure: Failure) -> None:
-    channel.send(to_json({"failure": asdict(failure)}))
+    channel.send(to_json({"failure": failure}))
 
 
 def receive(channel: socket.socket) -> tuple[bytes, list[int]]:
@@ -118,9 +119,14 @@ def close_all(fds: Iterable[int]) -> None:
         os.close(fd)
 
 
-def to_json(message: dict[str, Any]) -> bytes:
-    """Encode a JSON object as bytes."""
-    return json.dumps(message, separators=(",", ":")).encode()
+def to_json(message: Any) -> bytes:
+    """Encode a JSON object, or a dataclass, as bytes."""
+    return json.dumps(message, separators=(",", ":"), default=_by_field).encode()
+
+
+def _by_field(message: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass, not copied as by ``asdict``."""
+    return {field.name: getattr(message, field.name) for field in fields(message)}
 
 
 def from_json(packet: bytes) -> dict[str, Any]:
@@ -154,15 +160,21 @@ def _taken(kind: Any, value: Any) -> Any:
 
 
 def _message(kind: Any, value: Any) -> Any:
-    known = {field.name for field in fields(kind)}
-    if different := set(_is_a(dict, value)) ^ known:
+    types = _types(kind)
+    if different := _is_a(dict, value).keys() ^ types.keys():
         names = ", ".join(sorted(different))
         raise Malformed(f"{kind.__name__}: missing or unknown fields: {names}")
-    hints = get_type_hints(kind)
     try:
-        return kind(**{name: _taken(hints[name], given) for name, given in value.items()})
+        return kind(**{name: _taken(types[name], given) for name, given in value.items()})
     except ValueError as error:  # includes the message's own checks
         raise Malformed(f"{kind.__name__}: {error}") from error
+
+
+@cache
+def _types(kind: Any) -> Mapping[str, Any]:
+    """Return the types of a message's fields; kept, as it takes longer than to convert them."""
+    hints = get_type_hints(kind)
+    return {field.name: hints[field.name] for field in fields(kind)}
 
 
 def _tuple(arguments: tuple[Any, ...], value: Any) -> tuple[Any, ...]:

@@ -6,7 +6,7 @@ agent is unprivileged, so the supervisor accepts nothing from it that is not che
 
 import ipaddress
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
 from agent.model import SCOPES, TIMINGS, TRANSPORT_CHOICES, TRANSPORTS
@@ -318,7 +318,7 @@ VERBS = tuple(REQUESTS)
 
 
 def encode_request(request: Request[Any]) -> bytes:
-    return channel.to_json({"verb": request.verb, "request": asdict(request)})
+    return channel.to_json({"verb": request.verb, "request": request})
 
 
 def decode_request(packet: bytes) -> AnyRequest:

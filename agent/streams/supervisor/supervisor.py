@@ -165,14 +165,15 @@ class Supervisor:
 
     def _prepare(self, request: PrepareRequest) -> Answer:
         maps = self._ready_maps()
-        built = self._programs(request.plan)
+        built = self._programs(maps, _possible(request.plan))
         answer = PrepareAnswer(maps.geometry, built.newer_refused)
         return answer, _tables(maps) if request.wants_tables else {}
 
     def _arm(self, request: ArmRequest) -> Answer:
         """Reset the tables, attach, and note what every task is already doing."""
         maps, plan = self._ready_maps(), request.plan
-        built = self._programs(plan)
+        possible = _possible(plan)
+        built = self._programs(maps, possible)
         self._detach()
         fds = maps.of_details(plan.details)
         if request.wants_tables:
@@ -195,7 +196,7 @@ class Supervisor:
         before, inside = self._begin_counting(maps, config)
         self._names_waits = "wait_functions" in plan.details
         unavailable = dict(built.unavailable)
-        if plan != _possible(plan):
+        if plan != possible:
             unavailable[WALL.name] = ATOMICS.support().reason
         if self._names_waits and (reason := KERNEL_ADDRESSES.support().reason):
             unavailable["wait_functions"] = reason
@@ -301,9 +302,8 @@ class Supervisor:
         """Return the time on the clock of the programs, which no time namespace changes."""
         return time.monotonic_ns() + self._clock_offset
 
-    def _programs(self, plan: Plan) -> Built:
+    def _programs(self, maps: Maps, plan: Plan) -> Built:
         """Return the loaded programs for this plan, compiled if there are none yet."""
-        maps, plan = self._ready_maps(), _possible(plan)
         if plan not in self._built:
             fds = maps.of_programs(plan.transport, plan.details)
             constants = maps.geometry.constants() | plan.constants()

@@ -5,13 +5,17 @@ the standard library on the path, so that it cannot shadow a standard module, an
 site-packages, so that its copy of the package takes precedence.
 """
 
-import fcntl
 import os
-import runpy
-import select
-import signal
-import site
 import sys
+
+# part of the interpreter: ``signal`` takes milliseconds, in which Ctrl-C would print a traceback
+from _signal import (  # type: ignore[import-not-found]
+    SIG_DFL,
+    SIGINT,
+    default_int_handler,
+    getsignal,
+    signal,
+)
 
 LIFELINE = "CHAINBENCH_LIFELINE"
 """The variable with which `agent.client.children` passes the number of the fd to watch."""
@@ -34,10 +38,15 @@ class SitePackages:
         is_ours = path is not None or name in sys.stdlib_module_names or name == self._package
         if not (is_ours or self._added):
             self._added = True
+            import site
+
             site.main()  # -I still excludes the user's
 
 
 def main() -> None:
+    end_by_ctrl_c()
+    import runpy
+
     _, folder, module, *arguments = sys.argv
     lifeline = os.environ.pop(LIFELINE, None)
     if lifeline is not None:
@@ -48,12 +57,25 @@ def main() -> None:
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
+def end_by_ctrl_c() -> None:
+    """Have SIGINT end this process, unless it is ignored, and not print a traceback.
+
+    Whoever has something to say or to end then handles it (`agent.terminal.streams.run_command`).
+    """
+    if getsignal(SIGINT) is default_int_handler:
+        signal(SIGINT, SIG_DFL)
+
+
 def end_with_parent(pipe: int) -> None:
     """Have SIGTERM sent to this process once the write end of ``pipe`` is closed.
 
     The parent holds that end and never writes, so it is closed when the parent ends, however it
     ends.
     """
+    import fcntl
+    import select
+    import signal
+
     # Only Linux can choose the signal (fcntl(2)), and only there anything is ever attached.
     if sys.platform == "linux":
         fcntl.fcntl(pipe, fcntl.F_SETOWN, os.getpid())

@@ -17,6 +17,8 @@ def run_command(command: Callable[[], int]) -> int:
     """Run a command and return the exit status, whatever becomes of the standard streams."""
     reserve_descriptors()
     try:
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # since `agent.client.run_module`
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         return command()
     except output.OutputFailed as error:
         if isinstance(error.__cause__, BrokenPipeError):

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -153,6 +154,36 @@ def test_site_packages_are_added_before_the_first_import_from_there(tmp_path: Pa
     assert before[-1] == str(tmp_path)
     assert set(after) - set(before) >= {str(Path(pytest.__file__).parents[1])}
     assert after[: len(before)] == before
+
+
+INTERRUPTS_ITSELF = "import os, signal; os.kill(os.getpid(), signal.SIGINT); print('goes on')\n"
+STARTS_THE_SCRIPT = """
+import os, runpy, signal, sys
+os.execv = lambda *_: os.kill(os.getpid(), signal.SIGINT)
+runpy.run_path(sys.argv[1], run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_ctrl_c_before_there_is_a_command_line_prints_no_traceback(
+    tmp_path: Path, ignored: bool
+) -> None:
+    (tmp_path / "ours").mkdir()
+    (tmp_path / "ours/__init__.py").touch()
+    (tmp_path / "ours/__main__.py").write_text(INTERRUPTS_ITSELF)
+    command = isolated_command("ours", folder=str(tmp_path))
+    trap = "trap '' INT" if ignored else "trap - INT"
+    done = subprocess.run(
+        ["sh", "-c", f'{trap}; exec "$@"', "sh", *command], capture_output=True, check=False
+    )
+    ended = (0, b"goes on\n", b"") if ignored else (-signal.SIGINT, b"", b"")
+    assert (done.returncode, done.stdout, done.stderr) == ended
+
+
+def test_ctrl_c_in_the_script_prints_no_traceback() -> None:
+    command = [sys.executable, "-c", STARTS_THE_SCRIPT, str(SCRIPT)]
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
 
 
 def test_a_directory_that_is_gone(installed: Installed, tmp_path: Path) -> None:

@@ -111,6 +111,10 @@ class StoreKeeper:
         entry = self._waiting.get(run_id)
         return None if entry is None else entry.run
 
+    def all_waiting(self) -> list[KeptRun]:
+        """Return the latest states of all runs that wait to be written."""
+        return [entry.run for entry in self._waiting.values()]
+
     def status(self) -> Json:
         return {
             "state": "failing" if self._failure else "keeping",

@@ -1,7 +1,8 @@
 """What a service has kept, for its clients.
 
 Each answer opens the store, reads and closes it in one thread: that takes a few milliseconds, and a
-store that has been replaced meanwhile, or cannot be read for now, needs no further care.
+store that has been replaced meanwhile, or cannot be read for now, needs no further care. Of a run
+that waits to be written, on a full disk for example, the store has an earlier state or nothing.
 """
 
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from agent.keeping.keeper import StoreKeeper
 from agent.model import RunsRequest
 from agent.store.documents import document_of
 from agent.store.errors import NoStore, NotFound, StoreError
-from agent.store.opening import open_to_read
+from agent.store.opening import in_memory, open_to_read
 from agent.store.rows import Summary
 from agent.store.run import KeptRun
 from agent.store.selection import Selection
@@ -37,6 +38,7 @@ class StoreReader:
         self._limiter = trio.CapacityLimiter(1)
 
     async def page(self, wanted: RunsRequest) -> Json:
+        waiting = self._keeper.all_waiting()
         selection = Selection(
             fields=_fields(wanted),
             since=wanted.since,
@@ -44,9 +46,9 @@ class StoreReader:
             owner=wanted.owner,
             copies=wanted.copies,
             before=wanted.before,
-            limit=wanted.limit + 1,
+            limit=wanted.limit + 1 + len(waiting),
         )
-        found = await self._read(lambda store: list(store.find(selection)))
+        found = await self._found(selection, waiting)
         shown = found[: wanted.limit]
         place = f"{shown[-1].at!r},{shown[-1].number}" if len(found) > len(shown) else None
         return {"runs": [_listed(run) for run in shown], "next": place}
@@ -74,7 +76,20 @@ class StoreReader:
         except StoreError as error:
             raise _unavailable("deleted", error) from error
 
+    async def _found(self, selection: Selection, waiting: list[KeptRun]) -> list[Summary]:
+        """Return the selected runs, the newest first, with those ``waiting`` as they are now."""
+        stored = await self._read(lambda store: list(store.find(selection)))
+        if not waiting:
+            return stored
+        now = await trio.to_thread.run_sync(_selected, waiting, selection, abandon_on_cancel=True)
+        outdated = {run.id for run in waiting}
+        found = [*now, *(run for run in stored if run.id not in outdated)]
+        return sorted(found, key=lambda run: (run.at, run.number), reverse=True)
+
     async def _run(self, run_id: str, owner: int | None) -> KeptRun | None:
+        if (waiting := self._keeper.waiting(run_id)) is not None:
+            _check(waiting, owner)
+            return waiting
         entry = Entry(run_id, is_series=False)
         found = await self._read(lambda store: store.runs(entry))
         if not found:
@@ -99,6 +114,11 @@ class StoreReader:
     def _opened_for(self, read: Callable[[Store], list[T]]) -> list[T]:
         with open_to_read(self._path) as store:
             return read(store)
+
+
+def _selected(runs: list[KeptRun], selection: Selection) -> list[Summary]:
+    with in_memory(runs) as store:
+        return list(store.find(selection))
 
 
 def _check(run: KeptRun | None, owner: int | None) -> None:

@@ -4,12 +4,13 @@ import contextlib
 import errno
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
 from agent.store import errors, place, schema
 from agent.store.errors import Damaged, NoStore, StoreError, explained
+from agent.store.run import KeptRun
 from agent.store.store import Store
 
 READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
@@ -55,6 +56,16 @@ def open_to_read(path: Path) -> Store:
                 if error.errno not in READ_ONLY:
                     raise
             return _opened_read_only(path)
+
+
+def in_memory(runs: Sequence[KeptRun]) -> Store:
+    """Return a store of these runs that has no file, to select from them as from one that has."""
+    nowhere = Path(":memory:")
+    with explained(nowhere), _connection(str(nowhere)) as connection:
+        schema.prepare(connection, nowhere)
+        store = Store(connection, nowhere, (0, 0))
+        store.keep(runs)
+        return store
 
 
 def begin_anew(store: Store) -> tuple[Store, Path | None]:

@@ -316,12 +316,15 @@ def test_a_disk_that_takes_nothing_leaves_the_evidence_and_is_named_once(
     before = ["unshare", "--mount", "sh", "-c", f'{mount}; exec "$@"', "sh"]
     with launched(tmp_path / "log", "--mock", *options(folder), before=before) as agent:
         for _ in range(30):
-            agent.start()
+            last = agent.start()["run_id"]
             assert agent.stop()["available"]
         store = agent.status()["store"]
         assert store["state"] == "failing"
         assert store["reason"] in agent.log
         assert agent.log.count("runs are not being kept") == 1
+        if disk == "full":
+            newest = agent.get("/runs?limit=1")["runs"][0]
+            assert (newest["run_id"], newest["state"]) == (last, "finished")
 
 
 def test_without_it_the_cure_is_named(agent: RealAgent) -> None:

@@ -20,10 +20,12 @@ from agent.keeping.reader import StoreReader
 from agent.keeping.service import Keeping
 from agent.keeping.writer import Writer
 from agent.model import RunsRequest, StartRequest
+from agent.store.errors import StoreError
 from agent.store.opening import open_store
 from agent.store.place import FILE
 from agent.store.retention import Limits
 from agent.store.selection import Selection
+from agent.store.store import Store
 
 EVERYTHING = RunsRequest({})
 
@@ -127,6 +129,41 @@ async def test_what_is_deleted_is_gone_and_only_its_user_may(keeping: Keeping) -
     assert [run["run_id"] for run in listed] == [others]
     assert await keeping.reader.delete(others, None)
     assert (await keeping.reader.page(EVERYTHING))["runs"] == []
+
+
+async def test_what_waits_to_be_written_is_listed_as_it_is_now(
+    keeping: Keeping, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a full disk: of one run the store has an earlier state, of another one nothing."""
+    for number, state in ((0, "finished"), (1, "partial"), (2, "finished")):
+        await keeping.keeper.keep(evidence_of(number), state, ANYBODY)
+
+    def refuse(*_: object) -> None:
+        raise StoreError("no space left on device")
+
+    monkeypatch.setattr(Store, "keep", refuse)
+    for number in (1, 3):
+        await keeping.keeper.keep(evidence_of(number), "finished", StartRequest(owner=1001))
+    monkeypatch.undo()
+    assert keeping.keeper.status()["waiting"] == 2
+
+    async def listed(**wanted: Any) -> str:
+        page = await keeping.reader.page(RunsRequest({}, **wanted))
+        return "".join(run["run_id"][-1] for run in page["runs"])
+
+    assert await listed() == "3210"
+    assert await listed(state="finished") == "3210"
+    assert await listed(state="partial") == ""
+    assert await listed(owner=1001) == "31"
+    first = await keeping.reader.page(RunsRequest({}, limit=3))
+    assert [run["run_id"][-1] for run in first["runs"]] == ["3", "2", "1"]
+    at, number = first["next"].split(",")
+    assert await listed(limit=3, before=(float(at), int(number))) == "0"
+    for number in (1, 3):
+        found = await keeping.reader.evidence(evidence_of(number)["run_id"], 1001)
+        assert found == {**evidence_of(number), "state": "finished"}
+        with pytest.raises(ForbiddenUser):
+            await keeping.reader.evidence(evidence_of(number)["run_id"], 1002)
 
 
 async def test_two_agents_may_keep_their_runs_in_one_folder(
@@ -297,8 +334,8 @@ async def test_a_locked_store_holds_nobody_up(
         await keeping.keeper.keep(evidence_of(2), "finished", ANYBODY)
         status = keeping.keeper.status()
         assert (status["state"], status["waiting"]) == ("failing", 1)
-        # what there is can be read all the same
-        assert len((await keeping.reader.page(EVERYTHING))["runs"]) == 1
+        # what there is can be read all the same, and what waits with it
+        assert len((await keeping.reader.page(EVERYTHING))["runs"]) == 2
         other.execute("COMMIT")
     with trio.fail_after(60):
         while keeping.keeper.status()["waiting"]:  # noqa: ASYNC110  there is no event for it

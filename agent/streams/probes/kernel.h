@@ -260,16 +260,11 @@ inline_always void add_interval(struct interval_sum *sum, u64 ns, bool interrupt
 	add_to(&sum->count, 1, interruptible);
 }
 
-inline_always struct batch *batch_on(u32 cpu, u32 stream)
-{
-	u32 row = (cpu & CPU_MASK) * STREAMS + stream;
-
-	return (struct batch *)(MAP_VALUE(BATCHES_FD) + row * sizeof(struct batch));
-}
-
 inline_always struct batch *batch_of(u32 stream)
 {
-	return batch_on(bpf_get_smp_processor_id(), stream);
+	u32 row = (bpf_get_smp_processor_id() & CPU_MASK) * STREAMS + stream;
+
+	return (struct batch *)(MAP_VALUE(BATCHES_FD) + row * sizeof(struct batch));
 }
 
 inline_always const struct run_config *run_config(void)
@@ -299,12 +294,12 @@ inline_always const struct run_config *run_config(void)
 #define CURRENT_IN_SCOPE 1
 #define CURRENT_OUT_OF_SCOPE 2
 
-/* `current_scope` describes `task`, which `cpu`, where we run, switches to. */
-inline_always void cache_current_scope(u32 cpu, u64 task, u64 current_scope)
+/* `current_scope` describes `task`, which this CPU switches to. */
+inline_always void cache_current_scope(u64 task, u64 current_scope)
 {
 #if CACHES_CURRENT_SCOPE
 	/* Some kernels run no program at the switch away from process 1; it would leave a stale entry. */
-	counters_of(cpu)->current_scope =
+	counters()->current_scope =
 		rarely(LOAD(task, TASK_TGID) == 1) ? CURRENT_SCOPE_UNKNOWN : current_scope;
 #endif
 }

@@ -225,8 +225,7 @@ inline_always void count_wait(void *ctx, struct batch *batch, struct task_slot *
 
 inline_always void switched_in(void *ctx, u64 next, u64 now)
 {
-	u32 cpu = bpf_get_smp_processor_id(); /* once: a call, where the kernel does not inline it */
-	struct batch *batch = batch_on(cpu, STREAM_RUNQLAT);
+	struct batch *batch = batch_of(STREAM_RUNQLAT);
 	u32 tid = LOAD(next, TASK_PID);
 
 	batch->seen++;
@@ -237,15 +236,15 @@ inline_always void switched_in(void *ctx, u64 next, u64 now)
 
 	if (!in_scope_by_slot(slot, tid)) {
 		batch->excluded++;
-		cache_current_scope(cpu, next, CURRENT_OUT_OF_SCOPE);
+		cache_current_scope(next, CURRENT_OUT_OF_SCOPE);
 		return;
 	}
-	cache_current_scope(cpu, next, CURRENT_IN_SCOPE);
+	cache_current_scope(next, CURRENT_IN_SCOPE);
 
 	u32 tag = slot->tag;
 	u64 since = slot->since;
 	bool timed = wait_is_timed(batch, slot, next, tid, now);
-	struct run_queue *here = run_queue(cpu);
+	struct run_queue *here = this_run_queue();
 
 	enter_state(slot, SLOT_RUNNING, now);
 	if (WITH_TURN_ACCOUNT)

@@ -10,7 +10,7 @@
 
 #define inline_always static inline __attribute__((always_inline))
 
-/* Moves rare cases out of the hot path: at a switch the instruction cache is cold. */
+/* Says which cases are rare. LLVM 14 compiles them in the order of the source all the same. */
 #define rarely(condition) __builtin_expect(!!(condition), 0)
 
 /* volatile: keeps each access the single typed load that the verifier checks against BTF */

@@ -1,7 +1,7 @@
 """Names of syscalls in numerical order.
 
 Generated from the kernel's arch/x86/entry/syscalls/syscall_64.tbl and, for the architectures
-that share one table, include/uapi/asm-generic/unistd.h (Linux 6.18). ``@N`` sets the next number.
+that share one table, include/uapi/asm-generic/unistd.h (Linux 7.2). ``@N`` sets the next number.
 """
 
 X86_64 = """
@@ -47,7 +47,7 @@ process_madvise epoll_pwait2 mount_setattr quotactl_fd landlock_create_ruleset l
 landlock_restrict_self memfd_secret process_mrelease futex_waitv set_mempolicy_home_node
 cachestat fchmodat2 map_shadow_stack futex_wake futex_wait futex_requeue statmount listmount
 lsm_get_self_attr lsm_set_self_attr lsm_list_modules mseal setxattrat getxattrat listxattrat
-removexattrat open_tree_attr file_getattr file_setattr
+removexattrat open_tree_attr file_getattr file_setattr listns rseq_slice_yield
 """
 
 GENERIC = """
@@ -92,5 +92,5 @@ mount_setattr quotactl_fd landlock_create_ruleset landlock_add_rule landlock_res
 memfd_secret process_mrelease futex_waitv set_mempolicy_home_node cachestat fchmodat2
 map_shadow_stack futex_wake futex_wait futex_requeue statmount listmount lsm_get_self_attr
 lsm_set_self_attr lsm_list_modules mseal setxattrat getxattrat listxattrat removexattrat
-open_tree_attr file_getattr file_setattr
+open_tree_attr file_getattr file_setattr listns rseq_slice_yield
 """

@@ -60,6 +60,16 @@ def stolen_ms(evidence: Json) -> float:
     return counted + TICK_NS / 1e6 if counted else 0.0
 
 
+def skipped_calls(evidence: Json) -> int:
+    """Return at most how many system calls no program saw, by the kernel's own count.
+
+    A kernel since 7.2 may skip a program at sys_enter; before, this is 0.
+    """
+    programs = evidence["overhead"]["programs"]
+    counts = [p["recursion_misses"] or 0 for p in programs if p["hook"].startswith("sys_enter")]
+    return min(counts, default=0)
+
+
 def unexplained(check: Json) -> float:
     """Return the unexplained difference as a fraction of the kernel's figure.
 

@@ -94,7 +94,10 @@ def build_parser(names: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
         " has a --help of its own.",
     )
     parser.add_argument("--version", action="version", version=f"chainbench-agent {__version__}")
-    commands = parser.add_subparsers(dest="subcommand", metavar="COMMAND", required=True)
+    # the name that argparse would find itself, by writing a usage
+    commands = parser.add_subparsers(
+        prog=parser.prog, dest="subcommand", metavar="COMMAND", required=True
+    )
     for name in names:
         import_module(f"agent.cli.{name}").add(commands)
     return parser

@@ -25,12 +25,27 @@ class Parser(argparse.ArgumentParser):
         self.print_usage(sys.stderr)
         self.exit(self._status_of_mistakes, f"{self.prog}: error: {message}\n")
 
+    # From Python 3.14 on argparse expands the help of each option as it is added, with colours:
+    # that imports what only the help of a command needs. Tests print all of it.
+    def _check_help(self, action: argparse.Action) -> None:
+        pass
+
+    def _get_validation_formatter(self) -> argparse.HelpFormatter:
+        return _Colourless(self.prog, width=80)
+
     def _print_message(self, message: str, file: Any = None) -> None:
         # argparse's own raises OSError before Python 3.12
         if file is sys.stdout:
             terminal.write(message)
         else:
             terminal.complain(message)
+
+
+class _Colourless(argparse.HelpFormatter):
+    """What argparse checks options with, and prints nothing."""
+
+    def _set_color(self, *_: object) -> None:
+        """Import nothing: Python 3.14 looks for a terminal with colours here."""
 
 
 def _formatter(prog: str) -> argparse.HelpFormatter:

@@ -103,7 +103,9 @@ def test_what_was_missing_has_its_reason() -> None:
     assert "`check_failed` (forks) in 2 of 4 runs, for example “check_failed: forks: 3" in text
     assert "`lost` (a) in 1 of 4 runs" in text
     assert "`section_unavailable` in 1 of 4 runs" in text
-    assert "`kernel/test_exec.py::test_200_runs_of_a_command_are_200` failed: assert 1 == 2" in text
+    assert (
+        "failed: `kernel/test_exec.py` `test_200_runs_of_a_command_are_200`: assert 1 == 2" in text
+    )
 
 
 def test_a_kernel_that_measured_nothing_says_so() -> None:

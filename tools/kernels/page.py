@@ -181,10 +181,23 @@ def _kind(why: str) -> str:
 
 
 def tests(row: Row) -> Iterator[str]:
+    """Yield a line for each way in which tests did not pass, with the tests that it is true of."""
     found = row.get("tests", {})
     for kind in ("failed", "skipped", "left_out"):
+        by_reason: dict[str, list[str]] = {}
         for name, why in sorted(found.get(kind, {}).items()):
-            yield f"`kernel/{name}` {kind.replace('_', ' ')}: {_line(why)}"
+            by_reason.setdefault(_line(why), []).append(name)
+        for why, names in by_reason.items():
+            yield f"{kind.replace('_', ' ')}: {_by_file(names)}: {why}"
+
+
+def _by_file(names: Iterable[str]) -> str:
+    """Return tests by file: an id with its file may be wider than a page."""
+    files: dict[str, list[str]] = {}
+    for name in names:
+        file, _, test = name.partition("::")
+        files.setdefault(file, []).append(f"`{test}`")
+    return "; ".join(f"`kernel/{file}` {', '.join(tests)}" for file, tests in files.items())
 
 
 def _tests(rows: Sequence[Row]) -> list[str]:

@@ -3,7 +3,9 @@
 from collections.abc import Callable
 
 from quart import g, request
+from quart.wrappers.base import BaseRequestWebsocket
 from quart_trio import QuartTrio
+from werkzeug.routing import MapAdapter
 
 from agent.http.api import RecorderAPI, RunsAPI
 from agent.http.body import read_body
@@ -12,6 +14,19 @@ from agent.http.peers import peer
 from agent.http.responses import register_error_handlers
 from agent.http.routes import Routes
 from agent.http.settings import HttpSettings
+
+
+class App(QuartTrio):
+    """Quart, with routes that do not depend on the request's ``Host``.
+
+    Quart binds them to it before any of our checks and error handlers. That fails for a name that
+    IDNA has no form for (``a..b``): with an empty 500, and a traceback in the log.
+    """
+
+    def create_url_adapter(self, request: BaseRequestWebsocket | None) -> MapAdapter | None:
+        if request is None:
+            return super().create_url_adapter(None)
+        return self.url_map.bind("localhost", path_info=request.path, default_method=request.method)
 
 
 def create_app(
@@ -25,7 +40,7 @@ def create_app(
     ``runs``: those that are kept for longer than the process; None if there are none.
     ``is_ending``: whether the agent has been asked to end.
     """
-    app = QuartTrio("agent.http", static_folder=None, template_folder=None)
+    app = App("agent.http", static_folder=None, template_folder=None)
     app.config["PROPAGATE_EXCEPTIONS"] = False
     # body.py enforces the limit instead, so that it can drain a body that is too large.
     app.config["MAX_CONTENT_LENGTH"] = None

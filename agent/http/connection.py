@@ -136,7 +136,7 @@ class JsonH11Protocol(H11Protocol):
 
     async def _create_stream(self, request: h11.Request) -> None:
         if _is_acceptable(request):
-            await super()._create_stream(request)
+            await super()._create_stream(_in_origin_form(request))
         else:
             await self._send_error_response(HTTPStatus.BAD_REQUEST)
             await self.send(Closed())
@@ -182,6 +182,24 @@ def _is_acceptable(request: h11.Request) -> bool:
         return urlsplit(request.target.decode("ascii")).path.startswith("/")
     except ValueError:
         return False
+
+
+def _in_origin_form(request: h11.Request) -> h11.Request:
+    """Return an acceptable request with the path and query of its target only.
+
+    Hypercorn decodes a whole URL before Quart parses it, and what ``http://%5b/`` becomes is none:
+    that would be an empty 500, and a traceback in the log.
+    """
+    if request.target.startswith(b"/"):
+        return request
+    url = urlsplit(request.target.decode("ascii"))
+    target = url.path + (f"?{url.query}" if url.query else "")
+    return h11.Request(
+        method=request.method,
+        target=target,
+        headers=request.headers,
+        http_version=request.http_version,
+    )
 
 
 class Connection(TCPServer):

@@ -165,6 +165,7 @@ runpy.run_path(sys.argv[1], run_name="__main__")
 
 
 @pytest.mark.parametrize("ignored", [False, True])
+@pytest.mark.usefixtures("as_from_a_shell")
 def test_ctrl_c_before_there_is_a_command_line_prints_no_traceback(
     tmp_path: Path, ignored: bool
 ) -> None:
@@ -180,6 +181,7 @@ def test_ctrl_c_before_there_is_a_command_line_prints_no_traceback(
     assert (done.returncode, done.stdout, done.stderr) == ended
 
 
+@pytest.mark.usefixtures("as_from_a_shell")
 def test_ctrl_c_in_the_script_prints_no_traceback() -> None:
     command = [sys.executable, "-c", STARTS_THE_SCRIPT, str(SCRIPT)]
     done = subprocess.run(command, capture_output=True, check=False)

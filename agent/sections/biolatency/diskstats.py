@@ -81,7 +81,7 @@ def _sectors(node: Path) -> int:
 def _in_flight(node: str) -> dict[str, int]:
     """Return the reads and writes that the driver has (Documentation/ABI/stable/sysfs-block)."""
     try:
-        with open(f"{node}/inflight", encoding="ascii") as file:
+        with open(f"{node}/inflight", encoding="utf-8") as file:
             reads, writes = file.read().split()
     except OSError:
         return {}

@@ -59,6 +59,13 @@ def ids(agent: Launched) -> dict[str, str]:
     return {run["run_id"]: run["state"] for run in agent.get("/runs")["runs"]}
 
 
+def waiting(agent: Launched) -> int:
+    """Return how many runs are still to be written; they are listed with those that have been."""
+    count = agent.status()["store"]["waiting"]
+    assert isinstance(count, int)
+    return count
+
+
 def test_runs_outlive_the_agent_and_the_one_that_was_on_is_partial(
     folder: Path, tmp_path: Path
 ) -> None:
@@ -105,6 +112,7 @@ def test_a_long_run_is_kept_with_what_there_is_after_ten_seconds(
         agent.settle()
         run_id = agent.start()["run_id"]
         eventually(lambda: agent.get(f"/runs/{run_id}").get("timeline"))
+        eventually(lambda: waiting(agent) == 0)
         os.kill(agent.pid, signal.SIGKILL)
         agent.exit_status()
     with launched(tmp_path / "log", *options(folder)) as agent:
@@ -291,12 +299,16 @@ def test_a_store_that_is_locked_costs_no_event(folder: Path, tmp_path: Path) -> 
             run_id = agent.start(scope=players.scope)["run_id"]
             players.work()
             evidence = agent.stop()
-            assert run_id not in ids(agent)
             assert agent.status()["store"]["state"] == "failing"
+            assert waiting(agent) == 1
+            assert ids(agent)[run_id] == "finished"
             other.execute("COMMIT")
         waits = evidence["completeness"]["streams"]["runqlat"]
         assert waits["received"] == waits["produced"] > 200_000
-        eventually(lambda: ids(agent).get(run_id) == "finished")
+        eventually(lambda: waiting(agent) == 0)
+        assert agent.status()["store"]["lost"] == 0
+    with launched(tmp_path / "log", *options(folder)) as agent:
+        assert ids(agent)[run_id] == "finished"
 
 
 MOUNTS = {

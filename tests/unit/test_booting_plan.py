@@ -157,6 +157,8 @@ def a_folder_of_modules(tmp_path: Path) -> Path:
         "kernel/virtio_blk.ko.xz: kernel/virtio_ring.ko.xz kernel/virtio.ko.xz\n"
         "kernel/virtio_pci.ko.xz: kernel/virtio_ring.ko.xz kernel/virtio.ko.xz\n"
     )
+    (folder / "modules.softdep").write_text("# nothing\n")
+    (folder / "modules.alias").write_text("# nothing\n")
     (folder / "modules.builtin").write_text("kernel/fs/ext4/ext4.ko\n")
     return folder
 
@@ -167,6 +169,35 @@ def test_modules_are_loaded_after_what_they_need(tmp_path: Path) -> None:
         *("virtio", "virtio_ring", "virtio_pci", "virtio_blk")
     ]
     assert initrd.uncompressed(order[0]) == b"virtio"
+
+
+def test_modules_are_loaded_after_what_they_will_ask_for(tmp_path: Path) -> None:
+    """None of the needed modules uses a symbol of a checksum's, and ext4 mounts nothing without."""
+    folder = a_folder_of_modules(tmp_path)
+    with (folder / "modules.dep").open("a") as file:
+        file.write(
+            "kernel/jbd2.ko.xz:\n"
+            "kernel/ext4.ko.xz: kernel/jbd2.ko.xz\n"
+            "kernel/crc32c_generic.ko.xz:\n"
+            "kernel/crc32c-intel.ko.xz: kernel/checksums.ko.xz\n"
+            "kernel/checksums.ko.xz:\n"
+            "kernel/after.ko.xz:\n"
+        )
+    (folder / "modules.softdep").write_text(
+        "# Soft dependencies extracted from modules themselves.\n"
+        "softdep jbd2 pre: crypto-crc32c\n"
+        "softdep ext4 pre: crypto-crc32c built-in post: after\n"
+        "softdep checksums pre: ext4\n"
+        "softdep virtio_ring aes\n"
+    )
+    (folder / "modules.alias").write_text(
+        "# Aliases extracted from modules themselves.\n"
+        "alias pci:v00001AF4d*sv*sd*bc*sc*i* virtio_pci\n"
+        "alias crypto-crc32c crc32c_intel\n"
+        "alias crypto-crc32c crc32c_generic\n"
+    )
+    order = [path.name.partition(".")[0] for path in initrd.load_order(folder)]
+    assert order[4:] == ["checksums", "crc32c-intel", "crc32c_generic", "jbd2", "ext4"]
 
 
 def test_a_kernel_without_the_modules_is_refused(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 """The initial file system of one kernel: busybox, the modules that mount the root, and the rest."""
 
+import itertools
 import lzma
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tools.kernels.commands import Failed, run
@@ -43,28 +44,81 @@ def _write_needed(modules: Path, folder: Path) -> None:
 
 def load_order(modules: Path) -> list[Path]:
     """Return the files of what is loaded, each after what it depends on. Raises `Failed`."""
-    depends = dict(_dependencies(modules))
-    by_name = {_module_name(path): path for path in depends}
+    first = dict(_dependencies(modules))
+    by_name = {_module_name(path): path for path in first}
+    for name, wishes in _soft_dependencies(modules):
+        if name in by_name:
+            first[by_name[name]] += [by_name[wish] for wish in wishes if wish in by_name]
     built_in = set(map(_module_name, (modules / "modules.builtin").read_text().split()))
-    order: dict[str, None] = {}
+    wanted = []
     for name in (*NEEDED, *HELPFUL):
         if name in by_name:
-            order |= dict.fromkeys([*reversed(depends[by_name[name]]), by_name[name]])
+            wanted.append(by_name[name])
         elif name in NEEDED and name not in built_in:
             raise Failed(f"the kernel of {modules.name} has no module {name}")
-    return [modules / path for path in order]
+    return [modules / path for path in _in_order(wanted, first)]
+
+
+def _in_order(wanted: Sequence[str], first: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the wanted and what they need, each once, after what comes first.
+
+    Soft dependencies may form a circle, which is entered once.
+    """
+    order: list[str] = []
+    begun: set[str] = set()
+
+    def add(path: str) -> None:
+        if path not in begun:
+            begun.add(path)
+            for other in first[path]:
+                add(other)
+            order.append(path)
+
+    for path in wanted:
+        add(path)
+    return order
 
 
 def _dependencies(modules: Path) -> Iterator[tuple[str, list[str]]]:
-    """Yield what modules.dep says: a file, and the files it needs, the nearest first.
+    """Yield what modules.dep says: a file, and the files it needs, the farthest first.
 
-    A package need not contain modules.dep, because its installation makes it.
+    A package need not contain modules.dep and its like, because its installation makes them.
     """
     if not (modules / "modules.dep").exists():
         run("depmod", "-b", _base(modules), modules.name)
     for line in (modules / "modules.dep").read_text().splitlines():
         path, _, needs = line.partition(":")
-        yield path, needs.split()
+        yield path, needs.split()[::-1]
+
+
+def _soft_dependencies(modules: Path) -> Iterator[tuple[str, list[str]]]:
+    """Yield what modules.softdep says: a module, and modules that it asks for when it is used.
+
+    No symbol says so. ext4, for example, looks for any implementation of crc32c while it mounts,
+    when nothing in the initial file system could find it one.
+    """
+    aliases = _aliases(modules)
+    for line in (modules / "modules.softdep").read_text().splitlines():
+        match line.split():
+            case ["softdep", name, "pre:", *names]:
+                before = itertools.takewhile(lambda word: word != "post:", names)
+                yield (
+                    name,
+                    [found for word in before for found in aliases.get(word, [_module_name(word)])],
+                )
+
+
+def _aliases(modules: Path) -> dict[str, list[str]]:
+    """Return the modules that go by another name: of crypto-crc32c, each that implements it.
+
+    Names for hardware are patterns, which no module asks for.
+    """
+    found: dict[str, list[str]] = {}
+    for line in (modules / "modules.alias").read_text().splitlines():
+        match line.split():
+            case ["alias", alias, name]:
+                found.setdefault(alias, []).append(name)
+    return found
 
 
 def _base(modules: Path) -> Path:

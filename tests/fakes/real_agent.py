@@ -1,6 +1,7 @@
 """The agent as its users run it: a separate process, used over HTTP."""
 
 import contextlib
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,10 @@ from agent.client.spawn import running_agent
 from agent.words import Json
 
 ANSWER_SECONDS = ANSWER_TIMEOUT_S
+
+COMPILE_DEADLINE = os.environ.get("CHAINBENCH_COMPILE_DEADLINE")
+"""How long an agent's probes may take to compile: set where a processor is emulated. The agents of
+`running` take no settings from the environment."""
 
 
 @dataclass
@@ -76,7 +81,11 @@ def running(arguments: Sequence[str] = (), *, ready: bool = True) -> Iterator[Re
     With ``ready``, also wait until its programs are loaded, so that a test's first start does not
     have to compile them.
     """
+    patient = ["--compile-deadline", COMPILE_DEADLINE] if COMPILE_DEADLINE else []
+    arguments = [*patient, *arguments]
     with running_agent(arguments, stderr=None, timeout_s=PATIENCE_SECONDS) as started:
+        if patient:
+            started.allow_compiling(started.get("/status")["compile_deadline_s"])
         agent = RealAgent(started)
         if ready:
             with agent.run():

@@ -62,6 +62,8 @@ def _measured(evidence: Mapping[str, Any]) -> str:
 
 
 def _why_not(row: Mapping[str, Any], evidence: Mapping[str, Any]) -> str:
+    if row.get("runs_workload") and row.get("reason") and row["reason"] == evidence.get("reason"):
+        return f"see above ({printable(row.get('agent'), 100)})"
     why = row.get("reason") or evidence.get("reason") or "it gives no reason"
     return f"{printable(why, 1000)} ({printable(row.get('agent'), 100)})"
 

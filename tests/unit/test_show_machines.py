@@ -50,6 +50,14 @@ def test_without_evidence_of_the_workload_the_others_are_shown() -> None:
         assert "no evidence of here: was killed" in report
 
 
+def test_what_is_said_of_the_workload_is_not_said_again() -> None:
+    whole = with_merged(document(of_machine(), available=False, reason="was killed"))
+    whole["fleet"]["machines"][0]["reason"] = "was killed"
+    for report in (brief(whole), render(whole)):
+        assert report.count("was killed") == 1
+        assert "no evidence of here: see above (http://" in report
+
+
 @pytest.mark.parametrize("width", [40, 80])
 def test_no_line_is_wider_than_the_screen(width: int) -> None:
     whole = with_merged(document(of_machine(), reasons=["word " * 100]))

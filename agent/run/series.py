@@ -170,15 +170,14 @@ class _Series:
             command = stack.enter_context(self._held(side, path))
             labels = {"scenario": side} if self._plan.compares else None
             run, why_not = self._around.start(stack, command, labels)
-            if why_not and why_not not in self._told:
-                self._told.add(why_not)
-                self._progress.clear()
-                self._teller.no_evidence(why_not)
+            self._tell_why_not(why_not)
             # a signal shall not part a run from its evidence
             with signals.blocked():
                 ended = command.run(lambda: self._around.reap(command.pid))
                 took = described(words, ended, self._around.left_behind())
                 evidence = self._around.evidence_of(run, why_not, command, labels)
+                if evidence.get("available") is False:  # which the report only counts
+                    self._tell_why_not(str(evidence.get("reason", "")))
                 asked = signals.gave_up(command.received)
                 counts = asked is None and (ended.status == 0 or self._plan.ignore_failure)
                 self.runs.append(Run(side, number, counts, ended, took, evidence))
@@ -248,6 +247,13 @@ class _Series:
             agent.post("/report", body)
         except (AgentRefused, AgentUnreachable) as error:
             self._teller.say(f"the agent did not take the result: {error}")
+
+    def _tell_why_not(self, why: str) -> None:
+        """Say once why there is no evidence; nothing if the reason is empty."""
+        if why and why not in self._told:
+            self._told.add(why)
+            self._progress.clear()
+            self._teller.no_evidence(why)
 
     def _busy(self, other: str) -> None:
         self._progress.clear()

@@ -4,14 +4,17 @@ import os
 import stat
 
 from agent.client.access import TOKEN_FILE
-from agent.client.http_client import AgentClient, AgentRefused, AgentUnreachable
+from agent.client.http_client import (
+    STATUS_TIMEOUT_S,
+    AgentClient,
+    AgentRefused,
+    AgentUnreachable,
+)
 from agent.client.urls import UNIX
 from agent.words import CHALLENGE, HOST, PORT, SERVICE_SOCKET, Json
 
 OURS = frozenset({"running", "state", "run_id", "machine", "ebpf"})
 """Fields of /status that no other service is likely to have. Port 9090 is also Prometheus's."""
-STATUS_TIMEOUT_S = 3.0
-"""An agent answers /status without waiting for the kernel."""
 
 
 class NoAgent(Exception):

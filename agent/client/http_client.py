@@ -27,6 +27,8 @@ a longer ``--compile-deadline`` see `AgentClient.allow_compiling`."""
 BESIDE_COMPILING_S = ANSWER_TIMEOUT_S - COMPILE_DEADLINE_S
 """How much longer than a compilation a start may take."""
 LONGEST_WAIT_S = 86400.0
+STATUS_TIMEOUT_S = 3.0
+"""An agent answers /status without waiting for the kernel."""
 SLOW_S = 1.0
 """After this, whoever waits for an answer would like to know why."""
 LOOK_S = 0.1
@@ -35,6 +37,15 @@ LOOK_S = 0.1
 
 class AgentUnreachable(Exception):
     """No answer, one that an agent would not send, or no request, for want of the token."""
+
+
+class AnswerLost(AgentUnreachable):
+    """The request was sent, at least in part, but no whole answer came: it may be carried out."""
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the answer was waited for to the end, rather than that the connection broke."""
+        return isinstance(self.__cause__, TimeoutError)
 
 
 class AgentRefused(Exception):
@@ -128,6 +139,7 @@ class Connection:
     ) -> bytes:
         """Return the body of the answer. Raises `AgentRefused` or `AgentUnreachable`."""
         data = None if body is None else json.dumps(body).encode()
+        failure = AgentUnreachable
         try:
             token = "" if self._address.path else self._access.token(self._url)
             if self._open is None:
@@ -138,7 +150,9 @@ class Connection:
             received.on_wait = on_wait
             sock.settimeout(self._timeout_s)
             target, host = self._address.prefix + path, self._address.shown_host
-            sock.sendall(http_messages.request(method, target, host, data, token))
+            request = http_messages.request(method, target, host, data, token)
+            failure = AnswerLost
+            sock.sendall(request)
             answer = http_messages.read_answer(stream)
             if not self._address.tls:
                 KNOWN_PLAIN.add(self._url)
@@ -147,7 +161,7 @@ class Connection:
         except (OSError, UnicodeError, http_messages.NoAnswer) as error:
             self.close()
             why = f"{in_words(error)}{self._tls_hint(error)}"
-            raise AgentUnreachable(f"no answer from {self._url}: {why}") from error
+            raise failure(f"no answer from {self._url}: {why}") from error
         if not answer.reusable:
             self.close()
         if not 200 <= answer.status < 300:
@@ -249,6 +263,13 @@ class AgentClient:
     def get(self, path: str) -> Json:
         """Return the JSON answer. Raises `AgentRefused` or `AgentUnreachable`."""
         return self._json("GET", path, None)
+
+    def status_soon(self) -> Json:
+        """Return the agent's status as `get` does, but do not wait long for it."""
+        timeout_s = min(self._timeout_s, STATUS_TIMEOUT_S)
+        brief = AgentClient(self.url, timeout_s, self._access)
+        brief.on_wait = self.on_wait
+        return brief.get("/status")
 
     def post(self, path: str, body: Mapping[str, Any] | None = None) -> Json:
         """Return the JSON answer. Raises `AgentRefused` or `AgentUnreachable`."""

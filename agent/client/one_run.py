@@ -6,14 +6,21 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from agent.client.http_client import AgentClient, AgentRefused, AgentUnreachable
+from agent.client.http_client import AgentClient, AgentRefused, AgentUnreachable, AnswerLost
 from agent.client.urls import socket_path
-from agent.words import Json
+from agent.words import LABEL_NAMES, Json
 
 ENDED_EARLY = (
     "ended_early: another client, or the end of the agent, ended the run too early. What came "
     "after is missing"
 )
+
+OF_A_PROXY = (502, 504)
+"""What a proxy answers if it has asked the agent and got no answer (RFC 9110); no agent does."""
+
+HAS_NONE = (404, 500)
+"""Refusals of an agent that has no evidence of a run: it does not know it, or failed to end it. Who
+is refused otherwise may find it there: after another client's /stop, or with another token."""
 
 NOT_BEGUN = "the run was not begun"
 
@@ -66,6 +73,8 @@ class OneRun:
         self.run_id = ""
         """Of the run to end; empty if there is none."""
         self._other: Mapping[str, Any] = {}
+        self._outlasted = False
+        """Whether the run was in progress when we came to end it: nobody ended it too early."""
 
     def begin(self, body: Mapping[str, Any]) -> Json | None:
         """Begin the run, and return the agent's answer; None while another run is in progress.
@@ -80,10 +89,35 @@ class OneRun:
             if refused.code == "run_in_progress":
                 self._other = refused.answer
                 return None
-            raise NotMeasured(f"the agent refused: {refused.message}") from refused
+            why = f"the agent refused: {refused.message}"
+            if refused.status in OF_A_PROXY:
+                why = f"{why}; {self._what_began(body)}"
+            raise NotMeasured(why) from refused
+        except AnswerLost as error:
+            raise NotMeasured(f"{error}; {self._what_began(body)}") from error
         except AgentUnreachable as error:
             raise NotMeasured(str(error)) from error
         return answer
+
+    def _what_began(self, body: Mapping[str, Any]) -> str:
+        """Return which run a start whose answer is lost may have begun.
+
+        Only the answer says which run is ours. So none is ended here: it may be somebody else's.
+        """
+        url = self._agent.url
+        try:
+            status = self._agent.status_soon()
+        except (AgentRefused, AgentUnreachable):
+            return (
+                f"the run may begin all the same: GET /status of {url} says so once the agent "
+                f"answers, and {how_to_end(url)}"
+            )
+        if not (run_id := status.get("run_id")) or not _has_labels_of(status, body):
+            return "no such run is in progress"
+        return (
+            f"run {run_id} is in progress, with the same labels: it may be this one. If nobody "
+            f"else has begun it, {how_to_end(url)}"
+        )
 
     @property
     def other_id(self) -> str:
@@ -101,20 +135,45 @@ class OneRun:
             raise NotMeasured(NOT_BEGUN)
         try:
             with self._uninterrupted(), self._fetching(self._agent, run_id):
-                status = self._agent.get("/status")
-                if status.get("run_id") == run_id:
-                    answer = self._agent.post("/stop")
-                    # the agent may be ending, and have ended the run while the command still ran
-                    ended = status.get("state") == "stopping"
-                    return _whole_or_invalid(answer) if ended else answer
-                # it has been ended, and what is in progress now may be somebody else's
-                return _whole_or_invalid(self._agent.get(f"/evidence/{run_id}"))
+                return self._ended(run_id)
         except (AgentRefused, AgentUnreachable) as error:
             if evidence := self._agent.logged_evidence(run_id):
                 return _whole_or_invalid(evidence)
-            gone = isinstance(error, AgentUnreachable) and self._agent.pid is None
-            unless = ", unless the agent was asked to end: its log has it then" if gone else ""
-            raise NotMeasured(f"the evidence is lost{unless}: {error}") from error
+            raise NotMeasured(self._without_evidence(run_id, error)) from error
+
+    def _ended(self, run_id: str) -> Json:
+        """End the run, and return its evidence; if the connection breaks, ask once more."""
+        try:
+            return self._ended_in(self._agent.get("/status"), run_id)
+        except AnswerLost as error:
+            if error.is_late:  # the agent has had its time
+                raise
+        return self._ended_in(self._agent.status_soon(), run_id)
+
+    def _ended_in(self, status: Json, run_id: str) -> Json:
+        """Do the same, for an agent that is in that state."""
+        if status.get("run_id") == run_id:
+            # the agent may be ending, and have ended the run while the command still ran
+            self._outlasted = self._outlasted or status.get("state") != "stopping"
+            evidence = self._agent.post("/stop")
+        else:  # it has been ended, and what is in progress now may be somebody else's
+            evidence = self._agent.get(f"/evidence/{run_id}")
+        return evidence if self._outlasted else _whole_or_invalid(evidence)
+
+    def _without_evidence(self, run_id: str, error: AgentRefused | AgentUnreachable) -> str:
+        """Return why there is no evidence, and where it may be."""
+        has_none = isinstance(error, AgentRefused) and error.status in HAS_NONE
+        if has_none or self._agent.pid is not None:
+            return f"the evidence is lost: {error}"
+        if _is_gone(error):
+            unless = "unless the agent was asked to end: its log has it then"
+            return f"the evidence is lost, {unless}: {error}"
+        url = self._agent.url
+        return (
+            f"the evidence was not fetched: {error}; GET /evidence/{run_id} of {url} returns it "
+            "once the run has ended. If GET /status says that it is still in progress, "
+            f"{how_to_end(url)}"
+        )
 
     def close(self) -> None:
         """End the run if it has been begun and not ended."""
@@ -131,12 +190,26 @@ def which_run(url: str, other: Mapping[str, Any]) -> str:
     run = f"run {other['run_id']}" if other.get("run_id") else "a run"
     since = other.get("started_at")
     busy = f"{run} is in progress" + (f" (since {since})" if since else "")
+    return f"{busy}; if its client is gone, {how_to_end(url)}"
+
+
+def how_to_end(url: str) -> str:
+    """Return how to end the run of an agent, and who may."""
     path = socket_path(url)
     stop = ["--unix-socket", path, "http://localhost/stop"] if path else [f"{url}/stop"]
     cure = shlex.join(["curl", "-X", "POST", *stop])
-    if path:  # where only who began it, and root, may end it
-        return f"{busy}; if its client is gone, its user or root can end it with: {cure}"
-    return f"{busy}; if its client is gone, end it with: {cure}"
+    # over a socket, only who began it, and root, may end it
+    return f"its user or root can end it with: {cure}" if path else f"end it with: {cure}"
+
+
+def _has_labels_of(status: Mapping[str, Any], body: Mapping[str, Any]) -> bool:
+    """Return whether the run in progress has the labels of a start, which may lack some."""
+    return all((status.get(name) or "") == (body.get(name) or "") for name in LABEL_NAMES)
+
+
+def _is_gone(error: Exception) -> bool:
+    """Return whether nothing listens where the agent did."""
+    return isinstance(error.__cause__, ConnectionRefusedError | FileNotFoundError)
 
 
 def _whole_or_invalid(evidence: Json) -> Json:

@@ -1,12 +1,15 @@
 """``chainbench-agent run``: which agent measures, whose run it is, and why there is no evidence."""
 
+import contextlib
 import json
+import subprocess
 from datetime import timedelta
 
 import pytest
 from fakes.agent_server import FakeAgent, Request, ended, serving
 from fakes.run_agent import RunAgent
 from fakes.run_command import environment, finished, line, run
+from fakes.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("as_from_a_shell")
 
@@ -137,12 +140,29 @@ def test_an_agent_that_does_not_answer(agent: RunAgent) -> None:
     assert f"no evidence: no answer from {gone.url}: Connection refused" in done.stderr
 
 
-def test_an_agent_that_is_gone_at_the_end(agent: RunAgent) -> None:
+def test_an_agent_that_is_gone_at_the_end() -> None:
+    with contextlib.ExitStack() as until_gone:
+        agent = until_gone.enter_context(serving(RunAgent()))
+        command = line(
+            "run", "--no-store", "--agent", agent.url, "--", "sh", "-c", "read x; exit 7"
+        )
+        pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE}
+        with subprocess.Popen(command, env=environment(), text=True, **pipes) as process:
+            eventually(lambda: agent.run_id)
+            until_gone.close()
+            _, said = process.communicate("\n")
+    assert process.returncode == 7
+    told = " ".join(said.split())
+    assert "evidence none: the evidence is lost, unless the agent was asked to end: its log" in told
+
+
+def test_an_agent_that_answers_with_no_evidence(agent: RunAgent) -> None:
     agent.evidence = ["not", "an", "object"]
     done = run(agent, ["sh", "-c", "exit 7"])
     assert done.returncode == 7
-    assert "evidence  none: the evidence is lost" in done.stderr
-    assert "unless the agent was asked to end: its log has it" in " ".join(done.stderr.split())
+    told = " ".join(done.stderr.split())
+    assert "evidence none: the evidence was not fetched" in told
+    assert f"GET /evidence/run-1 of {agent.url} returns it" in told
 
 
 def test_what_is_not_an_agent_is_sent_nothing_but_a_question() -> None:

@@ -1,0 +1,237 @@
+"""An answer of an agent that is lost on its way: what it was asked may have been done."""
+
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes.agent_server import Request, ended, serving
+from fakes.run_agent import RunAgent
+from fakes.run_command import finished, line, run
+
+from agent.client.http_client import AgentClient
+from agent.client.one_run import NotMeasured, OneRun
+from agent.client.spawn import running_agent
+
+Answer = tuple[int, dict[str, Any]]
+OF_A_PROXY: Answer = (502, {})
+ENDS_ALREADY: Answer = (409, {"error": "not_running", "message": "no run is in progress"})
+NO_LONGER_ALLOWED: Answer = (401, {"error": "unauthorized", "message": "another token"})
+
+
+class Lossy(RunAgent):
+    """Loses answers to these routes, once each; what was asked is done, unless it is ``deaf``."""
+
+    losing: list[str]
+    deaf = False
+    instead: Answer | None = None
+    """An answer in place of the one that is lost. Without it, the connection breaks."""
+
+    def answer(self, request: Request) -> Answer:
+        if request.route not in self.losing:
+            return self.carry_out(request)
+        self.losing.remove(request.route)
+        if not self.deaf:
+            self.carry_out(request)
+        if self.instead is None:
+            raise ConnectionError  # which ends this connection, without an answer
+        return self.instead
+
+    def carry_out(self, request: Request) -> Answer:
+        return super().answer(request)
+
+
+class InFront(Lossy):
+    """Passes requests on to an agent with ``--mock``, and its answers back."""
+
+    behind: AgentClient
+
+    def carry_out(self, request: Request) -> Answer:
+        method, path = request.route.split()
+        body = json.loads(request.body) if request.body else None
+        return 200, json.loads(self.behind.send(method, path, body))
+
+
+def lossy(*losing: str, instead: Answer | None = None, deaf: bool = False) -> Lossy:
+    agent = Lossy()
+    agent.losing, agent.instead, agent.deaf = list(losing), instead, deaf
+    return agent
+
+
+def run_of(agent: RunAgent, timeout_s: float | None = None) -> OneRun:
+    return OneRun(AgentClient(agent.url, timeout_s), nullcontext)
+
+
+def why_not(call: Callable[[], object]) -> str:
+    with pytest.raises(NotMeasured) as failed:
+        call()
+    return str(failed.value)
+
+
+def how_to_end(agent: RunAgent) -> str:
+    return f"end it with: curl -X POST {agent.url}/stop"
+
+
+@pytest.fixture
+def front() -> Iterator[InFront]:
+    agent = InFront()
+    with running_agent(["--mock"]) as agent.behind, serving(agent):
+        yield agent
+
+
+# --- of a start
+
+
+@pytest.mark.parametrize("instead", [None, OF_A_PROXY], ids=["broken", "proxy"])
+def test_a_start_may_have_begun_a_run_which_is_named_and_not_ended(instead: Answer | None) -> None:
+    with serving(lossy("POST /start", instead=instead)) as agent:
+        run = run_of(agent)
+        why = why_not(lambda: run.begin({}))
+        run.close()
+    assert "; run run-1 is in progress, with the same labels: it may be this one" in why
+    assert f"If nobody else has begun it, {how_to_end(agent)}" in why
+    assert "POST /stop" not in agent.routes
+
+
+def test_a_run_with_other_labels_is_somebody_elses() -> None:
+    with serving(lossy("POST /start")) as agent:
+        why = why_not(lambda: run_of(agent).begin({"commit": "abc"}))
+    assert why.endswith("; no such run is in progress")
+
+
+def test_a_start_that_did_not_arrive_has_begun_nothing() -> None:
+    with serving(lossy("POST /start", deaf=True)) as agent:
+        why = why_not(lambda: run_of(agent).begin({}))
+    assert why.endswith("; no such run is in progress")
+
+
+def test_a_start_whose_agent_says_nothing_more_may_begin_a_run() -> None:
+    with serving(lossy("POST /start", "GET /status")) as agent:
+        why = why_not(lambda: run_of(agent).begin({}))
+    assert f"; the run may begin all the same: GET /status of {agent.url} says so" in why
+    assert how_to_end(agent) in why
+
+
+def test_a_start_that_was_not_sent_begins_nothing() -> None:
+    with ended() as gone:
+        run = OneRun(AgentClient(gone.url), nullcontext)
+        why = why_not(lambda: run.begin({}))
+    assert why == f"no answer from {gone.url}: Connection refused"
+
+
+@pytest.mark.thorough
+def test_a_run_of_a_whole_machine_that_stays_open_is_named(front: InFront) -> None:
+    front.losing = ["POST /start"]
+    done = finished(line("record", "--agent", front.url, "--system"))
+    assert done.returncode == 1
+    status = front.behind.get("/status")
+    assert status["running"]
+    assert f"; run {status['run_id']} is in progress, with the same labels" in done.stderr
+
+
+# --- of the end of a run
+
+
+@pytest.mark.parametrize("deaf", [True, False], ids=["on its way", "on its way back"])
+@pytest.mark.parametrize("lost", ["GET /status", "POST /stop"])
+def test_the_end_is_asked_for_again_and_the_evidence_is_whole(lost: str, deaf: bool) -> None:
+    with serving(lossy(lost, deaf=deaf)) as agent:
+        run = run_of(agent)
+        assert run.begin({})
+        assert run.stop() == agent.evidence
+        assert not agent.run_id
+    assert agent.routes.count("POST /stop") == 1, "of those that arrived"
+
+
+@pytest.mark.thorough
+def test_evidence_that_an_agent_has_is_fetched(front: InFront, tmp_path: Path) -> None:
+    front.losing = ["POST /stop"]
+    done = run(front, ["true"], "--no-store", "--json", tmp_path / "x.json")
+    evidence = json.loads((tmp_path / "x.json").read_text())
+    assert evidence["completeness"] == front.behind.get("/evidence")["completeness"]
+    assert "no evidence" not in done.stderr
+
+
+def test_what_others_have_begun_meanwhile_is_not_ended() -> None:
+    """Nor is a run that was ended too early whole because it is asked for again."""
+    with serving(lossy("GET /evidence/run-1")) as agent:
+        run = run_of(agent)
+        run.begin({})
+        agent.run_id = "theirs"
+        assert run.stop()["completeness"]["verdict"] == "invalid"
+    assert "POST /stop" not in agent.routes
+
+
+@pytest.mark.parametrize(
+    "instead",
+    [None, OF_A_PROXY, ENDS_ALREADY, NO_LONGER_ALLOWED],
+    ids=["broken", "proxy", "ends already", "no longer allowed"],
+)
+def test_without_an_answer_it_says_where_the_evidence_is(instead: Answer | None) -> None:
+    with serving(lossy("POST /stop", "GET /evidence/run-1", instead=instead)) as agent:
+        run = run_of(agent)
+        run.begin({})
+        why = why_not(run.stop)
+    assert why.startswith("the evidence was not fetched: ")
+    assert f"GET /evidence/run-1 of {agent.url} returns it once the run has ended" in why
+    assert f"still in progress, {how_to_end(agent)}" in why
+
+
+def test_an_agent_that_has_had_its_time_is_not_asked_again() -> None:
+    over = threading.Event()
+    with serving(RunAgent()) as agent:
+        run = run_of(agent, timeout_s=0.2)
+        run.begin({})
+        agent.on_request = lambda request: over.wait() and None
+        why = why_not(run.stop)
+        over.set()
+    assert why.startswith(f"the evidence was not fetched: no answer from {agent.url}: timed out")
+    assert agent.routes == ["POST /start", "GET /status"]
+
+
+def test_the_second_question_is_given_up_like_the_first() -> None:
+    """As after a signal."""
+    over = threading.Event()
+
+    def hang(request: Request) -> None:
+        if agent.routes.count("GET /status") > 1:
+            over.wait()
+
+    def give_up(connection: socket.socket) -> None:
+        if agent.routes.count("GET /status") > 1:
+            raise NotMeasured("given up")
+
+    @contextmanager
+    def fetching(client: AgentClient, run_id: str) -> Iterator[None]:
+        client.on_wait = give_up
+        yield
+
+    with serving(lossy("POST /stop")) as agent:
+        agent.on_request = hang
+        run = OneRun(AgentClient(agent.url), nullcontext, fetching=fetching)
+        run.begin({})
+        why = why_not(run.stop)
+        over.set()
+    assert why == "given up"
+
+
+def test_an_answer_that_is_no_evidence_is_not_asked_for_again() -> None:
+    with serving(RunAgent(evidence=["not", "an", "object"])) as agent:
+        run = run_of(agent)
+        run.begin({})
+        why = why_not(run.stop)
+    assert why.startswith("the evidence was not fetched: ")
+    assert agent.routes == ["POST /start", "GET /status", "POST /stop"]
+
+
+def test_a_refusal_is_the_agents_last_word() -> None:
+    with serving(RunAgent(lost=True)) as agent:
+        run = run_of(agent)
+        run.begin({})
+        why = why_not(run.stop)
+    assert why == "the evidence is lost: 500 internal_error: a defect"
+    assert agent.routes.count("POST /stop") == 1

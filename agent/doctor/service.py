@@ -4,6 +4,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator
+from typing import Any
 
 from agent.client.access import Access
 from agent.client.finding import OURS, NoAgent, named_agent
@@ -11,11 +12,11 @@ from agent.client.http_client import AgentClient, AgentRefused, AgentUnreachable
 from agent.client.urls import UNIX
 from agent.doctor.finding import Finding, failed, ok, warning
 from agent.http.certificate import BadCertificate, Certificate
-from agent.http.listener import open_listener
+from agent.http.listener import open_listener, resolved
 from agent.http.unix_listener import is_abandoned
 from agent.processes import data_folder
 from agent.processes.errors import CannotServe
-from agent.processes.exposure import check_exposure
+from agent.processes.exposure import check_addresses
 from agent.processes.launch import check_system_of_socket, uid_to_become
 from agent.processes.reloading import read_pem
 from agent.processes.tokens import read_tokens, requires_token
@@ -29,7 +30,8 @@ ROOM = 1 << 30
 
 def service(settings: Settings) -> Iterator[Finding]:
     """Look at the port, the socket and the files that these settings name."""
-    yield from _port(settings)
+    yield _port(settings)
+    yield from _tokens(settings)
     yield from _tls(settings)
     yield from _socket(settings)
     try:
@@ -43,17 +45,12 @@ def service(settings: Settings) -> Iterator[Finding]:
     yield from _data_folder(settings, uid)
 
 
-def _port(settings: Settings) -> Iterator[Finding]:
+def _port(settings: Settings) -> Finding:
     try:
-        with open_listener(settings.host, settings.port) as listener:
-            check_exposure(settings, [listener], requires_token(settings))
-        read_tokens(settings)
+        with open_listener(settings.host, settings.port):
+            return ok("port", f"{settings.host}:{settings.port} is free")
     except OSError as error:
-        yield _taken(settings, error)
-    except CannotServe as error:
-        yield failed("port", str(error))
-    else:
-        yield ok("port", f"{settings.host}:{settings.port} is free")
+        return _taken(settings, error)
 
 
 def _taken(settings: Settings, error: OSError) -> Finding:
@@ -81,6 +78,26 @@ def _agent_listens(settings: Settings) -> bool:
     except (AgentUnreachable, ValueError):
         return False
     return status.keys() >= OURS
+
+
+def _tokens(settings: Settings) -> Iterator[Finding]:
+    """Look at them whoever has the port: it may be the service that is about to be restarted."""
+    try:
+        check_addresses(settings, _addresses(settings), requires_token(settings))
+        token, _ = read_tokens(settings)
+    except CannotServe as error:
+        yield failed("tokens", str(error))
+        return
+    if token is not None:
+        yield ok("tokens", "a token is required over TCP, and its file can be used")
+
+
+def _addresses(settings: Settings) -> list[tuple[Any, ...]]:
+    try:
+        *_, address = resolved(settings.host, settings.port)
+    except OSError:  # which the port has been found to fail with
+        return []
+    return [address]
 
 
 def _tls(settings: Settings) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+from typing import Any
 
 BACKLOG = 1024
 """Length of the accept queue; the kernel limits it to net.core.somaxconn."""
@@ -18,9 +19,7 @@ def open_listener(host: str, port: int) -> socket.socket:
     permitted, or unknown name.
     """
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
+        family, kind, protocol, address = resolved(host, port)
         with contextlib.ExitStack() as unless_listening:
             sock = unless_listening.enter_context(socket.socket(family, kind, protocol))
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -33,6 +32,16 @@ def open_listener(host: str, port: int) -> socket.socket:
             error.errno, f"cannot listen on {host}:{port}: {error.strerror}"
         ) from None
     return sock
+
+
+def resolved(
+    host: str, port: int
+) -> tuple[socket.AddressFamily, socket.SocketKind, int, tuple[Any, ...]]:
+    """Return family, type, protocol and address of what `open_listener` opens. Raises `OSError`."""
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    return family, kind, protocol, address
 
 
 def prepare(sock: socket.socket) -> None:

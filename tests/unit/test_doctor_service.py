@@ -80,18 +80,49 @@ def test_files_that_tls_cannot_be_served_with(tmp_path: Path) -> None:
     assert "none: No such file" in missing.text
 
 
-def test_a_port_that_strangers_could_reach_needs_a_token(tmp_path: Path) -> None:
-    found = of_service(host="0.0.0.0", port=0)["port"]
-    assert found.state is State.FAILED
-    assert "--token-file" in found.text
-    token = tmp_path / "token"
-    token.write_text("0123456789abcdef")
-    token.chmod(0o644)
-    found = of_service(host="0.0.0.0", port=0, token_file=str(token))["port"]
-    assert found.state is State.FAILED
-    assert "chmod 600" in found.text
-    token.chmod(0o600)
-    assert of_service(host="0.0.0.0", port=0, token_file=str(token))["port"].state is State.OK
+def written_token(path: Path, mode: int) -> str:
+    path.write_text("0123456789abcdef")
+    path.chmod(mode)
+    return str(path)
+
+
+def test_an_address_that_strangers_could_reach_needs_a_token(tmp_path: Path) -> None:
+    found = of_service(host="0.0.0.0", port=0)
+    assert found["port"].state is State.OK
+    assert found["tokens"].state is State.FAILED
+    assert "--token-file" in found["tokens"].text
+    token = written_token(tmp_path / "token", 0o600)
+    assert of_service(host="0.0.0.0", port=0, token_file=token)["tokens"].state is State.OK
+    both = of_service(port=0, token_file=token, insecure=True)["tokens"]
+    assert "leave out one of the two" in both.text
+    assert "tokens" not in of_service(port=0), "loopback needs none"
+
+
+def test_whoever_has_the_port_tokens_are_looked_at(tmp_path: Path) -> None:
+    """A service that runs is checked before it is restarted."""
+    with serving(WithToken()) as agent:
+        port = int(agent.url.rpartition(":")[2])
+        token = written_token(tmp_path / "token", 0o644)
+        found = of_service(port=port, token_file=token)
+        assert found["port"].state is State.OK
+        assert found["tokens"].state is State.FAILED
+        assert f"chmod 600 {token}" in found["tokens"].text
+        exposed = of_service(host="0.0.0.0", port=port)
+        assert "already" in exposed["port"].text
+        assert f"on 0.0.0.0 port {port} other machines could" in exposed["tokens"].text
+
+
+def test_a_host_that_is_unknown_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(*_: Any, **__: Any) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    token = written_token(tmp_path / "token", 0o600)
+    found = of_service(host="elsewhere", port=0, token_file=token)
+    assert found["port"].state is State.FAILED
+    assert found["tokens"].state is State.OK
 
 
 def test_a_socket_that_can_be_made_and_others(tmp_path: Path) -> None:

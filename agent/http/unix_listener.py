@@ -29,7 +29,7 @@ def unix_listener(wanted: SocketFile) -> Iterator[socket.socket]:
     What a killed agent has left there is replaced; nothing else is. The folder is made if only that
     is missing. Raises `OSError` with the path and the cure in its text.
     """
-    with _explained(wanted):
+    with explained(wanted):
         sock, identity = _opened(wanted)
     try:
         yield sock
@@ -40,11 +40,16 @@ def unix_listener(wanted: SocketFile) -> Iterator[socket.socket]:
                 os.unlink(wanted.path)
 
 
-def _opened(wanted: SocketFile) -> tuple[socket.socket, tuple[int, int]]:
-    path = wanted.path
+def gid_to_have(wanted: SocketFile) -> int | None:
+    """Return the number of the group. Raises OSError if that, or the path, cannot be used."""
     gid = _gid(wanted.group)
-    if len(os.fsencode(path)) > LONGEST_PATH:
+    if len(os.fsencode(wanted.path)) > LONGEST_PATH:
         raise OSError(errno.ENAMETOOLONG, f"the path is longer than {LONGEST_PATH} bytes")
+    return gid
+
+
+def _opened(wanted: SocketFile) -> tuple[socket.socket, tuple[int, int]]:
+    path, gid = wanted.path, gid_to_have(wanted)
     folder = os.path.dirname(path)
     with contextlib.suppress(FileExistsError):
         os.mkdir(folder, 0o755)
@@ -74,10 +79,6 @@ def _bind(sock: socket.socket, path: str, mode: int) -> None:
 def _make_way(path: str) -> None:
     """Remove a socket that nobody listens on. Raises OSError for anything else at the path."""
     try:
-        if not stat.S_ISSOCK(os.lstat(path).st_mode):
-            raise OSError(
-                errno.EEXIST, "a file that is no socket is there; remove it, or choose another"
-            )
         abandoned = is_abandoned(path)
     except FileNotFoundError:
         return
@@ -87,7 +88,14 @@ def _make_way(path: str) -> None:
 
 
 def is_abandoned(path: str) -> bool:
-    """Return whether nobody listens on a socket any more. Raises OSError if we may not know."""
+    """Return whether nobody listens on a socket any more.
+
+    Raises OSError for a file that is no socket, and if we may not know.
+    """
+    if not stat.S_ISSOCK(os.lstat(path).st_mode):
+        raise OSError(
+            errno.EEXIST, "a file that is no socket is there; remove it, or choose another"
+        )
     refused = _refused(path)
     if refused in (errno.ENOENT, errno.EACCES, errno.EPERM):
         raise OSError(refused, os.strerror(refused))
@@ -131,7 +139,8 @@ def _identity(path: str) -> tuple[int, int]:
 
 
 @contextlib.contextmanager
-def _explained(wanted: SocketFile) -> Iterator[None]:
+def explained(wanted: SocketFile) -> Iterator[None]:
+    """Add the path and the cure to what is raised meanwhile."""
     try:
         yield
     except OSError as error:

@@ -19,7 +19,7 @@ def ensure(path: str, uid: int, gid: int) -> None:
 
     ``path`` is absolute. Raises OSError with the path and the cure in its text.
     """
-    with _explained(path):
+    with explained(path):
         _ensure(path, uid, gid)
 
 
@@ -29,7 +29,7 @@ def check(path: str, uid: int) -> bool:
     Raises OSError with the path and the cure in its text.
     """
     parent, name = os.path.split(path)
-    with _explained(path), contextlib.ExitStack() as closing:
+    with explained(path), contextlib.ExitStack() as closing:
         above = os.open(parent, FOLDER)
         closing.callback(os.close, above)
         try:
@@ -42,7 +42,8 @@ def check(path: str, uid: int) -> bool:
 
 
 @contextlib.contextmanager
-def _explained(path: str) -> Iterator[None]:
+def explained(path: str) -> Iterator[None]:
+    """Add the path and the cure to what is raised meanwhile."""
     try:
         yield
     except OSError as error:

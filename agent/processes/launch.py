@@ -192,16 +192,21 @@ def _ensure_data_folder(settings: Settings, uid: int | None) -> None:
     """Make the folder of --data-dir, if there is to be one and only it is missing."""
     if settings.data_dir is None:
         return
-    if settings.user is None and os.getuid() == 0:
-        raise CannotServe(
-            "--data-dir needs --user when the agent is started as root: without it the serving"
-            " process is another user each time, and the runs of the last one would not be its own"
-        )
+    check_owner_of_data(settings)
     own = os.geteuid() if uid is None else uid
     try:
         data_folder.ensure(settings.data_dir, own, privileges.gid_of(own))
     except OSError as error:
         raise CannotServe(error.strerror) from error
+
+
+def check_owner_of_data(settings: Settings) -> None:
+    """Raise `CannotServe` if what is kept would belong to nobody in particular."""
+    if settings.user is None and os.getuid() == 0:
+        raise CannotServe(
+            "--data-dir needs --user when the agent is started as root: without it the serving"
+            " process is another user each time, and the runs of the last one would not be its own"
+        )
 
 
 def uid_to_become(settings: Settings) -> int | None:

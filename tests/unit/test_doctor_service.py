@@ -1,7 +1,5 @@
 """``doctor``: whether the service could start with these settings."""
 
-import contextlib
-import errno
 import os
 import socket
 from pathlib import Path
@@ -15,7 +13,6 @@ from fakes.tls_agent import tls_agent
 
 from agent.doctor import service
 from agent.doctor.finding import Finding, State, ok
-from agent.http import unix_listener
 from agent.settings import Settings, SocketFile
 
 
@@ -125,49 +122,15 @@ def test_a_host_that_is_unknown_is_said_once(
     assert found["tokens"].state is State.OK
 
 
-def test_a_socket_that_can_be_made_and_others(tmp_path: Path) -> None:
-    def state(path: Path) -> State:
-        return of_service(port=0, socket=SocketFile(str(path), 0o660, None))["socket"].state
-
-    assert state(tmp_path / "new/a.sock") is State.OK
-    assert state(tmp_path / "no/such/a.sock") is State.FAILED
-    (tmp_path / "file").touch()
-    assert state(tmp_path / "file") is State.FAILED
-    with contextlib.closing(socket.socket(socket.AF_UNIX)) as sock:
-        sock.bind(str(tmp_path / "left.sock"))
-        assert state(tmp_path / "left.sock") is State.OK
-    with serving(RunAgent(), unix=tmp_path / "agent.sock"):
-        assert state(tmp_path / "agent.sock") is State.OK
-
-
-@pytest.mark.parametrize("refused", [errno.EACCES, errno.EAGAIN, errno.EPROTOTYPE])
-def test_a_socket_that_did_not_refuse_is_not_taken_for_abandoned(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: int
-) -> None:
-    path = tmp_path / "s"
-    with contextlib.closing(socket.socket(socket.AF_UNIX)) as sock:
-        sock.bind(str(path))
-    monkeypatch.setattr(unix_listener, "_refused", lambda path: refused)
-    found = of_service(port=0, socket=SocketFile(str(path), 0o660, None))["socket"]
-    assert found.state is State.FAILED
-
-
-def test_a_folder_is_looked_at_and_not_made(tmp_path: Path) -> None:
-    folder, user = tmp_path / "data", str(os.getuid() or 64_321)
-
-    def found(path: Path, user: str | None = user) -> Finding:
-        return of_service(port=0, user=user, data_dir=str(path))["data_dir"]
-
-    assert found(folder) == ok("data_dir", f"{folder} is missing and will be made")
-    assert not folder.exists()
-    folder.mkdir(0o700)
-    os.chown(folder, int(user), -1)
-    assert found(folder) == ok("data_dir", f"{folder} is this user's alone")
-    folder.chmod(0o755)
-    assert "chmod 700" in found(folder).text
-    assert found(tmp_path / "a/b").state is State.FAILED
-    if os.getuid() == 0:
-        assert "needs --user" in found(folder, user=None).text
+def test_socket_and_folder_are_looked_at_if_they_are_named(tmp_path: Path) -> None:
+    named = of_service(
+        port=0,
+        user=str(os.getuid() or 64_321),
+        socket=SocketFile(str(tmp_path / "no/such/s"), 0o660, None),
+        data_dir=str(tmp_path / "no/such"),
+    )
+    assert named["socket"].state is named["data_dir"].state is State.FAILED
+    assert {"socket", "data_dir"}.isdisjoint(of_service(port=0))
 
 
 def test_a_user_that_is_missing_is_a_failure() -> None:

@@ -82,7 +82,7 @@ MAY_IMPORT = {
     "plugins": {"client", "aggregate", "terminal"},
     "demo": {"client", "show", "terminal"},
     # tries what the agent would do, so it uses what the agent does it with
-    "doctor": {"client", "http", "streams", "probes", "terminal", "wiring"},
+    "doctor": {"client", "http", "store", "streams", "probes", "terminal", "wiring"},
     "statistics": set[str](),
     "store": {"terminal"},
     "overhead": {"client", "probes", "statistics", "terminal"},

@@ -8,17 +8,16 @@ from agent.client.access import Access
 from agent.client.finding import OURS
 from agent.client.http_client import AgentClient, AgentRefused, AgentUnreachable
 from agent.doctor.data_folder import folder_of_runs
-from agent.doctor.finding import Finding, failed, ok
+from agent.doctor.finding import Finding, failed, ok, warning
 from agent.doctor.socket_file import socket_file
-from agent.http.certificate import BadCertificate, Certificate
 from agent.http.listener import open_listener, resolved
 from agent.processes.errors import CannotServe
 from agent.processes.exposure import check_addresses
 from agent.processes.launch import uid_to_become
-from agent.processes.reloading import read_pem
+from agent.processes.preparing import read_certificate
 from agent.processes.tokens import read_tokens, requires_token
 from agent.settings import Settings
-from agent.words import CHALLENGE, in_words
+from agent.words import CHALLENGE
 
 TIMEOUT_S = 3.0
 
@@ -98,12 +97,15 @@ def _addresses(settings: Settings) -> list[tuple[Any, ...]]:
 
 
 def _tls(settings: Settings) -> Iterator[Finding]:
-    if settings.tls_files is None:
-        return
-    files = " and ".join(settings.tls_files)
     try:
-        Certificate(read_pem(settings.tls_files))
-    except (OSError, BadCertificate) as error:
-        yield failed("tls", f"TLS cannot be served with {files}: {in_words(error)}")
-    else:
+        certificate = read_certificate(settings)
+    except CannotServe as error:
+        yield failed("tls", str(error))
+        return
+    if certificate is None:
+        return
+    files = " and ".join(settings.tls_files or ())
+    for fault in certificate.faults:
+        yield warning("tls", f"{files}: {fault}")
+    if not certificate.faults:
         yield ok("tls", f"{files} are a certificate and its key")

@@ -4,12 +4,16 @@ import os
 import ssl
 from typing import NamedTuple, NoReturn
 
+from agent.http.certificate_dates import wrong_with_dates
+
 PROTOCOLS = ["http/1.1"]
 """Offered by ALPN: a client that insists on HTTP/2 is told at once."""
 
 MISMATCHES = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH")
 CERTIFICATE, KEY = b"CERTIFICATE-----", b"PRIVATE KEY-----"
 """How the first lines of certificates and keys end, of whichever kind."""
+
+KEY_IS_OPEN = "everybody may read or write the key's file: chmod o= takes that away"
 
 
 class BadCertificate(Exception):
@@ -24,6 +28,8 @@ class Pem(NamedTuple):
 
     certificate: bytes
     key: bytes
+    key_is_open: bool = False
+    """Whether its file may be read or written by everybody."""
 
 
 class Certificate:
@@ -32,10 +38,13 @@ class Certificate:
     def __init__(self, pem: Pem) -> None:
         """Raises `BadCertificate`."""
         self.context = _context(pem)
+        self.faults = _faults(self.context, pem)
+        """What is wrong with it, although it can be served."""
 
     def replace(self, pem: Pem) -> None:
         """Use another one from now on. Raises `BadCertificate`, and goes on with the old one."""
-        self.context = _context(pem)
+        context = _context(pem)
+        self.context, self.faults = context, _faults(context, pem)
 
 
 def _context(pem: Pem) -> ssl.SSLContext:
@@ -44,7 +53,7 @@ def _context(pem: Pem) -> ssl.SSLContext:
     context.set_alpn_protocols(PROTOCOLS)
     fds: list[int] = []
     try:
-        fds += [_in_memory(content) for content in pem]
+        fds += [_in_memory(content) for content in (pem.certificate, pem.key)]
         certificate, key = (f"/proc/self/fd/{fd}" for fd in fds)
         context.load_cert_chain(certificate, key, password=_refuse_encrypted)
     except ssl.SSLError as error:
@@ -55,6 +64,11 @@ def _context(pem: Pem) -> ssl.SSLContext:
         for fd in fds:
             os.close(fd)
     return context
+
+
+def _faults(context: ssl.SSLContext, pem: Pem) -> list[str]:
+    of_dates = wrong_with_dates(context, _text(pem.certificate))
+    return [*([of_dates] if of_dates else []), *([KEY_IS_OPEN] if pem.key_is_open else [])]
 
 
 def _in_memory(content: bytes) -> int:
@@ -97,10 +111,12 @@ def _missing(pem: Pem) -> str:
 def _is_readable(content: bytes) -> bool:
     """Return whether a certificate and those that follow it can be parsed."""
     try:
-        # what is no ASCII is outside of what PEM encodes, and of no consequence
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(
-            cadata=content.decode("ascii", "replace").replace("\ufffd", "?")
-        )
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=_text(content))
     except ssl.SSLError:
         return False
     return True
+
+
+def _text(content: bytes) -> str:
+    """Return what is in a file; what is no ASCII is outside of what PEM encodes."""
+    return content.decode("ascii", "replace").replace("\ufffd", "?")

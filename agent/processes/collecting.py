@@ -12,12 +12,12 @@ import trio
 from agent.http.certificate import BadCertificate, Pem
 from agent.processes.errors import CannotServe, complain
 from agent.processes.preparing import filter_calls, prepare
+from agent.processes.reloading import pem_of
 from agent.processes.serving import run, serve
 from agent.settings import Settings
 from agent.streams.collect.collector import KernelCollector
 from agent.streams.drain.client import SupervisorClient
 from agent.streams.shared import messages, privileges
-from agent.streams.shared.certificate_files import read_all
 from agent.streams.shared.messages import CertificateRequest
 from agent.streams.shared.plan import Plan
 
@@ -59,4 +59,4 @@ async def _read_by_supervisor(client: SupervisorClient) -> Pem:
     reply = await client.ask(CertificateRequest())
     if reply.answer.unreadable:
         raise BadCertificate(reply.answer.unreadable)
-    return Pem(*read_all([reply.fds[messages.CERTIFICATE], reply.fds[messages.KEY]]))
+    return pem_of([reply.fds[messages.CERTIFICATE], reply.fds[messages.KEY]])

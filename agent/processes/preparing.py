@@ -45,7 +45,7 @@ class Prepared:
 def prepare(settings: Settings, listeners: Sequence[socket.socket]) -> Prepared:
     """Read the tokens and the certificate, and find the store. Raises `CannotServe`."""
     token, read_token = read_tokens(settings)
-    certificate = _certificate(settings)
+    certificate = read_certificate(settings)
     http = HttpSettings(
         allowed_hosts=local_host_names(settings.host, settings.allowed_hosts),
         access=Access(
@@ -83,7 +83,8 @@ def tell(access: Access) -> None:
         )
 
 
-def _certificate(settings: Settings) -> Certificate | None:
+def read_certificate(settings: Settings) -> Certificate | None:
+    """Return the certificate to serve with; None without TLS. Raises `CannotServe`."""
     if settings.tls_files is None:
         return None
     if platform.system() != "Linux":

@@ -25,7 +25,7 @@ from agent.model import EVIDENCE_FOLLOWS
 from agent.processes.arrivals import arriving
 from agent.processes.log import log_to_stderr
 from agent.processes.preparing import Prepared, prepare, tell
-from agent.processes.reloading import reload_on_hangup
+from agent.processes.reloading import reload_on_hangup, warn_of_faults
 from agent.processes.service_manager import ServiceManager
 from agent.recording.collector import Collector
 from agent.recording.recorder import Recorder
@@ -114,6 +114,8 @@ async def serve(
     recorder = Recorder(collector, settings.machine, series, mock=settings.mock, keeper=keeper)
     http = prepared.http
     tell(http.access)
+    if http.certificate:
+        warn_of_faults(http.certificate)
     asked, manager = trio.Event(), ServiceManager.from_environment()
     # first: until then a signal ends this process at once
     await nursery.start(_watch_signals, ending, asked)

@@ -1,6 +1,7 @@
 """Certificates of the tests' own: each authority signs its own, and nobody else trusts it."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import trustme
@@ -19,10 +20,13 @@ class Files:
         return str(self.certificate), str(self.key)
 
 
-def issued(folder: Path, *names: str) -> Files:
+EXPIRED = datetime(2001, 1, 1)
+
+
+def issued(folder: Path, *names: str, until: datetime | None = None) -> Files:
     """Write a new certificate for these names and addresses, with its key and its authority."""
     authority = trustme.CA()
-    issued = authority.issue_cert(*(names or ("127.0.0.1", "localhost")))
+    issued = authority.issue_cert(*(names or ("127.0.0.1", "localhost")), not_after=until)
     files = Files(folder / "cert.pem", folder / "key.pem", folder / "ca.pem")
     folder.mkdir(exist_ok=True)
     authority.cert_pem.write_to_path(files.authority)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from fakes.certificates import Files, issued
+from fakes.certificates import EXPIRED, Files, issued
 from fakes.http_server import RunningServer, running_server
 from fakes.raw_http import ASKS_STATUS, SLOW_HEADERS, fill_metrics, read_to_end, reads_status
 from fakes.waiting import eventually
@@ -228,11 +228,31 @@ def test_what_is_wrong_with_a_certificate_is_named(files: Files, tmp_path: Path)
             Certificate(wrong)
 
 
+def test_one_that_has_expired_is_served_and_is_known_to_have(
+    certificate: Certificate, files: Files, tmp_path: Path
+) -> None:
+    assert certificate.faults == []
+    expired = issued(tmp_path / "expired", until=EXPIRED)
+    certificate.replace(pem(expired))
+    assert certificate.faults == ["the certificate has expired: clients refuse it"]
+    good, key = pem(expired)[:2]
+    [fault] = Certificate(Pem(good + expired.authority.read_bytes(), key)).faults
+    assert fault.startswith("the certificate, or one of those after it in its file, has expired")
+    certificate.replace(pem(files))
+    assert certificate.faults == []
+
+
+def test_a_chain_that_has_not_expired_has_no_fault(files: Files) -> None:
+    good, key = pem(files)[:2]
+    assert Certificate(Pem(good + files.authority.read_bytes(), key)).faults == []
+
+
 def test_a_bad_one_does_not_replace_a_good_one(certificate: Certificate, files: Files) -> None:
-    context = certificate.context
+    context, faults = certificate.context, certificate.faults
     with pytest.raises(BadCertificate):
         certificate.replace(Pem(b"", b""))
     assert certificate.context is context
+    assert certificate.faults is faults
 
 
 def test_nobody_is_asked_for_the_password_of_a_key(files: Files) -> None:

@@ -16,13 +16,16 @@ def test_a_hangup_of_its_first_process_renews_a_certificate_that_is_roots_alone(
     tmp_path: Path,
 ) -> None:
     in_use, renewed = issued(tmp_path / "a"), issued(tmp_path / "b")
+    renewed.key.chmod(0o644)
     tmp_path.chmod(0o700)
     authority = str(renewed.authority)
     with tls_agent(tmp_path / "log", in_use) as agent:
         assert agent.serves(in_use)
+        assert "everybody may read" not in agent.log
         put(renewed, in_use)
         agent.process.send_signal(signal.SIGHUP)
         eventually(lambda: "the certificate is reloaded" in agent.log)
+        eventually(lambda: "TLS: everybody may read or write the key's file" in agent.log)
         answer = requests.post(f"{agent.url}/start", json={"sections": ["exec"]}, verify=authority)
         assert answer.json()["available"] is True
         os.unlink(in_use.key)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from fakes.agent_server import Request, serving
-from fakes.certificates import issued
+from fakes.certificates import EXPIRED, issued
 from fakes.run_agent import RunAgent
 from fakes.tls_agent import tls_agent
 
@@ -75,6 +75,21 @@ def test_files_that_tls_cannot_be_served_with(tmp_path: Path) -> None:
     assert "the key is not that of the certificate" in found.text
     missing = of_service(port=0, tls_files=(str(tmp_path / "none"), str(files.key)))["tls"]
     assert "none: No such file" in missing.text
+
+
+def test_files_that_clients_or_strangers_would_make_something_of(tmp_path: Path) -> None:
+    files = issued(tmp_path / "tls", until=EXPIRED)
+    expired = of_service(port=0, tls_files=files.both)["tls"]
+    assert expired.state is State.WARNING, "it is served"
+    assert "the certificate has expired: clients refuse it" in expired.text
+    files.key.chmod(0o644)
+    both = [
+        finding.text
+        for finding in service.service(Settings(port=0, tls_files=files.both))
+        if finding.check == "tls"
+    ]
+    assert len(both) == 2
+    assert f"{files.key}: everybody may read or write the key's file" in both[1]
 
 
 def written_token(path: Path, mode: int) -> str:

@@ -7,10 +7,7 @@ the process that serves has become a user who need not be able to.
 import os
 from collections.abc import Sequence
 
-from agent.regular_files import content, open_regular
-
-LARGEST = 1 << 20
-"""Bytes. A chain of certificates has some thousands."""
+from agent.regular_files import open_regular
 
 
 def open_all(paths: Sequence[str]) -> list[int]:
@@ -23,14 +20,6 @@ def open_all(paths: Sequence[str]) -> list[int]:
         close_all(opened)
         raise
     return opened
-
-
-def read_all(fds: Sequence[int]) -> list[bytes]:
-    """Return what is in the files, and close them. Raises OSError."""
-    try:
-        return [content(fd, LARGEST) for fd in fds]
-    finally:
-        close_all(fds)
 
 
 def close_all(fds: Sequence[int]) -> None:

@@ -84,7 +84,8 @@ def test_calls_of_the_32_bit_table_stand_apart(agent: RealAgent) -> None:
     assert {"writev", "swapon"}.isdisjoint(counts)
     reasons = {row["reason"]: row for row in run.evidence["offcpu"]["top_reasons"]}
     assert reasons["compat_syscall"]["count"] == 1
-    assert reasons["compat_syscall"]["ms"] >= WAIT_MS
+    # the call counts from its start, and the block from when the task has left the CPU
+    assert reasons["compat_syscall"]["ms"] > WAIT_MS / 2
 
 
 @needs_32_bit_calls

@@ -5,7 +5,6 @@ client waits for a disk: a run whose entry is not written within a second is ans
 and written when the store can be used again. Of a run in progress only the latest state waits.
 """
 
-import contextlib
 import logging
 from collections import OrderedDict
 from dataclasses import replace
@@ -16,7 +15,7 @@ from agent.keeping.writer import Writer
 from agent.model import StartRequest
 from agent.store.documents import runs_of
 from agent.store.errors import StoreError
-from agent.store.run import SERVICE, KeptRun
+from agent.store.run import PARTIAL, SERVICE, KeptRun
 from agent.words import Json
 
 PATIENCE_S = 1.0
@@ -59,6 +58,8 @@ class StoreKeeper:
         """What is being written, or was to be and is tried again."""
         self._more = trio.Event()
         self._failure: str | None = None
+        self._is_defect = False
+        """Whether the failure is one of ours, perhaps with one run only: others are still tried."""
         self._lost = 0
         self._nursery: trio.Nursery | None = None
 
@@ -77,9 +78,13 @@ class StoreKeeper:
 
     async def keep(self, evidence: Json, state: str, request: StartRequest) -> None:
         """Have a run stored; return when it is, or after a second."""
-        entry = _Entry(_kept(evidence, state, request))
+        try:
+            entry = _Entry(_kept(evidence, state, request))
+        except Exception as error:  # noqa: BLE001  a defect, which is logged
+            self._lose_by_defect(evidence["run_id"], state, error)
+            return
         self._put(entry)
-        if self._failure is not None:
+        if self._failure is not None and not self._is_defect:
             return
         with trio.move_on_after(PATIENCE_S) as patience:
             await entry.dealt_with.wait()
@@ -142,7 +147,9 @@ class StoreKeeper:
             # what is being written may yet be kept
             oldest = next(entry for entry in self._waiting.values() if entry is not self._writing)
             del self._waiting[oldest.run.id]
-            self._lose(oldest)
+            oldest.dealt_with.set()
+            if oldest.run.state != PARTIAL:
+                self._lose(oldest.run.id, f"no more than {MOST_WAITING} runs can wait")
         self._more.set()
 
     async def _open(self) -> None:
@@ -151,8 +158,8 @@ class StoreKeeper:
             await self._writer.write(None)
         except StoreError as error:
             self._note(str(error))
-        except Exception:
-            LOGGER.exception("the store could not be opened")
+        except Exception as error:  # noqa: BLE001  a defect, which is logged
+            self._note_defect("the store could not be opened", error)
 
     async def _write_all(self) -> None:
         while True:
@@ -170,10 +177,9 @@ class StoreKeeper:
         except StoreError as error:
             self._note(str(error))
             return False
-        except Exception:
-            # A defect, and perhaps of this run only: the next one is not to wait for it.
-            LOGGER.exception("run %s could not be kept", entry.run.id)
-            self._lose(entry)
+        except Exception as error:  # noqa: BLE001  a defect, which is logged
+            # perhaps of this run only: the next one is not to wait for it
+            self._lose_by_defect(entry.run.id, entry.run.state, error)
         else:
             self._note(None)
         self._settle(entry)
@@ -184,13 +190,26 @@ class StoreKeeper:
             del self._waiting[entry.run.id]
         entry.dealt_with.set()
 
-    def _lose(self, entry: _Entry) -> None:
+    def _lose(self, run_id: str, why: str | None) -> None:
         self._lost += 1
-        entry.dealt_with.set()
+        LOGGER.warning("run %s is not kept: %s", run_id, why)
+
+    def _lose_by_defect(self, run_id: str, state: str, error: Exception) -> None:
+        """Give up what there is of a run; it is lost only if nothing more is to come of it."""
+        self._note_defect(f"run {run_id} could not be kept", error)
+        if state != PARTIAL:
+            self._lose(run_id, self._failure)
+
+    def _note_defect(self, what: str, error: Exception) -> None:
+        """Remember that something could not be done, and log it unless that was known."""
+        failure = f"internal error: {error!r:.200}"
+        if failure != self._failure:
+            LOGGER.error("%s: %s", what, failure, exc_info=error)
+        self._failure, self._is_defect = failure, True
 
     def _note(self, failure: str | None) -> None:
         """Remember whether the store can be used, and log when that changes."""
-        if failure is not None and self._failure is None:
+        if failure is not None and (self._failure is None or self._is_defect):
             LOGGER.warning(
                 "runs are not being kept: %s; they are answered all the same, and those that still"
                 " wait are written when the store can be used again",
@@ -199,21 +218,20 @@ class StoreKeeper:
         if failure is None and self._failure is not None:
             lost = f"; {self._lost} have been lost" if self._lost else ""
             LOGGER.warning("runs are being kept again%s", lost)
-        self._failure = failure
+        self._failure, self._is_defect = failure, False
         if failure is not None:
             for entry in self._waiting.values():
                 entry.dealt_with.set()
 
     async def _write_the_rest(self) -> None:
         with trio.move_on_after(LAST_S):
-            with contextlib.suppress(StoreError):
-                for entry in list(self._waiting.values()):
-                    await self._writer.write(entry.run)
-                    self._settle(entry)
+            for entry in list(self._waiting.values()):
+                if not await self._write(entry):
+                    break
             await self._writer.close()
         for run_id in self._waiting:
             why = self._failure or f"the store has not answered for {LAST_S:g} s"
-            LOGGER.warning("run %s is not kept: %s", run_id, why)
+            self._lose(run_id, why)
 
 
 def _kept(evidence: Json, state: str, request: StartRequest) -> KeptRun:

@@ -74,7 +74,8 @@ CREATE TABLE limits (
 def prepare(connection: sqlite3.Connection, path: Path) -> None:
     """Make the tables of a new file, or bring those of an earlier version up to date.
 
-    Raises `StoreError` for a file of a later version or of another program, and sqlite3.Error.
+    Raises `StoreError` for a file of a version that is not known or of another program, and
+    sqlite3.Error.
     """
     configure(connection)
     if _is_new(connection):
@@ -101,7 +102,7 @@ def configure(connection: sqlite3.Connection) -> None:
 
 
 def check(connection: sqlite3.Connection, path: Path) -> None:
-    """Raise `StoreError` for a file of a later version or of another program."""
+    """Raise `StoreError` for a file of another program or of a version that has no way to ours."""
     [found] = connection.execute("PRAGMA application_id").fetchone()
     if found != APPLICATION_ID:
         raise StoreError(f"{path} is the database of another program")
@@ -109,6 +110,12 @@ def check(connection: sqlite3.Connection, path: Path) -> None:
         raise StoreError(
             f"{path} was written by a later chainbench-agent (schema {version}; this one knows"
             f" {SCHEMA}): update this one"
+        )
+    if any(old not in STEPS for old in range(version, SCHEMA)):
+        raise StoreError(
+            f"{path} is of schema {version}, from which no way leads to {SCHEMA}, the one that"
+            f" this chainbench-agent knows: move it away, with {path.name}-wal and -shm if there"
+            " are, to begin a new one"
         )
 
 

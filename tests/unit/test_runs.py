@@ -222,6 +222,17 @@ def test_limits_are_printed_set_and_enforced(runs: Runs, path: Path) -> None:
     assert len(table(runs("list"))) == 3
 
 
+def test_a_schema_that_is_not_known_is_said_in_a_line(runs: Runs, path: Path) -> None:
+    keep_in(path, single())
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 0")
+    for words in (["list"], ["show", "last"]):
+        refused = runs(*words)
+        assert (refused.returncode, refused.stdout) == (1, "")
+        [line] = refused.stderr.splitlines()
+        assert "is of schema 0" in line
+
+
 def test_a_damaged_store_is_said_to_readers_and_put_aside_by_an_import(
     runs: Runs, path: Path, tmp_path: Path
 ) -> None:

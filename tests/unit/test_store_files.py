@@ -20,7 +20,7 @@ from fakes.mounts import mounting
 from fakes.run_command import environment
 from fakes.waiting import PATIENCE_SECONDS
 
-from agent.store import errors, place, schema
+from agent.store import errors, opening, place, schema
 from agent.store.errors import Damaged, StoreError
 from agent.store.opening import begin_anew, open_store, open_to_read
 from agent.store.retention import Limits
@@ -143,6 +143,23 @@ def test_a_later_schema_is_refused_and_left(path: Path) -> None:
         with pytest.raises(StoreError, match=f"schema {schema.SCHEMA + 1}.*update this one"):
             opened(path)
     assert path.read_bytes() == before
+
+
+def test_a_schema_that_nothing_leads_on_from_is_refused_and_left(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep_in(path, single())
+    monkeypatch.setattr(schema, "SCHEMA", 4)
+    monkeypatch.setattr(schema, "STEPS", {1: "SELECT 1", 3: "SELECT 1"})
+    for version in (0, -1, -(2**31), 1, 2):
+        with contextlib.closing(sqlite3.connect(path)) as other:
+            other.execute(f"PRAGMA user_version = {version}")
+        before = path.read_bytes()
+        for opened in (open_store, open_to_read, opening._opened_read_only):
+            with pytest.raises(StoreError, match=f"schema {version}, .*move it away") as raised:
+                opened(path)
+            assert not isinstance(raised.value, Damaged), "or it would be put aside"
+        assert path.read_bytes() == before
 
 
 def test_the_database_of_another_program_is_refused_and_left(tmp_path: Path) -> None:

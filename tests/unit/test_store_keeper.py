@@ -1,6 +1,7 @@
 """Runs on their way into a store: nobody waits for it for long, and what is not written is said."""
 
 import contextlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,17 @@ class FakeWriter:
     @property
     def states(self) -> list[tuple[str, str]]:
         return [(run.id[-3:], run.state) for run in self.written]
+
+
+def id_of(number: int) -> str:
+    run_id = evidence_of(number)["run_id"]
+    assert isinstance(run_id, str)
+    return run_id
+
+
+def named_lost(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return the ids of the runs that the log says are not kept, sorted."""
+    return sorted(re.findall(r"run (\S+) is not kept: .", caplog.text))
 
 
 @pytest.fixture
@@ -155,6 +167,8 @@ async def test_so_many_runs_wait_and_those_that_are_lost_are_counted(
     await trio.sleep(2 * RETRY_S)
     assert len(writer.written) == MOST_WAITING
     assert "3 have been lost" in caplog.text
+    kept = {run.id for run in writer.written}
+    assert named_lost(caplog) == sorted({*map(id_of, range(MOST_WAITING + 3))} - kept)
 
 
 async def test_what_is_being_written_is_not_counted_as_lost(
@@ -178,7 +192,89 @@ async def test_a_run_that_cannot_be_written_does_not_hold_up_the_next(
     await keeper.keep(evidence_of(2), "finished", ANYBODY)
     assert writer.states == [("002", "finished")]
     assert keeper.status()["lost"] == 1
-    assert evidence_of(1)["run_id"] in caplog.text
+    assert named_lost(caplog) == [id_of(1)]
+
+
+async def test_after_a_defect_runs_are_not_said_to_be_kept_and_each_is_lost_once(
+    keeper: StoreKeeper, writer: FakeWriter, caplog: pytest.LogCaptureFixture
+) -> None:
+    writer.failing = KeyError("a defect")
+    for number in (1, 2):
+        for state in ("partial", "partial", "finished"):
+            await keeper.keep(evidence_of(number), state, ANYBODY)
+    status = keeper.status()
+    assert (status["state"], status["waiting"], status["lost"]) == ("failing", 0, 2)
+    assert "KeyError('a defect')" in status["reason"]
+    assert caplog.text.count("Traceback") == 1, "the same defect is shown once"
+    assert named_lost(caplog) == [id_of(1), id_of(2)]
+    writer.failing = None
+    await keeper.keep(evidence_of(3), "finished", ANYBODY)
+    assert keeper.status() == {"state": "keeping", "reason": None, "waiting": 0, "lost": 2}
+    assert "2 have been lost" in caplog.text
+
+
+async def test_a_run_whose_end_is_kept_is_not_lost(
+    keeper: StoreKeeper, writer: FakeWriter, caplog: pytest.LogCaptureFixture
+) -> None:
+    writer.failing = ValueError("a defect")
+    await keeper.keep(evidence_of(1), "partial", ANYBODY)
+    writer.failing = None
+    await keeper.keep(evidence_of(1), "finished", ANYBODY)
+    assert keeper.status() == {"state": "keeping", "reason": None, "waiting": 0, "lost": 0}
+    assert named_lost(caplog) == []
+
+
+async def test_evidence_that_cannot_be_made_a_kept_run_is_a_lost_run(
+    keeper: StoreKeeper, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("agent.keeping.keeper.runs_of", lambda *_: [])
+    for state in ("partial", "finished"):
+        await keeper.keep(evidence_of(1), state, ANYBODY)
+    status = keeper.status()
+    assert (status["state"], status["waiting"], status["lost"]) == ("failing", 0, 1)
+    assert named_lost(caplog) == [id_of(1)]
+
+
+async def test_a_defect_is_said_before_the_first_run(
+    writer: FakeWriter, nursery: trio.Nursery
+) -> None:
+    writer.failing = ValueError("a defect")
+    fake: Any = writer
+    keeper = StoreKeeper(fake)
+    await nursery.start(keeper.run)
+    await trio.testing.wait_all_tasks_blocked()
+    assert keeper.status()["state"] == "failing"
+
+
+async def test_a_full_disk_after_a_defect_is_named_as_well(
+    keeper: StoreKeeper, writer: FakeWriter, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number, failing in enumerate((ValueError("a defect"), StoreError("the disk is full"))):
+        writer.failing = failing
+        await keeper.keep(evidence_of(number), "finished", ANYBODY)
+    assert caplog.text.count("the disk is full") == 1
+
+
+@pytest.mark.parametrize("failing", [StoreError("no"), ValueError("a defect")], ids=repr)
+async def test_every_run_that_is_lost_until_the_end_is_named_once(
+    writer: FakeWriter,
+    autojump_clock: trio.testing.MockClock,
+    caplog: pytest.LogCaptureFixture,
+    failing: Exception,
+) -> None:
+    writer.failing = StoreError("no")
+    fake: Any = writer
+    keeper = StoreKeeper(fake)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(keeper.run)
+        for number in range(MOST_WAITING + 5):
+            await keeper.keep(evidence_of(number), "partial", ANYBODY)
+            await keeper.keep(evidence_of(number), "finished", ANYBODY)
+        writer.failing = failing
+        nursery.cancel_scope.cancel()
+    assert writer.closed
+    assert named_lost(caplog) == [id_of(number) for number in range(MOST_WAITING + 5)]
+    assert keeper.status()["lost"] == MOST_WAITING + 5
 
 
 async def test_at_the_end_what_is_left_is_written_or_said_to_be_lost(

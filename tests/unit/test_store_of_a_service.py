@@ -306,22 +306,25 @@ async def test_what_is_deleted_beyond_the_limits_is_logged(
     assert "deleted beyond the limits: 1 older run" in caplog.text
 
 
-async def test_a_newer_schema_is_left_alone_and_named(
-    keeping: Keeping, path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("version", [99, 0, -1])
+async def test_a_schema_that_is_not_known_is_left_alone_and_named(
+    keeping: Keeping, path: Path, caplog: pytest.LogCaptureFixture, version: int
 ) -> None:
     await keeping.keeper.keep(evidence_of(1), "finished", ANYBODY)
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA user_version = 99")
-    newer = Keeping(str(path.parent))
+        connection.execute(f"PRAGMA user_version = {version}")
+    other = Keeping(str(path.parent))
     async with trio.open_nursery() as nursery:
-        await nursery.start(newer.keeper.run)
-        await newer.keeper.keep(evidence_of(2), "finished", ANYBODY)
-        status = newer.keeper.status()
+        await nursery.start(other.keeper.run)
+        for state in ("partial", "finished"):
+            await other.keeper.keep(evidence_of(2), state, ANYBODY)
+        status = other.keeper.status()
         nursery.cancel_scope.cancel()
-    assert (status["state"], status["waiting"]) == ("failing", 1)
-    assert "99" in status["reason"]
+    assert (status["state"], status["waiting"], status["lost"]) == ("failing", 1, 0)
+    assert f"schema {version}" in status["reason"]
+    assert "Traceback" not in caplog.text
     with pytest.raises(AgentError) as refused:
-        await newer.reader.page(EVERYTHING)
+        await other.reader.page(EVERYTHING)
     assert refused.value.code == "store_unavailable"
 
 

@@ -17,7 +17,7 @@ class Keeper(Protocol):
         """
 
     def status(self) -> Json:
-        """Return the state of the store, for /status."""
+        """Return the state of the store, for /status and /metrics."""
 
 
 class NoKeeper:

@@ -7,9 +7,11 @@ often, and nothing that would have to reach the disk at once.
 
 import gc
 import logging
+from collections.abc import Iterator
 
 import trio
 
+from agent.internal_metrics import InternalMetric
 from agent.model import KeptState
 from agent.recording import document
 from agent.recording.collector import Collector
@@ -52,6 +54,30 @@ class Keeping:
         """Write a run's evidence."""
         state: KeptState = "aborted" if run.cut_short else "finished"
         await self.keeper.keep(run.evidence, state, run.request)
+
+    def metrics(self) -> Iterator[InternalMetric]:
+        """Yield the families about the store, which only an agent that keeps runs has."""
+        if not self._keeps:
+            return
+        status = self.keeper.status()
+        yield InternalMetric(
+            "chainbench_agent_store_writable",
+            "Whether runs can be kept: 0 since a write has failed.",
+            "gauge",
+            (({}, float(status["state"] == "keeping")),),
+        )
+        yield InternalMetric(
+            "chainbench_agent_store_runs_waiting",
+            "Runs that are still to be written.",
+            "gauge",
+            (({}, float(status["waiting"])),),
+        )
+        yield InternalMetric(
+            "chainbench_agent_store_runs_lost_total",
+            "Runs that were not kept.",
+            "counter",
+            (({}, float(status["lost"])),),
+        )
 
     async def _write(self, run: Run) -> None:
         so_far = await self._collector.so_far()

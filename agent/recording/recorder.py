@@ -195,9 +195,10 @@ class Recorder:
 
     def internal_metrics(self) -> list[InternalMetric]:
         available = False if self._mock else self._ebpf()["available"]
-        return self._totals.metrics(
+        own = self._totals.metrics(
             self._armed(), available, self._collector.processes(), self._mock
         )
+        return [*own, *self._keeping.metrics()]
 
     def _armed(self) -> dict[str, bool]:
         """Return which sections have probes attached; none once the supervisor is gone."""

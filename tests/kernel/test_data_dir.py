@@ -327,8 +327,9 @@ def test_a_disk_that_takes_nothing_leaves_the_evidence_and_is_named_once(
     mount = MOUNTS[disk].format(folder.parent, folder, USER)
     before = ["unshare", "--mount", "sh", "-c", f'{mount}; exec "$@"', "sh"]
     with launched(tmp_path / "log", "--mock", *options(folder), before=before) as agent:
+        made = []
         for _ in range(30):
-            last = agent.start()["run_id"]
+            made.append(agent.start()["run_id"])
             assert agent.stop()["available"]
         store = agent.status()["store"]
         assert store["state"] == "failing"
@@ -336,7 +337,17 @@ def test_a_disk_that_takes_nothing_leaves_the_evidence_and_is_named_once(
         assert agent.log.count("runs are not being kept") == 1
         if disk == "full":
             newest = agent.get("/runs?limit=1")["runs"][0]
-            assert (newest["run_id"], newest["state"]) == (last, "finished")
+            assert (newest["run_id"], newest["state"]) == (made[-1], "finished")
+        page = agent.metrics()
+        assert "\nchainbench_agent_store_writable 0" in page
+        os.kill(agent.supervisor, signal.SIGTERM)
+        assert agent.exit_status() == 0
+        named = re.findall(r"run (\S+) is not kept: .", agent.log)
+    # what has waited until the end, and what was dropped before
+    assert len(set(named)) == len(named) > store["lost"]
+    if disk == "read-only":
+        assert "\nchainbench_agent_store_runs_lost_total 14" in page
+        assert sorted(named) == sorted(made)
 
 
 def test_without_it_the_cure_is_named(agent: RealAgent) -> None:

@@ -26,6 +26,7 @@ from agent.http.responses import status_of
 from agent.http.routes import OF_A_SCOPE
 from agent.http.settings import HttpSettings
 from agent.model import Labels, Report, Scope
+from agent.recording.keeper import NoKeeper
 from agent.recording.lifecycle import TRANSITIONS
 from agent.recording.recorder import Recorder
 from agent.sections.probes import DEFAULT_SECTIONS, DETAILS, SECTIONS
@@ -155,11 +156,13 @@ async def page_of_everything() -> str:
     lacking.unavailable = {"biolatency": "no tracepoint"}
     _, _, recorder = await finished(Busy(), scope=Scope("pid", pid=1))
     _, _, degraded = await finished(lacking)
+    keeps = Recorder(Busy(), "box", SeriesStore(), keeper=NoKeeper())
     recorder.report(Report(Labels(), 2.0, 1.0, 50.0, baseline_success=1))
     internal = {metric.name: metric for metric in recorder.internal_metrics()}
     internal |= {
         m.name: m for m in degraded.internal_metrics() if m.samples and not internal[m.name].samples
     }
+    internal |= {m.name: m for m in keeps.internal_metrics() if m.name not in internal}
     return Exposition(recorder.series).render(internal.values(), PageFormat.TEXT).decode()
 
 

@@ -26,6 +26,7 @@ class Notebook:
     def __init__(self) -> None:
         self.kept: Kept = []
         self.requests: list[StartRequest] = []
+        self.store: Json = {"state": "keeping", "reason": None, "waiting": 0, "lost": 0}
 
     async def keep(self, evidence: Json, state: str, request: StartRequest) -> None:
         await trio.lowlevel.checkpoint()
@@ -33,7 +34,7 @@ class Notebook:
         self.requests.append(request)
 
     def status(self) -> Json:
-        return {"state": "keeping", "reason": None, "waiting": 0, "lost": 0}
+        return self.store
 
     @property
     def states(self) -> list[str]:
@@ -70,6 +71,25 @@ async def test_a_run_is_kept_as_it_begins_and_whole_once_it_has_ended(
     assert entered["labels"]["scenario"] == "baseline"
     evidence = await recorder.stop()
     assert notebook.kept[1:] == [("finished", evidence)]
+
+
+async def test_metrics_say_whether_runs_are_kept_where_they_are(
+    recorder: Recorder, collector: FakeCollector, notebook: Notebook
+) -> None:
+    def of_the_store(recorder: Recorder) -> dict[str, float]:
+        name = "chainbench_agent_store_"
+        return {
+            metric.name.removeprefix(name): value
+            for metric in recorder.internal_metrics()
+            if metric.name.startswith(name)
+            for _, value in metric.samples
+        }
+
+    kept = {"writable": 1, "runs_waiting": 0, "runs_lost_total": 0}
+    assert of_the_store(recorder) == kept
+    notebook.store = {"state": "failing", "reason": "no", "waiting": 16, "lost": 3}
+    assert of_the_store(recorder) == {"writable": 0, "runs_waiting": 16, "runs_lost_total": 3}
+    assert of_the_store(Recorder(collector, "machine", SeriesStore())) == {}
 
 
 async def test_a_long_run_is_kept_every_ten_seconds_with_what_there_is(

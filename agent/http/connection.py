@@ -3,7 +3,8 @@
 Built from Hypercorn's parts instead of ``hypercorn.trio.serve``, which has four problems (as of
 0.18): no limit on connections, a send that a client can block forever (it is shielded from
 cancellation, so shutdown hangs too), errors with an empty body, and requests that are carried out
-although what follows them has the client get an error, or no answer at all.
+although what follows them has the client get an error, or no answer at all, or although the client
+is gone.
 """
 
 import contextlib
@@ -76,7 +77,10 @@ class ClientStream:
         return True
 
     async def send_all(self, data: bytes) -> None:
-        """Send ``data``. Raises `trio.BrokenResourceError` if a piece takes too long."""
+        """Send ``data``. Raises `trio.BrokenResourceError` if a piece takes too long.
+
+        After a failure, the stream is closed.
+        """
         view = memoryview(data)
         self.sending = True
         try:
@@ -84,10 +88,10 @@ class ClientStream:
                 # Hypercorn shields its sends from cancellation; this scope is inside the shield.
                 with trio.fail_after(self._send_timeout):
                     await self._stream.send_all(view[start : start + PIECE])
-        except trio.TooSlowError:
+        except (trio.TooSlowError, trio.BrokenResourceError):
             # Also end the read of the task that receives from this stream.
             self.close()
-            raise trio.BrokenResourceError("the client is not reading") from None
+            raise trio.BrokenResourceError("the client does not read, or is gone") from None
         finally:
             self.sending = False
 
@@ -117,8 +121,8 @@ class JsonH11Protocol(H11Protocol):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        parser = RequestParser(self.config.h11_max_incomplete_size)
-        self.connection = cast(h11.Connection, parser)
+        self._parser = RequestParser(self.config.h11_max_incomplete_size)
+        self.connection = cast(h11.Connection, self._parser)
 
     @property
     def answer_is_owed(self) -> bool:
@@ -130,6 +134,18 @@ class JsonH11Protocol(H11Protocol):
         """Whether bytes may arrive that nobody will read: the rest of a body or of what was
         refused, or anything at all after the last request of the connection."""
         return self.connection.their_state in (h11.SEND_BODY, h11.MUST_CLOSE, h11.ERROR)
+
+    async def handle(self, event: Event) -> None:
+        """Handle an event as Hypercorn does, but carry out nothing after `Closed`.
+
+        Hypercorn would go on with the requests that a client has sent in advance: up to 64 KiB of
+        them, each carried out for nobody. The task that would notice that is the one inside them.
+        """
+        if isinstance(event, Closed):
+            self._parser.end()
+            # It may be waiting for the end of an answer after which Hypercorn reads no request.
+            await self.can_read.set()
+        await super().handle(event)
 
     async def _check_protocol(self, event: h11.Request) -> None:
         """Do nothing. Hypercorn switches to HTTP/2 here if a client requests it in cleartext."""

@@ -15,12 +15,13 @@ import h11
 class RequestParser:
     """The server's side of an `h11.Connection`: the part of its interface that Hypercorn uses.
 
-    It differs in two points: empty lines before a request line are skipped, and whatever follows a
-    connection's last request is discarded.
+    It differs in three points: empty lines before a request line are skipped, whatever follows a
+    connection's last request is discarded, and parsing can be ended.
     """
 
     def __init__(self, max_incomplete_event_size: int) -> None:
         self._limit = max_incomplete_event_size
+        self._ended = False
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size)
 
     @property
@@ -41,7 +42,7 @@ class RequestParser:
 
     def receive_data(self, data: bytes) -> None:
         """Take what was received; no bytes stand for the end of the stream."""
-        if data and self.their_state is h11.MUST_CLOSE:
+        if self._ended or (data and self.their_state is h11.MUST_CLOSE):
             return
         if data and self.their_state is h11.IDLE and not self._unparsed:
             data = data.lstrip(b"\r\n")
@@ -51,9 +52,13 @@ class RequestParser:
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
         """Return the next event. Raises `h11.RemoteProtocolError`."""
-        if self.their_state is h11.MUST_CLOSE and self._unparsed:
+        if self._ended or (self.their_state is h11.MUST_CLOSE and self._unparsed):
             return h11.NEED_DATA
         return self._h11.next_event()
+
+    def end(self) -> None:
+        """Parse nothing more: neither what arrives, nor the requests that are here already."""
+        self._ended = True
 
     def send(self, event: h11.Event) -> bytes | None:
         """Return the bytes of one of our events. Raises `h11.LocalProtocolError`."""

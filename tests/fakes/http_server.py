@@ -11,6 +11,7 @@ import outcome
 import trio
 from fakes.recorder import FakeRecorder
 from fakes.waiting import PATIENCE_SECONDS
+from trio.testing import wait_all_tasks_blocked
 
 from agent.http.api import RunsAPI
 from agent.http.app import create_app
@@ -33,6 +34,10 @@ class RunningServer:
     def call(self, function: Callable[[], Any]) -> Any:
         """Run ``function`` in the server's thread, between two of its tasks."""
         return trio.from_thread.run_sync(function, trio_token=self._token)
+
+    def settle(self) -> None:
+        """Return once every task of the server waits for something."""
+        trio.from_thread.run(wait_all_tasks_blocked, trio_token=self._token)
 
     def event(self) -> trio.Event:
         """A Trio event; ``call(event.set)`` sets it."""

@@ -31,6 +31,7 @@ from agent.errors import AgentError
 from agent.http.parser import RequestParser
 from agent.http.peers import PEER, peer_of
 from agent.http.responses import encode, error_body
+from agent.http.unsent import Unsent
 
 LOGGER = logging.getLogger("agent.http")
 
@@ -51,7 +52,11 @@ class ClientStream:
     """A `trio.SocketStream` with a timeout on sends: they fail if the client stops reading."""
 
     def __init__(
-        self, stream: trio.SocketStream, send_timeout: float, tls: ssl.SSLContext | None = None
+        self,
+        stream: trio.SocketStream,
+        send_timeout: float,
+        unsent: Unsent,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         """``tls``: encrypts what is sent and received; None: nothing does."""
         self.socket = stream.socket
@@ -60,6 +65,7 @@ class ClientStream:
         self._tls = None if tls is None else _encrypted(stream, tls)
         self._stream = self._tls or stream
         self._send_timeout = send_timeout
+        self._unsent = unsent
 
     @property
     def is_encrypted(self) -> bool:
@@ -83,16 +89,19 @@ class ClientStream:
         """
         view = memoryview(data)
         self.sending = True
+        self._unsent.add(self, data)
         try:
             for start in range(0, len(view), PIECE):
                 # Hypercorn shields its sends from cancellation; this scope is inside the shield.
                 with trio.fail_after(self._send_timeout):
                     await self._stream.send_all(view[start : start + PIECE])
+                self._unsent.has_moved(self)
         except (trio.TooSlowError, trio.BrokenResourceError):
             # Also end the read of the task that receives from this stream.
             self.close()
             raise trio.BrokenResourceError("the client does not read, or is gone") from None
         finally:
+            self._unsent.remove(self)
             self.sending = False
 
     async def receive_some(self, max_bytes: int) -> bytes:

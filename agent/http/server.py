@@ -20,6 +20,7 @@ from quart_trio import QuartTrio
 
 from agent.http.connection import ClientStream, Connection, Phase
 from agent.http.settings import HttpSettings
+from agent.http.unsent import Unsent
 
 LOGGER = logging.getLogger("agent.http")
 
@@ -74,6 +75,7 @@ class _Server:
         self._context = WorkerContext(max_requests=None)
         self._limit = _connection_limit(settings)
         self._connections: set[Connection] = set()
+        self._unsent = Unsent()
         self._left = trio.lowlevel.ParkingLot()
         self._short_of_resources = False
 
@@ -129,7 +131,7 @@ class _Server:
         certificate = self._settings.certificate
         is_local = stream.socket.family == socket.AF_UNIX
         tls = None if is_local or certificate is None else certificate.context
-        client = ClientStream(stream, self._settings.send_timeout, tls)
+        client = ClientStream(stream, self._settings.send_timeout, self._unsent, tls)
         timeout = self._settings.handshake_timeout
         connection = Connection(self._app, self._config, self._context, client, timeout)
         self._connections.add(connection)

@@ -1,5 +1,6 @@
 """What the agent needs as a service: a user, a port, a socket, a folder. Nothing is made here."""
 
+import errno
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -50,23 +51,34 @@ def _port(settings: Settings) -> Finding:
 
 
 def _taken(settings: Settings, error: OSError) -> Finding:
-    if _agent_listens(settings):
+    may_be_taken = error.errno in (errno.EADDRINUSE, errno.EACCES)
+    if may_be_taken and _agent_listens(settings):
         return ok("port", f"an agent listens on {settings.host}:{settings.port} already")
-    return failed(
-        "port",
-        f"{error.strerror}. Choose another with --port; `ss -ltnp sport = :{settings.port}`"
-        " shows who has it",
-    )
+    return failed("port", f"{error.strerror}. {_cure(settings, error)}")
+
+
+def _cure(settings: Settings, error: OSError) -> str:
+    """Return what to do: some other program may have the port, or nobody can have it."""
+    if error.errno == errno.EADDRINUSE:
+        who = f"`ss -ltnp sport = :{settings.port}` shows who has it"
+        return f"Choose another with --port; {who}"
+    if error.errno == errno.EACCES:
+        return "Choose another with --port: this one needs CAP_NET_BIND_SERVICE"
+    return "--host takes an address of this machine, or a name of one"
 
 
 def _agent_listens(settings: Settings) -> bool:
-    """Return whether an agent has the port: it gets no token, since it may be another program.
+    """Return whether an agent has the port, with TLS or without: it may be restarted for that."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    schemes = ("http", "https") if settings.tls_files is None else ("https", "http")
+    return any(_is_agent(f"{scheme}://{host}:{settings.port}") for scheme in schemes)
+
+
+def _is_agent(url: str) -> bool:
+    """Return whether an agent answers: it gets no token, since it may be another program.
 
     Over TLS it need not be the holder of its certificate either, which may be for another name.
     """
-    scheme = "http" if settings.tls_files is None else "https"
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    url = f"{scheme}://{host}:{settings.port}"
     try:
         status = AgentClient(url, TIMEOUT_S, Access(unverified=True)).get("/status")
     except AgentRefused as refused:

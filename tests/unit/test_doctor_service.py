@@ -1,5 +1,6 @@
 """``doctor``: whether the service could start with these settings."""
 
+import errno
 import os
 import socket
 from pathlib import Path
@@ -68,6 +69,36 @@ def test_a_port_that_an_agent_with_tls_has(tmp_path: Path) -> None:
     assert found["tls"].state is State.OK
 
 
+@pytest.mark.parametrize("wanted", [True, False])
+def test_a_port_of_an_agent_that_is_to_get_tls_or_to_lose_it(tmp_path: Path, wanted: bool) -> None:
+    """The options are those of the agent that is about to take its place."""
+    files = issued(tmp_path / "tls")
+    with serving(RunAgent()) if wanted else tls_agent(tmp_path / "log", files, "--mock") as agent:
+        port = int(agent.url.rpartition(":")[2])
+        found = of_service(port=port, tls_files=files.both if wanted else None)
+    assert found["port"] == ok("port", f"an agent listens on 127.0.0.1:{port} already")
+
+
+@pytest.mark.parametrize(
+    ("number", "cure"),
+    [
+        (errno.EADDRNOTAVAIL, "--host takes an address of this machine"),
+        (errno.EACCES, "Choose another with --port: this one needs CAP_NET_BIND_SERVICE"),
+    ],
+)
+def test_a_port_that_nobody_has(monkeypatch: pytest.MonkeyPatch, number: int, cure: str) -> None:
+    def refused(host: str, port: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    monkeypatch.setattr(service, "open_listener", refused)
+    found = of_service(port=port)["port"]
+    assert found.state is State.FAILED
+    assert found.text.startswith(f"{os.strerror(number)}. {cure}")
+    assert "`ss" not in found.text
+
+
 def test_files_that_tls_cannot_be_served_with(tmp_path: Path) -> None:
     files, others = issued(tmp_path / "a"), issued(tmp_path / "b")
     found = of_service(port=0, tls_files=(str(files.certificate), str(others.key)))["tls"]
@@ -134,6 +165,7 @@ def test_a_host_that_is_unknown_is_said_once(
     token = written_token(tmp_path / "token", 0o600)
     found = of_service(host="elsewhere", port=0, token_file=token)
     assert found["port"].state is State.FAILED
+    assert "--port" not in found["port"].text
     assert found["tokens"].state is State.OK
 
 

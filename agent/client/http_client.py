@@ -20,7 +20,7 @@ from agent.words import COMPILE_DEADLINE_S, Json, in_words
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-UNAUTHORIZED = 401
+FIRST_ERROR, UNAUTHORIZED = 400, 401
 ANSWER_TIMEOUT_S = 60.0
 """Longer than a start whose probes take as long to compile as they may by default. Of an agent with
 a longer ``--compile-deadline`` see `AgentClient.allow_compiling`."""
@@ -31,6 +31,8 @@ STATUS_TIMEOUT_S = 3.0
 """An agent answers /status without waiting for the kernel."""
 SLOW_S = 1.0
 """After this, whoever waits for an answer would like to know why."""
+LONGEST_PAGE = 200
+"""Characters that are shown of a page of something else: what follows them says what to do."""
 LOOK_S = 0.1
 """Time between two looks whether to go on waiting."""
 
@@ -40,7 +42,10 @@ class AgentUnreachable(Exception):
 
 
 class AnswerLost(AgentUnreachable):
-    """The request was sent, at least in part, but no whole answer came: it may be carried out."""
+    """The request was sent, at least in part, but no whole answer came: it may be carried out.
+
+    What is no JSON object is none: an agent's answer was cut off, or something else has answered.
+    """
 
     @property
     def is_late(self) -> bool:
@@ -69,6 +74,14 @@ class AgentRefused(Exception):
         self.status = status
         self.code = code
         self.message = message
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether this is the error of something else, which may have asked the agent.
+
+        An agent's errors have a code. A redirection (3xx) has asked nobody.
+        """
+        return not self.code and self.status >= FIRST_ERROR
 
 
 Waiting = Callable[[socket.socket, float], None]
@@ -315,7 +328,7 @@ class AgentClient:
         except (ValueError, RecursionError):
             decoded = None
         if not isinstance(decoded, dict):
-            raise AgentUnreachable(f"{self.url}{path} did not answer with a JSON object")
+            raise AnswerLost(f"{self.url}{path} did not answer with a JSON object")
         return decoded
 
 
@@ -325,6 +338,8 @@ def _refusal(answer: http_messages.Answer, beside: str = "") -> AgentRefused:
         said = json.loads(answer.body)
         code, message = str(said["error"]), f"{said['message']}{beside}"
     except (ValueError, KeyError, TypeError):
-        said = answer.body.decode(errors="replace").strip() or "an answer that no agent gives"
+        words = " ".join(answer.body.decode(errors="replace").split())
+        page = words if len(words) <= LONGEST_PAGE else f"{words[:LONGEST_PAGE]}…"
+        said = page or "an answer that no agent gives"
         return AgentRefused(status, "", said, challenge=challenge)
     return AgentRefused(status, code, message, said, challenge)

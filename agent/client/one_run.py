@@ -1,22 +1,19 @@
 """One run of an agent, from the client's side: begun, ended, and never anybody else's."""
 
 import contextlib
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
 from agent.client.http_client import AgentClient, AgentRefused, AgentUnreachable, AnswerLost
-from agent.client.urls import socket_path
-from agent.words import LABEL_NAMES, Json
+from agent.client.open_runs import how_to_end, may_have_begun, which_run
+from agent.client.open_runs import is_gone as _is_gone
+from agent.words import Json
 
 ENDED_EARLY = (
     "ended_early: another client, or the end of the agent, ended the run too early. What came "
     "after is missing"
 )
-
-OF_A_PROXY = (502, 504)
-"""What a proxy answers if it has asked the agent and got no answer (RFC 9110); no agent does."""
 
 HAS_NONE = (404, 500)
 """Refusals of an agent that has no evidence of a run: it does not know it, or failed to end it. Who
@@ -89,35 +86,15 @@ class OneRun:
             if refused.code == "run_in_progress":
                 self._other = refused.answer
                 return None
-            why = f"the agent refused: {refused.message}"
-            if refused.status in OF_A_PROXY:
-                why = f"{why}; {self._what_began(body)}"
-            raise NotMeasured(why) from refused
+            if refused.is_lost:
+                began = may_have_begun(self._agent, body)
+                raise NotMeasured(f"no answer from the agent, but {refused}; {began}") from refused
+            raise NotMeasured(f"the agent refused: {refused.message}") from refused
         except AnswerLost as error:
-            raise NotMeasured(f"{error}; {self._what_began(body)}") from error
+            raise NotMeasured(f"{error}; {may_have_begun(self._agent, body)}") from error
         except AgentUnreachable as error:
             raise NotMeasured(str(error)) from error
         return answer
-
-    def _what_began(self, body: Mapping[str, Any]) -> str:
-        """Return which run a start whose answer is lost may have begun.
-
-        Only the answer says which run is ours. So none is ended here: it may be somebody else's.
-        """
-        url = self._agent.url
-        try:
-            status = self._agent.status_soon()
-        except (AgentRefused, AgentUnreachable):
-            return (
-                f"the run may begin all the same: GET /status of {url} says so once the agent "
-                f"answers, and {how_to_end(url)}"
-            )
-        if not (run_id := status.get("run_id")) or not _has_labels_of(status, body):
-            return "no such run is in progress"
-        return (
-            f"run {run_id} is in progress, with the same labels: it may be this one. If nobody "
-            f"else has begun it, {how_to_end(url)}"
-        )
 
     @property
     def other_id(self) -> str:
@@ -180,36 +157,6 @@ class OneRun:
         if self.run_id:
             with contextlib.suppress(NotMeasured):
                 self.stop()
-
-
-def which_run(url: str, other: Mapping[str, Any]) -> str:
-    """Return which run is in progress, since when as far as the agent says, and the cure.
-
-    Unless a run is about processes that end, nothing else ends it if its client was killed.
-    """
-    run = f"run {other['run_id']}" if other.get("run_id") else "a run"
-    since = other.get("started_at")
-    busy = f"{run} is in progress" + (f" (since {since})" if since else "")
-    return f"{busy}; if its client is gone, {how_to_end(url)}"
-
-
-def how_to_end(url: str) -> str:
-    """Return how to end the run of an agent, and who may."""
-    path = socket_path(url)
-    stop = ["--unix-socket", path, "http://localhost/stop"] if path else [f"{url}/stop"]
-    cure = shlex.join(["curl", "-X", "POST", *stop])
-    # over a socket, only who began it, and root, may end it
-    return f"its user or root can end it with: {cure}" if path else f"end it with: {cure}"
-
-
-def _has_labels_of(status: Mapping[str, Any], body: Mapping[str, Any]) -> bool:
-    """Return whether the run in progress has the labels of a start, which may lack some."""
-    return all((status.get(name) or "") == (body.get(name) or "") for name in LABEL_NAMES)
-
-
-def _is_gone(error: Exception) -> bool:
-    """Return whether nothing listens where the agent did."""
-    return isinstance(error.__cause__, ConnectionRefusedError | FileNotFoundError)
 
 
 def _whole_or_invalid(evidence: Json) -> Json:

@@ -13,15 +13,8 @@ from typing import Any
 
 from agent.client.finding import NoAgent, status_of_ours
 from agent.client.http_client import AgentClient
-from agent.client.one_run import (
-    NOT_BEGUN,
-    Fetching,
-    NotMeasured,
-    OneRun,
-    Starting,
-    start,
-    which_run,
-)
+from agent.client.one_run import NOT_BEGUN, Fetching, NotMeasured, OneRun, Starting, start
+from agent.client.open_runs import which_run
 from agent.this_machine import boot_id
 from agent.words import Json
 

@@ -19,6 +19,13 @@ from agent.client.spawn import running_agent
 
 Answer = tuple[int, dict[str, Any]]
 OF_A_PROXY: Answer = (502, {})
+SAID_BY_NO_AGENT: list[Any] = [
+    (200, ["not", "an", "object"]),
+    (404, {"detail": "Not Found"}),
+    (500, "a page"),
+    (503, {}),
+]
+"""With the HTTP status."""
 ENDS_ALREADY: Answer = (409, {"error": "not_running", "message": "no run is in progress"})
 NO_LONGER_ALLOWED: Answer = (401, {"error": "unauthorized", "message": "another token"})
 
@@ -86,7 +93,7 @@ def front() -> Iterator[InFront]:
 # --- of a start
 
 
-@pytest.mark.parametrize("instead", [None, OF_A_PROXY], ids=["broken", "proxy"])
+@pytest.mark.parametrize("instead", [None, OF_A_PROXY, *SAID_BY_NO_AGENT])
 def test_a_start_may_have_begun_a_run_which_is_named_and_not_ended(instead: Answer | None) -> None:
     with serving(lossy("POST /start", instead=instead)) as agent:
         run = run_of(agent)
@@ -97,23 +104,62 @@ def test_a_start_may_have_begun_a_run_which_is_named_and_not_ended(instead: Answ
     assert "POST /stop" not in agent.routes
 
 
-def test_a_run_with_other_labels_is_somebody_elses() -> None:
+def if_it_is_open(agent: RunAgent) -> str:
+    which = f"if GET /status of {agent.url} names a run that nobody else has begun"
+    return f"{which}, {how_to_end(agent)}"
+
+
+def test_a_run_with_other_labels_is_somebody_elses_and_ours_may_still_begin() -> None:
     with serving(lossy("POST /start")) as agent:
         why = why_not(lambda: run_of(agent).begin({"commit": "abc"}))
-    assert why.endswith("; no such run is in progress")
+    assert "it may be this one" not in why
+    assert why.endswith(f"may still begin: {if_it_is_open(agent)}")
 
 
-def test_a_start_that_did_not_arrive_has_begun_nothing() -> None:
+def test_a_start_that_has_begun_nothing_yet_may_still_begin_a_run() -> None:
+    """What stands between may have queued it."""
     with serving(lossy("POST /start", deaf=True)) as agent:
         why = why_not(lambda: run_of(agent).begin({}))
-    assert why.endswith("; no such run is in progress")
+    nothing = "no such run is in progress yet, but it may still begin"
+    assert why.endswith(f"; {nothing}: {if_it_is_open(agent)}")
 
 
 def test_a_start_whose_agent_says_nothing_more_may_begin_a_run() -> None:
     with serving(lossy("POST /start", "GET /status")) as agent:
         why = why_not(lambda: run_of(agent).begin({}))
-    assert f"; the run may begin all the same: GET /status of {agent.url} says so" in why
-    assert how_to_end(agent) in why
+    assert why.endswith(f"; the run may begin all the same: {if_it_is_open(agent)}")
+
+
+def test_an_agent_that_has_ended_begins_no_run() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = "http://{}:{}".format(*listener.getsockname())
+
+        def end() -> None:
+            accepted, _ = listener.accept()
+            listener.close()
+            accepted.recv(1000)
+            accepted.close()
+
+        ending = threading.Thread(target=end)
+        ending.start()
+        why = why_not(lambda: OneRun(AgentClient(url), nullcontext).begin({}))
+        ending.join()
+    assert why.endswith("; nothing listens there any more: if the agent has ended, no run is left")
+
+
+@pytest.mark.parametrize("status", [302, 307])
+def test_a_redirection_has_begun_nothing(status: int) -> None:
+    with serving(lossy("POST /start", instead=(status, {}), deaf=True)) as agent:
+        assert "begin" not in why_not(lambda: run_of(agent).begin({}))
+    assert agent.routes == []
+
+
+def test_of_a_page_that_is_no_agents_only_the_first_words_are_shown() -> None:
+    page: Any = "502\r\nBad Gateway " + 1000 * "x"
+    with serving(lossy("POST /start", instead=(503, page), deaf=True)) as agent:
+        why = why_not(lambda: run_of(agent).begin({}))
+    assert why.startswith("no answer from the agent, but 503: ")
+    assert len(why.partition("; ")[0]) < 300
 
 
 def test_a_start_that_was_not_sent_begins_nothing() -> None:
@@ -219,13 +265,14 @@ def test_the_second_question_is_given_up_like_the_first() -> None:
     assert why == "given up"
 
 
-def test_an_answer_that_is_no_evidence_is_not_asked_for_again() -> None:
+def test_an_answer_that_is_no_evidence_is_asked_for_again() -> None:
     with serving(RunAgent(evidence=["not", "an", "object"])) as agent:
         run = run_of(agent)
         run.begin({})
         why = why_not(run.stop)
     assert why.startswith("the evidence was not fetched: ")
-    assert agent.routes == ["POST /start", "GET /status", "POST /stop"]
+    ended = ["POST /start", "GET /status", "POST /stop"]
+    assert agent.routes == [*ended, "GET /status", "GET /evidence/run-1"]
 
 
 def test_a_refusal_is_the_agents_last_word() -> None:

@@ -1,0 +1,64 @@
+"""A run that is in progress, or may begin, without a client that ends it: what is said of it.
+
+None is ended here. Only the answer to a start says which run is ours: it may be somebody else's.
+"""
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from agent.client.http_client import AgentClient, AgentRefused, AgentUnreachable
+from agent.client.urls import socket_path
+from agent.words import LABEL_NAMES
+
+
+def which_run(url: str, other: Mapping[str, Any]) -> str:
+    """Return which run is in progress, since when as far as the agent says, and the cure.
+
+    Unless a run is about processes that end, nothing else ends it if its client was killed.
+    """
+    run = f"run {other['run_id']}" if other.get("run_id") else "a run"
+    since = other.get("started_at")
+    busy = f"{run} is in progress" + (f" (since {since})" if since else "")
+    return f"{busy}; if its client is gone, {how_to_end(url)}"
+
+
+def may_have_begun(agent: AgentClient, body: Mapping[str, Any]) -> str:
+    """Return which run a start whose answer is lost may have begun, or may still begin."""
+    try:
+        status = agent.status_soon()
+    except (AgentRefused, AgentUnreachable) as error:
+        if is_gone(error):
+            return "nothing listens there any more: if the agent has ended, no run is left"
+        return f"the run may begin all the same: {if_it_is_open(agent.url)}"
+    if not (run_id := status.get("run_id")) or not _has_labels_of(status, body):
+        # what stands between may have it still, or an agent that was stopped
+        return f"no such run is in progress yet, but it may still begin: {if_it_is_open(agent.url)}"
+    return (
+        f"run {run_id} is in progress, with the same labels: it may be this one. If nobody "
+        f"else has begun it, {how_to_end(agent.url)}"
+    )
+
+
+def if_it_is_open(url: str) -> str:
+    """Return how to find and end a run that may begin."""
+    return f"if GET /status of {url} names a run that nobody else has begun, {how_to_end(url)}"
+
+
+def how_to_end(url: str) -> str:
+    """Return how to end the run of an agent, and who may."""
+    path = socket_path(url)
+    stop = ["--unix-socket", path, "http://localhost/stop"] if path else [f"{url}/stop"]
+    cure = shlex.join(["curl", "-X", "POST", *stop])
+    # over a socket, only who began it, and root, may end it
+    return f"its user or root can end it with: {cure}" if path else f"end it with: {cure}"
+
+
+def is_gone(error: Exception) -> bool:
+    """Return whether nothing listens where the agent did."""
+    return isinstance(error.__cause__, ConnectionRefusedError | FileNotFoundError)
+
+
+def _has_labels_of(status: Mapping[str, Any], body: Mapping[str, Any]) -> bool:
+    """Return whether the run in progress has the labels of a start, which may lack some."""
+    return all((status.get(name) or "") == (body.get(name) or "") for name in LABEL_NAMES)

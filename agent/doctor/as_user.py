@@ -2,6 +2,7 @@
 
 import errno
 import os
+import platform
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -13,9 +14,11 @@ def as_user(uid: int | None, question: Callable[[], str]) -> str:
     """Return the answer of a process that has become this user as the serving process does.
 
     With None it stays this process's user, and only gives up its capabilities. What the question
-    needs is imported before: that user may not be able to read the library. Raises OSError if there
-    is no answer.
+    needs is imported before: that user may not be able to read the library. On another system than
+    Linux, where `serve` stays who it is, this process answers. Raises OSError if there is none.
     """
+    if platform.system() != "Linux":
+        return question()
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:

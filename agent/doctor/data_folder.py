@@ -1,7 +1,6 @@
 """Whether runs could be kept in the folder of ``--data-dir``."""
 
 import os
-import platform
 import shutil
 from functools import partial
 from pathlib import Path
@@ -52,10 +51,7 @@ def _why_not_kept(path: str, uid: int | None) -> str:
         require_sqlite()
     except StoreError as error:
         return str(error)
-    question = partial(_objection, Path(path, place.FILE))
-    if platform.system() != "Linux":  # `serve` stays who it is there
-        return question()
-    return as_user(uid, question)
+    return as_user(uid, partial(_objection, Path(path, place.FILE)))
 
 
 def _objection(path: Path) -> str:

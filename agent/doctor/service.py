@@ -8,6 +8,7 @@ from typing import Any
 from agent.client.access import Access
 from agent.client.finding import OURS
 from agent.client.http_client import AgentClient, AgentRefused, AgentUnreachable
+from agent.doctor.as_user import as_user
 from agent.doctor.data_folder import folder_of_runs
 from agent.doctor.finding import Finding, failed, ok, warning
 from agent.doctor.socket_file import socket_file
@@ -18,7 +19,7 @@ from agent.processes.launch import uid_to_become
 from agent.processes.preparing import read_certificate
 from agent.processes.tokens import read_tokens, requires_token
 from agent.settings import Settings
-from agent.words import CHALLENGE
+from agent.words import CHALLENGE, in_words
 
 TIMEOUT_S = 3.0
 
@@ -32,8 +33,9 @@ def service(settings: Settings) -> Iterator[Finding]:
         yield socket_file(settings.socket)
     try:
         uid = uid_to_become(settings)
-    except CannotServe as error:
-        yield failed("user", str(error))
+        as_user(uid, str)  # it has only to become that user
+    except (CannotServe, OSError) as error:
+        yield failed("user", in_words(error))
         return
     becomes = f"uid {os.geteuid()}, which starts it" if uid is None else f"uid {uid}"
     unused = ", which nobody uses" if uid is not None and settings.user is None else ""

@@ -3,6 +3,7 @@
 import errno
 import os
 import socket
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,11 @@ from fakes.run_agent import RunAgent
 from fakes.tls_agent import tls_agent
 
 from agent.doctor import service
+from agent.doctor.as_user import as_user
 from agent.doctor.finding import Finding, State, ok
 from agent.settings import Settings, SocketFile
+
+IS_ROOT = os.getuid() == 0
 
 
 def of_service(**settings: Any) -> dict[str, Finding]:
@@ -172,7 +176,7 @@ def test_a_host_that_is_unknown_is_said_once(
 def test_socket_and_folder_are_looked_at_if_they_are_named(tmp_path: Path) -> None:
     named = of_service(
         port=0,
-        user=str(os.getuid() or 64_321),
+        user=None if os.getuid() else "64321",
         socket=SocketFile(str(tmp_path / "no/such/s"), 0o660, None),
         data_dir=str(tmp_path / "no/such"),
     )
@@ -182,3 +186,19 @@ def test_socket_and_folder_are_looked_at_if_they_are_named(tmp_path: Path) -> No
 
 def test_a_user_that_is_missing_is_a_failure() -> None:
     assert of_service(port=0, user="no-such-user")["user"].state is State.FAILED
+
+
+def test_a_user_that_this_one_cannot_become_is_a_failure() -> None:
+    """Only root becomes other users, and `serve` of a user cannot even become that user itself."""
+
+    def said(user: str) -> str:
+        [found] = [f for f in service.service(Settings(port=0, user=user)) if f.check == "user"]
+        return f"{found.state} {found.text}"
+
+    somebody = os.getuid() or 64_321
+    for user in (somebody, somebody + 1):
+        text = as_user(somebody if IS_ROOT else None, partial(said, str(user)))
+        assert text.startswith(f"failed cannot become uid {user}: setgroups: ")
+        assert "CAP_SETGID and CAP_SETUID missing" in text
+    if IS_ROOT:
+        assert said(str(somebody)).startswith("ok ")

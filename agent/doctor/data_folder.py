@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 
 from agent.doctor.access import check_access
@@ -13,11 +13,12 @@ from agent.processes.errors import CannotServe
 from agent.processes.launch import check_owner_of_data
 from agent.settings import Settings
 from agent.store import place
-from agent.store.errors import StoreError, explained, require_sqlite
+from agent.store.errors import Damaged, StoreError, explained, require_sqlite
 from agent.words import in_words
 
 ROOM = 1 << 30
 """What the store may grow to by default (``runs limits``)."""
+NOT_KEPT = "runs would not be kept"
 ALL = os.R_OK | os.W_OK | os.X_OK
 
 
@@ -31,8 +32,8 @@ def folder_of_runs(settings: Settings, path: str, uid: int | None) -> Finding:
         there = _check(path, os.geteuid() if uid is None else uid)
     except (CannotServe, OSError) as error:
         return failed("data_dir", in_words(error))
-    if why_not := _why_not_kept(path, uid):
-        return warning("data_dir", f"runs would not be kept: {why_not}")
+    if objection := _of_store(path, uid):
+        return warning("data_dir", objection)
     return _room(path, there)
 
 
@@ -45,25 +46,42 @@ def _check(path: str, uid: int) -> bool:
     return there
 
 
-def _why_not_kept(path: str, uid: int | None) -> str:
-    """Return what keeps the serving process from writing to its store; empty if nothing does."""
+def _of_store(path: str, uid: int | None) -> str:
+    """Return what keeps the serving process from using a store there; empty if nothing does."""
     try:
         require_sqlite()
     except StoreError as error:
-        return str(error)
-    return as_user(uid, partial(_objection, Path(path, place.FILE)))
+        return f"{NOT_KEPT}: {error}"
+    from agent.store.opening import check_unopened  # needs SQLite
+
+    def objection() -> str:
+        store = Path(path, place.FILE)
+        return _to_access(store) or _to_contents(store, check_unopened)
+
+    return as_user(uid, objection)
 
 
-def _objection(path: Path) -> str:
+def _to_access(path: Path) -> str:
     """Return what this process could not do with a store at a path."""
     try:
         with explained(path):
             _check_store(path)
     except StoreError as error:
         return (
-            f"{error}. The serving process (uid {os.geteuid()}) has to reach the folder, and to"
-            " read and write what is in it"
+            f"{NOT_KEPT}: {error}. The serving process (uid {os.geteuid()}) has to reach the"
+            " folder, and to read and write what is in it"
         )
+    return ""
+
+
+def _to_contents(path: Path, check: Callable[[Path], None]) -> str:
+    """Return what is wrong with the file of a store that can be accessed, if there is one."""
+    try:
+        check(path)
+    except Damaged as error:
+        return f"it would be renamed, and a new store begun: {error}"
+    except StoreError as error:
+        return f"{NOT_KEPT}: {error}"
     return ""
 
 

@@ -58,6 +58,22 @@ def open_to_read(path: Path) -> Store:
             return _opened_read_only(path)
 
 
+def check_unopened(path: Path) -> None:
+    """Raise what `open_store` would for the file that is there, and change nothing.
+
+    The log is not read, since SQLite writes an index for that: a store with all of its tables in
+    the log passes for a new one. Raises `StoreError`: `Damaged` for what would be put aside.
+    """
+    with explained(path):
+        place.check_log(path)
+        if not path.exists():
+            return
+        uri = _to_read(path, is_log_read=False)
+        with _connection(uri) as connection, contextlib.closing(connection):
+            if not schema.is_new(connection):
+                schema.check(connection, path)
+
+
 def in_memory(runs: Sequence[KeptRun]) -> Store:
     """Return a store of these runs that has no file, to select from them as from one that has."""
     nowhere = Path(":memory:")
@@ -92,13 +108,18 @@ def _opened(path: Path) -> Store:
 
 def _opened_read_only(path: Path) -> Store:
     # without its log there is nothing that a writer could still change behind our back
-    has_log = os.path.lexists(f"{path}-wal")
-    uri = f"file:{quote(os.fsencode(path.absolute()))}?mode=ro{'' if has_log else '&immutable=1'}"
+    uri = _to_read(path, is_log_read=os.path.lexists(f"{path}-wal"))
     with explained(path), _connection(uri) as connection:
         schema.check(connection, path)
         if schema.version_of(connection) < schema.SCHEMA:
             raise StoreError(f"{path} is of an earlier version, and cannot be brought up to date")
         return Store(connection, path, place.identity(path))
+
+
+def _to_read(path: Path, *, is_log_read: bool) -> str:
+    """Return the URI with which SQLite only reads a file (https://sqlite.org/uri.html)."""
+    without_log = "" if is_log_read else "&immutable=1"
+    return f"file:{quote(os.fsencode(path.absolute()))}?mode=ro{without_log}"
 
 
 @contextlib.contextmanager

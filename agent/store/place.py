@@ -200,7 +200,8 @@ def check_log(path: Path) -> None:
     The file of a log is never empty, since SQLite begins the log later. Raises OSError.
     """
     log = Path(f"{path}{BESIDE[0]}")
-    if path.stat().st_size == 0 and log.exists() and log.stat().st_size > 0:
+    size = path.stat().st_size if path.exists() else 0
+    if size == 0 and log.exists() and log.stat().st_size > 0:
         raise Damaged(
             f"{path} is missing or empty, but not its log {log}, which may hold runs: move the file"
             f" back if it was moved, or else move the log away"

@@ -78,7 +78,7 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
     sqlite3.Error.
     """
     configure(connection)
-    if _is_new(connection):
+    if is_new(connection):
         # before the first table: a file cannot learn to give pages back later
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL")
@@ -124,7 +124,8 @@ def version_of(connection: sqlite3.Connection) -> int:
     return int(version)
 
 
-def _is_new(connection: sqlite3.Connection) -> bool:
+def is_new(connection: sqlite3.Connection) -> bool:
+    """Return whether a file has no tables yet, and is no other program's."""
     [tables] = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     [found] = connection.execute("PRAGMA application_id").fetchone()
     return bool(tables == 0 and found == 0)

@@ -1,6 +1,8 @@
 """``doctor``: whether runs could be kept in the folder of ``--data-dir``."""
 
+import contextlib
 import os
+import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +13,8 @@ from agent.doctor.as_user import as_user
 from agent.doctor.data_folder import folder_of_runs
 from agent.doctor.finding import Finding, State, ok
 from agent.settings import Settings
+from agent.store import schema
+from agent.store.opening import open_store
 from agent.streams.shared import privileges
 
 IS_ROOT = os.geteuid() == 0
@@ -98,6 +102,71 @@ def test_what_is_no_file(folder: Path, put: Callable[[Path], None]) -> None:
     wrong = found(folder)
     assert wrong.state is State.WARNING
     assert f"{folder / 'runs.db'} is a " in wrong.text
+
+
+def give(folder: Path) -> None:
+    for path in (folder, *folder.iterdir()):
+        os.chown(path, USER, -1)
+
+
+def state(folder: Path) -> dict[str, tuple[int, int]]:
+    stats = {path.name: path.stat() for path in (folder, *folder.iterdir())}
+    return {name: (found.st_size, found.st_mtime_ns) for name, found in stats.items()}
+
+
+def of_another_program(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as made:
+        made.execute("CREATE TABLE theirs (number)")
+
+
+def of_a_later_version(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as made:
+        made.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+        made.execute(f"PRAGMA user_version = {schema.SCHEMA + 1}")
+
+
+def no_database(path: Path) -> None:
+    path.write_bytes(b"x" * 5000)
+
+
+def log_alone(path: Path) -> None:
+    Path(f"{path}-wal").write_bytes(b"x")
+
+
+@pytest.mark.parametrize(
+    ("write", "said"),
+    [
+        (of_another_program, "runs would not be kept: {} is the database of another program"),
+        (of_a_later_version, "runs would not be kept: {} was written by a later chainbench-agent"),
+        (no_database, "it would be renamed, and a new store begun: {} is damaged, or no database"),
+        (log_alone, "it would be renamed, and a new store begun: {} is missing or empty, but not"),
+    ],
+)
+def test_a_file_that_is_no_store_of_ours(
+    folder: Path, write: Callable[[Path], None], said: str
+) -> None:
+    folder.mkdir(0o700)
+    path = folder / "runs.db"
+    write(path)
+    give(folder)
+    before = state(folder)
+    wrong = found(folder)
+    assert wrong.state is State.WARNING
+    assert wrong.text.startswith(said.format(path))
+    assert state(folder) == before
+
+
+@pytest.mark.parametrize("is_open", [False, True])
+def test_a_store_is_looked_at_and_not_changed(folder: Path, is_open: bool) -> None:
+    """While an agent has a new one open, all of its tables are in the log."""
+    with contextlib.closing(open_store(folder / "runs.db")) as store:
+        if not is_open:
+            store.close()
+        give(folder)
+        assert (folder / "runs.db-wal").exists() == is_open
+        before = state(folder)
+        assert found(folder) == ok("data_dir", f"{folder} is this user's alone")
+        assert state(folder) == before
 
 
 @as_root

@@ -37,7 +37,7 @@ def run_command(arguments: Sequence[str], options: Options) -> int:
         teller.say(f"{error}{hint(arguments)}")
         return error.status
     except signals.Interrupted as error:
-        teller.say("interrupted before the command was run")
+        teller.say(f"interrupted before the command was run{error.open_run}")
         return die_of(error.number)
     with contextlib.suppress(OutputFailed):  # it could not be reported anywhere
         teller.report(document, sys.stderr)

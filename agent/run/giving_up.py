@@ -16,6 +16,7 @@ from typing import Any
 
 from agent.client.http_client import AgentClient
 from agent.client.one_run import NotMeasured, OneRun
+from agent.client.open_runs import if_it_is_open
 from agent.exit_status import signal_name
 from agent.run import signals
 from agent.words import Json
@@ -39,6 +40,14 @@ def start_or_give_up(agent: AgentClient, body: Mapping[str, Any]) -> Json:
             run.run_id = str(answer.get("run_id", ""))
             run.close()
         return answer
+    except signals.Interrupted as error:
+        if waiting.is_given_up and agent.pid is None:
+            signals.with_the_last([error.number])  # or it would come again, and say nothing of this
+            error.open_run = (
+                "; the agent had not answered the start: the run that it may begin is ended once it"
+                f" answers. Afterwards, {if_it_is_open(agent.url)}"
+            )
+        raise
     finally:
         agent.on_wait, agent.connecting = None, contextlib.nullcontext
         if waiting.goes_on_alone:
@@ -80,6 +89,8 @@ class _Waiting:
     def __init__(self, agent: AgentClient) -> None:
         self.goes_on_alone = False
         """Whether this is the process that only waits to end the run."""
+        self.is_given_up = False
+        """Whether this is the process that waits no longer, for a request that has been sent."""
         self._agent = agent
         self._until: float | None = None
 
@@ -97,6 +108,7 @@ class _Waiting:
             self.goes_on_alone = True
             _leave(connection.fileno())
             return
+        self.is_given_up = True
         raise signals.Interrupted(number)
 
 

@@ -39,7 +39,7 @@ def record(scope: str | Mapping[str, Any], seconds: float | None, options: Optio
         teller.say(str(error))
         return 1
     except signals.Interrupted as error:
-        teller.say("interrupted before anything was measured")
+        teller.say(f"interrupted before anything was measured{error.open_run}")
         return die_of(error.number)
     try:
         written = teller.report(evidence, sys.stdout)

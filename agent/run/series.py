@@ -118,11 +118,12 @@ class _Series:
         except CannotRun as error:
             self._ends(End("failure", str(error)), error.status)
         except signals.Interrupted as error:
-            self._ends(End("signal", f"ended by {signal_name(error.number)}"), -error.number)
+            end = End("signal", f"ended by {signal_name(error.number)}")
+            self._ends(end, -error.number, error.open_run)
 
-    def _ends(self, end: End, status: int) -> None:
+    def _ends(self, end: End, status: int, open_run: str = "") -> None:
         self._progress.clear()
-        self._teller.say(end.why)
+        self._teller.say(f"{end.why}{open_run}")
         if not self._end.why:
             self._end, self.status = end, status
 

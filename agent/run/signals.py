@@ -34,11 +34,15 @@ TOGETHER_S = 0.05
 
 
 class Interrupted(BaseException):
-    """A signal asked this process to end while it was not waiting for the command."""
+    """A signal asked this process to end while it was not waiting for the command.
 
-    def __init__(self, number: int) -> None:
+    ``open_run`` continues a sentence: which run may stay open. It is empty if none may.
+    """
+
+    def __init__(self, number: int, open_run: str = "") -> None:
         super().__init__()
         self.number = number
+        self.open_run = open_run
 
 
 @contextlib.contextmanager

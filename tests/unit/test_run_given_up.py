@@ -31,6 +31,14 @@ def commands(agent: RunAgent, other: RunAgent, trace: Path) -> dict[str, list[st
     }
 
 
+def may_stay_open(agent: RunAgent) -> str:
+    return (
+        "the agent had not answered the start: the run that it may begin is ended once it answers."
+        f" Afterwards, if GET /status of {agent.url} names a run that nobody else has begun, "
+        f"end it with: curl -X POST {agent.url}/stop"
+    )
+
+
 @pytest.mark.thorough(but="fleet-SIGTERM")
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
 @pytest.mark.parametrize("how", ["run", "A/B", "fleet", "record"])
@@ -54,11 +62,12 @@ def test_it_ends_at_once_and_the_run_is_ended_when_it_has_begun(
             process.send_signal(number)
             try:
                 # nor is a pipe of its held open
-                process.communicate(timeout=PATIENCE_SECONDS)
+                _, said = process.communicate(timeout=PATIENCE_SECONDS)
             finally:
                 process.kill()  # a defect is not waited for
             assert process.returncode == -number
             assert not agent.run_id
+            assert f"; {may_stay_open(agent)}\n" in said.decode()
         eventually(lambda: agent.routes[-1] == "POST /stop")
         assert not agent.run_id
         assert other.routes.count("POST /start") == other.routes.count("POST /stop")

@@ -5,6 +5,7 @@ import lzma
 import re
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,7 +69,9 @@ def test_details_that_need_a_scope_are_asked_for_with_one_only() -> None:
 
 
 def test_what_a_run_has_not_seen_is_named() -> None:
-    evidence = {
+    evidence: dict[str, Any] = {
+        "scope": {"kind": "system"},
+        "wall": {"available": False, "reason": "it is about a scope"},
         "runqlat": {"count": 5},
         "offcpu": {"total_ms": 0.0},
         "exec": {"exec_count": 10},
@@ -78,6 +81,13 @@ def test_what_a_run_has_not_seen_is_named() -> None:
         "offcpu.total_ms is 0.0, not 180 or more",
         "syscall_counts.fsync is 9, not 10 or more",
     ]
+
+
+def test_of_a_scope_the_wall_time_is_to_be_divided() -> None:
+    evidence: dict[str, Any] = {"scope": {"kind": "cgroup"}, "wall": {"available": True}}
+    assert matrix.missed(evidence) == []
+    evidence["wall"] = {"available": False, "reason": "a program was refused"}
+    assert matrix.missed(evidence) == ["wall: a program was refused"]
 
 
 NAMES = re.findall(

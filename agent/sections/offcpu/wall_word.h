@@ -89,9 +89,10 @@ inline_always u32 wall_phase(u64 word)
 	return word & (WALL_PHASES - 1);
 }
 
+/* Masked, since the verifier of 6.1 does not see that all cells are within the table. */
 inline_always u32 wall_cell(u32 phase, u32 state)
 {
-	return (phase * WALL_STATES + state) & (WALL_CELLS - 1);
+	return masked(phase * WALL_STATES + state, WALL_CELLS - 1);
 }
 
 /* What was left by a change of the word: the phase, the state and how long it was open, or 0. */

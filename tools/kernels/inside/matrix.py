@@ -85,11 +85,20 @@ def missed(evidence: dict[str, Any]) -> list[str]:
         "exec": ("exec_count", workload.EXECS),
         "syscall_counts": ("fsync", workload.FSYNCS),
     }
-    return [
+    found = [
         f"{section}.{field} is {evidence[section].get(field)}, not {least:g} or more"
         for section, (field, least) in expected.items()
         if section in evidence and not (evidence[section].get(field) or 0) >= least
     ]
+    return [*found, *_without_wall(evidence)]
+
+
+def _without_wall(evidence: dict[str, Any]) -> list[str]:
+    """Return why the wall time of a scope is not divided; it is no section of its own."""
+    wall = evidence.get("wall", {})
+    if evidence["scope"]["kind"] == "system" or wall.get("available"):
+        return []
+    return [f"wall: {wall.get('reason')}"]
 
 
 @contextlib.contextmanager

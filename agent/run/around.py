@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -115,10 +115,11 @@ class Around:
             try:
                 with self._telling_if_slow(COMPILES):
                     run.start(body, self._options.patience_s, self._on_busy)
-                run.stop()
             except NotMeasured as error:
-                # of several agents, the others may have measured all the same
-                self._why_not = "" if error.beside else str(error)
+                self._why_not = str(error)
+                return
+            with suppress(NotMeasured):  # nobody wants this evidence
+                run.stop()
 
     def reap(self, command: int) -> None:
         """Wait for children that have ended, but not for the command."""

@@ -85,6 +85,19 @@ def test_why_there_is_no_evidence_is_said_once(agent: RunAgent, trace: Path) -> 
     assert done.said.count("no evidence: the evidence is lost: 500 internal_error: a defect") == 1
 
 
+def test_evidence_of_the_rehearsal_that_is_lost_costs_no_run_its_own(
+    agent: RunAgent, trace: Path
+) -> None:
+    def loses_the_rehearsal(pid: int) -> None:
+        agent.lost = len(agent.scopes) == 1
+
+    agent.on_start = loses_the_rehearsal
+    done = run(agent, trace, "--runs", 2, command=["true"])
+    assert len(agent.scopes) == 3
+    assert "no evidence" not in done.said
+    assert [r["evidence"]["available"] for r in done.saved["runs"]] == [True, True]
+
+
 def test_what_came_first_is_why_it_ended(agent: RunAgent, trace: Path) -> None:
     done = run(agent, trace, "--runs", 2, "--cleanup", "false", command=["sh", "-c", "exit 7"])
     assert done.status == 7

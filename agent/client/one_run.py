@@ -19,6 +19,9 @@ HAS_NONE = (404, 500)
 """Refusals of an agent that has no evidence of a run: it does not know it, or failed to end it. Who
 is refused otherwise may find it there: after another client's /stop, or with another token."""
 
+NO_SUCH_RUN = "no_such_run"
+"""The code of an agent that does not know a run: it may have been started anew since."""
+
 NOT_BEGUN = "the run was not begun"
 
 Starting = Callable[[AgentClient, Mapping[str, Any]], Json]
@@ -132,19 +135,62 @@ class OneRun:
         if status.get("run_id") == run_id:
             # the agent may be ending, and have ended the run while the command still ran
             self._outlasted = self._outlasted or status.get("state") != "stopping"
-            evidence = self._agent.post("/stop")
+            evidence = self._stopped(run_id)
         else:  # it has been ended, and what is in progress now may be somebody else's
-            evidence = self._agent.get(f"/evidence/{run_id}")
+            evidence = self._kept(run_id)
         return evidence if self._outlasted else _whole_or_invalid(evidence)
+
+    def _stopped(self, run_id: str) -> Json:
+        """End the run, and no other: it may have been ended since, and another begun.
+
+        Agents of earlier versions do not look at the id: they end whichever run is in progress, and
+        refuse while ours is ending.
+        """
+        try:
+            evidence = self._agent.post("/stop", {"run_id": run_id})
+        except AgentRefused as refused:
+            if refused.code == NO_SUCH_RUN:
+                return self._kept(run_id)
+            if refused.code == "not_running":
+                with contextlib.suppress(AgentRefused):
+                    return self._agent.get(f"/evidence/{run_id}")
+            raise
+        ended = evidence.get("run_id", run_id)
+        if ended == run_id:
+            return evidence
+        try:
+            return self._kept(run_id)
+        except AgentRefused as refused:
+            why = self._without_evidence(run_id, refused)
+            raise NotMeasured(f"somebody else's run {ended} was ended instead; {why}") from refused
+
+    def _kept(self, run_id: str) -> Json:
+        """Return the evidence of a run that has ended: what the agent remembers, or its store."""
+        try:
+            return self._agent.get(f"/evidence/{run_id}")
+        except AgentRefused as refused:
+            if refused.code != NO_SUCH_RUN:
+                raise
+            return self._stored(run_id, refused)
+
+    def _stored(self, run_id: str, refused: AgentRefused) -> Json:
+        """Return what an agent that has been started anew keeps of a run. May raise ``refused``."""
+        try:
+            return self._agent.get(f"/runs/{run_id}")
+        except AgentRefused as of_store:
+            if of_store.status != 404 or of_store.is_lost:
+                raise
+            raise refused from of_store
 
     def _without_evidence(self, run_id: str, error: AgentRefused | AgentUnreachable) -> str:
         """Return why there is no evidence, and where it may be."""
-        has_none = isinstance(error, AgentRefused) and error.status in HAS_NONE
-        if has_none or self._agent.pid is not None:
-            return f"the evidence is lost: {error}"
-        if _is_gone(error):
+        # without a code it was not the agent that refused
+        code = error.code if isinstance(error, AgentRefused) and error.status in HAS_NONE else ""
+        if self._agent.pid is None and (_is_gone(error) or code == NO_SUCH_RUN):
             unless = "unless the agent was asked to end: its log has it then"
             return f"the evidence is lost, {unless}: {error}"
+        if self._agent.pid is not None or code:
+            return f"the evidence is lost: {error}"
         url = self._agent.url
         return (
             f"the evidence was not fetched: {error}; GET /evidence/{run_id} of {url} returns it "

@@ -25,6 +25,11 @@ class RecorderAPI(Protocol):
         """
         ...
 
+    async def stop_run(self, run_id: str, owner: int | None = None) -> Json | None:
+        """Do the same to the run of that id and no other. If it has ended, return its evidence as
+        `evidence` does; None if it is not known."""
+        ...
+
     def status(self) -> Json: ...
 
     def why_not_ready(self) -> str | None:

@@ -243,6 +243,18 @@ class StartBody(Declared, frozen=True, kw_only=True):
             yield detail
 
 
+class StopBody(Declared, frozen=True, kw_only=True):
+    """Which run a stop is about. The field is optional."""
+
+    run_id: (
+        Annotated[
+            str,
+            label("The run that is to end, and no other. By default the one that is in progress."),
+        ]
+        | None
+    ) = None
+
+
 class ReportBody(Declared, frozen=True, kw_only=True):
     """A runner's own result: durations in milliseconds, the gain in percent."""
 
@@ -269,7 +281,7 @@ class ReportBody(Declared, frozen=True, kw_only=True):
         )
 
 
-DECLARED: tuple[type[Declared], ...] = (StartBody, ReportBody, Subtree)
+DECLARED: tuple[type[Declared], ...] = (StartBody, StopBody, ReportBody, Subtree)
 
 
 def _scope(declared: str | Subtree) -> Scope:

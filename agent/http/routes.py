@@ -18,7 +18,7 @@ from agent.http.host_names import is_loopback
 from agent.http.negotiation import PageFormat, accepts_gzip, choose_format
 from agent.http.openapi import document
 from agent.http.query import MetricsQuery
-from agent.http.requests import ReportBody, StartBody
+from agent.http.requests import ReportBody, StartBody, StopBody
 from agent.http.responses import json_response
 from agent.http.route import JSON, Route
 from agent.http.runs import RunRoutes
@@ -61,11 +61,9 @@ class Routes:
             Route(
                 *("POST", "/stop", self.stop),
                 summary="End the run and return its evidence.",
+                body=StopBody,
                 answers={JSON: Evidence},
-                errors=(
-                    *("not_running", "forbidden_user"),
-                    *("invalid_json", "not_an_object", "unsupported_media_type"),
-                ),
+                errors=("not_running", "no_such_run", "forbidden_user"),
             ),
             Route(
                 *("GET", "/status", self.status),
@@ -130,9 +128,11 @@ class Routes:
 
     async def stop(self) -> Response:
         # Without a body its type says nothing: curl -d '' sends one, for example.
-        if g.body.strip():
-            _json_body()
-        return json_response(await self._recorder.stop(peers.owner()))
+        body = _json_body() if g.body.strip() else {}
+        run_id = validation.parse(body, StopBody).run_id
+        if run_id is None:
+            return json_response(await self._recorder.stop(peers.owner()))
+        return json_response(_of_run(await self._recorder.stop_run(run_id, peers.owner())))
 
     async def status(self) -> Response:
         return json_response(
@@ -169,13 +169,16 @@ class Routes:
         return json_response(evidence)
 
     async def evidence(self, run_id: str) -> Response:
-        evidence = self._recorder.evidence(run_id, peers.owner())
-        if evidence is None:
-            raise AgentError("no evidence is kept for this run id", code="no_such_run")
-        return json_response(evidence)
+        return json_response(_of_run(self._recorder.evidence(run_id, peers.owner())))
 
     async def openapi(self) -> Response:
         return json_response(self._description)
+
+
+def _of_run(evidence: Json | None) -> Json:
+    if evidence is None:
+        raise AgentError("no evidence is kept for this run id", code="no_such_run")
+    return evidence
 
 
 def _json_body() -> dict[str, object]:

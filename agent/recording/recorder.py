@@ -6,7 +6,6 @@ for it, so a client that disconnects early changes nothing.
 
 import gc
 import logging
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -21,6 +20,7 @@ from agent.model import TREES, Labels, Report, StartRequest
 from agent.recording import document, label_sets, without_ebpf
 from agent.recording.collector import Collector
 from agent.recording.conclusion import conclude
+from agent.recording.defects import cause, log
 from agent.recording.internal_totals import InternalTotals
 from agent.recording.keeper import Keeper
 from agent.recording.keeping import Keeping
@@ -31,14 +31,11 @@ from agent.recording.run_lines import tell_of_end, tell_of_start
 from agent.recording.starvation import tell_of_starvation
 from agent.sections.probes import SECTIONS
 from agent.streams.collect.observed import Observed
-from agent.streams.shared import limits
 from agent.streams.shared.causes import CannotCollect
 from agent.streams.shared.namespaces import process_exists
 from agent.streams.shared.support import Support
 from agent.this_machine import boot_id
 from agent.words import Json
-
-INTERNAL_ERROR = "internal_error"
 
 LOOK_S = 1.0
 """Interval between two looks whether a run's tree has ended. A start looks at once."""
@@ -117,6 +114,14 @@ class Recorder:
         self._unclaimed = None
         await run.finished.wait()
         return run.evidence
+
+    async def stop_run(self, run_id: str, owner: int | None = None) -> Json | None:
+        """Do the same to the run of that id only, however often; None if it is not known."""
+        for run in (self._run, self._unclaimed):
+            if run is not None and run.id == run_id:
+                check_owner(run_id, run.request.owner, owner)
+                await self._ended(run)
+        return self._recent.of_run(run_id, owner)
 
     async def stop_as_agent_ends(self) -> Json:
         """Do the same, and leave the evidence to a stop that is on its way. Raises NotRunning."""
@@ -223,6 +228,16 @@ class Recorder:
             self._end(run, "stop")
         return run
 
+    async def _ended(self, run: Run) -> None:
+        """Wait for the end of a run, which it is asked for unless it ends already."""
+        await run.armed.wait()
+        if run is self._run and self._lifecycle.state is State.RUNNING:
+            self._end(run, "stop")
+        if run is self._unclaimed:
+            self._unclaimed = None
+        if run.refusal is None:
+            await run.finished.wait()
+
     def _in_progress(self) -> Run:
         """Return the run that can be ended. Raises NotRunning."""
         if self._lifecycle.state is not State.RUNNING:
@@ -275,7 +290,7 @@ class Recorder:
             self._note(error)
         except Exception as error:  # noqa: BLE001  whatever it is, it is logged and the agent goes on
             # Whatever it is, the agent goes on: the next start tries again and says more.
-            self._note(_cause("programs could not be prepared", error))
+            self._note(cause("programs could not be prepared", error))
 
     async def _arm(self, run: Run) -> None:
         assert self._nursery is not None
@@ -299,7 +314,7 @@ class Recorder:
             self._spawn(self._watch, run)
         self._spawn(self._keeping.follow, run)
         run.armed.set()
-        _log(tell_of_start, run)
+        log(tell_of_start, run)
 
     async def _attach(self, run: Run) -> None:
         """Attach what can be attached; if nothing can, the run goes on with a failure."""
@@ -315,7 +330,7 @@ class Recorder:
             raise
         except Exception as error:  # noqa: BLE001  whatever it is, it is logged and the agent goes on
             run.arming = None
-            await self._give_up(run, _cause(f"run {run.id} could not be armed", error))
+            await self._give_up(run, cause(f"run {run.id} could not be armed", error))
 
     async def _finish(self, run: Run) -> None:
         run.ended_ns = run.elapsed_ns()
@@ -328,7 +343,7 @@ class Recorder:
             tell_of_starvation(run.evidence)
         except Exception as error:  # noqa: BLE001  whatever it is, it is logged and the agent goes on
             # On any error the run ends and reports it, nothing stays attached, the agent goes on.
-            await self._give_up(run, _cause(f"run {run.id} could not be concluded", error))
+            await self._give_up(run, cause(f"run {run.id} could not be concluded", error))
             verdict, totals = conclude(run, None, self._totals)
             run.evidence = document.build(run, None, verdict)
         trio.lowlevel.remove_instrument(run.stalls)
@@ -340,7 +355,7 @@ class Recorder:
         self._lifecycle.fire(Event.STOPPED)
         await self._keeping.ended(run)
         run.finished.set()
-        _log(tell_of_end, run)
+        log(tell_of_end, run)
         # The histogram library leaves 700 KiB per run in reference cycles, which the garbage
         # collector would not find for many runs. With the modules frozen this takes a millisecond.
         gc.collect()
@@ -374,24 +389,6 @@ class Recorder:
                 "reason": self._failure.message,
             }
         return {"available": self._available, "reason": None}
-
-
-def _log(tell: Callable[[Run], None], run: Run) -> None:
-    """Log a line about a run, which goes on, or has ended, all the same if that fails."""
-    try:
-        tell(run)
-    except Exception:
-        LOGGER.exception("run %s could not be logged", run.id)
-
-
-def _cause(what: str, error: Exception) -> CannotCollect:
-    """Log an error in this process, and return its cause: a limit that was reached, or a defect."""
-    limit = limits.reached(what, error.errno) if isinstance(error, OSError) else None
-    if limit is not None:
-        LOGGER.warning("%s", limit.message)
-        return limit
-    LOGGER.error("%s", what, exc_info=error)
-    return CannotCollect(f"{type(error).__name__}: {error}", code=INTERNAL_ERROR)
 
 
 def _described(support: Support) -> Json:

@@ -88,6 +88,9 @@ class FakeRecorder:
 
         return await self._by_owner(work)
 
+    async def stop_run(self, run_id: str, owner: int | None = None) -> dict[str, Any] | None:
+        return await self.stop() if run_id == self.run_id else self.evidence(run_id)
+
     async def _by_owner(self, work: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
         done = trio.Event()
         result: outcome.Outcome[dict[str, Any]]

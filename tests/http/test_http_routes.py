@@ -63,6 +63,28 @@ async def test_stop_without_a_run(client: TrioClient) -> None:
     assert (status, refused["error"]) == (409, "not_running")
 
 
+async def test_a_stop_may_name_its_run(client: TrioClient, recorder: FakeRecorder) -> None:
+    await ask(client, "POST", "/start")
+    for other in ("run-2", ""):
+        status, refused = await ask(client, "POST", "/stop", json={"run_id": other})
+        assert (status, refused["error"]) == (404, "no_such_run")
+    status, refused = await ask(client, "POST", "/stop", json={"run_id": 1})
+    assert (status, refused["error"], refused["field"]) == (422, "invalid_field", "run_id")
+    assert recorder.stops == 0
+    for _ in range(2):
+        status, evidence = await ask(client, "POST", "/stop", json={"run_id": "run-1"})
+        assert (status, evidence["run_id"]) == (200, "run-1")
+    assert recorder.stops == 1
+
+
+@pytest.mark.parametrize("body", [{}, {"run_id": None}, {"else": 1}])
+async def test_a_stop_that_names_none_is_about_the_run_in_progress(
+    client: TrioClient, body: dict[str, Any]
+) -> None:
+    await ask(client, "POST", "/start")
+    assert (await ask(client, "POST", "/stop", json=body))[1]["run_id"] == "run-1"
+
+
 async def test_one_of_many_starts_wins(client: TrioClient) -> None:
     statuses: list[int] = []
 

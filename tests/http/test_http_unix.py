@@ -95,6 +95,21 @@ def test_the_evidence_of_others_is_not_for_him(served: Socket) -> None:
     assert served.ask(OTHER, "/evidence")[1]["run_id"] == own
 
 
+def test_a_stop_that_names_its_run_ends_no_other(served: Socket) -> None:
+    run_id = served.start(SOMEBODY)[1]["run_id"]
+    named = "-d", json.dumps({"run_id": run_id})
+    assert refused(served.ask(OTHER, "/stop", *named)) == (403, "forbidden_user")
+    status, evidence = served.ask(SOMEBODY, "/stop", *named)
+    assert (status, evidence["run_id"]) == (200, run_id)
+    theirs = served.start(OTHER)[1]["run_id"]
+    assert served.ask(SOMEBODY, "/stop", *named) == (200, evidence)
+    assert refused(served.ask(OTHER, "/stop", *named)) == (403, "forbidden_user")
+    unknown = "-d", '{"run_id": "no-such"}'
+    assert refused(served.ask(SOMEBODY, "/stop", *unknown)) == (404, "no_such_run")
+    assert served.ask(OTHER, "/status")[1]["run_id"] == theirs
+    served.stop(OTHER)
+
+
 def test_who_may_not_end_a_run_is_not_told_to(served: Socket) -> None:
     served.start(SOMEBODY)
     for uid in (SOMEBODY, 0):

@@ -21,7 +21,7 @@ from agent.http.app import create_app
 from agent.http.exposition import Exposition
 from agent.http.negotiation import PageFormat
 from agent.http.query import RunsQuery
-from agent.http.requests import ReportBody, StartBody
+from agent.http.requests import ReportBody, StartBody, StopBody
 from agent.http.responses import status_of
 from agent.http.routes import OF_A_SCOPE
 from agent.http.settings import HttpSettings
@@ -71,6 +71,7 @@ def test_the_readme_names_every_route() -> None:
     ("heading", "fields"),
     [
         ("Fields of a start", StartBody.__struct_fields__),
+        ("Fields of a stop", StopBody.__struct_fields__),
         ("Fields of a report", ReportBody.__struct_fields__),
         ("`GET /runs`", RunsQuery.__struct_fields__),
     ],

@@ -12,6 +12,7 @@ import pytest
 from fakes.agent_server import Request, ended, serving
 from fakes.run_agent import RunAgent
 from fakes.run_command import finished, line, run
+from fakes.sample_evidence import evidence as sample_evidence
 
 from agent.client.http_client import AgentClient
 from agent.client.one_run import NotMeasured, OneRun
@@ -27,6 +28,7 @@ SAID_BY_NO_AGENT: list[Any] = [
 ]
 """With the HTTP status."""
 ENDS_ALREADY: Answer = (409, {"error": "not_running", "message": "no run is in progress"})
+NO_SUCH_RUN: Answer = (404, {"error": "no_such_run", "message": "not known"})
 NO_LONGER_ALLOWED: Answer = (401, {"error": "unauthorized", "message": "another token"})
 
 
@@ -282,3 +284,131 @@ def test_a_refusal_is_the_agents_last_word() -> None:
         why = why_not(run.stop)
     assert why == "the evidence is lost: 500 internal_error: a defect"
     assert agent.routes.count("POST /stop") == 1
+
+
+# --- of runs that others have begun
+
+
+class OfAnEarlierVersion(RunAgent):
+    """Ends whichever run is in progress: by the time that it is asked, somebody else's."""
+
+    def answer(self, request: Request) -> Answer:
+        if request.route == "POST /stop":
+            self.requests.append(request)
+            return 200, sample_evidence(run_id="theirs")
+        return super().answer(request)
+
+
+def test_a_stop_names_its_run() -> None:
+    with serving(RunAgent()) as agent:
+        run = run_of(agent)
+        run.begin({})
+        run.stop()
+    assert json.loads(agent.requests[-1].body) == {"run_id": "run-1"}
+
+
+def test_the_evidence_of_another_run_is_not_taken_for_ones_own() -> None:
+    with serving(OfAnEarlierVersion()) as agent:
+        run = run_of(agent)
+        run.begin({})
+        assert run.stop() == agent.evidence
+    assert agent.routes[-2:] == ["POST /stop", "GET /evidence/run-1"]
+
+
+def test_without_ones_own_it_says_whose_run_was_ended() -> None:
+    class Forgets(OfAnEarlierVersion):
+        def answer(self, request: Request) -> Answer:
+            if request.route.startswith("GET /evidence"):
+                return NO_SUCH_RUN
+            return super().answer(request)
+
+    with serving(Forgets()) as agent:
+        run = run_of(agent)
+        run.begin({})
+        why = why_not(run.stop)
+    assert why.startswith("somebody else's run theirs was ended instead; the evidence ")
+
+
+def test_while_the_agent_ends_the_run_its_evidence_is_fetched_by_id() -> None:
+    """Agents of earlier versions refuse the second stop."""
+    with serving(lossy("POST /stop", instead=ENDS_ALREADY)) as agent:
+        run = run_of(agent)
+        run.begin({})
+        assert run.stop() == agent.evidence
+
+
+@pytest.mark.thorough
+def test_a_stop_whose_answer_is_lost_ends_nothing_of_others(front: InFront) -> None:
+    """They begin their run between the two that we send."""
+
+    class Between(InFront):
+        def carry_out(self, request: Request) -> Answer:
+            answer = super().carry_out(request)
+            if request.route == "POST /stop":
+                self.behind.post("/start", {"scenario": "theirs"})
+            return answer
+
+    agent = Between()
+    agent.behind, agent.losing = front.behind, ["POST /stop"]
+    with serving(agent):
+        run = run_of(agent)
+        own = (run.begin({}) or {})["run_id"]
+        assert run.stop()["run_id"] == own
+    assert front.behind.get("/status")["scenario"] == "theirs"
+
+
+# --- of an agent that has been started anew
+
+
+class StartedAnew(RunAgent):
+    """Has nothing of the run but what is ``stored``."""
+
+    stored: Answer = 404, {"error": "no_store", "message": "no runs are kept"}
+
+    def answer(self, request: Request) -> Answer:
+        if request.route == "GET /status":
+            self.run_id = ""
+        if request.route.startswith("GET /evidence"):
+            return NO_SUCH_RUN
+        if request.route.startswith("GET /runs"):
+            return self.stored
+        return super().answer(request)
+
+
+@pytest.mark.parametrize("state", ["aborted", "partial"])
+def test_what_it_has_kept_is_not_lost_and_not_whole(state: str) -> None:
+    with serving(StartedAnew()) as agent:
+        agent.stored = 200, {**agent.evidence, "state": state}
+        run = run_of(agent)
+        run.begin({})
+        evidence = run.stop()
+    assert (evidence["run_id"], evidence["state"]) == ("run-1", state)
+    assert evidence["completeness"]["verdict"] == "invalid"
+    assert evidence["completeness"]["reasons"][-1].startswith("ended_early: ")
+
+
+def test_what_it_has_not_kept_may_be_in_its_log() -> None:
+    with serving(StartedAnew()) as agent:
+        run = run_of(agent)
+        run.begin({})
+        why = why_not(run.stop)
+    assert why.startswith("the evidence is lost, unless the agent was asked to end: its log has it")
+    assert why.endswith(": 404 no_such_run: not known")
+
+
+def test_a_store_that_cannot_be_read_has_lost_nothing() -> None:
+    with serving(StartedAnew()) as agent:
+        agent.stored = 503, {"error": "store_unavailable", "message": "busy"}
+        run = run_of(agent)
+        run.begin({})
+        why = why_not(run.stop)
+    assert why.startswith("the evidence was not fetched: 503 store_unavailable: busy")
+
+
+@pytest.mark.parametrize("status", [404, 500])
+def test_what_a_proxy_has_not_found_is_not_lost(status: int) -> None:
+    with serving(lossy("POST /stop", instead=(status, {}))) as agent:
+        run = run_of(agent)
+        run.begin({})
+        why = why_not(run.stop)
+    assert why.startswith("the evidence was not fetched: ")

@@ -4,8 +4,10 @@ Never on a command line, which every process of the machine can read. Nor is it 
 that was only found: on the default port, another program may be listening.
 """
 
+import contextlib
 import os
 import re
+import shlex
 from typing import NamedTuple
 
 from agent.regular_files import read_regular
@@ -61,6 +63,27 @@ class Access(NamedTuple):
             return ""
         what = f"has no token for {url}" if self._text().split() else "is empty"
         return f"; {self.file} {what}"
+
+    def for_curl(self, url: str) -> list[str]:
+        """Return words of a shell line with which curl shows the same to the agent at a URL.
+
+        The token is not among them, but where the shell reads it.
+        """
+        words = []
+        if self.ca_file and url.lower().startswith("https:"):
+            words += ["--cacert", shlex.quote(self.ca_file)]
+        with contextlib.suppress(NoToken):
+            if self.token(url):
+                words += ["-H", f'"Authorization: Bearer {self._read_by_shell(url)}"']
+        return words
+
+    def _read_by_shell(self, url: str) -> str:
+        """Return what a shell replaces with the token, which there is."""
+        if self.given:
+            return f"${TOKEN}"
+        lines = self._text().splitlines()
+        own = [n for n, line in enumerate(lines, 1) if line.split()[-1:] == [self.token(url)]]
+        return f"$(awk 'NR == {own[0]} {{print $NF}}' {shlex.quote(self.file)})"
 
     def _text(self) -> str:
         try:

@@ -27,8 +27,8 @@ PATIENCE_S = 10.0
 """How long to wait for the end of another run: less than `run` does, which says that it waits."""
 POLL_S = 0.1
 NOT_ENDED = "the block has not ended yet"
-LONGEST_REASON = 500
-"""Characters. What answers on the agent's port may be something else, and send a whole page."""
+LONGEST_REASON = 4000
+"""Characters. How to end a run that may be open comes last, so this is far more than that needs."""
 
 
 class NoEvidenceWarning(UserWarning):

@@ -240,7 +240,7 @@ class AgentClient:
         self.connecting: Connecting = contextlib.nullcontext
         self._timeout_s = ANSWER_TIMEOUT_S if timeout_s is None else timeout_s
         self._may_wait_longer = timeout_s is None
-        self._access = access
+        self.access = access
         address_of(self.url)  # raises at once if it is malformed
 
     @classmethod
@@ -280,7 +280,7 @@ class AgentClient:
     def status_soon(self) -> Json:
         """Return the agent's status as `get` does, but do not wait long for it."""
         timeout_s = min(self._timeout_s, STATUS_TIMEOUT_S)
-        brief = AgentClient(self.url, timeout_s, self._access)
+        brief = AgentClient(self.url, timeout_s, self.access)
         brief.on_wait = self.on_wait
         return brief.get("/status")
 
@@ -314,7 +314,7 @@ class AgentClient:
     @contextlib.contextmanager
     def connection(self) -> Iterator[Connection]:
         """Yield one connection for many requests, to measure the agent rather than TCP setup."""
-        connection = Connection(self.url, self._timeout_s, self._access)
+        connection = Connection(self.url, self._timeout_s, self.access)
         connection.connecting = self.connecting
         try:
             yield connection

@@ -106,7 +106,7 @@ class OneRun:
 
     def other_run(self) -> str:
         """Return which run is in progress instead, as `which_run` does."""
-        return which_run(self._agent.url, self._other)
+        return which_run(self._agent, self._other)
 
     def stop(self) -> Json:
         """End the run, and return its evidence. Raises `NotMeasured`."""
@@ -195,7 +195,7 @@ class OneRun:
         return (
             f"the evidence was not fetched: {error}; GET /evidence/{run_id} of {url} returns it "
             "once the run has ended. If GET /status says that it is still in progress, "
-            f"{how_to_end(url)}"
+            f"{how_to_end(self._agent)}"
         )
 
     def close(self) -> None:

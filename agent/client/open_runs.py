@@ -12,7 +12,7 @@ from agent.client.urls import socket_path
 from agent.words import LABEL_NAMES
 
 
-def which_run(url: str, other: Mapping[str, Any]) -> str:
+def which_run(agent: AgentClient, other: Mapping[str, Any]) -> str:
     """Return which run is in progress, since when as far as the agent says, and the cure.
 
     Unless a run is about processes that end, nothing else ends it if its client was killed.
@@ -20,7 +20,7 @@ def which_run(url: str, other: Mapping[str, Any]) -> str:
     run = f"run {other['run_id']}" if other.get("run_id") else "a run"
     since = other.get("started_at")
     busy = f"{run} is in progress" + (f" (since {since})" if since else "")
-    return f"{busy}; if its client is gone, {how_to_end(url)}"
+    return f"{busy}; if its client is gone, {how_to_end(agent)}"
 
 
 def may_have_begun(agent: AgentClient, body: Mapping[str, Any]) -> str:
@@ -30,28 +30,32 @@ def may_have_begun(agent: AgentClient, body: Mapping[str, Any]) -> str:
     except (AgentRefused, AgentUnreachable) as error:
         if is_gone(error):
             return "nothing listens there any more: if the agent has ended, no run is left"
-        return f"the run may begin all the same: {if_it_is_open(agent.url)}"
+        return f"the run may begin all the same: {if_it_is_open(agent)}"
     if not (run_id := status.get("run_id")) or not _has_labels_of(status, body):
         # what stands between may have it still, or an agent that was stopped
-        return f"no such run is in progress yet, but it may still begin: {if_it_is_open(agent.url)}"
+        return f"no such run is in progress yet, but it may still begin: {if_it_is_open(agent)}"
     return (
         f"run {run_id} is in progress, with the same labels: it may be this one. If nobody "
-        f"else has begun it, {how_to_end(agent.url)}"
+        f"else has begun it, {how_to_end(agent)}"
     )
 
 
-def if_it_is_open(url: str) -> str:
+def if_it_is_open(agent: AgentClient) -> str:
     """Return how to find and end a run that may begin."""
-    return f"if GET /status of {url} names a run that nobody else has begun, {how_to_end(url)}"
+    return (
+        f"if GET /status of {agent.url} names a run that nobody else has begun, {how_to_end(agent)}"
+    )
 
 
-def how_to_end(url: str) -> str:
-    """Return how to end the run of an agent, and who may."""
-    path = socket_path(url)
-    stop = ["--unix-socket", path, "http://localhost/stop"] if path else [f"{url}/stop"]
-    cure = shlex.join(["curl", "-X", "POST", *stop])
-    # over a socket, only who began it, and root, may end it
-    return f"its user or root can end it with: {cure}" if path else f"end it with: {cure}"
+def how_to_end(agent: AgentClient) -> str:
+    """Return how to end the run of an agent, and who may: a line for a shell ends the text."""
+    if path := socket_path(agent.url):
+        # only who began it, and root, may end it
+        who, words = "its user or root can ", ["--unix-socket", path, "http://localhost/stop"]
+        words = [shlex.quote(word) for word in words]
+    else:
+        who, words = "", [*agent.access.for_curl(agent.url), shlex.quote(f"{agent.url}/stop")]
+    return f"{who}end it with: {' '.join(['curl -X POST', *words])}"
 
 
 def is_gone(error: Exception) -> bool:

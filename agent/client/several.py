@@ -195,7 +195,7 @@ class SeveralRuns:
     def _is_any_busy(self) -> bool:
         for member in self._taking_part():
             if status := member.run_in_progress():
-                self._other = which_run(member.agent.url, status)
+                self._other = which_run(member.agent, status)
                 return True
         return False
 

@@ -45,7 +45,7 @@ def start_or_give_up(agent: AgentClient, body: Mapping[str, Any]) -> Json:
             signals.with_the_last([error.number])  # or it would come again, and say nothing of this
             error.open_run = (
                 "; the agent had not answered the start: the run that it may begin is ended once it"
-                f" answers. Afterwards, {if_it_is_open(agent.url)}"
+                f" answers. Afterwards, {if_it_is_open(agent)}"
             )
         raise
     finally:

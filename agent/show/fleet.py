@@ -13,6 +13,9 @@ from agent.terminal.values import rows as objects
 
 TITLE = "Machines"
 LONGEST_MACHINE = 30
+COMMAND = " curl "
+"""What the line begins with that ends a run: it is there to be copied."""
+CONTINUED = " \\"
 LATENCIES = ("runqlat", "biolatency")
 HEADINGS = ("machine", "measured", "verdict", "wait p99", "I/O p99", "off-CPU", "execs")
 
@@ -29,13 +32,15 @@ def fleet(evidence: Mapping[str, Any], columns: int, style: Style) -> list[str]:
         if own.get("available") is True:
             known.append(_row(_name(row), _measured(own), verdict(own), own))
         else:
-            missing.append(f"{_name(row)}: {_why_not(row, own)}")
+            missing.append((_name_and_url(row), _why_not(row, own)))
     together = mapping(found.get("merged"))
     if together.get("available") is True:
         known.append(_row("together", "all these", _verdict(together), together))
     lines = grid([HEADINGS, *known], columns) if known else []
-    for why in missing:
-        lines += wrapped([style.warning("no evidence of"), *why.split(" ")], columns, " ")
+    for name, why in missing:
+        reason, command, line = f"{name}: {why}".partition(COMMAND)
+        lines += wrapped([style.warning("no evidence of"), *reason.split(" ")], columns, " ")
+        lines += _to_be_copied(f"{command.lstrip()}{line}", columns)
     return titled(TITLE, [*lines, *_reasons(together, columns)], style)
 
 
@@ -61,11 +66,22 @@ def _measured(evidence: Mapping[str, Any]) -> str:
     return "all of it" if kind == "system" else "workload"
 
 
+def _name_and_url(row: Mapping[str, Any]) -> str:
+    url = printable(row.get("agent"), 100)
+    return f"{_name(row)} ({url})" if row.get("machine") else url
+
+
 def _why_not(row: Mapping[str, Any], evidence: Mapping[str, Any]) -> str:
     if row.get("runs_workload") and row.get("reason") and row["reason"] == evidence.get("reason"):
-        return f"see above ({printable(row.get('agent'), 100)})"
+        return "see above"
     why = row.get("reason") or evidence.get("reason") or "it gives no reason"
-    return f"{printable(why, 1000)} ({printable(row.get('agent'), 100)})"
+    return printable(why, 2000)
+
+
+def _to_be_copied(line: str, columns: int) -> list[str]:
+    """Return a command line as a shell takes it on several lines; nothing if it is empty."""
+    *lines, last = wrapped(line.split(" "), columns - len(CONTINUED), " ")
+    return [*(f"{each}{CONTINUED}" for each in lines), *filter(None, [last])]
 
 
 def _row(

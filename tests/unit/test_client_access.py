@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from agent.client.collecting import collect
 from agent.client.finding import NoAgent
 from agent.client.http_client import AgentClient, AgentRefused, AgentUnreachable, _refusal
 from agent.client.http_messages import Answer
+from agent.client.open_runs import how_to_end
 from agent.client.several import members_at
 from agent.demo.bracket import bracket
 
@@ -286,3 +288,57 @@ def test_without_a_certificate_nobody_is_trusted(
 
 def test_by_default_there_is_none() -> None:
     assert NOTHING.token("http://a:1") == ""
+
+
+def typed(access: Access, url: str) -> list[str]:
+    """Return what curl gets from a shell that is given the line which ends a run."""
+    line = how_to_end(AgentClient(url, access=access)).removeprefix("end it with: ")
+    shell = f'curl() {{ printf "%s\\n" "$@"; }}; {line}'
+    variables = {**os.environ, "CHAINBENCH_AGENT_TOKEN": access.given}
+    done = subprocess.run(["sh", "-c", shell], env=variables, capture_output=True, text=True)
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("text", "token"),
+    [
+        (f"{TOKEN}\n", TOKEN),
+        (f"https://a:1 other\n\n  https://box:9090/  {TOKEN} \n", TOKEN),
+        (f"https://a:1 other\n{TOKEN}", TOKEN),
+        ("https://a:1 other\n", ""),
+    ],
+    ids=["alone", "of the URL", "of all others", "none"],
+)
+def test_the_line_that_ends_a_run_shows_the_token_of_a_file(
+    tmp_path: Path, text: str, token: str
+) -> None:
+    file = tmp_path / "a 'token'"
+    file.write_text(text)
+    header = ["-H", f"Authorization: Bearer {token}"] if token else []
+    words = ["-X", "POST", *header, "https://box:9090/stop"]
+    assert typed(Access(file=str(file)), "https://box:9090") == words
+    assert TOKEN not in how_to_end(AgentClient("https://box:9090", access=Access(file=str(file))))
+
+
+def test_the_line_that_ends_a_run_shows_the_token_of_the_variable() -> None:
+    header = ["-H", f"Authorization: Bearer {TOKEN}"]
+    assert typed(Access(TOKEN), "http://box:9090") == [
+        "-X",
+        "POST",
+        *header,
+        "http://box:9090/stop",
+    ]
+
+
+def test_the_line_that_ends_a_run_names_the_certificates() -> None:
+    access = Access(ca_file="/my own/ca.pem")
+    cacert = ["--cacert", "/my own/ca.pem"]
+    assert typed(access, "https://box") == ["-X", "POST", *cacert, "https://box/stop"]
+    assert typed(access, "http://box") == ["-X", "POST", "http://box/stop"]
+
+
+def test_over_a_socket_nothing_is_shown() -> None:
+    over_socket = AgentClient("unix:/run/agent.sock", access=Access(TOKEN, ca_file="/ca.pem"))
+    assert how_to_end(over_socket).endswith(
+        "curl -X POST --unix-socket /run/agent.sock http://localhost/stop"
+    )

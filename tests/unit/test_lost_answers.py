@@ -14,6 +14,7 @@ from fakes.run_agent import RunAgent
 from fakes.run_command import finished, line, run
 from fakes.sample_evidence import evidence as sample_evidence
 
+from agent.client.collecting import NoEvidenceWarning, collect
 from agent.client.http_client import AgentClient
 from agent.client.one_run import NotMeasured, OneRun
 from agent.client.spawn import running_agent
@@ -169,6 +170,17 @@ def test_a_start_that_was_not_sent_begins_nothing() -> None:
         run = OneRun(AgentClient(gone.url), nullcontext)
         why = why_not(lambda: run.begin({}))
     assert why == f"no answer from {gone.url}: Connection refused"
+
+
+def test_collect_says_how_to_end_a_run_after_a_long_page() -> None:
+    with (
+        serving(lossy("POST /start", instead=(503, {"page": 5000 * "x"}))) as agent,
+        pytest.warns(NoEvidenceWarning) as warned,
+        collect(agent.url),
+    ):
+        pass
+    [why] = [str(warning.message) for warning in warned]
+    assert why.endswith(how_to_end(agent))
 
 
 @pytest.mark.thorough

@@ -33,7 +33,7 @@ def test_one_row_for_each_machine_and_one_for_all() -> None:
         assert other.split()[:7] == ["db0", "all", "of", "it", "complete", "10", "µs"]
         assert together.split()[:4] == ["together", "all", "these", "degraded"]
         assert together.split()[-1] == "24"
-        assert missing.startswith("no evidence of gone0: Connection refused (http://gone0:9090)")
+        assert missing.startswith("no evidence of gone0 (http://gone0:9090): Connection refused")
 
 
 def test_a_sum_that_counts_twice_says_so() -> None:
@@ -47,7 +47,7 @@ def test_without_evidence_of_the_workload_the_others_are_shown() -> None:
     whole = with_merged(document(of_machine(), available=False, reason="was killed"))
     for report in (brief(whole), render(whole)):
         assert lines_of(report)[1].startswith("db0")
-        assert "no evidence of here: was killed" in report
+        assert "no evidence of here (http://here:9090): was killed" in report
 
 
 def test_what_is_said_of_the_workload_is_not_said_again() -> None:
@@ -55,13 +55,23 @@ def test_what_is_said_of_the_workload_is_not_said_again() -> None:
     whole["fleet"]["machines"][0]["reason"] = "was killed"
     for report in (brief(whole), render(whole)):
         assert report.count("was killed") == 1
-        assert "no evidence of here: see above (http://" in report
+        assert "): see above" in report
 
 
 @pytest.mark.parametrize("width", [40, 80])
 def test_no_line_is_wider_than_the_screen(width: int) -> None:
     whole = with_merged(document(of_machine(), reasons=["word " * 100]))
     assert max(map(cells, brief(whole, width).splitlines())) <= width
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_how_to_end_a_run_can_be_copied(width: int) -> None:
+    cure = "curl -X POST --cacert /etc/ca.pem https://gone0.example.org:9090/stop"
+    whole = with_merged(
+        document(of_machine(), reasons=[f"it may be this one, end it with: {cure}"])
+    )
+    _, begin, rest = brief(whole, width).partition("curl")
+    assert " ".join(f"{begin}{rest}".replace("\\\n", "").split()) == cure
 
 
 @given(JSON)

@@ -6,8 +6,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from agent.client.http_client import AgentClient, AgentRefused, AgentUnreachable, AnswerLost
-from agent.client.open_runs import how_to_end, may_have_begun, which_run
-from agent.client.open_runs import is_gone as _is_gone
+from agent.client.open_runs import how_to_end, is_gone, may_have_begun, which_run
 from agent.words import Json
 
 ENDED_EARLY = (
@@ -186,7 +185,7 @@ class OneRun:
         """Return why there is no evidence, and where it may be."""
         # without a code it was not the agent that refused
         code = error.code if isinstance(error, AgentRefused) and error.status in HAS_NONE else ""
-        if self._agent.pid is None and (_is_gone(error) or code == NO_SUCH_RUN):
+        if self._agent.pid is None and (is_gone(error) or code == NO_SUCH_RUN):
             unless = "unless the agent was asked to end: its log has it then"
             return f"the evidence is lost, {unless}: {error}"
         if self._agent.pid is not None or code:

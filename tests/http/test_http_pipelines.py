@@ -5,7 +5,7 @@ import socket
 import ssl
 import struct
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -78,9 +78,10 @@ def reset(sock: socket.socket) -> None:
 
 @pytest.mark.parametrize("connected", [plain, encrypted, unix])
 def test_what_a_client_has_sent_in_advance_ends_with_it(
-    connected: Callable[[Path], Iterator[tuple[RunningServer, socket.socket]]], tmp_path: Path
+    connected: Callable[[Path], AbstractContextManager[tuple[RunningServer, socket.socket]]],
+    tmp_path: Path,
 ) -> None:
-    with connected(tmp_path) as (server, sock):  # type: ignore[attr-defined]
+    with connected(tmp_path) as (server, sock):
         sock.sendall(ASKS_STATUS)
         assert reads_status(sock)
         descriptors = len(open_fds())
@@ -149,7 +150,9 @@ def test_a_client_that_has_only_finished_sending_gets_all_answers(server: Runnin
     assert len(server.recorder.requests) == 1
 
 
-def test_others_are_served_between_the_requests_of_one_client(server: RunningServer) -> None:
+def test_others_are_served_between_the_requests_of_one_client(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before: list[int] = []
     answer = server.recorder.status
 
@@ -162,7 +165,7 @@ def test_others_are_served_between_the_requests_of_one_client(server: RunningSer
         for sock in (many, one):
             sock.sendall(ASKS_STATUS)
             assert reads_status(sock)
-        server.recorder.status = status  # type: ignore[method-assign]
+        monkeypatch.setattr(server.recorder, "status", status)
         server.call(lambda: [many.sendall(REPORTS * MANY), one.sendall(ASKS_STATUS)])
         assert reads_status(one)
         assert before[0] < MANY // 2

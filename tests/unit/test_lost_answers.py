@@ -3,194 +3,37 @@
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
 
 import pytest
-from fakes.agent_server import Request, ended, serving
+from fakes.agent_server import Request, serving
+from fakes.lossy_agent import (
+    ENDS_ALREADY,
+    NO_LONGER_ALLOWED,
+    NO_SUCH_RUN,
+    OF_A_PROXY,
+    Answer,
+    InFront,
+    how_to_end,
+    in_front,
+    lossy,
+    run_of,
+    why_not,
+)
 from fakes.run_agent import RunAgent
-from fakes.run_command import finished, line, run
+from fakes.run_command import run
 from fakes.sample_evidence import evidence as sample_evidence
 
-from agent.client.collecting import NoEvidenceWarning, collect
 from agent.client.http_client import AgentClient
 from agent.client.one_run import NotMeasured, OneRun
-from agent.client.spawn import running_agent
-
-Answer = tuple[int, dict[str, Any]]
-OF_A_PROXY: Answer = (502, {})
-SAID_BY_NO_AGENT: list[Any] = [
-    (200, ["not", "an", "object"]),
-    (404, {"detail": "Not Found"}),
-    (500, "a page"),
-    (503, {}),
-]
-"""With the HTTP status."""
-ENDS_ALREADY: Answer = (409, {"error": "not_running", "message": "no run is in progress"})
-NO_SUCH_RUN: Answer = (404, {"error": "no_such_run", "message": "not known"})
-NO_LONGER_ALLOWED: Answer = (401, {"error": "unauthorized", "message": "another token"})
-
-
-class Lossy(RunAgent):
-    """Loses answers to these routes, once each; what was asked is done, unless it is ``deaf``."""
-
-    losing: list[str]
-    deaf = False
-    instead: Answer | None = None
-    """An answer in place of the one that is lost. Without it, the connection breaks."""
-
-    def answer(self, request: Request) -> Answer:
-        if request.route not in self.losing:
-            return self.carry_out(request)
-        self.losing.remove(request.route)
-        if not self.deaf:
-            self.carry_out(request)
-        if self.instead is None:
-            raise ConnectionError  # which ends this connection, without an answer
-        return self.instead
-
-    def carry_out(self, request: Request) -> Answer:
-        return super().answer(request)
-
-
-class InFront(Lossy):
-    """Passes requests on to an agent with ``--mock``, and its answers back."""
-
-    behind: AgentClient
-
-    def carry_out(self, request: Request) -> Answer:
-        method, path = request.route.split()
-        body = json.loads(request.body) if request.body else None
-        return 200, json.loads(self.behind.send(method, path, body))
-
-
-def lossy(*losing: str, instead: Answer | None = None, deaf: bool = False) -> Lossy:
-    agent = Lossy()
-    agent.losing, agent.instead, agent.deaf = list(losing), instead, deaf
-    return agent
-
-
-def run_of(agent: RunAgent, timeout_s: float | None = None) -> OneRun:
-    return OneRun(AgentClient(agent.url, timeout_s), nullcontext)
-
-
-def why_not(call: Callable[[], object]) -> str:
-    with pytest.raises(NotMeasured) as failed:
-        call()
-    return str(failed.value)
-
-
-def how_to_end(agent: RunAgent) -> str:
-    return f"end it with: curl -X POST {agent.url}/stop"
 
 
 @pytest.fixture
 def front() -> Iterator[InFront]:
-    agent = InFront()
-    with running_agent(["--mock"]) as agent.behind, serving(agent):
+    with in_front() as agent:
         yield agent
-
-
-# --- of a start
-
-
-@pytest.mark.parametrize("instead", [None, OF_A_PROXY, *SAID_BY_NO_AGENT])
-def test_a_start_may_have_begun_a_run_which_is_named_and_not_ended(instead: Answer | None) -> None:
-    with serving(lossy("POST /start", instead=instead)) as agent:
-        run = run_of(agent)
-        why = why_not(lambda: run.begin({}))
-        run.close()
-    assert "; run run-1 is in progress, with the same labels: it may be this one" in why
-    assert f"If nobody else has begun it, {how_to_end(agent)}" in why
-    assert "POST /stop" not in agent.routes
-
-
-def if_it_is_open(agent: RunAgent) -> str:
-    which = f"if GET /status of {agent.url} names a run that nobody else has begun"
-    return f"{which}, {how_to_end(agent)}"
-
-
-def test_a_run_with_other_labels_is_somebody_elses_and_ours_may_still_begin() -> None:
-    with serving(lossy("POST /start")) as agent:
-        why = why_not(lambda: run_of(agent).begin({"commit": "abc"}))
-    assert "it may be this one" not in why
-    assert why.endswith(f"may still begin: {if_it_is_open(agent)}")
-
-
-def test_a_start_that_has_begun_nothing_yet_may_still_begin_a_run() -> None:
-    """What stands between may have queued it."""
-    with serving(lossy("POST /start", deaf=True)) as agent:
-        why = why_not(lambda: run_of(agent).begin({}))
-    nothing = "no such run is in progress yet, but it may still begin"
-    assert why.endswith(f"; {nothing}: {if_it_is_open(agent)}")
-
-
-def test_a_start_whose_agent_says_nothing_more_may_begin_a_run() -> None:
-    with serving(lossy("POST /start", "GET /status")) as agent:
-        why = why_not(lambda: run_of(agent).begin({}))
-    assert why.endswith(f"; the run may begin all the same: {if_it_is_open(agent)}")
-
-
-def test_an_agent_that_has_ended_begins_no_run() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        url = "http://{}:{}".format(*listener.getsockname())
-
-        def end() -> None:
-            accepted, _ = listener.accept()
-            listener.close()
-            accepted.recv(1000)
-            accepted.close()
-
-        ending = threading.Thread(target=end)
-        ending.start()
-        why = why_not(lambda: OneRun(AgentClient(url), nullcontext).begin({}))
-        ending.join()
-    assert why.endswith("; nothing listens there any more: if the agent has ended, no run is left")
-
-
-@pytest.mark.parametrize("status", [302, 307])
-def test_a_redirection_has_begun_nothing(status: int) -> None:
-    with serving(lossy("POST /start", instead=(status, {}), deaf=True)) as agent:
-        assert "begin" not in why_not(lambda: run_of(agent).begin({}))
-    assert agent.routes == []
-
-
-def test_of_a_page_that_is_no_agents_only_the_first_words_are_shown() -> None:
-    page: Any = "502\r\nBad Gateway " + 1000 * "x"
-    with serving(lossy("POST /start", instead=(503, page), deaf=True)) as agent:
-        why = why_not(lambda: run_of(agent).begin({}))
-    assert why.startswith("no answer from the agent, but 503: ")
-    assert len(why.partition("; ")[0]) < 300
-
-
-def test_a_start_that_was_not_sent_begins_nothing() -> None:
-    with ended() as gone:
-        run = OneRun(AgentClient(gone.url), nullcontext)
-        why = why_not(lambda: run.begin({}))
-    assert why == f"no answer from {gone.url}: Connection refused"
-
-
-def test_collect_says_how_to_end_a_run_after_a_long_page() -> None:
-    with (
-        serving(lossy("POST /start", instead=(503, {"page": 5000 * "x"}))) as agent,
-        pytest.warns(NoEvidenceWarning) as warned,
-        collect(agent.url),
-    ):
-        pass
-    [why] = [str(warning.message) for warning in warned]
-    assert why.endswith(how_to_end(agent))
-
-
-@pytest.mark.thorough
-def test_a_run_of_a_whole_machine_that_stays_open_is_named(front: InFront) -> None:
-    front.losing = ["POST /start"]
-    done = finished(line("record", "--agent", front.url, "--system"))
-    assert done.returncode == 1
-    status = front.behind.get("/status")
-    assert status["running"]
-    assert f"; run {status['run_id']} is in progress, with the same labels" in done.stderr
 
 
 # --- of the end of a run

@@ -73,10 +73,17 @@ def test_a_folder_that_the_user_cannot_reach(folder: Path, is_there: bool) -> No
     assert f"uid {USER}" in closed.text
 
 
-@pytest.mark.skipif(IS_ROOT, reason="root may write anywhere")
 def test_a_folder_that_cannot_be_made(folder: Path) -> None:
+    """Root may write anywhere, so another user starts this agent."""
     folder.parent.chmod(0o555)
-    assert found(folder).state is State.FAILED
+
+    def question() -> str:
+        finding = folder_of_runs(Settings(data_dir=str(folder)), str(folder), None)
+        return f"{finding.state.name}: {finding.text}"
+
+    said = as_user(USER, question) if IS_ROOT else question()
+    assert said.startswith("FAILED")
+    assert "Permission denied" in said
 
 
 @as_root

@@ -121,11 +121,14 @@ class OneRun:
             raise NotMeasured(self._without_evidence(run_id, error)) from error
 
     def _ended(self, run_id: str) -> Json:
-        """End the run, and return its evidence; if the connection breaks, ask once more."""
+        """End the run, and return its evidence; if the answer is lost, ask once more."""
         try:
             return self._ended_in(self._agent.get("/status"), run_id)
         except AnswerLost as error:
             if error.is_late:  # the agent has had its time
+                raise
+        except AgentRefused as refused:
+            if not refused.is_lost:
                 raise
         return self._ended_in(self._agent.status_soon(), run_id)
 

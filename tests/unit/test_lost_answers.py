@@ -41,8 +41,11 @@ def front() -> Iterator[InFront]:
 
 @pytest.mark.parametrize("deaf", [True, False], ids=["on its way", "on its way back"])
 @pytest.mark.parametrize("lost", ["GET /status", "POST /stop"])
-def test_the_end_is_asked_for_again_and_the_evidence_is_whole(lost: str, deaf: bool) -> None:
-    with serving(lossy(lost, deaf=deaf)) as agent:
+@pytest.mark.parametrize("instead", [None, OF_A_PROXY], ids=["broken", "proxy"])
+def test_the_end_is_asked_for_again_and_the_evidence_is_whole(
+    lost: str, deaf: bool, instead: Answer | None
+) -> None:
+    with serving(lossy(lost, deaf=deaf, instead=instead)) as agent:
         run = run_of(agent)
         assert run.begin({})
         assert run.stop() == agent.evidence
@@ -262,7 +265,7 @@ def test_a_store_that_cannot_be_read_has_lost_nothing() -> None:
 
 @pytest.mark.parametrize("status", [404, 500])
 def test_what_a_proxy_has_not_found_is_not_lost(status: int) -> None:
-    with serving(lossy("POST /stop", instead=(status, {}))) as agent:
+    with serving(lossy("POST /stop", "GET /evidence/run-1", instead=(status, {}))) as agent:
         run = run_of(agent)
         run.begin({})
         why = why_not(run.stop)

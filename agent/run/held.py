@@ -5,6 +5,9 @@ block, so the wait for the agent's answer is in no blocked time of the run. Anyb
 stopped process, so it then reads from a pipe that only we write to. It reads with readv(2), because
 evidence counts ``read`` by name, and that count shall be the command's own.
 
+What the command took begins with its exec. The last that the fork does before it is to report its
+clock and its own usage; and what it leaves is not cleared away meanwhile (`agent.run.old_memory`).
+
 A fork has its parent's memory until its exec, and the kernel keeps the largest resident size across
 the exec (``exec_mmap`` in fs/exec.c). The command's own is known only where it is larger.
 """
@@ -21,7 +24,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple, NoReturn
 
 from agent.parent_death import end_with_parent
-from agent.run import signals
+from agent.run import old_memory, signals
 from agent.run.user import User, become
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
@@ -29,15 +32,13 @@ NOT_FOUND, NOT_EXECUTABLE = 127, 126
 OWN_FAILURE = 125
 """Exit status of a failure before the command was run, as in env(1), nohup(1) and timeout(1)."""
 
-_BEFORE = struct.Struct("=ddqqqqqq")
-"""What the fork took before it stops: user and system time, minor and major page faults, voluntary
-and involuntary context switches, blocks read and written."""
+_EXEC = struct.Struct("=dddqqqqqq")
+"""What the fork says last: the monotonic clock, then what it took itself: user and system time,
+minor and major page faults, voluntary and involuntary context switches, blocks read and written."""
 BLOCK = 512
 """Bytes in a block of getrusage(2) (include/linux/task_io_accounting_ops.h)."""
-HOLDING = 1
-"""Voluntary context switches that a fork makes until its exec: it stops itself."""
-_FAILED = struct.Struct("=i")
-"""The errno of an exec that failed."""
+_NUMBER = struct.Struct("=i")
+"""0, or the errno of what failed; or the pid of the process that keeps the fork's memory."""
 GROWTH_UNTIL_EXEC = 1 << 20
 """Bytes that the fork may still grow by, and by which the kernel's count of pages may be off."""
 LONGEST_NAME = 15
@@ -66,6 +67,7 @@ class Ended(NamedTuple):
     status: int
     """The exit status, or minus the number of the signal that killed it."""
     wall_s: float
+    """From its exec to its end."""
     user_s: float
     system_s: float
     max_resident: int | None
@@ -73,7 +75,7 @@ class Ended(NamedTuple):
     resident_floor: int
     """The resident size, in bytes, that any command seems to have at least."""
     minor_faults: int
-    """Page faults that needed no disk, with those of the held fork until its exec."""
+    """Page faults that needed no disk, with those of the exec."""
     major_faults: int
     """Page faults that waited for a disk."""
     voluntary_switches: int | None = None
@@ -98,16 +100,18 @@ class HeldCommand:
         self._command = command
         self._gate = gate
         self._report = report
-        self._before = (0.0, 0.0, 0, 0, 0, 0, 0, 0)
+        self._keeper = 0
         self._floor = 0
 
     def hold(self) -> None:
         """Wait until the child has stopped itself. Raises `CannotHold`."""
-        data = os.read(self._report, _BEFORE.size)
-        if len(data) < _BEFORE.size:
-            raise CannotHold(self._command, _FAILED.unpack(data)[0] if data else errno.ECHILD)
-        self._before = _BEFORE.unpack(data)
+        data = os.read(self._report, _NUMBER.size)
+        if (number := _NUMBER.unpack(data)[0] if data else errno.ECHILD) != 0:
+            raise CannotHold(self._command, number)
         os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        os.set_blocking(self._report, False)  # from here on the keeper has its other end, too
+        if data := self._reported(_NUMBER.size):
+            [self._keeper] = _NUMBER.unpack(data)
         self._floor = _resident_peak(self.pid) + GROWTH_UNTIL_EXEC
 
     def run(self, on_child: Callable[[], None]) -> Ended:
@@ -116,36 +120,54 @@ class HeldCommand:
         Meanwhile signals that other processes send to this one are passed on to it. ``on_child`` is
         called when another child of this process has ended.
         """
+        came: signal.struct_siginfo | None = None
         with signals.blocked():
-            began = time.monotonic()
+            released = time.monotonic()
             with contextlib.suppress(BrokenPipeError):  # it was killed while it was held
                 os.write(self._gate, b"!")
             os.kill(self.pid, signal.SIGCONT)
-            failed = os.read(self._report, _FAILED.size)  # until the exec has closed it
-            while not (found := os.wait4(self.pid, os.WNOHANG))[0]:
-                self.received.append(signals.next_one(self.pid, on_child))
-            wall = time.monotonic() - began
+            while True:
+                process, status, usage = os.wait4(self.pid, os.WNOHANG)
+                ended = time.monotonic()
+                if came and signals.of_an_end(came):  # not earlier, since it takes time
+                    on_child()
+                if process:
+                    break
+                came = signals.next_one(self.pid)
+                self.received.append(came.si_signo)
             self.received += signals.with_the_last(self.received)
         self.reaped = True
+        at_exec, failed = self._reported(_EXEC.size), self._reported(_NUMBER.size)
+        old_memory.give_back(self._keeper)
         if failed:
-            raise CannotRun(self._command, *_FAILED.unpack(failed))
-        _, status, usage = found
-        user, system, minor, major, voluntary, involuntary, read, written = self._before
+            raise CannotRun(self._command, *_NUMBER.unpack(failed))
+        # without an exec it took nothing, except for the time
+        began, *before = _EXEC.unpack(at_exec) if at_exec else (released, *_taken(usage))
+        user, system, minor, major, voluntary, involuntary, read, written = (
+            max(now - then, 0) for now, then in zip(_taken(usage), before, strict=True)
+        )
         peak = usage.ru_maxrss * 1024
         return Ended(
             status=os.waitstatus_to_exitcode(status),
-            wall_s=wall,
-            user_s=max(usage.ru_utime - user, 0.0),
-            system_s=max(usage.ru_stime - system, 0.0),
+            wall_s=ended - began,
+            user_s=user,
+            system_s=system,
             max_resident=peak if peak > self._floor else None,
             resident_floor=self._floor,
-            minor_faults=usage.ru_minflt - minor,
-            major_faults=usage.ru_majflt - major,
-            voluntary_switches=max(usage.ru_nvcsw - voluntary - HOLDING, 0),
-            involuntary_switches=usage.ru_nivcsw - involuntary,
-            read_bytes=(usage.ru_inblock - read) * BLOCK,
-            written_bytes=(usage.ru_oublock - written) * BLOCK,
+            minor_faults=int(minor),
+            major_faults=int(major),
+            voluntary_switches=int(voluntary),
+            involuntary_switches=int(involuntary),
+            read_bytes=int(read) * BLOCK,
+            written_bytes=int(written) * BLOCK,
         )
+
+    def _reported(self, size: int) -> bytes:
+        """Return what the child has reported next, of that size; nothing if it has not."""
+        try:
+            return os.read(self._report, size)
+        except BlockingIOError:
+            return b""
 
     def give_up(self) -> None:
         """End the child, if it has not been waited for."""
@@ -153,6 +175,7 @@ class HeldCommand:
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
             self.reaped = True
+            old_memory.give_back(self._keeper)
 
 
 @contextlib.contextmanager
@@ -177,10 +200,15 @@ def held(
             report, reporting = os.pipe()
             childs.callback(os.close, reporting)
             stack.callback(os.close, report)
+            lifeline, living = os.pipe()
+            childs.callback(os.close, lifeline)
+            stack.callback(os.close, living)
             process = os.fork()
             if process == 0:
                 os.close(opened)
-                _become(path, arguments, discarded, user, parent, gate, reporting, mask)
+                os.close(living)
+                pipes = _Pipes(gate, reporting, lifeline)
+                _become(path, arguments, discarded, user, parent, pipes, mask)
             command = HeldCommand(arguments[0], process, opened, report)
             stack.callback(command.give_up)
             childs.close()
@@ -197,43 +225,59 @@ def _holding(command: str) -> Iterator[None]:
         raise CannotHold(command, error.errno or errno.EAGAIN) from error
 
 
+class _Pipes(NamedTuple):
+    """A child's ends of pipes to the process that holds it."""
+
+    gate: int
+    report: int
+    lifeline: int
+
+
 def _become(
     path: str,
     arguments: Sequence[str],
     discarded: Collection[int],
     user: User | None,
     parent: int,
-    gate: int,
-    report: int,
+    pipes: _Pipes,
     mask: set[int],
 ) -> NoReturn:
     """In the child: hold, then become the command, as ``user`` if given. Its mask is ``mask``."""
     try:
         signals.reset()
-        _take_name(os.path.basename(path))
         for stream in discarded:
             os.dup2(os.open(os.devnull, os.O_RDWR), stream)
         environment = os.environ if user is None else user.environment(os.environ)
+        # all that takes time is done before the exec
+        variables = {os.fsencode(name): os.fsencode(text) for name, text in environment.items()}
+        words = [os.fsencode(word) for word in arguments]
         if user is not None:
             become(user)
         # after that: changing its user takes this signal from a process (commit_creds() in
         # kernel/cred.c). SIGKILL, since a stopped process would not notice another one
         end_with_parent(parent, signal.SIGKILL)
-        usage = resource.getrusage(resource.RUSAGE_SELF)
-        before = (
-            *(usage.ru_utime, usage.ru_stime, usage.ru_minflt, usage.ru_majflt),
-            *(usage.ru_nvcsw, usage.ru_nivcsw, usage.ru_inblock, usage.ru_oublock),
-        )
-        os.write(report, _BEFORE.pack(*before))
+        os.write(pipes.report, _NUMBER.pack(0))
+        os.write(pipes.report, _NUMBER.pack(old_memory.share(pipes.lifeline)))
+        _take_name(os.path.basename(path))  # last: the keeper is not the command
         os.kill(os.getpid(), signal.SIGSTOP)
-        if os.readv(gate, [bytearray(1)]):
+        if os.readv(pipes.gate, [bytearray(1)]):
             end_with_parent(parent, signal.SIGTERM)
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-            os.execve(path, list(arguments), environment)
+            taken = _taken(resource.getrusage(resource.RUSAGE_SELF))
+            os.write(pipes.report, _EXEC.pack(time.monotonic(), *taken))
+            os.execve(path, words, variables)
     except OSError as error:
-        os.write(report, _FAILED.pack(error.errno))
+        os.write(pipes.report, _NUMBER.pack(error.errno))
     finally:
         os._exit(NOT_FOUND)
+
+
+def _taken(usage: resource.struct_rusage) -> tuple[float, ...]:
+    """Return what a process took, in the order of `_EXEC`."""
+    return (
+        *(usage.ru_utime, usage.ru_stime, usage.ru_minflt, usage.ru_majflt),
+        *(usage.ru_nvcsw, usage.ru_nivcsw, usage.ru_inblock, usage.ru_oublock),
+    )
 
 
 def find(command: str) -> str:

@@ -9,7 +9,7 @@ has reached the command already, and may do so in answer to what is passed on.
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from types import FrameType
 from typing import NoReturn
 
@@ -23,6 +23,8 @@ PASSED_ON = frozenset(
     - {getattr(signal, name) for name in (*_OF_A_FAULT, *_NOT_TO_END, *_NOT_FOR_US)}
 )
 """Signals that by default end a process (signal(7)), if another process sends them to us."""
+
+_ENDS = (os.CLD_EXITED, os.CLD_KILLED, os.CLD_DUMPED)
 
 _GIVING_UP = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
 
@@ -98,16 +100,22 @@ def dropped() -> Iterator[None]:
                 pass
 
 
-def next_one(command: int, on_child: Callable[[], None]) -> int:
-    """Wait for one of the `blocked` signals, pass it on to the process ``command``, return it."""
+def next_one(command: int) -> signal.struct_siginfo:
+    """Wait for one of the `blocked` signals, pass it on to the process ``command``, return it.
+
+    SIGCHLD is only returned.
+    """
     info = signal.sigwaitinfo({*PASSED_ON, signal.SIGCHLD})
-    if info.si_signo == signal.SIGCHLD:
-        on_child()
-    elif info.si_code <= 0 and not _of_the_command(info.si_pid):
+    if info.si_signo != signal.SIGCHLD and info.si_code <= 0 and not _of_the_command(info.si_pid):
         # above 0 it is the kernel's: of the terminal, and the command got it too (sigaction(2))
         with contextlib.suppress(PermissionError):  # sudo, for example, becomes another user's
             os.kill(command, info.si_signo)
-    return info.si_signo
+    return info
+
+
+def of_an_end(info: signal.struct_siginfo) -> bool:
+    """Return whether a signal says that a child has ended, rather than stopped or continued."""
+    return info.si_signo == signal.SIGCHLD and info.si_code in _ENDS
 
 
 def gave_up(received: Collection[int]) -> int | None:

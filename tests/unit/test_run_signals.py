@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from fakes.agent_server import FakeAgent, Request
+from fakes.processes import children
 from fakes.run_agent import RunAgent, state
 from fakes.run_command import PYTHON, environment, line, ready, run
 from fakes.terminals import CTRL_C, on_terminal
@@ -167,14 +168,14 @@ def test_killed_while_it_holds_the_command_it_leaves_nothing(agent: RunAgent) ->
     held: list[int] = []
 
     def kill_parent(pid: int) -> None:
-        held.append(pid)
+        held.extend({pid} | children(process.pid))
         os.kill(process.pid, signal.SIGKILL)
 
     agent.on_start = kill_parent
     command = line("run", "--agent", agent.url, "--", "sleep", "600")
     with subprocess.Popen(command, env=environment()) as process:
         process.wait()
-    eventually(lambda: not state(held[0]))
+    eventually(lambda: not any(map(state, held)))
 
 
 def test_a_command_that_is_killed_while_it_is_held_is_reported_as_killed(agent: RunAgent) -> None:
@@ -191,5 +192,6 @@ def test_killed_while_the_command_runs_it_takes_the_command_with_it(agent: RunAg
         eventually(lambda: agent.scopes)
         pid = agent.scopes[0]["pid"]
         eventually(lambda: b"600" in Path(f"/proc/{pid}/cmdline").read_bytes())
+        started = {pid} | children(process.pid)
         process.kill()
-    eventually(lambda: not state(pid))
+    eventually(lambda: not any(map(state, started)))

@@ -1,0 +1,120 @@
+"""What a command took under ``run`` begins with its exec, and ends with its end."""
+
+import json
+import textwrap
+from typing import Any
+
+import pytest
+from fakes.run_command import PYTHON, finished
+
+from agent.client.isolation import PACKAGE_FOLDER
+from agent.run import old_memory
+
+HOLDS = """
+import json, os, resource, signal, sys, time
+sys.path.append(sys.argv[1])
+from agent.run import held, old_memory
+
+def took(on_child=lambda: None, before=lambda command: None):
+    with held.held("/bin/true", ["true"]) as command:
+        before(command)
+        began = time.monotonic()
+        ended = command.run(on_child)
+        return ended, time.monotonic() - began
+
+def children():
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return 0
+    return 1
+"""
+
+
+def said(script: str) -> Any:
+    """Return what a process that holds commands prints, as JSON."""
+    done = finished([*PYTHON, HOLDS + textwrap.dedent(script), PACKAGE_FOLDER])
+    assert (done.returncode, done.stderr) == (0, "")
+    return json.loads(done.stdout)
+
+
+def test_what_comes_between_the_release_and_the_exec_is_not_the_commands() -> None:
+    """Of the fork, by its clock: it waits and computes until it begins to become the command."""
+    ended, elapsed = said("""
+        before, parent = signal.pthread_sigmask, os.getpid()
+
+        def slow(*arguments):
+            if os.getpid() != parent:
+                time.sleep(0.2)
+                until = time.process_time() + 0.2
+                while time.process_time() < until:
+                    pass
+            return before(*arguments)
+
+        signal.pthread_sigmask = slow
+        ended, elapsed = took()
+        print(json.dumps([ended._asdict(), elapsed]))
+    """)
+    assert ended["status"] == 0
+    assert 0 < ended["wall_s"] <= elapsed - 0.4
+    assert ended["user_s"] + ended["system_s"] < 0.2
+
+
+def test_what_is_done_once_a_child_has_ended_is_not_the_commands() -> None:
+    """Where it ends before anybody waits for it, nothing is done."""
+    wall, elapsed, times = said("""
+        def on_child():
+            times.append(1)
+            time.sleep(0.2)
+
+        times = []
+        ended, elapsed = took(on_child)
+        print(json.dumps([ended.wall_s, elapsed, len(times)]))
+    """)
+    assert 0 < wall <= elapsed - 0.2 * times
+
+
+def test_a_large_parent_does_not_make_the_command_slower() -> None:
+    """The kernel would clear away what the fork leaves before the command's first instruction."""
+    shared, cleared = said("""
+        large = bytearray(128 << 20)
+        large[::4096] = b"x" * len(large[::4096])
+        def fastest():
+            return min(took()[0].wall_s for _ in range(3))
+        shared = fastest()
+        old_memory.share = lambda lifeline: 0
+        print(json.dumps([shared, fastest()]))
+    """)
+    assert shared < cleared
+
+
+@pytest.mark.parametrize("how", ["pass", "os.kill(command._keeper, signal.SIGKILL)"])
+def test_what_keeps_the_memory_ends_with_the_command(how: str) -> None:
+    kept, ended, left = said(f"""
+        def before(command):
+            kept.append(command._keeper)
+            {how}
+
+        kept = []
+        ended, _ = took(before=before)
+        print(json.dumps([kept, ended.status, children()]))
+    """)
+    assert kept[0] > 0
+    assert (ended, left) == (0, 0)
+
+
+def test_what_is_given_up_leaves_nothing() -> None:
+    assert (
+        said("""
+        with held.held("/bin/true", ["true"]):
+            pass
+        print(json.dumps(children()))
+    """)
+        == 0
+    )
+
+
+def test_without_such_a_call_it_does_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(old_memory, "_libc", object())
+    assert old_memory.share(0) == 0
+    old_memory.give_back(0)

@@ -2,8 +2,9 @@
 
 A process is held by stopping itself (SIGSTOP) between fork and exec. A stopped process does not
 block, so the wait for the agent's answer is in no blocked time of the run. Anybody may continue a
-stopped process, so it then reads from a pipe that only we write to. It reads with readv(2), because
-evidence counts ``read`` by name, and that count shall be the command's own.
+stopped process, so it then reads from a pipe that only we write to. It reads with readv(2), and
+reports with writev(2), because evidence counts ``read`` and ``write`` by name, and these counts
+shall be the command's own.
 
 What the command took begins with its exec. The last that the fork does before it is to report its
 clock and its own usage; and what it leaves is not cleared away meanwhile (`agent.run.old_memory`).
@@ -264,7 +265,7 @@ def _become(
             end_with_parent(parent, signal.SIGTERM)
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             taken = _taken(resource.getrusage(resource.RUSAGE_SELF))
-            os.write(pipes.report, _EXEC.pack(time.monotonic(), *taken))
+            os.writev(pipes.report, [_EXEC.pack(time.monotonic(), *taken)])
             os.execve(path, words, variables)
     except OSError as error:
         os.write(pipes.report, _NUMBER.pack(error.errno))

@@ -69,6 +69,13 @@ def test_the_calls_of_the_command_are_counted_exactly(agent: RealAgent, tmp_path
     assert many["openat"] == few["openat"]
 
 
+def test_what_holds_the_command_makes_no_call_that_is_counted_by_name(
+    agent: RealAgent, tmp_path: Path
+) -> None:
+    found = run(agent, tmp_path / "x.json", "true")["syscall_counts"]
+    assert [found[name] for name in ("futex", "fsync", "write")] == [0, 0, 0]
+
+
 def test_one_run_waits_for_the_other(agent: RealAgent, tmp_path: Path) -> None:
     first = subprocess.Popen(
         line("run", "--quiet", "--agent", agent.url, "--", "sleep", "2"), stdin=subprocess.DEVNULL

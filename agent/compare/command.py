@@ -10,10 +10,11 @@ from typing import NamedTuple
 from agent import json_text
 from agent.client.http_client import AgentClient
 from agent.compare.decision import decide
+from agent.compare.instead import instead
 from agent.compare.library import OwnStore
 from agent.compare.original import Measured, original_evidence
 from agent.compare.selecting import NoRuns, one_group, two_sides
-from agent.comparison.comparable import NotComparable
+from agent.comparison.comparable import NoRunCounts, NotComparable
 from agent.comparison.equals import compare_equals
 from agent.comparison.kept import Asked, compare_groups
 from agent.report.library import CannotDraw, cannot_draw, drawn_page
@@ -96,10 +97,24 @@ def _document(request: Request) -> Json:
             group = one_group(request.arguments[0], library)
             document = compare_equals(group, request.asked)
         else:
-            document = compare_groups(*two_sides(request.arguments, library), request.asked)
+            sides = two_sides(request.arguments, library)
+            try:
+                document = compare_groups(*sides, request.asked)
+            except NoRunCounts as error:
+                if isinstance(library, OwnStore):
+                    raise _with_cure(error, instead(request.arguments, library)) from error
+                raise
     texts = [*request.arguments, *request.arguments][:2]
     document["compared"]["selected"] = dict(zip(("baseline", "optimized"), texts, strict=True))
     return document
+
+
+def _with_cure(error: NoRunCounts, arguments: str) -> NoRunCounts:
+    """Return the error with what to type in its place, if that is known."""
+    if not arguments:
+        return error
+    cure = f"the newest that count: chainbench-agent compare {arguments}"
+    return NoRunCounts([reason._replace(cure=cure) for reason in error.refusals])
 
 
 def with_original_evidence(document: Json) -> Json:

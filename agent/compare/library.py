@@ -1,6 +1,6 @@
 """The runs that are kept for this user, as ``compare`` looks for them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from agent.store.errors import require_sqlite
@@ -8,6 +8,7 @@ from agent.store.run import KeptRun
 from agent.store.selection import Selection
 
 if TYPE_CHECKING:
+    from agent.store.rows import Summary
     from agent.store.store import Store
 
 
@@ -25,6 +26,10 @@ class OwnStore:
     def selected(self, fields: Mapping[str, str]) -> Sequence[KeptRun]:
         """Return the runs that have these values. Raises `StoreError`."""
         return self._opened().select(Selection(fields))
+
+    def listed(self) -> "Iterator[Summary]":
+        """Yield what a list shows of each run, the newest first. Raises `StoreError`."""
+        return self._opened().find(Selection())
 
     def close(self) -> None:
         if self._store is not None:

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from agent.comparison.comparable import not_counted
 from agent.show.reading import STANDARD_INPUT, NotEvidence, evidence_at, wrong_with_schema
 from agent.store.documents import runs_of, same_content
 from agent.store.errors import NotFound, StoreError
@@ -70,11 +71,19 @@ def _both_of(runs: Runs, text: str) -> tuple[Runs, Runs]:
     before, after = ([run for run in runs if run.side == side] for side in SIDES)
     if not before or not after:
         raise NoRuns(
-            f"{_quoted(text)} is no comparison: it has runs of one command. Name the runs to"
+            f"{_quoted(text)} is no comparison: it has {_of_what(runs)}. Name the runs to"
             " compare it with, or compare it with itself: --aa"
         )
     _check_once(runs, text)
     return before, after
+
+
+def _of_what(runs: Runs) -> str:
+    """Return what runs are of, if not of both sides: a comparison may end before its second."""
+    [side, *others] = {run.side for run in runs}
+    if others or side not in SIDES:
+        return "runs of one command"
+    return f"runs of {side} only{not_counted(runs)}"
 
 
 def _both_in_one(text: str) -> str:

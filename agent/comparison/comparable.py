@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from agent.comparison.values import mapping
 from agent.nouns import counted
-from agent.store.run import PARTIAL, KeptRun
+from agent.store.run import ABORTED, PARTIAL, KeptRun
 from agent.terminal.evidence import verdict
 from agent.words import Json
 
@@ -38,6 +38,10 @@ class NotComparable(Exception):
     def __init__(self, refusals: Sequence[Refusal]) -> None:
         super().__init__("; ".join(refusal.why for refusal in refusals))
         self.refusals = tuple(refusals)
+
+
+class NoRunCounts(NotComparable):
+    """All runs of a side failed or were interrupted."""
 
 
 Sides = Mapping[str, Sequence[KeptRun]]
@@ -149,6 +153,26 @@ def _mixed(side: str, runs: Sequence[KeptRun]) -> Refusal | None:
         f"the runs of {side} are of {len(commands)} commands: {shown}{more}",
         f"choose those of one, by a label that only it has, or by ids; {FORCE}",
     )
+
+
+def why_not_counted(run: KeptRun) -> str:
+    """Return why a run does not count, as far as what is kept of it says so."""
+    status = run.command.get("exit_status")
+    if signal := run.command.get("signal"):
+        return f"it was killed by {signal}"
+    if status:
+        return f"it exited with status {status}"
+    return "it was interrupted" if run.state == ABORTED else "it failed or was interrupted"
+
+
+def not_counted(runs: Sequence[KeptRun]) -> str:
+    """Return which of the runs do not count, and why, in parentheses; nothing if all count."""
+    by_why: defaultdict[str, list[KeptRun]] = defaultdict(list)
+    for run in runs:
+        if not run.counts:
+            by_why[why_not_counted(run)].append(run)
+    said = "; ".join(f"{_ids(those)}: {why}" for why, those in by_why.items())
+    return f" ({said})" if said else ""
 
 
 def _ids(runs: Sequence[KeptRun]) -> str:

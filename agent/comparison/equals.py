@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from agent.comparison.comparable import NotComparable, Refusal
+from agent.comparison.comparable import NotComparable, Refusal, not_counted
 from agent.comparison.designs import GROUPS
-from agent.comparison.kept import AS_USUAL, Asked, compared
+from agent.comparison.kept import AS_USUAL, Asked, compared, left_out
 from agent.comparison.pairing import Paired
 from agent.statistics.comparison import logarithms
 from agent.statistics.estimate import FEWEST, detectable
@@ -29,10 +29,12 @@ def compare_equals(runs: Sequence[KeptRun], asked: Asked = AS_USUAL) -> Json:
     """
     counted = [run for run in runs if run.counts]
     if len(counted) < 2 * FEWEST:
-        why = f"{len(counted)} runs of the group count, and each half takes {FEWEST}"
+        aside = not_counted(runs)
+        why = f"{len(counted)} runs of the group count{aside}, and each half takes {FEWEST}"
         raise NotComparable([Refusal("runs", why, f"make {2 * FEWEST} or more")])
     first, second = _halves(counted, asked.seed)
-    document = compared(Paired(GROUPS, first, second, WHY_NO_PAIRS), asked)
+    halves = Paired(GROUPS, first, second, WHY_NO_PAIRS)
+    document = compared(halves, asked, left_out(runs, halves))
     wall = [run["wall_ms"] for run in document["runs"]]
     document["compared"]["aa"] = {"seed": asked.seed, **_floor(wall, asked)}
     return document

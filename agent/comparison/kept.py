@@ -12,11 +12,14 @@ from agent.comparison.clock import was_set_back
 from agent.comparison.comparable import (
     BASELINE,
     OPTIMIZED,
+    NoRunCounts,
     NotComparable,
     Refusal,
     Sides,
     known_facts,
+    not_counted,
     refusals,
+    why_not_counted,
 )
 from agent.comparison.comparison import comparison
 from agent.comparison.notes import notes
@@ -30,6 +33,9 @@ from agent.words import Json
 MIN_EFFECT = 0.01
 """The smallest difference that matters, as a part of the baseline."""
 SEED = 1
+CHOOSE_OTHERS = (
+    "choose other runs (runs list says which failed); run --ignore-failure counts those too"
+)
 MOST_RUNS = 1000
 """Of each side, as in one series: there are a million differences between 1,000 and 1,000."""
 
@@ -59,11 +65,14 @@ def compare_groups(
     counted = [[run for run in side if run.counts] for side in (baseline, optimized)]
     _check_there_are_runs(counted, [baseline, optimized])
     found = paired(*counted)
-    return compared(found, asked, _left_out([*baseline, *optimized], found))
+    return compared(found, asked, left_out([*baseline, *optimized], found))
 
 
-def compared(found: Paired, asked: Asked, left_out: Sequence[Json] = ()) -> Json:
-    """Return the document of runs that count. Raises `NotComparable`."""
+def compared(found: Paired, asked: Asked, aside: Sequence[Json]) -> Json:
+    """Return the document of runs that count; ``aside`` are those that take no part.
+
+    Raises `NotComparable`.
+    """
     kept = {BASELINE: found.baseline, OPTIMIZED: found.optimized}
     _check_there_are_not_too_many(kept)
     reasons = refusals(kept, asked.across)
@@ -99,7 +108,7 @@ def compared(found: Paired, asked: Asked, left_out: Sequence[Json] = ()) -> Json
             "refused": [reason.to_json() for reason in reasons],
             "facts": known_facts(kept),
             "labels": {side: _labels(runs) for side, runs in kept.items()},
-            "left_out": list(left_out),
+            "left_out": list(aside),
             "notes": notes(result, kept),
         },
         "sides": {side: side_of(runs, asked.min_effect) for side, runs in observed.items()},
@@ -118,15 +127,14 @@ def _check_there_are_runs(
     missing = [
         Refusal(
             "runs",
-            f"no run of {side} counts"
-            + (f": all {len(runs)} failed or were interrupted" if runs else ""),
-            "choose other runs",
+            f"no run of {side} counts{not_counted(runs)}",
+            CHOOSE_OTHERS,
         )
         for side, kept, runs in zip((BASELINE, OPTIMIZED), counted, given, strict=True)
         if not kept
     ]
     if missing:
-        raise NotComparable(missing)
+        raise NoRunCounts(missing)
 
 
 def _check_there_are_not_too_many(kept: Sides) -> None:
@@ -143,16 +151,14 @@ def _check_there_are_not_too_many(kept: Sides) -> None:
         raise NotComparable(too_many)
 
 
-def _left_out(given: Sequence[KeptRun], found: Paired) -> list[Json]:
+def left_out(given: Sequence[KeptRun], found: Paired) -> list[Json]:
     """Return the runs that take no part, and why."""
     used = {id(run) for run in (*found.baseline, *found.optimized)}
     return [
         {
             "id": run.id,
             "side": run.side,
-            "why": "the other run of its round is missing"
-            if run.counts
-            else "it failed or was interrupted",
+            "why": "the other run of its round is missing" if run.counts else why_not_counted(run),
         }
         for run in given
         if id(run) not in used

@@ -1,6 +1,5 @@
 """A list of kept runs: a line for each call of ``run``, or what else was one run."""
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -28,7 +27,9 @@ IN_ORDER = (None, *SIDES)
 """Sides in the order in which their times and commands are listed."""
 HEADERS = ("id", "started", "runs", "time", "verdict", "what")
 GAP = "  "
-WORST_FIRST = (PARTIAL, ABORTED, "invalid", NO_VERDICT, "degraded", "complete")
+FAILED = "failed"
+"""Instead of the verdict of a run that does not count, although it ended by itself."""
+WORST_FIRST = (PARTIAL, ABORTED, FAILED, "invalid", NO_VERDICT, "degraded", "complete")
 
 
 def grouped(runs: Iterable[Summary]) -> list[list[Summary]]:
@@ -94,11 +95,30 @@ def _is_time(ms: float | None) -> TypeGuard[float]:
 
 
 def _verdict(runs: Sequence[Summary]) -> str:
-    """Return what is not finished, or else the worst verdict; of how many unless of all."""
-    found = Counter(run.verdict if run.state == FINISHED else run.state for run in runs)
-    worst = min(found, key=lambda name: WORST_FIRST.index(name) if name in WORST_FIRST else -1)
-    shown = printable(worst, 12)
-    return shown if len(found) == 1 else f"{found[worst]} {shown}"
+    """Return what is not finished, what failed, or else the worst verdict; of how many unless all.
+
+    What ended a command that does not count follows: ``failed (3)``.
+    """
+    by_ending: dict[str, list[Summary]] = {}
+    for run in runs:
+        by_ending.setdefault(_ending(run), []).append(run)
+    worst = min(by_ending, key=lambda name: WORST_FIRST.index(name) if name in WORST_FIRST else -1)
+    those = by_ending[worst]
+    shown = printable(worst, 12) + _why(those)
+    return shown if len(by_ending) == 1 else f"{len(those)} {shown}"
+
+
+def _ending(run: Summary) -> str:
+    if run.state != FINISHED:
+        return run.state
+    return run.verdict if run.counts else FAILED
+
+
+def _why(runs: Sequence[Summary]) -> str:
+    """Return the signal or the status that all of these ended with, unless they count."""
+    ends = {run.signal or str(run.exit_status or "") for run in runs if not run.counts}
+    why = printable(ends.pop(), 12) if len(ends) == 1 else ""
+    return f" ({why})" if why else ""
 
 
 def _what(runs: Sequence[Summary]) -> str:

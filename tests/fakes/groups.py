@@ -44,12 +44,15 @@ def series(name: str, times: Mapping[str, Sequence[float]], **changes: Any) -> l
 
 
 def pairs_document(
-    baseline: Sequence[float], optimized: Sequence[float], **changes: Any
+    baseline: Sequence[float], optimized: Sequence[float], second: int = 0, **changes: Any
 ) -> dict[str, Any]:
-    """Return a file of `run --json`: times in ms, of both sides, round by round."""
+    """Return a file of `run --json`: times in ms, of both sides, round by round.
+
+    The first run began ``second`` seconds later.
+    """
     sides = {"baseline": ["./old"], "optimized": ["./new"]}
     runs = [
-        run_document(side, number, ms, 2 * number + place, **changes)
+        run_document(side, number, ms, second + 2 * number + place, **changes)
         for number, both in enumerate(zip(baseline, optimized, strict=True))
         for place, (side, ms) in enumerate(zip(sides, both, strict=True))
     ]

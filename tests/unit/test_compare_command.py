@@ -103,6 +103,41 @@ def test_the_newest_is_called_last(capsys: pytest.CaptureFixture[str]) -> None:
     assert ended(["last"], capsys)[1].startswith("optimized takes 10")
 
 
+def failed(document: dict[str, Any], side: str) -> dict[str, Any]:
+    """Return a document in which the command of one side failed."""
+    for run in document["runs"]:
+        if run["side"] == side:
+            run["counts"] = False
+            run["command"]["exit_status"] = 3
+    return document
+
+
+def test_last_runs_that_failed_are_refused_with_what_to_type(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    keep(pairs_document(OLD, NEW))
+    keep(command_document(OLD, second=60))
+    keep(command_document(NEW, second=120))
+    assert ended(["last~1", "last"], capsys)[0] == 0
+    keep(failed(command_document(OLD[:1], second=180), "command"))
+    keep(failed(pairs_document(OLD, NEW, second=240), "optimized"))
+    keep(failed(command_document(OLD[:1], second=300), "command"))
+    refused = {
+        ("last", "last~2"): "chainbench-agent compare last~3 last~4\n",
+        ("last~3", "last"): "chainbench-agent compare last~4 last~3\n",
+        ("last~1",): "chainbench-agent compare last~5\n",
+        ("last~3", "last~1,side=optimized"): "choose other runs (runs list says which failed)",
+    }
+    for arguments, instead in refused.items():
+        status, printed, said = ended(arguments, capsys)
+        assert (status, printed) == (1, "")
+        assert ": it exited with status 3)\n" in said
+        assert instead in said
+    assert "of optimized only (run " not in said
+    status, _, said = ended(["last~1,side=optimized"], capsys)
+    assert (status, "it has runs of optimized only (runs " in said) == (1, True)
+
+
 def test_equals_have_a_floor(capsys: pytest.CaptureFixture[str]) -> None:
     keep(command_document(OLD * 2))
     status, printed, _ = ended(["--aa", "last"], capsys)

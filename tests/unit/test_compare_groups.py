@@ -85,13 +85,29 @@ def test_a_round_without_its_other_run_is_left_out_of_the_pairs_and_named() -> N
 
 def test_runs_that_failed_are_left_out_and_named() -> None:
     before, after = blocks(times(100), times(80))
-    document = compared([*before, kept(30, 1.0, counts=False)], after)
-    assert document["comparison"]["runs"]["baseline"] == 10
-    assert [one["why"] for one in document["compared"]["left_out"]] == [
-        "it failed or was interrupted"
+    aside = [
+        kept(30, 1.0, counts=False),
+        kept(31, 1.0, counts=False, command={"exit_status": 3, "signal": None}),
+        kept(32, 1.0, counts=False, command={"signal": "SIGSEGV"}, state="aborted"),
+        kept(33, 1.0, counts=False, command={"exit_status": 0}, state="aborted"),
     ]
-    with pytest.raises(NotComparable, match=r"no run of optimized counts: all 1 failed"):
-        compared(before, [kept(30, 1.0, counts=False)])
+    whys = [
+        "it failed or was interrupted",
+        "it exited with status 3",
+        "it was killed by SIGSEGV",
+        "it was interrupted",
+    ]
+    document = compared([*before, *aside], after)
+    assert document["comparison"]["runs"]["baseline"] == 10
+    assert [one["why"] for one in document["compared"]["left_out"]] == whys
+    document = compare_equals([*before, *after, *aside])
+    assert [one["why"] for one in document["compared"]["left_out"]] == whys
+    for refused in (lambda: compared(before, aside), lambda: compare_equals(aside)):
+        with pytest.raises(NotComparable) as raised:
+            refused()
+        [reason] = raised.value.refusals
+        assert all(why in reason.why for why in whys)
+        assert "run-31" in reason.why
 
 
 # --- what is decided

@@ -65,6 +65,26 @@ def test_runs_with_synthetic_events_are_marked(runs: Runs, path: Path) -> None:
     assert "mock" not in oldest
 
 
+def test_what_failed_looks_like_nothing_that_is_whole(runs: Runs, path: Path) -> None:
+    one, some, killed, hostile, ignored = single(), pairs(3, 60), single(120), single(180), pairs(1)
+    one["command"]["exit_status"] = 3
+    some["runs"][-1]["counts"] = False
+    some["runs"][-1]["command"]["exit_status"] = 4
+    killed["command"] |= {"exit_status": None, "signal": "SIGSEGV"}
+    hostile["command"] |= {"exit_status": None, "signal": "\x1b[2J" + "x" * 100}
+    ignored["runs"][0]["command"]["exit_status"] = 1  # run --ignore-failure
+    keep_in(path, one, some, killed, hostile)
+    listed = [" ".join(row) for row in table(runs("list"))]
+    assert "aborted (" in listed[0]
+    assert "\x1b" not in listed[0]
+    assert "12.5 ms aborted (SIGSEGV) sh -c" in listed[1]
+    assert "101 ms, 90.5 ms 1 failed (4) sleep" in listed[2]
+    assert "12.5 ms failed (3) sh -c" in listed[3]
+    runs("delete", "last")
+    keep_in(path, ignored)
+    assert not any("failed (1)" in line for line in runs("list").stdout.splitlines())
+
+
 def test_lines_have_80_columns_and_no_hostile_bytes(
     runs: Runs, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

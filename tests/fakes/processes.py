@@ -116,6 +116,13 @@ class Bpftool:
                 tags.setdefault(shown["name"], []).append(shown["tag"])
         return {name: sorted(found) for name, found in tags.items()}
 
+    def instructions(self, program: int) -> list[str]:
+        """Return the instructions that the kernel has of a program, as text."""
+        command = [self._path, "prog", "dump", "xlated", "id", str(program)]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split(
+            "\n"
+        )
+
     def linked(self, programs: Sequence[int] | Mapping[int, str]) -> set[int]:
         """Return those of the given programs that are attached."""
         return {link["prog_id"] for link in self._show("link")} & set(programs)

@@ -28,7 +28,7 @@ if __name__ == "__main__":
 
 from agent.sections.probes import ALL_DETAILS
 from agent.sections.spec import Detail, Program
-from agent.streams.compiler import kept
+from agent.streams.compiler import kept, rare
 from agent.streams.compiler.btf import KIND_FUNC, KernelTypes
 from agent.streams.compiler.callbacks import Callbacks
 from agent.streams.compiler.kept import Compiled
@@ -94,7 +94,7 @@ def compile_source(constants: dict[str, int], sections: tuple[str, ...]) -> Comp
     definitions = [
         f"-D{n}={v}ULL" if v >> 32 else f"-D{n}={v}" for n, v in {**constants, **switches}.items()
     ]
-    name = kept.key(bcc_module(), text, HEADERS, definitions)
+    name = kept.key(bcc_module(), text + Path(rare.__file__).read_text(), HEADERS, definitions)
     compiled = kept.read(name)
     if compiled is None:
         compiled = compile_anew(text, [f"-I{PACKAGE}", f"-I{PROBES}", *definitions])
@@ -115,7 +115,8 @@ def compile_anew(text: str, cflags: list[str]) -> Compiled:
         raise limit or cannot("compile_failed", said) from error
     numbers = range(lib.bpf_num_functions(module.module))
     names = [lib.bpf_function_name(module.module, number) for number in numbers]
-    return Compiled({name.decode(): module.dump_func(name) for name in names}, __version__)
+    functions = {name.decode(): rare.rare_last(module.dump_func(name)) for name in names}
+    return Compiled(functions, __version__)
 
 
 def bcc_module() -> str:

@@ -1,7 +1,8 @@
 """What earlier compilations yielded, kept for later agents: then these need neither bcc nor clang.
 
-Instructions are kept as bcc yields them, before anything is filled in (`linking.py`): with the same
-source and constants they are the same for every agent until the next boot. The kernel verifies them
+Instructions are kept as bcc yields them, with rare cases last (`rare.py`) and before anything is
+filled in (`linking.py`): with the same source and constants they are the same for every agent until
+the next boot. The kernel verifies them
 at each load as always.
 
 They lie in a folder that only root can read and write, so that nobody else decides what is loaded.
@@ -55,7 +56,8 @@ class Compiled(NamedTuple):
 def key(bcc: str, text: str, folders: Sequence[Path], cflags: Sequence[str]) -> Optional[str]:
     """Return a name for all that a compilation's outcome depends on; None if that is unknown.
 
-    ``bcc``: the file of its module. ``folders``: of all that the text may include.
+    ``bcc``: the file of its module. ``text``: the source, and that of what works on the outcome.
+    ``folders``: of all that the text may include.
     """
     try:
         parts = [*_tools(bcc), *_kernel(), *_headers(folders)]

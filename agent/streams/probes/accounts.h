@@ -198,7 +198,8 @@ inline_always void compare_wait(struct task_slot *slot, struct run_queue *here, 
 	if (!rarely(!is_stale_clock(excess)) ||
 	    is_dated_otherwise(excess, tag, upcoming == 0, queued != 0)) {
 		slot->scheduler_excess_ns += excess;
-		here->wait_excess_ns = excess;
+		if (WITH_TURN_ACCOUNT)
+			here->wait_excess_ns = excess;
 	} else if (tag & SLOT_DEQUEUE_DELAYED && excess > 0) {
 		origin_of(slot->tid)->sleep_as_wait_us += (u64)excess / 1000;
 	} else {

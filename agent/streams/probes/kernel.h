@@ -10,8 +10,18 @@
 
 #define inline_always static inline __attribute__((always_inline))
 
-/* Says which cases are rare. LLVM 14 compiles them in the order of the source all the same. */
-#define rarely(condition) __builtin_expect(!!(condition), 0)
+/*
+ * Says which cases are rare: by an instruction that does nothing, at their beginning. What it begins
+ * is moved to the end of the program (compiler/rare.py).
+ */
+#define rarely(condition)                                            \
+	({                                                           \
+		bool is_rare = __builtin_expect(!!(condition), 0);   \
+                                                                     \
+		if (is_rare)                                         \
+			__asm__ volatile("goto +0");                 \
+		is_rare;                                             \
+	})
 
 /* volatile: keeps each access the single typed load that the verifier checks against BTF */
 #define LOAD8(base, offset) (*(volatile u8 *)((base) + (offset)))
@@ -260,11 +270,16 @@ inline_always void add_interval(struct interval_sum *sum, u64 ns, bool interrupt
 	add_to(&sum->count, 1, interruptible);
 }
 
-inline_always struct batch *batch_of(u32 stream)
+inline_always struct batch *batch_on(u32 cpu, u32 stream)
 {
-	u32 row = (bpf_get_smp_processor_id() & CPU_MASK) * STREAMS + stream;
+	u32 row = (cpu & CPU_MASK) * STREAMS + stream;
 
 	return (struct batch *)(MAP_VALUE(BATCHES_FD) + row * sizeof(struct batch));
+}
+
+inline_always struct batch *batch_of(u32 stream)
+{
+	return batch_on(bpf_get_smp_processor_id(), stream);
 }
 
 inline_always const struct run_config *run_config(void)

@@ -225,7 +225,10 @@ inline_always void count_wait(void *ctx, struct batch *batch, struct task_slot *
 
 inline_always void switched_in(void *ctx, u64 next, u64 now)
 {
-	struct batch *batch = batch_of(STREAM_RUNQLAT);
+	/* once for both: each time is a call for the compiler, which then keeps less in registers */
+	u32 cpu = bpf_get_smp_processor_id();
+	struct batch *batch = batch_on(cpu, STREAM_RUNQLAT);
+	struct run_queue *here = run_queue(cpu);
 	u32 tid = LOAD(next, TASK_PID);
 
 	batch->seen++;
@@ -244,7 +247,6 @@ inline_always void switched_in(void *ctx, u64 next, u64 now)
 	u32 tag = slot->tag;
 	u64 since = slot->since;
 	bool timed = wait_is_timed(batch, slot, next, tid, now);
-	struct run_queue *here = this_run_queue();
 
 	enter_state(slot, SLOT_RUNNING, now);
 	if (WITH_TURN_ACCOUNT)

@@ -6,7 +6,15 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from agent.client.http_client import AgentClient, AgentRefused, AgentUnreachable, AnswerLost
-from agent.client.open_runs import how_to_end, is_gone, may_have_begun, which_run
+from agent.client.open_runs import (
+    LEFT_OPEN,
+    end_left_open,
+    how_to_end,
+    is_gone,
+    is_left_open,
+    may_have_begun,
+    which_run,
+)
 from agent.words import Json
 
 ENDED_EARLY = (
@@ -78,8 +86,24 @@ class OneRun:
     def begin(self, body: Mapping[str, Any]) -> Json | None:
         """Begin the run, and return the agent's answer; None while another run is in progress.
 
-        Raises `NotMeasured`.
+        One of our own that could not be ended is ended first: nobody else would. Raises
+        `NotMeasured`.
         """
+        answer = self._begun(body)
+        if answer is not None or not is_left_open(self._agent, self.other_id):
+            return answer
+        with self._uninterrupted(), self._fetching(self._agent, self.other_id):
+            why = end_left_open(self._agent)
+        answer = self._begun(body)
+        if answer is None and is_left_open(self._agent, self.other_id):
+            cause = f": {why}" if why else ""
+            raise NotMeasured(
+                f"run {self.other_id}, an earlier one of ours, could not be ended{cause}; "
+                f"{how_to_end(self._agent)}"
+            )
+        return answer
+
+    def _begun(self, body: Mapping[str, Any]) -> Json | None:
         try:
             with self._uninterrupted():
                 answer = self._starting(self._agent, body)
@@ -116,6 +140,7 @@ class OneRun:
             with self._uninterrupted(), self._fetching(self._agent, run_id):
                 return self._ended(run_id)
         except (AgentRefused, AgentUnreachable) as error:
+            LEFT_OPEN[self._agent.url] = run_id
             if evidence := self._agent.logged_evidence(run_id):
                 return _whole_or_invalid(evidence)
             raise NotMeasured(self._without_evidence(run_id, error)) from error

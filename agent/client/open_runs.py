@@ -1,6 +1,7 @@
 """A run that is in progress, or may begin, without a client that ends it: what is said of it.
 
-None is ended here. Only the answer to a start says which run is ours: it may be somebody else's.
+Only the answer to a start says which run is ours. One whose start has not been answered is ended
+nowhere, for it may be somebody else's; one that could not be ended is, before the next begins.
 """
 
 import shlex
@@ -10,6 +11,23 @@ from typing import Any
 from agent.client.http_client import AgentClient, AgentRefused, AgentUnreachable
 from agent.client.urls import socket_path
 from agent.words import LABEL_NAMES
+
+LEFT_OPEN: dict[str, str] = {}
+"""Runs of this process that could not be ended: the last one of each agent, by its URL."""
+
+
+def is_left_open(agent: AgentClient, run_id: object) -> bool:
+    """Return whether this run, which the agent has in progress, is ours and was to have ended."""
+    return bool(run_id) and LEFT_OPEN.get(agent.url) == run_id
+
+
+def end_left_open(agent: AgentClient) -> str:
+    """End the run that is left open, whose evidence nobody wants now; return why it may not end."""
+    try:
+        agent.post("/stop", {"run_id": LEFT_OPEN[agent.url]})
+    except (AgentRefused, AgentUnreachable) as error:
+        return str(error)
+    return ""
 
 
 def which_run(agent: AgentClient, other: Mapping[str, Any]) -> str:

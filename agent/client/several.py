@@ -14,7 +14,7 @@ from typing import Any
 from agent.client.finding import NoAgent, status_of_ours
 from agent.client.http_client import AgentClient
 from agent.client.one_run import NOT_BEGUN, Fetching, NotMeasured, OneRun, Starting, start
-from agent.client.open_runs import which_run
+from agent.client.open_runs import is_left_open, which_run
 from agent.this_machine import boot_id
 from agent.words import Json
 
@@ -194,7 +194,9 @@ class SeveralRuns:
 
     def _is_any_busy(self) -> bool:
         for member in self._taking_part():
-            if status := member.run_in_progress():
+            status = member.run_in_progress()
+            # one of our own that could not be ended is ended as the next one begins
+            if status and not is_left_open(member.agent, status.get("run_id")):
                 self._other = which_run(member.agent, status)
                 return True
         return False

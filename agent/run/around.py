@@ -48,6 +48,8 @@ class Around:
         self._agent: AgentClient | None = None
         self._members: list[Member] = []
         self._why_not = ""
+        self.gave_up = False
+        """Whether a run could not be started, so that no other one is tried."""
         self._details: Sequence[str] = options.start.get("details", ())
 
     def find_agent(self, stack: ExitStack, on_closed: Callable[[str], None]) -> None:
@@ -100,7 +102,7 @@ class Around:
                 started = run.start(body, self._options.patience_s, self._on_busy, check)
         except NotMeasured as error:
             run.close()
-            self._why_not = str(error)
+            self._give_up(error)
             return None, self._why_not
         self._tell_of_missing(run)
         return run, "" if started.get("available") else str(started.get("reason", ""))
@@ -116,7 +118,7 @@ class Around:
                 with self._telling_if_slow(COMPILES):
                     run.start(body, self._options.patience_s, self._on_busy)
             except NotMeasured as error:
-                self._why_not = str(error)
+                self._give_up(error)
                 return
             with suppress(NotMeasured):  # nobody wants this evidence
                 run.stop()
@@ -154,6 +156,9 @@ class Around:
                 self._tell_of_missing(run)
         given = {**self._options.start, **(labels or {})}
         return {**unmeasured(why_not, command.forked_at, given), **beside}
+
+    def _give_up(self, error: NotMeasured) -> None:
+        self._why_not, self.gave_up = str(error), True
 
     def _what(self) -> Json:
         """Return what a run measures, and its labels."""

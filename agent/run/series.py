@@ -254,7 +254,8 @@ class _Series:
         if why and why not in self._told:
             self._told.add(why)
             self._progress.clear()
-            self._teller.no_evidence(why)
+            which = " of this run or any later one" if self._around.gave_up else ""
+            self._teller.no_evidence(why, which)
 
     def _busy(self, other: str) -> None:
         self._progress.clear()

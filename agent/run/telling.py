@@ -35,10 +35,13 @@ class Teller:
         """
         self._how_to_get_in = how
 
-    def no_evidence(self, why: str) -> None:
-        """Say why nothing is measured; the report on the same stream does not repeat it."""
+    def no_evidence(self, why: str, of: str = "") -> None:
+        """Say why nothing is measured; the report on the same stream does not repeat it.
+
+        ``of``: what, if that is not all that there is.
+        """
         self._said_why = why
-        self.say(f"no evidence: {why}{self._how_to_get_in}")
+        self.say(f"no evidence{of}: {why}{self._how_to_get_in}")
 
     def missing(self, why: str) -> None:
         """Say of which other machine there is no evidence, and why: once."""

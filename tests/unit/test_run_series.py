@@ -153,7 +153,12 @@ def test_another_run_is_waited_for_once(agent: RunAgent, trace: Path) -> None:
     done = run(agent, trace, "--runs", 3, "--wait", "0.5", command=["true"])
     assert done.status == 0
     assert done.said.count("waiting for the end of another run") == 1
-    assert done.said.count("no evidence: another run did not end in 0.5 s (--wait)") == 1
+    assert (
+        done.said.count(
+            "no evidence of this run or any later one: another run did not end in 0.5 s (--wait)"
+        )
+        == 1
+    )
     assert [run["evidence"]["available"] for run in done.counted] == [False] * 3
 
 
@@ -183,7 +188,7 @@ def test_an_agent_that_refuses_in_the_middle_is_told_once(agent: RunAgent, trace
     agent.on_request = refuse
     done = run(agent, trace, "--runs", 4, command=["true"])
     assert done.status == 0
-    assert done.said.count("no evidence: the agent refused: ") == 1
+    assert done.said.count("no evidence of this run or any later one: the agent refused: ") == 1
     assert [run["evidence"]["available"] for run in done.counted] == [True, False, False, False]
     assert "evidence  1 degraded, none in 3 runs" in done.said
 

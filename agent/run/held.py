@@ -130,16 +130,16 @@ class HeldCommand:
             while True:
                 process, status, usage = os.wait4(self.pid, os.WNOHANG)
                 ended = time.monotonic()
+                self.reaped = process != 0
                 if came and signals.of_an_end(came):  # not earlier, since it takes time
                     on_child()
-                if process:
+                if self.reaped:
                     break
                 came = signals.next_one(self.pid)
                 self.received.append(came.si_signo)
             self.received += signals.with_the_last(self.received)
-        self.reaped = True
         at_exec, failed = self._reported(_EXEC.size), self._reported(_NUMBER.size)
-        old_memory.give_back(self._keeper)
+        self._end_keeper()
         if failed:
             raise CannotRun(self._command, *_NUMBER.unpack(failed))
         # without an exec it took nothing, except for the time
@@ -176,7 +176,11 @@ class HeldCommand:
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
             self.reaped = True
-            old_memory.give_back(self._keeper)
+        self._end_keeper()
+
+    def _end_keeper(self) -> None:
+        keeper, self._keeper = self._keeper, 0
+        old_memory.give_back(keeper)
 
 
 @contextlib.contextmanager

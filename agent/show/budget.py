@@ -4,10 +4,9 @@ the parts that the difference is made up of."""
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agent.show.cause import part
-from agent.show.differences import COMPARED, DECIDED, STATE, difference, occurring, signed, signs
+from agent.show.certain import DECIDED, STATE, excludes_0, is_certain, part
+from agent.show.differences import COMPARED, difference, occurring, signed, signs
 from agent.show.layout import titled
-from agent.show.shift import excludes_0
 from agent.show.wall import WORDS
 from agent.terminal.charts import SHORTEST_BAR, bar, grid
 from agent.terminal.style import Style
@@ -35,11 +34,14 @@ def both_budgets(comparison: Mapping[str, Any], columns: int, style: Style) -> l
     shown = states(comparison)
     if not shown:
         return []
-    return ["", *titled(TITLE, [*_lines(shown, columns), *signs(shown)], style)]
+    return ["", *titled(TITLE, [*_lines(shown, columns), *signs(shown, comparison)], style)]
 
 
 def made_up_of(comparison: Mapping[str, Any]) -> str:
-    """Return the parts that certainly differ, the largest first; nothing if nothing is decided."""
+    """Return the parts that differ, the largest first; nothing if nothing is decided.
+
+    Those that do so by nothing but their own intervals follow, as that.
+    """
     if comparison.get("outcome") not in DECIDED:
         return ""
     differing = [
@@ -47,11 +49,18 @@ def made_up_of(comparison: Mapping[str, Any]) -> str:
         for row in objects(comparison.get("parts"))
         if excludes_0(mapping(row.get("difference_ms")))
     ]
-    told = [
+    certain = [row for row in differing if is_certain(row, comparison)][:FEW]
+    others = [row for row in differing if not is_certain(row, comparison)][: FEW - len(certain)]
+    by = "each by its own interval" if len(others) > 1 else "by its own interval"
+    told = [_differing(certain), f"less certain, {by}: {_differing(others)}" if others else ""]
+    return "; ".join(filter(None, told))
+
+
+def _differing(parts: Sequence[Mapping[str, Any]]) -> str:
+    return ", ".join(
         f"{signed(mapping(row.get('difference_ms')).get('middle'), 'ms')} {part(row.get('name'))}"
-        for row in differing[:FEW]
-    ]
-    return ", ".join(told)
+        for row in parts
+    )
 
 
 def _lines(shown: Sequence[Mapping[str, Any]], columns: int) -> list[str]:

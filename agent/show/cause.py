@@ -4,13 +4,20 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from agent.show.amounts import FEWEST, ms, p
-from agent.show.differences import COMPARED, STATE, occurring
-from agent.show.shift import excludes_0
-from agent.show.wall import WORDS as STATES
-from agent.terminal.values import FEW, count, mapping, number, percent, printable, rows
+from agent.show.amounts import FEWEST, ms
+from agent.show.certain import (
+    LONGEST,
+    certain_states,
+    difference_of,
+    excludes_0,
+    is_certain,
+    part,
+    states_of,
+    told,
+)
+from agent.show.differences import COMPARED, occurring
+from agent.terminal.values import FEW, counted, mapping, number, percent, printable, rows
 
-LONGEST = 50
 WORDS = {
     "lock contention": ("lock contention", "less lock contention"),
     "the hypervisor": ("the hypervisor", "less of the hypervisor"),
@@ -39,12 +46,8 @@ WORTH_NAMING = 0.1
 """Of what was made up: smaller parts are not named."""
 TIMES_DETECTABLE = 2
 """The difference that has a cause, at least."""
-PARTS = {
-    "for a busy CPU": "waiting for a CPU that others had",
-    "for an idle CPU": "waiting for an idle CPU to wake up",
-    "no_task": "without a task",
-    "blocked_other": "blocked at the end or for reasons not listed",
-}
+MOST_RUNS = 1000
+"""No series has more of either command (`agent.run.plan`)."""
 
 
 def cause(comparison: Mapping[str, Any]) -> str:
@@ -61,8 +64,7 @@ def cause(comparison: Mapping[str, Any]) -> str:
         return f": {explained} by {words}{made_up} ({where}{figures})"
     why = found.get("why_none")
     if why == "too small":
-        seen, enough = _seen(comparison, middle), _enough(comparison, middle)
-        return f"; the times vary too much to say why{seen}{enough}"
+        return _too_small(comparison, middle)
     if why == "no cause fits":
         return f"; no cause found: {explained} {where}{made_up}, and no known cause fits"
     if why == "no large part":
@@ -70,8 +72,8 @@ def cause(comparison: Mapping[str, Any]) -> str:
         return f"; no cause found: no part of the wall time is half of {ms(abs(middle))}{largest}"
     if why == "parts unknown":
         return "; no cause found: not all parts of the wall time are known in all runs"
-    what = "runs of each" if number(comparison.get("pairs")) is None else "pairs"
-    return f"; no cause found: too few have a budget of wall time (it takes {FEWEST} {what})"
+    needed = _pairs(FEWEST, comparison)
+    return f"; no cause found: too few have a budget of wall time (it takes {needed})"
 
 
 def _explained(found: Mapping[str, Any], middle: float) -> str:
@@ -91,79 +93,86 @@ def _made_up(comparison: Mapping[str, Any], middle: float) -> str:
     opposed = [
         part(row.get("name"))
         for row in rows(comparison.get("parts"))
-        if excludes_0(mapping(row.get("difference_ms")))
+        if is_certain(row, comparison)
         and -_middle(row) * math.copysign(1, middle) >= WORTH_NAMING * excess
     ]
     by = f"{'less' if middle > 0 else 'more'} time {' and '.join(opposed[:FEW])}"
     return f", of which {ms(excess)} were made up by {by if opposed else 'other parts'}"
 
 
-def _seen(comparison: Mapping[str, Any], middle: float) -> str:
-    """Return the states that certainly grew with the difference, the largest first.
-
-    That is no cause. Each was found by its own test, of the family that is tested, and its p value
-    is adjusted. Only states of the wall time are named: a sum over tasks can be any multiple of it.
-    """
-    grew = "larger" if middle > 0 else "smaller"
-    own = [
-        row
-        for row in rows(comparison.get("figures"))
-        if _state(row) in STATES and row.get("outcome") == grew
-    ]
-    own.sort(key=lambda row: -abs(_middle(row, "difference")))
-    found = [_state_grew(row, "more" if middle > 0 else "less") for row in own[:FEW]]
-    return f", but not too much to show {' and '.join(found)}" if found else ""
+def _too_small(comparison: Mapping[str, Any], difference: float) -> str:
+    """Return what certainly grew with the difference, which is no cause, and how many would do."""
+    grew = certain_states(comparison, ("larger" if difference > 0 else "smaller",))
+    needed = 0.0 if grew else _needed_to_test(comparison)
+    enough = max(_enough(comparison, difference, TIMES_DETECTABLE), needed)
+    would = f"; about {_pairs(enough, comparison)} would be enough" if enough else ""
+    if grew:
+        return f"; certain: {told(grew, comparison)}; the times vary too much to say more{would}"
+    few = f", and it takes {_pairs(needed, comparison)} to test where it went" if needed else ""
+    return f"; the times vary too much to say why{few}{would}"
 
 
-def _state(row: Mapping[str, Any]) -> str:
-    """Return which state of the wall time a figure is; nothing for any other figure."""
-    name = str(row.get("name"))
-    return name.removeprefix(STATE) if name.startswith(STATE) else ""
+def in_spite(comparison: Mapping[str, Any]) -> str:
+    """Return which states certainly differ, both ways, where the times do not."""
+    states = certain_states(comparison)
+    return f"; but certain: {told(states, comparison)}" if states else ""
 
 
-def _state_grew(row: Mapping[str, Any], more: str) -> str:
-    size, word = ms(abs(_middle(row, "difference"))), PARTS.get(_state(row), STATES[_state(row)])
-    return f"{size} {more} time {word} ({p(row.get('adjusted_p'))})"
+def enough_to_find(comparison: Mapping[str, Any]) -> str:
+    """Return how many pairs would show in the times as much as the states certainly differ by."""
+    certain = sum(map(difference_of, certain_states(comparison)))
+    enough = _enough(comparison, certain, 1)
+    if not 0 < enough <= MOST_RUNS:
+        return ""
+    return f"; about {_pairs(enough, comparison)} would probably show as much in the times"
 
 
-def _largest(comparison: Mapping[str, Any], middle: float) -> str:
-    """Return the largest of the parts of which the slower side certainly has more."""
+def _needed_to_test(comparison: Mapping[str, Any]) -> float:
+    """Return how many pairs, or runs of each, it takes to test the states; 0 if there are."""
+    untested = [row for row in states_of(comparison).values() if row.get("outcome") == "too few"]
+    known = [number(row.get(f"{kind}_needed")) for row in untested for kind in ("pairs", "runs")]
+    return max((needed for needed in known if needed is not None), default=0.0)
+
+
+def _largest(comparison: Mapping[str, Any], difference: float) -> str:
+    """Return the largest of the parts of which the slower side has more, by its interval."""
     grown = [
         row
         for row in rows(comparison.get("parts"))
-        if excludes_0(mapping(row.get("difference_ms"))) and _middle(row) * middle > 0
+        if excludes_0(mapping(row.get("difference_ms"))) and _middle(row) * difference > 0
     ]
     if not grown:
         return ""
     row = max(grown, key=lambda row: abs(_middle(row)))
     own = abs(_middle(row))
-    return f"; the largest is {ms(own)} {part(row.get('name'))} ({percent(own, abs(middle))})"
+    by = "" if is_certain(row, comparison) else ", by its own interval,"
+    share = percent(own, abs(difference))
+    return f"; the largest{by} is {ms(own)} {part(row.get('name'))} ({share})"
 
 
-def _middle(row: Mapping[str, Any], of: str = "difference_ms") -> float:
-    return number(mapping(row.get(of)).get("middle")) or 0.0
+def _middle(row: Mapping[str, Any]) -> float:
+    return difference_of(row, "difference_ms")
 
 
-def _enough(comparison: Mapping[str, Any], middle: float) -> str:
-    """Return how many pairs, or runs, would do: what is detectable falls with their square root."""
-    found = mapping(comparison.get("cause"))
-    detectable = number(found.get("detectable_ms"))
+def _pairs(size: float, comparison: Mapping[str, Any]) -> str:
+    """Return a number of pairs, or of runs of each side."""
+    each = " of each" if number(comparison.get("pairs")) is None else ""
+    return f"{counted(size, 'run' if each else 'pair')}{each}"
+
+
+def _enough(comparison: Mapping[str, Any], difference: float, times: float) -> float:
+    """Return how many pairs, or runs, would do, or 0 if that is not known, or there are as many.
+
+    What is detectable falls with the square root of their number.
+    """
+    detectable = number(mapping(comparison.get("cause")).get("detectable_ms"))
     pairs = number(comparison.get("pairs"))
     sizes = [number(n) or 0.0 for n in mapping(comparison.get("runs")).values()]
     size = max(sizes, default=0.0) if pairs is None else pairs
-    if not detectable or not middle or not size:
-        return ""
-    needed = math.ceil(size * (TIMES_DETECTABLE * detectable / middle) ** 2)
-    what = "runs of each" if pairs is None else "pairs"
-    return f"; about {count(needed)} {what} would be enough" if needed > size else ""
-
-
-def part(name: object) -> str:
-    """Return a part of the wall time in words."""
-    told = printable(name, LONGEST)
-    if told.startswith("blocked: "):
-        return f"blocked in {told.removeprefix('blocked: ')}"
-    return PARTS.get(told, told)
+    if not detectable or not difference:
+        return 0.0
+    needed = math.ceil(size * (times * detectable / difference) ** 2)
+    return needed if needed > size else 0.0
 
 
 def _figure(row: Mapping[str, Any]) -> str:

@@ -5,8 +5,9 @@ from types import MappingProxyType
 from typing import Any
 
 from agent.show.amounts import FEWEST, p, percent, plain
-from agent.show.cause import cause
-from agent.show.differences import COMPARED, DECIDED
+from agent.show.cause import cause, enough_to_find, in_spite
+from agent.show.certain import DECIDED
+from agent.show.differences import COMPARED
 from agent.terminal.style import Style
 from agent.terminal.values import ABSENT, count, counted, mapping, number, printable
 
@@ -57,10 +58,12 @@ def result(
         return mark(f"optimized takes {changed}{provided(comparison)}") + cause(comparison)
     if outcome == "too small":
         least = percent(100 * (number(plan.get("min_effect")) or 0))
-        return f"no difference that matters (--min-effect {least}): {changed}"
+        return f"no difference that matters (--min-effect {least}): {changed}{in_spite(comparison)}"
     if outcome == "undecided":
         found = f"~ no difference found ({_tested(comparison)})"
-        return found if is_of_equals(compared) else f"{found}{_detectable(comparison)}"
+        if is_of_equals(compared):
+            return found
+        return f"{found}{_detectable(comparison)}{in_spite(comparison)}{enough_to_find(comparison)}"
     if outcome == "drift":
         return f"no decision: a drift over time may be all of the difference: {changed}"
     if is_of_groups(comparison):

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agent.show.amounts import amount, p
+from agent.show.certain import DECIDED, STATE, state_of_cause
 from agent.show.layout import titled
 from agent.show.wall import WORDS
 from agent.terminal.charts import grid
@@ -12,12 +13,9 @@ from agent.terminal.values import ABSENT, count, counted, mapping, number, print
 from agent.terminal.values import rows as objects
 from agent.terminal.width import cells, left
 
-STATE = "wall: "
-"""Before the states that divide the wall time; the other figures are sums over tasks."""
 SHOWN_FIGURES = 8
 LONGEST_FIGURE = 24
 COMPARED = ("baseline", "optimized")
-DECIDED = ("smaller", "larger")
 TOLD = (*DECIDED, "too small", "too few")
 """Outcomes with a sign of their own; any other is that no difference was found."""
 UNDECIDED = "~: no difference found; one of the size next to it would probably have been"
@@ -86,17 +84,18 @@ def _about(comparison: Mapping[str, Any], shown: Sequence[Mapping[str, Any]]) ->
         BY_GROUPS if comparison.get("method") == "groups" else BY_PAIRS,
         OF_STATES if any(str(row.get("name")).startswith(STATE) for row in shown) else "",
         NONE if zeros else "",
-        *signs(shown),
+        *signs(shown, comparison),
     ]
 
 
-def signs(shown: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return what the signs mean that stand before differences."""
+def signs(shown: Sequence[Mapping[str, Any]], comparison: Mapping[str, Any]) -> list[str]:
+    """Return what the signs mean that stand before differences, and what they do not."""
     outcomes = [row.get("outcome") for row in shown]
     said = [
         TOO_SMALL if "too small" in outcomes else "",
         _too_few([row for row in shown if row.get("outcome") == "too few"]),
         UNDECIDED if any(one not in TOLD for one in outcomes) else "",
+        state_of_cause(shown, comparison),
     ]
     return list(filter(None, said))
 

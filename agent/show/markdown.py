@@ -10,10 +10,10 @@ from typing import Any
 
 from agent.show.appeared import PLACES, item_of, rare_ones, shown_of
 from agent.show.budget import TITLE, made_up_of, states, words_of
+from agent.show.certain import DECIDED
 from agent.show.comparison import about, result
 from agent.show.differences import (
     COMPARED,
-    DECIDED,
     difference,
     figure_cells,
     notes_on_figures,
@@ -130,7 +130,7 @@ def _budget(comparison: Mapping[str, Any]) -> str:
         )
         for row in rows
     ]
-    notes = "\n".join(f"* {escaped(sign)}" for sign in signs(rows))
+    notes = "\n".join(f"* {escaped(sign)}" for sign in signs(rows, comparison))
     parts = [f"{TITLE}:", table(("", *COMPARED, "difference"), lines), notes]
     return "\n\n".join(filter(None, parts)) if rows else ""
 

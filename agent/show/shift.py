@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agent.show.amounts import FEWEST, ms
+from agent.show.certain import excludes_0
 from agent.show.differences import signed
 from agent.show.layout import titled
 from agent.terminal.charts import grid
@@ -30,11 +31,6 @@ def shifts(
 def moved(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Return the quantiles for which the interval of the difference excludes 0."""
     return [row for row in rows if excludes_0(mapping(row.get("difference_us")))]
-
-
-def excludes_0(interval: Mapping[str, Any]) -> bool:
-    low, high = number(interval.get("low")), number(interval.get("high"))
-    return low is not None and high is not None and (low > 0 or high < 0)
 
 
 def _has_interval(found: Mapping[str, Any]) -> bool:

@@ -28,7 +28,8 @@ def test_what_differs_comes_first_and_noise_is_counted() -> None:
     text = shown(compared())
     lines = text.splitlines()
     assert lines[0].startswith("optimized takes 5.9 % less time (95 % interval")
-    assert "parts     -25.00 ms blocked in fsync, +3.000 ms computing" in text
+    less_certain = "less certain, by its own interval: +3.000 ms computing"
+    assert f"parts -25.00 ms blocked in fsync; {less_certain}" in flat(text)
     assert "result    conclusive" in text
     assert "blocked: read" not in text
     assert "  1 further figure not tested" in text
@@ -296,4 +297,4 @@ def test_states_are_told_apart_from_sums_over_tasks() -> None:
 def test_a_series_has_the_parts_as_a_comparison_has() -> None:
     document = compared()
     del document["compared"]
-    assert "parts     -25.00 ms blocked in fsync, +3.000 ms computing" in brief(document)
+    assert "parts -25.00 ms blocked in fsync; less certain, by its own" in flat(brief(document))

@@ -8,8 +8,14 @@ from fakes.pages import DOCS
 
 from agent.comparison import causes
 from agent.comparison.causes import CAUSES, Cause
+from agent.run.plan import MOST_RUNS
+from agent.show.budget import made_up_of
+from agent.show.cause import MOST_RUNS as MOST_SHOWN
 from agent.show.cause import TIMES_DETECTABLE, WORDS
 from agent.show.cause import cause as words
+from agent.show.comparison import result
+from agent.show.differences import signs
+from agent.terminal.style import Style
 
 
 @pytest.mark.parametrize("cause", CAUSES, ids=lambda cause: str(cause.name))
@@ -42,19 +48,27 @@ def test_a_part_that_is_more_than_the_difference_is_told_as_it_is() -> None:
     cause = found({"computing": 31.0}, slept)
     assert cause["part_ms"] == pytest.approx(300, abs=0.5)
     parts = [opposed(f"blocked: {SLEEP}", 300.0), opposed("computing", -11.0)]
-    said = words({"cause": cause, "parts": [*parts, opposed("stopped", -0.6)]})
+    parts += [opposed("stopped", -0.6), opposed("for a busy CPU", -5.0)]
+    figures = [state_row("computing", -11.0, "smaller"), state_row("stopped", -0.6, "smaller")]
+    said = words({"cause": cause, "parts": parts, "figures": figures})
     assert said.startswith(": 300.0 ms by longer sleep, of which 11.0")
     assert " ms were made up by less time computing (blocked in" in said
     assert "by other parts (" in words({"cause": cause})
+    assert "by other parts (" in words({"cause": cause, "parts": parts})  # by no test
     back = found({**slept, "busy": 1.0}, {"computing": 80.0, "busy": 40.0})
     parts = [opposed("computing", 60.0), opposed("for a busy CPU", 39.0)]
-    said = words({"cause": back, "parts": parts})
+    figures = [
+        state_row("computing", 60.0, "larger"),
+        state_row("waiting_for_cpu", 39.0, "larger"),
+    ]
+    said = words({"cause": back, "parts": parts, "figures": figures})
     assert "by shorter sleep, of which 99" in said
     assert "by more time computing and waiting for a CPU that others had (" in said
 
 
 def test_how_many_runs_would_tell_is_said_where_it_is_known() -> None:
     assert TIMES_DETECTABLE == causes.TIMES_DETECTABLE
+    assert MOST_SHOWN == MOST_RUNS
     cause = {
         "difference_ms": {"low": 0.5, "middle": 2.661, "high": 5.0},
         "detectable_ms": 2.088,
@@ -108,16 +122,95 @@ def test_what_is_certain_by_its_own_test_is_said_without_a_cause() -> None:
         {**grew, "name": "blocked", "difference": {"middle": 102.0}},  # summed over tasks
     ]
     said = words({"cause": SMALL, "pairs": 10, "figures": [blocked_too, grew, *rest]})
-    begins = "; the times vary too much to say why"
     assert said.startswith(
-        f"{begins}, but not too much to show 62.11 ms more time computing (p=0.012) and 20.00 ms"
-        " more time blocked (p=0.020); about"
+        "; certain: 62.11 ms more time computing (p=0.012) and 20.00 ms more time blocked"
+        " (p=0.020); the times vary too much to say more; about"
     )
-    assert words({"cause": SMALL, "figures": rest}) == begins
+    assert words({"cause": SMALL, "figures": rest}) == "; the times vary too much to say why"
     less = {**SMALL, "difference_ms": {"low": -70.0, "middle": -61.7, "high": -55.0}}
     gone = state_row("no_task", -62.11, "smaller")
     said = words({"cause": less, "figures": [gone, *rest[:1]]})
-    assert said == f"{begins}, but not too much to show 62.11 ms less time without a task (p=0.012)"
+    certain = "; certain: 62.11 ms less time without a task (p=0.012)"
+    assert said == f"{certain}; the times vary too much to say more"
+
+
+def test_a_state_is_named_with_the_parts_that_it_certainly_consists_of() -> None:
+    grew = state_row("blocked", 62.0, "larger")
+    parts = [
+        opposed("blocked: fsync", 40.0),
+        opposed("blocked: read", 15.0),
+        opposed("blocked: futex", 12.0),  # by its interval alone
+        opposed("blocked: write", 2.0),
+        opposed("blocked: poll", -7.0),
+    ]
+    read = {"name": "blocked: read", "outcome": "larger", "difference": {"middle": 90.0}}
+    futex = {**read, "name": "blocked: futex", "outcome": "undecided"}
+    comparison = {"cause": SMALL, "parts": parts, "figures": [grew, read, futex]}
+    within = "p=0.012; 40.00 ms in fsync, 15.00 ms in read"
+    assert f"; certain: 62.00 ms more time blocked ({within});" in words(comparison)
+    decided = {**comparison, "outcome": "larger"}
+    assert made_up_of(decided) == (
+        "+40.00 ms blocked in fsync, +15.00 ms blocked in read; less certain, each by its own"
+        " interval: +12.00 ms blocked in futex, +2.000 ms blocked in write, -7.000 ms blocked in"
+        " poll"
+    )
+    waited = state_row("waiting_for_cpu", 30.0, "larger")
+    parts = [opposed("for a busy CPU", 20.0), opposed("for an idle CPU", 9.0)]
+    said = words({"cause": SMALL, "parts": parts, "figures": [waited]})
+    within = "p=0.012; 20.00 ms for one that others had"
+    assert f"30.00 ms more time waiting for a CPU ({within});" in said
+
+
+def test_what_nothing_can_be_concluded_of_is_not_certain() -> None:
+    """So few pairs have an interval, but no test among many."""
+    blocked_more = state_row("blocked", 61.7, "too few") | {"pairs_needed": 8}
+    parts = [opposed(f"blocked: {SLEEP}", 61.7)]
+    few = {"cause": SMALL, "pairs": 6, "parts": parts, "figures": [blocked_more]}
+    why = "; the times vary too much to say why, and it takes 8 pairs to test where it went"
+    assert words(few) == f"{why}; about 16 pairs would be enough"
+    narrow = {**SMALL, "detectable_ms": 31.0}  # 7 pairs would do for the times
+    assert words({**few, "cause": narrow}) == f"{why}; about 8 pairs would be enough"
+    less_certain = f"less certain, by its own interval: +61.70 ms blocked in {SLEEP}"
+    assert made_up_of({**few, "outcome": "larger"}) == less_certain
+
+
+def test_the_part_that_decides_about_the_cause_is_certain_in_the_table_as_well() -> None:
+    cause = found({}, blocked(SLEEP, 300.0))
+    untested = state_row("blocked", 300.0, "too few") | {"pairs_needed": 8}
+    parts = [opposed(f"blocked: {SLEEP}", 300.0)]
+    comparison = {"cause": cause, "outcome": "larger", "parts": parts, "figures": [untested]}
+    assert made_up_of(comparison) == f"+300.0 ms blocked in {SLEEP}"
+    share = "blocked: certain by its share in the difference of the times, if not by this test"
+    assert signs([untested], comparison)[-1] == share
+    shown = {**untested, "outcome": "larger"}
+    assert signs([shown], comparison) == []
+
+
+def test_what_certainly_differs_is_said_where_the_times_do_not() -> None:
+    figures = [state_row("blocked", 12.0, "larger"), state_row("computing", -2.0, "smaller")]
+    comparison = {
+        "outcome": "undecided",
+        "p": 0.131,
+        "pairs": 10,
+        "detectable_pct": 145.0,
+        "cause": {**SMALL, "detectable_ms": 20.0},
+        "figures": figures,
+        "parts": [opposed("blocked: fsync", 13.0)],
+    }
+    certain = (
+        "; but certain: 12.00 ms more time blocked (p=0.012; 13.00 ms in fsync) and 2.000 ms less"
+        " time computing (p=0.012)"
+    )
+    begins = "~ no difference found (p=0.131 n=10); one of 145 % would probably have been"
+    would = "; about 40 pairs would probably show as much in the times"
+    assert result({}, comparison, Style(), {}) == f"{begins}{certain}{would}"
+    assert result({}, {**comparison, "figures": []}, Style(), {}) == begins
+    too_many = {**SMALL, "detectable_ms": 200.0}
+    assert result({}, {**comparison, "cause": too_many}, Style(), {}) == f"{begins}{certain}"
+    equals = result({}, comparison, Style(), {"aa": {"seed": 1}})
+    assert equals == "~ no difference found (p=0.131 n=10)"
+    within = {**comparison, "outcome": "too small"}
+    assert result({}, within, Style(), {}).endswith(certain)
 
 
 def test_the_largest_part_is_named_where_none_is_half() -> None:
@@ -126,7 +219,10 @@ def test_the_largest_part_is_named_where_none_is_half() -> None:
     parts = [opposed("stopped", 90.0), opposed("computing", 20.0), opposed("blocked: read", 30.0)]
     parts[0]["difference_ms"]["low"] = -1.0
     parts.append(opposed("for a busy CPU", -60.0))
-    said = words({"cause": cause, "parts": parts})
+    by_itself = "the largest, by its own interval, is 30.00 ms blocked in read (48.6 %)"
+    assert words({"cause": cause, "parts": parts}) == f"{none}; {by_itself}"
+    figures = [state_row("blocked", 31.0, "larger")]
+    said = words({"cause": cause, "parts": parts, "figures": figures})
     assert said == f"{none}; the largest is 30.00 ms blocked in read (48.6 %)"
     assert words({"cause": cause, "parts": parts[:1]}) == none
 

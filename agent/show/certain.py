@@ -1,0 +1,127 @@
+"""Which parts of the wall time certainly differ between two commands, whatever the whole of it
+does: the sentence, the line of the parts and the table all take it from here.
+
+A state of the wall time is certain by its own test, adjusted for all that are tested. Its parts are
+not tested. One of them is certain if it is the part that decides about the cause; or if its
+interval excludes 0, its state certainly differs the same way, and either it is half of that or
+more, or the sum over tasks that belongs to it passed its own test.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from agent.show.amounts import ms, p
+from agent.show.wall import WORDS as STATES
+from agent.terminal.values import FEW, mapping, number, printable, rows
+
+STATE = "wall: "
+"""Before the states that divide the wall time; the other figures are sums over tasks."""
+DECIDED = ("smaller", "larger")
+LONGEST = 50
+HALF = 0.5
+WORTH_NAMING = 0.1
+"""Of a state: smaller parts are not named next to it."""
+BLOCKED = "blocked"
+BLOCKED_UNTIL = "blocked: "
+PARTS = {
+    "for a busy CPU": "waiting for a CPU that others had",
+    "for an idle CPU": "waiting for an idle CPU to wake up",
+    "no_task": "without a task",
+    "blocked_other": "blocked at the end or for reasons not listed",
+}
+WITHIN = {
+    "for a busy CPU": ("waiting_for_cpu", "for one that others had"),
+    "for an idle CPU": ("waiting_for_cpu", "for an idle one to wake up"),
+    "blocked_other": (BLOCKED, "at the end or for reasons not listed"),
+}
+"""The state that a part belongs to, and its name next to that of the state."""
+
+Row = Mapping[str, Any]
+
+
+def part(name: object) -> str:
+    """Return a part of the wall time in words."""
+    told = printable(name, LONGEST)
+    if told.startswith(BLOCKED_UNTIL):
+        return f"blocked in {told.removeprefix(BLOCKED_UNTIL)}"
+    return PARTS.get(told, told)
+
+
+def excludes_0(interval: Row) -> bool:
+    low, high = number(interval.get("low")), number(interval.get("high"))
+    return low is not None and high is not None and (low > 0 or high < 0)
+
+
+def state_of(name: object) -> str:
+    """Return the state of the wall time that a part belongs to, or is."""
+    told = str(name)
+    return BLOCKED if told.startswith(BLOCKED_UNTIL) else WITHIN.get(told, (told, ""))[0]
+
+
+def states_of(comparison: Row) -> dict[str, Row]:
+    """Return the figures that are states of the wall time, by state."""
+    listed = {str(row.get("name")): row for row in rows(comparison.get("figures"))}
+    return {name: listed[f"{STATE}{name}"] for name in STATES if f"{STATE}{name}" in listed}
+
+
+def is_certain(row: Row, comparison: Row) -> bool:
+    """Return whether a part of the wall time certainly differs."""
+    name, own = row.get("name"), difference_of(row, "difference_ms")
+    if not excludes_0(mapping(row.get("difference_ms"))):
+        return False
+    if name == mapping(comparison.get("cause")).get("part"):
+        return True
+    state = states_of(comparison).get(state_of(name), {})
+    whole, way = difference_of(state), "larger" if own > 0 else "smaller"
+    if state.get("outcome") != way:
+        return False
+    summed = (one for one in rows(comparison.get("figures")) if one.get("name") == name)
+    passed = any(one.get("outcome") == way for one in summed)
+    return passed or abs(own) >= HALF * abs(whole)
+
+
+def state_of_cause(shown: Iterable[Row], comparison: Row) -> str:
+    """Return why a state has the cause of the difference if its own test does not show it."""
+    deciding = mapping(comparison.get("cause")).get("part")
+    name = "" if deciding is None else f"{STATE}{state_of(deciding)}"
+    if not any(row.get("name") == name and row.get("outcome") not in DECIDED for row in shown):
+        return ""
+    words = STATES.get(state_of(deciding), name)
+    return f"{words}: certain by its share in the difference of the times, if not by this test"
+
+
+def certain_states(comparison: Row, outcomes: tuple[str, ...] = DECIDED) -> list[Row]:
+    """Return the states that certainly differ, the largest difference first."""
+    found = [one for one in states_of(comparison).values() if one.get("outcome") in outcomes]
+    return sorted(found, key=lambda one: -abs(difference_of(one)))
+
+
+def told(states: list[Row], comparison: Row) -> str:
+    """Return by how much states differ, each with its p value and with what it consists of."""
+    return " and ".join(_told(one, comparison) for one in states[:FEW])
+
+
+def difference_of(row: Row, of: str = "difference") -> float:
+    return number(mapping(row.get(of)).get("middle")) or 0.0
+
+
+def _told(row: Row, comparison: Row) -> str:
+    size, state = difference_of(row), str(row.get("name")).removeprefix(STATE)
+    own = [
+        f"{ms(abs(difference_of(one, 'difference_ms')))} {_within(one.get('name'))}"
+        for one in rows(comparison.get("parts"))
+        if state_of(one.get("name")) == state != one.get("name")
+        and difference_of(one, "difference_ms") * size > 0
+        and abs(difference_of(one, "difference_ms")) >= WORTH_NAMING * abs(size)
+        and is_certain(one, comparison)
+    ]
+    parts = f"; {', '.join(own[:FEW])}" if own else ""
+    words = f"{'more' if size > 0 else 'less'} time {PARTS.get(state, STATES[state])}"
+    return f"{ms(abs(size))} {words} ({p(row.get('adjusted_p'))}{parts})"
+
+
+def _within(name: object) -> str:
+    listed = printable(name, LONGEST)
+    if listed.startswith(BLOCKED_UNTIL):
+        return f"in {listed.removeprefix(BLOCKED_UNTIL)}"
+    return WITHIN[listed][1]

@@ -8,7 +8,7 @@ import numpy as np
 
 from agent.comparison.comparable import NotComparable, Refusal, not_counted
 from agent.comparison.designs import GROUPS
-from agent.comparison.kept import AS_USUAL, Asked, compared, left_out
+from agent.comparison.kept import AS_USUAL, SEED, Asked, compared, left_out
 from agent.comparison.pairing import Paired
 from agent.statistics.comparison import logarithms
 from agent.statistics.estimate import FEWEST, detectable
@@ -24,19 +24,21 @@ WHY_NO_PAIRS = "they are two halves of one group"
 def compare_equals(runs: Sequence[KeptRun], asked: Asked = AS_USUAL) -> Json:
     """Return how two halves of a group differ: a document as of two groups, with `compared.aa`.
 
-    It is split at random, with ``asked.seed``. `floor_pct` is the difference that 19 of 20 random
-    splits stay below; a real one has to be larger to be believed. Raises `NotComparable`.
+    It is split at random, with ``asked.seed``, or else `SEED`. `floor_pct` is the difference that
+    19 of 20 random splits stay below; a real one has to be larger to be believed. Raises
+    `NotComparable`.
     """
     counted = [run for run in runs if run.counts]
     if len(counted) < 2 * FEWEST:
         aside = not_counted(runs)
         why = f"{len(counted)} runs of the group count{aside}, and each half takes {FEWEST}"
         raise NotComparable([Refusal("runs", why, f"make {2 * FEWEST} or more")])
-    first, second = _halves(counted, asked.seed)
+    seed = SEED if asked.seed is None else asked.seed
+    first, second = _halves(counted, seed)
     halves = Paired(GROUPS, first, second, WHY_NO_PAIRS)
     document = compared(halves, asked, left_out(runs, halves))
     wall = [run["wall_ms"] for run in document["runs"]]
-    document["compared"]["aa"] = {"seed": asked.seed, **_floor(wall, asked)}
+    document["compared"]["aa"] = {"seed": seed, **_floor(wall, seed, asked.min_effect)}
     return document
 
 
@@ -45,14 +47,14 @@ def _halves(runs: Sequence[KeptRun], seed: int) -> tuple[list[KeptRun], list[Kep
     return mixed[: len(runs) // 2], mixed[len(runs) // 2 :]
 
 
-def _floor(wall: Sequence[float], asked: Asked) -> Json:
+def _floor(wall: Sequence[float], seed: int, min_effect: float) -> Json:
     """Return what many random splits of the same runs show."""
-    random = np.random.default_rng(asked.seed)
+    random = np.random.default_rng(seed)
     logs, half, found = logarithms(wall), len(wall) // 2, []
     for _ in range(MANY):
         mixed = [logs[index] for index in random.permutation(len(logs))]
         found.append(hodges_lehmann_sen(mixed[:half], mixed[half:]))
-    least = math.log1p(asked.min_effect)
+    least = math.log1p(min_effect)
     sizes = [abs(one.middle) for one in found]
     return {
         "splits": MANY,

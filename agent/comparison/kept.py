@@ -44,7 +44,8 @@ class Asked(NamedTuple):
     """How runs are to be compared."""
 
     min_effect: float = MIN_EFFECT
-    seed: int = SEED
+    seed: int | None = None
+    """None: the one that the series recorded whose rounds are compared, or else `SEED`."""
     across: Collection[str] = ()
     """What differs on purpose: `agent.comparison.comparable.ACROSS`."""
     force: bool = False
@@ -81,12 +82,13 @@ def compared(found: Paired, asked: Asked, aside: Sequence[Json]) -> Json:
     runs = [*found.baseline, *found.optimized]
     timed = timed_by(runs)
     observed = _observed(found, timed)
+    seed = _seed(found, asked)
     result = comparison(
         found.design,
         observed[BASELINE],
         observed[OPTIMIZED],
         min_effect=asked.min_effect,
-        seed=asked.seed,
+        seed=seed,
     )
     return {
         "series": {
@@ -95,7 +97,7 @@ def compared(found: Paired, asked: Asked, aside: Sequence[Json]) -> Json:
             "warmup": None,
             "until": None,
             "min_effect": asked.min_effect,
-            "seed": asked.seed,
+            "seed": seed,
             "ended_by": None,
             "ended_early": None,
         },
@@ -119,6 +121,12 @@ def compared(found: Paired, asked: Asked, aside: Sequence[Json]) -> Json:
             for run, one in zip(runs, observed[side], strict=True)
         ],
     }
+
+
+def _seed(found: Paired, asked: Asked) -> int:
+    """Return the seed of the bootstrap: pairs have the interval that their own report has."""
+    recorded = found.baseline[0].seed if found.design.is_paired else None
+    return next(seed for seed in (asked.seed, recorded, SEED) if seed is not None)
 
 
 def _check_there_are_runs(

@@ -35,7 +35,8 @@ def runs_of(document: Mapping[str, Any], source: str) -> list[KeptRun]:
     members = _members(document)
     ids = _ids(members)
     series = _series_id(document, ids) if is_series(document) else None
-    return [_kept(run, own, series, source) for run, own in zip(members, ids, strict=True)]
+    seed = seed_in(document)
+    return [_kept(run, own, series, source, seed) for run, own in zip(members, ids, strict=True)]
 
 
 def series_of(document: Mapping[str, Any]) -> KeptSeries | None:
@@ -44,6 +45,13 @@ def series_of(document: Mapping[str, Any]) -> KeptSeries | None:
         return None
     summary = {name: value for name, value in document.items() if name != "runs"}
     return KeptSeries(_series_id(document, _ids(_members(document))), summary)
+
+
+def seed_in(document: Mapping[str, Any]) -> int | None:
+    """Return the seed that a series recorded; None if there is none that can be one."""
+    seed = mapping(document.get("series")).get("seed")
+    is_one = isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0
+    return seed if is_one else None
 
 
 def document_of(runs: Sequence[KeptRun], series: KeptSeries | None) -> Json:
@@ -142,7 +150,7 @@ def _canonical(value: object) -> str:
     return json.dumps(read, sort_keys=True)
 
 
-def _kept(run: _Member, own: str, series: str | None, source: str) -> KeptRun:
+def _kept(run: _Member, own: str, series: str | None, source: str, seed: int | None) -> KeptRun:
     command, evidence = run.command, run.evidence
     return KeptRun(
         id=own,
@@ -157,6 +165,7 @@ def _kept(run: _Member, own: str, series: str | None, source: str) -> KeptRun:
         wall_ms=_wall_ms(command, evidence),
         command=command,
         evidence=evidence,
+        seed=seed,
     )
 
 

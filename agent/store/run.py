@@ -48,6 +48,9 @@ class KeptRun:
     """The user who alone, besides root, may read it; None if that is anybody who may read here."""
     copied: bool = False
     """Whether its client keeps it as well: what a service has is a copy then."""
+    seed: int | None = None
+    """That of its series, where it was read with the run: of the order within pairs, and of the
+    intervals that the series reported."""
 
     @property
     def verdict(self) -> str:

@@ -138,6 +138,39 @@ def test_last_runs_that_failed_are_refused_with_what_to_type(
     assert (status, "it has runs of optimized only (runs " in said) == (1, True)
 
 
+def test_the_rounds_of_a_series_have_the_interval_that_its_report_had(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where they are kept, and unless another seed is asked for."""
+    document = pairs_document(OLD, NEW)
+    document["series"]["seed"] = 411833123
+    series, file = keep(document), saved(tmp_path, "series.json", document)
+
+    def seed_of(*arguments: str) -> Any:
+        status, printed, _ = ended(["--json", *arguments], capsys)
+        assert status == 0
+        return json.loads(printed)["series"]["seed"]
+
+    assert seed_of(file) == seed_of(series) == seed_of("last") == 411833123
+    assert seed_of(f"{file},side=baseline", f"{file},side=optimized") == 411833123
+    assert seed_of("last,side=baseline", f"series={series[:8]},side=optimized") == 411833123
+    assert seed_of("--seed", "7", file) == 7
+    for wrong in (True, -1, "5", 0.5, None):
+        document["series"]["seed"] = wrong
+        assert seed_of(saved(tmp_path, "other.json", document)) == 1
+
+
+def test_what_is_no_pair_has_a_seed_of_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, second in (("one", 0), ("two", 60)):
+        document = pairs_document(OLD, NEW, second=second)
+        document["series"]["seed"] = 411833123
+        saved(tmp_path, f"{name}.json", document)
+    sides = [f"{tmp_path}/{name}.json,side=baseline" for name in ("one", "two")]
+    assert json.loads(ended(["--json", *sides], capsys)[1])["series"]["seed"] == 1
+
+
 def test_equals_have_a_floor(capsys: pytest.CaptureFixture[str]) -> None:
     keep(command_document(OLD * 2))
     status, printed, _ = ended(["--aa", "last"], capsys)

@@ -142,7 +142,8 @@ def _complete(schema: Json, declared: type[Declared]) -> None:
         schema["allOf"] = list(declared.rules)
     for field in msgspec.structs.fields(declared):
         of_field = schema["properties"][field.name]
-        if field.required or NULL in of_field.get("anyOf", ()):
+        may_be_null = not field.required and field.default is not msgspec.UNSET
+        if not may_be_null or NULL in of_field.get("anyOf", ()):
             continue
         about = {key: of_field.pop(key) for key in ("description", "default") if key in of_field}
         schema["properties"][field.name] = {**about, "anyOf": [of_field, NULL]}

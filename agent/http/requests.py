@@ -3,14 +3,14 @@
 Validation (`agent.http.validation`) and ``/openapi.json`` (`agent.http.openapi`) both read these
 declarations: a new field is one line here, and a line in ``docs/reference/http.md``.
 
-Fields with a default are optional, and null is the same as omitting them.
+Fields with a default are optional, and null is the same as omitting them, except in a stop.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from agent.errors import InvalidRequest
 from agent.model import (
@@ -244,15 +244,33 @@ class StartBody(Declared, frozen=True, kw_only=True):
 
 
 class StopBody(Declared, frozen=True, kw_only=True):
-    """Which run a stop is about. The field is optional."""
+    """Which run a stop is about. The field is optional; the answer to a start may be sent as it is.
+
+    What a script has whose start was refused, null or the refusal, must end nobody's run.
+    """
+
+    rules = ({"not": {"required": ["error"]}},)
 
     run_id: (
         Annotated[
             str,
             label("The run that is to end, and no other. By default the one that is in progress."),
         ]
-        | None
-    ) = None
+        | UnsetType
+    ) = UNSET
+
+    @staticmethod
+    def check(body: Mapping[str, object]) -> None:
+        """Raise `InvalidRequest` for what only a start that was refused leaves."""
+        if "error" in body:
+            text = "this is the answer to a start that was refused: it has begun no run to end"
+            raise InvalidRequest(text, field="error")
+        if body.get("run_id", "") is None:
+            raise InvalidRequest(
+                "run_id must be a string, not null: if the start was refused, there is no run to "
+                "end; without the field, whichever run is in progress ends",
+                field="run_id",
+            )
 
 
 class ReportBody(Declared, frozen=True, kw_only=True):

@@ -33,6 +33,9 @@ OF_A_SCOPE = (
 )
 """Codes of scopes that cannot be covered."""
 
+OF_A_START = Started.__struct_fields__
+"""What a stop may have in its body too, and what is not called ignored there."""
+
 
 class Routes:
     """Handlers, one method per route, and their declarations. A client whose connection is reset
@@ -129,10 +132,15 @@ class Routes:
     async def stop(self) -> Response:
         # Without a body its type says nothing: curl -d '' sends one, for example.
         body = _json_body() if g.body.strip() else {}
+        StopBody.check(body)
         run_id = validation.parse(body, StopBody).run_id
-        if run_id is None:
-            return json_response(await self._recorder.stop(peers.owner()))
-        return json_response(_of_run(await self._recorder.stop_run(run_id, peers.owner())))
+        if isinstance(run_id, str):
+            found = await self._recorder.stop_run(run_id, peers.owner())
+            evidence = _of_run(found, self._recorder.status().get("run_id") or "")
+        else:
+            evidence = await self._recorder.stop(peers.owner())
+        names = validation.ignored(body, StopBody)
+        return _with_ignored(evidence, [name for name in names if name not in OF_A_START])
 
     async def status(self) -> Response:
         return json_response(
@@ -175,9 +183,11 @@ class Routes:
         return json_response(self._description)
 
 
-def _of_run(evidence: Json | None) -> Json:
+def _of_run(evidence: Json | None, other: str = "") -> Json:
+    """Return a run's evidence. ``other``: which run is in progress instead, if it matters."""
     if evidence is None:
-        raise AgentError("no evidence is kept for this run id", code="no_such_run")
+        goes_on = f"; run {other}, which is in progress, goes on" if other else ""
+        raise AgentError(f"no evidence is kept for this run id{goes_on}", code="no_such_run")
     return evidence
 
 

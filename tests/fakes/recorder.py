@@ -106,7 +106,8 @@ class FakeRecorder:
 
     def status(self) -> dict[str, Any]:
         labels = asdict(self.labels)
-        return {"running": self.run_id is not None, **labels, "machine": "test-machine"}
+        run_id = self.run_id or ""
+        return {"running": bool(run_id), "run_id": run_id, **labels, "machine": "test-machine"}
 
     def why_not_ready(self) -> str | None:
         return self.not_ready

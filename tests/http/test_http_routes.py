@@ -21,7 +21,8 @@ async def test_a_run_from_start_to_evidence(client: TrioClient, recorder: FakeRe
 
     status, running = await ask(client, "GET", "/status")
     access, deadline = running.pop("access"), running.pop("compile_deadline_s")
-    assert (status, running) == (200, {"running": True, "machine": "test-machine", **LABELS})
+    own = {"running": True, "run_id": "run-1", "machine": "test-machine"}
+    assert (status, running) == (200, {**own, **LABELS})
     assert access == {"mode": "loopback", "tls": False}
     assert deadline == 45
 
@@ -30,7 +31,7 @@ async def test_a_run_from_start_to_evidence(client: TrioClient, recorder: FakeRe
 
     status, idle = await ask(client, "GET", "/status")
     assert (idle.pop("access"), idle.pop("compile_deadline_s")) == (access, deadline)
-    assert idle == {"running": False, "machine": "test-machine", **dict.fromkeys(LABELS, "")}
+    assert idle == {**own, "running": False, "run_id": "", **dict.fromkeys(LABELS, "")}
 
 
 @pytest.mark.parametrize(
@@ -68,21 +69,46 @@ async def test_a_stop_may_name_its_run(client: TrioClient, recorder: FakeRecorde
     for other in ("run-2", ""):
         status, refused = await ask(client, "POST", "/stop", json={"run_id": other})
         assert (status, refused["error"]) == (404, "no_such_run")
-    status, refused = await ask(client, "POST", "/stop", json={"run_id": 1})
-    assert (status, refused["error"], refused["field"]) == (422, "invalid_field", "run_id")
+        assert refused["message"].endswith("; run run-1, which is in progress, goes on")
     assert recorder.stops == 0
     for _ in range(2):
         status, evidence = await ask(client, "POST", "/stop", json={"run_id": "run-1"})
         assert (status, evidence["run_id"]) == (200, "run-1")
     assert recorder.stops == 1
+    _, refused = await ask(client, "POST", "/stop", json={"run_id": "run-2"})
+    assert refused["message"] == "no evidence is kept for this run id"
 
 
-@pytest.mark.parametrize("body", [{}, {"run_id": None}, {"else": 1}])
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [({"run_id": 1}, "run_id"), ({"run_id": None}, "run_id"), ("of a refusal", "error")],
+)
+async def test_a_script_whose_start_was_refused_ends_nobodys_run(
+    client: TrioClient, recorder: FakeRecorder, body: Any, field: str
+) -> None:
+    await ask(client, "POST", "/start")
+    if body == "of a refusal":
+        _, body = await ask(client, "POST", "/start")
+        assert body["run_id"] == "run-1"
+    status, refused = await ask(client, "POST", "/stop", json=body)
+    assert (status, refused["error"], refused["field"]) == (422, "invalid_field", field)
+    assert recorder.stops == 0
+
+
+@pytest.mark.parametrize("body", [{}, {"runid": "run-1"}])
 async def test_a_stop_that_names_none_is_about_the_run_in_progress(
     client: TrioClient, body: dict[str, Any]
 ) -> None:
     await ask(client, "POST", "/start")
-    assert (await ask(client, "POST", "/stop", json=body))[1]["run_id"] == "run-1"
+    _, evidence = await ask(client, "POST", "/stop", json=body)
+    assert evidence["run_id"] == "run-1"
+    assert evidence.get("ignored", []) == list(body)
+
+
+async def test_the_answer_to_a_start_ends_its_run(client: TrioClient) -> None:
+    _, started = await ask(client, "POST", "/start", json={"else": 1})
+    status, evidence = await ask(client, "POST", "/stop", json=started)
+    assert (status, evidence) == (200, {**EVIDENCE, "run_id": "run-1"})
 
 
 async def test_one_of_many_starts_wins(client: TrioClient) -> None:

@@ -6,10 +6,9 @@ begins the command that it measures.
 """
 
 import argparse
-import re
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 
 from agent import __version__
@@ -21,6 +20,8 @@ COMMANDS = (
 )
 WITH_A_COMMAND = ("run", "overhead")
 """Commands that take another one, after --."""
+FEW = 3
+"""Commands that a hint names."""
 TOP_LEVEL = ("-h", "--help", "--version")
 
 
@@ -61,7 +62,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     if unknown:
         if options.subcommand in WITH_A_COMMAND and not unknown[0].startswith("-"):
             options.parser.error(_without_separator(options.subcommand, unknown))
-        options.parser.error(_not_understood(unknown[0], options.parser.format_usage()))
+        options.parser.error(_not_understood(unknown[0], options.parser))
     return options
 
 
@@ -73,11 +74,47 @@ def _no_such_command(name: str) -> str:
     return f"there is no command {quoted}{hint}; the commands are {', '.join(COMMANDS)}"
 
 
-def _not_understood(argument: str, usage: str) -> str:
+def _not_understood(argument: str, parser: argparse.ArgumentParser) -> str:
     if argument in COMMANDS:
         return f"the command {argument} must come first"
-    hint = did_you_mean(argument.partition("=")[0], re.findall(r"--[a-z-]+", usage))
+    name = argument.partition("=")[0]
+    hint = _of_another(name, parser) or did_you_mean(name, list(_options_of(parser)), "--")
     return f"unrecognized argument {argument[:LONGEST_QUOTED]!r}{hint}"
+
+
+def _of_another(name: str, parser: argparse.ArgumentParser) -> str:
+    """Return a hint at the commands that have this option; nothing if none has it.
+
+    What ``compare`` has may be asked of runs that ``run`` has kept, so that can be typed next.
+    """
+    others = {
+        other.prog.removeprefix("chainbench-agent "): option
+        for other in _commands_of(build_parser())
+        if (option := _options_of(other).get(name))
+    }
+    if not others:
+        return ""
+    shown, more = list(others)[:FEW], " and others" if len(others) > FEW else ""
+    typed = ""
+    if parser.prog.endswith(" run") and (option := others.get("compare")):
+        value = f" {option.metavar}" if option.metavar else ""
+        typed = f": chainbench-agent compare last {name}{value}"
+    return f" (an option of {', '.join(shown)}{more}{typed})"
+
+
+def _options_of(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
+    """Return the options that the help of a command has, by name."""
+    known = parser._option_string_actions.items()
+    return {name: option for name, option in known if option.help != argparse.SUPPRESS}
+
+
+def _commands_of(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """Yield the parsers of all commands below this one."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                yield command
+                yield from _commands_of(command)
 
 
 def _without_separator(subcommand: str, command: Sequence[str]) -> str:

@@ -8,6 +8,8 @@ from typing import Any, NoReturn, TypeAlias
 from agent.terminal import output as terminal
 
 LONGEST_QUOTED = 100
+ONE_LINE = 1000
+"""Columns in which any usage without options is one line: a terminal may still wrap it."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -22,8 +24,25 @@ class Parser(argparse.ArgumentParser):
         self._status_of_mistakes = status_of_mistakes
 
     def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        self.exit(self._status_of_mistakes, f"{self.prog}: error: {message}\n")
+        """End the program with a line of usage and one that says what is wrong."""
+        said = f"{self._short_usage()}{self.prog}: error: {message}\n"
+        self.exit(self._status_of_mistakes, said)
+
+    def _short_usage(self) -> str:
+        """Return the usage if it is a line, else the same without options that may be left out."""
+        whole = self.format_usage()
+        if whole.count("\n") == 1:
+            return whole
+        if self.usage:
+            operands = whole.splitlines()[-1].strip()
+            return f"usage: {self.prog} [-h | OPTIONS] {operands}\n"
+        required = [group for group in self._mutually_exclusive_groups if group.required]
+        of_groups = [action for group in required for action in group._group_actions]
+        shown = [a for a in self._actions if not a.option_strings or a.required or a in of_groups]
+        formatter = self._get_formatter()
+        formatter._prog, formatter._width = f"{self.prog} [-h | OPTIONS]", ONE_LINE
+        formatter.add_usage(None, shown, required)
+        return formatter.format_help()
 
     # From Python 3.14 on argparse expands the help of each option as it is added, with colours:
     # that imports what only the help of a command needs. Tests print all of it.

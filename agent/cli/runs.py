@@ -3,7 +3,7 @@
 import argparse
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,8 +29,8 @@ def add(commands: Commands) -> None:
         description="The runs that chainbench-agent run has kept, or that were imported.",
         epilog="A series is one entry: it is listed in one line, and deleted as a whole.",
     )
-    runs.set_defaults(parser=runs)
-    actions = runs.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions = runs.add_subparsers(dest="action", metavar="ACTION")
+    runs.set_defaults(parser=runs, run=partial(_no_action, actions.choices))
     listed = _action(actions, "list", "list them, the newest first", _list)
     listed.add_argument("which", nargs="*", metavar="SELECTOR", help="commit=abc,verdict=complete")
     _add_times(listed)
@@ -56,6 +56,10 @@ def add(commands: Commands) -> None:
     limits.add_argument("--days", type=_days, metavar="N", help="days since it was kept, or none")
     limits.add_argument("--runs", type=_runs, metavar="N", help="number of runs, or none")
     limits.add_argument("--size", type=_size, metavar="SIZE", help="as in 500M or 1G, or none")
+
+
+def _no_action(known: Collection[str], options: argparse.Namespace) -> int:
+    raise options.parser.error(f"there is no action; the actions are {', '.join(known)}")
 
 
 def _action(

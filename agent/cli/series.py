@@ -4,6 +4,7 @@ import argparse
 
 from agent.cli.values import LARGEST_SEED, path, percent, runs, seed, warmups
 from agent.client.shell_words import operator_in
+from agent.nouns import counted
 from agent.run.plan import BASELINE, COMMAND, MIN_EFFECT, OPTIMIZED, PAIRS, Helpers, Plan, words_of
 from agent.terminal.output import complain
 from agent.terminal.values import printable
@@ -89,6 +90,8 @@ def plan_of(options: argparse.Namespace) -> Plan | None:
     if wrong := _contradiction(options):
         options.parser.error(wrong)
     most = options.max_runs or MOST_UNTIL if options.until is not None else options.runs or PAIRS
+    if options.baseline is not None and most < PAIRS and not options.quiet:
+        complain(f"chainbench-agent run: {_too_few(most)}\n")
     return Plan(
         sides=_sides(options),
         most=most,
@@ -101,6 +104,14 @@ def plan_of(options: argparse.Namespace) -> Plan | None:
         show_output=options.show_output,
         export_json=options.export_json,
     )
+
+
+def _too_few(pairs: int) -> str:
+    """Return what so few pairs cannot show, before they are made: the report would say it late."""
+    from agent.show.amounts import FEWEST
+
+    of_time = f"a 95 % interval takes {FEWEST}, and " if pairs < FEWEST else ""
+    return f"{counted(pairs, 'pair')}: {of_time}most figures of the table take about {PAIRS}"
 
 
 def _any_seed() -> int:

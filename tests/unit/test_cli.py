@@ -175,6 +175,23 @@ def test_a_bad_number_is_reported(
         (["--zzz"], "unrecognized argument '--zzz'\n"),
         (["--port", "9090", "demo"], "the command demo must come first"),
         (["show", "a", "b"], "unrecognized argument 'b'"),
+        (["run", "--bogus", "--", "a"], "unrecognized argument '--bogus'\n"),
+        (
+            ["run", "--markdown", "x.md"],
+            "'--markdown' (an option of compare: chainbench-agent compare last --markdown)\n",
+        ),
+        (
+            ["run", "--fail-if-slower=5", "--", "a"],
+            "(an option of compare: chainbench-agent compare last --fail-if-slower PERCENT)\n",
+        ),
+        (["runs", "list", "--markdown"], "'--markdown' (an option of compare)\n"),
+        (["--pid", "1"], "unrecognized argument '--pid' (an option of record)\n"),
+        (["serve", "--html", "a"], "(an option of run, record, compare)\n"),
+        (["serve", "--store", "a"], "(an option of runs list, runs show, runs export and others)"),
+        (
+            ["runs"],
+            "there is no action; the actions are list, show, export, delete, import, limits",
+        ),
     ],
 )
 def test_a_name_that_does_not_exist_gets_the_nearest(
@@ -186,6 +203,25 @@ def test_a_name_that_does_not_exist_gets_the_nearest(
     assert exit_status(arguments) == 2
     assert told in capsys.readouterr().err
     assert served == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "usage"),
+    [
+        (["run"], "run [-h | OPTIONS] (-- COMMAND ... | --baseline LINE --optimized LINE)"),
+        (["record"], "record [-h | OPTIONS] (--pid N | --cgroup PATH | --system)"),
+        (["runs", "delete", "--x"], "runs delete [-h | OPTIONS] [WHICH ...]"),
+        (["--nonsense"], "serve [-h | OPTIONS]"),
+        (["show"], "show [-h] [--all] FILE"),
+        (["runs"], "runs [-h] ACTION ..."),
+    ],
+)
+def test_a_mistake_is_told_after_one_line_of_usage(
+    served: list[Settings], capsys: pytest.CaptureFixture[str], arguments: list[str], usage: str
+) -> None:
+    assert exit_status(arguments) == 2
+    first, _ = capsys.readouterr().err.splitlines()
+    assert first == f"usage: chainbench-agent {usage}"
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -118,6 +118,15 @@ def budget_of(command: Mapping[str, Any], evidence: Mapping[str, Any]) -> Budget
     )
 
 
+def why_no_budget(evidence: Mapping[str, Any]) -> str | None:
+    """Return why a run has no budget that can be relied on; None if that is not known."""
+    if evidence.get("available") is False:
+        why = evidence.get("reason")
+        return f"nothing was measured: {why}" if why else "nothing was measured"
+    why = mapping(evidence.get("wall")).get("reason")
+    return f"the wall time was not divided: {why}" if why else None
+
+
 def _had_cpu(wall: Mapping[str, Any]) -> dict[str, float]:
     listed = rows(wall.get("for_busy_cpu_of"))
     return {str(row.get("command")): ms for row in listed if (ms := number(row.get("ms")))}

@@ -59,6 +59,8 @@ from agent.words import Json
 TIMES_DETECTABLE = 2
 """A difference below this many times the smallest detectable one is given no cause."""
 
+TOO_FEW_BUDGETS = "too few budgets"
+
 
 def cause_of(
     design: Design,
@@ -77,16 +79,18 @@ def cause_of(
         "detectable_ms": finite(wall.detectable),
         "name": None,
         "why_none": None,
+        "budgets": [sum(one is not None for one in side) for side in (baseline, optimized)],
+        "reason": None,
         "part": None,
         "part_ms": None,
         "figures": [],
     }
     if not before or not after:  # more runs like these would not say why either
-        return {**answer, "why_none": "too few budgets"}
+        return {**answer, "why_none": TOO_FEW_BUDGETS}
     if not wall.estimate.excludes(0) or difference < TIMES_DETECTABLE * wall.detectable:
         return {**answer, "why_none": "too small"}
     if min(len(before), len(after)) < FEWEST:
-        return {**answer, "why_none": "too few budgets"}
+        return {**answer, "why_none": TOO_FEW_BUDGETS}
     is_slower = wall.estimate.middle > 0
     sides = Sides(design, before, after) if is_slower else Sides(design, after, before)
     largest = _largest_part(sides)

@@ -1,9 +1,10 @@
 """How the runs of two sides differ, as one JSON object."""
 
+from collections import Counter
 from collections.abc import Sequence
 
-from agent.comparison.budget import Budget, budget_of
-from agent.comparison.causes import cause_of
+from agent.comparison.budget import Budget, budget_of, why_no_budget
+from agent.comparison.causes import TOO_FEW_BUDGETS, cause_of
 from agent.comparison.changes import (
     changed,
     known_on_one_side,
@@ -58,6 +59,10 @@ def comparison(
         min_effect,
         least_ms=min_effect * median_interval(baseline).middle,
     )
+    times = design.shift(baseline, optimized)
+    cause = cause_of(design, budgets_before, budgets_after, times)
+    if cause["why_none"] == TOO_FEW_BUDGETS:
+        cause["reason"] = _why_no_budget([*before, *after])
     found, not_tested = tested(compared, wall.p)
     parts = parts_of(design, budgets_before, budgets_after)
     appeared, vanished = occurring_on_one_side(compared)
@@ -79,7 +84,7 @@ def comparison(
         "optimized_ms": interval(median_interval(optimized)),
         "gain_pct": {**interval(gained.estimate), "method": gained.method},
         "drift": None if drift is None else drift.described(),
-        "cause": cause_of(design, budgets_before, budgets_after, design.shift(baseline, optimized)),
+        "cause": cause,
         "parts": parts,
         "figures": found,
         "not_tested": not_tested,
@@ -97,6 +102,13 @@ def _figures(runs: Sequence[Observation]) -> list[Figures]:
 
 def _budgets(runs: Sequence[Observation]) -> list[Budget | None]:
     return [budget_of(run.command, run.evidence) for run in runs]
+
+
+def _why_no_budget(runs: Sequence[Observation]) -> str | None:
+    """Return why most of the runs that have no budget of wall time have none, if that is known."""
+    lacking = [one for one in runs if budget_of(one.command, one.evidence) is None]
+    reasons = Counter(why for one in lacking if (why := why_no_budget(one.evidence)))
+    return next((why for why, _ in reasons.most_common(1)), None)
 
 
 def _outcome(design: Design, wall: Shift, drift: Drift | None, min_effect: float) -> str:

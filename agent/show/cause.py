@@ -46,6 +46,7 @@ WORTH_NAMING = 0.1
 """Of what was made up: smaller parts are not named."""
 TIMES_DETECTABLE = 2
 """The difference that has a cause, at least."""
+LONGEST_REASON = 1000
 MOST_RUNS = 1000
 """No series has more of either command (`agent.run.plan`)."""
 
@@ -72,8 +73,7 @@ def cause(comparison: Mapping[str, Any]) -> str:
         return f"; no cause found: no part of the wall time is half of {ms(abs(middle))}{largest}"
     if why == "parts unknown":
         return "; no cause found: not all parts of the wall time are known in all runs"
-    needed = _pairs(FEWEST, comparison)
-    return f"; no cause found: too few have a budget of wall time (it takes {needed})"
+    return f"; no cause found: {_too_few_budgets(found, comparison)}"
 
 
 def _explained(found: Mapping[str, Any], middle: float) -> str:
@@ -98,6 +98,17 @@ def _made_up(comparison: Mapping[str, Any], middle: float) -> str:
     ]
     by = f"{'less' if middle > 0 else 'more'} time {' and '.join(opposed[:FEW])}"
     return f", of which {ms(excess)} were made up by {by if opposed else 'other parts'}"
+
+
+def _too_few_budgets(found: Mapping[str, Any], comparison: Mapping[str, Any]) -> str:
+    """Return why the wall time is not known to be divided: of the reason its first sentence."""
+    reason = found.get("reason")
+    why = printable(reason, LONGEST_REASON).partition(". ")[0].removesuffix(".") if reason else ""
+    if why and found.get("budgets") == [0, 0]:
+        return why
+    needed = _pairs(FEWEST, comparison)
+    few = f"too few have a budget of wall time (it takes {needed})"
+    return f"{few}; in most others {why}" if why else few
 
 
 def _too_small(comparison: Mapping[str, Any], difference: float) -> str:

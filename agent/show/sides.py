@@ -1,5 +1,6 @@
 """What the runs of one command took, as text."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -125,18 +126,36 @@ def evidence_of(side: Mapping[str, Any]) -> str:
 
 
 def _lacking(name: str, runs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the first reason why each run that counts is not complete, if it is not."""
-    found = []
-    for run in runs:
-        reasons = mapping(mapping(run.get("evidence")).get("completeness")).get("reasons")
-        if run.get("side") == name and run.get("counts") is True and isinstance(reasons, list):
-            more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
-            found += [
-                f"run {count(run.get('round'))}: {printable(reason, LONGEST_REASON)}{more}"
-                for reason in reasons[:1]
-            ]
-    left = [f"{len(found) - FEW} more that are not complete"] if len(found) > FEW else []
-    return [*found[:FEW], *left]
+    """Return why the runs that count are not complete: each reason that comes first in one, once.
+
+    Of many the first are named, and how many runs have others.
+    """
+    own = [run for run in runs if run.get("side") == name and run.get("counts") is True]
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for run in own:
+        if why := _first_reason(mapping(run.get("evidence"))):
+            found[why].append(count(run.get("round")))
+    lines = [f"{_rounds(rounds, len(own))}: {why}" for why, rounds in found.items()]
+    left = sum(map(len, [*found.values()][FEW:]))
+    return [*lines[:FEW], *([f"{left} more that are not complete"] if left else [])]
+
+
+def _first_reason(evidence: Mapping[str, Any]) -> str:
+    reasons = mapping(evidence.get("completeness")).get("reasons")
+    if not isinstance(reasons, list) or not reasons:
+        none = evidence.get("available") is False and evidence.get("reason")
+        return printable(none, LONGEST_REASON) if none else ""
+    more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+    return f"{printable(reasons[0], LONGEST_REASON)}{more}"
+
+
+def _rounds(rounds: Sequence[str], of: int) -> str:
+    """Return which runs of how many these are: numbers, as long as they are few."""
+    if len(rounds) == 1:
+        return f"run {rounds[0]}"
+    if len(rounds) > FEW:
+        return "all runs" if len(rounds) == of else f"{len(rounds)} of {of} runs"
+    return f"runs {', '.join(rounds[:-1])} and {rounds[-1]}"
 
 
 def figures_of(

@@ -47,6 +47,19 @@ def test_too_few_pairs_decide_nothing() -> None:
     assert {one["outcome"] for one in found["figures"]} == {"too few"}
 
 
+def test_without_evidence_no_cause_is_found_for_the_reason_that_there_is_none() -> None:
+    refused = {"available": False, "reason": "CAP_BPF is missing"}
+    cause = compared(refused, refused, ms=(100, 200))["cause"]
+    assert (cause["why_none"], cause["budgets"]) == ("too few budgets", [0, 0])
+    assert cause["reason"] == "nothing was measured: CAP_BPF is missing"
+    undivided = {"available": True, "wall": {"available": False, "reason": "the kernel is old"}}
+    assert compared(undivided, refused, ms=(100, 200))["cause"]["reason"] in {
+        "the wall time was not divided: the kernel is old",
+        "nothing was measured: CAP_BPF is missing",
+    }
+    assert compared({}, {}, ms=(100, 200))["cause"]["reason"] is None
+
+
 def test_among_many_figures_few_pairs_decide_nothing() -> None:
     """Six pairs reach p=0.03, which is too much for one of eight."""
 

@@ -167,8 +167,24 @@ def test_why_runs_are_not_complete_is_said_for_some_of_them() -> None:
     runs = [run(1), run(4, "lost: exec: 7", "unseen: x"), run(5, "no", counts=False), run(6, "y")]
     evidence = "evidence  9 complete, 1 degraded\n          run 4: lost: exec: 7 (and 1 more)\n"
     assert f"{evidence}          run 6: y\n" in brief(alone(runs=runs))
-    said = brief(alone(runs=[run(n, "lost") for n in range(8)]))
-    assert "          run 4: lost\n          3 more that are not complete\n" in said
+    said = brief(alone(runs=[run(n, f"lost: {n}") for n in range(8)]))
+    assert "          run 4: lost: 4\n          3 more that are not complete\n" in said
+
+
+def test_a_reason_that_several_runs_have_is_said_once() -> None:
+    def run(n: int, reason: str, **evidence: Any) -> dict[str, Any]:
+        whole = {"completeness": {"reasons": [reason]}} if reason else {}
+        return {"side": "command", "counts": True, "round": n, "evidence": {**whole, **evidence}}
+
+    def told(*runs: dict[str, Any]) -> str:
+        return " ".join(brief(alone(runs=list(runs))).split())
+
+    assert " all runs: no right " in told(*(run(n, "no right") for n in range(1, 11)))
+    both = told(*(run(n, "lost") for n in (1, 3, 4)), *(run(n, "no right") for n in range(5, 11)))
+    assert " runs 1, 3 and 4: lost 6 of 9 runs: no right " in both
+    assert " 1 more that are not complete" not in both
+    no_agent = {"available": False, "reason": "no agent"}
+    assert " runs 1 and 2: no agent " in told(*(run(n, "", **no_agent) for n in (1, 2)))
 
 
 def test_too_few_runs_for_an_interval_are_listed() -> None:

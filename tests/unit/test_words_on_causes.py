@@ -213,6 +213,19 @@ def test_what_certainly_differs_is_said_where_the_times_do_not() -> None:
     assert result({}, within, Style(), {}).endswith(certain)
 
 
+def test_without_budgets_the_reason_is_the_one_that_keeps_them_away() -> None:
+    cause = {**SMALL, "why_none": "too few budgets"}
+    few = "; no cause found: too few have a budget of wall time (it takes 6 pairs)"
+    assert words({"cause": cause, "pairs": 10}) == few
+    reason = "nothing was measured: rights are missing. Run it as root, or else."
+    none = {**cause, "budgets": [0, 0], "reason": reason}
+    only = "; no cause found: nothing was measured: rights are missing"
+    assert words({"cause": none, "pairs": 10}) == only
+    some = {**cause, "budgets": [3, 10], "reason": reason}
+    others = "; in most others nothing was measured: rights are missing"
+    assert words({"cause": some, "pairs": 10}) == f"{few}{others}"
+
+
 def test_the_largest_part_is_named_where_none_is_half() -> None:
     cause = {**SMALL, "why_none": "no large part"}
     none = "; no cause found: no part of the wall time is half of 61.70 ms"

@@ -172,8 +172,8 @@ def test_why_runs_are_not_complete_is_said_for_some_of_them() -> None:
 
 
 def test_a_reason_that_several_runs_have_is_said_once() -> None:
-    def run(n: int, reason: str, **evidence: Any) -> dict[str, Any]:
-        whole = {"completeness": {"reasons": [reason]}} if reason else {}
+    def run(n: int, why: str, **evidence: Any) -> dict[str, Any]:
+        whole = {"completeness": {"reasons": [why]}} if why else {}
         return {"side": "command", "counts": True, "round": n, "evidence": {**whole, **evidence}}
 
     def told(*runs: dict[str, Any]) -> str:

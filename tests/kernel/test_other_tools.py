@@ -55,7 +55,7 @@ def test_from_a_shell(
 ) -> None:
     tool("curl")
     measure, read, keep, _, over_socket = examples("from-a-shell.md", "sh")
-    assert '"status":"started"' in tried(measure, tmp_path, agent.url).replace(" ", "")
+    assert tried(measure, tmp_path, agent.url) == ""
     commands = evidence(tmp_path / "baseline.json")["exec"]["top_commands"]
     assert {"tar", "gzip"} <= {row["command"] for row in commands}
     shown = tried(read, tmp_path, agent.url)

@@ -12,6 +12,7 @@ from tools.kernels import page, results
 from tools.kernels.guest import Came
 from tools.kernels.inside.tests import PYTEST, ended, outcomes
 from tools.kernels.results import Row, in_order, keep, of_guest, problems, read
+from tools.kernels.targets import DEFAULT, REST
 
 
 def flat(text: str) -> str:
@@ -189,6 +190,19 @@ def test_what_is_wrong_is_a_problem(step: str, changes: Row, told: str) -> None:
     came = CLEAN[step]
     wrong = [{**came[0], **changes}] if isinstance(came, list) else {**came, **changes}
     assert problems({**CLEAN, step: wrong}) == [told]
+
+
+def test_what_a_kernel_cannot_have_is_no_problem_if_the_run_says_why() -> None:
+    def row(**unavailable: str) -> Row:
+        return {**CLEAN, "lacks": ["wall"], "matrix": [short(missed=[], unavailable=unavailable)]}
+
+    assert problems(row(wall="no atomic instructions")) == []
+    assert problems(row(wall="")) == ["matrix: wall: "]
+    assert problems(row(wall="no", bios="no")) == ["matrix: bios: no"]
+
+
+def test_only_5_10_cannot_have_something() -> None:
+    assert {t.name: t.lacks for t in (*DEFAULT, *REST) if t.lacks} == {"5.10-amd64": ("wall",)}
 
 
 def test_a_step_without_a_result_is_a_problem() -> None:

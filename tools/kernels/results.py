@@ -33,6 +33,7 @@ def row_of(target: Target, when: str, commit: str) -> Row:
         "commit": commit,
         "suite": target.suite,
         "steps": list(target.steps),
+        "lacks": list(target.lacks),
     }
 
 
@@ -103,7 +104,8 @@ def problems(row: Mapping[str, Any]) -> list[str]:
     for step in ("demo", "matrix", "disks"):
         came = row.get(step, [])
         runs = came if isinstance(came, list) else [came]
-        found += [f"{_title(step, run)}: {what}" for run in runs for what in _of_run(run)]
+        lacks = row.get("lacks", ())
+        found += [f"{_title(step, run)}: {what}" for run in runs for what in _of_run(run, lacks)]
     return found + [f"tests: {what}" for what in _of_tests(row.get("tests", {}))]
 
 
@@ -116,8 +118,11 @@ def _title(step: str, run: Mapping[str, Any]) -> str:
     return f"{step} ({', '.join(choices)})" if choices else step
 
 
-def _of_run(run: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what is wrong with a run of the demo, of the matrix, or on a disk."""
+def _of_run(run: Mapping[str, Any], lacks: Sequence[str]) -> Iterator[str]:
+    """Yield what is wrong with a run of the demo, of the matrix, or on a disk.
+
+    What its kernel ``lacks`` is not, if the run gives the reason.
+    """
     if "error" in run:
         yield run["error"]
         return
@@ -125,7 +130,8 @@ def _of_run(run: Mapping[str, Any]) -> Iterator[str]:
         yield str(run["reason"])
     elif run["verdict"] not in USABLE:
         yield f"{run['verdict']}: {'; '.join(run['reasons'])}"
-    yield from (f"{name}: {why}" for name, why in run["unavailable"].items())
+    missing = run["unavailable"].items()
+    yield from (f"{name}: {why}" for name, why in missing if name not in lacks or not why)
     yield from run.get("missed", ())
     if run.get("exit_status"):
         yield f"exited with status {run['exit_status']}"

@@ -25,6 +25,10 @@ class Refused(Exception):
     """The agent refused a request; the text has its own words."""
 
 
+class Ended(Exception):
+    """Another client has ended the run before the workload was over."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bracketed:
     """One run: the workload's own counts, the evidence, and the agent's status afterwards."""
@@ -43,8 +47,8 @@ def bracket(
 ) -> Bracketed:
     """Run the bundled workload between ``/start`` and ``/stop`` of the agent at a base URL.
 
-    Calls ``on_connected`` once an agent has answered there. Raises `NoAgent`, `Refused`, or
-    `agent.client.access.NoToken`.
+    Calls ``on_connected`` once an agent has answered there. Raises `NoAgent`, `Refused`, `Ended`,
+    or `agent.client.access.NoToken`.
     """
     with requests.Session() as session:
         # A proxy named in the environment is for external hosts, not for this machine.
@@ -62,16 +66,26 @@ def bracket(
             "commit": commit(),
             "dataset": hashlib.sha256(workload.DATASET).hexdigest(),
         }
-        _ask(session, "POST", f"{agent}/start", labels)
+        run_id = _ask(session, "POST", f"{agent}/start", labels).get("run_id")
         try:
             work = workload.run(seconds)
         finally:
-            evidence = _ask(session, "POST", f"{agent}/stop")
+            evidence = _ended(session, agent, run_id)
         return Bracketed(work, evidence, _ask(session, "GET", f"{agent}/status"))
 
 
+def _ended(session: requests.Session, agent: str, run_id: object) -> dict[str, Any]:
+    """End this run and no other, and return its evidence. Raises `Ended` if another client has."""
+    if _ask(session, "GET", f"{agent}/status").get("run_id") == run_id:
+        evidence = _ask(session, "POST", f"{agent}/stop", {"run_id": run_id})
+        # agents of earlier versions end whichever run is in progress
+        if evidence.get("run_id") == run_id:
+            return evidence
+    raise Ended(f"another client has ended the run {run_id} before the workload was over")
+
+
 def _ask(
-    session: requests.Session, method: str, url: str, body: dict[str, str] | None = None
+    session: requests.Session, method: str, url: str, body: dict[str, Any] | None = None
 ) -> dict[str, Any]:
     """Return the JSON object that the agent answers. Raises `NoAgent` or `Refused`."""
     try:

@@ -17,21 +17,23 @@ def run_demo(agent_url: str | None = None) -> int:
     """Print the evidence of one run and return an exit status. By default, start an agent for it.
 
     The status is 0 even if nothing could be measured, because the evidence then says why. It is 1
-    if the agent does not start, does not answer or refuses, and 2 if the client's library is not
-    installed. Raises OutputFailed.
+    if the agent does not start, does not answer or refuses, or if another client has ended the run
+    before the workload was over, and 2 if the client's library is not installed. Raises
+    OutputFailed.
     """
     if find_spec("requests") is None:  # bracket.py imports it
         say("needs requests: pip install 'chainbench-agent[demo]'")
         return 2
-    from agent.demo.bracket import NoAgent, Refused
+    from agent.demo.bracket import Ended, NoAgent, Refused
 
+    of_agent = (AgentDidNotStart, NoAgent, NoToken, Refused, Ended)
     try:
         if agent_url:
             demonstrate(agent_url.rstrip("/"), from_environment())
         else:
             with own_agent() as url:
                 demonstrate(url)
-    except (AgentDidNotStart, NoAgent, NoToken, Refused, subprocess.CalledProcessError) as error:
+    except (*of_agent, subprocess.CalledProcessError) as error:
         say(str(error))
         return 1
     return 0

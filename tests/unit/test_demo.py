@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from fakes.agent_server import FakeAgent, ended, serving
+from fakes.agent_server import FakeAgent, Request, ended, serving
+from fakes.run_agent import ONE_RUN, RunAgent
 from fakes.sample_evidence import evidence
 
 from agent.client import spawn
@@ -26,8 +27,8 @@ QUICK_S = 0.05
 
 
 @pytest.fixture
-def agent() -> Iterator[FakeAgent]:
-    with serving(FakeAgent()) as fake:
+def agent() -> Iterator[RunAgent]:
+    with serving(RunAgent()) as fake:
         yield fake
 
 
@@ -36,25 +37,25 @@ def quick_workload(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client.bracket, "__defaults__", (QUICK_S,))
 
 
-def test_the_client_brackets_the_workload_as_the_contract_has_it(agent: FakeAgent) -> None:
+def test_the_client_brackets_the_workload_as_the_contract_has_it(agent: RunAgent) -> None:
     bracketed = client.bracket(agent.url, QUICK_S)
-    assert agent.routes == ["GET /status", "POST /start", "POST /stop", "GET /status"]
-    _, start, stop, _ = agent.requests
+    assert agent.routes == [*ONE_RUN, "GET /status"]
+    _, start, _, stop, _ = agent.requests
     assert set(json.loads(start.body)) == {"scenario", "impl", "variant", "commit", "dataset"}
-    assert (stop.body, stop.content_type) == (b"", None)
+    assert json.loads(stop.body) == {"run_id": "run-1"}, "that one and no other"
     assert bracketed.evidence == agent.evidence
     assert set(bracketed.work) == {unit for _, unit in workload.PARTS.values()}
 
 
 def test_a_proxy_of_the_environment_is_not_asked(
-    agent: FakeAgent, monkeypatch: pytest.MonkeyPatch
+    agent: RunAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     assert client.bracket(agent.url, QUICK_S).evidence == agent.evidence
 
 
 def test_the_run_is_stopped_when_the_workload_fails(
-    agent: FakeAgent, monkeypatch: pytest.MonkeyPatch
+    agent: RunAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(seconds: float) -> dict[str, int]:
         raise OSError("no such program")
@@ -66,7 +67,26 @@ def test_the_run_is_stopped_when_the_workload_fails(
 
 
 @pytest.mark.usefixtures("quick_workload")
-def test_the_demo_prints_evidence(agent: FakeAgent, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("at", ["GET /status", "POST /stop"])
+def test_what_others_have_begun_meanwhile_is_not_its_own(
+    agent: RunAgent, at: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An agent of an earlier version ends theirs if they begin it just before the stop."""
+
+    def theirs(request: Request) -> None:
+        if request.route == at and agent.run_id:
+            agent.run_id, agent.evidence = "theirs", evidence(run_id="theirs")
+
+    agent.on_request = theirs
+    assert demo.run_demo(agent.url) == 1
+    assert ("POST /stop" in agent.routes) == (at == "POST /stop")
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "demo: another client has ended the run run-1 before the workload was over" in shown.err
+
+
+@pytest.mark.usefixtures("quick_workload")
+def test_the_demo_prints_evidence(agent: RunAgent, capsys: pytest.CaptureFixture[str]) -> None:
     assert demo.run_demo(agent.url + "/") == 0
     output = capsys.readouterr().out
     assert "turns of ping-pong" in output

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fakes.agent_server import FakeAgent, serving
+from fakes.agent_server import serving
 from fakes.ports import unused_port
+from fakes.run_agent import RunAgent
 from fakes.sample_evidence import evidence
 from fakes.waiting import PATIENCE_SECONDS, eventually
 
@@ -69,7 +70,7 @@ def test_a_reader_that_has_gone_ends_a_command_quietly(
 
 
 def test_the_demo_ends_quietly_when_its_reader_has_gone(unread: int) -> None:
-    with serving(FakeAgent()) as fake:
+    with serving(RunAgent()) as fake:
         done = in_shell("agent; echo $? >&2", "demo", "--agent", fake.url, stdout=unread)
         assert fake.routes[-2:] == ["POST /stop", "GET /status"]
     said = done.stderr.splitlines()

@@ -11,6 +11,7 @@ from agent.comparison.figures import (
     OF_WALL_TIME,
     STATE,
     counts,
+    is_lower_bound,
     percentiles,
     states,
     times,
@@ -117,6 +118,8 @@ def occurring_on_one_side(compared: Compared) -> tuple[list[Json], list[Json]]:
         before, after = compared.values(figure)
         occurs = [sum(value > 0 for value in side) for side in (before, after)]
         if not before or not after or all(occurs) or not any(occurs):
+            continue
+        if is_lower_bound(figure, both):  # it may have been missed
             continue
         described = {
             "name": figure.name,

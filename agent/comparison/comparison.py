@@ -12,7 +12,7 @@ from agent.comparison.changes import (
     parts_of,
 )
 from agent.comparison.designs import Design
-from agent.comparison.families import DECIDED, Compared, tested
+from agent.comparison.families import DECIDED, Compared, at_least, tested
 from agent.comparison.figures import Figures
 from agent.comparison.intervals import finite, interval
 from agent.comparison.observation import Observation
@@ -88,6 +88,7 @@ def comparison(
         "parts": parts,
         "figures": found,
         "not_tested": not_tested,
+        "at_least": at_least(compared),
         "changed": changed(found, parts),
         "appeared": appeared,
         "vanished": vanished,

@@ -17,6 +17,7 @@ from agent.comparison.figures import (
     Figure,
     Figures,
     counts,
+    is_lower_bound,
     percentiles,
     states,
     times,
@@ -53,13 +54,32 @@ class Compared(NamedTuple):
 
 
 def tested(compared: Compared, wall_p: float) -> tuple[list[Json], list[str]]:
-    """Return what became of each figure of both families, and the names of the rest."""
+    """Return what became of each figure of both families, and the names of the rest.
+
+    Lower bounds are in neither: they may differ by what was missed.
+    """
     both = [*compared.before, *compared.after]
-    others = [*times(both), *counts(both), *percentiles(both)]
+    listed = [*times(both), *counts(both), *percentiles(both)]
+    others = [figure for figure in listed if not is_lower_bound(figure, both)]
     chosen = _chosen(others)
     names = {figure.name for figure in chosen}
     found = [*_family(compared, states(both), [wall_p]), *_family(compared, chosen, [])]
     return found, [figure.name for figure in others if figure.name not in names]
+
+
+def at_least(compared: Compared) -> list[Json]:
+    """Return the figures that are lower bounds: what was seen of them, on either side."""
+    both = [*compared.before, *compared.after]
+    known = [
+        (figure, *compared.values(figure))
+        for figure in (*times(both), *counts(both))
+        if is_lower_bound(figure, both)
+    ]
+    return [
+        _described(compared.design, figure, before, after)
+        for figure, before, after in known
+        if before and after
+    ]
 
 
 def _chosen(listed: Sequence[Figure]) -> list[Figure]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from agent.comparison.totals import counts_of, times_of
+from agent.comparison.totals import counts_of, lower_bounds, times_of
 from agent.comparison.values import mapping, number, rows
 from agent.terminal.evidence import total_ms, verdict
 
@@ -37,6 +37,8 @@ class Figures:
         measured = evidence if trusted else {}
         is_without = evidence.get("available") is False
         off_cpu = mapping(measured.get("offcpu"))
+        self.lower_bounds = lower_bounds(evidence) if is_without else frozenset[str]()
+        """Names of the figures that may be larger: no test compares these."""
         self.states = _known(
             {
                 name: mapping(state).get("ms")
@@ -123,6 +125,11 @@ class Figure(NamedTuple):
     unit: str
     kind: str
     of: Callable[[Figures], float | None]
+
+
+def is_lower_bound(figure: Figure, runs: Sequence[Figures]) -> bool:
+    """Return whether a figure may be larger than what is known of it, in any of the runs."""
+    return any(figure.name in run.lower_bounds for run in runs)
 
 
 def states(runs: Sequence[Figures]) -> list[Figure]:

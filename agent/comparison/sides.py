@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agent.comparison.figures import Figures, counts, percentiles, states, times
+from agent.comparison.figures import Figures, counts, is_lower_bound, percentiles, states, times
 from agent.comparison.intervals import interval
 from agent.comparison.observation import Observation, in_time
 from agent.comparison.outliers import explained_outliers
@@ -102,6 +102,7 @@ def _figures(runs: Sequence[Figures]) -> list[Json]:
                 "median": interval(median_interval(known)),
                 "lowest": min(known),
                 "highest": max(known),
+                "at_least": is_lower_bound(figure, runs),
             }
         )
     return found

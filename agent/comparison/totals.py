@@ -1,7 +1,8 @@
 """Figures of a run without eBPF: what the kernel adds up of a command, and what /proc counts.
 
 They have names of their own: a total from /proc is never compared with one from events. What is
-not of all processes is left out: another run may have seen others.
+not of all processes is left out: another run may have seen others. What is a lower bound, since
+tasks were only looked at now and then, says so: how much was missed differs from run to run.
 """
 
 from collections.abc import Mapping
@@ -58,6 +59,19 @@ def counts_of(command: Mapping[str, Any], evidence: Mapping[str, Any]) -> dict[s
     """Return counts by figure, bytes among them; None where one is not known."""
     own = {words: command.get(field) for words, field in OF_COMMAND.items()}
     return own | _of_proc(COUNTS, command, evidence)
+
+
+def lower_bounds(evidence: Mapping[str, Any]) -> frozenset[str]:
+    """Return the figures that are of tasks as they were seen, rather than of all that they did."""
+    followed = mapping(_subject(evidence).get("followed"))
+    seen = {
+        str(name)
+        for how in ("waited_for", "last_seen")
+        if isinstance(listed := followed.get(how), list)
+        for name in listed
+    }
+    both = {**TIMES, **COUNTS}
+    return frozenset(f"{OF_PROC}{words}" for words, path in both.items() if path[0] in seen)
 
 
 def _of_proc(

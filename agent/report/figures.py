@@ -6,7 +6,8 @@ from typing import Any
 from agent.report.picture import Table
 from agent.report.subject import Side, Subject
 from agent.show.amounts import amount, between, p
-from agent.show.differences import figure_name
+from agent.show.differences import COMPARED, figure_name, medians
+from agent.show.sides import bound_of
 from agent.terminal.values import ABSENT, count, mapping, number, printable, rows
 
 LONGEST_NAME = 40
@@ -41,6 +42,10 @@ def tested(subject: Subject) -> list[tuple[str, Table]]:
     if one_sided:
         columns = ("figure", "", "in runs of baseline", "of optimized", "median where it occurs")
         tables.append(("What appeared or vanished", Table("Not tested", columns, one_sided)))
+    if lower := rows(subject.comparison.get("at_least")):
+        listed_so = [(figure_name(row, LONGEST_NAME), *medians(row)) for row in lower]
+        not_compared = Table("Lower bounds, so not compared", ("figure", *COMPARED), listed_so)
+        tables.append(("At least", not_compared))
     return tables
 
 
@@ -90,7 +95,7 @@ def _of_side(side: Side) -> Table:
         (
             figure_name(row, LONGEST_NAME),
             count(row.get("runs")),
-            amount(mapping(row.get("median")).get("middle"), row.get("unit")),
+            bound_of(row) + amount(mapping(row.get("median")).get("middle"), row.get("unit")),
             _interval(mapping(row.get("median")), row.get("unit")),
             between(row.get("lowest"), row.get("highest"), row.get("unit")),
         )

@@ -9,7 +9,7 @@ from agent.show.layout import titled
 from agent.show.wall import WORDS
 from agent.terminal.charts import grid
 from agent.terminal.style import Style
-from agent.terminal.values import ABSENT, count, counted, mapping, number, printable
+from agent.terminal.values import ABSENT, FEW, count, counted, mapping, number, printable
 from agent.terminal.values import rows as objects
 from agent.terminal.width import cells, left
 
@@ -52,9 +52,24 @@ def notes_on_figures(
         *(_about(comparison, shown) if shown else []),
         *_not_shown(rest),
         further(_length(comparison.get("not_tested")), "not tested"),
+        at_least(objects(comparison.get("at_least"))),
     ]
     one = "further figure" if shown else "figure"
     return [note.replace("further figure", one, 1) for note in said if note]
+
+
+def at_least(figures: Sequence[Mapping[str, Any]]) -> str:
+    """Return what was seen of figures that are lower bounds; nothing can be concluded of them."""
+    told = [f"{figure_name(row)} {', '.join(medians(row))}" for row in figures[:FEW]]
+    if not told:
+        return ""
+    more = f"; {len(figures) - FEW} more" if len(figures) > FEW else ""
+    return f"at least, so not compared (baseline, optimized): {'; '.join(told)}{more}"
+
+
+def medians(row: Mapping[str, Any]) -> list[str]:
+    """Return the medians of both sides, 0 as it is."""
+    return [amount(row.get(side), row.get("unit")) for side in COMPARED]
 
 
 def ranked(comparison: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -23,6 +23,7 @@ from agent.terminal.values import (
 )
 from agent.terminal.values import rows as objects
 
+BOUNDS = "≥: at least, as tasks were only looked at now and then"
 NO_COMMAND = "its command is not known"
 LONGEST_REASON = 1000
 TITLES = {"runqlat": "Waits for a CPU", "biolatency": "Block I/O"}
@@ -172,15 +173,21 @@ def figures_of(
         lines.append(
             (
                 figure_name(row),
-                amount(median.get("middle"), unit),
+                f"{bound_of(row)}{amount(median.get('middle'), unit)}",
                 between(median.get("low"), median.get("high"), unit) if has_bounds else ABSENT,
                 between(row.get("lowest"), row.get("highest"), unit),
             )
         )
     of = f" of {name}" if name in COMPARED else ""
     unshown = further(len(listed) - len(shown), "not shown")
-    body = [*grid(lines, columns), *filter(None, [unshown])]
+    bounds = BOUNDS if any(map(bound_of, shown)) else ""
+    body = [*grid(lines, columns), *filter(None, [bounds, unshown])]
     return ["", *titled(f"Per run{of}", body, style)]
+
+
+def bound_of(figure: Mapping[str, Any]) -> str:
+    """Return what stands before a lower bound."""
+    return "≥ " if figure.get("at_least") is True else ""
 
 
 def histograms_of(

@@ -116,6 +116,17 @@ def of_much_that_differs() -> Json:
     return {name: found[name] for name in names}
 
 
+def of_lower_bounds() -> Json:
+    """Return what is said of forks that were looked for now and then."""
+    tasks = {"forks": 1, "followed": {"last_seen": ["forks"]}}
+    seen = {"available": False, "scope": {"kind": "pid"}, "procfs": {"tasks": tasks}}
+    ended = Ended(0, 1.0, 1.0, 1.0, None, 1, 0, 0)
+    runs = [Run(side, 0, True, ended, {}, seen) for side in (BASELINE, OPTIMIZED)]
+    plan = Plan({BASELINE: ["a"], OPTIMIZED: ["b"]}, most=1, seed=1)
+    found: Json = document_of(plan, runs, End("runs"))["comparison"]["at_least"]
+    return found
+
+
 def waiting(ms: float) -> Json:
     """Return the wall time of a run that waited for a CPU."""
     states = {"computing": {"ms": 1.0}}
@@ -158,7 +169,7 @@ def test_every_field_of_a_series() -> None:
     }
     # nothing is the cause of what five pairs show
     document["comparison"]["cause"]["figures"] = of_a_cause()
-    document["comparison"] |= of_much_that_differs()
+    document["comparison"] |= of_much_that_differs() | {"at_least": of_lower_bounds()}
     found = set(paths(document))
     for written, meant in dynamic.items():
         found = {re.sub(written, meant, path) for path in found}

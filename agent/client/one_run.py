@@ -29,6 +29,9 @@ is refused otherwise may find it there: after another client's /stop, or with an
 NO_SUCH_RUN = "no_such_run"
 """The code of an agent that does not know a run: it may have been started anew since."""
 
+UNAUTHORIZED = "unauthorized"
+"""The code of an agent that does not take our token: it may have been started anew with another."""
+
 NOT_BEGUN = "the run was not begun"
 
 Starting = Callable[[AgentClient, Mapping[str, Any]], Json]
@@ -219,9 +222,15 @@ class OneRun:
         if self._agent.pid is not None or code:
             return f"the evidence is lost: {error}"
         url = self._agent.url
+        anew = ""
+        if isinstance(error, AgentRefused) and error.code == UNAUTHORIZED:
+            anew = (
+                "if the agent, which took our token for the start, has been started anew since, its"
+                f" log has the evidence, and GET /runs/{run_id} if it keeps runs; if not, "
+            )
         return (
-            f"the evidence was not fetched: {error}; GET /evidence/{run_id} of {url} returns it "
-            "once the run has ended. If GET /status says that it is still in progress, "
+            f"the evidence was not fetched: {error}; {anew}GET /evidence/{run_id} of {url} returns "
+            "it once the run has ended. If GET /status says that it is still in progress, "
             f"{how_to_end(self._agent)}"
         )
 

@@ -87,6 +87,15 @@ def test_without_an_answer_it_says_where_the_evidence_is(instead: Answer | None)
     assert f"still in progress, {how_to_end(agent)}" in why
 
 
+def test_an_agent_that_no_longer_takes_the_token_may_have_been_started_anew() -> None:
+    with serving(lossy("GET /status", instead=NO_LONGER_ALLOWED)) as agent:
+        run = run_of(agent)
+        run.begin({})
+        why = why_not(run.stop)
+    assert "has been started anew since, its log has the evidence, and GET /runs/run-1 if" in why
+    assert "; if not, GET /evidence/run-1 of" in why
+
+
 def test_an_agent_that_has_had_its_time_is_not_asked_again() -> None:
     over = threading.Event()
     with serving(RunAgent()) as agent:

@@ -40,6 +40,11 @@ BLOCK = 512
 """Bytes in a block of getrusage(2) (include/linux/task_io_accounting_ops.h)."""
 _NUMBER = struct.Struct("=i")
 """0, or the errno of what failed; or the pid of the process that keeps the fork's memory."""
+_BEGIN, _GIVE_UP = b"!", b"."
+"""What the gate tells the fork."""
+_HELD_OR_ENDED = os.WSTOPPED | os.WCONTINUED | os.WEXITED | os.WNOWAIT | os.WNOHANG
+STOPS_WITHIN_S, POLL_S = 1.0, 0.0002
+"""A fork stops itself within some 10 µs of its report."""
 GROWTH_UNTIL_EXEC = 1 << 20
 """Bytes that the fork may still grow by, and by which the kernel's count of pages may be off."""
 LONGEST_NAME = 15
@@ -92,7 +97,7 @@ class Ended(NamedTuple):
 class HeldCommand:
     """A child that waits to become the command."""
 
-    def __init__(self, command: str, process: int, gate: int, report: int) -> None:
+    def __init__(self, command: str, process: int, gate: int, report: int, lifeline: int) -> None:
         self.pid = process
         self.forked_at = datetime.now(UTC)
         self.reaped = False
@@ -101,15 +106,22 @@ class HeldCommand:
         self._command = command
         self._gate = gate
         self._report = report
+        self._lifeline = lifeline
         self._keeper = 0
         self._floor = 0
 
     def hold(self) -> None:
-        """Wait until the child has stopped itself. Raises `CannotHold`."""
+        """Wait until the child has stopped itself. Raises `CannotHold`.
+
+        Not for ever: it may have been continued since, by timeout(1) for example, and the gate
+        holds it as well.
+        """
         data = os.read(self._report, _NUMBER.size)
         if (number := _NUMBER.unpack(data)[0] if data else errno.ECHILD) != 0:
             raise CannotHold(self._command, number)
-        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        deadline = time.monotonic() + STOPS_WITHIN_S
+        while not os.waitid(os.P_PID, self.pid, _HELD_OR_ENDED) and time.monotonic() < deadline:
+            time.sleep(POLL_S)
         os.set_blocking(self._report, False)  # from here on the keeper has its other end, too
         if data := self._reported(_NUMBER.size):
             [self._keeper] = _NUMBER.unpack(data)
@@ -125,7 +137,7 @@ class HeldCommand:
         with signals.blocked():
             released = time.monotonic()
             with contextlib.suppress(BrokenPipeError):  # it was killed while it was held
-                os.write(self._gate, b"!")
+                os.write(self._gate, _BEGIN)
             os.kill(self.pid, signal.SIGCONT)
             while True:
                 process, status, usage = os.wait4(self.pid, os.WNOHANG)
@@ -173,14 +185,19 @@ class HeldCommand:
     def give_up(self) -> None:
         """End the child, if it has not been waited for."""
         if not self.reaped:
-            os.kill(self.pid, signal.SIGKILL)
+            try:
+                os.kill(self.pid, signal.SIGKILL)
+            except PermissionError:  # another user's, and no CAP_KILL: then it ends by itself
+                os.write(self._gate, _GIVE_UP)
+                os.kill(self.pid, signal.SIGCONT)  # allowed within a session
             os.waitpid(self.pid, 0)
             self.reaped = True
         self._end_keeper()
 
     def _end_keeper(self) -> None:
         keeper, self._keeper = self._keeper, 0
-        old_memory.give_back(keeper)
+        if keeper:
+            old_memory.give_back(keeper, self._lifeline)
 
 
 @contextlib.contextmanager
@@ -214,7 +231,7 @@ def held(
                 os.close(living)
                 pipes = _Pipes(gate, reporting, lifeline)
                 _become(path, arguments, discarded, user, parent, pipes, mask)
-            command = HeldCommand(arguments[0], process, opened, report)
+            command = HeldCommand(arguments[0], process, opened, report, living)
             stack.callback(command.give_up)
             childs.close()
             command.hold()
@@ -265,7 +282,8 @@ def _become(
         os.write(pipes.report, _NUMBER.pack(old_memory.share(pipes.lifeline)))
         _take_name(os.path.basename(path))  # last: the keeper is not the command
         os.kill(os.getpid(), signal.SIGSTOP)
-        if os.readv(pipes.gate, [bytearray(1)]):
+        word = bytearray(len(_BEGIN))
+        if os.readv(pipes.gate, [word]) and word == _BEGIN:
             end_with_parent(parent, signal.SIGTERM)
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             taken = _taken(resource.getrusage(resource.RUSAGE_SELF))

@@ -46,10 +46,16 @@ def share(lifeline: int) -> int:
     return max(int(_libc.clone(reads, ctypes.c_void_p(top), flags, file)), 0)
 
 
-def give_back(process: int) -> None:
-    """End the process that `share` has started as a child of this one; 0 is none."""
+def give_back(process: int, lifeline: int) -> None:
+    """End the process that `share` has started as a child of this one.
+
+    ``lifeline`` is the end to write to: without CAP_KILL another user's process cannot be killed,
+    but what it waits for can come.
+    """
     with contextlib.suppress(ChildProcessError):  # it was ended by others, and waited for
-        if process and not os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-            os.kill(process, signal.SIGKILL)
-        if process:
-            os.waitpid(process, 0)
+        if not os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            with contextlib.suppress(BrokenPipeError):
+                os.write(lifeline, b"!")
+            with contextlib.suppress(PermissionError):
+                os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)

@@ -1,11 +1,13 @@
 """What a command took under ``run`` begins with its exec, and ends with its end."""
 
 import json
+import os
 import textwrap
+from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.run_command import PYTHON, finished
+from fakes.run_command import PYTHON, finished, line
 
 from agent.client.isolation import PACKAGE_FOLDER
 from agent.run import old_memory
@@ -117,4 +119,62 @@ def test_what_is_given_up_leaves_nothing() -> None:
 def test_without_such_a_call_it_does_without(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(old_memory, "_libc", object())
     assert old_memory.share(0) == 0
-    old_memory.give_back(0)
+
+
+WITHOUT_THE_RIGHT = """
+        kill = os.kill
+
+        def refused(process, number):
+            if number == signal.SIGKILL:
+                raise PermissionError
+            return kill(process, number)
+
+        os.kill = refused
+"""
+"""Like a root without CAP_KILL, whose command is another user's."""
+
+
+def test_a_fork_that_may_not_be_killed_ends_when_it_is_given_up() -> None:
+    assert (
+        said(f"""{WITHOUT_THE_RIGHT}
+        with held.held("/bin/true", ["true"]):
+            pass
+        print(json.dumps(children()))
+    """)
+        == 0
+    )
+
+
+def test_what_keeps_the_memory_ends_although_it_may_not_be_killed() -> None:
+    status, left = said(f"""{WITHOUT_THE_RIGHT}
+        print(json.dumps([took()[0].status, children()]))
+    """)
+    assert (status, left) == (0, 0)
+
+
+def test_a_fork_that_was_continued_before_it_was_looked_at_is_held_all_the_same() -> None:
+    """timeout(1), for example, sends SIGCONT after SIGTERM, to the whole group."""
+    ended, held_until = said("""
+        kill, parent = os.kill, os.getpid()
+        held.STOPS_WITHIN_S = 0.05
+        os.kill = lambda process, number: os.getpid() == parent and kill(process, number)
+        came = []
+
+        def before(command):
+            came.append(os.waitid(os.P_PID, command.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT))
+
+        ended, _ = took(before=before)
+        print(json.dumps([ended.status, came]))
+    """)
+    assert (ended, held_until) == (0, [None])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_root_without_that_right_gets_its_report(tmp_path: Path) -> None:
+    file = tmp_path / "run.json"
+    without = ["setpriv", "--bounding-set=-kill", "--inh-caps=-kill"]
+    agent = ("--agent", "http://127.0.0.1:1")
+    command = line("run", "--no-store", *agent, "--json", file, "--user", "65532", "--", "true")
+    done = finished([*without, *command])
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+    assert json.loads(file.read_text())["command"]["exit_status"] == 0

@@ -20,8 +20,8 @@ ALL_REASONS = "blocked"
 HALF = 0.5
 """Of a part: who has no more of it is not named for it."""
 
-Of = Callable[[Mapping[str, Any]], float | None]
-"""A time in ms out of a run's evidence; None if it is not known."""
+Of = Callable[[Observation], float | None]
+"""A time of a run in ms; None if it is not known."""
 
 
 def explained_outliers(
@@ -42,7 +42,8 @@ def explained(
 
     ``parts`` are of its wall time, which they divide, ``beyond`` are sums over tasks. Both are null
     without evidence of that run, and with few others: by chance, one of three runs has the most of
-    something. ``throttled_ms`` and ``stolen_ms`` are null as well if it is not beyond the others.
+    something. ``throttled_ms``, ``stolen_ms`` and ``undivided_ms`` are null as well if it is not
+    beyond the others.
     """
     others = [run.wall_ms for run in (*runs[:index], *runs[index + 1 :])]
     excess = runs[index].wall_ms - median(others)
@@ -57,6 +58,7 @@ def explained(
         "parts": _parts(runs, budgets, index, least_ms) if longer else None,
         "throttled_ms": _outside(runs, index, least_ms, _throttled) if longer else None,
         "stolen_ms": _outside(runs, index, least_ms, _stolen) if longer else None,
+        "undivided_ms": _outside(runs, index, least_ms, _undivided) if longer else None,
     }
 
 
@@ -128,16 +130,22 @@ def _by_command(wall: Mapping[str, Any], part: str) -> dict[str, float]:
 
 def _outside(runs: Sequence[Observation], index: int, least_ms: float, of: Of) -> float | None:
     """Return how much more of a time it has that something outside took; None if no more."""
-    own = of(runs[index].evidence)
-    others = [ms for run in runs if run is not runs[index] and (ms := of(run.evidence)) is not None]
+    own = of(runs[index])
+    others = [ms for run in runs if run is not runs[index] and (ms := of(run)) is not None]
     if own is None or len(others) < FEWEST - 1:
         return None
     return _more([own, *others], 0, least_ms)
 
 
-def _throttled(evidence: Mapping[str, Any]) -> float | None:
-    return number(mapping(evidence.get("wall")).get("throttled_ms"))
+def _undivided(run: Observation) -> float | None:
+    """Return what it took before the kernel began the command, and after that had ended."""
+    divided = number(mapping(run.evidence.get("wall")).get("wall_ms"))
+    return None if divided is None else run.wall_ms - divided
 
 
-def _stolen(evidence: Mapping[str, Any]) -> float | None:
-    return number(evidence.get("stolen_ms"))
+def _throttled(run: Observation) -> float | None:
+    return number(mapping(run.evidence.get("wall")).get("throttled_ms"))
+
+
+def _stolen(run: Observation) -> float | None:
+    return number(run.evidence.get("stolen_ms"))

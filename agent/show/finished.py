@@ -8,6 +8,8 @@ from agent.terminal.values import rows as objects
 
 MOST_NAMED = 10
 """Processes left behind that are named."""
+LEAST_UNDIVIDED_MS, LEAST_UNDIVIDED = 0.2, 0.05
+"""Of a command's time, and as a share of it: less of it outside the wall time says nothing."""
 
 
 def finished(evidence: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -19,6 +21,7 @@ def finished(evidence: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("command", command_line(command.get("arguments"))),
         ("ended", _end(command)),
         ("time", _times(command)),
+        ("", _undivided(command, mapping(evidence.get("wall")))),
         ("memory", _memory(command)),
         ("left", left_behind(objects(command.get("left_behind")))),
     ]
@@ -37,6 +40,17 @@ def _times(command: Mapping[str, Any]) -> str:
     if user is None or system is None:
         return ", ".join(times)
     return f"{', '.join(times)} ({percent(user + system, wall)} of one CPU)"
+
+
+def _undivided(command: Mapping[str, Any], wall: Mapping[str, Any]) -> str:
+    """Return how much of the time is in no part of the wall time; nothing if it is little."""
+    whole, divided = number(command.get("wall_ms")), number(wall.get("wall_ms"))
+    if whole is None or divided is None or wall.get("ended") != "exit":
+        return ""
+    rest = whole - divided
+    if rest < max(LEAST_UNDIVIDED_MS, LEAST_UNDIVIDED * whole):
+        return ""
+    return f"{duration(rest * 1e3)} of it before the kernel began the command, or after its end"
 
 
 def _memory(command: Mapping[str, Any]) -> str:

@@ -34,7 +34,7 @@ def _outlier(row: Mapping[str, Any]) -> str:
     Where it is not known what it has more of than the others, nothing is said of it.
     """
     excess, number_of = number(row.get("excess_ms")) or 0, count(row.get("round"))
-    if excess > 0 and (explained := [*_parts(row), *_outside(row)]):
+    if excess > 0 and (explained := [*_parts(row), *_outside(row), *_undivided(row)]):
         longer = f"run {number_of} took {ms(excess)} longer ({ms(row.get('ms'))})"
         return f"{longer}: {'; '.join(explained)}"
     word = "more" if excess > 0 else "less"
@@ -64,6 +64,12 @@ def _part(part: Mapping[str, Any]) -> str:
     if name.startswith(BLOCKED):
         return f"blocked in {name.removeprefix(BLOCKED)}{f' ({who})' if who else ''}"
     return PARTS.get(name, name)
+
+
+def _undivided(row: Mapping[str, Any]) -> list[str]:
+    """Return what is in the run's time, and in none of the parts."""
+    more = number(row.get("undivided_ms"))
+    return [f"{ms(more)} before the kernel began its command, or after its end"] if more else []
 
 
 def _outside(row: Mapping[str, Any]) -> list[str]:

@@ -122,6 +122,14 @@ def test_a_slow_run_is_explained_by_the_parts_of_its_wall_time() -> None:
     assert found["stolen_ms"] is None, "too little to matter"
 
 
+def test_what_a_slow_run_took_outside_of_its_wall_time_is_known() -> None:
+    usual = [budgeted(1 + noise(n)) for n in range(5)]
+    found = outlier(*usual, budgeted())
+    assert (found["parts"], found["undivided_ms"]) == ([], pytest.approx(83, abs=1.5))
+    assert outlier(*usual, budgeted(81.0))["undivided_ms"] is None, "too little to matter"
+    assert outlier(*usual, evidence())["undivided_ms"] is None, "not known"
+
+
 def test_a_command_is_named_only_for_what_is_mostly_its_own() -> None:
     several = budgeted(81.0)
     rows = [{"command": f"c{n}", "ms": 27.0} for n in range(3)]

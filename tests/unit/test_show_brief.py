@@ -57,6 +57,24 @@ def test_one_is_in_the_singular() -> None:
         assert re.search(r"\b1 (exec|fork|request|wait|event|CPU)\b", text)
 
 
+@pytest.mark.parametrize(
+    ("ms", "ended", "told"),
+    [
+        (2100.0, "exit", "210 ms of it before the kernel began the command, or after its end"),
+        (2300.0, "exit", None),
+        (2100.0, "stop", None),
+        (None, "exit", None),
+    ],
+    ids=["much", "little", "of-the-run", "unknown"],
+)
+def test_the_report_says_what_of_the_time_is_in_no_part_of_the_wall_time(
+    ms: float | None, ended: str, told: str | None
+) -> None:
+    whole = evidence(command=COMMAND, wall={"available": True, "wall_ms": ms, "ended": ended})
+    text = " ".join(brief(whole).split())
+    assert (told in text) if told else ("before the kernel" not in text)
+
+
 def test_the_report_says_first_what_the_command_took() -> None:
     told = rows(brief(evidence(command=COMMAND)))
     assert list(told)[:4] == ["command", "ended", "time", "memory"]

@@ -18,6 +18,7 @@ from agent.evidence.verdict import INVALID
 from agent.internal_metrics import InternalMetric
 from agent.model import TREES, Labels, Report, StartRequest
 from agent.recording import document, label_sets, without_ebpf
+from agent.recording.availability import Availability
 from agent.recording.collector import Collector
 from agent.recording.conclusion import conclude
 from agent.recording.defects import cause, log
@@ -71,8 +72,7 @@ class Recorder:
         a stop asks for its evidence or another begins."""
         self._recent = RecentEvidence()
         self._totals = InternalTotals()
-        self._failure: CannotCollect | None = None
-        self._available: bool | None = None
+        self._availability = Availability(collector.lost, mock=mock)
         self._nursery: trio.Nursery | None = None
         self._refreshing: trio.Event | None = None
 
@@ -145,7 +145,7 @@ class Recorder:
             "boot_id": boot_id(),
             "mock": self._mock,
             "run_id": run.id if run else "",
-            "ebpf": self._ebpf(),
+            "ebpf": self._availability.described(),
             "store": self._keeping.keeper.status(),
             "support": [_described(support) for support in self._collector.support()],
             "armed": self._armed(),
@@ -160,9 +160,7 @@ class Recorder:
 
         A machine that cannot be measured is no such reason: a start says so, and goes on.
         """
-        if self._collector.lost.is_set():
-            return SUPERVISOR_LOST
-        return "the programs are being loaded" if self._available is None else None
+        return self._availability.why_not_ready()
 
     def report(self, report: Report) -> Json:
         room = self._series.report(LabelSet.of(report.labels, self._machine), report)
@@ -199,7 +197,7 @@ class Recorder:
         return self._series
 
     def internal_metrics(self) -> list[InternalMetric]:
-        available = False if self._mock else self._ebpf()["available"]
+        available = False if self._mock else self._availability.described()["available"]
         own = self._totals.metrics(
             self._armed(), available, self._collector.processes(), self._mock
         )
@@ -285,18 +283,18 @@ class Recorder:
     async def _prepare(self) -> None:
         try:
             await self._collector.prepare()
-            self._note(None)
+            self._availability.note(None)
         except CannotCollect as error:
-            self._note(error)
+            self._availability.note(error)
         except Exception as error:  # noqa: BLE001  whatever it is, it is logged and the agent goes on
             # Whatever it is, the agent goes on: the next start tries again and says more.
-            self._note(cause("programs could not be prepared", error))
+            self._availability.note(cause("programs could not be prepared", error))
 
     async def _arm(self, run: Run) -> None:
         assert self._nursery is not None
         try:
             await self._attach(run)
-            self._note(run.failure)
+            self._availability.note(run.failure)
             await without_ebpf.begin(run, self._nursery, self._collector.processes())
         except InvalidRequest as error:
             # a run that cannot cover the requested scope never began
@@ -370,33 +368,7 @@ class Recorder:
         self._series.set_live(run.label_set, totals)
         self._totals.advance(observed, run.collection)
 
-    def _note(self, failure: CannotCollect | None) -> None:
-        """Remember whether eBPF is available, for /status; log why not, unless it was known."""
-        before, self._failure = self._failure, failure
-        self._available = failure is None
-        if failure is not None and str(failure) != str(before):
-            LOGGER.warning("cannot collect (%s): %s", failure.code, failure.message)
-
-    def _ebpf(self) -> Json:
-        if self._mock:
-            return {"available": None, "reason": None}  # it is not tried
-        if self._collector.lost.is_set():
-            return {"available": False, "code": "supervisor_lost", "reason": SUPERVISOR_LOST}
-        if self._failure is not None:
-            return {
-                "available": False,
-                "code": self._failure.code,
-                "reason": self._failure.message,
-            }
-        return {"available": self._available, "reason": None}
-
 
 def _described(support: Support) -> Json:
     """Return a feature as /status shows it, with null for what does not apply."""
     return {name: None if value == "" else value for name, value in asdict(support).items()}
-
-
-SUPERVISOR_LOST = (
-    "the agent's privileged process is gone, and every probe with it; "
-    "restart the agent to collect again"
-)

@@ -69,3 +69,15 @@ def acting(what: str, before: Sequence[str] = ()) -> Iterator[Child]:
             yield Child(process)
         finally:
             process.kill()
+
+
+@contextmanager
+def sleeping(number: int) -> Iterator[set[int]]:
+    """Have that many children; their pids."""
+    family = [subprocess.Popen(["sleep", "60"]) for _ in range(number)]
+    try:
+        yield {process.pid for process in family}
+    finally:
+        for process in family:
+            process.kill()
+            process.wait()

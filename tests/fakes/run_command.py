@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from fakes.agent_server import FakeAgent
@@ -70,3 +71,12 @@ def in_shell(fake: FakeAgent, script: str) -> "subprocess.CompletedProcess[str]"
     """Run a script of bash's, in which ``measured`` is ``run --agent URL``."""
     command = shlex.join(line("run", "--agent", fake.url))
     return finished(["bash", "-c", f'measured() {{ {command} "$@"; }}\n{script}'])
+
+
+def fakes_process(code: str, *arguments: object, **options: Any) -> "subprocess.Popen[str]":
+    """Start a program of Python's that finds these tests' helpers."""
+    found = os.pathsep.join([str(Path(__file__).parents[1]), str(Path(__file__).parents[2])])
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.Popen(
+        command, env={**environment(), "PYTHONPATH": found}, text=True, **options
+    )

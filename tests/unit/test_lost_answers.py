@@ -17,7 +17,6 @@ from fakes.lossy_agent import (
     Answer,
     InFront,
     how_to_end,
-    in_front,
     lossy,
     run_of,
     why_not,
@@ -28,13 +27,6 @@ from fakes.sample_evidence import evidence as sample_evidence
 
 from agent.client.http_client import AgentClient
 from agent.client.one_run import NotMeasured, OneRun
-
-
-@pytest.fixture
-def front() -> Iterator[InFront]:
-    with in_front() as agent:
-        yield agent
-
 
 # --- of the end of a run
 

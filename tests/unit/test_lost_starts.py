@@ -2,7 +2,6 @@
 
 import socket
 import threading
-from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Any
 
@@ -14,7 +13,6 @@ from fakes.lossy_agent import (
     Answer,
     InFront,
     how_to_end,
-    in_front,
     lossy,
     run_of,
     why_not,
@@ -25,12 +23,6 @@ from fakes.run_command import finished, line
 from agent.client.collecting import NoEvidenceWarning, collect
 from agent.client.http_client import AgentClient
 from agent.client.one_run import OneRun
-
-
-@pytest.fixture
-def front() -> Iterator[InFront]:
-    with in_front() as agent:
-        yield agent
 
 
 @pytest.mark.parametrize("instead", [None, OF_A_PROXY, *SAID_BY_NO_AGENT])

@@ -12,7 +12,6 @@ from fakes.agent_server import serving
 from fakes.collector import FakeCollector
 from fakes.kernel_batches import KernelBatches
 from fakes.lossy_agent import InFront, in_front
-from fakes.recording import REQUEST
 from fakes.run_agent import RunAgent
 from fakes.runs_command import Done, Runs
 
@@ -121,13 +120,3 @@ def front() -> Iterator[InFront]:
     """An agent with something in front of it that loses answers."""
     with in_front() as agent:
         yield agent
-
-
-@pytest.fixture
-async def arming(
-    recorder: Recorder, collector: FakeCollector, gate: trio.Event, nursery: trio.Nursery
-) -> None:
-    """Have a run being armed until the gate opens."""
-    collector.arming = gate.wait
-    nursery.start_soon(recorder.start, REQUEST)
-    await trio.testing.wait_all_tasks_blocked()

@@ -85,9 +85,11 @@ def test_what_a_run_has_not_seen_is_named() -> None:
 
 def test_of_a_scope_the_wall_time_is_to_be_divided() -> None:
     evidence: dict[str, Any] = {"scope": {"kind": "cgroup"}, "wall": {"available": True}}
-    assert matrix.missed(evidence) == []
+    assert matrix.without_wall(evidence) == {}
     evidence["wall"] = {"available": False, "reason": "a program was refused"}
-    assert matrix.missed(evidence) == ["wall: a program was refused"]
+    assert matrix.without_wall(evidence) == {"wall": "a program was refused"}
+    evidence["scope"] = {"kind": "system"}
+    assert matrix.without_wall(evidence) == {}
 
 
 NAMES = re.findall(

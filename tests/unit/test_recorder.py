@@ -107,10 +107,12 @@ async def test_a_start_during_the_stop_is_refused(
         await recorder.start(REQUEST)
 
 
-@pytest.mark.usefixtures("arming")
 async def test_a_stop_during_arming_waits_for_it(
     recorder: Recorder, collector: FakeCollector, gate: trio.Event, nursery: trio.Nursery
 ) -> None:
+    collector.arming = gate.wait
+    nursery.start_soon(recorder.start, REQUEST)
+    await trio.testing.wait_all_tasks_blocked()
     assert recorder.status()["state"] == "arming"
     answers: list[dict[str, Any]] = []
 
@@ -173,10 +175,12 @@ async def test_a_client_gone_during_the_stop_can_fetch_the_evidence(
     await one_run(recorder)
 
 
-@pytest.mark.usefixtures("arming")
 async def test_a_client_gone_while_its_stop_waits_for_the_start_stops_nothing(
-    recorder: Recorder, gate: trio.Event
+    recorder: Recorder, collector: FakeCollector, gate: trio.Event, nursery: trio.Nursery
 ) -> None:
+    collector.arming = gate.wait
+    nursery.start_soon(recorder.start, REQUEST)
+    await trio.testing.wait_all_tasks_blocked()
     await leave(recorder.stop)
     gate.set()
     await trio.testing.wait_all_tasks_blocked()

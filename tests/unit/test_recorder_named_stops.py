@@ -60,10 +60,12 @@ async def test_all_that_come_while_it_ends_get_its_evidence(
     assert collector.calls.count("stop") == 1
 
 
-@pytest.mark.usefixtures("arming")
 async def test_during_arming_it_waits_for_it(
     recorder: Recorder, collector: FakeCollector, gate: trio.Event, nursery: trio.Nursery
 ) -> None:
+    collector.arming = gate.wait
+    nursery.start_soon(recorder.start, REQUEST)
+    await trio.testing.wait_all_tasks_blocked()
     run_id = recorder.status()["run_id"]
     nursery.start_soon(recorder.stop_run, run_id)
     await trio.testing.wait_all_tasks_blocked()

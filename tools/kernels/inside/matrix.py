@@ -57,7 +57,9 @@ def _one(client: AgentClient, choice: Choice, file: Path) -> dict[str, Any]:
     except (AgentRefused, AgentUnreachable) as error:
         return {"error": str(error)}
     file.write_text(json.dumps(evidence))
-    return {"start_s": started, **in_short(evidence, SECTIONS), "missed": missed(evidence)}
+    came = in_short(evidence, SECTIONS)
+    unavailable = {**came["unavailable"], **without_wall(evidence)}
+    return {"start_s": started, **came, "unavailable": unavailable, "missed": missed(evidence)}
 
 
 def body(choice: Choice, pid: int) -> dict[str, Any]:
@@ -85,20 +87,19 @@ def missed(evidence: dict[str, Any]) -> list[str]:
         "exec": ("exec_count", workload.EXECS),
         "syscall_counts": ("fsync", workload.FSYNCS),
     }
-    found = [
+    return [
         f"{section}.{field} is {evidence[section].get(field)}, not {least:g} or more"
         for section, (field, least) in expected.items()
         if section in evidence and not (evidence[section].get(field) or 0) >= least
     ]
-    return [*found, *_without_wall(evidence)]
 
 
-def _without_wall(evidence: dict[str, Any]) -> list[str]:
-    """Return why the wall time of a scope is not divided; it is no section of its own."""
+def without_wall(evidence: dict[str, Any]) -> dict[str, str]:
+    """Return why the wall time of a scope is not divided, by its name; it is no section."""
     wall = evidence.get("wall", {})
     if evidence["scope"]["kind"] == "system" or wall.get("available"):
-        return []
-    return [f"wall: {wall.get('reason')}"]
+        return {}
+    return {"wall": wall.get("reason") or ""}
 
 
 @contextlib.contextmanager

@@ -136,7 +136,9 @@ class Routes:
         run_id = validation.parse(body, StopBody).run_id
         if isinstance(run_id, str):
             found = await self._recorder.stop_run(run_id, peers.owner())
-            evidence = _of_run(found, self._recorder.status().get("run_id") or "")
+            if found is None:
+                raise _no_such_run(self._recorder.status().get("run_id") or "")
+            evidence = found
         else:
             evidence = await self._recorder.stop(peers.owner())
         names = validation.ignored(body, StopBody)
@@ -183,12 +185,16 @@ class Routes:
         return json_response(self._description)
 
 
-def _of_run(evidence: Json | None, other: str = "") -> Json:
-    """Return a run's evidence. ``other``: which run is in progress instead, if it matters."""
+def _of_run(evidence: Json | None) -> Json:
     if evidence is None:
-        goes_on = f"; run {other}, which is in progress, goes on" if other else ""
-        raise AgentError(f"no evidence is kept for this run id{goes_on}", code="no_such_run")
+        raise _no_such_run()
     return evidence
+
+
+def _no_such_run(other: str = "") -> AgentError:
+    """Return the error. ``other``: which run is in progress instead, if it matters."""
+    goes_on = f"; run {other}, which is in progress, goes on" if other else ""
+    return AgentError(f"no evidence is kept for this run id{goes_on}", code="no_such_run")
 
 
 def _json_body() -> dict[str, object]:

@@ -42,9 +42,10 @@ _NUMBER = struct.Struct("=i")
 """0, or the errno of what failed; or the pid of the process that keeps the fork's memory."""
 _BEGIN, _GIVE_UP = b"!", b"."
 """What the gate tells the fork."""
-_HELD_OR_ENDED = os.WSTOPPED | os.WCONTINUED | os.WEXITED | os.WNOWAIT | os.WNOHANG
-STOPS_WITHIN_S, POLL_S = 1.0, 0.0002
-"""A fork stops itself within some 10 µs of its report."""
+STOPS_WITHIN_S = 1.0
+"""From the fork's last report: all that it has to do then is to take its name."""
+POLL_S = 0.0002
+"""Between two looks at the fork: short, for it delays the beginning of the run."""
 GROWTH_UNTIL_EXEC = 1 << 20
 """Bytes that the fork may still grow by, and by which the kernel's count of pages may be off."""
 LONGEST_NAME = 15
@@ -119,12 +120,15 @@ class HeldCommand:
         data = os.read(self._report, _NUMBER.size)
         if (number := _NUMBER.unpack(data)[0] if data else errno.ECHILD) != 0:
             raise CannotHold(self._command, number)
-        deadline = time.monotonic() + STOPS_WITHIN_S
-        while not os.waitid(os.P_PID, self.pid, _HELD_OR_ENDED) and time.monotonic() < deadline:
-            time.sleep(POLL_S)
         os.set_blocking(self._report, False)  # from here on the keeper has its other end, too
-        if data := self._reported(_NUMBER.size):
-            [self._keeper] = _NUMBER.unpack(data)
+        while not (data := self._reported(_NUMBER.size)) and not self._is(os.WEXITED):
+            time.sleep(POLL_S)
+        [self._keeper] = _NUMBER.unpack(data) if data else [0]
+        deadline = time.monotonic() + STOPS_WITHIN_S
+        while not self._is(os.WSTOPPED | os.WCONTINUED | os.WEXITED):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(POLL_S)
         self._floor = _resident_peak(self.pid) + GROWTH_UNTIL_EXEC
 
     def run(self, on_child: Callable[[], None]) -> Ended:
@@ -143,8 +147,8 @@ class HeldCommand:
                 process, status, usage = os.wait4(self.pid, os.WNOHANG)
                 ended = time.monotonic()
                 self.reaped = process != 0
-                if came and signals.of_an_end(came):  # not earlier, since it takes time
-                    on_child()
+                if came and came.si_signo == signal.SIGCHLD and signals.has_ended_child():
+                    on_child()  # not earlier, since it takes time
                 if self.reaped:
                     break
                 came = signals.next_one(self.pid)
@@ -174,6 +178,10 @@ class HeldCommand:
             read_bytes=int(read) * BLOCK,
             written_bytes=int(written) * BLOCK,
         )
+
+    def _is(self, state: int) -> bool:
+        """Return whether the child has come to one of these states (waitid(2))."""
+        return os.waitid(os.P_PID, self.pid, state | os.WNOHANG | os.WNOWAIT) is not None
 
     def _reported(self, size: int) -> bytes:
         """Return what the child has reported next, of that size; nothing if it has not."""

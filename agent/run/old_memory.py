@@ -20,7 +20,8 @@ _UNBUFFERED = 2
 
 _libc = ctypes.CDLL(None)
 _in_use: list[object] = []
-"""Stacks: they are used until the exec, after which nothing of this is left."""
+"""The keeper's stack: nothing else may get this memory before the exec. The keeper is on it until
+it ends."""
 
 
 def share(lifeline: int) -> int:

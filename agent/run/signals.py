@@ -24,8 +24,6 @@ PASSED_ON = frozenset(
 )
 """Signals that by default end a process (signal(7)), if another process sends them to us."""
 
-_ENDS = (os.CLD_EXITED, os.CLD_KILLED, os.CLD_DUMPED)
-
 _GIVING_UP = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
 
 LONGEST_WAIT_S = 3600.0
@@ -113,9 +111,16 @@ def next_one(command: int) -> signal.struct_siginfo:
     return info
 
 
-def of_an_end(info: signal.struct_siginfo) -> bool:
-    """Return whether a signal says that a child has ended, rather than stopped or continued."""
-    return info.si_signo == signal.SIGCHLD and info.si_code in _ENDS
+def has_ended_child() -> bool:
+    """Return whether a child has ended that has not been waited for.
+
+    A SIGCHLD does not say so: one of a child that was continued, which is nothing to act on, may
+    stand for another one's end as well, since signals do not queue.
+    """
+    try:
+        return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:  # there is none at all
+        return False
 
 
 def gave_up(received: Collection[int]) -> int | None:

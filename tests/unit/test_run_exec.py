@@ -3,6 +3,7 @@
 import json
 import os
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -169,10 +170,28 @@ def test_a_fork_that_was_continued_before_it_was_looked_at_is_held_all_the_same(
     assert (ended, held_until) == (0, [None])
 
 
+def test_a_fork_that_is_slow_before_it_stops_loses_no_report() -> None:
+    status, kept, left = said("""
+        share, held.STOPS_WITHIN_S = old_memory.share, 0.05
+
+        def slow(lifeline):
+            time.sleep(0.3)
+            return share(lifeline)
+
+        old_memory.share, kept = slow, []
+        ended, _ = took(before=lambda command: kept.append(command._keeper))
+        print(json.dumps([ended.status, kept, children()]))
+    """)
+    assert (status, left) == (0, 0)
+    assert kept[0] > 0
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-def test_root_without_that_right_gets_its_report(tmp_path: Path) -> None:
+def test_root_without_that_right_gets_its_report(
+    tmp_path: Path, tool: Callable[[str], str]
+) -> None:
     file = tmp_path / "run.json"
-    without = ["setpriv", "--bounding-set=-kill", "--inh-caps=-kill"]
+    without = [tool("setpriv"), "--bounding-set=-kill", "--inh-caps=-kill"]
     agent = ("--agent", "http://127.0.0.1:1")
     command = line("run", "--no-store", *agent, "--json", file, "--user", "65532", "--", "true")
     done = finished([*without, *command])

@@ -68,7 +68,8 @@ def add(commands: Commands) -> None:
         "--seed",
         type=seed,
         metavar="N",
-        help="seed of the bootstrap, and of the split of --aa (default: that of a series, or 1)",
+        help="seed of the bootstrap, and of the split of --aa (default: the one that a series "
+        "recorded, else 1; with --aa: 1)",
     )
     compare.add_argument(
         "--all", action="store_true", help="print also what does not differ, and histograms"

@@ -111,7 +111,9 @@ def _too_few(pairs: int) -> str:
     from agent.show.amounts import FEWEST
 
     of_time = f"a 95 % interval takes {FEWEST}, and " if pairs < FEWEST else ""
-    return f"{counted(pairs, 'pair')}: {of_time}most figures of the table take about {PAIRS}"
+    return (
+        f"{counted(pairs, 'pair')}: {of_time}to test most figures of the table takes about {PAIRS}"
+    )
 
 
 def _any_seed() -> int:

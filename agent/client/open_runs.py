@@ -1,7 +1,7 @@
 """A run that is in progress, or may begin, without a client that ends it: what is said of it.
 
-Only the answer to a start says which run is ours. One whose start has not been answered is ended
-nowhere, for it may be somebody else's; one that could not be ended is, before the next begins.
+Only the answer to a start says which run is ours. A run whose start was not answered is never
+ended: it may be somebody else's. One of ours that could not be ended is, before the next begins.
 """
 
 import shlex

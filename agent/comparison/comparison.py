@@ -62,7 +62,8 @@ def comparison(
     times = design.shift(baseline, optimized)
     cause = cause_of(design, budgets_before, budgets_after, times)
     if cause["why_none"] == TOO_FEW_BUDGETS:
-        cause["reason"] = _why_no_budget([*before, *after])
+        budgets = [*budgets_before, *budgets_after]
+        cause["reason"] = _why_no_budget([*before, *after], budgets)
     found, not_tested = tested(compared, wall.p)
     parts = parts_of(design, budgets_before, budgets_after)
     appeared, vanished = occurring_on_one_side(compared)
@@ -105,11 +106,12 @@ def _budgets(runs: Sequence[Observation]) -> list[Budget | None]:
     return [budget_of(run.command, run.evidence) for run in runs]
 
 
-def _why_no_budget(runs: Sequence[Observation]) -> str | None:
-    """Return why most of the runs that have no budget of wall time have none, if that is known."""
-    lacking = [one for one in runs if budget_of(one.command, one.evidence) is None]
-    reasons = Counter(why for one in lacking if (why := why_no_budget(one.evidence)))
-    return next((why for why, _ in reasons.most_common(1)), None)
+def _why_no_budget(runs: Sequence[Observation], budgets: Sequence[Budget | None]) -> str | None:
+    """Return why the runs without a budget of wall time have none, if most of them say the same."""
+    lacking = [one for one, budget in zip(runs, budgets, strict=True) if budget is None]
+    reasons = Counter(why_no_budget(one.evidence) for one in lacking)
+    why = max(reasons, key=lambda one: reasons[one], default=None)
+    return why if 2 * reasons[why] > len(lacking) else None
 
 
 def _outcome(design: Design, wall: Shift, drift: Drift | None, min_effect: float) -> str:

@@ -10,7 +10,7 @@ from agent.comparison.figures import Figures, states, times
 from agent.comparison.observation import Observation
 from agent.comparison.values import mapping, number, rows
 from agent.statistics.estimate import FEWEST
-from agent.terminal.evidence import verdict
+from agent.terminal.evidence import undivided_ms, verdict
 from agent.words import Json
 
 LEAST_SHARE = 0.2
@@ -138,9 +138,7 @@ def _outside(runs: Sequence[Observation], index: int, least_ms: float, of: Of) -
 
 
 def _undivided(run: Observation) -> float | None:
-    """Return what it took before the kernel began the command, and after that had ended."""
-    divided = number(mapping(run.evidence.get("wall")).get("wall_ms"))
-    return None if divided is None else run.wall_ms - divided
+    return undivided_ms(run.wall_ms, run.evidence)
 
 
 def _throttled(run: Observation) -> float | None:

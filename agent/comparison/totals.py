@@ -79,9 +79,9 @@ def _of_proc(
 ) -> dict[str, object]:
     subject = _subject(evidence)
     wanted = [words for words in figures if not (command and words in KNOWN_BETTER)]
-    lower_bounds = partial(subject)
+    incomplete = partial(subject)
     return {
-        f"{OF_PROC}{words}": None if path[0] in lower_bounds else _at(subject, path)
+        f"{OF_PROC}{words}": None if path[0] in incomplete else _at(subject, path)
         for words in wanted
         for path in [figures[words]]
     }

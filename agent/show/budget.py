@@ -40,7 +40,7 @@ def both_budgets(comparison: Mapping[str, Any], columns: int, style: Style) -> l
 def made_up_of(comparison: Mapping[str, Any]) -> str:
     """Return the parts that differ, the largest first; nothing if nothing is decided.
 
-    Those that do so by nothing but their own intervals follow, as that.
+    Parts that only their own intervals show follow, as less certain.
     """
     if comparison.get("outcome") not in DECIDED:
         return ""

@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
+from agent.terminal.evidence import undivided_ms
 from agent.terminal.values import command_line, duration, mapping, number, percent, printable, size
 from agent.terminal.values import rows as objects
 
 MOST_NAMED = 10
 """Processes left behind that are named."""
+OUTSIDE = "in no part of the wall time: during its exec, or after its end"
+"""Of a command's time."""
 LEAST_UNDIVIDED_MS, LEAST_UNDIVIDED = 0.2, 0.05
 """Of a command's time, and as a share of it: less of it outside the wall time says nothing."""
 
@@ -21,7 +24,7 @@ def finished(evidence: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("command", command_line(command.get("arguments"))),
         ("ended", _end(command)),
         ("time", _times(command)),
-        ("", _undivided(command, mapping(evidence.get("wall")))),
+        ("", _undivided(command, evidence)),
         ("memory", _memory(command)),
         ("left", left_behind(objects(command.get("left_behind")))),
     ]
@@ -42,15 +45,13 @@ def _times(command: Mapping[str, Any]) -> str:
     return f"{', '.join(times)} ({percent(user + system, wall)} of one CPU)"
 
 
-def _undivided(command: Mapping[str, Any], wall: Mapping[str, Any]) -> str:
+def _undivided(command: Mapping[str, Any], evidence: Mapping[str, Any]) -> str:
     """Return how much of the time is in no part of the wall time; nothing if it is little."""
-    whole, divided = number(command.get("wall_ms")), number(wall.get("wall_ms"))
-    if whole is None or divided is None or wall.get("ended") != "exit":
+    whole = number(command.get("wall_ms"))
+    rest = undivided_ms(whole, evidence)
+    if whole is None or rest is None or rest < max(LEAST_UNDIVIDED_MS, LEAST_UNDIVIDED * whole):
         return ""
-    rest = whole - divided
-    if rest < max(LEAST_UNDIVIDED_MS, LEAST_UNDIVIDED * whole):
-        return ""
-    return f"{duration(rest * 1e3)} of it before the kernel began the command, or after its end"
+    return f"{duration(rest * 1e3)} of it {OUTSIDE}"
 
 
 def _memory(command: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 from agent.show.amounts import ms
 from agent.show.differences import figure_name
+from agent.show.finished import OUTSIDE
 from agent.terminal.values import FEW, LONGEST_NAME, count, number, printable
 from agent.terminal.values import rows as objects
 
@@ -69,7 +70,7 @@ def _part(part: Mapping[str, Any]) -> str:
 def _undivided(row: Mapping[str, Any]) -> list[str]:
     """Return what is in the run's time, and in none of the parts."""
     more = number(row.get("undivided_ms"))
-    return [f"{ms(more)} before the kernel began its command, or after its end"] if more else []
+    return [f"{ms(more)} {OUTSIDE}"] if more else []
 
 
 def _outside(row: Mapping[str, Any]) -> list[str]:

@@ -18,6 +18,19 @@ def verdict(evidence: Mapping[str, Any]) -> str | None:
     return found if evidence.get("available") is True and isinstance(found, str) else None
 
 
+def undivided_ms(wall_ms: float | None, evidence: Mapping[str, Any]) -> float | None:
+    """Return how much of a command's time is in no part of its wall time; None if not known.
+
+    That is the part of its exec before the kernel had begun it, and what passed from its end until
+    that was seen.
+    """
+    wall = mapping(evidence.get("wall"))
+    divided = number(wall.get("wall_ms"))
+    if wall_ms is None or divided is None or wall.get("ended") != "exit":
+        return None
+    return wall_ms - divided
+
+
 def has_budget(evidence: Mapping[str, Any]) -> bool:
     """Return whether wall time was divided, and none of the checks of that failed."""
     checks = [c for c in rows(evidence.get("checks")) if str(c.get("name")).startswith("wall_")]

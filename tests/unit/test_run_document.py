@@ -90,6 +90,7 @@ def budgeted(busy: float = 1.0, had: str = "make", **parts: Any) -> dict[str, An
     fsync = parts.get("fsync", 1.0)
     wall = {
         "available": True,
+        "ended": "exit",
         "wall_ms": 100.0 + busy + fsync,
         "states": {"computing": {"ms": 100.0}},
         "for_busy_cpu_ms": busy,

@@ -237,7 +237,7 @@ def test_a_seed_is_drawn_and_kept(agent: RunAgent, trace: Path) -> None:
 def test_a_difference_is_found_and_reported(agent: RunAgent, trace: Path) -> None:
     done = pair(agent, trace, "sleep 0.3", "sleep 0.01", "--runs", 7, "--impl", "python")
     few, report = done.said.split("\n", 1)
-    assert few == "chainbench-agent run: 7 pairs: most figures of the table take about 10"
+    assert few == "chainbench-agent run: 7 pairs: to test most figures of the table takes about 10"
     assert re.match(r"optimized takes [\d.]+ % less time \(", report)
     assert done.saved["comparison"]["outcome"] == "smaller"
     [sent] = [json.loads(r.body) for r in agent.requests if r.route == "POST /report"]
@@ -255,7 +255,7 @@ def test_what_ended_early_is_not_reported_to_others(agent: RunAgent, trace: Path
     assert "optimized exited with status 7 in run 2" in done.said
     assert "POST /report" not in agent.routes
     assert done.saved["comparison"]["pairs"] == 1
-    assert "run: 4 pairs: a 95 % interval takes 6, and most figures of" in done.said
+    assert "run: 4 pairs: a 95 % interval takes 6, and to test most figures" in done.said
     assert done.said.count("no decision: 1 pair, ") == 1
 
 

@@ -155,7 +155,7 @@ def test_a_slow_run_has_its_sentence() -> None:
     )
     assert f"{begins}the hypervisor stole 40.00 ms" in told(parts=[], stolen_ms=40.0)
     assert "up to 30.00 ms of the waiting throttled by the CPU quota" in told(throttled_ms=30.0)
-    outside = "8.000 ms before the kernel began its command, or after its end"
+    outside = "8.000 ms in no part of the wall time: during its exec, or after its end"
     assert f"{begins}{outside}" in told(parts=[], undivided_ms=8.0)
     for value in (None, 1, "x", [None], [{}], [{"name": "\x1b", "more_ms": None}]):
         assert "nothing in its evidence stands out" in told(parts=value)

@@ -6,14 +6,13 @@ others out of its cache. The C files say which cases are rare (`rarely()` in ker
 instruction that does nothing. Standard library only.
 """
 
-import struct
 from collections.abc import Sequence
 from typing import NamedTuple, Optional
 
-# include/uapi/linux/bpf.h, Documentation/bpf/standardization/instruction-set.rst
-INSTRUCTION = struct.Struct("=BBhi")
-"""Opcode; registers, 4 bits each; offset; immediate."""
-OP_LOAD_64, OP_CALL, OP_EXIT, OP_GOTO, OP_LONG_GOTO = 0x18, 0x85, 0x95, 0x05, 0x06
+from agent.streams.compiler.linking import INSTRUCTION, OP_CALL, OP_LOAD_64
+
+# Documentation/bpf/standardization/instruction-set.rst
+OP_EXIT, OP_GOTO, OP_LONG_GOTO = 0x95, 0x05, 0x06
 CLASS, CLASS_JUMP, CLASS_JUMP_32 = 0x07, 0x05, 0x06
 PSEUDO_CALL = 1
 OPPOSITES = ((0x10, 0x50), (0x20, 0xB0), (0x30, 0xA0), (0x60, 0xD0), (0x70, 0xC0))

@@ -225,7 +225,7 @@ inline_always void count_wait(void *ctx, struct batch *batch, struct task_slot *
 
 inline_always void switched_in(void *ctx, u64 next, u64 now)
 {
-	/* once for both: each time is a call for the compiler, which then keeps less in registers */
+	/* once: the compiler takes it for a call, and keeps fewer values in registers across it */
 	u32 cpu = bpf_get_smp_processor_id();
 	struct batch *batch = batch_on(cpu, STREAM_RUNQLAT);
 	struct run_queue *here = run_queue(cpu);

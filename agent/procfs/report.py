@@ -13,6 +13,7 @@ from agent.words import Json
 
 NO_WAITS = "this kernel does not account waits for a CPU (/proc/self/schedstat)"
 REPLACED = "this disk was removed during the run, or another one took its place"
+ENDED_UNREAD = "the processes ended before it was read"
 CPUS_CHANGED = "CPUs went offline or came online during the run"
 
 
@@ -78,7 +79,7 @@ def _of_tree(tree: Tree) -> Json:
         handed_on |= {name: processes.totals[name] for name in OF_IO.values()}
         missing |= _without_refused_io(tree)
     else:
-        missing |= dict.fromkeys(OF_IO.values(), tree.why_io_refused or LACKING)
+        missing |= dict.fromkeys(OF_IO.values(), _why_no_io(tree))
     seen = _of_threads(threads, tree.with_waits)
     if tree.unseen:
         missing = _of_others(tree.unseen, [*handed_on, *seen]) | missing
@@ -91,6 +92,10 @@ def _of_tree(tree: Tree) -> Json:
         "io_refused": len(tree.io_refused),
         "missing": _grouped(missing),
     }
+
+
+def _why_no_io(tree: Tree) -> str:
+    return tree.why_io_refused or (ENDED_UNREAD if tree.has_ended_unread else LACKING)
 
 
 def _without_refused_io(tree: Tree) -> dict[str, str]:

@@ -26,8 +26,10 @@ OF_RUN_QUEUE = ("cpu_ms", "wait_ms")
 HIDDEN = "/proc hides some of these tasks from the agent (its mount option hidepid)"
 
 # positions behind the name in /proc/PID/stat (proc_pid_stat(5)): there the state is field 3
-PARENT, MINOR, ENDED_MINOR, MAJOR, ENDED_MAJOR = 1, 7, 8, 9, 10
+PARENT, FLAGS, MINOR, ENDED_MINOR, MAJOR, ENDED_MAJOR = 1, 6, 7, 8, 9, 10
 USER, SYSTEM, ENDED_USER, ENDED_SYSTEM, START = 11, 12, 13, 14, 19
+PF_EXITING = 0x4
+"""Set as a task begins to end, and ever after (include/linux/sched.h)."""
 
 
 class Process(NamedTuple):
@@ -41,9 +43,7 @@ class Process(NamedTuple):
 
 def read_process(pid: int) -> Process:
     """Return what ``stat`` says of a process. Raises `Unreadable`."""
-    text = content(f"/proc/{pid}/stat")
-    fields = [int(field) for field in text[text.rindex(b")") + 4 :].split()]
-    at = dict(enumerate(fields, start=1))
+    at = _stat(f"/proc/{pid}")
     counts = {
         "user_ms": (at[USER] + at[ENDED_USER]) * TICK_NS,
         "system_ms": (at[SYSTEM] + at[ENDED_SYSTEM]) * TICK_NS,
@@ -51,6 +51,27 @@ def read_process(pid: int) -> Process:
         "major_faults": at[MAJOR] + at[ENDED_MAJOR],
     }
     return Process(at[PARENT], at[START], counts)
+
+
+def _stat(folder: str) -> dict[int, int]:
+    """Return the numbers behind the state, by their position. Raises `Unreadable`."""
+    text = content(f"{folder}/stat")
+    fields = [int(field) for field in text[text.rindex(b")") + 4 :].split()]
+    return dict(enumerate(fields, start=1))
+
+
+def is_ending(pid: int) -> bool:
+    """Whether each thread of a process is at its end, or past it like those of a zombie.
+
+    Such a process has no memory any more, and some kernels then refuse what they showed before,
+    to its own user too. A process whose first thread alone has ended is not ending.
+    """
+    try:
+        return all(
+            _stat(f"/proc/{pid}/task/{thread}")[FLAGS] & PF_EXITING for thread in threads_of(pid)
+        )
+    except Unreadable as error:
+        return error.is_gone
 
 
 def read_io(pid: int) -> Counts:

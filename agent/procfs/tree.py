@@ -15,6 +15,7 @@ from agent.procfs.sums import Key, OfProcesses, OfThreads
 from agent.procfs.task import (
     HIDDEN,
     Process,
+    is_ending,
     read_io,
     read_process,
     read_thread,
@@ -57,6 +58,8 @@ class Tree:
         self.io_refused: set[Key] = set()
         """Other processes, of which that is not known (``/proc/PID/io``)."""
         self.why_io_refused = ""
+        self.has_ended_unread = False
+        """Whether a process could not be asked for it because it was at its end."""
         self.unseen = ""
         """Why some descendants were not seen, if that is known."""
         self.with_waits = with_waits
@@ -136,7 +139,11 @@ class Tree:
         try:
             found = read_io(key[0])
         except Unreadable as error:
-            if not error.is_gone:
+            if error.is_gone:
+                return {}
+            if is_ending(key[0]):
+                self.has_ended_unread = True  # what was seen of it last stands
+            else:
                 self.io_refused.add(key)
                 self.why_io_refused = self.why_io_refused or str(error)
             return {}

@@ -43,12 +43,16 @@ class Child:
         self.pid = process.pid
         self._process = process
 
-    def act(self) -> None:
-        """Return once it has acted."""
+    def tell(self) -> None:
+        """Have it act."""
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         self._process.stdin.write(b"now\n")
         self._process.stdin.flush()
+
+    def act(self) -> None:
+        """Return once it has acted."""
+        self.tell()
+        assert self._process.stdout is not None
         assert self._process.stdout.readline() == b"done\n"
 
 

@@ -6,6 +6,10 @@ KILLED_BY = 128
 """Exit status as in shells: this plus the number of the signal that killed the process."""
 
 
+FILTERED = "a seccomp filter, such as systemd's SystemCallFilter=, does not allow a call it made"
+"""What sends SIGSYS (seccomp(2), SECCOMP_RET_KILL_PROCESS)."""
+
+
 def signal_name(number: int) -> str:
     """Return a signal's name; of a real-time signal, as kill(1) writes it."""
     try:
@@ -20,4 +24,6 @@ def how_it_ended(code: int) -> str:
 
     ``code``: the exit status, or minus the number of the signal that killed it, as in `subprocess`.
     """
+    if code == -signal.SIGSYS:
+        return f"was killed by SIGSYS ({FILTERED})"
     return f"was killed by {signal_name(-code)}" if code < 0 else f"exited with status {code}"

@@ -33,9 +33,15 @@ def default_path() -> Path:
     root keeps is never in the home of another user, whatever sudo has left in the environment.
     Raises `StoreError` if there is no home directory.
     """
-    for home in _state_homes():
+    homes = list(_state_homes())
+    for home in homes:
         if os.geteuid() != 0 or _is_roots(home):
             return home / NAME / FILE
+    if homes:
+        raise StoreError(
+            f"root keeps runs only where all folders are root's, and not in {homes[0]}: set "
+            "XDG_STATE_HOME to such a folder"
+        )
     raise StoreError("there is no home directory to keep runs in: set HOME or XDG_STATE_HOME")
 
 

@@ -230,3 +230,27 @@ def test_after_an_interpreter_without_bcc_the_next_one_is_tried(
         build(GOOD)
     assert failure.value.code == "no_bcc"
     assert failure.value.message == "No module named bcc"
+
+
+def test_what_keeps_an_interpreter_from_its_bcc_says_more_than_that_another_has_none(
+    build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for number, why in enumerate(["libbcc.so.0: invalid ELF header", compilation.NO_SUCH_MODULE]):
+        script = tmp_path / str(number)
+        script.write_text(
+            f"#!{sys.executable}\n{PRELUDE.replace('argv[1]', 'argv[3]')}{READS}"
+            f"fail('no_bcc', {why!r})\n"
+        )
+        script.chmod(0o755)
+        found.append(str(script))
+    for order in (found, found[::-1]):
+        monkeypatch.setattr(compilation, "interpreters", lambda order=order: order)
+        with pytest.raises(CannotCollect, match="invalid ELF header"):
+            build(GOOD)
+
+
+def test_where_memory_is_short_the_compiler_is_what_the_kernel_takes(build: Build) -> None:
+    with pytest.raises(CannotCollect) as failure:
+        build(f"{READS}fail('x', open('/proc/self/oom_score_adj').read())")
+    assert "failed: 1000" in failure.value.message

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from agent.exit_status import how_it_ended
+from agent.exit_status import FILTERED, how_it_ended
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,7 @@ from agent.exit_status import how_it_ended
         (-signal.SIGRTMIN, "was killed by SIGRTMIN"),
         (-(signal.SIGRTMIN + 2), "was killed by SIGRTMIN+2"),
         (-32, "was killed by signal 32"),
+        (-signal.SIGSYS, f"was killed by SIGSYS ({FILTERED})"),
     ],
 )
 def test_it_is_the_end_of_a_sentence(code: int, said: str) -> None:

@@ -84,6 +84,10 @@ def test_root_keeps_nothing_in_the_home_of_another_user(
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
     monkeypatch.setenv(variable, str(home))
     assert not default_path().is_relative_to(home)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setattr(place, "_home_of_account", lambda: "")
+    with pytest.raises(StoreError, match="only where all folders are root's, and not in"):
+        default_path()
 
 
 @needs_root

@@ -94,24 +94,25 @@ def test_not_linux(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("held", "enough"),
+    ("held", "missing"),
     [
-        (0, False),
-        (1 << privileges.CAP_BPF, False),
-        (1 << privileges.CAP_PERFMON, False),
-        (BOTH, True),
-        (1 << privileges.CAP_SYS_ADMIN, True),
+        (0, "CAP_BPF and CAP_PERFMON are missing"),
+        (1 << privileges.CAP_BPF, "CAP_PERFMON is missing"),
+        (1 << privileges.CAP_PERFMON, "CAP_BPF is missing"),
+        (BOTH, ""),
+        (1 << privileges.CAP_SYS_ADMIN, ""),
     ],
 )
 def test_these_capabilities_are_enough_or_not(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch, held: int, enough: bool
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, held: int, missing: str
 ) -> None:
     monkeypatch.setattr(privileges, "effective_capabilities", lambda: held)
-    if enough:
+    if not missing:
         require(REQUIRED)
     else:
         assert lacking().code == "no_capability"
-        assert "root" in lacking().message
+        assert lacking().message.startswith(f"{missing} (running as ")
+        assert "sudo setpriv --reuid USER" in lacking().message
 
 
 @pytest.mark.parametrize("name", ["PID_MAX", "POSSIBLE_CPUS", "ONLINE_CPUS", "BTF"])
@@ -124,6 +125,14 @@ def test_each_file_is_needed(machine: Machine, name: str) -> None:
 
 
 def test_in_a_user_namespace_capabilities_are_not_enough(machine: Machine) -> None:
+    machine.in_user_namespace(True)
+    assert lacking().code == "user_namespace"
+
+
+def test_in_a_user_namespace_capabilities_are_no_cure(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(privileges, "effective_capabilities", lambda: 0)
     machine.in_user_namespace(True)
     assert lacking().code == "user_namespace"
 

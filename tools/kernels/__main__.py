@@ -43,6 +43,8 @@ def main() -> int:
         targets = chosen(options.only, options.full, options.steps)
         if options.wheel is None:
             raise Failed("--wheel is missing, and tox has not built one")
+        if not options.wheel.is_file():
+            raise Failed(f"there is no {options.wheel}")
         need_programs([target.architecture for target in targets])
         session = Session(root.Wheel(options.wheel, commit()))
         session.prepare()
@@ -65,8 +67,11 @@ class Session:
 
     def prepare(self) -> None:
         """Take the cache for this process, and fetch the package lists. Raises `Failed`."""
-        self._cache.mkdir(parents=True, exist_ok=True)
-        self._lock = (self._cache / "lock").open("w")
+        try:
+            self._cache.mkdir(parents=True, exist_ok=True)
+            self._lock = (self._cache / "lock").open("w")
+        except OSError as error:
+            raise Failed(f"no cache: {error}; XDG_CACHE_HOME says where it is to be") from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

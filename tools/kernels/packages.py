@@ -122,11 +122,20 @@ class Archive:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         for package in packages:
-            if not (self._debs / package.file).exists():
-                wanted = f"{package.name}:{package.architecture}={package.version}"
-                self._apt("apt-get", "download", "-qq", wanted, cwd=self._debs)
-            run("dpkg-deb", "-x", self._debs / package.file, partial)
+            run("dpkg-deb", "-x", self._downloaded(package), partial)
         return partial.rename(folder)
+
+    def _downloaded(self, package: Package) -> Path:
+        """Return a package's file, which has its name only once it is whole."""
+        file = self._debs / package.file
+        if not file.exists():
+            partial = self._debs / "partial"
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir()
+            wanted = f"{package.name}:{package.architecture}={package.version}"
+            self._apt("apt-get", "download", "-qq", wanted, cwd=partial)
+            (partial / package.file).rename(file)
+        return file
 
     def _apt(self, *command: str, cwd: Path | None = None) -> str:
         program, *arguments = command

@@ -104,7 +104,12 @@ def compile_source(constants: dict[str, int], sections: tuple[str, ...]) -> Comp
 
 def compile_anew(text: str, cflags: list[str]) -> Compiled:
     """Have bcc compile (0.2 s). Raises CannotCollect, or what the import of bcc raises."""
-    from bcc import BPF, __version__, lib  # not at the top: this interpreter may lack it
+    try:
+        from bcc import BPF, __version__, lib  # not at the top: this interpreter may lack it
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise ImportError(f"{error}; its library libbcc is damaged or missing") from error
 
     position = stderr_size()
     try:

@@ -49,8 +49,9 @@ class Block(NamedTuple):
 
 
 def rare_last(code: bytes) -> bytes:
-    """Return an equivalent program: rare cases at its end, and no marks.
+    """Return an equivalent program, with rare cases at its end.
 
+    What had been a mark is left out; a jump to the next instruction, which is alike, may be there.
     A program with jumps that compilers for the first BPF processor do not write stays as it is.
     """
     instructions = [Instruction(*fields) for fields in INSTRUCTION.iter_unpack(code)]

@@ -69,11 +69,21 @@ def _capability_header() -> ctypes.Array[ctypes.c_uint32]:
     return (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
 
 
-def can_load_programs() -> bool:
-    """Whether this process has CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN, which implies both."""
+def missing_to_load() -> str:
+    """Return what this process lacks to load programs, as ``CAP_BPF is missing``; else nothing.
+
+    That is CAP_BPF and CAP_PERFMON; CAP_SYS_ADMIN implies both.
+    """
     have = effective_capabilities()
-    both = 1 << CAP_BPF | 1 << CAP_PERFMON
-    return have & both == both or bool(have >> CAP_SYS_ADMIN & 1)
+    needed = {"CAP_BPF": CAP_BPF, "CAP_PERFMON": CAP_PERFMON}
+    lacking = [name for name, number in needed.items() if not have >> number & 1]
+    if not lacking or have >> CAP_SYS_ADMIN & 1:
+        return ""
+    return f"{' and '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} missing"
+
+
+def can_load_programs() -> bool:
+    return not missing_to_load()
 
 
 def uid_of(user: str) -> int:

@@ -69,8 +69,8 @@ def check_call() -> None:
 def _not_permitted(said: str) -> CannotCollect:
     if _in_user_namespace():
         return cannot("user_namespace", said)
-    if not privileges.can_load_programs():
-        return cannot("no_capability", said)
+    if missing := privileges.missing_to_load():
+        return cannot("no_capability", f"{missing} ({said})")
     if confinement.limits_locked_memory():
         return cannot("locked_memory", f"{said} (RLIMIT_MEMLOCK is {limits.memlock()})")
     return cannot("kernel_refused", f"{said}. {confinement.suspect(_reaches_kernel())}")

@@ -31,6 +31,7 @@ LOG_BYTES = 16 * 1024
 """Bytes read from the end of the log, so that the answer to the agent still fits in a message."""
 
 KILLED = "killed by SIGKILL"
+NO_SUCH_MODULE = "No module named 'bcc'"
 
 DISTRIBUTION_PYTHON = "/usr/bin/python3"
 """The interpreter for which Debian, Ubuntu and Fedora install bcc's Python package."""
@@ -80,15 +81,17 @@ class Compiler:
 
         ``map_fds``: inherited by the process, since the constants refer to them by number.
         """
-        cause = cannot("no_bcc", "no interpreter found")
+        causes: list[CannotCollect] = []
         for interpreter in interpreters():
             try:
                 return self._run(interpreter, request, map_fds)
             except CannotCollect as error:
-                cause = error
                 if error.code != "no_bcc":
-                    break
-        raise cause
+                    raise
+                causes.append(error)
+        # one that has bcc but cannot import it says more than one that has none
+        telling = [cause for cause in causes if NO_SUCH_MODULE not in str(cause)]
+        raise next(iter([*telling, *causes]), cannot("no_bcc", "no interpreter found"))
 
     def _run(self, interpreter: str, request: BuildRequest, map_fds: list[int]) -> Built:
         kills = control_groups.oom_kills()
@@ -170,6 +173,10 @@ def _not_started(interpreter: str, error: Exception) -> CannotCollect:
 def _before_exec(supervisor: int) -> None:
     # It holds programs until it hands them over, and must not outlive us while it does.
     end_with_parent(supervisor, signal.SIGKILL)
+    # Where memory is short, it is what the OOM killer shall take: the next start compiles again,
+    # while the agent's other processes hold the evidence (Documentation/filesystems/proc.rst, 3.1).
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("1000")
     # A signal to all of the agent's processes must not look like a compiler that crashed. It ends
     # with the agent; what reports a fault of its own cannot be blocked (force_sig()).
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())

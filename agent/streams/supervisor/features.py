@@ -12,14 +12,9 @@ from agent.streams.supervisor.wait_stacks import KERNEL_ADDRESSES
 
 
 def _has_capabilities() -> None:
-    if not privileges.can_load_programs():
-        raise cannot("no_capability", _who_lacks_them(os.getuid()))
-
-
-def _who_lacks_them(uid: int) -> str:
-    if uid != 0:
-        return f"running as uid {uid}"
-    return "running as root without them: in a container, --cap-add BPF --cap-add PERFMON"
+    if missing := privileges.missing_to_load():
+        who = "root" if os.getuid() == 0 else f"uid {os.getuid()}"
+        raise cannot("no_capability", f"{missing} (running as {who})")
 
 
 def _has_proc() -> None:
@@ -46,11 +41,11 @@ def _is_in_initial_user_namespace() -> None:
 
 REQUIRED = (
     LINUX,
+    Feature("initial_user_namespace", _is_in_initial_user_namespace),
     Feature("capabilities", _has_capabilities, since="5.8"),
     Feature("proc", _has_proc),
     Feature("sys", _has_sys),
     Feature("btf", _has_btf, since="5.4"),
-    Feature("initial_user_namespace", _is_in_initial_user_namespace),
     Feature("bpf_calls", refusals.check_call),
 )
 """Nothing can be measured without all of these. The most general is first: where one is missing,

@@ -14,10 +14,8 @@ from agent.procfs.group import Group
 from agent.procfs.tree import Tree
 from agent.streams.collect import cgroups
 from agent.streams.shared.callers import pid_behind
-from agent.streams.shared.namespaces import proc_is_ours
+from agent.streams.shared.namespaces import why_proc_is_not_ours
 from agent.words import Json
-
-FOREIGN = "/proc belongs to another pid namespace than the agent, so its numbers are not ours"
 
 
 class NotFound(Exception):
@@ -34,8 +32,8 @@ async def find(
     processes, which may be descendants of a tree's root. In a control group they are counted by
     the kernel with all others, and the group says that they were there.
     """
-    if not proc_is_ours():
-        raise NotFound(FOREIGN)
+    if why_not := why_proc_is_not_ours():
+        raise NotFound(why_not)
     try:
         if scope.kind in TREES:
             pid = scope.pid or await _unblocking(partial(pid_behind, scope.client, scope.server))

@@ -171,20 +171,9 @@ def test_a_proc_of_another_namespace_is_not_searched(
     connection: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its numbers mean others."""
-    monkeypatch.setattr(callers, "proc_is_ours", lambda: False)
+    monkeypatch.setattr(callers, "why_proc_is_not_ours", lambda: namespaces.FOREIGN)
     client, server = ends(connection[0])
     assert refusal(ScopeNumbers("caller", client=client, server=server)) == "caller_unknown"
-
-
-@pytest.mark.parametrize(
-    ("status", "expected"),
-    [("Name:\tx\nNSpid:\t7\n", True), ("Name:\tx\nNSpid:\t700\t7\n", False), ("Name:\tx\n", True)],
-)
-def test_a_proc_of_the_own_namespace_is_recognized(
-    monkeypatch: pytest.MonkeyPatch, status: str, expected: bool
-) -> None:
-    monkeypatch.setattr(Path, "read_text", lambda self: status)
-    assert namespaces.proc_is_ours() == expected
 
 
 def test_the_clock_of_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:

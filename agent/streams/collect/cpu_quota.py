@@ -20,7 +20,7 @@ from agent.model import TREES, Scope
 from agent.streams.collect import cgroups
 from agent.streams.shared.control_groups import Groups, groups
 from agent.streams.shared.foreign_names import as_text
-from agent.streams.shared.namespaces import proc_is_ours
+from agent.streams.shared.namespaces import why_proc_is_not_ours
 
 STAT = "cpu.stat"
 ONLY_ON_ROOT = "cgroup.sane_behavior"
@@ -30,7 +30,6 @@ as its root."""
 
 NOT_LOOKED_AT = "no control group was looked at"
 OF_THE_WHOLE_MACHINE = "a run of the whole machine has tasks of all control groups"
-NO_PROC = "/proc belongs to another pid namespace than the agent"
 NOT_FOUND = "the control group of the process is not visible to the agent"
 OF_ANOTHER_VERSION = (
     "the cpu controller is one of version 1 of control groups, where this cgroup has no group"
@@ -131,8 +130,8 @@ def meter_of(scope: Scope, described: Mapping[str, object]) -> QuotaMeter:
         return QuotaMeter(cgroups.groups_at(scope.cgroup))
     if scope.kind not in TREES:
         return QuotaMeter(NO_GROUPS, OF_THE_WHOLE_MACHINE)
-    if not proc_is_ours():
-        return QuotaMeter(NO_GROUPS, NO_PROC)
+    if why_not := why_proc_is_not_ours():
+        return QuotaMeter(NO_GROUPS, why_not)
     return QuotaMeter(groups("cpu", Path(f"/proc/{described.get('pid')}/cgroup")))
 
 

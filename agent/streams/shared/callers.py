@@ -7,16 +7,15 @@ from pathlib import Path
 
 from agent.errors import ScopeError
 from agent.streams.shared.messages import Address
-from agent.streams.shared.namespaces import proc_is_ours
+from agent.streams.shared.namespaces import why_proc_is_not_ours
 
 
 def pid_behind(client: Address, server: Address) -> int:
     """Return the process at the client's end of a loopback connection. Raises ScopeError."""
-    if not proc_is_ours():
+    if why_not := why_proc_is_not_ours():
         raise ScopeError(
-            "the process that made this request cannot be identified: /proc belongs to another "
-            'pid namespace than the agent; use {"pid": N} for the scope, or mount a /proc of the '
-            "agent's own (unshare --mount-proc)",
+            f"the process that made this request cannot be identified: {why_not}, or use "
+            '{"pid": N} for the scope',
             code="caller_unknown",
         )
     inode = _socket_inode(_packed(client), _packed(server))

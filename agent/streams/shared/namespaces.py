@@ -3,20 +3,32 @@
 import os
 from pathlib import Path
 
+PROC = Path("/proc")
+NOT_MOUNTED = "/proc is not mounted; mount it (mount -t proc proc /proc)"
+FOREIGN = "/proc belongs to another pid namespace than the agent; mount one of its own there"
+
 
 def proc_is_ours() -> bool:
-    """Whether the numbers in /proc are those of our own pid namespace.
+    """Whether the numbers in /proc are those of our own pid namespace."""
+    return not why_proc_is_not_ours()
+
+
+def why_proc_is_not_ours() -> str:
+    """Return why the numbers in /proc are not those of our own pid namespace; empty if they are.
 
     They are not after ``unshare --pid`` without a /proc of its own. ``NSpid`` lists our numbers
     from the namespace of the /proc that is mounted to the one we are in (proc_pid_status(5)).
     """
+    own = PROC / "self"
+    if not own.is_symlink():  # each /proc has this link, also where we have no number
+        return NOT_MOUNTED
     try:
-        lines = Path("/proc/self/status").read_text().splitlines()
+        lines = (own / "status").read_text().splitlines()
     except OSError:
-        return False
+        return FOREIGN
     numbers = next((line.split()[1:] for line in lines if line.startswith("NSpid:")), [])
     # a kernel without pid namespaces has no such line
-    return len(numbers) <= 1
+    return FOREIGN if len(numbers) > 1 else ""
 
 
 def process_exists(pid: int) -> bool:

@@ -2,13 +2,16 @@
 
 import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TypeAlias
 
 Counts: TypeAlias = dict[str, int]
 """Values by the name of a figure. Times are in ns, and their names end in ``_ms``."""
 
 TICK_NS = 10**9 // os.sysconf("SC_CLK_TCK")
+
+PSI = "CONFIG_PSI, and on some distributions psi=1 on the kernel's command line"
 
 _GONE = (errno.ENOENT, errno.ESRCH, errno.ENODEV)
 
@@ -49,6 +52,20 @@ def listed(path: str) -> list[str]:
         raise Unreadable(f"{path}: {error.strerror}", is_gone=is_gone) from error
 
 
+@contextmanager
+def needing(what: str) -> Iterator[None]:
+    """Have `Unreadable` say of a file that is not there what it needs.
+
+    Where /proc is not mounted, that is not why.
+    """
+    try:
+        yield
+    except Unreadable as error:
+        if not (error.is_gone and os.path.exists("/proc/self")):
+            raise
+        raise Unreadable(f"{error}; it needs {what}", is_gone=True) from error
+
+
 def named(path: str, names: Mapping[bytes, str]) -> Counts:
     """Return the numbers that stand behind these names at the beginning of a line.
 
@@ -68,7 +85,10 @@ def pressure(path: str, name: str) -> Counts:
     ``some_ms``: at least one of them was; ``full_ms``: all that were not idle. Raises `Unreadable`.
     """
     found: Counts = {}
-    for line in content(path).split(b"\n"):
+    switch = f"{os.path.dirname(path)}/cgroup.pressure"  # only where the kernel has the account
+    with needing(f"1 in {switch}" if os.path.exists(switch) else PSI):
+        lines = content(path).split(b"\n")
+    for line in lines:
         kind, _, rest = line.partition(b" ")
         total = rest.rpartition(b"total=")[2]
         if kind in (b"some", b"full") and total.isdigit():

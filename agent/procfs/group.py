@@ -3,13 +3,13 @@
 The counters are of all tasks in it and below, also those that have ended (cgroup-v2.rst).
 """
 
-import contextlib
 import os
 import time
 from collections.abc import Collection
 from pathlib import Path
 
 from agent.procfs import disks
+from agent.procfs.controllers import why_without
 from agent.procfs.disks import Disks
 from agent.procfs.files import TICK_NS, Counts, Unreadable, content_or_nothing, named, pressure
 from agent.procfs.pace import Pace
@@ -46,6 +46,7 @@ class Group:
         self._first: Reading | None = None
         self._last = Reading()
         self._disks: list[Disks] = []
+        self.why_no_disks = ""
         self._known: set[int] = set()
         """The threads of the last look."""
         self._looked_ticks: int | None = None
@@ -123,8 +124,19 @@ class Group:
             return
         self._last = read(self._sources())
         self._first = self._first or self._last
-        with contextlib.suppress(Unreadable):  # the controller io is not enabled for it
+        try:
             self._disks = [*self._disks[:1], _disks(f"{self._folder}/io.stat")]
+        except Unreadable as error:
+            self.why_no_disks = self._why_without("io", error)
+
+    def _faults(self) -> Counts:
+        try:
+            return named(f"{self._folder}/memory.stat", MEMORY)
+        except Unreadable as error:
+            raise Unreadable(self._why_without("memory", error)) from error
+
+    def _why_without(self, controller: str, error: Unreadable) -> str:
+        return why_without(controller, self._folder) if error.is_gone else str(error)
 
     def _is_there(self) -> bool:
         """Whether the group is there, and not another one under its path."""
@@ -137,7 +149,7 @@ class Group:
         at = str(self._folder)
         return (
             Source(tuple(CPU.values()), lambda: _times(f"{at}/cpu.stat")),
-            Source(tuple(MEMORY.values()), lambda: named(f"{at}/memory.stat", MEMORY)),
+            Source(tuple(MEMORY.values()), self._faults),
             *(_pressure(at, resource) for resource in ("cpu", "io", "memory")),
         )
 

@@ -1,6 +1,6 @@
 """What /proc counts of the whole machine. The kernel's own counters: nothing in them is missing."""
 
-from agent.procfs.files import TICK_NS, Counts, Unreadable, content, named, pressure
+from agent.procfs.files import TICK_NS, Counts, Unreadable, content, named, needing, pressure
 from agent.procfs.readings import Reading, Source
 
 CPU_TIMES = {
@@ -43,7 +43,8 @@ def read_waits() -> Reading:
 
 
 def _waits() -> Counts:
-    rows = (line.split() for line in content("/proc/schedstat").splitlines())
+    with needing("CONFIG_SCHEDSTATS"):
+        rows = [line.split() for line in content("/proc/schedstat").splitlines()]
     cpus = [row for row in rows if row[:1] and row[0].startswith(b"cpu") and len(row) > RUN_DELAY]
     if not cpus:
         raise Unreadable("/proc/schedstat has no times of CPUs")

@@ -11,9 +11,13 @@ from agent.procfs.task import OF_IO, OF_PROCESSES, OF_RUN_QUEUE, SWITCHES
 from agent.procfs.tree import Tree
 from agent.words import Json
 
-NO_WAITS = "this kernel does not account waits for a CPU (/proc/self/schedstat)"
+NO_WAITS = (
+    "this kernel does not account waits for a CPU (/proc/self/schedstat); it needs "
+    "CONFIG_SCHEDSTATS"
+)
 REPLACED = "this disk was removed during the run, or another one took its place"
 ENDED_UNREAD = "the processes ended before it was read"
+AS_ITS_USER = "; run the agent as the benchmark's user"
 CPUS_CHANGED = "CPUs went offline or came online during the run"
 
 
@@ -95,7 +99,9 @@ def _of_tree(tree: Tree) -> Json:
 
 
 def _why_no_io(tree: Tree) -> str:
-    return tree.why_io_refused or (ENDED_UNREAD if tree.has_ended_unread else LACKING)
+    if not tree.why_io_refused:
+        return ENDED_UNREAD if tree.has_ended_unread else LACKING
+    return tree.why_io_refused + (AS_ITS_USER if tree.is_anothers else "")
 
 
 def _without_refused_io(tree: Tree) -> dict[str, str]:
@@ -123,7 +129,7 @@ def _of_group(group: Group) -> Json:
     built = as_json({**grown.counts, **seen})
     own, of_disks = [*grown.counts], group.disks()
     if of_disks is None:
-        missing["disks"] = "the controller io is not enabled for this control group (io.stat)"
+        missing["disks"] = group.why_no_disks
     else:
         built["disks"], replaced = of_disks
         missing |= _of_replaced(replaced)

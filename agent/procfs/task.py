@@ -83,6 +83,15 @@ def read_io(pid: int) -> Counts:
     return named(f"/proc/{pid}/io", OF_IO)
 
 
+def owner_of(pid: int) -> int | None:
+    """Return the effective uid of a process; None if it is not known."""
+    try:
+        lines = content(f"/proc/{pid}/status").split(b"\n")
+    except Unreadable:
+        return None
+    return next((int(line.split()[2]) for line in lines if line.startswith(b"Uid:")), None)
+
+
 def read_thread(folder: str, *, with_waits: bool) -> Counts:
     """Return what the scheduler counts of a thread. Raises `Unreadable`.
 

@@ -4,6 +4,7 @@ The kernel lists a process's children, not its descendants: one that lost its pa
 looks, and was not known before, is not found. Known ones are followed wherever they belong to.
 """
 
+import os
 import time
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping
@@ -16,6 +17,7 @@ from agent.procfs.task import (
     HIDDEN,
     Process,
     is_ending,
+    owner_of,
     read_io,
     read_process,
     read_thread,
@@ -58,6 +60,8 @@ class Tree:
         self.io_refused: set[Key] = set()
         """Other processes, of which that is not known (``/proc/PID/io``)."""
         self.why_io_refused = ""
+        self.is_anothers = False
+        """Whether the first of them belonged to another user than the agent."""
         self.has_ended_unread = False
         """Whether a process could not be asked for it because it was at its end."""
         self.unseen = ""
@@ -145,7 +149,9 @@ class Tree:
                 self.has_ended_unread = True  # what was seen of it last stands
             else:
                 self.io_refused.add(key)
-                self.why_io_refused = self.why_io_refused or str(error)
+                if not self.why_io_refused:
+                    self.why_io_refused = str(error)
+                    self.is_anothers = owner_of(key[0]) not in (None, os.geteuid())
             return {}
         self.has_io = True
         return found

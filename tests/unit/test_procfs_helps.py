@@ -1,0 +1,101 @@
+"""What is unknown says what would help, where that is known."""
+
+import os
+from pathlib import Path
+
+import pytest
+from fakes.acting import acting
+from fakes.users import SOMEBODY, as_user
+
+from agent.procfs import files, machine, readings
+from agent.procfs.files import Unreadable
+from agent.procfs.group import Group
+from agent.procfs.report import AS_ITS_USER, Looks, tasks_json
+from agent.procfs.tree import Tree
+from agent.words import Json
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="needs Linux's /proc")
+
+
+def reason(tasks: Json, figure: str) -> str:
+    [why] = [row["reason"] for row in tasks["missing"] if figure in row["figures"]]
+    return str(why)
+
+
+async def refused(before: list[str], monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return why the I/O of a process is not known that the kernel does not show."""
+
+    def refuse(pid: int) -> files.Counts:
+        raise Unreadable(f"/proc/{pid}/io: Permission denied")
+
+    monkeypatch.setattr("agent.procfs.tree.read_io", refuse)
+    with acting("act()", before=before) as child:
+        child.act()
+        tree = Tree(child.pid, with_waits=True)
+        await tree.look()
+        return reason(tasks_json(tree, Looks()), "read_chars")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can start a process of another user")
+async def test_io_of_another_user_is_known_to_an_agent_of_that_user(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    why = await refused(as_user(SOMEBODY), monkeypatch)
+    assert why.endswith(f"/io: Permission denied{AS_ITS_USER}")
+
+
+async def test_io_of_the_own_user_is_not_known_to_that_user_either(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    why = await refused([], monkeypatch)
+    assert why.endswith("/io: Permission denied")
+
+
+@pytest.mark.parametrize(
+    ("path", "needed"), [("/proc/schedstat", "CONFIG_SCHEDSTATS"), ("/proc/pressure/cpu", "psi=1")]
+)
+@pytest.mark.parametrize("is_gone", [True, False])
+def test_a_file_that_the_kernel_lacks_says_what_it_needs(
+    path: str, needed: str, is_gone: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lacking(path: str) -> bytes:
+        raise Unreadable(f"{path}: no", is_gone=is_gone)
+
+    monkeypatch.setattr(files, "content", lacking)
+    monkeypatch.setattr(machine, "content", lacking)
+    read = machine.read_waits if "schedstat" in path else lambda: readings.read(machine.MACHINE)
+    [why] = {why for why in read().missing.values() if why.startswith(path)}
+    assert (needed in why) == is_gone
+
+
+@pytest.mark.parametrize("has_switch", [True, False])
+def test_pressure_may_be_switched_off_for_a_group(tmp_path: Path, has_switch: bool) -> None:
+    if has_switch:
+        (tmp_path / "cgroup.pressure").write_text("0\n")
+    with pytest.raises(Unreadable) as unreadable:
+        files.pressure(f"{tmp_path}/cpu.pressure", "pressure.cpu")
+    needed = f"1 in {tmp_path}/cgroup.pressure" if has_switch else files.PSI
+    assert str(unreadable.value).endswith(f"it needs {needed}")
+
+
+@pytest.mark.parametrize(
+    ("offered", "said"),
+    [
+        ("", "none above has it"),
+        ("a", "subtree_control of {0}/a"),
+        (".", "subtree_control of {0} and of those below it"),
+    ],
+)
+async def test_a_controller_that_is_not_enabled_says_where_it_would_be(
+    tmp_path: Path, offered: str, said: str
+) -> None:
+    (tmp_path / "a/b").mkdir(parents=True)
+    if offered:
+        (tmp_path / offered / "cgroup.controllers").write_text("cpu io memory\n")
+    group = Group(tmp_path / "a/b", with_waits=True)
+    await group.look()
+    tasks = tasks_json(group, Looks())
+    for figure, controller in (("page_faults", "memory"), ("disks", "io")):
+        why = reason(tasks, figure)
+        assert f"the controller {controller} is not enabled" in why
+        assert why.partition(" (version")[0].endswith(said.format(tmp_path))

@@ -12,6 +12,7 @@ Counts: TypeAlias = dict[str, int]
 TICK_NS = 10**9 // os.sysconf("SC_CLK_TCK")
 
 PSI = "CONFIG_PSI, and on some distributions psi=1 on the kernel's command line"
+OF_EVERY_KERNEL = "/proc/stat"
 
 _GONE = (errno.ENOENT, errno.ESRCH, errno.ENODEV)
 
@@ -56,12 +57,12 @@ def listed(path: str) -> list[str]:
 def needing(what: str) -> Iterator[None]:
     """Have `Unreadable` say of a file that is not there what it needs.
 
-    Where /proc is not mounted, that is not why.
+    That is not why where /proc is not mounted, or shows processes only (subset=pid).
     """
     try:
         yield
     except Unreadable as error:
-        if not (error.is_gone and os.path.exists("/proc/self")):
+        if not (error.is_gone and os.path.exists(OF_EVERY_KERNEL)):
             raise
         raise Unreadable(f"{error}; it needs {what}", is_gone=True) from error
 

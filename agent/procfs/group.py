@@ -136,7 +136,8 @@ class Group:
             raise Unreadable(self._why_without("memory", error)) from error
 
     def _why_without(self, controller: str, error: Unreadable) -> str:
-        return why_without(controller, self._folder) if error.is_gone else str(error)
+        is_off = error.is_gone and self._is_there()
+        return why_without(controller, self._folder) if is_off else str(error)
 
     def _is_there(self) -> bool:
         """Whether the group is there, and not another one under its path."""

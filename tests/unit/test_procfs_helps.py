@@ -68,6 +68,15 @@ def test_a_file_that_the_kernel_lacks_says_what_it_needs(
     assert (needed in why) == is_gone
 
 
+def test_where_proc_shows_processes_only_no_kernel_is_blamed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "OF_EVERY_KERNEL", f"{tmp_path}/stat")
+    with pytest.raises(Unreadable) as unreadable:
+        files.pressure(f"{tmp_path}/pressure/cpu", "pressure.cpu")
+    assert str(unreadable.value).endswith("No such file or directory")
+
+
 @pytest.mark.parametrize("has_switch", [True, False])
 def test_pressure_may_be_switched_off_for_a_group(tmp_path: Path, has_switch: bool) -> None:
     if has_switch:

@@ -101,7 +101,8 @@ class Bpftool:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         shown = json.loads(done.stdout)
         assert isinstance(shown, list), done.stdout + done.stderr
-        return shown
+        # in place of what went away while it was listed, another agent's, there is an error
+        return [one for one in shown if "id" in one]
 
     def programs(self, maps: set[int]) -> dict[int, str]:
         """Return the names, by id, of the programs that use any of these maps."""

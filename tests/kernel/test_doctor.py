@@ -47,5 +47,6 @@ def test_what_is_missing_fails_with_its_cure() -> None:
     assert status == 1
     [capabilities], [collected] = found["capabilities"], found["collection"]
     assert (capabilities["state"], collected["state"]) == ("failed", "failed")
-    assert "setpriv --ambient-caps" in capabilities["text"]
+    assert "CAP_BPF is missing" in capabilities["text"]
+    assert "--ambient-caps +bpf,+perfmon chainbench-agent" in capabilities["text"]
     assert collected["text"] == capabilities["text"]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from agent.comparison.budget import Budget, budget_of, why_no_budget
 from agent.comparison.causes import TOO_FEW_BUDGETS, cause_of
+from agent.comparison.certain import with_certainty
 from agent.comparison.changes import (
     changed,
     known_on_one_side,
@@ -65,7 +66,7 @@ def comparison(
         budgets = [*budgets_before, *budgets_after]
         cause["reason"] = _why_no_budget([*before, *after], budgets)
     found, not_tested = tested(compared, wall.p)
-    parts = parts_of(design, budgets_before, budgets_after)
+    parts = with_certainty(parts_of(design, budgets_before, budgets_after), found, cause["part"])
     appeared, vanished = occurring_on_one_side(compared)
     return {
         "method": design.name,

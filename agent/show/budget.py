@@ -49,8 +49,8 @@ def made_up_of(comparison: Mapping[str, Any]) -> str:
         for row in objects(comparison.get("parts"))
         if excludes_0(mapping(row.get("difference_ms")))
     ]
-    certain = [row for row in differing if is_certain(row, comparison)][:FEW]
-    others = [row for row in differing if not is_certain(row, comparison)][: FEW - len(certain)]
+    certain = [row for row in differing if is_certain(row)][:FEW]
+    others = [row for row in differing if not is_certain(row)][: FEW - len(certain)]
     by = "each by its own interval" if len(others) > 1 else "by its own interval"
     told = [_differing(certain), f"less certain, {by}: {_differing(others)}" if others else ""]
     return "; ".join(filter(None, told))

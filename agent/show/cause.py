@@ -7,13 +7,13 @@ from typing import Any
 from agent.show.amounts import FEWEST, ms
 from agent.show.certain import (
     LONGEST,
+    by_how_much,
     certain_states,
     difference_of,
     excludes_0,
     is_certain,
     part,
     states_of,
-    told,
 )
 from agent.show.differences import COMPARED, occurring
 from agent.terminal.values import FEW, counted, mapping, number, percent, printable, rows
@@ -93,8 +93,7 @@ def _made_up(comparison: Mapping[str, Any], middle: float) -> str:
     opposed = [
         part(row.get("name"))
         for row in rows(comparison.get("parts"))
-        if is_certain(row, comparison)
-        and -_middle(row) * math.copysign(1, middle) >= WORTH_NAMING * excess
+        if is_certain(row) and -_middle(row) * math.copysign(1, middle) >= WORTH_NAMING * excess
     ]
     by = f"{'less' if middle > 0 else 'more'} time {' and '.join(opposed[:FEW])}"
     return f", of which {ms(excess)} were made up by {by if opposed else 'other parts'}"
@@ -118,7 +117,8 @@ def _too_small(comparison: Mapping[str, Any], difference: float) -> str:
     enough = max(_enough(comparison, difference, TIMES_DETECTABLE), needed)
     would = f"; about {_pairs(enough, comparison)} would be enough" if enough else ""
     if grew:
-        return f"; certain: {told(grew, comparison)}; the times vary too much to say more{would}"
+        certain = by_how_much(grew, comparison)
+        return f"; certain: {certain}; the times vary too much to say more{would}"
     few = f", and it takes {_pairs(needed, comparison)} to test where it went" if needed else ""
     return f"; the times vary too much to say why{few}{would}"
 
@@ -126,7 +126,7 @@ def _too_small(comparison: Mapping[str, Any], difference: float) -> str:
 def in_spite(comparison: Mapping[str, Any]) -> str:
     """Return which states certainly differ, both ways, where the times do not."""
     states = certain_states(comparison)
-    return f"; but certain: {told(states, comparison)}" if states else ""
+    return f"; but certain: {by_how_much(states, comparison)}" if states else ""
 
 
 def enough_to_find(comparison: Mapping[str, Any]) -> str:
@@ -156,7 +156,7 @@ def _largest(comparison: Mapping[str, Any], difference: float) -> str:
         return ""
     row = max(grown, key=lambda row: abs(_middle(row)))
     own = abs(_middle(row))
-    by = "" if is_certain(row, comparison) else ", by its own interval,"
+    by = "" if is_certain(row) else ", by its own interval,"
     share = percent(own, abs(difference))
     return f"; the largest{by} is {ms(own)} {part(row.get('name'))} ({share})"
 

@@ -1,10 +1,7 @@
-"""Which parts of the wall time certainly differ between two commands, whatever the whole of it
-does: the sentence, the line of the parts and the table all take it from here.
+"""What certainly differs between two commands, in words: states of the wall time, and their parts.
 
-A state of the wall time is certain by its own test, adjusted for all that are tested. Its parts are
-not tested. One of them is certain if it is the part that decides about the cause; or if its
-interval excludes 0, its state certainly differs the same way, and either it is half of that or
-more, or the sum over tasks that belongs to it passed its own test.
+A state is certain by its own test. Which parts are, the comparison says; files of earlier versions
+say it of none.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,7 +15,6 @@ STATE = "wall: "
 """Before the states that divide the wall time; the other figures are sums over tasks."""
 DECIDED = ("smaller", "larger")
 LONGEST = 50
-HALF = 0.5
 WORTH_NAMING = 0.1
 """Of a state: smaller parts are not named next to it."""
 BLOCKED = "blocked"
@@ -64,20 +60,9 @@ def states_of(comparison: Row) -> dict[str, Row]:
     return {name: listed[f"{STATE}{name}"] for name in STATES if f"{STATE}{name}" in listed}
 
 
-def is_certain(row: Row, comparison: Row) -> bool:
+def is_certain(row: Row) -> bool:
     """Return whether a part of the wall time certainly differs."""
-    name, own = row.get("name"), difference_of(row, "difference_ms")
-    if not excludes_0(mapping(row.get("difference_ms"))):
-        return False
-    if name == mapping(comparison.get("cause")).get("part"):
-        return True
-    state = states_of(comparison).get(state_of(name), {})
-    whole, way = difference_of(state), "larger" if own > 0 else "smaller"
-    if state.get("outcome") != way:
-        return False
-    summed = (one for one in rows(comparison.get("figures")) if one.get("name") == name)
-    passed = any(one.get("outcome") == way for one in summed)
-    return passed or abs(own) >= HALF * abs(whole)
+    return row.get("is_certain") is True
 
 
 def state_of_cause(shown: Iterable[Row], comparison: Row) -> str:
@@ -96,7 +81,7 @@ def certain_states(comparison: Row, outcomes: tuple[str, ...] = DECIDED) -> list
     return sorted(found, key=lambda one: -abs(difference_of(one)))
 
 
-def told(states: list[Row], comparison: Row) -> str:
+def by_how_much(states: list[Row], comparison: Row) -> str:
     """Return by how much states differ, each with its p value and with what it consists of."""
     return " and ".join(_told(one, comparison) for one in states[:FEW])
 
@@ -113,7 +98,7 @@ def _told(row: Row, comparison: Row) -> str:
         if state_of(one.get("name")) == state != one.get("name")
         and difference_of(one, "difference_ms") * size > 0
         and abs(difference_of(one, "difference_ms")) >= WORTH_NAMING * abs(size)
-        and is_certain(one, comparison)
+        and is_certain(one)
     ]
     parts = f"; {', '.join(own[:FEW])}" if own else ""
     words = f"{'more' if size > 0 else 'less'} time {PARTS.get(state, STATES[state])}"

@@ -18,8 +18,9 @@ def state(name: str, baseline: float, optimized: float, outcome: str) -> dict[st
     )
 
 
-def part(name: str, middle: float, by: float = 1.0) -> dict[str, Any]:
-    return {"name": name, "runs": [10, 10], "difference_ms": interval(middle, by)}
+def part(name: str, middle: float, by: float = 1.0, *, certain: bool = False) -> dict[str, Any]:
+    difference = interval(middle, by)
+    return {"name": name, "runs": [10, 10], "difference_ms": difference, "is_certain": certain}
 
 
 def quantile(value: float, middle: float, by: float) -> dict[str, Any]:
@@ -49,7 +50,11 @@ def compared(**changes: Any) -> dict[str, Any]:
             "conclusive": True,
             "inconclusive_because": [],
             "figures": deepcopy(FIGURES),
-            "parts": [part("blocked: fsync", -25.0), part("computing", 3.0), part("stopped", 0.1)],
+            "parts": [
+                part("blocked: fsync", -25.0, certain=True),
+                part("computing", 3.0),
+                part("stopped", 0.1),
+            ],
             "changed": [{"name": "wall: blocked"}, {"name": "blocked: fsync"}],
             "appeared": [
                 {

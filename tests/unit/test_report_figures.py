@@ -1,5 +1,6 @@
 """Reports: the figures that pictures and tables show are those of the document."""
 
+import re
 from typing import Any
 
 import pytest
@@ -81,6 +82,19 @@ def test_differences_over_orders_of_magnitude_are_all_to_be_seen() -> None:
 def test_the_parts_of_the_difference_are_told_as_in_the_terminal() -> None:
     document = compared(6)
     bounds = {"low": -26.0, "middle": -25.0, "high": -24.0}
-    parts = [{"name": "blocked: fsync", "difference_ms": bounds}]
+    parts = [{"name": "blocked: fsync", "difference_ms": bounds, "is_certain": True}]
     document["comparison"] |= {"outcome": "smaller", "parts": parts}
     assert "parts -25.00 ms blocked in fsync" in " ".join(words(tree(page(document))).split())
+
+
+def test_which_parts_of_the_difference_are_certain_is_in_their_table() -> None:
+    document = compared(10)
+    listed = {one["name"]: one["is_certain"] for one in document["comparison"]["parts"]}
+    assert (listed["blocked: fsync"], listed["computing"]) == (True, False)
+    said = words(figures(tree(page(document)))["budget"])
+    assert "95 % interval certain" in said
+    assert re.search(r"blocked in fsync [-–.\d ms]+ yes", said)
+    assert re.search(r"computing [-–.\d ms]+ no", said)
+    for one in document["comparison"]["parts"]:  # a file of an earlier version does not know
+        del one["is_certain"]
+    assert not re.search(r"\b(yes|no)\b", words(figures(tree(page(document)))["budget"]))

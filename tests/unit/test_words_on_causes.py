@@ -8,6 +8,7 @@ from fakes.pages import DOCS
 
 from agent.comparison import causes
 from agent.comparison.causes import CAUSES, Cause
+from agent.comparison.certain import with_certainty
 from agent.run.plan import MOST_RUNS
 from agent.show.budget import made_up_of
 from agent.show.cause import MOST_RUNS as MOST_SHOWN
@@ -42,6 +43,12 @@ def opposed(name: str, middle: float) -> dict[str, Any]:
     return {"name": name, "difference_ms": bounds}
 
 
+def judged(**compared: Any) -> dict[str, Any]:
+    """Return a comparison in which each part says whether it is certain."""
+    parts, figures = compared["parts"], compared.get("figures", [])
+    return {**compared, "parts": with_certainty(parts, figures, compared["cause"].get("part"))}
+
+
 def test_a_part_that_is_more_than_the_difference_is_told_as_it_is() -> None:
     """And what other parts made up of it."""
     slept = blocked(SLEEP, 300.0)
@@ -50,18 +57,18 @@ def test_a_part_that_is_more_than_the_difference_is_told_as_it_is() -> None:
     parts = [opposed(f"blocked: {SLEEP}", 300.0), opposed("computing", -11.0)]
     parts += [opposed("stopped", -0.6), opposed("for a busy CPU", -5.0)]
     figures = [state_row("computing", -11.0, "smaller"), state_row("stopped", -0.6, "smaller")]
-    said = words({"cause": cause, "parts": parts, "figures": figures})
+    said = words(judged(cause=cause, parts=parts, figures=figures))
     assert said.startswith(": 300.0 ms by longer sleep, of which 11.0")
     assert " ms were made up by less time computing (blocked in" in said
     assert "by other parts (" in words({"cause": cause})
-    assert "by other parts (" in words({"cause": cause, "parts": parts})  # by no test
+    assert "by other parts (" in words(judged(cause=cause, parts=parts))  # by no test
     back = found({**slept, "busy": 1.0}, {"computing": 80.0, "busy": 40.0})
     parts = [opposed("computing", 60.0), opposed("for a busy CPU", 39.0)]
     figures = [
         state_row("computing", 60.0, "larger"),
         state_row("waiting_for_cpu", 39.0, "larger"),
     ]
-    said = words({"cause": back, "parts": parts, "figures": figures})
+    said = words(judged(cause=back, parts=parts, figures=figures))
     assert "by shorter sleep, of which 99" in said
     assert "by more time computing and waiting for a CPU that others had (" in said
 
@@ -145,7 +152,7 @@ def test_a_state_is_named_with_the_parts_that_it_certainly_consists_of() -> None
     ]
     read = {"name": "blocked: read", "outcome": "larger", "difference": {"middle": 90.0}}
     futex = {**read, "name": "blocked: futex", "outcome": "undecided"}
-    comparison = {"cause": SMALL, "parts": parts, "figures": [grew, read, futex]}
+    comparison = judged(cause=SMALL, parts=parts, figures=[grew, read, futex])
     within = "p=0.012; 40.00 ms in fsync, 15.00 ms in read"
     assert f"; certain: 62.00 ms more time blocked ({within});" in words(comparison)
     decided = {**comparison, "outcome": "larger"}
@@ -156,7 +163,7 @@ def test_a_state_is_named_with_the_parts_that_it_certainly_consists_of() -> None
     )
     waited = state_row("waiting_for_cpu", 30.0, "larger")
     parts = [opposed("for a busy CPU", 20.0), opposed("for an idle CPU", 9.0)]
-    said = words({"cause": SMALL, "parts": parts, "figures": [waited]})
+    said = words(judged(cause=SMALL, parts=parts, figures=[waited]))
     within = "p=0.012; 20.00 ms for one that others had"
     assert f"30.00 ms more time waiting for a CPU ({within});" in said
 
@@ -165,7 +172,7 @@ def test_what_nothing_can_be_concluded_of_is_not_certain() -> None:
     """So few pairs have an interval, but no test among many."""
     blocked_more = state_row("blocked", 61.7, "too few") | {"pairs_needed": 8}
     parts = [opposed(f"blocked: {SLEEP}", 61.7)]
-    few = {"cause": SMALL, "pairs": 6, "parts": parts, "figures": [blocked_more]}
+    few = judged(cause=SMALL, pairs=6, parts=parts, figures=[blocked_more])
     why = "; the times vary too much to say why, and it takes 8 pairs to test where it went"
     assert words(few) == f"{why}; about 16 pairs would be enough"
     narrow = {**SMALL, "detectable_ms": 31.0}  # 7 pairs would do for the times
@@ -178,7 +185,7 @@ def test_the_part_that_decides_about_the_cause_is_certain_in_the_table_as_well()
     cause = found({}, blocked(SLEEP, 300.0))
     untested = state_row("blocked", 300.0, "too few") | {"pairs_needed": 8}
     parts = [opposed(f"blocked: {SLEEP}", 300.0)]
-    comparison = {"cause": cause, "outcome": "larger", "parts": parts, "figures": [untested]}
+    comparison = judged(cause=cause, outcome="larger", parts=parts, figures=[untested])
     assert made_up_of(comparison) == f"+300.0 ms blocked in {SLEEP}"
     share = "blocked: certain by its share in the difference of the times, if not by this test"
     assert signs([untested], comparison)[-1] == share
@@ -195,7 +202,7 @@ def test_what_certainly_differs_is_said_where_the_times_do_not() -> None:
         "detectable_pct": 145.0,
         "cause": {**SMALL, "detectable_ms": 20.0},
         "figures": figures,
-        "parts": [opposed("blocked: fsync", 13.0)],
+        "parts": [{**opposed("blocked: fsync", 13.0), "is_certain": True}],
     }
     certain = (
         "; but certain: 12.00 ms more time blocked (p=0.012; 13.00 ms in fsync) and 2.000 ms less"
@@ -233,9 +240,9 @@ def test_the_largest_part_is_named_where_none_is_half() -> None:
     parts[0]["difference_ms"]["low"] = -1.0
     parts.append(opposed("for a busy CPU", -60.0))
     by_itself = "the largest, by its own interval, is 30.00 ms blocked in read (48.6 %)"
-    assert words({"cause": cause, "parts": parts}) == f"{none}; {by_itself}"
+    assert words(judged(cause=cause, parts=parts)) == f"{none}; {by_itself}"
     figures = [state_row("blocked", 31.0, "larger")]
-    said = words({"cause": cause, "parts": parts, "figures": figures})
+    said = words(judged(cause=cause, parts=parts, figures=figures))
     assert said == f"{none}; the largest is 30.00 ms blocked in read (48.6 %)"
     assert words({"cause": cause, "parts": parts[:1]}) == none
 

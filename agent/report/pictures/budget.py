@@ -185,12 +185,20 @@ def _differences(comparison: Mapping[str, Any]) -> list[Table]:
             ms(row.get("optimized_ms")),
             _signed(mapping(row.get("difference_ms")).get("middle")),
             _interval(mapping(row.get("difference_ms"))),
+            _yes_or_no(row.get("is_certain")),
         )
         for row in rows(comparison.get("parts"))
     ]
-    header = ("part", "baseline", "optimized", "difference", "95 % interval")
-    caption = "Medians, and difference (Hodges–Lehmann), each part by itself"
+    header = ("part", "baseline", "optimized", "difference", "95 % interval", "certain")
+    caption = (
+        "Medians, and difference (Hodges–Lehmann), each part by itself; certain by tests, its own"
+        " or its state's, or as what decides about the cause"
+    )
     return [Table(caption, header, listed)] if listed else []
+
+
+def _yes_or_no(value: object) -> str:
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else ABSENT
 
 
 def _signed(value: object) -> str:

@@ -2,7 +2,7 @@
 
 import struct
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.streams.compiler.rare import MARK, OPPOSITE, Instruction, rare_last
@@ -106,6 +106,40 @@ def test_a_program_does_the_same(program: bytes, registers: list[int]) -> None:
     moved = rare_last(program)
     assert executed(moved, registers) == executed(program, registers)
     assert executed(rare_last(moved), registers) == executed(program, registers)
+
+
+@st.composite
+def tangles(draw: st.DrawFn) -> bytes:
+    """Draw a program that hardly does anything but jump, in any direction."""
+    kinds = st.sampled_from([MARK, jump(EQUAL, 1, 0, 0), add(0, 1)])
+    pieces = [*draw(st.lists(kinds, min_size=4, max_size=12)), EXITS]
+    targets = st.integers(0, len(pieces) - 1)
+    return encoded(
+        *(
+            found._replace(offset=draw(targets) - number - 1)
+            if found.operation & 7 == 5 and draw(st.booleans())
+            else found
+            for number, found in enumerate(pieces[:-1])
+        ),
+        EXITS,
+    )
+
+
+@given(tangles())
+@settings(max_examples=200)
+def test_no_mark_stays(program: bytes) -> None:
+    assert MARK not in decoded(rare_last(program))
+
+
+def test_a_jump_over_nothing_but_marks_is_none() -> None:
+    """One case leads over an empty one, and both go on at the same place."""
+    program = encoded(jump(EQUAL, 1, 0, 2), add(0, 1), goto(1), MARK, EXITS)
+    assert decoded(rare_last(program)) == [jump(EQUAL, 1, 0, 1), add(0, 1), EXITS]
+
+
+def test_a_loop_of_nothing_but_jumps_stays_one() -> None:
+    program = encoded(jump(EQUAL, 1, 0, 2), EXITS, goto(1), MARK, goto(-3))
+    assert decoded(rare_last(program)) == [jump(EQUAL, 1, 0, 1), EXITS, goto(-1)]
 
 
 def test_a_rare_case_is_moved_behind_the_end_and_goes_on_where_it_did() -> None:

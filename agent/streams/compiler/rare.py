@@ -51,7 +51,7 @@ class Block(NamedTuple):
 def rare_last(code: bytes) -> bytes:
     """Return an equivalent program, with rare cases at its end.
 
-    What had been a mark is left out; a jump to the next instruction, which is alike, may be there.
+    No mark stays, nor a jump to the next instruction, which would be one.
     A program with jumps that compilers for the first BPF processor do not write stays as it is.
     """
     instructions = [Instruction(*fields) for fields in INSTRUCTION.iter_unpack(code)]
@@ -60,7 +60,7 @@ def rare_last(code: bytes) -> bytes:
     blocks = _blocks(instructions)
     often = _often(blocks)
     rest = [start for start in blocks if start not in often]
-    return _joined(blocks, [*often, *rest])
+    return _joined(*_without_empty(blocks, [*often, *rest]))
 
 
 def _is_unknown(instruction: Instruction) -> bool:
@@ -136,6 +136,38 @@ def _often(blocks: dict[int, Block]) -> list[int]:
             seen.add(found)
             path.append((found, iter(blocks[found].successors())))
     return left[::-1]
+
+
+def _without_empty(
+    blocks: dict[int, Block], order: Sequence[int]
+) -> tuple[dict[int, Block], list[int]]:
+    """Return the blocks with what leads to an empty one leading on, and the order without those.
+
+    Otherwise a jump over nothing but empty blocks would be one to the next instruction. The first
+    block stays first: the program begins there.
+    """
+    onward = {start: _onward(blocks, start) for start in blocks}
+    direct = {
+        start: block._replace(
+            target=None if block.target is None else onward[block.target],
+            following=None if block.following is None else onward[block.following],
+        )
+        for start, block in blocks.items()
+    }
+    return direct, [start for start in order if start == order[0] or onward[start] == start]
+
+
+def _onward(blocks: dict[int, Block], start: int) -> int:
+    """Return the first block from here on that is not empty; the same one of an endless loop."""
+    passed: list[int] = []
+    block = blocks[start]
+    while not block.body and block.jump is None and block.following is not None:
+        passed.append(start)
+        start = block.following
+        if start in passed:
+            return min(passed[passed.index(start) :])
+        block = blocks[start]
+    return start
 
 
 def _joined(blocks: dict[int, Block], order: Sequence[int]) -> bytes:

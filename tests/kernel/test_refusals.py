@@ -265,6 +265,11 @@ def test_a_group_that_may_have_no_further_task_is_named(tmp_path: Path, tasks: T
             "/sys/devices/system/cpu/possible is empty",
         ),
         (
+            "mount --bind /bin/true /sys/devices/system/cpu/online",
+            "no_sysfs",
+            "/sys/devices/system/cpu/online holds no numbers",
+        ),
+        (
             "mount --bind /dev/null /sys/kernel/btf/vmlinux",
             "no_btf",
             "/sys/kernel/btf/vmlinux is empty",
@@ -281,12 +286,16 @@ def test_the_file_that_is_hidden_is_named(
 
 
 @pytest.mark.thorough
-def test_hidden_symbols_cost_what_needs_them(tmp_path: Path) -> None:
-    masked = mounting("mount --bind /dev/null /proc/kallsyms")
+@pytest.mark.parametrize(
+    ("other", "expected"),
+    [("/dev/null", "is empty"), ("/bin/true", "is no list of symbols")],
+)
+def test_hidden_symbols_cost_what_needs_them(tmp_path: Path, other: str, expected: str) -> None:
+    masked = mounting(f"mount --bind {other} /proc/kallsyms")
     with launched(tmp_path / "log", before=masked) as agent:
         started = agent.start(details=["wait_functions"], scope={"pid": os.getpid()})
         assert started["armed"] == list(DEFAULT_SECTIONS)
-        assert "/proc/kallsyms is empty" in started["unavailable"]["wait_functions"]
+        assert f"/proc/kallsyms {expected}" in started["unavailable"]["wait_functions"]
         assert support(agent)["kernel_addresses"] is False
         agent.stop()
 

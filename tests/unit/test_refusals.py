@@ -275,3 +275,14 @@ def test_a_file_that_is_mounted_over_is_not_missing(
         read(tmp_path / "none")
     masked.write_text("7\n")
     read(masked)
+
+
+@pytest.mark.parametrize("other", [b"\x89\xff", b"seven\n", b"7 8\n", b"\n7-\n"])
+def test_a_file_that_holds_something_else_is_mounted_over(tmp_path: Path, other: bytes) -> None:
+    masked = tmp_path / "pid_max"
+    masked.write_bytes(other)
+    with pytest.raises(CannotCollect, match="holds no numbers: something else is mounted over it"):
+        kernel_files.content(masked)
+    for numbers in ("7\n", "0-3,6\n", "0"):
+        masked.write_text(numbers)
+        assert kernel_files.content(masked) == numbers

@@ -101,6 +101,20 @@ def test_hidden_addresses_differ_from_a_missing_and_a_masked_file(kallsyms: Path
     assert f"{missing}: No such file or directory" in why_hidden(missing)
 
 
+@pytest.mark.parametrize(
+    "other", [b"\x89\xff\n" * 3, b"\0" * 10_000, b"zz T _text\n", b"\n", b"ffffffff81000000\n"]
+)
+def test_what_is_no_list_of_symbols_is_told_as_that(kallsyms: Path, other: bytes) -> None:
+    kallsyms.write_bytes(other + KALLSYMS.encode())
+    assert "is no list of symbols: something else is mounted over it" in why_hidden(kallsyms)
+
+
+def test_a_line_that_is_no_symbol_costs_no_other(kallsyms: Path) -> None:
+    kallsyms.write_bytes(KALLSYMS.encode() + b"\x89\xff\nzz T no_address\n\nffff\n")
+    check_addresses(kallsyms)
+    assert symbols([0xFFFFFFFF81000100], kallsyms) == {0xFFFFFFFF81000100: "pipe_read"}
+
+
 def test_a_file_that_is_covered_is_no_missing_proc(tmp_path: Path) -> None:
     class Covered(type(tmp_path)):  # type: ignore[misc]
         def open(self, *arguments: object, **options: object) -> None:

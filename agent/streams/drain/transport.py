@@ -131,7 +131,7 @@ class Transports:
     def _online_now(self) -> str:
         """Return the CPUs that are online, or what was last known if that cannot be read."""
         try:
-            return self._online.read_text()
+            return self._online.read_text(errors="replace")
         except OSError:
             return self._online_then
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from agent.nouns import counted
 from agent.sections.probes import probes_of
+from agent.streams.shared import kernel_files
 from agent.streams.shared.namespaces import proc_is_ours
 
 STEAL = 7
@@ -172,7 +173,7 @@ def growth(edges: tuple[Edge, Edge], section: str, *, outer: bool = False) -> di
 def online_cpus() -> str:
     """Return the online CPUs as a list of ranges; empty if that cannot be read."""
     try:
-        return Path("/sys/devices/system/cpu/online").read_text().strip()
+        return kernel_files.ONLINE_CPUS.read_text(errors="replace").strip()
     except OSError:
         return ""
 
@@ -190,6 +191,6 @@ def _number(fields: Sequence[str], position: int) -> int:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text().splitlines()
+        return path.read_text(errors="replace").splitlines()
     except OSError:
         return []

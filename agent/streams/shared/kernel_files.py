@@ -3,6 +3,7 @@
 Python 3.9.
 """
 
+import re
 from pathlib import Path
 
 from agent.streams.shared import kernels_with_btf, limits
@@ -12,19 +13,23 @@ PID_MAX = Path("/proc/sys/kernel/pid_max")
 POSSIBLE_CPUS = Path("/sys/devices/system/cpu/possible")
 ONLINE_CPUS = Path("/sys/devices/system/cpu/online")
 BTF = Path("/sys/kernel/btf/vmlinux")
+NUMBERS = re.compile(r"\d+([-,]\d+)*\n?", re.ASCII)
+"""What each of them holds but the BTF: a number, or a list like ``0-3,6``."""
 
 
 def content(path: Path) -> str:
-    """Return what a file says. Raises CannotCollect for one that is missing, hidden or empty.
+    """Return the numbers in a file. Raises CannotCollect for one that is missing or hidden.
 
     A file is empty if something is mounted over it, as container runtimes do with /dev/null.
     """
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="ascii", errors="replace")
     except OSError as error:
         raise unreadable(str(path), error) from error
     if not text.strip():
         raise _hidden(str(path))
+    if not NUMBERS.fullmatch(text):
+        raise _lacking(str(path), f"{path} holds no numbers: something else is mounted over it")
     return text
 
 

@@ -9,8 +9,10 @@ import os
 import re
 import struct
 from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
+from typing import TextIO
 
 from agent.sections.offcpu.layout import STACK_DEPTH, WAIT_STACKS
 from agent.streams.shared import bpf, kernel_files, refusals
@@ -18,6 +20,10 @@ from agent.streams.shared.causes import OF_A_LIMIT
 from agent.streams.shared.support import Feature, Missing, Unknown
 
 KALLSYMS = Path("/proc/kallsyms")
+SYMBOL = re.compile(r"([0-9a-f]+) (\S) (\S+)")
+"""A line of it: an address, a kind and a name (s_show() in kallsyms.c)."""
+LONGEST_LINE = 4096
+"""Bytes, several times those of the longest (KSYM_NAME_LEN)."""
 FUNCTIONS = "tTwW"
 """The kinds of symbols (nm(1)) that are functions."""
 FIRST_SYMBOLS = 10_000
@@ -98,7 +104,8 @@ def check_addresses(kallsyms: Path = KALLSYMS) -> None:
     memory.
     """
     try:
-        with kallsyms.open() as lines:
+        with _text_of(kallsyms) as file:
+            lines = iter(partial(file.readline, LONGEST_LINE), "")
             first = next(lines, "")
             # one line at a time: ten thousand at once would stay in this process's memory
             shown = any(map(_has_address, islice(chain([first], lines), FIRST_SYMBOLS)))
@@ -110,14 +117,21 @@ def check_addresses(kallsyms: Path = KALLSYMS) -> None:
         raise (Unknown if cause.code in OF_A_LIMIT else Missing)(cause.message) from error
     if not first:
         raise Missing(f"{kallsyms} is empty: something else is mounted over it")
+    if not SYMBOL.match(first):
+        raise Missing(f"{kallsyms} is no list of symbols: something else is mounted over it")
     if not shown:
         raise Missing(HIDDEN)
 
 
+def _text_of(kallsyms: Path) -> TextIO:
+    """Open the list, whatever it holds: what is no symbol in it must not cost a run."""
+    return kallsyms.open(encoding="utf-8", errors="replace")
+
+
 def _has_address(line: str) -> bool:
     """Whether a line shows where a function is."""
-    address, kind, *_ = line.split(maxsplit=2) or ("0", "")
-    return kind in FUNCTIONS and int(address, 16) != 0
+    symbol = SYMBOL.match(line)
+    return symbol is not None and symbol[2] in FUNCTIONS and int(symbol[1], 16) != 0
 
 
 KERNEL_ADDRESSES = Feature("kernel_addresses", check_addresses, "wait_functions")
@@ -129,9 +143,9 @@ def symbols(addresses: Iterable[int], kallsyms: Path = KALLSYMS) -> dict[int, st
     if not wanted:
         return {}
     begins, names = [0] * len(wanted), [UNKNOWN] * len(wanted)
-    with kallsyms.open() as lines:
-        for line in lines:
-            address, kind, name = line.split(maxsplit=3)[:3]
+    with _text_of(kallsyms) as lines:
+        for symbol in filter(None, map(SYMBOL.match, lines)):
+            address, kind, name = symbol.groups()
             if kind not in FUNCTIONS:
                 continue
             begin = int(address, 16)

@@ -7,7 +7,7 @@ from agent.report.picture import Table
 from agent.report.subject import Side, Subject
 from agent.show.amounts import amount, between, p
 from agent.show.differences import COMPARED, figure_name, medians
-from agent.show.sides import bound_of
+from agent.show.sides import BOUNDS, bound_of
 from agent.terminal.values import ABSENT, count, mapping, number, printable, rows
 
 LONGEST_NAME = 40
@@ -102,4 +102,6 @@ def _of_side(side: Side) -> Table:
         for row in _listed(side)
     ]
     header = ("figure", "runs", "median", "95 % interval", "range")
-    return Table("Sums over the tasks of a run; states of the wall time", header, listed)
+    caption = "Sums over the tasks of a run; states of the wall time"
+    legend = f"; {BOUNDS}" if any(map(bound_of, _listed(side))) else ""
+    return Table(f"{caption}{legend}", header, listed)

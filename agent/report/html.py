@@ -10,7 +10,7 @@ from agent.terminal.values import printable
 LONGEST_TEXT = 2000
 LONGEST_LINE = 40
 """Of a cell; a longer one is folded."""
-NUMERIC = re.compile(r"[-+~(?]?[\d.,]+.*|–|none")
+NUMERIC = re.compile(r"(?:≥ |[-+~(?])?[\d.,]+.*|–|none")
 """Cells that are set flush right."""
 
 

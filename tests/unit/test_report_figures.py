@@ -63,6 +63,17 @@ def test_what_is_blocked_and_not_listed_is_said_to_be_of_unknown_end() -> None:
     assert "time of which it is not known what ended it" in said
 
 
+def test_what_stands_before_a_lower_bound_is_explained_where_there_is_one() -> None:
+    document = repeated(6)
+    assert "≥" not in words(tree(page(document)))
+    document["sides"]["command"]["figures"][0]["at_least"] = True
+    shown = tree(page(document))
+    said = words(shown)
+    assert "states of the wall time; ≥: at least, as tasks were only looked at now and then" in said
+    [cell] = [one for one in shown.iter(f"{HTML}td") if words(one).startswith("≥")]
+    assert cell.get("class") == "number", "aligned as the others are"
+
+
 def test_what_was_compared_against_the_rules_says_so() -> None:
     document = compared(6)
     refusal = {"about": "kernel", "why": "they ran on different kernels", "cure": "--across"}

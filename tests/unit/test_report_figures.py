@@ -104,6 +104,9 @@ def test_which_parts_of_the_difference_are_certain_is_in_their_table() -> None:
     assert (listed["blocked: fsync"], listed["computing"]) == (True, False)
     said = words(figures(tree(page(document)))["budget"])
     assert "95 % interval certain" in said
+    assert "A difference of a part is certain if" in said
+    assert "blocked in further reasons 750.0 µs 750.0 µs 0 ms 0 ms – 0 ms no" in said
+    assert "blocked_other" not in said
     assert re.search(r"blocked in fsync [-–.\d ms]+ yes", said)
     assert re.search(r"computing [-–.\d ms]+ no", said)
     for one in document["comparison"]["parts"]:  # a file of an earlier version does not know

@@ -29,7 +29,12 @@ WORDS = {
     FOR_BUSY_CPU: "waiting for a CPU\nthat others had",
     FOR_IDLE_CPU: "waiting for an\nidle CPU to wake up",
     "no_task": "no task",
+    "blocked_other": "blocked in further reasons",
 }
+CERTAIN = (
+    "A difference of a part is certain if the part decides about the cause, or by a test: of its"
+    " state, or its own."
+)
 BLOCKED_FURTHER = (
     "Blocked, further reasons: time of which it is not known what ended it, in particular what was"
     " still blocked as the run ended; and reasons after the 20 largest of a run."
@@ -57,8 +62,9 @@ def budget(subject: Subject) -> Picture:
         lambda axes: _draw(axes, known, shown, rest, list(lacking)),
         height,
     )
-    tables = [_table(known), *_differences(subject.comparison)]
-    return Picture(NAME, TITLE, svg, tables, _notes(sides, lacking))
+    differing = _differences(subject.comparison)
+    notes = [*_notes(sides, lacking), *([CERTAIN] if differing else [])]
+    return Picture(NAME, TITLE, svg, [_table(known), *differing], notes)
 
 
 def _shown(known: Sequence[Divided]) -> tuple[list[str], list[str]]:
@@ -190,10 +196,7 @@ def _differences(comparison: Mapping[str, Any]) -> list[Table]:
         for row in rows(comparison.get("parts"))
     ]
     header = ("part", "baseline", "optimized", "difference", "95 % interval", "certain")
-    caption = (
-        "Medians, and difference (Hodges–Lehmann), each part by itself; certain by tests, its own"
-        " or its state's, or as what decides about the cause"
-    )
+    caption = "Medians, and difference (Hodges–Lehmann), each part by itself"
     return [Table(caption, header, listed)] if listed else []
 
 

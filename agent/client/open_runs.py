@@ -13,7 +13,7 @@ from agent.client.urls import socket_path
 from agent.words import LABEL_NAMES
 
 LEFT_OPEN: dict[str, str] = {}
-"""Runs of this process that could not be ended: the last one of each agent, by its URL."""
+"""Runs of this process that could not be ended yet: the last one of each agent, by its URL."""
 
 
 def is_left_open(agent: AgentClient, run_id: object) -> bool:
@@ -27,6 +27,7 @@ def end_left_open(agent: AgentClient) -> str:
         agent.post("/stop", {"run_id": LEFT_OPEN[agent.url]})
     except (AgentRefused, AgentUnreachable) as error:
         return str(error)
+    LEFT_OPEN.pop(agent.url, None)
     return ""
 
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 from agent import json_text
 from agent.client.http_client import AgentClient
 from agent.compare.decision import decide
-from agent.compare.instead import instead
 from agent.compare.library import OwnStore
+from agent.compare.newest import newest_that_count
 from agent.compare.original import Measured, original_evidence
 from agent.compare.selecting import NoRuns, one_group, two_sides
 from agent.comparison.comparable import NoRunCounts, NotComparable
@@ -102,8 +102,9 @@ def _document(request: Request) -> Json:
                 document = compare_groups(*sides, request.asked)
             except NoRunCounts as error:
                 if isinstance(library, OwnStore):
-                    raise _with_cure(error, instead(request.arguments, library)) from error
-                raise
+                    cure = newest_that_count(request.arguments, library)
+                    raise _with_cure(error, cure) from error
+                raise  # a file's: what an agent keeps are no commands, so each of its runs counts
     texts = [*request.arguments, *request.arguments][:2]
     document["compared"]["selected"] = dict(zip(("baseline", "optimized"), texts, strict=True))
     return document

@@ -11,7 +11,7 @@ from agent.store.selection import LAST
 SIDES = {"baseline", "optimized"}
 
 
-def instead(arguments: Sequence[str], library: OwnStore) -> str:
+def newest_that_count(arguments: Sequence[str], library: OwnStore) -> str:
     """Return the newest entries that can be compared, in the order of the ``last~N`` given.
 
     Empty if an argument has another form, or too few entries have runs that count.

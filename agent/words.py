@@ -22,6 +22,11 @@ TIMINGS = ("clock", "accounting")
 HOST, PORT = "127.0.0.1", 9090
 """Where an agent listens by default."""
 
+MOST_RUNS = 1000
+"""Of each side of a series or a comparison, whose evidence is all in memory: the exact tests take
+time that grows with the third power, and there are a million differences between 1,000 and 1,000.
+"""
+
 COMPILE_DEADLINE_S = 45.0
 """A compilation takes 0.3 s. With 60 runnable tasks on two CPUs, some took more than 20 s. Our own
 clients wait longer than this for an answer (ANSWER_TIMEOUT_S); /status tells them of another."""

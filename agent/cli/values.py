@@ -7,8 +7,7 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from agent.cli.parser import LONGEST_QUOTED, did_you_mean
-from agent.run.plan import MOST_RUNS
-from agent.words import wrong_with_label
+from agent.words import MOST_RUNS, wrong_with_label
 
 if TYPE_CHECKING:
     from pathlib import Path

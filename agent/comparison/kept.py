@@ -28,7 +28,7 @@ from agent.comparison.pairing import Paired, began_at, paired
 from agent.comparison.sides import side_of
 from agent.comparison.timing import timed_by, wall_ms, with_impossible_times
 from agent.store.run import KeptRun
-from agent.words import Json
+from agent.words import MOST_RUNS, Json
 
 MIN_EFFECT = 0.01
 """The smallest difference that matters, as a part of the baseline."""
@@ -36,8 +36,6 @@ SEED = 1
 CHOOSE_OTHERS = (
     "choose other runs (runs list says which failed); run --ignore-failure counts those too"
 )
-MOST_RUNS = 1000
-"""Of each side, as in one series: there are a million differences between 1,000 and 1,000."""
 
 
 class Asked(NamedTuple):

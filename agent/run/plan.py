@@ -15,8 +15,6 @@ FEWEST_UNTIL = 10
 """Runs before a series may end because its interval is narrow enough."""
 MIN_EFFECT = 0.01
 """The smallest difference that matters, as a part of the baseline."""
-MOST_RUNS = 1000
-"""The evidence of all is kept, and the exact tests take time that grows with the third power."""
 
 
 class Helpers(NamedTuple):

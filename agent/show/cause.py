@@ -15,8 +15,9 @@ from agent.show.certain import (
     part,
     states_of,
 )
-from agent.show.differences import COMPARED, occurring
+from agent.show.differences import COMPARED, most_needed, occurring
 from agent.terminal.values import FEW, counted, mapping, number, percent, printable, rows
+from agent.words import MOST_RUNS
 
 WORDS = {
     "lock contention": ("lock contention", "less lock contention"),
@@ -47,8 +48,6 @@ WORTH_NAMING = 0.1
 TIMES_DETECTABLE = 2
 """The difference that has a cause, at least."""
 LONGEST_REASON = 1000
-MOST_RUNS = 1000
-"""No series has more of either command (`agent.run.plan`)."""
 
 
 def cause(comparison: Mapping[str, Any]) -> str:
@@ -141,8 +140,7 @@ def enough_to_find(comparison: Mapping[str, Any]) -> str:
 def _needed_to_test(comparison: Mapping[str, Any]) -> float:
     """Return how many pairs, or runs of each, it takes to test the states; 0 if there are."""
     untested = [row for row in states_of(comparison).values() if row.get("outcome") == "too few"]
-    known = [number(row.get(f"{kind}_needed")) for row in untested for kind in ("pairs", "runs")]
-    return max((needed for needed in known if needed is not None), default=0.0)
+    return most_needed(untested)
 
 
 def _largest(comparison: Mapping[str, Any], difference: float) -> str:

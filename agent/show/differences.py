@@ -125,8 +125,14 @@ def _too_few(figures: Sequence[Mapping[str, Any]]) -> str:
 def _needed(figures: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
     """Return what there are too few of, and how many it takes, if that is known."""
     what = "pairs" if all(number(row.get("pairs")) is not None for row in figures) else "runs"
-    needed = [n for row in figures if (n := number(row.get(f"{what}_needed"))) is not None]
-    return what, f": it takes at least {count(max(needed))}" if needed else ""
+    needed = most_needed(figures)
+    return what, f": it takes at least {count(needed)}" if needed else ""
+
+
+def most_needed(figures: Sequence[Mapping[str, Any]]) -> float:
+    """Return how many pairs, or runs of each side, it takes to test all of these; 0 if unknown."""
+    found = [number(row.get(f"{what}_needed")) for row in figures for what in ("pairs", "runs")]
+    return max((needed for needed in found if needed is not None), default=0.0)
 
 
 def _not_shown(figures: Sequence[Mapping[str, Any]]) -> list[str]:

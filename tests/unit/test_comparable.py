@@ -7,7 +7,8 @@ from fakes.kept_groups import group
 from fakes.sample_evidence import evidence
 
 from agent.comparison.comparable import NotComparable, Refusal
-from agent.comparison.kept import MOST_RUNS, Asked, compare_groups
+from agent.comparison.kept import Asked, compare_groups
+from agent.words import MOST_RUNS
 
 
 def runs(first: int = 0, **changes: Any) -> list[Any]:

@@ -9,9 +9,7 @@ from fakes.pages import DOCS
 from agent.comparison import causes
 from agent.comparison.causes import CAUSES, Cause
 from agent.comparison.certain import with_certainty
-from agent.run.plan import MOST_RUNS
 from agent.show.budget import made_up_of
-from agent.show.cause import MOST_RUNS as MOST_SHOWN
 from agent.show.cause import TIMES_DETECTABLE, WORDS
 from agent.show.cause import cause as words
 from agent.show.comparison import result
@@ -75,7 +73,6 @@ def test_a_part_that_is_more_than_the_difference_is_told_as_it_is() -> None:
 
 def test_how_many_runs_would_tell_is_said_where_it_is_known() -> None:
     assert TIMES_DETECTABLE == causes.TIMES_DETECTABLE
-    assert MOST_SHOWN == MOST_RUNS
     cause = {
         "difference_ms": {"low": 0.5, "middle": 2.661, "high": 5.0},
         "detectable_ms": 2.088,

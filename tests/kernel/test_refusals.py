@@ -274,6 +274,11 @@ def test_a_group_that_may_have_no_further_task_is_named(tmp_path: Path, tasks: T
             "no_btf",
             "/sys/kernel/btf/vmlinux is empty",
         ),
+        (
+            "mount --bind /bin/true /sys/kernel/btf/vmlinux",
+            "no_btf",
+            "/sys/kernel/btf/vmlinux is no BTF",
+        ),
     ],
 )
 def test_the_file_that_is_hidden_is_named(

@@ -1,5 +1,6 @@
 """What is said of a kernel without BTF: what would help, or that the file is hidden."""
 
+import errno
 import gzip
 import os
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.streams.shared import kernel_files, kernels_with_btf
+from agent.streams.shared.causes import CannotCollect
 
 
 @pytest.fixture
@@ -71,3 +73,35 @@ def test_the_reason_has_the_advice(system: Path) -> None:
     assert cause.message.endswith("on its host).")
     other = kernel_files.unreadable(str(kernel_files.PID_MAX), error)
     assert "reboot" not in other.message
+
+
+@pytest.mark.parametrize("content", [b"", b"\x7fELF"])
+def test_a_kernel_that_was_built_with_it_is_not_to_be_exchanged(
+    system: Path, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever lies over the file: nothing is missing that a mount of sysfs would bring."""
+    (system / "config.gz").write_bytes(gzip.compress(b"CONFIG_DEBUG_INFO_BTF=y\n"))
+    masked = system / "vmlinux"
+    masked.write_bytes(content)
+    monkeypatch.setattr(kernel_files, "_code", lambda path: "no_btf")
+    with pytest.raises(CannotCollect) as raised:
+        kernel_files.check_btf(masked)
+    assert "built with it, so something else is mounted over the file" in raised.value.message
+    assert "mount -t sysfs" not in raised.value.message
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM])
+def test_a_file_that_may_not_be_read_is_not_missing(system: Path, number: int) -> None:
+    (system / "os-release").write_text("ID=fedora\n")
+    cause = kernel_files.unreadable(str(kernel_files.BTF), OSError(number, os.strerror(number)))
+    assert "chmod a+r /sys/kernel/btf/vmlinux" in cause.message
+    assert "mount -t sysfs" not in cause.message
+    assert "reboot" not in cause.message
+
+
+def test_what_libbpf_cannot_read_is_not_for_lack_of_the_option(system: Path) -> None:
+    (system / "config.gz").write_bytes(gzip.compress(b"CONFIG_DEBUG_INFO_BTF=y\n"))
+    cause = kernel_files.unparsed("libbpf cannot parse it")
+    assert cause.code == "no_btf"
+    assert "This kernel was built with it" in cause.message
+    assert "libbpf is too old" in cause.message

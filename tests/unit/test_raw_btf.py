@@ -60,7 +60,7 @@ def test_a_limit_that_libbpf_met_is_not_taken_for_a_kernel_without_types(
 
     library = SimpleNamespace(btf__load_vmlinux_btf=load)
     monkeypatch.setattr(module, "load_library", lambda: library)
-    monkeypatch.setattr(module.kernel_files, "check_readable", lambda path: None)
+    monkeypatch.setattr(module.kernel_files, "check_btf", lambda: None)
     with pytest.raises(CannotCollect) as raised:
         KernelTypes()
     assert raised.value.code == code

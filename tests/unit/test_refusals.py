@@ -263,9 +263,11 @@ def test_a_file_for_which_there_is_no_descriptor_is_not_missing() -> None:
     assert cause.code == "too_many_files"
 
 
-@pytest.mark.parametrize("read", [kernel_files.content, kernel_files.check_readable])
+@pytest.mark.parametrize(
+    ("read", "content"), [(kernel_files.content, b"7\n"), (kernel_files.check_btf, b"\x9f\xeb\1\0")]
+)
 def test_a_file_that_is_mounted_over_is_not_missing(
-    tmp_path: Path, read: Callable[[Path], object]
+    tmp_path: Path, read: Callable[[Path], object], content: bytes
 ) -> None:
     masked = tmp_path / "pid_max"
     masked.write_text("")
@@ -273,7 +275,10 @@ def test_a_file_that_is_mounted_over_is_not_missing(
         read(masked)
     with pytest.raises(CannotCollect, match="No such file"):
         read(tmp_path / "none")
-    masked.write_text("7\n")
+    masked.write_bytes(b"\x89\xff")
+    with pytest.raises(CannotCollect, match="mounted over it"):
+        read(masked)
+    masked.write_bytes(content)
     read(masked)
 
 

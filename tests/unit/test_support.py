@@ -63,7 +63,7 @@ class Machine(Confinement):
         self.files = {}
         for name in ("PID_MAX", "POSSIBLE_CPUS", "ONLINE_CPUS", "BTF"):
             path = self.files[name] = folder / name
-            path.write_text("1")
+            path.write_bytes(kernel_files.BTF_MAGIC if name == "BTF" else b"1")
             patch.setattr(kernel_files, name, path)
 
 

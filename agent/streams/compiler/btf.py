@@ -14,12 +14,15 @@ from typing import NamedTuple, Optional
 from agent.streams.compiler.libbpf import BtfArray, BtfMember, BtfParam, BtfType, load_library
 from agent.streams.compiler.raw_btf import RawBtf
 from agent.streams.shared import kernel_files, limits
-from agent.streams.shared.causes import cannot
+from agent.streams.shared.causes import CannotCollect
 
 KIND_INT, KIND_PTR, KIND_ARRAY, KIND_STRUCT, KIND_UNION, KIND_ENUM = 1, 2, 3, 4, 5, 6
 KIND_TYPEDEF, KIND_VOLATILE, KIND_CONST, KIND_RESTRICT, KIND_FUNC = 8, 9, 10, 11, 12
 KIND_FUNC_PROTO = 13
 _MODIFIERS = (KIND_TYPEDEF, KIND_VOLATILE, KIND_CONST, KIND_RESTRICT, 18)
+_WITH_ITEMS = {BtfMember: (KIND_STRUCT, KIND_UNION), BtfParam: (KIND_ENUM, KIND_FUNC_PROTO)}
+DEEPEST = 32
+"""Types within or behind one another: the kernel's own limit (MAX_RESOLVE_DEPTH in btf.c)."""
 _POINTER_SIZE = 8
 """All architectures with the tracepoint programs that the agent needs are 64-bit."""
 
@@ -67,13 +70,24 @@ class KernelTypes:
             limit = limits.reached(f"libbpf, reading {self._file}", ctypes.get_errno())
             if limit is not None:
                 raise limit
-            kernel_files.check_readable(self._file)
-            raise cannot("no_btf", f"libbpf cannot parse {self._file}")
+            if file is None:
+                kernel_files.check_btf()
+            raise self._unusable("libbpf cannot parse {}")
         self._raw: Optional[RawBtf] = None
         self._enumerators: dict[str, frozenset[str]] = {}
         self._ids: dict[tuple[str, int], Optional[int]] = {}
         self._arguments: dict[str, list[str]] = {}
         self._members: dict[int, dict[str, _Found]] = {}
+
+    def _unusable(self, detail: str) -> CannotCollect:
+        """Return the cause for BTF that is there and wrong; ``{}`` in the text is its file."""
+        text = detail.format(self._file)
+        if self._file == kernel_files.BTF:
+            return kernel_files.unparsed(text)
+        return CannotCollect(text, code="no_btf")
+
+    def _wrong(self, how: str) -> CannotCollect:
+        return self._unusable(f"{{}} is wrong inside: {how}")
 
     def type_id(self, name: str, kind: int) -> Optional[int]:
         """Return the id of a named type, or None."""
@@ -157,24 +171,36 @@ class KernelTypes:
             self._raw = RawBtf(self._file.read_bytes())
         return self._raw.enumerator(name)
 
+    def _address(self, type_id: int) -> int:
+        address = self._library.btf__type_by_id(self._btf, type_id)
+        if address is None:
+            raise self._wrong(f"it has no type {type_id}")
+        return int(address)
+
     def _type(self, type_id: int) -> BtfType:
-        return BtfType.from_address(self._library.btf__type_by_id(self._btf, type_id))
+        return BtfType.from_address(self._address(type_id))
 
     def _name(self, offset: int) -> str:
-        return str(self._library.btf__name_by_offset(self._btf, offset).decode())
+        name = self._library.btf__name_by_offset(self._btf, offset)
+        if name is None:
+            raise self._wrong(f"it has no name at {offset}")
+        return str(name.decode(errors="replace"))
 
     def _items(self, type_id: int, item: type[ctypes.Structure]) -> Iterator[ctypes.Structure]:
-        address = self._library.btf__type_by_id(self._btf, type_id)
-        count = self._type(type_id).count
-        return iter((item * count).from_address(address + ctypes.sizeof(BtfType)))
+        """Return what follows a type; nothing if that is of a kind without such items."""
+        found = self._type(type_id)
+        count = found.count if found.kind in _WITH_ITEMS[item] else 0
+        return iter((item * count).from_address(self._address(type_id) + ctypes.sizeof(BtfType)))
 
     def _resolve(self, type_id: int) -> tuple[int, BtfType]:
         """Follow typedefs and qualifiers."""
         found = self._type(type_id)
-        while found.kind in _MODIFIERS:
+        for _ in range(DEEPEST):
+            if found.kind not in _MODIFIERS:
+                return type_id, found
             type_id = found.type
             found = self._type(type_id)
-        return type_id, found
+        raise self._wrong(f"type {type_id} leads to itself")
 
     def _describe(self, type_id: int) -> str:
         found = self._resolve(type_id)[1]
@@ -183,16 +209,16 @@ class KernelTypes:
         name = self._name(found.name_off)
         return NAMES_BY_CLANG.get(name, name)
 
-    def _sizes(self, type_id: int) -> tuple[int, int]:
+    def _sizes(self, type_id: int, depth: int = 0) -> tuple[int, int]:
         """Return the size of a type in bytes: of one element of an array, and in all."""
+        self._check_depth(type_id, depth)
         type_id, found = self._resolve(type_id)
         if found.kind == KIND_PTR:
             return _POINTER_SIZE, _POINTER_SIZE
         if found.kind != KIND_ARRAY:
             return int(found.type), int(found.type)  # a union with the size
-        address = self._library.btf__type_by_id(self._btf, type_id) + ctypes.sizeof(BtfType)
-        array = BtfArray.from_address(address)
-        element = self._sizes(array.type)[1]
+        array = BtfArray.from_address(self._address(type_id) + ctypes.sizeof(BtfType))
+        element = self._sizes(array.type, depth + 1)[1]
         return element, element * int(array.nelems)
 
     def _member(self, type_id: int, field: str) -> Optional[_Found]:
@@ -201,7 +227,8 @@ class KernelTypes:
             self._members[type_id] = dict(self._all_members(type_id))
         return self._members[type_id].get(field)
 
-    def _all_members(self, type_id: int) -> Iterator[tuple[str, _Found]]:
+    def _all_members(self, type_id: int, depth: int = 0) -> Iterator[tuple[str, _Found]]:
+        self._check_depth(type_id, depth)
         has_bit_fields = self._type(type_id).info >> 31
         for member in self._items(type_id, BtfMember):
             position = int(member.offset & 0xFFFFFF if has_bit_fields else member.offset)
@@ -211,5 +238,9 @@ class KernelTypes:
                 continue
             inner_id, inner = self._resolve(member.type)
             if inner.kind in (KIND_STRUCT, KIND_UNION):
-                for name, nested in self._all_members(inner_id):
+                for name, nested in self._all_members(inner_id, depth + 1):
                     yield name, nested._replace(position=position + nested.position)
+
+    def _check_depth(self, type_id: int, depth: int) -> None:
+        if depth > DEEPEST:
+            raise self._wrong(f"type {type_id} is part of itself")

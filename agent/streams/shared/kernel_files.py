@@ -3,6 +3,7 @@
 Python 3.9.
 """
 
+import errno
 import re
 from pathlib import Path
 
@@ -13,6 +14,12 @@ PID_MAX = Path("/proc/sys/kernel/pid_max")
 POSSIBLE_CPUS = Path("/sys/devices/system/cpu/possible")
 ONLINE_CPUS = Path("/sys/devices/system/cpu/online")
 BTF = Path("/sys/kernel/btf/vmlinux")
+BTF_MAGIC = b"\x9f\xeb"
+"""How BTF begins, in one of both byte orders (Documentation/bpf/btf.rst)."""
+FORBIDDEN = (
+    f"Let the agent read the file, as the kernel lets everybody: chmod a+r {BTF}; and mount "
+    "nothing over it (systemd does with InaccessiblePaths=)."
+)
 NUMBERS = re.compile(r"\d+([-,]\d+)*\n?", re.ASCII)
 """What each of them holds but the BTF: a number, or a list like ``0-3,6``."""
 
@@ -29,35 +36,54 @@ def content(path: Path) -> str:
     if not text.strip():
         raise _hidden(str(path))
     if not NUMBERS.fullmatch(text):
-        raise _lacking(str(path), f"{path} holds no numbers: something else is mounted over it")
+        raise _covered(str(path), "holds no numbers")
     return text
 
 
-def check_readable(path: Path) -> None:
-    """Check the same as `content` for a file that is large. Raises CannotCollect."""
+def check_btf(path: Path = BTF) -> None:
+    """Check that a file begins as BTF does, without reading all of it. Raises CannotCollect."""
     try:
         with path.open("rb") as file:
-            found = file.read(1)
+            found = file.read(len(BTF_MAGIC))
     except OSError as error:
         raise unreadable(str(path), error) from error
     if not found:
         raise _hidden(str(path))
+    if found not in (BTF_MAGIC, BTF_MAGIC[::-1]):
+        raise _covered(str(path), "is no BTF")
 
 
 def unreadable(path: str, error: OSError) -> CannotCollect:
     """Return the cause for a file that the kernel does not let us open or read."""
-    return limits.reached(path, error.errno) or _lacking(path, f"{path}: {error.strerror}")
+    limit = limits.reached(path, error.errno)
+    if limit is not None:
+        return limit
+    cause = cannot(_code(path), f"{path}: {error.strerror}")
+    if cause.code != "no_btf":
+        return cause
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return _with(cause, FORBIDDEN)
+    return _with(cause, kernels_with_btf.advice())
+
+
+def unparsed(detail: str) -> CannotCollect:
+    """Return the cause for BTF of the running kernel that is there and of no use."""
+    return _with(cannot("no_btf", detail), kernels_with_btf.advice(kernels_with_btf.UNPARSED))
 
 
 def _hidden(path: str) -> CannotCollect:
-    return _lacking(path, f"{path} is empty: something else is mounted over it")
+    return _covered(path, "is empty")
 
 
-def _lacking(path: str, detail: str) -> CannotCollect:
-    cause = cannot(_code(path), detail)
+def _covered(path: str, how: str) -> CannotCollect:
+    cause = cannot(_code(path), f"{path} {how}: something else is mounted over it")
     if cause.code != "no_btf":
         return cause
-    return CannotCollect(f"{cause.message} {kernels_with_btf.advice()}".rstrip(), code=cause.code)
+    return _with(cause, kernels_with_btf.advice(kernels_with_btf.COVERED))
+
+
+def _with(cause: CannotCollect, advice: str) -> CannotCollect:
+    return CannotCollect(f"{cause.message} {advice}".rstrip(), code=cause.code)
 
 
 def _code(path: str) -> str:

@@ -24,13 +24,27 @@ KERNELS = {
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
-def advice() -> str:
-    """Return what would give this machine a kernel with BTF, as a sentence; empty if not known."""
+HIDDEN = (
+    "something hides the file: mount sysfs (mount -t sysfs sysfs /sys), and in a container mount "
+    "nothing over it."
+)
+COVERED = (
+    "something else is mounted over the file: unmount that, and in a container mount nothing over "
+    "the file."
+)
+UNPARSED = (
+    "something else is mounted over the file (findmnt shows it), or libbpf is too old for this "
+    "kernel: install a newer bcc."
+)
+
+
+def advice(otherwise: str = HIDDEN) -> str:
+    """Return what would give this machine a kernel with BTF, as a sentence; empty if not known.
+
+    ``otherwise``: what is wrong, and the cure, if the kernel that runs has it.
+    """
     if built_with_btf():
-        return (
-            "This kernel was built with it, so something hides the file: mount sysfs "
-            "(mount -t sysfs sysfs /sys), and in a container mount nothing over it."
-        )
+        return f"This kernel was built with it, so {otherwise}"
     kernel = next((KERNELS[name] for name in _distribution() if name in KERNELS), None)
     if kernel is None:
         return ""

@@ -27,7 +27,7 @@ def _has_sys() -> None:
 
 
 def _has_btf() -> None:
-    kernel_files.check_readable(kernel_files.BTF)
+    kernel_files.check_btf(kernel_files.BTF)
 
 
 def _is_in_initial_user_namespace() -> None:

@@ -5,9 +5,14 @@ from collections.abc import Iterator
 
 from agent.doctor.finding import Finding, failed, ok, warning
 from agent.streams.shared import confinement, control_groups, limits, privileges
-from agent.streams.shared.causes import CURES
+from agent.streams.shared.causes import cannot
 from agent.streams.shared.support import EVERYTHING, Support
-from agent.streams.supervisor.compilation import interpreters
+from agent.streams.supervisor.compilation import (
+    ENVIRONMENT,
+    interpreters,
+    most_telling,
+    too_old,
+)
 from agent.streams.supervisor.features import FEATURES
 from agent.terminal.values import printable
 from agent.this_machine import described
@@ -40,13 +45,15 @@ def _supported(found: Support) -> Finding:
 
 def bcc() -> Iterator[Finding]:
     """Have the interpreters that may have bcc import it, as the compiling process does."""
-    said = "no interpreter found"
+    causes = []
     for interpreter in interpreters():
         version, said = _bcc_of(interpreter)
-        if version:
+        old = too_old(interpreter)
+        if version and old is None:
             yield ok("bcc", f"{version}, of {interpreter}")
             return
-    yield failed("bcc", CURES["no_bcc"].format(detail=said))
+        causes.append(old or cannot("no_bcc", said))
+    yield failed("bcc", most_telling(causes).message)
 
 
 def _bcc_of(interpreter: str) -> tuple[str, str]:
@@ -58,7 +65,7 @@ def _bcc_of(interpreter: str) -> tuple[str, str]:
             text=True,
             check=False,
             timeout=IMPORT_SECONDS,
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"},
+            env=ENVIRONMENT,
         )
     except (OSError, subprocess.SubprocessError) as error:
         return "", f"{interpreter}: {error}"

@@ -250,6 +250,43 @@ def test_what_keeps_an_interpreter_from_its_bcc_says_more_than_that_another_has_
             build(GOOD)
 
 
+def interpreter(path: Path, version: str) -> str:
+    """Write a stand-in for an old interpreter: it says its version, and runs nothing of ours."""
+    path.write_text(
+        "#!/bin/sh\n"
+        'case "$*" in *-c*) ;; *) echo "TypeError: not subscriptable" >&2; exit 1;; esac\n'
+        f'for program; do :; done\nexec {sys.executable} -c "import sys\n'
+        f'sys.version_info = {version}\nexec(sys.argv[1])" "$program"\n'
+    )
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_an_interpreter_that_is_too_old_is_named_and_the_next_one_tried(
+    build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = interpreter(tmp_path / "old", "(3, 8, 10)")
+    monkeypatch.setattr(compilation, "interpreters", lambda: [old, sys.executable])
+    build(GOOD).close()
+    with pytest.raises(CannotCollect, match=f"{old} is Python 3.8, and") as failure:
+        build(f"{READS}fail('no_bcc', {compilation.NO_SUCH_MODULE!r})")
+    assert failure.value.code == "no_bcc"
+    with pytest.raises(CannotCollect) as failure:
+        build("os.abort()")
+    assert failure.value.code == "compiler_crashed"
+
+
+def test_an_interpreter_that_is_new_enough_failed_by_itself(
+    build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = interpreter(tmp_path / "new", "(3, 9, 0)")
+    monkeypatch.setattr(compilation, "interpreters", lambda: [new])
+    with pytest.raises(CannotCollect) as failure:
+        build(GOOD)
+    assert failure.value.code == "compiler_crashed"
+    assert "TypeError: not subscriptable" in failure.value.message
+
+
 def test_where_memory_is_short_the_compiler_is_what_the_kernel_takes(build: Build) -> None:
     with pytest.raises(CannotCollect) as failure:
         build(f"{READS}fail('x', open('/proc/self/oom_score_adj').read())")

@@ -137,11 +137,26 @@ def test_bcc_is_imported_by_whoever_has_it(monkeypatch: pytest.MonkeyPatch, tmp_
     having = interpreter(tmp_path / "having", "echo 0.26.0")
     monkeypatch.setattr(collecting, "interpreters", lambda: [without, having])
     assert [*collecting.bcc()] == [ok("bcc", f"0.26.0, of {having}")]
-    monkeypatch.setattr(collecting, "interpreters", lambda: [str(tmp_path / "none"), without])
+    monkeypatch.setattr(collecting, "interpreters", lambda: [without])
     [missing] = collecting.bcc()
     assert missing.state is State.FAILED
     assert f"{without}: No module named bcc" in missing.text
     assert "apt-get install python3-bpfcc" in missing.text
+
+
+def test_the_interpreter_that_says_most_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    none = interpreter(tmp_path / "none", "echo \"No module named 'bcc'\" >&2; exit 1")
+    damaged = interpreter(tmp_path / "damaged", "echo 'invalid ELF header' >&2; exit 1")
+    old = interpreter(tmp_path / "old", "case $1 in -E) printf 'Python 3.8';; *) echo 0.12.0; esac")
+    for telling, told in ((damaged, "invalid ELF header"), (old, "is Python 3.8, and the agent")):
+        for order in ([none, telling], [telling, none]):
+            monkeypatch.setattr(collecting, "interpreters", lambda order=order: order)
+            [missing] = collecting.bcc()
+            assert missing.state is State.FAILED
+            assert told in missing.text
+            assert telling in missing.text
 
 
 @pytest.mark.parametrize(

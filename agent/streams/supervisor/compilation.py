@@ -5,13 +5,14 @@ Whatever happens to that process, the supervisor ends up with either programs or
 
 import contextlib
 import os
+import re
 import select
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,6 +33,17 @@ LOG_BYTES = 16 * 1024
 
 KILLED = "killed by SIGKILL"
 NO_SUCH_MODULE = "No module named 'bcc'"
+
+ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
+"""Of an interpreter that has bcc."""
+
+SAY_IF_OLD = (
+    "import sys\n"
+    "if sys.version_info < (3, 9): sys.stdout.write('Python %d.%d' % sys.version_info[:2])"
+)
+"""A program for any Python, even 2."""
+OLD = re.compile(r"Python \d+\.\d+")
+ANSWERS_WITHIN_S = 10.0
 
 DISTRIBUTION_PYTHON = "/usr/bin/python3"
 """The interpreter for which Debian, Ubuntu and Fedora install bcc's Python package."""
@@ -68,6 +80,43 @@ def interpreters() -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def too_old(interpreter: str) -> CannotCollect | None:
+    """Return the cause if an interpreter is too old for the compiler; None if it does not say so.
+
+    Asked only where the compiler failed: that costs a start of the interpreter.
+    """
+    try:
+        done = subprocess.run(
+            [interpreter, "-E", "-S", "-c", SAY_IF_OLD],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=ANSWERS_WITHIN_S,
+            env=ENVIRONMENT,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    found = OLD.search(done.stdout)
+    if found is None:
+        return None
+    return CannotCollect(
+        f"{interpreter} is {found[0]}, and the agent compiles its probes with Python 3.9 or later:"
+        " it needs a later one that has bcc, as newer releases of the distributions have.",
+        code="no_bcc",
+    )
+
+
+def most_telling(causes: Sequence[CannotCollect]) -> CannotCollect:
+    """Return why no interpreter can compile, given why each cannot.
+
+    One that has bcc but cannot use it says more than one that has none.
+    """
+    telling = [cause for cause in causes if NO_SUCH_MODULE not in str(cause)]
+    return next(iter([*telling, *causes]), cannot("no_bcc", "no interpreter found"))
+
+
 class Compiler:
     """Starter of one process per compilation; ``pid`` is set while the process is running."""
 
@@ -89,9 +138,7 @@ class Compiler:
                 if error.code != "no_bcc":
                     raise
                 causes.append(error)
-        # one that has bcc but cannot import it says more than one that has none
-        telling = [cause for cause in causes if NO_SUCH_MODULE not in str(cause)]
-        raise next(iter([*telling, *causes]), cannot("no_bcc", "no interpreter found"))
+        raise most_telling(causes)
 
     def _run(self, interpreter: str, request: BuildRequest, map_fds: list[int]) -> Built:
         kills = control_groups.oom_kills()
@@ -107,7 +154,7 @@ class Compiler:
                 how = _how_it_ended(process)
                 if how == KILLED and control_groups.oom_kills() > kills:
                     raise _killed_for_memory()
-                raise _crashed(how, _tail(log))
+                raise too_old(interpreter) or _crashed(how, _tail(log))
             return _built(packet, fds, log)
 
     @contextlib.contextmanager
@@ -156,7 +203,7 @@ def _start(
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"},
+            env=ENVIRONMENT,
             preexec_fn=partial(_before_exec, os.getpid()),
         )
     except OSError as error:

@@ -138,11 +138,12 @@ def _of_tokens(route: Route) -> tuple[str, ...]:
 
 def _complete(schema: Json, declared: type[Declared]) -> None:
     """Add what types do not say: the rules that span fields, and that null stands for a default."""
-    if declared.rules:
-        schema["allOf"] = list(declared.rules)
+    refused: list[Json] = [{"not": {"required": [name]}} for name in declared.refused]
+    if rules := [*declared.rules, *refused]:
+        schema["allOf"] = rules
     for field in msgspec.structs.fields(declared):
         of_field = schema["properties"][field.name]
-        may_be_null = not field.required and field.default is not msgspec.UNSET
+        may_be_null = not field.required and field.name not in declared.not_null
         if not may_be_null or NULL in of_field.get("anyOf", ()):
             continue
         about = {key: of_field.pop(key) for key in ("description", "default") if key in of_field}

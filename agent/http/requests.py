@@ -3,7 +3,8 @@
 Validation (`agent.http.validation`) and ``/openapi.json`` (`agent.http.openapi`) both read these
 declarations: a new field is one line here, and a line in ``docs/reference/http.md``.
 
-Fields with a default are optional, and null is the same as omitting them, except in a stop.
+Fields with a default are optional, and null is the same as omitting them, except where `not_null`
+says why it is not.
 """
 
 from collections.abc import Iterator, Mapping
@@ -93,6 +94,10 @@ class Declared(Struct, frozen=True):
 
     rules: ClassVar[tuple[Json, ...]] = ()
     rules_in_words: ClassVar[str] = ""
+    not_null: ClassVar[Mapping[str, str]] = {}
+    """Optional fields that may be omitted and must not be null, and why."""
+    refused: ClassVar[Mapping[str, str]] = {}
+    """Names of what a body must not have, and why; other unknown names are ignored."""
 
 
 class Subtree(Declared, frozen=True, forbid_unknown_fields=True):
@@ -249,7 +254,13 @@ class StopBody(Declared, frozen=True, kw_only=True):
     What a script has whose start was refused, null or the refusal, must end nobody's run.
     """
 
-    rules = ({"not": {"required": ["error"]}},)
+    not_null = {
+        "run_id": "if the start was refused, there is no run to end; without the field, whichever "
+        "run is in progress ends"
+    }
+    refused = {
+        "error": "this is the answer to a start that was refused: it has begun no run to end"
+    }
 
     run_id: (
         Annotated[
@@ -258,19 +269,6 @@ class StopBody(Declared, frozen=True, kw_only=True):
         ]
         | UnsetType
     ) = UNSET
-
-    @staticmethod
-    def check(body: Mapping[str, object]) -> None:
-        """Raise `InvalidRequest` for what only a start that was refused leaves."""
-        if "error" in body:
-            text = "this is the answer to a start that was refused: it has begun no run to end"
-            raise InvalidRequest(text, field="error")
-        if body.get("run_id", "") is None:
-            raise InvalidRequest(
-                "run_id must be a string, not null: if the start was refused, there is no run to "
-                "end; without the field, whichever run is in progress ends",
-                field="run_id",
-            )
 
 
 class ReportBody(Declared, frozen=True, kw_only=True):

@@ -26,14 +26,18 @@ def parse(body: Mapping[str, object], declared: type[B]) -> B:
 
     Raises `AgentError` (``missing_field``, ``invalid_field``), with the field.
     """
+    if refused := next((name for name in declared.refused if name in body), None):
+        raise InvalidRequest(declared.refused[refused], field=refused)
     values = {}
     for field in msgspec.structs.fields(declared):
-        value = body.get(field.name)
+        name, value = field.name, body.get(field.name)
+        if value is None and name in body and (why := declared.not_null.get(name)):
+            raise InvalidRequest(f"{name}{_wrong(value, field.type)}: {why}", field=name)
         if value is None and not field.required:
             continue
-        if field.name not in body:
-            raise AgentError(f"{field.name} is missing", code="missing_field", field=field.name)
-        values[field.name] = _converted(field.name, value, field.type)
+        if name not in body:
+            raise AgentError(f"{name} is missing", code="missing_field", field=name)
+        values[name] = _converted(name, value, field.type)
     return declared(**values)
 
 

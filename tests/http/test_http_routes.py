@@ -92,6 +92,9 @@ async def test_a_script_whose_start_was_refused_ends_nobodys_run(
         assert body["run_id"] == "run-1"
     status, refused = await ask(client, "POST", "/stop", json=body)
     assert (status, refused["error"], refused["field"]) == (422, "invalid_field", field)
+    if body == {"run_id": None}:
+        said = "run_id must be a string, not null: if the start was refused, there is no run to end"
+        assert refused["message"].startswith(said)
     assert recorder.stops == 0
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeAlias
 
+from agent.streams.shared import namespaces
+
 Counts: TypeAlias = dict[str, int]
 """Values by the name of a figure. Times are in ns, and their names end in ``_ms``."""
 
@@ -13,6 +15,11 @@ TICK_NS = 10**9 // os.sysconf("SC_CLK_TCK")
 
 PSI = "CONFIG_PSI, and on some distributions psi=1 on the kernel's command line"
 OF_EVERY_KERNEL = "/proc/stat"
+OF_OURSELVES = ("self", "thread-self")
+PROCESSES_ONLY = (
+    "/proc shows processes only (its mount option subset=pid); mount it without (systemd: "
+    "ProcSubset=all)"
+)
 
 _GONE = (errno.ENOENT, errno.ESRCH, errno.ENODEV)
 
@@ -40,8 +47,7 @@ def content_or_nothing(path: str) -> bytes:
         with open(path, "rb", buffering=0) as file:
             return file.read()
     except OSError as error:
-        is_gone = error.errno in _GONE
-        raise Unreadable(f"{path}: {error.strerror}", is_gone=is_gone) from error
+        raise _unreadable(path, error) from error
 
 
 def listed(path: str) -> list[str]:
@@ -49,8 +55,25 @@ def listed(path: str) -> list[str]:
     try:
         return os.listdir(path)
     except OSError as error:
-        is_gone = error.errno in _GONE
-        raise Unreadable(f"{path}: {error.strerror}", is_gone=is_gone) from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: str, error: OSError) -> Unreadable:
+    """Return why a file cannot be read: also that what it would be in is not there."""
+    is_gone = error.errno in _GONE
+    why_not = _why_proc_lacks(path) if is_gone else ""
+    return Unreadable(why_not or f"{path}: {error.strerror}", is_gone=is_gone)
+
+
+def _why_proc_lacks(path: str) -> str:
+    """Return why /proc has nothing of this kind; empty if it has, or the path is elsewhere."""
+    top, _, name = path.removeprefix("/").partition("/")
+    if top != "proc":
+        return ""
+    if not namespaces.proc_is_mounted():
+        return namespaces.NOT_MOUNTED
+    is_of_a_process = name[:1].isdigit() or name.startswith(OF_OURSELVES)
+    return "" if is_of_a_process or os.path.exists(OF_EVERY_KERNEL) else PROCESSES_ONLY
 
 
 @contextmanager

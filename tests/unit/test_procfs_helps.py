@@ -1,10 +1,14 @@
 """What is unknown says what would help, where that is known."""
 
 import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from fakes.acting import acting
+from fakes.mounts import mounting
 from fakes.users import SOMEBODY, as_user
 
 from agent.procfs import files, machine, readings
@@ -12,6 +16,7 @@ from agent.procfs.files import Unreadable
 from agent.procfs.group import Group
 from agent.procfs.report import AS_ITS_USER, Looks, tasks_json
 from agent.procfs.tree import Tree
+from agent.streams.shared.namespaces import NOT_MOUNTED
 from agent.words import Json
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="needs Linux's /proc")
@@ -68,13 +73,59 @@ def test_a_file_that_the_kernel_lacks_says_what_it_needs(
     assert (needed in why) == is_gone
 
 
+def no_such_file(path: str) -> Unreadable:
+    with pytest.raises(Unreadable) as unreadable:
+        files.content(path)
+    return unreadable.value
+
+
 def test_where_proc_shows_processes_only_no_kernel_is_blamed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(files, "OF_EVERY_KERNEL", f"{tmp_path}/stat")
-    with pytest.raises(Unreadable) as unreadable:
-        files.pressure(f"{tmp_path}/pressure/cpu", "pressure.cpu")
-    assert str(unreadable.value).endswith("No such file or directory")
+    for path in ("/proc/lacking", "/proc/pressure/lacking"):
+        why = no_such_file(path)
+        assert str(why) == files.PROCESSES_ONLY
+        assert why.is_gone
+    for path in ("/proc/self/lacking", "/proc/1/lacking", f"{tmp_path}/lacking"):
+        assert str(no_such_file(path)) == f"{path}: No such file or directory"
+
+
+def test_where_proc_is_not_mounted_every_file_of_it_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("agent.streams.shared.namespaces.PROC", tmp_path)
+    monkeypatch.setattr(files, "OF_EVERY_KERNEL", f"{tmp_path}/stat")
+    for path in ("/proc/lacking", "/proc/pressure/lacking", "/proc/self/lacking"):
+        assert str(no_such_file(path)) == NOT_MOUNTED
+    with pytest.raises(Unreadable, match=re.escape(NOT_MOUNTED)):
+        files.listed("/proc/lacking")
+    assert str(no_such_file(f"{tmp_path}/lacking")).endswith("No such file or directory")
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        ("umount -l /proc", NOT_MOUNTED),
+        ("mount -t proc -o subset=pid none /proc", files.PROCESSES_ONLY),
+    ],
+)
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can mount")
+def test_the_machine_is_unknown_for_one_reason_if_proc_lacks_all_of_it(
+    script: str, why: str
+) -> None:
+    """Also that of the disks, and of no row the kernel's configuration."""
+    asking = (
+        "from agent.procfs import following\n"
+        "found = following._read_machine()\n"
+        "read = [found.counts, found.waits]\n"
+        "print(found.disks, *(why for one in read for why in one.missing.values()), sep='\\n')"
+    )
+    command = [*mounting(script), sys.executable, "-c", asking]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode and "Traceback" not in done.stderr:
+        pytest.skip(f"this cannot be mounted here: {done.stderr}")
+    assert set(done.stdout.splitlines()) == {why}, done.stderr
 
 
 @pytest.mark.parametrize("has_switch", [True, False])

@@ -8,6 +8,11 @@ NOT_MOUNTED = "/proc is not mounted; mount it (mount -t proc proc /proc)"
 FOREIGN = "/proc belongs to another pid namespace than the agent; mount one of its own there"
 
 
+def proc_is_mounted() -> bool:
+    """Whether a /proc is mounted, of whatever namespace: each has this link."""
+    return (PROC / "self").is_symlink()
+
+
 def proc_is_ours() -> bool:
     """Whether the numbers in /proc are those of our own pid namespace."""
     return not why_proc_is_not_ours()
@@ -19,11 +24,10 @@ def why_proc_is_not_ours() -> str:
     They are not after ``unshare --pid`` without a /proc of its own. ``NSpid`` lists our numbers
     from the namespace of the /proc that is mounted to the one we are in (proc_pid_status(5)).
     """
-    own = PROC / "self"
-    if not own.is_symlink():  # each /proc has this link, also where we have no number
+    if not proc_is_mounted():  # has the link too where we have no number
         return NOT_MOUNTED
     try:
-        lines = (own / "status").read_text().splitlines()
+        lines = (PROC / "self/status").read_text().splitlines()
     except OSError:
         return FOREIGN
     numbers = next((line.split()[1:] for line in lines if line.startswith("NSpid:")), [])

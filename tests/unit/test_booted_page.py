@@ -229,8 +229,34 @@ def test_long_messages_are_cut(tmp_path: Path) -> None:
     row = of_guest(Came(tmp_path, 12.3))
     assert row["boot_seconds"] == 12
     [cut] = row["demo"]["reasons"]
-    assert len(cut) == results.LONGEST_REASON
+    assert len(cut) <= results.LONGEST_REASON
     assert (cut[:8], cut[-8:]) == (said[:8], said[-8:])
+
+
+def test_no_word_is_cut_in_two(tmp_path: Path) -> None:
+    said = " ".join(f"word{number}" for number in range(1000))
+    (tmp_path / "results.json").write_text(json.dumps({"demo": {"reasons": [said]}}))
+    [cut] = of_guest(Came(tmp_path, 12.3))["demo"]["reasons"]
+    begin, end = cut.split(" … ")
+    assert f"{said} ".startswith(f"{begin} ")
+    assert f" {said}".endswith(f" {end}")
+    assert page._line(cut) == cut
+    assert 200 < len(cut) <= results.LONGEST_REASON
+
+
+@pytest.mark.parametrize("cut", ["one two thr…our five", "one two …our five", "one two thr… five"])
+def test_a_word_that_was_cut_in_two_is_not_on_the_page(cut: str) -> None:
+    assert page._line(cut) == "one two … five"
+
+
+def test_a_target_for_disks_alone_says_so_once() -> None:
+    row = {**booted(disks=[]), "steps": ["disks"]}
+    for step in ("demo", "matrix", "tests"):
+        del row[step]
+    text = page.text([row])
+    assert page.NOT_RUN not in text
+    assert text.count(f"| {page.ONLY_DISKS} |  |  |") == 1
+    assert page.NOT_RUN in page.text([{**row, "matrix": [short(missed=[])]}])
 
 
 def test_the_report_of_pytest_is_read(tmp_path: Path) -> None:

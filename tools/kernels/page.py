@@ -1,5 +1,6 @@
 """docs/reference/kernels.md: which kernels were booted, and what came of it."""
 
+import re
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -27,6 +28,9 @@ either timing, transport and scope (the machine; a process or a cgroup), and wit
 none."""
 
 NOT_RUN = "not run"
+DISKS = "Disks that lie on other disks"
+ONLY_DISKS = f"only [disks](#{DISKS.lower().replace(' ', '-')})"
+IN_A_WORD = re.compile(r"\w*…\w+|\w+…")
 HEADER = ("kernel", "machine", "user space", "demo", "matrix", "kernel tests", "tried")
 
 
@@ -41,7 +45,7 @@ def text(rows: Sequence[Row]) -> str:
         ("What was missing", _lines(rows, missing)),
         ("Reasons of verdicts", _lines(rows, reasons)),
         ("Kernel tests", _tests(rows)),
-        ("Disks that lie on other disks", _lines(rows, disks)),
+        (DISKS, _lines(rows, disks)),
         ("Not tried", [_not_tried(rows)]),
     ):
         if any(lines):
@@ -72,10 +76,19 @@ def cells(row: Row) -> list[str]:
         f"{row['target']}: {about['kernel']} (`{row['package']}`)",
         f"{about['machine']}, {_cpus(about['cpus'])}, pages of {about['page_size'] // 1024} KiB",
         f"Debian {about['debian']}, Python {about['python']}{bcc}",
-        demo_cell(demo),
+        *_steps_cells(row),
+        tried,
+    ]
+
+
+def _steps_cells(row: Row) -> list[str]:
+    """Return the cells of what was run; of a target that is for disks alone, that in one."""
+    if not any(step in row for step in ("demo", "matrix", "tests")) and "disks" in row:
+        return [ONLY_DISKS, "", ""]
+    return [
+        demo_cell(row.get("demo", {})),
         matrix_cell(row.get("matrix", [])),
         tests_cell(row.get("tests", {})),
-        tried,
     ]
 
 
@@ -228,7 +241,8 @@ def _not_tried(rows: Sequence[Row]) -> str:
 
 
 def _line(text: str) -> str:
-    return " ".join(text.split())
+    """Return a message in one line, without words that were cut in two where it was shortened."""
+    return " ".join(IN_A_WORD.sub(" … ", text).split())
 
 
 def item(line: str) -> str:

@@ -54,12 +54,19 @@ def of_guest(came: Came) -> Row:
 def _cut(value: Any) -> Any:
     if isinstance(value, str) and len(value) > LONGEST_REASON:
         half = LONGEST_REASON // 2
-        return f"{value[: half - 1]}…{value[-half:]}"
+        return f"{_whole_words(value[: half - 2], -1)} … {_whole_words(value[1 - half :], 0)}"
     if isinstance(value, list):
         return [_cut(each) for each in value]
     if isinstance(value, dict):
         return {key: _cut(each) for key, each in value.items()}
     return value
+
+
+def _whole_words(text: str, cut: int) -> str:
+    """Return text without its first word (0) or last (-1), of which a part was cut off."""
+    words = text.split(" ")
+    del words[cut]
+    return " ".join(words) or text
 
 
 def read(file: Path = KEPT) -> list[Row]:

@@ -70,11 +70,15 @@ PLACES = (
     Place("the host"),
     Place("a container", (*NAMESPACES, "--ipc", "--cgroup")),
 )
-ROOTLESS = (
-    Place("a rootless container", (*NAMESPACES, "--user", "--map-current-user", "--keep-caps")),
-    Rights("a user with all capabilities of the namespace", _user()),
-)
-"""In it a user has capabilities, but of the user namespace only."""
+ROOTLESS = {
+    Place(
+        "a rootless container", (*NAMESPACES, "--user", "--map-current-user", "--keep-caps")
+    ): Rights("a user with all capabilities of the namespace", _user()),
+    Place(
+        "a rootless container without other users", (*NAMESPACES, "--user", "--map-root-user")
+    ): Rights("its root (`unshare -Ur`)", _user()),
+}
+"""In these a user has capabilities, but of the user namespace only."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,8 @@ def rows() -> Iterator[Row]:
     for place in PLACES:
         for rights in RIGHTS:
             yield _row(place, rights)
-    yield _row(*ROOTLESS)
+    for place, rights in ROOTLESS.items():
+        yield _row(place, rights)
 
 
 def _row(place: Place, rights: Rights) -> Row:
@@ -123,7 +128,7 @@ def _agent(place: Place, rights: Rights, pid_file: Path) -> Iterator[RunningAgen
     beside = f'{bare}sleep {LIFE_S} & echo $! > {pid_file}; "$@"'
     before = ("sh", "-c", beside, "sh", *started.command)
     # the user first: who makes a user namespace may not change it any more
-    into = ("setpriv", *rights.options, *place.command) if place is ROOTLESS[0] else ()
+    into = ("setpriv", *rights.options, *place.command) if place in ROOTLESS else ()
     command = into or (*place.command, *(("setpriv", *rights.options) if rights.options else ()))
     with running_agent(
         invocation=replace(started, command=(*command, *before)), timeout_s=PATIENCE_S

@@ -202,7 +202,7 @@ def _ensure_data_folder(settings: Settings, uid: int | None) -> None:
 
 def check_owner_of_data(settings: Settings) -> None:
     """Raise `CannotServe` if what is kept would belong to nobody in particular."""
-    if settings.user is None and os.getuid() == 0:
+    if settings.user is None and _changes_user():
         raise CannotServe(
             "--data-dir needs --user when the agent is started as root: without it the serving"
             " process is another user each time, and the runs of the last one would not be its own"
@@ -210,10 +210,13 @@ def check_owner_of_data(settings: Settings) -> None:
 
 
 def uid_to_become(settings: Settings) -> int | None:
-    """Return the uid for the agent; None means to stay the current user, which is not root."""
+    """Return the uid for the agent; None means to stay the current user.
+
+    That is not root, but in a user namespace that has no other user: see `privileges`.
+    """
     try:
         if settings.user is None:
-            return privileges.unused_uid() if os.getuid() == 0 else None
+            return privileges.unused_uid() if _changes_user() else None
         uid = privileges.uid_of(settings.user)
     except privileges.NoUnusedUid as error:
         raise CannotServe(f"{error}; choose one with --user") from error
@@ -224,3 +227,8 @@ def uid_to_become(settings: Settings) -> int | None:
     if uid == 0:
         raise CannotServe(f"--user {settings.user}: the serving process must not be root")
     return uid
+
+
+def _changes_user() -> bool:
+    """Whether the agent has to become another user when none is named."""
+    return os.getuid() == 0 and not privileges.root_is_alone()

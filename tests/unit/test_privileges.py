@@ -3,11 +3,19 @@
 import grp
 import os
 import pwd
+from pathlib import Path
 
 import pytest
 
 from agent.streams.shared import privileges
-from agent.streams.shared.privileges import DYNAMIC_UIDS, NOGROUP, gid_of, uid_of, unused_uid
+from agent.streams.shared.privileges import (
+    DYNAMIC_UIDS,
+    NOGROUP,
+    gid_of,
+    root_is_alone,
+    uid_of,
+    unused_uid,
+)
 
 
 def test_agents_that_start_at_once_hardly_choose_the_same_uid() -> None:
@@ -23,6 +31,37 @@ def test_a_uid_in_use_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(privileges, "DYNAMIC_UIDS", [0])
     with pytest.raises(privileges.NoUnusedUid):
         unused_uid()
+
+
+ALONE = "         0       1000          1\n"
+
+
+@pytest.mark.parametrize(
+    ("uid", "uid_map", "is_alone"),
+    [
+        (0, ALONE, True),
+        (0, "         0          0          1\n", False),
+        (0, "         0          0 4294967295\n", False),
+        (0, f"{ALONE}         1     100000      65536\n", False),
+        (0, "", False),
+        (0, None, False),
+        (1000, "      1000       1000          1\n", False),
+        (65534, ALONE, False),
+    ],
+)
+def test_root_is_alone_where_it_is_a_single_user_without_rights_outside(
+    uid: int,
+    uid_map: str | None,
+    is_alone: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """It may be root outside as well, whom nobody is to serve as."""
+    if uid_map is not None:
+        (tmp_path / "uid_map").write_text(uid_map)
+    monkeypatch.setattr(privileges, "UID_MAP", tmp_path / "uid_map")
+    monkeypatch.setattr("os.getuid", lambda: uid)
+    assert root_is_alone() == is_alone
 
 
 def test_a_user_by_name_or_number() -> None:

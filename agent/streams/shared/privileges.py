@@ -28,6 +28,8 @@ NO_ID = (1 << 32) - 1
 NOGROUP = 65_534
 """The group of files that are nobody's (DEFAULT_OVERFLOWGID in include/linux/highuid.h)."""
 
+UID_MAP = Path("/proc/self/uid_map")
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -137,6 +139,22 @@ def _uids_of_processes() -> set[int]:
         except OSError:
             continue  # gone
     return uids
+
+
+def root_is_alone() -> bool:
+    """Whether we are root of a user namespace without another user, as after ``unshare -Ur``.
+
+    Outside, that is a user who is not root: one who may start an agent, and has no other user to
+    serve as. ``uid_map`` has what its uid 0 is outside, and of how many that is true.
+    """
+    try:
+        rows = [line.split() for line in UID_MAP.read_text().splitlines()]
+    except OSError:
+        return False
+    if len(rows) != 1 or os.getuid() != 0:
+        return False
+    inside, outside, count = map(int, rows[0])
+    return (inside, count) == (0, 1) and outside != 0
 
 
 def drop_everything(uid: Optional[int]) -> None:

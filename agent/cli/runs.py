@@ -141,6 +141,13 @@ def _wanted(options: argparse.Namespace) -> "Wanted":
     return Wanted(options.which, options.since, options.until)
 
 
+def _named(options: argparse.Namespace) -> "Wanted":
+    """Return what is wanted; naming nothing is a mistake, and does not mean all."""
+    if not options.which and options.since is None and options.until is None:
+        options.parser.error("which runs? Give ids or selectors: runs list shows them")
+    return _wanted(options)
+
+
 def _list(options: argparse.Namespace) -> int:
     chosen = (_wanted(options), options.limit, options.json)
     if options.agent is not None:
@@ -163,7 +170,7 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    chosen = (_wanted(options), options.output, options.into)
+    chosen = (_named(options), options.output, options.into)
     if options.agent is not None:
         from agent.runs import agent_commands
 
@@ -174,13 +181,14 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _delete(options: argparse.Namespace) -> int:
+    wanted = _named(options)
     if options.agent is not None:
         from agent.runs import agent_commands
 
-        return agent_commands.delete_runs(options.agent, _wanted(options))
+        return agent_commands.delete_runs(options.agent, wanted)
     from agent.runs.commands import delete_runs
 
-    return delete_runs(_path(options), _wanted(options))
+    return delete_runs(_path(options), wanted)
 
 
 def _import(options: argparse.Namespace) -> int:

@@ -55,7 +55,6 @@ def export_runs(url: str, wanted: Wanted, output: Path | None, folder: Path | No
     if (selection := wanted.selected) is not None:
         found = of_agent.selected(selection.fields, selection.since, selection.until)
         runs += _some(found)
-    _check_named(runs)
     write_documents({run.id: document_of([run], None) for run in runs}, output, folder)
     return 0
 
@@ -67,7 +66,6 @@ def delete_runs(url: str, wanted: Wanted) -> int:
     if (selection := wanted.selected) is not None:
         found = of_agent.matching(selection.fields, selection.since, selection.until)
         ids += reversed(_some(found))
-    _check_named(ids)
     chosen, deleted = list(dict.fromkeys(ids)), []
     try:
         for run_id in chosen:
@@ -89,12 +87,6 @@ def _some(found: Sequence[Named]) -> Sequence[Named]:
     if not found:
         raise NotFound("no run that the agent keeps has all of that")
     return found
-
-
-def _check_named(runs: Sequence[object]) -> None:
-    """Raise `NotFound` if nothing was named."""
-    if not runs:
-        raise NotFound("which runs? Give ids or selectors of runs that the agent keeps")
 
 
 def _summary(row: Mapping[str, Any]) -> Summary:

@@ -56,7 +56,7 @@ def entries_of(store: Store, wanted: Wanted) -> list[Entry]:
     """Return the entries that ids and selectors name, each of them once.
 
     A selector names all entries of which a run has what it says, and so do times alone. Raises
-    `NotFound` for one that names nothing, and for nothing at all.
+    `NotFound` for one that names nothing.
     """
     found = [store.entry(name) for name in wanted.ids]
     if (selection := wanted.selected) is not None:
@@ -64,8 +64,6 @@ def entries_of(store: Store, wanted: Wanted) -> list[Entry]:
         if not selected:
             raise NotFound(f"{none_like(wanted)}: runs list shows what is kept")
         found += selected
-    if not found:
-        raise NotFound("which runs? Give ids or selectors: runs list shows them")
     return list(dict.fromkeys(found))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fakes.busy_runs import paths
+from fakes.command_line import exit_status
 from fakes.kept_groups import group, kept
 from fakes.pages import DOCS, hold, names
 from fakes.sample_evidence import evidence as sample_evidence
@@ -193,3 +194,18 @@ def test_every_field_of_a_comparison_of_kept_runs() -> None:
         found = {re.sub(written, meant, path) for path in found}
     heading = "What a comparison of kept runs adds"
     hold(SETTINGS, heading, found, names(SETTINGS, heading))
+
+
+def test_a_mistake_ends_each_command_as_the_page_says(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    begin = SETTINGS.read_text().partition("\n## ")[0]
+    [said] = [text for text in begin.split("\n\n") if text.startswith("A mistake on the command")]
+    assert "status 2" in said
+    others = dict.fromkeys(re.findall(r"\[`([a-z]+)`\]", said), 1)
+    assert [*others] == ["compare"]
+    for words in (parser.prog.split()[1:] for parser in cli._commands_of(cli.build_parser())):
+        assert exit_status([*words, "--nonsense"]) == others.get(words[0], 2)
+        usage, mistake = capsys.readouterr().err.splitlines()
+        assert usage.startswith(f"usage: chainbench-agent {words[0]}")
+        assert "error: " in mistake

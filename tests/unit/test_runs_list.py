@@ -195,8 +195,6 @@ def test_nothing_is_kept_yet(runs: Runs, path: Path) -> None:
         (["show", "zzzz"], "zzzz is the beginning of no id that is kept"),
         (["show", "last~7"], "there is no last~7"),
         (["export", "nnnn"], "the beginning of no id"),
-        (["export"], "which runs?"),
-        (["delete"], "which runs?"),
         (["delete", "variant=none-such"], "no kept run has all of that"),
         (["export", "variant="], "that is 2 files: say --into FOLDER"),
         (["export", "last", "--output", "/no/such/folder/x"], "cannot write /no/such/folder/x"),
@@ -222,6 +220,7 @@ def test_what_cannot_be_done_is_said_in_a_line(
         *([], ["nothing"], ["list", "--since", "soon"], ["list", "--limit", "-1"]),
         *(["limits", "--days", "0"], ["limits", "--size", "5X"], ["limits", "--size", "0G"]),
         *(["limits", "--runs", "many"], ["show"], ["import"], ["list", "--nope"]),
+        *(["export"], ["delete"], ["delete", "--agent", "http://127.0.0.1:9"]),
         ["export", "last", "--output", "a", "--into", "b"],
     ],
 )

@@ -201,8 +201,6 @@ def test_a_selector_shows_what_only_one_has(
         (["list", "series=x"], "an agent does not select runs by series"),
         (["show", "zzzz"], "of no id that the agent keeps"),
         (["show", "variant=x"], "3 have all of that (cccc-333, bbbb-222, aaaa-111): show one"),
-        (["export"], "which runs?"),
-        (["delete"], "which runs?"),
         (["export", "aaaa", "bbbb"], "that is 2 files: say --into FOLDER"),
     ],
 )

@@ -1,6 +1,7 @@
 """Totals from /proc of a run without eBPF: of the tasks in scope, and of the whole machine."""
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from agent.show.layout import table, titled
@@ -23,6 +24,13 @@ OF_COMMAND = "Totals of the command, with the children that it waited for"
 BY_COMMAND = ("CPU", "switches", "faults")
 """What is known better of a command than of tasks that are followed from outside."""
 OF_MACHINE = "Totals from /proc: the whole machine"
+KINDS = {
+    "tasks": "of the tasks (figures that begin with /proc, unless 0)",
+    "machine": "of the machine alone",
+    "nothing": "none",
+}
+"""What a series says of the totals of its runs."""
+IN_FULL = "all of them, the machine's too, by show --all or runs show --all"
 OF_IO = {"read_bytes", "written_bytes", "read_calls", "write_calls"}
 PRESSURES = {"cpu": "for a CPU", "io": "for I/O", "memory": "for memory"}
 
@@ -54,6 +62,24 @@ def procfs(
         machine = _of_machine(mapping(found.get("machine")))
         parts.append(titled(OF_MACHINE, table(machine, columns), style))
     return parts
+
+
+def of_runs(runs: Sequence[Mapping[str, Any]]) -> str:
+    """Return in how many runs without eBPF there are totals, and where; nothing if all had it."""
+    counts = Counter(_totals_of(run) for run in runs if run.get("available") is False)
+    said = [
+        f"{what} in {counted(counts[kind], 'run')}" for kind, what in KINDS.items() if counts[kind]
+    ]
+    where = f"; {IN_FULL}" if counts["tasks"] or counts["machine"] else ""
+    return f"from /proc: {', '.join(said)}{where}" if said else ""
+
+
+def _totals_of(run: Mapping[str, Any]) -> str:
+    """Return what the totals are of, as `KINDS` has it: the machine's are there with the tasks'."""
+    found = mapping(run.get("procfs"))
+    if mapping(found.get("tasks")):
+        return "tasks"
+    return "machine" if mapping(found.get("machine")).keys() - {"missing"} else "nothing"
 
 
 def objects_of(value: object) -> list[object]:

@@ -9,6 +9,7 @@ from agent.show.differences import COMPARED, SHOWN_FIGURES, figure_name, further
 from agent.show.kept import labels, selected, selected_apart
 from agent.show.layout import titled
 from agent.show.outliers import outliers
+from agent.show.procfs import of_runs
 from agent.terminal.charts import grid, histogram
 from agent.terminal.style import Style
 from agent.terminal.values import (
@@ -35,6 +36,7 @@ def side_lines(
     """Return label and text of one side: its command, its runs, what they took."""
     wall, plan = mapping(side.get("wall_ms")), mapping(document.get("series"))
     label = name if name in COMPARED else "command"
+    own = _counting(name, objects(document.get("runs")))
     command = command_line(words)
     if not side:
         return [(label, command), ("runs", "none is complete")]
@@ -46,11 +48,12 @@ def side_lines(
         ("time", time_of(side)),
         ("", _mean(wall)),
         ("", _cpu(side)),
-        ("values", _values(name, objects(document.get("runs")))),
+        ("values", _values(own)),
         *outliers(wall),
         _over_time(mapping(wall.get("drift"))),
         ("evidence", evidence_of(side)),
-        *(("", line) for line in _lacking(name, objects(document.get("runs")))),
+        *(("", line) for line in _lacking(own)),
+        ("totals", of_runs([mapping(run.get("evidence")) for run in own])),
     ]
 
 
@@ -91,9 +94,13 @@ def _cpu(side: Mapping[str, Any]) -> str:
     return f"user {ms(user)}, system {ms(system)} (means)"
 
 
-def _values(name: str, runs: Sequence[Mapping[str, Any]]) -> str:
+def _counting(name: str, runs: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the runs of a side that count."""
+    return [run for run in runs if run.get("side") == name and run.get("counts") is True]
+
+
+def _values(own: Sequence[Mapping[str, Any]]) -> str:
     """Return the times one by one where there are too few of them for an interval."""
-    own = [run for run in runs if run.get("side") == name and run.get("counts") is True]
     if len(own) >= FEWEST:
         return ""
     return ", ".join(
@@ -126,12 +133,11 @@ def evidence_of(side: Mapping[str, Any]) -> str:
     )
 
 
-def _lacking(name: str, runs: Sequence[Mapping[str, Any]]) -> list[str]:
+def _lacking(own: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return why the runs that count are not complete: each reason that comes first in one, once.
 
     Of many the first are named, and how many runs have others.
     """
-    own = [run for run in runs if run.get("side") == name and run.get("counts") is True]
     found: defaultdict[str, list[str]] = defaultdict(list)
     for run in own:
         if why := _first_reason(mapping(run.get("evidence"))):

@@ -17,6 +17,7 @@ from agent.run.held import Ended
 from agent.run.plan import BASELINE, OPTIMIZED, Plan
 from agent.run.runs import End, Run
 from agent.show.brief import brief
+from agent.show.procfs import IN_FULL, KINDS
 from agent.show.text import render
 from agent.terminal.width import cells
 from agent.words import Json
@@ -222,3 +223,24 @@ async def test_lower_bounds_are_told_as_that_and_compared_with_nothing(tmp_path:
     alone = {**tree, "comparison": {}}
     assert re.search(r"/proc: user CPU +≥ 10\.00 ms ", brief(alone, 100))
     assert "  ≥: at least, as tasks were only looked at now and then\n" in brief(alone, 100)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "said"),
+    [
+        (unmeasured("pid", procfs.of_tree()), f"{KINDS['tasks']} in 3 runs; {IN_FULL}"),
+        (unmeasured("pid"), f"{KINDS['machine']} in 3 runs; {IN_FULL}"),
+        (unmeasured("pid", procfs={"machine": {"missing": []}}), "none in 3 runs"),
+        (unmeasured("pid", procfs={}), "none in 3 runs"),
+        (sample_evidence(), None),
+    ],
+)
+def test_several_runs_say_whether_there_are_totals_and_where(
+    evidence: Json, said: str | None
+) -> None:
+    ended = Ended(0, 0.1, 0.1, 0, None, 1, 0, 0)
+    runs = [Run("command", number, True, ended, {}, evidence) for number in range(3)]
+    plan = Plan({"command": ["a"]}, most=3, seed=1)
+    told = " ".join(brief(document_of(plan, runs, End("runs")), 100).split())
+    assert (said is not None) == ("totals from /proc: " in told)
+    assert said is None or f"totals from /proc: {said}" in told

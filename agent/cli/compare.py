@@ -62,7 +62,7 @@ def add(commands: Commands) -> None:
         "--min-effect",
         type=percent,
         metavar="PERCENT",
-        help="smallest difference that matters (default: 1%%)",
+        help="smallest difference that matters (default: the one that a series recorded, else 1%%)",
     )
     compare.add_argument(
         "--seed",

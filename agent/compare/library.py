@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from agent.store.documents import seed_in
+from agent.store.documents import min_effect_in, seed_in
 from agent.store.errors import StoreError, require_sqlite
 from agent.store.run import KeptRun
 from agent.store.selection import Selection
@@ -24,24 +24,25 @@ class OwnStore:
     def named(self, name: str) -> Sequence[KeptRun]:
         """Return the run, or the runs of the series, of an id. Raises `StoreError`."""
         store = self._opened()
-        return self._with_seed(store.runs(store.entry(name)))
+        return self._with_plan(store.runs(store.entry(name)))
 
     def selected(self, fields: Mapping[str, str]) -> Sequence[KeptRun]:
         """Return the runs that have these values. Raises `StoreError`."""
-        return self._with_seed(self._opened().select(Selection(fields)))
+        return self._with_plan(self._opened().select(Selection(fields)))
 
     def listed(self) -> "Iterator[Summary]":
         """Yield what a list shows of each run, the newest first. Raises `StoreError`."""
         return self._opened().find(Selection())
 
-    def _with_seed(self, runs: Sequence[KeptRun]) -> Sequence[KeptRun]:
-        """Return runs with the seed of their series, if all are of one: others are no pairs."""
+    def _with_plan(self, runs: Sequence[KeptRun]) -> Sequence[KeptRun]:
+        """Return runs with what their series recorded, if all are of one: others are no pairs."""
         [*series] = {run.series for run in runs}
         if len(series) != 1 or series[0] is None:
             return runs
         with contextlib.suppress(StoreError):  # the runs can be compared all the same
             if found := self._opened().series(series[0]):
-                return [replace(run, seed=seed_in(found.summary)) for run in runs]
+                seed, least = seed_in(found.summary), min_effect_in(found.summary)
+                return [replace(run, seed=seed, min_effect=least) for run in runs]
         return runs
 
     def close(self) -> None:

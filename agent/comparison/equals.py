@@ -37,8 +37,8 @@ def compare_equals(runs: Sequence[KeptRun], asked: Asked = AS_USUAL) -> Json:
     first, second = _halves(counted, seed)
     halves = Paired(GROUPS, first, second, WHY_NO_PAIRS)
     document = compared(halves, asked, left_out(runs, halves))
-    wall = [run["wall_ms"] for run in document["runs"]]
-    document["compared"]["aa"] = {"seed": seed, **_floor(wall, seed, asked.min_effect)}
+    wall, least = [run["wall_ms"] for run in document["runs"]], document["series"]["min_effect"]
+    document["compared"]["aa"] = {"seed": seed, **_floor(wall, seed, least)}
     return document
 
 

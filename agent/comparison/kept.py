@@ -41,9 +41,10 @@ CHOOSE_OTHERS = (
 class Asked(NamedTuple):
     """How runs are to be compared."""
 
-    min_effect: float = MIN_EFFECT
+    min_effect: float | None = None
     seed: int | None = None
-    """None: the one that the series recorded whose rounds are compared, or else `SEED`."""
+    """None: that which the series recorded whose rounds are compared, or else `SEED`; so is
+    ``min_effect``, or else `MIN_EFFECT`."""
     across: Collection[str] = ()
     """What differs on purpose: `agent.comparison.comparable.ACROSS`."""
     force: bool = False
@@ -80,12 +81,12 @@ def compared(found: Paired, asked: Asked, aside: Sequence[Json]) -> Json:
     runs = [*found.baseline, *found.optimized]
     timed = timed_by(runs)
     observed = _observed(found, timed)
-    seed = _seed(found, asked)
+    seed, min_effect = _seed(found, asked), _min_effect(found, asked)
     result = comparison(
         found.design,
         observed[BASELINE],
         observed[OPTIMIZED],
-        min_effect=asked.min_effect,
+        min_effect=min_effect,
         seed=seed,
     )
     return {
@@ -94,7 +95,7 @@ def compared(found: Paired, asked: Asked, aside: Sequence[Json]) -> Json:
             "most_runs": None,
             "warmup": None,
             "until": None,
-            "min_effect": asked.min_effect,
+            "min_effect": min_effect,
             "seed": seed,
             "ended_by": None,
             "ended_early": None,
@@ -109,9 +110,9 @@ def compared(found: Paired, asked: Asked, aside: Sequence[Json]) -> Json:
             "facts": known_facts(kept),
             "labels": {side: _labels(runs) for side, runs in kept.items()},
             "left_out": list(aside),
-            "notes": notes(result, kept),
+            "notes": [*notes(result, kept), *_on_min_effect(min_effect, asked)],
         },
-        "sides": {side: side_of(runs, asked.min_effect) for side, runs in observed.items()},
+        "sides": {side: side_of(runs, min_effect) for side, runs in observed.items()},
         "comparison": result,
         "runs": [
             _row(side, run, one)
@@ -125,6 +126,19 @@ def _seed(found: Paired, asked: Asked) -> int:
     """Return the seed of the bootstrap: pairs have the interval that their own report has."""
     recorded = found.baseline[0].seed if found.design.is_paired else None
     return next(seed for seed in (asked.seed, recorded, SEED) if seed is not None)
+
+
+def _min_effect(found: Paired, asked: Asked) -> float:
+    """Return the smallest difference that matters: to pairs the one of their own report."""
+    recorded = found.baseline[0].min_effect if found.design.is_paired else None
+    return next(one for one in (asked.min_effect, recorded, MIN_EFFECT) if one is not None)
+
+
+def _on_min_effect(min_effect: float, asked: Asked) -> list[str]:
+    """Return a note on one that nobody asked for, unless it is the usual one."""
+    if asked.min_effect is not None or min_effect == MIN_EFFECT:
+        return []
+    return [f"the smallest difference that matters is that of the series ({100 * min_effect:g} %)"]
 
 
 def _check_there_are_runs(

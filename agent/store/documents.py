@@ -35,8 +35,10 @@ def runs_of(document: Mapping[str, Any], source: str) -> list[KeptRun]:
     members = _members(document)
     ids = _ids(members)
     series = _series_id(document, ids) if is_series(document) else None
-    seed = seed_in(document)
-    return [_kept(run, own, series, source, seed) for run, own in zip(members, ids, strict=True)]
+    seed, least = seed_in(document), min_effect_in(document)
+    return [
+        _kept(run, own, series, source, seed, least) for run, own in zip(members, ids, strict=True)
+    ]
 
 
 def series_of(document: Mapping[str, Any]) -> KeptSeries | None:
@@ -52,6 +54,12 @@ def seed_in(document: Mapping[str, Any]) -> int | None:
     seed = mapping(document.get("series")).get("seed")
     is_one = isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0
     return seed if is_one else None
+
+
+def min_effect_in(document: Mapping[str, Any]) -> float | None:
+    """Return the smallest difference that matters to a series; None if there is none that can."""
+    least = number(mapping(document.get("series")).get("min_effect"))
+    return least if least is not None and 0 < least <= 1 else None
 
 
 def document_of(runs: Sequence[KeptRun], series: KeptSeries | None) -> Json:
@@ -150,7 +158,14 @@ def _canonical(value: object) -> str:
     return json.dumps(read, sort_keys=True)
 
 
-def _kept(run: _Member, own: str, series: str | None, source: str, seed: int | None) -> KeptRun:
+def _kept(
+    run: _Member,
+    own: str,
+    series: str | None,
+    source: str,
+    seed: int | None,
+    min_effect: float | None,
+) -> KeptRun:
     command, evidence = run.command, run.evidence
     return KeptRun(
         id=own,
@@ -166,6 +181,7 @@ def _kept(run: _Member, own: str, series: str | None, source: str, seed: int | N
         command=command,
         evidence=evidence,
         seed=seed,
+        min_effect=min_effect,
     )
 
 

@@ -51,6 +51,8 @@ class KeptRun:
     seed: int | None = None
     """That of its series, where it was read with the run: of the order within pairs, and of the
     intervals that the series reported."""
+    min_effect: float | None = None
+    """Likewise: the smallest difference that matters, as a part of the baseline."""
 
     @property
     def verdict(self) -> str:

@@ -160,6 +160,32 @@ def test_the_rounds_of_a_series_have_the_interval_that_its_report_had(
         assert seed_of(saved(tmp_path, "other.json", document)) == 1
 
 
+def test_to_the_rounds_of_a_series_matters_what_did_in_its_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Unless something else is asked for. They differ by a tenth."""
+    document = pairs_document(OLD, NEW)
+    document["series"]["min_effect"] = 0.5
+    series, file = keep(document), saved(tmp_path, "series.json", document)
+    note = "the smallest difference that matters is that of the series (50 %)"
+    for name in (file, series, "last"):
+        status, printed, _ = ended([name], capsys)
+        printed = " ".join(printed.split())
+        assert (status, note in printed) == (0, True)
+        assert printed.startswith("no difference that matters (--min-effect 50 %): ")
+    status, printed, _ = ended(["--min-effect", "1%", file], capsys)
+    assert (status, "that of the series" in printed) == (0, False)
+    assert printed.startswith("optimized takes 10")
+    other = pairs_document(OLD, NEW, second=60)
+    other["series"]["min_effect"] = 0.5
+    groups = [f"{file},side=baseline", f"{saved(tmp_path, 'other.json', other)},side=optimized"]
+    assert json.loads(ended(["--json", *groups], capsys)[1])["series"]["min_effect"] == 0.01
+    for wrong in (True, -1, "5", 0, 2, None):
+        document["series"]["min_effect"] = wrong
+        printed = ended(["--json", saved(tmp_path, "other.json", document)], capsys)[1]
+        assert json.loads(printed)["series"]["min_effect"] == 0.01
+
+
 def test_what_is_no_pair_has_a_seed_of_its_own(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,6 +1,7 @@
 """The parser, and what its complaints have in common."""
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn, TypeAlias
@@ -8,8 +9,10 @@ from typing import Any, NoReturn, TypeAlias
 from agent.terminal import output as terminal
 
 LONGEST_QUOTED = 100
-ONE_LINE = 1000
-"""Columns in which any usage without options is one line: a terminal may still wrap it."""
+OPTIONAL = re.compile(r"\[--?\w(?:[^][]|\[[^][]*\])*\](?:\.\.\.)?")
+"""What a usage has of an option that may be left out, or of several that exclude one another."""
+COLORS = re.compile("\x1b\\[[0-9;]*m")
+"""What a usage may have on a terminal, from Python 3.14 on."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -33,16 +36,9 @@ class Parser(argparse.ArgumentParser):
         whole = self.format_usage()
         if whole.count("\n") == 1:
             return whole
-        if self.usage:
-            operands = whole.splitlines()[-1].strip()
-            return f"usage: {self.prog} [-h | OPTIONS] {operands}\n"
-        required = [group for group in self._mutually_exclusive_groups if group.required]
-        of_groups = [action for group in required for action in group._group_actions]
-        shown = [a for a in self._actions if not a.option_strings or a.required or a in of_groups]
-        formatter = self._get_formatter()
-        formatter._prog, formatter._width = f"{self.prog} [-h | OPTIONS]", ONE_LINE
-        formatter.add_usage(None, shown, required)
-        return formatter.format_help()
+        begins, program, rest = COLORS.sub("", whole).partition(self.prog)
+        needed = OPTIONAL.sub("", rest).split()
+        return " ".join([f"{begins}{program} [-h | OPTIONS]", *needed]) + "\n"
 
     # From Python 3.14 on argparse expands the help of each option as it is added, with colours:
     # that imports what only the help of a command needs. Tests print all of it.

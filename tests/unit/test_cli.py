@@ -1,5 +1,6 @@
 """The command line: the original's still works, mistakes are reported, and help is complete."""
 
+import re
 import socket
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from fakes.command_line import exit_status
 
 from agent import __version__
 from agent.cli import COMMANDS, main
+from agent.cli.parser import Parser
 from agent.settings import Settings, SocketFile
 
 
@@ -221,6 +223,21 @@ def test_a_mistake_is_told_after_one_line_of_usage(
     assert exit_status(arguments) == 2
     first, _ = capsys.readouterr().err.splitlines()
     assert first == f"usage: chainbench-agent {usage}"
+
+
+def test_a_usage_in_colors_is_told_in_one_line_as_well(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As from Python 3.14 on, on a terminal."""
+    plain = Parser.format_usage
+
+    def in_colors(parser: Parser) -> str:
+        return re.sub(r"(--?\w+)", "\x1b[1;32m\\1\x1b[0m", plain(parser))
+
+    monkeypatch.setattr(Parser, "format_usage", in_colors)
+    assert exit_status(["record"]) == 2
+    first, _ = capsys.readouterr().err.splitlines()
+    assert first.endswith("-agent record [-h | OPTIONS] (--pid N | --cgroup PATH | --system)")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from agent.doctor.finding import Finding, State, failed, warning
-from agent.doctor.service import service
+from agent.doctor.libraries import libraries, service_with_them
 from agent.settings import Settings
 from agent.streams.shared.support import LINUX
 from agent.terminal import output as terminal
@@ -38,7 +38,8 @@ def _checks(settings: Settings) -> Iterator[tuple[str, Iterator[Finding]]]:
         yield from checks(settings)
     else:
         yield "linux", iter([failed("linux", linux.reason)])
-        yield "service", service(settings)
+        yield "libraries", libraries()
+        yield "service", service_with_them(settings)
 
 
 def _of(check: str, findings: Iterator[Finding]) -> Iterator[Finding]:

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from agent.doctor.collecting import bcc, kernel, lockdown, resource_limits
 from agent.doctor.finding import Finding
+from agent.doctor.libraries import libraries, service_with_them
 from agent.doctor.machine import machine
 from agent.doctor.second import second
-from agent.doctor.service import service
 from agent.doctor.tracers import tracers
 from agent.settings import Settings
 
@@ -14,10 +14,11 @@ from agent.settings import Settings
 def checks(settings: Settings) -> Iterator[tuple[str, Iterator[Finding]]]:
     """Yield the name of each check with what it finds, which is found as it is read."""
     yield "kernel", kernel()
+    yield "libraries", libraries()
     yield "bcc", bcc()
     yield "lockdown", lockdown()
     yield "limits", resource_limits()
-    yield "service", service(settings)
+    yield "service", service_with_them(settings)
     yield "machine", machine()
     yield "other_tracers", tracers()
     yield "collection", second(settings)

@@ -71,9 +71,9 @@ def test_what_cannot_be_read_ends_no_other_check(monkeypatch: pytest.MonkeyPatch
         yield ok("clock", "x")
         raise PermissionError(13, "Permission denied", "/sys/x")
 
-    for name in ("kernel", "bcc", "lockdown", "resource_limits", "tracers"):
+    for name in ("kernel", "libraries", "bcc", "lockdown", "resource_limits", "tracers"):
         monkeypatch.setattr(on_linux, name, lambda: iter(()))
-    for name in ("service", "second"):
+    for name in ("service_with_them", "second"):
         monkeypatch.setattr(on_linux, name, lambda settings: iter([ok("last", "x")]))
     monkeypatch.setattr(on_linux, "machine", broken)
     assert [*command._findings(Settings())] == [

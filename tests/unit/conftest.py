@@ -116,6 +116,13 @@ def runs(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
 
 
 @pytest.fixture
+def state_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep a test out of the user's own store."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return tmp_path / "state"
+
+
+@pytest.fixture
 def front() -> Iterator[InFront]:
     """An agent with something in front of it that loses answers."""
     with in_front() as agent:

@@ -8,19 +8,13 @@
 The file may be BTF as the kernel stores it (/sys/kernel/btf/vmlinux), a vmlinux, a vmlinuz, or a
 Debian package with one. Tests plan runs against the texts (tests/unit/test_kernel_facts.py), so
 that a field that moved or a helper that a kernel lacks is found without booting that kernel. Needs
-libbpf, as the agent does, dpkg-deb for packages, and zstd or lz4 for kernels that it compressed.
+libbpf, as the agent does, and what kernel_image.py needs to look into the file.
 """
 
 import argparse
-import lzma
-import re
-import struct
-import subprocess
 import sys
 import tempfile
-import zlib
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
@@ -34,19 +28,10 @@ from agent.streams.compiler.planning import Types, possible
 from agent.streams.shared import kernel_files
 from agent.streams.shared.causes import CannotCollect
 from agent.streams.shared.plan import Plan
+from tools.kernel_image import NoFacts, btf_of, image_in
 
 KINDS = {KIND_FUNC: "function", KIND_STRUCT: "struct", KIND_UNION: "union"}
 ABSENT = "absent"
-
-BTF_HEADER = struct.Struct("<HBB5I")
-BTF_BEGINS = struct.pack("<HBBI", 0xEB9F, 1, 0, BTF_HEADER.size)
-LEAST_BTF = 1 << 20
-"""Bytes: a kernel's is several times as large, and what else looks like one is not."""
-VERSION = re.compile(rb"Linux version ([0-9][^ \0\n]*)")
-
-
-class NoFacts(Exception):
-    """A file has no facts; the text says why."""
 
 
 class FactMissing(Exception):
@@ -182,73 +167,26 @@ def facts_of(btf: Path, version: str) -> str:
     return f"# Linux {version}\n" + "\n".join(lines) + "\n"
 
 
-def _by(program: str, data: bytes) -> bytes:
-    # what follows the compressed data is reported as an error, after all of it was written
-    command = [program, "-dcq"]
-    return subprocess.run(command, input=data, capture_output=True, check=False).stdout
-
-
-COMPRESSIONS: dict[bytes, Callable[[bytes], bytes]] = {
-    b"\x1f\x8b\x08": lambda data: zlib.decompressobj(31).decompress(data),
-    b"\xfd7zXZ\0": lambda data: lzma.LZMADecompressor().decompress(data),
-    b"\x28\xb5\x2f\xfd": partial(_by, "zstd"),
-    b"\x02\x21\x4c\x18": partial(_by, "lz4"),
-}
-"""By how compressed data begins (scripts/extract-vmlinux)."""
-
-
-def _contents(image: bytes) -> Iterator[bytes]:
-    """Return the image, and whatever in it can be decompressed."""
-    yield image
-    for begins, decompress in COMPRESSIONS.items():
-        for found in re.finditer(re.escape(begins), image):
-            try:
-                yield decompress(image[found.start() :])
-            except (OSError, zlib.error, lzma.LZMAError):
-                continue
-
-
-def _btf_in(content: bytes) -> bytes | None:
-    for found in re.finditer(re.escape(BTF_BEGINS), content):
-        at = found.start()
-        if at + BTF_HEADER.size > len(content):
-            continue
-        *_, types, types_size, strings, strings_size = BTF_HEADER.unpack_from(content, at)
-        size = BTF_HEADER.size + strings + strings_size
-        if types == 0 and types_size <= strings and LEAST_BTF <= size <= len(content) - at:
-            return content[at : at + size]
-    return None
-
-
-def btf_of(image: bytes) -> tuple[bytes, str]:
-    """Return the BTF in a kernel's file, and the kernel's version. Raises NoFacts."""
-    for content in _contents(image):
-        btf = _btf_in(content)
-        if btf is not None:
-            version = VERSION.search(content)
-            return btf, version[1].decode() if version else "of an unknown version"
-    raise NoFacts("no BTF in it: the kernel was built without CONFIG_DEBUG_INFO_BTF")
-
-
-def _image_in(package: Path) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        subprocess.run(["dpkg-deb", "-x", package, folder], check=True)
-        images = sorted(Path(folder).glob("boot/vmlinu[xz]*"))
-        images += sorted(Path(folder).glob("usr/lib/modules/*/vmlinuz"))
-        if not images:
-            raise NoFacts("no kernel in this package")
-        return images[0].read_bytes()
-
-
 def text_of(file: Path) -> str:
     """Return the facts of the kernel in a file. Raises NoFacts, OSError or CannotCollect."""
     if file == kernel_files.BTF:
         return facts_of(file, Path("/proc/sys/kernel/osrelease").read_text().strip())
-    btf, version = btf_of(_image_in(file) if file.suffix == ".deb" else file.read_bytes())
+    btf, version = btf_of(image_in(file) if file.suffix == ".deb" else file.read_bytes())
     with tempfile.NamedTemporaryFile() as found:
         found.write(btf)
         found.flush()
-        return facts_of(Path(found.name), version)
+        try:
+            return facts_of(Path(found.name), version)
+        except CannotCollect as error:
+            raise NoFacts(error.message.replace(found.name, "its BTF")) from error
+
+
+def failed(file: Path, error: Exception) -> int:
+    """Say why there are no facts, on one line that names the file once."""
+    why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    names_it = file == kernel_files.BTF and str(file) in why
+    sys.stderr.write(f"{why}\n" if names_it else f"{file}: {why}\n")
+    return 1
 
 
 def main() -> int:
@@ -258,13 +196,15 @@ def main() -> int:
     options = parser.parse_args()
     try:
         text = text_of(options.file)
-    except (NoFacts, CannotCollect, OSError, subprocess.CalledProcessError) as error:
-        sys.stderr.write(f"{options.file}: {error}\n")
-        return 1
+    except (NoFacts, CannotCollect, OSError) as error:
+        return failed(options.file, error)
     if options.output is None:
         sys.stdout.write(text)
-    else:
+        return 0
+    try:
         options.output.write_text(text)
+    except OSError as error:
+        return failed(options.output, error)
     return 0
 
 

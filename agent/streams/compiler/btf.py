@@ -70,7 +70,7 @@ class KernelTypes:
             limit = limits.reached(f"libbpf, reading {self._file}", ctypes.get_errno())
             if limit is not None:
                 raise limit
-            if file is None:
+            if self._file == kernel_files.BTF:
                 kernel_files.check_btf()
             raise self._unusable("libbpf cannot parse {}")
         self._raw: Optional[RawBtf] = None

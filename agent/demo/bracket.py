@@ -9,6 +9,7 @@ from typing import Any
 
 import requests
 
+from agent.client import interruptions
 from agent.client.access import NOTHING, Access
 from agent.demo import workload
 from agent.words import in_words
@@ -66,11 +67,15 @@ def bracket(
             "commit": commit(),
             "dataset": hashlib.sha256(workload.DATASET).hexdigest(),
         }
-        run_id = _ask(session, "POST", f"{agent}/start", labels).get("run_id")
+        started = None
         try:
+            # until the answer is here, it is not known whether there is a run to end
+            with interruptions.held_back():
+                started = _ask(session, "POST", f"{agent}/start", labels)
             work = workload.run(seconds)
         finally:
-            evidence = _ended(session, agent, run_id)
+            if started is not None:
+                evidence = _ended(session, agent, started.get("run_id"))
         return Bracketed(work, evidence, _ask(session, "GET", f"{agent}/status"))
 
 

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import signal
 import socket
 import sys
 import threading
@@ -64,6 +65,22 @@ def test_the_run_is_stopped_when_the_workload_fails(
     with pytest.raises(OSError, match="no such program"):
         client.bracket(agent.url)
     assert agent.routes[-1] == "POST /stop"
+
+
+def test_the_run_is_stopped_if_ctrl_c_comes_while_it_begins(agent: RunAgent) -> None:
+    def interrupted(request: Request) -> None:
+        if request.route == "POST /start":
+            os.kill(os.getpid(), signal.SIGINT)
+
+    agent.on_request = interrupted
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            client.bracket(agent.url, QUICK_S)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert agent.routes == ONE_RUN
+    assert not agent.run_id
 
 
 @pytest.mark.usefixtures("quick_workload")

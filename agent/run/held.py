@@ -24,6 +24,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple, NoReturn
 
+from agent.exit_status import how_it_ended
 from agent.parent_death import end_with_parent
 from agent.run import old_memory, signals
 from agent.run.user import User, become
@@ -65,6 +66,18 @@ class CannotHold(CannotRun):
 
     def __init__(self, command: str, number: int) -> None:
         super().__init__(command, number)
+        self.status = OWN_FAILURE
+
+
+class KilledByFilter(CannotRun):
+    """A seccomp filter killed what was to become the command, before that."""
+
+    def __init__(self, command: str) -> None:
+        Exception.__init__(
+            self,
+            f"cannot run {command}: the process that was to become it "
+            f"{how_it_ended(-signal.SIGSYS)}: it calls clone(2) with CLONE_VM",
+        )
         self.status = OWN_FAILURE
 
 
@@ -112,7 +125,7 @@ class HeldCommand:
         self._floor = 0
 
     def hold(self) -> None:
-        """Wait until the child has stopped itself. Raises `CannotHold`.
+        """Wait until the child has stopped itself. Raises `CannotHold` or `KilledByFilter`.
 
         Not for ever: it may have been continued since, by timeout(1) for example, and the gate
         holds it as well.
@@ -123,6 +136,8 @@ class HeldCommand:
         os.set_blocking(self._report, False)  # from here on the keeper has its other end, too
         while not (data := self._reported(_NUMBER.size)) and not self._is(os.WEXITED):
             time.sleep(POLL_S)
+        if not data and self._was_filtered():
+            raise KilledByFilter(self._command)
         [self._keeper] = _NUMBER.unpack(data) if data else [0]
         deadline = time.monotonic() + STOPS_WITHIN_S
         while not self._is(os.WSTOPPED | os.WCONTINUED | os.WEXITED):
@@ -183,6 +198,12 @@ class HeldCommand:
         """Return whether the child has come to one of these states (waitid(2))."""
         return os.waitid(os.P_PID, self.pid, state | os.WNOHANG | os.WNOWAIT) is not None
 
+    def _was_filtered(self) -> bool:
+        """Return whether the child has ended by SIGSYS, as by a call that a filter forbids."""
+        ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        killed = (os.CLD_KILLED, os.CLD_DUMPED)
+        return bool(ended and ended.si_code in killed and ended.si_status == signal.SIGSYS)
+
     def _reported(self, size: int) -> bytes:
         """Return what the child has reported next, of that size; nothing if it has not."""
         try:
@@ -219,7 +240,7 @@ def held(
 
     It has this process's environment, directory, streams and terminal, and the signals that this
     one was started with; the descriptors ``discarded`` are /dev/null. It gets SIGTERM when this
-    process ends. With ``user`` it is that user's, which only root can do. Raises `CannotHold`.
+    process ends. With ``user`` it is that user's, which only root can do. Raises `CannotRun`.
     """
     parent = os.getpid()
     with contextlib.ExitStack() as stack:

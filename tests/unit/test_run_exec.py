@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -239,3 +240,24 @@ def test_root_without_that_right_gets_its_report(
     done = finished([*without, *command])
     assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
     assert json.loads(file.read_text())["command"]["exit_status"] == 0
+
+
+@pytest.mark.parametrize("number", ["SIGSYS", "SIGKILL"])
+def test_a_filter_that_kills_before_the_exec_is_not_how_the_command_ended(number: str) -> None:
+    """As where clone(2) with CLONE_VM is death. Other signals may be meant for the command."""
+    found = said(f"""
+    old_memory.share = lambda lifeline: os.kill(os.getpid(), signal.{number})
+    try:
+        told, status = "", took()[0].status
+    except held.CannotRun as error:
+        told, status = str(error), error.status
+    print(json.dumps([told, status, children()]))
+    """)
+    if number == "SIGSYS":
+        told, *rest = found
+        assert told.startswith("cannot run true: the process that was to become it was killed by")
+        assert "seccomp filter" in told
+        assert "CLONE_VM" in told
+        assert rest == [125, 0]
+    else:
+        assert found == ["", -signal.SIGKILL, 0]

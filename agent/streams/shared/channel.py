@@ -11,9 +11,9 @@ import json
 import os
 import socket
 import types
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any, Generic, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 MAX_MESSAGE = 128 * 1024
@@ -126,7 +126,13 @@ def to_json(message: Any) -> bytes:
 
 def _by_field(message: Any) -> dict[str, Any]:
     """Return the fields of a dataclass, not copied as by ``asdict``."""
-    return {field.name: getattr(message, field.name) for field in fields(message)}
+    kind: Any = type(message)
+    return {name: getattr(message, name) for name in _names(kind)}
+
+
+@cache
+def _names(kind: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
 
 
 def from_json(packet: bytes) -> dict[str, Any]:
@@ -142,48 +148,61 @@ def from_json(packet: bytes) -> dict[str, Any]:
 
 def taken(kind: type[T], value: Any) -> T:
     """Convert a JSON value to this type. Raises Malformed."""
-    return cast("T", _taken(kind, value))
+    return cast("T", _conversion(cast("Any", kind))(value))
 
 
-def _taken(kind: Any, value: Any) -> Any:
+@cache
+def _conversion(kind: Any) -> Callable[[Any], Any]:
+    """Return what converts values to this type; kept, as to find it takes longer than to use it."""
     origin, arguments = get_origin(kind), get_args(kind)
     if is_dataclass(kind):
-        return _message(kind, value)
+        return partial(_message, kind)
     if origin in UNIONS:  # only unions with None are in use
-        return None if value is None else _taken(arguments[0], value)
+        return partial(_unless_none, _conversion(arguments[0]))
+    if origin is tuple and arguments[-1] is Ellipsis:
+        return partial(_items, _conversion(arguments[0]))
     if origin is tuple:
-        return _tuple(arguments, value)
+        return partial(_tuple, tuple(map(_conversion, arguments)))
     if origin is dict:
-        of_key, of_value = arguments
-        return {_key(of_key, k): _taken(of_value, v) for k, v in _is_a(dict, value).items()}
-    return _is_a(kind, value)
+        return partial(_dict, arguments[0], _conversion(arguments[1]))
+    return partial(_is_a, kind)
 
 
 def _message(kind: Any, value: Any) -> Any:
-    types = _types(kind)
-    if different := _is_a(dict, value).keys() ^ types.keys():
+    conversions = _conversions(kind)
+    if different := _is_a(dict, value).keys() ^ conversions.keys():
         names = ", ".join(sorted(different))
         raise Malformed(f"{kind.__name__}: missing or unknown fields: {names}")
     try:
-        return kind(**{name: _taken(types[name], given) for name, given in value.items()})
+        return kind(**{name: conversions[name](given) for name, given in value.items()})
     except ValueError as error:  # includes the message's own checks
         raise Malformed(f"{kind.__name__}: {error}") from error
 
 
 @cache
-def _types(kind: Any) -> Mapping[str, Any]:
-    """Return the types of a message's fields; kept, as it takes longer than to convert them."""
+def _conversions(kind: Any) -> Mapping[str, Callable[[Any], Any]]:
+    """Return what converts each field of a message."""
     hints = get_type_hints(kind)
-    return {field.name: hints[field.name] for field in fields(kind)}
+    return {name: _conversion(hints[name]) for name in _names(kind)}
 
 
-def _tuple(arguments: tuple[Any, ...], value: Any) -> tuple[Any, ...]:
+def _unless_none(convert: Callable[[Any], Any], value: Any) -> Any:
+    return None if value is None else convert(value)
+
+
+def _items(convert: Callable[[Any], Any], value: Any) -> tuple[Any, ...]:
+    return tuple(map(convert, _is_a(list, value)))
+
+
+def _tuple(conversions: tuple[Callable[[Any], Any], ...], value: Any) -> tuple[Any, ...]:
     items = _is_a(list, value)
-    if arguments[-1] is Ellipsis:
-        arguments = arguments[:1] * len(items)
-    if len(items) != len(arguments):
-        raise Malformed(f"expected {len(arguments)} values, not {len(items)}")
-    return tuple(map(_taken, arguments, items))
+    if len(items) != len(conversions):
+        raise Malformed(f"expected {len(conversions)} values, not {len(items)}")
+    return tuple(convert(item) for convert, item in zip(conversions, items))
+
+
+def _dict(of_key: Any, convert: Callable[[Any], Any], value: Any) -> dict[Any, Any]:
+    return {_key(of_key, k): convert(v) for k, v in _is_a(dict, value).items()}
 
 
 def _key(kind: Any, text: str) -> Any:

@@ -6,6 +6,7 @@ Standard library only: the supervisor also reads the counts of the sections.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,7 +22,8 @@ TICK_NS = 10**9 // os.sysconf("SC_CLK_TCK")
 
 INITIAL_PID_NAMESPACE = 0xEFFFFFFC
 """PROC_PID_INIT_INO (include/linux/proc_ns.h)."""
-SWITCHED_OUT = ("voluntary_ctxt_switches:", "nonvoluntary_ctxt_switches:")
+SWITCHED_OUT = re.compile(rb"voluntary_ctxt_switches:\s*(\d+)")
+"""Two lines of a thread's status: the name of the other ends in this one (``nonvoluntary_…``)."""
 
 SectionCounts = Mapping[str, Mapping[str, int]]
 """The kernel's counts by section, then by the name that the section's ``probe.py`` gives them."""
@@ -82,7 +84,7 @@ class Edge:
 
 def read_kernel_counts() -> KernelCounts:
     """Return the context switches, forks and stolen time since boot."""
-    stat = _fields(Path("/proc/stat"), ("ctxt", "processes", "cpu"))
+    stat = _fields("/proc/stat", ("ctxt", "processes", "cpu"))
     return KernelCounts(
         _number(stat.get("ctxt", ()), 0),
         _number(stat.get("processes", ()), 0),
@@ -105,11 +107,10 @@ def process_1_switches() -> int | None:
     try:
         if os.stat("/proc/self/ns/pid").st_ino != INITIAL_PID_NAMESPACE or not proc_is_ours():
             return None
-        files = [Path("/proc/1/task", thread, "status") for thread in os.listdir("/proc/1/task")]
+        files = [f"/proc/1/task/{thread}/status" for thread in os.listdir("/proc/1/task")]
     except OSError:
         return None
-    counts = [_fields(file, SWITCHED_OUT) for file in files]
-    return sum(_number(found, 0) for of_thread in counts for found in of_thread.values())
+    return sum(map(_switches, files))
 
 
 def switched_out_of_process_1(edges: tuple[Edge, Edge]) -> int:
@@ -178,10 +179,22 @@ def online_cpus() -> str:
         return ""
 
 
-def _fields(path: Path, names: tuple[str, ...]) -> dict[str, list[str]]:
+def _switches(path: str) -> int:
+    """Return how often a thread has been switched out, from its status; 0 if that is gone.
+
+    Not line by line: there are sixty, and process 1 may have as many threads.
+    """
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return sum(map(int, SWITCHED_OUT.findall(file.read())))
+    except OSError:
+        return 0
+
+
+def _fields(path: str, names: tuple[str, ...]) -> dict[str, list[str]]:
     """Return what follows these names at the beginning of a line."""
-    rows = (line.split() for line in _lines(path))
-    return {row[0]: row[1:] for row in rows if row and row[0] in names}
+    rows = (line.split() for line in _lines(path) if line.startswith(names))
+    return {row[0]: row[1:] for row in rows if row[0] in names}
 
 
 def _number(fields: Sequence[str], position: int) -> int:
@@ -189,8 +202,9 @@ def _number(fields: Sequence[str], position: int) -> int:
     return int(fields[position]) if position < len(fields) else 0
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(path: str) -> list[str]:
     try:
-        return path.read_text(errors="replace").splitlines()
+        with open(path, encoding="utf-8", errors="replace") as file:  # names may be any bytes
+            return file.read().splitlines()
     except OSError:
         return []

@@ -53,7 +53,8 @@ ALIASES = {"arm64": "aarch64", "amd64": "x86_64", "AMD64": "x86_64"}
 
 def machine_name() -> str:
     """Return the name of this machine's architecture, as Linux has it."""
-    return ALIASES.get(platform.machine(), platform.machine())
+    name = platform.machine()
+    return ALIASES.get(name, name)
 
 
 def this_machine() -> Optional[Machine]:

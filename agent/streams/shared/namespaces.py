@@ -10,7 +10,7 @@ FOREIGN = "/proc belongs to another pid namespace than the agent; mount one of i
 
 def proc_is_mounted() -> bool:
     """Whether a /proc is mounted, of whatever namespace: each has this link."""
-    return (PROC / "self").is_symlink()
+    return os.path.islink(f"{PROC}/self")
 
 
 def proc_is_ours() -> bool:
@@ -27,10 +27,10 @@ def why_proc_is_not_ours() -> str:
     if not proc_is_mounted():  # has the link too where we have no number
         return NOT_MOUNTED
     try:
-        lines = (PROC / "self/status").read_text().splitlines()
+        with open(f"{PROC}/self/status", encoding="utf-8", errors="replace") as file:
+            numbers = next((line.split()[1:] for line in file if line.startswith("NSpid:")), [])
     except OSError:
         return FOREIGN
-    numbers = next((line.split()[1:] for line in lines if line.startswith("NSpid:")), [])
     # a kernel without pid namespaces has no such line
     return FOREIGN if len(numbers) > 1 else ""
 

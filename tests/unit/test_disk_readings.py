@@ -124,6 +124,20 @@ def test_figures_are_those_of_whole_disks(machine: Path) -> None:
     }
 
 
+def test_a_disk_that_was_just_added_may_get_its_requests_later(machine: Path) -> None:
+    assert "takes_bios_253:0" in disk_figures()
+    (machine / "dev" / "253:0" / "mq").mkdir()
+    assert "takes_bios_253:0" not in disk_figures()
+
+
+def test_another_device_under_the_same_number_is_looked_at_anew(machine: Path) -> None:
+    assert "read_8:1" not in disk_figures()
+    (machine / "dev" / "8:1").rename(machine / "removed")  # its inode stays in use
+    (machine / "dev" / "8:1").mkdir()
+    found = disk_figures()
+    assert found["read_8:1"] == found["takes_bios_8:1"] == 1
+
+
 def test_a_disk_without_requests_and_without_a_size_needs_nothing(machine: Path) -> None:
     (machine / "dev" / "8:1" / "mq").mkdir()
     assert not has_disks_without_requests()

@@ -1,9 +1,9 @@
 """The kernel's own figures of each disk. Standard library only."""
 
-from __future__ import annotations
-
 import os
+from enum import Enum, auto
 from pathlib import Path
+from typing import Optional
 
 DISKSTATS = Path("/proc/diskstats")
 SYSFS = Path("/sys/dev/block")
@@ -20,13 +20,27 @@ REGISTRATION = "registration"
 TAKES_BIOS = "takes_bios"
 
 
+class Kind(Enum):
+    """What a block device is."""
+
+    PARTITION = auto()
+    TAKES_REQUESTS = auto()
+    TAKES_BIOS = auto()
+    """Its driver has no requests."""
+
+
+_kinds: dict[str, tuple[int, Kind]] = {}
+"""By folder of a device, the number of that folder and its kind, once that is final: a disk that
+has just been added shows later that it takes requests."""
+
+
 def has_disks_without_requests() -> bool:
     """Return whether there is a disk, of any size but 0, whose driver takes bios instead."""
     try:
-        nodes = [node for node in BLOCK.iterdir() if not (node / "mq").exists()]
+        nodes = [f"{BLOCK}/{name}" for name in os.listdir(BLOCK)]
     except OSError:
         return False
-    return any(_sectors(node) for node in nodes)
+    return any(_sectors(node) for node in nodes if not os.path.exists(f"{node}/mq"))
 
 
 def disk_figures() -> dict[str, int]:
@@ -37,8 +51,8 @@ def disk_figures() -> dict[str, int]:
     number that differs if the disk was removed and another one was added under its number;
     ``takes_bios`` (1) if it has no requests. What cannot be read is left out.
 
-    Both processes call this at both edges of each run, so paths are text: with objects of pathlib
-    it takes a third longer.
+    Both processes call this at both edges of each run, so paths are text here and above: with
+    objects of pathlib it takes a third longer.
     """
     try:
         lines = DISKSTATS.read_text().splitlines()
@@ -50,30 +64,53 @@ def disk_figures() -> dict[str, int]:
     for row in rows:
         device = f"{row[0]}:{row[1]}"
         node = f"{SYSFS}/{device}"
-        if os.path.exists(f"{node}/partition"):
+        found = _registered(node)
+        if found is None:
             continue
-        figures.update({f"{name}_{device}": int(row[column]) for name, column in COLUMNS.items()})
-        figures.update({f"{name}_{device}": value for name, value in _registered(node).items()})
+        found.update({name: int(row[column]) for name, column in COLUMNS.items()})
         if row[IN_PROGRESS] != "0":
-            figures.update({f"{name}_{device}": value for name, value in _in_flight(node).items()})
+            found.update(_in_flight(node))
+        figures.update({f"{name}_{device}": value for name, value in found.items()})
         disks += 1
         if disks == MAX_DISKS:
             break
     return figures
 
 
-def _registered(node: str) -> dict[str, int]:
-    """Return what identifies the disk: kernfs gives the folder of each new device a new number."""
+def _registered(node: str) -> Optional[dict[str, int]]:
+    """Return what identifies the disk, and whether it takes bios; None for a partition.
+
+    kernfs gives the folder of each new device a new number.
+    """
     try:
-        found = {REGISTRATION: os.stat(node).st_ino}
+        number = os.stat(node).st_ino
     except OSError:
         return {}
-    return found if os.path.exists(f"{node}/mq") else {**found, TAKES_BIOS: 1}
+    kind = _kind(node, number)
+    if kind is Kind.PARTITION:
+        return None
+    found = {REGISTRATION: number}
+    return {**found, TAKES_BIOS: 1} if kind is Kind.TAKES_BIOS else found
 
 
-def _sectors(node: Path) -> int:
+def _kind(node: str, number: int) -> Kind:
+    known, kind = _kinds.get(node, (0, Kind.TAKES_BIOS))
+    if known == number:
+        return kind
+    if os.path.exists(f"{node}/partition"):
+        kind = Kind.PARTITION
+    elif os.path.exists(f"{node}/mq"):
+        kind = Kind.TAKES_REQUESTS
+    else:
+        return Kind.TAKES_BIOS
+    _kinds[node] = number, kind
+    return kind
+
+
+def _sectors(node: str) -> int:
     try:
-        return int((node / "size").read_text())
+        with open(f"{node}/size", encoding="utf-8") as file:
+            return int(file.read())
     except OSError:
         return 0
 

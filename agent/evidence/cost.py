@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,59 +11,58 @@ from agent.streams.shared.namespaces import proc_is_ours
 TICK_MS = 1000 / os.sysconf("SC_CLK_TCK")
 
 
-def cpu_ms(pid: int) -> float | None:
-    """Return the CPU time of a process's main thread and ended children in ms; None if not known.
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a process has cost so far; None where that is not known.
 
-    That is if the process is gone, or if /proc would show another one under its number. The
-    thread's part comes from schedstat (ns; proc(5)), because ticks are too coarse for what an agent
-    uses in a short run.
+    That is if the process is gone, or if /proc would show another one under its number.
+    """
+
+    cpu_ms: float | None = None
+    """CPU time of its main thread and ended children."""
+    run_delay_ms: float | None = None
+    """How long its main thread has waited for a CPU."""
+
+
+def cost_of(pid: int) -> Cost:
+    """Return what the process has cost so far.
+
+    The main thread's part comes from schedstat (ns; proc(5)), because ticks are too coarse for what
+    an agent uses in a short run.
     """
     if not proc_is_ours():
-        return None
+        return Cost()
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-        exact = _schedstat(pid)[0] / 1e6
+        stat, schedstat = (
+            Path(f"/proc/{pid}/{name}").read_text() for name in ("stat", "schedstat")
+        )
     except OSError:
-        return None
+        return Cost()
     fields = stat[stat.rindex(")") + 2 :].split()
     children = (int(fields[13]) + int(fields[14])) * TICK_MS
-    return exact + children
-
-
-def run_delay_ms(pid: int) -> float | None:
-    """Return how long a process's main thread has waited for a CPU, in ms; None if not known."""
-    if not proc_is_ours():
-        return None
-    try:
-        return _schedstat(pid)[1] / 1e6
-    except OSError:
-        return None
-
-
-def _schedstat(pid: int) -> list[int]:
-    """Return time on a CPU and waiting for one in ns, and the number of turns."""
-    return [int(field) for field in Path(f"/proc/{pid}/schedstat").read_text().split()]
-
-
-MEASURED = {"cpu_ms": cpu_ms, "run_delay_ms": run_delay_ms}
+    ran, waited = (int(ns) / 1e6 for ns in schedstat.split()[:2])
+    return Cost(ran + children, waited)
 
 
 class CpuMeter:
     """CPU time of a fixed set of processes since the meter was created, and their waits for it."""
 
     def __init__(self, processes: Mapping[str, int]) -> None:
-        self._before = {
-            (role, pid): {name: measure(pid) for name, measure in MEASURED.items()}
-            for role, pid in processes.items()
-        }
+        self._before = {(role, pid): cost_of(pid) for role, pid in processes.items()}
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one row per process: role, pid, cpu_ms, run_delay_ms (None once it is gone)."""
-        return [
-            {"role": role, "pid": pid}
-            | {name: _difference(measure(pid), before[name]) for name, measure in MEASURED.items()}
-            for (role, pid), before in self._before.items()
-        ]
+        return [_row(role, pid, before) for (role, pid), before in self._before.items()]
+
+
+def _row(role: str, pid: int, before: Cost) -> dict[str, Any]:
+    now = cost_of(pid)
+    return {
+        "role": role,
+        "pid": pid,
+        "cpu_ms": _difference(now.cpu_ms, before.cpu_ms),
+        "run_delay_ms": _difference(now.run_delay_ms, before.run_delay_ms),
+    }
 
 
 def _difference(now: float | None, before: float | None) -> float | None:

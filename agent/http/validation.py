@@ -1,6 +1,7 @@
 """Validation of request bodies by their declarations, with messages in our own words."""
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import TypeVar, get_args
 
 import msgspec
@@ -29,7 +30,7 @@ def parse(body: Mapping[str, object], declared: type[B]) -> B:
     if refused := next((name for name in declared.refused if name in body), None):
         raise InvalidRequest(declared.refused[refused], field=refused)
     values = {}
-    for field in msgspec.structs.fields(declared):
+    for field in _fields(declared):
         name, value = field.name, body.get(field.name)
         if value is None and name in body and (why := declared.not_null.get(name)):
             raise InvalidRequest(f"{name}{_wrong(value, field.type)}: {why}", field=name)
@@ -56,6 +57,12 @@ def shown(value: object) -> str:
         items = [_scalar(item) for item in value[:LONGEST_LIST_QUOTED]]
         return f"[{', '.join([*items, '…'] if len(value) > len(items) else items)}]"
     return "an object" if isinstance(value, dict) else _scalar(value)
+
+
+@cache
+def _fields(declared: type[Declared]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """Return the fields of a declaration; kept, since they are found by looking at its types."""
+    return msgspec.structs.fields(declared)
 
 
 def _converted(name: str, value: object, declared: object) -> object:

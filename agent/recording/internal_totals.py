@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from agent import __version__
-from agent.evidence.cost import cpu_ms
+from agent.evidence.cost import cost_of
 from agent.evidence.verdict import COMPLETE, DEGRADED, INVALID, Verdict
 from agent.internal_metrics import InternalMetric
 from agent.recording.collection import Collection
@@ -83,7 +83,7 @@ class InternalTotals:
                 tuple(
                     ({"role": role}, used / 1000)
                     for role, pid in processes.items()
-                    if role != "compiler" and (used := cpu_ms(pid)) is not None
+                    if role != "compiler" and (used := cost_of(pid).cpu_ms) is not None
                 ),
             ),
         ]

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
 
 import trio
 
@@ -121,7 +120,7 @@ class Running:
             observed,
             (self._began, ended.with_outer(answer.kernel_counts, answer.differing)),
             alive,
-            tuple(asdict(program) for program in answer.programs),
+            tuple(dict(vars(program)) for program in answer.programs),
             self.faults,
             self._drain.refused if exact is None else exact,
             tree_ended_ns=self.tree_ended_ns(),

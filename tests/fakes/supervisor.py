@@ -121,6 +121,7 @@ class FakeSupervisor:
             map_bytes=1,
             kernel_counts={},
             differing={},
+            features=(LINUX.support(),),
         )
 
     def _disarmed(self) -> Reply[DisarmAnswer]:

@@ -62,6 +62,7 @@ EXCHANGES: list[tuple[Request[Any], Any]] = [
         ArmAnswer(
             *(1, 2, 3, ScopeProcess(4, 5, "six", 7), GEOMETRY, {"exec": "why"}, {"hook": "EPERM"}),
             *(True, "0.1", 5, {"exec": {"r": 1}}, {"exec": {"r": 2}}),
+            (Support("a", "b", "5.8", True),),
         ),
     ),
     (

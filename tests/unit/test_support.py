@@ -21,6 +21,10 @@ def raising(error: Exception) -> Feature:
     return Feature("it", check)
 
 
+def answers(*features: Feature) -> list[Support]:
+    return [feature.support() for feature in features]
+
+
 HAS = Feature("it", lambda: None, since="5.8")
 LACKS = raising(cannot("no_btf", "none"))
 MISSES = raising(Missing("why, and the cure"))
@@ -37,9 +41,9 @@ def test_three_answers() -> None:
 
 
 def test_only_what_is_known_to_be_missing_is_a_cause() -> None:
-    require((HAS, CANNOT_TELL))
+    require(answers(HAS, CANNOT_TELL))
     with pytest.raises(CannotCollect) as raised:
-        require((HAS, CANNOT_TELL, LACKS, raising(cannot("no_bcc", "none"))))
+        require(answers(HAS, CANNOT_TELL, LACKS, raising(cannot("no_bcc", "none"))))
     assert raised.value.code == "no_btf"
 
 
@@ -47,7 +51,7 @@ def test_a_limit_says_nothing_about_a_feature() -> None:
     short_of_files = raising(cannot("too_many_files", "32"))
     assert short_of_files.support().supported is None
     assert "32" in short_of_files.support().reason
-    require((short_of_files,))
+    require(answers(short_of_files))
 
 
 # --- the features themselves
@@ -74,12 +78,12 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Machine:
 
 def lacking() -> CannotCollect:
     with pytest.raises(CannotCollect) as raised:
-        require(REQUIRED)
+        require(answers(*REQUIRED))
     return raised.value
 
 
 def test_nothing_is_wrong_where_all_is_there(machine: Machine) -> None:
-    require(REQUIRED)
+    require(answers(*REQUIRED))
 
 
 def test_every_feature_is_named_once() -> None:
@@ -108,7 +112,7 @@ def test_these_capabilities_are_enough_or_not(
 ) -> None:
     monkeypatch.setattr(privileges, "effective_capabilities", lambda: held)
     if not missing:
-        require(REQUIRED)
+        require(answers(*REQUIRED))
     else:
         assert lacking().code == "no_capability"
         assert lacking().message.startswith(f"{missing} (running as ")
@@ -139,10 +143,10 @@ def test_in_a_user_namespace_capabilities_are_no_cure(
 
 def test_a_namespace_that_is_unknown_prevents_nothing(machine: Machine) -> None:
     machine.namespace.unlink()
-    require(REQUIRED)
-    answers = {feature.name: feature.support() for feature in REQUIRED}
-    assert answers["initial_user_namespace"].supported is None
-    assert str(machine.namespace) in answers["initial_user_namespace"].reason
+    require(answers(*REQUIRED))
+    found = {answer.feature: answer for answer in answers(*REQUIRED)}
+    assert found["initial_user_namespace"].supported is None
+    assert str(machine.namespace) in found["initial_user_namespace"].reason
 
 
 def test_a_call_that_is_refused(machine: Machine) -> None:

@@ -100,7 +100,14 @@ class KernelCollector:
 
         After either error nothing is attached; after any other, call `abandon`.
         """
-        await self._find_support()
+        try:
+            return await self._start(request, receiver, run_id)
+        except CannotCollect:
+            with contextlib.suppress(CannotCollect):  # the supervisor may be gone
+                await self._find_support()
+            raise
+
+    async def _start(self, request: StartRequest, receiver: Receiver, run_id: str) -> Arming:
         wanted = request.transport or self._default.transport
         transport, reader = await self._transports.open(wanted)
         # an arming that failed half-way may have left records
@@ -116,6 +123,7 @@ class KernelCollector:
                 run_id=run_id,
             )
         )
+        self._support = reply.answer.features
         cgroup_id = numbers.cgroups[-1] if numbers.cgroups else 0
         with contextlib.ExitStack() as received:
             # a mapping has a descriptor of its own

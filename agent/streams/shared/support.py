@@ -67,12 +67,11 @@ class Feature:
         return answer(True)
 
 
-def require(features: Iterable[Feature]) -> None:
-    """Raise CannotCollect for the first of these features that is not supported."""
-    for feature in features:
-        found = feature.support()
-        if found.supported is False:
-            raise CannotCollect(found.reason, code=found.code)
+def require(answers: Iterable[Support]) -> None:
+    """Raise CannotCollect for the first of these without which nothing can be measured."""
+    for answer in answers:
+        if answer.supported is False and answer.needed_for == EVERYTHING:
+            raise CannotCollect(answer.reason, code=answer.code)
 
 
 def _is_linux() -> None:

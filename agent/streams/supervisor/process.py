@@ -5,6 +5,7 @@ of both is this process's.
 """
 
 import contextlib
+import gc
 import os
 import signal
 import socket
@@ -45,6 +46,8 @@ def run(
         if certificate_files and signal.SIGHUP not in ending:
             _pass_on_hangups(agent_pid)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        # what was imported since the fork: garbage is collected after each run
+        gc.freeze()
         try:
             supervisor.serve()
         except Malformed as error:

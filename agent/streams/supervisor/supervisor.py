@@ -43,6 +43,7 @@ from agent.streams.shared.messages import (
     SupportRequest,
 )
 from agent.streams.shared.plan import Plan
+from agent.streams.shared.support import Support
 from agent.streams.supervisor import locked_memory, scopes
 from agent.streams.supervisor.armed import Armed, wait_for_running_programs
 from agent.streams.supervisor.atomics import ATOMICS
@@ -127,7 +128,7 @@ class Supervisor:
     def _carry_out(self, request: AnyRequest) -> Answer:
         match request:
             case SupportRequest():
-                return SupportAnswer(tuple(feature.support() for feature in FEATURES)), {}
+                return SupportAnswer(_features()), {}
             case BuffersRequest():
                 return self._buffers(request)
             case PrepareRequest():
@@ -171,6 +172,8 @@ class Supervisor:
 
     def _arm(self, request: ArmRequest) -> Answer:
         """Reset the tables, attach, and note what every task is already doing."""
+        features = _features()
+        support.require(features)
         maps, plan = self._ready_maps(), request.plan
         possible = _possible(plan)
         built = self._programs(maps, possible)
@@ -213,6 +216,7 @@ class Supervisor:
             map_bytes=_map_bytes(maps, plan, built),
             kernel_counts=counts | before,
             differing=differences(before, inside),
+            features=features,
         ), fds
 
     def _attach(
@@ -281,8 +285,8 @@ class Supervisor:
         self._detach()
         self.run_id = None
         wait_for_running_programs()
-        # a few µs, as what existed at the fork is left out; otherwise what a run leaves to the
-        # collector, and its free lists, would add up to 1.3 MB in 1,000 runs
+        # a few µs, as what existed when serving began is left out; otherwise what a run leaves to
+        # the collector, and its free lists, would add up to 1.3 MB in 1,000 runs
         gc.collect()
         answer = DisarmAnswer(
             stop_ns,
@@ -316,8 +320,8 @@ class Supervisor:
         return self._built[plan]
 
     def _ready_maps(self) -> Maps:
-        support.require(REQUIRED)
         if self._maps is None:
+            support.require(feature.support() for feature in REQUIRED)
             locked_memory.lift()
             self._maps = self._make_maps()
         return self._maps
@@ -329,9 +333,13 @@ class Supervisor:
             self._autogroup.put_back()
 
 
+def _features() -> tuple[Support, ...]:
+    return tuple(feature.support() for feature in FEATURES)
+
+
 def _possible(plan: Plan) -> Plan:
     """Return the plan without what this kernel certainly cannot measure."""
-    if ATOMICS.support().supported is not False:
+    if WALL.name not in plan.details or ATOMICS.support().supported is not False:
         return plan
     return replace(plan, details=tuple(name for name in plan.details if name != WALL.name))
 

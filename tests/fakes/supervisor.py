@@ -50,6 +50,7 @@ class FakeSupervisor:
         self.buffer = PerfMemory(BUFFER_SIZE)
         self.requests: list[Request[Any]] = []
         self.attached = False
+        self.features = (LINUX.support(),)
         self.answering: Callable[[Request[Any]], None] = lambda request: None
         sizes = self.batches.geometry.map_sizes()
         written = {"batches": self.batches.fd, **self.batches.folding.fds}
@@ -87,7 +88,7 @@ class FakeSupervisor:
     def _answer(self, request: Request[Any]) -> Reply[Any]:
         match request:
             case SupportRequest():
-                return Reply(SupportAnswer((LINUX.support(),)), {})
+                return Reply(SupportAnswer(self.features), {})
             case BuffersRequest():
                 mine = Buffer(0, 1)
                 buffers = () if mine.serial in request.have else (mine,)
@@ -121,7 +122,7 @@ class FakeSupervisor:
             map_bytes=1,
             kernel_counts={},
             differing={},
-            features=(LINUX.support(),),
+            features=self.features,
         )
 
     def _disarmed(self) -> Reply[DisarmAnswer]:

@@ -35,8 +35,10 @@ from agent.streams.shared.messages import (
     PrepareRequest,
     Request,
     RescopeRequest,
+    SupportRequest,
 )
 from agent.streams.shared.plan import Plan
+from agent.streams.shared.support import Support
 
 REQUEST = StartRequest(transport="perf")
 RUNQLAT = batch_id(0, STREAM_RUNQLAT)
@@ -79,6 +81,32 @@ def corrupt(supervisor: FakeSupervisor) -> None:
     """Write a whole record, and one that neither our programs nor the kernel write."""
     supervisor.buffer.submit(0, RUNQLAT)
     supervisor.buffer.other(9, 16)
+
+
+async def test_what_the_machine_offers_is_told_by_a_start(
+    collector: KernelCollector, supervisor: FakeSupervisor
+) -> None:
+    await collector.start(REQUEST, CountingSink())
+    assert collector.support() == supervisor.features
+    assert not any(isinstance(request, SupportRequest) for request in supervisor.requests)
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+async def test_a_start_that_fails_asks_what_the_machine_offers(
+    collector: KernelCollector, supervisor: FakeSupervisor, is_gone: bool
+) -> None:
+    supervisor.features = (Support("btf", "everything", "5.4", False, "no_btf", "why"),)
+
+    def refuse(request: Request[Any]) -> None:
+        if isinstance(request, ArmRequest):
+            raise cannot("no_btf", "as the supervisor says")
+        if isinstance(request, SupportRequest) and is_gone:
+            raise cannot("supervisor_lost", "later")
+
+    supervisor.answering = refuse
+    with pytest.raises(CannotCollect, match="as the supervisor says"):
+        await collector.start(REQUEST, CountingSink())
+    assert collector.support() == (() if is_gone else supervisor.features)
 
 
 async def test_a_run_from_start_to_stop(

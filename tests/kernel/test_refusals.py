@@ -278,7 +278,7 @@ def test_a_group_that_may_have_no_further_task_is_named(tmp_path: Path, tasks: T
         (
             "mount --bind /bin/true /sys/kernel/btf/vmlinux",
             "no_btf",
-            "/sys/kernel/btf/vmlinux is no BTF",
+            "/sys/kernel/btf/vmlinux is not BTF",
         ),
     ],
 )
@@ -294,7 +294,7 @@ def test_the_file_that_is_hidden_is_named(
 @pytest.mark.thorough
 @pytest.mark.parametrize(
     ("other", "expected"),
-    [("/dev/null", "is empty"), ("/bin/true", "is no list of symbols")],
+    [("/dev/null", "is empty"), ("/bin/true", "is not a symbol list")],
 )
 def test_hidden_symbols_cost_what_needs_them(tmp_path: Path, other: str, expected: str) -> None:
     masked = mounting(f"mount --bind {other} /proc/kallsyms")

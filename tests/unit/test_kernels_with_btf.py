@@ -31,14 +31,14 @@ def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 )
 def test_the_kernel_that_would_help_is_named(system: Path, release: str, said: str) -> None:
     (system / "os-release").write_text(release)
-    assert said in kernels_with_btf.advice()
-    assert "reboot" in kernels_with_btf.advice()
+    assert said in kernels_with_btf.advice_on_missing()
+    assert "reboot" in kernels_with_btf.advice_on_missing()
 
 
 def test_of_an_unknown_system_nothing_is_claimed(system: Path) -> None:
-    assert kernels_with_btf.advice() == ""
+    assert kernels_with_btf.advice_on_missing() == ""
     (system / "os-release").write_text("ID=alpine\n")
-    assert kernels_with_btf.advice() == ""
+    assert kernels_with_btf.advice_on_missing() == ""
 
 
 @pytest.mark.parametrize("place", ["proc", "boot"])
@@ -51,8 +51,8 @@ def test_a_kernel_that_was_built_with_btf_hides_it(system: Path, place: str) -> 
         release = os.uname().release
         (system / f"config-{release}").write_bytes(config)
     assert kernels_with_btf.built_with_btf() is True
-    assert "hides the file" in kernels_with_btf.advice()
-    assert "apt-get" not in kernels_with_btf.advice()
+    assert "hides the file" in kernels_with_btf.advice_on_missing()
+    assert "apt-get" not in kernels_with_btf.advice_on_missing()
 
 
 def test_a_kernel_that_was_built_without_it(system: Path) -> None:
@@ -86,8 +86,43 @@ def test_a_kernel_that_was_built_with_it_is_not_to_be_exchanged(
     monkeypatch.setattr(kernel_files, "_code", lambda path: "no_btf")
     with pytest.raises(CannotCollect) as raised:
         kernel_files.check_btf(masked)
-    assert "built with it, so something else is mounted over the file" in raised.value.message
+    assert "built with it, so unmount what is mounted over the file" in raised.value.message
     assert "mount -t sysfs" not in raised.value.message
+
+
+def of_no_use(system: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
+    """Return what is said of a file that something covers, and of one that libbpf cannot parse."""
+    (system / "os-release").write_text("ID=debian\n")
+    (system / "vmlinux").touch()
+    with monkeypatch.context() as patch:
+        patch.setattr(kernel_files, "_code", lambda path: "no_btf")
+        with pytest.raises(CannotCollect) as covered:
+            kernel_files.check_btf(system / "vmlinux")
+    return covered.value.message, kernel_files.unparsed("libbpf cannot parse it").message
+
+
+def test_where_there_is_a_file_the_kernel_has_it(
+    system: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though its configuration is hidden, as containers often do."""
+    covered, unparsed = of_no_use(system, monkeypatch)
+    assert covered.endswith(
+        ". Unmount what is mounted over the file, and in a container mount nothing over it."
+    )
+    assert "Something else is mounted over the file (findmnt shows it), or libbpf" in unparsed
+    for said in (covered, unparsed):
+        assert "This kernel was built with it" not in said
+        assert "apt-get" not in said
+
+
+def test_a_file_over_that_of_a_kernel_without_it_is_no_cure(
+    system: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (system / "config.gz").write_bytes(gzip.compress(b"# CONFIG_DEBUG_INFO_BTF is not set\n"))
+    for said in of_no_use(system, monkeypatch):
+        assert "linux-image" in said
+        assert "nmount" not in said
+        assert "libbpf is too old" not in said
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM])

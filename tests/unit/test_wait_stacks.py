@@ -104,9 +104,9 @@ def test_hidden_addresses_differ_from_a_missing_and_a_masked_file(kallsyms: Path
 @pytest.mark.parametrize(
     "other", [b"\x89\xff\n" * 3, b"\0" * 10_000, b"zz T _text\n", b"\n", b"ffffffff81000000\n"]
 )
-def test_what_is_no_list_of_symbols_is_told_as_that(kallsyms: Path, other: bytes) -> None:
+def test_what_is_not_a_symbol_list_is_reported_as_that(kallsyms: Path, other: bytes) -> None:
     kallsyms.write_bytes(other + KALLSYMS.encode())
-    assert "is no list of symbols: something else is mounted over it" in why_hidden(kallsyms)
+    assert "is not a symbol list: something else is mounted over it" in why_hidden(kallsyms)
 
 
 def test_a_line_that_is_no_symbol_costs_no_other(kallsyms: Path) -> None:

@@ -15,13 +15,13 @@ POSSIBLE_CPUS = Path("/sys/devices/system/cpu/possible")
 ONLINE_CPUS = Path("/sys/devices/system/cpu/online")
 BTF = Path("/sys/kernel/btf/vmlinux")
 BTF_MAGIC = b"\x9f\xeb"
-"""How BTF begins, in one of both byte orders (Documentation/bpf/btf.rst)."""
+"""How BTF begins, in either byte order (Documentation/bpf/btf.rst)."""
 FORBIDDEN = (
-    f"Let the agent read the file, as the kernel lets everybody: chmod a+r {BTF}; and mount "
+    f"Let the agent read the file, as it is by default: chmod a+r {BTF}; and mount "
     "nothing over it (systemd does with InaccessiblePaths=)."
 )
 NUMBERS = re.compile(r"\d+([-,]\d+)*\n?", re.ASCII)
-"""What each of them holds but the BTF: a number, or a list like ``0-3,6``."""
+"""What each of them contains, except the BTF: a number, or a list like ``0-3,6``."""
 
 
 def content(path: Path) -> str:
@@ -50,7 +50,7 @@ def check_btf(path: Path = BTF) -> None:
     if not found:
         raise _hidden(str(path))
     if found not in (BTF_MAGIC, BTF_MAGIC[::-1]):
-        raise _covered(str(path), "is no BTF")
+        raise _covered(str(path), "is not BTF")
 
 
 def unreadable(path: str, error: OSError) -> CannotCollect:
@@ -63,12 +63,13 @@ def unreadable(path: str, error: OSError) -> CannotCollect:
         return cause
     if error.errno in (errno.EACCES, errno.EPERM):
         return _with(cause, FORBIDDEN)
-    return _with(cause, kernels_with_btf.advice())
+    return _with(cause, kernels_with_btf.advice_on_missing())
 
 
 def unparsed(detail: str) -> CannotCollect:
     """Return the cause for BTF of the running kernel that is there and of no use."""
-    return _with(cannot("no_btf", detail), kernels_with_btf.advice(kernels_with_btf.UNPARSED))
+    advice = kernels_with_btf.advice_on_unusable(kernels_with_btf.UNPARSED)
+    return _with(cannot("no_btf", detail), advice)
 
 
 def _hidden(path: str) -> CannotCollect:
@@ -79,7 +80,7 @@ def _covered(path: str, how: str) -> CannotCollect:
     cause = cannot(_code(path), f"{path} {how}: something else is mounted over it")
     if cause.code != "no_btf":
         return cause
-    return _with(cause, kernels_with_btf.advice(kernels_with_btf.COVERED))
+    return _with(cause, kernels_with_btf.advice_on_unusable(kernels_with_btf.COVERED))
 
 
 def _with(cause: CannotCollect, advice: str) -> CannotCollect:

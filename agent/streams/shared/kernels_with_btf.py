@@ -28,23 +28,32 @@ HIDDEN = (
     "something hides the file: mount sysfs (mount -t sysfs sysfs /sys), and in a container mount "
     "nothing over it."
 )
-COVERED = (
-    "something else is mounted over the file: unmount that, and in a container mount nothing over "
-    "the file."
-)
+COVERED = "unmount what is mounted over the file, and in a container mount nothing over it."
 UNPARSED = (
     "something else is mounted over the file (findmnt shows it), or libbpf is too old for this "
     "kernel: install a newer bcc."
 )
 
 
-def advice(otherwise: str = HIDDEN) -> str:
-    """Return what would give this machine a kernel with BTF, as a sentence; empty if not known.
+def advice_on_missing() -> str:
+    """Return what would help where there is no file, as a sentence; empty if not known."""
+    return f"This kernel was built with it, so {HIDDEN}" if built_with_btf() else _other_kernel()
 
-    ``otherwise``: what is wrong, and the cure, if the kernel that runs has it.
+
+def advice_on_unusable(cure: str) -> str:
+    """Return what would help where there is a file that is of no use; empty if not known.
+
+    ``cure``: for a kernel that has BTF. Since the file exists, that is every kernel but one whose
+    configuration says otherwise.
     """
-    if built_with_btf():
-        return f"This kernel was built with it, so {otherwise}"
+    built = built_with_btf()
+    if built is None:
+        return f"{cure[0].upper()}{cure[1:]}"
+    return f"This kernel was built with it, so {cure}" if built else _other_kernel()
+
+
+def _other_kernel() -> str:
+    """Return what would give this machine a kernel with BTF, as a sentence; empty if not known."""
     kernel = next((KERNELS[name] for name in _distribution() if name in KERNELS), None)
     if kernel is None:
         return ""

@@ -118,7 +118,7 @@ def check_addresses(kallsyms: Path = KALLSYMS) -> None:
     if not first:
         raise Missing(f"{kallsyms} is empty: something else is mounted over it")
     if not SYMBOL.match(first):
-        raise Missing(f"{kallsyms} is no list of symbols: something else is mounted over it")
+        raise Missing(f"{kallsyms} is not a symbol list: something else is mounted over it")
     if not shown:
         raise Missing(HIDDEN)
 

@@ -101,15 +101,17 @@ def are_known(edges: tuple[Edge, Edge]) -> bool:
 def process_1_switches() -> int | None:
     """Return how often process 1 of the machine has been switched out, summed over its threads.
 
-    None in a pid namespace, where that number is another process's, and if /proc hides it.
+    None in a pid namespace, where that number is another process's, and if a file of it cannot be
+    read. A thread that ends takes its count along, so this may be too few, or fall: then it is not
+    said that process 1 ran, which changes no verdict.
     """
     try:
         if os.stat("/proc/self/ns/pid").st_ino != INITIAL_PID_NAMESPACE or not proc_is_ours():
             return None
-        files = [f"/proc/1/task/{thread}/status" for thread in os.listdir("/proc/1/task")]
+        threads = os.listdir("/proc/1/task")
+        return sum(_switches(f"/proc/1/task/{thread}/status") for thread in threads)
     except OSError:
         return None
-    return sum(map(_switches, files))
 
 
 def switched_out_of_process_1(edges: tuple[Edge, Edge]) -> int:
@@ -181,12 +183,13 @@ def online_cpus() -> str:
 def _switches(path: str) -> int:
     """Return how often a thread has been switched out, from its status; 0 if that is gone.
 
-    Not line by line: there are sixty, and process 1 may have as many threads.
+    Raises OSError if it is there and cannot be read. Not line by line: there are sixty, and
+    process 1 may have as many threads.
     """
     try:
         with open(path, "rb", buffering=0) as file:
             return sum(map(int, SWITCHED_OUT.findall(file.read())))
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError):
         return 0
 
 

@@ -18,10 +18,9 @@ from typing import NamedTuple, Protocol
 
 BTF_HEADER = struct.Struct("<HBB5I")
 BTF_BEGINS = struct.pack("<HBBI", 0xEB9F, 1, 0, BTF_HEADER.size)
-LEAST_BTF = 1 << 20
-"""Bytes: a kernel's is several times as large, and what else looks like one is not."""
-LEAST_KERNEL = 1 << 20
-"""Bytes: what decompresses to less before it fails only began as compressed data does."""
+LEAST = 1 << 20
+"""Bytes: a kernel is several times as large, and so is its BTF. What is smaller only began as they
+do, or as compressed data does."""
 VERSION = re.compile(rb"Linux version ([0-9][^ \0\n]*)")
 BANNER = re.compile(VERSION.pattern + rb" [^\0\n]*\n\0")
 """The version as a kernel has it, unlike a text that mentions one (init/version.c)."""
@@ -80,7 +79,7 @@ def _why_none(contents: list[Content]) -> str:
         return (
             f"no kernel in it that can be decompressed without {' or '.join(missing)}: install it"
         )
-    if failed := [c.failure for c in inner if c.failure and len(c.data) >= LEAST_KERNEL]:
+    if failed := [c.failure for c in inner if c.failure and len(c.data) >= LEAST]:
         return f"{CUT} or damaged: {failed[0]}"
     if kernels:
         return f"{WITHOUT}, or {CUT}"
@@ -89,9 +88,9 @@ def _why_none(contents: list[Content]) -> str:
     if any(image.data[at : at + len(magic)] == magic for at, magic in HEADS):
         said = "; ".join(dict.fromkeys(content.failure for content in inner if content.failure))
         return (
-            f"it begins as a kernel does, and holds none that can be decompressed: {said or OTHER}"
+            f"it looks like a kernel image, but nothing in it can be decompressed: {said or OTHER}"
         )
-    return "it is no kernel"
+    return "it is not a kernel image"
 
 
 def _by(program: str, data: bytes) -> Content:
@@ -129,7 +128,7 @@ def _within(name: str, new: Callable[[], Decompressor], data: bytes) -> Content:
         found = decompressor.decompress(data)
     except (zlib.error, lzma.LZMAError) as error:
         return Content(b"", f"{name}: {error}")
-    return Content(found, "" if decompressor.eof else f"{name}: its data end too early")
+    return Content(found, "" if decompressor.eof else f"{name}: compressed data ends early")
 
 
 COMPRESSIONS: dict[bytes, Callable[[bytes], Content]] = {
@@ -164,7 +163,7 @@ def _places_of_btf(content: bytes) -> Iterator[tuple[int, int]]:
             continue
         *_, types, types_size, strings, strings_size = BTF_HEADER.unpack_from(content, at)
         size = BTF_HEADER.size + strings + strings_size
-        if types == 0 and types_size <= strings and size >= LEAST_BTF:
+        if types == 0 and types_size <= strings and size >= LEAST:
             yield at, size
 
 

@@ -11,10 +11,10 @@ import pytest
 from fakes.kernel_facts import TOOL, tool
 
 from agent.streams.shared.causes import CannotCollect
-from tools.kernel_image import LEAST_KERNEL, NoFacts, btf_of
+from tools.kernel_image import LEAST, NoFacts, btf_of
 
 BANNER = b"\0Linux version 6.1.0-test (somebody@here) #1 SMP\n\0"
-FILLING = bytes(range(256)) * (2 * LEAST_KERNEL // 256)
+FILLING = bytes(range(256)) * (2 * LEAST // 256)
 KERNEL = BANNER + FILLING
 WITHOUT = "no BTF in it: the kernel was built without CONFIG_DEBUG_INFO_BTF"
 ZSTD = b"\x28\xb5\x2f\xfd"
@@ -67,7 +67,7 @@ def why_none(image: bytes) -> str:
     ids=["text", "log", "gzip's beginning", "gzip", "ELF", "ELF's beginning", "MZ"],
 )
 def test_what_is_no_kernel(image: bytes) -> None:
-    assert why_none(image) == "it is no kernel"
+    assert why_none(image) == "it is not a kernel image"
 
 
 def test_an_empty_file() -> None:
@@ -90,8 +90,8 @@ def test_a_whole_kernel_was_built_without_it(image: bytes) -> None:
         elf(KERNEL),
         efi(KERNEL),
         bzimage(lzma.compress(elf(KERNEL))),
-        btf(LEAST_KERNEL),
-        elf(KERNEL + btf(LEAST_KERNEL)),
+        btf(LEAST),
+        elf(KERNEL + btf(LEAST)),
     ],
     ids=["vmlinux", "EFI", "bzImage", "BTF", "BTF in a vmlinux"],
 )
@@ -100,9 +100,9 @@ def test_what_is_cut_short(image: bytes) -> None:
 
 
 def test_compressed_data_that_end_too_early() -> None:
-    noise = b"".join(struct.pack("<I", n * 2654435761 % 2**32) for n in range(LEAST_KERNEL))
+    noise = b"".join(struct.pack("<I", n * 2654435761 % 2**32) for n in range(LEAST))
     cut = gzip.compress(KERNEL + noise, 1)[:-200]
-    assert why_none(cut) == "it is cut short or damaged: gzip: its data end too early"
+    assert why_none(cut) == "it is cut short or damaged: gzip: compressed data ends early"
 
 
 def test_a_kernel_without_a_header_that_says_how_long_it_is() -> None:
@@ -132,14 +132,14 @@ def test_the_program_that_failed_is_named_with_its_words(
     program.write_text(f"#!/bin/sh\n/bin/cat >/dev/null; {script}\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    begins = "it begins as a kernel does, and holds none that can be decompressed: "
+    begins = "it looks like a kernel image, but nothing in it can be decompressed: "
     assert why_none(bzimage(ZSTD + b"rest")) == begins + told
     other = begins + "it is cut short, or compressed in another way than by gzip, xz, zstd or lz4"
     assert why_none(bzimage(b"rest")) == other
 
 
 def test_btf_is_found_where_it_is() -> None:
-    found = btf(LEAST_KERNEL)
+    found = btf(LEAST)
     for image in (found, elf(KERNEL + found), bzimage(gzip.compress(KERNEL + found))):
         content, version = btf_of(image)
         assert content == found
@@ -180,7 +180,7 @@ def test_btf_that_is_wrong_inside_is_the_files(
 
     monkeypatch.setattr(tool, "facts_of", wrong)
     vmlinux = tmp_path / "z"
-    vmlinux.write_bytes(btf(LEAST_KERNEL))
+    vmlinux.write_bytes(btf(LEAST))
     monkeypatch.setattr(sys, "argv", ["kernel_facts", str(vmlinux)])
     assert tool.main() == 1
     assert capsys.readouterr().err == f"{vmlinux}: its BTF is wrong inside: no type 7\n"

@@ -72,7 +72,7 @@ class KernelTypes:
                 raise limit
             if self._file == kernel_files.BTF:
                 kernel_files.check_btf()
-            raise self._unusable("libbpf cannot parse {}")
+            raise self._unusable(f"libbpf cannot parse {self._file}")
         self._raw: Optional[RawBtf] = None
         self._enumerators: dict[str, frozenset[str]] = {}
         self._ids: dict[tuple[str, int], Optional[int]] = {}
@@ -80,14 +80,13 @@ class KernelTypes:
         self._members: dict[int, dict[str, _Found]] = {}
 
     def _unusable(self, detail: str) -> CannotCollect:
-        """Return the cause for BTF that is there and wrong; ``{}`` in the text is its file."""
-        text = detail.format(self._file)
+        """Return the cause for BTF that is there and wrong."""
         if self._file == kernel_files.BTF:
-            return kernel_files.unparsed(text)
-        return CannotCollect(text, code="no_btf")
+            return kernel_files.unparsed(detail)
+        return CannotCollect(detail, code="no_btf")
 
     def _wrong(self, how: str) -> CannotCollect:
-        return self._unusable(f"{{}} is wrong inside: {how}")
+        return self._unusable(f"{self._file} is wrong inside: {how}")
 
     def type_id(self, name: str, kind: int) -> Optional[int]:
         """Return the id of a named type, or None."""

@@ -2,7 +2,7 @@
 
 import struct
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.streams.compiler.rare import MARK, OPPOSITE, Instruction, rare_last
@@ -126,7 +126,6 @@ def tangles(draw: st.DrawFn) -> bytes:
 
 
 @given(tangles())
-@settings(max_examples=200)
 def test_no_mark_stays(program: bytes) -> None:
     assert MARK not in decoded(rare_last(program))
 

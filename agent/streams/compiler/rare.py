@@ -51,7 +51,7 @@ class Block(NamedTuple):
 def rare_last(code: bytes) -> bytes:
     """Return an equivalent program, with rare cases at its end.
 
-    No mark stays, nor a jump to the next instruction, which would be one.
+    No mark stays, nor a goto to the next instruction, which would be one.
     A program with jumps that compilers for the first BPF processor do not write stays as it is.
     """
     instructions = [Instruction(*fields) for fields in INSTRUCTION.iter_unpack(code)]

@@ -11,12 +11,9 @@ from typing import Any
 from agent.comparison.figures import Figures
 from agent.comparison.values import mapping, number, rows
 from agent.terminal.evidence import has_budget, verdict
+from agent.terminal.parts import BLOCKED_OTHER, BLOCKED_UNTIL, FOR_BUSY_CPU, FOR_IDLE_CPU
 
-BLOCKED_UNTIL = "blocked: "
-BLOCKED_OTHER = "blocked_other"
-"""A part: blocked at the end of the run, or for reasons that have no row."""
-COMPUTING, FOR_BUSY_CPU, FOR_IDLE_CPU = "computing", "for a busy CPU", "for an idle CPU"
-STOPPED = "stopped"
+COMPUTING, STOPPED = "computing", "stopped"
 REST = (STOPPED, "no_task", "unknown")
 UNLISTED = 0.01
 """Of the wall time: a reason without a row that can be no more than this is taken as 0."""

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from agent.comparison.budget import BLOCKED_OTHER, Budget
+from agent.comparison.budget import Budget
 from agent.comparison.designs import Design
 from agent.comparison.differences import (
     HALF,
@@ -54,6 +54,7 @@ from agent.comparison.predicates import (
 )
 from agent.statistics.comparison import Shift
 from agent.statistics.estimate import FEWEST
+from agent.terminal.parts import BLOCKED_OTHER
 from agent.words import Json
 
 TIMES_DETECTABLE = 2

@@ -8,13 +8,11 @@ more, or the sum over tasks that belongs to it passed its own test.
 
 from collections.abc import Mapping, Sequence
 
-from agent.comparison.budget import BLOCKED_OTHER, BLOCKED_UNTIL, FOR_BUSY_CPU, FOR_IDLE_CPU
 from agent.comparison.figures import OF_WALL_TIME
+from agent.terminal.parts import excludes_0, state_of
 from agent.words import Json
 
 HALF = 0.5
-BLOCKED, WAITING = "blocked", "waiting_for_cpu"
-STATES = {BLOCKED_OTHER: BLOCKED, FOR_BUSY_CPU: WAITING, FOR_IDLE_CPU: WAITING}
 
 
 def with_certainty(
@@ -30,23 +28,14 @@ def with_certainty(
 
 def _is_certain(part: Json, tested: Mapping[str, Json], deciding: str | None) -> bool:
     name, difference = part["name"], part["difference_ms"]
-    if not _excludes_0(difference):
+    if not excludes_0(difference):
         return False
     if name == deciding:
         return True
-    own, state = difference["middle"], tested.get(f"{OF_WALL_TIME}{_state_of(name)}")
+    own, state = difference["middle"], tested.get(f"{OF_WALL_TIME}{state_of(name)}")
     way = "larger" if own > 0 else "smaller"
     if state is None or state["outcome"] != way:
         return False
     summed = tested.get(name)
     passed = summed is not None and summed["outcome"] == way
     return bool(passed or abs(own) >= HALF * abs(state["difference"]["middle"]))
-
-
-def _excludes_0(difference: Json) -> bool:
-    low, high = difference["low"], difference["high"]
-    return low is not None and high is not None and (low > 0 or high < 0)
-
-
-def _state_of(part: str) -> str:
-    return BLOCKED if part.startswith(BLOCKED_UNTIL) else STATES.get(part, part)

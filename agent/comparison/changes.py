@@ -3,7 +3,7 @@ occurs on one side only."""
 
 from collections.abc import Mapping, Sequence
 
-from agent.comparison.budget import BLOCKED_OTHER, Budget
+from agent.comparison.budget import Budget
 from agent.comparison.designs import Design
 from agent.comparison.families import DECIDED, Compared
 from agent.comparison.figures import (
@@ -18,6 +18,7 @@ from agent.comparison.figures import (
 )
 from agent.comparison.intervals import interval
 from agent.statistics.sample import median_interval
+from agent.terminal.parts import BLOCKED_OTHER
 from agent.words import Json
 
 OF_STATES = {"waiting for a CPU": "waiting_for_cpu", "blocked": "blocked"}

@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from agent.comparison.budget import BLOCKED_UNTIL, FOR_BUSY_CPU, Budget, budget_of
+from agent.comparison.budget import Budget, budget_of
 from agent.comparison.figures import Figures, states, times
 from agent.comparison.observation import Observation
 from agent.comparison.values import mapping, number, rows
 from agent.statistics.estimate import FEWEST
 from agent.terminal.evidence import undivided_ms, verdict
+from agent.terminal.parts import BLOCKED_UNTIL, FOR_BUSY_CPU
 from agent.words import Json
 
 LEAST_SHARE = 0.2

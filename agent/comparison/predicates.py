@@ -6,10 +6,7 @@ The part of the difference that decides is certain and large by then: what is it
 from collections.abc import Sequence
 
 from agent.comparison.budget import (
-    BLOCKED_UNTIL,
     COMPUTING,
-    FOR_BUSY_CPU,
-    FOR_IDLE_CPU,
     STOPPED,
     Budget,
 )
@@ -40,6 +37,7 @@ from agent.comparison.differences import (
     waits,
 )
 from agent.comparison.figures import BLOCKED_IN
+from agent.terminal.parts import BLOCKED_UNTIL, FOR_BUSY_CPU, FOR_IDLE_CPU
 
 CONTENDED_CALLS = 5
 """Each wait for a lock is a call, the wait for the end of a thread only one."""

@@ -4,16 +4,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
-from agent.comparison.budget import (
-    BLOCKED_UNTIL,
-    COMPUTING,
-    FOR_BUSY_CPU,
-    FOR_IDLE_CPU,
-    REST,
-    budget_of,
-)
+from agent.comparison.budget import COMPUTING, REST, budget_of
 from agent.report.numbers import amount_of
 from agent.report.subject import LONGEST_REASON, Observed, Side
+from agent.terminal.parts import BLOCKED_UNTIL, FOR_BUSY_CPU, FOR_IDLE_CPU
 from agent.terminal.values import mapping, printable
 
 BLOCKED_OTHER = "blocked: further reasons"

@@ -4,11 +4,12 @@ the parts that the difference is made up of."""
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agent.show.certain import DECIDED, STATE, excludes_0, is_certain, part
+from agent.show.certain import DECIDED, STATE, is_certain, part
 from agent.show.differences import COMPARED, difference, occurring, signed, signs
 from agent.show.layout import titled
 from agent.show.wall import WORDS
 from agent.terminal.charts import SHORTEST_BAR, bar, grid
+from agent.terminal.parts import excludes_0
 from agent.terminal.style import Style
 from agent.terminal.values import FEW, mapping, number
 from agent.terminal.values import rows as objects

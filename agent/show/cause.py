@@ -10,12 +10,12 @@ from agent.show.certain import (
     by_how_much,
     certain_states,
     difference_of,
-    excludes_0,
     is_certain,
     part,
     states_of,
 )
 from agent.show.differences import COMPARED, most_needed, occurring
+from agent.terminal.parts import excludes_0
 from agent.terminal.values import FEW, counted, mapping, number, percent, printable, rows
 from agent.words import MOST_RUNS
 

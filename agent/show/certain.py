@@ -9,6 +9,7 @@ from typing import Any
 
 from agent.show.amounts import ms, p
 from agent.show.wall import WORDS as STATES
+from agent.terminal.parts import BLOCKED_OTHER, BLOCKED_UNTIL, FOR_BUSY_CPU, FOR_IDLE_CPU, state_of
 from agent.terminal.values import FEW, mapping, number, printable, rows
 
 STATE = "wall: "
@@ -17,20 +18,18 @@ DECIDED = ("smaller", "larger")
 LONGEST = 50
 WORTH_NAMING = 0.1
 """Of a state: smaller parts are not named next to it."""
-BLOCKED = "blocked"
-BLOCKED_UNTIL = "blocked: "
 PARTS = {
-    "for a busy CPU": "waiting for a CPU that others had",
-    "for an idle CPU": "waiting for an idle CPU to wake up",
+    FOR_BUSY_CPU: "waiting for a CPU that others had",
+    FOR_IDLE_CPU: "waiting for an idle CPU to wake up",
     "no_task": "without a task",
-    "blocked_other": "blocked at the end or for reasons not listed",
+    BLOCKED_OTHER: "blocked at the end or for reasons not listed",
 }
-WITHIN = {
-    "for a busy CPU": ("waiting_for_cpu", "for one that others had"),
-    "for an idle CPU": ("waiting_for_cpu", "for an idle one to wake up"),
-    "blocked_other": (BLOCKED, "at the end or for reasons not listed"),
+NEXT_TO_STATE = {
+    FOR_BUSY_CPU: "for one that others had",
+    FOR_IDLE_CPU: "for an idle one to wake up",
+    BLOCKED_OTHER: "at the end or for reasons not listed",
 }
-"""The state that a part belongs to, and its name next to that of the state."""
+"""What a part is called next to its state."""
 
 Row = Mapping[str, Any]
 
@@ -41,17 +40,6 @@ def part(name: object) -> str:
     if told.startswith(BLOCKED_UNTIL):
         return f"blocked in {told.removeprefix(BLOCKED_UNTIL)}"
     return PARTS.get(told, told)
-
-
-def excludes_0(interval: Row) -> bool:
-    low, high = number(interval.get("low")), number(interval.get("high"))
-    return low is not None and high is not None and (low > 0 or high < 0)
-
-
-def state_of(name: object) -> str:
-    """Return the state of the wall time that a part belongs to, or is."""
-    told = str(name)
-    return BLOCKED if told.startswith(BLOCKED_UNTIL) else WITHIN.get(told, (told, ""))[0]
 
 
 def states_of(comparison: Row) -> dict[str, Row]:
@@ -68,10 +56,11 @@ def is_certain(row: Row) -> bool:
 def state_of_cause(shown: Iterable[Row], comparison: Row) -> str:
     """Return why a state has the cause of the difference if its own test does not show it."""
     deciding = mapping(comparison.get("cause")).get("part")
-    name = "" if deciding is None else f"{STATE}{state_of(deciding)}"
+    state = "" if deciding is None else state_of(str(deciding))
+    name = f"{STATE}{state}"
     if not any(row.get("name") == name and row.get("outcome") not in DECIDED for row in shown):
         return ""
-    words = STATES.get(state_of(deciding), name)
+    words = STATES.get(state, name)
     return f"{words}: certain by its share in the difference of the times, if not by this test"
 
 
@@ -95,7 +84,7 @@ def _told(row: Row, comparison: Row) -> str:
     own = [
         f"{ms(abs(difference_of(one, 'difference_ms')))} {_within(one.get('name'))}"
         for one in rows(comparison.get("parts"))
-        if state_of(one.get("name")) == state != one.get("name")
+        if state_of(str(one.get("name"))) == state != one.get("name")
         and difference_of(one, "difference_ms") * size > 0
         and abs(difference_of(one, "difference_ms")) >= WORTH_NAMING * abs(size)
         and is_certain(one)
@@ -109,4 +98,4 @@ def _within(name: object) -> str:
     listed = printable(name, LONGEST)
     if listed.startswith(BLOCKED_UNTIL):
         return f"in {listed.removeprefix(BLOCKED_UNTIL)}"
-    return WITHIN[listed][1]
+    return NEXT_TO_STATE[listed]

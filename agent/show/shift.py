@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agent.show.amounts import FEWEST, ms
-from agent.show.certain import excludes_0
 from agent.show.differences import signed
 from agent.show.layout import titled
 from agent.terminal.charts import grid
+from agent.terminal.parts import excludes_0
 from agent.terminal.style import Style
 from agent.terminal.values import ABSENT, counted, mapping, number, significant
 from agent.terminal.values import rows as objects

@@ -5,7 +5,6 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from agent.comparison.budget import BLOCKED_UNTIL, FOR_BUSY_CPU, FOR_IDLE_CPU
 from agent.report.divided import (
     BLOCKED_OTHER,
     LEAST_SHARE,
@@ -19,6 +18,7 @@ from agent.report.drawing import LINE, LOOKS, drawn, hatched, labels, legend, wi
 from agent.report.picture import Picture, Table
 from agent.report.subject import Side, Subject
 from agent.show.amounts import ms
+from agent.terminal.parts import BLOCKED_UNTIL, FOR_BUSY_CPU, FOR_IDLE_CPU
 from agent.terminal.values import ABSENT, mapping, milliseconds, number, percent, printable, rows
 
 NAME, TITLE = "budget", "Where the wall time went"

@@ -48,7 +48,7 @@ def bcc() -> Iterator[Finding]:
     causes = []
     for interpreter in interpreters():
         version, said = _bcc_of(interpreter)
-        old = too_old(interpreter)
+        old = too_old(interpreter) if version else None
         if version and old is None:
             yield ok("bcc", f"{version}, of {interpreter}")
             return

@@ -250,13 +250,17 @@ def test_what_keeps_an_interpreter_from_its_bcc_says_more_than_that_another_has_
             build(GOOD)
 
 
-def interpreter(path: Path, version: str) -> str:
-    """Write a stand-in for an old interpreter: it says its version, and runs nothing of ours."""
+def interpreter(path: Path, version: str, bcc: bool = True) -> str:
+    """Write a stand-in for an old interpreter: it says its version, and runs nothing of ours.
+
+    ``bcc``: whether it can import something as that.
+    """
+    importing = "sys.modules['bcc'] = sys" if bcc else "sys.meta_path.clear()"
     path.write_text(
         "#!/bin/sh\n"
         'case "$*" in *-c*) ;; *) echo "TypeError: not subscriptable" >&2; exit 1;; esac\n'
         f'for program; do :; done\nexec {sys.executable} -c "import sys\n'
-        f'sys.version_info = {version}\nexec(sys.argv[1])" "$program"\n'
+        f'sys.version_info = {version}\n{importing}\nexec(sys.argv[1])" "$program"\n'
     )
     path.chmod(0o755)
     return str(path)
@@ -274,6 +278,23 @@ def test_an_interpreter_that_is_too_old_is_named_and_the_next_one_tried(
     with pytest.raises(CannotCollect) as failure:
         build("os.abort()")
     assert failure.value.code == "compiler_crashed"
+
+
+def test_an_old_interpreter_without_bcc_says_no_more_than_any_without_it(
+    build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = interpreter(tmp_path / "old", "(3, 8, 10)", bcc=False)
+    assert compilation.NO_SUCH_MODULE in str(compilation.too_old(old))
+    monkeypatch.setattr(compilation, "interpreters", lambda: [old, sys.executable])
+    build(GOOD).close()
+    with pytest.raises(CannotCollect, match="invalid ELF header") as failure:
+        build(f"{READS}fail('no_bcc', 'invalid ELF header')")
+    assert failure.value.code == "no_bcc"
+
+
+def test_whether_an_interpreter_is_too_old_is_not_asked_after_the_deadline(tmp_path: Path) -> None:
+    old = interpreter(tmp_path / "old", "(3, 8, 10)")
+    assert compilation.too_old(old, within_s=-1.0) is None
 
 
 def test_an_interpreter_that_is_new_enough_failed_by_itself(

@@ -149,7 +149,9 @@ def test_the_interpreter_that_says_most_is_named(
 ) -> None:
     none = interpreter(tmp_path / "none", "echo \"No module named 'bcc'\" >&2; exit 1")
     damaged = interpreter(tmp_path / "damaged", "echo 'invalid ELF header' >&2; exit 1")
-    old = interpreter(tmp_path / "old", "case $1 in -E) printf 'Python 3.8';; *) echo 0.12.0; esac")
+    old = interpreter(
+        tmp_path / "old", "case $3 in *version_info*) printf 'Python 3.8';; *) echo 0.12.0; esac"
+    )
     for telling, told in ((damaged, "invalid ELF header"), (old, "is Python 3.8, and the agent")):
         for order in ([none, telling], [telling, none]):
             monkeypatch.setattr(collecting, "interpreters", lambda order=order: order)

@@ -39,9 +39,12 @@ ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
 
 SAY_IF_OLD = (
     "import sys\n"
-    "if sys.version_info < (3, 9): sys.stdout.write('Python %d.%d' % sys.version_info[:2])"
+    "if sys.version_info < (3, 9):\n"
+    "    sys.stdout.write('Python %d.%d' % sys.version_info[:2])\n"
+    "    sys.stdout.flush()\n"
+    "    import bcc"
 )
-"""A program for any Python, even 2."""
+"""A program for any Python 3. On an old one it fails without bcc."""
 OLD = re.compile(r"Python \d+\.\d+")
 ANSWERS_WITHIN_S = 10.0
 
@@ -80,27 +83,32 @@ def interpreters() -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def too_old(interpreter: str) -> CannotCollect | None:
+def too_old(interpreter: str, within_s: float = ANSWERS_WITHIN_S) -> CannotCollect | None:
     """Return the cause if an interpreter is too old for the compiler; None if it does not say so.
 
-    Asked only where the compiler failed: that costs a start of the interpreter.
+    If it has no bcc either, that is the cause. This costs a start of the interpreter, so ask only
+    of one that failed as compiler, or that has bcc.
     """
     try:
         done = subprocess.run(
-            [interpreter, "-E", "-S", "-c", SAY_IF_OLD],
+            [interpreter, "-I", "-c", SAY_IF_OLD],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             errors="replace",
             check=False,
-            timeout=ANSWERS_WITHIN_S,
+            timeout=max(0.0, min(within_s, ANSWERS_WITHIN_S)),
             env=ENVIRONMENT,
+            preexec_fn=partial(end_with_parent, os.getpid(), signal.SIGKILL),
         )
     except (OSError, subprocess.SubprocessError):
         return None
     found = OLD.search(done.stdout)
     if found is None:
         return None
+    if done.returncode != 0:
+        said = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+        return cannot("no_bcc", f"{interpreter}, which is {found[0]}: {said}")
     return CannotCollect(
         f"{interpreter} is {found[0]}, and the agent compiles its probes with Python 3.9 or later:"
         " it needs a later one that has bcc, as newer releases of the distributions have.",
@@ -142,19 +150,21 @@ class Compiler:
 
     def _run(self, interpreter: str, request: BuildRequest, map_fds: list[int]) -> Built:
         kills = control_groups.oom_kills()
+        deadline = time.monotonic() + self._deadline_s
         with self._process(interpreter, map_fds) as (process, compiler, log):
             packet, fds = b"", list[int]()
             # it may exit before it has read the request, or before it has sent all of its answer
             with contextlib.suppress(ConnectionError):
                 compiler.send(channel.encode(request))
-                if not self._answered(compiler):
+                if not self._answered(compiler, deadline):
                     raise cannot("compiler_timeout", f"{self._deadline_s:g} s{_tail(log)}")
                 packet, fds = channel.receive(compiler)
             if not packet:
                 how = _how_it_ended(process)
                 if how == KILLED and control_groups.oom_kills() > kills:
                     raise _killed_for_memory()
-                raise too_old(interpreter) or _crashed(how, _tail(log))
+                left = deadline - time.monotonic()
+                raise too_old(interpreter, left) or _crashed(how, _tail(log))
             return _built(packet, fds, log)
 
     @contextlib.contextmanager
@@ -173,13 +183,12 @@ class Compiler:
                 process.kill()
                 process.wait()
 
-    def _answered(self, compiler: socket.socket) -> bool:
+    def _answered(self, compiler: socket.socket, deadline: float) -> bool:
         """Wait for an answer or the end of the process; return False once the time is up."""
         poller = select.poll()
         poller.register(compiler, select.POLLIN)
         # only for a hangup: a request that arrives now waits its turn
         poller.register(self._agent, 0)
-        deadline = time.monotonic() + self._deadline_s
         while (left := deadline - time.monotonic()) > 0:
             for fd, _ in poller.poll(left * 1000):
                 if fd == compiler.fileno():

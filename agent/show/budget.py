@@ -41,7 +41,8 @@ def both_budgets(comparison: Mapping[str, Any], columns: int, style: Style) -> l
 def made_up_of(comparison: Mapping[str, Any]) -> str:
     """Return the parts that differ, the largest first; nothing if nothing is decided.
 
-    Parts that only their own intervals show follow, as less certain.
+    Parts that only their own intervals show follow, as less certain; files of earlier versions do
+    not say which those are.
     """
     if comparison.get("outcome") not in DECIDED:
         return ""
@@ -53,7 +54,8 @@ def made_up_of(comparison: Mapping[str, Any]) -> str:
     certain = [row for row in differing if is_certain(row)][:FEW]
     others = [row for row in differing if not is_certain(row)][: FEW - len(certain)]
     by = "each by its own interval" if len(others) > 1 else "by its own interval"
-    told = [_differing(certain), f"less certain, {by}: {_differing(others)}" if others else ""]
+    less = "less certain, " if any(row.get("is_certain") is False for row in others) else ""
+    told = [_differing(certain), f"{less}{by}: {_differing(others)}" if others else ""]
     return "; ".join(filter(None, told))
 
 

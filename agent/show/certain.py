@@ -1,7 +1,7 @@
 """What certainly differs between two commands, in words: states of the wall time, and their parts.
 
 A state is certain by its own test. Which parts are, the comparison says; files of earlier versions
-say it of none.
+do not say.
 """
 
 from collections.abc import Iterable, Mapping

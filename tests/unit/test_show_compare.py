@@ -298,3 +298,12 @@ def test_a_series_has_the_parts_as_a_comparison_has() -> None:
     document = compared()
     del document["compared"]
     assert "parts -25.00 ms blocked in fsync; less certain, by its own" in flat(brief(document))
+
+
+def test_parts_of_a_file_that_does_not_say_which_are_certain_are_not_called_less_certain() -> None:
+    document = compared()
+    for row in document["comparison"]["parts"]:
+        del row["is_certain"]
+    said = "each by its own interval: -25.00 ms blocked in fsync, +3.000 ms computing"
+    assert f"parts {said}" in flat(shown(document))
+    assert f"* made up of: {said}\n" in markdown(document)

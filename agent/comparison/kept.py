@@ -129,7 +129,10 @@ def _seed(found: Paired, asked: Asked) -> int:
 
 
 def _min_effect(found: Paired, asked: Asked) -> float:
-    """Return the smallest difference that matters: to pairs the one of their own report."""
+    """Return the smallest difference that matters: to pairs the one of their own report.
+
+    That is the report of `run`, or of a comparison that was saved.
+    """
     recorded = found.baseline[0].min_effect if found.design.is_paired else None
     return next(one for one in (asked.min_effect, recorded, MIN_EFFECT) if one is not None)
 
@@ -138,7 +141,7 @@ def _on_min_effect(min_effect: float, asked: Asked) -> list[str]:
     """Return a note on one that nobody asked for, unless it is the usual one."""
     if asked.min_effect is not None or min_effect == MIN_EFFECT:
         return []
-    return [f"the smallest difference that matters is that of the series ({100 * min_effect:g} %)"]
+    return [f"the smallest difference that matters is the recorded one ({100 * min_effect:g} %)"]
 
 
 def _check_there_are_runs(

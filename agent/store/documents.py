@@ -57,7 +57,10 @@ def seed_in(document: Mapping[str, Any]) -> int | None:
 
 
 def min_effect_in(document: Mapping[str, Any]) -> float | None:
-    """Return the smallest difference that matters to a series; None if there is none that can."""
+    """Return the smallest difference that matters in a document; None if there is none that can.
+
+    It is what `run` was given, or `compare` where that has saved the document.
+    """
     least = number(mapping(document.get("series")).get("min_effect"))
     return least if least is not None and 0 < least <= 1 else None
 

@@ -131,15 +131,18 @@ def test_to_the_rounds_of_a_series_matters_what_did_in_its_report(
     document = pairs_document(OLD, NEW)
     document["series"]["min_effect"] = 0.5
     series, file = keep(document), saved(tmp_path, "series.json", document)
-    note = "the smallest difference that matters is that of the series (50 %)"
+    note = "the smallest difference that matters is the recorded one (50 %)"
     for name in (file, series, "last"):
         status, printed, _ = ended([name], capsys)
         printed = " ".join(printed.split())
         assert (status, note in printed) == (0, True)
         assert printed.startswith("no difference that matters (--min-effect 50 %): ")
     status, printed, _ = ended(["--min-effect", "1%", file], capsys)
-    assert (status, "that of the series" in printed) == (0, False)
+    assert (status, "the recorded one" in printed) == (0, False)
     assert printed.startswith("optimized takes 10")
+    twenty = json.loads(ended(["--json", "--min-effect", "20%", file], capsys)[1])
+    again = saved(tmp_path, "again.json", twenty)  # that of a comparison, not of `run`
+    assert note.replace("50", "20") in " ".join(ended([again], capsys)[1].split())
     other = pairs_document(OLD, NEW, second=60)
     other["series"]["min_effect"] = 0.5
     groups = [f"{file},side=baseline", f"{saved(tmp_path, 'other.json', other)},side=optimized"]

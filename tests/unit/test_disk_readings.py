@@ -150,3 +150,19 @@ def test_without_proc_and_sys_there_are_no_figures(machine: Path) -> None:
         setattr(diskstats, name, machine / "nothing")
     assert disk_figures() == {}
     assert not has_disks_without_requests()
+
+
+def test_what_is_no_row_of_a_disk_is_no_figure(machine: Path) -> None:
+    """Something else may be mounted over the file."""
+    found = disk_figures()
+    with (machine / "diskstats").open("ab") as rows:
+        rows.write(b"\x89PNG\xff\n" + b"8 2 sdc " + b"x " * 17 + b"\n" + b"\xff " * 20 + b"\n")
+    assert disk_figures() == found
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"three words here", b"one two"])
+def test_a_disks_file_that_holds_no_numbers_is_left_out(machine: Path, content: bytes) -> None:
+    (machine / "dev" / "8:0" / "inflight").write_bytes(content)
+    (machine / "dev" / "253:0" / "size").write_bytes(content)
+    assert not any(name.startswith("in_flight") for name in disk_figures())
+    assert not has_disks_without_requests()

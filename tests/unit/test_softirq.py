@@ -102,3 +102,11 @@ def test_the_kernels_page_is_read_by_vector(tmp_path, monkeypatch) -> None:
     assert proc_softirqs.softirqs_run() == {"net_rx": 7, "sched": 1}
     monkeypatch.setattr(proc_softirqs, "SOFTIRQS", tmp_path / "none")
     assert proc_softirqs.softirqs_run() == {}
+
+
+def test_what_is_no_row_of_a_vector_is_no_count(tmp_path, monkeypatch) -> None:
+    """Something else may be mounted over the page."""
+    page = tmp_path / "softirqs"
+    page.write_bytes(b"CPU0\none two three\nHI:\nTIMER: \xff 1\n\x89: 1 two\n  RCU:  5  6\n")
+    monkeypatch.setattr(proc_softirqs, "SOFTIRQS", page)
+    assert proc_softirqs.softirqs_run() == {"rcu": 11}

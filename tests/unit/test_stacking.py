@@ -99,3 +99,15 @@ def test_a_disk_is_looked_up_once_in_a_run(sysfs: Path) -> None:
     assert stacking.below("7:0") == ("253:0",)
     file.write_text("/images/disk.img\n")
     assert stacking.below("7:0") == ("253:0",)
+
+
+@pytest.mark.parametrize("content", ["", "8:2\n", "one - two\n", "\n\n"])
+def test_a_file_over_the_list_of_mounts_says_nothing(sysfs: Path, content: str) -> None:
+    (sysfs / "7:0" / "loop" / "backing_file").write_text("/tmp/image\n")
+    (sysfs.parent / "mountinfo").write_text(content)
+    assert below(sysfs, "7:0") is None
+
+
+def test_a_component_whose_number_is_no_text_ends_nothing(sysfs: Path) -> None:
+    (sysfs.parent / "devices/sda/dev").write_bytes(b"\xff")
+    assert below(sysfs, "253:0") != ()

@@ -11,6 +11,7 @@ BLOCK = Path("/sys/block")
 COLUMNS = {"read": 3, "write": 7, "discard": 14, "flush": 18}
 """Columns of completed requests (Documentation/admin-guide/iostats.rst): discards since 4.18,
 flushes since 5.5."""
+NAME = 2
 IN_PROGRESS = 11
 FIELDS = 20
 MAX_DISKS = 512
@@ -55,26 +56,34 @@ def disk_figures() -> dict[str, int]:
     objects of pathlib it takes a third longer.
     """
     try:
-        lines = DISKSTATS.read_text().splitlines()
+        lines = DISKSTATS.read_bytes().splitlines()
     except OSError:
         return {}
-    rows = (row for row in map(str.split, lines) if len(row) >= FIELDS)
+    rows = (row for row in map(bytes.split, lines) if _has_figures(row))
     figures: dict[str, int] = {}
     disks = 0
     for row in rows:
-        device = f"{row[0]}:{row[1]}"
+        device = f"{int(row[0])}:{int(row[1])}"
         node = f"{SYSFS}/{device}"
         found = _registered(node)
         if found is None:
             continue
         found.update({name: int(row[column]) for name, column in COLUMNS.items()})
-        if row[IN_PROGRESS] != "0":
+        if row[IN_PROGRESS] != b"0":
             found.update(_in_flight(node))
         figures.update({f"{name}_{device}": value for name, value in found.items()})
         disks += 1
         if disks == MAX_DISKS:
             break
     return figures
+
+
+def _has_figures(row: list[bytes]) -> bool:
+    """Whether this is a disk's row: all but its name are numbers.
+
+    Something else may be mounted over the file.
+    """
+    return len(row) >= FIELDS and b"".join(row[:NAME] + row[NAME + 1 : FIELDS]).isdigit()
 
 
 def _registered(node: str) -> Optional[dict[str, int]]:
@@ -109,17 +118,17 @@ def _kind(node: str, number: int) -> Kind:
 
 def _sectors(node: str) -> int:
     try:
-        with open(f"{node}/size", encoding="utf-8") as file:
+        with open(f"{node}/size", "rb") as file:
             return int(file.read())
-    except OSError:
+    except (OSError, ValueError):
         return 0
 
 
 def _in_flight(node: str) -> dict[str, int]:
     """Return the reads and writes that the driver has (Documentation/ABI/stable/sysfs-block)."""
     try:
-        with open(f"{node}/inflight", encoding="utf-8") as file:
-            reads, writes = file.read().split()
-    except OSError:
+        with open(f"{node}/inflight", "rb") as file:
+            reads, writes = map(int, file.read().split())
+    except (OSError, ValueError):
         return {}
-    return {"in_flight_read": int(reads), "in_flight_write": int(writes)}
+    return {"in_flight_read": reads, "in_flight_write": writes}

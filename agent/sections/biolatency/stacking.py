@@ -52,7 +52,7 @@ class Stacking:
             return ()  # removed already, or no sysfs
         try:
             if components:
-                disks = {self._whole_disk((c / "dev").read_text().strip()) for c in components}
+                disks = {self._whole_disk(_number(c)) for c in components}
                 return tuple(sorted(disks))
             file = (node / "loop" / "backing_file").read_text(errors="surrogateescape")
         except OSError:
@@ -96,17 +96,23 @@ class Stacking:
         for line in lines:
             fields, _, source = line.partition(" - ")
             row = fields.split(" ")
-            yield Mount(_unescaped(row[4]), row[2], source.split(" ")[0])
+            if len(row) > 4:  # something else may be mounted over the file
+                yield Mount(_unescaped(row[4]), row[2], source.split(" ")[0])
 
     def _whole_disk(self, device: str) -> str:
         """Return the disk that a partition is on, or the disk itself."""
         node = self._sysfs / device
         try:
             if (node / "partition").exists():
-                return (node.resolve().parent / "dev").read_text().strip()
+                return _number(node.resolve().parent)
         except OSError:
             pass
         return device
+
+
+def _number(node: Path) -> str:
+    """Return a device's ``major:minor``. Raises OSError."""
+    return (node / "dev").read_text(encoding="ascii", errors="replace").strip()
 
 
 def _unescaped(path: str) -> str:

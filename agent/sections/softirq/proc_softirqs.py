@@ -10,11 +10,12 @@ SOFTIRQS = Path("/proc/softirqs")
 def softirqs_run() -> dict[str, int]:
     """Return softirqs run since boot by vector, in lower case, summed over CPUs.
 
-    Empty if they cannot be read.
+    Empty if they cannot be read, or something else is mounted over them.
     """
     try:
-        lines = SOFTIRQS.read_text().splitlines()[1:]
+        lines = SOFTIRQS.read_text(encoding="ascii", errors="replace").splitlines()[1:]
     except OSError:
         return {}
     rows = (line.partition(":") for line in lines)
-    return {name.strip().lower(): sum(map(int, counts.split())) for name, _, counts in rows}
+    found = {name.strip().lower(): counts.split() for name, _, counts in rows}
+    return {name: sum(map(int, n)) for name, n in found.items() if "".join(n).isdigit()}

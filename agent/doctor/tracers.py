@@ -79,8 +79,8 @@ def _traces(fdinfo: Path) -> bool:
 
 def _ftrace() -> Finding:
     try:
-        tracer = (TRACEFS / "current_tracer").read_text().strip()
-        events = (TRACEFS / "events/enable").read_text().strip()
+        tracer = (TRACEFS / "current_tracer").read_text(errors="replace").strip()
+        events = (TRACEFS / "events/enable").read_text(errors="replace").strip()
     except OSError as error:
         return ok("ftrace", f"not visible ({error.filename}: {error.strerror})")
     if tracer != "nop":

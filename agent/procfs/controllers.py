@@ -18,6 +18,6 @@ def why_without(controller: str, group: Path) -> str:
 
 def _has(controller: str, group: Path) -> bool:
     try:
-        return controller in (group / "cgroup.controllers").read_text().split()
+        return controller in (group / "cgroup.controllers").read_text(errors="replace").split()
     except OSError:
         return False

@@ -167,6 +167,7 @@ def test_the_interpreter_that_says_most_is_named(
         ("[none] integrity confidentiality", State.OK, "off"),
         ("none [integrity] confidentiality", State.OK, "integrity, which permits tracing"),
         ("none integrity [confidentiality]", State.FAILED, "boot with lockdown=integrity"),
+        ("other words", State.OK, "off"),
         (None, State.OK, "not visible"),
     ],
 )

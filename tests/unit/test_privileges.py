@@ -44,6 +44,8 @@ ALONE = "         0       1000          1\n"
         (0, "         0          0 4294967295\n", False),
         (0, f"{ALONE}         1     100000      65536\n", False),
         (0, "", False),
+        (0, "one two three\n", False),
+        (0, "one\n", False),
         (0, None, False),
         (1000, "      1000       1000          1\n", False),
         (65534, ALONE, False),

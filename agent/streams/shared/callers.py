@@ -2,12 +2,20 @@
 
 import ipaddress
 import os
+import re
 import struct
 from pathlib import Path
 
 from agent.errors import ScopeError
 from agent.streams.shared.messages import Address
 from agent.streams.shared.namespaces import why_proc_is_not_ours
+
+TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
+CONNECTION = re.compile(
+    rb"^ *\d+: ([\dA-F]{8,32}:[\dA-F]{4}) ([\dA-F]{8,32}:[\dA-F]{4})(?: +\S+){6} +(\d+) ",
+    re.MULTILINE,
+)
+"""A row of them: both ends and, as the tenth column, the inode."""
 
 
 def pid_behind(client: Address, server: Address) -> int:
@@ -41,20 +49,19 @@ def _packed(end: Address) -> tuple[bytes, int]:
 
 def _socket_inode(local: tuple[bytes, int], remote: tuple[bytes, int]) -> int | None:
     """Search /proc/net/tcp and tcp6, whose addresses are 32-bit words in host byte order."""
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+    for table in TABLES:
         try:
-            rows = Path(table).read_text().splitlines()[1:]
+            rows = CONNECTION.findall(table.read_bytes())
         except OSError:
             continue
-        for row in rows:
-            fields = row.split()
-            if _parsed(fields[1]) == local and _parsed(fields[2]) == remote:
-                return int(fields[9])
+        for ours, theirs, inode in rows:
+            if _parsed(ours) == local and _parsed(theirs) == remote:
+                return int(inode)
     return None
 
 
-def _parsed(text: str) -> tuple[bytes, int]:
-    address, port = text.split(":")
+def _parsed(text: bytes) -> tuple[bytes, int]:
+    address, port = text.split(b":")
     words = [int(address[i : i + 8], 16) for i in range(0, len(address), 8)]
     packed = struct.pack(f"={len(words)}I", *words)
     if packed[:12] == bytes(10) + b"\xff\xff":

@@ -13,7 +13,7 @@ import resource
 from pathlib import Path
 from typing import Optional
 
-from agent.streams.shared import bpf
+from agent.streams.shared import bpf, foreign_names
 
 USER_NAMESPACE = Path("/proc/self/ns/user")
 INITIAL_USER_NAMESPACE = 0xEFFFFFFD
@@ -25,6 +25,7 @@ UNCONFINED = re.compile(r"(kernel|unconfined|.*\(complain\)|.*:unconfined_t(:.*)
 """What AppArmor and SELinux call a process that they do not confine, or only watch."""
 
 LOCKDOWN = Path("/sys/kernel/security/lockdown")
+IN_FORCE = re.compile(r"\[(\w+)\]")
 
 COUNTS = "maps count as locked memory"
 _found: dict[str, bool] = {}
@@ -48,17 +49,13 @@ def in_user_namespace() -> bool:
 
 def filters_calls() -> bool:
     """Whether a seccomp filter applies to this process (proc_pid_status(5)); False if unknown."""
-    try:
-        lines = STATUS.read_text().splitlines()
-    except OSError:
-        return False
-    return f"Seccomp:\t{SECCOMP_FILTER}" in lines
+    return f"Seccomp:\t{SECCOMP_FILTER}" in foreign_names.lines(STATUS)
 
 
 def profile() -> str:
     """Return the security module's profile or context of this process; empty if unconfined."""
     try:
-        name = PROFILE.read_text().strip("\0\n ")
+        name = PROFILE.read_text(encoding="utf-8", errors="backslashreplace").strip("\0\n ")
     except OSError:  # no module has any
         return ""
     return "" if UNCONFINED.fullmatch(name) else name
@@ -88,11 +85,11 @@ def suspect(reaches_kernel: bool) -> str:
 def lockdown() -> str:
     """Return the mode of kernel lockdown (kernel_lockdown(7)); empty if it is off or unknown."""
     try:
-        mode = LOCKDOWN.read_text()
+        modes = LOCKDOWN.read_text(encoding="ascii", errors="replace")
     except OSError:
         return ""
-    chosen = mode[mode.find("[") + 1 : mode.find("]")]
-    return "" if chosen == "none" else chosen
+    chosen = IN_FORCE.search(modes)
+    return "" if chosen is None or chosen[1] == "none" else chosen[1]
 
 
 def limits_locked_memory() -> Optional[bool]:

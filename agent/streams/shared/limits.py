@@ -6,6 +6,7 @@ named after it was reached; what it takes depends on the machine and is not know
 
 import errno
 import os
+import re
 import resource
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,7 @@ MEMORY_MIB = 256
 grow with the CPUs, label sets and evidence with use."""
 
 MEMORY_INFO = Path("/proc/meminfo")
+AVAILABLE = re.compile(rb"^MemAvailable: +(\d+) kB$", re.MULTILINE)
 MEMORY_OF_PROCESS = Path("/proc/self/statm")
 PERF_MLOCK = Path("/proc/sys/kernel/perf_event_mlock_kb")
 MIB = 1 << 20
@@ -145,8 +147,8 @@ def _memory_of_process() -> list[Memory]:
     if allowed == resource.RLIM_INFINITY:
         return []
     try:
-        used = int(MEMORY_OF_PROCESS.read_text().split()[0]) * resource.getpagesize()
-    except OSError:
+        used = int(MEMORY_OF_PROCESS.read_bytes().split()[0]) * resource.getpagesize()
+    except (OSError, ValueError, IndexError):
         used = 0
     return [
         Memory(
@@ -159,17 +161,16 @@ def _memory_of_process() -> list[Memory]:
 
 def _memory_of_machine() -> list[Memory]:
     try:
-        lines = MEMORY_INFO.read_text().splitlines()
+        available = AVAILABLE.findall(MEMORY_INFO.read_bytes())
     except OSError:
         return []
     return [
         Memory(
-            int(line.split()[1]) * 1024,
-            f"The machine has {int(line.split()[1]) // 1024} MiB available (MemAvailable). "
+            kib * 1024,
+            f"The machine has {kib // 1024} MiB available (MemAvailable). "
             f"The agent needs {MEMORY_MIB} MiB.",
         )
-        for line in lines
-        if line.startswith("MemAvailable:")
+        for kib in map(int, available)
     ]
 
 

@@ -148,13 +148,11 @@ def root_is_alone() -> bool:
     serve as. ``uid_map`` has what its uid 0 is outside, and of how many that is true.
     """
     try:
-        rows = [line.split() for line in UID_MAP.read_text().splitlines()]
-    except OSError:
+        [row] = UID_MAP.read_bytes().splitlines()
+        inside, outside, count = map(int, row.split())
+    except (OSError, ValueError):  # ValueError: several rows, or what is no map
         return False
-    if len(rows) != 1 or os.getuid() != 0:
-        return False
-    inside, outside, count = map(int, rows[0])
-    return (inside, count) == (0, 1) and outside != 0
+    return os.getuid() == 0 and (inside, count) == (0, 1) and outside != 0
 
 
 def drop_everything(uid: Optional[int]) -> None:

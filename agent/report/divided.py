@@ -7,10 +7,9 @@ from statistics import fmean
 from agent.comparison.budget import COMPUTING, REST, budget_of
 from agent.report.numbers import amount_of
 from agent.report.subject import LONGEST_REASON, Observed, Side
-from agent.terminal.parts import BLOCKED_UNTIL, FOR_BUSY_CPU, FOR_IDLE_CPU
+from agent.terminal.parts import BLOCKED_OTHER, BLOCKED_UNTIL, FOR_BUSY_CPU, FOR_IDLE_CPU
 from agent.terminal.values import mapping, printable
 
-BLOCKED_OTHER = "blocked: further reasons"
 WAITING = (COMPUTING, FOR_BUSY_CPU, FOR_IDLE_CPU)
 LEAST_SHARE = 0.0005
 """Of the wall time: less is not worth a row of its own."""
@@ -34,7 +33,7 @@ def divided(side: Side) -> Divided | None:
     """Return the mean budget of a side's runs; None if none has one to rely on.
 
     Means and not medians, since they add up. A reason that is not listed in a run is part of what
-    that run sums up as further reasons.
+    that run sums up as `BLOCKED_OTHER`.
     """
     budgets = [found for run in side.counted if (found := _budget(run))]
     if not budgets:

@@ -6,7 +6,6 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from agent.report.divided import (
-    BLOCKED_OTHER,
     LEAST_SHARE,
     WAITING,
     Divided,
@@ -18,26 +17,27 @@ from agent.report.drawing import LINE, LOOKS, drawn, hatched, labels, legend, wi
 from agent.report.picture import Picture, Table
 from agent.report.subject import Side, Subject
 from agent.show.amounts import ms
-from agent.terminal.parts import BLOCKED_UNTIL, FOR_BUSY_CPU, FOR_IDLE_CPU
+from agent.terminal.parts import BLOCKED_OTHER, BLOCKED_UNTIL, FOR_BUSY_CPU, FOR_IDLE_CPU
 from agent.terminal.values import ABSENT, mapping, milliseconds, number, percent, printable, rows
 
 NAME, TITLE = "budget", "Where the wall time went"
 MOST_PARTS = 9
 WHOLE, FURTHER = "wall time", "further parts"
-NOT_LISTED = "in further reasons"
+NOT_LISTED = "not listed"
 WORDS = {
     FOR_BUSY_CPU: "waiting for a CPU\nthat others had",
     FOR_IDLE_CPU: "waiting for an\nidle CPU to wake up",
     "no_task": "no task",
-    "blocked_other": "blocked in further reasons",
+    BLOCKED_OTHER: "blocked at the end or\nfor reasons not listed",
 }
 CERTAIN = (
     "A difference of a part is certain if the part decides about the cause, or by a test: of its"
     " state, or its own."
 )
-BLOCKED_FURTHER = (
-    "Blocked, further reasons: time of which it is not known what ended it, in particular what was"
-    " still blocked as the run ended; and reasons after the 20 largest of a run."
+ON_BLOCKED_OTHER = (
+    "Blocked at the end or for reasons not listed: time of which it is not known what ended it, in"
+    " particular what was still blocked as the run ended; and reasons after the 20 largest of a"
+    " run."
 )
 LONGEST_PART = 28
 ROW, AROUND = 31.0, 62.0
@@ -148,7 +148,7 @@ def _notes(sides: Sequence[tuple[Side, Divided | None]], lacking: Mapping[str, s
     mean = "Means over the runs, which add up as well" if many else "The parts add up to it"
     notes = [f"The wall time, with nothing left out. {mean}."]
     if any(found and BLOCKED_OTHER in found.parts for _, found in sides):
-        notes.append(BLOCKED_FURTHER)
+        notes.append(ON_BLOCKED_OTHER)
     notes += [f"{name}: not measured, {why}." for name, why in lacking.items()]
     for side, found in sides:
         if found and (missing := side.missing(lacks)):

@@ -190,9 +190,14 @@ def load_types(blob: bytes) -> int:
 
 def update_element(map_fd: int, key: int, value: bytes) -> None:
     """Set the element with a u32 key."""
-    buffer, key_buffer = ctypes.create_string_buffer(value, len(value)), ctypes.c_uint32(key)
-    addresses = ctypes.addressof(key_buffer), ctypes.addressof(buffer)
-    bpf(MAP_UPDATE_ELEM, MapElement(map_fd, 0, *addresses, 0))
+    buffer = ctypes.create_string_buffer(value, len(value))
+    update_from_address(map_fd, key, ctypes.addressof(buffer))
+
+
+def update_from_address(map_fd: int, key: int, address: int) -> None:
+    """Set the element with a u32 key from a full-size value in memory at ``address``."""
+    key_buffer = ctypes.c_uint32(key)
+    bpf(MAP_UPDATE_ELEM, MapElement(map_fd, 0, ctypes.addressof(key_buffer), address, 0))
 
 
 def element(map_fd: int, key: int, size: int) -> bytes:

@@ -1,7 +1,10 @@
 """The agent's kernel maps, created once and shared by all sets of programs. Privileged side."""
 
+import mmap
+import os
 import struct
 from collections.abc import Collection, Sequence
+from ctypes import addressof, c_char
 from dataclasses import dataclass
 
 from agent.sections.probes import PROBES
@@ -16,7 +19,6 @@ from agent.streams.shared.layout import (
 )
 from agent.streams.supervisor import cgroup_chain
 from agent.streams.supervisor.buffers import Buffers
-from agent.streams.supervisor.mapped_array import MappedArray
 from agent.streams.supervisor.wait_stacks import WaitStacks
 
 
@@ -77,22 +79,20 @@ class Maps:
     def __init__(self, geometry: Geometry, buffers: Buffers | None = None) -> None:
         self.geometry = geometry
         self.buffers = buffers or Buffers(geometry)
-        self._tables: dict[str, MappedArray] = {}
-        self._details: dict[str, MappedArray] = {}
+        self.fds: dict[str, int] = {}
+        self._detail_fds: dict[str, int] = {}
         self._wait_stacks: WaitStacks | None = None
+        sizes = geometry.map_sizes()
         try:
-            for name, size in geometry.map_sizes().items():
-                self._tables[name] = MappedArray(name, size)
+            for name, size in sizes.items():
+                self.fds[name] = _table(name, size)
+            # never written, so it stays mapped to the kernel's zero page
+            self._zeros = mmap.mmap(-1, max(sizes.values()), flags=mmap.MAP_PRIVATE)
         except OSError as error:
             cause = refusals.refused(CREATING, error)  # what is left of a limit counts these maps
             self.close()
             raise cause from error
         self._empty_batches = _empty_batches(geometry)
-
-    @property
-    def fds(self) -> dict[str, int]:
-        """The tables that every run has."""
-        return {name: table.fd for name, table in self._tables.items()}
 
     def of_programs(self, transport: str, details: Collection[str] = ()) -> dict[str, int]:
         """Return the fds that programs use, by their names in the C files without ``_FD``."""
@@ -107,12 +107,12 @@ class Maps:
         Raises CannotCollect.
         """
         sizes = self.geometry.detail_sizes(details)
-        for name in sizes.keys() - self._details.keys():
+        for name in sizes.keys() - self._detail_fds.keys():
             try:
-                self._details[name] = MappedArray(name, sizes[name])
+                self._detail_fds[name] = _table(name, sizes[name])
             except OSError as error:
                 raise refusals.refused(CREATING, error) from error
-        return {name: self._details[name].fd for name in sizes}
+        return {name: self._detail_fds[name] for name in sizes}
 
     def wait_stacks(self) -> WaitStacks:
         """Return the map of wait stacks, created on first use. Raises CannotCollect."""
@@ -127,28 +127,39 @@ class Maps:
         """
         section_tables = (table.name for probe in PROBES for table in probe.tables)
         for name in ("slots", "counters", "members", "folded_bins", "folded_sums", *section_tables):
-            self._tables[name].clear()
-        for table in self._details.values():
-            table.clear()
-        bpf.update_element(self._tables["batches"].fd, 0, self._empty_batches)
-        bpf.update_element(self._tables["cgroups"].fd, 0, cgroup_chain.packed(cgroups))
+            self._clear(self.fds[name])
+        for fd in self._detail_fds.values():
+            self._clear(fd)
+        bpf.update_element(self.fds["batches"], 0, self._empty_batches)
+        bpf.update_element(self.fds["cgroups"], 0, cgroup_chain.packed(cgroups))
         self.configure(config)
 
     def cgroup_ids(self) -> tuple[int, ...]:
         """Return the ids that the run's cgroup has had, the oldest first."""
-        return cgroup_chain.ids_of(bpf.element(self._tables["cgroups"].fd, 0, CGROUPS_SIZE))
+        return cgroup_chain.ids_of(bpf.element(self.fds["cgroups"], 0, CGROUPS_SIZE))
 
     def configure(self, config: RunConfig) -> None:
         """Write only the configuration."""
-        bpf.update_element(self._tables["config"].fd, 0, config.packed())
+        bpf.update_element(self.fds["config"], 0, config.packed())
 
     def close(self) -> None:
-        for tables in (self._tables, self._details):
-            for table in tables.values():
-                table.close()
-            tables.clear()
+        for fds in (self.fds, self._detail_fds):
+            for fd in fds.values():
+                os.close(fd)
+            fds.clear()
         if self._wait_stacks is not None:
             self._wait_stacks.close()
+
+    def _clear(self, fd: int) -> None:
+        zeros = c_char.from_buffer(self._zeros)
+        bpf.update_from_address(fd, 0, addressof(zeros))
+
+
+def _table(name: str, size: int) -> int:
+    """Create an array of one large element, which user space can map."""
+    return bpf.create_map(
+        f"cba_{name}", bpf.MAP_TYPE_ARRAY, key=4, value=size, flags=bpf.MAP_FLAG_MMAPABLE
+    )
 
 
 def _empty_batches(geometry: Geometry) -> bytes:

@@ -92,19 +92,22 @@ async def test_what_the_machine_offers_is_told_by_a_start(
 
 
 @pytest.mark.parametrize("is_gone", [False, True])
+@pytest.mark.parametrize("is_of_scope", [False, True])
 async def test_a_start_that_fails_asks_what_the_machine_offers(
-    collector: KernelCollector, supervisor: FakeSupervisor, is_gone: bool
+    collector: KernelCollector, supervisor: FakeSupervisor, is_of_scope: bool, is_gone: bool
 ) -> None:
     supervisor.features = (Support("btf", "everything", "5.4", False, "no_btf", "why"),)
 
     def refuse(request: Request[Any]) -> None:
+        if isinstance(request, ArmRequest) and is_of_scope:
+            raise ScopeError("as the supervisor says", code="scope_ended")
         if isinstance(request, ArmRequest):
             raise cannot("no_btf", "as the supervisor says")
         if isinstance(request, SupportRequest) and is_gone:
             raise cannot("supervisor_lost", "later")
 
     supervisor.answering = refuse
-    with pytest.raises(CannotCollect, match="as the supervisor says"):
+    with pytest.raises((CannotCollect, ScopeError), match="as the supervisor says"):
         await collector.start(REQUEST, CountingSink())
     assert collector.support() == (() if is_gone else supervisor.features)
 

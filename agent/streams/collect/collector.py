@@ -11,6 +11,7 @@ from typing import Protocol
 
 import trio
 
+from agent.errors import ScopeError
 from agent.model import StartRequest
 from agent.sections.offcpu.probe import WALL
 from agent.sections.probes import needed_details
@@ -102,7 +103,7 @@ class KernelCollector:
         """
         try:
             return await self._start(request, receiver, run_id)
-        except CannotCollect:
+        except (CannotCollect, ScopeError):
             with contextlib.suppress(CannotCollect):  # the supervisor may be gone
                 await self._find_support()
             raise

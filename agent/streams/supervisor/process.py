@@ -47,6 +47,7 @@ def run(
             _pass_on_hangups(agent_pid)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         # what was imported since the fork: garbage is collected after each run
+        gc.collect()
         gc.freeze()
         try:
             supervisor.serve()

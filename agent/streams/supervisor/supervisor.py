@@ -11,7 +11,7 @@ import socket
 import time
 import traceback
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -128,7 +128,7 @@ class Supervisor:
     def _carry_out(self, request: AnyRequest) -> Answer:
         match request:
             case SupportRequest():
-                return SupportAnswer(_features()), {}
+                return SupportAnswer(tuple(_features().values())), {}
             case BuffersRequest():
                 return self._buffers(request)
             case PrepareRequest():
@@ -166,17 +166,16 @@ class Supervisor:
 
     def _prepare(self, request: PrepareRequest) -> Answer:
         maps = self._ready_maps()
-        built = self._programs(maps, _possible(request.plan))
+        built = self._programs(maps, _possible(request.plan, ATOMICS.support()))
         answer = PrepareAnswer(maps.geometry, built.newer_refused)
         return answer, _tables(maps) if request.wants_tables else {}
 
     def _arm(self, request: ArmRequest) -> Answer:
         """Reset the tables, attach, and note what every task is already doing."""
-        features = _features()
-        support.require(features)
+        offered = _features()
+        support.require(offered.values())
         maps, plan = self._ready_maps(), request.plan
-        possible = _possible(plan)
-        built = self._programs(maps, possible)
+        built = self._programs(maps, _possible(plan, offered[ATOMICS.name]))
         self._detach()
         fds = maps.of_details(plan.details)
         if request.wants_tables:
@@ -198,25 +197,20 @@ class Supervisor:
         config = self._attach(maps, config, request.measure_probes, root)
         before, inside = self._begin_counting(maps, config)
         self._names_waits = "wait_functions" in plan.details
-        unavailable = dict(built.unavailable)
-        if plan != possible:
-            unavailable[WALL.name] = ATOMICS.support().reason
-        if self._names_waits and (reason := KERNEL_ADDRESSES.support().reason):
-            unavailable["wait_functions"] = reason
         return ArmAnswer(
             start_ns=config.start_ns,
             clock_offset_ns=self._clock_offset,
             pid_level=own.level,
             root=_described(root) if root else None,
             geometry=maps.geometry,
-            unavailable=unavailable,
+            unavailable=built.unavailable | _not_offered(plan, offered),
             refused=armed.refused,
             awaits_execs=built.awaited_fd is not None,
             bcc=built.bcc,
             map_bytes=_map_bytes(maps, plan, built),
             kernel_counts=counts | before,
             differing=differences(before, inside),
-            features=features,
+            features=tuple(offered.values()),
         ), fds
 
     def _attach(
@@ -333,15 +327,26 @@ class Supervisor:
             self._autogroup.put_back()
 
 
-def _features() -> tuple[Support, ...]:
-    return tuple(feature.support() for feature in FEATURES)
+def _features() -> dict[str, Support]:
+    return {feature.name: feature.support() for feature in FEATURES}
 
 
-def _possible(plan: Plan) -> Plan:
+def _possible(plan: Plan, atomics: Support) -> Plan:
     """Return the plan without what this kernel certainly cannot measure."""
-    if WALL.name not in plan.details or ATOMICS.support().supported is not False:
+    if atomics.supported is not False:
         return plan
     return replace(plan, details=tuple(name for name in plan.details if name != WALL.name))
+
+
+def _not_offered(plan: Plan, offered: Mapping[str, Support]) -> dict[str, str]:
+    """Return the details of a plan that this machine cannot have, and why."""
+    atomics, addresses = offered[ATOMICS.name], offered[KERNEL_ADDRESSES.name]
+    missing = {}
+    if WALL.name in plan.details and atomics.supported is False:
+        missing[WALL.name] = atomics.reason
+    if "wait_functions" in plan.details and addresses.reason:
+        missing["wait_functions"] = addresses.reason
+    return missing
 
 
 def _internal_error(error: Exception) -> CannotCollect:

@@ -66,12 +66,22 @@ def shortly(order):
     return order["count"]
 
 
-def threads(order):
-    workers = [threading.Thread(target=mark, args=(order["marks"],)) for _ in range(order["count"])]
+def run_to_their_end(workers):
+    """Start threads, and return once the kernel has them no more.
+
+    A thread can be joined as soon as it has left Python; its exit may come a little later.
+    """
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
+    while any(os.path.exists(f"/proc/self/task/{worker.native_id}") for worker in workers):
+        time.sleep(0.001)
+
+
+def threads(order):
+    workers = [threading.Thread(target=mark, args=(order["marks"],)) for _ in range(order["count"])]
+    run_to_their_end(workers)
     return order["count"]
 
 
@@ -82,10 +92,7 @@ def forks_of_threads(order):
         gone(in_child(mark, order["marks"]))
 
     workers = [threading.Thread(target=work) for _ in range(order["count"])]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+    run_to_their_end(workers)
     return order["count"]
 
 

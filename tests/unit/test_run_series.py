@@ -271,14 +271,14 @@ def test_what_is_large_is_not_imported_before_the_commands_have_ended() -> None:
 
 def test_it_goes_on_until_the_interval_is_narrow(agent: RunAgent, trace: Path) -> None:
     done = run(agent, trace, "--until", "90%", command=["sleep", "0.01"])
-    assert len(done.counted) == 10, "that many at least"
+    assert len(done.counted) >= 10, "on a machine that is busy it may take more"
     assert done.saved["series"]["ended_by"] == "until"
     assert "ended     when half the interval was within 90 % of the median (--until)" in done.said
 
 
 def test_pairs_go_on_until_their_ratio_is_known(agent: RunAgent, trace: Path) -> None:
     done = pair(agent, trace, "sleep 0.02", "sleep 0.02", "--until", "90%")
-    assert done.saved["comparison"]["pairs"] == 10
+    assert done.saved["comparison"]["pairs"] >= 10, "on a machine that is busy it may take more"
     assert done.saved["series"]["ended_by"] == "until"
 
 

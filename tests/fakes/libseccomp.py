@@ -2,9 +2,8 @@
 
 import ctypes
 import ctypes.util
-import os
 
-import pytest
+from fakes.needs import not_here
 
 # AUDIT_ARCH_* of include/uapi/linux/audit.h, which libseccomp calls architecture tokens.
 # loongarch64 is missing: libseccomp supports it only since 2.6.
@@ -21,10 +20,7 @@ def libseccomp() -> ctypes.CDLL:
     """Load the library; where it is not installed, skip the test, or fail it in CI."""
     path = ctypes.util.find_library("seccomp")
     if path is None:
-        reason = "libseccomp is not installed"
-        if os.environ.get("CHAINBENCH_REQUIRE_KERNEL") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        not_here("libseccomp is not installed")
     library = ctypes.CDLL(path)
     library.seccomp_syscall_resolve_num_arch.restype = ctypes.c_void_p
     return library

@@ -29,6 +29,16 @@ def lacking(what: str) -> NoReturn:
     pytest.skip(REASON.format(what))
 
 
+def not_here(reason: str) -> NoReturn:
+    """Skip a test that is none of the kernel's, for what is not installed or not allowed here.
+
+    Where kernel tests are required, it fails: nothing of that kind is to be missing there.
+    """
+    if os.environ.get("CHAINBENCH_REQUIRE_KERNEL") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
 def _calls_back() -> bool:
     try:
         types = KernelTypes()

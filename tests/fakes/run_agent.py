@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -9,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from fakes.agent_server import FakeAgent, Request
 from fakes.sample_evidence import evidence
 
@@ -107,6 +110,23 @@ def no_end_answered(agent: RunAgent, number: int) -> Iterator[None]:
     """Have the agent answer nothing during its run of that number before this block has ended."""
     with not_answered(agent, lambda _: bool(agent.run_id) and len(agent.scopes) == number):
         yield
+
+
+@contextlib.contextmanager
+def ctrl_c_as_it_begins(agent: RunAgent) -> Iterator[None]:
+    """Have this process get SIGINT while its start is answered, and expect it to be interrupted."""
+
+    def interrupt(request: Request) -> None:
+        if request.route == "POST /start":
+            os.kill(os.getpid(), signal.SIGINT)
+
+    agent.on_request = interrupt
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextlib.contextmanager

@@ -1,8 +1,6 @@
 """Measuring a block of Python: whatever the agent does, the block's result is not lost to it."""
 
 import contextlib
-import os
-import signal
 import socket
 import subprocess
 import sys
@@ -17,7 +15,7 @@ import pytest
 import trio
 import trio.testing
 from fakes.agent_server import FakeAgent, Request, ended, serving
-from fakes.run_agent import ONE_RUN, RunAgent
+from fakes.run_agent import ONE_RUN, RunAgent, ctrl_c_as_it_begins
 from fakes.run_command import environment
 
 from agent.client import MeasuredBlock, NoEvidenceWarning, collect, collecting, finding
@@ -366,15 +364,6 @@ def test_a_fork_that_leaves_the_block_does_not_end_the_run(agent: RunAgent) -> N
 
 
 def test_ctrl_c_while_the_run_begins_leaves_no_run(agent: RunAgent) -> None:
-    def interrupt(request: Request) -> None:
-        if request.route == "POST /start":
-            os.kill(os.getpid(), signal.SIGINT)
-
-    agent.on_request = interrupt
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            measured(collect(agent.url))
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with ctrl_c_as_it_begins(agent):
+        measured(collect(agent.url))
     assert agent.routes == ONE_RUN

@@ -4,7 +4,6 @@ import contextlib
 import io
 import json
 import os
-import signal
 import socket
 import sys
 import threading
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from fakes.agent_server import FakeAgent, Request, ended, serving
-from fakes.run_agent import ONE_RUN, RunAgent
+from fakes.run_agent import ONE_RUN, RunAgent, ctrl_c_as_it_begins
 from fakes.sample_evidence import evidence
 
 from agent.client import spawn
@@ -68,17 +67,8 @@ def test_the_run_is_stopped_when_the_workload_fails(
 
 
 def test_the_run_is_stopped_if_ctrl_c_comes_while_it_begins(agent: RunAgent) -> None:
-    def interrupted(request: Request) -> None:
-        if request.route == "POST /start":
-            os.kill(os.getpid(), signal.SIGINT)
-
-    agent.on_request = interrupted
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            client.bracket(agent.url, QUICK_S)
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with ctrl_c_as_it_begins(agent):
+        client.bracket(agent.url, QUICK_S)
     assert agent.routes == ONE_RUN
     assert not agent.run_id
 

@@ -66,12 +66,7 @@ def parse_object(body: bytes, content_type: str | None) -> dict[str, object]:
     infinities and numbers of any size are accepted here, so that validation can name their field.
     """
     if not _is_json(body, content_type):
-        wrong = "the body is not a JSON object; " if _media_type(content_type) == FORM else ""
-        raise AgentError(
-            f"{wrong}send JSON with Content-Type: application/json "
-            "(or omit both body and Content-Type)",
-            code="unsupported_media_type",
-        )
+        raise AgentError(_how_to_send(body, content_type), code="unsupported_media_type")
     try:
         value = json_text.parse(body) if body.strip() else {}
     except json_text.NotJson as error:
@@ -79,6 +74,16 @@ def parse_object(body: bytes, content_type: str | None) -> dict[str, object]:
     if not isinstance(value, dict):
         raise AgentError("the body must be a JSON object", code="not_an_object")
     return value
+
+
+def _how_to_send(body: bytes, content_type: str | None) -> str:
+    """Say what to send in place of a body that is not to be read as JSON."""
+    omit = "omit both body and Content-Type"
+    is_form = _media_type(content_type) == FORM
+    if is_form and not body.strip():
+        return f"the body is empty; send a JSON object, at least {{}}, or {omit}"
+    wrong = "the body is not a JSON object; " if is_form else ""
+    return f"{wrong}send JSON with Content-Type: application/json (or {omit})"
 
 
 def _media_type(content_type: str | None) -> str:

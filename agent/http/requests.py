@@ -90,14 +90,18 @@ def count(description: str) -> Meta:
 
 
 class Declared(Struct, frozen=True):
-    """An object in a request, and its rules that span fields, as JSON Schema and in words."""
+    """An object in a request, and its rules that span fields, as JSON Schema."""
 
     rules: ClassVar[tuple[Json, ...]] = ()
-    rules_in_words: ClassVar[str] = ""
     not_null: ClassVar[Mapping[str, str]] = {}
     """Optional fields that may be omitted and must not be null, and why."""
     refused: ClassVar[Mapping[str, str]] = {}
     """Names of what a body must not have, and why; other unknown names are ignored."""
+
+    @classmethod
+    def broken_rule(cls, value: Mapping[str, object]) -> str:
+        """Say which of the rules an object breaks whose fields are right one by one."""
+        raise NotImplementedError
 
 
 class Subtree(Declared, frozen=True, forbid_unknown_fields=True):
@@ -111,8 +115,6 @@ class Subtree(Declared, frozen=True, forbid_unknown_fields=True):
             ]
         },
     )
-
-    rules_in_words = "needs either pid or cgroup"
 
     pid: (
         Annotated[
@@ -138,6 +140,12 @@ class Subtree(Declared, frozen=True, forbid_unknown_fields=True):
         ]
         | None
     ) = None
+
+    @classmethod
+    def broken_rule(cls, value: Mapping[str, object]) -> str:
+        """Say what is wrong with the number of fields: it is not one."""
+        has_both = value.get("pid") is not None and value.get("cgroup") is not None
+        return f"needs either pid or cgroup{', not both' if has_both else ''}"
 
     def __post_init__(self) -> None:
         """Check what types do not say. Raises ValueError, which msgspec reports as its own."""

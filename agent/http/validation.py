@@ -95,7 +95,7 @@ def _wrong_inside(value: dict[str, object], declared: type[Declared]) -> str | N
         given = value.get(field.name)
         if given is not None and (wrong := _wrong(given, field.type)):
             return f".{field.name}{wrong}"
-    return None if _fits(value, declared) else f" {declared.rules_in_words}"
+    return None if _fits(value, declared) else f" {declared.broken_rule(value)}"
 
 
 def _fits(value: object, declared: object) -> bool:

@@ -75,7 +75,7 @@ async def test_curl_d_labels_json_as_a_form(client: TrioClient, recorder: FakeRe
     assert (await ask(client, "POST", "/report", data=figures, headers=FORM))[0] == 200
 
 
-@pytest.mark.parametrize("body", [b"x", b"scenario=x", b"%7B%7D", b""])
+@pytest.mark.parametrize("body", [b"x", b"scenario=x", b"%7B%7D"])
 async def test_what_curl_d_labels_as_a_form_is_said_to_be_no_json(
     client: TrioClient, body: bytes
 ) -> None:
@@ -85,6 +85,18 @@ async def test_what_curl_d_labels_as_a_form_is_said_to_be_no_json(
     headers = {"Content-Type": "text/plain"}
     _, refused = await ask(client, "POST", "/start", data=body, headers=headers)
     assert refused["message"].startswith("send JSON with Content-Type")
+
+
+@pytest.mark.parametrize("body", [b"", b" \n"])
+async def test_what_curl_d_sends_of_nothing_is_said_to_be_empty(
+    client: TrioClient, body: bytes
+) -> None:
+    status, refused = await ask(client, "POST", "/start", data=body, headers=FORM)
+    assert (status, refused["error"]) == (415, "unsupported_media_type")
+    assert refused["message"] == (
+        "the body is empty; send a JSON object, at least {}, or omit both body and Content-Type"
+    )
+    assert (await ask(client, "POST", "/start", data=b"{}", headers=FORM))[0] == 200
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ async def test_null_means_the_default_in_every_optional_field(
                 ([1], "4194304, not [1]"),
             )
         ],
-        ("/start", "scope", {"pid": 1, "cgroup": "/"}, "scope needs either pid or cgroup"),
+        ("/start", "scope", {"pid": 1, "cgroup": "/"}, "either pid or cgroup, not both"),
         ("/start", "scope", {"pid": None}, "scope needs either pid or cgroup"),
         ("/start", "scope", {}, "scope needs either pid or cgroup"),
         ("/start", "scope", {"pid": 1, "x": 1}, 'scope has no field "x", only pid and cgroup'),

@@ -111,15 +111,15 @@ class Teller:
     def add(self, label: str, text: str) -> None:
         """Add a line to the report that has been printed, or saved to a regular file."""
         # imported after the command has ended: none of it is needed before
-        from agent.show.layout import LABELS
+        from agent.show.layout import row
 
-        line, output = f"{label:<{LABELS}}{text}\n", self._options.output
+        output = self._options.output
         if output is None:
             if not self._options.quiet:
-                terminal.complain(line)
+                terminal.complain(row(label, text, terminal.columns(sys.stderr)))
         elif output.is_file():
             with contextlib.suppress(OSError), output.open("a", encoding="utf-8") as file:
-                file.write(line)
+                file.write(row(label, text, FILE_COLUMNS))
 
     def save(self, path: "Path", text: str) -> bool:
         """Write a file; say why it could not be written. Return whether it was."""

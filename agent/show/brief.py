@@ -7,7 +7,7 @@ from agent.sections.shown import SHOWN
 from agent.show.finished import finished
 from agent.show.fleet import fleet
 from agent.show.header import banner, covered, timing, when
-from agent.show.layout import MARGIN, NARROWEST, WIDEST, table, titled
+from agent.show.layout import MARGIN, screen_columns, table, titled
 from agent.show.procfs import procfs
 from agent.show.series import is_series, series
 from agent.show.text import details
@@ -26,7 +26,7 @@ def brief(
     ``reason_known``: if nothing was measured, the reader has been told why.
     """
     style = Style(color)
-    screen = min(max(width, NARROWEST), WIDEST)
+    screen = screen_columns(width)
     columns = screen - len(MARGIN)
     if is_series(evidence):
         return series(evidence, screen, style)

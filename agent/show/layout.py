@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from agent.terminal.charts import wrapped
 from agent.terminal.style import Style
 from agent.terminal.values import printable
+from agent.terminal.width import fit
 
 NARROWEST, WIDEST = 20, 120
 """Columns of a screen that reports are made for."""
@@ -15,6 +16,17 @@ NAMES = 16
 """Columns of a name that items stand next to."""
 NARROW = 50
 """With fewer columns, items stand behind their name rather than in a column next to it."""
+
+
+def screen_columns(width: int) -> int:
+    """Return how many columns of a screen or file of ``width`` a report uses."""
+    return min(max(width, NARROWEST), WIDEST)
+
+
+def row(label: str, text: str, width: int) -> str:
+    """Return a row of a brief report by itself, folded as there, ending in a newline."""
+    screen = screen_columns(width)
+    return fit("\n".join(table([(label, text)], screen - len(MARGIN))) + "\n", screen)
 
 
 def titled(title: str, lines: Iterable[str], style: Style) -> list[str]:

@@ -13,7 +13,7 @@ from agent.show.everything import fields
 from agent.show.finished import finished
 from agent.show.fleet import fleet
 from agent.show.header import header
-from agent.show.layout import MARGIN, NARROWEST, WIDEST, table, titled
+from agent.show.layout import MARGIN, screen_columns, table, titled
 from agent.show.missing import missing
 from agent.show.procfs import procfs
 from agent.show.series import is_series, series
@@ -41,7 +41,7 @@ def render(
     With ``everything``, each field and row of the evidence follows as it is.
     """
     style = Style(color)
-    screen = min(max(width, NARROWEST), WIDEST)
+    screen = screen_columns(width)
     columns = screen - len(MARGIN)
     if is_series(evidence):
         return series(evidence, screen, style, whole=True, everything=everything)

@@ -32,11 +32,16 @@ from agent.store.retention import Limits
 from agent.store.run import KeptRun
 from agent.store.selection import Selection
 from agent.store.store import Store
+from agent.terminal.width import cells
 
 pytestmark = pytest.mark.usefixtures("as_from_a_shell")
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 KEPT = re.compile(r"kept      ([0-9a-z]{8}) \(in full: chainbench-agent runs show \1\)\n")
+KEPT_WORDS = re.compile(
+    r"kept ([0-9a-z]{8}) \(in full: chainbench-agent runs show \1\) "
+    r"deleted 1 older run \(chainbench-agent runs limits\)"
+)
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 RUN_ID = "0b51a4e2-5c7f-4c69-9d2e-1f2a3b4c5d6e"
 
@@ -53,6 +58,10 @@ def run(agent: RunAgent, home: Path) -> Run:
         return finished(words, **{"env": environment(XDG_STATE_HOME=str(home)), **others})
 
     return measured
+
+
+def single_spaced(text: str) -> str:
+    return " ".join(text.split())
 
 
 def kept(path: Path) -> list[KeptRun]:
@@ -142,6 +151,20 @@ def test_a_report_in_a_file_says_it_there(run: Run, tmp_path: Path, path: Path) 
     done = run("--output", report)
     assert done.stderr == ""
     assert KEPT.search(report.read_text().splitlines(keepends=True)[-1]) is not None
+
+
+@pytest.mark.parametrize("columns", [40, 50, 60])
+def test_no_line_of_the_report_is_wider_than_the_screen(
+    run: Run, path: Path, home: Path, columns: int
+) -> None:
+    keep_in(path, single(), single())
+    with open_store(path) as store:
+        store.set_limits(Limits(runs=2))
+    narrow = environment(XDG_STATE_HOME=str(home), COLUMNS=str(columns))
+    said = run(env=narrow).stderr
+    assert max(map(cells, said.splitlines())) <= columns
+    kept_as = single_spaced(said[said.index("\nkept ") :])
+    assert KEPT_WORDS.fullmatch(kept_as) is not None
 
 
 def test_what_the_limits_deleted_is_said(run: Run, path: Path, home: Path) -> None:

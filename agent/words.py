@@ -31,6 +31,13 @@ COMPILE_DEADLINE_S = 45.0
 """A compilation takes 0.3 s. With 60 runnable tasks on two CPUs, some took more than 20 s. Our own
 clients wait longer than this for an answer (ANSWER_TIMEOUT_S); /status tells them of another."""
 
+DRAIN_INTERVAL_S = 1.0
+"""The longest wait between two reads of the kernel's buffers; if one fills faster, the kernel wakes
+the agent. A scrape folds what is there, so no client waits for this."""
+LONGEST_USUAL_GAP_MS = 2 * DRAIN_INTERVAL_S * 1000
+"""Of the times between two reads, which are a bit longer than the wait: an agent that was a whole
+interval late got no CPU, or was stopped."""
+
 CHALLENGE = 'Bearer realm="chainbench-agent"'
 """The value of ``WWW-Authenticate``, which has to come with each 401 (RFC 9110, 15.5.2). It is that
 of no other service."""

@@ -2,10 +2,7 @@
 
 import logging
 
-from agent.words import Json
-
-STARVING_MS = 2_000
-"""Twice the interval between two drains."""
+from agent.words import LONGEST_USUAL_GAP_MS, Json
 
 LOGGER = logging.getLogger("agent.recording.starvation")
 
@@ -15,7 +12,7 @@ def tell_of_starvation(evidence: Json) -> None:
     overhead = evidence["overhead"]
     gap_ms = overhead.get("longest_drain_gap_ms", 0)
     waited_ms = sum(p["run_delay_ms"] or 0 for p in overhead["processes"] if p["role"] == "agent")
-    if gap_ms > STARVING_MS and waited_ms > gap_ms / 2:
+    if gap_ms > LONGEST_USUAL_GAP_MS and waited_ms > gap_ms / 2:
         LOGGER.warning(
             "the agent was runnable for %.1f s of the run without getting a CPU, and did not read "
             "its buffer for %.1f s at a time; its session or cgroup needs more weight "

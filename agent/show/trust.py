@@ -19,10 +19,9 @@ from agent.terminal.values import (
     size,
 )
 from agent.terminal.values import rows as objects
+from agent.words import LONGEST_USUAL_GAP_MS
 
 ALWAYS_SHOWN = ("produced", "received", "lost")
-LONGEST_GAP_MS = 1000
-"""A longer time between two reads of the buffers means that the agent got no CPU."""
 
 
 def verdict(evidence: Mapping[str, Any], style: Style) -> list[str]:
@@ -120,7 +119,7 @@ def cost(evidence: Mapping[str, Any], columns: int, style: Style) -> list[str]:
         lines.append(line if waited is None else f"{line}, waited {milliseconds(waited)} for a CPU")
     if number(overhead.get("map_bytes")):
         lines.append(f"{size(overhead.get('map_bytes'))} of kernel memory in maps")
-    if (number(gap := overhead.get("longest_drain_gap_ms")) or 0) > LONGEST_GAP_MS:
+    if (number(gap := overhead.get("longest_drain_gap_ms")) or 0) > LONGEST_USUAL_GAP_MS:
         lines.append(style.warning(f"the agent did not read its buffers for {milliseconds(gap)}"))
     lines += _programs(objects(overhead.get("programs")), columns)
     return titled("Cost of collecting", lines, style)

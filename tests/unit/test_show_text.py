@@ -8,6 +8,7 @@ from fakes.sample_evidence import detailed, evidence, latency, status
 
 from agent.show.text import render
 from agent.terminal.width import cells
+from agent.words import LONGEST_USUAL_GAP_MS
 
 GOLDEN = Path(__file__).parent / "golden" / "evidence.txt"
 
@@ -97,6 +98,20 @@ def test_the_verdict_stands_before_the_figures_and_hooks_at_the_end() -> None:
 )
 def test_what_is_in_the_file_can_be_seen(line: str) -> None:
     assert line in render(detailed())
+
+
+@pytest.mark.parametrize(
+    ("gap_ms", "is_said"),
+    [(None, False), (1006.98, False), (LONGEST_USUAL_GAP_MS, False), (2100.0, True)],
+    ids=["not known", "a usual second", "at the limit", "late"],
+)
+def test_a_time_without_a_read_is_said_only_where_it_is_a_problem(
+    gap_ms: float | None, is_said: bool
+) -> None:
+    """An agent of a run in which little happens reads its buffers once a second."""
+    late = evidence()
+    late["overhead"]["longest_drain_gap_ms"] = gap_ms
+    assert ("did not read its buffers" in render(late)) == is_said
 
 
 NAIVE = "2026-03-01T10:11:12 – 2026-03-01 10:11:14 UTC"

@@ -14,10 +14,7 @@ from agent.streams.collect.task_summaries import Summaries
 from agent.streams.drain.poller import Drain
 from agent.streams.shared.kernel_counts import Edge
 from agent.streams.shared.messages import DisarmAnswer
-
-DRAIN_INTERVAL_S = 1.0
-"""Interval between drains; if the buffer fills faster, the kernel wakes us. A scrape folds what
-is there, so no client waits for this."""
+from agent.words import DRAIN_INTERVAL_S
 
 DRAINING_FAILED = "draining_failed"
 

@@ -38,13 +38,13 @@ def test_a_kernel_without_them_has_no_wall_time_and_everything_else(
     assert support.supported is False
     assert support.code == ""
     assert "atomic" in support.reason
-    assert supervisor._possible(SCOPED) == Plan(scoped=True)
+    assert supervisor._possible(SCOPED, ATOMICS.support()) == Plan(scoped=True)
 
 
 def test_what_cannot_be_tried_is_unknown_and_attempted(monkeypatch: pytest.MonkeyPatch) -> None:
     refuse_with(monkeypatch, errno.EPERM)
     assert ATOMICS.support().supported is None
-    assert supervisor._possible(SCOPED) == SCOPED
+    assert supervisor._possible(SCOPED, ATOMICS.support()) == SCOPED
 
 
 @pytest.mark.kernel

@@ -15,7 +15,8 @@ TICK_MS = 1000 / os.sysconf("SC_CLK_TCK")
 class Cost:
     """What a process has cost so far; None where that is not known.
 
-    That is if the process is gone, or if /proc would show another one under its number.
+    That is if the process is gone, if /proc would show another one under its number, or if its
+    files hold something else.
     """
 
     cpu_ms: float | None = None
@@ -36,11 +37,11 @@ def cost_of(pid: int) -> Cost:
         stat, schedstat = (
             Path(f"/proc/{pid}/{name}").read_text() for name in ("stat", "schedstat")
         )
-    except OSError:
+        fields = stat[stat.rindex(")") + 2 :].split()
+        children = (int(fields[13]) + int(fields[14])) * TICK_MS
+        ran, waited = (int(ns) / 1e6 for ns in schedstat.split()[:2])
+    except (OSError, ValueError, IndexError):  # or something else is mounted over it
         return Cost()
-    fields = stat[stat.rindex(")") + 2 :].split()
-    children = (int(fields[13]) + int(fields[14])) * TICK_MS
-    ran, waited = (int(ns) / 1e6 for ns in schedstat.split()[:2])
     return Cost(ran + children, waited)
 
 

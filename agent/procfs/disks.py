@@ -1,11 +1,13 @@
 """What /proc/diskstats counts of each disk (Documentation/admin-guide/iostats.rst)."""
 
 import os
+import re
 
-from agent.procfs.files import Counts, content
+from agent.procfs.files import Counts, Unreadable, content
 from agent.procfs.readings import as_json
 from agent.words import Json
 
+FILE = "/proc/diskstats"
 SECTOR = 512
 MS = 10**6
 COLUMNS = {
@@ -24,6 +26,7 @@ COLUMNS = {
 """Column and unit of each figure: discards since Linux 4.18, flushes since 5.5. A disk is busy
 while it has any request."""
 FEWEST_COLUMNS = 14
+NUMBER = re.compile(rb"\d{1,20}")
 
 OF_32_BITS = frozenset(name for name, (_, unit) in COLUMNS.items() if unit == MS)
 WRAP = 2**32 * MS
@@ -39,7 +42,9 @@ def read_disks() -> Disks:
 
     Raises `Unreadable`. Without /sys, partitions cannot be told from disks, and are listed too.
     """
-    rows = (line.split() for line in content("/proc/diskstats").splitlines())
+    rows = [line.split() for line in content(FILE).splitlines()]
+    if not all(map(_is_of_a_device, rows)):
+        raise Unreadable(f"{FILE} holds no counts of disks: something else is mounted over it")
     return {
         f"{row[0].decode()}:{row[1].decode()} {os.fsdecode(row[2])}": {
             name: int(row[column]) * unit
@@ -47,8 +52,12 @@ def read_disks() -> Disks:
             if column < len(row)
         }
         for row in rows
-        if len(row) >= FEWEST_COLUMNS and not _is_partition(row)
+        if not _is_partition(row)
     }
+
+
+def _is_of_a_device(row: list[bytes]) -> bool:
+    return len(row) >= FEWEST_COLUMNS and all(map(NUMBER.fullmatch, row[:2] + row[3:]))
 
 
 def _is_partition(row: list[bytes]) -> bool:

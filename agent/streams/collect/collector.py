@@ -285,5 +285,5 @@ def _children(pid: int) -> set[int]:
         return {
             int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         }
-    except OSError:
+    except (OSError, ValueError):  # or something else is mounted over it
         return set()

@@ -177,6 +177,8 @@ def _counts(stat: int) -> Counts:
     """Return the counts in an open ``cpu.stat``. Raises OSError, ValueError."""
     lines = (line.split() for line in os.pread(stat, 4096, 0).decode().splitlines())
     found = {line[0]: int(line[1]) for line in lines if len(line) == 2}
+    if not found:
+        raise ValueError("no counts in cpu.stat")
     ns = found.get("throttled_time", found.get("throttled_usec", 0) * 1000)
     return Counts(found.get("nr_periods", 0), found.get("nr_throttled", 0), ns)
 

@@ -104,6 +104,8 @@ def groups(controller: str, cgroups: Optional[Path] = None) -> Groups:
         return Groups(0, "", ())
     for mount in lines(MOUNTS):
         fields, _, kind = (part.split() for part in mount.partition(" - "))
+        if len(fields) < 5 or len(kind) < 3:  # something else is mounted over the file
+            continue
         if not _is_of(kind, controller if group.version == 1 else ""):
             continue
         root, point = fields[3], Path(fields[4])
@@ -124,8 +126,10 @@ class _Group(NamedTuple):
 def _own_group(controller: str, cgroups: Path) -> Optional[_Group]:
     """Return a process's group; that of version 2 where version 1 has no such controller."""
     found = None
-    for line in lines(cgroups):
-        number, controllers, path = line.split(":", 2)
+    for row in (line.split(":", 2) for line in lines(cgroups)):
+        if len(row) < 3:  # something else is mounted over the file
+            continue
+        number, controllers, path = row
         if controller in controllers.split(","):
             return _Group(1, path)
         if number == "0":

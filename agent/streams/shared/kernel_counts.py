@@ -19,6 +19,8 @@ STEAL = 7
 """Position of the stolen time in the line ``cpu`` (proc_stat(5)); absent before Linux 2.6.11."""
 TICK_NS = 10**9 // os.sysconf("SC_CLK_TCK")
 
+NUMBER = re.compile(r"\d{1,20}", re.ASCII)
+
 INITIAL_PID_NAMESPACE = 0xEFFFFFFC
 """PROC_PID_INIT_INO (include/linux/proc_ns.h)."""
 SWITCHED_OUT = re.compile(rb"voluntary_ctxt_switches:\s*(\d+)")
@@ -84,12 +86,12 @@ class Edge:
 def read_kernel_counts() -> KernelCounts:
     """Return the context switches, forks and stolen time since boot."""
     stat = _fields("/proc/stat", ("ctxt", "processes", "cpu"))
-    return KernelCounts(
-        _number(stat.get("ctxt", ()), 0),
-        _number(stat.get("processes", ()), 0),
-        _number(stat.get("cpu", ()), STEAL),
-        is_known={"ctxt", "processes"} <= stat.keys(),
-    )
+    switches = _number(stat.get("ctxt", ()), 0)
+    forks = _number(stat.get("processes", ()), 0)
+    stolen = _number(stat.get("cpu", ()), STEAL)
+    if switches is None or forks is None or stolen is None:
+        return KernelCounts(is_known=False)
+    return KernelCounts(switches, forks, stolen)
 
 
 def are_known(edges: tuple[Edge, Edge]) -> bool:
@@ -199,9 +201,10 @@ def _fields(path: str, names: tuple[str, ...]) -> dict[str, list[str]]:
     return {row[0]: row[1:] for row in rows if row[0] in names}
 
 
-def _number(fields: Sequence[str], position: int) -> int:
-    """Return the number at a position, or 0 if there is none."""
-    return int(fields[position]) if position < len(fields) else 0
+def _number(fields: Sequence[str], position: int) -> int | None:
+    """Return the number at a position, or None if there is none."""
+    text = fields[position] if position < len(fields) else ""
+    return int(text) if NUMBER.fullmatch(text) else None
 
 
 def _lines(path: str) -> list[str]:

@@ -15,7 +15,8 @@ LABELS = 10
 NAMES = 16
 """Columns of a name that items stand next to."""
 NARROW = 50
-"""With fewer columns, items stand behind their name rather than in a column next to it."""
+"""With fewer columns, items and values stand behind their name rather than in a column next to
+it."""
 
 
 def screen_columns(width: int) -> int:
@@ -34,12 +35,16 @@ def titled(title: str, lines: Iterable[str], style: Style) -> list[str]:
 
 
 def table(pairs: Iterable[tuple[str, str]], columns: int) -> list[str]:
-    """Return two columns, the values wrapped within theirs, without rows that have no value."""
-    room = columns - LABELS if columns >= NARROW else columns
+    """Return two columns, the values wrapped within theirs, without rows that have no value.
+
+    On a narrow screen each row is one line, for `fit` to fold.
+    """
     lines: list[str] = []
     for name, value in pairs:
-        if value:
-            first, *rest = wrapped(value.split(" "), room, " ")
+        if value and columns < NARROW:
+            lines.append(f"{name:<{LABELS}}{value}")
+        elif value:
+            first, *rest = wrapped(value.split(" "), columns - LABELS, " ")
             lines += [f"{name:<{LABELS}}{first}", *(" " * LABELS + line for line in rest)]
     return lines
 

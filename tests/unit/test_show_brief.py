@@ -14,6 +14,7 @@ from agent.sections.probes import SECTIONS
 from agent.sections.shown import SHOWN
 from agent.show.brief import brief
 from agent.show.finished import OUTSIDE
+from agent.show.layout import row
 from agent.show.text import render
 from agent.terminal.width import cells
 
@@ -231,3 +232,13 @@ def test_any_document_is_told(document: dict[str, Any]) -> None:
 )
 def test_any_contents_are_told(document: dict[str, Any]) -> None:
     assert brief(document).endswith("\n")
+
+
+def test_a_row_on_a_narrow_screen_is_folded_once() -> None:
+    text = "seven words that take thirty-five columns, and more"
+    assert row("label", text, 40) == (
+        "label     seven words that take\n  thirty-five columns, and more\n"
+    )
+    assert row("label", text, 60) == (
+        "label     seven words that take thirty-five columns, and\n          more\n"
+    )

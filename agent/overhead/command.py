@@ -18,7 +18,8 @@ from agent.overhead.progress import ProgressLine
 from agent.overhead.protocols import Configuration, Nothing, Workload, WorkloadFailed
 from agent.overhead.results import Result
 from agent.overhead.rounds import INTERRUPTED, Interrupted, RunFailed, measure
-from agent.overhead.table import render
+from agent.overhead.table import most_common_reason, reasons_text, render
+from agent.overhead.trial import not_armed, without
 from agent.overhead.workloads import Command, PingPong
 from agent.sections.probes import DEFAULT_SECTIONS, SECTIONS
 from agent.terminal import output as terminal
@@ -40,6 +41,7 @@ def run_overhead(
     """Measure, print a table, and return the exit status.
 
     It is 1 if nothing could be measured, the workload failed, or the result could not be saved.
+    What cannot be armed here is named before the first round, and if that is all, there is none.
     Where the measurement ends early, by Ctrl-C or because the workload fails, the table shows what
     has been measured so far. Raises OutputFailed.
 
@@ -55,7 +57,15 @@ def run_overhead(
     workload: Workload = Command(command) if command else PingPong()
     try:
         with running_agent(agent_arguments) as agent:
-            result = _measure(workload, agent, Schedule(rounds), line)
+            # runs of their own for the trial: their remarks are none of the measurement
+            missing = not_armed(AgentRun("", "", agent, SECTIONS, {}), section_runs(agent))
+            runs = without(section_runs(agent), missing)
+            if len(missing) == len(runs) - 1:
+                why = most_common_reason(missing)
+                return _complain(f"nothing can be measured: {why}", line)
+            if missing:
+                _complain(f"not everything can be measured:\n{reasons_text(missing)}", line)
+            result = _measure(workload, runs, Schedule(rounds), line)
     except (AgentDidNotStart, WorkloadFailed) as error:
         return _complain(str(error), line)
     # saved first: printing fails where nobody reads the output any more
@@ -97,11 +107,13 @@ def section_runs(agent: Client) -> list[Configuration]:
     return [Nothing(), *alone, AgentRun("all", "all five sections", agent, DEFAULT_SECTIONS, {})]
 
 
-def _measure(workload: Workload, agent: Client, schedule: Schedule, line: ProgressLine) -> Result:
+def _measure(
+    workload: Workload, runs: Sequence[Configuration], schedule: Schedule, line: ProgressLine
+) -> Result:
     """Return the result, also where Ctrl-C or a run that failed cut it short."""
     started, began, load = datetime.now(UTC), time.monotonic(), load_average()
     try:
-        measured = measure(workload, section_runs(agent), schedule, line)
+        measured = measure(workload, runs, schedule, line)
     except (Interrupted, RunFailed) as error:
         measured = error.result
     return Result(

@@ -1,6 +1,7 @@
 """Results as text for a terminal. A difference within the noise floor is "no difference"."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 from agent.nouns import agreeing, counted
 from agent.overhead.machine import Machine
@@ -137,12 +138,27 @@ def _seconds(seconds: float) -> str:
     return f"{seconds / 1e-9:.3g} ns"
 
 
+def reasons_text(missing: Mapping[str, Missing]) -> str:
+    """Return each reason on one line, with all the names that share it."""
+    return "\n".join(_by_reason(missing.items()))
+
+
+def most_common_reason(missing: Mapping[str, Missing]) -> str:
+    """Return the reason that most of them have: one limit may stop each at another point."""
+    [(text, _)] = Counter(map(missing_text, missing.values())).most_common(1)
+    return text
+
+
 def _skipped_lines(word: str, skipped: Iterable[tuple[str, Missing]]) -> list[str]:
+    return [f"  {word}: {line}" for line in _by_reason(skipped)]
+
+
+def _by_reason(skipped: Iterable[tuple[str, Missing]]) -> list[str]:
     """Return one line for each reason, with all the names that share it."""
     names: dict[str, list[str]] = {}
     for name, missing in skipped:
         names.setdefault(missing_text(missing), []).append(name)
-    return [f"  {word}: {', '.join(those)}: {text}" for text, those in names.items()]
+    return [f"{', '.join(those)}: {text}" for text, those in names.items()]
 
 
 def missing_text(missing: Missing) -> str:

@@ -1,9 +1,11 @@
 """What collection needs: features of the kernel, bcc, limits."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 
-from agent.doctor.finding import Finding, failed, ok, warning
+from agent.doctor.finding import Finding, failed, ok, unknown, warning
+from agent.doctor.visible import why_not_limits, why_not_proc, why_not_sys
 from agent.streams.shared import confinement, control_groups, limits, privileges
 from agent.streams.shared.causes import cannot
 from agent.streams.shared.support import EVERYTHING, Support
@@ -37,7 +39,7 @@ def _supported(found: Support) -> Finding:
     if found.supported:
         return ok(found.feature, "available")
     if found.supported is None:
-        return warning(found.feature, f"not known: {found.reason}")
+        return unknown(found.feature, found.reason)
     if found.needed_for == EVERYTHING:
         return failed(found.feature, found.reason)
     return warning(found.feature, f"{found.reason} (needed for {found.needed_for})")
@@ -88,9 +90,17 @@ def lockdown() -> Iterator[Finding]:
         yield ok("lockdown", f"{mode}, which permits tracing")
     elif confinement.LOCKDOWN.exists():
         yield ok("lockdown", "off")
+    elif why := why_not_sys() or _why_no_securityfs():
+        yield unknown("lockdown", f"{why}. The collection below shows whether something is locked")
     else:
-        missing = f"not visible ({confinement.LOCKDOWN} does not exist)"
-        yield ok("lockdown", f"{missing}: the collection below shows whether something is locked")
+        yield ok("lockdown", f"this kernel has none ({confinement.LOCKDOWN} does not exist)")
+
+
+def _why_no_securityfs() -> str:
+    folder = confinement.LOCKDOWN.parent  # there only if the kernel has that file system
+    if not folder.is_dir() or os.path.ismount(folder):
+        return ""
+    return f"securityfs is not mounted (mount -t securityfs securityfs {folder})"
 
 
 def resource_limits() -> Iterator[Finding]:
@@ -111,10 +121,16 @@ def _files() -> Finding:
 def _memory() -> Finding:
     least = limits.least_memory()
     if least is None:
-        return warning("memory", f"not known how much is left. {limits.memory()}")
+        why = why_not_proc() or "how much is left"
+        return unknown("memory", f"{why}. {limits.memory()}")
     if least.left < limits.MEMORY_MIB * limits.MIB:
         return warning("memory", least.sentence)
-    return ok("memory", f"{least.left // limits.MIB:,} MiB left")
+    left = f"{least.left // limits.MIB:,} MiB left"
+    if why := why_not_proc():
+        return unknown("memory", why)
+    if why := why_not_limits("memory"):
+        return unknown("memory", f"{why}. But for a limit there: {left}")
+    return ok("memory", left)
 
 
 def _tasks() -> Iterator[Finding]:
@@ -127,7 +143,10 @@ def _tasks() -> Iterator[Finding]:
                 f" {TASKS} for the agent: TasksMax= (systemd), --pids-limit (containers)",
             )
             return
-    yield ok("tasks", "enough are allowed" if groups else "no control group limits them")
+    if why := why_not_limits("pids"):
+        yield unknown("tasks", why)
+    else:
+        yield ok("tasks", "enough are allowed" if groups else "no control group limits them")
 
 
 def _locked_memory() -> Finding:

@@ -5,7 +5,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 
-from agent.doctor.finding import Finding, State, failed, warning
+from agent.doctor.finding import Finding, State, failed, unknown
 from agent.doctor.libraries import libraries, service_with_them
 from agent.settings import Settings
 from agent.streams.shared.support import LINUX
@@ -47,7 +47,7 @@ def _of(check: str, findings: Iterator[Finding]) -> Iterator[Finding]:
     try:
         yield from findings
     except OSError as error:
-        yield warning(check, f"not known: {in_words(error)}")
+        yield unknown(check, in_words(error))
 
 
 def _lines(settings: Settings) -> list[Finding]:

@@ -30,6 +30,11 @@ def warning(check: str, text: str) -> Finding:
     return Finding(check, State.WARNING, text)
 
 
+def unknown(check: str, why: str) -> Finding:
+    """Return that something cannot be seen, which is not to say that it is as it should be."""
+    return warning(check, f"not known: {why}")
+
+
 def failed(check: str, text: str) -> Finding:
     """Return that something keeps the agent from measuring."""
     return Finding(check, State.FAILED, text)

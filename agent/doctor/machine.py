@@ -7,7 +7,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from agent.doctor.finding import Finding, ok, warning
+from agent.doctor.finding import Finding, ok, unknown, warning
+from agent.doctor.visible import why_not_limits, why_not_proc, why_not_sys
 from agent.streams.shared.control_groups import groups
 from agent.words import in_words
 
@@ -77,12 +78,14 @@ def _synchronized() -> Finding:
             " compare: install chrony or systemd-timesyncd. Durations are not affected",
         )
     if state < 0:
-        return warning("clock_synchronized", "not known: adjtimex(2) is refused")
+        return unknown("clock_synchronized", "adjtimex(2) is refused")
     return ok("clock_synchronized", "the wall clock is synchronized")
 
 
-def _frequency(virtual: bool) -> Finding:
+def _frequency(virtual: bool | None) -> Finding:
     found = {_text(path) for path in SYSTEM.glob("cpu/cpu[0-9]*/cpufreq/scaling_governor")}
+    if not found and (why := why_not_sys()):
+        return unknown("frequency_governor", why)
     if not found:
         where = "its host decides" if virtual else "no driver scales frequencies"
         return ok("frequency_governor", f"not visible on this machine: {where}")
@@ -95,7 +98,7 @@ def _frequency(virtual: bool) -> Finding:
     )
 
 
-def _turbo(virtual: bool) -> Finding:
+def _turbo(virtual: bool | None) -> Finding:
     cures = {
         SYSTEM / "cpu/intel_pstate/no_turbo": ("0", "1"),
         SYSTEM / "cpu/cpufreq/boost": ("1", "0"),
@@ -107,6 +110,8 @@ def _turbo(virtual: bool) -> Finding:
             return warning("turbo", f"on: clock rates depend on heat and neighbours. {cure}")
         if value:
             return ok("turbo", "off")
+    if why := why_not_sys():
+        return unknown("turbo", why)
     where = "its host decides" if virtual else "no driver has a switch for it"
     return ok("turbo", f"not visible on this machine: {where}")
 
@@ -118,21 +123,30 @@ def _threads_of_cores() -> Finding:
             "on: two hardware threads share a core, and slow each other down. Leave one of them"
             f" idle, or echo off > {SYSTEM / 'cpu/smt/control'}",
         )
+    if why := why_not_sys():
+        return unknown("smt", why)
     return ok("smt", "no hardware threads share a core, as far as the kernel knows")
 
 
-def _is_virtual() -> bool:
-    """Whether a hypervisor is known; x86 has a flag for it, others a node of the device tree."""
-    flags = any(
-        line.startswith("flags") and " hypervisor " in f"{line} "
-        for line in _text(PROC / "cpuinfo").splitlines()
-    )
-    return (
-        flags or Path("/sys/hypervisor/type").exists() or (PROC / "device-tree/hypervisor").exists()
-    )
+def _is_virtual() -> bool | None:
+    """Whether there is a hypervisor; None if neither /proc nor /sys can tell.
+
+    x86 has a flag for it, others a node of the device tree, which is in /sys.
+    """
+    lines = _text(PROC / "cpuinfo").splitlines()
+    flags = [line for line in lines if line.startswith("flags")]
+    nodes = Path("/sys/hypervisor/type"), PROC / "device-tree/hypervisor"
+    if any(" hypervisor " in f"{line} " for line in flags) or any(n.exists() for n in nodes):
+        return True
+    if flags or (lines and not why_not_sys()):
+        return False
+    return None
 
 
-def _host(virtual: bool) -> Finding:
+def _host(virtual: bool | None) -> Finding:
+    if virtual is None:
+        why = why_not_proc() or why_not_sys() or f"{PROC / 'cpuinfo'} cannot be read"
+        return unknown("virtual_machine", why)
     if not virtual:
         return ok("virtual_machine", "no hypervisor is visible")
     stolen = _stolen_share()
@@ -158,7 +172,7 @@ def _load() -> Finding:
     try:
         load = os.getloadavg()[0]
     except OSError as error:
-        return warning("load", f"not known: {in_words(error)}")
+        return unknown("load", in_words(error))
     cpus = os.cpu_count() or 1
     said = f"{load:.2f} tasks ran or waited for a CPU in the last minute, on {cpus} CPUs"
     if load > BUSY * cpus:
@@ -170,7 +184,8 @@ def _pressure() -> Finding:
     found = {name: _some(_text(PROC / f"pressure/{name}")) for name in ("memory", "io")}
     known = {name: share for name, share in found.items() if share is not None}
     if not known:
-        return ok("pressure", "not known: this kernel has no /proc/pressure")
+        why = why_not_proc() or f"this kernel has no {PROC / 'pressure'} (psi=1 at boot may do)"
+        return unknown("pressure", why)
     said = ", ".join(f"{name} {share:g} %" for name, share in known.items())
     if max(known.values()) >= PRESSED:
         return warning("pressure", f"tasks waited in the last minute for {said}: find out for whom")
@@ -196,6 +211,8 @@ def _quota() -> Finding:
                 f"{group} has one ({of_each} µs): what is started from here is throttled. Measure"
                 " outside of it, or lift it: CPUQuota= (systemd), --cpus (containers)",
             )
+    if why := why_not_limits("cpu"):
+        return unknown("cpu_quota", why)
     return ok("cpu_quota", "none is visible from here")
 
 

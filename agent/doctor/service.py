@@ -10,7 +10,7 @@ from agent.client.finding import OURS
 from agent.client.http_client import AgentClient, AgentRefused, AgentUnreachable
 from agent.doctor.as_user import as_user
 from agent.doctor.data_folder import folder_of_runs
-from agent.doctor.finding import Finding, failed, ok, warning
+from agent.doctor.finding import Finding, failed, ok, unknown, warning
 from agent.doctor.socket_file import socket_file
 from agent.http.listener import open_listener, resolved
 from agent.processes.errors import CannotServe
@@ -19,6 +19,7 @@ from agent.processes.launch import uid_to_become
 from agent.processes.preparing import read_certificate
 from agent.processes.tokens import read_tokens, requires_token
 from agent.settings import Settings
+from agent.streams.shared.namespaces import why_proc_lacks_us
 from agent.words import CHALLENGE, in_words
 
 TIMEOUT_S = 3.0
@@ -38,8 +39,13 @@ def service(settings: Settings) -> Iterator[Finding]:
         yield failed("user", in_words(error))
         return
     becomes = f"uid {os.geteuid()}, which starts it" if uid is None else f"uid {uid}"
-    unused = ", which nobody uses" if uid is not None and settings.user is None else ""
-    yield ok("user", f"the HTTP process would run as {becomes}{unused}")
+    said = f"the HTTP process would run as {becomes}"
+    if uid is None or settings.user is not None:
+        yield ok("user", said)
+    elif why := why_proc_lacks_us():
+        yield unknown("user", f"{said}, which others may use: {why}")
+    else:
+        yield ok("user", f"{said}, which nobody uses")
     if settings.data_dir is not None:
         yield folder_of_runs(settings, settings.data_dir, uid)
 

@@ -9,9 +9,11 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from agent.doctor.finding import Finding, ok, warning
+from agent.doctor.finding import Finding, ok, unknown, warning
+from agent.doctor.visible import why_not_every_process, why_not_sys
 from agent.streams.shared.foreign_names import as_text, lines
 from agent.terminal.values import printable
+from agent.words import in_words
 
 PROC = Path("/proc")
 TRACEFS = Path("/sys/kernel/tracing")
@@ -31,10 +33,10 @@ def tracers() -> Iterator[Finding]:
         more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
         said = "; ".join(found[:MOST_NAMED])
         yield warning("other_tracers", f"{said}{more}: end them before a benchmark")
-    elif os.geteuid() == 0:
-        yield ok("other_tracers", "no process has a BPF link or a perf event, none is traced")
+    elif why := why_not_every_process():
+        yield unknown("other_tracers", f"none is visible, but {why}")
     else:
-        yield ok("other_tracers", "none is visible; only root sees those of other users")
+        yield ok("other_tracers", "no process has a BPF link or a perf event, none is traced")
     yield _ftrace()
 
 
@@ -82,10 +84,16 @@ def _ftrace() -> Finding:
         tracer = (TRACEFS / "current_tracer").read_text(errors="replace").strip()
         events = (TRACEFS / "events/enable").read_text(errors="replace").strip()
     except OSError as error:
-        return ok("ftrace", f"not visible ({error.filename}: {error.strerror})")
+        return unknown("ftrace", why_not_sys() or _why_not_tracefs(error))
     if tracer != "nop":
         cure = f"echo nop > {TRACEFS / 'current_tracer'}"
         return warning("ftrace", f"the tracer {printable(tracer)} is on: {cure}")
     if events != "0":
         return warning("ftrace", f"events are on: echo 0 > {TRACEFS / 'events/enable'}")
     return ok("ftrace", "off")
+
+
+def _why_not_tracefs(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return f"tracefs is not mounted (mount -t tracefs tracefs {TRACEFS})"
+    return in_words(error)

@@ -12,11 +12,12 @@ from fakes.findings import states, texts
 
 from agent.cli import main
 from agent.client.spawn import AgentDidNotStart
-from agent.doctor import collecting, command, on_linux, second
+from agent.doctor import collecting, command, on_linux, second, visible
 from agent.doctor.finding import Finding, State, failed, ok, warning
 from agent.settings import Settings
 from agent.streams.shared import confinement, limits
 from agent.streams.shared.causes import cannot
+from agent.streams.shared.control_groups import Groups
 from agent.streams.shared.support import Feature, Missing, Unknown
 from agent.words import Json
 
@@ -168,19 +169,54 @@ def test_the_interpreter_that_says_most_is_named(
         ("none [integrity] confidentiality", State.OK, "integrity, which permits tracing"),
         ("none integrity [confidentiality]", State.FAILED, "boot with lockdown=integrity"),
         ("other words", State.OK, "off"),
-        (None, State.OK, "not visible"),
+        (None, State.OK, "this kernel has none"),
     ],
 )
 def test_lockdown(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str | None, state: State, told: str
 ) -> None:
-    file = tmp_path / "lockdown"
+    file = tmp_path / "security/lockdown"
     if content is not None:
+        file.parent.mkdir()
         file.write_text(content)
     monkeypatch.setattr(confinement, "LOCKDOWN", file)
     [finding] = collecting.lockdown()
     assert finding.state is state
     assert told in finding.text
+
+
+def test_what_no_file_system_shows_is_not_known(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(confinement, "LOCKDOWN", tmp_path / "lockdown")
+    [finding] = collecting.lockdown()
+    assert finding.state is State.WARNING
+    assert finding.text.startswith("not known: securityfs is not mounted (mount -t securityfs ")
+    monkeypatch.setattr(visible, "SYS", tmp_path / "none")
+    [finding] = collecting.lockdown()
+    assert finding.text.startswith("not known: /sys is not mounted")
+
+
+def test_limits_of_groups_that_are_not_visible_are_not_known(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(limits, "least_memory", lambda: limits.Memory(1 << 40, ""))
+    monkeypatch.setattr(collecting.control_groups, "limits", lambda controller: [])
+    monkeypatch.setattr(visible, "why_proc_lacks_us", lambda: "")
+    monkeypatch.setattr(collecting, "why_not_proc", lambda: "")
+    monkeypatch.setattr(visible, "groups", lambda controller: Groups(0, "", ()))
+    told = texts(collecting.resource_limits())
+    assert (told["memory"], told["tasks"]) == ("1,048,576 MiB left", "no control group limits them")
+    for group in (Groups(2, "/a", ()), Groups(2, "/a", (tmp_path / "hidden",))):
+        monkeypatch.setattr(visible, "groups", lambda controller, group=group: group)
+        found = [*collecting.resource_limits()]
+        assert states(found)["memory"] is states(found)["tasks"] is State.WARNING
+        assert "not known: the control group /a is not mounted here" in texts(found)["memory"]
+        assert "not known: the control group /a is not mounted here" in texts(found)["tasks"]
+    monkeypatch.setattr(visible, "why_proc_lacks_us", lambda: "no /proc")
+    assert texts(collecting.resource_limits())["tasks"] == "not known: no /proc"
+    monkeypatch.setattr(collecting, "why_not_proc", lambda: "no /proc")
+    assert texts(collecting.resource_limits())["memory"] == "not known: no /proc"
 
 
 def test_a_limit_that_is_near_is_named_with_its_cure(monkeypatch: pytest.MonkeyPatch) -> None:

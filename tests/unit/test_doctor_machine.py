@@ -1,14 +1,17 @@
 """``doctor``: what of the machine spoils benchmarks, and which other tracers there are."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from fakes.findings import states, texts
 
-from agent.doctor import machine, tracers
-from agent.doctor.finding import State
+from agent.doctor import machine, tracers, visible
+from agent.doctor.finding import Finding, State
+from agent.streams.shared import namespaces
 from agent.streams.shared.control_groups import Groups
+from agent.streams.shared.namespaces import FOREIGN, NOT_MOUNTED
 
 
 @pytest.fixture
@@ -20,6 +23,8 @@ def root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str, str]
         (machine, "PROC", "proc"),
         (tracers, "PROC", "proc"),
         (tracers, "TRACEFS", "sys/kernel/tracing"),
+        (visible, "PROC", "proc"),
+        (visible, "SYS", "sys"),
     ]:
         (tmp_path / path).mkdir(parents=True, exist_ok=True)
         monkeypatch.setattr(module, name, tmp_path / path)
@@ -28,6 +33,12 @@ def root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str, str]
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(content)
 
+    monkeypatch.setattr(visible, "why_proc_lacks_us", lambda: "")
+    monkeypatch.setattr(tracers, "why_not_every_process", lambda: "")
+    monkeypatch.setattr(machine, "why_not_limits", lambda controller: "")
+    write("proc/sys/kernel/pid_max", "32768")
+    write("proc/cpuinfo", "flags\t: fpu")
+    write("proc/pressure/io", "some avg10=0 avg60=0.00 total=1")
     return write
 
 
@@ -63,7 +74,6 @@ def test_what_spoils_benchmarks_is_a_warning(
         (f"{CPU}/cpu0/cpufreq/scaling_governor", "performance", "frequency_governor", "perf"),
         (f"{CPU}/intel_pstate/no_turbo", "1", "turbo", "off"),
         (f"{CPU}/cpufreq/boost", "0", "turbo", "off"),
-        ("proc/pressure/io", "some avg10=0 avg60=0.10 total=1", "pressure", "io 0.1 %"),
     ],
 )
 def test_what_is_as_it_should_be_is_said(
@@ -100,7 +110,94 @@ def test_a_clock_that_is_slow_to_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "1500 ns" in texts(found)["clock"]
 
 
+def test_what_is_not_visible_is_not_known(
+    root: Callable[[str, str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checks = {"frequency_governor": "sys", "turbo": "sys", "smt": "sys", "ftrace": "sys"}
+    checks |= {"virtual_machine": "proc", "pressure": "proc"}
+
+    def found() -> dict[str, Finding]:
+        return {each.check: each for each in (*machine.machine(), *tracers.tracers())}
+
+    root("sys/kernel/tracing/current_tracer", "nop")
+    root("sys/kernel/tracing/events/enable", "0")
+    before = found()
+    assert {before[check].state for check in checks} == {State.OK}
+    for folder in ("sys", "proc"):
+        shutil.rmtree(tmp_path / folder)
+        (tmp_path / folder).mkdir()
+    after = found()
+    for check, folder in checks.items():
+        assert after[check].state is State.WARNING
+        assert after[check].text.startswith(f"not known: /{folder} "), check
+    monkeypatch.setattr(visible, "proc_is_mounted", lambda: False)
+    assert found()["pressure"].text == f"not known: {NOT_MOUNTED}"
+
+
+def test_that_there_is_no_pressure_is_not_known_without_its_files(
+    root: Callable[[str, str], None], tmp_path: Path
+) -> None:
+    shutil.rmtree(tmp_path / "proc/pressure")
+    found = [*machine.machine()]
+    assert states(found)["pressure"] is State.WARNING
+    assert "not known: this kernel has no " in texts(found)["pressure"]
+
+
+def test_a_quota_of_a_group_that_is_not_visible_is_not_known(
+    root: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "groups", lambda controller: Groups(2, "/a", ()))
+    assert states(machine.machine())["cpu_quota"] is State.OK
+    monkeypatch.setattr(machine, "why_not_limits", lambda controller: "a reason")
+    found = [*machine.machine()]
+    assert states(found)["cpu_quota"] is State.WARNING
+    assert texts(found)["cpu_quota"] == "not known: a reason"
+
+
 # --- tracers
+
+
+def test_why_this_process_is_not_visible(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(namespaces, "PROC", tmp_path)
+    monkeypatch.setattr(visible, "PROC", tmp_path)
+    assert visible.why_proc_lacks_us() == NOT_MOUNTED
+    assert visible.why_not_proc() == NOT_MOUNTED
+    (tmp_path / "self").symlink_to("7")
+    assert visible.why_proc_lacks_us() == FOREIGN
+    assert visible.why_not_proc() == visible.PROCESSES_ONLY
+    (tmp_path / "7").mkdir()
+    (tmp_path / "sys").mkdir()
+    assert visible.why_proc_lacks_us() == visible.why_not_proc() == ""
+
+
+def test_that_nobody_traces_is_not_known_where_not_every_process_is_visible(
+    root: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert states(tracers.tracers())["other_tracers"] is State.OK
+    monkeypatch.setattr(tracers, "why_not_every_process", lambda: "a reason")
+    found = [*tracers.tracers()]
+    assert states(found)["other_tracers"] is State.WARNING
+    assert texts(found)["other_tracers"] == "not known: none is visible, but a reason"
+
+
+def test_why_not_every_process_is_visible(
+    root: Callable[[str, str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    namespace = tmp_path / "proc/self/ns/pid"
+    root("proc/self/ns/pid", "")
+    monkeypatch.setattr(visible, "INITIAL_PID_NAMESPACE", namespace.stat().st_ino)
+    monkeypatch.setattr(visible, "effective_capabilities", lambda: 1 << visible.CAP_SYS_PTRACE)
+    monkeypatch.setattr(visible, "in_user_namespace", lambda: False)
+    assert visible.why_not_every_process() == ""
+    monkeypatch.setattr(visible, "INITIAL_PID_NAMESPACE", 0)
+    assert visible.why_not_every_process() == visible.NAMESPACE
+    monkeypatch.setattr(visible, "in_user_namespace", lambda: True)
+    assert visible.why_not_every_process() == visible.NO_RIGHT
+    monkeypatch.setattr(visible, "in_user_namespace", lambda: False)
+    monkeypatch.setattr(visible, "effective_capabilities", lambda: 0)
+    assert visible.why_not_every_process() == visible.NO_RIGHT
+    monkeypatch.setattr(visible, "why_proc_lacks_us", lambda: NOT_MOUNTED)
+    assert visible.why_not_every_process() == NOT_MOUNTED
 
 
 def process(root: Callable[[str, str], None], tmp_path: Path, fd: str, name: str = "tool") -> None:
@@ -145,7 +242,7 @@ def test_a_traced_process_is_named(root: Callable[[str, str], None], tmp_path: P
         ("nop", "0", State.OK, "off"),
         ("function", "0", State.WARNING, "echo nop > "),
         ("nop", "X", State.WARNING, "echo 0 > "),
-        (None, None, State.OK, "not visible"),
+        (None, None, State.WARNING, "not known: tracefs is not mounted"),
     ],
 )
 def test_ftrace(

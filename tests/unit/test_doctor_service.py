@@ -25,6 +25,19 @@ def of_service(**settings: Any) -> dict[str, Finding]:
     return {finding.check: finding for finding in service.service(Settings(**settings))}
 
 
+def test_a_user_that_others_may_have_where_no_process_is_visible(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(service, "uid_to_become", lambda settings: os.getuid())
+    monkeypatch.setattr(service, "as_user", lambda uid, question: "")
+    monkeypatch.setattr(service, "why_proc_lacks_us", lambda: "")
+    assert of_service(port=0)["user"].text.endswith("which nobody uses")
+    monkeypatch.setattr(service, "why_proc_lacks_us", lambda: "a reason")
+    found = of_service(port=0)["user"]
+    assert found.state is State.WARNING
+    assert "others may use: a reason" in found.text
+
+
 def test_a_port_that_is_free() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

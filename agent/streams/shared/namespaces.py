@@ -35,6 +35,13 @@ def why_proc_is_not_ours() -> str:
     return FOREIGN if len(numbers) > 1 else ""
 
 
+def why_proc_lacks_us() -> str:
+    """Return why /proc does not have this process, under whatever number; empty if it has."""
+    if not proc_is_mounted():
+        return NOT_MOUNTED
+    return "" if os.path.exists(f"{PROC}/self") else FOREIGN  # the link dangles
+
+
 def process_exists(pid: int) -> bool:
     """Whether a task of our pid namespace has this number, which zombies keep until reaped.
 

@@ -1,0 +1,59 @@
+"""Why files of the kernel are not visible here: what they would say is then not known.
+
+That a file is not there says something about the machine only where its file system is.
+"""
+
+from pathlib import Path
+
+from agent.streams.shared.confinement import in_user_namespace
+from agent.streams.shared.control_groups import groups
+from agent.streams.shared.kernel_counts import INITIAL_PID_NAMESPACE
+from agent.streams.shared.namespaces import NOT_MOUNTED, proc_is_mounted, why_proc_lacks_us
+from agent.streams.shared.privileges import effective_capabilities
+
+PROC = Path("/proc")
+SYS = Path("/sys")
+
+CAP_SYS_PTRACE = 19
+PROCESSES_ONLY = (
+    "/proc shows processes only; show all of it (mount -t proc proc /proc; systemd: ProcSubset=all)"
+)
+NO_SYS = "/sys is not mounted; mount it (mount -t sysfs sysfs /sys)"
+NO_RIGHT = "only root with CAP_SYS_PTRACE sees what other users' processes have open"
+NAMESPACE = "only the processes of this pid namespace are visible; ask outside of the container too"
+
+
+def why_not_proc() -> str:
+    """Return why what /proc says of the machine is not visible; empty if it is."""
+    if not proc_is_mounted():
+        return NOT_MOUNTED
+    return "" if (PROC / "sys").is_dir() else PROCESSES_ONLY
+
+
+def why_not_sys() -> str:
+    """Return why what /sys says of devices is not visible; empty if it is."""
+    return "" if (SYS / "devices/system").is_dir() else NO_SYS
+
+
+def why_not_every_process() -> str:
+    """Return why there may be processes here whose descriptors are not visible; empty if none."""
+    if why := why_proc_lacks_us():
+        return why
+    # hidepid=2 hides even their folders without the capability
+    if not effective_capabilities() >> CAP_SYS_PTRACE & 1 or in_user_namespace():
+        return NO_RIGHT
+    if (PROC / "self/ns/pid").stat().st_ino != INITIAL_PID_NAMESPACE:
+        return NAMESPACE
+    return ""
+
+
+def why_not_limits(controller: str) -> str:
+    """Return why limits of this process's control groups are not visible; empty if they are."""
+    if why := why_proc_lacks_us():
+        return why
+    found = groups(controller)
+    if not found.version:  # the kernel has none
+        return ""
+    if any(group.is_dir() for group in found.directories):
+        return ""
+    return f"the control group {found.path} is not mounted here ({controller})"

@@ -236,6 +236,20 @@ def test_without_capabilities_every_route_works(tmp_path: Path, readable: Path) 
         assert requests.get(f"{agent.url}/evidence").json()["available"] is False
 
 
+@pytest.mark.thorough
+def test_the_root_of_a_namespace_without_others_serves_as_that_root(
+    tmp_path: Path, readable: Path
+) -> None:
+    """It has no other user to become, and no capability of the namespace is left to it."""
+    before = [*as_somebody(readable), "unshare", "--user", "--map-root-user", "--"]
+    with launched(tmp_path / "log", before=before, invocation=installed(readable)) as agent:
+        agent.settle()
+        assert_unavailable(agent, "user_namespace", "rootless container")
+        assert status_field(agent.pid, "CapEff") == status_field(agent.pid, "CapPrm") == "0" * 16
+        agent.start()
+        assert agent.stop()["procfs"]["machine"]["context_switches"] > 0
+
+
 # --- on a system with a missing requirement
 
 

@@ -18,7 +18,6 @@ from fakes.needs import needs
 from fakes.processes import Launched, launched
 from fakes.program import PROGRAMS
 from fakes.real_agent import RealAgent, assert_unavailable
-from fakes.users import SOMEBODY, as_user
 
 from agent.client.http_client import AgentUnreachable
 from agent.client.interpreter import own_module
@@ -364,23 +363,3 @@ def test_the_capabilities_of_a_user_namespace_are_not_enough(tmp_path: Path) -> 
         agent.settle()
         assert_unavailable(agent, "user_namespace", "rootless container")
         assert support(agent)["initial_user_namespace"] is False
-
-
-@pytest.mark.thorough
-def test_a_user_who_is_root_of_a_namespace_without_others_serves_as_that_root(
-    tmp_path: Path,
-) -> None:
-    """It has no other user to become, and no capability of the namespace is left to it."""
-    before = [*as_user(SOMEBODY), "unshare", "--user", "--map-root-user", "--"]
-    trial = [*before, sys.executable, "-c", "import agent"]
-    done = subprocess.run(trial, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"an ordinary user cannot do this here: {done.stderr}")
-    with launched(tmp_path / "log", before=before) as agent:
-        agent.settle()
-        assert_unavailable(agent, "user_namespace", "rootless container")
-        status = Path(f"/proc/{agent.pid}/status").read_text().splitlines()
-        held = {line.split()[1] for line in status if line.startswith("Cap")}
-        assert held == {"0" * 16}
-        agent.start()
-        assert agent.stop()["procfs"]["machine"]["context_switches"] > 0

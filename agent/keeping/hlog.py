@@ -61,8 +61,9 @@ def _latencies(value: object, at: str = "") -> Iterator[tuple[str, Mapping[str, 
         for name, inner in value.items():
             yield from _latencies(inner, f"{at}.{name}" if at else name)
     elif isinstance(value, list):
+        # each row of softirq.by_vector is called by its vector
+        section, _, called = at.rpartition(".by_")
         for inner in value:
-            # rows of softirq.by_vector
-            name = inner.get("vector") if isinstance(inner, dict) else None
+            name = inner.get(called) if isinstance(inner, dict) else None
             if isinstance(name, str):
-                yield from _latencies(inner, f"{at.removesuffix('.by_vector')}.{name}")
+                yield from _latencies(inner, f"{section}.{name}")

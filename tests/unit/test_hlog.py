@@ -59,6 +59,11 @@ def test_every_distribution_is_there_under_its_name(path: Path) -> None:
         assert content(ours)[:2] == content(histogram_of(values))[:2]
 
 
+def test_the_rows_of_another_section_are_called_by_what_it_lists_them_by(path: Path) -> None:
+    path.write_text(hlog(whole(hardirq={"by_irq": [of(TIMER, irq="9"), of(READS, irq="14")]})))
+    assert {tag for tag in read(path) if tag.startswith("hardirq")} == {"hardirq.9", "hardirq.14"}
+
+
 def test_the_times_are_those_of_the_measurement(path: Path) -> None:
     path.write_text(hlog(whole()))
     histogram = read(path)["runqlat"]

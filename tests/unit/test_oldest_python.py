@@ -4,12 +4,13 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeGuard
 
 import pytest
-from fakes.imports import module_name, reachable, source_of
+from fakes.imports import PACKAGE, module_name, reachable, source_of
 
 FILES = sorted(map(source_of, reachable("agent.streams.compiler.compiler")))
 
@@ -42,8 +43,24 @@ def is_union(node: ast.AST) -> TypeGuard[ast.BinOp]:
     return isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr)
 
 
+def alternatives(pattern: str) -> Iterator[str]:
+    """Expand ``{a,b}`` in a pattern, which pathlib does not know."""
+    before, brace, rest = pattern.partition("{")
+    inner, _, after = rest.partition("}")
+    yield from (f"{before}{one}{after}" for one in inner.split(",")) if brace else (pattern,)
+
+
 def test_the_compiling_process_needs_no_newer_python() -> None:
     assert newer_needs(*FILES) == []
+
+
+def test_ruff_takes_the_same_files_for_older_python() -> None:
+    settings = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    patterns = settings["tool"]["ruff"]["per-file-target-version"]
+    globs = (glob for pattern in patterns for glob in alternatives(pattern))
+    listed = {file for glob in globs for file in PACKAGE.parent.glob(glob)}
+    empty = {file for file in (*FILES, *listed) if file.name == "__init__.py"}
+    assert listed - empty == {*FILES} - empty
 
 
 @pytest.mark.parametrize("file", FILES, ids=module_name)

@@ -2,6 +2,7 @@ import io
 import itertools
 import json
 import os
+import re
 import shlex
 import signal
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from fakes.overhead import FakeAgent, FakeWorkload, WillingAgent, World
 
 from agent.overhead.command import run_overhead, section_runs
 from agent.overhead.interleave import Step
@@ -21,7 +23,6 @@ from agent.overhead.rounds import Progress
 from agent.overhead.workloads import Command, PingPong
 from agent.sections.probes import SECTIONS
 from agent.terminal.values import time_text
-from tests.fakes.overhead import FakeAgent, FakeWorkload, WillingAgent, World
 
 
 class Terminal(io.StringIO):
@@ -135,10 +136,10 @@ def test_a_run_that_fails_late_leaves_the_table_and_is_named(
     )
     assert status == 1
     [why] = [line for line in said.splitlines() if "out of luck" in line]
-    assert why.startswith("chainbench-agent overhead: run 60 of 119 (round 3, ")
+    assert re.match(r"chainbench-agent overhead: run 60 of \d+ \(round 3, ", why)
     assert why.endswith(" failed: out of luck; measured so far:")
     assert "all five sections" in out
-    assert "ended early: run 60 of 119" in out
+    assert "ended early: run 60 of " in out
     saved = Result.from_json(json.loads(file.read_text()))
     assert saved.workloads[0].ended in why
     assert saved.workloads[0].measured
@@ -156,7 +157,7 @@ def test_a_first_run_that_fails_leaves_no_table(
 ) -> None:
     status, out, said = overhead(at=1, raising=WorkloadFailed("out of luck"), rounds=6)
     assert (status, out) == (1, "")
-    assert "run 1 of 119 (the warm-up, bare) failed: out of luck; nothing has been" in said
+    assert re.search(r"run 1 of \d+ \(the warm-up, bare\) failed: out of luck; nothing has", said)
 
 
 def test_a_result_outlives_the_screen(

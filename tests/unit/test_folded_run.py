@@ -5,10 +5,10 @@ import signal
 from typing import Any
 
 import pytest
+from fakes.overhead import FakeAgent
 
 from agent.overhead.protocols import CannotMeasure
 from benchmarks.folded_run import FILLING_TURNS, FoldedRun
-from tests.fakes.overhead import FakeAgent
 
 SERVING = 4_000_000_000
 """No process has this number."""

@@ -4,10 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fakes.overhead import MACHINE
 
 from agent.overhead.results import Result
 from benchmarks import kept
-from tests.fakes.overhead import MACHINE
 
 AMD = replace(MACHINE, cpu_model="AMD EPYC 9B14")
 INTEL = replace(MACHINE, cpu_model="Intel(R) Xeon(R) Processor")

@@ -1,11 +1,11 @@
 from typing import Any
 
 import pytest
+from fakes.overhead import FakeAgent
 
 from agent.client.http_client import AgentRefused
 from agent.overhead.agent_runs import AgentRun
 from agent.overhead.protocols import CannotMeasure
-from tests.fakes.overhead import FakeAgent
 
 GOOD = {"available": True, "runqlat": {}, "exec": {}, "timing": "accounting"}
 COMPLETE = {"verdict": "complete", "reasons": []}

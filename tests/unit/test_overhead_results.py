@@ -2,6 +2,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from fakes.overhead import MACHINE
 
 from agent.overhead.machine import boot_flags, read_machine
 from agent.overhead.protocols import Missing
@@ -14,7 +15,6 @@ from agent.overhead.results import (
     merge,
 )
 from agent.overhead.table import missing_text, render
-from tests.fakes.overhead import MACHINE
 
 
 def measured(name: str, factor: float, rounds: int = 6) -> Measured:

@@ -4,12 +4,12 @@ from itertools import count, pairwise
 
 import numpy as np
 import pytest
+from fakes.overhead import FakeConfiguration, FakeWorkload, World
 
 from agent.overhead.interleave import Schedule, Step, interleave
 from agent.overhead.protocols import Missing, Nothing, WorkloadFailed
 from agent.overhead.rounds import Progress, RunFailed, measure, pinned
 from agent.overhead.stats import is_difference
-from tests.fakes.overhead import FakeConfiguration, FakeWorkload, World
 
 
 def test_every_configuration_stands_between_two_bare_runs() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from fakes.overhead import MACHINE, FakeConfiguration, FakeWorkload, World
 
 from agent.overhead.interleave import Schedule
 from agent.overhead.protocols import Absent, CannotMeasure, Missing, WorkloadFailed
@@ -39,7 +40,6 @@ from benchmarks.targets import (
     part_rows,
     ratio_rows,
 )
-from tests.fakes.overhead import MACHINE, FakeConfiguration, FakeWorkload, World
 
 SVG = "{http://www.w3.org/2000/svg}"
 

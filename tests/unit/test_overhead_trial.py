@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.overhead import FakeConfiguration, FakeWorkload, WillingAgent, World
 
 from agent.overhead.command import run_overhead
 from agent.overhead.results import Result
 from agent.overhead.trial import not_armed
 from agent.sections.probes import SECTIONS
-from tests.fakes.overhead import FakeConfiguration, FakeWorkload, WillingAgent, World
 
 CAUSE = "CAP_BPF is missing. Run the agent as root."
 OVERHEAD = "chainbench-agent overhead: "

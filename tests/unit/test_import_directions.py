@@ -1,4 +1,4 @@
-"""Imports point one way: http → recording → sections → evidence → streams → probes.
+"""Imports point one way: recording → sections → evidence → streams → probes.
 
 Imports are read from the source, so that one inside a function counts too.
 """

@@ -72,6 +72,6 @@ def _mean_buckets(sections: Sequence[Mapping[str, Any]]) -> dict[float, float]:
     for section in sections:
         for bucket in rows(section.get("histogram")):
             low, size = amount_of(bucket.get("bucket_us")), amount_of(bucket.get("count"))
-            if low in BOUNDS and size:
+            if low in BOUNDS and size is not None and size >= 1:
                 sums[low] = sums.get(low, 0.0) + size
     return {low: sums[low] / len(sections) for low in sorted(sums)}

@@ -180,8 +180,9 @@ def _enough(comparison: Mapping[str, Any], difference: float, times: float) -> f
     size = max(sizes, default=0.0) if pairs is None else pairs
     if not detectable or not difference:
         return 0.0
-    needed = math.ceil(size * (times * detectable / difference) ** 2)
-    return needed if needed > size else 0.0
+    ratio = times * detectable / difference
+    needed = number(size * ratio * ratio)  # of a difference close to 0 it may be infinite
+    return math.ceil(needed) if needed is not None and needed > size else 0.0
 
 
 def _figure(row: Mapping[str, Any]) -> str:

@@ -1,6 +1,5 @@
 """Values from evidence, made safe to print: any of them may be null, absent or hostile."""
 
-import math
 import shlex
 from collections.abc import Mapping
 from typing import Any
@@ -14,16 +13,19 @@ TOP = 10
 """Maximum number of rows shown of a table."""
 FEW = 5
 """Maximum number of items shown in a line."""
+LARGEST = 1e100
+"""In whatever unit. No measurement is larger, and what is computed from two such numbers (a sum, a
+product, another unit) is finite: infinity cannot be rounded, and is no figure."""
 
 
 def number(value: object) -> float | None:
-    """Return the value if it is a finite number, else None (for null, text, NaN, a boolean)."""
+    """Return the value if it is a number that can be a measurement, else None.
+
+    None stands for null, text, a boolean, NaN, and for what is beyond `LARGEST`.
+    """
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    # An int may be too large for a float; such a number is not a measurement.
-    if isinstance(value, int) and value.bit_length() > 1000:
-        return None
-    return value if math.isfinite(value) else None
+    return value if -LARGEST <= value <= LARGEST else None
 
 
 def mapping(value: object) -> Mapping[str, Any]:
@@ -129,4 +131,6 @@ def percent(part: object, whole: object) -> str:
     share, total = number(part), number(whole)
     if share is None or not total or total < 0:
         return ABSENT
-    return f"{significant(100 * share / total)} %"
+    # of a total close to 0 it may be infinite
+    pct = number(100 * share / total)
+    return ABSENT if pct is None else f"{significant(pct)} %"

@@ -19,6 +19,7 @@ from agent.show.amounts import ms
         (72.34, "72.34 ms"),
         (12345.6, "12.35 s"),
         (None, "–"),
+        (1.7975000000000001e308, "–"),
     ],
 )
 def test_four_digits(value: object, text: str) -> None:

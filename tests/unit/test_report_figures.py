@@ -114,3 +114,11 @@ def test_which_parts_of_the_difference_are_certain_is_in_their_table() -> None:
     for one in document["comparison"]["parts"]:  # a file of an earlier version does not know
         del one["is_certain"]
     assert not re.search(r"\b(yes|no)\b", words(figures(tree(page(document)))["budget"]))
+
+
+def test_less_than_one_event_is_no_count() -> None:
+    document = repeated(3)
+    for run in document["runs"]:
+        for bucket in run["evidence"]["runqlat"]["histogram"]:
+            bucket["count"] = 5e-324
+    assert "histogram-biolatency" in figures(tree(page(document)))

@@ -25,6 +25,7 @@ from agent.terminal import values
         (math.nan, values.ABSENT),
         (True, values.ABSENT),
         (10**400, values.ABSENT),
+        (1e308, values.ABSENT),
     ],
 )
 def test_a_duration_has_the_unit_a_person_would_choose(us: object, text: str) -> None:
@@ -55,6 +56,7 @@ def test_counts_are_grouped() -> None:
         (-0.00004, 1, "0 %"),
         (1, 0, values.ABSENT),
         (None, 5, values.ABSENT),
+        (1e90, 5e-324, values.ABSENT),
     ],
 )
 def test_a_percentage_needs_a_whole(part: object, whole: object, text: str) -> None:

@@ -10,11 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from agent.terminal.charts import with_gaps
+from agent.terminal.evidence import FIVE_CALLS, LATENCIES
 from agent.terminal.values import mapping, number, rows
 from agent.words import Json
-
-LATENCIES = ("runqlat", "biolatency")
-CALLED = ("futex", "fsync", "openat", "read", "write")
 
 
 class Measured(NamedTuple):
@@ -124,7 +122,7 @@ def _top(field: str, before: Section, after: Section, name: str, amount: str) ->
 
 def _calls(before: Section, after: Section) -> Json:
     return {
-        side: _known(**{name: number(section.get(name)) for name in CALLED})
+        side: _known(**{name: number(section.get(name)) for name in FIVE_CALLS})
         for side, section in (("baseline", before), ("optimized", after))
     }
 

@@ -11,14 +11,13 @@ from typing import Any, NamedTuple
 
 from agent.comparison.totals import counts_of, lower_bounds, times_of
 from agent.comparison.values import mapping, number, rows
-from agent.terminal.evidence import total_ms, verdict
+from agent.terminal.evidence import FIVE_CALLS, total_ms, verdict
 
 CPU = {"user_ms": "user CPU", "system_ms": "system CPU"}
 BLOCKED_IN = "blocked: "
 OF_WALL_TIME = "wall: "
 ALL_CALLS = "calls"
 CALLS = "calls: "
-CALLED = ("futex", "fsync", "openat", "read", "write")
 MOST_CALLED = 3
 """Calls that are figures although they are none of the above: those of which there are most."""
 MS, COUNT = "ms", "count"
@@ -62,7 +61,7 @@ class Figures:
                 "execs": mapping(measured.get("exec")).get("exec_count"),
                 "block I/O requests": mapping(measured.get("biolatency")).get("count"),
                 ALL_CALLS: None if self.calls is None else sum(self.calls.values()),
-                **{f"{CALLS}{name}": calls.get(name) for name in CALLED},
+                **{f"{CALLS}{name}": calls.get(name) for name in FIVE_CALLS},
                 **(counts_of(command, evidence) if is_without else {}),
             }
         )
@@ -153,7 +152,7 @@ def counts(runs: Sequence[Figures]) -> list[Figure]:
     Of the calls they are the sum, those that have a field in the evidence, and a few more.
     """
     most = _by_size([run.calls or {} for run in runs])
-    more = [f"{CALLS}{name}" for name in most if name not in CALLED][:MOST_CALLED]
+    more = [f"{CALLS}{name}" for name in most if name not in FIVE_CALLS][:MOST_CALLED]
     listed = [
         run.counts | {name: known for name in more if (known := run.count(name)) is not None}
         for run in runs

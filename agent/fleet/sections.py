@@ -9,14 +9,13 @@ from typing import Any
 
 from agent.aggregate.histogram import LatencyHistogram
 from agent.aggregate.latency import latency
+from agent.terminal.evidence import FIVE_CALLS
 from agent.words import Json
 
 Sections = Sequence[Mapping[str, Any]]
 
 MOST_ROWS = 10
 """Rows that each machine lists itself."""
-FIVE = ("futex", "fsync", "openat", "read", "write")
-"""Calls that are named in any case."""
 
 
 def _latencies(sections: Sections) -> Json:
@@ -84,7 +83,10 @@ def _syscalls(sections: Sections) -> Json:
     everything: Counter[str] = Counter()
     for section in sections:
         everything.update({str(name): int(calls) for name, calls in section["all"].items()})
-    return {**{name: _sum(sections, name) for name in FIVE}, "all": dict(everything.most_common())}
+    return {
+        **{name: _sum(sections, name) for name in FIVE_CALLS},
+        "all": dict(everything.most_common()),
+    }
 
 
 def _softirq(sections: Sections) -> Json:

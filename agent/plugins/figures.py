@@ -7,13 +7,11 @@ Percentiles of several runs have no mean: their histograms are added up.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agent.terminal.evidence import has_budget, total_ms, verdict
+from agent.terminal.evidence import FIVE_CALLS, LATENCIES, has_budget, total_ms, verdict
 from agent.terminal.values import mapping, number, printable
 from agent.words import Json
 
-FIVE = ("futex", "fsync", "openat", "read", "write")
 STATES = ("computing", "waiting_for_cpu", "blocked", "stopped", "no_task", "unknown")
-LATENCIES = ("runqlat", "biolatency")
 PERCENT = 95
 BLOCK_MS = "block_ms"
 """What `agent.client.MeasuredBlock.block_ms` is called next to the evidence, and as a figure."""
@@ -71,7 +69,7 @@ def _sums(run: Json) -> dict[str, float]:
         "offcpu_total_ms": mapping(run.get("offcpu")).get("total_ms"),
         "exec_count": mapping(run.get("exec")).get("exec_count"),
         "syscalls": sum(every_call.values()) if _all_numbers(every_call) else None,
-        **{f"syscall_{name}": calls.get(name) for name in FIVE},
+        **{f"syscall_{name}": calls.get(name) for name in FIVE_CALLS},
         **_wall(run),
     }
     for name in LATENCIES:

@@ -15,8 +15,6 @@ BOUNDS = frozenset((0.0, *(2.0**power for power in range(40))))
 """Lower bounds of buckets, in µs; what lies under another one is no bucket."""
 FEWEST_SAMPLES = 10
 """A run with fewer has no curve."""
-SECTIONS: Mapping[str, str] = {"runqlat": "Waits for a CPU", "biolatency": "Block I/O"}
-"""The sections with latencies, and what one of these is called."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

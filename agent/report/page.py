@@ -12,7 +12,7 @@ from typing import Any
 from agent import __version__
 from agent.report.figures import tested
 from agent.report.html import element, facts, figure, section, table, text
-from agent.report.latencies import SECTIONS, distributions
+from agent.report.latencies import distributions
 from agent.report.picture import Picture
 from agent.report.pictures.budget import budget
 from agent.report.pictures.durations import durations
@@ -22,6 +22,7 @@ from agent.report.pictures.percentiles import percentiles
 from agent.report.pictures.shift import shift
 from agent.report.subject import Subject, subject_of
 from agent.report.words import about, command_of, headline, provenance, side_facts, warnings
+from agent.terminal.evidence import LATENCIES
 
 LONGEST_TITLE = 80
 
@@ -80,7 +81,7 @@ def _top(subject: Subject) -> str:
 def _pictures(subject: Subject) -> str:
     time: Sequence[Picture | None] = [durations(subject), budget(subject)]
     parts = [section("Time", _grid(time))]
-    for name, title in SECTIONS.items():
+    for name, title in LATENCIES.items():
         sides = [distributions(side, name) for side in subject.sides]
         of_section = [
             percentiles(sides, name),

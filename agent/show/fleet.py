@@ -6,7 +6,7 @@ from typing import Any
 
 from agent.show.layout import titled
 from agent.terminal.charts import grid, wrapped
-from agent.terminal.evidence import verdict
+from agent.terminal.evidence import LATENCIES, verdict
 from agent.terminal.style import Style
 from agent.terminal.values import count, counted, duration, mapping, milliseconds, printable
 from agent.terminal.values import rows as objects
@@ -16,7 +16,6 @@ LONGEST_MACHINE = 30
 COMMAND = " curl "
 """What the line begins with that ends a run: it is there to be copied."""
 CONTINUED = " \\"
-LATENCIES = ("runqlat", "biolatency")
 HEADINGS = ("machine", "measured", "verdict", "wait p99", "I/O p99", "off-CPU", "execs")
 
 

@@ -22,8 +22,9 @@ from agent.show.differences import (
     signs,
 )
 from agent.show.kept import banners, how_compared, labels, selected_apart, split
-from agent.show.shift import HEADER, TITLES, moved, notes_on_quantiles, row_of
+from agent.show.shift import HEADER, moved, notes_on_quantiles, row_of
 from agent.show.sides import evidence_of, runs_of, time_of
+from agent.terminal.evidence import LATENCIES
 from agent.terminal.style import Style
 from agent.terminal.values import command_line, mapping
 from agent.terminal.values import rows as objects
@@ -55,7 +56,7 @@ def markdown(document: Mapping[str, Any], *, whole: bool = False) -> str:
         _budget(comparison),
         _figures(comparison, whole),
         _one_side_only(comparison, whole),
-        *(_shift(name, comparison, whole) for name in TITLES),
+        *(_shift(name, comparison, whole) for name in LATENCIES),
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
 
@@ -164,4 +165,4 @@ def _shift(name: str, comparison: Mapping[str, Any], whole: bool) -> str:
     notes = [f"* {escaped(note)}" for note in notes_on_quantiles(shown, rows)]
     lines = [list(map(escaped, row_of(row))) for row in shown]
     body = [table(HEADER, lines), "\n".join(notes)]
-    return _folded(f"{TITLES[name]}: quantiles, medians over runs", body)
+    return _folded(f"{LATENCIES[name]}: quantiles, medians over runs", body)

@@ -7,12 +7,12 @@ from agent.show.amounts import FEWEST, ms
 from agent.show.differences import signed
 from agent.show.layout import titled
 from agent.terminal.charts import grid
+from agent.terminal.evidence import LATENCIES
 from agent.terminal.parts import excludes_0
 from agent.terminal.style import Style
 from agent.terminal.values import ABSENT, counted, mapping, number, significant
 from agent.terminal.values import rows as objects
 
-TITLES = {"runqlat": "Waits for a CPU", "biolatency": "Block I/O"}
 ONE_BY_ONE = (
     "each interval by itself: of twenty quantiles without a difference, one is expected here"
 )
@@ -24,7 +24,7 @@ def shifts(
     """Return a table for each latency: the quantiles that moved, or all."""
     return [
         _shift(title, objects(mapping(comparison.get("shift")).get(name)), columns, style, whole)
-        for name, title in TITLES.items()
+        for name, title in LATENCIES.items()
     ]
 
 

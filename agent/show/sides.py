@@ -11,6 +11,7 @@ from agent.show.layout import titled
 from agent.show.outliers import outliers
 from agent.show.procfs import of_runs
 from agent.terminal.charts import grid, histogram
+from agent.terminal.evidence import LATENCIES
 from agent.terminal.style import Style
 from agent.terminal.values import (
     ABSENT,
@@ -27,7 +28,6 @@ from agent.terminal.values import rows as objects
 BOUNDS = "≥: at least, as tasks were only looked at now and then"
 NO_COMMAND = "its command is not known"
 LONGEST_REASON = 1000
-TITLES = {"runqlat": "Waits for a CPU", "biolatency": "Block I/O"}
 
 
 def side_lines(
@@ -203,6 +203,6 @@ def histograms_of(
     of = f", {name}" if name in COMPARED else ""
     return [
         ["", *titled(f"{title}: all runs{of}", histogram(objects(histograms[key]), columns), style)]
-        for key, title in TITLES.items()
+        for key, title in LATENCIES.items()
         if objects(histograms.get(key))
     ]

@@ -5,6 +5,11 @@ from typing import Any
 
 from agent.terminal.values import mapping, number, rows
 
+FIVE_CALLS = ("futex", "fsync", "openat", "read", "write")
+"""Calls for which `syscall_counts` has a field: ``COUNTED`` of the section's layout.py."""
+LATENCIES = {"runqlat": "Waits for a CPU", "biolatency": "Block I/O"}
+"""Sections that are a distribution of latencies, each with its title."""
+
 NEITHER_SECTION_NOR_DETAIL = {
     "preemption": "programs that the kernel preempts are not made up for",
     "reasons": "the reasons for being blocked are unknown",

@@ -10,13 +10,19 @@ from agent.sections.probes import ALL_DETAILS, DEFAULT_SECTIONS, DETAILS, PROBES
 from agent.sections.registry import FAMILIES, REGISTRY
 from agent.sections.shown import SHOWN
 from agent.sections.spec import Probe
+from agent.sections.syscall_counts.layout import COUNTED
 from agent.streams.shared.layout import machine_geometry
+from agent.terminal.evidence import FIVE_CALLS
 
 FOLDER = Path(agent.__path__[0]) / "sections"
 
 
 def test_each_registry_lists_the_same_sections_in_the_same_order() -> None:
     assert tuple(REGISTRY) == tuple(SHOWN) == SECTIONS
+
+
+def test_the_calls_that_clients_name_are_those_of_the_section() -> None:
+    assert FIVE_CALLS == COUNTED
 
 
 def test_each_folder_is_registered() -> None:

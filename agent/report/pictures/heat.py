@@ -11,11 +11,12 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 
 from agent.report.drawing import FIRST, drawn, hatched, labels, ticks, without
-from agent.report.latencies import BOUNDS, SECTIONS
+from agent.report.latencies import BOUNDS
 from agent.report.numbers import amount_of
 from agent.report.picture import Picture, Table
 from agent.report.subject import Observed, Subject
 from agent.terminal.charts import range_of
+from agent.terminal.evidence import LATENCIES
 from agent.terminal.values import (
     ABSENT,
     count,
@@ -59,7 +60,7 @@ def heat(subject: Subject, section: str) -> Picture | None:
     if subject.is_series:
         return None
     [run] = subject.sides[0].runs
-    name, title = f"heat-{section}", f"{SECTIONS[section]}: over time"
+    name, title = f"heat-{section}", f"{LATENCIES[section]}: over time"
     why = run.lacks(section) or _why_not(run, section)
     found = None if why else heat_of(mapping(run.evidence.get("timeline")), section)
     if found is None:

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 
 from agent.report.drawing import LOOKS, drawn, gaps, legend, ticks, without_sides
-from agent.report.latencies import SECTIONS, Distributions
+from agent.report.latencies import Distributions
 from agent.report.picture import Picture, Table
 from agent.report.pictures.percentiles import decades
 from agent.terminal.charts import range_of, with_gaps
+from agent.terminal.evidence import LATENCIES
 from agent.terminal.values import duration, significant
 
 BELOW_1_US = 0.5
@@ -18,7 +19,7 @@ MOST_LABELS = 7
 
 def histograms(sides: Sequence[Distributions], section: str) -> Picture:
     known = [one for one in sides if one.buckets]
-    name, title = f"histogram-{section}", f"{SECTIONS[section]}: how often which latency"
+    name, title = f"histogram-{section}", f"{LATENCIES[section]}: how often which latency"
     lacking = [f"{one.side}: {_why_none(one)}" for one in sides if not one.buckets]
     if not known:
         return without_sides(name, title, [(one.side, _why_none(one)) for one in sides])

@@ -8,8 +8,9 @@ from statistics import median
 from matplotlib.axes import Axes
 
 from agent.report.drawing import LOOKS, drawn, gaps, legend, ticks, without_sides
-from agent.report.latencies import FEWEST_SAMPLES, SECTIONS, Distributions
+from agent.report.latencies import FEWEST_SAMPLES, Distributions
 from agent.report.picture import Picture, Table
+from agent.terminal.evidence import LATENCIES
 from agent.terminal.values import ABSENT, count, duration
 
 TICKS = {0.0: "0", 0.5: "50", 0.9: "90", 0.99: "99", 0.999: "99.9", 0.9999: "99.99"}
@@ -37,7 +38,7 @@ class Curve:
 
 def percentiles(sides: Sequence[Distributions], section: str) -> Picture:
     curves = [_curve(one) for one in sides if one.drawn]
-    name, title = f"percentiles-{section}", f"{SECTIONS[section]}: percentiles"
+    name, title = f"percentiles-{section}", f"{LATENCIES[section]}: percentiles"
     lacking = [f"{one.side}: {_why_none(one)}" for one in sides if not one.drawn]
     if not curves:
         return without_sides(name, title, [(one.side, _why_none(one)) for one in sides])

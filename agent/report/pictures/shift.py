@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 from matplotlib.axes import Axes
 
 from agent.report.drawing import INK, MUTED, drawn, labels, ticks, without
-from agent.report.latencies import SECTIONS
 from agent.report.numbers import amount_of, drawable
 from agent.report.picture import Picture, Table
 from agent.report.subject import Observed, Subject
 from agent.show.amounts import FEWEST
+from agent.terminal.evidence import LATENCIES
 from agent.terminal.values import ABSENT, count, duration, mapping, rows, significant
 
 ROOM = 1.6
@@ -50,7 +50,7 @@ def shift(subject: Subject, section: str) -> Picture | None:
     if not isinstance(found, dict):
         return None
     known = [one for row in rows(found.get(section)) if (one := _differing(row))]
-    name, title = f"shift-{section}", f"{SECTIONS[section]}: difference of each quantile"
+    name, title = f"shift-{section}", f"{LATENCIES[section]}: difference of each quantile"
     if not known:
         text = _why_none(subject, section)
         return without(name, title, text, Table(title, ("missing", "why"), [("all", text)]))

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from agent.doctor.finding import Finding, State, failed, unknown
-from agent.doctor.libraries import libraries, service_with_them
+from agent.doctor.libraries import Libraries
 from agent.settings import Settings
 from agent.streams.shared.support import LINUX
 from agent.terminal import output as terminal
@@ -37,9 +37,10 @@ def _checks(settings: Settings) -> Iterator[tuple[str, Iterator[Finding]]]:
 
         yield from checks(settings)
     else:
+        libraries = Libraries()
         yield "linux", iter([failed("linux", linux.reason)])
-        yield "libraries", libraries()
-        yield "service", service_with_them(settings)
+        yield "libraries", libraries.findings()
+        yield "service", libraries.service(settings)
 
 
 def _of(check: str, findings: Iterator[Finding]) -> Iterator[Finding]:

@@ -72,10 +72,14 @@ def test_what_cannot_be_read_ends_no_other_check(monkeypatch: pytest.MonkeyPatch
         yield ok("clock", "x")
         raise PermissionError(13, "Permission denied", "/sys/x")
 
-    for name in ("kernel", "libraries", "bcc", "lockdown", "resource_limits", "tracers"):
+    def last(*_: object) -> Iterator[Finding]:
+        yield ok("last", "x")
+
+    for name in ("kernel", "bcc", "lockdown", "resource_limits", "tracers"):
         monkeypatch.setattr(on_linux, name, lambda: iter(()))
-    for name in ("service_with_them", "second"):
-        monkeypatch.setattr(on_linux, name, lambda settings: iter([ok("last", "x")]))
+    monkeypatch.setattr(on_linux.Libraries, "findings", lambda self: iter(()))
+    monkeypatch.setattr(on_linux.Libraries, "service", last)
+    monkeypatch.setattr(on_linux, "second", last)
     monkeypatch.setattr(on_linux, "machine", broken)
     assert [*command._findings(Settings())] == [
         ok("last", "x"),

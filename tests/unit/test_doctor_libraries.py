@@ -1,44 +1,43 @@
 """``doctor`` where a library is missing or damaged: one line says which, and what to install."""
 
-import builtins
-import importlib
+import json
 import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import pytest
+from fakes.bare_python import bare_python
 
+from agent.client.isolation import isolated_command
 from agent.doctor import libraries
-from agent.doctor.finding import Finding, State, warning
-from agent.doctor.libraries import LIBRARIES, Library
+from agent.doctor.finding import Finding, State, failed, unknown
+from agent.doctor.libraries import LIBRARIES, Libraries, Library
 from agent.settings import Settings
 
 TOP = Path(__file__).parents[2]
-NUMPYS = "\n\nIMPORTANT: PLEASE READ THIS\n\nOriginal error was: libx.so: cannot open\n"
-Break = Callable[[str, Exception | None], None]
+Break = Callable[[str, str], None]
 
 
 @pytest.fixture
 def breaks(monkeypatch: pytest.MonkeyPatch) -> Break:
-    """A function that has modules raise an error, or be what is left of a folder."""
-    found: dict[str, Exception | None] = {}
+    """A function that has a library, or `service`, be one that cannot be imported, and why."""
+    broken: dict[str, str] = {}
 
-    def import_module(name: str) -> ModuleType:
-        top = name.partition(".")[0]
-        if top not in found:
-            return importlib.import_module(name)
-        if (error := found[top]) is not None:
-            raise error
-        return ModuleType(name)
+    def why_not(groups: Sequence[Sequence[str]]) -> list[str]:
+        names = [*(library.name for library in LIBRARIES), libraries.SERVICE]
+        assert len(groups) == len(names)
+        return [broken.get(name, "") for name in names]
 
-    monkeypatch.setattr(libraries, "import_module", import_module)
-    return found.__setitem__
+    monkeypatch.setattr(libraries, "why_not", why_not)
+    return broken.__setitem__
+
+
+def found() -> list[Finding]:
+    return [*Libraries().findings()]
 
 
 def test_they_are_those_that_an_installation_brings() -> None:
@@ -62,83 +61,88 @@ def test_each_comes_after_those_that_it_imports() -> None:
 
 
 def test_what_is_there_has_one_line_with_versions() -> None:
-    [found] = libraries.libraries()
-    assert (found.check, found.state) == ("libraries", State.OK)
-    assert f"trio {metadata.version('trio')}, " in found.text
+    [finding] = found()
+    assert (finding.check, finding.state) == ("libraries", State.OK)
+    assert f"trio {metadata.version('trio')}, " in finding.text
+
+
+def test_versions_are_found_by_an_isolated_interpreter_too() -> None:
+    command = isolated_command("agent", "doctor", "--mock", "--json")  # nothing is collected
+    checks = json.loads(subprocess.run(command, capture_output=True, check=False).stdout)["checks"]
+    [said] = [check["text"] for check in checks if check["check"] == "libraries"]
+    assert said == found()[0].text
 
 
 @pytest.mark.parametrize("library", LIBRARIES, ids=lambda library: library.name)
-@pytest.mark.parametrize(
-    ("error", "said"),
-    [
-        (ModuleNotFoundError("No module named 'x'"), "(ModuleNotFoundError: No module named 'x')"),
-        (ImportError(NUMPYS), "(ImportError: Original error was: libx.so: cannot open)"),
-        (AttributeError(), "(AttributeError: )"),
-        (None, " is a folder without a module)"),
-    ],
-)
-def test_one_that_fails_is_one_line_with_what_to_install(
-    breaks: Break, library: Library, error: Exception | None, said: str
-) -> None:
-    breaks(library.modules[0].partition(".")[0], error)
-    [found] = libraries.libraries()
-    assert found.check == library.name
-    assert found.state == (State.FAILED if library.is_needed else State.WARNING)
-    assert said in found.text
-    assert f"{sys.executable} -m pip install --force-reinstall" in found.text
-    assert re.search(rf"--force-reinstall '?{library.name}[>=<]", found.text)
+def test_one_that_fails_is_one_line_with_what_to_install(breaks: Break, library: Library) -> None:
+    breaks(library.name, "AttributeError: no")
+    [finding] = found()
+    assert finding.check == library.name
+    assert finding.state == (State.FAILED if library.is_needed else State.WARNING)
+    assert finding.text.startswith("cannot be imported (AttributeError: no). Install it again: ")
+    assert f"{sys.executable} -m pip install --force-reinstall" in finding.text
+    assert re.search(rf"--force-reinstall '?{library.name}[>=<]", finding.text)
 
 
 def test_what_fails_with_another_is_not_named(breaks: Break) -> None:
-    for top in ("trio", "hypercorn", "quart_trio", "msgspec"):
-        breaks(top, ImportError("no"))
-    assert [found.check for found in libraries.libraries()] == ["trio", "msgspec"]
+    for name in ("trio", "hypercorn", "quart-trio", "msgspec"):
+        breaks(name, "ImportError: no")
+    assert [finding.check for finding in found()] == ["trio", "msgspec"]
 
 
-def test_without_an_installation_a_library_has_its_name(
+def test_without_an_installation_a_library_has_its_version(
     breaks: Break, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(libraries, "DISTRIBUTION", "no-such-distribution")
-    breaks("trio", None)
-    [found] = libraries.libraries()
-    assert found.text.endswith("--force-reinstall trio")
+    breaks("trio", "ImportError: no")
+    [finding] = found()
+    assert finding.text.endswith(f"--force-reinstall trio=={metadata.version('trio')}")
 
 
-@pytest.mark.parametrize("is_lacking", [True, False])
-def test_the_service_is_not_looked_at_without_what_that_needs(
-    breaks: Break, monkeypatch: pytest.MonkeyPatch, is_lacking: bool
+def test_what_is_damaged_is_named_and_installed_again_not_what_requires_it(
+    breaks: Break, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = builtins.__import__
-
-    def refusing(name: str, *arguments: Any) -> ModuleType:
-        if name == "agent.doctor.service":
-            raise AttributeError("module 'trio' has no attribute 'Event'")
-        return real(name, *arguments)
-
-    if is_lacking:
-        breaks("trio", None)
-    monkeypatch.setattr(builtins, "__import__", refusing)
-
-    def found() -> list[Finding]:
-        return [*libraries.service_with_them(Settings())]
-
-    if is_lacking:
-        why = "not known: that needs the libraries that failed"
-        assert found() == [warning("service", why)]
-    else:  # then it is a defect of our own
-        with pytest.raises(AttributeError):
-            found()
+    of_quart = {"h11": ["h11/a.py has 0 of 9 bytes"], "markupsafe": ["m.py is missing", "n", "o"]}
+    monkeypatch.setattr(libraries, "damaged", {"quart": of_quart}.__getitem__)
+    breaks("quart", "ImportError: no")
+    [finding] = found()
+    assert finding.check == "quart"
+    assert "(ImportError: no). h11 is damaged: h11/a.py has 0 of 9 bytes. " in finding.text
+    assert "markupsafe is damaged: m.py is missing and 2 more. Install it again" in finding.text
+    pinned = f"markupsafe=={metadata.version('markupsafe')}"
+    assert re.search(rf"--force-reinstall 'h11>=[0-9.]+' {pinned}$", finding.text)
 
 
-def test_it_starts_without_any_of_them() -> None:
-    tops = [library.modules[0].partition(".")[0] for library in LIBRARIES]
-    script = f"""
-import importlib.abc, sys
-class Missing(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path, target=None):
-        if name.partition(".")[0] in {tops}:
-            raise ModuleNotFoundError(name)
-sys.meta_path.insert(0, Missing())
+def test_one_that_is_cut_short_is_named_though_it_can_be_imported(
+    breaks: Break, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {"h11": ["h11/a.py has 5 of 9 bytes"], "h2": ["h2/b.py has 1 of 2 bytes"]}
+    monkeypatch.setattr(libraries, "cut_short", lambda name: files.get(name, []))
+    one, other = sorted(found())
+    assert (one.check, one.state) == ("h11", State.WARNING)
+    assert one.text.startswith("is damaged: h11/a.py has 5 of 9 bytes. Install it again: ")
+    assert other.text.endswith(f"--force-reinstall h2=={metadata.version('h2')}")
+    breaks("h11", "ImportError: no")
+    assert sorted(finding.state for finding in found()) == [State.FAILED, State.WARNING]
+
+
+@pytest.mark.parametrize(
+    ("library", "said"),
+    [
+        ("trio", [unknown("service", "that needs the libraries that failed")]),
+        ("", [failed("service", f"{libraries.SERVICE} cannot be imported (was killed)")]),
+    ],
+)
+def test_the_service_is_not_imported_where_that_fails(
+    breaks: Break, library: str, said: list[Finding]
+) -> None:
+    breaks(library, "ImportError: no")
+    breaks(libraries.SERVICE, "was killed")
+    assert [*Libraries().service(Settings())] == said
+
+
+def test_it_starts_without_any_of_them(tmp_path: Path) -> None:
+    script = """
 from agent.cli import build_parser
 from agent.doctor import command, on_linux
 from agent.settings import Settings
@@ -147,7 +151,11 @@ looked = dict(on_linux.checks(Settings()))
 print(*(found.check for check in ("libraries", "service") for found in looked[check]))
 """
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=TOP, capture_output=True, text=True, check=False
+        [bare_python(tmp_path), "-c", script],
+        cwd=TOP,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     alone = [library.name for library in LIBRARIES if not library.imports]
     assert done.stdout.split() == [*alone, "service"], done.stderr

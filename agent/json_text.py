@@ -22,12 +22,27 @@ class NotJson(Exception):
     """The text says what is wrong, and completes a sentence: "the body is not JSON at line 1"."""
 
 
+class TooLarge(float):
+    """A number that no double can hold: infinite, and as text what was sent, abbreviated."""
+
+    def __new__(cls, text: str) -> "TooLarge":
+        number = super().__new__(cls, text)
+        number.sent = text if len(text) <= LONGEST_EXCERPT else f"{text[:LONGEST_EXCERPT]}…"
+        return number
+
+    sent: str
+
+    def __str__(self) -> str:
+        return self.sent
+
+
 def parse(data: bytes) -> object:
     """Return the value of a JSON text in UTF-8. Raises `NotJson`.
 
     A byte order mark is skipped (RFC 8259, section 8.1). JSON has one type of number: ``10.0`` and
     ``1e1`` are the integer 10. Numbers may have any length. NaN and infinities, which are not JSON,
-    are accepted, so that whoever validates can name their place (`place_of_nan`).
+    are accepted, so that whoever validates can name their place (`wrong_number`); so are numbers
+    that are too large for a double (`TooLarge`).
     """
     try:
         text = data.removeprefix(codecs.BOM_UTF8).decode("utf-8")
@@ -43,8 +58,10 @@ def parse(data: bytes) -> object:
     raise NotJson(wrong)
 
 
-def place_of_nan(value: Mapping[str, object]) -> str | None:
-    """Return where a parsed object has NaN or an infinity, one of several: ``runs[2].wall_ms``."""
+def wrong_number(value: Mapping[str, object]) -> str | None:
+    """Return what is wrong with a number of a parsed object, and where: one of those that no double
+    holds. It completes a sentence as `NotJson` does; None if all are finite.
+    """
     # not recursive: a parsed value may be nested more deeply than Python's functions
     left: list[tuple[tuple[str, ...], Any]] = [((), value)]
     while left:
@@ -53,8 +70,14 @@ def place_of_nan(value: Mapping[str, object]) -> str | None:
             if isinstance(inner, dict | list):
                 left.append(((*place, _step(name)), inner))
             elif isinstance(inner, float) and not math.isfinite(inner):
-                return "".join((*place, _step(name))).removeprefix(".")
+                return _told(inner, "".join((*place, _step(name))).removeprefix("."))
     return None
+
+
+def _told(number: float, place: str) -> str:
+    if isinstance(number, TooLarge):
+        return f"has a number that is too large: {place} is {number}, and the most is 1.8e308"
+    return f"is not JSON: {place} is no finite number, as all are in JSON"
 
 
 def _step(name: str | int) -> str:
@@ -71,10 +94,15 @@ def without_nan(value: object) -> object:
 
 
 def _real(text: str) -> int | float:
-    number = float(text)
+    number = _double(text)
     return int(number) if number.is_integer() and abs(number) <= LARGEST_WHOLE else number
 
 
 def _integer(text: str) -> int | float:
     """Parse an integer; Python refuses those of more than 4,300 digits."""
-    return int(text) if len(text) <= LONGEST_INTEGER else float(text)
+    return int(text) if len(text) <= LONGEST_INTEGER else _double(text)
+
+
+def _double(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else TooLarge(text)

@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from agent.errors import AgentError, InvalidRequest
 from agent.http.requests import A_PATH, A_STRING, MUST_BE, Declared
+from agent.json_text import TooLarge
 from agent.model import wrong_with_label, wrong_with_path
 
 MAX_IGNORED_NAMES = 20
@@ -139,6 +140,8 @@ def _scalar(value: object) -> str:
     if isinstance(value, str):
         quoted = _utf8(value[:LONGEST_QUOTED])
         return f'"{quoted}…"' if len(value) > LONGEST_QUOTED else f'"{quoted}"'
+    if isinstance(value, TooLarge):
+        return f"{value} (too large)"
     if isinstance(value, int | float):
         text = NOT_FINITE.get(str(value), str(value))
         return f"{text[:LONGEST_QUOTED]}…" if len(text) > LONGEST_QUOTED else text

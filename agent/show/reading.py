@@ -83,8 +83,8 @@ def evidence_in(data: bytes) -> Json:
         raise NotEvidence(f"it {error}") from None
     if not isinstance(value, dict):
         raise NotEvidence("it is JSON, but not one object, as evidence is")
-    if place := json_text.place_of_nan(value):
-        raise NotEvidence(f"it is not JSON: {place} is no finite number, as all are in JSON")
+    if wrong := json_text.wrong_number(value):
+        raise NotEvidence(f"it {wrong}")
     if other := _other_answer(value) or _nothing_to_show(value):
         raise NotEvidence(other)
     return value

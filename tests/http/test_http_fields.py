@@ -1,5 +1,6 @@
 """The fields of a request: what each may be, and what is said of one that is not."""
 
+import json
 from typing import Any
 
 import pytest
@@ -66,6 +67,23 @@ async def test_a_bad_figure_is_named(
     status, refused = await ask(client, "POST", "/report", data=body.encode(), headers=JSON)
     assert (status, refused["error"], refused["field"]) == (422, "invalid_field", name)
     assert recorder.reports == []
+
+
+@pytest.mark.parametrize(
+    ("literal", "told"),
+    [
+        ("1e400", "not 1e400 (too large)"),
+        ("-1e400", "not -1e400 (too large)"),
+        ("9" * 400, f"not {'9' * 20}… (too large)"),
+        ("Infinity", "not Infinity"),
+    ],
+)
+async def test_a_number_that_is_too_large_is_told_as_it_was_sent(
+    client: TrioClient, literal: str, told: str
+) -> None:
+    body = json.dumps({**REPORT, **FIGURES, "gain_pct": "X"}).replace('"X"', literal)
+    _, refused = await ask(client, "POST", "/report", data=body.encode(), headers=JSON)
+    assert refused["message"].endswith(told)
 
 
 @pytest.mark.parametrize(

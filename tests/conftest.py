@@ -69,8 +69,8 @@ BESIDE_OTHERS = {
         "test_openapi",
     ),
     *("test_orphans", "test_other_tools", "test_overhead_results", "test_peers"),
-    *("test_monitoring", "test_privileges", "test_processes", "test_refusals", "test_run"),
-    *("test_run_series", "test_several_agents"),
+    *("test_monitoring", "test_old_kernels", "test_privileges", "test_processes"),
+    *("test_refusals", "test_run", "test_run_series", "test_several_agents"),
     *("test_scope_caller", "test_signals", "test_socket", "test_wheel"),
 }
 """Kernel tests of how agents start, end, refuse and are used, none of which needs a quiet machine.

@@ -198,6 +198,16 @@ async def test_every_metric_with_its_type_and_labels() -> None:
 # --- architecture.md
 
 
+def test_where_verbs_are_counted_it_is_so_many() -> None:
+    numbers = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+    counted = {
+        (path.relative_to(ROOT).as_posix(), found[1])
+        for path in (ROOT / "README.md", *DOCS.rglob("*.md"), *DOCS.rglob("*.svg"))
+        for found in re.finditer(rf"\b({'|'.join(numbers)}) verbs", path.read_text())
+    }
+    assert counted == {("README.md", numbers[len(messages.VERBS) - 1])}
+
+
 def test_the_table_of_states() -> None:
     in_code = {
         (state.value, event.value, then.value) for (state, event), then in TRANSITIONS.items()

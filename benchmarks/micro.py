@@ -27,6 +27,7 @@ from benchmarks.keeping import keep_and_list
 RATE = 200_000
 MEGA = 1e6
 LABEL_SETS = 200
+SCRAPES = 50
 Figures = dict[str, float]
 
 
@@ -153,7 +154,7 @@ def growth_with_rate(agent: RunningAgent, seconds: float) -> Figures:
     }
 
 
-def scrape(agent: RunningAgent, repeat: int = 50) -> Figures:
+def scrape(agent: RunningAgent) -> Figures:
     """Measure ``/metrics`` with the maximum number of label sets, each from its own run."""
     memory: Figures = {}
     with agent.connection() as connection:
@@ -163,7 +164,7 @@ def scrape(agent: RunningAgent, repeat: int = 50) -> Figures:
             if number + 1 in (1, 10, 100):
                 pss = procfs.pss_bytes(procfs.tree(agent.pid))
                 memory[f"pss_mb_with_{number + 1}_label_sets"] = pss / MEGA
-        times = [milliseconds(connection, "GET", "/metrics") for _ in range(repeat)]
+        times = [milliseconds(connection, "GET", "/metrics") for _ in range(SCRAPES)]
     return {"metrics_ms": statistics.median(times), "metrics_ms_longest": max(times), **memory}
 
 

@@ -21,7 +21,7 @@ def slowdown(before: float, armed: float, after: float) -> float:
     return armed / ((before + after) / 2)
 
 
-def median_estimate(values: Sequence[float], seed: int = SEED) -> Estimate:
+def median_estimate(values: Sequence[float]) -> Estimate:
     """Return the median and its bootstrap interval. Raises ValueError without values."""
     sample = np.asarray(values, dtype=np.float64)
     if sample.size == 0:
@@ -29,11 +29,11 @@ def median_estimate(values: Sequence[float], seed: int = SEED) -> Estimate:
     middle = float(np.median(sample))
     if sample.size < FEWEST:
         return without_interval(middle)
-    return percentile_estimate(middle, np.median(sample[resamples(sample.size, seed)], axis=1))
+    return percentile_estimate(middle, np.median(sample[resamples(sample.size, SEED)], axis=1))
 
 
 def overhead_ratio(
-    numerator: Mapping[int, float], denominator: Mapping[int, float], seed: int = SEED
+    numerator: Mapping[int, float], denominator: Mapping[int, float]
 ) -> Estimate | None:
     """Return the ratio of two configurations' overheads (median slowdown - 1).
 
@@ -51,7 +51,7 @@ def overhead_ratio(
     middle = float(np.median(over) / np.median(under))
     if len(rounds) < FEWEST:
         return without_interval(middle)
-    picks = resamples(len(rounds), seed)
+    picks = resamples(len(rounds), SEED)
     tops, bottoms = np.median(over[picks], axis=1), np.median(under[picks], axis=1)
     ratios = np.full(tops.shape, np.inf)
     np.divide(tops, bottoms, out=ratios, where=bottoms > 0)

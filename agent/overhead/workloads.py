@@ -17,6 +17,7 @@ from agent.overhead.protocols import Missing, WorkloadFailed
 PINGPONG_TURNS = 40_000
 SHORTEST_RUN_SECONDS = 0.3
 """A command that runs for less is repeated: a single run would be lost in noise."""
+LONGEST_RUN_S = 600.0
 
 
 def last_cpu() -> frozenset[int]:
@@ -27,14 +28,13 @@ def last_cpu() -> frozenset[int]:
 def run_for_output(
     command: Sequence[str],
     environment: Mapping[str, str] | None = None,
-    timeout: float = 600.0,
 ) -> str:
     """Return a command's standard output. Raises `WorkloadFailed` with its last line of error."""
     invocation = Invocation(tuple(command), environment or os.environ)
     streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     try:
         with child(invocation, **streams) as process:
-            output, errors = process.communicate(timeout=timeout)
+            output, errors = process.communicate(timeout=LONGEST_RUN_S)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise WorkloadFailed(f"{command[0]}: {error}") from error
     if process.returncode != 0:

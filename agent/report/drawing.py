@@ -195,7 +195,7 @@ def labels(axis: Axis, text: Callable[[float], str]) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: text(value) if value else "0"))
 
 
-def legend(axes: Axes, columns: int = 2) -> None:
+def legend(axes: Axes) -> None:
     """Name the sides above the picture, where it hides nothing."""
     if len(axes.get_legend_handles_labels()[0]) > 1:
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, handlelength=2.4)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, handlelength=2.4)

@@ -39,10 +39,10 @@ class Interrupted(BaseException):
     ``open_run`` continues a sentence: which run may stay open. It is empty if none may.
     """
 
-    def __init__(self, number: int, open_run: str = "") -> None:
+    def __init__(self, number: int) -> None:
         super().__init__()
         self.number = number
-        self.open_run = open_run
+        self.open_run = ""
 
 
 @contextlib.contextmanager

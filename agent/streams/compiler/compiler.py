@@ -74,7 +74,6 @@ class Build(NamedTuple):
     """Why they use none although this kernel has some; otherwise empty."""
 
 
-LOG_LINES = 12
 LOG_BYTES = 16 * 1024
 
 
@@ -144,7 +143,7 @@ def stderr_since(position: int) -> str:
         text = os.pread(2, LOG_BYTES, start).decode(errors="replace")
     except OSError:
         return ""
-    return "\n".join(text.strip().splitlines()[-LOG_LINES:])
+    return "\n".join(text.strip().splitlines()[-bpf.LOG_LINES :])
 
 
 def load_program(

@@ -239,6 +239,8 @@ class LoadFailed(Exception):
 
 FUNCTION_SIZE = 8
 """Size of ``struct bpf_func_info`` in bytes."""
+LOG_LINES = 12
+"""The last lines of the verifier's log say what it refuses."""
 
 
 def load_tracing(
@@ -248,7 +250,6 @@ def load_tracing(
     btf_id: int,
     types_fd: int = 0,
     functions: bytes = b"",
-    log_lines: int = 12,
 ) -> int:
     """Load a BPF_PROG_TYPE_TRACING program and return its fd. Raises LoadFailed.
 
@@ -281,7 +282,7 @@ def load_tracing(
             return bpf(PROG_LOAD, attr)
         except OSError:
             lines = log.value.decode(errors="replace").strip().splitlines()
-            raise LoadFailed(error, "\n".join(lines[-log_lines:])) from error
+            raise LoadFailed(error, "\n".join(lines[-LOG_LINES:])) from error
 
 
 def load_filter(name: str, code: bytes) -> int:

@@ -1,9 +1,8 @@
 """What /proc/diskstats counts of each disk (Documentation/admin-guide/iostats.rst)."""
 
 import os
-import re
 
-from agent.procfs.files import Counts, Unreadable, content
+from agent.procfs.files import NUMBER, Counts, Unreadable, content
 from agent.procfs.readings import as_json
 from agent.words import Json
 
@@ -26,7 +25,6 @@ COLUMNS = {
 """Column and unit of each figure: discards since Linux 4.18, flushes since 5.5. A disk is busy
 while it has any request."""
 FEWEST_COLUMNS = 14
-NUMBER = re.compile(rb"\d{1,20}")
 
 OF_32_BITS = frozenset(name for name, (_, unit) in COLUMNS.items() if unit == MS)
 WRAP = 2**32 * MS

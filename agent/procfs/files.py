@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeAlias
@@ -10,6 +11,9 @@ from agent.streams.shared import namespaces
 
 Counts: TypeAlias = dict[str, int]
 """Values by the name of a figure. Times are in ns, and their names end in ``_ms``."""
+
+NUMBER = re.compile(rb"\d{1,20}")
+"""At most 64 bits: what has more digits is not the kernel's, and int() refuses more than 4,300."""
 
 TICK_NS = 10**9 // os.sysconf("SC_CLK_TCK")
 
@@ -48,6 +52,31 @@ def content_or_nothing(path: str) -> bytes:
             return file.read()
     except OSError as error:
         raise _unreadable(path, error) from error
+
+
+def number(field: bytes) -> int:
+    """Return a count of the kernel's. Raises ValueError for anything else."""
+    if not NUMBER.fullmatch(field):
+        raise ValueError("no count of the kernel's")
+    return int(field)
+
+
+def numbers_in(path: str) -> list[int]:
+    """Return the numbers that are all that a file has, if it has any. Raises `Unreadable`."""
+    found = content_or_nothing(path).split()
+    with of_the_kernel(path):
+        return list(map(number, found))
+
+
+@contextmanager
+def of_the_kernel(path: str) -> Iterator[None]:
+    """Raise `Unreadable` where what was read of a file does not have the kernel's form."""
+    try:
+        yield
+    except (ValueError, IndexError) as error:
+        raise Unreadable(
+            f"{path} holds something else than the kernel writes: something may be mounted over it"
+        ) from error
 
 
 def listed(path: str) -> list[str]:
@@ -99,7 +128,7 @@ def named(path: str, names: Mapping[bytes, str]) -> Counts:
     return {
         names[row[0]]: int(row[1])
         for row in rows
-        if len(row) > 1 and row[0] in names and row[1].isdigit()
+        if len(row) > 1 and row[0] in names and NUMBER.fullmatch(row[1])
     }
 
 
@@ -115,6 +144,6 @@ def pressure(path: str, name: str) -> Counts:
     for line in lines:
         kind, _, rest = line.partition(b" ")
         total = rest.rpartition(b"total=")[2]
-        if kind in (b"some", b"full") and total.isdigit():
+        if kind in (b"some", b"full") and NUMBER.fullmatch(total):
             found[f"{name}.{kind.decode()}_ms"] = int(total) * 1000
     return found

@@ -11,7 +11,17 @@ from pathlib import Path
 from agent.procfs import disks
 from agent.procfs.controllers import why_without
 from agent.procfs.disks import Disks
-from agent.procfs.files import TICK_NS, Counts, Unreadable, content_or_nothing, named, pressure
+from agent.procfs.files import (
+    TICK_NS,
+    Counts,
+    Unreadable,
+    content_or_nothing,
+    named,
+    number,
+    numbers_in,
+    of_the_kernel,
+    pressure,
+)
 from agent.procfs.pace import Pace
 from agent.procfs.readings import Reading, Source, growth, read
 from agent.procfs.sums import OfThreads
@@ -23,7 +33,7 @@ US = 1000
 CPU = {b"user_usec": "user_ms", b"system_usec": "system_ms"}
 MEMORY = {b"pgfault": "page_faults", b"pgmajfault": "major_faults"}
 STRANGERS = "some of its tasks are outside of the agent's pid namespace"
-IO = {"rios": "reads", "rbytes": "read_bytes", "wios": "writes", "wbytes": "written_bytes"}
+IO = {b"rios": "reads", b"rbytes": "read_bytes", b"wios": "writes", b"wbytes": "written_bytes"}
 
 
 class Group:
@@ -93,9 +103,7 @@ class Group:
         cgroup_procs_show() in kernel/cgroup/cgroup.c.
         """
         try:
-            threads = {
-                int(thread) for thread in content_or_nothing(f"{folder}/cgroup.threads").split()
-            }
+            threads = set(numbers_in(f"{folder}/cgroup.threads"))
         except Unreadable as error:
             if not error.is_gone:
                 self.unseen = str(error)
@@ -167,13 +175,14 @@ def _times(path: str) -> Counts:
 
 def _disks(path: str) -> Disks:
     """Return what a group has read and written of each disk. Raises `Unreadable`."""
-    rows = (line.split() for line in content_or_nothing(path).decode().splitlines())
-    return {
-        f"{device} ": {
-            IO[name]: int(number)
-            for name, _, number in (field.partition("=") for field in fields)
-            if name in IO
+    rows = (line.split() for line in content_or_nothing(path).splitlines())
+    with of_the_kernel(path):
+        return {
+            f"{device.decode()} ": {
+                IO[name]: number(count)
+                for name, _, count in (field.partition(b"=") for field in fields)
+                if name in IO
+            }
+            for device, *fields in rows
+            if fields
         }
-        for device, *fields in rows
-        if fields
-    }

@@ -1,6 +1,16 @@
 """What /proc counts of the whole machine. The kernel's own counters: nothing in them is missing."""
 
-from agent.procfs.files import TICK_NS, Counts, Unreadable, content, named, needing, pressure
+from agent.procfs.files import (
+    TICK_NS,
+    Counts,
+    Unreadable,
+    content,
+    named,
+    needing,
+    number,
+    of_the_kernel,
+    pressure,
+)
 from agent.procfs.readings import Reading, Source
 
 CPU_TIMES = {
@@ -26,11 +36,12 @@ VMSTAT = {b"pgfault": "page_faults", b"pgmajfault": "major_faults"}
 def _stat() -> Counts:
     rows = (line.split(maxsplit=11) for line in content("/proc/stat").splitlines())
     lines = {row[0]: row[1:] for row in rows if row}
-    found = {name: int(lines[word][0]) for word, name in TOTALS.items() if lines.get(word)}
     cpu = lines.get(b"cpu", [])
-    for name, positions in CPU_TIMES.items():
-        if max(positions) < len(cpu):
-            found[name] = sum(int(cpu[position]) for position in positions) * TICK_NS
+    with of_the_kernel("/proc/stat"):
+        found = {name: number(lines[word][0]) for word, name in TOTALS.items() if lines.get(word)}
+        for name, positions in CPU_TIMES.items():
+            if max(positions) < len(cpu):
+                found[name] = sum(number(cpu[position]) for position in positions) * TICK_NS
     return found
 
 
@@ -48,7 +59,8 @@ def _waits() -> Counts:
     cpus = [row for row in rows if row[:1] and row[0].startswith(b"cpu") and len(row) > RUN_DELAY]
     if not cpus:
         raise Unreadable("/proc/schedstat has no times of CPUs")
-    return {row[0].decode(): int(row[RUN_DELAY]) for row in cpus}
+    with of_the_kernel("/proc/schedstat"):
+        return {row[0].decode(): number(row[RUN_DELAY]) for row in cpus}
 
 
 def _faults() -> Counts:

@@ -11,6 +11,7 @@ from agent.errors import ScopeError
 from agent.model import TREES, Scope
 from agent.procfs.files import TICK_NS, Unreadable, content
 from agent.procfs.group import Group
+from agent.procfs.task import uids_of
 from agent.procfs.tree import Tree
 from agent.streams.collect import cgroups
 from agent.streams.shared.callers import pid_behind
@@ -62,9 +63,7 @@ def _check_owner(pid: int, owner: int | None) -> None:
     """Check that a process is a user's own in every respect. Raises `NotFound`, `Unreadable`."""
     if owner is None:
         return
-    lines = content(f"/proc/{pid}/status").split(b"\n")
-    uids = {int(uid) for line in lines if line.startswith(b"Uid:") for uid in line.split()[1:]}
-    if uids != {owner}:
+    if set(uids_of(pid)) != {owner}:
         raise NotFound(f"process {pid} is not known to belong to uid {owner}")
 
 

@@ -7,7 +7,16 @@ Of a thread (``schedstat``, ``status``): itself, while it lives; nobody adds up 
 
 from typing import NamedTuple
 
-from agent.procfs.files import TICK_NS, Counts, Unreadable, content, listed, named
+from agent.procfs.files import (
+    TICK_NS,
+    Counts,
+    Unreadable,
+    content,
+    listed,
+    named,
+    number,
+    of_the_kernel,
+)
 
 OF_PROCESSES = ("user_ms", "system_ms", "minor_faults", "major_faults")
 OF_IO = {
@@ -56,7 +65,10 @@ def read_process(pid: int) -> Process:
 def _stat(folder: str) -> dict[int, int]:
     """Return the numbers behind the state, by their position. Raises `Unreadable`."""
     text = content(f"{folder}/stat")
-    fields = [int(field) for field in text[text.rindex(b")") + 4 :].split()]
+    with of_the_kernel(f"{folder}/stat"):
+        fields = [int(field) for field in text[text.rindex(b")") + 4 :].split()]
+        if len(fields) < START:
+            raise ValueError("too few fields")
     return dict(enumerate(fields, start=1))
 
 
@@ -86,10 +98,17 @@ def read_io(pid: int) -> Counts:
 def owner_of(pid: int) -> int | None:
     """Return the effective uid of a process; None if it is not known."""
     try:
-        lines = content(f"/proc/{pid}/status").split(b"\n")
-    except Unreadable:
+        return uids_of(pid)[1]
+    except (Unreadable, IndexError):
         return None
-    return next((int(line.split()[2]) for line in lines if line.startswith(b"Uid:")), None)
+
+
+def uids_of(pid: int) -> list[int]:
+    """Return the real, effective, saved and file system uid of a process. Raises `Unreadable`."""
+    path = f"/proc/{pid}/status"
+    lines = (line.split() for line in content(path).splitlines() if line.startswith(b"Uid:"))
+    with of_the_kernel(path):
+        return list(map(number, next(lines, [])[1:]))
 
 
 def read_thread(folder: str, *, with_waits: bool) -> Counts:
@@ -99,8 +118,9 @@ def read_thread(folder: str, *, with_waits: bool) -> Counts:
     """
     found = named(f"{folder}/status", SWITCHES)
     if with_waits:
-        on_cpu, waited, *_ = content(f"{folder}/schedstat").split()
-        found |= {"cpu_ms": int(on_cpu), "wait_ms": int(waited)}
+        with of_the_kernel(f"{folder}/schedstat"):
+            on_cpu, waited, *_ = map(number, content(f"{folder}/schedstat").split())
+        found |= {"cpu_ms": on_cpu, "wait_ms": waited}
     return found
 
 

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from agent.procfs.files import TICK_NS, Counts, Unreadable, content_or_nothing, listed
+from agent.procfs.files import TICK_NS, Counts, Unreadable, content_or_nothing, listed, numbers_in
 from agent.procfs.pace import Pace
 from agent.procfs.sums import Key, OfProcesses, OfThreads
 from agent.procfs.task import (
@@ -135,7 +135,7 @@ class Tree:
             found.threads[thread] = read_thread(folder, with_waits=self.with_waits)
             if found.children is not None:
                 return []
-            return [int(child) for child in content_or_nothing(f"{folder}/children").split()]
+            return numbers_in(f"{folder}/children")
         except Unreadable as error:
             return _nothing_if_gone(error)
 

@@ -370,10 +370,10 @@ def _take_name(name: str) -> None:
 def _resident_peak(pid: int) -> int:
     """Return the largest resident size of a process so far, in bytes (VmHWM in proc(5)).
 
-    Without /proc, this process's own stands for it: a fork has no more than that.
+    Where it does not say, this process's own stands for it: a fork has no more than that.
     """
     try:
         with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
             return next(int(line.split()[1]) for line in file if line.startswith("VmHWM:")) * 1024
-    except (OSError, StopIteration):
+    except (OSError, StopIteration, ValueError, IndexError):
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -76,7 +76,7 @@ def _read(pid: int) -> Process | None:
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             before, _, after = file.read().rpartition(") ")
-    except OSError:
+        state, parent, group, *_ = after.split()
+        return Process(pid, int(parent), int(group), state, before.partition(" (")[2])
+    except (OSError, ValueError):  # or something else is mounted over it
         return None
-    state, parent, group, *_ = after.split()
-    return Process(pid, int(parent), int(group), state, before.partition(" (")[2])

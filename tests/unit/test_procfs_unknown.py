@@ -145,7 +145,7 @@ async def test_tasks_of_a_cgroup_that_are_not_seen_make_no_zeros(
             hide(monkeypatch, unseen)
         else:
             below = refusing(tmp_path / "below")
-            monkeypatch.setattr("agent.procfs.group.content_or_nothing", below)
+            monkeypatch.setattr(files, "content_or_nothing", below)
             (tmp_path / "below").mkdir()
         await group.look()
     tasks = tasks_json(group, Looks())
@@ -171,10 +171,12 @@ def hide(monkeypatch: pytest.MonkeyPatch, *pids: int) -> None:
 def refusing(folder: Path) -> Callable[[str], bytes]:
     """Return what reads files, except those in this folder."""
 
+    intact = files.content_or_nothing
+
     def reading(path: str) -> bytes:
         if path.startswith(f"{folder}/"):
             raise Unreadable(f"{path}: Permission denied")
-        return files.content_or_nothing(path)
+        return intact(path)
 
     return reading
 

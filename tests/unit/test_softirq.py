@@ -110,3 +110,5 @@ def test_what_is_no_row_of_a_vector_is_no_count(tmp_path, monkeypatch) -> None:
     page.write_bytes(b"CPU0\none two three\nHI:\nTIMER: \xff 1\n\x89: 1 two\n  RCU:  5  6\n")
     monkeypatch.setattr(proc_softirqs, "SOFTIRQS", page)
     assert proc_softirqs.softirqs_run() == {"rcu": 11}
+    page.write_bytes(b"CPU0\nHI: " + b"9" * 5000 + b"\n  RCU:  5  6\n")
+    assert proc_softirqs.softirqs_run() == {"rcu": 11}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 SOFTIRQS = Path("/proc/softirqs")
+MOST_DIGITS = 20
+"""Of 64 bits, which is more than the kernel has for a count."""
 
 
 def softirqs_run() -> dict[str, int]:
@@ -18,4 +20,9 @@ def softirqs_run() -> dict[str, int]:
         return {}
     rows = (line.partition(":") for line in lines)
     found = {name.strip().lower(): counts.split() for name, _, counts in rows}
-    return {name: sum(map(int, n)) for name, n in found.items() if "".join(n).isdigit()}
+    return {name: sum(map(int, n)) for name, n in found.items() if n and all(map(_is_count, n))}
+
+
+def _is_count(text: str) -> bool:
+    """Whether this may be a number of the kernel's; int() refuses those of over 4,300 digits."""
+    return text.isdigit() and len(text) <= MOST_DIGITS

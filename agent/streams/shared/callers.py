@@ -12,7 +12,7 @@ from agent.streams.shared.namespaces import why_proc_is_not_ours
 
 TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 CONNECTION = re.compile(
-    rb"^ *\d+: ([\dA-F]{8,32}:[\dA-F]{4}) ([\dA-F]{8,32}:[\dA-F]{4})(?: +\S+){6} +(\d+) ",
+    rb"^ *\d+: ([\dA-F]{8,32}:[\dA-F]{4}) ([\dA-F]{8,32}:[\dA-F]{4})(?: +\S+){6} +(\d{1,20}) ",
     re.MULTILINE,
 )
 """A row of them: both ends and, as the tenth column, the inode."""
@@ -85,6 +85,6 @@ def _holders(target: str) -> list[int]:
 def _start_time(pid: int) -> int:
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()  # the name in it may be no UTF-8
-    except OSError:
+        return int(stat[stat.rindex(b")") + 2 :].split()[19])
+    except (OSError, ValueError, IndexError):  # or something else is mounted over it
         return 1 << 63
-    return int(stat[stat.rindex(b")") + 2 :].split()[19])

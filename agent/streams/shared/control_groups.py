@@ -5,6 +5,7 @@ Standard library only, Python 3.9. Which groups those are is read from /proc/sel
 is not visible in the container; its limit applies nevertheless.
 """
 
+import re
 from pathlib import Path
 from typing import NamedTuple, Optional
 
@@ -13,6 +14,7 @@ from agent.streams.shared.foreign_names import lines
 CGROUPS = Path("/proc/self/cgroup")
 MOUNTS = Path("/proc/self/mountinfo")
 VMSTAT = Path("/proc/vmstat")
+COUNT = re.compile(r"\d{1,20}", re.ASCII)
 
 
 class Files(NamedTuple):
@@ -82,7 +84,7 @@ def _oom_kills(path: Path) -> Optional[int]:
     for line in lines(path):
         name, _, count = line.partition(" ")
         if name == "oom_kill":
-            return int(count)
+            return int(count) if COUNT.fullmatch(count) else None
     return None
 
 

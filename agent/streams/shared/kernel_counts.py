@@ -23,7 +23,7 @@ NUMBER = re.compile(r"\d{1,20}", re.ASCII)
 
 INITIAL_PID_NAMESPACE = 0xEFFFFFFC
 """PROC_PID_INIT_INO (include/linux/proc_ns.h)."""
-SWITCHED_OUT = re.compile(rb"voluntary_ctxt_switches:\s*(\d+)")
+SWITCHED_OUT = re.compile(rb"voluntary_ctxt_switches:\s*(\d{1,20})\b")
 """Two lines of a thread's status: the name of the other ends in this one (``nonvoluntary_…``)."""
 
 SectionCounts = Mapping[str, Mapping[str, int]]

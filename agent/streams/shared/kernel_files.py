@@ -20,8 +20,9 @@ FORBIDDEN = (
     f"Let the agent read the file, as it is by default: chmod a+r {BTF}; and mount "
     "nothing over it (systemd does with InaccessiblePaths=)."
 )
-NUMBERS = re.compile(r"\d+([-,]\d+)*\n?", re.ASCII)
-"""What each of them contains, except the BTF: a number, or a list like ``0-3,6``."""
+NUMBERS = re.compile(r"\d{1,7}([-,]\d{1,7})*\n?", re.ASCII)
+"""What each of them contains, except the BTF: a number, or a list like ``0-3,6``. No pid and no CPU
+has more digits (PID_MAX_LIMIT in include/linux/threads.h is 4,194,304)."""
 
 
 def content(path: Path) -> str:

@@ -25,7 +25,7 @@ MEMORY_MIB = 256
 grow with the CPUs, label sets and evidence with use."""
 
 MEMORY_INFO = Path("/proc/meminfo")
-AVAILABLE = re.compile(rb"^MemAvailable: +(\d+) kB$", re.MULTILINE)
+AVAILABLE = re.compile(rb"^MemAvailable: +(\d{1,20}) kB$", re.MULTILINE)
 MEMORY_OF_PROCESS = Path("/proc/self/statm")
 PERF_MLOCK = Path("/proc/sys/kernel/perf_event_mlock_kb")
 MIB = 1 << 20

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.streams.shared import bpf, confinement
+from agent.streams.shared import bpf, confinement, privileges
 
 
 class Confinement:
@@ -25,6 +25,7 @@ class Confinement:
         }.items():
             patch.setattr(confinement, name, path)
         patch.setattr(confinement, "_found", {})
+        self.bound()
         self.in_user_namespace(False)
         self.calls_fail_with(errno.EINVAL)
         self.maps_fail_with(0)
@@ -32,6 +33,15 @@ class Confinement:
     def in_user_namespace(self, inside: bool) -> None:
         initial = self.namespace.stat().st_ino + inside
         self._patch.setattr(confinement, "INITIAL_USER_NAMESPACE", initial)
+
+    def bound(self, *without: int) -> None:
+        """Have the bounding set be without these capabilities."""
+
+        def prctl(option: int, number: int) -> int:
+            assert option == privileges.PR_CAPBSET_READ
+            return int(number not in without)
+
+        self._patch.setattr(privileges, "_prctl", prctl)
 
     def filtered(self) -> None:
         """Have a seccomp filter in force."""

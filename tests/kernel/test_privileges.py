@@ -354,10 +354,11 @@ def test_root_that_may_not_change_user_is_told_why(before: list[str], expected: 
 
 
 @pytest.mark.thorough
-def test_root_of_a_user_namespace_without_other_users_is_told_why() -> None:
+@pytest.mark.parametrize("depth", [1, 2])
+def test_root_of_a_user_namespace_without_other_users_is_told_why(depth: int) -> None:
     started = own_module("agent", "--port", "0")
     done = subprocess.run(
-        ["unshare", "--user", "--map-root-user", "--", *started.command],
+        [*["unshare", "--user", "--map-root-user", "--"] * depth, *started.command],
         env=dict(started.environment),
         capture_output=True,
         text=True,
@@ -365,7 +366,8 @@ def test_root_of_a_user_namespace_without_other_users_is_told_why() -> None:
     )
     assert done.returncode == 1
     [said] = done.stderr.splitlines()
-    assert "user namespace" in said
+    assert "this user namespace has no other user than root" in said
+    assert "root outside of it too" in said
 
 
 @pytest.mark.thorough

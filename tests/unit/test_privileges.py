@@ -1,16 +1,21 @@
 """Choice of the user that the serving process becomes."""
 
+import errno
 import grp
 import os
 import pwd
+import re
 from pathlib import Path
 
 import pytest
 
 from agent.streams.shared import privileges
 from agent.streams.shared.privileges import (
+    CAP_SETGID,
+    CAP_SETUID,
     DYNAMIC_UIDS,
     NOGROUP,
+    CannotDrop,
     gid_of,
     root_is_alone,
     uid_of,
@@ -64,6 +69,32 @@ def test_root_is_alone_where_it_is_a_single_user_without_rights_outside(
     monkeypatch.setattr(privileges, "UID_MAP", tmp_path / "uid_map")
     monkeypatch.setattr("os.getuid", lambda: uid)
     assert root_is_alone() == is_alone
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EINVAL])
+@pytest.mark.parametrize(
+    ("uid_map", "said"),
+    [
+        ("0 1000 1\n", "no other user than root ({}). Start the agent without --user"),
+        ("0 0 1\n", "no other user than root ({}), who is root outside of it too"),
+    ],
+)
+def test_where_root_is_the_only_user_it_is_not_advised_to_be_another(
+    number: int, uid_map: str, said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refused(_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    (tmp_path / "uid_map").write_text(uid_map)
+    monkeypatch.setattr(privileges, "UID_MAP", tmp_path / "uid_map")
+    monkeypatch.setattr(
+        privileges, "effective_capabilities", lambda: 1 << CAP_SETUID | 1 << CAP_SETGID
+    )
+    monkeypatch.setattr("os.getuid", lambda: 0)
+    monkeypatch.setattr("os.setgroups", refused)
+    with pytest.raises(CannotDrop, match=re.escape(said.format(tmp_path / "uid_map"))) as raised:
+        privileges._become(64_321)
+    assert "ordinary" not in str(raised.value)
 
 
 def test_a_user_by_name_or_number() -> None:

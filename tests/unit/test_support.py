@@ -119,6 +119,29 @@ def test_these_capabilities_are_enough_or_not(
         assert "sudo setpriv --reuid USER" in lacking().message
 
 
+@pytest.mark.parametrize(
+    ("held", "outside", "named"),
+    [
+        (0, {privileges.CAP_BPF, privileges.CAP_PERFMON}, "CAP_BPF and CAP_PERFMON"),
+        (0, {privileges.CAP_BPF}, "CAP_BPF"),
+        (1 << privileges.CAP_BPF, {privileges.CAP_PERFMON}, "CAP_PERFMON"),
+    ],
+)
+def test_what_not_even_root_can_have_is_not_cured_by_root(
+    machine: Machine,
+    monkeypatch: pytest.MonkeyPatch,
+    held: int,
+    outside: set[int],
+    named: str,
+) -> None:
+    monkeypatch.setattr(privileges, "effective_capabilities", lambda: held)
+    machine.bound(*outside)
+    assert lacking().code == "no_capability"
+    assert f"(CapBnd in /proc/self/status) excludes {named}, so" in lacking().message
+    assert "CapabilityBoundingSet=" in lacking().message
+    assert "sudo" not in lacking().message
+
+
 @pytest.mark.parametrize("name", ["PID_MAX", "POSSIBLE_CPUS", "ONLINE_CPUS", "BTF"])
 def test_each_file_is_needed(machine: Machine, name: str) -> None:
     path = machine.files[name]

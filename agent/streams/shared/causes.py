@@ -8,9 +8,7 @@ CURES = {
     "no_bcc": "no Python interpreter on this machine can import bcc ({detail}). Install it: "
     "apt-get install python3-bpfcc (Debian, Ubuntu) or dnf install python3-bcc (Fedora); "
     "the package named bcc on PyPI is an unrelated library.",
-    "no_capability": "{detail}. Run the agent as root (in a container with --cap-add BPF "
-    "--cap-add PERFMON), or give a user both capabilities: sudo setpriv --reuid USER --regid USER "
-    "--init-groups --inh-caps +bpf,+perfmon --ambient-caps +bpf,+perfmon chainbench-agent.",
+    "no_capability": "{detail}",
     "user_namespace": "{detail}. The capabilities of a user namespace do not permit eBPF, so a "
     "rootless container cannot run the agent: start it outside, where the benchmark runs as well.",
     "no_procfs": "{detail}. The agent reads there what the kernel is set to. Mount /proc, or, "

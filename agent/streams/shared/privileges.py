@@ -6,7 +6,7 @@ import errno
 import grp
 import os
 import pwd
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Optional, Union
@@ -14,9 +14,11 @@ from typing import Optional, Union
 CAP_SETGID, CAP_SETUID = 6, 7
 CAP_SYS_ADMIN, CAP_PERFMON, CAP_BPF = 21, 38, 39
 LAST_CAPABILITY = 63
+TO_LOAD = {"CAP_BPF": CAP_BPF, "CAP_PERFMON": CAP_PERFMON}
+"""What loading programs needs."""
 
 PR_SET_DUMPABLE, PR_SET_NAME = 4, 15
-PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 24, 38
+PR_CAPBSET_READ, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 23, 24, 38
 PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 CAPABILITY_VERSION_3 = 0x20080522
 
@@ -71,17 +73,19 @@ def _capability_header() -> ctypes.Array[ctypes.c_uint32]:
     return (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
 
 
-def missing_to_load() -> str:
-    """Return what this process lacks to load programs, as ``CAP_BPF is missing``; else nothing.
-
-    That is CAP_BPF and CAP_PERFMON; CAP_SYS_ADMIN implies both.
-    """
+def missing_to_load() -> list[str]:
+    """Return which of `TO_LOAD` this process lacks to load programs; CAP_SYS_ADMIN implies both."""
     have = effective_capabilities()
-    needed = {"CAP_BPF": CAP_BPF, "CAP_PERFMON": CAP_PERFMON}
-    lacking = [name for name, number in needed.items() if not have >> number & 1]
-    if not lacking or have >> CAP_SYS_ADMIN & 1:
-        return ""
-    return f"{' and '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} missing"
+    lacking = [name for name, number in TO_LOAD.items() if not have >> number & 1]
+    return [] if have >> CAP_SYS_ADMIN & 1 else lacking
+
+
+def out_of_bounds(names: Iterable[str]) -> list[str]:
+    """Return which of `TO_LOAD` no command that this process starts can get, not even as root.
+
+    They are not in the bounding set (capabilities(7)), which children inherit.
+    """
+    return [name for name in names if _prctl(PR_CAPBSET_READ, TO_LOAD[name]) == 0]
 
 
 def can_load_programs() -> bool:
@@ -145,14 +149,23 @@ def root_is_alone() -> bool:
     """Whether we are root of a user namespace without another user, as after ``unshare -Ur``.
 
     Outside, that is a user who is not root: one who may start an agent, and has no other user to
-    serve as. ``uid_map`` has what its uid 0 is outside, and of how many that is true.
+    serve as.
+    """
+    inside, outside = _only_uid()
+    return os.getuid() == 0 == inside and outside != 0
+
+
+def _only_uid() -> tuple[Optional[int], Optional[int]]:
+    """Return the uid of a user namespace that has no other, and what it is outside of that.
+
+    Both are None in a namespace with more, and where that is not known.
     """
     try:
         [row] = UID_MAP.read_bytes().splitlines()
         inside, outside, count = map(int, row.split())
     except (OSError, ValueError):  # ValueError: several rows, or what is no map
-        return False
-    return os.getuid() == 0 and (inside, count) == (0, 1) and outside != 0
+        return None, None
+    return (inside, outside) if count == 1 else (None, None)
 
 
 def drop_everything(uid: Optional[int]) -> None:
@@ -202,6 +215,8 @@ def _cure(number: Optional[int], capabilities: int) -> str:
             f": {' and '.join(missing)} missing, as after a container's --cap-drop. Grant what is "
             "missing, or start the agent as an ordinary user with CAP_BPF and CAP_PERFMON."
         )
+    if _only_uid()[0] == 0:
+        return _cure_without_others()
     if number == errno.EINVAL:
         return (
             ": this user namespace has no such user (/proc/self/uid_map). Choose one that it has "
@@ -210,6 +225,17 @@ def _cure(number: Optional[int], capabilities: int) -> str:
     if number == errno.EPERM:
         return (
             ": the user namespace forbids it (/proc/self/setgroups). Start the agent outside of "
-            "it, or as an ordinary user."
+            "it, or as a user of it who is not root."
         )
     return ""
+
+
+def _cure_without_others() -> str:
+    """Return the end of the sentence where root is the only user, as after ``unshare -Ur``."""
+    only_root = f": this user namespace has no other user than root ({UID_MAP})"
+    if root_is_alone():
+        return f"{only_root}. Start the agent without --user: it then serves as that root."
+    return (
+        f"{only_root}, who is root outside of it too, and the agent does not serve as such. Start "
+        "it outside of this namespace."
+    )

@@ -5,6 +5,7 @@ Standard library only, Python 3.9.
 
 import errno
 import os
+from typing import Optional
 
 from agent.streams.shared import bpf, confinement, kernel_files, limits, privileges
 from agent.streams.shared.causes import CannotCollect, cannot
@@ -12,6 +13,17 @@ from agent.streams.shared.machines import MACHINES, this_machine
 
 READS_KERNEL = "bpf_probe_read_kernel#"
 """How the verifier's log names the helper that lockdown forbids (bpf_tracing_func_proto())."""
+
+GRANT = (
+    "Run the agent as root (in a container with --cap-add BPF --cap-add PERFMON), or give a user "
+    "both capabilities: sudo setpriv --reuid USER --regid USER --init-groups --inh-caps "
+    "+bpf,+perfmon --ambient-caps +bpf,+perfmon chainbench-agent."
+)
+OUT_OF_BOUNDS = (
+    "The bounding set of this process (CapBnd in /proc/self/status) excludes {names}, so running "
+    "as root does not help. Have whatever limits that set leave CAP_BPF and CAP_PERFMON in it: "
+    "--cap-add BPF --cap-add PERFMON (containers), CapabilityBoundingSet= (systemd)."
+)
 
 
 def refused(what: str, error: OSError) -> CannotCollect:
@@ -66,11 +78,23 @@ def check_call() -> None:
             raise refused("calling bpf(2)", error) from error
 
 
+def lacks_capabilities(said: str) -> Optional[CannotCollect]:
+    """Return the cause if this process lacks what loading programs needs; ``said``: by what."""
+    missing = privileges.missing_to_load()
+    if not missing:
+        return None
+    lacking = f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing ({said})"
+    if outside := privileges.out_of_bounds(missing):
+        names = " and ".join(outside)
+        return cannot("no_capability", f"{lacking}. {OUT_OF_BOUNDS.format(names=names)}")
+    return cannot("no_capability", f"{lacking}. {GRANT}")
+
+
 def _not_permitted(said: str) -> CannotCollect:
     if _in_user_namespace():
         return cannot("user_namespace", said)
-    if missing := privileges.missing_to_load():
-        return cannot("no_capability", f"{missing} ({said})")
+    if cause := lacks_capabilities(said):
+        return cause
     if confinement.limits_locked_memory():
         return cannot("locked_memory", f"{said} (RLIMIT_MEMLOCK is {limits.memlock()})")
     return cannot("kernel_refused", f"{said}. {confinement.suspect(_reaches_kernel())}")

@@ -2,7 +2,7 @@
 
 import os
 
-from agent.streams.shared import confinement, kernel_files, privileges, refusals
+from agent.streams.shared import confinement, kernel_files, refusals
 from agent.streams.shared.causes import cannot
 from agent.streams.shared.support import LINUX, Feature, Unknown
 from agent.streams.supervisor.armed import PROGRAM_TIMES
@@ -12,9 +12,9 @@ from agent.streams.supervisor.wait_stacks import KERNEL_ADDRESSES
 
 
 def _has_capabilities() -> None:
-    if missing := privileges.missing_to_load():
-        who = "root" if os.getuid() == 0 else f"uid {os.getuid()}"
-        raise cannot("no_capability", f"{missing} (running as {who})")
+    who = "root" if os.getuid() == 0 else f"uid {os.getuid()}"
+    if cause := refusals.lacks_capabilities(f"running as {who}"):
+        raise cause
 
 
 def _has_proc() -> None:

@@ -5,6 +5,7 @@ from agent.sections.offcpu import wall
 from agent.sections.offcpu.evidence import OffcpuFold
 from agent.sections.offcpu.metrics import last_wall, wall_totals
 from agent.sections.offcpu.probe import WAKING, WALL
+from agent.sections.offcpu.wall_tables import wall_of
 from agent.streams.collect.observed import Stopped
 from agent.words import Json
 
@@ -16,7 +17,7 @@ def conclude(run: Run, stopped: Stopped) -> None:
     if reason or WALL.name not in run.arming.details:
         run.wall = wall.evidence(None, reason)
         return
-    found = wall.wall_of(stopped, run.arming.start_ns)
+    found = wall_of(stopped, run.arming.start_ns)
     run.wall = wall.evidence(
         found,
         throttled_ns=stopped.throttling.ns,

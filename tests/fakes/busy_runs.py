@@ -19,7 +19,7 @@ from agent.sections.biolatency.open_requests import REQUEST_DTYPE
 from agent.sections.biolatency.stacking import Below, Stacking
 from agent.sections.offcpu.layout import WALL_BEGUN
 from agent.sections.offcpu.wait_functions import WAITS_DTYPE
-from agent.sections.offcpu.wall import END_DTYPE, PHASE_SHIFT
+from agent.sections.offcpu.wall_tables import END_DTYPE, PHASE_SHIFT
 from agent.sections.probes import SECTIONS
 from agent.sections.syscall_counts.times import ENTRY_DTYPE, TIMES_DTYPE
 from agent.streams.collect import observed, task_summaries

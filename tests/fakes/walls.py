@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.sections.offcpu.layout import WALL_BEGUN, WALL_ENDED, WALL_EXECED
-from agent.sections.offcpu.wall import HEAD_DTYPE, NAMES, ROW_DTYPE
+from agent.sections.offcpu.wall_tables import HEAD_DTYPE, NAMES, ROW_DTYPE
 
 BOTH = 2
 """CPUs."""

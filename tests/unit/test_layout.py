@@ -12,7 +12,7 @@ import pytest
 import agent
 from agent.sections.biolatency.open_requests import REQUEST_DTYPE
 from agent.sections.offcpu.wait_functions import WAITS_DTYPE
-from agent.sections.offcpu.wall import END_DTYPE, HEAD_DTYPE, ROW_DTYPE
+from agent.sections.offcpu.wall_tables import END_DTYPE, HEAD_DTYPE, ROW_DTYPE
 from agent.sections.softirq.evidence import STATE_DTYPE
 from agent.sections.syscall_counts.times import ENTRY_DTYPE, TIMES_DTYPE
 from agent.streams.collect.tables import COUNTERS_DTYPE, SLOT_DTYPE

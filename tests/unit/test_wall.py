@@ -19,13 +19,15 @@ from agent.sections.offcpu.layout import (
     WALL_STOPPED,
 )
 from agent.sections.offcpu.metrics import WALL, wall_totals
-from agent.sections.offcpu.wall import (
+from agent.sections.offcpu.wall_tables import (
     END_DTYPE,
     HEAD_DTYPE,
+    NAMES,
     PHASE_SHIFT,
     ROW_DTYPE,
     WallTime,
     read_wall,
+    so_far,
 )
 from agent.streams.shared import layout
 from agent.streams.supervisor.armed import WallLook
@@ -194,8 +196,8 @@ def running(table: Any, since: int, state: str = "blocked") -> Any:
     (head,) = table[:WALL_HEAD].view(HEAD_DTYPE)
     head["word"], head["phase_ns"][WALL_ENDED] = WALL_EXECED, 0
     rows = table[WALL_HEAD:].view(ROW_DTYPE)
-    rows["ns"][1, WALL_EXECED, wall.NAMES[state]] -= since
-    rows["open"][1, WALL_EXECED, wall.NAMES[state]] += 1
+    rows["ns"][1, WALL_EXECED, NAMES[state]] -= since
+    rows["open"][1, WALL_EXECED, NAMES[state]] += 1
     return table
 
 
@@ -203,11 +205,11 @@ def test_the_states_of_a_run_in_progress() -> None:
     table = wall_table(
         begun=START, execed=2 * START, ended=4 * START, computing=START, blocked=START
     )
-    assert wall.so_far(table, STOP) == dict.fromkeys(wall.NAMES, 0) | {
+    assert so_far(table, STOP) == dict.fromkeys(NAMES, 0) | {
         "computing": START,
         "blocked": START,
     }
-    found = wall.so_far(running(table, since=4 * START), STOP)
+    found = so_far(running(table, since=4 * START), STOP)
     assert found is not None
     assert (found["computing"], found["blocked"]) == (START, START + STOP - 4 * START)
     assert sum(found.values()) == STOP - 2 * START
@@ -225,7 +227,7 @@ def test_what_metrics_have_shown_is_not_taken_back() -> None:
 
 def test_before_its_exec_nothing_is_known_of_a_run_in_progress() -> None:
     table = wall_table(begun=START, ended=STOP, computing=STOP - START)
-    assert wall.so_far(table, STOP) is None
+    assert so_far(table, STOP) is None
 
 
 @pytest.mark.parametrize("torn", range(1, 4))
@@ -242,13 +244,13 @@ def test_a_change_of_the_state_that_was_read_in_part(torn: int) -> None:
         ("open", "blocked", -1),
         ("open", "computing", 1),
     ]
-    assert wall.so_far(table, STOP) is not None
+    assert so_far(table, STOP) is not None
     for field, state, by in steps[:torn]:
-        row[field][WALL_EXECED, wall.NAMES[state]] += by
-    assert wall.so_far(table, STOP) is None
+        row[field][WALL_EXECED, NAMES[state]] += by
+    assert so_far(table, STOP) is None
     for field, state, by in steps[torn:]:
-        row[field][WALL_EXECED, wall.NAMES[state]] += by
-    found = wall.so_far(table, STOP)
+        row[field][WALL_EXECED, NAMES[state]] += by
+    found = so_far(table, STOP)
     assert found is not None
     assert found["computing"] == START + STOP - changed
 

@@ -10,7 +10,7 @@ from agent.sections.fold import milliseconds
 from agent.sections.last_run import LastRunFigures
 from agent.sections.offcpu.evidence import OffcpuFold
 from agent.sections.offcpu.probe import WALL as WALL_DETAIL
-from agent.sections.offcpu.wall import so_far
+from agent.sections.offcpu.wall_tables import so_far
 from agent.streams.collect.observed import Observed
 
 BLOCKED = Family(

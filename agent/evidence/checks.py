@@ -143,10 +143,10 @@ def forks_check(edges: tuple[Edge, Edge]) -> Check:
     return Check(
         "forks",
         "forks",
-        after.forks - before.forks,
-        after.kernel.forks - before.kernel.forks,
-        RELATIVE_BOUND,
-        SLACK + before.forks_meanwhile + after.forks_meanwhile,
+        ours=after.forks - before.forks,
+        kernel=after.kernel.forks - before.kernel.forks,
+        bound=RELATIVE_BOUND,
+        slack=SLACK + before.forks_meanwhile + after.forks_meanwhile,
         consequence="Tasks that were not seen being created are missing from exec.forks, and from"
         " a run with a scope altogether",
     )
@@ -164,10 +164,10 @@ def _switches(edges: tuple[Edge, Edge]) -> Check:
     return Check(
         "context_switches",
         "switches",
-        after.switches - before.switches,
-        after.kernel.context_switches - before.kernel.context_switches,
-        RELATIVE_BOUND,
-        SLACK + before.switches_meanwhile + after.switches_meanwhile,
+        ours=after.switches - before.switches,
+        kernel=after.kernel.context_switches - before.kernel.context_switches,
+        bound=RELATIVE_BOUND,
+        slack=SLACK + before.switches_meanwhile + after.switches_meanwhile,
         consequence="Waits and blocked time that begin or end with a switch that was not seen are"
         " missing: take runqlat and offcpu as uncertain by that share",
     )
@@ -181,10 +181,10 @@ def _waits(accounts: Accounts, stolen: int) -> Check:
     return Check(
         "run_queue_wait",
         "ns",
-        accounts.waits_ns,
-        accounts.kernel_waits_ns,
-        RELATIVE_BOUND,
-        NS_PER_SWITCH * accounts.waits + INTERRUPTION_NS,
+        ours=accounts.waits_ns,
+        kernel=accounts.kernel_waits_ns,
+        bound=RELATIVE_BOUND,
+        slack=NS_PER_SWITCH * accounts.waits + INTERRUPTION_NS,
         explained=accounts.waits_explained_ns,
         stolen=stolen,
         left_out=_unseen(accounts.unseen),
@@ -205,10 +205,10 @@ def _waits_by_task(accounts: Accounts, stolen: int) -> Check:
     return Check(
         "tasks_with_run_queue_wait",
         "tasks",
-        accounts.waiting - accounts.waits_failed(stolen),
-        accounts.waiting,
-        TASKS_BOUND,
-        1,
+        ours=accounts.waiting - accounts.waits_failed(stolen),
+        kernel=accounts.waiting,
+        bound=TASKS_BOUND,
+        slack=1,
         consequence="The waits of the tasks that are missing here differ from the kernel's: take"
         " runqlat.by_thread and runqlat.by_command as uncertain",
     )
@@ -218,10 +218,10 @@ def cpu_check(edges: tuple[Edge, Edge], accounts: Accounts) -> Check:
     return Check(
         "cpu_time",
         "ns",
-        accounts.cpu_ns,
-        accounts.kernel_cpu_ns,
-        RELATIVE_BOUND,
-        INTERRUPTION_NS,
+        ours=accounts.cpu_ns,
+        kernel=accounts.kernel_cpu_ns,
+        bound=RELATIVE_BOUND,
+        slack=INTERRUPTION_NS,
         explained=accounts.cpu_explained_ns,
         stolen=stolen_ns(edges),
         because="the scheduler dates the same switches at slightly different moments",
@@ -235,10 +235,10 @@ def lifetimes_check(edges: tuple[Edge, Edge], accounts: Accounts) -> Check:
     return Check(
         "lifetimes",
         "ns",
-        accounts.accounted_ns,
-        accounts.lifetimes_ns,
-        LIFETIME_BOUND,
-        INTERRUPTION_NS,
+        ours=accounts.accounted_ns,
+        kernel=accounts.lifetimes_ns,
+        bound=LIFETIME_BOUND,
+        slack=INTERRUPTION_NS,
         stolen=stolen_ns(edges) if accounts.by_accounting else 0,
         standard="the time that the tasks existed",
         consequence="Time of some tasks is missing from runqlat and offcpu, or is in both: take"

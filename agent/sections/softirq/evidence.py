@@ -88,11 +88,11 @@ class SoftirqFold(SectionFold):
                 yield Check(
                     f"softirq_{name}",
                     "softirqs",
-                    ours,
-                    kernel,
-                    RELATIVE_BOUND,
-                    SLACK,
-                    excess,
+                    ours=ours,
+                    kernel=kernel,
+                    bound=RELATIVE_BOUND,
+                    slack=SLACK,
+                    excess=excess,
                     consequence="Take the counts and times of this vector as uncertain by that"
                     " share",
                 )

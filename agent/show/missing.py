@@ -48,9 +48,23 @@ OPTIONAL: Mapping[str, Test] = {
 """Parts that only some evidence has."""
 
 
+OF_AN_AGENT = ("run_id", "completeness")
+"""Every agent gives these, whatever it could measure."""
+
+
+def is_without_agent(evidence: Mapping[str, Any]) -> bool:
+    """Return whether a run has no evidence of an agent, but only the reason why not.
+
+    ``run`` still says how long the command took, and what the kernel counted of it.
+    """
+    says_why = evidence.get("available") is False and isinstance(evidence.get("reason"), str)
+    return says_why and not any(map(evidence.get, OF_AN_AGENT))
+
+
 def missing(evidence: Mapping[str, Any], status: Mapping[str, Any]) -> list[str]:
     """Return a line for the parts that are absent, and one for those of a wrong type."""
-    absent = [name for name in PARTS if evidence.get(name) is None]
+    expected = () if is_without_agent(evidence) else PARTS
+    absent = [name for name in expected if evidence.get(name) is None]
     if not (label(evidence, "machine") or status.get("machine")):
         absent.append("machine")
     malformed = [

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from agent.show.layout import named, titled
+from agent.show.missing import is_without_agent
 from agent.terminal.charts import grid, wrapped
 from agent.terminal.style import Style
 from agent.terminal.values import (
@@ -29,7 +30,11 @@ def verdict(evidence: Mapping[str, Any], style: Style) -> list[str]:
     completeness = mapping(evidence.get("completeness"))
     word = completeness.get("verdict")
     if not isinstance(word, str):
-        unknown = "this evidence does not say whether it is complete (completeness.verdict)"
+        unknown = (
+            "this run has no evidence of an agent"
+            if is_without_agent(evidence)
+            else "this evidence does not say whether it is complete (completeness.verdict)"
+        )
         return titled(f"Verdict: {style.bad('none')}", [f"- {unknown}"], style)
     tone = {"complete": style.good, "degraded": style.warning}.get(str(word), style.bad)
     reasons = completeness.get("reasons")

@@ -1,9 +1,12 @@
 """What ``show`` says of parts that evidence lacks, that are malformed, or that are newer."""
 
+from datetime import UTC, datetime
+
 import pytest
 from fakes.sample_evidence import detailed, evidence, status
 
 from agent.model import EVIDENCE_SCHEMA
+from agent.run.around import unmeasured
 from agent.show.missing import OPTIONAL, PARTS
 from agent.show.text import render
 
@@ -57,6 +60,18 @@ def test_evidence_with_nothing_but_available_lacks_everything() -> None:
 @pytest.mark.parametrize("completeness", [{}, [], "complete", {"verdict": 1}, {"verdict": None}])
 def test_a_missing_verdict_is_reported(completeness: object) -> None:
     assert "Verdict: none\n" in render(evidence(completeness=completeness))
+
+
+def test_a_run_without_an_agent_lacks_nothing_that_only_an_agent_has() -> None:
+    why = "no answer from http://127.0.0.1:9: Connection refused"
+    text = render(unmeasured(why, datetime.now(UTC), {}))
+    assert "Verdict: none\n  - this run has no evidence of an agent\n" in text
+    assert "Not in this evidence" not in text
+    assert why in " ".join(text.split())
+    of_an_agent = evidence(available=False, reason=why)
+    del of_an_agent["completeness"]
+    assert "does not say whether it is complete" in render(of_an_agent)
+    assert "Not in this evidence: completeness\n" in render(of_an_agent)
 
 
 def test_reasons_that_are_missing_are_said() -> None:

@@ -20,6 +20,11 @@ def checks_of(evidence: Json) -> dict[str, Json]:
     return checks
 
 
+def codes(evidence: Json) -> set[str]:
+    """Return the codes of the reasons for the evidence's verdict."""
+    return {reason.partition(":")[0] for reason in evidence["completeness"]["reasons"]}
+
+
 def passing(measure: Callable[[], Json], *names: str) -> Json:
     """Return evidence in which these checks pass; measure again if the first run was disturbed.
 
@@ -42,8 +47,7 @@ def spoilt(evidence: Json) -> bool:
     completions in that time go unseen. A hypervisor may also take a CPU away or suspend the machine
     for a while.
     """
-    codes = {reason.partition(":")[0] for reason in evidence["completeness"]["reasons"]}
-    return unseen(evidence) > 0 or bool(codes & {"cpus_changed", "suspended"})
+    return unseen(evidence) > 0 or bool(codes(evidence) & {"cpus_changed", "suspended"})
 
 
 def unseen(evidence: Json) -> int:

@@ -1,12 +1,20 @@
-"""Ordinary users, and what they send over an agent's Unix socket. Needs root."""
+"""Ordinary users, which only root can become, and what they send over an agent's Unix socket."""
 
 import json
+import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 SOMEBODY, OTHER = 65534, 65533
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become other users")
+with_rights_to_lose = pytest.mark.skipif(
+    os.geteuid() != 0, reason="only root can take part of its rights away"
+)
 
 
 def as_user(uid: int) -> list[str]:

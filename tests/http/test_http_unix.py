@@ -20,7 +20,7 @@ from fakes import users
 from fakes.collector import FakeCollector
 from fakes.http_server import running_server
 from fakes.raw_http import read_to_end, status_and_error
-from fakes.users import OTHER, SOMEBODY
+from fakes.users import OTHER, SOMEBODY, as_root
 
 from agent.aggregate.series import SeriesStore
 from agent.client.http_client import AgentClient, AgentRefused
@@ -28,7 +28,7 @@ from agent.http.unix_listener import unix_listener
 from agent.recording.recorder import Recorder
 from agent.settings import SocketFile
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become other users")
+pytestmark = as_root
 
 
 @asynccontextmanager

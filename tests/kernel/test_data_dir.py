@@ -20,7 +20,7 @@ from fakes.processes import Launched, launched
 from fakes.program import program
 from fakes.real_agent import RealAgent
 from fakes.run_command import environment, finished, line
-from fakes.users import SOMEBODY, as_user, ask
+from fakes.users import SOMEBODY, as_root, as_user, ask
 from fakes.waiting import eventually
 
 from agent.cli import main
@@ -37,8 +37,6 @@ KILLS = 100
 LONGEST_S = 0.2
 """Between the beginning of a run and the kill."""
 REWRITTEN_S = 0.02
-
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become other users")
 
 
 @pytest.fixture

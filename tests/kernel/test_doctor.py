@@ -1,11 +1,11 @@
 """``doctor`` on this machine: it collects for a second, and sees what was taken from it."""
 
 import json
-import os
 import subprocess
 from collections.abc import Sequence
 
 import pytest
+from fakes.users import with_rights_to_lose
 
 from agent.client.interpreter import own_module
 from agent.words import Json
@@ -41,7 +41,7 @@ def test_it_collects_for_a_second() -> None:
 
 
 @pytest.mark.thorough
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can take part of its rights away")
+@with_rights_to_lose
 def test_what_is_missing_fails_with_its_cure() -> None:
     status, found = doctor("setpriv", "--bounding-set=-bpf,-sys_admin", "--inh-caps=-all", "--")
     assert status == 1

@@ -14,7 +14,7 @@ import trio
 from fakes.marks import MARKS, marks
 from fakes.processes import Launched, stopped
 from fakes.real_agent import RealAgent, running
-from fakes.users import OTHER, as_reading_user
+from fakes.users import OTHER, as_reading_user, as_root
 
 from agent.client import NoEvidenceWarning, collect
 
@@ -94,7 +94,7 @@ print(run.evidence["scope"]["pid"] == os.getpid(), run.evidence["syscall_counts"
 
 
 @pytest.mark.thorough
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become other users")
+@as_root
 def test_an_ordinary_user_over_the_socket_of_a_service() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)

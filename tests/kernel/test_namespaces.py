@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import requests
 from fakes import faults, users
+from fakes.checks import codes
 from fakes.copied_package import Copy
 from fakes.durations import assert_lasted
 from fakes.marks import MARKS, marks, order
@@ -67,10 +68,6 @@ def nested() -> Iterator[Namespaced]:
     """An agent that is process 1 of its own pid namespace, as in a container."""
     with agent_in("pid") as nested:
         yield nested
-
-
-def codes(evidence: Json) -> set[str]:
-    return {reason.partition(":")[0] for reason in evidence["completeness"]["reasons"]}
 
 
 def host_pid_of(inside: Program) -> int:

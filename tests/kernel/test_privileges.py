@@ -16,6 +16,7 @@ from fakes import faults
 from fakes.copied_package import Copy
 from fakes.processes import Launched, held, launched, service, status_field
 from fakes.real_agent import RealAgent, assert_unavailable
+from fakes.users import with_rights_to_lose
 from fakes.waiting import eventually
 
 from agent.client.interpreter import Invocation, own_module
@@ -30,10 +31,7 @@ BOTH = "+bpf,+perfmon"
 CAPABILITY_SETS = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _root() -> None:
-    if os.getuid() != 0:
-        pytest.skip("only root can take part of its rights away")
+pytestmark = with_rights_to_lose
 
 
 def pids(agent: RealAgent) -> dict[str, int]:

@@ -12,7 +12,7 @@ import pytest
 from fakes.acting import BYTES, PAGES, SWITCHES, act_and_end, acting
 from fakes.processes import Launched, launched
 from fakes.run_command import PYTHON, finished, line
-from fakes.users import SOMEBODY, as_reading_user, as_user
+from fakes.users import SOMEBODY, as_reading_user, as_user, with_rights_to_lose
 from fakes.waiting import eventually
 
 from agent.recording.recorder import LOOK_S
@@ -21,10 +21,7 @@ FORBIDDEN = ["setpriv", "--bounding-set=-bpf,-perfmon,-sys_admin", "--"]
 """Without these, root may collect nothing either."""
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _root() -> None:
-    if os.getuid() != 0:
-        pytest.skip("only root can take part of its rights away")
+pytestmark = with_rights_to_lose
 
 
 @pytest.fixture(scope="module")

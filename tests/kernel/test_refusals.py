@@ -18,6 +18,7 @@ from fakes.needs import needs
 from fakes.processes import Launched, launched
 from fakes.program import PROGRAMS
 from fakes.real_agent import RealAgent, assert_unavailable
+from fakes.users import with_rights_to_lose
 
 from agent.client.http_client import AgentUnreachable
 from agent.client.interpreter import own_module
@@ -33,10 +34,7 @@ NEW_PROGRAMS = {"sections": ["exec"]}
 """A run for which the compiler has to start."""
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _root() -> None:
-    if os.getuid() != 0:
-        pytest.skip("only root can take part of its rights away")
+pytestmark = with_rights_to_lose
 
 
 def support(agent: RealAgent) -> dict[str, bool | None]:

@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 from fakes import faults
 from fakes.cgroups import mounted
+from fakes.checks import codes
 from fakes.copied_package import Copy
 from fakes.marks import MARKS, marks, order
 from fakes.needs import lacking
@@ -175,10 +175,6 @@ def remake(*groups: Cgroup) -> None:
         group.path.rmdir()
     for group in groups:
         group.path.mkdir()
-
-
-def codes(evidence: Any) -> set[str]:
-    return {reason.partition(":")[0] for reason in evidence["completeness"]["reasons"]}
 
 
 def test_a_path_is_followed_when_its_cgroup_is_made_again(

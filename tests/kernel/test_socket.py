@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 from fakes.processes import launched
 from fakes.real_agent import running
-from fakes.users import OTHER, SOMEBODY, as_reading_user, as_user, ask, start, stop
+from fakes.users import OTHER, SOMEBODY, as_reading_user, as_root, as_user, ask, start, stop
 from fakes.waiting import eventually
 
 from agent.client.interpreter import own_module
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become other users")
+pytestmark = as_root
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from fakes.users import as_root
 
 from agent.doctor.as_user import as_user
 from agent.doctor.data_folder import folder_of_runs
@@ -20,8 +21,6 @@ from agent.streams.shared import privileges
 IS_ROOT = os.geteuid() == 0
 USER = 64_321 if IS_ROOT else os.geteuid()
 """The user that the serving process is."""
-
-as_root = pytest.mark.skipif(not IS_ROOT, reason="only root can become other users")
 
 
 @pytest.fixture

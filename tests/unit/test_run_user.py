@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from fakes.run_agent import RunAgent, state
 from fakes.run_command import finished, line, run
-from fakes.users import OTHER, as_reading_user
+from fakes.users import OTHER, as_reading_user, as_root
 from fakes.waiting import eventually
 
 from agent.run.user import NOGROUP, user_of
@@ -17,7 +17,6 @@ from agent.streams.supervisor.compilation import DISTRIBUTION_PYTHON
 
 pytestmark = pytest.mark.usefixtures("as_from_a_shell")
 
-only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become other users")
 ANYONES = (DISTRIBUTION_PYTHON, "-ISc")
 """That of the tests may lie in a folder of root's alone."""
 NOBODY = pwd.getpwnam("nobody")
@@ -28,7 +27,7 @@ print([row for row in open("/proc/self/status") if row.startswith("CapEff")][0].
 """
 
 
-@only_root
+@as_root
 @pytest.mark.parametrize("name", ["nobody", str(NOBODY.pw_uid)])
 def test_the_command_is_that_users(agent: RunAgent, name: str) -> None:
     done = finished(
@@ -52,7 +51,7 @@ def uid_of(pid: int) -> str:
     return status.partition("\nUid:")[2].split()[0]
 
 
-@only_root
+@as_root
 def test_it_is_held_as_that_user_and_ends_with_run(agent: RunAgent) -> None:
     """The signal that tells a process that its parent has ended is lost with the change of user."""
     seen: list[tuple[str, str]] = []
@@ -72,7 +71,7 @@ def test_it_is_held_as_that_user_and_ends_with_run(agent: RunAgent) -> None:
     eventually(lambda: state(child) in ("", "Z"))
 
 
-@only_root
+@as_root
 def test_what_that_user_may_not_run(agent: RunAgent, tmp_path: Path) -> None:
     script = tmp_path / "mine"
     script.write_text("#!/bin/sh\n")
@@ -82,7 +81,7 @@ def test_what_that_user_may_not_run(agent: RunAgent, tmp_path: Path) -> None:
     assert "Permission denied" in done.stderr
 
 
-@only_root
+@as_root
 def test_each_run_of_a_series_is_that_users(agent: RunAgent) -> None:
     series = ("--runs", "2", "--show-output", "--prepare", "id -un")
     done = run(agent, ["sh", "-c", "id -un >&2"], "--user", "nobody", *series)
@@ -91,7 +90,7 @@ def test_each_run_of_a_series_is_that_users(agent: RunAgent) -> None:
     assert done.stdout.split() == [pwd.getpwuid(0).pw_name] * 2, "helpers are the caller's"
 
 
-@only_root
+@as_root
 def test_only_root_may(agent: RunAgent) -> None:
     command = line("run", "--agent", agent.url, "--user", "nobody", "--", "true")
     done = finished([*as_reading_user(OTHER), *command])
@@ -99,7 +98,7 @@ def test_only_root_may(agent: RunAgent) -> None:
     assert "only root can run a command as another user" in done.stderr
 
 
-@only_root
+@as_root
 @pytest.mark.parametrize("name", ["no-such-user", "", "-1", "4294967295", "99999999999999999999"])
 def test_who_does_not_exist(agent: RunAgent, name: str) -> None:
     done = finished(line("run", "--agent", agent.url, f"--user={name}", "--", "true"))

@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Iterator
 
 from agent.doctor.finding import Finding, failed, ok, unknown, warning
-from agent.doctor.visible import why_not_limits, why_not_proc, why_not_sys
+from agent.doctor.visible import OF_THE_KERNEL, why_not_limits, why_not_proc, why_not_sys
 from agent.streams.shared import confinement, control_groups, limits, privileges
 from agent.streams.shared.causes import cannot
 from agent.streams.shared.support import EVERYTHING, Support
@@ -90,7 +90,7 @@ def lockdown() -> Iterator[Finding]:
         yield ok("lockdown", f"{mode}, which permits tracing")
     elif confinement.LOCKDOWN.exists():
         yield ok("lockdown", "off")
-    elif why := why_not_sys() or _why_no_securityfs():
+    elif why := why_not_sys(OF_THE_KERNEL) or _why_no_securityfs():
         yield unknown("lockdown", f"{why}. The collection below shows whether something is locked")
     else:
         yield ok("lockdown", f"this kernel has none ({confinement.LOCKDOWN} does not exist)")

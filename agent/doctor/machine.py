@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agent.doctor.finding import Finding, ok, unknown, warning
-from agent.doctor.visible import why_not_limits, why_not_proc, why_not_sys
+from agent.doctor.visible import OF_THE_KERNEL, why_not_limits, why_not_proc, why_not_sys
 from agent.streams.shared.control_groups import groups
 from agent.words import in_words
 
@@ -138,14 +138,14 @@ def _is_virtual() -> bool | None:
     nodes = Path("/sys/hypervisor/type"), PROC / "device-tree/hypervisor"
     if any(" hypervisor " in f"{line} " for line in flags) or any(n.exists() for n in nodes):
         return True
-    if flags or (lines and not why_not_sys()):
+    if flags or (lines and not why_not_sys(OF_THE_KERNEL)):
         return False
     return None
 
 
 def _host(virtual: bool | None) -> Finding:
     if virtual is None:
-        why = why_not_proc() or why_not_sys() or f"{PROC / 'cpuinfo'} cannot be read"
+        why = why_not_proc() or why_not_sys(OF_THE_KERNEL) or f"{PROC / 'cpuinfo'} cannot be read"
         return unknown("virtual_machine", why)
     if not virtual:
         return ok("virtual_machine", "no hypervisor is visible")

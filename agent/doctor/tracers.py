@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agent.doctor.finding import Finding, ok, unknown, warning
-from agent.doctor.visible import why_not_every_process, why_not_sys
+from agent.doctor.visible import OF_THE_KERNEL, why_not_every_process, why_not_sys
 from agent.streams.shared.foreign_names import as_text, lines
 from agent.terminal.values import printable
 from agent.words import in_words
@@ -84,7 +84,7 @@ def _ftrace() -> Finding:
         tracer = (TRACEFS / "current_tracer").read_text(errors="replace").strip()
         events = (TRACEFS / "events/enable").read_text(errors="replace").strip()
     except OSError as error:
-        return unknown("ftrace", why_not_sys() or _why_not_tracefs(error))
+        return unknown("ftrace", why_not_sys(OF_THE_KERNEL) or _why_not_tracefs(error))
     if tracer != "nop":
         cure = f"echo nop > {TRACEFS / 'current_tracer'}"
         return warning("ftrace", f"the tracer {printable(tracer)} is on: {cure}")

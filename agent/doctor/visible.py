@@ -8,11 +8,14 @@ from pathlib import Path
 from agent.streams.shared.confinement import in_user_namespace
 from agent.streams.shared.control_groups import groups
 from agent.streams.shared.kernel_counts import INITIAL_PID_NAMESPACE
+from agent.streams.shared.kernel_files import covered_part
 from agent.streams.shared.namespaces import NOT_MOUNTED, proc_is_mounted, why_proc_lacks_us
 from agent.streams.shared.privileges import effective_capabilities
 
 PROC = Path("/proc")
 SYS = Path("/sys")
+CPUS, OF_THE_KERNEL = "devices/system/cpu", "kernel"
+"""Folders of it."""
 
 CAP_SYS_PTRACE = 19
 PROCESSES_ONLY = (
@@ -30,9 +33,11 @@ def why_not_proc() -> str:
     return "" if (PROC / "sys").is_dir() else PROCESSES_ONLY
 
 
-def why_not_sys() -> str:
-    """Return why what /sys says of devices is not visible; empty if it is."""
-    return "" if (SYS / "devices/system").is_dir() else NO_SYS
+def why_not_sys(folder: str = CPUS) -> str:
+    """Return why a folder of /sys that every kernel has is not visible; empty if it is."""
+    if covered := covered_part(SYS / folder):
+        return f"something else is mounted over {covered} (umount {covered})"
+    return "" if (SYS / folder).is_dir() else NO_SYS
 
 
 def why_not_every_process() -> str:

@@ -258,6 +258,22 @@ def test_a_group_that_may_have_no_further_task_is_named(tmp_path: Path, tasks: T
             "/proc/sys/kernel/pid_max is empty",
         ),
         (
+            "mount --bind /dev/null /proc/sys/kernel/pid_max",
+            "no_procfs",
+            "Show the kernel's own: umount /proc/sys/kernel/pid_max, or",
+        ),
+        (
+            "mount -t tmpfs none /proc/sys/kernel",
+            "no_procfs",
+            "; something else is mounted over /proc/sys/kernel. ",
+        ),
+        (
+            "mount -t tmpfs none /sys/devices",
+            "no_sysfs",
+            "Show the kernel's own: umount /sys/devices, or",
+        ),
+        ("mount -t tmpfs none /sys", "no_sysfs", "Mount it: mount -t sysfs"),
+        (
             "mount --bind /dev/null /sys/devices/system/cpu/possible",
             "no_sysfs",
             "/sys/devices/system/cpu/possible is empty",

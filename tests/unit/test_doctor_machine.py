@@ -28,6 +28,7 @@ def root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str, str]
     ]:
         (tmp_path / path).mkdir(parents=True, exist_ok=True)
         monkeypatch.setattr(module, name, tmp_path / path)
+    (tmp_path / CPU).mkdir()
 
     def write(path: str, content: str) -> None:
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
@@ -132,6 +133,19 @@ def test_what_is_not_visible_is_not_known(
         assert after[check].text.startswith(f"not known: /{folder} "), check
     monkeypatch.setattr(visible, "proc_is_mounted", lambda: False)
     assert found()["pressure"].text == f"not known: {NOT_MOUNTED}"
+
+
+def test_what_is_covered_in_sys_is_not_known(
+    root: Callable[[str, str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    covered = tmp_path / CPU
+    monkeypatch.setattr(visible, "covered_part", lambda path: covered if path == covered else None)
+    found = [*machine.machine()]
+    said = f"not known: something else is mounted over {covered} (umount {covered})"
+    for check in ("frequency_governor", "turbo", "smt"):
+        assert states(found)[check] is State.WARNING
+        assert texts(found)[check] == said
+    assert states(found)["virtual_machine"] is State.OK
 
 
 def test_that_there_is_no_pressure_is_not_known_without_its_files(

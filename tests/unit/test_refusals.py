@@ -255,6 +255,50 @@ def test_a_file_is_named(path: str, code: str, number: int) -> None:
     cause = refused("arm", OSError(number, os.strerror(number), path))
     assert cause.code == code
     assert f"{path}: {os.strerror(number)}" in cause.message
+    assert "something else is mounted over" not in cause.message
+
+
+def test_what_may_not_be_read_is_not_missing() -> None:
+    error = PermissionError(errno.EACCES, "Permission denied", str(kernel_files.PID_MAX))
+    assert refused("arm", error).message.endswith("Let the agent read it, as it may by default.")
+    error = FileNotFoundError(errno.ENOENT, "No such file", str(kernel_files.PID_MAX))
+    assert "Mount /proc, or, " in refused("arm", error).message
+
+
+@pytest.fixture
+def sys_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in place of /sys, in which another file system is mounted over ``devices``."""
+    monkeypatch.setattr(kernel_files, "SYS", tmp_path)
+    (tmp_path / "devices/system").mkdir(parents=True)
+    (tmp_path / "kernel").mkdir()
+    real = Path.stat
+
+    def stat(path: Path, **options: bool) -> os.stat_result:
+        found = real(path, **options)
+        inside = path.is_relative_to(tmp_path / "devices")
+        return os.stat_result([*found[:2], found.st_dev + inside, *found[3:]])
+
+    monkeypatch.setattr(Path, "stat", stat)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("path", "covered"),
+    [
+        ("devices/system", "devices"),
+        ("devices/system/none/none", "devices"),
+        ("devices/none", "devices"),
+        ("kernel/none", None),
+        ("none", None),
+        ("", None),
+        ("/elsewhere/none", None),
+    ],
+)
+def test_the_part_that_is_covered_is_where_the_other_is_mounted(
+    sys_folder: Path, path: str, covered: str | None
+) -> None:
+    found = kernel_files.covered_part(sys_folder / path)
+    assert found == (None if covered is None else sys_folder / covered)
 
 
 def test_a_file_for_which_there_is_no_descriptor_is_not_missing() -> None:

@@ -11,10 +11,8 @@ CURES = {
     "no_capability": "{detail}",
     "user_namespace": "{detail}. The capabilities of a user namespace do not permit eBPF, so a "
     "rootless container cannot run the agent: start it outside, where the benchmark runs as well.",
-    "no_procfs": "{detail}. The agent reads there what the kernel is set to. Mount /proc, or, "
-    "where a service manager hides a part of it, show all of it (systemd: ProcSubset=all).",
-    "no_sysfs": "{detail}. The agent reads there which CPUs and types the kernel has. "
-    "Mount it: mount -t sysfs sysfs /sys.",
+    "no_procfs": "{detail}. The agent reads there what the kernel is set to.",
+    "no_sysfs": "{detail}. The agent reads there which CPUs and types the kernel has.",
     "no_btf": "the kernel's BTF cannot be read ({detail}). The agent needs a kernel built with "
     "CONFIG_DEBUG_INFO_BTF=y, like those of current distributions.",
     "no_bpf": "the system call bpf(2) is not available: {detail}",

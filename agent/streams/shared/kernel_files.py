@@ -3,13 +3,18 @@
 Python 3.9.
 """
 
+import contextlib
 import errno
 import re
+from itertools import takewhile
 from pathlib import Path
+from typing import Optional
 
 from agent.streams.shared import kernels_with_btf, limits
 from agent.streams.shared.causes import CannotCollect, cannot
 
+PROC = Path("/proc")
+SYS = Path("/sys")
 PID_MAX = Path("/proc/sys/kernel/pid_max")
 POSSIBLE_CPUS = Path("/sys/devices/system/cpu/possible")
 ONLINE_CPUS = Path("/sys/devices/system/cpu/online")
@@ -19,6 +24,17 @@ BTF_MAGIC = b"\x9f\xeb"
 FORBIDDEN = (
     f"Let the agent read the file, as it is by default: chmod a+r {BTF}; and mount "
     "nothing over it (systemd does with InaccessiblePaths=)."
+)
+READABLE = "Let the agent read it, as it may by default."
+MOUNT = {
+    "no_procfs": "Mount /proc, or, where a service manager hides a part of it, show all of it "
+    "(systemd: ProcSubset=all).",
+    "no_sysfs": "Mount it: mount -t sysfs sysfs /sys.",
+}
+"""What to do about a file that is not there."""
+UNCOVER = (
+    "Show the kernel's own: umount {path}, or have nothing mounted there (by a container's runtime "
+    "or, as with InaccessiblePaths=, by systemd)."
 )
 NUMBERS = re.compile(r"\d{1,7}([-,]\d{1,7})*\n?", re.ASCII)
 """What each of them contains, except the BTF: a number, or a list like ``0-3,6``. No pid and no CPU
@@ -59,12 +75,15 @@ def unreadable(path: str, error: OSError) -> CannotCollect:
     limit = limits.reached(path, error.errno)
     if limit is not None:
         return limit
-    cause = cannot(_code(path), f"{path}: {error.strerror}")
-    if cause.code != "no_btf":
-        return cause
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return _with(cause, FORBIDDEN)
-    return _with(cause, kernels_with_btf.advice_on_missing())
+    code, said = _code(path), f"{path}: {error.strerror}"
+    forbidden = error.errno in (errno.EACCES, errno.EPERM)
+    if code == "no_btf":
+        advice = FORBIDDEN if forbidden else kernels_with_btf.advice_on_missing()
+        return _with(cannot(code, said), advice)
+    if covered := covered_part(Path(path)):
+        cause = cannot(code, f"{said}; something else is mounted over {covered}")
+        return _with(cause, UNCOVER.format(path=covered))
+    return _with(cannot(code, said), READABLE if forbidden else MOUNT[code])
 
 
 def unparsed(detail: str) -> CannotCollect:
@@ -79,9 +98,24 @@ def _hidden(path: str) -> CannotCollect:
 
 def _covered(path: str, how: str) -> CannotCollect:
     cause = cannot(_code(path), f"{path} {how}: something else is mounted over it")
-    if cause.code != "no_btf":
-        return cause
-    return _with(cause, kernels_with_btf.advice_on_unusable(kernels_with_btf.COVERED))
+    if cause.code == "no_btf":
+        return _with(cause, kernels_with_btf.advice_on_unusable(kernels_with_btf.COVERED))
+    return _with(cause, UNCOVER.format(path=path))
+
+
+def covered_part(path: Path) -> Optional[Path]:
+    """Return the part of a path in /proc or /sys over which another file system is mounted.
+
+    That is the file itself or a folder that it is in; None: there is no such part.
+    """
+    top = SYS if path.is_relative_to(SYS) else PROC
+    covered = None
+    inside = takewhile(lambda part: part != top, (path, *path.parents))
+    for part in inside if path.is_relative_to(top) else ():
+        with contextlib.suppress(OSError):  # not there, or not to be seen
+            if part.stat().st_dev != top.stat().st_dev:
+                covered = part
+    return covered
 
 
 def _with(cause: CannotCollect, advice: str) -> CannotCollect:

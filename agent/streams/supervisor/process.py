@@ -63,6 +63,8 @@ def run(
     code = os.waitstatus_to_exitcode(status)
     if code >= 0:
         return code
+    if -code in ending and supervisor.run_id is None:
+        return 0  # as asked, before it could handle them: there was nothing to lose yet
     complain(_killed(-code, supervisor.run_id, control_groups.oom_kills() > kills))
     return KILLED_BY - code
 

@@ -42,6 +42,22 @@ async def test_what_a_process_is_known_to_do_is_counted(what: str) -> None:
     assert tasks["missing"] == []
 
 
+def test_each_count_of_a_process_is_where_the_kernel_writes_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """proc_pid_stat(5), in which the state is field 3: each later field has its number here."""
+    fields = " ".join(map(str, range(4, 53)))
+    monkeypatch.setattr(task, "content", lambda path: f"1 (a) b) S {fields}\n".encode())
+    found = task.read_process(1)
+    assert (found.parent, found.start) == (4, 22)
+    assert found.counts == {
+        "user_ms": (14 + 16) * files.TICK_NS,
+        "system_ms": (15 + 17) * files.TICK_NS,
+        "minor_faults": 10 + 11,
+        "major_faults": 12 + 13,
+    }
+
+
 async def test_a_process_that_ended_keeps_what_was_last_seen() -> None:
     with acting("act()") as child:
         following = Following(StartRequest(scope=Scope("pid", pid=child.pid)))

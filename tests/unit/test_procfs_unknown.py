@@ -1,5 +1,6 @@
 """What /proc does not tell of real processes and of this machine is no zero."""
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -155,6 +156,34 @@ async def test_tasks_of_a_cgroup_that_are_not_seen_make_no_zeros(
     assert ("lower bound" in missing["reason"]) == bool(others)
     assert {name for name in OF_SEEN if name in tasks} == ({*OF_SEEN} if others else set())
     assert tasks["followed"]["last_seen"] == (OF_SEEN if others else [])
+
+
+async def test_a_group_below_that_cannot_be_listed_is_unseen_unless_it_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    below = tmp_path / "below"
+    below.mkdir()
+    for folder in (tmp_path, below):
+        (folder / "cgroup.threads").write_text("")
+    group = Group(tmp_path, with_waits=True)
+    unlisted(monkeypatch, below, FileNotFoundError(errno.ENOENT, "No such file", str(below)))
+    await group.look()
+    assert group.unseen == ""
+    unlisted(monkeypatch, below, PermissionError(errno.EACCES, "Permission denied", str(below)))
+    await group.look()
+    assert group.unseen == f"{below}: Permission denied"
+
+
+def unlisted(monkeypatch: pytest.MonkeyPatch, folder: Path, error: OSError) -> None:
+    """Have a folder that cannot be listed: for root there is none."""
+    intact = os.scandir
+
+    def listing(path: str) -> object:
+        if Path(path) == folder:
+            raise error
+        return intact(path)
+
+    monkeypatch.setattr(os, "scandir", listing)
 
 
 def hide(monkeypatch: pytest.MonkeyPatch, *pids: int) -> None:

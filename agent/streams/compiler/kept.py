@@ -2,8 +2,7 @@
 
 Instructions are kept as bcc yields them, with rare cases last (`rare.py`) and before anything is
 filled in (`linking.py`): with the same source and constants they are the same for every agent until
-the next boot. The kernel verifies them
-at each load as always.
+the next boot. The kernel verifies them at each load as always.
 
 They lie in a folder that only root can read and write, so that nobody else decides what is loaded.
 An agent that does not run as root compiles each time. So does root's if anything is not as it

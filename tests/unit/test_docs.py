@@ -5,6 +5,7 @@ Names are in backticks in the first column of a table, under a heading that the 
 
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 from fakes.busy_runs import Busy, every_run, finished, paths
@@ -13,6 +14,7 @@ from fakes.pages import DOCS, ROOT, hold, names, quoted, rows
 from fakes.source_text import keyword_arguments
 from msgspec.structs import fields
 
+import agent
 from agent.aggregate.series import SeriesStore
 from agent.errors import AgentError, InvalidRequest
 from agent.http.access import Access
@@ -195,7 +197,16 @@ async def test_every_metric_with_its_type_and_labels() -> None:
     assert of_runs == in_code
 
 
-# --- architecture.md
+# --- architecture.md, CONTRIBUTING.md
+
+
+@pytest.mark.parametrize(
+    "page", [ARCHITECTURE, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.stem
+)
+def test_every_folder_of_the_package_is_on_the_map(page: Path) -> None:
+    folders = [path.parent for path in Path(agent.__path__[0]).glob("*/__init__.py")]
+    named = re.findall(r"`agent/(\w+)/", page.read_text())
+    assert {folder.name for folder in folders} - set(named) == set()
 
 
 def test_where_verbs_are_counted_it_is_so_many() -> None:

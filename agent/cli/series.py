@@ -5,7 +5,16 @@ import argparse
 from agent.cli.values import LARGEST_SEED, path, percent, runs, seed, warmups
 from agent.client.shell_words import operator_in
 from agent.nouns import counted
-from agent.run.plan import BASELINE, COMMAND, MIN_EFFECT, OPTIMIZED, PAIRS, Helpers, Plan, words_of
+from agent.run.series_plan import (
+    BASELINE,
+    COMMAND,
+    MIN_EFFECT,
+    OPTIMIZED,
+    PAIRS,
+    Helpers,
+    SeriesPlan,
+    words_of,
+)
 from agent.terminal.output import complain
 from agent.terminal.values import printable
 
@@ -79,7 +88,7 @@ def add_series_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def plan_of(options: argparse.Namespace) -> Plan | None:
+def plan_of(options: argparse.Namespace) -> SeriesPlan | None:
     """Return what to run again and again; None for one run. Exits if options contradict."""
     starts = [name for name in STARTS if getattr(options, name) is not None]
     if not starts:
@@ -92,7 +101,7 @@ def plan_of(options: argparse.Namespace) -> Plan | None:
     most = options.max_runs or MOST_UNTIL if options.until is not None else options.runs or PAIRS
     if options.baseline is not None and most < PAIRS and not options.quiet:
         complain(f"chainbench-agent run: {_too_few(most)}\n")
-    return Plan(
+    return SeriesPlan(
         sides=_sides(options),
         most=most,
         seed=_any_seed() if options.seed is None else options.seed,

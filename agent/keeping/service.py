@@ -12,8 +12,8 @@ from agent.keeping.writer import Writer
 from agent.store.place import FILE
 
 
-class Keeping:
-    """A store, as the recorder writes it and as the routes read it."""
+class ServiceStore:
+    """The store of a service, as the recorder writes it and as the routes read it."""
 
     def __init__(self, folder: str) -> None:
         path = Path(folder, FILE)

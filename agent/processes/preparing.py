@@ -27,7 +27,7 @@ from agent.settings import Settings
 from agent.words import in_words
 
 if TYPE_CHECKING:
-    from agent.keeping.service import Keeping
+    from agent.keeping.service import ServiceStore
 
 LOGGER = logging.getLogger("agent")
 
@@ -37,7 +37,7 @@ class Prepared:
     """What the process serves with, whoever it has become."""
 
     http: HttpSettings
-    keeping: "Keeping | None"
+    keeping: "ServiceStore | None"
     read_again: ReadAgain | None
     """Reads the certificate's files again; None without TLS."""
 
@@ -103,13 +103,13 @@ def _read_again(settings: Settings) -> ReadAgain | None:
     return partial(trio.to_thread.run_sync, read_pem, settings.tls_files)
 
 
-def _keeping(settings: Settings) -> "Keeping | None":
+def _keeping(settings: Settings) -> "ServiceStore | None":
     """Return what keeps the runs of this process, if they are to be kept."""
     if settings.data_dir is None:
         return None
-    from agent.keeping.service import Keeping
+    from agent.keeping.service import ServiceStore
 
-    return Keeping(settings.data_dir)
+    return ServiceStore(settings.data_dir)
 
 
 def _digest(token: str | None) -> bytes | None:

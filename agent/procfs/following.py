@@ -13,11 +13,11 @@ import trio
 
 from agent.model import StartRequest
 from agent.procfs import disks, scope
+from agent.procfs.evidence import CPUS_CHANGED, Looks, machine_json, tasks_json
 from agent.procfs.files import Unreadable
 from agent.procfs.group import Group
 from agent.procfs.machine import MACHINE, read_waits
 from agent.procfs.readings import Reading, growth, read
-from agent.procfs.report import CPUS_CHANGED, Looks, machine_json, tasks_json
 from agent.procfs.task import accounts_waits
 from agent.procfs.tree import Tree
 from agent.words import Json

@@ -8,12 +8,12 @@ from agent.comparison.designs import PAIRS
 from agent.comparison.observation import Observation
 from agent.comparison.sides import side_of
 from agent.fleet.merging import with_merged
-from agent.run.plan import Plan
 from agent.run.runs import End, Run, pairs_of
+from agent.run.series_plan import SeriesPlan
 from agent.words import Json
 
 
-def document_of(plan: Plan, runs: Sequence[Run], end: End) -> Json:
+def document_of(plan: SeriesPlan, runs: Sequence[Run], end: End) -> Json:
     """Return everything that a series found."""
     observed = [(run, _observation(run, position)) for position, run in enumerate(runs)]
     by_side = {

@@ -4,13 +4,13 @@ import shlex
 from collections.abc import Sequence
 
 from agent.client.shell_words import savable
-from agent.run.plan import Plan
 from agent.run.runs import Run
+from agent.run.series_plan import SeriesPlan
 from agent.statistics.sample import summary
 from agent.words import Json
 
 
-def exported(plan: Plan, runs: Sequence[Run]) -> Json:
+def exported(plan: SeriesPlan, runs: Sequence[Run]) -> Json:
     """Return ``{"results": [...]}`` with the keys and units (seconds) of hyperfine's own.
 
     A command of which no run is complete has no result.

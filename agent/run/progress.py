@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TextIO
 
-from agent.run.plan import COMMAND, Plan
+from agent.run.series_plan import COMMAND, SeriesPlan
 from agent.statistics.sample import median_interval
 from agent.terminal import output as terminal
 from agent.terminal.charts import bar
@@ -20,7 +20,7 @@ class Progress:
     """The line, if standard error is a terminal and no command's output is shown on it."""
 
     def __init__(
-        self, plan: Plan, stream: TextIO | None, clock: Callable[[], float] = time.monotonic
+        self, plan: SeriesPlan, stream: TextIO | None, clock: Callable[[], float] = time.monotonic
     ) -> None:
         shown = stream is not None and not plan.show_output and terminal.rewrites_lines(stream)
         self._stream = stream if shown else None

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agent.run.held import Ended
-from agent.run.plan import BASELINE, OPTIMIZED
+from agent.run.series_plan import BASELINE, OPTIMIZED
 from agent.words import Json
 
 

@@ -21,9 +21,9 @@ from agent.run.helpers import HelperFailed, run_helper
 from agent.run.hyperfine import exported
 from agent.run.keeping import keep
 from agent.run.options import Options
-from agent.run.plan import FEWEST_UNTIL, Plan
 from agent.run.progress import Progress
 from agent.run.runs import End, Run, pairs_of
+from agent.run.series_plan import FEWEST_UNTIL, SeriesPlan
 from agent.run.telling import Teller
 from agent.statistics.sample import median_interval
 from agent.terminal.output import OutputFailed
@@ -43,7 +43,7 @@ class _Early(Exception):
         self.status = status
 
 
-def run_series(plan: Plan, options: Options) -> int:
+def run_series(plan: SeriesPlan, options: Options) -> int:
     """Run the commands, print what they took and what the agent saw; return an exit status.
 
     It is 0 after a whole series; else that of the run that failed, or 125 if a helper failed. If a
@@ -75,7 +75,7 @@ def run_series(plan: Plan, options: Options) -> int:
 class _Series:
     """``status`` is that of the series so far: an exit status, or minus a signal's number."""
 
-    def __init__(self, plan: Plan, options: Options, teller: Teller) -> None:
+    def __init__(self, plan: SeriesPlan, options: Options, teller: Teller) -> None:
         self.runs: list[Run] = []
         self.status = 0
         self._plan = plan

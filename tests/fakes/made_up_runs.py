@@ -7,11 +7,11 @@ from fakes.sample_evidence import evidence
 
 from agent.run.document import document_of
 from agent.run.held import Ended
-from agent.run.plan import BASELINE, COMMAND, OPTIMIZED, Plan
 from agent.run.runs import End, Run
+from agent.run.series_plan import BASELINE, COMMAND, OPTIMIZED, SeriesPlan
 
-ALONE = Plan({COMMAND: ["a"]}, most=10, seed=1)
-PAIRS = Plan({BASELINE: ["a"], OPTIMIZED: ["b"]}, most=10, seed=1)
+ALONE = SeriesPlan({COMMAND: ["a"]}, most=10, seed=1)
+PAIRS = SeriesPlan({BASELINE: ["a"], OPTIMIZED: ["b"]}, most=10, seed=1)
 
 
 def run(side: str, number: int, ms: float, whole: Any = None, status: int = 0, **took: Any) -> Run:

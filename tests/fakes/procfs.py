@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from agent.procfs import disks
+from agent.procfs.evidence import Looks, machine_json, tasks_json
 from agent.procfs.files import Counts
 from agent.procfs.group import Group
 from agent.procfs.machine import MACHINE
 from agent.procfs.readings import Reading
-from agent.procfs.report import Looks, machine_json, tasks_json
 from agent.procfs.task import OF_IO, OF_PROCESSES, OF_RUN_QUEUE, SWITCHES, Process
 from agent.procfs.tree import Tree
 from agent.words import Json

@@ -8,8 +8,8 @@ from fakes.sample_evidence import evidence
 from agent.aggregate.histogram import LatencyHistogram
 from agent.run.document import document_of
 from agent.run.held import Ended
-from agent.run.plan import BASELINE, COMMAND, OPTIMIZED, Plan
 from agent.run.runs import End, Run
+from agent.run.series_plan import BASELINE, COMMAND, OPTIMIZED, SeriesPlan
 
 HOSTILE = "<script>alert(1)</script> ]]> $x^2$ \x1b[31m \u202e & \"'"
 
@@ -86,14 +86,14 @@ def compared(pairs: int = 20, words: tuple[str, str] = ("./old", "./new")) -> di
         for number in range(pairs)
         for side, word in zip((BASELINE, OPTIMIZED), words, strict=True)
     ]
-    plan = Plan({BASELINE: [words[0]], OPTIMIZED: [words[1]]}, most=pairs, seed=1)
+    plan = SeriesPlan({BASELINE: [words[0]], OPTIMIZED: [words[1]]}, most=pairs, seed=1)
     return document_of(plan, runs, End("runs"))
 
 
 def repeated(runs: int = 10) -> dict[str, Any]:
     """Return a series of one command."""
     own = [run(COMMAND, number, measured(number, False), ["./old"]) for number in range(runs)]
-    return document_of(Plan({COMMAND: ["./old"]}, most=runs, seed=1), own, End("runs"))
+    return document_of(SeriesPlan({COMMAND: ["./old"]}, most=runs, seed=1), own, End("runs"))
 
 
 def timeline(stretches: int, lost: int = 0) -> dict[str, Any]:

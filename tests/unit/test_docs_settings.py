@@ -22,9 +22,9 @@ from agent.comparison.kept import Asked, compare_groups
 from agent.run.command import described
 from agent.run.document import document_of
 from agent.run.held import Ended
-from agent.run.plan import BASELINE, OPTIMIZED, Plan
 from agent.run.processes import Process
 from agent.run.runs import End, Run
+from agent.run.series_plan import BASELINE, OPTIMIZED, SeriesPlan
 from agent.statistics.comparison import shift
 from agent.store.rows import Summary
 from agent.words import Json
@@ -111,7 +111,7 @@ def of_much_that_differs() -> Json:
 
     runs = [run(BASELINE, n, "read") for n in range(10)]
     runs += [run(OPTIMIZED, n, "write", exec={}) for n in range(10)]
-    plan = Plan({BASELINE: ["a"], OPTIMIZED: ["b"]}, most=10, seed=1)
+    plan = SeriesPlan({BASELINE: ["a"], OPTIMIZED: ["b"]}, most=10, seed=1)
     found: Json = document_of(plan, runs, End("runs"))["comparison"]
     names = ("changed", "appeared", "vanished", "on_one_side_only", "shift")
     return {name: found[name] for name in names}
@@ -123,7 +123,7 @@ def of_lower_bounds() -> Json:
     seen = {"available": False, "scope": {"kind": "pid"}, "procfs": {"tasks": tasks}}
     ended = Ended(0, 1.0, 1.0, 1.0, None, 1, 0, 0)
     runs = [Run(side, 0, True, ended, {}, seen) for side in (BASELINE, OPTIMIZED)]
-    plan = Plan({BASELINE: ["a"], OPTIMIZED: ["b"]}, most=1, seed=1)
+    plan = SeriesPlan({BASELINE: ["a"], OPTIMIZED: ["b"]}, most=1, seed=1)
     found: Json = document_of(plan, runs, End("runs"))["comparison"]["at_least"]
     return found
 
@@ -159,7 +159,7 @@ def test_every_field_of_a_series() -> None:
         Run(side, 5, True, slow, {"user_ms": 8000, "system_ms": 1}, waited)
         for side in (BASELINE, OPTIMIZED)
     ]
-    plan = Plan({BASELINE: ["a"], OPTIMIZED: ["b"]}, most=5, seed=1)
+    plan = SeriesPlan({BASELINE: ["a"], OPTIMIZED: ["b"]}, most=5, seed=1)
     document = document_of(plan, runs, End("runs"))
     for run in document["runs"]:
         run |= {"command": "documented elsewhere", "evidence": "documented elsewhere"}

@@ -8,8 +8,8 @@ from fakes.acting import BYTES, acting
 from fakes.waiting import eventually
 
 from agent.procfs import task
+from agent.procfs.evidence import Looks, tasks_json
 from agent.procfs.files import Counts, Unreadable
-from agent.procfs.report import Looks, tasks_json
 from agent.procfs.tree import Tree
 from agent.words import Json
 

@@ -13,9 +13,9 @@ from fakes.needs import not_here
 from fakes.users import SOMEBODY, as_user
 
 from agent.procfs import files, machine, readings
+from agent.procfs.evidence import AS_ITS_USER, Looks, tasks_json
 from agent.procfs.files import Unreadable
 from agent.procfs.group import Group
-from agent.procfs.report import AS_ITS_USER, Looks, tasks_json
 from agent.procfs.tree import Tree
 from agent.streams.shared.namespaces import NOT_MOUNTED
 from agent.words import Json

@@ -14,8 +14,8 @@ from hypothesis import given
 from agent.comparison.figures import Figures, counts, times
 from agent.run.document import document_of
 from agent.run.held import Ended
-from agent.run.plan import BASELINE, OPTIMIZED, Plan
 from agent.run.runs import End, Run
+from agent.run.series_plan import BASELINE, OPTIMIZED, SeriesPlan
 from agent.show.brief import brief
 from agent.show.procfs import IN_FULL, KINDS
 from agent.show.text import render
@@ -180,7 +180,7 @@ def test_repeated_runs_compare_totals() -> None:
         return Run(side, number, True, Ended(0, wall_s, 0.1, 0, None, 1, 0, 0), command, evidence)
 
     runs = [run(side, number) for number in range(12) for side in (BASELINE, OPTIMIZED)]
-    plan = Plan({BASELINE: ["a"], OPTIMIZED: ["b"]}, most=12, seed=1)
+    plan = SeriesPlan({BASELINE: ["a"], OPTIMIZED: ["b"]}, most=12, seed=1)
     document = document_of(plan, runs, End("runs"))
     comparison = document["comparison"]
     grown = {row["name"] for row in comparison["changed"] if row["direction"] == "grew"}
@@ -200,7 +200,7 @@ async def test_lower_bounds_are_told_as_that_and_compared_with_nothing(tmp_path:
             return Run(side, number, True, ended, {}, evidence)
 
         runs = [run(side, number) for number in range(12) for side in (BASELINE, OPTIMIZED)]
-        plan = Plan({BASELINE: ["a"], OPTIMIZED: ["b"]}, most=12, seed=1)
+        plan = SeriesPlan({BASELINE: ["a"], OPTIMIZED: ["b"]}, most=12, seed=1)
         document: Json = document_of(plan, runs, End("runs"))
         return document
 
@@ -240,7 +240,7 @@ def test_several_runs_say_whether_there_are_totals_and_where(
 ) -> None:
     ended = Ended(0, 0.1, 0.1, 0, None, 1, 0, 0)
     runs = [Run("command", number, True, ended, {}, evidence) for number in range(3)]
-    plan = Plan({"command": ["a"]}, most=3, seed=1)
+    plan = SeriesPlan({"command": ["a"]}, most=3, seed=1)
     told = " ".join(brief(document_of(plan, runs, End("runs")), 100).split())
     assert (said is not None) == ("totals from /proc: " in told)
     assert said is None or f"totals from /proc: {said}" in told

@@ -11,10 +11,10 @@ from fakes.acting import SWITCHES, acting, sleeping
 from fakes.followed import tasks_of
 
 from agent.procfs import disks, files, machine, task
+from agent.procfs.evidence import Looks, machine_json, tasks_json
 from agent.procfs.files import Unreadable
 from agent.procfs.group import Group
 from agent.procfs.readings import LACKING, WENT_BACK, Reading, Source, as_json, growth, read
-from agent.procfs.report import Looks, machine_json, tasks_json
 from agent.procfs.tree import Tree
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="needs Linux's /proc")

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from agent.comparison.families import MOST_TESTED
 from agent.run.document import document_of
-from agent.run.plan import BASELINE, OPTIMIZED
 from agent.run.runs import End
+from agent.run.series_plan import BASELINE, OPTIMIZED
 
 
 def test_a_difference_of_times() -> None:

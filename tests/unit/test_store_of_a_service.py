@@ -17,7 +17,7 @@ from fakes.runs_to_keep import ANYBODY, evidence_of
 from agent.errors import AgentError, ForbiddenUser, InvalidRequest
 from agent.keeping.keeper import StoreKeeper
 from agent.keeping.reader import StoreReader
-from agent.keeping.service import Keeping
+from agent.keeping.service import ServiceStore
 from agent.keeping.writer import Writer
 from agent.model import RunsRequest, StartRequest
 from agent.store.errors import StoreError
@@ -41,14 +41,14 @@ def spoil(path: Path, content: bytes) -> None:
 
 
 @pytest.fixture
-async def keeping(path: Path, nursery: trio.Nursery) -> Keeping:
-    keeping = Keeping(str(path.parent))
+async def keeping(path: Path, nursery: trio.Nursery) -> ServiceStore:
+    keeping = ServiceStore(str(path.parent))
     await nursery.start(keeping.keeper.run)
     return keeping
 
 
 async def test_what_is_kept_can_be_read_and_outlives_the_process(
-    keeping: Keeping, path: Path
+    keeping: ServiceStore, path: Path
 ) -> None:
     whole = evidence_of(1)
     await keeping.keeper.keep(whole, "partial", ANYBODY)
@@ -59,7 +59,7 @@ async def test_what_is_kept_can_be_read_and_outlives_the_process(
     assert (run.state, run.evidence) == ("finished", whole)
 
 
-async def test_runs_are_listed_page_by_page_the_newest_first(keeping: Keeping) -> None:
+async def test_runs_are_listed_page_by_page_the_newest_first(keeping: ServiceStore) -> None:
     for number in range(7):
         await keeping.keeper.keep(evidence_of(number), "finished", ANYBODY)
     seen, before = [], None
@@ -73,7 +73,7 @@ async def test_runs_are_listed_page_by_page_the_newest_first(keeping: Keeping) -
     assert page["next"] is None
 
 
-async def test_runs_are_selected_by_label_verdict_state_and_time(keeping: Keeping) -> None:
+async def test_runs_are_selected_by_label_verdict_state_and_time(keeping: ServiceStore) -> None:
     complete = {"verdict": "complete", "reasons": []}
     labels = {"scenario": "optimized", "commit": "abc"}
     await keeping.keeper.keep(evidence_of(0), "partial", ANYBODY)
@@ -95,7 +95,7 @@ async def test_runs_are_selected_by_label_verdict_state_and_time(keeping: Keepin
     assert await found(until=second) == "0"
 
 
-async def test_a_commit_that_could_be_several_is_refused(keeping: Keeping) -> None:
+async def test_a_commit_that_could_be_several_is_refused(keeping: ServiceStore) -> None:
     for number, commit in enumerate(("abc1", "abc2")):
         await keeping.keeper.keep(
             evidence_of(number, labels={"commit": commit}), "finished", ANYBODY
@@ -104,7 +104,7 @@ async def test_a_commit_that_could_be_several_is_refused(keeping: Keeping) -> No
         await keeping.reader.page(RunsRequest({"commit": "abc"}))
 
 
-async def test_a_user_sees_runs_of_his_own_only(keeping: Keeping) -> None:
+async def test_a_user_sees_runs_of_his_own_only(keeping: ServiceStore) -> None:
     for number, owner in enumerate((1000, 1001, None)):
         await keeping.keeper.keep(evidence_of(number), "finished", StartRequest(owner=owner))
     page = await keeping.reader.page(RunsRequest({}, owner=1001))
@@ -117,7 +117,7 @@ async def test_a_user_sees_runs_of_his_own_only(keeping: Keeping) -> None:
         assert await read(others, None) is not None
 
 
-async def test_what_is_deleted_is_gone_and_only_its_user_may(keeping: Keeping) -> None:
+async def test_what_is_deleted_is_gone_and_only_its_user_may(keeping: ServiceStore) -> None:
     for number, owner in ((0, None), (1, 1001)):
         await keeping.keeper.keep(evidence_of(number), "finished", StartRequest(owner=owner))
     mine, others = evidence_of(1)["run_id"], evidence_of(0)["run_id"]
@@ -132,7 +132,7 @@ async def test_what_is_deleted_is_gone_and_only_its_user_may(keeping: Keeping) -
 
 
 async def test_what_waits_to_be_written_is_listed_as_it_is_now(
-    keeping: Keeping, monkeypatch: pytest.MonkeyPatch
+    keeping: ServiceStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on a full disk: of one run the store has an earlier state, of another one nothing."""
     for number, state in ((0, "finished"), (1, "partial"), (2, "finished")):
@@ -167,12 +167,12 @@ async def test_what_waits_to_be_written_is_listed_as_it_is_now(
 
 
 async def test_two_agents_may_keep_their_runs_in_one_folder(
-    keeping: Keeping, path: Path, nursery: trio.Nursery
+    keeping: ServiceStore, path: Path, nursery: trio.Nursery
 ) -> None:
-    other = Keeping(str(path.parent))
+    other = ServiceStore(str(path.parent))
     await nursery.start(other.keeper.run)
 
-    async def keep(own: Keeping, numbers: range) -> None:
+    async def keep(own: ServiceStore, numbers: range) -> None:
         for number in numbers:
             for state in ("partial", "finished"):
                 await own.keeper.keep(evidence_of(number), state, ANYBODY)
@@ -188,9 +188,9 @@ async def test_two_agents_may_keep_their_runs_in_one_folder(
 
 
 async def test_a_run_in_progress_that_another_agent_deletes_is_kept_when_it_ends(
-    keeping: Keeping, path: Path, nursery: trio.Nursery
+    keeping: ServiceStore, path: Path, nursery: trio.Nursery
 ) -> None:
-    other = Keeping(str(path.parent))
+    other = ServiceStore(str(path.parent))
     await nursery.start(other.keeper.run)
     run = evidence_of(1)
     await keeping.keeper.keep(run, "partial", ANYBODY)
@@ -200,7 +200,7 @@ async def test_a_run_in_progress_that_another_agent_deletes_is_kept_when_it_ends
     assert (listed["run_id"], listed["state"]) == (run["run_id"], "finished")
 
 
-async def test_copies_are_marked_and_can_be_left_out(keeping: Keeping) -> None:
+async def test_copies_are_marked_and_can_be_left_out(keeping: ServiceStore) -> None:
     await keeping.keeper.keep(evidence_of(0), "finished", StartRequest(kept_by="client"))
     await keeping.keeper.keep(evidence_of(1), "finished", ANYBODY)
     listed = (await keeping.reader.page(EVERYTHING))["runs"]
@@ -231,7 +231,7 @@ def closed_to_us(folder: Path) -> Iterator[None]:
 
 
 async def test_a_folder_that_cannot_be_read_is_not_an_empty_one(
-    keeping: Keeping, path: Path, caplog: pytest.LogCaptureFixture
+    keeping: ServiceStore, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     await keeping.keeper.keep(evidence_of(1), "finished", ANYBODY)
     with closed_to_us(path.parent):
@@ -249,7 +249,7 @@ async def test_garbage_is_put_aside_and_a_new_store_begun(
     path: Path, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
 ) -> None:
     spoil(path, b"no database at all" * 1000)
-    keeping = Keeping(str(path.parent))
+    keeping = ServiceStore(str(path.parent))
     await nursery.start(keeping.keeper.run)
     await keeping.keeper.keep(evidence_of(1), "finished", ANYBODY)
     assert len((await keeping.reader.page(EVERYTHING))["runs"]) == 1
@@ -259,7 +259,7 @@ async def test_garbage_is_put_aside_and_a_new_store_begun(
 
 
 async def test_a_store_that_breaks_while_it_is_open_is_put_aside(
-    keeping: Keeping, path: Path, caplog: pytest.LogCaptureFixture
+    keeping: ServiceStore, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     await keeping.keeper.keep(evidence_of(1), "finished", ANYBODY)
     with closing(sqlite3.connect(path)) as connection:
@@ -271,7 +271,7 @@ async def test_a_store_that_breaks_while_it_is_open_is_put_aside(
 
 
 async def test_a_store_that_is_moved_while_it_is_open_keeps_its_runs(
-    keeping: Keeping, path: Path, caplog: pytest.LogCaptureFixture
+    keeping: ServiceStore, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     for number in (1, 2):
         await keeping.keeper.keep(evidence_of(number), "finished", ANYBODY)
@@ -285,7 +285,7 @@ async def test_a_store_that_is_moved_while_it_is_open_keeps_its_runs(
 
 
 async def test_a_store_that_is_removed_while_it_is_open_is_said_and_begun_anew(
-    keeping: Keeping, path: Path, caplog: pytest.LogCaptureFixture
+    keeping: ServiceStore, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     await keeping.keeper.keep(evidence_of(1), "finished", ANYBODY)
     for file in await trio.Path(path.parent).glob("runs.db*"):
@@ -296,7 +296,7 @@ async def test_a_store_that_is_removed_while_it_is_open_is_said_and_begun_anew(
 
 
 async def test_what_is_deleted_beyond_the_limits_is_logged(
-    keeping: Keeping, path: Path, caplog: pytest.LogCaptureFixture
+    keeping: ServiceStore, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     with open_store(path) as store:
@@ -308,12 +308,12 @@ async def test_what_is_deleted_beyond_the_limits_is_logged(
 
 @pytest.mark.parametrize("version", [99, 0, -1])
 async def test_a_schema_that_is_not_known_is_left_alone_and_named(
-    keeping: Keeping, path: Path, caplog: pytest.LogCaptureFixture, version: int
+    keeping: ServiceStore, path: Path, caplog: pytest.LogCaptureFixture, version: int
 ) -> None:
     await keeping.keeper.keep(evidence_of(1), "finished", ANYBODY)
     with closing(sqlite3.connect(path)) as connection:
         connection.execute(f"PRAGMA user_version = {version}")
-    other = Keeping(str(path.parent))
+    other = ServiceStore(str(path.parent))
     async with trio.open_nursery() as nursery:
         await nursery.start(other.keeper.run)
         for state in ("partial", "finished"):
@@ -329,7 +329,7 @@ async def test_a_schema_that_is_not_known_is_left_alone_and_named(
 
 
 async def test_a_locked_store_holds_nobody_up(
-    keeping: Keeping, path: Path, caplog: pytest.LogCaptureFixture
+    keeping: ServiceStore, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     await keeping.keeper.keep(evidence_of(1), "finished", ANYBODY)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
@@ -353,7 +353,7 @@ async def test_a_folder_that_cannot_be_written_to_is_named(
 ) -> None:
     """A file stands where the folder should be; for root there is nothing that is not writable."""
     (tmp_path / "file").touch()
-    keeping = Keeping(str(tmp_path / "file"))
+    keeping = ServiceStore(str(tmp_path / "file"))
     await nursery.start(keeping.keeper.run)
     await keeping.keeper.keep(evidence_of(1), "finished", ANYBODY)
     assert keeping.keeper.status()["state"] == "failing"

@@ -26,7 +26,7 @@ class Helpers(NamedTuple):
     cleanup: Sequence[str] = ()
 
 
-class Plan(NamedTuple):
+class SeriesPlan(NamedTuple):
     """``sides``: the words of each command. ``until``: half a width, as a part of the median."""
 
     sides: Mapping[str, Sequence[str]]

@@ -1,5 +1,6 @@
 """The evidence of both sides as report builders of the original agent read it."""
 
+import json
 import re
 from typing import Any
 
@@ -56,6 +57,14 @@ def test_everything_that_the_original_has_is_there() -> None:
         "read": 8900,
         "write": 450,
     }
+
+
+def test_bounds_are_written_as_the_original_writes_them() -> None:
+    """Whole numbers, except where a bucket begins between two."""
+    odd = latency(histogram=[{"bucket_us": low, "count": 1} for low in (0.5, 1)])
+    found = original_evidence([run(runqlat=odd)], [run(runqlat=odd)])
+    written = json.dumps([bar["bucket_us"] for bar in found["runqlat"]["baseline_hist"]])
+    assert written == "[0.5, 1]"
 
 
 def test_every_field_is_documented() -> None:

@@ -57,7 +57,6 @@
  * without a version are unchanged since 4.14; the others meant nothing before.
  */
 #define TASK_INTERRUPTIBLE 0x0001
-#define TASK_UNINTERRUPTIBLE 0x0002
 #define TASK_STOPPED 0x0004
 #define TASK_TRACED 0x0008
 #define TASK_DEAD 0x0080

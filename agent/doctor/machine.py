@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,9 @@ from agent.words import in_words
 SYSTEM = Path("/sys/devices/system")
 POWER = Path("/sys/class/power_supply")
 PROC = Path("/proc")
+
+QUOTA = re.compile(r"(max|-?\d{1,20})( \d{1,20})?", re.ASCII)
+"""``cpu.max``, whose second number is the period, or ``cpu.cfs_quota_us`` of version 1."""
 
 SLOW_CLOCK_NS = 500
 """Reading it from Python takes 53 ns on a virtual machine whose clock source is tsc. Where the vDSO
@@ -204,6 +208,9 @@ def _some(text: str) -> float | None:
 def _quota() -> Finding:
     for group in groups("cpu").directories:
         limit = _text(group / "cpu.max") or _text(group / "cpu.cfs_quota_us")
+        if limit and not QUOTA.fullmatch(limit):
+            why = f"{group} has a quota that is not the kernel's: something else may be mounted"
+            return unknown("cpu_quota", f"{why} over it")
         if limit and limit.split()[0] not in ("max", "-1"):
             of_each = " of each ".join(limit.split())  # cpu.max has the period too
             return warning(

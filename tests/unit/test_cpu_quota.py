@@ -120,5 +120,18 @@ def test_who_was_moved_may_have_been_throttled_elsewhere(hierarchy: Hierarchy) -
     assert "moved" in meter.read(moved=1).reason
 
 
+@pytest.mark.parametrize("content", [b"", b"words\n", b"\xff\xfe", b"1_0 100000\n", b"9" * 5000])
+def test_other_content_is_no_group_that_was_removed(hierarchy: Hierarchy, content: bytes) -> None:
+    name = "cpu.max" if hierarchy.version == 2 else "cpu.cfs_quota_us"
+    (hierarchy.outer / name).write_bytes(content)
+    reason = hierarchy.meter().read().reason
+    assert reason.startswith(f"{name} of a control group holds something else than the kernel")
+    hierarchy.limit(hierarchy.outer, None)
+    meter = hierarchy.meter()
+    (hierarchy.outer / "cpu.stat").write_bytes(b"nr_periods " + content)
+    reason = meter.read().reason
+    assert reason.startswith("cpu.stat of a control group holds something else than the kernel")
+
+
 def test_not_looked_at() -> None:
     assert Throttling(reason="why").ns is None

@@ -292,6 +292,7 @@ def test_a_slow_clock_is_exchanged_for_another_one(
     [
         ("cpu.max", "50000 100000\n", "(50000 of each 100000 µs)"),
         ("cpu.cfs_quota_us", "50000\n", "(50000 µs)"),
+        ("cpu.max", "some words\n", "not known: "),
     ],
 )
 def test_a_quota_is_said_with_its_period_if_that_is_known(

@@ -11,6 +11,7 @@ stay open until its end, so a group that replaces one that was removed cannot be
 
 import contextlib
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,17 @@ OF_ANOTHER_VERSION = (
 )
 MOVED = "processes of the run were moved to other control groups during it, or born into them"
 NOT_READ = "a control group was removed during the run, or its cpu.stat cannot be read"
+NUMBER = re.compile(r"-?\d{1,20}", re.ASCII)
+
+
+class _NotOfTheKernel(Exception):
+    """A file of a control group holds something else than the kernel writes; the text says so."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name} of a control group holds something else than the kernel writes: something else"
+            " may be mounted over it"
+        )
 
 
 class Counts(NamedTuple):
@@ -99,8 +111,11 @@ class QuotaMeter:
         try:
             for path, directory in _named(found):
                 self._groups.append(_opened(path, directory, found.version))
-        except (OSError, ValueError):
+        except OSError:
             self._reason = NOT_READ
+            self.close()
+        except _NotOfTheKernel as error:
+            self._reason = str(error)
             self.close()
 
     def read(self, moved: int = 0) -> Throttling:
@@ -109,8 +124,10 @@ class QuotaMeter:
             return Throttling(reason=self._reason or MOVED)
         try:
             limits = tuple(_since(group) for group in self._groups)
-        except (OSError, ValueError):  # ENODEV: the group is gone
+        except OSError:  # ENODEV: the group is gone
             return Throttling(reason=NOT_READ)
+        except _NotOfTheKernel as error:
+            return Throttling(reason=str(error))
         shown = (one for one in limits if one.quota_us is not None or one.during.throttled)
         return Throttling(tuple(shown), self._to_root)
 
@@ -164,21 +181,35 @@ def _quota(directory: Path, version: int) -> tuple[int | None, int | None]:
     """Return quota and period in µs; None without a quota, and in a group without controller."""
     try:
         if version == 1:
-            quota = int((directory / "cpu.cfs_quota_us").read_text())
-            period = int((directory / "cpu.cfs_period_us").read_text())
+            quota = _number("cpu.cfs_quota_us", _text(directory / "cpu.cfs_quota_us"))
+            period = _number("cpu.cfs_period_us", _text(directory / "cpu.cfs_period_us"))
             return (None, None) if quota < 0 else (quota, period)
-        allowed, _, every = (directory / "cpu.max").read_text().partition(" ")
-        return (None, None) if allowed == "max" else (int(allowed), int(every))
+        allowed, _, every = _text(directory / "cpu.max").partition(" ")
+        if allowed == "max":
+            return None, None
+        return _number("cpu.max", allowed), _number("cpu.max", every)
     except FileNotFoundError:  # that is so of the root of version 2
         return None, None
 
 
+def _text(file: Path) -> str:
+    return file.read_bytes().decode("ascii", "replace").strip()
+
+
+def _number(name: str, text: str) -> int:
+    """Return the number that a file of this name has. Raises `_NotOfTheKernel`."""
+    if not NUMBER.fullmatch(text):
+        raise _NotOfTheKernel(name)
+    return int(text)
+
+
 def _counts(stat: int) -> Counts:
-    """Return the counts in an open ``cpu.stat``. Raises OSError, ValueError."""
-    lines = (line.split() for line in os.pread(stat, 4096, 0).decode().splitlines())
-    found = {line[0]: int(line[1]) for line in lines if len(line) == 2}
+    """Return the counts in an open ``cpu.stat``. Raises OSError, `_NotOfTheKernel`."""
+    text = os.pread(stat, 4096, 0).decode("ascii", "replace")
+    lines = (line.split() for line in text.splitlines())
+    found = {line[0]: _number(STAT, line[1]) for line in lines if len(line) == 2}
     if not found:
-        raise ValueError("no counts in cpu.stat")
+        raise _NotOfTheKernel(STAT)
     ns = found.get("throttled_time", found.get("throttled_usec", 0) * 1000)
     return Counts(found.get("nr_periods", 0), found.get("nr_throttled", 0), ns)
 

@@ -232,7 +232,13 @@ class StartBody(Declared, frozen=True, kw_only=True):
     def request(self) -> StartRequest:
         """Return what the recorder is asked. Raises `InvalidRequest`."""
         return StartRequest(
-            labels=Labels(self.scenario, self.impl, self.variant, self.commit, self.dataset),
+            labels=Labels(
+                scenario=self.scenario,
+                impl=self.impl,
+                variant=self.variant,
+                commit=self.commit,
+                dataset=self.dataset,
+            ),
             sections=tuple(section for section in SECTIONS if section in self.sections),
             scope=_scope(self.scope),
             timing=self.timing,
@@ -296,7 +302,9 @@ class ReportBody(Declared, frozen=True, kw_only=True):
 
     def report(self) -> Report:
         return Report(
-            labels=Labels("", self.impl, self.variant, self.commit, self.dataset),
+            labels=Labels(
+                impl=self.impl, variant=self.variant, commit=self.commit, dataset=self.dataset
+            ),
             baseline_ms=self.baseline_ms,
             optimized_ms=self.optimized_ms,
             gain_pct=self.gain_pct,

@@ -111,8 +111,9 @@ class Ended(NamedTuple):
 class HeldCommand:
     """A child that waits to become the command."""
 
-    def __init__(self, command: str, process: int, gate: int, report: int, lifeline: int) -> None:
-        self.pid = process
+    def __init__(self, command: str, pid: int, *, gate: int, report: int, lifeline: int) -> None:
+        """``gate``, ``report``, ``lifeline``: this process's ends of the pipes to the child."""
+        self.pid = pid
         self.forked_at = datetime.now(UTC)
         self.reaped = False
         self.received: list[int] = []
@@ -258,9 +259,11 @@ def held(
             if process == 0:
                 os.close(opened)
                 os.close(living)
-                pipes = _Pipes(gate, reporting, lifeline)
+                pipes = _Pipes(gate=gate, report=reporting, lifeline=lifeline)
                 _become(path, arguments, discarded, user, parent, pipes, mask)
-            command = HeldCommand(arguments[0], process, opened, report, living)
+            command = HeldCommand(
+                arguments[0], process, gate=opened, report=report, lifeline=living
+            )
             stack.callback(command.give_up)
             childs.close()
             command.hold()

@@ -4,6 +4,7 @@ import zlib
 from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any, Protocol, cast
+from weakref import proxy
 
 from hdrh.codec import HdrCookieException, HdrLengthException
 from hdrh.histogram import HdrHistogram
@@ -32,7 +33,7 @@ class Hdr(Protocol):
 
 def new_hdr() -> Hdr:
     """Return an empty histogram: 1 ns to 100 s, three significant digits (28,672 bins, 224 KiB)."""
-    return cast(Hdr, HdrHistogram(LOWEST_NS, HIGHEST_NS, SIGNIFICANT_DIGITS))
+    return _without_cycle(HdrHistogram(LOWEST_NS, HIGHEST_NS, SIGNIFICANT_DIGITS))
 
 
 def decode_hdr(encoded: str) -> Hdr:
@@ -41,13 +42,23 @@ def decode_hdr(encoded: str) -> Hdr:
     Raises ValueError if the string is not one, or if its range or precision differs from ours.
     """
     try:
-        hdr = cast(Hdr, HdrHistogram.decode(encoded.encode("ascii")))
+        hdr = _without_cycle(HdrHistogram.decode(encoded.encode("ascii")))
     except (HdrCookieException, HdrLengthException, zlib.error, ValueError, IndexError) as error:
         raise ValueError(f"not an encoded HdrHistogram: {error!r}") from error
     found = (hdr.lowest_trackable_value, hdr.highest_trackable_value, hdr.significant_figures)
     if found != (LOWEST_NS, HIGHEST_NS, SIGNIFICANT_DIGITS):
         raise ValueError(f"lowest value, highest value and digits are {found}, not our range")
     return hdr
+
+
+def _without_cycle(histogram: Any) -> Hdr:
+    """Have the histogram go with its last reference, and its 224 KiB of counts with it.
+
+    The library's histogram and its encoder refer to each other, and the garbage collector, which
+    alone finds such a pair, counts objects and not their size.
+    """
+    histogram.encoder.histogram = proxy(histogram)
+    return cast(Hdr, histogram)
 
 
 def percentile_of_all(encoded: Sequence[str], percent: int) -> int | None:

@@ -5,7 +5,6 @@ seconds with what there is then. A benchmark of disks must not measure us: nothi
 often, and nothing that would have to reach the disk at once.
 """
 
-import gc
 import logging
 from collections.abc import Iterator
 
@@ -82,6 +81,4 @@ class Keeping:
     async def _write(self, run: Run) -> None:
         so_far = await self._collector.so_far()
         unfinished = document.unfinished(run, so_far)
-        # encoded histograms leave reference cycles, see Recorder._finish
-        gc.collect()
         await self.keeper.keep(unfinished, "partial", run.request)

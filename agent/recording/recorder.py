@@ -4,7 +4,6 @@ Every start and stop is carried out by a task in the recorder's own nursery. The
 for it, so a client that disconnects early changes nothing.
 """
 
-import gc
 import logging
 from dataclasses import asdict
 from typing import Any
@@ -354,9 +353,6 @@ class Recorder:
         await self._keeping.ended(run)
         run.finished.set()
         log(tell_of_end, run)
-        # The histogram library leaves 700 KiB per run in reference cycles, which the garbage
-        # collector would not find for many runs. With the modules frozen this takes a millisecond.
-        gc.collect()
 
     async def _give_up(self, run: Run, cause: CannotCollect) -> None:
         """Detach everything after an error in this process, and note its cause in the run."""

@@ -1,6 +1,8 @@
 """LatencyHistogram counts what the scalar library counts, and reports the rest as overflow."""
 
+import gc
 import mmap
+import weakref
 from itertools import chain
 
 import numpy as np
@@ -177,6 +179,22 @@ def test_counts_beyond_the_range_that_the_header_claims_are_refused():
 def test_a_truncated_encoding_is_refused():
     with pytest.raises(ValueError, match="not an encoded"):
         LatencyHistogram.decode(histogram_of([1, 2, 10**6]).encode()[:40])
+
+
+@pytest.mark.parametrize(
+    "made", [LatencyHistogram, lambda: LatencyHistogram.decode(histogram_of([5]).encode())]
+)
+def test_its_memory_goes_with_the_last_reference(made):
+    gc.disable()  # it looks for cycles once in many objects, of whatever size
+    try:
+        histogram = made()
+        histogram.fold(np.array([7], np.uint64))
+        histogram.encode()
+        library = weakref.ref(histogram._hdr)
+        del histogram
+        assert library() is None
+    finally:
+        gc.enable()
 
 
 @given(latencies, latencies)

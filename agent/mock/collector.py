@@ -18,7 +18,7 @@ from agent.streams.collect.observed import Arming, Observed, Stopped
 from agent.streams.collect.observer import Mapped, Observer
 from agent.streams.collect.running import Running
 from agent.streams.drain.poller import Drain, Receiver
-from agent.streams.shared.kernel_counts import Edge
+from agent.streams.shared.kernel_counts import Edge, SectionCounts
 from agent.streams.shared.layout import RING_SIZES, STREAM_RUNQLAT, machine_geometry
 from agent.streams.shared.messages import DisarmAnswer
 from agent.streams.shared.plan import Plan
@@ -193,6 +193,10 @@ class MockObserver(Observer):
             sections=self._machine.section_counts(),
             later=kernel,
         )
+
+    def counts_at_once(self) -> SectionCounts:
+        """Return nothing: an edge has all counts."""
+        return {}
 
 
 def _described(scope: Scope) -> dict[str, Any]:

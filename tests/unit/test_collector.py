@@ -21,7 +21,7 @@ from agent.errors import ScopeError
 from agent.model import Scope, StartRequest
 from agent.recording.recorder import Recorder
 from agent.sections.probes import DEFAULT_SECTIONS
-from agent.streams.collect import cgroups
+from agent.streams.collect import cgroups, observer
 from agent.streams.collect.collector import KernelCollector
 from agent.streams.drain.batches import Words
 from agent.streams.drain.folded import Growth
@@ -127,6 +127,20 @@ async def test_a_run_from_start_to_stop(
     assert sink.events == {STREAM_RUNQLAT: 2 * BATCH_WORDS}
     assert not stopped.faults
     assert not supervisor.attached
+
+
+async def test_without_the_supervisors_readings_of_disks_ours_stand_for_them(
+    collector: KernelCollector, supervisor: FakeSupervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disks = {"biolatency": {"read_8:0": 7}}
+    monkeypatch.setattr(
+        observer, "read_section_counts", lambda sections, at_once: disks if at_once else {}
+    )
+    await collector.start(REQUEST, CountingSink())
+    so_far = await collector.so_far()
+    supervisor.answering = failing(DisarmRequest, cannot("supervisor_lost", "gone"))
+    for _, ended in (so_far.edges, (await collector.stop()).edges):
+        assert ended.sections == ended.outer == disks
 
 
 async def test_the_tables_are_asked_for_once(

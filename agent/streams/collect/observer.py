@@ -16,6 +16,7 @@ from agent.streams.drain.poller import Drain
 from agent.streams.shared.kernel_counts import (
     Edge,
     KernelCounts,
+    SectionCounts,
     online_cpus,
     process_1_switches,
     read_kernel_counts,
@@ -87,7 +88,7 @@ class Observer:
         return self.tables.tree_ended_ns()
 
     def edge(self) -> Edge:
-        """Read the counts at one edge of the run."""
+        """Read the counts at one edge of the run, without those that the supervisor reads there."""
         kernel, switches, forks, later = self._counted()
         return Edge(
             kernel=kernel,
@@ -96,9 +97,13 @@ class Observer:
             later=later,
             suspended_ns=time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.monotonic_ns(),
             online_cpus=online_cpus(),
-            sections=read_section_counts(self._plan.sections),
+            sections=read_section_counts(self._plan.sections, at_once=False),
             process_1_switches=process_1_switches(),
         )
+
+    def counts_at_once(self) -> SectionCounts:
+        """Read those that the supervisor reads at an edge, where it is not there to do so."""
+        return read_section_counts(self._plan.sections, at_once=True)
 
     def _counted(self) -> tuple[KernelCounts, int, int, KernelCounts]:
         """Return our counts of switches and forks between two readings of the kernel's.

@@ -25,6 +25,31 @@ def test_in_a_pid_namespace_they_are_not_known(monkeypatch: pytest.MonkeyPatch) 
     assert kernel_counts.process_1_switches() is None
 
 
+FILES = {
+    "schedstat": "50 60 4\n",
+    "status": "voluntary_ctxt_switches:\t3\nnonvoluntary_ctxt_switches:\t2\n",
+}
+
+
+def process_1(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, files: dict[str, str], error: OSError
+) -> None:
+    """Have process 1 consist of thread 1 with these files, and thread 8, whose raise an error."""
+    for name, content in files.items():
+        (folder / name).write_text(content)
+
+    def opened(path: str, *args: Any, **kwargs: Any) -> object:
+        thread, name = path.removeprefix("/proc/1/task/").split("/")
+        if thread == "8":
+            raise error
+        return open(folder / name, *args, **kwargs)
+
+    monkeypatch.setattr(kernel_counts, "INITIAL_PID_NAMESPACE", os.stat("/proc/self/ns/pid").st_ino)
+    monkeypatch.setattr(kernel_counts, "proc_is_ours", lambda: True)
+    monkeypatch.setattr(kernel_counts, "open", opened, raising=False)
+    monkeypatch.setattr(os, "listdir", lambda path: ["1", "8"])
+
+
 @pytest.mark.parametrize(
     ("number", "found"),
     [(errno.ENOENT, 4), (errno.ESRCH, 4), (errno.EMFILE, None), (errno.EACCES, None)],
@@ -33,20 +58,19 @@ def test_only_of_a_thread_that_is_gone_nothing_is_counted(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: int, found: int | None
 ) -> None:
     """What cannot be read for another reason counts as not known, and not as 0."""
-    status = tmp_path / "status"
-    status.write_text("voluntary_ctxt_switches:\t3\nnonvoluntary_ctxt_switches:\t1\n")
-
-    def opened(path: str, *args: Any, **kwargs: Any) -> object:
-        if path == "/proc/1/task/8/status":
-            raise OSError(number, os.strerror(number))
-        return open(status if path == "/proc/1/task/1/status" else path, *args, **kwargs)
-
-    monkeypatch.setattr(kernel_counts, "INITIAL_PID_NAMESPACE", os.stat("/proc/self/ns/pid").st_ino)
-    monkeypatch.setattr(kernel_counts, "proc_is_ours", lambda: True)
-    monkeypatch.setattr(kernel_counts, "open", opened, raising=False)
     with monkeypatch.context() as patch:
-        patch.setattr(os, "listdir", lambda path: ["1", "8"])
+        process_1(patch, tmp_path, FILES, OSError(number, os.strerror(number)))
         assert kernel_counts.process_1_switches() == found
+
+
+@pytest.mark.parametrize("schedstat", [None, "0 0 0\n", "mounted over\n"])
+def test_a_kernel_without_schedstat_says_it_in_the_status(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, schedstat: str | None
+) -> None:
+    with monkeypatch.context() as patch:
+        files = {"status": FILES["status"]} | ({"schedstat": schedstat} if schedstat else {})
+        process_1(patch, tmp_path, files, FileNotFoundError())
+        assert kernel_counts.process_1_switches() == 5
 
 
 def test_a_file_that_is_no_text_ends_nothing(

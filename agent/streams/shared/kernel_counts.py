@@ -23,6 +23,8 @@ NUMBER = re.compile(r"\d{1,20}", re.ASCII)
 
 INITIAL_PID_NAMESPACE = 0xEFFFFFFC
 """PROC_PID_INIT_INO (include/linux/proc_ns.h)."""
+TURNS = re.compile(rb"\d+ \d+ (\d{1,20})\n")
+"""A thread's schedstat, which ends with how often it was given a CPU (sched-stats.rst)."""
 SWITCHED_OUT = re.compile(rb"voluntary_ctxt_switches:\s*(\d{1,20})\b")
 """Two lines of a thread's status: the name of the other ends in this one (``nonvoluntary_…``)."""
 
@@ -111,7 +113,7 @@ def process_1_switches() -> int | None:
         if os.stat("/proc/self/ns/pid").st_ino != INITIAL_PID_NAMESPACE or not proc_is_ours():
             return None
         threads = os.listdir("/proc/1/task")
-        return sum(_switches(f"/proc/1/task/{thread}/status") for thread in threads)
+        return sum(_switches(f"/proc/1/task/{thread}") for thread in threads)
     except OSError:
         return None
 
@@ -182,17 +184,26 @@ def online_cpus() -> str:
         return ""
 
 
-def _switches(path: str) -> int:
-    """Return how often a thread has been switched out, from its status; 0 if that is gone.
+def _switches(thread: str) -> int:
+    """Return how often a thread has been switched out, or in; 0 if it is gone.
 
-    Raises OSError if it is there and cannot be read. Not line by line: there are sixty, and
-    process 1 may have as many threads.
+    Its status has sixty lines and takes the kernel four times as long, and process 1 may have many
+    threads: it is read where there is no schedstat (CONFIG_SCHED_INFO), or one of zeros (before
+    5.14 without delay accounting). Raises OSError if a file is there and cannot be read.
     """
+    turns = TURNS.fullmatch(_content(f"{thread}/schedstat"))
+    if turns and (count := int(turns[1])):
+        return count
+    return sum(map(int, SWITCHED_OUT.findall(_content(f"{thread}/status"))))
+
+
+def _content(path: str) -> bytes:
+    """Return what a thread's file holds; nothing if the thread is gone. Raises OSError."""
     try:
         with open(path, "rb", buffering=0) as file:
-            return sum(map(int, SWITCHED_OUT.findall(file.read())))
+            return file.read()
     except (FileNotFoundError, ProcessLookupError):
-        return 0
+        return b""
 
 
 def _fields(path: str, names: tuple[str, ...]) -> dict[str, list[str]]:

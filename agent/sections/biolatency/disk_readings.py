@@ -80,8 +80,9 @@ class DiskReadings:
         return {name: now[name] - (then[name] if then else 0) for name in COLUMNS}
 
     def _found(self) -> list[Figures]:
+        """Return the readings in which it was found; those that are one object once."""
         readings = (self.before, self.start, self.stop, self.after)
-        return [figures for figures in readings if figures is not None]
+        return list({id(figures): figures for figures in readings if figures is not None}.values())
 
     def _is_one_disk(self) -> bool:
         """Whether all readings are of the same disk, whose counts never went back."""
@@ -94,7 +95,7 @@ class DiskReadings:
 def disk_readings(edges: tuple[Edge, Edge]) -> dict[str, DiskReadings]:
     """Return the readings of each disk that was found at any of them, by ``major:minor``."""
     began, ended = edges
-    readings = [_by_disk(c) for c in (began.outer, began.sections, ended.sections, ended.outer)]
+    readings = _by_disk(began.outer, began.sections, ended.sections, ended.outer)
     # the outer readings are the supervisor's, which may be gone
     readings[0] = readings[0] or readings[1]
     readings[3] = readings[3] or readings[2]
@@ -104,9 +105,20 @@ def disk_readings(edges: tuple[Edge, Edge]) -> dict[str, DiskReadings]:
     }
 
 
-def _by_disk(counts: SectionCounts) -> dict[str, dict[str, int]]:
+def _by_disk(*readings: SectionCounts) -> list[dict[str, Figures]]:
+    """Return each disk's figures at each reading; a disk that did nothing has the same object."""
+    found: list[dict[str, Figures]] = []
+    before: dict[str, Figures] = {}
+    for counts in readings:
+        now = _of_one_reading(counts.get("biolatency", {}))
+        before = {d: before[d] if before.get(d) == row else row for d, row in now.items()}
+        found.append(before)
+    return found
+
+
+def _of_one_reading(counts: Mapping[str, int]) -> dict[str, Figures]:
     disks: dict[str, dict[str, int]] = {}
-    for name, value in counts.get("biolatency", {}).items():
+    for name, value in counts.items():
         figure, _, device = name.rpartition("_")
         disks.setdefault(device, {})[figure] = value
     # a partial row would make up counts

@@ -54,6 +54,8 @@ class BiolatencyFold(SectionFold):
         """Requests and bios of which the table knows nothing, by stream."""
         self._folded_untimed: Counter[str] = Counter()
         """Of these, those that are in no histogram."""
+        self._read: tuple[tuple[Edge, Edge], Mapping[str, DiskReadings]] | None = None
+        """What was last found out about disks, and from which edges."""
 
     def take(self, words: Words) -> None:
         events = words.reshape(-1, 4)
@@ -74,7 +76,7 @@ class BiolatencyFold(SectionFold):
         return {stream: self._lost_by_folding(stream) for stream in self._folded}
 
     def evidence(self, stopped: Stopped, armed: Sequence[str]) -> Json:
-        disks = disk_readings(stopped.edges)
+        disks = self._disks(stopped.edges)
         still_open = _still_open(stopped, disks)
         streams = stopped.observed.streams
         ours = [streams[name] for name in self.takes if name in streams]
@@ -98,14 +100,14 @@ class BiolatencyFold(SectionFold):
         if self.scoped or self._folded:
             return
         ours = {device_name(number): number for number in self.table.devices()}
-        for device, readings in disk_readings(edges).items():
+        for device, readings in self._disks(edges).items():
             number = ours.get(device)
             if self._is_comparable(readings, device, number):
                 completed = self.table.completed(number)
                 yield from _checks_of(device, readings, completed, _consequence(edges))
 
     def streams(self, stopped: Stopped) -> Mapping[str, StreamCounts]:
-        still_open = _still_open(stopped, disk_readings(stopped.edges))
+        still_open = _still_open(stopped, self._disks(stopped.edges))
         counts = stopped.observed.streams["biolatency"]
         return {"biolatency": replace(counts, in_flight_at_stop=len(still_open))}
 
@@ -115,6 +117,11 @@ class BiolatencyFold(SectionFold):
     @property
     def overflow(self) -> int:
         return self.device.overflow
+
+    def _disks(self, edges: tuple[Edge, Edge]) -> Mapping[str, DiskReadings]:
+        if self._read is None or self._read[0] is not edges:
+            self._read = edges, disk_readings(edges)
+        return self._read[1]
 
     def _lost_by_folding(self, stream: str) -> str:
         text = "their device, operation and size are not known"

@@ -9,6 +9,7 @@ from fakes.confined import Confinement
 from agent.streams.shared import kernel_files, privileges, support
 from agent.streams.shared.causes import CannotCollect, cannot
 from agent.streams.shared.support import Feature, Missing, Support, Unknown, require
+from agent.streams.supervisor import features
 from agent.streams.supervisor.features import FEATURES, REQUIRED
 
 BOTH = 1 << privileges.CAP_BPF | 1 << privileges.CAP_PERFMON
@@ -89,6 +90,33 @@ def test_nothing_is_wrong_where_all_is_there(machine: Machine) -> None:
 def test_every_feature_is_named_once() -> None:
     names = [feature.name for feature in FEATURES]
     assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("is_final", "said", "asked"),
+    [
+        (True, [None], 1),
+        (True, [Missing("never")], 1),
+        (True, [Unknown("later"), None], 2),
+        (False, [None, None], 3),
+    ],
+)
+def test_only_what_may_change_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch, is_final: bool, said: list[Exception | None], asked: int
+) -> None:
+    asks = []
+
+    def check() -> None:
+        asks.append(True)
+        if error := said[min(len(asks), len(said)) - 1]:
+            raise error
+
+    feature = Feature("a", check, is_final=is_final)
+    monkeypatch.setattr(features, "FEATURES", (feature,))
+    found = features.Found()
+    support = [found.support()["a"] for _ in range(3)]
+    assert len(asks) == asked
+    assert support[-1] == feature.support()
 
 
 def test_not_linux(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,6 +50,8 @@ class Feature:
     CannotCollect of a limit, if that could not be determined."""
     needed_for: str = EVERYTHING
     since: str = ""
+    is_final: bool = False
+    """Whether a yes or no holds for as long as the kernel runs."""
 
     def support(self) -> Support:
         """Find out whether it is supported."""

@@ -46,4 +46,4 @@ def _has_atomics() -> None:
         raise Unknown(refusals.refused("loading a program", error).message) from error
 
 
-ATOMICS = Feature("atomics", _has_atomics, "wall", "5.12")
+ATOMICS = Feature("atomics", _has_atomics, "wall", "5.12", is_final=True)

@@ -28,7 +28,7 @@ def _has_ring_buffers() -> None:
         raise Unknown(refusals.refused("creating a ring buffer", error).message) from error
 
 
-RING_BUFFERS = Feature("ring_buffers", _has_ring_buffers, "transport ring", "5.8")
+RING_BUFFERS = Feature("ring_buffers", _has_ring_buffers, "transport ring", "5.8", is_final=True)
 
 
 class Buffer(NamedTuple):

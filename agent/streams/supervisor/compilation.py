@@ -20,7 +20,7 @@ from typing import IO
 
 from agent.exit_status import signal_name
 from agent.parent_death import end_with_parent
-from agent.streams.shared import channel, control_groups, limits
+from agent.streams.shared import bpf, channel, control_groups, limits
 from agent.streams.shared.build_messages import AWAITED_EXECS, BuildAnswer, BuildRequest
 from agent.streams.shared.causes import CURES, CannotCollect, cannot
 from agent.streams.shared.channel import Failure, Malformed, Reply
@@ -68,6 +68,10 @@ class Built:
     """The map of awaited execs. With it, failed execs are known even if not requested."""
     newer_refused: str = ""
     """Why no newer kernel features are used although this kernel has some; otherwise empty."""
+
+    def kernel_bytes(self) -> int:
+        """Return the kernel memory in bytes of the map that only these programs use."""
+        return bpf.map_bytes(self.awaited_fd) if self.awaited_fd is not None else 0
 
     def close(self) -> None:
         for _, _, fd in self.programs:

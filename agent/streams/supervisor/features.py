@@ -4,7 +4,7 @@ import os
 
 from agent.streams.shared import confinement, kernel_files, refusals
 from agent.streams.shared.causes import cannot
-from agent.streams.shared.support import LINUX, Feature, Unknown
+from agent.streams.shared.support import LINUX, Feature, Support, Unknown
 from agent.streams.supervisor.armed import PROGRAM_TIMES
 from agent.streams.supervisor.atomics import ATOMICS
 from agent.streams.supervisor.buffers import RING_BUFFERS
@@ -52,3 +52,23 @@ REQUIRED = (
 those after it may be missing for that reason."""
 
 FEATURES = (*REQUIRED, RING_BUFFERS, KERNEL_ADDRESSES, PROGRAM_TIMES, ATOMICS)
+
+
+class Found:
+    """What was found out about the features; each start asks anew what may have changed."""
+
+    def __init__(self) -> None:
+        self._final: dict[str, Support] = {}
+
+    def support(self) -> dict[str, Support]:
+        """Return the answer for each feature, by name."""
+        return {feature.name: self.of(feature) for feature in FEATURES}
+
+    def of(self, feature: Feature) -> Support:
+        """Return the answer for one feature."""
+        if feature.name in self._final:
+            return self._final[feature.name]
+        found = feature.support()
+        if feature.is_final and found.supported is not None:
+            self._final[feature.name] = found
+        return found

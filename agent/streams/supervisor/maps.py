@@ -82,6 +82,8 @@ class Maps:
         self.fds: dict[str, int] = {}
         self._detail_fds: dict[str, int] = {}
         self._wait_stacks: WaitStacks | None = None
+        self._bytes: dict[int, int] = {}
+        """By fd, once asked for: maps keep their size."""
         sizes = geometry.map_sizes()
         try:
             for name, size in sizes.items():
@@ -126,13 +128,21 @@ class Maps:
         ``cgroups``: the chain of ids down to the scope, if that is a cgroup.
         """
         section_tables = (table.name for probe in PROBES for table in probe.tables)
-        for name in ("slots", "counters", "members", "folded_bins", "folded_sums", *section_tables):
+        for name in ("slots", "counters", "members", *section_tables):
             self._clear(self.fds[name])
+        self._clear_folded()
         for fd in self._detail_fds.values():
             self._clear(fd)
         bpf.update_element(self.fds["batches"], 0, self._empty_batches)
         bpf.update_element(self.fds["cgroups"], 0, cgroup_chain.packed(cgroups))
         self.configure(config)
+
+    def kernel_bytes(self, transport: str, details: Collection[str]) -> int:
+        """Return the kernel memory in bytes of all of them that a run's programs use."""
+        fds = set(self.of_programs(transport, details).values())
+        for fd in fds - self._bytes.keys():
+            self._bytes[fd] = bpf.map_bytes(fd)
+        return sum(self._bytes[fd] for fd in fds)
 
     def cgroup_ids(self) -> tuple[int, ...]:
         """Return the ids that the run's cgroup has had, the oldest first."""
@@ -149,6 +159,13 @@ class Maps:
             fds.clear()
         if self._wait_stacks is not None:
             self._wait_stacks.close()
+
+    def _clear_folded(self) -> None:
+        """Most runs fold nothing in the kernel; what is in a bin is in a sum as well (folded.h)."""
+        sums = bpf.element(self.fds["folded_sums"], 0, self.geometry.map_sizes()["folded_sums"])
+        if sums.strip(b"\0"):
+            for name in ("folded_bins", "folded_sums"):
+                self._clear(self.fds[name])
 
     def _clear(self, fd: int) -> None:
         zeros = c_char.from_buffer(self._zeros)

@@ -18,7 +18,7 @@ from typing import Any
 from agent import journal, service_output
 from agent.errors import AgentError, ScopeError
 from agent.sections.offcpu.probe import WALL
-from agent.streams.shared import bpf, certificate_files, channel, messages, refusals, support
+from agent.streams.shared import certificate_files, channel, messages, refusals, support
 from agent.streams.shared.build_messages import BuildRequest
 from agent.streams.shared.causes import CannotCollect
 from agent.streams.shared.channel import Failure
@@ -49,7 +49,7 @@ from agent.streams.supervisor.armed import Armed, wait_for_running_programs
 from agent.streams.supervisor.atomics import ATOMICS
 from agent.streams.supervisor.autogroup import Autogroup
 from agent.streams.supervisor.compilation import Abandoned, Built, Compiler
-from agent.streams.supervisor.features import FEATURES, REQUIRED
+from agent.streams.supervisor.features import REQUIRED, Found
 from agent.streams.supervisor.identities import Identity, clock_offset, ourselves
 from agent.streams.supervisor.maps import NOT_YET, Maps, RunConfig, this_machine
 from agent.streams.supervisor.wait_stacks import KERNEL_ADDRESSES
@@ -86,9 +86,11 @@ class Supervisor:
         self._autogroup = Autogroup()
         self._config: RunConfig | None = None
         """Of the run in progress, with ``counted_from_ns`` 0."""
-        self._sections: tuple[str, ...] = ()
-        self._names_waits = False
-        self._clock_offset = 0
+        self._request: ArmRequest | None = None
+        """Of that run."""
+        self._found = Found()
+        self._clock_offset: int | None = None
+        """None until it was measured; nothing changes it while this process lives."""
         self.run_id: str | None = None
         """The run in progress, or the one that was when serving ended; None if there was none."""
 
@@ -128,7 +130,7 @@ class Supervisor:
     def _carry_out(self, request: AnyRequest) -> Answer:
         match request:
             case SupportRequest():
-                return SupportAnswer(tuple(_features().values())), {}
+                return SupportAnswer(tuple(self._found.support().values())), {}
             case BuffersRequest():
                 return self._buffers(request)
             case PrepareRequest():
@@ -166,13 +168,13 @@ class Supervisor:
 
     def _prepare(self, request: PrepareRequest) -> Answer:
         maps = self._ready_maps()
-        built = self._programs(maps, _possible(request.plan, ATOMICS.support()))
+        built = self._programs(maps, _possible(request.plan, self._found.of(ATOMICS)))
         answer = PrepareAnswer(maps.geometry, built.newer_refused)
         return answer, _tables(maps) if request.wants_tables else {}
 
     def _arm(self, request: ArmRequest) -> Answer:
         """Reset the tables, attach, and note what every task is already doing."""
-        offered = _features()
+        offered = self._found.support()
         support.require(offered.values())
         maps, plan = self._ready_maps(), request.plan
         built = self._programs(maps, _possible(plan, offered[ATOMICS.name]))
@@ -182,21 +184,20 @@ class Supervisor:
             fds |= _tables(maps)
         armed = Armed(built)
         own, root = ourselves(armed.identify), scopes.root_of(request.scope, armed.identify)
-        self._clock_offset = clock_offset(armed.identify)
+        if self._clock_offset is None:
+            self._clock_offset = clock_offset(armed.identify)
         config = RunConfig(
             self._kernel_now_ns(),
             root.tgid if root else own.tgid,
             own.tgid,
             own.level,
         )
-        self._armed, self.run_id = armed, request.run_id
+        self._armed, self._request, self.run_id = armed, request, request.run_id
         config = _reset(maps, config, armed, request)
-        self._sections = plan.sections
         self._autogroup.favour()
-        counts = read_section_counts(plan.sections, at_once=False)
+        counts = self._counts(at_once=False)
         config = self._attach(maps, config, request.measure_probes, root)
         before, inside = self._begin_counting(maps, config)
-        self._names_waits = "wait_functions" in plan.details
         return ArmAnswer(
             start_ns=config.start_ns,
             clock_offset_ns=self._clock_offset,
@@ -207,7 +208,7 @@ class Supervisor:
             refused=armed.refused,
             awaits_execs=built.awaited_fd is not None,
             bcc=built.bcc,
-            map_bytes=_map_bytes(maps, plan, built),
+            map_bytes=maps.kernel_bytes(plan.transport, plan.details) + built.kernel_bytes(),
             kernel_counts=counts | before,
             differing=differences(before, inside),
             features=tuple(offered.values()),
@@ -245,7 +246,11 @@ class Supervisor:
         return inside, self._counts_at_once()
 
     def _counts_at_once(self) -> Counts:
-        return read_section_counts(self._sections, at_once=True)
+        return self._counts(at_once=True)
+
+    def _counts(self, *, at_once: bool) -> Counts:
+        assert self._request is not None
+        return read_section_counts(self._request.plan.sections, at_once)
 
     def _rescope(self) -> Answer:
         """Determine the members again, after tasks were moved between cgroups."""
@@ -270,9 +275,9 @@ class Supervisor:
         if self._armed is not None:
             self._armed.end_wall()
         stop_ns = self._kernel_now_ns()
-        if self._armed is None or self._maps is None:
+        if self._armed is None or self._maps is None or self._request is None:
             return DisarmAnswer(stop_ns), {}
-        armed, maps = self._armed, self._maps
+        armed, maps, request = self._armed, self._maps, self._request
         wall = armed.look_at_wall()
         inside, after = self._cease_counting(maps)
         summaries = armed.summarize()
@@ -285,11 +290,11 @@ class Supervisor:
         answer = DisarmAnswer(
             stop_ns,
             tuple(armed.program_stats()),
-            after | read_section_counts(self._sections, at_once=False),
+            after | self._counts(at_once=False),
             differences(after, inside),
-            _wait_functions(maps) if self._names_waits else None,
+            _wait_functions(maps) if "wait_functions" in request.plan.details else None,
             maps.buffers.refused(),
-            maps.cgroup_ids(),
+            maps.cgroup_ids() if request.scope.cgroups else (),
             wall and wall.contradicted,
             wall.arrivals if wall else 0,
             reports=armed.measures_wall(),
@@ -298,7 +303,7 @@ class Supervisor:
 
     def _kernel_now_ns(self) -> int:
         """Return the time on the clock of the programs, which no time namespace changes."""
-        return time.monotonic_ns() + self._clock_offset
+        return time.monotonic_ns() + (self._clock_offset or 0)
 
     def _programs(self, maps: Maps, plan: Plan) -> Built:
         """Return the loaded programs for this plan, compiled if there are none yet."""
@@ -325,10 +330,6 @@ class Supervisor:
             self._armed.detach()
             self._armed = None
             self._autogroup.put_back()
-
-
-def _features() -> dict[str, Support]:
-    return {feature.name: feature.support() for feature in FEATURES}
 
 
 def _possible(plan: Plan, atomics: Support) -> Plan:
@@ -368,14 +369,6 @@ def _reset(maps: Maps, config: RunConfig, armed: Armed, request: ArmRequest) -> 
 
 def _described(root: Identity) -> ScopeProcess:
     return ScopeProcess(root.local_tgid, root.tgid, root.command, root.age_ns)
-
-
-def _map_bytes(maps: Maps, plan: Plan, built: Built) -> int:
-    """Return the kernel memory in bytes of all maps that this run uses."""
-    fds = set(maps.of_programs(plan.transport, plan.details).values())
-    if built.awaited_fd is not None:
-        fds.add(built.awaited_fd)
-    return sum(map(bpf.map_bytes, fds))
 
 
 def _wait_functions(maps: Maps) -> dict[str, tuple[int, ...]]:

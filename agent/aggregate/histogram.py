@@ -8,7 +8,7 @@ scratch for each thread that folds (``agent.aggregate.fold``).
 
 from collections.abc import Sequence
 from fractions import Fraction
-from math import ceil
+from functools import lru_cache
 from typing import Any, Self
 
 import numpy as np
@@ -130,7 +130,7 @@ class LatencyHistogram:
             raise ValueError(f"quantiles must be from 0 to 1: {list(quantiles)}")
         if not self.total_count:
             return [None] * len(quantiles)
-        ranks = [max(1, ceil(Fraction(str(q)) * self.total_count)) for q in quantiles]
+        ranks = [_rank(q, self.total_count) for q in quantiles]
         return [
             self._value_at(rank, middle)
             for rank, middle in zip(ranks, self._middles_at(ranks), strict=True)
@@ -219,6 +219,17 @@ class LatencyHistogram:
             histogram.sum_ns = sum(v * n for v, n in zip(middles, counts, strict=True))
             histogram._widen(middles[0], middles[-1])
         return histogram
+
+
+def _rank(quantile: float, count: int) -> int:
+    above, below = _ratio(quantile)
+    return max(1, -(-above * count // below))
+
+
+@lru_cache
+def _ratio(quantile: float) -> tuple[int, int]:
+    """Return the numerator and denominator of the shortest decimal form of a quantile."""
+    return Fraction(str(quantile)).as_integer_ratio()
 
 
 def _us(nanoseconds: float | None) -> float | None:

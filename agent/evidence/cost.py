@@ -1,9 +1,8 @@
 """What collecting cost: CPU time of the agent's processes, and their waits. Reads /proc."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from agent.streams.shared.namespaces import proc_is_ours
@@ -25,19 +24,18 @@ class Cost:
     """How long its main thread has waited for a CPU."""
 
 
-def cost_of(pid: int) -> Cost:
-    """Return what the process has cost so far.
+def costs_of(pids: Collection[int]) -> dict[int, Cost]:
+    """Return what these processes have cost so far."""
+    is_ours = proc_is_ours()
+    return {pid: _cost_of(pid) if is_ours else Cost() for pid in pids}
 
-    The main thread's part comes from schedstat (ns; proc(5)), because ticks are too coarse for what
-    an agent uses in a short run.
-    """
-    if not proc_is_ours():
-        return Cost()
+
+def _cost_of(pid: int) -> Cost:
+    """Read it: the main thread's part from schedstat (ns; proc(5)), because ticks are too coarse
+    for what an agent uses in a short run."""
     try:
-        stat, schedstat = (
-            Path(f"/proc/{pid}/{name}").read_text() for name in ("stat", "schedstat")
-        )
-        fields = stat[stat.rindex(")") + 2 :].split()
+        stat, schedstat = (_content(f"/proc/{pid}/{name}") for name in ("stat", "schedstat"))
+        fields = stat[stat.rindex(b")") + 2 :].split()
         children = (int(fields[13]) + int(fields[14])) * TICK_MS
         ran, waited = (int(ns) / 1e6 for ns in schedstat.split()[:2])
     except (OSError, ValueError, IndexError):  # or something else is mounted over it
@@ -45,19 +43,28 @@ def cost_of(pid: int) -> Cost:
     return Cost(ran + children, waited)
 
 
+def _content(path: str) -> bytes:
+    """Return a file of /proc. Raises OSError."""
+    with open(path, "rb", buffering=0) as file:
+        return file.read()
+
+
 class CpuMeter:
     """CPU time of a fixed set of processes since the meter was created, and their waits for it."""
 
     def __init__(self, processes: Mapping[str, int]) -> None:
-        self._before = {(role, pid): cost_of(pid) for role, pid in processes.items()}
+        self._processes = processes
+        self._before = costs_of(processes.values())
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one row per process: role, pid, cpu_ms, run_delay_ms (None once it is gone)."""
-        return [_row(role, pid, before) for (role, pid), before in self._before.items()]
+        now = costs_of(self._processes.values())
+        return [
+            _row(role, pid, self._before[pid], now[pid]) for role, pid in self._processes.items()
+        ]
 
 
-def _row(role: str, pid: int, before: Cost) -> dict[str, Any]:
-    now = cost_of(pid)
+def _row(role: str, pid: int, before: Cost, now: Cost) -> dict[str, Any]:
     return {
         "role": role,
         "pid": pid,

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from agent import __version__
-from agent.evidence.cost import cost_of
+from agent.evidence.cost import costs_of
 from agent.evidence.verdict import COMPLETE, DEGRADED, INVALID, Verdict
 from agent.internal_metrics import InternalMetric
 from agent.recording.collection import Collection
@@ -59,6 +59,7 @@ class InternalTotals:
 
         ``available``: whether eBPF is; None until that is known.
         """
+        costs = costs_of(processes.values())
         return [
             _metric("build_info", "gauge", "Version of the agent.", {"version": __version__}, 1),
             InternalMetric(
@@ -83,7 +84,7 @@ class InternalTotals:
                 tuple(
                     ({"role": role}, used / 1000)
                     for role, pid in processes.items()
-                    if role != "compiler" and (used := cost_of(pid).cpu_ms) is not None
+                    if role != "compiler" and (used := costs[pid].cpu_ms) is not None
                 ),
             ),
         ]

@@ -74,6 +74,26 @@ def test_requests_older_than_the_run_are_within_their_bounds(
         assert bounds == (hung, hung)
 
 
+@pytest.mark.parametrize(
+    ("last", "is_idle"),
+    [
+        (figures(), True),
+        (figures(flush=1), False),
+        (figures(registration=2), False),
+        (figures(in_flight_read=0, in_flight_write=0), False),
+        (None, False),
+    ],
+)
+def test_a_disk_is_idle_that_does_nothing_at_any_reading(
+    last: Mapping[str, int] | None, is_idle: bool
+) -> None:
+    for position in range(4):
+        four: list[Mapping[str, int] | None] = [figures() for _ in range(4)]
+        four[position] = last
+        assert readings(*four).is_idle == is_idle
+    assert not readings(*[figures(in_flight_read=1, in_flight_write=0)] * 4).is_idle
+
+
 def test_without_the_supervisors_readings_the_inner_ones_stand_for_them() -> None:
     def edge(reads: int) -> Edge:
         counts = {f"{name}_8:0": value for name, value in figures(read=reads).items()}

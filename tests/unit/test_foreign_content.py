@@ -38,17 +38,18 @@ def test_what_a_process_has_cost(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes
 ) -> None:
     files = {name: tmp_path / name for name in ("stat", "schedstat")}
-    monkeypatch.setattr(cost, "Path", lambda path: files[path.rpartition("/")[2]])
+    real = cost._content
+    monkeypatch.setattr(cost, "_content", lambda path: real(str(files[path.rpartition("/")[2]])))
     monkeypatch.setattr(cost, "proc_is_ours", lambda: True)
     good = {"stat": b"1 (x) S" + b" 1" * 50, "schedstat": b"2000000 3000000 4\n"}
     for covered in files:
         for name, file in files.items():
             file.write_bytes(content if name == covered else good[name])
         if (covered, content) != ("schedstat", CONTENTS[-1]):  # nobody could tell
-            assert cost.cost_of(1) == cost.Cost()
+            assert cost.costs_of([1]) == {1: cost.Cost()}
     for name, file in files.items():
         file.write_bytes(good[name])
-    assert cost.cost_of(1).run_delay_ms == 3
+    assert cost.costs_of([1])[1].run_delay_ms == 3
 
 
 @contents

@@ -18,6 +18,8 @@ def device_rows(
     ours = {device_name(number): number for number in table.devices() if number != OTHER_DEVICE}
     for device in sorted({*disks, *ours}):
         readings = disks.get(device, NOT_FOUND)
+        if device not in ours and readings.is_idle:
+            continue
         growth = readings.growth()
         begun = table.begun(ours[device]) if device in ours else {}
         in_flight = dict(_in_flight(readings, begun))

@@ -28,6 +28,16 @@ class DiskReadings:
     after: Figures | None
 
     @property
+    def is_idle(self) -> bool:
+        """Whether it completed nothing and had nothing in flight from the first reading on."""
+        first = self.before
+        return (
+            first is not None
+            and first == self.start == self.stop == self.after
+            and not any(f"in_flight_{direction}" in first for direction in DIRECTIONS)
+        )
+
+    @property
     def takes_bios(self) -> bool:
         """Whether the disk has no requests."""
         return any(TAKES_BIOS in figures for figures in self._found())
@@ -108,11 +118,15 @@ def disk_readings(edges: tuple[Edge, Edge]) -> dict[str, DiskReadings]:
 def _by_disk(*readings: SectionCounts) -> list[dict[str, Figures]]:
     """Return each disk's figures at each reading; a disk that did nothing has the same object."""
     found: list[dict[str, Figures]] = []
-    before: dict[str, Figures] = {}
+    last: Mapping[str, int] = {}
+    disks: dict[str, Figures] = {}
     for counts in readings:
-        now = _of_one_reading(counts.get("biolatency", {}))
-        before = {d: before[d] if before.get(d) == row else row for d, row in now.items()}
-        found.append(before)
+        now = counts.get("biolatency", {})
+        if now != last:
+            rows = _of_one_reading(now)
+            disks = {d: disks[d] if disks.get(d) == row else row for d, row in rows.items()}
+        found.append(disks)
+        last = now
     return found
 
 

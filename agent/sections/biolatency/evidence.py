@@ -102,6 +102,8 @@ class BiolatencyFold(SectionFold):
         ours = {device_name(number): number for number in self.table.devices()}
         for device, readings in self._disks(edges).items():
             number = ours.get(device)
+            if number is None and readings.is_idle:
+                continue
             if self._is_comparable(readings, device, number):
                 completed = self.table.completed(number)
                 yield from _checks_of(device, readings, completed, _consequence(edges))

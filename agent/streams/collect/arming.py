@@ -1,6 +1,7 @@
 """Conversion of the supervisor's answer to arming."""
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 
 from agent.model import Scope
@@ -17,10 +18,8 @@ from agent.streams.shared.plan import Plan
 def read_arming(answer: ArmAnswer, plan: Plan, scope: Scope, cgroup_id: int) -> Arming:
     """Return what is armed, and why the rest is not. ``cgroup_id``: the scope's, or 0."""
     unavailable, refused = dict(answer.unavailable), answer.refused
-    constants = plan.constants()
     hooks: dict[str, tuple[str, ...]] = {}
-    for section in plan.sections:
-        needed = specs.attached_hooks(section, constants)
+    for section, needed in _needed(plan).items():
         if missing := _not_attached(needed, refused):
             unavailable.setdefault(section, missing)
         elif section not in unavailable:
@@ -47,6 +46,13 @@ def read_arming(answer: ArmAnswer, plan: Plan, scope: Scope, cgroup_id: int) -> 
         details=MappingProxyType(details),
         no_wall=no_wall,
     )
+
+
+@lru_cache
+def _needed(plan: Plan) -> Mapping[str, tuple[str, ...]]:
+    """Return the hooks that each section of a plan is attached to."""
+    constants = plan.constants()
+    return {section: specs.attached_hooks(section, constants) for section in plan.sections}
 
 
 def _armed_details(

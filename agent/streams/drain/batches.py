@@ -83,7 +83,8 @@ class OpenBatches:
 
     def totals(self, field: str) -> list[int]:
         """Return a counter of the batches' tail, summed over CPUs, by stream."""
-        return [int(self.rows[field][stream::STREAMS].sum()) for stream in range(STREAMS)]
+        counts: list[int] = self.rows[field].reshape(-1, STREAMS).sum(axis=0).tolist()
+        return counts
 
     def seen(self, stream: int) -> int:
         """Count all calls of the stream's program, whether or not they produced an event."""

@@ -5,8 +5,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agent import small_files
 from agent.streams.shared.namespaces import proc_is_ours
 
+FILES = ("stat", "schedstat")
 TICK_MS = 1000 / os.sysconf("SC_CLK_TCK")
 
 
@@ -34,19 +36,13 @@ def _cost_of(pid: int) -> Cost:
     """Read it: the main thread's part from schedstat (ns; proc(5)), because ticks are too coarse
     for what an agent uses in a short run."""
     try:
-        stat, schedstat = (_content(f"/proc/{pid}/{name}") for name in ("stat", "schedstat"))
+        stat, schedstat = (small_files.read(f"/proc/{pid}/{name}") for name in FILES)
         fields = stat[stat.rindex(b")") + 2 :].split()
         children = (int(fields[13]) + int(fields[14])) * TICK_MS
         ran, waited = (int(ns) / 1e6 for ns in schedstat.split()[:2])
     except (OSError, ValueError, IndexError):  # or something else is mounted over it
         return Cost()
     return Cost(ran + children, waited)
-
-
-def _content(path: str) -> bytes:
-    """Return a file of /proc. Raises OSError."""
-    with open(path, "rb", buffering=0) as file:
-        return file.read()
 
 
 class CpuMeter:

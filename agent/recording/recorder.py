@@ -294,7 +294,7 @@ class Recorder:
         try:
             await self._attach(run)
             self._availability.note(run.failure)
-            await without_ebpf.begin(run, self._nursery, self._collector.processes())
+            await without_ebpf.begin(run, self._nursery, self._collector.processes)
         except InvalidRequest as error:
             # a run that cannot cover the requested scope never began
             run.refusal = error

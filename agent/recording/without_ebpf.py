@@ -1,7 +1,7 @@
 """What is counted of a run in which nothing can be measured: totals from /proc."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import trio
 
@@ -13,15 +13,18 @@ from agent.recording.run import Run
 LOGGER = logging.getLogger("agent.recording.without_ebpf")
 
 
-async def begin(run: Run, nursery: trio.Nursery, processes: Mapping[str, int]) -> None:
-    """Begin to count, in a task of the nursery; ``processes``: those whose cost is the run's.
+async def begin(
+    run: Run, nursery: trio.Nursery, processes: Callable[[], Mapping[str, int]]
+) -> None:
+    """Begin to count, in a task of the nursery; ``processes``: finds those whose cost is the run's.
 
     Raises InvalidRequest for a scope that does not exist.
     """
     if run.failure is None or run.mock:
         return
-    following = Following(run.request, left_out=frozenset(processes.values()))
-    run.meter = CpuMeter(processes)
+    ours = processes()
+    following = Following(run.request, left_out=frozenset(ours.values()))
+    run.meter = CpuMeter(ours)
     try:
         await following.begin()
     except InvalidRequest:

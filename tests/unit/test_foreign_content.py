@@ -38,8 +38,9 @@ def test_what_a_process_has_cost(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes
 ) -> None:
     files = {name: tmp_path / name for name in ("stat", "schedstat")}
-    real = cost._content
-    monkeypatch.setattr(cost, "_content", lambda path: real(str(files[path.rpartition("/")[2]])))
+    monkeypatch.setattr(
+        cost.small_files, "read", lambda path: files[path.rpartition("/")[2]].read_bytes()
+    )
     monkeypatch.setattr(cost, "proc_is_ours", lambda: True)
     good = {"stat": b"1 (x) S" + b" 1" * 50, "schedstat": b"2000000 3000000 4\n"}
     for covered in files:

@@ -19,7 +19,7 @@ WORDS = {
         "agent.settings",
     ),
     *("agent.json_text", "agent.parent_death", "agent.exit_status", "agent.nouns"),
-    *("agent.this_machine", "agent.journal", "agent.regular_files"),
+    *("agent.this_machine", "agent.journal", "agent.regular_files", "agent.small_files"),
     *("agent.service_output", "agent.call_filter"),
 }
 """Modules that every part may import."""

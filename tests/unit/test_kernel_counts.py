@@ -3,10 +3,10 @@
 import errno
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from agent import small_files
 from agent.streams.shared import kernel_counts, kernel_files
 
 
@@ -38,15 +38,15 @@ def process_1(
     for name, content in files.items():
         (folder / name).write_text(content)
 
-    def opened(path: str, *args: Any, **kwargs: Any) -> object:
+    def read(path: str) -> bytes:
         thread, name = path.removeprefix("/proc/1/task/").split("/")
         if thread == "8":
             raise error
-        return open(folder / name, *args, **kwargs)
+        return (folder / name).read_bytes()
 
     monkeypatch.setattr(kernel_counts, "INITIAL_PID_NAMESPACE", os.stat("/proc/self/ns/pid").st_ino)
     monkeypatch.setattr(kernel_counts, "proc_is_ours", lambda: True)
-    monkeypatch.setattr(kernel_counts, "open", opened, raising=False)
+    monkeypatch.setattr(small_files, "read", read)
     monkeypatch.setattr(os, "listdir", lambda path: ["1", "8"])
 
 

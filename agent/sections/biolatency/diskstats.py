@@ -5,6 +5,8 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import NamedTuple, Optional
 
+from agent import small_files
+
 DISKSTATS = Path("/proc/diskstats")
 SYSFS = Path("/sys/dev/block")
 BLOCK = Path("/sys/block")
@@ -50,11 +52,10 @@ just been added shows later that it takes requests."""
 
 def has_disks_without_requests() -> bool:
     """Return whether there is a disk, of any size but 0, whose driver takes bios instead."""
-    try:
-        nodes = [f"{BLOCK}/{name}" for name in os.listdir(BLOCK)]
-    except OSError:
-        return False
-    return any(_sectors(node) for node in nodes if not os.path.exists(f"{node}/mq"))
+    nodes = {f"{BLOCK}/{name}": number for name, number in _numbers(BLOCK).items()}
+    return any(
+        _sectors(node) for node, number in nodes.items() if _kind(node, number) is Kind.TAKES_BIOS
+    )
 
 
 def disk_figures() -> dict[str, int]:
@@ -70,13 +71,12 @@ def disk_figures() -> dict[str, int]:
     """
     global _rows
     try:
-        with open(DISKSTATS, "rb", buffering=0) as file:
-            lines = file.read().splitlines()
+        lines = small_files.read(str(DISKSTATS)).splitlines()
     except OSError:
         return {}
     _rows = {line: _rows.get(line) or _parsed(line) for line in lines}
     figures: dict[str, int] = {}
-    disks, numbers = 0, _numbers()
+    disks, numbers = 0, _numbers(SYSFS)
     for row in filter(None, _rows.values()):
         found = _registered(row.device, numbers.get(row.device))
         if found is None:
@@ -105,10 +105,10 @@ def _parsed(line: bytes) -> Optional[_Row]:
     return _Row(device, completed, row[IN_PROGRESS] != b"0")
 
 
-def _numbers() -> dict[str, int]:
-    """Return the number that each block device's entry in sysfs has (kernfs: each a new one)."""
+def _numbers(folder: Path) -> dict[str, int]:
+    """Return the number that each block device's entry in a folder has (kernfs: each a new one)."""
     try:
-        with os.scandir(SYSFS) as entries:
+        with os.scandir(folder) as entries:
             return {entry.name: entry.inode() for entry in entries}
     except OSError:
         return {}
@@ -141,8 +141,7 @@ def _kind(node: str, number: int) -> Kind:
 
 def _sectors(node: str) -> int:
     try:
-        with open(f"{node}/size", "rb") as file:
-            return int(file.read())
+        return int(small_files.read(f"{node}/size"))
     except (OSError, ValueError):
         return 0
 
@@ -150,8 +149,7 @@ def _sectors(node: str) -> int:
 def _in_flight(device: str) -> dict[str, int]:
     """Return the reads and writes that the driver has (Documentation/ABI/stable/sysfs-block)."""
     try:
-        with open(f"{SYSFS}/{device}/inflight", "rb") as file:
-            reads, writes = map(int, file.read().split())
+        reads, writes = map(int, small_files.read(f"{SYSFS}/{device}/inflight").split())
     except (OSError, ValueError):
         return {}
     return {"in_flight_read": reads, "in_flight_write": writes}

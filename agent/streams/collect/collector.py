@@ -6,11 +6,11 @@ import os
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Protocol
 
 import trio
 
+from agent import small_files
 from agent.errors import ScopeError
 from agent.model import StartRequest
 from agent.sections.offcpu.probe import WALL
@@ -282,8 +282,6 @@ def _children(pid: int) -> set[int]:
     if not proc_is_ours():
         return set()
     try:
-        return {
-            int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        }
+        return set(map(int, small_files.read(f"/proc/{pid}/task/{pid}/children").split()))
     except (OSError, ValueError):  # or something else is mounted over it
         return set()

@@ -11,6 +11,7 @@ import os
 import platform
 from typing import Optional
 
+from agent import small_files
 from agent.streams.shared.machines import this_machine
 
 MAP_CREATE, MAP_LOOKUP_ELEM, MAP_UPDATE_ELEM, MAP_DELETE_ELEM, PROG_LOAD = 0, 1, 2, 3, 5
@@ -221,11 +222,8 @@ def take_element(map_fd: int, key: int, size: int) -> Optional[bytes]:
 
 def map_bytes(map_fd: int) -> int:
     """Return a map's kernel memory in bytes, as its fdinfo reports it (bpf_map_show_fdinfo)."""
-    with open(f"/proc/self/fdinfo/{map_fd}") as fdinfo:
-        for line in fdinfo:
-            if line.startswith("memlock:"):
-                return int(line.split()[1])
-    return 0
+    lines = small_files.read(f"/proc/self/fdinfo/{map_fd}").splitlines()
+    return next((int(line.split()[1]) for line in lines if line.startswith(b"memlock:")), 0)
 
 
 class LoadFailed(Exception):

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from agent import small_files
 from agent.nouns import counted
 from agent.sections.probes import probes_of
 from agent.streams.shared import kernel_files
@@ -179,7 +180,7 @@ def growth(edges: tuple[Edge, Edge], section: str, *, outer: bool = False) -> di
 def online_cpus() -> str:
     """Return the online CPUs as a list of ranges; empty if that cannot be read."""
     try:
-        return kernel_files.ONLINE_CPUS.read_text(errors="replace").strip()
+        return small_files.read(str(kernel_files.ONLINE_CPUS)).decode(errors="replace").strip()
     except OSError:
         return ""
 
@@ -200,8 +201,7 @@ def _switches(thread: str) -> int:
 def _content(path: str) -> bytes:
     """Return what a thread's file holds; nothing if the thread is gone. Raises OSError."""
     try:
-        with open(path, "rb", buffering=0) as file:
-            return file.read()
+        return small_files.read(path)
     except (FileNotFoundError, ProcessLookupError):
         return b""
 
@@ -220,7 +220,7 @@ def _number(fields: Sequence[str], position: int) -> int | None:
 
 def _lines(path: str) -> list[str]:
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:  # names may be any bytes
-            return file.read().splitlines()
+        content = small_files.read(path)
     except OSError:
         return []
+    return content.decode(errors="replace").splitlines()  # names may be any bytes

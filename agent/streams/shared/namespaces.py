@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from agent import small_files
+
 PROC = Path("/proc")
 NOT_MOUNTED = "/proc is not mounted; mount it (mount -t proc proc /proc)"
 FOREIGN = "/proc belongs to another pid namespace than the agent; mount one of its own there"
@@ -27,10 +29,10 @@ def why_proc_is_not_ours() -> str:
     if not proc_is_mounted():  # has the link too where we have no number
         return NOT_MOUNTED
     try:
-        with open(f"{PROC}/self/status", encoding="utf-8", errors="replace") as file:
-            numbers = next((line.split()[1:] for line in file if line.startswith("NSpid:")), [])
+        lines = small_files.read(f"{PROC}/self/status").splitlines()
     except OSError:
         return FOREIGN
+    numbers = next((line.split()[1:] for line in lines if line.startswith(b"NSpid:")), [])
     # a kernel without pid namespaces has no such line
     return FOREIGN if len(numbers) > 1 else ""
 

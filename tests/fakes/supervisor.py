@@ -51,6 +51,7 @@ class FakeSupervisor:
         self.requests: list[Request[Any]] = []
         self.attached = False
         self.features = (LINUX.support(),)
+        self.tells_features = True
         self.answering: Callable[[Request[Any]], None] = lambda request: None
         sizes = self.batches.geometry.map_sizes()
         written = {"batches": self.batches.fd, **self.batches.folding.fds}
@@ -122,7 +123,7 @@ class FakeSupervisor:
             map_bytes=1,
             kernel_counts={},
             differing={},
-            features=self.features,
+            features=self.features if self.tells_features else None,
         )
 
     def _disarmed(self) -> Reply[DisarmAnswer]:

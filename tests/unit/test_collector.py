@@ -88,6 +88,10 @@ async def test_what_the_machine_offers_is_told_by_a_start(
 ) -> None:
     await collector.start(REQUEST, CountingSink())
     assert collector.support() == supervisor.features
+    await collector.stop()
+    supervisor.tells_features = False  # since they are what they were
+    await collector.start(REQUEST, CountingSink())
+    assert collector.support() == supervisor.features
     assert not any(isinstance(request, SupportRequest) for request in supervisor.requests)
 
 

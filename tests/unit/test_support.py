@@ -119,6 +119,17 @@ def test_only_what_may_change_is_asked_again(
     assert support[-1] == feature.support()
 
 
+def test_only_news_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(features, "FEATURES", (HAS,))
+    found = features.Found()
+    assert found.news(found.support()) == (HAS.support(),)
+    assert found.news(found.support()) is None
+    monkeypatch.setattr(features, "FEATURES", (MISSES,))
+    assert found.told() == (MISSES.support(),)
+    assert found.news(found.support()) is None
+    assert found.news({"it": HAS.support()}) == (HAS.support(),)
+
+
 def test_not_linux(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(support.platform, "system", lambda: "Darwin")
     assert lacking().code == "not_linux"

@@ -124,7 +124,8 @@ class KernelCollector:
                 run_id=run_id,
             )
         )
-        self._support = reply.answer.features
+        if reply.answer.features is not None:
+            self._support = reply.answer.features
         cgroup_id = numbers.cgroups[-1] if numbers.cgroups else 0
         with contextlib.ExitStack() as received:
             # a mapping has a descriptor of its own

@@ -203,8 +203,8 @@ class ArmAnswer:
     differing: dict[str, dict[str, int]]
     """Those that differed just after that (`kernel_counts.differences`), for sections that begin to
     count at once. All of them would not fit into a message twice."""
-    features: tuple[Support, ...]
-    """What the machine and its kernel offer."""
+    features: tuple[Support, ...] | None
+    """What the machine and its kernel offer; None if that is what was last told."""
 
 
 @dataclass(frozen=True)

@@ -59,10 +59,23 @@ class Found:
 
     def __init__(self) -> None:
         self._final: dict[str, Support] = {}
+        self._told: dict[str, Support] = {}
 
     def support(self) -> dict[str, Support]:
         """Return the answer for each feature, by name."""
         return {feature.name: self.of(feature) for feature in FEATURES}
+
+    def told(self) -> tuple[Support, ...]:
+        """Return the answer for each feature, to tell the agent."""
+        self._told = self.support()
+        return tuple(self._told.values())
+
+    def news(self, answers: dict[str, Support]) -> tuple[Support, ...] | None:
+        """Return these to tell the agent; None if it knows them."""
+        if answers == self._told:
+            return None
+        self._told = answers
+        return tuple(answers.values())
 
     def of(self, feature: Feature) -> Support:
         """Return the answer for one feature."""

@@ -130,7 +130,7 @@ class Supervisor:
     def _carry_out(self, request: AnyRequest) -> Answer:
         match request:
             case SupportRequest():
-                return SupportAnswer(tuple(self._found.support().values())), {}
+                return SupportAnswer(self._found.told()), {}
             case BuffersRequest():
                 return self._buffers(request)
             case PrepareRequest():
@@ -211,7 +211,7 @@ class Supervisor:
             map_bytes=maps.kernel_bytes(plan.transport, plan.details) + built.kernel_bytes(),
             kernel_counts=counts | before,
             differing=differences(before, inside),
-            features=tuple(offered.values()),
+            features=self._found.news(offered),
         ), fds
 
     def _attach(

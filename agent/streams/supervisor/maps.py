@@ -82,6 +82,7 @@ class Maps:
         self.fds: dict[str, int] = {}
         self._detail_fds: dict[str, int] = {}
         self._wait_stacks: WaitStacks | None = None
+        self._members_are_empty = True
         self._bytes: dict[int, int] = {}
         """By fd, once asked for: maps keep their size."""
         sizes = geometry.map_sizes()
@@ -128,14 +129,22 @@ class Maps:
         ``cgroups``: the chain of ids down to the scope, if that is a cgroup.
         """
         section_tables = (table.name for probe in PROBES for table in probe.tables)
-        for name in ("slots", "counters", "members", *section_tables):
+        for name in ("slots", "counters", *section_tables):
             self._clear(self.fds[name])
         self._clear_folded()
+        self.clear_members()
+        self._members_are_empty = False
         for fd in self._detail_fds.values():
             self._clear(fd)
         bpf.update_element(self.fds["batches"], 0, self._empty_batches)
         bpf.update_element(self.fds["cgroups"], 0, cgroup_chain.packed(cgroups))
         self.configure(config)
+
+    def clear_members(self) -> None:
+        """Empty the table that takes longest, unless it is; only the programs use it."""
+        if not self._members_are_empty:
+            self._clear(self.fds["members"])
+            self._members_are_empty = True
 
     def kernel_bytes(self, transport: str, details: Collection[str]) -> int:
         """Return the kernel memory in bytes of all of them that a run's programs use."""

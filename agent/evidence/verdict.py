@@ -1,7 +1,7 @@
 """The verdict on a run (complete, degraded or invalid) and the reasons for it. Pure functions."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from agent.evidence.checks import Check, events_ceased
@@ -56,7 +56,7 @@ class Verdict:
             "verdict": self.verdict,
             "reasons": [f"{r.code}: {r.text}" for r in self.reasons],
             "unseen_switches": self.unseen_switches,
-            "streams": {name: asdict(counts) for name, counts in self.streams.items()},
+            "streams": {name: counts.by_name() for name, counts in self.streams.items()},
         }
 
 

@@ -28,7 +28,7 @@ class Cost:
 
 def costs_of(pids: Collection[int]) -> dict[int, Cost]:
     """Return what these processes have cost so far."""
-    is_ours = proc_is_ours()
+    is_ours = bool(pids) and proc_is_ours()
     return {pid: _cost_of(pid) if is_ours else Cost() for pid in pids}
 
 

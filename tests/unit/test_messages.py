@@ -249,6 +249,13 @@ def test_no_such_buffers_can_be_asked_for(change: dict[str, object]) -> None:
         decode_request(json.dumps({"verb": "buffers", "request": request}).encode())
 
 
+@pytest.mark.parametrize("value", [{"a": 1, "b": 1.0}, {"a": True}, {"a": None}, [1]], ids=str)
+def test_counts_by_name_are_whole_numbers(value: object) -> None:
+    assert channel.taken(dict[str, int], {"a": 1, "b": 0}) == {"a": 1, "b": 0}
+    with pytest.raises(Malformed):
+        channel.taken(dict[str, int], value)
+
+
 @pytest.mark.parametrize("named", [[], ["a"], ["a", "a"], ["a", "b", "c"], [1, 2], "ab"])
 def test_file_descriptors_without_a_name_each_are_closed(fds: list[int], named: object) -> None:
     packet = json.dumps({"answer": {}, "fds": named}).encode()

@@ -163,6 +163,8 @@ def _conversion(kind: Any) -> Callable[[Any], Any]:
         return partial(_items, _conversion(arguments[0]))
     if origin is tuple:
         return partial(_tuple, tuple(map(_conversion, arguments)))
+    if kind == dict[str, int]:
+        return _counts
     if origin is dict:
         return partial(_dict, arguments[0], _conversion(arguments[1]))
     return partial(_is_a, kind)
@@ -203,6 +205,13 @@ def _tuple(conversions: tuple[Callable[[Any], Any], ...], value: Any) -> tuple[A
 
 def _dict(of_key: Any, convert: Callable[[Any], Any], value: Any) -> dict[Any, Any]:
     return {_key(of_key, k): convert(v) for k, v in _is_a(dict, value).items()}
+
+
+def _counts(value: Any) -> dict[str, int]:
+    """Take as it is what most of an answer consists of."""
+    if not {*map(type, _is_a(dict, value).values())} <= {int}:
+        raise Malformed("expected int throughout")
+    return cast("dict[str, int]", value)
 
 
 def _key(kind: Any, text: str) -> Any:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from agent import small_files
 from agent.procfs import files, group, machine, task
 from agent.procfs.files import Unreadable
 from agent.run import held, processes
@@ -23,8 +24,9 @@ def covered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     def opened(path: object, *mode: str, **options: object) -> object:
         return file.open(*mode, **options)  # type: ignore[call-overload]
 
-    for module in (files, processes, held, kernel_counts):
+    for module in (files, processes, held):
         monkeypatch.setattr(module, "open", opened, raising=False)
+    monkeypatch.setattr(small_files, "read", lambda path: file.read_bytes())
     return file
 
 
@@ -55,7 +57,7 @@ def test_what_is_no_count_is_none(covered: Path) -> None:
     covered.write_bytes(b"some total=" + DIGITS + b"\nfull total=5\n")
     assert files.pressure("/proc/pressure/io", "io") == {"io.full_ms": 5000}
     covered.write_bytes(b"voluntary_ctxt_switches:\t" + DIGITS + b"\n")
-    assert kernel_counts._switches("/proc/1/task/1/status") == 0
+    assert kernel_counts._switches("/proc/1/task/1") == 0
     covered.write_bytes(b"oom_kill " + DIGITS + b"\n")
     assert control_groups._oom_kills(covered) is None
     covered.write_bytes(b"Name: x\nUid:\tx\n")

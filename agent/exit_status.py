@@ -4,7 +4,8 @@ import signal
 
 KILLED_BY = 128
 """Exit status as in shells: this plus the number of the signal that killed the process."""
-
+OWN_FAILURE = 125
+"""Exit status of a failure before the command was run, as in env(1), nohup(1) and timeout(1)."""
 
 FILTERED = "a seccomp filter, such as systemd's SystemCallFilter=, does not allow a call it made"
 """What sends SIGSYS (seccomp(2), SECCOMP_RET_KILL_PROCESS)."""

@@ -7,8 +7,11 @@ from agent.cli.measuring import add_measuring_options, measuring_options
 from agent.cli.parser import Commands
 from agent.cli.series import add_series_options, plan_of
 from agent.cli.values import user
+from agent.exit_status import OWN_FAILURE
+from agent.run.filters import instead
 from agent.run.labels import CommitHere
 from agent.run.options import Options, for_comparison
+from agent.terminal.output import complain
 
 
 def add(commands: Commands) -> None:
@@ -53,6 +56,18 @@ def add(commands: Commands) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    """Run what the options say; a call that a filter refuses ends it with a line."""
+    try:
+        return _run_unfiltered(options)
+    except OSError as error:
+        cure = instead(error.errno) if error.filename is None else ""
+        if not cure:
+            raise
+        complain(f"chainbench-agent run: {error.strerror}: {cure}\n")
+        return OWN_FAILURE
+
+
+def _run_unfiltered(options: argparse.Namespace) -> int:
     if options.dataset_file is not None and options.dataset is not None:
         options.parser.error("--dataset and --dataset-file exclude each other")
     plan = plan_of(options)

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 from agent.client.shell_words import hint, savable
-from agent.exit_status import KILLED_BY, signal_name
+from agent.exit_status import KILLED_BY, OWN_FAILURE, signal_name
 from agent.fleet import together
 from agent.run import processes, signals
 from agent.run.around import Around
-from agent.run.held import OWN_FAILURE, CannotRun, Ended, find, held
+from agent.run.held import CannotRun, Ended, find, held
 from agent.run.keeping import keep
 from agent.run.options import Options
 from agent.run.telling import Teller

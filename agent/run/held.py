@@ -24,15 +24,14 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple, NoReturn
 
-from agent.exit_status import how_it_ended
+from agent.exit_status import OWN_FAILURE, how_it_ended
 from agent.parent_death import end_with_parent
 from agent.run import old_memory, signals
+from agent.run.filters import instead, try_calls
 from agent.run.user import User, become
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 """Exit statuses as in shells, for a command that cannot be run."""
-OWN_FAILURE = 125
-"""Exit status of a failure before the command was run, as in env(1), nohup(1) and timeout(1)."""
 
 _EXEC = struct.Struct("=dddqqqqqq")
 """What the fork says last: the monotonic clock, then what it took itself: user and system time,
@@ -170,7 +169,10 @@ class HeldCommand:
                 came = signals.next_one(self.pid)
                 self.received.append(came.si_signo)
             self.received += signals.with_the_last(self.received)
-        at_exec, failed = self._reported(_EXEC.size), self._reported(_NUMBER.size)
+        at_exec = self._reported(_EXEC.size)
+        if len(at_exec) == _NUMBER.size:  # of what failed before the exec
+            raise CannotHold(self._command, *_NUMBER.unpack(at_exec))
+        failed = self._reported(_NUMBER.size)
         self._end_keeper()
         if failed:
             raise CannotRun(self._command, *_NUMBER.unpack(failed))
@@ -246,6 +248,7 @@ def held(
     parent = os.getpid()
     with contextlib.ExitStack() as stack:
         with _holding(arguments[0]), signals.blocked() as mask, contextlib.ExitStack() as childs:
+            try_calls()
             gate, opened = os.pipe()
             childs.callback(os.close, gate)
             stack.callback(os.close, opened)
@@ -361,6 +364,8 @@ def _why(command: str, number: int) -> str:
         return f"{words} (nor anywhere on PATH)" if command else words
     if number == errno.ENOENT and os.path.exists(command):
         return f"its interpreter: {words}"
+    if number == errno.ENOSYS:
+        return f"{words}: {instead(number)}"
     return words
 
 

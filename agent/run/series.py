@@ -12,11 +12,11 @@ from contextlib import ExitStack
 
 from agent.client.http_client import AgentRefused, AgentUnreachable
 from agent.client.shell_words import hint
-from agent.exit_status import how_it_ended, signal_name
+from agent.exit_status import OWN_FAILURE, how_it_ended, signal_name
 from agent.run import processes, signals
 from agent.run.around import Around
 from agent.run.command import described, die_of
-from agent.run.held import OWN_FAILURE, CannotRun, Ended, HeldCommand, find, held
+from agent.run.held import CannotRun, Ended, HeldCommand, find, held
 from agent.run.helpers import HelperFailed, run_helper
 from agent.run.hyperfine import exported
 from agent.run.keeping import keep

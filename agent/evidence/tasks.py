@@ -9,7 +9,9 @@ from agent.words import Json
 
 TOP = 20
 MAX_COMMANDS = 1_000
+"""Distinct command names kept. A process may choose any name, so there must be a limit."""
 OTHER = "(other)"
+"""What all further ones are called."""
 
 
 @dataclass(slots=True)

@@ -15,8 +15,6 @@ Counts: TypeAlias = dict[str, int]
 NUMBER = re.compile(rb"\d{1,20}")
 """At most 64 bits: what has more digits is not the kernel's, and int() refuses more than 4,300."""
 
-TICK_NS = 10**9 // os.sysconf("SC_CLK_TCK")
-
 PSI = "CONFIG_PSI, and on some distributions psi=1 on the kernel's command line"
 OF_EVERY_KERNEL = "/proc/stat"
 OF_OURSELVES = ("self", "thread-self")

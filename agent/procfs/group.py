@@ -12,7 +12,6 @@ from agent.procfs import disks
 from agent.procfs.controllers import why_without
 from agent.procfs.disks import Disks
 from agent.procfs.files import (
-    TICK_NS,
     Counts,
     Unreadable,
     content_or_nothing,
@@ -26,6 +25,7 @@ from agent.procfs.pace import Pace
 from agent.procfs.readings import Reading, Source, growth, read
 from agent.procfs.sums import OfThreads
 from agent.procfs.task import HIDDEN, read_process, read_thread
+from agent.streams.shared.kernel_counts import TICK_NS
 from agent.streams.shared.namespaces import process_exists
 from agent.words import Json
 

@@ -1,7 +1,6 @@
 """What /proc counts of the whole machine. The kernel's own counters: nothing in them is missing."""
 
 from agent.procfs.files import (
-    TICK_NS,
     Counts,
     Unreadable,
     content,
@@ -12,6 +11,7 @@ from agent.procfs.files import (
     pressure,
 )
 from agent.procfs.readings import Reading, Source
+from agent.streams.shared.kernel_counts import TICK_NS
 
 CPU_TIMES = {
     "user_ms": (0, 1),

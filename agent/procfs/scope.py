@@ -9,12 +9,13 @@ import trio
 
 from agent.errors import ScopeError
 from agent.model import TREES, Scope
-from agent.procfs.files import TICK_NS, Unreadable, content
+from agent.procfs.files import Unreadable, content
 from agent.procfs.group import Group
 from agent.procfs.task import uids_of
 from agent.procfs.tree import Tree
 from agent.streams.collect import cgroups
 from agent.streams.shared.callers import pid_behind
+from agent.streams.shared.kernel_counts import TICK_NS
 from agent.streams.shared.namespaces import why_proc_is_not_ours
 from agent.words import Json
 

@@ -8,7 +8,6 @@ Of a thread (``schedstat``, ``status``): itself, while it lives; nobody adds up 
 from typing import NamedTuple
 
 from agent.procfs.files import (
-    TICK_NS,
     Counts,
     Unreadable,
     content,
@@ -17,6 +16,7 @@ from agent.procfs.files import (
     number,
     of_the_kernel,
 )
+from agent.streams.shared.kernel_counts import TICK_NS
 
 OF_PROCESSES = ("user_ms", "system_ms", "minor_faults", "major_faults")
 OF_IO = {

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from agent.procfs.files import TICK_NS, Counts, Unreadable, content_or_nothing, listed, numbers_in
+from agent.procfs.files import Counts, Unreadable, content_or_nothing, listed, numbers_in
 from agent.procfs.pace import Pace
 from agent.procfs.sums import Key, OfProcesses, OfThreads
 from agent.procfs.task import (
@@ -23,6 +23,7 @@ from agent.procfs.task import (
     read_thread,
     threads_of,
 )
+from agent.streams.shared.kernel_counts import TICK_NS
 from agent.streams.shared.namespaces import process_exists
 
 Children = Mapping[int, list[int]]

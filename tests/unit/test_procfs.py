@@ -17,6 +17,7 @@ from agent.model import Scope, StartRequest
 from agent.procfs import files, pace, task
 from agent.procfs.following import Following
 from agent.procfs.tree import Tree
+from agent.streams.shared.kernel_counts import TICK_NS
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="needs Linux's /proc")
 
@@ -51,8 +52,8 @@ def test_each_count_of_a_process_is_where_the_kernel_writes_it(
     found = task.read_process(1)
     assert (found.parent, found.start) == (4, 22)
     assert found.counts == {
-        "user_ms": (14 + 16) * files.TICK_NS,
-        "system_ms": (15 + 17) * files.TICK_NS,
+        "user_ms": (14 + 16) * TICK_NS,
+        "system_ms": (15 + 17) * TICK_NS,
         "minor_faults": 10 + 11,
         "major_faults": 12 + 13,
     }

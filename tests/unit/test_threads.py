@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from fakes.task_summaries import LIFE_NS, reports
 
-from agent.sections.offcpu.threads import MAX_COMMANDS, OTHER, TOP, ThreadBudgets
+from agent.evidence.tasks import MAX_COMMANDS, OTHER
+from agent.sections.offcpu.threads import TOP, ThreadBudgets
 from agent.streams.collect.task_summaries import from_file, reports_from_words
 from agent.streams.shared.layout import (
     REASON_KERNEL_THREAD,

@@ -6,14 +6,18 @@ import pytest
 from fakes.made_up_pairs import SLEEP, blocked, found
 from fakes.pages import DOCS
 
-from agent.comparison import causes
+from agent.compare import decision
+from agent.comparison import causes, comparison, families, kept
 from agent.comparison.causes import CAUSES, Cause
 from agent.comparison.certain import with_certainty
+from agent.run import series_plan
+from agent.show import amounts, certain
 from agent.show.budget import made_up_of
 from agent.show.cause import TIMES_DETECTABLE, WORDS
 from agent.show.cause import cause as words
 from agent.show.comparison import result
 from agent.show.differences import signs
+from agent.statistics import estimate
 from agent.terminal.style import Style
 
 
@@ -69,6 +73,14 @@ def test_a_part_that_is_more_than_the_difference_is_told_as_it_is() -> None:
     said = words(judged(cause=back, parts=parts, figures=figures))
     assert "by shorter sleep, of which 99" in said
     assert "by more time computing and waiting for a CPU that others had (" in said
+
+
+def test_what_reports_say_again_is_what_was_decided_by() -> None:
+    """Reports import nothing of what compares, which takes long to import."""
+    assert amounts.FEWEST == estimate.FEWEST
+    assert certain.DECIDED == families.DECIDED
+    assert decision.DRIFT == comparison.DRIFT
+    assert series_plan.MIN_EFFECT == kept.MIN_EFFECT
 
 
 def test_how_many_runs_would_tell_is_said_where_it_is_known() -> None:

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from agent.evidence.tasks import TaskTable
+from agent.evidence.tasks import MAX_COMMANDS, OTHER, TaskTable
 from agent.sections.fold import SectionFold, Taker
 from agent.streams.collect.observed import Stopped
 from agent.streams.collect.task_summaries import command
@@ -15,9 +15,6 @@ from agent.words import Json
 
 EXEC_SYSCALLS = ("execve", "execveat")
 TOP_COMMANDS = 10
-MAX_COMMANDS = 1_000
-"""Distinct command names kept. A process may choose any name, so there must be a limit."""
-OTHER_COMMANDS = "(other)"
 
 
 class ExecFold(SectionFold):
@@ -34,7 +31,7 @@ class ExecFold(SectionFold):
         for comm in np.ascontiguousarray(events[:, 1:3]).view("S16").ravel().tolist():
             name = command(comm)
             if name not in self.commands and len(self.commands) >= MAX_COMMANDS:
-                name = OTHER_COMMANDS
+                name = OTHER
             self.commands[name] += 1
 
     takes: ClassVar[Mapping[str, Taker]] = {"exec": take}

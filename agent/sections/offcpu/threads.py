@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from agent.evidence.tasks import numbers
+from agent.evidence.tasks import MAX_COMMANDS, OTHER, numbers
 from agent.sections.fold import milliseconds
 from agent.sections.offcpu.layout import WALL_THREAD_SHIFT
 from agent.sections.offcpu.reasons import reason_name
@@ -23,8 +23,6 @@ from agent.words import Json
 TOP = 20
 """Threads, and commands."""
 TOP_REASONS = 5
-MAX_COMMANDS = 1_000
-OTHER = "(other)"
 
 _NS = (1 << WALL_THREAD_SHIFT) - 1
 

@@ -106,6 +106,14 @@ async def test_a_cgroup_that_the_agent_is_in_says_so(
     assert tasks_json(group, Looks())["includes_agent"] is counted, "at any look"
 
 
+async def test_what_is_in_a_cgroup_as_the_run_begins_was_not_born_in_it(tmp_path: Path) -> None:
+    (tmp_path / "cgroup.threads").write_text(f"{os.getpid()}\n")
+    group = Group(tmp_path, with_waits=False)
+    await group.look()
+    await group.look()
+    assert tasks_json(group, Looks())["forks"] == 0
+
+
 async def test_what_is_moved_into_a_cgroup_counts_from_then_on(tmp_path: Path) -> None:
     group = Group(tmp_path, with_waits=False)
     await group.look()

@@ -19,6 +19,15 @@ def test_the_times_of_the_runs() -> None:
     assert outlier["excess_ms"] == pytest.approx(180 - 102)
 
 
+@pytest.mark.parametrize("place", range(6))
+def test_a_slow_run_is_held_against_all_others(place: int) -> None:
+    times = [100.0, 101, 102, 110, 111]
+    times.insert(place, 180)
+    [outlier] = alone(*[evidence()] * 6, times=times)["wall_ms"]["outliers"]
+    assert outlier["round"] == place + 1
+    assert outlier["excess_ms"] == pytest.approx(180 - 102)
+
+
 def test_too_few_runs_have_no_interval() -> None:
     wall = alone(*[evidence()] * 5)["wall_ms"]
     assert wall["median"] == {"low": None, "middle": 100, "high": None}

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from agent.nouns import counted
@@ -152,8 +153,11 @@ def _import(store: Store, document: Json) -> tuple[Kept, Entry]:
     runs, series = runs_of(document, IMPORT), series_of(document)
     if not runs:
         raise StoreError("the series in it has no runs")
-    own = Entry(series.id, is_series=True) if series else Entry(runs[0].id, is_series=False)
-    return store.keep(runs, series), own
+    if series is None:
+        return store.keep(runs), Entry(runs[0].id, is_series=False)
+    # also those of a comparison of several series: it is kept as one document
+    own = [replace(run, series=series.id) for run in runs]
+    return store.keep(own, series), Entry(series.id, is_series=True)
 
 
 def _imported(done: Kept) -> str:

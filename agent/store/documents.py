@@ -8,6 +8,7 @@ expected is not known.
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple, TypeGuard
 from uuid import UUID, uuid5
 
@@ -30,14 +31,34 @@ def runs_of(document: Mapping[str, Any], source: str) -> list[KeptRun]:
     """Return the runs in a document, in its order.
 
     The same document always has the same ids: those of its evidence, or where a run has none of its
-    own, one made from its content. So what is imported twice can be recognized.
+    own, one made from its content. So what is imported twice can be recognized. Runs that `compare`
+    did not take for pairs are of the series that they were of then, if of any.
     """
     members = _members(document)
     ids = _ids(members)
     series = _series_id(document, ids) if is_series(document) else None
     seed, least = seed_in(document), min_effect_in(document)
-    return [
+    kept = [
         _kept(run, own, series, source, seed, least) for run, own in zip(members, ids, strict=True)
+    ]
+    return _apart(kept, document) if _compares_groups(document) else kept
+
+
+def _compares_groups(document: Mapping[str, Any]) -> bool:
+    """Return whether this is a saved comparison of runs that are no pairs."""
+    why_no_pairs = mapping(document.get("compared")).get("why_no_pairs")
+    return isinstance(why_no_pairs, str) and is_series(document)
+
+
+def _apart(runs: Sequence[KeptRun], document: Mapping[str, Any]) -> list[KeptRun]:
+    """Return the runs of a comparison with the series that each of them was of.
+
+    What stands there as the round is the place in the group.
+    """
+    given = [row.get("series") for row in rows(document.get("runs"))]
+    return [
+        replace(run, series=own if is_id(own) else None, round=None)
+        for run, own in zip(runs, given, strict=True)
     ]
 
 

@@ -1,5 +1,7 @@
 """Two groups of kept runs, compared: made-up runs, of which all is known."""
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,8 @@ from hypothesis import strategies as st
 from agent.comparison.comparable import NotComparable
 from agent.comparison.equals import compare_equals
 from agent.comparison.kept import Asked
+from agent.store.documents import runs_of
+from agent.store.run import IMPORT
 
 TEN = range(10)
 
@@ -60,6 +64,41 @@ def test_sequential_blocks_are_no_pairs_whatever_their_rounds() -> None:
     assert "not made in turn" in document["compared"]["why_no_pairs"]
     assert document["comparison"]["order"] == "sequential"
     assert any("one side was run after the other" in note for note in document["compared"]["notes"])
+
+
+def saved(document: dict[str, Any]) -> tuple[list[Any], list[Any]]:
+    """Return the two sides of a comparison that was saved and read again."""
+    runs = runs_of(json.loads(json.dumps(document)), IMPORT)
+    before, after = (
+        [run for run in runs if run.side == side] for side in ("baseline", "optimized")
+    )
+    return before, after
+
+
+def alike(runs: list[Any]) -> list[Any]:
+    """Return runs whose evidence says when they began, too."""
+    return [replace(run, evidence={**run.evidence, "started_at": run.started_at}) for run in runs]
+
+
+def test_a_saved_comparison_of_groups_has_no_pairs_when_it_is_read() -> None:
+    """Though they took turns, as rounds do."""
+    document = compared(*map(alike, taking_turns(times(100), times(80))))
+    assert {run.series for side in saved(document) for run in side} == {None}
+    again = compared(*saved(document))
+    assert again["comparison"]["method"] == "groups"
+    assert again["compared"]["why_no_pairs"] == "they are not of one series"
+    of_two = [kept(2 * n, 100 + n, series="series-a", round=n) for n in TEN]
+    other = [kept(2 * n + 1, 90 + n, series="series-b", round=n) for n in TEN]
+    before, after = saved(compared(alike(of_two), alike(other)))
+    assert {run.series for run in before} == {"series-a"}
+    assert {run.series for run in after} == {"series-b"}
+    halves = compare_equals(alike(group(*times(100), *times(100))))
+    assert compared(*saved(halves))["comparison"]["method"] == "groups"
+
+
+def test_a_saved_comparison_of_pairs_has_them_still() -> None:
+    again = compared(*saved(compared(*map(alike, in_turn(times(100), times(80))))))
+    assert again["comparison"]["method"] == "pairs"
 
 
 def test_two_series_are_no_pairs() -> None:

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 from fakes.kept import keep_in, pairs, single
+from fakes.kept_groups import blocks, compared
 from fakes.runs_command import Runs, listed_ids, table
 
 from agent.show.command import show
 from agent.store.documents import runs_of, series_of
 from agent.store.opening import open_to_read
 from agent.store.selection import Selection
+from agent.store.store import Entry
 
 
 def entry_id(document: dict[str, Any]) -> str:
@@ -129,6 +131,16 @@ def test_of_evidence_that_says_why_it_shows_nothing_the_reason_is_imported(runs:
         {"runqlat": {"count": 1}},
     ):
         assert runs("import", "-", read=json.dumps(document)).returncode == 0
+
+
+def test_a_comparison_of_several_series_is_imported_as_one_document(runs: Runs, path: Path) -> None:
+    """Its runs are no rounds of one series, whatever they are called."""
+    document = compared(*blocks([100.0] * 6, [80.0] * 6))
+    assert "12 runs imported" in runs("import", "-", read=json.dumps(document)).stdout
+    [entry] = {run["series"] for run in json.loads(runs("list", "--json").stdout)["runs"]}
+    assert runs("show", entry).returncode == 0
+    with open_to_read(path) as store:
+        assert {run.round for run in store.runs(Entry(entry, is_series=True))} == {None}
 
 
 def test_several_are_exported_into_a_folder(runs: Runs, path: Path, tmp_path: Path) -> None:

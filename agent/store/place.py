@@ -19,6 +19,7 @@ from agent.store.errors import Damaged, StoreError
 from agent.store.waiting import Wait
 
 NAME, FILE = "chainbench-agent", "runs.db"
+ROOT = Path("/")
 BESIDE = ("-wal", "-shm")
 """What SQLite appends to the name of a database, for its write-ahead log and its index."""
 LOCK = "-lock"
@@ -38,6 +39,7 @@ def default_path() -> Path:
         if os.geteuid() != 0 or _is_roots(home):
             return home / NAME / FILE
     if homes:
+        _check_root_folder(os.lstat(ROOT))
         raise StoreError(
             f"root keeps runs only where all folders are root's, and not in {homes[0]}: set "
             "XDG_STATE_HOME to such a folder"
@@ -97,6 +99,7 @@ def _check_above(folder: Path) -> None:
     """
     if os.geteuid() != 0:
         return
+    _check_root_folder(os.lstat(ROOT))
     absolute = folder.absolute()
     for above in {*absolute.parents, *Path(os.path.realpath(absolute)).parents}:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
@@ -112,6 +115,20 @@ def _check_one_above(found: os.stat_result, path: Path) -> None:
     everybody, sticky = found.st_mode & stat.S_IWOTH, found.st_mode & stat.S_ISVTX
     if stat.S_ISDIR(found.st_mode) and everybody and not sticky:
         raise StoreError(f"everybody may write to the folder {path}: chmod o-w takes that away")
+
+
+def _check_root_folder(found: os.stat_result) -> None:
+    """Raise `StoreError` where / is another user's: then no folder is root's with all above it.
+
+    That is so in a user namespace made by anyone but the machine's root, whose files have no owner
+    there.
+    """
+    if found.st_uid != 0:
+        raise StoreError(
+            "root keeps runs only where all folders are root's, and here / itself is not (it"
+            f" belongs to uid {found.st_uid}), as in a user namespace: have run save them (--json"
+            " FILE), and keep them outside of it (chainbench-agent runs import FILE)"
+        )
 
 
 def _make_folder(folder: Path) -> None:

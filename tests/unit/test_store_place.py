@@ -91,6 +91,26 @@ def test_root_keeps_nothing_in_the_home_of_another_user(
 
 
 @needs_root
+def test_where_no_folder_can_be_roots_the_cure_is_outside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a user namespace that another user has made, / has no owner."""
+    home = tmp_path / "home"
+    home.mkdir()
+    os.chown(home, SOMEBODY, SOMEBODY)
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setattr(place, "_home_of_account", lambda: "")
+    monkeypatch.setattr(place, "ROOT", home)
+    for store in (default_path, lambda: open_store(home / "runs/runs.db")):
+        with pytest.raises(StoreError, match="here / itself is not") as refused:
+            store()
+        assert f"uid {SOMEBODY}" in str(refused.value)
+        assert "run save them (--json FILE)" in str(refused.value)
+        assert "XDG_STATE_HOME" not in str(refused.value)
+
+
+@needs_root
 def test_nor_where_a_link_in_that_home_leads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -177,6 +177,7 @@ def test_what_is_no_row_of_a_disk_is_no_figure(machine: Path) -> None:
     found = disk_figures()
     with (machine / "diskstats").open("ab") as rows:
         rows.write(b"\x89PNG\xff\n" + b"8 2 sdc " + b"x " * 17 + b"\n" + b"\xff " * 20 + b"\n")
+        rows.write(b"8 2 sdc " + b"9" * 5000 + b" 1" * 16 + b"\n")
     assert disk_figures() == found
 
 

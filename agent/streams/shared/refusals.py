@@ -21,8 +21,8 @@ GRANT = (
 )
 OUT_OF_BOUNDS = (
     "The bounding set of this process (CapBnd in /proc/self/status) excludes {names}, so running "
-    "as root does not help. Have whatever limits that set leave CAP_BPF and CAP_PERFMON in it: "
-    "--cap-add BPF --cap-add PERFMON (containers), CapabilityBoundingSet= (systemd)."
+    "as root does not help. Have whatever limits that set leave both capabilities in it: --cap-add "
+    "BPF --cap-add PERFMON (containers), CapabilityBoundingSet= (systemd)."
 )
 
 

@@ -183,13 +183,13 @@ def _checks_of(
         if kernel or ours:
             excess = max(0, outer[operation] - kernel)
             yield Check(
-                f"block_{operation}_{device}",
-                "requests",
-                ours,
-                kernel,
-                RELATIVE_BOUND,
-                DISK_SLACK,
-                excess,
+                name=f"block_{operation}_{device}",
+                unit="requests",
+                ours=ours,
+                kernel=kernel,
+                bound=RELATIVE_BOUND,
+                slack=DISK_SLACK,
+                excess=excess,
                 consequence=consequence,
             )
 

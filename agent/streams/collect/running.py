@@ -114,13 +114,13 @@ class Running:
         # the kernel's exact count, where it has one
         exact = answer.refused_records
         return Stopped(
-            answer.stop_ns,
-            observed,
-            (self._began, ended),
-            alive,
-            tuple(dict(vars(program)) for program in answer.programs),
-            self.faults,
-            self._drain.refused if exact is None else exact,
+            stop_ns=answer.stop_ns,
+            observed=observed,
+            edges=(self._began, ended),
+            summaries=alive,
+            programs=tuple(dict(vars(program)) for program in answer.programs),
+            faults=self.faults,
+            refused_records=self._drain.refused if exact is None else exact,
             tree_ended_ns=self.tree_ended_ns(),
             wall_contradicted=answer.wall_contradicted,
             wall_arrivals=answer.wall_arrivals,

@@ -111,7 +111,10 @@ def process_1_switches() -> int | None:
     said that process 1 ran, which changes no verdict.
     """
     try:
-        if os.stat("/proc/self/ns/pid").st_ino != INITIAL_PID_NAMESPACE or not proc_is_ours():
+        # not what the link leads to: the kernel makes and frees an inode for that, which begins an
+        # RCU grace period, and a stop would wait for that and for another one
+        namespace = os.readlink("/proc/self/ns/pid")
+        if namespace != f"pid:[{INITIAL_PID_NAMESPACE}]" or not proc_is_ours():
             return None
         threads = os.listdir("/proc/1/task")
         return sum(_switches(f"/proc/1/task/{thread}") for thread in threads)

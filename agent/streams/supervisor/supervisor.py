@@ -286,16 +286,17 @@ class Supervisor:
         self._detach()
         self.run_id = None
         wait_for_running_programs()
+        wants_functions = "wait_functions" in request.plan.details
         answer = DisarmAnswer(
-            stop_ns,
-            tuple(armed.program_stats()),
-            after | self._counts(at_once=False),
-            differences(after, inside),
-            _wait_functions(maps) if "wait_functions" in request.plan.details else None,
-            maps.buffers.refused(),
-            maps.cgroup_ids() if request.scope.cgroups else (),
-            wall and wall.contradicted,
-            wall.arrivals if wall else 0,
+            stop_ns=stop_ns,
+            programs=tuple(armed.program_stats()),
+            kernel_counts=after | self._counts(at_once=False),
+            differing=differences(after, inside),
+            wait_functions=_wait_functions(maps) if wants_functions else None,
+            refused_records=maps.buffers.refused(),
+            cgroups=maps.cgroup_ids() if request.scope.cgroups else (),
+            wall_contradicted=wall and wall.contradicted,
+            wall_arrivals=wall.arrivals if wall else 0,
             reports=armed.measures_wall(),
         )
         return answer, {messages.SUMMARIES: _as_file(summaries)}

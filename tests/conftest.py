@@ -157,7 +157,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_collection_finish() -> None:
     """Keep modules and tests out of garbage collections, as the agent does with its modules.
 
-    The recorder collects after each run. With all of the tests' modules that takes 0.1 s.
+    The supervisor collects after each run. With all of the tests' modules that takes 0.1 s.
     """
     gc.collect()
     gc.freeze()

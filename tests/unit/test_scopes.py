@@ -178,16 +178,17 @@ def test_a_proc_of_another_namespace_is_not_searched(
 
 def test_the_clock_of_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     """The closest of several readings decides, and 0 is exact where there is no namespace."""
-    ours, ahead = iter([0, 900, 1_000, 1_010] + [2_000, 2_900] * 3), 0
+    others = identities.CLOCK_SAMPLES - 2
+    ours, ahead = iter([0, 900, 1_000, 1_010] + [2_000, 2_900] * others), 0
 
     def identify(number: int) -> Identity:
         return replace(identity(number), now_ns=readings.pop(0))
 
     monkeypatch.setattr(identities.time, "monotonic_ns", lambda: next(ours))
-    readings = [ahead + 450, ahead + 1_005, *[ahead + 2_450] * 3]
+    readings = [ahead + 450, ahead + 1_005, *[ahead + 2_450] * others]
     assert identities.clock_offset(identify) == 0
-    ours, ahead = iter([0, 900, 1_000, 1_010] + [2_000, 2_900] * 3), -(10**14)
-    readings = [ahead + 850, ahead + 1_005, *[ahead + 2_050] * 3]
+    ours, ahead = iter([0, 900, 1_000, 1_010] + [2_000, 2_900] * others), -(10**14)
+    readings = [ahead + 850, ahead + 1_005, *[ahead + 2_050] * others]
     assert identities.clock_offset(identify) == ahead
 
 

@@ -96,7 +96,7 @@ def test_every_feature_is_named_once() -> None:
     ("is_final", "said", "asked"),
     [
         (True, [None], 1),
-        (True, [Missing("never")], 1),
+        (True, [Missing("not now"), None], 2),
         (True, [Unknown("later"), None], 2),
         (False, [None, None], 3),
     ],

@@ -134,7 +134,8 @@ class KernelCollector:
             arming = read_arming(reply.answer, plan, request.scope, cgroup_id)
             observer = _observer(mapped, reply, plan, arming)
         drain = Drain(reader, observer.batches, mapped.folded(), receiver)
-        began = observer.edge().with_outer(reply.answer.kernel_counts, reply.answer.differing)
+        counts, differing = reply.answer.kernel_counts, reply.answer.differing
+        began = observer.with_outer(observer.edge(), counts, differing)
         quota = meter_of(request.scope, arming.scope)
         self._begin(Running(observer, drain, began, request.scope, quota), plan, request)
         return arming
@@ -174,6 +175,7 @@ class KernelCollector:
         try:
             reply = await self._client.ask(DisarmRequest())
             close_all(reply.fds.values())
+            await self._find_support()  # the answer to the start may not have arrived
         except CannotCollect:
             pass  # it detached everything, or it is gone and the kernel did
         except Exception:

@@ -17,6 +17,7 @@ from agent.streams.shared.kernel_counts import (
     Edge,
     KernelCounts,
     SectionCounts,
+    differences,
     online_cpus,
     process_1_switches,
     read_kernel_counts,
@@ -100,6 +101,11 @@ class Observer:
             sections=read_section_counts(self._plan.sections, at_once=False),
             process_1_switches=process_1_switches(),
         )
+
+    def with_outer(self, edge: Edge, outer: SectionCounts, differing: SectionCounts) -> Edge:
+        """Add the supervisor's readings to an edge; without any, one of ours stands for both."""
+        own = {} if differing else self.counts_at_once()
+        return edge.with_outer({**own, **outer}, differing or differences(own, own))
 
     def counts_at_once(self) -> SectionCounts:
         """Read those that the supervisor reads at an edge, where it is not there to do so."""

@@ -12,7 +12,7 @@ from agent.streams.collect.observed import Observed, Stopped
 from agent.streams.collect.observer import Observer
 from agent.streams.collect.task_summaries import Summaries
 from agent.streams.drain.poller import Drain
-from agent.streams.shared.kernel_counts import Edge, differences
+from agent.streams.shared.kernel_counts import Edge
 from agent.streams.shared.messages import DisarmAnswer
 from agent.words import DRAIN_INTERVAL_S
 
@@ -93,7 +93,7 @@ class Running:
         return Stopped(
             observed.until_ns,
             observed,
-            (self._began, self._with_counts(self.observer.edge(), DisarmAnswer(observed.until_ns))),
+            (self._began, self.observer.with_outer(self.observer.edge(), {}, {})),
             task_summaries.none(),
             faults=dict(self.faults),
             refused_records=self._drain.refused,
@@ -104,7 +104,7 @@ class Running:
         self, ended: Edge, throttling: Throttling, answer: DisarmAnswer, alive: Summaries
     ) -> Stopped:
         """Return everything up to the stop, once nothing is attached any more."""
-        ended = self._with_counts(ended, answer)
+        ended = self.observer.with_outer(ended, answer.kernel_counts, answer.differing)
         await self._take()
         self._drain.close()
         self._quota.close()
@@ -126,12 +126,6 @@ class Running:
             wall_arrivals=answer.wall_arrivals,
             throttling=throttling,
         )
-
-    def _with_counts(self, edge: Edge, answer: DisarmAnswer) -> Edge:
-        """Add the supervisor's readings; without any, one of ours stands for both."""
-        own = {} if answer.differing else self.observer.counts_at_once()
-        differing = answer.differing or differences(own, own)
-        return edge.with_outer({**own, **answer.kernel_counts}, differing)
 
     async def _take(self) -> None:
         """Take every event there is. Once that has failed, it is not tried again."""

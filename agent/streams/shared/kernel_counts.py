@@ -62,7 +62,7 @@ class Edge:
     later: KernelCounts | None = None
     """``kernel``, read once more after ours."""
     process_1_switches: int | None = None
-    """How often process 1 has been switched out so far; None if that is not known."""
+    """How often process 1 has run so far; None if that is not known."""
 
     def with_outer(self, outer: SectionCounts, differing: SectionCounts | None = None) -> Edge:
         """Return the edge with the supervisor's readings.
@@ -104,7 +104,7 @@ def are_known(edges: tuple[Edge, Edge]) -> bool:
 
 
 def process_1_switches() -> int | None:
-    """Return how often process 1 of the machine has been switched out, summed over its threads.
+    """Return how often process 1 of the machine has run, summed over its threads.
 
     None in a pid namespace, where that number is another process's, and if a file of it cannot be
     read. A thread that ends takes its count along, so this may be too few, or fall: then it is not
@@ -123,7 +123,7 @@ def process_1_switches() -> int | None:
 
 
 def switched_out_of_process_1(edges: tuple[Edge, Edge]) -> int:
-    """Return how often process 1 was switched out between the edges; 0 if that is not known."""
+    """Return how often process 1 ran between the edges; 0 if that is not known."""
     before, after = (edge.process_1_switches for edge in edges)
     return max(after - before, 0) if before is not None and after is not None else 0
 
@@ -189,7 +189,7 @@ def online_cpus() -> str:
 
 
 def _switches(thread: str) -> int:
-    """Return how often a thread has been switched out, or in; 0 if it is gone.
+    """Return how often a thread was given a CPU, or gave it up; 0 if it is gone.
 
     Its status has sixty lines and takes the kernel four times as long, and process 1 may have many
     threads: it is read where there is no schedstat (CONFIG_SCHED_INFO), or one of zeros (before

@@ -51,7 +51,7 @@ class Feature:
     needed_for: str = EVERYTHING
     since: str = ""
     is_final: bool = False
-    """Whether a yes or no holds for as long as the kernel runs."""
+    """Whether a yes holds for as long as the kernel runs. A no may be due to a moment's memory."""
 
     def support(self) -> Support:
         """Find out whether it is supported."""

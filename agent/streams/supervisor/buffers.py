@@ -57,6 +57,8 @@ class Buffers:
         """Return ``ring`` or ``perf``: for ``auto``, perf on a kernel without ring buffers."""
         if wanted != "auto":
             return wanted
+        if "ring" in self._maps:
+            return "ring"
         return "perf" if RING_BUFFERS.support().supported is False else "ring"
 
     def map_fds(self, transport: str) -> dict[str, int]:

@@ -82,6 +82,6 @@ class Found:
         if feature.name in self._final:
             return self._final[feature.name]
         found = feature.support()
-        if feature.is_final and found.supported is not None:
+        if feature.is_final and found.supported:
             self._final[feature.name] = found
         return found

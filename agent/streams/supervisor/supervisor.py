@@ -5,6 +5,7 @@ is nothing to schedule. What keeps a probe attached is an open fd of this proces
 exits for any reason, the kernel detaches all probes. It exits on end of file from the agent.
 """
 
+import contextlib
 import gc
 import os
 import socket
@@ -88,6 +89,8 @@ class Supervisor:
         """Of the run in progress, with ``counted_from_ns`` 0."""
         self._request: ArmRequest | None = None
         """Of that run."""
+        self._is_untidy = False
+        """Whether a run and all of its programs have ended, and nothing is tidied up yet."""
         self._found = Found()
         self._clock_offset: int | None = None
         """None until it was measured; nothing changes it while this process lives."""
@@ -126,7 +129,7 @@ class Supervisor:
                 certificate_files.close_all(
                     [fd for name, fd in fds.items() if name in messages.SENT_AND_CLOSED]
                 )
-            if isinstance(request, DisarmRequest):
+            if self._is_untidy:
                 self._tidy_up()
 
     def _carry_out(self, request: AnyRequest) -> Answer:
@@ -286,6 +289,7 @@ class Supervisor:
         self._detach()
         self.run_id = None
         wait_for_running_programs()
+        self._is_untidy = True
         wants_functions = "wait_functions" in request.plan.details
         answer = DisarmAnswer(
             stop_ns=stop_ns,
@@ -306,8 +310,10 @@ class Supervisor:
         # 0.1 ms, as what existed when serving began is left out; otherwise what a run leaves to the
         # collector, and its free lists, would add up to 1.3 MB in 1,000 runs
         gc.collect()
-        if self._maps is not None and self._armed is None:
-            self._maps.clear_members()
+        self._is_untidy = False
+        with contextlib.suppress(OSError):  # then the next start empties it, or says why it cannot
+            if self._maps is not None:
+                self._maps.clear_members()
 
     def _kernel_now_ns(self) -> int:
         """Return the time on the clock of the programs, which no time namespace changes."""

@@ -12,7 +12,7 @@ import agent
 from agent.sections.offcpu.probe import WALL
 from agent.streams.shared import bpf
 from agent.streams.shared.plan import Plan
-from agent.streams.supervisor import supervisor
+from agent.streams.supervisor import features
 from agent.streams.supervisor.atomics import ATOMICS
 
 ENOTSUPP = 524
@@ -38,13 +38,13 @@ def test_a_kernel_without_them_has_no_wall_time_and_everything_else(
     assert support.supported is False
     assert support.code == ""
     assert "atomic" in support.reason
-    assert supervisor._possible(SCOPED, ATOMICS.support()) == Plan(scoped=True)
+    assert features.possible(SCOPED, ATOMICS.support()) == Plan(scoped=True)
 
 
 def test_what_cannot_be_tried_is_unknown_and_attempted(monkeypatch: pytest.MonkeyPatch) -> None:
     refuse_with(monkeypatch, errno.EPERM)
     assert ATOMICS.support().supported is None
-    assert supervisor._possible(SCOPED, ATOMICS.support()) == SCOPED
+    assert features.possible(SCOPED, ATOMICS.support()) == SCOPED
 
 
 @pytest.mark.kernel

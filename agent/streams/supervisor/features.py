@@ -1,9 +1,13 @@
 """The features of this machine and its kernel, as the privileged process finds them."""
 
 import os
+from collections.abc import Mapping
+from dataclasses import replace
 
+from agent.sections.offcpu.probe import WALL
 from agent.streams.shared import confinement, kernel_files, refusals
 from agent.streams.shared.causes import cannot
+from agent.streams.shared.plan import Plan
 from agent.streams.shared.support import LINUX, Feature, Support, Unknown
 from agent.streams.supervisor.armed import PROGRAM_TIMES
 from agent.streams.supervisor.atomics import ATOMICS
@@ -85,3 +89,21 @@ class Found:
         if feature.is_final and found.supported:
             self._final[feature.name] = found
         return found
+
+
+def possible(plan: Plan, atomics: Support) -> Plan:
+    """Return the plan without what this kernel certainly cannot measure."""
+    if atomics.supported is not False:
+        return plan
+    return replace(plan, details=tuple(name for name in plan.details if name != WALL.name))
+
+
+def not_offered(plan: Plan, offered: Mapping[str, Support]) -> dict[str, str]:
+    """Return the details of a plan that this machine cannot have, and why."""
+    atomics, addresses = offered[ATOMICS.name], offered[KERNEL_ADDRESSES.name]
+    missing = {}
+    if WALL.name in plan.details and atomics.supported is False:
+        missing[WALL.name] = atomics.reason
+    if "wait_functions" in plan.details and addresses.reason:
+        missing["wait_functions"] = addresses.reason
+    return missing

@@ -12,13 +12,12 @@ import socket
 import time
 import traceback
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from agent import journal, service_output
 from agent.errors import AgentError, ScopeError
-from agent.sections.offcpu.probe import WALL
 from agent.streams.shared import certificate_files, channel, messages, refusals, support
 from agent.streams.shared.build_messages import BuildRequest
 from agent.streams.shared.causes import CannotCollect
@@ -44,16 +43,14 @@ from agent.streams.shared.messages import (
     SupportRequest,
 )
 from agent.streams.shared.plan import Plan
-from agent.streams.shared.support import Support
 from agent.streams.supervisor import locked_memory, scopes
 from agent.streams.supervisor.armed import Armed, wait_for_running_programs
 from agent.streams.supervisor.atomics import ATOMICS
 from agent.streams.supervisor.autogroup import Autogroup
 from agent.streams.supervisor.compilation import Abandoned, Built, Compiler
-from agent.streams.supervisor.features import REQUIRED, Found
+from agent.streams.supervisor.features import REQUIRED, Found, not_offered, possible
 from agent.streams.supervisor.identities import Identity, clock_offset, ourselves
 from agent.streams.supervisor.maps import NOT_YET, Maps, RunConfig, this_machine
-from agent.streams.supervisor.wait_stacks import KERNEL_ADDRESSES
 from agent.words import COMPILE_DEADLINE_S
 
 KEPT_PROGRAM_SETS = 4
@@ -173,7 +170,7 @@ class Supervisor:
 
     def _prepare(self, request: PrepareRequest) -> Answer:
         maps = self._ready_maps()
-        built = self._programs(maps, _possible(request.plan, self._found.of(ATOMICS)))
+        built = self._programs(maps, possible(request.plan, self._found.of(ATOMICS)))
         answer = PrepareAnswer(maps.geometry, built.newer_refused)
         return answer, _tables(maps) if request.wants_tables else {}
 
@@ -182,7 +179,7 @@ class Supervisor:
         offered = self._found.support()
         support.require(offered.values())
         maps, plan = self._ready_maps(), request.plan
-        built = self._programs(maps, _possible(plan, offered[ATOMICS.name]))
+        built = self._programs(maps, possible(plan, offered[ATOMICS.name]))
         self._detach()
         fds = maps.of_details(plan.details)
         if request.wants_tables:
@@ -209,7 +206,7 @@ class Supervisor:
             pid_level=own.level,
             root=_described(root) if root else None,
             geometry=maps.geometry,
-            unavailable=built.unavailable | _not_offered(plan, offered),
+            unavailable=built.unavailable | not_offered(plan, offered),
             refused=armed.refused,
             awaits_execs=built.awaited_fd is not None,
             bcc=built.bcc,
@@ -344,24 +341,6 @@ class Supervisor:
             self._armed.detach()
             self._armed = None
             self._autogroup.put_back()
-
-
-def _possible(plan: Plan, atomics: Support) -> Plan:
-    """Return the plan without what this kernel certainly cannot measure."""
-    if atomics.supported is not False:
-        return plan
-    return replace(plan, details=tuple(name for name in plan.details if name != WALL.name))
-
-
-def _not_offered(plan: Plan, offered: Mapping[str, Support]) -> dict[str, str]:
-    """Return the details of a plan that this machine cannot have, and why."""
-    atomics, addresses = offered[ATOMICS.name], offered[KERNEL_ADDRESSES.name]
-    missing = {}
-    if WALL.name in plan.details and atomics.supported is False:
-        missing[WALL.name] = atomics.reason
-    if "wait_functions" in plan.details and addresses.reason:
-        missing["wait_functions"] = addresses.reason
-    return missing
 
 
 def _internal_error(error: Exception) -> CannotCollect:

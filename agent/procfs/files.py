@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TypeAlias
 
 from agent.streams.shared import namespaces
+from agent.streams.shared.foreign_names import lines_of
 
 Counts: TypeAlias = dict[str, int]
 """Values by the name of a figure. Times are in ns, and their names end in ``_ms``."""
@@ -122,7 +123,7 @@ def named(path: str, names: Mapping[bytes, str]) -> Counts:
 
     What the file lacks is left out. Raises `Unreadable`.
     """
-    rows = (line.replace(b":", b" ").split(maxsplit=2) for line in content(path).splitlines())
+    rows = (line.replace(b":", b" ").split(maxsplit=2) for line in lines_of(content(path)))
     return {
         names[row[0]]: int(row[1])
         for row in rows

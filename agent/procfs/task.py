@@ -16,6 +16,7 @@ from agent.procfs.files import (
     number,
     of_the_kernel,
 )
+from agent.streams.shared.foreign_names import lines_of
 from agent.streams.shared.kernel_counts import TICK_NS
 
 OF_PROCESSES = ("user_ms", "system_ms", "minor_faults", "major_faults")
@@ -106,7 +107,7 @@ def owner_of(pid: int) -> int | None:
 def uids_of(pid: int) -> list[int]:
     """Return the real, effective, saved and file system uid of a process. Raises `Unreadable`."""
     path = f"/proc/{pid}/status"
-    lines = (line.split() for line in content(path).splitlines() if line.startswith(b"Uid:"))
+    lines = (line.split() for line in lines_of(content(path)) if line.startswith(b"Uid:"))
     with of_the_kernel(path):
         return list(map(number, next(lines, [])[1:]))
 

@@ -381,7 +381,7 @@ def _resident_peak(pid: int) -> int:
     Where it does not say, this process's own stands for it: a fork has no more than that.
     """
     try:
-        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
-            return next(int(line.split()[1]) for line in file if line.startswith("VmHWM:")) * 1024
+        with open(f"/proc/{pid}/status", "rb") as file:  # text would end lines at a name's \r
+            return next(int(line.split()[1]) for line in file if line.startswith(b"VmHWM:")) * 1024
     except (OSError, StopIteration, ValueError, IndexError):
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

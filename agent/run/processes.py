@@ -74,8 +74,8 @@ def _all() -> Iterator[Process]:
 def _read(pid: int) -> Process | None:
     """Return what /proc/PID/stat says; None for a process that is not there, or not to be seen."""
     try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            before, _, after = file.read().rpartition(") ")
+        with open(f"/proc/{pid}/stat", "rb") as file:  # text would alter a name's \r
+            before, _, after = file.read().decode(errors="replace").rpartition(") ")
         state, parent, group, *_ = after.split()
         return Process(pid, int(parent), int(group), state, before.partition(" (")[2])
     except (OSError, ValueError):  # or something else is mounted over it

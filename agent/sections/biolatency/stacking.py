@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from agent.streams.shared.foreign_names import lines
+
 IN_MEMORY = frozenset({"tmpfs", "ramfs", "devtmpfs"})
 """File systems with no disk below them."""
 DELETED = " (deleted)"
@@ -54,7 +56,7 @@ class Stacking:
             if components:
                 disks = {self._whole_disk(_number(c)) for c in components}
                 return tuple(sorted(disks))
-            file = (node / "loop" / "backing_file").read_text(errors="surrogateescape")
+            file = os.fsdecode((node / "loop" / "backing_file").read_bytes())
         except OSError:
             return ()
         return self._below_file(file.rstrip("\n").removesuffix(DELETED))
@@ -89,11 +91,7 @@ class Stacking:
 
     def _listed(self) -> Iterator[Mount]:
         """Yield this process's mounts (Documentation/filesystems/proc.rst, 3.5)."""
-        try:
-            lines = self._mounts.read_text(errors="surrogateescape").splitlines()
-        except OSError:
-            return
-        for line in lines:
+        for line in lines(self._mounts):
             fields, _, source = line.partition(" - ")
             row = fields.split(" ")
             if len(row) > 4:  # something else may be mounted over the file

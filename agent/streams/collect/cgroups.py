@@ -102,7 +102,7 @@ def _shortened(path: str) -> str:
 
 def _mount_point() -> Path | None:
     for line in lines(Path("/proc/self/mounts")):
-        fields = line.split()
+        fields = line.split(" ")  # what is mounted may have other white space in its name
         if fields[2] == "cgroup2":
             return Path(fields[1])
     return None

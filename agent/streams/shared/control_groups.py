@@ -105,7 +105,7 @@ def groups(controller: str, cgroups: Optional[Path] = None) -> Groups:
     if group is None:
         return Groups(0, "", ())
     for mount in lines(MOUNTS):
-        fields, _, kind = (part.split() for part in mount.partition(" - "))
+        fields, _, kind = (part.split(" ") for part in mount.partition(" - "))
         if len(fields) < 5 or len(kind) < 3:  # something else is mounted over the file
             continue
         if not _is_of(kind, controller if group.version == 1 else ""):

@@ -7,18 +7,27 @@ import os
 from pathlib import Path
 
 
+def lines_of(content: bytes) -> list[bytes]:
+    r"""Return the lines of what such a file holds.
+
+    A name may be any bytes except a newline, which the kernel escapes. splitlines() ends lines at
+    ``\r`` as well, and those of text at still more characters: with such a name, a process could
+    have a line of its own choice read as one of the kernel's.
+    """
+    return content.removesuffix(b"\n").split(b"\n") if content else []
+
+
 def lines(path: Path) -> list[str]:
     """Return the lines of such a file; none if it cannot be read.
 
-    A name may be any bytes except a newline. Bytes that are not UTF-8 are decoded as by
-    `os.fsdecode`, so that the name can be opened; nothing can print or send it before `as_text`.
+    Bytes that are not UTF-8 are decoded as by `os.fsdecode`, so that a name can be opened; nothing
+    can print or send it before `as_text`.
     """
     try:
         content = path.read_bytes()
     except OSError:
         return []
-    # not splitlines(), which ends lines at several other characters as well
-    return os.fsdecode(content).removesuffix("\n").split("\n") if content else []
+    return [os.fsdecode(line) for line in lines_of(content)]
 
 
 def as_text(name: str) -> str:

@@ -14,6 +14,7 @@ from agent import small_files
 from agent.nouns import counted
 from agent.sections.probes import probes_of
 from agent.streams.shared import kernel_files
+from agent.streams.shared.foreign_names import lines_of
 from agent.streams.shared.namespaces import proc_is_ours
 
 STEAL = 7
@@ -226,4 +227,4 @@ def _lines(path: str) -> list[str]:
         content = small_files.read(path)
     except OSError:
         return []
-    return content.decode(errors="replace").splitlines()  # names may be any bytes
+    return [line.decode(errors="replace") for line in lines_of(content)]

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from agent import small_files
+from agent.streams.shared.foreign_names import lines_of
 
 PROC = Path("/proc")
 NOT_MOUNTED = "/proc is not mounted; mount it (mount -t proc proc /proc)"
@@ -29,7 +30,7 @@ def why_proc_is_not_ours() -> str:
     if not proc_is_mounted():  # has the link too where we have no number
         return NOT_MOUNTED
     try:
-        lines = small_files.read(f"{PROC}/self/status").splitlines()
+        lines = lines_of(small_files.read(f"{PROC}/self/status"))
     except OSError:
         return FOREIGN
     numbers = next((line.split()[1:] for line in lines if line.startswith(b"NSpid:")), [])

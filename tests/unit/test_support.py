@@ -158,7 +158,7 @@ def test_these_capabilities_are_enough_or_not(
         assert "sudo setpriv --reuid USER" in lacking().message
 
 
-@pytest.mark.parametrize(
+as_bounds = pytest.mark.parametrize(
     ("held", "outside", "named"),
     [
         (0, {privileges.CAP_BPF, privileges.CAP_PERFMON}, "CAP_BPF and CAP_PERFMON"),
@@ -166,7 +166,27 @@ def test_these_capabilities_are_enough_or_not(
         (1 << privileges.CAP_BPF, {privileges.CAP_PERFMON}, "CAP_PERFMON"),
     ],
 )
+
+
+@as_bounds
 def test_what_not_even_root_can_have_is_not_cured_by_root(
+    machine: Machine,
+    monkeypatch: pytest.MonkeyPatch,
+    held: int,
+    outside: set[int],
+    named: str,
+) -> None:
+    monkeypatch.setattr(privileges, "effective_capabilities", lambda: held)
+    machine.bound(*outside, privileges.CAP_SYS_ADMIN)
+    assert lacking().code == "no_capability"
+    said = f"(CapBnd in /proc/self/status) excludes {named}, so running as root does not help."
+    assert said in lacking().message
+    assert "CapabilityBoundingSet=" in lacking().message
+    assert "sudo" not in lacking().message
+
+
+@as_bounds
+def test_root_helps_where_it_can_have_what_implies_the_others(
     machine: Machine,
     monkeypatch: pytest.MonkeyPatch,
     held: int,
@@ -176,9 +196,10 @@ def test_what_not_even_root_can_have_is_not_cured_by_root(
     monkeypatch.setattr(privileges, "effective_capabilities", lambda: held)
     machine.bound(*outside)
     assert lacking().code == "no_capability"
-    assert f"(CapBnd in /proc/self/status) excludes {named}, so" in lacking().message
-    assert "CapabilityBoundingSet=" in lacking().message
-    assert "sudo" not in lacking().message
+    assert f"excludes {named}, so no user can be given both here." in lacking().message
+    assert lacking().message.endswith(
+        " Run the agent as root, with CAP_SYS_ADMIN, which implies them and is in that set."
+    )
 
 
 @pytest.mark.parametrize("name", ["PID_MAX", "POSSIBLE_CPUS", "ONLINE_CPUS", "BTF"])

@@ -15,7 +15,7 @@ CAP_SETGID, CAP_SETUID = 6, 7
 CAP_SYS_ADMIN, CAP_PERFMON, CAP_BPF = 21, 38, 39
 LAST_CAPABILITY = 63
 TO_LOAD = {"CAP_BPF": CAP_BPF, "CAP_PERFMON": CAP_PERFMON}
-"""What loading programs needs."""
+"""Capabilities needed to load programs."""
 
 PR_SET_DUMPABLE, PR_SET_NAME = 4, 15
 PR_CAPBSET_READ, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 23, 24, 38
@@ -85,7 +85,19 @@ def out_of_bounds(names: Iterable[str]) -> list[str]:
 
     They are not in the bounding set (capabilities(7)), which children inherit.
     """
-    return [name for name in names if _prctl(PR_CAPBSET_READ, TO_LOAD[name]) == 0]
+    return [name for name in names if not _within_bounds(TO_LOAD[name])]
+
+
+def root_can_load() -> bool:
+    """Whether root can load programs although the bounding set lacks some of `TO_LOAD`.
+
+    CAP_SYS_ADMIN implies them.
+    """
+    return _within_bounds(CAP_SYS_ADMIN)
+
+
+def _within_bounds(capability: int) -> bool:
+    return _prctl(PR_CAPBSET_READ, capability) == 1
 
 
 def can_load_programs() -> bool:

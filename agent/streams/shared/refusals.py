@@ -19,10 +19,15 @@ GRANT = (
     "both capabilities: sudo setpriv --reuid USER --regid USER --init-groups --inh-caps "
     "+bpf,+perfmon --ambient-caps +bpf,+perfmon chainbench-agent."
 )
+BOUNDS = "The bounding set of this process (CapBnd in /proc/self/status) excludes {names}, so"
+ONLY_AS_ROOT = (
+    f"{BOUNDS} no user can be given both here. Run the agent as root, with CAP_SYS_ADMIN, which "
+    "implies them and is in that set."
+)
 OUT_OF_BOUNDS = (
-    "The bounding set of this process (CapBnd in /proc/self/status) excludes {names}, so running "
-    "as root does not help. Have whatever limits that set leave both capabilities in it: --cap-add "
-    "BPF --cap-add PERFMON (containers), CapabilityBoundingSet= (systemd)."
+    f"{BOUNDS} running as root does not help. Have whatever limits that set leave both "
+    "capabilities in it: --cap-add BPF --cap-add PERFMON (containers), CapabilityBoundingSet= "
+    "(systemd)."
 )
 
 
@@ -79,15 +84,23 @@ def check_call() -> None:
 
 
 def lacks_capabilities(said: str) -> Optional[CannotCollect]:
-    """Return the cause if this process lacks what loading programs needs; ``said``: by what."""
+    """Return the cause if this process lacks capabilities needed to load programs.
+
+    ``said``: what shows that they are missing, or who lacks them, for the message.
+    """
     missing = privileges.missing_to_load()
     if not missing:
         return None
     lacking = f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing ({said})"
-    if outside := privileges.out_of_bounds(missing):
-        names = " and ".join(outside)
-        return cannot("no_capability", f"{lacking}. {OUT_OF_BOUNDS.format(names=names)}")
-    return cannot("no_capability", f"{lacking}. {GRANT}")
+    return cannot("no_capability", f"{lacking}. {_how_to_get(missing)}")
+
+
+def _how_to_get(capabilities: list[str]) -> str:
+    outside = privileges.out_of_bounds(capabilities)
+    if not outside:
+        return GRANT
+    cure = ONLY_AS_ROOT if privileges.root_can_load() else OUT_OF_BOUNDS
+    return cure.format(names=" and ".join(outside))
 
 
 def _not_permitted(said: str) -> CannotCollect:

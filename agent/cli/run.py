@@ -8,7 +8,7 @@ from agent.cli.parser import Commands
 from agent.cli.series import add_series_options, plan_of
 from agent.cli.values import user
 from agent.exit_status import OWN_FAILURE
-from agent.run.filters import instead
+from agent.run.filters import Refused, try_calls
 from agent.run.labels import CommitHere
 from agent.run.options import Options, for_comparison
 from agent.terminal.output import complain
@@ -56,23 +56,17 @@ def add(commands: Commands) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    """Run what the options say; a call that a filter refuses ends it with a line."""
-    try:
-        return _run_unfiltered(options)
-    except OSError as error:
-        cure = instead(error.errno) if error.filename is None else ""
-        if not cure:
-            raise
-        complain(f"chainbench-agent run: {error.strerror}: {cure}\n")
-        return OWN_FAILURE
-
-
-def _run_unfiltered(options: argparse.Namespace) -> int:
+    """Run what the options say; before that, a call that is refused ends it with a line."""
     if options.dataset_file is not None and options.dataset is not None:
         options.parser.error("--dataset and --dataset-file exclude each other")
     plan = plan_of(options)
     if not plan and not options.workload:
         options.parser.error("there is no command: chainbench-agent run -- COMMAND")
+    try:
+        try_calls()
+    except Refused as error:
+        complain(f"chainbench-agent run: {error}\n")
+        return OWN_FAILURE
     # git answers while the rest is imported
     commit = CommitHere() if options.commit is None else None
     if plan:

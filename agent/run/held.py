@@ -27,7 +27,7 @@ from typing import NamedTuple, NoReturn
 from agent.exit_status import OWN_FAILURE, how_it_ended
 from agent.parent_death import end_with_parent
 from agent.run import old_memory, signals
-from agent.run.filters import instead, try_calls
+from agent.run.filters import instead
 from agent.run.user import User, become
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
@@ -55,16 +55,17 @@ LONGEST_NAME = 15
 class CannotRun(Exception):
     """The command cannot be run: why, and the exit status that shells have for that."""
 
-    def __init__(self, command: str, number: int) -> None:
-        super().__init__(f"cannot run {command}: {_why(command, number)}")
+    def __init__(self, command: str, number: int, is_ours: bool = False) -> None:
+        """``is_ours``: a call of this process failed, and not one of the child's."""
+        super().__init__(f"cannot run {command}: {_why(command, number, is_ours)}")
         self.status = NOT_FOUND if number == errno.ENOENT else NOT_EXECUTABLE
 
 
 class CannotHold(CannotRun):
     """The command was not even tried: there was no process, descriptor or the like to hold it."""
 
-    def __init__(self, command: str, number: int) -> None:
-        super().__init__(command, number)
+    def __init__(self, command: str, number: int, is_ours: bool = False) -> None:
+        super().__init__(command, number, is_ours)
         self.status = OWN_FAILURE
 
 
@@ -248,7 +249,6 @@ def held(
     parent = os.getpid()
     with contextlib.ExitStack() as stack:
         with _holding(arguments[0]), signals.blocked() as mask, contextlib.ExitStack() as childs:
-            try_calls()
             gate, opened = os.pipe()
             childs.callback(os.close, gate)
             stack.callback(os.close, opened)
@@ -279,7 +279,7 @@ def _holding(command: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise CannotHold(command, error.errno or errno.EAGAIN) from error
+        raise CannotHold(command, error.errno or errno.EAGAIN, is_ours=True) from error
 
 
 class _Pipes(NamedTuple):
@@ -356,7 +356,7 @@ def _on_path(command: str) -> list[str]:
     return [os.path.join(folder, command) for folder in os.get_exec_path()] if command else []
 
 
-def _why(command: str, number: int) -> str:
+def _why(command: str, number: int, is_ours: bool) -> str:
     words = os.strerror(number)
     if number == errno.ENOEXEC:
         return f"{words} (a script has to begin with #! and its interpreter)"
@@ -364,9 +364,9 @@ def _why(command: str, number: int) -> str:
         return f"{words} (nor anywhere on PATH)" if command else words
     if number == errno.ENOENT and os.path.exists(command):
         return f"its interpreter: {words}"
-    if number == errno.ENOSYS:
-        return f"{words}: {instead(number)}"
-    return words
+    # the child's EPERM may be that of an exec, or of --user
+    cure = instead(number) if is_ours or number == errno.ENOSYS else ""
+    return f"{words}: {cure}" if cure else words
 
 
 def _take_name(name: str) -> None:

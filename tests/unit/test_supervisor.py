@@ -3,9 +3,11 @@
 import gc
 import os
 import signal
+import subprocess
 from collections.abc import Callable
 
 import pytest
+from fakes.run_command import fakes_process
 
 from agent.streams.shared import channel, messages
 from agent.streams.shared.channel import Malformed
@@ -14,6 +16,24 @@ from agent.streams.supervisor import process
 from agent.streams.supervisor.armed import wait_for_running_programs
 from agent.streams.supervisor.maps import Maps
 from agent.streams.supervisor.supervisor import Supervisor
+
+ENDS_WHILE_IT_STARTS = """
+import os, signal, sys
+from agent.processes.signals import ending_signals
+from agent.streams.shared import channel
+from agent.streams.supervisor.process import run
+
+ending = ending_signals()
+ours, agents = channel.pair()
+mask = signal.pthread_sigmask(signal.SIG_BLOCK, ending)
+agent = os.fork()
+if agent == 0:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    os.kill(os.getpid(), int(sys.argv[1]))
+agents.close()
+sys.exit(run(ours, agent, ending, mask, compile_deadline_s=60.0))
+"""
 
 
 def no_maps() -> Maps:
@@ -108,3 +128,23 @@ def test_waiting_for_programs_leaves_nothing_to_the_garbage_collector() -> None:
 )
 def test_what_killed_the_agent_is_named(number: int, out_of_memory: bool, expected: str) -> None:
     assert expected in process._killed(number, "7", out_of_memory)
+
+
+def ended_by(number: int) -> tuple[int, str]:
+    """Return how the supervisor ends if its agent dies of a signal as it starts, and its line."""
+    with fakes_process(ENDS_WHILE_IT_STARTS, number, stderr=subprocess.PIPE) as supervisor:
+        _, said = supervisor.communicate()
+    return supervisor.returncode, said
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGRTMIN])
+def test_whoever_ends_an_agent_that_starts_has_asked_for_it(number: int) -> None:
+    assert ended_by(number) == (0, "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGXCPU, signal.SIGALRM])
+def test_nobody_has_asked_for_what_the_kernel_ends(number: signal.Signals) -> None:
+    """It sends SIGXCPU for a limit on CPU time, which an agent may reach as it starts."""
+    status, said = ended_by(number)
+    assert status == 128 + number
+    assert f"the serving process was killed by {number.name}; " in said

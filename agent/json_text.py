@@ -70,11 +70,11 @@ def wrong_number(value: Mapping[str, object]) -> str | None:
             if isinstance(inner, dict | list):
                 left.append(((*place, _step(name)), inner))
             elif isinstance(inner, float) and not math.isfinite(inner):
-                return _told(inner, "".join((*place, _step(name))).removeprefix("."))
+                return _described(inner, "".join((*place, _step(name))).removeprefix("."))
     return None
 
 
-def _told(number: float, place: str) -> str:
+def _described(number: float, place: str) -> str:
     if isinstance(number, TooLarge):
         return f"has a number that is too large: {place} is {number}, and the most is 1.8e308"
     return f"is not JSON: {place} is no finite number, as all are in JSON"

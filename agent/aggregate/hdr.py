@@ -52,10 +52,10 @@ def decode_hdr(encoded: str) -> Hdr:
 
 
 def _without_cycle(histogram: Any) -> Hdr:
-    """Have the histogram go with its last reference, and its 224 KiB of counts with it.
+    """Break the reference cycle, so that the histogram is freed with its last reference.
 
-    The library's histogram and its encoder refer to each other, and the garbage collector, which
-    alone finds such a pair, counts objects and not their size.
+    The library's histogram and its encoder refer to each other. Only the garbage collector finds
+    such a pair, and it counts objects, not the 224 KiB of counts.
     """
     histogram.encoder.histogram = proxy(histogram)
     return cast(Hdr, histogram)

@@ -34,15 +34,13 @@ TOGETHER_S = 0.05
 
 
 class Interrupted(BaseException):
-    """A signal asked this process to end while it was not waiting for the command.
-
-    ``open_run`` continues a sentence: which run may stay open. It is empty if none may.
-    """
+    """A signal asked this process to end while it was not waiting for the command."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
         self.number = number
         self.open_run = ""
+        """Which run may stay open, as the rest of a sentence; empty if none may."""
 
 
 @contextlib.contextmanager

@@ -53,7 +53,7 @@ def _compares_groups(document: Mapping[str, Any]) -> bool:
 def _apart(runs: Sequence[KeptRun], document: Mapping[str, Any]) -> list[KeptRun]:
     """Return the runs of a comparison with the series that each of them was of.
 
-    What stands there as the round is the place in the group.
+    The saved round is only the position in the group.
     """
     given = [row.get("series") for row in rows(document.get("runs"))]
     return [

@@ -208,7 +208,7 @@ def _dict(of_key: Any, convert: Callable[[Any], Any], value: Any) -> dict[Any, A
 
 
 def _counts(value: Any) -> dict[str, int]:
-    """Take as it is what most of an answer consists of."""
+    """Accept counts without converting each value: they are most of an answer."""
     if not {*map(type, _is_a(dict, value).values())} <= {int}:
         raise Malformed("expected int throughout")
     return cast("dict[str, int]", value)

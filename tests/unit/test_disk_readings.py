@@ -165,6 +165,39 @@ def test_a_disk_without_requests_and_without_a_size_needs_nothing(machine: Path)
     assert has_disks_without_requests()
 
 
+def test_a_row_that_changed_is_parsed_anew(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no other one."""
+    parsed: list[bytes] = []
+    parse = diskstats._parsed
+    monkeypatch.setattr(diskstats, "_parsed", lambda line: parsed.append(line) or parse(line))
+    rows = (machine / "diskstats").read_text()
+    disk_figures()
+    parsed.clear()
+    for writes in (2, 5, 2):
+        (machine / "diskstats").write_text(rows.replace("sda 1 0 8 5 2", f"sda 1 0 8 5 {writes}"))
+        assert disk_figures()["write_8:0"] == writes
+    assert [line.split()[diskstats.NAME] for line in parsed] == [b"sda", b"sda"]
+
+
+def test_a_disk_that_becomes_busy_has_requests_in_flight(machine: Path) -> None:
+    """Until then it needs no further file."""
+    busy = (machine / "diskstats").read_text()
+    idle = busy.replace("sda 1 0 8 5 2 0 16 6 2", "sda 1 0 8 5 2 0 16 6 0")
+    seen = []
+    for rows in (idle, busy, idle):
+        (machine / "diskstats").write_text(rows)
+        seen.append(disk_figures().get("in_flight_write_8:0"))
+    assert seen == [None, 1, None]
+
+
+def test_a_disk_that_is_gone_is_forgotten(machine: Path) -> None:
+    rows = (machine / "diskstats").read_bytes().splitlines(keepends=True)
+    assert "read_253:0" in disk_figures()
+    (machine / "diskstats").write_bytes(b"".join(rows[:-1]))
+    assert not any(name.endswith("_253:0") for name in disk_figures())
+    assert len(diskstats._rows) == len(rows) - 1
+
+
 def test_without_proc_and_sys_there_are_no_figures(machine: Path) -> None:
     for name in ("DISKSTATS", "SYSFS", "BLOCK"):
         setattr(diskstats, name, machine / "nothing")

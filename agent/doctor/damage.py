@@ -5,10 +5,21 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from importlib import metadata
+from pathlib import PurePosixPath
+from typing import NamedTuple
 
 CODE = (".py", ".so")
 UNREADABLE = (OSError, ValueError, csv.Error)
 """What reading a list of files, or of what is required, may raise if it is damaged itself."""
+
+
+class _File(NamedTuple):
+    """A file of code, as it was installed."""
+
+    name: PurePosixPath
+    """From the folder that libraries are in, as pip wrote it down."""
+    path: str
+    size: int
 
 
 def cut_short(name: str) -> list[str]:
@@ -16,8 +27,11 @@ def cut_short(name: str) -> list[str]:
 
     Of what is missing, or of a shared object that was stripped, the library may have no need.
     """
-    changed = _changed(name)
-    return [said for file, said in changed if file.suffix == ".py" and os.path.exists(_path(file))]
+    return [
+        said
+        for file, said in _changed(name)
+        if file.name.suffix == ".py" and os.path.exists(file.path)
+    ]
 
 
 def damaged(name: str) -> dict[str, list[str]]:
@@ -63,28 +77,37 @@ def _distribution(name: str) -> metadata.Distribution | None:
         return None
 
 
-def _changed(name: str) -> Iterator[tuple[metadata.PackagePath, str]]:
-    """Yield each file of code that is missing or shorter, and what is said of it."""
+def _changed(name: str) -> Iterator[tuple[_File, str]]:
+    """Yield each file of code that is missing, hidden or shorter, and what is said of it."""
     for file in _files(name):
         try:
-            size = os.stat(_path(file)).st_size
-        except FileNotFoundError:
-            yield file, f"{file} is missing"
+            size = os.stat(file.path).st_size
+        except (FileNotFoundError, NotADirectoryError):
+            yield file, f"{file.name} is missing"
             continue
-        if size < (file.size or 0):
-            yield file, f"{file} has {size:,} of {file.size:,} bytes"
+        except OSError as error:
+            yield file, f"{file.name}: {error.strerror}"
+            continue
+        if size < file.size:
+            yield file, f"{file.name} has {size:,} of {file.size:,} bytes"
 
 
-def _files(name: str) -> list[metadata.PackagePath]:
-    """Return a library's files of code; none where nobody wrote them down, as in Debian's."""
+def _files(name: str) -> list[_File]:
+    """Return a library's files of code; none where pip wrote none down, as of Debian's.
+
+    Not as `Distribution.files` has them: since Python 3.12 that leaves out those that are missing.
+    """
     distribution = _distribution(name)
+    if distribution is None:
+        return []
     try:
-        files = (distribution and distribution.files) or []
+        rows = csv.reader((distribution.read_text("RECORD") or "").split("\n"))
+        listed = [(PurePosixPath(row[0]), int(row[2] or 0)) for row in rows if len(row) > 2]
     except UNREADABLE:
         return []
     # a script outside of site-packages is not as long as in the wheel: pip writes its first line
-    return [file for file in files if file.suffix in CODE and file.parts[0] != ".."]
-
-
-def _path(file: metadata.PackagePath) -> str:
-    return os.fspath(file.locate())
+    return [
+        _File(file, str(distribution.locate_file(file)), size)
+        for file, size in listed
+        if file.suffix in CODE and file.parts[0] != ".."
+    ]

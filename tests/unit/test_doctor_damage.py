@@ -1,5 +1,7 @@
 """Files of libraries that are not what was installed are found by pip's list of them."""
 
+import shutil
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -56,6 +58,32 @@ def test_files_of_code_that_are_shorter_or_missing_are_damage(folder: Path) -> N
     assert damaged("cba-low") == {"cba-low": of_low}
     # one that can be imported may do without the others
     assert (cut_short("cba-low"), cut_short("cba-lib")) == ([short], [])
+
+
+def test_a_file_that_python_leaves_out_is_missing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Since 3.12 it lists of those that pip wrote down only the ones that are there."""
+    every = metadata.Distribution.files.fget  # type: ignore[attr-defined]
+
+    def files(self: metadata.Distribution) -> list[metadata.PackagePath]:
+        return [file for file in every(self) or [] if Path(file.locate()).exists()]
+
+    monkeypatch.setattr(metadata.Distribution, "files", property(files))
+    (folder / "cba_lib/a.py").unlink()
+    assert damaged("cba-app") == {"cba-lib": ["cba_lib/a.py is missing"]}
+
+
+def test_what_cannot_be_looked_at_is_damage(folder: Path) -> None:
+    (folder / "cba_lib/a.py").unlink()
+    (folder / "cba_lib/a.py").symlink_to("a.py")
+    shutil.rmtree(folder / "cba_low")
+    (folder / "cba_low").write_text("")
+    assert damaged("cba-app") == {
+        "cba-lib": ["cba_lib/a.py: Too many levels of symbolic links"],
+        "cba-low": [f"cba_low/{file} is missing" for file in ("__init__.py", "b.py", "c.so")],
+    }
+    assert cut_short("cba-low") == cut_short("cba-lib") == []
 
 
 @pytest.mark.parametrize("file", ["METADATA", "RECORD"])

@@ -183,8 +183,8 @@ def _checks_of(
         if kernel or ours:
             excess = max(0, outer[operation] - kernel)
             yield Check(
-                name=f"block_{operation}_{device}",
-                unit="requests",
+                f"block_{operation}_{device}",
+                "requests",
                 ours=ours,
                 kernel=kernel,
                 bound=RELATIVE_BOUND,

@@ -301,6 +301,19 @@ def test_the_part_that_is_covered_is_where_the_other_is_mounted(
     assert found == (None if covered is None else sys_folder / covered)
 
 
+@pytest.mark.parametrize("content", ["", "none\n"])
+def test_a_file_in_a_folder_that_is_covered_is_no_mount_point(
+    sys_folder: Path, content: str
+) -> None:
+    file = sys_folder / "devices/system/possible"
+    file.write_text(content)
+    with pytest.raises(CannotCollect) as raised:
+        kernel_files.content(file)
+    covered = sys_folder / "devices"
+    assert f": something else is mounted over {covered}. " in raised.value.message
+    assert f": umount {covered}, or " in raised.value.message
+
+
 def test_a_file_for_which_there_is_no_descriptor_is_not_missing() -> None:
     number = errno.EMFILE
     cause = refused("arm", OSError(number, os.strerror(number), "/proc/stat"))

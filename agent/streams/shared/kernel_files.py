@@ -97,10 +97,12 @@ def _hidden(path: str) -> CannotCollect:
 
 
 def _covered(path: str, how: str) -> CannotCollect:
-    cause = cannot(_code(path), f"{path} {how}: something else is mounted over it")
+    covered = str(covered_part(Path(path)) or path)
+    what = "it" if covered == path else covered
+    cause = cannot(_code(path), f"{path} {how}: something else is mounted over {what}")
     if cause.code == "no_btf":
         return _with(cause, kernels_with_btf.advice_on_unusable(kernels_with_btf.COVERED))
-    return _with(cause, UNCOVER.format(path=path))
+    return _with(cause, UNCOVER.format(path=covered))
 
 
 def covered_part(path: Path) -> Optional[Path]:

@@ -24,8 +24,8 @@ LONGEST_ERROR = 300
 def why_not(groups: Sequence[Sequence[str]]) -> list[str]:
     """Return for each group of modules why one of them cannot be imported; empty if all can.
 
-    They are imported one after the other. After one that ends the interpreter, another interpreter
-    goes on with the next group. Raises OSError if none can be started.
+    They are imported one after the other. If one kills the interpreter, a new one continues with
+    the next group. Raises OSError if none can be started.
     """
     found: list[str] = []
     while rest := groups[len(found) :]:

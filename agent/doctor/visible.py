@@ -6,18 +6,21 @@ That a file is not there says something about the machine only where its file sy
 from pathlib import Path
 
 from agent.streams.shared.confinement import in_user_namespace
-from agent.streams.shared.control_groups import groups
+from agent.streams.shared.control_groups import MOUNTS, groups
+from agent.streams.shared.foreign_names import lines
 from agent.streams.shared.kernel_counts import INITIAL_PID_NAMESPACE
 from agent.streams.shared.kernel_files import covered_part
 from agent.streams.shared.namespaces import NOT_MOUNTED, proc_is_mounted, why_proc_lacks_us
 from agent.streams.shared.privileges import effective_capabilities
+from agent.terminal.values import printable
 
 PROC = Path("/proc")
 SYS = Path("/sys")
 CPUS, OF_THE_KERNEL = "devices/system/cpu", "kernel"
-"""Folders of it."""
+"""Folders of /sys that every kernel has."""
 
 CAP_SYS_PTRACE = 19
+LONGEST_KIND = 40
 PROCESSES_ONLY = (
     "/proc shows processes only; show all of it (mount -t proc proc /proc; systemd: ProcSubset=all)"
 )
@@ -36,8 +39,30 @@ def why_not_proc() -> str:
 def why_not_sys(folder: str = CPUS) -> str:
     """Return why a folder of /sys that every kernel has is not visible; empty if it is."""
     if covered := covered_part(SYS / folder):
-        return f"something else is mounted over {covered} (umount {covered})"
+        return _what_covers(covered)
     return "" if (SYS / folder).is_dir() else NO_SYS
+
+
+def _what_covers(path: Path) -> str:
+    """Return what is mounted over a part of /sys, and what to do.
+
+    Container managers have a FUSE file system show a container its own CPUs there (lxcfs): without
+    that, programs in it would count those of the machine.
+    """
+    kind = printable(_file_system(path), LONGEST_KIND)
+    if kind.partition(".")[0] == "fuse":
+        said = f"{kind} is mounted over {path}, as container managers do"
+        return f"{said}; ask outside of the container too"
+    return f"{kind or 'something else'} is mounted over {path} (umount {path})"
+
+
+def _file_system(path: Path) -> str:
+    """Return the type of what is mounted at a path; empty if that is not known."""
+    for line in reversed(lines(MOUNTS)):
+        fields, _, kind = line.partition(" - ")
+        if fields.split(" ")[4:5] == [str(path)]:
+            return kind.partition(" ")[0]
+    return ""
 
 
 def why_not_every_process() -> str:

@@ -135,13 +135,32 @@ def test_what_is_not_visible_is_not_known(
     assert found()["pressure"].text == f"not known: {NOT_MOUNTED}"
 
 
+@pytest.mark.parametrize(
+    ("mounts", "said"),
+    [
+        ("", "something else is mounted over {0} (umount {0})"),
+        ("2 1 0:5 / {0} rw - tmpfs x rw\n", "tmpfs is mounted over {0} (umount {0})"),
+        (
+            "2 1 0:5 / {0} rw - tmpfs x rw\n3 2 0:6 /cpu {0} rw shared:1 - fuse.lxcfs lxcfs rw\n"
+            "4 1 0:7 / {0}/other rw - tmpfs x rw\n",
+            "fuse.lxcfs is mounted over {0}, as container managers do; ask outside of the container"
+            " too",
+        ),
+    ],
+)
 def test_what_is_covered_in_sys_is_not_known(
-    root: Callable[[str, str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    root: Callable[[str, str], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    mounts: str,
+    said: str,
 ) -> None:
     covered = tmp_path / CPU
     monkeypatch.setattr(visible, "covered_part", lambda path: covered if path == covered else None)
+    monkeypatch.setattr(visible, "MOUNTS", tmp_path / "mountinfo")
+    (tmp_path / "mountinfo").write_text(mounts.format(covered))
     found = [*machine.machine()]
-    said = f"not known: something else is mounted over {covered} (umount {covered})"
+    said = f"not known: {said.format(covered)}"
     for check in ("frequency_governor", "turbo", "smt"):
         assert states(found)[check] is State.WARNING
         assert texts(found)[check] == said

@@ -301,6 +301,21 @@ def test_the_part_that_is_covered_is_where_the_other_is_mounted(
     assert found == (None if covered is None else sys_folder / covered)
 
 
+def test_a_file_system_whose_process_has_ended_is_one_that_covers(
+    sys_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FUSE refuses stat(2) then: a container's lxcfs that was restarted, for one."""
+    inner, other = sys_folder / "kernel/other", Path.stat
+
+    def stat(path: Path, **options: bool) -> os.stat_result:
+        if path.is_relative_to(inner):
+            raise error(errno.ENOTCONN)
+        return other(path, **options)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    assert kernel_files.covered_part(inner / "cpu/possible") == inner
+
+
 @pytest.mark.parametrize("content", ["", "none\n"])
 def test_a_file_in_a_folder_that_is_covered_is_no_mount_point(
     sys_folder: Path, content: str

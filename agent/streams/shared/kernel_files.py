@@ -3,7 +3,6 @@
 Python 3.9.
 """
 
-import contextlib
 import errno
 import re
 from itertools import takewhile
@@ -114,9 +113,11 @@ def covered_part(path: Path) -> Optional[Path]:
     covered = None
     inside = takewhile(lambda part: part != top, (path, *path.parents))
     for part in inside if path.is_relative_to(top) else ():
-        with contextlib.suppress(OSError):  # not there, or not to be seen
-            if part.stat().st_dev != top.stat().st_dev:
-                covered = part
+        try:
+            is_other = part.stat().st_dev != top.stat().st_dev
+        except OSError as error:  # not there, not to be seen, or of FUSE without its process
+            is_other = error.errno == errno.ENOTCONN
+        covered = part if is_other else covered
     return covered
 
 

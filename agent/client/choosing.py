@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from agent.client import interruptions
-from agent.client.finding import NoAgent, named_agent, sought_service
+from agent.client.finding import NoAgent, named_client, sought_service
 from agent.client.http_client import AgentClient
 from agent.client.one_run import OneRun
 from agent.words import PORT, SERVICE_SOCKET, Json
@@ -42,16 +42,14 @@ def run_of(urls: Sequence[str], timeout_s: float | None) -> BlocksRun:
 
 def _agent(urls: Sequence[str], timeout_s: float | None) -> AgentClient:
     if url := (urls[0] if urls else os.environ.get(VARIABLE)):
-        status = named_agent(url, "the argument url" if urls else VARIABLE)
-        agent = AgentClient.named(url, timeout_s)
-    else:
-        found, how = sought_service()
-        if found is None:
-            raise NoAgent(
-                f"no agent can be used on {SERVICE_SOCKET} or port {PORT}, and {VARIABLE} names"
-                f" none{how}"
-            )
-        url, status = found
-        agent = AgentClient(url, timeout_s)
+        return named_client(url, "the argument url" if urls else VARIABLE, timeout_s)
+    found, how = sought_service()
+    if found is None:
+        raise NoAgent(
+            f"no agent can be used on {SERVICE_SOCKET} or port {PORT}, and {VARIABLE} names"
+            f" none{how}"
+        )
+    url, status = found
+    agent = AgentClient(url, timeout_s)
     agent.allow_compiling(status.get("compile_deadline_s"))
     return agent

@@ -21,26 +21,31 @@ class NoAgent(Exception):
     """There is no agent to measure with; the text says why."""
 
 
+def named_client(url: str, named_by: str, timeout_s: float | None = None) -> AgentClient:
+    """Return the agent at a URL, ready for a start. Raises `NoAgent`, which says what named it.
+
+    ``timeout_s`` is for each of its answers; None: for a start, as long as it may compile.
+    """
+    status = named_agent(url, named_by)
+    agent = AgentClient.named(url, timeout_s)
+    agent.allow_compiling(status.get("compile_deadline_s"))
+    return agent
+
+
 def named_agent(url: str, named_by: str) -> Json:
     """Return the status of the agent at a URL. Raises `NoAgent`, which says what named it."""
     try:
-        status = _status(AgentClient.named(url, STATUS_TIMEOUT_S))
+        return _status_of_named(url)
     except (AgentUnreachable, AgentRefused, ValueError) as error:
         raise NoAgent(f"{error} (of {named_by})") from error
-    if not status.keys() >= OURS:
-        raise NoAgent(_not_ours(url))
-    return status
 
 
 def status_of_ours(url: str) -> Json:
     """Return the status of the agent at a URL. Raises `NoAgent` if none answers."""
     try:
-        status = _status(AgentClient.named(url, STATUS_TIMEOUT_S))
+        return _status_of_named(url)
     except (AgentUnreachable, AgentRefused) as error:
         raise NoAgent(str(error)) from error
-    if not status.keys() >= OURS:
-        raise NoAgent(_not_ours(url))
-    return status
 
 
 def sought_service() -> tuple[tuple[str, Json] | None, str]:
@@ -82,6 +87,23 @@ def _of_token(url: str, refused: AgentRefused) -> str:
         f"; the agent at {url} requires a token: name the agent with CHAINBENCH_AGENT, and the "
         f"token with {TOKEN_FILE}"
     )
+
+
+def _status_of_named(url: str) -> Json:
+    """Return the status of the agent at a URL that the user has named.
+
+    Raises what `AgentClient` does, and `NoAgent` if what answers is something else.
+    """
+    try:
+        status = _status(AgentClient.named(url, STATUS_TIMEOUT_S))
+    except AgentRefused as refused:
+        if refused.code:
+            raise
+        # an agent's errors have a code: this is another service, or a proxy without an agent
+        raise NoAgent(f"{_not_ours(url)}: {refused}") from refused
+    if not status.keys() >= OURS:
+        raise NoAgent(_not_ours(url))
+    return status
 
 
 def _status(client: AgentClient) -> Json:

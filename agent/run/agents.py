@@ -4,9 +4,8 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 
 from agent.client.finding import NoAgent as NoAgent
-from agent.client.finding import named_agent, sought_service
+from agent.client.finding import named_client, sought_service
 from agent.client.http_client import AgentClient, AgentRefused, AgentUnreachable
-from agent.words import Json
 
 
 @contextlib.contextmanager
@@ -20,13 +19,14 @@ def an_agent(
     to this user, with how to get access to it.
     """
     if url:
-        status = named_agent(url, "--agent or CHAINBENCH_AGENT")
-        yield _patient(AgentClient.named(url), status)
+        yield named_client(url, "--agent or CHAINBENCH_AGENT")
         return
     found, how = sought_service()
     if found is not None:
         url, status = found
-        yield _patient(AgentClient(url), status)
+        agent = AgentClient(url)
+        agent.allow_compiling(status.get("compile_deadline_s"))
+        yield agent
         return
     if how:
         on_closed(how)
@@ -48,11 +48,6 @@ def known_details(agent: AgentClient, wished: Sequence[str]) -> list[str]:
     except (AgentRefused, AgentUnreachable, KeyError, TypeError, ValueError):
         return list(wished)
     return [name for name in wished if name in known]
-
-
-def _patient(agent: AgentClient, status: Json) -> AgentClient:
-    agent.allow_compiling(status.get("compile_deadline_s"))
-    return agent
 
 
 def _own(stack: contextlib.ExitStack) -> AgentClient:

@@ -83,7 +83,7 @@ class OneRun:
         self.run_id = ""
         """Of the run to end; empty if there is none."""
         self._other: Mapping[str, Any] = {}
-        self._outlasted = False
+        self.outlasted = False
         """Whether the run was in progress when we came to end it: nobody ended it too early."""
 
     def begin(self, body: Mapping[str, Any]) -> Json | None:
@@ -164,11 +164,11 @@ class OneRun:
         """Do the same, for an agent that is in that state."""
         if status.get("run_id") == run_id:
             # the agent may be ending, and have ended the run while the command still ran
-            self._outlasted = self._outlasted or status.get("state") != "stopping"
+            self.outlasted = self.outlasted or status.get("state") != "stopping"
             evidence = self._stopped(run_id)
         else:  # it has been ended, and what is in progress now may be somebody else's
             evidence = self._kept(run_id)
-        return evidence if self._outlasted else _whole_or_invalid(evidence)
+        return evidence if self.outlasted else _whole_or_invalid(evidence)
 
     def _stopped(self, run_id: str) -> Json:
         """End the run, and no other: it may have been ended since, and another begun.

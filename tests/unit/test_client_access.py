@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from agent.client.http_messages import Answer
 from agent.client.open_runs import how_to_end
 from agent.client.several import members_at
 from agent.demo.bracket import bracket
+from agent.demo.command import run_demo
 
 VARIABLES = ("CHAINBENCH_AGENT", "CHAINBENCH_AGENT_TOKEN", "CHAINBENCH_AGENT_TOKEN_FILE")
 TOKEN = "0123456789abcdef"
@@ -111,8 +113,10 @@ def test_run_does(agent: KeepingAgent, token_file: Path) -> None:
     assert shown(agent) == {f"Bearer {TOKEN}"}
 
 
-def test_demo_does(agent: KeepingAgent, token_file: Path) -> None:
-    bracket(agent.url, 0.01, access=Access(file=str(token_file)))
+def test_demo_does(agent: KeepingAgent, token_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHAINBENCH_AGENT_TOKEN_FILE", str(token_file))
+    monkeypatch.setattr(bracket, "__defaults__", (0.01,))
+    assert run_demo(agent.url) == 0
     assert "POST /stop" in agent.routes
     assert shown(agent) == {f"Bearer {TOKEN}"}
 
@@ -182,12 +186,15 @@ def test_what_is_no_token_is_not_sent(agent: KeepingAgent, text: str, tmp_path: 
     assert agent.requests == []
 
 
-def test_a_file_that_cannot_be_read_is_named(agent: KeepingAgent) -> None:
+def test_a_file_that_cannot_be_read_is_named(
+    agent: KeepingAgent, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     why = "nothing was sent to .*: the token in /no/such cannot be read: No such"
     with pytest.raises(AgentUnreachable, match=why):
         AgentClient(agent.url, access=Access(file="/no/such")).get("/status")
-    with pytest.raises(NoToken, match="/no/such"):
-        bracket(agent.url, 0.01, access=Access(file="/no/such"))
+    monkeypatch.setenv("CHAINBENCH_AGENT_TOKEN_FILE", "/no/such")
+    assert run_demo(agent.url) == 1
+    assert re.match(f"demo: {why}", capsys.readouterr().err)
     assert agent.requests == []
 
 

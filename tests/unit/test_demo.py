@@ -11,15 +11,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from fakes.agent_server import FakeAgent, Request, ended, serving
+from fakes.agent_server import Request, ended, serving
 from fakes.run_agent import ONE_RUN, RunAgent, ctrl_c_as_it_begins
 from fakes.sample_evidence import evidence
 
 from agent.client import spawn
+from agent.client.http_client import AgentClient
 from agent.client.interpreter import Invocation
-from agent.demo import bracket as client
 from agent.demo import command as demo
 from agent.demo import workload
+from agent.demo.bracket import Bracketed, bracket
 from agent.show.command import show
 from agent.terminal import output as terminal
 
@@ -34,13 +35,17 @@ def agent() -> Iterator[RunAgent]:
 
 @pytest.fixture
 def quick_workload(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client.bracket, "__defaults__", (QUICK_S,))
+    monkeypatch.setattr(bracket, "__defaults__", (QUICK_S,))
+
+
+def bracketed_by(agent: RunAgent) -> Bracketed:
+    return bracket(AgentClient(agent.url), QUICK_S)
 
 
 def test_the_client_brackets_the_workload_as_the_contract_has_it(agent: RunAgent) -> None:
-    bracketed = client.bracket(agent.url, QUICK_S)
-    assert agent.routes == [*ONE_RUN, "GET /status"]
-    _, start, _, stop, _ = agent.requests
+    bracketed = bracketed_by(agent)
+    assert agent.routes == [*ONE_RUN[1:], "GET /status"]
+    start, _, stop, _ = agent.requests
     assert set(json.loads(start.body)) == {"scenario", "impl", "variant", "commit", "dataset"}
     assert json.loads(stop.body) == {"run_id": "run-1"}, "that one and no other"
     assert bracketed.evidence == agent.evidence
@@ -51,7 +56,7 @@ def test_a_proxy_of_the_environment_is_not_asked(
     agent: RunAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-    assert client.bracket(agent.url, QUICK_S).evidence == agent.evidence
+    assert bracketed_by(agent).evidence == agent.evidence
 
 
 def test_the_run_is_stopped_when_the_workload_fails(
@@ -62,34 +67,64 @@ def test_the_run_is_stopped_when_the_workload_fails(
 
     monkeypatch.setattr(workload, "run", fail)
     with pytest.raises(OSError, match="no such program"):
-        client.bracket(agent.url)
+        bracketed_by(agent)
     assert agent.routes[-1] == "POST /stop"
 
 
 def test_the_run_is_stopped_if_ctrl_c_comes_while_it_begins(agent: RunAgent) -> None:
     with ctrl_c_as_it_begins(agent):
-        client.bracket(agent.url, QUICK_S)
-    assert agent.routes == ONE_RUN
+        bracketed_by(agent)
+    assert agent.routes == ONE_RUN[1:]
     assert not agent.run_id
 
 
+def ended_by_others(agent: RunAgent) -> None:
+    """Another client has ended the run, and begun its own."""
+    agent.run_id = "theirs"
+
+
+def ended_by_the_agent(agent: RunAgent) -> None:
+    """The agent has been asked to end."""
+    agent.ending = True
+
+
 @pytest.mark.usefixtures("quick_workload")
-@pytest.mark.parametrize("at", ["GET /status", "POST /stop"])
-def test_what_others_have_begun_meanwhile_is_not_its_own(
-    agent: RunAgent, at: str, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("end", [ended_by_others, ended_by_the_agent])
+def test_a_run_shorter_than_the_workload_is_not_shown(
+    agent: RunAgent, end: Callable[[RunAgent], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def after_the_start(request: Request) -> None:
+        if request.route == "GET /status" and agent.run_id:
+            end(agent)
+
+    agent.on_request = after_the_start
+    assert demo.run_demo(agent.url) == 1
+    assert ("POST /stop" in agent.routes) == (end == ended_by_the_agent)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.endswith(
+        "demo: another client, or the end of the agent, ended the run run-1 before the workload was"
+        " over\n"
+    )
+
+
+@pytest.mark.usefixtures("quick_workload")
+def test_evidence_of_what_others_have_begun_meanwhile_is_not_shown(
+    agent: RunAgent, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """An agent of an earlier version ends theirs if they begin it just before the stop."""
 
     def theirs(request: Request) -> None:
-        if request.route == at and agent.run_id:
-            agent.run_id, agent.evidence = "theirs", evidence(run_id="theirs")
+        if request.route == "POST /stop":
+            agent.evidence = evidence(run_id="theirs")
+        if request.route == "GET /evidence/run-1":
+            agent.evidence = evidence(run_id="run-1")
 
     agent.on_request = theirs
-    assert demo.run_demo(agent.url) == 1
-    assert ("POST /stop" in agent.routes) == (at == "POST /stop")
-    shown = capsys.readouterr()
-    assert shown.out == ""
-    assert "demo: another client has ended the run run-1 before the workload was over" in shown.err
+    assert demo.run_demo(agent.url) == 0
+    shown = capsys.readouterr().out
+    assert "run       run-1" in shown
+    assert "theirs" not in shown
 
 
 @pytest.mark.usefixtures("quick_workload")
@@ -102,23 +137,50 @@ def test_the_demo_prints_evidence(agent: RunAgent, capsys: pytest.CaptureFixture
 
 
 @pytest.mark.usefixtures("quick_workload")
-def test_having_no_evidence_is_no_failure(capsys: pytest.CaptureFixture[str]) -> None:
-    with serving(FakeAgent({"available": False, "reason": "no bcc"})) as fake:
-        assert demo.run_demo(fake.url) == 0
+def test_having_no_evidence_is_no_failure(
+    agent: RunAgent, capsys: pytest.CaptureFixture[str]
+) -> None:
+    agent.evidence = {"available": False, "reason": "no bcc"}
+    assert demo.run_demo(agent.url) == 0
     assert "available: false\n  no bcc" in capsys.readouterr().out
 
 
-def test_a_refusal_is_passed_on_in_the_agents_words(capsys: pytest.CaptureFixture[str]) -> None:
-    with serving(FakeAgent(refuse_start=True)) as fake:
-        assert demo.run_demo(fake.url) == 1
-        assert fake.routes == ["GET /status", "POST /start"]
-    assert "run r-1 is in progress" in capsys.readouterr().err
+def test_a_refusal_is_passed_on_in_the_agents_words(
+    agent: RunAgent, capsys: pytest.CaptureFixture[str]
+) -> None:
+    agent.refuse_start = True
+    assert demo.run_demo(agent.url) == 1
+    assert agent.routes == ["GET /status", "POST /start"]
+    assert said(capsys, agent) == "the agent refused: there is no process 1"
 
 
-def said(capsys: pytest.CaptureFixture[str]) -> str:
-    """Return the demo's only line, without its beginning; nothing else was printed."""
+def test_while_another_run_is_in_progress_it_says_how_to_end_that(
+    agent: RunAgent, capsys: pytest.CaptureFixture[str]
+) -> None:
+    agent.busy = 1
+    assert demo.run_demo(agent.url) == 1
+    assert agent.routes == ["GET /status", "POST /start"]
+    line = said(capsys, agent)
+    assert line.startswith("run r-0 is in progress (since 2026-03-01T10:11:12.000+00:00); if its")
+    assert line.endswith(f"end it with: curl -X POST {agent.url}/stop")
+
+
+@pytest.mark.usefixtures("quick_workload")
+def test_an_agent_on_a_socket(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with serving(RunAgent(), tmp_path / "agent.sock") as fake:
+        assert demo.run_demo(fake.url) == 0
+    assert "Run-queue latency" in capsys.readouterr().out
+
+
+def said(capsys: pytest.CaptureFixture[str], agent: RunAgent | None = None) -> str:
+    """Return the demo's last line, without its beginning; nothing else was printed.
+
+    Before it, there is one only if an agent has answered.
+    """
     shown = capsys.readouterr()
-    [line] = shown.err.splitlines()
+    *before, line = shown.err.splitlines()
+    connected = f"demo: agent at {agent.url}, running the bundled workload" if agent else ""
+    assert before == ([connected] if agent else [])
     assert shown.out == ""
     assert line.startswith("demo: ")
     return line.removeprefix("demo: ")
@@ -127,13 +189,15 @@ def said(capsys: pytest.CaptureFixture[str]) -> str:
 def test_an_agent_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     with ended() as gone:
         assert demo.run_demo(gone.url) == 1
-    assert said(capsys) == f"no answer from {gone.url}/status: Connection refused"
+    assert said(capsys) == f"no answer from {gone.url}: Connection refused (of --agent)"
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:9090", "http://", "http://127.0.0.1:http"])
 def test_a_url_of_no_agent(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert demo.run_demo(url) == 1
-    assert said(capsys).endswith("/status: not the URL of an agent (expected http://HOST:PORT)")
+    line = said(capsys)
+    assert line.startswith(f"{url.rstrip('/')} is not the URL of an agent (expected http://HOST:")
+    assert line.endswith(" (of --agent)")
 
 
 ANSWERS = {
@@ -146,6 +210,7 @@ ANSWERS = {
     "SSH": b"SSH-2.0-OpenSSH_9.2\r\n",
     "nothing": b"",
 }
+NO_AGENT = ("is not a chainbench-agent", "no answer from", "did not answer with a JSON object")
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
@@ -154,9 +219,7 @@ def test_what_answers_is_no_agent(answer: str, capsys: pytest.CaptureFixture[str
         assert demo.run_demo(url) == 1
     words = said(capsys)
     assert url in words
-    assert "is not a chainbench-agent" in words or "no answer from" in words
-    assert "urllib3" not in words
-    assert "object at 0x" not in words
+    assert any(cause in words for cause in NO_AGENT)
 
 
 @contextlib.contextmanager
@@ -174,14 +237,6 @@ def listening(answer: bytes) -> Iterator[str]:
         thread.start()
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
         thread.join()
-
-
-def test_without_requests_the_demo_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setitem(sys.modules, "requests", None)
-    assert demo.run_demo("http://127.0.0.1:1") == 2
-    assert "chainbench-agent[demo]" in capsys.readouterr().err
 
 
 def test_an_agent_that_does_not_start(

@@ -142,6 +142,14 @@ def test_bcc_is_imported_in_one_file() -> None:
     assert importers == {"agent.streams.compiler.compiler"}
 
 
+@pytest.mark.parametrize("folder", ["client", "demo"])
+def test_an_agent_is_called_with_the_standard_library_only(folder: str) -> None:
+    paths = (PACKAGE / folder).rglob("*.py")
+    roots = {name.split(".")[0] for path in paths for name in imported(path)}
+    # a block in Trio has it already, and types are for mypy
+    assert roots - set(sys.stdlib_module_names) - {"agent", "trio", "_typeshed"} == set()
+
+
 @pytest.mark.parametrize(
     ("first", "foreign"),
     [

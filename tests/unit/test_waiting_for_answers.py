@@ -14,6 +14,7 @@ from fakes.waiting import PATIENCE_SECONDS
 
 from agent.client import NoEvidenceWarning, collect, http_client
 from agent.client.http_client import ANSWER_TIMEOUT_S, AgentClient, AgentUnreachable
+from agent.demo.command import an_agent as an_agent_of_demo
 from agent.run.agents import an_agent
 
 SAID = "waiting for the agent, which compiles its probes the first time"
@@ -49,8 +50,9 @@ def test_a_client_waits_longer_than_the_agent_may_compile(
     agent: Slow, deadline_s: object, waits_s: float
 ) -> None:
     agent.compile_deadline_s = deadline_s
-    with an_agent(agent.url) as client:
-        assert client._timeout_s == waits_s
+    for agent_at in (an_agent, an_agent_of_demo):
+        with agent_at(agent.url) as client:
+            assert client._timeout_s == waits_s
     assert AgentClient(agent.url)._timeout_s == ANSWER_TIMEOUT_S == 60
 
 

@@ -11,8 +11,9 @@ complains.
 """
 
 import time
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
+from itertools import chain
 from typing import Protocol, get_args
 
 from agent.aggregate.families import Family
@@ -37,7 +38,7 @@ class Format(Protocol):
 
 
 AT_ONCE = 256
-"""Label sets whose samples of a family are joined in one step."""
+"""Label sets whose samples of a family are one step."""
 
 _TEXT: dict[PageFormat, Format] = {
     PageFormat.TEXT: TextFormat(),
@@ -75,10 +76,13 @@ class Exposition:
         histograms: Histograms = "both",
     ) -> bytes:
         """Return the whole page: the contract's metrics, then the agent's own."""
-        return b"".join(self.steps(internal, writer(page_format, histograms)))
+        return b"".join(chain.from_iterable(self.steps(internal, writer(page_format, histograms))))
 
-    def steps(self, internal: Iterable[InternalMetric], own: Format) -> Iterator[bytes]:
-        """Yield the page in pieces, as of now, each of which is quickly made. Some are empty."""
+    def steps(self, internal: Iterable[InternalMetric], own: Format) -> Iterator[Sequence[bytes]]:
+        """Yield the page in pieces, as of now, those of each step together; some steps have none.
+
+        They are not joined here: a page has megabytes, which would be copied twice.
+        """
         metrics = (*internal, *_of_label_sets(self._store))
         now = list(self._store)
         known = self._rendered.get(own, {})
@@ -89,17 +93,17 @@ class Exposition:
                 rendered[labels] = before
             else:
                 rendered[labels] = _rendered(own, labels, series)
-            yield b""
+            yield ()
         self._rendered[own] = rendered
         self._forget_hidden(rendered.keys())
         for index, family in enumerate(FAMILIES):
             pieces = [one.pieces[index] for one in rendered.values()]
-            yield own.before_runs(family, sum(map(len, pieces)))
+            yield (own.before_runs(family, sum(map(len, pieces))),)
             for first in range(0, len(pieces), AT_ONCE):
-                yield b"".join(pieces[first : first + AT_ONCE])
+                yield pieces[first : first + AT_ONCE]
         for metric in metrics:
-            yield own.of_agent(metric, self._created)
-        yield own.end
+            yield (own.of_agent(metric, self._created),)
+        yield (own.end,)
 
     def _forget_hidden(self, shown: Set[LabelSet]) -> None:
         """Drop what another format has of label sets that are hidden; it may not be asked again."""

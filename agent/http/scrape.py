@@ -2,7 +2,7 @@
 
 import time
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import trio
 
@@ -77,21 +77,21 @@ class SharedScrape:
         return self._pages[own, True]
 
 
-async def _joined(steps: Iterable[bytes]) -> bytes:
+async def _joined(steps: Iterable[Sequence[bytes]]) -> bytes:
     """Return everything that the steps yield, letting other tasks have their turn meanwhile."""
-    pieces = []
+    pieces: list[bytes] = []
     since = time.perf_counter()
-    for piece in steps:
-        pieces.append(piece)
+    for made in steps:
+        pieces.extend(made)
         if time.perf_counter() - since > AT_ONCE_S:
             await trio.lowlevel.checkpoint()
             since = time.perf_counter()
     return b"".join(pieces)
 
 
-def _gzip(page: bytes) -> Iterator[bytes]:
+def _gzip(page: bytes) -> Iterator[Sequence[bytes]]:
     compressor = zlib.compressobj(LEVEL, zlib.DEFLATED, GZIP)
     view = memoryview(page)
     for start in range(0, len(view), CHUNK):
-        yield compressor.compress(view[start : start + CHUNK])
-    yield compressor.flush()
+        yield (compressor.compress(view[start : start + CHUNK]),)
+    yield (compressor.flush(),)

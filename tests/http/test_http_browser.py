@@ -141,6 +141,7 @@ def sent(noted: Noted, route: str) -> list[int]:
     return [status for method, path, status in noted.requests if (method, path) == ("POST", route)]
 
 
+@pytest.mark.thorough(but="127.0.0.1")
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_a_page_of_another_origin_changes_nothing(chromium: str, host: str, tmp_path: Path) -> None:
     """By address the page is of the same site as the agent, by name of another."""

@@ -66,7 +66,7 @@ def comparable(histogram: LatencyHistogram) -> Iterator[tuple[float, float]]:
             yield quantile, ns / 1000
 
 
-@pytest.mark.thorough(but="debian 12")
+@pytest.mark.thorough
 def test_quantiles_are_those_of_the_agent(program: str, tmp_path: Path) -> None:
     histogram = latencies(seed=1)
     with running_server() as server, prometheus(program, server.port, tmp_path, *NATIVE) as address:

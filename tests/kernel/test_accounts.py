@@ -55,6 +55,7 @@ def assert_within_the_bound(evidence: Json) -> None:
     assert left <= max(allowed) + waits["stolen"]
 
 
+@pytest.mark.thorough
 def test_with_real_queueing_there_is_next_to_nothing_to_explain(
     agent: RealAgent, tool: Any
 ) -> None:
@@ -278,7 +279,7 @@ def test_tasks_with_unseen_switches_are_compared_as_well(
 # --- an agent with wrong figures
 
 
-@pytest.mark.thorough(but="a tenth too long")
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "fault",
     ["WAKEUPS_TOO_EARLY", "WAITS_MISSED", "WAITS_TOO_LONG"],

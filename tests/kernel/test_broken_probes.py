@@ -131,7 +131,7 @@ OLD_KERNEL = (
 """What came after 5.10."""
 
 
-@pytest.mark.thorough(but="caller")
+@pytest.mark.thorough
 @pytest.mark.parametrize("scope", ["system", "caller"])
 def test_without_the_helpers_of_newer_kernels_all_sections_run(copy: Copy, scope: str) -> None:
     """Why tasks are blocked is known unless the kernel leaves room above saved registers."""

@@ -52,6 +52,7 @@ def test_it_copies_what_the_package_is_built_from() -> None:
     assert copied == set(BUILT_FROM)
 
 
+@pytest.mark.thorough
 def test_with_its_capabilities_it_collects(tmp_path: Path) -> None:
     bounding = ",".join(f"+{name}" for name in capabilities())
     before = [

@@ -47,6 +47,7 @@ def test_what_it_gave_away_is_no_wait(agent: RealAgent, timing: str) -> None:
     assert evidence["completeness"]["unseen_switches"] == 0
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("timing", TIMINGS)
 def test_what_it_gave_away_is_no_wait_without_off_cpu_time(agent: RealAgent, timing: str) -> None:
     evidence, own_ms = run_of_periods(agent, timing=timing, sections=["runqlat"])

@@ -189,7 +189,7 @@ def test_execs_and_exits_find_room_in_full_buffers(small: Launched, transport: s
     assert ("lost" in codes(run.evidence)) == (reports["lost"] > 0)
 
 
-@pytest.mark.thorough(but="ring-8 KiB")
+@pytest.mark.thorough
 @of_size(TINY)
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_block_requests_are_folded_without_their_device(

@@ -59,6 +59,7 @@ def test_overhead_shows_what_it_has_measured() -> None:
     assert not any("Traceback" in line or "Error" in line for line in said)
 
 
+@pytest.mark.thorough
 def test_overhead_before_anything_is_measured() -> None:
     started = own_module("agent", "overhead", "--", "sleep", "600")
     with on_terminal(started.command, started.environment) as terminal:

@@ -68,6 +68,7 @@ def measured(agent: Launched, bpftool: Bpftool) -> tuple[dict[str, list[str]], A
     return bpftool.tags(held(agent.supervisor, "prog")), run.evidence
 
 
+@pytest.mark.thorough
 def test_the_next_agent_loads_the_same_without_bcc(
     tmp_path: Path, folder: Path, bpftool: Bpftool
 ) -> None:

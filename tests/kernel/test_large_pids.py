@@ -52,6 +52,7 @@ def waits_of(evidence: Any, tids: list[int]) -> dict[int, int]:
     return {row["tid"]: row["count"] for row in rows if row["tid"] in tids}
 
 
+@pytest.mark.thorough
 def test_large_thread_ids_count_like_any_other(large_agent: RealAgent) -> None:
     with program("pingpong", TURNS) as players:
         tids = players.ready["tids"]

@@ -217,7 +217,7 @@ def started_s(pid: int) -> float:
 # --- time namespaces
 
 
-@pytest.mark.thorough(but="behind")
+@pytest.mark.thorough
 @pytest.mark.parametrize("ahead_s", [100_000, None], ids=["ahead", "behind"])
 def test_times_are_the_kernels_in_a_time_namespace(ahead_s: int | None) -> None:
     ahead_s = ahead_s or -int(time.monotonic() / 2)

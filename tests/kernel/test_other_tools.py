@@ -32,6 +32,7 @@ def evidence(file: Path) -> Any:
     return found
 
 
+@pytest.mark.thorough
 def test_from_python(agent: RealAgent, tmp_path: Path) -> None:
     plain, in_trio, arguments = examples("from-python.md", "python")
     (tmp_path / "plain.py").write_text(plain)

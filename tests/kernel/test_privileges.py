@@ -299,7 +299,7 @@ def test_without_proc_it_serves_and_gives_a_reason(tmp_path: Path) -> None:
         assert "chainbench_agent_ebpf_available 0" in agent.metrics()
 
 
-@pytest.mark.thorough(but="/sys")
+@pytest.mark.thorough
 @pytest.mark.parametrize("folder", ["/sys", "/proc"])
 def test_what_disappears_during_a_run_ends_nothing(
     tmp_path: Path, tool: Callable[[str], str], folder: str

@@ -55,7 +55,7 @@ def with_files(number: int) -> list[str]:
     return ["prlimit", f"--nofile={number}", "--"]
 
 
-@pytest.mark.thorough(but="24")
+@pytest.mark.thorough
 @pytest.mark.parametrize("number", [16, 24, 32])
 def test_the_limit_to_open_files_is_named(tmp_path: Path, number: int) -> None:
     """It is reached by a map, by a program, and by what is received from the compiler."""
@@ -168,7 +168,7 @@ def refused_for_memory(memory: MemoryLimit, allowed: int, folder: Path) -> None:
         assert agent.stop()["completeness"]["verdict"] == "invalid"
 
 
-@pytest.mark.thorough(but="ring")
+@pytest.mark.thorough
 @pytest.mark.parametrize("transport", ["ring", "perf"])
 def test_the_memory_that_is_advised_is_enough(
     tmp_path: Path, memory: MemoryLimit, transport: str

@@ -76,6 +76,7 @@ def test_what_holds_the_command_makes_no_call_that_is_counted_by_name(
     assert [found[name] for name in ("futex", "fsync", "write")] == [0, 0, 0]
 
 
+@pytest.mark.thorough
 def test_one_run_waits_for_the_other(agent: RealAgent, tmp_path: Path) -> None:
     first = subprocess.Popen(
         line("run", "--quiet", "--agent", agent.url, "--", "sleep", "2"), stdin=subprocess.DEVNULL

@@ -228,6 +228,7 @@ def test_another_cgroup_does_not_take_its_place(
     assert len(run.evidence["scope"]["cgroup_ids"]) == 1
 
 
+@pytest.mark.thorough
 def test_a_cgroup_that_is_not_followed_is_reported(
     copy: Copy, cgroup: Callable[[str], Cgroup]
 ) -> None:
@@ -330,6 +331,7 @@ sys.stdin.readline()
 """
 
 
+@pytest.mark.thorough
 def test_who_comes_back_in_another_call_is_in_that_call(
     agent: RealAgent, cgroup: Callable[[str], Cgroup]
 ) -> None:

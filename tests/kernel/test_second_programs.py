@@ -50,6 +50,7 @@ def test_what_both_programs_see_counts_once(copy: Copy) -> None:
     assert_each_counts_once(evidence)
 
 
+@pytest.mark.thorough
 def test_the_second_program_sees_what_the_first_one_misses(copy: Copy) -> None:
     """Except for that of execs, without which there is no section exec."""
     copy.inject(faults.programs_may_be_preempted)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from fakes.checks import skipped_calls
 from fakes.needs import needs_32_bit_calls
 from fakes.program import program
@@ -61,6 +62,7 @@ def test_what_metrics_show_is_what_evidence_says(agent: RealAgent, tmp_path: Pat
     assert float(other.rpartition(" ")[2]) == sum(counts["all"].values()) - named
 
 
+@pytest.mark.thorough
 def test_the_agents_own_calls_are_none_of_the_machines(
     agent: RealAgent, own_agent: RealAgent
 ) -> None:

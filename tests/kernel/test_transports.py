@@ -98,7 +98,7 @@ async def test_what_a_small_buffer_has_no_room_for_is_folded(
                     assert counts.folded / 64 <= refused <= counts.folded / 64 + CPUS
 
 
-@pytest.mark.thorough(but="perf")
+@pytest.mark.thorough
 @pytest.mark.parametrize("transport", ["ring", "perf"])
 async def test_what_a_small_buffer_loses_is_counted_exactly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, transport: str
@@ -183,6 +183,7 @@ async def first_cpu_only(tmp_path: Path) -> AsyncIterator[Collecting]:
         yield here
 
 
+@pytest.mark.thorough
 @needs_two_cpus
 async def test_a_cpu_that_comes_online_during_a_run_is_followed(first_cpu_only: Collecting) -> None:
     here = first_cpu_only
@@ -241,6 +242,7 @@ async def test_the_kernel_wakes_the_reader_of_a_buffer_that_fills(
     assert counts.received - counts.folded > made / 2
 
 
+@pytest.mark.thorough
 async def test_a_wakeup_that_nobody_waited_for_is_not_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

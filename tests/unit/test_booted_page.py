@@ -274,6 +274,7 @@ def test_the_report_of_pytest_is_read(tmp_path: Path) -> None:
     assert found["skipped"] == {"test_exec.py::test_c": "hm"}
 
 
+@pytest.mark.thorough
 def test_what_ran_until_the_time_was_up_is_reported(tmp_path: Path) -> None:
     """Pytest writes its report when it is interrupted, and none when it is killed."""
     tests = tmp_path / "test_slow.py"

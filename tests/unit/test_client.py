@@ -210,6 +210,7 @@ def fds() -> set[str]:
     return set(os.listdir("/dev/fd"))
 
 
+@pytest.mark.thorough
 def test_a_parent_of_many_children_does_not_grow() -> None:
     before = fds()
     for _ in range(20):

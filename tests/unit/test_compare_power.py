@@ -53,6 +53,7 @@ def test_what_is_refused_is_counted_apart() -> None:
     assert (found.comparisons, found.refused) == (1, 1)
 
 
+@pytest.mark.thorough
 def test_simulated_differences_are_found_whatever_the_spread_was() -> None:
     random = np.random.default_rng(2)
     times = [list(10 * np.exp(random.normal(0, 0.2, 100))) for _ in range(4)]

@@ -24,7 +24,7 @@ def test_the_configuration_and_the_rules_are_valid(tool: Callable[[str], str]) -
     promtool(tool, "check", "config", "prometheus.yml")
 
 
-@pytest.mark.thorough(but="rules_test.yml")
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["rules_test.yml", "rules_day_test.yml"])
 def test_every_alert_fires_and_ends_as_its_tests_say(tool: Callable[[str], str], name: str) -> None:
     promtool(tool, "test", "rules", name)

@@ -231,7 +231,7 @@ async def test_one_that_measures_nothing_ends_with_its_process(
 
 @NEEDS_PROC
 @pytest.mark.parametrize("kind", ["pid", "caller"])
-@pytest.mark.thorough(but="pid")
+@pytest.mark.thorough
 async def test_one_without_ebpf_ends_with_the_last_process_that_was_followed(
     recorder: Recorder, collector: FakeCollector, kind: str
 ) -> None:
@@ -249,6 +249,7 @@ async def test_one_without_ebpf_ends_with_the_last_process_that_was_followed(
     assert (evidence["ended_by"], evidence["procfs"]["tasks"]["processes"]) == ("scope", 2)
 
 
+@pytest.mark.thorough
 @NEEDS_PROC
 async def test_a_start_need_not_wait_until_the_end_of_such_a_tree_is_noticed(
     recorder: Recorder, collector: FakeCollector

@@ -154,8 +154,8 @@ def test_without_privileges_the_command_runs_and_what_is_missing_is_told_once() 
     done = finished(in_own_network([*drop, *line("run", "--", "sh", "-c", "exit 4")]))
     assert done.returncode == 4, done.stderr
     told = " ".join(done.stderr.split())
-    assert told.count("CAP_BPF and CAP_PERFMON are missing") == 1
-    assert "no evidence: " in told
+    assert told.count("no evidence: ") == 1
+    assert "CAP_BPF and CAP_PERFMON" in told
     assert "ended with status 4" in told
 
 

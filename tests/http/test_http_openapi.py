@@ -49,6 +49,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield server.url
 
 
+@pytest.mark.thorough
 def test_no_request_gets_an_undeclared_answer(url: str, tmp_path: Path) -> None:
     assert check_answers(url, tmp_path, examples=20) > 200
 

@@ -66,6 +66,7 @@ def test_with_real_queueing_there_is_next_to_nothing_to_explain(
     assert abs(check["ours"] - check["kernel"]) < RELATIVE_BOUND * check["kernel"] + check["stolen"]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("sections", [["runqlat"], ["runqlat", "offcpu"]], ids="+".join)
 def test_short_waits_are_explained_one_by_one(agent: RealAgent, sections: list[str]) -> None:
     """Each wait takes 1 to 3 µs; the scheduler's figure is up to 10 % lower.

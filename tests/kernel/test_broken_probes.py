@@ -55,7 +55,7 @@ def test_what_does_not_compile_is_reported_and_tried_again(copy: Copy, bpftool: 
             pass
 
 
-@pytest.mark.thorough(but="refused by the verifier")
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("broken", "expected"),
     [

@@ -43,6 +43,7 @@ def run(agent: RealAgent, folder: Path, command: list[str], *before: str) -> tup
     return json.loads(file.read_text()), done.stderr
 
 
+@pytest.mark.thorough
 def test_what_a_quota_withheld(agent: RealAgent, tmp_path: Path, group: Quota) -> None:
     before = throttled_ms(group)
     command = [*PYTHON, COMPUTES.format(0.1)]

@@ -64,6 +64,7 @@ def waiting(agent: Launched) -> int:
     return count
 
 
+@pytest.mark.thorough
 def test_runs_outlive_the_agent_and_the_one_that_was_on_is_partial(
     folder: Path, tmp_path: Path
 ) -> None:

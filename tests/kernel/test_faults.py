@@ -103,6 +103,7 @@ def test_a_program_that_comes_upon_itself_is_skipped_and_counted(copy: Copy) -> 
     assert run.evidence["completeness"]["verdict"] == "degraded"
 
 
+@pytest.mark.thorough
 def test_events_that_cease_without_a_word_make_a_run_invalid(copy: Copy) -> None:
     """The supervisor still runs and answers, but released its links in the middle of the run."""
     copy.inject(faults.lets_go_on_sigusr1)

@@ -44,6 +44,7 @@ def files_mapped(pid: int) -> int:
     return sum(len(row) > 5 and not row[5].startswith("[") for row in rows)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("cycles", [100, pytest.param(1_000, marks=pytest.mark.thorough)])
 def test_nothing_grows_with_the_number_of_runs(
     own_agent: Launched, bpftool: Bpftool, cycles: int

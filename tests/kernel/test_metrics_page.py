@@ -34,6 +34,7 @@ def by(label: str, found: list[Any]) -> dict[str, float]:
     return {sample.labels[label]: sample.value for sample in found}
 
 
+@pytest.mark.thorough
 def test_the_last_run_is_shown_as_in_its_evidence(agent: RealAgent) -> None:
     for commit in ("one", "two"):
         with agent.run(commit=commit, impl="x", scope="caller") as run:

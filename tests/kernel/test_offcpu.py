@@ -91,6 +91,7 @@ def test_a_block_longer_than_the_run_counts_as_long_as_the_run(agent: RealAgent)
     assert_lasted(ours, run.evidence, stopping - started, length_ms)
 
 
+@pytest.mark.thorough
 def test_on_the_whole_machine_a_task_that_slept_throughout_does_not_count(agent: RealAgent) -> None:
     """Those tasks are mostly daemons. In a scope they are what the run is to measure."""
     with program("blocked") as blocked:

@@ -59,6 +59,7 @@ def throttled_run(agent: RealAgent, pid: int, **body: Any) -> Any:
     raise AssertionError("the task came to a CPU in every run")
 
 
+@pytest.mark.thorough(but="ring-clock-all")
 @pytest.mark.parametrize("sections", [{}, RUNQLAT_ALONE], ids=["all", "runqlat"])
 @pytest.mark.parametrize("timing", TIMINGS)
 def test_a_wait_through_the_whole_run_is_counted(

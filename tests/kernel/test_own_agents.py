@@ -7,6 +7,7 @@ from fakes.run_command import finished, line
 pytestmark = pytest.mark.usefixtures("as_from_a_shell")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "arguments",
     [

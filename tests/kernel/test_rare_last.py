@@ -4,6 +4,7 @@ import pytest
 from fakes.processes import Bpftool, Launched, held
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["cba_switch", "cba_wakeup"])
 def test_programs_of_events_that_are_frequent_end_early(
     own_agent: Launched, bpftool: Bpftool, name: str

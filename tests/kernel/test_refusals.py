@@ -328,7 +328,7 @@ def refused(how: str = "") -> list[str]:
     return [sys.executable, "-ES", str(PROGRAMS / "refuse.py"), number + how]
 
 
-@pytest.mark.thorough(but="programs")
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("how", "code", "expected"),
     [

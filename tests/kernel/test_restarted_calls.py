@@ -53,6 +53,7 @@ def reasons(evidence: Any) -> dict[str, Any]:
     return {row["reason"]: row for row in evidence["offcpu"]["top_reasons"]}
 
 
+@pytest.mark.thorough(but="ring-poll-clock")
 @pytest.mark.parametrize("timing", TIMINGS)
 @pytest.mark.parametrize("call", CALLS)
 def test_an_interrupted_call_keeps_its_name(agent: RealAgent, call: str, timing: str) -> None:

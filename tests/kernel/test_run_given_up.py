@@ -18,7 +18,7 @@ WITHOUT_PROGRAMS = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /run 
 """Begins a command to which no earlier agent has left compiled programs."""
 
 
-@pytest.mark.thorough(but="run-SIGTERM")
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
 @pytest.mark.parametrize("how", ["run", "A/B", "record"])
 def test_its_agent_ends_with_it_while_that_compiles(tmp_path: Path, how: str, name: str) -> None:

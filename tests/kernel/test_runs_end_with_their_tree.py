@@ -59,6 +59,7 @@ def test_the_run_lasts_as_long_as_the_tree(agent: RealAgent) -> None:
     assert evidence["measured_from"] <= evidence["measured_to"] < evidence["stopped_at"]
 
 
+@pytest.mark.thorough
 def test_descendants_that_live_on_are_still_measured(agent: RealAgent) -> None:
     script = "read go; sleep 600 > /dev/null & echo $!"
     with subprocess.Popen(

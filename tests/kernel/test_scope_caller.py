@@ -28,6 +28,7 @@ def test_a_caller_is_known_by_its_connection(agent: RealAgent, way: str) -> None
     assert marks(evidence) == 2 * MARKS
 
 
+@pytest.mark.thorough
 def test_a_caller_by_ipv4_is_known_to_an_agent_on_every_address() -> None:
     """Its socket is in /proc/net/tcp, the agent's end of the connection in tcp6."""
     with running(["--host", "::", "--insecure"]) as agent:

@@ -132,6 +132,7 @@ def test_all_threads_of_a_process_that_is_moved_in_are_covered(
     assert marks(run.evidence) == 4 * MARKS
 
 
+@pytest.mark.thorough
 def test_a_task_that_is_moved_out_counts_until_then(
     agent: RealAgent, cgroup: Callable[[str], Cgroup]
 ) -> None:

@@ -37,6 +37,7 @@ def test_io_belongs_to_whoever_issued_it(agent: RealAgent, disk: Disk) -> None:
     assert noise["writes"] > 0
 
 
+@pytest.mark.thorough
 @needs_io_uring
 @pytest.mark.parametrize("options", [{}, {"sections": ["biolatency"]}, {"timing": "accounting"}])
 def test_what_its_io_uring_workers_issue_is_a_programs_own(

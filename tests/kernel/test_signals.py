@@ -161,7 +161,7 @@ def test_an_agent_that_is_killed_between_runs_has_lost_what_was_not_fetched(
         assert "SIGSEGV; evidence that was not fetched is lost" in agent.log
 
 
-@pytest.mark.thorough(but="9")
+@pytest.mark.thorough
 @pytest.mark.parametrize("number", FATAL)
 def test_a_supervisor_that_dies_leaves_the_evidence(tmp_path: Path, number: int) -> None:
     with in_a_run(tmp_path) as (agent, run_id):

@@ -55,6 +55,7 @@ def freezer(request: pytest.FixtureRequest) -> Iterator[Freezer]:
 both_freezers = pytest.mark.parametrize("freezer", ["v1", "v2"], indirect=True)
 
 
+@pytest.mark.thorough(but="ring-spin-clock-v2")
 @both_freezers
 @pytest.mark.parametrize("timing", TIMINGS)
 @pytest.mark.parametrize("way", ["spin", "hold"])

@@ -3,6 +3,7 @@
 import time
 from datetime import UTC, datetime
 
+import pytest
 from fakes.program import program
 from fakes.real_agent import RealAgent
 
@@ -11,6 +12,7 @@ IDLE_SECONDS = 1.5
 """Long enough for a snapshot before the load begins."""
 
 
+@pytest.mark.thorough
 def test_load_in_the_second_half_of_a_run_is_shown_there(agent: RealAgent) -> None:
     with program("pingpong", TURNS) as players, agent.run(scope=players.scope) as run:
         time.sleep(IDLE_SECONDS)

@@ -73,7 +73,7 @@ def test_both_give_the_same_counts(agent: RealAgent) -> None:
     assert ratios["perf"] == pytest.approx(ratios["ring"], rel=0.01)
 
 
-@pytest.mark.thorough(but="ring")
+@pytest.mark.thorough
 @pytest.mark.parametrize("transport", ["ring", "perf"])
 async def test_what_a_small_buffer_has_no_room_for_is_folded(
     tmp_path: Path, transport: str

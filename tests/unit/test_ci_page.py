@@ -135,6 +135,7 @@ def runner(tmp_path: Path) -> Runner:
     return runner
 
 
+@pytest.mark.thorough
 def test_a_slower_commit_fails_the_job_and_is_commented(runner: Runner) -> None:
     job = {"BASE": runner.commit(FAST), "HEAD": runner.commit(SLOW)}
     assert runner.run(job) == {

@@ -146,6 +146,7 @@ def test_what_only_another_kernel_has_remains_a_skip(suite: Path) -> None:
     assert "not on this kernel: callbacks" in output
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("module", "machine", "passes_after", "tries", "outcome"),
     [
@@ -172,6 +173,7 @@ def test_what_measures_is_repeated_if_it_was_disturbed(
         assert "the sum is off" in output.partition(headed)[2]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("thorough", "outcome"), [("0", "2 passed, 3 deselected"), ("1", "5 passed")]
 )

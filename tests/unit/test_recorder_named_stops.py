@@ -112,6 +112,7 @@ async def test_the_evidence_of_a_run_that_ended_by_itself_is_claimed(
         await recorder.stop()
 
 
+@pytest.mark.thorough
 async def test_that_of_another_is_left_to_the_next_stop(
     recorder: Recorder, collector: FakeCollector
 ) -> None:

@@ -36,6 +36,7 @@ def shown(request: pytest.FixtureRequest) -> ElementTree.Element:
     return tree(page(DOCUMENTS[request.param]()))
 
 
+@pytest.mark.thorough
 def test_a_report_of_forty_runs_is_small_enough_to_send() -> None:
     assert len(page(compared(20)).encode()) < LARGEST
 

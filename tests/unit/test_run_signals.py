@@ -186,6 +186,7 @@ def test_a_command_that_is_killed_while_it_is_held_is_reported_as_killed(agent: 
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.thorough
 def test_killed_while_the_command_runs_it_takes_the_command_with_it(agent: RunAgent) -> None:
     command = line("run", "--agent", agent.url, "--", "sleep", "600")
     with subprocess.Popen(command, env=environment()) as process:

@@ -66,6 +66,7 @@ def test_no_other_name_is_left_over(table: str) -> None:
     assert {*asked("run", f'echo "${{!{table}[*]}}"')} <= of_debian()
 
 
+@pytest.mark.thorough
 def test_this_distribution_has_them() -> None:
     """On Debian; on Ubuntu some have other names. ``tools/check-packages`` asks other archives."""
     release = Path("/etc/os-release")

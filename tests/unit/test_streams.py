@@ -69,6 +69,7 @@ def test_a_reader_that_has_gone_ends_a_command_quietly(
     assert done.stderr == f"{SIGPIPE_STATUS}\n"
 
 
+@pytest.mark.thorough
 def test_the_demo_ends_quietly_when_its_reader_has_gone(unread: int) -> None:
     with serving(RunAgent()) as fake:
         done = in_shell("agent; echo $? >&2", "demo", "--agent", fake.url, stdout=unread)
@@ -140,6 +141,7 @@ def answers(client: AgentClient) -> bool:
         return False
 
 
+@pytest.mark.thorough
 def test_a_service_needs_none_of_its_streams(served: tuple[int, int]) -> None:
     pid, port = served
     client = AgentClient(f"http://127.0.0.1:{port}")

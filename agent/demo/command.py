@@ -39,7 +39,7 @@ def an_agent(url: str | None) -> Iterator[AgentClient]:
 
     The diagnostics of the latter go to this process's stderr. Raises `NoAgent`, `AgentDidNotStart`.
     """
-    if url:
+    if url is not None:
         yield named_client(url, "--agent")
         return
     with running_agent(stderr=None) as agent:

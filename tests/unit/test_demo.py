@@ -192,7 +192,7 @@ def test_an_agent_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert said(capsys) == f"no answer from {gone.url}: Connection refused (of --agent)"
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:9090", "http://", "http://127.0.0.1:http"])
+@pytest.mark.parametrize("url", ["", "127.0.0.1:9090", "http://", "http://127.0.0.1:http"])
 def test_a_url_of_no_agent(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert demo.run_demo(url) == 1
     line = said(capsys)

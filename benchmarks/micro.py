@@ -4,6 +4,7 @@ Each figure's name includes its unit. Everything except the fold is measured fro
 agent, over HTTP and from /proc.
 """
 
+import random
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -42,8 +43,8 @@ def milliseconds(
 
 def fold_alone(values: int = 10**6, repeat: int = 15) -> Figures:
     """Measure the fold of ``values`` unsorted latencies between 0.5 µs and 100 ms, ns per value."""
-    random = np.random.default_rng(1)
-    latencies = np.exp(random.uniform(np.log(500), np.log(1e8), values)).astype(np.uint64)
+    drawn = np.random.default_rng(1)
+    latencies = np.exp(drawn.uniform(np.log(500), np.log(1e8), values)).astype(np.uint64)
     histogram = LatencyHistogram()
     times = []
     for _ in range(repeat):
@@ -54,13 +55,19 @@ def fold_alone(values: int = 10**6, repeat: int = 15) -> Figures:
 
 
 def starts_and_stops(agent: RunningAgent, cycles: int) -> Figures:
-    """Measure starts and stops. Must precede any other run, because the first start compiles."""
+    """Measure starts and stops. Must precede any other run, because the first start compiles.
+
+    A stop waits for a grace period of RCU, which ends with a tick of the kernel, so it takes one of
+    two durations, by where in the tick's period it begins. After pauses of a fixed length it would
+    mostly be the same one, so they are drawn.
+    """
     with agent.connection() as connection:
         first = milliseconds(connection, "POST", "/start", {})
         stops, starts = [milliseconds(connection, "POST", "/stop")], []
         for _ in range(cycles):
+            time.sleep(random.uniform(0.02, 0.04))
             starts.append(milliseconds(connection, "POST", "/start", {}))
-            time.sleep(0.05)
+            time.sleep(random.uniform(0.04, 0.06))
             stops.append(milliseconds(connection, "POST", "/stop"))
     return {
         "start_first_ms": first,

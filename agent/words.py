@@ -16,6 +16,9 @@ LONGEST_LABEL = 256
 """Characters in a label. A commit or a SHA-256 in hex has at most 64; each label is repeated in
 about sixty lines of every scrape."""
 
+VERDICTS = COMPLETE, DEGRADED, INVALID = "complete", "degraded", "invalid"
+"""On a run with evidence, the worst last."""
+
 TIMINGS = ("clock", "accounting")
 """By the clock, read at each event, or by the scheduler's own accounting (± 1 µs)."""
 

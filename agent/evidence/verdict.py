@@ -14,9 +14,8 @@ from agent.streams.shared.kernel_counts import (
     switched_out_of_process_1,
     words_on_process_1,
 )
-from agent.words import Json
+from agent.words import COMPLETE, DEGRADED, INVALID, Json
 
-COMPLETE, DEGRADED, INVALID = "complete", "degraded", "invalid"
 MAX_UNMATCHED = 0.01
 """Fraction of ends without a beginning that a run may have. The kernel of the virtual machine on
 which this was built runs no BPF program while process 1 is current, no matter who attached it, and

@@ -15,10 +15,8 @@ from agent.fleet.parts import Part, parts_of
 from agent.fleet.sections import MERGED
 from agent.terminal.evidence import verdict
 from agent.terminal.values import mapping, rows
-from agent.words import Json
+from agent.words import INVALID, VERDICTS, Json
 
-VERDICTS = ("complete", "degraded", "invalid")
-"""The worst last."""
 MALFORMED = (ValueError, KeyError, TypeError, AttributeError, ArithmeticError)
 """What the functions of `MERGED` raise for an object that is not as agents make it."""
 
@@ -103,7 +101,7 @@ def _completeness(parts: Sequence[Part], problems: Sequence[str]) -> Json:
         listed = own if isinstance(own, list) else []
         reasons += [_on(part.name, str(reason)) for reason in listed]
     worst = max(found, key=lambda word: VERDICTS.index(word) if word in VERDICTS else len(VERDICTS))
-    return {"verdict": worst if worst in VERDICTS else "invalid", "reasons": reasons}
+    return {"verdict": worst if worst in VERDICTS else INVALID, "reasons": reasons}
 
 
 def _on(machine: str, reason: str) -> str:

@@ -13,9 +13,8 @@ from agent.http import validation
 from agent.http.protobuf_format import Histograms
 from agent.http.requests import Declared, field, label, one_of
 from agent.model import KeptState, RunsRequest
-from agent.words import LABEL_NAMES
+from agent.words import LABEL_NAMES, VERDICTS
 
-VERDICTS = ("complete", "degraded", "invalid", "none")
 STATES = get_args(KeptState)
 MOST = 1000
 PLACE = r"^-?[0-9]{1,15}(\.[0-9]{1,9})?,[0-9]{1,18}$"
@@ -43,7 +42,7 @@ class RunsQuery(Declared, frozen=True, kw_only=True):
     verdict: (
         Annotated[
             Literal["complete", "degraded", "invalid", "none"],
-            one_of(VERDICTS, "Runs with this verdict; none: nothing was measured."),
+            one_of((*VERDICTS, "none"), "Runs with this verdict; none: nothing was measured."),
         ]
         | None
     ) = None

@@ -18,7 +18,8 @@ from hypercorn.config import Config
 from hypercorn.trio.worker_context import WorkerContext
 from quart_trio import QuartTrio
 
-from agent.http.connection import ClientStream, Connection, Phase
+from agent.http.client_stream import ClientStream
+from agent.http.connection import Connection, Phase
 from agent.http.settings import HttpSettings
 from agent.http.unsent import Unsent
 

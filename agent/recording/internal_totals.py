@@ -6,13 +6,12 @@ from typing import Literal
 
 from agent import __version__
 from agent.evidence.cost import costs_of
-from agent.evidence.verdict import COMPLETE, DEGRADED, INVALID, Verdict
+from agent.evidence.verdict import Verdict
 from agent.internal_metrics import InternalMetric
 from agent.recording.collection import Collection
 from agent.sections.registry import REGISTRY
 from agent.streams.collect.observed import Observed
-
-VERDICTS = (COMPLETE, DEGRADED, INVALID)
+from agent.words import VERDICTS
 
 FIELDS = ("received", "folded", "lost", "unmatched", "clamped", "collided")
 HELP = {

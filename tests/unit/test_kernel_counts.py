@@ -79,4 +79,4 @@ def test_a_file_that_is_no_text_ends_nothing(
     other = tmp_path / "online"
     other.write_bytes(b"\x89\xff\n")
     monkeypatch.setattr(kernel_files, "ONLINE_CPUS", other)
-    assert kernel_counts.online_cpus() != ""
+    assert kernel_counts.online_ranges() != ""

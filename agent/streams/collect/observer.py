@@ -18,7 +18,7 @@ from agent.streams.shared.kernel_counts import (
     KernelCounts,
     SectionCounts,
     differences,
-    online_cpus,
+    online_ranges,
     process_1_switches,
     read_kernel_counts,
     read_section_counts,
@@ -97,7 +97,7 @@ class Observer:
             forks=forks,
             later=later,
             suspended_ns=time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.monotonic_ns(),
-            online_cpus=online_cpus(),
+            online_cpus=online_ranges(),
             sections=read_section_counts(self._plan.sections, at_once=False),
             process_1_switches=process_1_switches(),
         )

@@ -238,7 +238,7 @@ class LoadFailed(Exception):
 FUNCTION_SIZE = 8
 """Size of ``struct bpf_func_info`` in bytes."""
 LOG_LINES = 12
-"""The last lines of the verifier's log say what it refuses."""
+"""The last lines of a log, the verifier's or the compiler's, say what it refuses."""
 
 
 def load_tracing(

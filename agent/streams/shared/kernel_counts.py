@@ -181,7 +181,7 @@ def growth(edges: tuple[Edge, Edge], section: str, *, outer: bool = False) -> di
     return {name: count - before[name] for name, count in after.items() if name in before}
 
 
-def online_cpus() -> str:
+def online_ranges() -> str:
     """Return the online CPUs as a list of ranges; empty if that cannot be read."""
     try:
         return small_files.read(str(kernel_files.ONLINE_CPUS)).decode(errors="replace").strip()

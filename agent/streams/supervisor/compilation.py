@@ -27,7 +27,6 @@ from agent.streams.shared.channel import Failure, Malformed, Reply
 from agent.words import COMPILE_DEADLINE_S
 
 COMPILER = Path(__file__).parents[1] / "compiler" / "compiler.py"
-LOG_LINES = 12
 LOG_BYTES = 16 * 1024
 """Bytes read from the end of the log, so that the answer to the agent still fits in a message."""
 
@@ -265,7 +264,7 @@ def _crashed(how: str, last_words: str) -> CannotCollect:
 
 def _tail(log: IO[bytes]) -> str:
     log.seek(max(0, log.seek(0, os.SEEK_END) - LOG_BYTES))
-    lines = log.read().decode(errors="replace").strip().splitlines()[-LOG_LINES:]
+    lines = log.read().decode(errors="replace").strip().splitlines()[-bpf.LOG_LINES :]
     return ": " + "\n".join(lines) if lines else ""
 
 

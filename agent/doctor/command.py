@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from agent.doctor.finding import Finding, State, failed, unknown
 from agent.doctor.libraries import Libraries
+from agent.nouns import counted
 from agent.settings import Settings
 from agent.streams.shared.support import LINUX
 from agent.terminal import output as terminal
@@ -58,8 +59,8 @@ def _lines(settings: Settings) -> list[Finding]:
         found.append(finding)
         terminal.write(fit(_line(finding, style), columns) + "\n")
     counts = Counter(finding.state for finding in found)
-    summary = ", ".join(f"{counts[state]} {state}" for state in State)
-    terminal.write(f"\n{summary}\n")
+    good, questionable, bad = (counts[state] for state in State)
+    terminal.write(f"\n{good} ok, {counted(questionable, 'warning')}, {bad} failed\n")
     return found
 
 

@@ -51,9 +51,13 @@ def _of_process(process: Path) -> Iterator[str]:
     if any(line.startswith("TracerPid:") and line.split()[1] != "0" for line in _status(process)):
         yield f"{who} is traced by another process (ptrace)"
     kinds = _kinds(process)
+    if name in OUR_OWN:
+        if "link" in kinds:
+            yield f"{who} collects for a run of an agent"
+        return
     if "link" in kinds:
         yield f"{who} has attached BPF programs"
-    if "perf_event" in kinds and name not in OUR_OWN:
+    if "perf_event" in kinds:
         yield f"{who} has perf events"
 
 

@@ -64,7 +64,7 @@ def test_it_counts_what_it_found(
 ) -> None:
     found(ok("a", "x"), ok("b", "x"), failed("c", "x"))
     main(["doctor"])
-    assert capsys.readouterr().out.endswith("\n2 ok, 0 warning, 1 failed\n")
+    assert capsys.readouterr().out.endswith("\n2 ok, 0 warnings, 1 failed\n")
 
 
 def test_what_cannot_be_read_ends_no_other_check(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -232,7 +232,7 @@ def _what_rarely_matters() -> Iterator[Finding]:
             f"on, with {nodes} nodes: memory moves during a run. sysctl kernel.numa_balancing=0",
         )
     counters = SYSTEM.glob("cpu/cpu[0-9]*/thermal_throttle/core_throttle_count")
-    if times := sum(int(_text(path) or 0) for path in counters):
+    if times := sum(int(text) for path in counters if (text := _text(path)).isdecimal()):
         said = f"CPUs were slowed down {times:,} times by heat since boot"
         yield warning("heat", f"{said}: look at fans and at what else computes")
     if [p for p in POWER.glob("*/online") if _is_mains(p.parent) and _text(p) == "0"]:

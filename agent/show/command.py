@@ -1,5 +1,6 @@
 """``chainbench-agent show FILE``: print saved evidence in readable form."""
 
+import shlex
 import sys
 
 from agent.show.reading import NotEvidence, evidence_at, wrong_with_schema
@@ -16,6 +17,8 @@ def show(path: str, *, everything: bool = False) -> int:
     """Print the evidence in a file (``-``: standard input). Return 0, or 1 if there is none."""
     try:
         evidence = evidence_at(path)
+    except FileNotFoundError as error:
+        return refuse(path, f"{error.strerror}{_a_kept_run(path)}")
     except OSError as error:
         return refuse(path, error.strerror or str(error))
     except NotEvidence as error:
@@ -26,6 +29,13 @@ def show(path: str, *, everything: bool = False) -> int:
     report = render(evidence, width=width, color=color, everything=everything)
     terminal.write(report if everything else report + fit(MORE, width))
     return 0
+
+
+def _a_kept_run(path: str) -> str:
+    """Return what to do if the name of a file is meant to be that of a kept run."""
+    if not path or "/" in path or "." in path:
+        return ""
+    return f". If that is a kept run: chainbench-agent runs show {shlex.quote(path)}"
 
 
 def refuse(path: str, why: str) -> int:

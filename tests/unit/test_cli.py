@@ -297,6 +297,27 @@ def test_a_user_that_it_cannot_become_is_refused(
     assert why in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("3f1c", ". If that is a kept run: chainbench-agent runs show 3f1c\n"),
+        ("last~1", ". If that is a kept run: chainbench-agent runs show 'last~1'\n"),
+        ("run.json", "cannot read evidence from run.json: No such file or directory\n"),
+        ("folder/run", "cannot read evidence from folder/run: No such file or directory\n"),
+    ],
+)
+def test_a_kept_run_is_no_file(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    told: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["show", name]) == 1
+    assert capsys.readouterr().err.endswith(told)
+
+
 def test_an_empty_name_of_a_file_is_seen(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["show", ""]) == 1
     assert "cannot read evidence from '': No such file" in capsys.readouterr().err

@@ -95,6 +95,13 @@ def test_numa_balancing_matters_with_several_nodes(root: Callable[[str, str], No
     assert states(machine.machine())["numa_balancing"] is State.WARNING
 
 
+def test_a_count_that_is_no_number_is_none(root: Callable[[str, str], None]) -> None:
+    root(f"{CPU}/cpu0/thermal_throttle/core_throttle_count", "not supported")
+    assert "heat" not in states(machine.machine())
+    root(f"{CPU}/cpu1/thermal_throttle/core_throttle_count", "2")
+    assert "2 times" in texts(machine.machine())["heat"]
+
+
 def test_a_battery_is_a_warning(root: Callable[[str, str], None]) -> None:
     root("sys/class/power_supply/BAT0/online", "0")
     root("sys/class/power_supply/BAT0/type", "Battery")
@@ -247,7 +254,7 @@ def process(root: Callable[[str, str], None], tmp_path: Path, fd: str, name: str
         ("anon_inode:bpf_link", "link_type:\tcgroup\n", "tool", ""),
         ("anon_inode:[perf_event]", "", "perf", "perf (pid 7) has perf events"),
         ("anon_inode:[perf_event]", "", "cba-supervisor", ""),
-        ("anon_inode:bpf_link", "link_type:\ttracing\n", "cba-supervisor", "a run of an agent: end"),
+        ("anon_inode:bpf_link", "link_type:\ttracing\n", "cba-supervisor", "an agent: end"),
         ("socket:[1]", "", "tool", ""),
     ],
 )

@@ -7,6 +7,9 @@ KILLED_BY = 128
 OWN_FAILURE = 125
 """Exit status of a failure before the command was run, as in env(1), nohup(1) and timeout(1)."""
 
+UNASKED = frozenset({signal.SIGXCPU, signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF})
+"""Signals that end the agent without anybody asking: of RLIMIT_CPU (setrlimit(2)) and of timers."""
+
 FILTERED = "a seccomp filter, such as systemd's SystemCallFilter=, does not allow a call it made"
 """What sends SIGSYS (seccomp(2), SECCOMP_RET_KILL_PROCESS)."""
 

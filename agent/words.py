@@ -17,7 +17,7 @@ LONGEST_LABEL = 256
 about sixty lines of every scrape."""
 
 VERDICTS = COMPLETE, DEGRADED, INVALID = "complete", "degraded", "invalid"
-"""On a run with evidence, the worst last."""
+"""Verdicts on a run with evidence, from best to worst."""
 
 TIMINGS = ("clock", "accounting")
 """By the clock, read at each event, or by the scheduler's own accounting (± 1 µs)."""

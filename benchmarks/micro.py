@@ -59,7 +59,7 @@ def starts_and_stops(agent: RunningAgent, cycles: int) -> Figures:
 
     A stop waits for a grace period of RCU, which ends with a tick of the kernel, so it takes one of
     two durations, by where in the tick's period it begins. After pauses of a fixed length it would
-    mostly be the same one, so they are drawn.
+    mostly be the same one, so each pause has a random length.
     """
     with agent.connection() as connection:
         first = milliseconds(connection, "POST", "/start", {})

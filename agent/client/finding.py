@@ -36,7 +36,7 @@ def named_agent(url: str, named_by: str) -> Json:
     """Return the status of the agent at a URL. Raises `NoAgent`, which says what named it."""
     try:
         return _status_of_named(url)
-    except (AgentUnreachable, AgentRefused, ValueError) as error:
+    except (AgentUnreachable, AgentRefused, NoAgent, ValueError) as error:
         raise NoAgent(f"{error} (of {named_by})") from error
 
 
@@ -100,7 +100,7 @@ def _status_of_named(url: str) -> Json:
         if refused.code:
             raise
         # an agent's errors have a code: this is another service, or a proxy without an agent
-        raise NoAgent(f"{_not_ours(url)}: {refused}") from refused
+        raise NoAgent(f"{_not_ours(url)}, or a proxy without one: {refused}") from refused
     if not status.keys() >= OURS:
         raise NoAgent(_not_ours(url))
     return status

@@ -54,7 +54,7 @@ def address_of(url: str) -> Address:
     port = int(found["port"] or 0) if found else 0
     if not found or port > LARGEST_PORT:
         raise ValueError(
-            f"{without_password(url)} is not the URL of an agent"
+            f"{without_password(url) or repr(url)} is not the URL of an agent"
             " (expected http://HOST:PORT or unix:/PATH, or https://HOST:PORT)"
         )
     tls, host = found["tls"] is not None, (found["v6"] or found["host"]).lower()

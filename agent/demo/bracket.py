@@ -1,4 +1,4 @@
-"""A run around the bundled workload, as a benchmark runner has one: start, run it, stop."""
+"""A run around the bundled workload, as a benchmark runner would have it: start, run it, stop."""
 
 import contextlib
 import hashlib
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.client import interruptions
-from agent.client.http_client import AgentClient
+from agent.client.http_client import AgentClient, AgentRefused, AgentUnreachable
 from agent.client.one_run import NotMeasured, OneRun
 from agent.demo import workload
 from agent.words import Json
@@ -15,7 +15,10 @@ from agent.words import Json
 
 @dataclass(frozen=True, slots=True)
 class Bracketed:
-    """One run: the workload's own counts, the evidence, and the agent's status afterwards."""
+    """One run: the workload's own counts, the evidence, and the agent's status afterwards.
+
+    The status is empty if the agent has ended by then.
+    """
 
     work: dict[str, int]
     evidence: Json
@@ -25,8 +28,7 @@ class Bracketed:
 def bracket(agent: AgentClient, seconds: float = workload.SECONDS) -> Bracketed:
     """Run the bundled workload between ``/start`` and ``/stop`` of an agent.
 
-    Raises `NotMeasured`, also if the run did not last as long as the workload; or, of the status
-    afterwards, what `AgentClient.get` does.
+    Raises `NotMeasured`, also if the run did not last as long as the workload.
     """
     run = OneRun(agent, interruptions.held_back)
     with contextlib.closing(run):
@@ -40,7 +42,10 @@ def bracket(agent: AgentClient, seconds: float = workload.SECONDS) -> Bracketed:
             f"another client, or the end of the agent, ended the run {run_id} before the workload"
             " was over"
         )
-    return Bracketed(work, evidence, agent.get("/status"))
+    status: Json = {}
+    with contextlib.suppress(AgentUnreachable, AgentRefused):  # it may end now: we have what counts
+        status = agent.get("/status")
+    return Bracketed(work, evidence, status)
 
 
 def labels() -> dict[str, str]:

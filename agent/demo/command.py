@@ -37,12 +37,12 @@ def run_demo(agent_url: str | None = None) -> int:
 def an_agent(url: str | None) -> Iterator[AgentClient]:
     """Yield the agent at a URL, or one that ends with this block.
 
-    The diagnostics of the latter go to this process's stderr. Raises `NoAgent`, `AgentDidNotStart`.
+    Raises `NoAgent`, `AgentDidNotStart`.
     """
     if url is not None:
         yield named_client(url, "--agent")
         return
-    with running_agent(stderr=None) as agent:
+    with running_agent() as agent:
         yield agent
 
 

@@ -12,11 +12,14 @@ from agent.settings import Settings
 from agent.streams.shared.support import LINUX
 from agent.terminal import output as terminal
 from agent.terminal.style import Style
+from agent.terminal.values import printable
 from agent.terminal.width import fit, left
 from agent.words import in_words
 
 NAME_COLUMNS = 22
 STATE_COLUMNS = 9
+LONGEST = 2000
+"""Characters of a finding, which may quote another program, or name a file of another user's."""
 
 
 def doctor(settings: Settings, *, as_json: bool) -> int:
@@ -67,7 +70,7 @@ def _lines(settings: Settings) -> list[Finding]:
 def _line(finding: Finding, style: Style) -> str:
     emphasis = {State.OK: style.good, State.WARNING: style.warning, State.FAILED: style.bad}
     state = emphasis[finding.state](left(finding.state, STATE_COLUMNS))
-    return f"{state}{left(finding.check, NAME_COLUMNS)} {finding.text}"
+    return f"{state}{left(finding.check, NAME_COLUMNS)} {printable(finding.text, LONGEST)}"
 
 
 def _json(settings: Settings) -> list[Finding]:

@@ -78,12 +78,17 @@ def _distribution(name: str) -> metadata.Distribution | None:
 
 
 def _changed(name: str) -> Iterator[tuple[_File, str]]:
-    """Yield each file of code that is missing, hidden or shorter, and what is said of it."""
+    """Yield each file of code that is missing, unreadable or shorter, and what is said of it.
+
+    What this user may not look at is no damage: who imports it is told so.
+    """
     for file in _files(name):
         try:
             size = os.stat(file.path).st_size
         except (FileNotFoundError, NotADirectoryError):
             yield file, f"{file.name} is missing"
+            continue
+        except PermissionError:
             continue
         except OSError as error:
             yield file, f"{file.name}: {error.strerror}"
@@ -101,7 +106,9 @@ def _files(name: str) -> list[_File]:
     if distribution is None:
         return []
     try:
-        rows = csv.reader((distribution.read_text("RECORD") or "").split("\n"))
+        record = (distribution.read_text("RECORD") or "").split("\n")
+        # zeros, as a power failure leaves them in a file, are in no file's name
+        rows = csv.reader(line for line in record if "\0" not in line)
         listed = [(PurePosixPath(row[0]), int(row[2] or 0)) for row in rows if len(row) > 2]
     except UNREADABLE:
         return []

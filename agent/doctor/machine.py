@@ -10,7 +10,7 @@ from pathlib import Path
 
 from agent.doctor.finding import Finding, ok, unknown, warning
 from agent.doctor.visible import OF_THE_KERNEL, why_not_limits, why_not_proc, why_not_sys
-from agent.streams.shared.control_groups import groups
+from agent.streams.shared.control_groups import COUNT, groups
 from agent.words import in_words
 
 SYSTEM = Path("/sys/devices/system")
@@ -232,7 +232,10 @@ def _what_rarely_matters() -> Iterator[Finding]:
             f"on, with {nodes} nodes: memory moves during a run. sysctl kernel.numa_balancing=0",
         )
     counters = SYSTEM.glob("cpu/cpu[0-9]*/thermal_throttle/core_throttle_count")
-    if times := sum(int(text) for path in counters if (text := _text(path)).isdecimal()):
+    counts = [text for path in counters if (text := _text(path))]
+    if not all(map(COUNT.fullmatch, counts)):
+        yield unknown("heat", "a CPU's core_throttle_count is no number")
+    elif times := sum(map(int, counts)):
         said = f"CPUs were slowed down {times:,} times by heat since boot"
         yield warning("heat", f"{said}: look at fans and at what else computes")
     if [p for p in POWER.glob("*/online") if _is_mains(p.parent) and _text(p) == "0"]:

@@ -40,7 +40,7 @@ def _found_at(path: str) -> Finding:
     try:
         named_agent(f"{UNIX}{path}", "--socket")
     except NoAgent as error:
-        return failed("socket", f"another program listens on {path}: {error}")
+        return failed("socket", f"what listens on {path} does not answer as an agent: {error}")
     return ok("socket", f"an agent listens on {path} already")
 
 

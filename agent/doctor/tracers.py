@@ -28,7 +28,12 @@ MOST_NAMED = 10
 
 def tracers() -> Iterator[Finding]:
     """Look for other programs that trace this machine now."""
-    found = sorted({said for process in _processes() for said in _of_process(process)})
+    processes = _processes()
+    if collecting := [pid for process in processes if (pid := _collects(process))]:
+        pids = ", ".join(collecting)
+        said = f"an agent has a run in progress (pid {pids}): wait for its end, or POST /stop"
+        yield warning("run_in_progress", said)
+    found = sorted({said for process in processes for said in _of_process(process)})
     if found:
         more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
         said = "; ".join(found[:MOST_NAMED])
@@ -46,19 +51,24 @@ def _processes() -> list[Path]:
 
 def _of_process(process: Path) -> Iterator[str]:
     """Yield what a process traces with, and by whom it is traced itself."""
-    name = as_text("".join(lines(process / "comm")))
+    name = _name(process)
     who = f"{printable(name, 40)} (pid {process.name})"
     if any(line.startswith("TracerPid:") and line.split()[1] != "0" for line in _status(process)):
         yield f"{who} is traced by another process (ptrace)"
-    kinds = _kinds(process)
-    if name in OUR_OWN:
-        if "link" in kinds:
-            yield f"{who} collects for a run of an agent"
-        return
+    kinds = set[str]() if name in OUR_OWN else _kinds(process)
     if "link" in kinds:
         yield f"{who} has attached BPF programs"
     if "perf_event" in kinds:
         yield f"{who} has perf events"
+
+
+def _collects(process: Path) -> str:
+    """Return the pid of a supervisor with a run; empty for any other process."""
+    return process.name if _name(process) in OUR_OWN and "link" in _kinds(process) else ""
+
+
+def _name(process: Path) -> str:
+    return as_text("".join(lines(process / "comm")))
 
 
 def _status(process: Path) -> list[str]:

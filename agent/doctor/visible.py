@@ -3,6 +3,7 @@
 That a file is not there says something about the machine only where its file system is.
 """
 
+import errno
 from pathlib import Path
 
 from agent.streams.shared.confinement import in_user_namespace
@@ -47,13 +48,22 @@ def _what_covers(path: Path) -> str:
     """Return what is mounted over a part of /sys, and what to do.
 
     Container managers have a FUSE file system show a container its own CPUs there (lxcfs): without
-    that, programs in it would count those of the machine.
+    it, programs there would count the machine's. One whose process is gone shows nothing at all.
     """
     kind = printable(_file_system(path), LONGEST_KIND)
-    if kind.partition(".")[0] == "fuse":
+    if kind.partition(".")[0] == "fuse" and not _is_dead(path):
         said = f"{kind} is mounted over {path}, as container managers do"
         return f"{said}; ask outside of the container too"
     return f"{kind or 'something else'} is mounted over {path} (umount {path})"
+
+
+def _is_dead(path: Path) -> bool:
+    """Whether this is a FUSE file system whose process has ended."""
+    try:
+        path.stat()
+    except OSError as error:
+        return error.errno == errno.ENOTCONN
+    return False
 
 
 def _file_system(path: Path) -> str:

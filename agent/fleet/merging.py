@@ -15,7 +15,7 @@ from agent.fleet.parts import Part, parts_of
 from agent.fleet.sections import MERGED
 from agent.terminal.evidence import verdict
 from agent.terminal.values import mapping, rows
-from agent.words import INVALID, VERDICTS, Json
+from agent.words import DEGRADED, INVALID, VERDICTS, Json
 
 MALFORMED = (ValueError, KeyError, TypeError, AttributeError, ArithmeticError)
 """What the functions of `MERGED` raise for an object that is not as agents make it."""
@@ -93,8 +93,8 @@ def _counted_twice(parts: Sequence[Part]) -> list[str]:
 
 def _completeness(parts: Sequence[Part], problems: Sequence[str]) -> Json:
     """Return the worst verdict, with the reasons of every machine."""
-    found = [verdict(part.evidence) or "invalid" for part in parts]
-    found += ["degraded"] if problems else []
+    found = [verdict(part.evidence) or INVALID for part in parts]
+    found += [DEGRADED] if problems else []
     reasons = [*problems]
     for part in parts:
         own = mapping(part.evidence.get("completeness")).get("reasons")

@@ -38,7 +38,7 @@ class Format(Protocol):
 
 
 AT_ONCE = 256
-"""Label sets whose samples of a family are one step."""
+"""How many label sets' samples of one family make up a step."""
 
 _TEXT: dict[PageFormat, Format] = {
     PageFormat.TEXT: TextFormat(),
@@ -81,7 +81,7 @@ class Exposition:
     def steps(self, internal: Iterable[InternalMetric], own: Format) -> Iterator[Sequence[bytes]]:
         """Yield the page in pieces, as of now, those of each step together; some steps have none.
 
-        They are not joined here: a page has megabytes, which would be copied twice.
+        They are not joined here: that would copy the page, megabytes of it, a second time.
         """
         metrics = (*internal, *_of_label_sets(self._store))
         now = list(self._store)

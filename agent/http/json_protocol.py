@@ -1,4 +1,4 @@
-"""Hypercorn's HTTP/1.1 with errors in JSON, which carries nothing out for a client that is gone."""
+"""Hypercorn's HTTP/1.1 with errors in JSON, which drops requests whose client is gone."""
 
 from http import HTTPStatus
 from typing import Any, cast

@@ -9,7 +9,7 @@ from typing import Any
 
 from agent.terminal.evidence import FIVE_CALLS, LATENCIES, has_budget, total_ms, verdict
 from agent.terminal.values import mapping, number, printable
-from agent.words import Json
+from agent.words import COMPLETE, DEGRADED, VERDICTS, Json
 
 STATES = ("computing", "waiting_for_cpu", "blocked", "stopped", "no_task", "unknown")
 PERCENT = 95
@@ -19,8 +19,8 @@ LONGEST_REASON = 500
 """Characters."""
 NONE = "none"
 """In the place of a verdict, where there is no evidence."""
-USED = ("complete", "degraded")
-BEST_TO_WORST = (*USED, "invalid", NONE)
+USED = (COMPLETE, DEGRADED)
+BEST_TO_WORST = (*VERDICTS, NONE)
 
 
 def figures_of(runs: Sequence[Json]) -> dict[str, str | float]:

@@ -22,8 +22,8 @@ AT_ONCE = 512
 
 
 @contextlib.contextmanager
-def arriving(numbers: Collection[int]) -> Iterator[Callable[[], Awaitable[None]]]:
-    """Yield what waits until one of these signals arrives; in the end, ignore them.
+def arriving(numbers: Collection[int]) -> Iterator[Callable[[], Awaitable[int]]]:
+    """Yield what waits until one of these signals arrives, and returns it; in the end, ignore them.
 
     More may arrive until we are gone: systemd signals every process, and the supervisor forwards
     its own. By default each would kill us, and blocking them here would not help: a thread of a
@@ -47,7 +47,8 @@ def arriving(numbers: Collection[int]) -> Iterator[Callable[[], Awaitable[None]]
             signal.set_wakeup_fd(before, warn_on_full_buffer=False)
 
 
-async def _next(reader: socket.socket, arrived: Mapping[int, object]) -> None:
+async def _next(reader: socket.socket, arrived: Mapping[int, object]) -> int:
     while not arrived:  # what others have handlers for wakes us as well
         await trio.lowlevel.wait_readable(reader)
         reader.recv(AT_ONCE)
+    return next(iter(arrived))

@@ -17,6 +17,7 @@ from quart_trio import QuartTrio
 
 from agent.aggregate.series import SeriesStore
 from agent.errors import NotRunning
+from agent.exit_status import UNASKED, signal_name
 from agent.http.app import create_app
 from agent.http.server import Address
 from agent.http.server import serve as serve_http
@@ -45,6 +46,8 @@ STDOUT = 1
 STOP_SECONDS = 1.5
 """How long shutdown waits for the evidence of a run in progress. The grace period of the HTTP side
 follows (2 s); both fit well within the 5 s in which the agent promises to exit."""
+
+OF_CPU_TIME = "; a limit on CPU time may be reached (ulimit -t, LimitCPU= of systemd)"
 
 LAST_SECONDS = 1.5
 """How long the agent serves what it has once its supervisor is gone, for a runner that is about to
@@ -176,7 +179,10 @@ async def _watch_signals(
     """Set ``asked`` when one of the signals ``ending`` arrives, and ignore them from then on."""
     with arriving(ending) as one_arrives:
         task_status.started()
-        await one_arrives()
+        number = await one_arrives()
+        if number in UNASKED:
+            why = OF_CPU_TIME if number == signal.SIGXCPU else ""
+            LOGGER.warning("%s ends the agent%s", signal_name(number), why)
         asked.set()
 
 

@@ -5,12 +5,12 @@ from datetime import datetime, timedelta
 from agent.aggregate.series import UNAVAILABLE, LastRun
 from agent.evidence import held_back
 from agent.evidence.manifest import manifest
-from agent.evidence.verdict import INVALID, Reason, Verdict
+from agent.evidence.verdict import Reason, Verdict
 from agent.model import EVIDENCE_SCHEMA
 from agent.recording import wall
 from agent.recording.run import Run
 from agent.streams.collect.observed import Stopped
-from agent.words import Json
+from agent.words import INVALID, Json
 
 UNFINISHED = "the run had not ended when this was written"
 

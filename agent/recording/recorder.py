@@ -13,7 +13,6 @@ import trio
 from agent.aggregate.series import LabelSet, Result, SeriesStore
 from agent.errors import InvalidRequest, NotRunning, RunInProgress, check_owner
 from agent.evidence.cost import CpuMeter
-from agent.evidence.verdict import INVALID
 from agent.internal_metrics import InternalMetric
 from agent.model import TREES, Labels, Report, StartRequest
 from agent.recording import document, label_sets, without_ebpf
@@ -35,7 +34,7 @@ from agent.streams.shared.causes import CannotCollect
 from agent.streams.shared.namespaces import process_exists
 from agent.streams.shared.support import Support
 from agent.this_machine import boot_id
-from agent.words import Json
+from agent.words import INVALID, Json
 
 LOOK_S = 1.0
 """Interval between two looks whether a run's tree has ended. A start looks at once."""

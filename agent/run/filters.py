@@ -1,4 +1,4 @@
-"""Calls that ``run`` makes itself, and a seccomp filter refuses: what to do instead."""
+"""Calls that ``run`` makes itself and a seccomp filter refuses: what to do instead."""
 
 import errno
 import os

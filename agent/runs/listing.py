@@ -10,7 +10,7 @@ from agent.store.rows import Summary
 from agent.store.run import ABORTED, FINISHED, NO_VERDICT, PARTIAL, SHORT, SIDES
 from agent.terminal.values import ABSENT, milliseconds, printable
 from agent.terminal.width import cells, cut, left, right
-from agent.words import Json
+from agent.words import COMPLETE, DEGRADED, INVALID, Json
 
 LISTED = 30
 """Lines of a list that is not asked for more."""
@@ -29,7 +29,7 @@ HEADERS = ("id", "started", "runs", "time", "verdict", "what")
 GAP = "  "
 FAILED = "failed"
 """Instead of the verdict of a run that does not count, although it ended by itself."""
-WORST_FIRST = (PARTIAL, ABORTED, FAILED, "invalid", NO_VERDICT, "degraded", "complete")
+WORST_FIRST = (PARTIAL, ABORTED, FAILED, INVALID, NO_VERDICT, DEGRADED, COMPLETE)
 
 
 def grouped(runs: Iterable[Summary]) -> list[list[Summary]]:

@@ -34,12 +34,12 @@ class Confinement:
         initial = self.namespace.stat().st_ino + inside
         self._patch.setattr(confinement, "INITIAL_USER_NAMESPACE", initial)
 
-    def bound(self, *without: int) -> None:
-        """Have the bounding set be without these capabilities."""
+    def bound(self, *without: int, unknown: bool = False) -> None:
+        """Have the bounding set be without these capabilities, or prctl(2) refuse to say."""
 
         def prctl(option: int, number: int) -> int:
             assert option == privileges.PR_CAPBSET_READ
-            return int(number not in without)
+            return -1 if unknown else int(number not in without)
 
         self._patch.setattr(privileges, "_prctl", prctl)
 

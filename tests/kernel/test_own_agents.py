@@ -12,10 +12,8 @@ pytestmark = pytest.mark.usefixtures("as_from_a_shell")
     "arguments",
     [
         ["run", "--", "true"],
-        pytest.param(["demo"], marks=pytest.mark.thorough),
-        pytest.param(
-            ["overhead", "--rounds", "1", "--", "sleep", "0.01"], marks=pytest.mark.thorough
-        ),
+        ["demo"],
+        ["overhead", "--rounds", "1", "--", "sleep", "0.01"],
     ],
     ids=lambda arguments: arguments[0],
 )

@@ -32,7 +32,7 @@ async def test_a_task_waits_for_a_signal(nursery: trio.Nursery) -> None:
 
     async def wait() -> None:
         with arriving({ONE}) as one_arrives:
-            await one_arrives()
+            assert await one_arrives() == ONE
             arrived.set()
 
     nursery.start_soon(wait)

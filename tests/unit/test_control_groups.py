@@ -54,6 +54,12 @@ def test_every_group_up_to_the_root_may_limit(machine: Machine) -> None:
     assert f"cgroup {outer} allows 100 MiB (memory.max) and has 5 MiB left" in limits.memory()
 
 
+def test_where_they_are_mounted_may_have_a_space_in_its_name(machine: Machine) -> None:
+    machine.says("0::/a b\n", V2.replace("/cg", "/the\\040cg"))
+    group = machine.group("the cg/a b", memory__max=f"{MIB}\n", memory__current="0\n")
+    assert control_groups.limits("memory") == [Limit(group / "memory.max", MIB, 0)]
+
+
 def test_the_first_version_has_a_hierarchy_for_each_controller(machine: Machine) -> None:
     machine.says("4:memory:/job\n8:pids:/\n0::/elsewhere\n", V2, V1)
     files = {"memory__limit_in_bytes": f"{60 * MIB}", "memory__usage_in_bytes": f"{59 * MIB}"}

@@ -196,30 +196,50 @@ def test_an_agent_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_url_of_no_agent(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert demo.run_demo(url) == 1
     line = said(capsys)
-    assert line.startswith(f"{url.rstrip('/')} is not the URL of an agent (expected http://HOST:")
+    named = url.rstrip("/") or "''"
+    assert line.startswith(f"{named} is not the URL of an agent (expected http://HOST:")
     assert line.endswith(" (of --agent)")
 
 
+OTHER, PROXY = (
+    "is not a chainbench-agent (of ",
+    "is not a chainbench-agent, or a proxy without one: ",
+)
+NO_OBJECT, NO_ANSWER = "did not answer with a JSON object", "no answer from"
 ANSWERS = {
-    "HTML": b"HTTP/1.1 404 Not Found\r\nContent-Length: 6\r\n\r\n<html>",
-    "a page": b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>",
-    "a list": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]",
-    "another object": b'HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n{"up": "yes"}',
-    "another error": b'HTTP/1.1 404 No\r\nContent-Length: 14\r\n\r\n{"detail": "x"}',
-    "elsewhere": b"HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n",
-    "SSH": b"SSH-2.0-OpenSSH_9.2\r\n",
-    "nothing": b"",
+    "HTML": (b"HTTP/1.1 404 Not Found\r\nContent-Length: 6\r\n\r\n<html>", PROXY),
+    "a page": (b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>", NO_OBJECT),
+    "a list": (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]", NO_OBJECT),
+    "another object": (b'HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n{"up": "yes"}', OTHER),
+    "another error": (b'HTTP/1.1 404 No\r\nContent-Length: 14\r\n\r\n{"detail": "x"}', PROXY),
+    "elsewhere": (b"HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n", PROXY),
+    "SSH": (b"SSH-2.0-OpenSSH_9.2\r\n", NO_ANSWER),
+    "nothing": (b"", NO_ANSWER),
 }
-NO_AGENT = ("is not a chainbench-agent", "no answer from", "did not answer with a JSON object")
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
 def test_what_answers_is_no_agent(answer: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with listening(ANSWERS[answer]) as url:
+    content, cause = ANSWERS[answer]
+    with listening(content) as url:
         assert demo.run_demo(url) == 1
     words = said(capsys)
     assert url in words
-    assert any(cause in words for cause in NO_AGENT)
+    assert cause in words
+    assert words.endswith(" (of --agent)")
+
+
+@pytest.mark.usefixtures("quick_workload")
+def test_evidence_is_shown_though_the_agent_ends_after_the_stop(
+    agent: RunAgent, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def ends(request: Request) -> None:
+        if request.route == "GET /status" and "POST /stop" in agent.routes:
+            raise ConnectionResetError
+
+    agent.on_request = ends
+    assert demo.run_demo(agent.url) == 0
+    assert "Run-queue latency" in capsys.readouterr().out
 
 
 @contextlib.contextmanager

@@ -59,6 +59,16 @@ def test_what_fails_decides_the_status(
     assert document["checks"] == [finding._asdict() for finding in findings]
 
 
+def test_what_it_quotes_writes_no_line_and_no_escape_sequence(
+    found: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    found(failed("socket", "\x1b]0;x\x07\nok  forged \udcff"))
+    assert main(["doctor"]) == 1
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown
+    assert not any(line.startswith("ok") for line in shown.splitlines())
+
+
 def test_it_counts_what_it_found(
     found: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:

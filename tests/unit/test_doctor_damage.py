@@ -1,11 +1,14 @@
 """Files of libraries that are not what was installed are found by pip's list of them."""
 
+import os
 import shutil
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from agent.doctor import damage
 from agent.doctor.damage import cut_short, damaged, with_required
 
 GOOD = "A = 1\nB = 2\n"
@@ -86,8 +89,22 @@ def test_what_cannot_be_looked_at_is_damage(folder: Path) -> None:
     assert cut_short("cba-low") == cut_short("cba-lib") == []
 
 
+def test_what_a_user_may_not_look_at_is_no_damage(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.stat
+
+    def stat(path: str) -> os.stat_result:
+        if path.endswith("a.py"):
+            raise PermissionError
+        return real(path)
+
+    monkeypatch.setattr(damage, "os", SimpleNamespace(stat=stat, path=os.path))
+    assert damaged("cba-app") == {}
+
+
 @pytest.mark.parametrize("file", ["METADATA", "RECORD"])
-@pytest.mark.parametrize("content", [b"", b"\xff\0\n", b'a,"b\n', None])
+@pytest.mark.parametrize("content", [b"", b"\xff\0\n", b'a,"b\n', b"cba_low/\0.py,x,1\n", None])
 def test_lists_that_are_damaged_say_nothing(folder: Path, file: str, content: bytes | None) -> None:
     (folder / "cba_low/b.py").write_text("A")
     path = folder / "cba_low-1.dist-info" / file

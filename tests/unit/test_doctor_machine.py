@@ -1,5 +1,7 @@
 """``doctor``: what of the machine spoils benchmarks, and which other tracers there are."""
 
+import errno
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -95,11 +97,14 @@ def test_numa_balancing_matters_with_several_nodes(root: Callable[[str, str], No
     assert states(machine.machine())["numa_balancing"] is State.WARNING
 
 
-def test_a_count_that_is_no_number_is_none(root: Callable[[str, str], None]) -> None:
-    root(f"{CPU}/cpu0/thermal_throttle/core_throttle_count", "not supported")
+@pytest.mark.parametrize("content", ["not supported", "-1", "٣", "9" * 5000])
+def test_a_count_that_is_no_number_is_not_known(
+    root: Callable[[str, str], None], content: str
+) -> None:
+    root(f"{CPU}/cpu1/thermal_throttle/core_throttle_count", "0")
     assert "heat" not in states(machine.machine())
-    root(f"{CPU}/cpu1/thermal_throttle/core_throttle_count", "2")
-    assert "2 times" in texts(machine.machine())["heat"]
+    root(f"{CPU}/cpu0/thermal_throttle/core_throttle_count", content)
+    assert texts(machine.machine())["heat"].startswith("not known: ")
 
 
 def test_a_battery_is_a_warning(root: Callable[[str, str], None]) -> None:
@@ -172,6 +177,25 @@ def test_what_is_covered_in_sys_is_not_known(
         assert states(found)[check] is State.WARNING
         assert texts(found)[check] == said
     assert states(found)["virtual_machine"] is State.OK
+
+
+def test_fuse_without_its_process_is_to_be_unmounted(
+    root: Callable[[str, str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the cause of a file of the kernel's that it covers says, too."""
+    covered, real = tmp_path / CPU, Path.stat
+
+    def stat(path: Path, **options: bool) -> os.stat_result:
+        if path == covered:
+            raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
+        return real(path, **options)
+
+    monkeypatch.setattr(visible, "covered_part", lambda path: covered if path == covered else None)
+    monkeypatch.setattr(visible, "MOUNTS", tmp_path / "mountinfo")
+    (tmp_path / "mountinfo").write_text(f"3 2 0:6 / {covered} rw - fuse.lxcfs lxcfs rw\n")
+    monkeypatch.setattr(Path, "stat", stat)
+    said = visible.why_not_sys()
+    assert said == f"fuse.lxcfs is mounted over {covered} (umount {covered})"
 
 
 def test_that_there_is_no_pressure_is_not_known_without_its_files(
@@ -254,7 +278,7 @@ def process(root: Callable[[str, str], None], tmp_path: Path, fd: str, name: str
         ("anon_inode:bpf_link", "link_type:\tcgroup\n", "tool", ""),
         ("anon_inode:[perf_event]", "", "perf", "perf (pid 7) has perf events"),
         ("anon_inode:[perf_event]", "", "cba-supervisor", ""),
-        ("anon_inode:bpf_link", "link_type:\ttracing\n", "cba-supervisor", "an agent: end"),
+        ("anon_inode:bpf_link", "link_type:\ttracing\n", "cba-supervisor", ""),
         ("socket:[1]", "", "tool", ""),
     ],
 )
@@ -266,6 +290,18 @@ def test_another_tracer_is_named(
     found = [*tracers.tracers()]
     assert (states(found)["other_tracers"] is State.WARNING) == bool(told)
     assert told in texts(found)["other_tracers"]
+
+
+def test_a_run_of_an_agent_is_no_other_tracer(
+    root: Callable[[str, str], None], tmp_path: Path
+) -> None:
+    process(root, tmp_path, "anon_inode:bpf_link", "cba-supervisor")
+    root("proc/7/fdinfo/3", "link_type:\tcgroup\n")
+    assert "run_in_progress" not in states(tracers.tracers())
+    root("proc/7/fdinfo/3", "link_type:\ttracing\n")
+    found = [*tracers.tracers()]
+    assert states(found)["run_in_progress"] is State.WARNING
+    assert "(pid 7): wait for its end" in texts(found)["run_in_progress"]
 
 
 def test_a_traced_process_is_named(root: Callable[[str, str], None], tmp_path: Path) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from fakes.collector import FakeCollector, raising
 
-from agent.evidence.verdict import COMPLETE, DEGRADED, INVALID
 from agent.model import StartRequest
 from agent.recording.recorder import Recorder
 from agent.streams.collect.observed import Stopped, StreamCounts
 from agent.streams.shared.causes import CannotCollect
+from agent.words import COMPLETE, DEGRADED, INVALID
 
 Tamper = Callable[[Stopped], Stopped]
 

@@ -271,6 +271,15 @@ def test_a_cgroup_that_was_not_followed_is_reported() -> None:
     assert cgroup_at_stop("/a", DisarmAnswer(1), 5) == ({"cgroup_removed": False}, ())
 
 
+def test_where_it_is_mounted_may_have_a_space_in_its_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "of v2").mkdir()
+    mounts = f"x\n\ncgroup2 {tmp_path}/of\\040v2 cgroup2 rw 0 0\n"
+    monkeypatch.setattr(Path, "read_bytes", lambda self: mounts.encode())
+    assert cgroups._mount_point() == tmp_path / "of v2"
+
+
 def test_without_a_hierarchy_the_scope_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     mounts = "cgroup /sys/fs/cgroup/cpu cgroup rw 0 0\nproc /proc proc rw 0 0\n"
     monkeypatch.setattr(Path, "read_bytes", lambda self: mounts.encode())

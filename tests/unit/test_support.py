@@ -185,6 +185,16 @@ def test_what_not_even_root_can_have_is_not_cured_by_root(
     assert "sudo" not in lacking().message
 
 
+def test_a_bounding_set_that_nobody_may_ask_for_excludes_nothing(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(privileges, "effective_capabilities", lambda: 0)
+    machine.bound(unknown=True)
+    assert lacking().code == "no_capability"
+    assert "excludes" not in lacking().message
+    assert "sudo" in lacking().message
+
+
 @as_bounds
 def test_root_helps_where_it_can_have_what_implies_the_others(
     machine: Machine,

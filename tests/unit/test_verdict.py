@@ -8,9 +8,6 @@ import pytest
 
 from agent.evidence.checks import Check
 from agent.evidence.verdict import (
-    COMPLETE,
-    DEGRADED,
-    INVALID,
     Findings,
     Verdict,
     judge,
@@ -18,6 +15,7 @@ from agent.evidence.verdict import (
 )
 from agent.streams.collect.observed import StreamCounts
 from agent.streams.shared.kernel_counts import Edge, KernelCounts
+from agent.words import COMPLETE, DEGRADED, INVALID
 
 GOOD = StreamCounts(produced=10_000, received=10_000)
 EDGE = Edge(KernelCounts(), 0, 0, 0, "0-1")

@@ -1,13 +1,12 @@
 """What a disk lies on: the disks that carry out its requests."""
 
 import os
-import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from agent.streams.shared.foreign_names import lines
+from agent.streams.shared.foreign_names import lines, unescaped
 
 IN_MEMORY = frozenset({"tmpfs", "ramfs", "devtmpfs"})
 """File systems with no disk below them."""
@@ -95,7 +94,7 @@ class Stacking:
             fields, _, source = line.partition(" - ")
             row = fields.split(" ")
             if len(row) > 4:  # something else may be mounted over the file
-                yield Mount(_unescaped(row[4]), row[2], source.split(" ")[0])
+                yield Mount(unescaped(row[4]), row[2], source.split(" ")[0])
 
     def _whole_disk(self, device: str) -> str:
         """Return the disk that a partition is on, or the disk itself."""
@@ -111,8 +110,3 @@ class Stacking:
 def _number(node: Path) -> str:
     """Return a device's ``major:minor``. Raises OSError."""
     return (node / "dev").read_text(encoding="ascii", errors="replace").strip()
-
-
-def _unescaped(path: str) -> str:
-    r"""Return a path of mountinfo, where white space and ``\`` are ``\ooo``."""
-    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), path)

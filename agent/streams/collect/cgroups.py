@@ -6,7 +6,7 @@ from pathlib import Path
 from agent.errors import ScopeError
 from agent.model import OF_A_PROCESS
 from agent.streams.shared.control_groups import Groups
-from agent.streams.shared.foreign_names import lines
+from agent.streams.shared.foreign_names import lines, unescaped
 from agent.streams.shared.layout import CGROUP_CHAIN
 
 LONGEST_QUOTED = 256
@@ -103,6 +103,6 @@ def _shortened(path: str) -> str:
 def _mount_point() -> Path | None:
     for line in lines(Path("/proc/self/mounts")):
         fields = line.split(" ")  # what is mounted may have other white space in its name
-        if fields[2] == "cgroup2":
-            return Path(fields[1])
+        if fields[2:3] == ["cgroup2"]:  # another file may be mounted over this one
+            return Path(unescaped(fields[1]))
     return None

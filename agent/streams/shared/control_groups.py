@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple, Optional
 
-from agent.streams.shared.foreign_names import lines
+from agent.streams.shared.foreign_names import lines, unescaped
 
 CGROUPS = Path("/proc/self/cgroup")
 MOUNTS = Path("/proc/self/mountinfo")
@@ -110,7 +110,7 @@ def groups(controller: str, cgroups: Optional[Path] = None) -> Groups:
             continue
         if not _is_of(kind, controller if group.version == 1 else ""):
             continue
-        root, point = fields[3], Path(fields[4])
+        root, point = unescaped(fields[3]), Path(unescaped(fields[4]))
         below = _below(group.path, root)
         if below is not None:
             directory = point / below

@@ -4,6 +4,7 @@ Standard library only, Python 3.9.
 """
 
 import os
+import re
 from pathlib import Path
 
 
@@ -28,6 +29,11 @@ def lines(path: Path) -> list[str]:
     except OSError:
         return []
     return [os.fsdecode(line) for line in lines_of(content)]
+
+
+def unescaped(path: str) -> str:
+    r"""Return a path of /proc/PID/mounts or mountinfo, where white space and ``\`` are ``\ooo``."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), path)
 
 
 def as_text(name: str) -> str:

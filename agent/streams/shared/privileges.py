@@ -83,9 +83,10 @@ def missing_to_load() -> list[str]:
 def out_of_bounds(names: Iterable[str]) -> list[str]:
     """Return which of `TO_LOAD` no command that this process starts can get, not even as root.
 
-    They are not in the bounding set (capabilities(7)), which children inherit.
+    They are not in the bounding set (capabilities(7)), which children inherit. A capability that
+    this kernel does not know, or of which a filter lets nobody ask, is not one of them.
     """
-    return [name for name in names if not _within_bounds(TO_LOAD[name])]
+    return [name for name in names if _bounding_set_has(TO_LOAD[name]) is False]
 
 
 def root_can_load() -> bool:
@@ -93,11 +94,12 @@ def root_can_load() -> bool:
 
     CAP_SYS_ADMIN implies them.
     """
-    return _within_bounds(CAP_SYS_ADMIN)
+    return _bounding_set_has(CAP_SYS_ADMIN) is True
 
 
-def _within_bounds(capability: int) -> bool:
-    return _prctl(PR_CAPBSET_READ, capability) == 1
+def _bounding_set_has(capability: int) -> Optional[bool]:
+    """Return whether the bounding set has a capability; None if that is not known."""
+    return {0: False, 1: True}.get(_prctl(PR_CAPBSET_READ, capability))
 
 
 def can_load_programs() -> bool:

@@ -11,7 +11,7 @@ import signal
 import socket
 from collections.abc import Collection, Sequence
 
-from agent.exit_status import KILLED_BY, signal_name
+from agent.exit_status import KILLED_BY, UNASKED, signal_name
 from agent.streams.shared import control_groups, limits, privileges
 from agent.streams.shared.channel import Malformed
 from agent.streams.supervisor.supervisor import Supervisor, complain
@@ -19,9 +19,6 @@ from agent.streams.supervisor.supervisor import Supervisor, complain
 PATIENCE_S = 4.5
 """Time for the agent to end after a signal: it needs 3.5 s at most (`agent.processes.serving`), and
 all its processes are to be gone after 5 s."""
-
-OF_THE_KERNEL = frozenset({signal.SIGXCPU, signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF})
-"""Signals that end the agent without anybody asking: of RLIMIT_CPU (setrlimit(2)) and of timers."""
 
 
 def run(
@@ -66,7 +63,7 @@ def run(
     code = os.waitstatus_to_exitcode(status)
     if code >= 0:
         return code
-    if -code in set(ending) - OF_THE_KERNEL and supervisor.run_id is None:
+    if -code in set(ending) - UNASKED and supervisor.run_id is None:
         return 0  # as asked, before it could handle them: there was nothing to lose yet
     complain(_killed(-code, supervisor.run_id, control_groups.oom_kills() > kills))
     return KILLED_BY - code

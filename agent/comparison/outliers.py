@@ -28,9 +28,23 @@ Of = Callable[[Observation], float | None]
 def explained_outliers(
     runs: Sequence[Observation], figures: Sequence[Figures], indexes: Sequence[int]
 ) -> list[Json]:
-    """Return what is known of each of these runs of one command."""
+    """Return what is known of each of these runs of one command, beside those that are ordinary.
+
+    Several may be slow for one reason, so that none of them has more of it than all others.
+    """
     budgets = [budget_of(run.command, run.evidence) for run in runs] if indexes else []
-    return [explained(runs, figures, budgets, index) for index in indexes]
+    found = []
+    for index in indexes:
+        beside = _beside(index, indexes, len(runs))
+        kept = ([runs[n] for n in beside], [figures[n] for n in beside])
+        found.append(explained(*kept, [budgets[n] for n in beside], beside.index(index)))
+    return found
+
+
+def _beside(index: int, outlying: Sequence[int], runs: int) -> list[int]:
+    """Return the run and what it is held against: the ordinary runs, or all if they are too few."""
+    ordinary = [n for n in range(runs) if n == index or n not in outlying]
+    return ordinary if len(ordinary) >= FEWEST else [*range(runs)]
 
 
 def explained(
@@ -39,7 +53,7 @@ def explained(
     budgets: Sequence[Budget | None],
     index: int,
 ) -> Json:
-    """Return one run, its distance from the others, and in what it is beyond all of them.
+    """Return one of these runs, its distance from the others, and in what it is beyond all of them.
 
     ``parts`` are of its wall time, which they divide, ``beyond`` are sums over tasks. Both are null
     without evidence of that run, and with few others: by chance, one of three runs has the most of

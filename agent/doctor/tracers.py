@@ -31,7 +31,7 @@ def tracers() -> Iterator[Finding]:
     processes = _processes()
     if collecting := [pid for process in processes if (pid := _collects(process))]:
         pids = ", ".join(collecting)
-        said = f"an agent has a run in progress (pid {pids}): wait for its end, or POST /stop"
+        said = f"an agent collects now (pid {pids}): wait for the end of its run, or stop that"
         yield warning("run_in_progress", said)
     found = sorted({said for process in processes for said in _of_process(process)})
     if found:
@@ -41,7 +41,7 @@ def tracers() -> Iterator[Finding]:
     elif why := why_not_every_process():
         yield unknown("other_tracers", f"none is visible, but {why}")
     else:
-        yield ok("other_tracers", "no process has a BPF link or a perf event, none is traced")
+        yield ok("other_tracers", "no other process has a BPF link or a perf event, none is traced")
     yield _ftrace()
 
 

@@ -50,7 +50,7 @@ def side_lines(
         ("", _cpu(side)),
         ("values", _values(own)),
         *outliers(wall),
-        _over_time(mapping(wall.get("drift"))),
+        _over_time(mapping(wall.get("drift")), number(plan.get("warmup")) or 0),
         ("evidence", evidence_of(side)),
         *(("", line) for line in _lacking(own)),
         ("totals", of_runs([mapping(run.get("evidence")) for run in own])),
@@ -108,8 +108,11 @@ def _values(own: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _over_time(drift: Mapping[str, Any]) -> tuple[str, str]:
-    """Return label and text of a drift, or of a first run unlike the others; often empty."""
+def _over_time(drift: Mapping[str, Any], warmup: float) -> tuple[str, str]:
+    """Return label and text of a drift, or of a first run unlike the others; often empty.
+
+    ``warmup``: how many runs did not count already.
+    """
     first = f"took {ms(drift.get('first_ms'))}"
     rest = f"the median of the others is {ms(drift.get('rest_median_ms'))}"
     if drift.get("is_certain") is True:
@@ -118,7 +121,7 @@ def _over_time(drift: Mapping[str, Any]) -> tuple[str, str]:
         each = f"each run takes {ms(abs(slope))} {word} than the one before"
         return "drift", f"{each}; the first {first}, {rest}"
     if drift.get("first_differs") is True:
-        return "first run", f"{first}, and {rest} (run --warmup 1 leaves it out)"
+        return "first run", f"{first}, and {rest} (run --warmup {warmup + 1:.0f} leaves it out)"
     return "", ""
 
 

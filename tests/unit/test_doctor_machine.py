@@ -301,7 +301,7 @@ def test_a_run_of_an_agent_is_no_other_tracer(
     root("proc/7/fdinfo/3", "link_type:\ttracing\n")
     found = [*tracers.tracers()]
     assert states(found)["run_in_progress"] is State.WARNING
-    assert "(pid 7): wait for its end" in texts(found)["run_in_progress"]
+    assert "(pid 7): wait for the end" in texts(found)["run_in_progress"]
 
 
 def test_a_traced_process_is_named(root: Callable[[str, str], None], tmp_path: Path) -> None:

@@ -28,6 +28,18 @@ def test_a_slow_run_is_held_against_all_others(place: int) -> None:
     assert outlier["excess_ms"] == pytest.approx(180 - 102)
 
 
+@pytest.mark.parametrize(("ordinary", "explained"), [(5, True), (4, False)])
+def test_runs_that_are_slow_for_one_reason_are_held_against_the_ordinary(
+    ordinary: int, explained: bool
+) -> None:
+    quick, slow, slower = (reasons(read=ms) for ms in (5.0, 80.0, 90.0))
+    times = [100 + noise(n) for n in range(ordinary)]
+    wall = alone(*[quick] * ordinary, slow, slower, times=[*times, 180, 190])["wall_ms"]
+    first, second = wall["outliers"]
+    assert [one["name"] for one in second["beyond"]] == ["blocked: read"]
+    assert [one["name"] for one in first["beyond"]] == ["blocked: read"] * explained
+
+
 def test_too_few_runs_have_no_interval() -> None:
     wall = alone(*[evidence()] * 5)["wall_ms"]
     assert wall["median"] == {"low": None, "middle": 100, "high": None}

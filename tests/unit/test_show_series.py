@@ -136,8 +136,10 @@ def test_a_first_run_unlike_the_others_has_a_line() -> None:
     drift |= {"is_certain": False, "first_ms": 130.0}
     assert "first run" not in brief(document)
     drift["first_differs"] = True
-    said = "first run took 130.0 ms, and the median of the others is 101.5 ms (run --warmup 1"
+    said = "first run took 130.0 ms, and the median of the others is 101.5 ms (run --warmup 3 "
     assert said in " ".join(brief(document).split())
+    document["series"]["warmup"] = 0
+    assert "(run --warmup 1 leaves it out)" in " ".join(brief(document).split())
 
 
 def test_a_slow_run_has_its_sentence() -> None:

@@ -116,8 +116,8 @@ def running_agent(
         environment={**started.environment, PRIVATE: "1"},
     )
     with contextlib.ExitStack() as stack:
-        output = stack.enter_context(_log_file(log))
         try:
+            output = stack.enter_context(_log_file(log))
             process = stack.enter_context(
                 child(
                     started,

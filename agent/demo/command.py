@@ -26,11 +26,11 @@ def run_demo(agent_url: str | None = None) -> int:
     """
     try:
         with an_agent(agent_url) as agent:
-            demonstrate(agent)
+            is_whole = demonstrate(agent)
     except (*OF_AGENT, subprocess.CalledProcessError) as error:
         say(str(error))
         return 1
-    return 0
+    return 0 if is_whole else 1
 
 
 @contextlib.contextmanager
@@ -46,14 +46,17 @@ def an_agent(url: str | None) -> Iterator[AgentClient]:
         yield agent
 
 
-def demonstrate(agent: AgentClient) -> None:
-    """Run the workload under an agent and print the result."""
+def demonstrate(agent: AgentClient) -> bool:
+    """Run the workload under an agent and print the result. Return whether the run covers it."""
     say(f"agent at {agent.url}, running the bundled workload")
     run = bracket(agent)
     done = "".join(f"  {count(amount):>10} {unit}\n" for unit, amount in run.work.items())
     terminal.write(f"The workload did\n{done}\n")
     color = terminal.wants_color(sys.stdout)
     terminal.write(render(run.evidence, run.status, terminal.columns(sys.stdout), color))
+    if not run.is_whole:
+        say("the run ended before the workload was over: another client or a signal ended it")
+    return run.is_whole
 
 
 def say(text: str) -> None:

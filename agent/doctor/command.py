@@ -18,8 +18,8 @@ from agent.words import in_words
 
 NAME_COLUMNS = 22
 STATE_COLUMNS = 9
-LONGEST = 2000
-"""Characters of a finding, which may quote another program, or name a file of another user's."""
+LONGEST = 500
+"""Characters of a line of a finding, which may quote another program."""
 
 
 def doctor(settings: Settings, *, as_json: bool) -> int:
@@ -70,7 +70,9 @@ def _lines(settings: Settings) -> list[Finding]:
 def _line(finding: Finding, style: Style) -> str:
     emphasis = {State.OK: style.good, State.WARNING: style.warning, State.FAILED: style.bad}
     state = emphasis[finding.state](left(finding.state, STATE_COLUMNS))
-    return f"{state}{left(finding.check, NAME_COLUMNS)} {printable(finding.text, LONGEST)}"
+    # lines are a compiler's; those after the first cannot pass for findings
+    text = "\n  ".join(printable(line, LONGEST) for line in finding.text.split("\n"))
+    return f"{state}{left(finding.check, NAME_COLUMNS)} {text}"
 
 
 def _json(settings: Settings) -> list[Finding]:

@@ -34,6 +34,19 @@ def cut_short(name: str) -> list[str]:
     ]
 
 
+def forbidden(name: str) -> str:
+    """Return a file of a library, or of what it requires, that this user may not look at, or ""."""
+    for each in with_required([name]):
+        for file in _files(each):
+            try:
+                os.stat(file.path)
+            except PermissionError:
+                return file.path
+            except OSError:
+                continue
+    return ""
+
+
 def damaged(name: str) -> dict[str, list[str]]:
     """Return what is missing or shorter in a library and in those that it requires, by library."""
     found = {each: [said for _, said in _changed(each)] for each in with_required([name])}
@@ -80,7 +93,7 @@ def _distribution(name: str) -> metadata.Distribution | None:
 def _changed(name: str) -> Iterator[tuple[_File, str]]:
     """Yield each file of code that is missing, unreadable or shorter, and what is said of it.
 
-    What this user may not look at is no damage: who imports it is told so.
+    What this user may not look at is not known to be damaged (`forbidden`).
     """
     for file in _files(name):
         try:

@@ -9,7 +9,7 @@ from importlib import metadata
 from importlib.util import find_spec
 from typing import NamedTuple
 
-from agent.doctor.damage import cut_short, damaged, name_of, with_required
+from agent.doctor.damage import cut_short, damaged, forbidden, name_of, with_required
 from agent.doctor.finding import Finding, failed, ok, unknown, warning
 from agent.doctor.importing import why_not
 from agent.settings import Settings
@@ -96,7 +96,11 @@ def _with_version(name: str) -> str:
 
 def _lacking(library: Library, why: str, damage: Mapping[str, list[str]]) -> Finding:
     said = [f"{name} is damaged: {_some(files)}. " for name, files in damage.items()]
-    text = f"cannot be imported ({why}). {''.join(said)}{_cure([*damage] or [library.name])}"
+    text = f"cannot be imported ({why}). {''.join(said)}"
+    if not damage and (path := forbidden(library.name)):
+        text += f"This user may not look at {printable(path)}: chmod -R a+rX the library's folder"
+    else:
+        text += _cure([*damage] or [library.name])
     if library.is_needed:
         return failed(library.name, text)
     return warning(library.name, f"{text}. The agent serves without it")

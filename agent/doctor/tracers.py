@@ -23,17 +23,13 @@ NO_TRACING = ("cgroup", "xdp", "netns", "netfilter", "tcx", "netkit", "struct_op
 """Types of links (``link_type`` in their fdinfo) that trace nothing."""
 OUR_OWN = ("cba-agent", "cba-supervisor", "chainbench-agen")
 """Names of an agent's processes. Between runs they have perf buffers, but no links."""
+DURING_A_RUN = ", as an agent has during a run"
 MOST_NAMED = 10
 
 
 def tracers() -> Iterator[Finding]:
     """Look for other programs that trace this machine now."""
-    processes = _processes()
-    if collecting := [pid for process in processes if (pid := _collects(process))]:
-        pids = ", ".join(collecting)
-        said = f"an agent collects now (pid {pids}): wait for the end of its run, or stop that"
-        yield warning("run_in_progress", said)
-    found = sorted({said for process in processes for said in _of_process(process)})
+    found = sorted({said for process in _processes() for said in _of_process(process)})
     if found:
         more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
         said = "; ".join(found[:MOST_NAMED])
@@ -41,7 +37,7 @@ def tracers() -> Iterator[Finding]:
     elif why := why_not_every_process():
         yield unknown("other_tracers", f"none is visible, but {why}")
     else:
-        yield ok("other_tracers", "no other process has a BPF link or a perf event, none is traced")
+        yield ok("other_tracers", "no process has a BPF link or a perf event, none is traced")
     yield _ftrace()
 
 
@@ -55,16 +51,11 @@ def _of_process(process: Path) -> Iterator[str]:
     who = f"{printable(name, 40)} (pid {process.name})"
     if any(line.startswith("TracerPid:") and line.split()[1] != "0" for line in _status(process)):
         yield f"{who} is traced by another process (ptrace)"
-    kinds = set[str]() if name in OUR_OWN else _kinds(process)
+    kinds, own = _kinds(process), name in OUR_OWN
     if "link" in kinds:
-        yield f"{who} has attached BPF programs"
-    if "perf_event" in kinds:
+        yield f"{who} has attached BPF programs{DURING_A_RUN if own else ''}"
+    if "perf_event" in kinds and not own:
         yield f"{who} has perf events"
-
-
-def _collects(process: Path) -> str:
-    """Return the pid of a supervisor with a run; empty for any other process."""
-    return process.name if _name(process) in OUR_OWN and "link" in _kinds(process) else ""
 
 
 def _name(process: Path) -> str:

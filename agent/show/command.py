@@ -1,6 +1,6 @@
 """``chainbench-agent show FILE``: print saved evidence in readable form."""
 
-import shlex
+import re
 import sys
 
 from agent.show.reading import NotEvidence, evidence_at, wrong_with_schema
@@ -10,6 +10,8 @@ from agent.terminal import output as terminal
 from agent.terminal.values import printable
 from agent.terminal.width import fit
 
+KEPT = re.compile(r"last(~\d+)?|[0-9A-Za-z][0-9A-Za-z_-]{3,63}", re.ASCII)
+"""What names a run that is kept: the beginning of its id, or how many came after it."""
 MORE = "\nThe file holds more: chainbench-agent show --all prints every row and field.\n"
 
 
@@ -33,9 +35,9 @@ def show(path: str, *, everything: bool = False) -> int:
 
 def _a_kept_run(path: str) -> str:
     """Return what to do if the name of a file is meant to be that of a kept run."""
-    if not path or "/" in path or "." in path:
+    if not KEPT.fullmatch(path):
         return ""
-    return f". If that is a kept run: chainbench-agent runs show {shlex.quote(path)}"
+    return f". If that is a kept run: chainbench-agent runs show {path}"
 
 
 def refuse(path: str, why: str) -> int:

@@ -301,7 +301,10 @@ def test_a_user_that_it_cannot_become_is_refused(
     ("name", "told"),
     [
         ("3f1c", ". If that is a kept run: chainbench-agent runs show 3f1c\n"),
-        ("last~1", ". If that is a kept run: chainbench-agent runs show 'last~1'\n"),
+        ("last~1", ". If that is a kept run: chainbench-agent runs show last~1\n"),
+        ("3f1", "cannot read evidence from 3f1: No such file or directory\n"),
+        ("-x3f1", "cannot read evidence from -x3f1: No such file or directory\n"),
+        ("3f1c\x1b", "cannot read evidence from 3f1c\\x1b: No such file or directory\n"),
         ("run.json", "cannot read evidence from run.json: No such file or directory\n"),
         ("folder/run", "cannot read evidence from folder/run: No such file or directory\n"),
     ],
@@ -314,7 +317,7 @@ def test_a_kept_run_is_no_file(
     told: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(["show", name]) == 1
+    assert main(["show", "--", name]) == 1
     assert capsys.readouterr().err.endswith(told)
 
 

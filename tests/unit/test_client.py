@@ -1,11 +1,13 @@
 """Starting an agent and talking to it."""
 
 import contextlib
+import errno
 import json
 import os
 import resource
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -200,6 +202,15 @@ def test_a_command_that_is_not_there() -> None:
         pytest.raises(AgentDidNotStart, match="/nonexistent/python"),
         running_agent(invocation=missing),
     ):
+        pass
+
+
+def test_without_a_folder_for_the_log_it_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> None:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", none)
+    with pytest.raises(AgentDidNotStart, match="No usable temporary"), running_agent():
         pass
 
 

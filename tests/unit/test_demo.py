@@ -90,7 +90,7 @@ def ended_by_the_agent(agent: RunAgent) -> None:
 
 @pytest.mark.usefixtures("quick_workload")
 @pytest.mark.parametrize("end", [ended_by_others, ended_by_the_agent])
-def test_a_run_shorter_than_the_workload_is_not_shown(
+def test_a_run_shorter_than_the_workload_is_invalid(
     agent: RunAgent, end: Callable[[RunAgent], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     def after_the_start(request: Request) -> None:
@@ -101,10 +101,10 @@ def test_a_run_shorter_than_the_workload_is_not_shown(
     assert demo.run_demo(agent.url) == 1
     assert ("POST /stop" in agent.routes) == (end == ended_by_the_agent)
     shown = capsys.readouterr()
-    assert shown.out == ""
+    assert "Verdict: invalid" in shown.out
+    assert "ended_early" in shown.out
     assert shown.err.endswith(
-        "demo: another client, or the end of the agent, ended the run run-1 before the workload was"
-        " over\n"
+        "demo: the run ended before the workload was over: another client or a signal ended it\n"
     )
 
 

@@ -59,7 +59,15 @@ def test_what_fails_decides_the_status(
     assert document["checks"] == [finding._asdict() for finding in findings]
 
 
-def test_what_it_quotes_writes_no_line_and_no_escape_sequence(
+def test_the_lines_of_a_compiler_stay_lines(
+    found: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    found(failed("collection", "x.h:1:5: error: no\nint broken;\n    ^"))
+    assert main(["doctor"]) == 1
+    assert capsys.readouterr().out.splitlines()[1:3] == ["  int broken;", "      ^"]
+
+
+def test_what_it_quotes_writes_no_finding_and_no_escape_sequence(
     found: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     found(failed("socket", "\x1b]0;x\x07\nok  forged \udcff"))

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from agent.doctor import damage
-from agent.doctor.damage import cut_short, damaged, with_required
+from agent.doctor.damage import cut_short, damaged, forbidden, with_required
 
 GOOD = "A = 1\nB = 2\n"
 
@@ -101,6 +101,8 @@ def test_what_a_user_may_not_look_at_is_no_damage(
 
     monkeypatch.setattr(damage, "os", SimpleNamespace(stat=stat, path=os.path))
     assert damaged("cba-app") == {}
+    assert forbidden("cba-app") == str(folder / "cba_lib/a.py")
+    assert forbidden("cba-low") == ""
 
 
 @pytest.mark.parametrize("file", ["METADATA", "RECORD"])

@@ -113,6 +113,16 @@ def test_what_is_damaged_is_named_and_installed_again_not_what_requires_it(
     assert re.search(rf"--force-reinstall 'h11>=[0-9.]+' {pinned}$", finding.text)
 
 
+def test_one_that_may_not_be_read_is_not_to_be_installed_again(
+    breaks: Break, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(libraries, "forbidden", lambda name: f"/x/{name}.py")
+    breaks("trio", "ImportError: no")
+    [finding] = found()
+    assert finding.text.endswith("may not look at /x/trio.py: chmod -R a+rX the library's folder")
+    assert "Install" not in finding.text
+
+
 def test_one_that_is_cut_short_is_named_though_it_can_be_imported(
     breaks: Break, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -278,7 +278,7 @@ def process(root: Callable[[str, str], None], tmp_path: Path, fd: str, name: str
         ("anon_inode:bpf_link", "link_type:\tcgroup\n", "tool", ""),
         ("anon_inode:[perf_event]", "", "perf", "perf (pid 7) has perf events"),
         ("anon_inode:[perf_event]", "", "cba-supervisor", ""),
-        ("anon_inode:bpf_link", "link_type:\ttracing\n", "cba-supervisor", ""),
+        ("anon_inode:bpf_link", "link_type:\ttracing\n", "cba-supervisor", "during a run: end"),
         ("socket:[1]", "", "tool", ""),
     ],
 )
@@ -290,18 +290,6 @@ def test_another_tracer_is_named(
     found = [*tracers.tracers()]
     assert (states(found)["other_tracers"] is State.WARNING) == bool(told)
     assert told in texts(found)["other_tracers"]
-
-
-def test_a_run_of_an_agent_is_no_other_tracer(
-    root: Callable[[str, str], None], tmp_path: Path
-) -> None:
-    process(root, tmp_path, "anon_inode:bpf_link", "cba-supervisor")
-    root("proc/7/fdinfo/3", "link_type:\tcgroup\n")
-    assert "run_in_progress" not in states(tracers.tracers())
-    root("proc/7/fdinfo/3", "link_type:\ttracing\n")
-    found = [*tracers.tracers()]
-    assert states(found)["run_in_progress"] is State.WARNING
-    assert "(pid 7): wait for the end" in texts(found)["run_in_progress"]
 
 
 def test_a_traced_process_is_named(root: Callable[[str, str], None], tmp_path: Path) -> None:

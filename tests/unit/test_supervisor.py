@@ -127,7 +127,16 @@ def test_waiting_for_programs_leaves_nothing_to_the_garbage_collector() -> None:
     ],
 )
 def test_what_killed_the_agent_is_named(number: int, out_of_memory: bool, expected: str) -> None:
-    assert expected in process._killed(number, "7", out_of_memory)
+    assert expected in process._killed(number, "7", out_of_memory, 1e9)
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(3.0, ", at its limit on CPU time;"), (2.9, ";")])
+def test_a_hard_limit_on_cpu_time_is_named(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, said: str
+) -> None:
+    monkeypatch.setattr(process, "_most_cpu_time", lambda: 3)
+    assert f"killed by SIGKILL{said}" in process._killed(signal.SIGKILL, "7", False, seconds)
+    assert "CPU time" not in process._killed(signal.SIGSEGV, "7", False, seconds)
 
 
 def ended_by(number: int) -> tuple[int, str]:

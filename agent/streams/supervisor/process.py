@@ -7,6 +7,7 @@ of both is this process's.
 import contextlib
 import gc
 import os
+import resource
 import signal
 import socket
 from collections.abc import Collection, Sequence
@@ -53,7 +54,7 @@ def run(
             supervisor.serve()
         except Malformed as error:
             complain(f"chainbench-agent: the supervisor stops serving: {error}\n")
-    _, status = os.waitpid(agent_pid, 0)
+    _, status, used = os.wait4(agent_pid, 0)
     # Nobody is left to pass them on to, and the interpreter's own exit would make them deadly.
     # Blocked as well, since one that arrives between two of these calls is still passed on.
     passed_on = _passed_on(ending)
@@ -65,17 +66,28 @@ def run(
         return code
     if -code in set(ending) - UNASKED and supervisor.run_id is None:
         return 0  # as asked, before it could handle them: there was nothing to lose yet
-    complain(_killed(-code, supervisor.run_id, control_groups.oom_kills() > kills))
+    seconds = used.ru_utime + used.ru_stime
+    complain(_killed(-code, supervisor.run_id, control_groups.oom_kills() > kills, seconds))
     return KILLED_BY - code
 
 
-def _killed(number: int, run_id: str | None, out_of_memory: bool) -> str:
-    """Return what the death of the agent by a signal means to whoever reads the log."""
+def _killed(number: int, run_id: str | None, out_of_memory: bool, seconds: float) -> str:
+    """Return what the death of the agent by a signal means to whoever reads the log.
+
+    ``seconds``: of CPU time that it had used. The kernel kills who reaches the hard limit.
+    """
     name, advice = signal_name(number), ""
-    if number == signal.SIGKILL and out_of_memory:
+    if number == signal.SIGKILL and 0 <= _most_cpu_time() <= seconds:
+        name, advice = f"{name}, at its limit on CPU time", ". Raise it: ulimit -t, LimitCPU="
+    elif number == signal.SIGKILL and out_of_memory:
         name, advice = f"{name}, by the kernel's OOM killer", f". {limits.memory()}"
     lost = "evidence that was not fetched" if run_id is None else f"the evidence of run {run_id}"
     return f"chainbench-agent: the serving process was killed by {name}; {lost} is lost{advice}\n"
+
+
+def _most_cpu_time() -> int:
+    """Return the hard limit on CPU time in seconds; -1 if there is none (setrlimit(2))."""
+    return resource.getrlimit(resource.RLIMIT_CPU)[1]
 
 
 def _passed_on(ending: Collection[int]) -> set[int]:

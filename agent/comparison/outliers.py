@@ -36,8 +36,14 @@ def explained_outliers(
     found = []
     for index in indexes:
         beside = _beside(index, indexes, len(runs))
-        kept = ([runs[n] for n in beside], [figures[n] for n in beside])
-        found.append(explained(*kept, [budgets[n] for n in beside], beside.index(index)))
+        found.append(
+            explained(
+                [runs[n] for n in beside],
+                [figures[n] for n in beside],
+                [budgets[n] for n in beside],
+                beside.index(index),
+            )
+        )
     return found
 
 

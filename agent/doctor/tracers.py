@@ -47,7 +47,7 @@ def _processes() -> list[Path]:
 
 def _of_process(process: Path) -> Iterator[str]:
     """Yield what a process traces with, and by whom it is traced itself."""
-    name = _name(process)
+    name = as_text("".join(lines(process / "comm")))
     who = f"{printable(name, 40)} (pid {process.name})"
     if any(line.startswith("TracerPid:") and line.split()[1] != "0" for line in _status(process)):
         yield f"{who} is traced by another process (ptrace)"
@@ -56,10 +56,6 @@ def _of_process(process: Path) -> Iterator[str]:
         yield f"{who} has attached BPF programs{DURING_A_RUN if own else ''}"
     if "perf_event" in kinds and not own:
         yield f"{who} has perf events"
-
-
-def _name(process: Path) -> str:
-    return as_text("".join(lines(process / "comm")))
 
 
 def _status(process: Path) -> list[str]:

@@ -47,7 +47,7 @@ STOP_SECONDS = 1.5
 """How long shutdown waits for the evidence of a run in progress. The grace period of the HTTP side
 follows (2 s); both fit well within the 5 s in which the agent promises to exit."""
 
-OF_CPU_TIME = "; a limit on CPU time may be reached (ulimit -t, LimitCPU= of systemd)"
+OF_CPU_TIME = "; a limit on CPU time may be reached (ulimit -t, LimitCPU= in systemd)"
 
 LAST_SECONDS = 1.5
 """How long the agent serves what it has once its supervisor is gone, for a runner that is about to

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from fakes import faults
-from fakes.checks import checks_of, of_a_tree, passing, unexplained
+from fakes.checks import assert_passed, checks_of, of_a_tree, unexplained
 from fakes.copied_package import Copy
 from fakes.disks import Disk
 from fakes.program import program
@@ -39,7 +39,8 @@ def of_the_machine(agent: RealAgent, *command: object) -> Json:
 
 def test_switches_and_waits_of_the_whole_machine(agent: RealAgent, tool: Any) -> None:
     hackbench = tool("hackbench")
-    evidence = passing(lambda: of_the_machine(agent, hackbench, *HACKBENCH), *OF_TASKS)
+    evidence = of_the_machine(agent, hackbench, *HACKBENCH)
+    assert_passed(evidence, *OF_TASKS)
     checks = checks_of(evidence)
     # 160 tasks, each with something to do
     assert checks["context_switches"]["kernel"] > 160
@@ -51,9 +52,8 @@ def test_switches_and_waits_of_the_whole_machine(agent: RealAgent, tool: Any) ->
 
 def test_forks_of_a_storm(agent: RealAgent) -> None:
     script = "for i in $(seq 500); do /bin/true; done"
-    evidence = passing(
-        lambda: of_the_machine(agent, "sh", "-c", script), "context_switches", "forks"
-    )
+    evidence = of_the_machine(agent, "sh", "-c", script)
+    assert_passed(evidence, "context_switches", "forks")
     assert checks_of(evidence)["forks"]["ours"] >= 500
     # a process that was forked before the run may exec in it, so neither count bounds the other
     assert min(evidence["exec"]["forks"], evidence["exec"]["exec_count"]) >= 500
@@ -77,7 +77,8 @@ def written(agent: RealAgent, disk: Disk, dd: str) -> Json:
 def test_requests_by_disk_and_operation(agent: RealAgent, disk: Disk, tool: Any) -> None:
     dd = tool("dd")
     names = [f"block_{operation}_{disk.device}" for operation in ("read", "write")]
-    evidence = passing(lambda: written(agent, disk, dd), *names)
+    evidence = written(agent, disk, dd)
+    assert_passed(evidence, *names)
     checks = checks_of(evidence)
     # the check compares ours with this; ours may lack what happens while process 1 runs
     assert checks[names[0]]["kernel"] >= DIRECT
@@ -93,7 +94,8 @@ def test_requests_by_disk_and_operation(agent: RealAgent, disk: Disk, tool: Any)
 
 def test_tasks_of_a_scope_are_accounted_for(agent: RealAgent, tool: Any) -> None:
     hackbench = tool("hackbench")
-    evidence = passing(lambda: of_a_tree(agent, hackbench, *HACKBENCH), *OF_TASKS, "cpu_time")
+    evidence = of_a_tree(agent, hackbench, *HACKBENCH)
+    assert_passed(evidence, *OF_TASKS, "cpu_time")
     checks = checks_of(evidence)
     for name in ("run_queue_wait", "lifetimes"):
         check = checks[name]
@@ -107,15 +109,10 @@ def test_tasks_of_a_scope_are_accounted_for(agent: RealAgent, tool: Any) -> None
 
 def test_a_storm_within_a_scope(agent: RealAgent) -> None:
     order = json.dumps({"how": "storm", "marks": 10, "count": 200})
-
-    def measure() -> Json:
-        with program("trees") as tree, agent.run(scope=tree.scope) as run:
-            tree.work(order)
-        return run.evidence
-
-    evidence = passing(
-        measure, "run_queue_wait", "tasks_with_run_queue_wait", "lifetimes", "cpu_time"
-    )
+    with program("trees") as tree, agent.run(scope=tree.scope) as run:
+        tree.work(order)
+    evidence = run.evidence
+    assert_passed(evidence, "run_queue_wait", "tasks_with_run_queue_wait", "lifetimes", "cpu_time")
     assert evidence["exec"]["forks"] == evidence["exec"]["exits"] == 400
     assert_rows_add_up(evidence)
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import product, starmap
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,10 @@ from fakes.real_agent import RealAgent
 from fakes.terminals import CTRL_BACKSLASH, CTRL_C, on_terminal
 from fakes.waiting import PATIENCE_SECONDS, eventually
 
-from agent.client.http_client import AgentClient
+from agent.client.http_client import AgentClient, AgentUnreachable
 from agent.client.interpreter import own_module
+from agent.client.spawn import running_agent
+from agent.exit_status import UNASKED, signal_name
 from agent.words import Json
 
 PARTIAL = "stopped in the middle of a run; its evidence: "
@@ -84,6 +87,20 @@ def test_a_signal_ends_all_of_the_agent(tmp_path: Path, target: str, number: int
         assert_ended_with_evidence(agent, run_id)
         assert agent.exit_status() == 0
         assert "Traceback" not in agent.log
+        said = f"{signal_name(number)} ends the agent"
+        assert (said in agent.log) == (number in UNASKED)
+
+
+@pytest.mark.thorough
+def test_an_agent_that_reaches_a_hard_limit_on_cpu_time_is_said_to(tmp_path: Path) -> None:
+    shell = ("sh", "-c", 'ulimit -t 1; exec "$@"', "sh")
+    own = own_module("agent")
+    limited = replace(own, command=(*shell, *own.command))
+    with running_agent(invocation=limited, log=tmp_path / "log") as agent:
+        with contextlib.suppress(AgentUnreachable):
+            while True:
+                agent.get("/status")
+        eventually(lambda: " s of 1 s of CPU time" in agent.log)
 
 
 @pytest.mark.thorough

@@ -74,12 +74,13 @@ def run(
 def _killed(number: int, run_id: str | None, out_of_memory: bool, seconds: float) -> str:
     """Return what the death of the agent by a signal means to whoever reads the log.
 
-    ``seconds``: of CPU time that it had used. The kernel kills who reaches the hard limit.
+    ``seconds``: of CPU time that it had used. At the hard limit, the kernel sends SIGKILL; it may
+    count by ticks, so both numbers are told, and no cause.
     """
     name, advice = signal_name(number), ""
-    if number == signal.SIGKILL and 0 <= _most_cpu_time() <= seconds:
-        name, advice = f"{name}, at its limit on CPU time", ". Raise it: ulimit -t, LimitCPU="
-    elif number == signal.SIGKILL and out_of_memory:
+    if number == signal.SIGKILL and (most := _most_cpu_time()) >= 0:
+        advice = f". It had used {seconds:.2f} s of {most} s of CPU time (ulimit -t, LimitCPU=)"
+    if number == signal.SIGKILL and out_of_memory:
         name, advice = f"{name}, by the kernel's OOM killer", f". {limits.memory()}"
     lost = "evidence that was not fetched" if run_id is None else f"the evidence of run {run_id}"
     return f"chainbench-agent: the serving process was killed by {name}; {lost} is lost{advice}\n"

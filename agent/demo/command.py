@@ -55,7 +55,7 @@ def demonstrate(agent: AgentClient) -> bool:
     color = terminal.wants_color(sys.stdout)
     terminal.write(render(run.evidence, run.status, terminal.columns(sys.stdout), color))
     if not run.is_whole:
-        say("the run ended before the workload was over: another client or a signal ended it")
+        say("the run ended before the workload was over")
     return run.is_whole
 
 

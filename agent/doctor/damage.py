@@ -1,8 +1,10 @@
 """Which files of installed libraries are not what was installed, by what pip wrote down of them."""
 
 import csv
+import errno
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import PurePosixPath
@@ -34,17 +36,35 @@ def cut_short(name: str) -> list[str]:
     ]
 
 
-def forbidden(name: str) -> str:
-    """Return a file of a library, or of what it requires, that this user may not look at, or ""."""
+class Forbidden(NamedTuple):
+    """What this user may not read of a library."""
+
+    path: str
+    folder: str
+    """That libraries are in."""
+
+
+def forbidden(name: str) -> Forbidden | None:
+    """Return what this user may not read of a library, or of what it requires; None: nothing.
+
+    Where not even pip's list can be read, the folder that has the library's own name is looked at.
+    """
     for each in with_required([name]):
-        for file in _files(each):
-            try:
-                os.stat(file.path)
-            except PermissionError:
-                return file.path
-            except OSError:
-                continue
-    return ""
+        distribution = _distribution(each)
+        folder = "" if distribution is None else str(distribution.locate_file(""))
+        own = os.path.join(folder, each.replace("-", "_"))
+        for path in (folder, *([file.path for file in _files(each)] or [own])):
+            if _is_forbidden(path):
+                return Forbidden(path, folder)
+    return None
+
+
+def _is_forbidden(path: str) -> bool:
+    try:
+        is_folder = stat.S_ISDIR(os.stat(path).st_mode)
+    except OSError as error:
+        return error.errno == errno.EACCES
+    return not os.access(path, os.R_OK | (os.X_OK if is_folder else 0))
 
 
 def damaged(name: str) -> dict[str, list[str]]:

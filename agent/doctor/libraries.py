@@ -97,8 +97,9 @@ def _with_version(name: str) -> str:
 def _lacking(library: Library, why: str, damage: Mapping[str, list[str]]) -> Finding:
     said = [f"{name} is damaged: {_some(files)}. " for name, files in damage.items()]
     text = f"cannot be imported ({why}). {''.join(said)}"
-    if not damage and (path := forbidden(library.name)):
-        text += f"This user may not look at {printable(path)}: chmod -R a+rX the library's folder"
+    if not damage and (found := forbidden(library.name)):
+        cure = f"chmod -R a+rX {shlex.quote(found.folder)}"
+        text += f"This user may not read {printable(found.path)}: {cure}"
     else:
         text += _cure([*damage] or [library.name])
     if library.is_needed:

@@ -12,9 +12,12 @@ from agent.processes.errors import CannotServe
 from agent.processes.launch import check_system_of_socket
 from agent.settings import SocketFile
 from agent.streams.shared import privileges
+from agent.terminal.values import printable
 from agent.words import in_words
 
 CAP_CHOWN = 0
+LONGEST = 500
+"""Characters quoted of another program."""
 
 
 def socket_file(wanted: SocketFile) -> Finding:
@@ -40,7 +43,8 @@ def _found_at(path: str) -> Finding:
     try:
         named_agent(f"{UNIX}{path}", "--socket")
     except NoAgent as error:
-        return failed("socket", f"what listens on {path} does not answer as an agent: {error}")
+        said = printable(error, LONGEST)
+        return failed("socket", f"what listens on {path} does not answer as an agent: {said}")
     return ok("socket", f"an agent listens on {path} already")
 
 

@@ -23,7 +23,7 @@ NO_TRACING = ("cgroup", "xdp", "netns", "netfilter", "tcx", "netkit", "struct_op
 """Types of links (``link_type`` in their fdinfo) that trace nothing."""
 OUR_OWN = ("cba-agent", "cba-supervisor", "chainbench-agen")
 """Names of an agent's processes. Between runs they have perf buffers, but no links."""
-DURING_A_RUN = ", as an agent has during a run"
+DURING_A_RUN = " (if that is an agent, wait for the end of its run instead)"
 MOST_NAMED = 10
 
 
@@ -37,7 +37,7 @@ def tracers() -> Iterator[Finding]:
     elif why := why_not_every_process():
         yield unknown("other_tracers", f"none is visible, but {why}")
     else:
-        yield ok("other_tracers", "no process has a BPF link or a perf event, none is traced")
+        yield ok("other_tracers", "no other process has a BPF link or a perf event, none is traced")
     yield _ftrace()
 
 

@@ -10,7 +10,7 @@ from agent.terminal import output as terminal
 from agent.terminal.values import printable
 from agent.terminal.width import fit
 
-KEPT = re.compile(r"last(~\d+)?|[0-9A-Za-z][0-9A-Za-z_-]{3,63}", re.ASCII)
+KEPT = re.compile(r"last(~\d{1,6})?|[0-9A-Za-z][0-9A-Za-z_-]{3,63}", re.ASCII)
 """What names a run that is kept: the beginning of its id, or how many came after it."""
 MORE = "\nThe file holds more: chainbench-agent show --all prints every row and field.\n"
 

@@ -11,6 +11,7 @@ from agent import __version__
 from agent.cli import COMMANDS, main
 from agent.cli.parser import Parser
 from agent.settings import Settings, SocketFile
+from agent.store.names import FEWEST
 
 
 @pytest.mark.parametrize("prefix", [[], ["serve"]])
@@ -302,7 +303,9 @@ def test_a_user_that_it_cannot_become_is_refused(
     [
         ("3f1c", ". If that is a kept run: chainbench-agent runs show 3f1c\n"),
         ("last~1", ". If that is a kept run: chainbench-agent runs show last~1\n"),
-        ("3f1", "cannot read evidence from 3f1: No such file or directory\n"),
+        (FEWEST * "3", f". If that is a kept run: chainbench-agent runs show {FEWEST * '3'}\n"),
+        (FEWEST * "3" + ".", "3.: No such file or directory\n"),
+        ((FEWEST - 1) * "3", "3: No such file or directory\n"),
         ("-x3f1", "cannot read evidence from -x3f1: No such file or directory\n"),
         ("3f1c\x1b", "cannot read evidence from 3f1c\\x1b: No such file or directory\n"),
         ("run.json", "cannot read evidence from run.json: No such file or directory\n"),

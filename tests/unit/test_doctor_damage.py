@@ -2,14 +2,15 @@
 
 import os
 import shutil
+import tempfile
 from importlib import metadata
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
+from fakes.users import SOMEBODY
 
-from agent.doctor import damage
-from agent.doctor.damage import cut_short, damaged, forbidden, with_required
+from agent.doctor.as_user import as_user
+from agent.doctor.damage import Forbidden, cut_short, damaged, forbidden, with_required
 
 GOOD = "A = 1\nB = 2\n"
 
@@ -89,20 +90,31 @@ def test_what_cannot_be_looked_at_is_damage(folder: Path) -> None:
     assert cut_short("cba-low") == cut_short("cba-lib") == []
 
 
-def test_what_a_user_may_not_look_at_is_no_damage(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+@pytest.mark.parametrize(
+    ("closed", "found"),
+    [
+        (["cba_lib/a.py"], "cba_lib/a.py"),
+        (["cba_lib"], "cba_lib/__init__.py"),
+        (["cba_lib", "cba_lib-1.dist-info"], "cba_lib"),
+        (["cba_low"], "cba_low/__init__.py"),
+    ],
+)
+def test_what_a_user_may_not_read_is_no_damage(
+    monkeypatch: pytest.MonkeyPatch, closed: list[str], found: str
 ) -> None:
-    real = os.stat
-
-    def stat(path: str) -> os.stat_result:
-        if path.endswith("a.py"):
-            raise PermissionError
-        return real(path)
-
-    monkeypatch.setattr(damage, "os", SimpleNamespace(stat=stat, path=os.path))
-    assert damaged("cba-app") == {}
-    assert forbidden("cba-app") == str(folder / "cba_lib/a.py")
-    assert forbidden("cba-low") == ""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        monkeypatch.syspath_prepend(folder)
+        install(folder, "cba_lib", "cba-low", **{"a.py": GOOD})
+        install(folder, "cba_low", **{"b.py": GOOD})
+        assert as_user(SOMEBODY, lambda: repr(forbidden("cba-lib"))) == "None"
+        for path in closed:
+            (folder / path).chmod(0)
+        assert as_user(SOMEBODY, lambda: repr(damaged("cba-lib"))) == "{}"
+        told = as_user(SOMEBODY, lambda: repr(forbidden("cba-lib")))
+        assert told == repr(Forbidden(str(folder / found), name))
 
 
 @pytest.mark.parametrize("file", ["METADATA", "RECORD"])

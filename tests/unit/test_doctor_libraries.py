@@ -14,6 +14,7 @@ from fakes.bare_python import bare_python
 
 from agent.client.isolation import isolated_command
 from agent.doctor import libraries
+from agent.doctor.damage import Forbidden
 from agent.doctor.finding import Finding, State, failed, unknown
 from agent.doctor.libraries import LIBRARIES, Libraries, Library
 from agent.settings import Settings
@@ -116,10 +117,10 @@ def test_what_is_damaged_is_named_and_installed_again_not_what_requires_it(
 def test_one_that_may_not_be_read_is_not_to_be_installed_again(
     breaks: Break, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(libraries, "forbidden", lambda name: f"/x/{name}.py")
+    monkeypatch.setattr(libraries, "forbidden", lambda name: Forbidden(f"/x/{name}.py", "/x"))
     breaks("trio", "ImportError: no")
     [finding] = found()
-    assert finding.text.endswith("may not look at /x/trio.py: chmod -R a+rX the library's folder")
+    assert finding.text.endswith("This user may not read /x/trio.py: chmod -R a+rX /x")
     assert "Install" not in finding.text
 
 

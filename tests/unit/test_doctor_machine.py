@@ -278,7 +278,7 @@ def process(root: Callable[[str, str], None], tmp_path: Path, fd: str, name: str
         ("anon_inode:bpf_link", "link_type:\tcgroup\n", "tool", ""),
         ("anon_inode:[perf_event]", "", "perf", "perf (pid 7) has perf events"),
         ("anon_inode:[perf_event]", "", "cba-supervisor", ""),
-        ("anon_inode:bpf_link", "link_type:\ttracing\n", "cba-supervisor", "during a run: end"),
+        ("anon_inode:bpf_link", "link_type:\ttracing\n", "cba-supervisor", "the end of its run"),
         ("socket:[1]", "", "tool", ""),
     ],
 )

@@ -20,7 +20,7 @@ def test_the_times_of_the_runs() -> None:
 
 
 @pytest.mark.parametrize("place", range(6))
-def test_a_slow_run_is_held_against_all_others(place: int) -> None:
+def test_a_slow_run_is_held_against_the_others(place: int) -> None:
     times = [100.0, 101, 102, 104, 105]
     times.insert(place, 180)
     [outlier] = alone(*[evidence()] * 6, times=times)["wall_ms"]["outliers"]

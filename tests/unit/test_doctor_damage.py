@@ -1,13 +1,12 @@
 """Files of libraries that are not what was installed are found by pip's list of them."""
 
-import os
 import shutil
 import tempfile
 from importlib import metadata
 from pathlib import Path
 
 import pytest
-from fakes.users import SOMEBODY
+from fakes.users import SOMEBODY, as_root
 
 from agent.doctor.as_user import as_user
 from agent.doctor.damage import Forbidden, cut_short, damaged, forbidden, with_required
@@ -90,7 +89,7 @@ def test_what_cannot_be_looked_at_is_damage(folder: Path) -> None:
     assert cut_short("cba-low") == cut_short("cba-lib") == []
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+@as_root
 @pytest.mark.parametrize(
     ("closed", "found"),
     [
